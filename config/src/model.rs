@@ -1,0 +1,278 @@
+//! The configuration as the rest of the program reads it: typed, complete, already checked.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+
+/// Everything an operator may choose.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The broker.
+    pub nats: Nats,
+    /// Worker threads and the processes of the cluster.
+    pub workers: Workers,
+    /// The HTTP server for `/metrics`, `/livez`, `/readyz` and `/config`.
+    pub http: Http,
+    /// What is refused at the door.
+    pub ingest: Ingest,
+    /// The release gate.
+    pub release: Release,
+    /// The tenants, sorted by name.
+    pub brands: Vec<Brand>,
+}
+
+/// How to reach the broker and which streams to use.
+#[derive(Clone, Debug)]
+pub struct Nats {
+    /// `nats://` or `tls://` addresses, comma separated.
+    pub url: String,
+    /// A `.creds` file (JWT and nkey seed).
+    pub credentials_file: Option<PathBuf>,
+    /// An nkey seed, from `nkey_seed_file` or the environment variable that `nkey_seed_env` names.
+    pub nkey_seed: Option<SecretString>,
+    /// A user name, with `password`.
+    pub user: Option<String>,
+    /// A password, from `password_file` or the environment variable that `password_env` names.
+    pub password: Option<SecretString>,
+    /// Require TLS even where the URL does not say so.
+    pub tls: bool,
+    /// PEM file of certificate authorities to trust, instead of the system's.
+    pub tls_ca_file: Option<PathBuf>,
+    /// PEM file of the client certificate, with `tls_key_file`.
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM file of the client key.
+    pub tls_key_file: Option<PathBuf>,
+    /// The stream that captures `tributary.in.>`. Default `TRIBUTARY_IN`.
+    pub input_stream: String,
+    /// The stream that keeps the last value of every output subject. Default `TRIBUTARY_OUT`.
+    pub output_stream: String,
+    /// The stream of dead letters. Default `TRIBUTARY_DEAD`.
+    pub dead_letter_stream: String,
+}
+
+/// Threads and processes.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    /// Worker threads of each process. Default 1.
+    pub threads: usize,
+    /// This process's position in `hosts`. Default 0.
+    pub process: usize,
+    /// `host:port` of every process of the cluster; empty for a single process.
+    pub hosts: Vec<String>,
+    /// The shortest tick, milliseconds. Default 50.
+    pub tick_ms: u64,
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Where it listens. Default `127.0.0.1:9464`.
+    pub listen: SocketAddr,
+    /// Series per metric and brand, the rest in `other`. Default 200.
+    pub max_series: usize,
+}
+
+/// What is refused at the door.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    /// How far a `ts` may lie after its arrival, milliseconds. Default 10 minutes.
+    pub max_future_ms: i64,
+    /// Refuse records with fields that the kind does not know. Default false.
+    pub strict: bool,
+    /// The largest message, bytes. Default 8 MiB.
+    pub max_message_bytes: usize,
+}
+
+/// The release gate.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// Contributors behind a released cell. Default 50.
+    pub k: u64,
+    /// Contributors behind a cell of pure traffic counts (`visits`). Default the smaller of 10 and `k`.
+    pub k_traffic: u64,
+    /// How often released values may change, milliseconds. Default one minute.
+    pub cadence_ms: u64,
+}
+
+/// One tenant.
+#[derive(Clone, Debug)]
+pub struct Brand {
+    /// Its name: the subject token and the `brand` dimension. `[a-z0-9_-]+`.
+    pub name: String,
+    /// The time zone of its days.
+    pub timezone: TimeZone,
+    /// The currency of amounts that name none, ISO 4217. Default `EUR`.
+    pub currency: String,
+    /// The default region of phone numbers without a country code, ISO 3166 alpha-2. No default.
+    pub phone_region: Option<String>,
+    /// The secret that keys its pseudonyms: at least 32 bytes, from `secret_file` or the environment
+    /// variable that `secret_env` names.
+    pub secret: SecretString,
+    /// Identity.
+    pub identity: Identity,
+    /// Attribution.
+    pub attribution: Attribution,
+    /// Sensors.
+    pub sensors: Sensors,
+    /// Where its records come from. Kinds without a source have one in the `native` format whose name is
+    /// the kind's.
+    pub sources: Vec<Source>,
+}
+
+/// Under which vendor's rule a clear value is normalised before SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashRule {
+    /// SHA-256 of the canonical value, hex. Always the first.
+    Plain,
+    /// Google Customer Match: gmail dots and `+suffix` stripped; phones keep `+`.
+    Google,
+    /// Meta: dots kept; phones as digits without `+`.
+    Meta,
+    /// UID2: gmail dots and `+suffix` stripped; SHA-256 in base64.
+    Uid2,
+}
+
+/// Identity settings of a brand.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Hub guard per kind of identifier: email, phone, cookie, customer, wallet, device, name_postcode.
+    pub max_degree: BTreeMap<String, u32>,
+    /// Size guard. Default 100.
+    pub max_identifiers: u32,
+    /// Whether name and postcode together link. Default false.
+    pub name_postcode: bool,
+    /// The enabled hash rules, without repetition. Default `plain` alone.
+    pub rules: Vec<HashRule>,
+    /// Values that never identify, besides the built-in ones; compared in lower case.
+    pub blocked: Vec<String>,
+}
+
+/// Attribution settings of a brand.
+#[derive(Clone, Debug)]
+pub struct Attribution {
+    /// Milliseconds. Default 30 days.
+    pub click_window_ms: i64,
+    /// Milliseconds. Default 30 days.
+    pub view_window_ms: i64,
+    /// Milliseconds. Default 7 days.
+    pub impression_window_ms: i64,
+    /// The newest touches that make a path. Default 200.
+    pub max_path: usize,
+    /// Milliseconds. Default 7 days.
+    pub half_life_ms: i64,
+    /// First, middle, last. Default 40, 20, 40. First and last are not both zero.
+    pub position: [u32; 3],
+}
+
+/// Sensor settings of a brand.
+#[derive(Clone, Debug)]
+pub struct Sensors {
+    /// dBm. Default -75.
+    pub min_rssi: i8,
+    /// Seconds. Default 60.
+    pub min_dwell_s: i64,
+    /// Seconds. Default 8 hours.
+    pub max_presence_s: i64,
+    /// When a salt day begins, seconds after midnight. Default 0.
+    pub day_start_s: u32,
+    /// MACs (12 hex digits, any separators) or OUI prefixes (`dc:fb:48:*`) of fixed devices.
+    pub fixed_devices: Vec<String>,
+}
+
+/// The kind of a source's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Sensor pings.
+    Ping,
+    /// Web events.
+    Web,
+    /// In-store transactions.
+    Transaction,
+    /// What platforms charged.
+    Spend,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 4] = [Kind::Ping, Kind::Web, Kind::Transaction, Kind::Spend];
+
+    /// The specification's word, and the subject token.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Ping => "ping",
+            Kind::Web => "web",
+            Kind::Transaction => "transaction",
+            Kind::Spend => "spend",
+        }
+    }
+}
+
+/// Where records of one kind come from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name within the brand: `[a-z0-9_-]+`. Record ids are unique per brand and source.
+    pub name: String,
+    /// The kind of its records.
+    pub kind: Kind,
+    /// Its format.
+    pub format: Format,
+    /// The zone of time stamps without one.
+    pub zone: Option<TimeZone>,
+    /// The default region of its phone numbers; the brand's where absent.
+    pub phone_region: Option<String>,
+    /// The rule of values that come as 64 hex digits. Default `plain`.
+    pub hash_rule: HashRule,
+}
+
+/// How a source's bytes become records.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// The product's own fields, JSON or NDJSON.
+    Native,
+    /// Rows of a CSV file with a header.
+    Csv(Csv),
+}
+
+/// A CSV column map.
+#[derive(Clone, Debug)]
+pub struct Csv {
+    /// Separator, one ASCII character. Default `,`.
+    pub delimiter: u8,
+    /// From a record's field to where its text comes from.
+    pub columns: BTreeMap<String, Column>,
+    /// Rows that share an `id` are one record: their `amount`s are added. Default false.
+    pub sum_rows: bool,
+    /// Rows are taken only where every one of these columns has the given text.
+    pub only: BTreeMap<String, String>,
+}
+
+/// Where the text of a field comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// A column by its header.
+    Name(String),
+    /// The same text in every row.
+    Const(String),
+    /// Several columns, joined.
+    Join {
+        /// Their headers.
+        columns: Vec<String>,
+        /// What stands between them.
+        with: String,
+    },
+    /// A value of another CSV file, found by the text of a column here. The file stands beside the CSV
+    /// file that is read, plain, `.gz` or `.zst`.
+    Lookup {
+        /// The other file.
+        file: String,
+        /// The column here.
+        by: String,
+        /// The column there that equals it.
+        key: String,
+        /// The column there that gives the text.
+        value: String,
+    },
+}

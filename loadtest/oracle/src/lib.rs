@@ -1,0 +1,1 @@
+//! The batch oracle: every number from scratch, as simply as it can be said

@@ -1,0 +1,47 @@
+//! Events: what enters the dataflow, in any order and on any worker.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::label::Label;
+use crate::record::{Arrival, Ping, Record, RecordKey};
+
+/// One change of what is held, or a word for the dictionaries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Event {
+    /// A record arrives. Of all that arrived under one key since the key was last dropped, the one
+    /// with the highest `(version, arrival)` is held; when its content equals what is held, nothing changes.
+    Put {
+        /// What makes it one and the same.
+        key: RecordKey,
+        /// The optional `version`, 0 where absent.
+        version: i64,
+        /// Its place in the order of arrival.
+        arrival: Arrival,
+        /// The record.
+        record: Record,
+    },
+    /// Whatever is held under the key is retracted: what arrived before `arrival` no longer counts.
+    Drop {
+        /// The key.
+        key: RecordKey,
+        /// The place of the retraction in the order of arrival.
+        arrival: Arrival,
+    },
+    /// A ping is heard (`count` 1) or one hearing of it is retracted (`count` -1). Pings are a multiset;
+    /// those with a positive count are held.
+    Ping {
+        /// The ping.
+        ping: Ping,
+        /// 1 or -1.
+        count: i64,
+    },
+    /// The word of a label. Every worker is told.
+    Word {
+        /// The label.
+        label: Label,
+        /// Its word.
+        word: Arc<str>,
+    },
+}

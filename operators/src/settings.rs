@@ -1,0 +1,84 @@
+//! What a brand may choose about the meaning of its numbers, as plain integers.
+
+use std::sync::Arc;
+
+use crate::record::{IdKind, TouchKind};
+
+/// The settings of every brand; [`crate::record::BrandId`] is the position in `brands`.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// One entry a brand.
+    pub brands: Vec<BrandSettings>,
+}
+
+/// The settings of one brand. The defaults are the specification's.
+#[derive(Clone, Debug)]
+pub struct BrandSettings {
+    /// The brand's name in the output.
+    pub name: Arc<str>,
+    /// Hub guard: how many distinct other values an identifier may share records with, by
+    /// [`IdKind`] in the order of [`IdKind::ALL`].
+    pub max_degree: [u32; 7],
+    /// Size guard: how many identifiers a person may have.
+    pub max_identifiers: u32,
+    /// How long a click counts, milliseconds.
+    pub click_window: i64,
+    /// How long a view counts, milliseconds.
+    pub view_window: i64,
+    /// How long an impression counts, milliseconds.
+    pub impression_window: i64,
+    /// The newest touches that make a path.
+    pub max_path: usize,
+    /// The half-life of `time_decay`, milliseconds, positive.
+    pub half_life: i64,
+    /// The weights of `position`: first, middle, last.
+    pub position: [u32; 3],
+    /// The weakest signal that is inside the store, dBm.
+    pub min_rssi: i8,
+    /// The shortest visit, seconds.
+    pub min_dwell: i64,
+    /// The longest presence in a store and day that is not staff or a fixture, seconds.
+    pub max_presence: i64,
+    /// Contributors behind a released cell.
+    pub k: u64,
+    /// Contributors behind a released cell of pure traffic counts.
+    pub k_traffic: u64,
+}
+
+impl Default for BrandSettings {
+    fn default() -> Self {
+        const DAY: i64 = 86_400_000;
+        BrandSettings {
+            name: "".into(),
+            max_degree: [20, 10, 10, 50, 10, 10, 10],
+            max_identifiers: 100,
+            click_window: 30 * DAY,
+            view_window: 30 * DAY,
+            impression_window: 7 * DAY,
+            max_path: 200,
+            half_life: 7 * DAY,
+            position: [40, 20, 40],
+            min_rssi: -75,
+            min_dwell: 60,
+            max_presence: 8 * 3600,
+            k: 50,
+            k_traffic: 10,
+        }
+    }
+}
+
+impl BrandSettings {
+    /// The hub guard of a kind.
+    pub fn max_degree(&self, kind: IdKind) -> u32 {
+        self.max_degree[kind as usize]
+    }
+
+    /// How long a touch of a kind counts, milliseconds.
+    pub fn window(&self, kind: TouchKind) -> i64 {
+        match kind {
+            TouchKind::Impression => self.impression_window,
+            TouchKind::Click => self.click_window,
+            TouchKind::View => self.view_window,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Live measurement of online marketing and shops, without watching individuals
