@@ -1,0 +1,170 @@
+//! Questions to the running dataflow, and their answers.
+//!
+//! A question enters like any other input, is answered by every stage that knows a part of the answer
+//! at the end of its epoch, and the parts go back to the worker that asked. So an answer is exact for one
+//! epoch, on any number of processes, without a lock.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cell::{Cell, Family};
+use crate::facts::Conversion;
+use crate::label::{Channel, Label};
+use crate::record::{BrandId, Currency, Day, IdKind, Pseudonym, SaleKind};
+
+/// What may be asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Question {
+    /// The released cells of a brand, of one family or of all.
+    Cells {
+        /// The tenant.
+        brand: BrandId,
+        /// The family.
+        family: Option<Family>,
+    },
+    /// Why identifiers are one person: a shortest chain between any of `from` and any of `to`.
+    Link {
+        /// The tenant.
+        brand: BrandId,
+        /// The pseudonyms of one clear value.
+        from: Vec<Pseudonym>,
+        /// The pseudonyms of another.
+        to: Vec<Pseudonym>,
+    },
+    /// Why an attribution cell is what it is: the persons behind it by path.
+    Paths {
+        /// The tenant.
+        brand: BrandId,
+        /// The conversions in question.
+        of: ConversionGroup,
+        /// Only paths that hold this channel.
+        channel: Channel,
+    },
+}
+
+/// The conversions behind the attribution cells of one kind, store, day and currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConversionGroup {
+    /// Order or transaction.
+    pub kind: SaleKind,
+    /// The store; absent for orders.
+    pub store: Label,
+    /// The day in the brand's zone.
+    pub day: Day,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl ConversionGroup {
+    /// Whether a conversion belongs to the group.
+    pub fn holds(&self, conversion: &Conversion) -> bool {
+        let Conversion {
+            kind,
+            store,
+            day,
+            currency,
+            ..
+        } = *conversion;
+        *self
+            == ConversionGroup {
+                kind,
+                store,
+                day,
+                currency,
+            }
+    }
+}
+
+impl Question {
+    /// The brand that is asked about.
+    pub fn brand(&self) -> BrandId {
+        match self {
+            Question::Cells { brand, .. }
+            | Question::Link { brand, .. }
+            | Question::Paths { brand, .. } => *brand,
+        }
+    }
+}
+
+/// A question with the way back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Asked {
+    /// The worker that asked.
+    pub asker: u64,
+    /// The worker that is asked, where every worker is.
+    pub target: u64,
+    /// The asker's number for it.
+    pub number: u64,
+    /// The question.
+    pub question: Question,
+}
+
+impl Asked {
+    /// A part of the answer.
+    pub fn answer(&self, reply: Reply) -> Answer {
+        Answer {
+            asker: self.asker,
+            number: self.number,
+            reply,
+        }
+    }
+}
+
+/// A part of an answer, on its way back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Answer {
+    /// The worker that asked.
+    pub asker: u64,
+    /// Its number for the question.
+    pub number: u64,
+    /// The part.
+    pub reply: Reply,
+}
+
+/// What one stage of one worker knows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Reply {
+    /// One released cell.
+    Cell(Cell),
+    /// The chain between two identifiers.
+    Link {
+        /// Whether either side is held at all.
+        known: [bool; 2],
+        /// Whether either side is a hub and identifies nobody.
+        hub: [bool; 2],
+        /// The chain; none where they are not one person.
+        hops: Option<Vec<Hop>>,
+    },
+    /// Persons of one worker whose conversions in the group took a path, before its words are known.
+    Path {
+        /// The channels, oldest first, repeats in a row once.
+        path: Vec<Channel>,
+        /// Distinct persons.
+        persons: u64,
+        /// Their conversions.
+        conversions: u64,
+    },
+    /// The same in words: source, medium and campaign of each channel.
+    NamedPath {
+        /// The channels, oldest first, repeats in a row once.
+        path: Vec<[Option<Arc<str>>; 3]>,
+        /// Distinct persons.
+        persons: u64,
+        /// Their conversions.
+        conversions: u64,
+    },
+}
+
+/// One link of a chain: no values, only kinds, and the record that supports it first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Hop {
+    /// The kind of the nearer identifier.
+    pub from: IdKind,
+    /// The kind of the farther identifier.
+    pub to: IdKind,
+    /// The source of the first record that holds both.
+    pub source: Label,
+    /// The day of that record.
+    pub day: Day,
+}

@@ -1,0 +1,44 @@
+//! Civil days and months as integers (proleptic Gregorian), after Howard Hinnant's
+//! "chrono-compatible low-level date algorithms".
+
+use crate::record::Day;
+use crate::sums::Month;
+
+/// The civil date of a day: year, month 1 to 12, day of the month 1 to 31.
+pub fn civil(day: Day) -> (i32, u32, u32) {
+    let z = i64::from(day) + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year as i32, month as u32, day_of_month as u32)
+}
+
+/// The month that a day lies in.
+pub fn month(day: Day) -> Month {
+    let (year, month, _) = civil(day);
+    year * 12 + month as i32 - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(-1), (1969, 12, 31));
+        assert_eq!(civil(19_782), (2024, 2, 29));
+        assert_eq!(civil(2_932_896), (9999, 12, 31));
+        assert_eq!(month(19_782), 2024 * 12 + 1);
+    }
+}

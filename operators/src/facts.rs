@@ -1,0 +1,277 @@
+//! Facts: what a held record means to the stages behind it.
+//!
+//! Every record that names somebody is a [`Mention`] for the identity graph. A contact and a sale
+//! that counts are [`Fact`]s that belong to a person, or to nobody. Contacts, adjustments and spend
+//! also go straight into the cells that need no person.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::Model;
+use crate::attribution::credit::CONVERSION;
+use crate::label::{Channel, Label};
+use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind, SaleName, TouchKind};
+use crate::settle::SaleUpdate;
+use crate::sums::{CellKey, Sums, Tally};
+
+/// A web contact of somebody. The order is the order of paths: time, then the id's bytes, then the
+/// source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Contact {
+    /// Unix milliseconds.
+    pub ts: i64,
+    /// The record's id.
+    pub id: Arc<str>,
+    /// The record's source.
+    pub source: Label,
+    /// Its channel.
+    pub channel: Channel,
+    /// The day in the brand's zone.
+    pub day: Day,
+    /// Impression, click or view.
+    pub kind: TouchKind,
+    /// Whether it may be credited.
+    pub touch: bool,
+}
+
+/// A sale that counts, with what refunds have left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Conversion {
+    /// Unix milliseconds.
+    pub ts: i64,
+    /// What refunds call the sale.
+    pub name: SaleName,
+    /// The record's source.
+    pub source: Label,
+    /// The day in the brand's zone.
+    pub day: Day,
+    /// Order or transaction.
+    pub kind: SaleKind,
+    /// The store; absent for an order.
+    pub store: Label,
+    /// What is left of the amount, minor units, not negative.
+    pub left: i64,
+    /// The currency of the amount.
+    pub currency: Currency,
+}
+
+/// Something that happened to somebody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Fact {
+    /// A web contact.
+    Contact(Contact),
+    /// A sale that counts.
+    Conversion(Conversion),
+}
+
+/// That the identifiers of a set stood in one record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Mention {
+    /// The tenant.
+    pub brand: BrandId,
+    /// The identifiers, at least one.
+    pub set: IdSet,
+    /// Where the record came from.
+    pub source: Label,
+    /// The record's day.
+    pub day: Day,
+}
+
+/// Where a part of a record goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Routed {
+    /// To the identity graph.
+    Mention(Mention),
+    /// To the person behind the set.
+    Fact(BrandId, IdSet, Fact),
+    /// To the settlement of sales and refunds.
+    Sale(SaleUpdate),
+    /// To the cells.
+    Sum(CellKey, Sums),
+}
+
+/// Takes a record, held (`diff` 1) or no longer held (`diff` -1), apart.
+pub fn route(record: Record, diff: i64, tally: &mut Tally, out: &mut Vec<(Routed, i64)>) {
+    let Record {
+        brand,
+        source,
+        id,
+        ts,
+        day,
+        ids,
+        body,
+    } = record;
+    if !ids.is_empty() && !matches!(body, Body::Spend { .. }) {
+        let mention = Mention {
+            brand,
+            set: ids.clone(),
+            source,
+            day,
+        };
+        out.push((Routed::Mention(mention), diff));
+    }
+    match body {
+        Body::Identify => {}
+        Body::Contact {
+            kind,
+            channel,
+            touch,
+        } => {
+            let mut counts = [0; 3];
+            counts[kind as usize] = 1;
+            let anonymous = i64::from(ids.is_empty());
+            tally.add(
+                CellKey::CampaignDay {
+                    brand,
+                    channel,
+                    day,
+                },
+                Sums::of(&counts).by(anonymous),
+                diff,
+            );
+            if !ids.is_empty() {
+                let contact = Contact {
+                    ts,
+                    id,
+                    source,
+                    channel,
+                    day,
+                    kind,
+                    touch,
+                };
+                out.push((Routed::Fact(brand, ids, Fact::Contact(contact)), diff));
+            }
+        }
+        Body::Sale {
+            kind,
+            name,
+            store,
+            amount,
+            currency,
+        } => {
+            let sale = crate::settle::Sale {
+                ts,
+                id,
+                source,
+                day,
+                store,
+                amount,
+                currency,
+                ids,
+            };
+            out.push((
+                Routed::Sale(SaleUpdate::sale(brand, kind, name, sale)),
+                diff,
+            ));
+        }
+        Body::Refund { kind, name, amount } => {
+            out.push((
+                Routed::Sale(SaleUpdate::refund(brand, kind, name, source, amount)),
+                diff,
+            ));
+        }
+        Body::Adjustment {
+            kind,
+            store,
+            amount,
+            currency,
+        } => {
+            let takings = takings(brand, kind, store, day, currency);
+            tally.add(takings, Sums::of(&[0, amount.into()]).by(1), diff);
+            for model in Model::ALL {
+                let key = CellKey::Attribution {
+                    brand,
+                    model,
+                    channel: Channel::unattributed(),
+                    kind,
+                    store,
+                    day,
+                    currency,
+                };
+                tally.add(key, Sums::of(&[0, amount.into()]).by(1), diff);
+            }
+        }
+        Body::Spend {
+            platform,
+            channel,
+            cost,
+            currency,
+            impressions,
+            clicks,
+        } => {
+            tally.add(
+                CellKey::SpendDay {
+                    brand,
+                    platform,
+                    channel,
+                    day,
+                    currency,
+                },
+                Sums::of(&[cost.into(), impressions.into(), clicks.into()]),
+                diff,
+            );
+        }
+    }
+}
+
+/// The cell that a sale or adjustment is rung up in.
+pub fn takings(
+    brand: BrandId,
+    kind: SaleKind,
+    store: Label,
+    day: Day,
+    currency: Currency,
+) -> CellKey {
+    match kind {
+        SaleKind::Order => CellKey::OrdersDay {
+            brand,
+            day,
+            currency,
+        },
+        SaleKind::Transaction => CellKey::StoreDay {
+            brand,
+            store,
+            day,
+            currency,
+        },
+    }
+}
+
+/// Adds a fact that belongs to nobody to the cells that count it.
+pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
+    match fact {
+        Fact::Contact(contact) => {
+            let key = CellKey::CampaignDay {
+                brand,
+                channel: contact.channel,
+                day: contact.day,
+            };
+            tally.add(key, Sums::default().by(1), diff);
+        }
+        Fact::Conversion(conversion) => {
+            let Conversion {
+                day,
+                kind,
+                store,
+                left,
+                currency,
+                ..
+            } = *conversion;
+            let takings = takings(brand, kind, store, day, currency);
+            tally.add(takings, Sums::of(&[1, left.into()]).by(1), diff);
+            for model in Model::ALL {
+                let key = CellKey::Attribution {
+                    brand,
+                    model,
+                    channel: Channel::unattributed(),
+                    kind,
+                    store,
+                    day,
+                    currency,
+                };
+                tally.add(key, Sums::of(&[CONVERSION, left.into()]).by(1), diff);
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Assign: gives every fact the person of its identifiers.
+//!
+//! The identifiers of one record are one person by that very record, so facts wait here under their
+//! *set* of identifiers, and one statement of the graph moves them all. Facts whose identifiers are all
+//! hubs belong to nobody.
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Diff, Epoch, Stage};
+use crate::facts::{Fact, anonymous};
+use crate::identity::components::Person;
+use crate::person::{PersonIn, PersonKey};
+use crate::record::{BrandId, IdSet};
+use crate::settle::amend;
+use crate::sums::{CellKey, Sums, Tally};
+
+/// What the stage is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AssignIn {
+    /// A fact about the person behind a set, or about nobody where the set is empty.
+    Fact(BrandId, IdSet, Fact),
+    /// The person behind a set.
+    Assigned(BrandId, u128, Person),
+}
+
+/// What the stage says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AssignOut {
+    /// A fact has a person.
+    Person(PersonIn),
+    /// A fact without a person counts here.
+    Sum(CellKey, Sums),
+}
+
+#[derive(Default)]
+struct Waiting {
+    person: Option<Person>,
+    facts: Vec<Fact>,
+}
+
+#[derive(Default)]
+struct Changes {
+    facts: Vec<(Fact, Diff)>,
+    leave: Option<Person>,
+    join: Option<Person>,
+}
+
+/// The stage. The facts of every set of identifiers.
+#[derive(Default)]
+pub struct Assign {
+    sets: FxHashMap<(BrandId, u128), Waiting>,
+    tally: Tally,
+}
+
+impl Assign {
+    fn tell(
+        &mut self,
+        brand: BrandId,
+        person: Option<Person>,
+        fact: Fact,
+        diff: Diff,
+        out: &mut Vec<(AssignOut, Diff)>,
+    ) {
+        match person {
+            None => anonymous(brand, &fact, diff, &mut self.tally),
+            Some(person) => {
+                let told = PersonIn::Fact(PersonKey { brand, person }, fact);
+                out.push((AssignOut::Person(told), diff));
+            }
+        }
+    }
+}
+
+impl Stage for Assign {
+    type In = AssignIn;
+    type Out = AssignOut;
+    const NAME: &'static str = "Assign";
+
+    fn route(update: &AssignIn) -> u64 {
+        match update {
+            // Facts that name nobody have no home and may stay anywhere; their own hash spreads them.
+            AssignIn::Fact(_, set, Fact::Conversion(conversion)) if set.is_empty() => {
+                conversion.name.0 as u64
+            }
+            AssignIn::Fact(_, set, _) => set.key() as u64,
+            AssignIn::Assigned(_, set, _) => *set as u64,
+        }
+    }
+
+    fn step(&mut self, _: Epoch, updates: Vec<(AssignIn, Diff)>, out: &mut Vec<(AssignOut, Diff)>) {
+        let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
+        for (update, diff) in updates {
+            match update {
+                AssignIn::Fact(brand, set, fact) if set.is_empty() => {
+                    anonymous(brand, &fact, diff, &mut self.tally);
+                }
+                AssignIn::Fact(brand, set, fact) => {
+                    changes
+                        .entry((brand, set.key()))
+                        .or_default()
+                        .facts
+                        .push((fact, diff));
+                }
+                AssignIn::Assigned(brand, set, person) => {
+                    let changes = changes.entry((brand, set)).or_default();
+                    let side = if diff > 0 {
+                        &mut changes.join
+                    } else {
+                        &mut changes.leave
+                    };
+                    *side = Some(person);
+                }
+            }
+        }
+        for (key, mut change) in changes {
+            let mut waiting = self.sets.remove(&key).unwrap_or_default();
+            let old = waiting.person;
+            let new = match (change.leave, change.join) {
+                (_, Some(joined)) => Some(joined),
+                (Some(_), None) => None,
+                (None, None) => old,
+            };
+            if old != new {
+                for fact in &waiting.facts {
+                    self.tell(key.0, old, fact.clone(), -1, out);
+                    self.tell(key.0, new, fact.clone(), 1, out);
+                }
+                waiting.person = new;
+            }
+            differential_dataflow::consolidation::consolidate(&mut change.facts);
+            for (fact, diff) in change.facts {
+                amend(&mut waiting.facts, &fact, diff);
+                self.tell(key.0, new, fact, diff, out);
+            }
+            if !waiting.facts.is_empty() || waiting.person.is_some() {
+                self.sets.insert(key, waiting);
+            }
+        }
+        out.extend(
+            self.tally
+                .drain()
+                .map(|(key, sums)| (AssignOut::Sum(key, sums), 1)),
+        );
+    }
+}

@@ -1,0 +1,560 @@
+//! Person: everything that follows from what one person did.
+//!
+//! A person's touches and conversions meet here. When something changes, only the conversions whose
+//! window holds the change are looked at again: what they contributed before is taken back, what they
+//! contribute now is added. A conversion's contribution is a pure function of the path, so nothing of
+//! it is kept but a count per cell, which makes a person count once in a cell.
+//!
+//! A person without a conversion contributes its months of touches as null paths to the Markov chains,
+//! one transition at a time, so that a new touch costs its neighbours only.
+
+use std::sync::Arc;
+
+use differential_dataflow::consolidation::consolidate;
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{Answer, Asked, Question, Reply};
+use crate::attribution::Model;
+use crate::attribution::credit::{CONVERSION, credits};
+use crate::attribution::path::{path, steps};
+use crate::calendar::month;
+use crate::engine::{Diff, Epoch, Stage};
+use crate::facts::{Contact, Conversion, Fact, takings};
+use crate::identity::components::Person as PersonLabel;
+use crate::label::Channel;
+use crate::record::BrandId;
+use crate::settings::{BrandSettings, Settings};
+use crate::settle::amend;
+use crate::sums::{CellKey, MonthGroup, Sums, Tally};
+
+/// A person of a brand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PersonKey {
+    /// The tenant.
+    pub brand: BrandId,
+    /// The person's label in the graph.
+    pub person: PersonLabel,
+}
+
+/// What the stage is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PersonIn {
+    /// A fact of the person.
+    Fact(PersonKey, Fact),
+    /// The person has more identifiers than the size guard allows.
+    Oversized(PersonKey),
+    /// Somebody asks for the persons behind a cell.
+    Ask(Asked),
+}
+
+/// What the stage says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PersonOut {
+    /// A change of a cell.
+    Sum(CellKey, Sums),
+    /// An answer.
+    Answer(Answer),
+}
+
+/// What one person did, each list in order, as multisets.
+#[derive(Default)]
+struct Person {
+    touches: Vec<Contact>,
+    conversions: Vec<Conversion>,
+    oversized: bool,
+    /// In how many of its contacts or conversions the person stands behind a cell.
+    reach: FxHashMap<u64, u32>,
+}
+
+/// The changes of one person in one epoch.
+#[derive(Default)]
+struct Changes {
+    facts: Vec<(Fact, Diff)>,
+    oversized: Diff,
+}
+
+/// Counts how a person's standing behind cells changes, and tells the cells when it begins or ends.
+struct Standing<'a> {
+    reach: &'a mut FxHashMap<u64, u32>,
+    was: FxHashMap<CellKey, bool>,
+}
+
+/// Stands for a cell among those of one person, of which there are few.
+fn fingerprint(key: &CellKey) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Standing<'_> {
+    fn add(&mut self, key: CellKey, diff: Diff) {
+        // The parts of a chain that no cell shows by itself need no contributors.
+        if matches!(
+            key,
+            CellKey::ConvertingEdge { .. } | CellKey::Converted { .. }
+        ) {
+            return;
+        }
+        let count = self.reach.entry(fingerprint(&key)).or_default();
+        self.was.entry(key).or_insert(*count > 0);
+        // Within an epoch a count may pass below zero on its way, never at its end.
+        *count = count.wrapping_add_signed(diff as i32);
+    }
+
+    fn tell(self, tally: &mut Tally) {
+        for (key, was) in self.was {
+            let hash = fingerprint(&key);
+            let is = self.reach.get(&hash).is_some_and(|count| *count > 0);
+            if self.reach.get(&hash) == Some(&0) {
+                self.reach.remove(&hash);
+            }
+            if was != is {
+                let persons = match key {
+                    CellKey::StoreDay { .. } | CellKey::OrdersDay { .. } => Sums::of(&[0, 0, 1]),
+                    CellKey::CampaignDay { .. } => Sums::of(&[0, 0, 0, 1]),
+                    _ => Sums::default(),
+                };
+                tally.add(key, persons.by(1), if is { 1 } else { -1 });
+            }
+        }
+    }
+}
+
+impl Person {
+    /// Whether the person's touches are null paths.
+    fn is_null(&self) -> bool {
+        self.conversions.is_empty() && !self.oversized
+    }
+
+    fn is_gone(&self) -> bool {
+        self.touches.is_empty()
+            && self.conversions.is_empty()
+            && self.reach.is_empty()
+            && !self.oversized
+    }
+
+    fn change(
+        &mut self,
+        brand: BrandId,
+        settings: &BrandSettings,
+        mut changes: Changes,
+        tally: &mut Tally,
+    ) {
+        consolidate(&mut changes.facts);
+        let mut reach = std::mem::take(&mut self.reach);
+        let mut standing = Standing {
+            reach: &mut reach,
+            was: FxHashMap::default(),
+        };
+        let was_null = self.is_null();
+        let flips = changes.oversized != 0;
+        let affected = Affected::of(&changes.facts, flips, settings);
+
+        self.contribute(brand, settings, &affected, -1, &mut standing, tally);
+        for (fact, diff) in &changes.facts {
+            match fact {
+                Fact::Conversion(conversion) => amend(&mut self.conversions, conversion, *diff),
+                Fact::Contact(contact) => {
+                    let day = CellKey::CampaignDay {
+                        brand,
+                        channel: contact.channel,
+                        day: contact.day,
+                    };
+                    standing.add(day, *diff);
+                    if contact.touch {
+                        self.touch(brand, contact, *diff, was_null, &mut standing, tally);
+                    }
+                }
+            }
+        }
+        self.oversized = match changes.oversized {
+            0 => self.oversized,
+            change => change > 0,
+        };
+        self.contribute(brand, settings, &affected, 1, &mut standing, tally);
+        if was_null != self.is_null() {
+            self.null_paths(brand, if was_null { -1 } else { 1 }, &mut standing, tally);
+        }
+        standing.tell(tally);
+        self.reach = reach;
+    }
+
+    /// What the affected conversions contribute as things stand now.
+    fn contribute(
+        &self,
+        brand: BrandId,
+        settings: &BrandSettings,
+        affected: &Affected,
+        diff: Diff,
+        standing: &mut Standing<'_>,
+        tally: &mut Tally,
+    ) {
+        for conversion in affected.among(&self.conversions) {
+            self.contribution(brand, settings, conversion, &mut |key, sums| {
+                standing.add(key.clone(), diff);
+                tally.add(key, sums, diff);
+            });
+        }
+    }
+
+    /// What one conversion adds to the cells, this person standing behind each.
+    fn contribution(
+        &self,
+        brand: BrandId,
+        settings: &BrandSettings,
+        conversion: &Conversion,
+        add: &mut impl FnMut(CellKey, Sums),
+    ) {
+        let Conversion {
+            day,
+            kind,
+            store,
+            left,
+            currency,
+            ..
+        } = *conversion;
+        let value = i128::from(left);
+        add(
+            takings(brand, kind, store, day, currency),
+            Sums::of(&[1, value]),
+        );
+        let attribution = |model, channel| CellKey::Attribution {
+            brand,
+            model,
+            channel,
+            kind,
+            store,
+            day,
+            currency,
+        };
+        let path = match self.oversized {
+            true => Vec::new(),
+            false => path(&self.touches, conversion, settings),
+        };
+        let (Some(first), Some((_, earlier))) = (path.first(), path.split_last()) else {
+            let nobody = if self.oversized {
+                Channel::oversized()
+            } else {
+                Channel::unattributed()
+            };
+            for model in Model::ALL {
+                add(attribution(model, nobody), Sums::of(&[CONVERSION, value]));
+            }
+            return;
+        };
+        for credit in credits(&path, value, settings) {
+            let sums = Sums::of(&[credit.millionths, credit.value]);
+            add(attribution(credit.model, credit.channel), sums);
+        }
+
+        let group = MonthGroup {
+            brand,
+            month: month(day),
+            kind,
+            currency,
+        };
+        let one = Sums::of(&[1, value]);
+        add(CellKey::Converted { group }, one);
+        for (from, to) in transitions(path.iter().map(|touch| touch.channel)) {
+            add(CellKey::ConvertingEdge { group, from, to }, Sums::of(&[1]));
+        }
+        for channel in distinct(&path) {
+            add(CellKey::ConvertingReach { group, channel }, Sums::default());
+        }
+        add(
+            CellKey::Paths {
+                group,
+                path: steps(&path).into(),
+            },
+            one,
+        );
+        add(
+            CellKey::PathLength {
+                group,
+                touches: path.len() as u32,
+            },
+            Sums::of(&[1]),
+        );
+        let days = ((conversion.ts - first.ts) / 86_400_000) as u32;
+        add(CellKey::PathDays { group, days }, Sums::of(&[1]));
+        for channel in distinct(earlier) {
+            add(CellKey::Assists { group, channel }, one);
+        }
+    }
+
+    /// Adds or takes away a touch, and while the person is a null path what it changes in its month.
+    fn touch(
+        &mut self,
+        brand: BrandId,
+        touch: &Contact,
+        diff: Diff,
+        is_null: bool,
+        standing: &mut Standing<'_>,
+        tally: &mut Tally,
+    ) {
+        if is_null {
+            let at = self.touches.partition_point(|held| held < touch);
+            let after = at + usize::from(diff < 0);
+            let of_month = |at: usize| {
+                let touch_month = month(touch.day);
+                self.touches
+                    .get(at)
+                    .filter(|t| month(t.day) == touch_month)
+                    .map(|t| t.channel)
+            };
+            let before = at.checked_sub(1).and_then(of_month).unwrap_or_default();
+            let next = of_month(after).unwrap_or_default();
+            let month = month(touch.day);
+            let mut edge = |from: Channel, to: Channel, diff| {
+                if from != to {
+                    let key = CellKey::NullEdge {
+                        brand,
+                        month,
+                        from,
+                        to,
+                    };
+                    tally.add(key, Sums::of(&[1]), diff);
+                }
+            };
+            edge(before, next, -diff);
+            edge(before, touch.channel, diff);
+            edge(touch.channel, next, diff);
+            standing.add(
+                CellKey::NullReach {
+                    brand,
+                    month,
+                    channel: touch.channel,
+                },
+                diff,
+            );
+        }
+        amend(&mut self.touches, touch, diff);
+    }
+
+    /// All null paths of the person, one a month.
+    fn null_paths(
+        &self,
+        brand: BrandId,
+        diff: Diff,
+        standing: &mut Standing<'_>,
+        tally: &mut Tally,
+    ) {
+        for path in self.touches.chunk_by(|a, b| month(a.day) == month(b.day)) {
+            let month = month(path[0].day);
+            for (from, to) in transitions(path.iter().map(|touch| touch.channel)) {
+                tally.add(
+                    CellKey::NullEdge {
+                        brand,
+                        month,
+                        from,
+                        to,
+                    },
+                    Sums::of(&[1]),
+                    diff,
+                );
+            }
+            for touch in path {
+                standing.add(
+                    CellKey::NullReach {
+                        brand,
+                        month,
+                        channel: touch.channel,
+                    },
+                    diff,
+                );
+            }
+        }
+    }
+}
+
+/// The transitions of a path between its ends, without those from a channel to itself, which change
+/// no removal effect. An end is the default channel.
+fn transitions(
+    channels: impl Iterator<Item = Channel>,
+) -> impl Iterator<Item = (Channel, Channel)> {
+    let end = Channel::default();
+    let mut from = end;
+    channels.chain([end]).filter_map(move |to| {
+        let edge = (from, to);
+        from = to;
+        (edge.0 != edge.1).then_some(edge)
+    })
+}
+
+fn distinct(path: &[Contact]) -> Vec<Channel> {
+    let mut channels: Vec<Channel> = path.iter().map(|touch| touch.channel).collect();
+    channels.sort_unstable();
+    channels.dedup();
+    channels
+}
+
+/// Which conversions an epoch's changes can have changed.
+struct Affected {
+    all: bool,
+    conversions: FxHashSet<Conversion>,
+    /// Spans of time in which a changed touch counts, ascending and apart.
+    spans: Vec<(i64, i64)>,
+}
+
+impl Affected {
+    fn of(facts: &[(Fact, Diff)], all: bool, settings: &BrandSettings) -> Affected {
+        let mut affected = Affected {
+            all,
+            conversions: FxHashSet::default(),
+            spans: Vec::new(),
+        };
+        for (fact, _) in facts {
+            match fact {
+                Fact::Conversion(conversion) => {
+                    affected.conversions.insert(*conversion);
+                }
+                Fact::Contact(contact) if contact.touch => {
+                    let until = contact.ts.saturating_add(settings.window(contact.kind));
+                    match affected.spans.last_mut() {
+                        // Facts come in the order of time.
+                        Some(last) if contact.ts <= last.1 => last.1 = last.1.max(until),
+                        _ => affected.spans.push((contact.ts, until)),
+                    }
+                }
+                Fact::Contact(_) => {}
+            }
+        }
+        affected
+    }
+
+    fn among<'a>(
+        &'a self,
+        conversions: &'a [Conversion],
+    ) -> Box<dyn Iterator<Item = &'a Conversion> + 'a> {
+        if self.all {
+            return Box::new(conversions.iter());
+        }
+        let within = |from: i64, until: i64| {
+            let start = conversions.partition_point(|c| c.ts < from);
+            let end = conversions.partition_point(|c| c.ts <= until);
+            conversions.get(start..end).unwrap_or_default()
+        };
+        let spanned = |c: &Conversion| {
+            let at = self.spans.partition_point(|span| span.0 <= c.ts);
+            at.checked_sub(1).is_some_and(|at| c.ts <= self.spans[at].1)
+        };
+        let in_spans = self
+            .spans
+            .iter()
+            .flat_map(move |(from, until)| within(*from, *until));
+        let changed = self
+            .conversions
+            .iter()
+            .filter(move |c| !spanned(c))
+            .flat_map(move |changed| {
+                within(changed.ts, changed.ts)
+                    .iter()
+                    .filter(move |c| *c == changed)
+            });
+        Box::new(in_spans.chain(changed))
+    }
+}
+
+/// The stage. The persons that this worker owns.
+pub struct Persons {
+    settings: Arc<Settings>,
+    persons: FxHashMap<PersonKey, Person>,
+    tally: Tally,
+}
+
+impl Persons {
+    /// Knows nobody yet.
+    pub fn new(settings: Arc<Settings>) -> Persons {
+        Persons {
+            settings,
+            persons: FxHashMap::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// The paths of the conversions in question, with their persons.
+    fn answer(&self, asked: &Asked, out: &mut Vec<(PersonOut, Diff)>) {
+        let Question::Paths { brand, of, channel } = &asked.question else {
+            return;
+        };
+        let Some(settings) = self.settings.brands.get(usize::from(brand.0)) else {
+            return;
+        };
+        let mut paths: std::collections::BTreeMap<Vec<Channel>, (u64, u64)> = Default::default();
+        for (key, person) in &self.persons {
+            if key.brand != *brand || person.oversized {
+                continue;
+            }
+            let mut own: FxHashMap<Vec<Channel>, u64> = FxHashMap::default();
+            for conversion in person.conversions.iter().filter(|c| of.holds(c)) {
+                let path = path(&person.touches, conversion, settings);
+                if path.iter().any(|touch| touch.channel == *channel) {
+                    *own.entry(steps(&path)).or_default() += 1;
+                }
+            }
+            for (path, conversions) in own {
+                let entry = paths.entry(path).or_default();
+                entry.0 += 1;
+                entry.1 += conversions;
+            }
+        }
+        for (path, (persons, conversions)) in paths {
+            let reply = Reply::Path {
+                path,
+                persons,
+                conversions,
+            };
+            out.push((PersonOut::Answer(asked.answer(reply)), 1));
+        }
+    }
+}
+
+impl Stage for Persons {
+    type In = PersonIn;
+    type Out = PersonOut;
+    const NAME: &'static str = "Person";
+
+    fn route(update: &PersonIn) -> u64 {
+        match update {
+            PersonIn::Fact(key, _) | PersonIn::Oversized(key) => {
+                // Labels count up within a brand; brands start at different workers.
+                key.person.wrapping_add(u64::from(key.brand.0))
+            }
+            PersonIn::Ask(asked) => asked.target,
+        }
+    }
+
+    fn step(&mut self, _: Epoch, updates: Vec<(PersonIn, Diff)>, out: &mut Vec<(PersonOut, Diff)>) {
+        let mut changes: FxHashMap<PersonKey, Changes> = FxHashMap::default();
+        let mut questions = Vec::new();
+        for (update, diff) in updates {
+            match update {
+                PersonIn::Fact(key, fact) => {
+                    changes.entry(key).or_default().facts.push((fact, diff));
+                }
+                PersonIn::Oversized(key) => changes.entry(key).or_default().oversized += diff,
+                PersonIn::Ask(asked) => questions.push(asked),
+            }
+        }
+        for (key, changes) in changes {
+            let Some(settings) = self.settings.brands.get(usize::from(key.brand.0)) else {
+                continue;
+            };
+            let person = self.persons.entry(key).or_default();
+            person.change(key.brand, settings, changes, &mut self.tally);
+            if person.is_gone() {
+                self.persons.remove(&key);
+            }
+        }
+        out.extend(
+            self.tally
+                .drain()
+                .map(|(key, sums)| (PersonOut::Sum(key, sums), 1)),
+        );
+        for asked in questions {
+            self.answer(&asked, out);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Counters that the stages of one worker keep for its operator's eyes: how much is held, how often a
+//! record came again. They are not personal and pass freely.
+
+use std::cell::Cell;
+
+/// The counters of one worker thread.
+#[derive(Debug, Default)]
+pub struct Stats {
+    held: Cell<i64>,
+    duplicates: Cell<u64>,
+    corrections: Cell<u64>,
+    superseded: Cell<u64>,
+    collisions: Cell<u64>,
+    cells: Cell<u64>,
+    hidden: Cell<u64>,
+}
+
+impl Stats {
+    pub(crate) fn held(&self, by: i64) {
+        self.held.set(self.held.get() + by);
+    }
+
+    pub(crate) fn duplicate(&self) {
+        self.duplicates.set(self.duplicates.get() + 1);
+    }
+
+    pub(crate) fn correction(&self) {
+        self.corrections.set(self.corrections.get() + 1);
+    }
+
+    pub(crate) fn superseded(&self) {
+        self.superseded.set(self.superseded.get() + 1);
+    }
+
+    pub(crate) fn release(&self, cells: u64, hidden: u64, collisions: u64) {
+        self.cells.set(cells);
+        self.hidden.set(hidden);
+        self.collisions.set(collisions);
+    }
+
+    /// The counters now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            held: self.held.get(),
+            duplicates: self.duplicates.get(),
+            corrections: self.corrections.get(),
+            superseded: self.superseded.get(),
+            collisions: self.collisions.get(),
+            cells: self.cells.get(),
+            hidden: self.hidden.get(),
+        }
+    }
+}
+
+/// [`Stats`] at one moment, or the sum over several workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Records held, pings not counted.
+    pub held: i64,
+    /// Records that came again with the content held.
+    pub duplicates: u64,
+    /// Records whose content or version replaced what was held.
+    pub corrections: u64,
+    /// Records whose version was lower than the one held.
+    pub superseded: u64,
+    /// Labels that two words claim.
+    pub collisions: u64,
+    /// Cells released.
+    pub cells: u64,
+    /// Cells held back by the release gate.
+    pub hidden: u64,
+}
+
+impl std::ops::Add for Snapshot {
+    type Output = Snapshot;
+
+    fn add(self, other: Snapshot) -> Snapshot {
+        Snapshot {
+            held: self.held + other.held,
+            duplicates: self.duplicates + other.duplicates,
+            corrections: self.corrections + other.corrections,
+            superseded: self.superseded + other.superseded,
+            collisions: self.collisions.max(other.collisions),
+            cells: self.cells + other.cells,
+            hidden: self.hidden + other.hidden,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Sums: what the stages send towards the cells.
+//!
+//! A cell is a sum over everything that contributes to it, so stages send only the difference that a
+//! change makes, keyed by [`CellKey`] and already added up per epoch and worker. The key also names
+//! the parts that never leave by themselves: the transitions of the Markov chains, which are sums too
+//! and are solved only when a cell is written.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::Model;
+use crate::label::{Channel, Label};
+use crate::record::{BrandId, Currency, Day, SaleKind};
+
+/// A month: `year * 12 + (month - 1)`.
+pub type Month = i32;
+
+/// The group of conversions that month-wise families share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MonthGroup {
+    /// The tenant.
+    pub brand: BrandId,
+    /// The month of the conversions.
+    pub month: Month,
+    /// The kind of the conversions.
+    pub kind: SaleKind,
+    /// The currency of their values.
+    pub currency: Currency,
+}
+
+/// What a sum belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(
+    missing_docs,
+    reason = "the fields are the dimensions that crate::cell::Family::dims names"
+)]
+pub enum CellKey {
+    Attribution {
+        brand: BrandId,
+        model: Model,
+        channel: Channel,
+        kind: SaleKind,
+        store: Label,
+        day: Day,
+        currency: Currency,
+    },
+    StoreDay {
+        brand: BrandId,
+        store: Label,
+        day: Day,
+        currency: Currency,
+    },
+    OrdersDay {
+        brand: BrandId,
+        day: Day,
+        currency: Currency,
+    },
+    CampaignDay {
+        brand: BrandId,
+        channel: Channel,
+        day: Day,
+    },
+    SpendDay {
+        brand: BrandId,
+        platform: Label,
+        channel: Channel,
+        day: Day,
+        currency: Currency,
+    },
+    Visits {
+        brand: BrandId,
+        store: Label,
+        hour: i64,
+        utc_offset: i32,
+    },
+    Identity {
+        brand: BrandId,
+    },
+    Paths {
+        group: MonthGroup,
+        path: Arc<[Channel]>,
+    },
+    PathLength {
+        group: MonthGroup,
+        touches: u32,
+    },
+    PathDays {
+        group: MonthGroup,
+        days: u32,
+    },
+    Assists {
+        group: MonthGroup,
+        channel: Channel,
+    },
+    /// Transitions of converting paths; `Channel::default()` is the start as `from` and the
+    /// conversion as `to`.
+    ConvertingEdge {
+        group: MonthGroup,
+        from: Channel,
+        to: Channel,
+    },
+    /// Persons whose converting paths hold the channel.
+    ConvertingReach {
+        group: MonthGroup,
+        channel: Channel,
+    },
+    /// The conversions with a touch and their value.
+    Converted {
+        group: MonthGroup,
+    },
+    /// Transitions of the paths of persons without a conversion; `Channel::default()` is the start
+    /// as `from` and the end without conversion as `to`.
+    NullEdge {
+        brand: BrandId,
+        month: Month,
+        from: Channel,
+        to: Channel,
+    },
+    /// Persons whose null path of the month holds the channel.
+    NullReach {
+        brand: BrandId,
+        month: Month,
+        channel: Channel,
+    },
+}
+
+impl CellKey {
+    /// The key of a cell's owner: the parts of one Markov month meet on one worker.
+    pub fn home(&self) -> u64 {
+        use std::hash::{BuildHasher, BuildHasherDefault};
+        let hasher = BuildHasherDefault::<rustc_hash::FxHasher>::default();
+        match self {
+            CellKey::ConvertingEdge { group, .. }
+            | CellKey::ConvertingReach { group, .. }
+            | CellKey::Converted { group } => hasher.hash_one((group.brand, group.month)),
+            CellKey::NullEdge { brand, month, .. } | CellKey::NullReach { brand, month, .. } => {
+                hasher.hash_one((*brand, *month))
+            }
+            other => hasher.hash_one(other),
+        }
+    }
+}
+
+/// The difference that a change makes to a cell: up to five values in the order of
+/// [`crate::cell::Family::values`], and the contributors that the release gate counts.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Sums {
+    /// The values.
+    pub values: [i128; 5],
+    /// Distinct persons plus records without identifier.
+    pub contributors: i64,
+}
+
+impl Sums {
+    /// Sums of the first values, the others zero, without contributors.
+    pub fn of(values: &[i128]) -> Sums {
+        let mut sums = Sums::default();
+        for (slot, value) in sums.values.iter_mut().zip(values) {
+            *slot = *value;
+        }
+        sums
+    }
+
+    /// The same with a number of contributors.
+    pub fn by(mut self, contributors: i64) -> Sums {
+        self.contributors = contributors;
+        self
+    }
+
+    /// Adds `count` times the other.
+    pub fn add(&mut self, other: &Sums, count: i64) {
+        for (slot, value) in self.values.iter_mut().zip(&other.values) {
+            *slot += value * i128::from(count);
+        }
+        self.contributors += other.contributors * count;
+    }
+
+    /// Whether nothing is left.
+    pub fn is_zero(&self) -> bool {
+        *self == Sums::default()
+    }
+}
+
+/// Adds up the differences of one epoch before they travel.
+#[derive(Default)]
+pub struct Tally {
+    sums: FxHashMap<CellKey, Sums>,
+}
+
+impl Tally {
+    /// Adds `count` times the sums to a cell.
+    pub fn add(&mut self, key: CellKey, sums: Sums, count: i64) {
+        self.sums.entry(key).or_default().add(&sums, count);
+    }
+
+    /// Hands over what is not zero.
+    pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Sums)> + '_ {
+        self.sums.drain().filter(|(_, sums)| !sums.is_zero())
+    }
+}

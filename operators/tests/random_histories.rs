@@ -1,0 +1,148 @@
+//! Random histories of insertions, duplicates, corrections, refunds, late records and deletions: at every
+//! epoch, on any number of workers and in any batches, what is released is what the batch oracle
+//! computes from the records then held (invariant I1).
+//!
+//! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
+
+mod support;
+
+use support::{Released, released, run};
+use tributary_operators::event::Event;
+use tributary_oracle::history::{History, random};
+
+fn env(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// What the oracle says after every batch.
+fn expected(history: &History) -> Vec<Released> {
+    (1..=history.batches.len())
+        .map(|n| {
+            let held = tributary_oracle::hold(history.batches[..n].iter().flatten());
+            released(tributary_oracle::cells(&history.settings, &held))
+        })
+        .collect()
+}
+
+/// The first epoch at which the dataflow and the oracle differ.
+fn differs(history: &History, workers: usize) -> Option<usize> {
+    let actual = run(&history.settings, &history.batches, workers);
+    let expected = expected(history);
+    actual.iter().zip(&expected).position(|(a, b)| a != b)
+}
+
+/// Drops events as long as the history still fails, and keeps what is left.
+fn smallest(mut history: History, workers: usize) -> History {
+    history
+        .batches
+        .truncate(differs(&history, workers).unwrap_or(0) + 1);
+    let mut chunk = history
+        .batches
+        .iter()
+        .map(Vec::len)
+        .sum::<usize>()
+        .div_ceil(2);
+    while chunk > 0 {
+        let total: usize = history.batches.iter().map(Vec::len).sum();
+        let mut from = 0;
+        let mut shrunk = false;
+        while from < total {
+            let mut at = 0;
+            let batches = history.batches.iter().map(|batch| {
+                let kept = batch.iter().filter(|event| {
+                    let drop = (from..from + chunk).contains(&at);
+                    at += 1;
+                    !drop || matches!(event, Event::Word { .. })
+                });
+                kept.cloned().collect::<Vec<_>>()
+            });
+            let candidate = History {
+                settings: history.settings.clone(),
+                batches: batches.collect(),
+            };
+            let smaller = candidate.batches.iter().map(Vec::len).sum::<usize>() < total;
+            if smaller && differs(&candidate, workers).is_some() {
+                history = candidate;
+                shrunk = true;
+                break;
+            }
+            from += chunk;
+        }
+        if !shrunk {
+            chunk /= 2;
+        }
+    }
+    history
+}
+
+fn report(history: History, workers: usize, seed: u64) -> ! {
+    let history = smallest(history, workers);
+    let epoch = differs(&history, workers).unwrap_or(0);
+    println!("seed {seed}, {workers} workers: epoch {epoch} differs in the history");
+    for (epoch, batch) in history.batches.iter().enumerate() {
+        for event in batch
+            .iter()
+            .filter(|event| !matches!(event, Event::Word { .. }))
+        {
+            println!("  epoch {epoch}: {event:?}");
+        }
+    }
+    println!("settings: {:?}", history.settings);
+    let actual = &run(&history.settings, &history.batches, workers)[epoch];
+    let expected = &expected(&history)[epoch];
+    for (key, values) in actual {
+        if expected.get(key) != Some(values) {
+            println!(
+                "dataflow: {key:?} {values:?}, oracle: {:?}",
+                expected.get(key)
+            );
+        }
+    }
+    for (key, values) in expected.iter().filter(|(key, _)| !actual.contains_key(key)) {
+        println!("dataflow: nothing, oracle: {key:?} {values:?}");
+    }
+    panic!("the dataflow and the oracle differ");
+}
+
+#[test]
+fn every_epoch_equals_the_batch_oracle() {
+    let start = env("TRIBUTARY_SEED", 0);
+    for seed in start..start + env("TRIBUTARY_HISTORIES", 2_000) {
+        let size = 4 + (seed % 60) as usize;
+        let history = random(seed, size);
+        let workers = [1, 2, 3, 8][(seed % 4) as usize];
+        if differs(&history, workers).is_some() {
+            report(history, workers, seed);
+        }
+    }
+}
+
+#[test]
+fn batches_and_workers_never_show() {
+    for seed in 100_000..100_000 + env("TRIBUTARY_HISTORIES", 2_000) / 20 {
+        let history = random(seed, 120);
+        let last = |batches: &[Vec<Event>], workers| {
+            run(&history.settings, batches, workers)
+                .pop()
+                .unwrap_or_default()
+        };
+        let reference = last(&history.batches, 1);
+        let events: Vec<Event> = history.batches.concat();
+        for workers in [1, 2, 3, 8] {
+            for batch in [1, 7, usize::MAX] {
+                let batches: Vec<Vec<Event>> = events
+                    .chunks(batch.min(events.len().max(1)))
+                    .map(<[Event]>::to_vec)
+                    .collect();
+                let result = last(&batches, workers);
+                assert!(
+                    result == reference,
+                    "seed {seed}, {workers} workers, batches of {batch}"
+                );
+            }
+        }
+    }
+}
