@@ -1,0 +1,177 @@
+//! The sources of a brand and their column maps.
+
+use super::below;
+use super::tenant::tables;
+use crate::context::{Context, Given, Node, Place, join, quote};
+use crate::fields;
+use crate::model::{Csv, Format, HashRule, Kind, Source};
+use crate::read::{Reading, section};
+use crate::settings::Fields;
+use crate::suggest::did_you_mean;
+
+/// Reads the sources of a brand, and adds those that go without saying: one in the native format for
+/// every kind that has none, in the order of [`Kind::ALL`] behind the others.
+pub(super) fn sources(brand: &Given<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Vec<Source> {
+    let given = brand.child(Source::SECTION.key());
+    let tables = given.map_or_else(Vec::new, |given| tables(&given, "[[brand.source]]", cx));
+    let read: Vec<Reading<Source>> = tables
+        .iter()
+        .map(|table| source(table, rules, cx))
+        .collect();
+    check_names(&read, cx);
+    let kinds_known = read.iter().all(|source| source.right(&["kind"]));
+    let mut sources: Vec<Source> = Vec::new();
+    let mut implied: Vec<Source> = Vec::new();
+    for kind in Kind::ALL {
+        if !read
+            .iter()
+            .any(|source| source.right(&["kind"]) && source.model.kind == kind)
+        {
+            let namesake = read.iter().find(|source| source.model.name == kind.name());
+            if let Some(namesake) = namesake.filter(|_| kinds_known) {
+                let (place, path) = namesake.at("name");
+                let name = quote(kind.name());
+                let message = format!(
+                    "{name} is the name of the source that kind {} has by itself",
+                    kind.name()
+                );
+                cx.problem(
+                    place,
+                    &path,
+                    message,
+                    "choose another name, or name a source of that kind",
+                );
+            }
+            implied.push(Source {
+                name: kind.name().to_owned(),
+                kind,
+                ..Source::defaults()
+            });
+        }
+    }
+    sources.extend(read.into_iter().map(|source| source.model));
+    sources.extend(implied);
+    sources
+}
+
+/// No two sources of a brand share a name.
+fn check_names(sources: &[Reading<Source>], cx: &mut Context<'_>) {
+    for (i, source) in sources.iter().enumerate() {
+        let name = &source.model.name;
+        let twice = sources
+            .iter()
+            .take(i)
+            .any(|other| other.model.name == *name);
+        if twice && !name.is_empty() {
+            let (place, path) = source.at("name");
+            let message = format!(
+                "{} is already the name of another source of the brand",
+                quote(name)
+            );
+            cx.problem(place, &path, message, "give each source its own");
+        }
+    }
+}
+
+/// Reads one source.
+fn source(table: &Given<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Reading<Source> {
+    let mut source: Reading<Source> = section(Some(table), &table.path, table.place, cx);
+    if source.right(&["hash_rule"]) && !rules.contains(&source.model.hash_rule) {
+        let (place, path) = source.at("hash_rule");
+        let message =
+            "is none of the brand's rules, so that its hashed values never meet clear ones";
+        cx.warn(
+            place,
+            &path,
+            message,
+            "add it to the rules of [brand.identity]",
+        );
+    }
+    let csv = table.child(Csv::SECTION.key());
+    match (&source.model.format, csv) {
+        (Format::Csv(_), Some(_)) => {
+            let kind = source.right(&["kind"]).then_some(source.model.kind);
+            source.model.format = Format::Csv(columns_of(table, kind, cx));
+        }
+        (Format::Csv(_), None) => {
+            let (place, _) = source.at("format");
+            let path = join(&table.path, "csv");
+            let fix = r#"write [brand.source.csv] and columns = { id = "header", … }"#;
+            cx.missing(place, &path, "is missing", fix);
+        }
+        (Format::Native, Some(csv)) => {
+            if source.right(&["format"]) {
+                let fix = r#"write format = "csv", or leave the column map out"#;
+                cx.wrong(&csv, "goes only with the format csv", fix);
+            }
+            columns_of(table, None, cx);
+        }
+        (Format::Native, None) => {}
+    }
+    source
+}
+
+/// Reads the CSV settings of a source; without a kind, the fields are not checked.
+fn columns_of(source: &Given<'_>, kind: Option<Kind>, cx: &mut Context<'_>) -> Csv {
+    let csv = below::<Csv>(source, cx);
+    let map = source
+        .child(Csv::SECTION.key())
+        .and_then(|csv| csv.child("columns"));
+    if let (Some(kind), Some(map)) = (kind, map)
+        && let Node::Table(_) = map.node
+    {
+        check_fields(&map, kind, cx);
+        check_required(&map, kind, cx);
+        check_sum(&csv, &map, kind, cx);
+    }
+    csv.model
+}
+
+/// Every key of the map is a field of the kind.
+fn check_fields(map: &Given<'_>, kind: Kind, cx: &mut Context<'_>) {
+    let known = fields::of(kind);
+    for (key, place) in map.keys() {
+        if known.contains(&key.as_str()) {
+            continue;
+        }
+        let fix = match did_you_mean(&key, known.iter().copied()) {
+            none if none.is_empty() => format!("its fields are {}", known.join(", ")),
+            fix => fix,
+        };
+        let message = format!("kind {} has no such field", kind.name());
+        cx.problem(place, &join(&map.path, &key), message, fix);
+    }
+}
+
+/// Every field that the kind cannot do without has a column.
+fn check_required(map: &Given<'_>, kind: Kind, cx: &mut Context<'_>) {
+    for group in fields::required(kind) {
+        if !group.iter().any(|field| map.child(field).is_some()) {
+            let path = join(&map.path, group.first().unwrap_or(&""));
+            let message = format!("kind {} needs {}", kind.name(), group.join(" or "));
+            let fix = "say which column gives it";
+            cx.missing(map.place, &path, message, fix);
+        }
+    }
+}
+
+/// Rows are added up by their id, and what is added is their amount.
+fn check_sum(csv: &Reading<Csv>, map: &Given<'_>, kind: Kind, cx: &mut Context<'_>) {
+    if !csv.model.sum_rows || !csv.right(&["sum_rows"]) {
+        return;
+    }
+    let (place, path): (Place, String) = csv.at("sum_rows");
+    let lacks = |field: &&&str| map.child(field).is_none();
+    if !fields::of(kind).contains(&"amount") {
+        let message = format!("kind {} has no amount to add up", kind.name());
+        cx.problem(place, &path, message, "leave it out");
+    } else if let Some(field) = ["id", "amount"].iter().find(lacks) {
+        let message = format!("needs a column for {field}");
+        cx.missing(
+            place,
+            &path,
+            message,
+            "rows are added up by id, and what is added is amount",
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! The place of everything that is read, and the list of what is wrong with it.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{ArrayOfTables, Item, TableLike, Value};
+
+use crate::problem::Problem;
+
+/// Where a value stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At a byte of the file.
+    Offset(usize),
+    /// In an environment variable.
+    Environment,
+    /// Nowhere: it is missing, or a default.
+    Nowhere,
+}
+
+impl Place {
+    /// The first byte of a span.
+    pub(crate) fn of(span: Option<std::ops::Range<usize>>) -> Place {
+        span.map_or(Place::Nowhere, |span| Place::Offset(span.start))
+    }
+
+    /// This place, or the other where this one is nowhere.
+    pub(crate) fn or(self, other: Place) -> Place {
+        if self == Place::Nowhere { other } else { self }
+    }
+}
+
+/// What stands at a place.
+#[derive(Clone, Copy)]
+pub(crate) enum Node<'a> {
+    /// A text, a number, a list …
+    Value(&'a Value),
+    /// A table, inline or under a header.
+    Table(&'a dyn TableLike),
+    /// Tables under `[[header]]`s.
+    Tables(&'a ArrayOfTables),
+    /// Nothing.
+    Nothing,
+}
+
+impl<'a> Node<'a> {
+    /// What an item of a document is.
+    pub(crate) fn of(item: &'a Item) -> Node<'a> {
+        match item {
+            Item::None => Node::Nothing,
+            Item::Value(value) => Node::of_value(value),
+            Item::Table(table) => Node::Table(table),
+            Item::ArrayOfTables(tables) => Node::Tables(tables),
+        }
+    }
+
+    /// What a value is.
+    pub(crate) fn of_value(value: &'a Value) -> Node<'a> {
+        match value {
+            Value::InlineTable(table) => Node::Table(table),
+            value => Node::Value(value),
+        }
+    }
+
+    /// The type in the words of a message.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Node::Value(Value::String(_)) => "a text",
+            Node::Value(Value::Integer(_)) => "a whole number",
+            Node::Value(Value::Float(_)) => "a decimal number",
+            Node::Value(Value::Boolean(_)) => "true or false",
+            Node::Value(Value::Datetime(_)) => "a date or a time",
+            Node::Value(Value::Array(_)) => "a list",
+            Node::Value(Value::InlineTable(_)) | Node::Table(_) => "a table",
+            Node::Tables(_) => "a list of tables",
+            Node::Nothing => "nothing",
+        }
+    }
+}
+
+/// A value, where it stands and what it is called.
+#[derive(Clone)]
+pub(crate) struct Given<'a> {
+    /// The setting, `brand[0].timezone`, or the name of an environment variable.
+    pub(crate) path: String,
+    /// Where it stands.
+    pub(crate) place: Place,
+    /// What it is.
+    pub(crate) node: Node<'a>,
+}
+
+impl<'a> Given<'a> {
+    /// The text, where it is one.
+    pub(crate) fn text(&self) -> Option<&'a str> {
+        match self.node {
+            Node::Value(value) => value.as_str(),
+            _ => None,
+        }
+    }
+
+    /// What stands under a key of this table. A table is placed at its key, a value at itself.
+    pub(crate) fn child(&self, key: &str) -> Option<Given<'a>> {
+        let Node::Table(table) = self.node else {
+            return None;
+        };
+        let (name, item) = table.get_key_value(key)?;
+        let node = Node::of(item);
+        let at_key = Place::of(name.span());
+        let place = match node {
+            Node::Value(_) => Place::of(item.span()).or(at_key),
+            _ => at_key.or(Place::of(item.span())),
+        };
+        Some(Given {
+            path: join(&self.path, key),
+            place: place.or(self.place),
+            node,
+        })
+    }
+
+    /// The keys of this table with their places, in the order of the file.
+    pub(crate) fn keys(&self) -> Vec<(String, Place)> {
+        let Node::Table(table) = self.node else {
+            return Vec::new();
+        };
+        table
+            .iter()
+            .map(|(key, _)| {
+                let place = Place::of(table.key(key).and_then(|key| key.span()));
+                (key.to_owned(), place.or(self.place))
+            })
+            .collect()
+    }
+
+    /// The elements of a list; none where it is no list.
+    pub(crate) fn elements(&self) -> Option<Vec<Given<'a>>> {
+        let element = |i: usize, place: Place, node: Node<'a>| Given {
+            path: format!("{}[{i}]", self.path),
+            place: place.or(self.place),
+            node,
+        };
+        match self.node {
+            Node::Value(Value::Array(list)) => Some(
+                (list.iter().enumerate())
+                    .map(|(i, v)| element(i, Place::of(v.span()), Node::of_value(v)))
+                    .collect(),
+            ),
+            Node::Tables(tables) => Some(
+                (tables.iter().enumerate())
+                    .map(|(i, t)| element(i, Place::of(t.span()), Node::Table(t)))
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// A path and a key below it; a key that is no bare word is quoted.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    let bare = !key.is_empty()
+        && (key.bytes()).all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let key = if bare { key.to_owned() } else { quote(key) };
+    match path.is_empty() {
+        true => key,
+        false => format!("{path}.{key}"),
+    }
+}
+
+/// A value in a message: quoted, without control characters, not too long.
+pub(crate) fn quote(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
+/// What the reading of one configuration needs and finds.
+pub(crate) struct Context<'a> {
+    text: &'a str,
+    file: String,
+    directory: PathBuf,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether lines had to be left out, so that what is missing may stand there.
+    pub(crate) incomplete: bool,
+    /// What is wrong so far.
+    pub(crate) problems: Vec<Problem>,
+    /// What is to be warned of so far.
+    pub(crate) warnings: Vec<Problem>,
+}
+
+impl<'a> Context<'a> {
+    /// A context for the text of the file `origin`.
+    pub(crate) fn new(
+        text: &'a str,
+        origin: &Path,
+        environment: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Context<'a> {
+        let directory = origin.parent().unwrap_or(Path::new("")).to_owned();
+        Context {
+            text,
+            file: origin.display().to_string(),
+            directory,
+            environment,
+            incomplete: false,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A path of the configuration, absolute: relative ones count from the file's directory.
+    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        let joined = self.directory.join(path);
+        std::path::absolute(&joined).unwrap_or(joined)
+    }
+
+    /// An environment variable that is set and not empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        (self.environment)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Something is wrong.
+    pub(crate) fn problem(
+        &mut self,
+        place: Place,
+        path: &str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let problem = self.at(place, path, message.into(), fix.into());
+        self.problems.push(problem);
+    }
+
+    /// Something is wrong with a value.
+    pub(crate) fn wrong(
+        &mut self,
+        given: &Given<'_>,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.problem(given.place, &given.path, message, fix);
+    }
+
+    /// Something is missing. Says nothing where lines had to be left out.
+    pub(crate) fn missing(
+        &mut self,
+        place: Place,
+        path: &str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        if !self.incomplete {
+            self.problem(place, path, message, fix);
+        }
+    }
+
+    /// Something is allowed, and may surprise.
+    pub(crate) fn warn(
+        &mut self,
+        place: Place,
+        path: &str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let warning = self.at(place, path, message.into(), fix.into());
+        self.warnings.push(warning);
+    }
+
+    fn at(&self, place: Place, path: &str, message: String, fix: String) -> Problem {
+        let (line, column) = match place {
+            Place::Offset(offset) => self.position(offset),
+            Place::Environment | Place::Nowhere => (0, 0),
+        };
+        Problem {
+            file: match place {
+                Place::Environment => "environment".to_owned(),
+                _ => self.file.clone(),
+            },
+            line,
+            column,
+            path: path.to_owned(),
+            message,
+            fix,
+        }
+    }
+
+    /// Line and column of a byte, both from 1; a byte within a character counts as its start.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let mut end = offset.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let before = self.text.get(..end).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default();
+        (
+            line,
+            column.trim_start_matches('\u{feff}').chars().count() + 1,
+        )
+    }
+}

@@ -1,0 +1,237 @@
+//! Reading one section by its rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml_edit::Value;
+
+use crate::context::{Context, Given, Node, Place, join};
+use crate::settings::{
+    self, Fallback, Fields, Row, Section, children, read_default, sections, variable,
+};
+use crate::suggest::did_you_mean;
+
+/// A section that was read.
+pub(crate) struct Reading<T> {
+    /// The model, with the default where a value is absent or wrong.
+    pub(crate) model: T,
+    /// The section's path with positions, `brand[0].identity`.
+    pub(crate) path: String,
+    place: Place,
+    given: BTreeMap<&'static str, (Place, String)>,
+    wrong: BTreeSet<&'static str>,
+}
+
+impl<T> Reading<T> {
+    /// Where a setting stands, and its path: the section's place where it is a default.
+    pub(crate) fn at(&self, key: &str) -> (Place, String) {
+        (self.given.get(key).cloned()).unwrap_or_else(|| (self.place, join(&self.path, key)))
+    }
+
+    /// Whether a setting was given, rightly or not.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.given.contains_key(key)
+    }
+
+    /// Whether these settings are as the operator meant them: given rightly, or a default.
+    pub(crate) fn right(&self, keys: &[&str]) -> bool {
+        !keys.iter().any(|key| self.wrong.contains(key))
+    }
+}
+
+/// Reads a section from its table; `None` is a section that is absent. `path` has the positions.
+pub(crate) fn section<T: Fields>(
+    given: Option<&Given<'_>>,
+    path: &str,
+    around: Place,
+    cx: &mut Context<'_>,
+) -> Reading<T> {
+    let section = T::SECTION;
+    let mut reading = Reading {
+        model: T::blank(),
+        path: path.to_owned(),
+        place: given.map_or(Place::Nowhere, |given| given.place).or(around),
+        given: BTreeMap::new(),
+        wrong: BTreeSet::new(),
+    };
+    let table = given.filter(|given| is_table(given, &section, cx));
+    if let Some(table) = table {
+        unknown_keys(table, &section, cx);
+    }
+    let variables = variables::<T>(&section, cx);
+    let overridden = overridden(&section, &variables);
+    for row in T::rows() {
+        let key = row.key();
+        let value = match variables.get(key) {
+            Some(value) => Some(Given {
+                path: variable(section.path, key),
+                place: Place::Environment,
+                node: Node::of_value(value),
+            }),
+            None if overridden.contains(key) => None,
+            None => table.and_then(|table| table.child(key)),
+        };
+        read_row(*row, value, cx, &mut reading);
+    }
+    reading.model.complete();
+    together(&section, &reading, cx);
+    reading
+}
+
+/// Reads one setting, or its default.
+fn read_row<T>(
+    row: &dyn Row<T>,
+    value: Option<Given<'_>>,
+    cx: &mut Context<'_>,
+    reading: &mut Reading<T>,
+) {
+    let key = row.key();
+    if let Some(value) = value {
+        reading.given.insert(key, (value.place, value.path.clone()));
+        if row.read(&value, cx, &mut reading.model) {
+            return;
+        }
+        reading.wrong.insert(key);
+    }
+    if row.fallback() == Fallback::Required && !reading.wrong.contains(key) {
+        let meaning = row
+            .meaning()
+            .split_once(". ")
+            .map_or(row.meaning(), |(first, _)| first);
+        let path = join(&reading.path, key);
+        cx.missing(
+            reading.place,
+            &path,
+            "is missing",
+            format!("give {}: {meaning}", row.kind()),
+        );
+        reading.wrong.insert(key);
+    }
+    read_default(row, cx, &mut reading.model);
+}
+
+/// Whether the value is a table; a problem where it is none.
+fn is_table(given: &Given<'_>, section: &Section, cx: &mut Context<'_>) -> bool {
+    if matches!(given.node, Node::Table(_)) {
+        return true;
+    }
+    let fix = match given.node {
+        Node::Tables(_) => format!("there is only one: write {} once", section.header()),
+        _ => format!("write {} and its settings below it", section.header()),
+    };
+    let message = format!("must be a table, not {}", given.node.words());
+    cx.wrong(given, message, fix);
+    false
+}
+
+/// The values that the environment gives to settings of this section.
+fn variables<T: Fields>(section: &Section, cx: &Context<'_>) -> BTreeMap<&'static str, Value> {
+    if !section.variables {
+        return BTreeMap::new();
+    }
+    (T::rows().iter())
+        .filter_map(|row| {
+            let text = cx.variable(&variable(section.path, row.key()))?;
+            Some((row.key(), row.variable(&text)))
+        })
+        .collect()
+}
+
+/// The settings of the file that those of the environment exclude, and those that need them.
+fn overridden(section: &Section, variables: &BTreeMap<&str, Value>) -> BTreeSet<&'static str> {
+    let mut out = BTreeSet::new();
+    for group in section.exclusive {
+        if group.iter().any(|key| variables.contains_key(key)) {
+            out.extend(group.iter().filter(|key| !variables.contains_key(*key)));
+        }
+    }
+    for (key, needs) in section.needs {
+        if !variables.contains_key(key) && needs.iter().all(|key| out.contains(key)) {
+            out.insert(*key);
+        }
+    }
+    out
+}
+
+/// Settings that exclude or need one another.
+fn together<T>(section: &Section, reading: &Reading<T>, cx: &mut Context<'_>) {
+    for group in section.exclusive {
+        let given: Vec<&str> = group
+            .iter()
+            .copied()
+            .filter(|key| reading.has(key))
+            .collect();
+        if let [first, .., last] = given.as_slice() {
+            let (place, path) = reading.at(last);
+            let message = format!("cannot stand together with {first}");
+            cx.problem(
+                place,
+                &path,
+                message,
+                format!("keep one of {}", given.join(", ")),
+            );
+        }
+    }
+    for group in section.one_of {
+        if !group.iter().any(|key| reading.has(key)) {
+            let path = join(&reading.path, group.first().unwrap_or(&""));
+            let fix = format!("give one of {}", group.join(", "));
+            cx.missing(reading.place, &path, "is missing", fix);
+        }
+    }
+    for (key, needs) in section.needs {
+        if reading.has(key) && !needs.iter().any(|key| reading.has(key)) {
+            let (place, path) = reading.at(key);
+            let fix = format!("give {}", needs.join(" or "));
+            cx.missing(place, &path, "does not stand alone", fix);
+        }
+    }
+}
+
+/// Keys that no row and no section below knows.
+pub(crate) fn unknown_keys(table: &Given<'_>, section: &Section, cx: &mut Context<'_>) {
+    let rows = (section.rows)();
+    let below = children(section.path);
+    let known: Vec<&str> = (rows.iter().map(|row| row.key()))
+        .chain(below.iter().map(Section::key))
+        .collect();
+    for (key, place) in table.keys() {
+        if known.contains(&key.as_str()) {
+            continue;
+        }
+        let path = join(&table.path, &key);
+        let file = format!("{key}_file");
+        if known.contains(&file.as_str()) {
+            let fix =
+                format!("put it into a file and name that in {file}, or in {key}_env a variable");
+            cx.problem(
+                place,
+                &path,
+                "a secret never stands in the configuration",
+                fix,
+            );
+            continue;
+        }
+        let fix = match did_you_mean(&key, known.iter().copied()) {
+            none if none.is_empty() => elsewhere(&key, section, &known),
+            fix => fix,
+        };
+        cx.problem(place, &path, "there is no such setting", fix);
+    }
+}
+
+/// Where a key that is unknown here belongs, or what is known here.
+fn elsewhere(key: &str, here: &Section, known: &[&str]) -> String {
+    let home = settings::sections().into_iter().find(|section| {
+        section.path != here.path && (section.rows)().iter().any(|row| row.key() == key)
+    });
+    let home = home.or_else(|| {
+        sections()
+            .into_iter()
+            .find(|section| section.path != here.path && section.key() == key)
+    });
+    match home {
+        Some(home) if home.key() == key => format!("it is written {}", home.header()),
+        Some(home) => format!("it belongs to {}", home.header()),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,172 @@
+//! `[nats]`: the broker.
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::Nats;
+use crate::shape::Opt;
+use crate::shape::address::{Broker, Stream};
+use crate::shape::file::{Readable, SecretFile, SecretVariable};
+use crate::shape::number::Switch;
+use crate::shape::word::{Free, One};
+
+impl Fields for Nats {
+    const SECTION: Section = Section {
+        variables: true,
+        exclusive: &[
+            &[
+                "credentials_file",
+                "nkey_seed_file",
+                "nkey_seed_env",
+                "user",
+            ],
+            &["password_file", "password_env"],
+        ],
+        needs: &[
+            ("user", &["password_file", "password_env"]),
+            ("password_file", &["user"]),
+            ("password_env", &["user"]),
+            ("tls_cert_file", &["tls_key_file"]),
+            ("tls_key_file", &["tls_cert_file"]),
+        ],
+        ..Section::of::<Nats>(
+            "nats",
+            "Broker",
+            "How to reach NATS, and the names of the JetStream streams. One way to sign in at most: a \
+             credentials file, an nkey seed, or a user with a password.",
+        )
+    };
+
+    fn blank() -> Nats {
+        Nats {
+            url: String::new(),
+            credentials_file: None,
+            nkey_seed: None,
+            user: None,
+            password: None,
+            tls: false,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            input_stream: String::new(),
+            output_stream: String::new(),
+            dead_letter_stream: String::new(),
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Nats>] {
+        static ROWS: &[&dyn Row<Nats>] = &[
+            &Setting {
+                key: "url",
+                shape: One(Broker),
+                fallback: Fallback::Toml(r#""nats://127.0.0.1:4222""#),
+                unit: "",
+                meaning: "Addresses of the broker, `nats://host:port` or `tls://host:port`. Never with a user or a password in it.",
+                field: |nats: &mut Nats| &mut nats.url,
+            },
+            &Setting {
+                key: "credentials_file",
+                shape: Opt(Readable { secret: true }),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "A `.creds` file: a JWT and its nkey seed.",
+                field: |nats: &mut Nats| &mut nats.credentials_file,
+            },
+            &Setting {
+                key: "nkey_seed_file",
+                shape: Opt(SecretFile { min: 1 }),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "A file that holds an nkey seed.",
+                field: |nats: &mut Nats| &mut nats.nkey_seed,
+            },
+            &Setting {
+                key: "nkey_seed_env",
+                shape: Opt(SecretVariable { min: 1 }),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "The environment variable that holds an nkey seed.",
+                field: |nats: &mut Nats| &mut nats.nkey_seed,
+            },
+            &Setting {
+                key: "user",
+                shape: Opt(One(Free("a user name"))),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "A user name, with a password.",
+                field: |nats: &mut Nats| &mut nats.user,
+            },
+            &Setting {
+                key: "password_file",
+                shape: Opt(SecretFile { min: 1 }),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "A file that holds the user's password.",
+                field: |nats: &mut Nats| &mut nats.password,
+            },
+            &Setting {
+                key: "password_env",
+                shape: Opt(SecretVariable { min: 1 }),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "The environment variable that holds the user's password.",
+                field: |nats: &mut Nats| &mut nats.password,
+            },
+            &Setting {
+                key: "tls",
+                shape: Switch,
+                fallback: Fallback::Toml("false"),
+                unit: "",
+                meaning: "Require TLS even where the address does not begin with `tls://`.",
+                field: |nats: &mut Nats| &mut nats.tls,
+            },
+            &Setting {
+                key: "tls_ca_file",
+                shape: Opt(Readable { secret: false }),
+                fallback: Fallback::Absent("the system's authorities"),
+                unit: "",
+                meaning: "A PEM file of the certificate authorities to trust.",
+                field: |nats: &mut Nats| &mut nats.tls_ca_file,
+            },
+            &Setting {
+                key: "tls_cert_file",
+                shape: Opt(Readable { secret: false }),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "A PEM file of the client's certificate, with `tls_key_file`.",
+                field: |nats: &mut Nats| &mut nats.tls_cert_file,
+            },
+            &Setting {
+                key: "tls_key_file",
+                shape: Opt(Readable { secret: true }),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "A PEM file of the client's key, with `tls_cert_file`.",
+                field: |nats: &mut Nats| &mut nats.tls_key_file,
+            },
+            &Setting {
+                key: "input_stream",
+                shape: One(Stream),
+                fallback: Fallback::Toml(r#""TRIBUTARY_IN""#),
+                unit: "",
+                meaning: "The stream that captures `tributary.in.>`.",
+                field: |nats: &mut Nats| &mut nats.input_stream,
+            },
+            &Setting {
+                key: "output_stream",
+                shape: One(Stream),
+                fallback: Fallback::Toml(r#""TRIBUTARY_OUT""#),
+                unit: "",
+                meaning: "The stream that keeps the last value of every output subject.",
+                field: |nats: &mut Nats| &mut nats.output_stream,
+            },
+            &Setting {
+                key: "dead_letter_stream",
+                shape: One(Stream),
+                fallback: Fallback::Toml(r#""TRIBUTARY_DEAD""#),
+                unit: "",
+                meaning: "The stream of the messages that were refused.",
+                field: |nats: &mut Nats| &mut nats.dead_letter_stream,
+            },
+        ];
+        ROWS
+    }
+}

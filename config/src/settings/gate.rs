@@ -1,0 +1,109 @@
+//! `[ingest]` and `[release]`: the gate in and the gate out.
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::{Ingest, Release};
+use crate::shape::duration::Duration;
+use crate::shape::number::{Int, Switch};
+use crate::shape::word::One;
+
+/// Ten years, milliseconds.
+const TEN_YEARS: i64 = 3_650 * 86_400_000;
+
+impl Fields for Ingest {
+    const SECTION: Section = Section::of::<Ingest>(
+        "ingest",
+        "Ingest",
+        "What is refused at the door. A refused record goes to the dead letters with its reason.",
+    );
+
+    fn blank() -> Ingest {
+        Ingest {
+            max_future_ms: 0,
+            strict: false,
+            max_message_bytes: 0,
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Ingest>] {
+        static ROWS: &[&dyn Row<Ingest>] = &[
+            &Setting {
+                key: "max_future",
+                shape: One(Duration::<i64>::millis(0, TEN_YEARS)),
+                fallback: Fallback::Toml(r#""10m""#),
+                unit: "",
+                meaning: "How far a record's `ts` may lie after its arrival.",
+                field: |ingest: &mut Ingest| &mut ingest.max_future_ms,
+            },
+            &Setting {
+                key: "strict",
+                shape: Switch,
+                fallback: Fallback::Toml("false"),
+                unit: "",
+                meaning: "Refuse records with fields that their kind does not know, instead of ignoring the fields.",
+                field: |ingest: &mut Ingest| &mut ingest.strict,
+            },
+            &Setting {
+                key: "max_message_bytes",
+                shape: Int::<usize>::new(1_024, 1_073_741_824),
+                fallback: Fallback::Toml("8388608"),
+                unit: "bytes",
+                meaning: "The largest message that is taken.",
+                field: |ingest: &mut Ingest| &mut ingest.max_message_bytes,
+            },
+        ];
+        ROWS
+    }
+}
+
+impl Fields for Release {
+    const SECTION: Section = Section::of::<Release>(
+        "release",
+        "Release gate",
+        "What leaves the process: only cells with enough contributors, that is distinct persons plus \
+         records without identifier.",
+    );
+
+    fn blank() -> Release {
+        Release {
+            k: 0,
+            k_traffic: 0,
+            cadence_ms: 0,
+        }
+    }
+
+    fn complete(&mut self) {
+        if self.k_traffic == 0 {
+            self.k_traffic = self.k.min(10);
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Release>] {
+        static ROWS: &[&dyn Row<Release>] = &[
+            &Setting {
+                key: "k",
+                shape: Int::<u64>::new(1, 1_000_000_000),
+                fallback: Fallback::Toml("50"),
+                unit: "contributors",
+                meaning: "Contributors that a cell needs. 1 releases every cell, which shows individuals.",
+                field: |release: &mut Release| &mut release.k,
+            },
+            &Setting {
+                key: "k_traffic",
+                shape: Int::<u64>::new(1, 1_000_000_000),
+                fallback: Fallback::Derived("the smaller of 10 and `k`"),
+                unit: "contributors",
+                meaning: "Contributors that a cell of pure traffic counts (`visits`) needs.",
+                field: |release: &mut Release| &mut release.k_traffic,
+            },
+            &Setting {
+                key: "cadence",
+                shape: One(Duration::<u64>::millis(0, TEN_YEARS)),
+                fallback: Fallback::Toml(r#""1m""#),
+                unit: "",
+                meaning: "How often the value of a released cell may change.",
+                field: |release: &mut Release| &mut release.cadence_ms,
+            },
+        ];
+        ROWS
+    }
+}

@@ -1,0 +1,125 @@
+//! `[brand.identity]` and its hub guard.
+
+use std::collections::BTreeMap;
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::Identity;
+use crate::shape::choice::RULES;
+use crate::shape::list::Many;
+use crate::shape::number::{Int, Switch};
+use crate::shape::word::Free;
+
+/// The hub guard per kind of identifier.
+pub(crate) type Degrees = BTreeMap<String, u32>;
+
+impl Fields for Identity {
+    const SECTION: Section = Section::of::<Identity>(
+        "brand.identity",
+        "Identity",
+        "Which identifiers make one person.",
+    );
+
+    fn blank() -> Identity {
+        Identity {
+            max_degree: Degrees::new(),
+            max_identifiers: 0,
+            name_postcode: false,
+            rules: Vec::new(),
+            blocked: Vec::new(),
+        }
+    }
+
+    fn complete(&mut self) {
+        // Plain comes first in the order of the rules.
+        self.rules.sort_unstable();
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Identity>] {
+        static ROWS: &[&dyn Row<Identity>] = &[
+            &Setting {
+                key: "max_identifiers",
+                shape: Int::<u32>::new(1, 1_000_000),
+                fallback: Fallback::Toml("100"),
+                unit: "identifiers",
+                meaning: "Size guard: the conversions of a person with more identifiers are credited to `unattributed`/`oversized`.",
+                field: |identity: &mut Identity| &mut identity.max_identifiers,
+            },
+            &Setting {
+                key: "name_postcode",
+                shape: Switch,
+                fallback: Fallback::Toml("false"),
+                unit: "",
+                meaning: "Whether first name, last name and postcode together link records.",
+                field: |identity: &mut Identity| &mut identity.name_postcode,
+            },
+            &Setting {
+                key: "rules",
+                shape: Many {
+                    each: RULES,
+                    private: false,
+                },
+                fallback: Fallback::Toml(r#"["plain"]"#),
+                unit: "",
+                meaning: "Under which rules clear values are hashed, so that they meet values that came hashed; `plain` is always one of them.",
+                field: |identity: &mut Identity| &mut identity.rules,
+            },
+            &Setting {
+                key: "blocked",
+                shape: Many {
+                    each: Free("a text"),
+                    private: true,
+                },
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "Values that never identify, besides the built-in ones such as `null` and `test@test.com`; compared in lower case, never printed.",
+                field: |identity: &mut Identity| &mut identity.blocked,
+            },
+        ];
+        ROWS
+    }
+}
+
+/// The row of one kind of identifier.
+macro_rules! degree {
+    ($key:literal, $default:literal, $what:literal) => {
+        &Setting {
+            key: $key,
+            shape: Int::<u32>::new(0, 1_000_000),
+            fallback: Fallback::Toml($default),
+            unit: "identifiers",
+            meaning: concat!(
+                "How many other identifiers ",
+                $what,
+                " may share records with."
+            ),
+            field: |degrees: &mut Degrees| degrees.entry($key.to_owned()).or_default(),
+        }
+    };
+}
+
+impl Fields for Degrees {
+    const SECTION: Section = Section::of::<Degrees>(
+        "brand.identity.max_degree",
+        "Hub guard",
+        "An identifier that shares records with more other identifiers than this stops identifying until \
+         it falls back: a shared till tablet, a recycled phone. Often written in one line: \
+         `max_degree = { email = 20, phone = 10 }`.",
+    );
+
+    fn blank() -> Degrees {
+        Degrees::new()
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Degrees>] {
+        static ROWS: &[&dyn Row<Degrees>] = &[
+            degree!("email", "20", "an e-mail address"),
+            degree!("phone", "10", "a telephone number"),
+            degree!("cookie", "10", "a cookie"),
+            degree!("customer", "50", "a customer number"),
+            degree!("wallet", "10", "a wallet"),
+            degree!("device", "10", "a device"),
+            degree!("name_postcode", "10", "a name with postcode"),
+        ];
+        ROWS
+    }
+}

@@ -1,0 +1,154 @@
+//! `[brand.attribution]` and `[brand.sensors]`: what is measured.
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::{Attribution, Sensors};
+use crate::shape::duration::{Clock, Duration};
+use crate::shape::list::Many;
+use crate::shape::number::{Int, Weights};
+use crate::shape::word::{Device, One};
+
+/// A window: up to ten years, and never empty.
+const WINDOW: One<Duration<i64>> = One(Duration::millis(1, 3_650 * 86_400_000));
+
+/// A time within a day, which a clock change makes 25 hours long.
+const WITHIN_A_DAY: i64 = 25 * 3_600;
+
+impl Fields for Attribution {
+    const SECTION: Section = Section::of::<Attribution>(
+        "brand.attribution",
+        "Attribution",
+        "Which touches share the credit of a conversion, and how.",
+    );
+
+    fn blank() -> Attribution {
+        Attribution {
+            click_window_ms: 0,
+            view_window_ms: 0,
+            impression_window_ms: 0,
+            max_path: 0,
+            half_life_ms: 0,
+            position: [0; 3],
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Attribution>] {
+        static ROWS: &[&dyn Row<Attribution>] = &[
+            &Setting {
+                key: "click_window",
+                shape: WINDOW,
+                fallback: Fallback::Toml(r#""30d""#),
+                unit: "",
+                meaning: "How long before a conversion a click still counts.",
+                field: |attribution: &mut Attribution| &mut attribution.click_window_ms,
+            },
+            &Setting {
+                key: "view_window",
+                shape: WINDOW,
+                fallback: Fallback::Toml(r#""30d""#),
+                unit: "",
+                meaning: "How long before a conversion a view still counts.",
+                field: |attribution: &mut Attribution| &mut attribution.view_window_ms,
+            },
+            &Setting {
+                key: "impression_window",
+                shape: WINDOW,
+                fallback: Fallback::Toml(r#""7d""#),
+                unit: "",
+                meaning: "How long before a conversion an impression still counts.",
+                field: |attribution: &mut Attribution| &mut attribution.impression_window_ms,
+            },
+            &Setting {
+                key: "max_path",
+                shape: Int::<usize>::new(1, 10_000),
+                fallback: Fallback::Toml("200"),
+                unit: "touches",
+                meaning: "The newest touches that make a path; older ones get no credit.",
+                field: |attribution: &mut Attribution| &mut attribution.max_path,
+            },
+            &Setting {
+                key: "half_life",
+                shape: WINDOW,
+                fallback: Fallback::Toml(r#""7d""#),
+                unit: "",
+                meaning: "`time_decay`: a touch that is older by this much weighs half.",
+                field: |attribution: &mut Attribution| &mut attribution.half_life_ms,
+            },
+            &Setting {
+                key: "position",
+                shape: Weights,
+                fallback: Fallback::Toml("[40, 20, 40]"),
+                unit: "",
+                meaning: "`position`: the weights of the first touch, of all middle ones together, and of the last.",
+                field: |attribution: &mut Attribution| &mut attribution.position,
+            },
+        ];
+        ROWS
+    }
+}
+
+impl Fields for Sensors {
+    const SECTION: Section = Section::of::<Sensors>(
+        "brand.sensors",
+        "Sensors",
+        "What a visit is, and who is no visitor.",
+    );
+
+    fn blank() -> Sensors {
+        Sensors {
+            min_rssi: 0,
+            min_dwell_s: 0,
+            max_presence_s: 0,
+            day_start_s: 0,
+            fixed_devices: Vec::new(),
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Sensors>] {
+        static ROWS: &[&dyn Row<Sensors>] = &[
+            &Setting {
+                key: "min_rssi",
+                shape: Int::<i8>::new(-127, 20),
+                fallback: Fallback::Toml("-75"),
+                unit: "dBm",
+                meaning: "The weakest signal that is inside the store.",
+                field: |sensors: &mut Sensors| &mut sensors.min_rssi,
+            },
+            &Setting {
+                key: "min_dwell",
+                shape: One(Duration::<i64>::seconds(0, WITHIN_A_DAY)),
+                fallback: Fallback::Toml(r#""1m""#),
+                unit: "",
+                meaning: "The shortest visit; whoever stays less passes by.",
+                field: |sensors: &mut Sensors| &mut sensors.min_dwell_s,
+            },
+            &Setting {
+                key: "max_presence",
+                shape: One(Duration::<i64>::seconds(1, WITHIN_A_DAY)),
+                fallback: Fallback::Toml(r#""8h""#),
+                unit: "",
+                meaning: "Devices that are in a store for longer in one day are staff or fixtures and count nowhere.",
+                field: |sensors: &mut Sensors| &mut sensors.max_presence_s,
+            },
+            &Setting {
+                key: "day_start",
+                shape: One(Clock),
+                fallback: Fallback::Toml(r#""00:00""#),
+                unit: "",
+                meaning: "When a salt day begins, in the brand's time zone: best while the stores are closed.",
+                field: |sensors: &mut Sensors| &mut sensors.day_start_s,
+            },
+            &Setting {
+                key: "fixed_devices",
+                shape: Many {
+                    each: Device,
+                    private: true,
+                },
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "MACs (12 hex digits, any separators) or OUI prefixes (`dc:fb:48:*`) of fixed devices, which count nowhere; never printed.",
+                field: |sensors: &mut Sensors| &mut sensors.fixed_devices,
+            },
+        ];
+        ROWS
+    }
+}

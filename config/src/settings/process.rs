@@ -1,0 +1,113 @@
+//! `[workers]` and `[http]`: the process itself.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::{Http, Workers};
+use crate::shape::address::{Host, Listen};
+use crate::shape::duration::Duration;
+use crate::shape::list::Many;
+use crate::shape::number::Int;
+use crate::shape::word::One;
+
+impl Fields for Workers {
+    const SECTION: Section = Section {
+        variables: true,
+        ..Section::of::<Workers>(
+            "workers",
+            "Workers",
+            "The threads of this process and the processes of the cluster. All of this may change between \
+             runs; no number depends on it.",
+        )
+    };
+
+    fn blank() -> Workers {
+        Workers {
+            threads: 0,
+            process: 0,
+            hosts: Vec::new(),
+            tick_ms: 0,
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Workers>] {
+        static ROWS: &[&dyn Row<Workers>] = &[
+            &Setting {
+                key: "threads",
+                shape: Int::<usize>::new(1, 1024),
+                fallback: Fallback::Toml("1"),
+                unit: "threads",
+                meaning: "Worker threads of each process.",
+                field: |workers: &mut Workers| &mut workers.threads,
+            },
+            &Setting {
+                key: "process",
+                shape: Int::<usize>::new(0, 1023),
+                fallback: Fallback::Toml("0"),
+                unit: "",
+                meaning: "This process's position in `hosts`, from 0.",
+                field: |workers: &mut Workers| &mut workers.process,
+            },
+            &Setting {
+                key: "hosts",
+                shape: Many {
+                    each: Host,
+                    private: false,
+                },
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "The address of every process of the cluster, the same list in each; empty for a single process.",
+                field: |workers: &mut Workers| &mut workers.hosts,
+            },
+            &Setting {
+                key: "tick",
+                shape: One(Duration::<u64>::millis(1, 60_000)),
+                fallback: Fallback::Toml(r#""50ms""#),
+                unit: "",
+                meaning: "The shortest time between two epochs: longer is more throughput, shorter is fresher numbers.",
+                field: |workers: &mut Workers| &mut workers.tick_ms,
+            },
+        ];
+        ROWS
+    }
+}
+
+impl Fields for Http {
+    const SECTION: Section = Section {
+        variables: true,
+        ..Section::of::<Http>(
+            "http",
+            "HTTP server",
+            "The server of `/metrics`, `/livez`, `/readyz` and `/config`. It asks nobody who they are.",
+        )
+    };
+
+    fn blank() -> Http {
+        Http {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            max_series: 0,
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Http>] {
+        static ROWS: &[&dyn Row<Http>] = &[
+            &Setting {
+                key: "listen",
+                shape: One(Listen),
+                fallback: Fallback::Toml(r#""127.0.0.1:9464""#),
+                unit: "",
+                meaning: "Where it listens. Beyond the loopback address everybody who reaches it can read it, which gives a warning.",
+                field: |http: &mut Http| &mut http.listen,
+            },
+            &Setting {
+                key: "max_series",
+                shape: Int::<usize>::new(1, 100_000),
+                fallback: Fallback::Toml("200"),
+                unit: "series",
+                meaning: "Series per metric and brand; the rest is added up in `other`.",
+                field: |http: &mut Http| &mut http.max_series,
+            },
+        ];
+        ROWS
+    }
+}

@@ -1,0 +1,174 @@
+//! `[[brand]]` and `[[brand.source]]`: the tenants and where their records come from.
+
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::{Attribution, Brand, Format, HashRule, Identity, Kind, Sensors, Source};
+use crate::shape::Opt;
+use crate::shape::choice::{FormatWord, KINDS, RULES};
+use crate::shape::file::{SecretFile, SecretVariable};
+use crate::shape::region::{Currency, Region, Zone};
+use crate::shape::word::{Name, One};
+
+/// The fewest bytes of a brand's secret.
+const SECRET_BYTES: usize = 32;
+
+impl Fields for Brand {
+    const SECTION: Section = Section {
+        many: true,
+        exclusive: &[&["secret_file", "secret_env"]],
+        one_of: &[&["secret_file", "secret_env"]],
+        ..Section::of::<Brand>(
+            "brand",
+            "Brands",
+            "The tenants, at least one. Brands never mix: each has its own secret, its own pseudonyms and \
+             its own numbers.",
+        )
+    };
+
+    fn blank() -> Brand {
+        Brand {
+            name: String::new(),
+            timezone: TimeZone::UTC,
+            currency: String::new(),
+            phone_region: None,
+            secret: SecretString::default(),
+            identity: Identity::blank(),
+            attribution: Attribution::blank(),
+            sensors: Sensors::blank(),
+            sources: Vec::new(),
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Brand>] {
+        static ROWS: &[&dyn Row<Brand>] = &[
+            &Setting {
+                key: "name",
+                shape: One(Name),
+                fallback: Fallback::Required,
+                unit: "",
+                meaning: "Its name: the subject token in `tributary.in.<brand>.<kind>` and the `brand` of every cell. `[a-z0-9_-]+`, unique.",
+                field: |brand: &mut Brand| &mut brand.name,
+            },
+            &Setting {
+                key: "timezone",
+                shape: One(Zone),
+                fallback: Fallback::Toml(r#""UTC""#),
+                unit: "",
+                meaning: "The time zone of its days and hours. Where it is not given a warning says so.",
+                field: |brand: &mut Brand| &mut brand.timezone,
+            },
+            &Setting {
+                key: "currency",
+                shape: One(Currency),
+                fallback: Fallback::Toml(r#""EUR""#),
+                unit: "",
+                meaning: "The currency of amounts that name none.",
+                field: |brand: &mut Brand| &mut brand.currency,
+            },
+            &Setting {
+                key: "phone_region",
+                shape: Opt(One(Region)),
+                fallback: Fallback::Absent("none: such numbers do not identify"),
+                unit: "",
+                meaning: "The region of phone numbers without a country code.",
+                field: |brand: &mut Brand| &mut brand.phone_region,
+            },
+            &Setting {
+                key: "secret_file",
+                shape: SecretFile { min: SECRET_BYTES },
+                fallback: Fallback::Absent("one of the two is required"),
+                unit: "",
+                meaning: "A file that holds the secret of its pseudonyms: text of at least 32 bytes, such as `openssl rand -base64 48` draws, that only the program's user can read. Whoever changes it changes every pseudonym.",
+                field: |brand: &mut Brand| &mut brand.secret,
+            },
+            &Setting {
+                key: "secret_env",
+                shape: SecretVariable { min: SECRET_BYTES },
+                fallback: Fallback::Absent("one of the two is required"),
+                unit: "",
+                meaning: "The environment variable that holds the secret.",
+                field: |brand: &mut Brand| &mut brand.secret,
+            },
+        ];
+        ROWS
+    }
+}
+
+impl Fields for Source {
+    const SECTION: Section = Section {
+        many: true,
+        ..Section::of::<Source>(
+            "brand.source",
+            "Sources",
+            "Where the brand's records come from. A kind without a source has one in the `native` format \
+             whose name is the kind's.",
+        )
+    };
+
+    fn blank() -> Source {
+        Source {
+            name: String::new(),
+            kind: Kind::Ping,
+            format: Format::Native,
+            zone: None,
+            phone_region: None,
+            hash_rule: HashRule::Plain,
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Source>] {
+        static ROWS: &[&dyn Row<Source>] = &[
+            &Setting {
+                key: "name",
+                shape: One(Name),
+                fallback: Fallback::Required,
+                unit: "",
+                meaning: "Its name: `[a-z0-9_-]+`, unique within the brand. Record ids are unique per brand and source.",
+                field: |source: &mut Source| &mut source.name,
+            },
+            &Setting {
+                key: "kind",
+                shape: One(KINDS),
+                fallback: Fallback::Required,
+                unit: "",
+                meaning: "The kind of its records.",
+                field: |source: &mut Source| &mut source.kind,
+            },
+            &Setting {
+                key: "format",
+                shape: One(FormatWord),
+                fallback: Fallback::Toml(r#""native""#),
+                unit: "",
+                meaning: "`native` is JSON with the product's own fields, `csv` is a CSV file with a header and a column map.",
+                field: |source: &mut Source| &mut source.format,
+            },
+            &Setting {
+                key: "zone",
+                shape: Opt(One(Zone)),
+                fallback: Fallback::Absent("none: such time stamps are refused"),
+                unit: "",
+                meaning: "The time zone of time stamps without one.",
+                field: |source: &mut Source| &mut source.zone,
+            },
+            &Setting {
+                key: "phone_region",
+                shape: Opt(One(Region)),
+                fallback: Fallback::Absent("the brand's"),
+                unit: "",
+                meaning: "The region of its phone numbers without a country code.",
+                field: |source: &mut Source| &mut source.phone_region,
+            },
+            &Setting {
+                key: "hash_rule",
+                shape: One(RULES),
+                fallback: Fallback::Toml(r#""plain""#),
+                unit: "",
+                meaning: "The rule under which its values of 64 hex digits were hashed.",
+                field: |source: &mut Source| &mut source.hash_rule,
+            },
+        ];
+        ROWS
+    }
+}

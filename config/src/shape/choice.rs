@@ -1,0 +1,94 @@
+//! One of a few words.
+
+use serde_json::{Value as Json, json};
+
+use super::word::{Fault, Word, fault};
+use crate::context::quote;
+use crate::model::{Csv, Format, HashRule, Kind};
+use crate::suggest::did_you_mean;
+
+/// One of a few words, each of which stands for a value.
+pub(crate) struct Choice<V: 'static>(pub(crate) &'static [(&'static str, V)]);
+
+/// The kinds of records.
+pub(crate) const KINDS: Choice<Kind> = Choice(&[
+    ("ping", Kind::Ping),
+    ("web", Kind::Web),
+    ("transaction", Kind::Transaction),
+    ("spend", Kind::Spend),
+]);
+
+/// The rules of hashed values.
+pub(crate) const RULES: Choice<HashRule> = Choice(&[
+    ("plain", HashRule::Plain),
+    ("google", HashRule::Google),
+    ("meta", HashRule::Meta),
+    ("uid2", HashRule::Uid2),
+]);
+
+impl<V: Copy + PartialEq + Sync + 'static> Word for Choice<V> {
+    type Out = V;
+
+    fn kind(&self) -> String {
+        let words: Vec<String> = self.0.iter().map(|(word, _)| format!("`{word}`")).collect();
+        format!("one of {}", words.join(", "))
+    }
+
+    fn schema(&self) -> Json {
+        let words: Vec<&str> = self.0.iter().map(|(word, _)| *word).collect();
+        json!({"type": "string", "enum": words})
+    }
+
+    fn parse(&self, text: &str) -> Result<V, Fault> {
+        let words = || self.0.iter().map(|(word, _)| *word);
+        match self.0.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Ok(*value),
+            None => Err(unknown(text, words())),
+        }
+    }
+
+    fn write(&self, out: &V) -> String {
+        let found = self.0.iter().find(|(_, value)| value == out);
+        found.map_or_else(String::new, |(word, _)| (*word).to_owned())
+    }
+}
+
+/// The fault of a word that is none of these.
+pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Fault {
+    let fix = did_you_mean(text, words.clone());
+    let all: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+    fault(
+        format!("{} is none of {}", quote(text), all.join(", ")),
+        fix,
+    )
+}
+
+/// The format of a source. What a CSV source's columns are stands in a table of its own.
+pub(crate) struct FormatWord;
+
+impl Word for FormatWord {
+    type Out = Format;
+
+    fn kind(&self) -> String {
+        "one of `native`, `csv`".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "enum": ["native", "csv"]})
+    }
+
+    fn parse(&self, text: &str) -> Result<Format, Fault> {
+        match text {
+            "native" => Ok(Format::Native),
+            "csv" => Ok(Format::Csv(<Csv as crate::settings::Fields>::blank())),
+            _ => Err(unknown(text, ["native", "csv"].into_iter())),
+        }
+    }
+
+    fn write(&self, out: &Format) -> String {
+        match out {
+            Format::Native => "native".to_owned(),
+            Format::Csv(_) => "csv".to_owned(),
+        }
+    }
+}

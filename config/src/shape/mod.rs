@@ -1,0 +1,91 @@
+//! Shapes: what a setting may look like, how it is read, shown and described.
+//!
+//! A shape knows its type in Rust, so that a row of the settings cannot put a text where a number
+//! belongs. Most shapes are words, written as one TOML text ([`word::Word`]); the others have their own
+//! form.
+
+pub(crate) mod address;
+pub(crate) mod choice;
+pub(crate) mod column;
+pub(crate) mod duration;
+pub(crate) mod file;
+pub(crate) mod list;
+pub(crate) mod number;
+pub(crate) mod region;
+pub(crate) mod word;
+
+use serde_json::Value as Json;
+use toml_edit::Value;
+
+use crate::context::{Context, Given};
+
+/// What a value looks like when the configuration is printed.
+#[derive(Clone, Debug)]
+pub(crate) enum Shown {
+    /// As TOML.
+    Value(Value),
+    /// A secret: there, but not shown.
+    Masked,
+    /// Not set.
+    Nothing,
+}
+
+impl PartialEq for Shown {
+    fn eq(&self, other: &Shown) -> bool {
+        match (self, other) {
+            (Shown::Value(a), Shown::Value(b)) => a.to_string() == b.to_string(),
+            (Shown::Masked, Shown::Masked) | (Shown::Nothing, Shown::Nothing) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What a setting may look like.
+pub(crate) trait Shape: Sync + 'static {
+    /// The type in the model.
+    type Out: 'static;
+
+    /// The type in the words of the reference.
+    fn kind(&self) -> String;
+
+    /// The JSON Schema of the value, without title, description and default.
+    fn schema(&self) -> Json;
+
+    /// The value, or nothing after the problem is noted.
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Self::Out>;
+
+    /// The value as it is printed.
+    fn show(&self, out: &Self::Out) -> Shown;
+
+    /// The TOML value that an environment variable's text stands for.
+    fn variable(&self, text: &str) -> Value {
+        Value::from(text)
+    }
+}
+
+/// A setting that may be absent.
+pub(crate) struct Opt<S>(pub(crate) S);
+
+impl<S: Shape> Shape for Opt<S> {
+    type Out = Option<S::Out>;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn schema(&self) -> Json {
+        self.0.schema()
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
+        self.0.read(given, cx).map(Some)
+    }
+
+    fn show(&self, out: &Self::Out) -> Shown {
+        out.as_ref().map_or(Shown::Nothing, |out| self.0.show(out))
+    }
+
+    fn variable(&self, text: &str) -> Value {
+        self.0.variable(text)
+    }
+}

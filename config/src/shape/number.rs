@@ -1,0 +1,156 @@
+//! Numbers, switches and the weights of the position model.
+
+use std::marker::PhantomData;
+
+use serde_json::{Value as Json, json};
+use toml_edit::{Array, Value};
+
+use super::{Shape, Shown};
+use crate::context::{Context, Given, Node};
+
+/// A whole number from `min` to `max`.
+pub(crate) struct Int<N> {
+    min: i64,
+    max: i64,
+    of: PhantomData<fn() -> N>,
+}
+
+impl<N> Int<N> {
+    /// A whole number from `min` to `max`, both included; both must fit into `N`.
+    pub(crate) const fn new(min: i64, max: i64) -> Int<N> {
+        Int {
+            min,
+            max,
+            of: PhantomData,
+        }
+    }
+}
+
+impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Shape for Int<N> {
+    type Out = N;
+
+    fn kind(&self) -> String {
+        format!("a whole number from {} to {}", self.min, self.max)
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "integer", "minimum": self.min, "maximum": self.max})
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<N> {
+        let Node::Value(Value::Integer(number)) = given.node else {
+            let digits = given.text().is_some_and(|text| text.parse::<i64>().is_ok());
+            let fix = if digits {
+                "leave out the quotation marks"
+            } else {
+                ""
+            };
+            let message = format!("must be {}, not {}", self.kind(), given.node.words());
+            cx.wrong(given, message, fix);
+            return None;
+        };
+        let number = *number.value();
+        match N::try_from(number) {
+            Ok(out) if (self.min..=self.max).contains(&number) => Some(out),
+            _ => {
+                let message = format!("{number} must lie between {} and {}", self.min, self.max);
+                cx.wrong(given, message, "");
+                None
+            }
+        }
+    }
+
+    fn show(&self, out: &N) -> Shown {
+        let number: Result<i64, _> = (*out).try_into();
+        Shown::Value(Value::from(number.unwrap_or(i64::MAX)))
+    }
+
+    fn variable(&self, text: &str) -> Value {
+        (text.trim().parse::<i64>()).map_or_else(|_| Value::from(text), Value::from)
+    }
+}
+
+/// `true` or `false`.
+pub(crate) struct Switch;
+
+impl Shape for Switch {
+    type Out = bool;
+
+    fn kind(&self) -> String {
+        "`true` or `false`".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "boolean"})
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<bool> {
+        let Node::Value(Value::Boolean(switch)) = given.node else {
+            let message = format!("must be true or false, not {}", given.node.words());
+            let fix = match given.text() {
+                Some("true" | "false") => "leave out the quotation marks",
+                _ => "",
+            };
+            cx.wrong(given, message, fix);
+            return None;
+        };
+        Some(*switch.value())
+    }
+
+    fn show(&self, out: &bool) -> Shown {
+        Shown::Value(Value::from(*out))
+    }
+
+    fn variable(&self, text: &str) -> Value {
+        (text.trim().parse::<bool>()).map_or_else(|_| Value::from(text), Value::from)
+    }
+}
+
+/// The weights of the first, the middle and the last touches.
+pub(crate) struct Weights;
+
+impl Weights {
+    const MAX: i64 = 1_000_000;
+}
+
+impl Shape for Weights {
+    type Out = [u32; 3];
+
+    fn kind(&self) -> String {
+        "three whole numbers".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0, "maximum": Weights::MAX},
+            "minItems": 3,
+            "maxItems": 3,
+        })
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<[u32; 3]> {
+        let elements = given.elements().unwrap_or_default();
+        let [first, middle, last] = elements.as_slice() else {
+            let fix = "write first, middle and last: [40, 20, 40]";
+            cx.wrong(given, "must be a list of three whole numbers", fix);
+            return None;
+        };
+        let weight = Int::<u32>::new(0, Weights::MAX);
+        let weights = [first, middle, last].map(|given| weight.read(given, cx));
+        let [Some(first), Some(middle), Some(last)] = weights else {
+            return None;
+        };
+        if first == 0 && last == 0 {
+            let message = "first and last are both 0, so that a path of two touches has no credit";
+            cx.wrong(given, message, "give the first or the last touch a weight");
+            return None;
+        }
+        Some([first, middle, last])
+    }
+
+    fn show(&self, out: &[u32; 3]) -> Shown {
+        let weights: Array = out.iter().map(|weight| i64::from(*weight)).collect();
+        Shown::Value(Value::from(weights))
+    }
+}

@@ -1,0 +1,271 @@
+//! Words: values that are written as one TOML text.
+
+use serde_json::{Value as Json, json};
+use toml_edit::Value;
+
+use super::{Shape, Shown};
+use crate::context::{Context, Given, quote};
+
+/// Why a text is refused, and what would be right.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What would be right; may be empty.
+    pub(crate) fix: String,
+}
+
+/// A fault of these words.
+pub(crate) fn fault(message: impl Into<String>, fix: impl Into<String>) -> Fault {
+    Fault {
+        message: message.into(),
+        fix: fix.into(),
+    }
+}
+
+/// What one text may say.
+pub(crate) trait Word: Sync + 'static {
+    /// The type in the model.
+    type Out: 'static;
+
+    /// The type in the words of the reference.
+    fn kind(&self) -> String;
+
+    /// The JSON Schema of the text.
+    fn schema(&self) -> Json;
+
+    /// What the text says.
+    fn parse(&self, text: &str) -> Result<Self::Out, Fault>;
+
+    /// The text that says it.
+    fn write(&self, out: &Self::Out) -> String;
+
+    /// What to write instead of a value that is no text.
+    fn hint(&self) -> String {
+        "write it in quotation marks".to_owned()
+    }
+}
+
+/// A setting that is one word.
+pub(crate) struct One<W>(pub(crate) W);
+
+impl<W: Word> Shape for One<W> {
+    type Out = W::Out;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn schema(&self) -> Json {
+        self.0.schema()
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
+        read(&self.0, given, cx)
+    }
+
+    fn show(&self, out: &W::Out) -> Shown {
+        Shown::Value(Value::from(self.0.write(out)))
+    }
+}
+
+/// Reads a word from a value that should be a text.
+pub(crate) fn read<W: Word>(word: &W, given: &Given<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
+    let Some(text) = given.text() else {
+        let message = format!("must be {}, not {}", word.kind(), given.node.words());
+        cx.wrong(given, message, word.hint());
+        return None;
+    };
+    match word.parse(text) {
+        Ok(out) => Some(out),
+        Err(fault) => {
+            cx.wrong(given, fault.message, fault.fix);
+            None
+        }
+    }
+}
+
+/// Any text with a visible character and without control characters.
+pub(crate) struct Free(pub(crate) &'static str);
+
+impl Word for Free {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        self.0.to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "\\S"})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Fault> {
+        if text.trim().is_empty() {
+            return Err(fault("must not be empty", ""));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(fault("must not hold control characters", ""));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
+/// A name that serves as a subject token and a dimension: `[a-z0-9_-]+`.
+pub(crate) struct Name;
+
+impl Word for Name {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        "a name".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[a-z0-9_-]+$", "maxLength": 256})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Fault> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        if text.is_empty() || text.len() > 256 || !text.chars().all(fits) {
+            let slug: String = (text.trim().to_lowercase().chars())
+                .map(|c| if fits(c) { c } else { '-' })
+                .take(256)
+                .collect();
+            let fix = match slug.is_empty() {
+                true => "use 1 to 256 of a-z, 0-9, _ and -".to_owned(),
+                false => format!(
+                    "use 1 to 256 of a-z, 0-9, _ and -, such as {}",
+                    quote(&slug)
+                ),
+            };
+            return Err(fault(format!("{} is no name", quote(text)), fix));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
+/// The separator of a CSV file.
+pub(crate) struct Delimiter;
+
+impl Word for Delimiter {
+    type Out = u8;
+
+    fn kind(&self) -> String {
+        "one ASCII character".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[^A-Za-z0-9\"\\r\\n]$"})
+    }
+
+    fn parse(&self, text: &str) -> Result<u8, Fault> {
+        match text.as_bytes() {
+            [byte]
+                if byte.is_ascii()
+                    && !byte.is_ascii_alphanumeric()
+                    && !b"\"\r\n".contains(byte) =>
+            {
+                Ok(*byte)
+            }
+            _ => Err(fault(
+                format!("{} cannot separate columns", quote(text)),
+                r#"use one ASCII character, such as ",", ";", "|" or "\t""#,
+            )),
+        }
+    }
+
+    fn write(&self, out: &u8) -> String {
+        char::from(*out).to_string()
+    }
+}
+
+/// A MAC or the prefix of its maker. Such a value may identify somebody, so no message repeats it.
+pub(crate) struct Device;
+
+impl Word for Device {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        "a MAC or OUI prefix".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^([^0-9A-Fa-f]*[0-9A-Fa-f]){6}(([^0-9A-Fa-f]*[0-9A-Fa-f]){6}[^0-9A-Fa-f]*|[^0-9A-Fa-f]*\\*\\s*)$"})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Fault> {
+        let text = text.trim();
+        let (digits, wanted) = match text.strip_suffix('*') {
+            Some(prefix) => (prefix, 6),
+            None => (text, 12),
+        };
+        let separates = |c: char| !c.is_alphanumeric() && c != '*' && !c.is_control();
+        let count = digits.chars().filter(char::is_ascii_hexdigit).count();
+        let clean = digits
+            .chars()
+            .all(|c| c.is_ascii_hexdigit() || separates(c));
+        if count != wanted || !clean {
+            return Err(fault(
+                "is neither a MAC nor an OUI prefix",
+                r#"write 12 hex digits, or 6 and a star: "dc:fb:48:*""#,
+            ));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_subject_tokens() {
+        assert_eq!(Name.parse("acme_1-x").unwrap(), "acme_1-x");
+        for bad in ["", "Acme", "a b", "a.b", "é", "a>"] {
+            assert!(Name.parse(bad).is_err(), "{bad}");
+        }
+        assert!(
+            Name.parse("Acme Shop")
+                .unwrap_err()
+                .fix
+                .contains("acme-shop")
+        );
+    }
+
+    #[test]
+    fn delimiters_are_one_ascii_character() {
+        assert_eq!(Delimiter.parse("\t").unwrap(), b'\t');
+        assert_eq!(Delimiter.parse(";").unwrap(), b';');
+        for bad in ["", ",,", "é", "\"", "\n", "a"] {
+            assert!(Delimiter.parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn devices_are_macs_and_prefixes_and_never_repeated() {
+        for good in [
+            "dc:fb:48:*",
+            "DCFB48*",
+            "dc-fb-48-00-11-22",
+            "dcfb.4800.1122",
+        ] {
+            assert_eq!(Device.parse(good).unwrap(), good);
+        }
+        for bad in ["", "*", "dc:fb:*", "dc:fb:48:00:11", "zz:fb:48:00:11:22"] {
+            let fault = Device.parse(bad).unwrap_err();
+            assert!(bad.len() < 5 || !fault.message.contains(bad));
+        }
+    }
+}

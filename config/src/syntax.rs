@@ -1,0 +1,133 @@
+//! From text to a TOML document, past as many mistakes of syntax as can be told apart.
+//!
+//! The parser stops at the first mistake. The line that holds it is blanked (bytes become spaces, so
+//! that every other place stays where it was) and the rest is parsed again: an operator with three
+//! typing errors sees three. Where the next mistake stands on the very next line it may well be a
+//! consequence of the first, an unclosed list for instance, and the search ends there.
+
+use std::ops::Range;
+
+use toml_edit::Document;
+
+/// More mistakes than this are not looked for.
+const MOST: usize = 20;
+
+/// A mistake of syntax: the byte where it stands, and what the parser says.
+pub(crate) struct Mistake {
+    /// Byte offset into the text.
+    pub(crate) offset: usize,
+    /// The parser's words.
+    pub(crate) message: String,
+}
+
+/// Parses what can be parsed. The document is absent where nothing sensible is left.
+pub(crate) fn parse(text: &str) -> (Option<Document<String>>, Vec<Mistake>) {
+    let mut rest = text.to_owned();
+    let mut mistakes: Vec<Mistake> = Vec::new();
+    let mut blanked: Vec<Range<usize>> = Vec::new();
+    while mistakes.len() < MOST {
+        let error = match Document::parse(rest.clone()) {
+            Ok(document) => return (Some(document), mistakes),
+            Err(error) => error,
+        };
+        let offset = error.span().map_or(0, |span| span.start).min(text.len());
+        let message = error.message().trim().replace('\n', " ");
+        let line = line_around(text, offset);
+        let follows = |gone: &Range<usize>| match text.get(gone.end..line.start) {
+            Some(between) => between.trim().is_empty(),
+            // The line begins before the blanked one ends: it may still be the very same.
+            None => gone.start <= line.start,
+        };
+        let consequence = blanked.iter().any(follows);
+        if consequence {
+            return (None, mistakes);
+        }
+        mistakes.push(Mistake { offset, message });
+        let gone = segment(text, line);
+        rest = blank(&rest, &gone);
+        blanked.push(gone);
+    }
+    (None, mistakes)
+}
+
+/// The line that holds a byte, without its line feed.
+fn line_around(text: &str, offset: usize) -> Range<usize> {
+    let bytes = text.as_bytes();
+    let before = bytes.get(..offset).unwrap_or(bytes);
+    let after = bytes.get(offset..).unwrap_or_default();
+    let start = before
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |i| i + 1);
+    let end = after
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(text.len(), |i| offset + i);
+    start..end
+}
+
+/// What is given up for a wrong line: the line, or for a header all that stands under it, since its
+/// settings would otherwise count for the table above.
+fn segment(text: &str, line: Range<usize>) -> Range<usize> {
+    let is_header = |line: &str| line.trim_start().starts_with('[');
+    if !text.get(line.clone()).is_some_and(is_header) {
+        return line;
+    }
+    let mut end = line.end;
+    for next in text
+        .get(line.end..)
+        .unwrap_or_default()
+        .split_inclusive('\n')
+        .skip(1)
+    {
+        if is_header(next) {
+            break;
+        }
+        end += next.len();
+    }
+    line.start..end.min(text.len())
+}
+
+/// The text with a range of it turned into spaces, line feeds kept.
+fn blank(text: &str, range: &Range<usize>) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for byte in bytes.get_mut(range.clone()).unwrap_or_default() {
+        if *byte != b'\n' {
+            *byte = b' ';
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_mistakes_are_told_apart() {
+        let text = "a = \nb = 1\nc = = 2\nd = 3\n";
+        let (document, mistakes) = parse(text);
+        let mut lines: Vec<usize> = (mistakes.iter())
+            .map(|mistake| text[..mistake.offset].matches('\n').count() + 1)
+            .collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [1, 3]);
+        let document = document.unwrap();
+        assert!(document.contains_key("b") && document.contains_key("d"));
+    }
+
+    #[test]
+    fn an_unclosed_list_is_one_mistake() {
+        let (document, mistakes) = parse("a = [1,\nb = 2\nc = 3\nd = 4\n");
+        assert_eq!(mistakes.len(), 1);
+        assert!(document.is_none());
+    }
+
+    #[test]
+    fn a_second_header_takes_its_settings_with_it() {
+        let (document, mistakes) = parse("[a]\nx = 1\n[b]\ny = 1\n[a]\nz = 1\n");
+        assert_eq!(mistakes.len(), 1);
+        let document = document.unwrap();
+        assert!(!document["b"].as_table().unwrap().contains_key("z"));
+    }
+}

@@ -1,0 +1,311 @@
+//! Reading, printing, schema and reference agree, because all of them walk one table.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use serde_json::Value;
+use tributary_config::model::Config;
+use tributary_config::{parse_in, print, reference, schema};
+
+/// Every setting at a value that is not its default, but those that exclude one another.
+const ODD: &str = r#"
+[nats]
+url = "tls://a:1,tls://b:2"
+user = "u"
+password_env = "OTHER"
+tls = true
+input_stream = "A"
+output_stream = "B"
+dead_letter_stream = "C"
+[workers]
+threads = 3
+process = 1
+hosts = ["a:1", "[::1]:2"]
+tick = "1500ms"
+[http]
+listen = "[::1]:9465"
+max_series = 7
+[ingest]
+max_future = "90s"
+strict = true
+max_message_bytes = 4096
+[release]
+k = 30
+k_traffic = 20
+cadence = "0s"
+[[brand]]
+name = "zeta"
+timezone = "Europe/Paris"
+currency = "JPY"
+phone_region = "FR"
+secret_env = "SECRET"
+[brand.identity]
+max_degree = { email = 1, phone = 2, cookie = 3, customer = 4, wallet = 5, device = 6, name_postcode = 0 }
+max_identifiers = 8
+name_postcode = true
+rules = ["uid2", "plain", "meta"]
+[brand.attribution]
+click_window = "1d"
+view_window = "2h"
+impression_window = "3m"
+max_path = 4
+half_life = "5s"
+position = [1, 2, 3]
+[brand.sensors]
+min_rssi = -60
+min_dwell = "90s"
+max_presence = "7h"
+day_start = "04:30:05"
+[[brand.source]]
+name = "s"
+kind = "transaction"
+format = "csv"
+zone = "America/New_York"
+phone_region = "US"
+hash_rule = "meta"
+[brand.source.csv]
+delimiter = "\t"
+sum_rows = true
+only = { "a b" = "c\"d", e = "" }
+columns = { id = "i", ts = { lookup = "f.csv", by = "b", key = "k", value = "v" }, store = { const = "" }, amount = { join = ["x", "y"], with = "." } }
+"#;
+
+/// The printed configuration with its masks turned back into the names of variables.
+fn unmasked(printed: &str) -> String {
+    printed
+        .replace("secret = \"***\"", "secret_env = \"SECRET\"")
+        .replace("password = \"***\"", "password_env = \"OTHER\"")
+}
+
+fn assert_reads_back(config: &Config) {
+    let printed = print(config);
+    let again = parse_in(
+        &unmasked(&printed),
+        Path::new("other.toml"),
+        &common::environment,
+    )
+    .unwrap_or_else(|problems| panic!("{problems}\n{printed}"));
+    assert_eq!(format!("{config:?}"), format!("{:?}", again.config));
+    assert_eq!(printed, print(&again.config));
+}
+
+#[test]
+fn what_is_printed_reads_back() {
+    assert_reads_back(&common::good(ODD).config);
+    assert_reads_back(&common::good(&common::brand("")).config);
+}
+
+#[test]
+fn paths_are_printed_so_that_they_read_back_from_anywhere() {
+    let directory = common::example_directory();
+    let text = format!(
+        "[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
+        common::brand("")
+    );
+    let loaded = parse_in(
+        &text,
+        &directory.path().join("x.toml"),
+        &common::environment,
+    )
+    .unwrap();
+    assert!(
+        loaded
+            .config
+            .nats
+            .credentials_file
+            .as_ref()
+            .unwrap()
+            .is_absolute()
+    );
+    assert_reads_back(&loaded.config);
+}
+
+#[test]
+fn defaults_are_marked_and_others_are_not() {
+    let printed = print(&common::good(&common::brand("")).config);
+    let unmarked: Vec<&str> = (printed.lines())
+        .filter(|line| line.contains(" = ") && !line.ends_with("# default"))
+        .collect();
+    assert_eq!(
+        unmarked.iter().take(2).copied().collect::<Vec<_>>(),
+        ["name = \"acme\"", "secret = \"***\""]
+    );
+    assert!(
+        unmarked
+            .iter()
+            .skip(2)
+            .all(|line| line.starts_with("name") || line.starts_with("kind"))
+    );
+    let odd = print(&common::good(ODD).config);
+    let marked: Vec<&str> = odd
+        .lines()
+        .filter(|line| line.ends_with("# default"))
+        .collect();
+    // The two lists that are never shown, and the three sources that go without saying.
+    let expected = [
+        "blocked = [] # default",
+        "fixed_devices = [] # default",
+        "format = \"native\" # default",
+        "hash_rule = \"plain\" # default",
+        "format = \"native\" # default",
+        "hash_rule = \"plain\" # default",
+        "format = \"native\" # default",
+        "hash_rule = \"plain\" # default",
+    ];
+    assert_eq!(marked, expected);
+}
+
+#[test]
+fn defaults_are_the_specification() {
+    let config = common::good(&common::brand("")).config;
+    assert_eq!(
+        (
+            config.release.k,
+            config.release.k_traffic,
+            config.release.cadence_ms
+        ),
+        (50, 10, 60_000)
+    );
+    assert_eq!(
+        (
+            config.ingest.max_future_ms,
+            config.ingest.strict,
+            config.ingest.max_message_bytes
+        ),
+        (600_000, false, 8 << 20)
+    );
+    assert_eq!(
+        (
+            config.workers.threads,
+            config.workers.process,
+            config.workers.tick_ms
+        ),
+        (1, 0, 50)
+    );
+    assert_eq!(
+        (
+            config.http.listen.to_string().as_str(),
+            config.http.max_series
+        ),
+        ("127.0.0.1:9464", 200)
+    );
+    let brand = &config.brands[0];
+    let degrees: Vec<(&str, u32)> = brand
+        .identity
+        .max_degree
+        .iter()
+        .map(|(kind, n)| (kind.as_str(), *n))
+        .collect();
+    assert_eq!(
+        degrees,
+        [
+            ("cookie", 10),
+            ("customer", 50),
+            ("device", 10),
+            ("email", 20),
+            ("name_postcode", 10),
+            ("phone", 10),
+            ("wallet", 10)
+        ]
+    );
+    assert_eq!(
+        (brand.identity.max_identifiers, brand.identity.name_postcode),
+        (100, false)
+    );
+    let day = 86_400_000;
+    let attribution = &brand.attribution;
+    assert_eq!(
+        (
+            attribution.click_window_ms,
+            attribution.view_window_ms,
+            attribution.impression_window_ms,
+            attribution.half_life_ms
+        ),
+        (30 * day, 30 * day, 7 * day, 7 * day)
+    );
+    assert_eq!(
+        (attribution.max_path, attribution.position),
+        (200, [40, 20, 40])
+    );
+    let sensors = &brand.sensors;
+    assert_eq!(
+        (
+            sensors.min_rssi,
+            sensors.min_dwell_s,
+            sensors.max_presence_s,
+            sensors.day_start_s
+        ),
+        (-75, 60, 28_800, 0)
+    );
+    assert_eq!(brand.currency, "EUR");
+}
+
+#[test]
+fn traffic_needs_no_more_than_the_others() {
+    let config = common::good(&common::brand("[release]\nk = 3")).config;
+    assert_eq!(config.release.k_traffic, 3);
+    assert!(print(&config).contains("k_traffic = 3 # default"));
+}
+
+/// Calls `each` with the path and the schema of every setting.
+fn walk(schema: &Value, path: &str, each: &mut dyn FnMut(&str, &Value)) {
+    for (key, property) in schema["properties"].as_object().unwrap() {
+        let path = match path {
+            "" => key.clone(),
+            path => format!("{path}.{key}"),
+        };
+        if property.get("properties").is_some() {
+            walk(property, &path, each);
+        } else if property["items"].get("properties").is_some() {
+            walk(&property["items"], &format!("{path}[]"), each);
+        } else {
+            each(&path, property);
+        }
+    }
+}
+
+#[test]
+fn every_setting_of_the_schema_stands_in_the_reference() {
+    let reference = reference();
+    let mut count = 0;
+    walk(&schema(), "", &mut |path, setting| {
+        let row = reference
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{path}` |")));
+        let row = row.unwrap_or_else(|| panic!("{path} is not in the reference"));
+        let meaning = setting["description"].as_str().unwrap();
+        let unit = meaning.rfind(" In ").map_or(meaning, |i| &meaning[..i]);
+        assert!(row.contains(unit) || row.contains(meaning), "{path}: {row}");
+        assert!(
+            setting.get("title").is_some() && setting.get("type").is_some(),
+            "{path}"
+        );
+        count += 1;
+    });
+    let rows = reference
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.matches('`').count() >= 2);
+    assert!(rows.count() >= count && count > 60, "{count}");
+    assert!(reference.contains("| `brand[].identity.max_degree.email` | a whole number from 0 to 1000000 | `20` | identifiers |"));
+}
+
+#[test]
+fn the_schema_knows_every_setting_that_is_printed() {
+    let mut known = Vec::new();
+    walk(&schema(), "", &mut |path, _| {
+        known.push(path.replace("[]", ""))
+    });
+    let mut section = String::new();
+    for line in unmasked(&print(&common::good(ODD).config)).lines() {
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            assert!(
+                known.contains(&format!("{section}.{key}")),
+                "{section}.{key}"
+            );
+        }
+    }
+}
