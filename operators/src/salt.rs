@@ -22,7 +22,7 @@ impl Salts {
         let mut salts = self.salts.borrow_mut();
         let salt = salts
             .entry((brand, day, store))
-            .or_insert_with(|| rand::random());
+            .or_insert_with(rand::random);
         let hash = blake3::keyed_hash(salt, &device.to_le_bytes());
         let mut token = [0; 16];
         for (to, from) in token.iter_mut().zip(hash.as_bytes()) {

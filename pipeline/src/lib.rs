@@ -1,1 +1,37 @@
-//! Live measurement of online marketing and shops, without watching individuals
+//! Tributary's process: commands, epochs, workers, and the doors to the outside.
+
+pub mod asks;
+pub mod cli;
+pub mod config_command;
+pub mod log;
+pub mod replay;
+pub mod tally;
+pub mod workers;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tributary_config::model::Config;
+
+use cli::{Cli, Command};
+
+/// Does what the command line says.
+pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Replay(args) => replay::command(args)?,
+        Command::Config(command) => return config_command::command(command),
+        _ => anyhow::bail!("later"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a configuration, and says on standard error what it warns of.
+pub fn load(path: &Path) -> anyhow::Result<Config> {
+    let loaded = tributary_config::load(path)
+        .with_context(|| format!("the configuration {} does not hold", path.display()))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.config)
+}

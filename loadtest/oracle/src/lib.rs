@@ -1,1 +1,99 @@
-//! The batch oracle: every number from scratch, as simply as it can be said
+//! The batch oracle: every number from scratch, as simply as it can be said.
+//!
+//! The product keeps its numbers incrementally; this crate computes the same numbers in the other,
+//! obvious way: fold all events into what is held ([`hold()`]), then go over it once and write every
+//! cell ([`cells`]). Where the two differ, one of them misreads the specification. For that to mean
+//! anything the oracle shares nothing with the incremental code but the plain types of records,
+//! labels, settings and cells, and it prefers being plainly right to being fast.
+//!
+//! The way of a record through this crate:
+//!
+//! ```text
+//! events ─ hold ─► records ─ identity ─► persons ┐
+//!                  records ─ sales ─► what is left ┼─ journeys ─► conversions with their paths
+//!                  records ─ contacts ─► touches  ┘        │
+//!          pings ─ visits                                  ├─ rules ─► attribution
+//!                                                          ├─ markov ─► markov_month
+//!                                                          └─ statistics ─► paths …
+//! ```
+//!
+//! [`history`] invents small random worlds in which everything collides, for comparing the two.
+//!
+//! What is absent here on purpose: time (a cell depends on what is held, never on when), any cache,
+//! and any reading of `tributary-operators` beyond its types.
+
+#![cfg_attr(not(test), warn(clippy::float_arithmetic))]
+
+mod attribution;
+mod brand;
+mod calendar;
+mod contacts;
+pub mod decay;
+pub mod history;
+mod hold;
+mod identity;
+mod journeys;
+pub mod markov;
+mod months;
+pub mod rules;
+mod sales;
+pub mod share;
+mod statistics;
+mod takings;
+mod tally;
+mod visits;
+
+use std::collections::BTreeMap;
+
+use tributary_operators::cell::Cell;
+use tributary_operators::record::{BrandId, Ping, Record};
+use tributary_operators::settings::Settings;
+
+pub use hold::{Held, hold};
+
+/// Every released cell of every family, sorted.
+///
+/// Records and pings of a brand that `settings` does not know are passed over. A cell whose values
+/// are all zero does not exist; a cell is released when at least `k` contributors (`k_traffic` for
+/// visits) stand behind it, spend always.
+pub fn cells(settings: &Settings, held: &Held) -> Vec<Cell> {
+    let mut by_brand: BTreeMap<BrandId, (Vec<&Record>, Vec<&Ping>)> = BTreeMap::new();
+    for record in &held.records {
+        by_brand.entry(record.brand).or_default().0.push(record);
+    }
+    for ping in &held.pings {
+        by_brand.entry(ping.brand).or_default().1.push(ping);
+    }
+
+    let mut cells = Vec::new();
+    for (id, (records, pings)) in by_brand {
+        let Some(chosen) = settings.brands.get(usize::from(id.0)) else {
+            continue;
+        };
+        let brand = brand::Brand {
+            settings: chosen,
+            words: &held.words,
+        };
+        cells.extend(brand_cells(&brand, &records, &pings));
+    }
+    cells.sort();
+    cells
+}
+
+/// The released cells of one brand: brands never mix.
+fn brand_cells(brand: &brand::Brand, records: &[&Record], pings: &[&Ping]) -> Vec<Cell> {
+    let identity = identity::Identity::of(brand.settings, records);
+    let books = sales::Books::of(records);
+    let journeys = journeys::Journeys::of(brand.settings, &identity, &books, records);
+
+    let mut cells = Vec::new();
+    cells.extend(attribution::cells(brand, &journeys, &books));
+    cells.extend(takings::cells(brand, &journeys, &books));
+    cells.extend(contacts::campaign_days(brand, &identity, records));
+    cells.extend(contacts::spend_days(brand, records));
+    cells.extend(months::cells(brand, &identity, &journeys));
+    cells.extend(statistics::cells(brand, &journeys));
+    cells.extend(visits::cells(brand, pings));
+    cells.extend(identity.cell(brand));
+    cells
+}

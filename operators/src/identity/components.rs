@@ -23,7 +23,7 @@ pub type Moved = Vec<Pseudonym>;
 
 impl Components {
     /// How many persons there are.
-    pub fn len(&self) -> usize {
+    pub fn persons(&self) -> usize {
         self.members.len()
     }
 

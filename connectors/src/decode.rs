@@ -1,0 +1,233 @@
+//! From messages to events: every line becomes exactly one event, one dead letter or one omission.
+//!
+//! A message is one JSON object, however it is laid out, or NDJSON, where every line stands alone: a bad
+//! one is refused and the others count. Headers of CloudEvents lend a record what it lacks. The
+//! decoder keeps no records; it remembers which words it has told and what time zones have answered,
+//! so that each worker thread has a decoder of its own, and any two give the same events.
+
+mod lines;
+mod route;
+
+use tributary_config::model::{Config, Kind};
+use tributary_operators::record::Arrival;
+
+use crate::dead::{Reason, Refusal};
+pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
+use crate::keys::Scratch;
+use crate::native::fields::Fields;
+use crate::native::labels::Words;
+use crate::native::line::{Given, Line};
+use crate::native::ping::{self, Heard};
+use crate::native::reader::{Read, Reader};
+use crate::native::{fields, spend, transaction, web};
+use crate::tenant::{Feed, Tenant};
+use route::{Route, Routes};
+
+/// One message as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// `tributary.in.<brand>.<kind>`, with or without `.<source>`.
+    pub subject: &'a str,
+    /// When it arrived, Unix milliseconds.
+    pub at: i64,
+    /// Its place in the order of arrival.
+    pub number: u64,
+    /// Its headers.
+    pub headers: &'a [(String, String)],
+    /// One JSON object or NDJSON.
+    pub data: &'a [u8],
+}
+
+/// What turns messages into events. One a worker thread.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    tenants: Vec<Tenant>,
+    feeds: Vec<Vec<Feed>>,
+    routes: Routes,
+    max_future: i64,
+    max_line: usize,
+    strict: bool,
+    words: Words,
+    scratch: Scratch,
+}
+
+/// The headers that lend a record what it lacks.
+#[derive(Clone, Copy, Default)]
+struct Lent<'a> {
+    id: Option<&'a str>,
+    time: Option<&'a str>,
+    source: Option<&'a str>,
+}
+
+impl Decoder {
+    /// A decoder for the brands of a configuration, with no word told yet.
+    pub fn new(config: &Config) -> Decoder {
+        let brands = config.brands.iter().enumerate();
+        let tenants: Vec<Tenant> = brands.map(|(n, brand)| Tenant::new(n, brand)).collect();
+        let with_keys = config.brands.iter().zip(&tenants);
+        let feeds = with_keys.map(|(brand, tenant)| Feed::all(brand, &tenant.key));
+        Decoder {
+            feeds: feeds.collect(),
+            tenants,
+            routes: Routes::default(),
+            max_future: config.ingest.max_future_ms,
+            max_line: config.ingest.max_message_bytes,
+            strict: config.ingest.strict,
+            words: Words::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Decodes a message into the sink, in the order of its lines.
+    pub fn message(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
+        let lent = Lent::of(message.headers);
+        let (tenants, feeds) = (&self.tenants, &self.feeds);
+        let route = self.routes.find(message.subject, lent.source, tenants, feeds);
+        let route = match route {
+            Ok(route) => route,
+            Err(stray) => {
+                sink.dead(DeadLetter {
+                    brand: stray.brand,
+                    kind: stray.kind,
+                    reason: stray.refusal.reason,
+                    detail: stray.refusal.detail,
+                    subject: message.subject.to_owned(),
+                    at: message.at,
+                    arrival: Arrival {
+                        message: message.number,
+                        line: 0,
+                    },
+                    payload: message.data.to_vec(),
+                });
+                return;
+            }
+        };
+        let objects = lines::split(message.data);
+        let single = objects.single;
+        for (place, bytes) in objects.enumerate() {
+            let given = Given {
+                at: message.at,
+                max_future: self.max_future,
+                // An id names one record: that of a message with several lends itself to none.
+                id: lent.id.filter(|_| single),
+                time: lent.time,
+                arrival: Arrival {
+                    message: message.number,
+                    line: u32::try_from(place).unwrap_or(u32::MAX),
+                },
+            };
+            if let Err(refusal) = self.line(route, bytes, given, sink) {
+                let tenant = self.tenants.get(route.tenant);
+                sink.dead(DeadLetter {
+                    brand: tenant.map(|tenant| tenant.name.to_string()),
+                    kind: Some(route.kind.name().to_owned()),
+                    reason: refusal.reason,
+                    detail: refusal.detail,
+                    subject: message.subject.to_owned(),
+                    at: message.at,
+                    arrival: given.arrival,
+                    payload: bytes.to_vec(),
+                });
+            }
+        }
+    }
+
+    fn line(
+        &mut self,
+        route: Route,
+        bytes: &[u8],
+        given: Given<'_>,
+        sink: &mut impl Sink,
+    ) -> Read<()> {
+        if bytes.len() > self.max_line {
+            let detail = format!("the line has more than {} bytes", self.max_line);
+            return Err(Refusal::new(Reason::TooLarge, detail));
+        }
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))?;
+        let fields = Fields::read(text).map_err(|error| no_object(text, &error))?;
+        if self.strict && fields.has_unknown(route.kind) {
+            return Err(unknown_field(route.kind));
+        }
+        let tenant = self.tenants.get_mut(route.tenant);
+        let feed = self.feeds.get(route.tenant).and_then(|feeds| feeds.get(route.feed));
+        let (Some(tenant), Some(feed)) = (tenant, feed) else {
+            return Err(Refusal::new(Reason::UnknownSource, "no such source"));
+        };
+        let mut line = Line {
+            reader: Reader {
+                fields: &fields,
+                loose: feed.loose,
+            },
+            given,
+            tenant,
+            feed,
+            words: &mut self.words,
+            scratch: &mut self.scratch,
+        };
+        let event = match route.kind {
+            Kind::Web => web::read(&mut line, sink)?,
+            Kind::Transaction => transaction::read(&mut line, sink)?,
+            Kind::Spend => spend::read(&mut line, sink)?,
+            Kind::Ping => match ping::read(&mut line, sink)? {
+                Heard::Ping(event) => event,
+                Heard::Ignored(what) => {
+                    sink.ignored(what);
+                    return Ok(());
+                }
+            },
+        };
+        sink.event(event);
+        Ok(())
+    }
+}
+
+impl<'a> Lent<'a> {
+    fn of(headers: &'a [(String, String)]) -> Lent<'a> {
+        let mut lent = Lent::default();
+        for (name, value) in headers {
+            let Some(("ce", name)) = name.split_at_checked(2).and_then(|(prefix, rest)| {
+                let prefix = if prefix.eq_ignore_ascii_case("ce") { "ce" } else { return None };
+                Some((prefix, rest.strip_prefix(['-', '_'])?))
+            }) else {
+                continue;
+            };
+            let place = if name.eq_ignore_ascii_case("id") {
+                &mut lent.id
+            } else if name.eq_ignore_ascii_case("time") {
+                &mut lent.time
+            } else if name.eq_ignore_ascii_case("source") {
+                &mut lent.source
+            } else {
+                continue;
+            };
+            *place = Some(value.as_str()).filter(|value| !value.is_empty());
+        }
+        lent
+    }
+}
+
+fn no_object(text: &str, error: &serde_json::Error) -> Refusal {
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
+        Err(_) => Refusal::new(
+            Reason::MalformedJson,
+            format!(
+                "no JSON at line {}, column {} of the object",
+                error.line(),
+                error.column()
+            ),
+        ),
+    }
+}
+
+/// The name of the field comes from outside, so it is not repeated.
+fn unknown_field(kind: Kind) -> Refusal {
+    let known: Vec<&str> = fields::of_kind(kind).iter().map(|field| field.name()).collect();
+    let detail = format!(
+        "the record has a field that a `{}` record does not know; it knows {}",
+        kind.name(),
+        known.join(", ")
+    );
+    Refusal::new(Reason::UnknownField, detail)
+}

@@ -1,0 +1,78 @@
+//! Files that come plain, gzipped or as Zstandard: told apart by their first bytes, read as they stream.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const BUFFER: usize = 256 << 10;
+
+/// An open file.
+pub struct Opened {
+    /// Its plain bytes.
+    pub reader: Box<dyn BufRead + Send>,
+    /// How much of the file has been read.
+    pub progress: Progress,
+}
+
+/// How far a file has been read, in bytes as they lie on disk.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    read: Arc<AtomicU64>,
+    size: u64,
+}
+
+impl Progress {
+    /// Bytes read so far, compressed where the file is.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// The size of the file, 0 where it has none, as a pipe.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// Opens a file and looks at its first bytes.
+pub fn open(path: &Path) -> io::Result<Opened> {
+    let file = File::open(path)?;
+    let progress = Progress {
+        read: Arc::default(),
+        size: file.metadata()?.len(),
+    };
+    let mut counted = Counted {
+        file,
+        read: progress.read.clone(),
+    };
+    let mut magic = Vec::with_capacity(4);
+    counted.by_ref().take(4).read_to_end(&mut magic)?;
+    let gzip = magic.starts_with(&[0x1f, 0x8b]);
+    let zstd = magic == [0x28, 0xb5, 0x2f, 0xfd]
+        || matches!(magic.as_slice(), [low, 0x2a, 0x4d, 0x18] if low >> 4 == 5);
+    let raw = BufReader::with_capacity(BUFFER, Cursor::new(magic).chain(counted));
+    let reader: Box<dyn BufRead + Send> = if gzip {
+        let plain = flate2::bufread::MultiGzDecoder::new(raw);
+        Box::new(BufReader::with_capacity(BUFFER, plain))
+    } else if zstd {
+        let plain = zstd::stream::read::Decoder::with_buffer(raw)?;
+        Box::new(BufReader::with_capacity(BUFFER, plain))
+    } else {
+        Box::new(raw)
+    };
+    Ok(Opened { reader, progress })
+}
+
+struct Counted {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

@@ -1,0 +1,329 @@
+//! The keyed hashes that stand for identifiers, and what is done to a value before it is hashed.
+//!
+//! A clear value is canonicalised, hashed with SHA-256 under every rule that the brand enables, and the
+//! digest is hashed again with the brand's key: plain SHA-256 of an e-mail or a phone number is
+//! reversible by dictionary, a keyed hash is not. A value that comes as a digest enters at the second
+//! step, so that clear and hashed meet. Opaque values (cookies, wallets, devices) go straight to the
+//! keyed hash. The clear text lives in one buffer that is overwritten before the record is left.
+
+mod blocked;
+mod canonical;
+mod phone;
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use tributary_config::model::{Brand, HashRule, Source};
+use tributary_operators::record::{IdKind, Identifier};
+use zeroize::{Zeroize, Zeroizing};
+
+use blocked::Blocked;
+pub use phone::Region;
+use phone::{Known, PhoneCache};
+
+/// The most bytes that an identifier may have, as it comes.
+pub const MAX_IDENTIFIER: usize = 1024;
+
+const CONTEXT: &str = "tributary 2025-11 pseudonyms of one brand";
+
+/// What turns a brand's identifiers into pseudonyms. Debug output shows no key.
+#[derive(Clone)]
+pub struct BrandKey {
+    key: Zeroizing<[u8; 32]>,
+    rules: Arc<[HashRule]>,
+    blocked: Arc<Blocked>,
+    region: Region,
+}
+
+/// How a source's values are to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// The region of phone numbers without a country code.
+    pub region: Region,
+    /// The rule of values that come as digests.
+    pub rule: HashRule,
+}
+
+/// Buffers of one worker thread: the clear text of the value in hand, and the pseudonyms of the phone
+/// numbers seen last (never the numbers).
+#[derive(Clone, Default)]
+pub struct Scratch {
+    clear: Zeroizing<String>,
+    phones: PhoneCache,
+}
+
+impl std::fmt::Debug for BrandKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrandKey").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scratch").finish_non_exhaustive()
+    }
+}
+
+impl BrandKey {
+    /// The key of a brand, derived from its secret and its name, so that two brands that were given
+    /// the same secret still have nothing in common.
+    pub fn new(brand: &Brand) -> BrandKey {
+        let mut material = Zeroizing::new(Vec::new());
+        material.extend_from_slice(&(brand.name.len() as u64).to_le_bytes());
+        material.extend_from_slice(brand.name.as_bytes());
+        material.extend_from_slice(brand.secret.expose_secret().as_bytes());
+        let mut rules = brand.identity.rules.clone();
+        if rules.is_empty() {
+            rules.push(HashRule::Plain);
+        }
+        BrandKey {
+            key: Zeroizing::new(blake3::derive_key(CONTEXT, &material)),
+            rules: rules.into(),
+            blocked: Arc::new(Blocked::new(&brand.identity.blocked)),
+            region: Region::of(brand.phone_region.as_deref()),
+        }
+    }
+
+    /// How the values of a source of this brand are to be read.
+    pub fn reading(&self, source: &Source) -> Reading {
+        let own = Region::of(source.phone_region.as_deref());
+        Reading {
+            region: if own.is_none() { self.region } else { own },
+            rule: source.hash_rule,
+        }
+    }
+
+    /// How values are to be read that come from no source: the brand's region, the plain rule.
+    pub fn default_reading(&self) -> Reading {
+        Reading {
+            region: self.region,
+            rule: HashRule::Plain,
+        }
+    }
+
+    /// The keyed hash over kind, rule and value: BLAKE3, the first 128 bits. The value of an e-mail, a
+    /// phone number and a customer number is the 32 bytes of its SHA-256, of the others its text.
+    pub fn pseudonym(&self, kind: IdKind, rule: HashRule, value: &[u8]) -> u128 {
+        self.hash(kind_tag(kind), rule_tag(rule), value)
+    }
+
+    /// The keyed hash of a MAC.
+    pub fn mac(&self, mac: u64) -> u128 {
+        self.hash(b'M', 0, &mac.to_be_bytes())
+    }
+
+    /// The keyed hash of a `device` that a sensor has already hashed.
+    pub fn sensor_device(&self, device: &str) -> u128 {
+        self.hash(b'D', 0, device.as_bytes())
+    }
+
+    fn hash(&self, tag: u8, rule: u8, value: &[u8]) -> u128 {
+        let mut buffer = [0_u8; 130];
+        let digest = match buffer.get_mut(..value.len() + 2) {
+            Some(input) => {
+                if let [first, second, rest @ ..] = &mut *input {
+                    (*first, *second) = (tag, rule);
+                    rest.copy_from_slice(value);
+                }
+                let digest = blake3::keyed_hash(&self.key, input);
+                input.zeroize();
+                digest
+            }
+            None => {
+                let mut hasher = blake3::Hasher::new_keyed(&self.key);
+                hasher.update(&[tag, rule]).update(value);
+                hasher.finalize()
+            }
+        };
+        first_128(digest.as_bytes())
+    }
+
+    /// The identifiers of one value of a record, in clear or as a digest, appended to `out`. False
+    /// where the value names nobody: empty, blocked, or a phone number that is none.
+    pub fn identifiers(
+        &self,
+        kind: IdKind,
+        text: &str,
+        reading: Reading,
+        scratch: &mut Scratch,
+        out: &mut Vec<Identifier>,
+    ) -> bool {
+        let named = self.read(kind, text, reading, scratch, out);
+        scratch.clear.zeroize();
+        named
+    }
+
+    /// The identifiers of a clear value (or a digest under the plain rule) that comes from no source.
+    pub fn identify(&self, kind: IdKind, text: &str) -> Vec<Identifier> {
+        let mut out = Vec::new();
+        let reading = self.default_reading();
+        self.identifiers(kind, text, reading, &mut Scratch::default(), &mut out);
+        out
+    }
+
+    /// The identifier of first name, last name and postcode together, appended to `out`. False
+    /// where one of them is empty or blocked.
+    pub fn name_postcode(
+        &self,
+        parts: [&str; 3],
+        scratch: &mut Scratch,
+        out: &mut Vec<Identifier>,
+    ) -> bool {
+        let named = parts.iter().all(|part| {
+            let start = scratch.clear.len();
+            canonical::words(part, &mut scratch.clear);
+            let word = scratch.clear.get(start..).unwrap_or_default();
+            let named = !self.blocked.lower(word);
+            scratch.clear.push('\u{1f}');
+            named
+        });
+        if named {
+            let value = scratch.clear.as_bytes();
+            self.push_opaque(IdKind::NamePostcode, value, out);
+        }
+        scratch.clear.zeroize();
+        named
+    }
+
+    fn read(
+        &self,
+        kind: IdKind,
+        text: &str,
+        reading: Reading,
+        scratch: &mut Scratch,
+        out: &mut Vec<Identifier>,
+    ) -> bool {
+        let Scratch { clear, phones } = scratch;
+        match kind {
+            IdKind::Cookie | IdKind::Wallet | IdKind::Device | IdKind::NamePostcode => {
+                canonical::opaque(text, clear);
+                if self.blocked.any_case(clear) {
+                    return false;
+                }
+                self.push_opaque(kind, clear.as_bytes(), out);
+                true
+            }
+            IdKind::Email | IdKind::Customer | IdKind::Phone => {
+                canonical::lower(text, clear);
+                if self.blocked.lower(clear) {
+                    return false;
+                }
+                if let Some(digest) = canonical::digest(text, clear, reading.rule) {
+                    return self.push_digest(kind, reading.rule, &digest, out);
+                }
+                let named = match kind {
+                    IdKind::Phone => self.push_phone(reading.region, clear, phones, out),
+                    _ => self.push_clear(kind, clear, out),
+                };
+                named.is_some()
+            }
+        }
+    }
+
+    fn push_opaque(&self, kind: IdKind, value: &[u8], out: &mut Vec<Identifier>) {
+        let pseudonym = self.pseudonym(kind, HashRule::Plain, value);
+        out.push(Identifier {
+            pseudonym,
+            value: pseudonym,
+            kind,
+        });
+    }
+
+    fn push_digest(
+        &self,
+        kind: IdKind,
+        rule: HashRule,
+        digest: &[u8; 32],
+        out: &mut Vec<Identifier>,
+    ) -> bool {
+        if self.blocked.digest(digest) {
+            return false;
+        }
+        let pseudonym = self.pseudonym(kind, rule, digest);
+        out.push(Identifier {
+            pseudonym,
+            value: pseudonym,
+            kind,
+        });
+        true
+    }
+
+    /// One identifier for every enabled rule; all carry the first one as their value.
+    fn push_clear(&self, kind: IdKind, clear: &str, out: &mut Vec<Identifier>) -> Option<()> {
+        let mut value = None;
+        let mut form = Zeroizing::new(String::new());
+        for &rule in self.rules.iter() {
+            let text = canonical::under(kind, rule, clear, &mut form);
+            let mut digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+            let pseudonym = self.pseudonym(kind, rule, &digest);
+            digest.zeroize();
+            let value = *value.get_or_insert(pseudonym);
+            out.push(Identifier {
+                pseudonym,
+                value,
+                kind,
+            });
+        }
+        Some(())
+    }
+
+    fn push_phone(
+        &self,
+        region: Region,
+        clear: &str,
+        phones: &mut PhoneCache,
+        out: &mut Vec<Identifier>,
+    ) -> Option<()> {
+        let place = self.hash(b'P', region.tag(), clear.as_bytes());
+        match phones.get(place) {
+            Some(Known::Nobody) => return None,
+            Some(Known::Pseudonyms(found)) => {
+                let value = found.first().copied()?;
+                out.extend(found.iter().map(|&pseudonym| Identifier {
+                    pseudonym,
+                    value,
+                    kind: IdKind::Phone,
+                }));
+                return Some(());
+            }
+            None => {}
+        }
+        let start = out.len();
+        let named = phone::e164(region, clear)
+            .and_then(|number| self.push_clear(IdKind::Phone, &number, out));
+        phones.put(place, out.get(start..).unwrap_or_default());
+        named
+    }
+}
+
+fn first_128(digest: &[u8; 32]) -> u128 {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    u128::from_le_bytes(bytes)
+}
+
+/// The tags are part of what is stored: they never change.
+fn kind_tag(kind: IdKind) -> u8 {
+    match kind {
+        IdKind::Email => 1,
+        IdKind::Phone => 2,
+        IdKind::Cookie => 3,
+        IdKind::Customer => 4,
+        IdKind::Wallet => 5,
+        IdKind::Device => 6,
+        IdKind::NamePostcode => 7,
+    }
+}
+
+fn rule_tag(rule: HashRule) -> u8 {
+    match rule {
+        HashRule::Plain => 1,
+        HashRule::Google => 2,
+        HashRule::Meta => 3,
+        HashRule::Uid2 => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! Labels: the words of channels, stores and platforms, and who has been told them.
+//!
+//! A label is NFC and trimmed, its case kept. In a channel the words that analytics tools write for a
+//! direct visit count as absent. The dataflow carries only the hash of a word, so each word is
+//! announced once by every decoder, before the first event that uses it.
+
+use std::borrow::Cow;
+
+use rustc_hash::FxHashSet;
+use tributary_operators::event::Event;
+use tributary_operators::label::{Label, OWN_WORDS};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+use crate::dead::Sink;
+
+const DIRECT: [&str; 6] = [
+    "(direct)",
+    "direct",
+    "(none)",
+    "none",
+    "(not set)",
+    "not set",
+];
+
+/// NFC and trimmed; empty where nothing is left.
+pub fn normal(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        return match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        };
+    }
+    Cow::Owned(text.nfc().collect::<String>().trim().to_owned())
+}
+
+/// A word of a channel: [`normal`], and empty where it stands for a direct visit.
+pub fn of_channel(text: Cow<'_, str>) -> Cow<'_, str> {
+    let label = normal(text);
+    match DIRECT.iter().any(|word| word.eq_ignore_ascii_case(&label)) {
+        true => Cow::Borrowed(""),
+        false => label,
+    }
+}
+
+/// The words that this decoder has told.
+#[derive(Clone, Debug)]
+pub struct Words {
+    told: FxHashSet<Label>,
+}
+
+impl Default for Words {
+    fn default() -> Words {
+        Words {
+            told: OWN_WORDS.iter().map(|word| Label::of(word)).collect(),
+        }
+    }
+}
+
+impl Words {
+    /// The label of a word, announced where it is new.
+    pub fn tell(&mut self, word: &str, sink: &mut impl Sink) -> Label {
+        let label = Label::of(word);
+        if !label.is_absent() && self.told.insert(label) {
+            sink.event(Event::Word {
+                label,
+                word: word.into(),
+            });
+        }
+        label
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_composed_and_trimmed_and_keep_their_case() {
+        assert_eq!(normal("  Caf\u{65}\u{301} ".into()), "Caf\u{e9}");
+        assert_eq!(normal("\u{a0}CRM ".into()), "CRM");
+        assert_eq!(normal("\t ".into()), "");
+    }
+
+    #[test]
+    fn the_words_for_direct_are_absent_in_any_case() {
+        for word in ["(direct)", "Direct", "(NONE)", " none ", "(not set)", ""] {
+            assert_eq!(of_channel(word.into()), "", "{word}");
+        }
+        assert_eq!(of_channel("directory".into()), "directory");
+    }
+}

@@ -1,0 +1,97 @@
+//! MAC addresses: twelve hex digits, however they are separated, and the list of fixed devices.
+
+/// The 48 bits of a MAC, none where the text is no MAC. Anything but a letter or a digit separates.
+pub fn parse(text: &str) -> Option<u64> {
+    let (value, digits) = digits(text)?;
+    (digits == 12).then_some(value)
+}
+
+/// Whether the address is locally administered, as random ones are.
+pub fn is_random(mac: u64) -> bool {
+    mac >> 40 & 2 != 0
+}
+
+/// Up to 12 hex digits and how many there are.
+fn digits(text: &str) -> Option<(u64, u32)> {
+    let (mut value, mut count) = (0_u64, 0);
+    for c in text.chars() {
+        match c.to_digit(16) {
+            Some(digit) if count < 12 => {
+                value = value << 4 | u64::from(digit);
+                count += 1;
+            }
+            None if !c.is_alphanumeric() => {}
+            _ => return None,
+        }
+    }
+    Some((value, count))
+}
+
+/// The fixed devices of a brand: whole addresses and prefixes.
+#[derive(Clone, Debug, Default)]
+pub struct FixedDevices {
+    macs: Vec<u64>,
+    prefixes: Vec<(u64, u32)>,
+}
+
+impl FixedDevices {
+    /// Reads `dc:fb:48:00:11:22` or `dc:fb:48:*`. What is neither is left out.
+    pub fn new(list: &[String]) -> FixedDevices {
+        let mut fixed = FixedDevices::default();
+        for entry in list {
+            match entry.trim().strip_suffix('*') {
+                None => fixed.macs.extend(parse(entry)),
+                Some(prefix) => {
+                    let found = digits(prefix).filter(|(_, count)| (1..=12).contains(count));
+                    fixed.prefixes.extend(found);
+                }
+            }
+        }
+        fixed.macs.sort_unstable();
+        fixed
+    }
+
+    /// Whether the device is one of them.
+    pub fn has(&self, mac: u64) -> bool {
+        let prefixed = |&(prefix, digits): &(u64, u32)| mac >> (48 - 4 * digits) == prefix;
+        self.macs.binary_search(&mac).is_ok() || self.prefixes.iter().any(prefixed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twelve_hex_digits_in_any_dress() {
+        for text in [
+            "dc:fb:48:00:aa:ff", "DC-FB-48-00-AA-FF", "dcfb.4800.aaff", "dcfb4800aaff",
+            " dc fb 48 00 aa ff ", "dc:fb:48::00aaff",
+        ] {
+            assert_eq!(parse(text), Some(0xdcfb_4800_aaff), "{text}");
+        }
+        for text in ["", "dc:fb:48:00:aa", "dc:fb:48:00:aa:ff:00", "dg:fb:48:00:aa:ff", "mac",
+            "\u{661}c:fb:48:00:aa:ff0", "null"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn random_addresses_are_locally_administered() {
+        assert!(is_random(0x8e1e_1bb8_f96b));
+        assert!(is_random(0x0200_0000_0000));
+        assert!(!is_random(0x3003_c870_4efb));
+    }
+
+    #[test]
+    fn fixed_devices_are_addresses_or_prefixes() {
+        let list = ["DC-FB-48-00-11-22", "40:ec:99:*", "a*", "nonsense", "*"];
+        let fixed = FixedDevices::new(&list.map(str::to_owned));
+        for mac in [0xdcfb_4800_1122, 0x40ec_9900_0000, 0x40ec_99ff_ffff, 0xa000_0000_0001] {
+            assert!(fixed.has(mac), "{mac:x}");
+        }
+        for mac in [0xdcfb_4800_1123, 0x40ec_9a00_0000, 0xb000_0000_0000, 0] {
+            assert!(!fixed.has(mac), "{mac:x}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Sensor pings: a device, a store and a second, salted later and never linked to anybody.
+
+use tributary_operators::event::Event;
+use tributary_operators::record::Ping;
+
+use super::fields::Field;
+use super::labels;
+use super::line::Line;
+use super::mac;
+use super::reader::{Read, missing};
+use crate::dead::{Ignored, Reason, Refusal, Sink};
+use crate::keys::MAX_IDENTIFIER;
+
+/// How long after the end of its day a ping may arrive, milliseconds: then the salt is destroyed.
+const GRACE: i64 = 86_400_000;
+
+/// A ping, or why a ping in order is left out.
+pub enum Heard {
+    /// It counts.
+    Ping(Event),
+    /// It does not.
+    Ignored(Ignored),
+}
+
+/// Reads a ping.
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
+    let second = line.ts()?.div_euclid(1000);
+    let store = labels::normal(line.reader.required(Field::Store)?);
+    if store.is_empty() {
+        return Err(missing(Field::Store));
+    }
+    line.reader.required(Field::Sensor)?;
+    let address = address(line)?;
+    let device = device(line)?;
+    let rssi = line.reader.integer(Field::Rssi)?;
+    let rssi = rssi.ok_or_else(|| missing(Field::Rssi))?;
+    let rssi = i8::try_from(rssi).ok().filter(|rssi| (-127..=20).contains(rssi));
+    let rssi = rssi.ok_or_else(|| {
+        Refusal::new(Reason::NumberOutOfRange, "`rssi` must lie from -127 to 20 dBm")
+    })?;
+    let (salt_day, end) = line.tenant.clock.salt_day(second);
+    if line.given.at >= end.saturating_mul(1000).saturating_add(GRACE) {
+        return Err(Refusal::new(
+            Reason::LatePing,
+            "the ping arrived 24 hours or more after its day ended",
+        ));
+    }
+    let (device, random) = match (address, device) {
+        (Some(address), _) if line.tenant.fixed.has(address) => {
+            return Ok(Heard::Ignored(Ignored::FixedDevice));
+        }
+        (Some(address), _) => (line.tenant.key.mac(address), mac::is_random(address)),
+        (None, Some(device)) => (device, false),
+        (None, None) => {
+            return Err(Refusal::new(
+                Reason::MissingField,
+                "a ping needs `mac` or `device`",
+            ));
+        }
+    };
+    Ok(Heard::Ping(Event::Ping {
+        ping: Ping {
+            brand: line.tenant.id,
+            store: line.words.tell(&store, sink),
+            device,
+            random,
+            salt_day,
+            second,
+            utc_offset: line.tenant.clock.offset(second),
+            rssi,
+        },
+        count: 1,
+    }))
+}
+
+fn address(line: &Line<'_, '_>) -> Read<Option<u64>> {
+    let Some(text) = line.reader.clear(Field::Mac, MAX_IDENTIFIER)? else {
+        return Ok(None);
+    };
+    mac::parse(&text).map(Some).ok_or_else(|| {
+        Refusal::new(
+            Reason::InvalidMac,
+            "`mac` must be 12 hex digits with any separators",
+        )
+    })
+}
+
+/// The keyed hash of the `device` field, none where it is absent or blank.
+fn device(line: &Line<'_, '_>) -> Read<Option<u128>> {
+    let text = line.reader.clear(Field::Device, MAX_IDENTIFIER)?;
+    Ok(text.and_then(|text| {
+        let device = labels::normal((&*text).into());
+        (!device.is_empty()).then(|| line.tenant.key.sensor_device(&device))
+    }))
+}

@@ -1,0 +1,56 @@
+//! What platforms charged: one record a platform, campaign and day, the last to arrive wins.
+
+use std::sync::Arc;
+
+use tributary_operators::event::Event;
+use tributary_operators::record::{Body, IdSet, Record, RecordKey};
+
+use super::fields::Field;
+use super::line::Line;
+use super::reader::{Read, missing};
+use super::{channel, labels, time, web};
+use crate::dead::{Reason, Refusal, Sink};
+
+/// Reads a spend record.
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
+    let date = line.reader.required(Field::Date)?;
+    let day = time::date(&date).ok_or_else(|| {
+        Refusal::new(
+            Reason::InvalidDate,
+            "`date` must have the form 2025-10-26, from 1970 to 9999",
+        )
+    })?;
+    let platform = labels::normal(line.reader.required(Field::Platform)?);
+    if platform.is_empty() {
+        return Err(missing(Field::Platform));
+    }
+    let words = channel::of_fields(&line.reader)?.unwrap_or_default();
+    let money = line.money(Field::Cost)?;
+    let (cost, currency) = money.ok_or_else(|| missing(Field::Cost))?;
+    let impressions = line.reader.count(Field::Impressions)?;
+    let clicks = line.reader.count(Field::Clicks)?;
+    let [source, medium, campaign] = &words;
+    let parts = [&platform, source, medium, campaign, &date];
+    let brand = line.tenant.id;
+    Ok(Event::Put {
+        key: RecordKey::of(brand, &parts.map(|part| part.as_bytes())),
+        version: 0,
+        arrival: line.given.arrival,
+        record: Record {
+            brand,
+            source: line.words.tell(&line.feed.name, sink),
+            id: Arc::from(""),
+            ts: line.tenant.clock.start_of_day(day),
+            day,
+            ids: IdSet::empty(),
+            body: Body::Spend {
+                platform: line.words.tell(&platform, sink),
+                channel: web::tell(line, &words, sink),
+                cost,
+                currency,
+                impressions,
+                clicks,
+            },
+        },
+    })
+}

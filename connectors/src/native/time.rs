@@ -1,0 +1,261 @@
+//! Time stamps: RFC 3339, and what CSV files write instead.
+//!
+//! A time with an offset is one moment. Without one it is read in the zone of its source, where it may
+//! name two moments (the earlier counts) or none (it moves forward by what the clock skips). Digits
+//! below a millisecond are cut. A leap second, `:60`, is read as the second before it, since Unix
+//! time has no other place for it.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use tributary_operators::record::Day;
+
+use crate::calendar;
+use crate::clock;
+
+/// The last millisecond of the year 9999.
+pub const MAX: i64 = 253_402_300_799_999;
+
+/// Why a text is no time stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeError {
+    /// It has another form.
+    Invalid,
+    /// It names no zone, and neither does its source.
+    NoZone,
+    /// It lies before 1970 or after 9999.
+    OutOfRange,
+}
+
+/// The Unix milliseconds of an RFC 3339 text, `T` and `Z` in any case, a space allowed for the `T`. With
+/// `loose`, the time or its seconds may be missing.
+pub fn time(text: &str, zone: Option<&TimeZone>, loose: bool) -> Result<i64, TimeError> {
+    let mut rest = Digits(text.as_bytes());
+    let year = rest.number(4)?;
+    rest.skip(b"-")?;
+    let month = rest.number(2)?;
+    rest.skip(b"-")?;
+    let of_month = rest.number(2)?;
+    let day = calendar::day(year as i32, month, of_month).ok_or(TimeError::Invalid)?;
+    let mut seconds = 0;
+    let mut ms = 0;
+    if !(loose && rest.0.is_empty()) {
+        rest.skip(b"Tt ")?;
+        let hour = rest.below(2, 24)?;
+        rest.skip(b":")?;
+        let minute = rest.below(2, 60)?;
+        seconds = hour * 3600 + minute * 60;
+        if !loose || rest.0.first() == Some(&b':') {
+            rest.skip(b":")?;
+            seconds += rest.below(2, 61)?.min(59);
+            ms = rest.fraction()?;
+        }
+    }
+    let local = (i64::from(day) * 86_400 + i64::from(seconds)) * 1000 + i64::from(ms);
+    let moment = match rest.offset()? {
+        Some(offset) => local - i64::from(offset) * 1000,
+        None => {
+            let zone = zone.ok_or(TimeError::NoZone)?;
+            let shown = shown(year, month, of_month, seconds, ms).ok_or(TimeError::Invalid)?;
+            clock::resolve(zone, shown).ok_or(TimeError::OutOfRange)?
+        }
+    };
+    in_range(moment)
+}
+
+/// The Unix milliseconds of an integer's digits.
+pub fn integer(digits: &str) -> Result<i64, TimeError> {
+    in_range(digits.parse().map_err(|_| TimeError::OutOfRange)?)
+}
+
+/// The Unix milliseconds of a CSV cell: digits, or what [`time`] reads loosely, spaces around it aside.
+pub fn loose(text: &str, zone: Option<&TimeZone>) -> Result<i64, TimeError> {
+    let text = text.trim();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    match !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) {
+        true => integer(text),
+        false => time(text, zone, true),
+    }
+}
+
+fn in_range(ms: i64) -> Result<i64, TimeError> {
+    match (0..=MAX).contains(&ms) {
+        true => Ok(ms),
+        false => Err(TimeError::OutOfRange),
+    }
+}
+
+/// The day of a `date`, `2025-10-26`, from 1970 to 9999.
+pub fn date(text: &str) -> Option<Day> {
+    let mut rest = Digits(text.as_bytes());
+    let year = rest.number(4).ok()?;
+    rest.skip(b"-").ok()?;
+    let month = rest.number(2).ok()?;
+    rest.skip(b"-").ok()?;
+    let of_month = rest.number(2).ok()?;
+    let day = calendar::day(year as i32, month, of_month)?;
+    (rest.0.is_empty() && day >= 0).then_some(day)
+}
+
+fn shown(year: u32, month: u32, of_month: u32, seconds: u32, ms: u32) -> Option<DateTime> {
+    let small = |value: u32| i8::try_from(value).ok();
+    DateTime::new(
+        i16::try_from(year).ok()?,
+        small(month)?,
+        small(of_month)?,
+        small(seconds / 3600)?,
+        small(seconds / 60 % 60)?,
+        small(seconds % 60)?,
+        i32::try_from(ms * 1_000_000).ok()?,
+    )
+    .ok()
+}
+
+/// What is left of the text.
+struct Digits<'a>(&'a [u8]);
+
+impl Digits<'_> {
+    fn number(&mut self, digits: usize) -> Result<u32, TimeError> {
+        let (head, tail) = self.0.split_at_checked(digits).ok_or(TimeError::Invalid)?;
+        let mut value = 0;
+        for digit in head {
+            if !digit.is_ascii_digit() {
+                return Err(TimeError::Invalid);
+            }
+            value = value * 10 + u32::from(digit - b'0');
+        }
+        self.0 = tail;
+        Ok(value)
+    }
+
+    fn below(&mut self, digits: usize, bound: u32) -> Result<u32, TimeError> {
+        let value = self.number(digits)?;
+        if value < bound { Ok(value) } else { Err(TimeError::Invalid) }
+    }
+
+    fn skip(&mut self, any_of: &[u8]) -> Result<(), TimeError> {
+        match self.0 {
+            [first, rest @ ..] if any_of.contains(first) => {
+                self.0 = rest;
+                Ok(())
+            }
+            _ => Err(TimeError::Invalid),
+        }
+    }
+
+    /// The milliseconds of an optional fraction.
+    fn fraction(&mut self) -> Result<u32, TimeError> {
+        let [b'.', rest @ ..] = self.0 else { return Ok(0) };
+        let length = rest.iter().take_while(|c| c.is_ascii_digit()).count();
+        if length == 0 {
+            return Err(TimeError::Invalid);
+        }
+        let (digits, rest) = rest.split_at(length);
+        let digit = |place: usize| u32::from(digits.get(place).unwrap_or(&b'0') - b'0');
+        self.0 = rest;
+        Ok(digit(0) * 100 + digit(1) * 10 + digit(2))
+    }
+
+    /// The seconds east of UTC that end the text, or none where it just ends.
+    fn offset(&mut self) -> Result<Option<i32>, TimeError> {
+        let sign = match self.0 {
+            [] => return Ok(None),
+            [b'Z' | b'z'] => return Ok(Some(0)),
+            [b'+', ..] => 1,
+            [b'-', ..] => -1,
+            _ => return Err(TimeError::Invalid),
+        };
+        self.skip(b"+-")?;
+        let hours = self.below(2, 24)?;
+        self.skip(b":")?;
+        let minutes = self.below(2, 60)?;
+        match self.0 {
+            [] => Ok(Some(sign * (hours * 3600 + minutes * 60) as i32)),
+            _ => Err(TimeError::Invalid),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utc(text: &str) -> Result<i64, TimeError> {
+        time(text, None, false)
+    }
+
+    #[test]
+    fn rfc_3339_in_all_its_forms() {
+        let moment = Ok(1_700_000_000_123);
+        for text in [
+            "2023-11-14T22:13:20.123Z",
+            "2023-11-14t22:13:20.123z",
+            "2023-11-14 22:13:20.123999999999999999+00:00",
+            "2023-11-14T23:13:20.123+01:00",
+            "2023-11-14T12:43:20.123-09:30",
+            "2023-11-14T22:13:20.1239-00:00",
+        ] {
+            assert_eq!(utc(text), moment, "{text}");
+        }
+        assert_eq!(utc("1970-01-01T00:00:00Z"), Ok(0));
+        assert_eq!(utc("9999-12-31T23:59:59.999Z"), Ok(MAX));
+        assert_eq!(utc("2016-12-31T23:59:60.5Z"), utc("2016-12-31T23:59:59.5Z"));
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for text in [
+            "", "2023", "2023-11-14", "2023-11-14T22:13Z", "2023-11-14T24:00:00Z",
+            "2023-11-14T22:60:00Z", "2023-11-14T22:13:61Z", "2023-02-29T00:00:00Z",
+            "2023-11-14T22:13:20.Z", "2023-11-14T22:13:20,5Z", "2023-11-14T22:13:20+0100",
+            "2023-11-14T22:13:20+24:00", "2023-11-14T22:13:20Zx", " 2023-11-14T22:13:20Z",
+            "1700000000000", "+2023-11-14T22:13:20Z", "23-11-14T22:13:20Z", "2023-13-01T00:00:00Z",
+            "2023-11-14\u{a0}22:13:20Z", "\u{661}023-11-14T22:13:20Z",
+        ] {
+            assert_eq!(utc(text), Err(TimeError::Invalid), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_range_ends_at_1970_and_9999() {
+        for text in [
+            "1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01",
+            "0000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(utc(text), Err(TimeError::OutOfRange), "{text}");
+        }
+        assert_eq!(integer("-1"), Err(TimeError::OutOfRange));
+        assert_eq!(integer("253402300800000"), Err(TimeError::OutOfRange));
+        assert_eq!(integer("99999999999999999999"), Err(TimeError::OutOfRange));
+        assert_eq!(integer("-0"), Ok(0));
+    }
+
+    #[test]
+    fn without_a_zone_the_source_decides() {
+        let paris = TimeZone::get("Europe/Paris").unwrap();
+        let read = |text: &str| time(text, Some(&paris), false);
+        assert_eq!(utc("2025-10-26T02:30:00"), Err(TimeError::NoZone));
+        // Two moments show 02:30; the earlier is summer time.
+        assert_eq!(read("2025-10-26T02:30:00"), utc("2025-10-26T02:30:00+02:00"));
+        // None shows 02:30; it moves forward to 03:30 summer time.
+        assert_eq!(read("2025-03-30T02:30:00.25"), utc("2025-03-30T03:30:00.25+02:00"));
+        assert_eq!(read("2025-03-30T02:30:00Z"), utc("2025-03-30T02:30:00Z"));
+        assert_eq!(read("1969-12-31T00:00:00"), Err(TimeError::OutOfRange));
+    }
+
+    #[test]
+    fn csv_files_leave_out_the_time() {
+        let zone = TimeZone::UTC;
+        let read = |text: &str| time(text, Some(&zone), true);
+        assert_eq!(read("2017-03-03"), utc("2017-03-03T00:00:00Z"));
+        assert_eq!(read("2017-03-03 10:20"), utc("2017-03-03T10:20:00Z"));
+        assert_eq!(time("2017-03-03", None, true), Err(TimeError::NoZone));
+    }
+
+    #[test]
+    fn dates_are_days_from_1970() {
+        assert_eq!(date("1970-01-02"), Some(1));
+        for text in ["1969-12-31", "2025-02-29", "2025-1-1", "20250101", "2025-01-01T00:00:00Z"] {
+            assert_eq!(date(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Transactions of a till: sales, refunds of a transaction or an order, adjustments.
+
+use tributary_operators::event::Event;
+use tributary_operators::record::{Body, IdKind, SaleKind, SaleName};
+
+use super::fields::Field;
+use super::identifiers::Identifiers;
+use super::labels;
+use super::line::Line;
+use super::reader::{Read, missing};
+use super::record::{self, Head};
+use crate::dead::{Reason, Refusal, Sink};
+
+/// The identifiers of a transaction, besides name and postcode.
+const IDENTIFIERS: [(Field, IdKind); 4] = [
+    (Field::Email, IdKind::Email),
+    (Field::Phone, IdKind::Phone),
+    (Field::Customer, IdKind::Customer),
+    (Field::Wallet, IdKind::Wallet),
+];
+
+/// Reads a transaction.
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
+    let head = Head::read(line)?;
+    let store = labels::normal(line.reader.required(Field::Store)?);
+    if store.is_empty() {
+        return Err(missing(Field::Store));
+    }
+    let refund_of = line.reader.label(Field::RefundOf)?;
+    let order_id = line.reader.label(Field::OrderId)?;
+    let money = line.money(Field::Amount)?;
+    let mut ids = Identifiers::read(line, &IDENTIFIERS)?;
+    ids.read_name(line)?;
+    let kind = SaleKind::Transaction;
+    let body = match (refund_of, order_id, money) {
+        (Some(transaction), _, money) => Body::Refund {
+            kind,
+            name: SaleName::of(&transaction),
+            amount: money.map(|(amount, currency)| (amount.abs(), currency)),
+        },
+        (None, Some(_), None) => {
+            return Err(Refusal::new(
+                Reason::MissingField,
+                "`amount` is required with `order_id`: negative, it refunds the order",
+            ));
+        }
+        (None, None, None) => return Err(missing(Field::Amount)),
+        (None, Some(order), Some((amount, currency))) if amount < 0 => Body::Refund {
+            kind: SaleKind::Order,
+            name: SaleName::of(&order),
+            amount: Some((-amount, currency)),
+        },
+        (None, _, Some((amount, currency))) => {
+            let store = line.words.tell(&store, sink);
+            match amount {
+                0.. => Body::Sale {
+                    kind,
+                    name: SaleName::of(&head.id),
+                    store,
+                    amount,
+                    currency,
+                },
+                _ => Body::Adjustment {
+                    kind,
+                    store,
+                    amount,
+                    currency,
+                },
+            }
+        }
+    };
+    Ok(record::put(line, head, ids.set(), body, sink))
+}

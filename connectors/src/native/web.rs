@@ -1,0 +1,130 @@
+//! Web records: contacts, identifications, orders and refunds.
+
+use tributary_operators::event::Event;
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{Body, IdKind, SaleKind, SaleName, TouchKind};
+
+use super::channel::{self, ChannelWords};
+use super::fields::Field;
+use super::identifiers::Identifiers;
+use super::line::Line;
+use super::reader::{Read, missing};
+use super::record::{self, Head};
+use crate::dead::{Reason, Refusal, Sink};
+
+/// The identifiers of a web record.
+const IDENTIFIERS: [(Field, IdKind); 4] = [
+    (Field::Cookie, IdKind::Cookie),
+    (Field::Email, IdKind::Email),
+    (Field::Phone, IdKind::Phone),
+    (Field::Customer, IdKind::Customer),
+];
+
+/// Reads a web record.
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
+    let head = Head::read(line)?;
+    let kind = line.reader.required(Field::Type)?;
+    let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
+    let body = match &*kind {
+        "impression" => contact(line, TouchKind::Impression, sink)?,
+        "click" => contact(line, TouchKind::Click, sink)?,
+        "view" => contact(line, TouchKind::View, sink)?,
+        "identify" => Body::Identify,
+        "order" => order(line, &head)?,
+        "refund" => refund(line)?,
+        _ => {
+            return Err(Refusal::new(
+                Reason::UnknownType,
+                "`type` must be impression, click, view, identify, order or refund",
+            ));
+        }
+    };
+    Ok(record::put(line, head, ids, body, sink))
+}
+
+fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Read<Body> {
+    let derived = channel::derive(&line.reader)?;
+    let touch = match kind {
+        TouchKind::Impression | TouchKind::Click => true,
+        TouchKind::View => line.reader.flag(Field::Landing)? || derived.is_some(),
+    };
+    let channel = match &derived {
+        Some(words) => tell(line, words, sink),
+        None => Channel::direct(),
+    };
+    Ok(Body::Contact {
+        kind,
+        channel,
+        touch,
+    })
+}
+
+/// The channel of its words, each told.
+pub(super) fn tell(
+    line: &mut Line<'_, '_>,
+    words: &ChannelWords<'_>,
+    sink: &mut impl Sink,
+) -> Channel {
+    let [source, medium, campaign] = words;
+    Channel {
+        source: line.words.tell(source, sink),
+        medium: line.words.tell(medium, sink),
+        campaign: line.words.tell(campaign, sink),
+    }
+}
+
+fn order(line: &Line<'_, '_>, head: &Head<'_>) -> Read<Body> {
+    let kind = SaleKind::Order;
+    let order_id = line.reader.label(Field::OrderId)?;
+    let refund_of = line.reader.label(Field::RefundOf)?;
+    let money = line.money(Field::Amount)?;
+    let (amount, currency) = money.ok_or_else(|| missing(Field::Amount))?;
+    if amount >= 0 {
+        return Ok(Body::Sale {
+            kind,
+            name: SaleName::of(order_id.as_deref().unwrap_or(&head.id)),
+            store: Label::ABSENT,
+            amount,
+            currency,
+        });
+    }
+    let named = match (&refund_of, &order_id) {
+        (Some(transaction), _) => Some((SaleKind::Transaction, SaleName::of(transaction))),
+        (None, Some(order)) => Some((SaleKind::Order, SaleName::of(order))),
+        (None, None) => None,
+    };
+    Ok(match named {
+        Some((kind, name)) => Body::Refund {
+            kind,
+            name,
+            amount: Some((-amount, currency)),
+        },
+        None => Body::Adjustment {
+            kind,
+            store: Label::ABSENT,
+            amount,
+            currency,
+        },
+    })
+}
+
+fn refund(line: &Line<'_, '_>) -> Read<Body> {
+    let order_id = line.reader.label(Field::OrderId)?;
+    let refund_of = line.reader.label(Field::RefundOf)?;
+    let (kind, name) = match (&refund_of, &order_id) {
+        (Some(transaction), _) => (SaleKind::Transaction, SaleName::of(transaction)),
+        (None, Some(order)) => (SaleKind::Order, SaleName::of(order)),
+        (None, None) => {
+            return Err(Refusal::new(
+                Reason::MissingField,
+                "a refund needs `order_id` or `refund_of`",
+            ));
+        }
+    };
+    let money = line.money(Field::Amount)?;
+    Ok(Body::Refund {
+        kind,
+        name,
+        amount: money.map(|(amount, currency)| (amount.abs(), currency)),
+    })
+}

@@ -1,0 +1,324 @@
+//! The streams: made where they are missing, and judged by what the server echoes.
+//!
+//! An operator who made a stream by hand keeps what he chose (replicas, placement, limits, age) as long as the
+//! stream can do its work; where it cannot, the error names the stream, what it has and what it needs.
+//! Nothing that exists is ever changed here.
+//!
+//! The input and the dead letters hold records in clear, so that both are short-lived by default: three
+//! days and a week. The ledger is what lasts. Outputs are aggregates, one message a cell, for ever.
+
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, GetStreamErrorKind, RequestError, RequestErrorKind,
+};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use tributary_config::model::Nats;
+
+use super::error::{NatsError, NatsErrorKind};
+use super::subject;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long the server remembers message ids, in the streams that are made here.
+const DUPLICATES: Duration = Duration::from_secs(600);
+
+/// What a stream holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamState {
+    /// The stream's name.
+    pub name: String,
+    /// The sequence of the oldest message that is still there; one past `last_sequence` when it is empty.
+    pub first_sequence: u64,
+    /// The highest sequence ever given, 0 before the first message.
+    pub last_sequence: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of all messages.
+    pub bytes: u64,
+}
+
+impl From<&Info> for StreamState {
+    fn from(info: &Info) -> Self {
+        StreamState {
+            name: info.config.name.clone(),
+            first_sequence: info.state.first_sequence,
+            last_sequence: info.state.last_sequence,
+            messages: info.state.messages,
+            bytes: info.state.bytes,
+        }
+    }
+}
+
+/// Makes or checks the stream that captures `tributary.in.>`. One that exists must cover
+/// `tributary.in.<brand>.>` for every brand of `brands` (all of `tributary.in.>` where there are none), or be filled by a mirror or sources, and keep messages by
+/// limits: a work queue or an interest stream would delete what has not been read.
+///
+/// # Errors
+/// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` when the server does not answer.
+pub async fn ensure_input_stream(
+    client: &Client,
+    nats: &Nats,
+    brands: &[impl AsRef<str>],
+) -> Result<StreamState, NatsError> {
+    let info = made(
+        client,
+        Config {
+            description: Some("What enters Tributary".to_owned()),
+            max_age: 3 * DAY,
+            ..plain(&nats.input_stream, subject::INPUT)
+        },
+    )
+    .await?;
+    let fed = info.config.mirror.is_some() || info.config.sources.is_some();
+    if !fed {
+        captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?;
+    }
+    limits(&info)?;
+    Ok((&info).into())
+}
+
+/// Makes or checks the stream that keeps the last value of every cell: it must cover `tributary.out.<brand>.>`, keep one
+/// message a subject, drop the old one for the new one and let none grow old.
+///
+/// # Errors
+/// As [`ensure_input_stream`].
+pub async fn ensure_output_stream(
+    client: &Client,
+    nats: &Nats,
+    brands: &[impl AsRef<str>],
+) -> Result<StreamState, NatsError> {
+    let info = made(
+        client,
+        Config {
+            description: Some("The last value of every cell of Tributary".to_owned()),
+            max_messages_per_subject: 1,
+            allow_direct: true,
+            ..plain(&nats.output_stream, subject::OUTPUT)
+        },
+    )
+    .await?;
+    captures(&info, subject::OUTPUT, "tributary.out.", ".>", brands)?;
+    limits(&info)?;
+    let config = &info.config;
+    must(
+        &info,
+        config.max_messages_per_subject == 1,
+        "keeps more or fewer than the last message of each subject; it needs max_msgs_per_subject 1",
+    )?;
+    must(
+        &info,
+        config.discard == DiscardPolicy::Old,
+        "refuses new values for the old ones; it needs the discard policy `old`",
+    )?;
+    must(
+        &info,
+        config.max_age.is_zero(),
+        "forgets cells that have not changed for a while; it needs no max_age",
+    )?;
+    Ok((&info).into())
+}
+
+/// Makes or checks the stream of dead letters: it must cover `tributary.deadletter.>`, brands that are
+/// not known included.
+///
+/// # Errors
+/// As [`ensure_input_stream`].
+pub async fn ensure_dead_letter_stream(
+    client: &Client,
+    nats: &Nats,
+) -> Result<StreamState, NatsError> {
+    let info = made(
+        client,
+        Config {
+            description: Some("What Tributary refused, with the reason".to_owned()),
+            max_age: 7 * DAY,
+            ..plain(&nats.dead_letter_stream, subject::DEAD_LETTER)
+        },
+    )
+    .await?;
+    captures(&info, subject::DEAD_LETTER, "", "", &[] as &[&str])?;
+    limits(&info)?;
+    Ok((&info).into())
+}
+
+/// What a stream holds now.
+///
+/// # Errors
+/// [`NatsErrorKind::Stream`] where there is no such stream, else as [`ensure_input_stream`].
+pub async fn stream_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
+    match found(client, name).await? {
+        Some(info) => Ok((&info).into()),
+        None => Err(NatsError::new(
+            NatsErrorKind::Stream,
+            format!("there is no stream {name}"),
+        )),
+    }
+}
+
+fn plain(name: &str, subject: &str) -> Config {
+    Config {
+        name: name.to_owned(),
+        subjects: vec![subject.to_owned()],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::Old,
+        storage: StorageType::File,
+        duplicate_window: DUPLICATES,
+        ..Config::default()
+    }
+}
+
+async fn found(client: &Client, name: &str) -> Result<Option<Info>, NatsError> {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    match jetstream.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(answer) => match answer.error_code() {
+                ErrorCode::STREAM_NOT_FOUND => Ok(None),
+                ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+                    Err(no_jetstream())
+                }
+                _ => Err(unusable(name, answer)),
+            },
+            GetStreamErrorKind::EmptyName | GetStreamErrorKind::InvalidStreamName => {
+                Err(bad_name(name))
+            }
+            GetStreamErrorKind::Request => Err(unanswered(name, error)),
+        },
+    }
+}
+
+async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
+    let name = config.name.clone();
+    if let Some(info) = found(client, &name).await? {
+        return Ok(info);
+    }
+    let subjects = config.subjects.join(", ");
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let error = match jetstream.create_stream(config).await {
+        Ok(stream) => {
+            tracing::info!(stream = %name, %subjects, "made the stream");
+            return Ok(stream.cached_info().clone());
+        }
+        Err(error) => error,
+    };
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(answer) => match answer.error_code() {
+            // Another process made it meanwhile, with other settings.
+            ErrorCode::STREAM_NAME_EXIST => found(client, &name).await?.ok_or_else(|| {
+                NatsError::new(
+                    NatsErrorKind::Stream,
+                    format!("stream {name} comes and goes"),
+                )
+            }),
+            ErrorCode::STREAM_SUBJECT_OVERLAP => Err(NatsError::new(
+                NatsErrorKind::Stream,
+                format!(
+                    "cannot make the stream {name} for {subjects}: another stream captures these subjects already. Name \
+                     that one in the [nats] section of the configuration, or take the subjects from it"
+                ),
+            )),
+            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+                Err(no_jetstream())
+            }
+            _ => Err(unusable(&name, answer)),
+        },
+        CreateStreamErrorKind::JetStreamUnavailable => Err(no_jetstream()),
+        CreateStreamErrorKind::EmptyStreamName | CreateStreamErrorKind::InvalidStreamName => {
+            Err(bad_name(&name))
+        }
+        _ => Err(unanswered(&name, error)),
+    }
+}
+
+fn captures(
+    info: &Info,
+    all: &str,
+    before: &str,
+    after: &str,
+    brands: &[impl AsRef<str>],
+) -> Result<(), NatsError> {
+    let covered = |wanted: &str| {
+        info.config
+            .subjects
+            .iter()
+            .any(|pattern| subject::covers(pattern, wanted))
+    };
+    if covered(all) {
+        return Ok(());
+    }
+    let missing: Vec<String> = match brands {
+        [] => vec![all.to_owned()],
+        brands => brands
+            .iter()
+            .map(|brand| format!("{before}{}{after}", brand.as_ref()))
+            .filter(|wanted| !covered(wanted))
+            .collect(),
+    };
+    must(
+        info,
+        missing.is_empty(),
+        &format!(
+            "captures {} and so misses {}; add the latter to its subjects",
+            info.config.subjects.join(", "),
+            missing.join(", ")
+        ),
+    )
+}
+
+fn limits(info: &Info) -> Result<(), NatsError> {
+    must(
+        info,
+        info.config.retention == RetentionPolicy::Limits,
+        "deletes messages once they are read or nobody waits for them; it needs the retention `limits`",
+    )?;
+    must(info, !info.config.sealed, "is sealed")
+}
+
+fn must(info: &Info, kept: bool, otherwise: &str) -> Result<(), NatsError> {
+    match kept {
+        true => Ok(()),
+        false => Err(NatsError::new(
+            NatsErrorKind::Stream,
+            format!("stream {} {otherwise}", info.config.name),
+        )),
+    }
+}
+
+fn no_jetstream() -> NatsError {
+    NatsError::new(
+        NatsErrorKind::NoJetStream,
+        "JetStream is not enabled: start the NATS server with -js, or enable it for this account",
+    )
+}
+
+fn bad_name(name: &str) -> NatsError {
+    NatsError::new(
+        NatsErrorKind::Config,
+        format!("`{name}` cannot name a stream: no spaces, dots, `*`, `>` or path separators"),
+    )
+}
+
+fn unusable(name: &str, answer: async_nats::jetstream::Error) -> NatsError {
+    NatsError::caused(
+        NatsErrorKind::Stream,
+        format!("the server refuses the stream {name}"),
+        answer,
+    )
+}
+
+/// A request without an answer. Without JetStream nobody listens to such requests at all.
+fn unanswered(name: &str, error: impl std::error::Error + Send + Sync + 'static) -> NatsError {
+    let nobody_listens = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<RequestError>())
+        .is_some_and(|request| request.kind() == RequestErrorKind::NoResponders);
+    match nobody_listens {
+        true => no_jetstream(),
+        false => NatsError::caused(
+            NatsErrorKind::Unreachable,
+            format!("no answer about the stream {name}"),
+            error,
+        ),
+    }
+}

@@ -1,0 +1,115 @@
+//! Subjects: where a cell goes, and where a bad message goes.
+//!
+//! A token of a subject is seen by everybody who may list subjects, so that only closed sets become one:
+//! brands of the configuration, families, kinds, and for a cell the hash of its dimensions, which are an
+//! aggregate's. What came from outside may hold anything, an e-mail address too, and is never repeated.
+
+use tributary_operators::cell::Family;
+
+/// What captures every input.
+pub const INPUT: &str = "tributary.in.>";
+/// What captures every cell.
+pub const OUTPUT: &str = "tributary.out.>";
+/// What captures every dead letter.
+pub const DEAD_LETTER: &str = "tributary.deadletter.>";
+
+/// Stands for a brand or a kind that is not known.
+const UNKNOWN: &str = "unknown";
+
+/// The subject of one cell: `tributary.out.<brand>.<family>.<hash>`, the hash being the XXH3 (64 bits, 16 hex
+/// digits) of the cell's canonical JSON, so that a stream with one message a subject keeps the last value
+/// of every cell.
+pub fn cell(brand: &str, family: Family, cell_json: &str) -> String {
+    format!(
+        "tributary.out.{brand}.{}.{:016x}",
+        family.name(),
+        xxhash_rust::xxh3::xxh3_64(cell_json.as_bytes())
+    )
+}
+
+/// The subject of a dead letter: `tributary.deadletter.<brand>.<kind>`, `unknown` standing for a brand that is not configured
+/// and for a kind that the specification does not have.
+pub fn dead_letter(brand: Option<&str>, kind: Option<&str>) -> String {
+    format!(
+        "tributary.deadletter.{}.{}",
+        brand.unwrap_or(UNKNOWN),
+        kind.unwrap_or(UNKNOWN)
+    )
+}
+
+/// Whether every subject that `wanted` stands for is one that `pattern` stands for too. Both may hold
+/// `*` (one token) and end in `>` (one token or more).
+pub fn covers(pattern: &str, wanted: &str) -> bool {
+    let mut pattern = pattern.split('.');
+    let mut wanted = wanted.split('.');
+    loop {
+        match (pattern.next(), wanted.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some("*"), Some(token)) if token != ">" => {}
+            (Some(left), Some(right)) if left == right => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn covering_goes_token_by_token() {
+        let covered = [
+            (">", "tributary.in.>"),
+            ("tributary.>", "tributary.in.>"),
+            ("tributary.in.>", "tributary.in.>"),
+            ("tributary.in.*.*", "tributary.in.acme.web"),
+            ("tributary.in.*.*", "tributary.in.acme.*"),
+            ("tributary.in.>", "tributary.in.acme.*"),
+        ];
+        for (pattern, wanted) in covered {
+            assert!(covers(pattern, wanted), "{pattern} {wanted}");
+        }
+        let not_covered = [
+            ("tributary.in.*", "tributary.in.>"),
+            ("tributary.in.*.*", "tributary.in.>"),
+            ("tributary.in.acme.>", "tributary.in.>"),
+            ("tributary.in.acme.web", "tributary.in.acme.*"),
+            ("tributary.in.>", "tributary.in"),
+            ("tributary.out.>", "tributary.in.>"),
+            ("tributary.in.acme", "tributary.in.acme.web"),
+        ];
+        for (pattern, wanted) in not_covered {
+            assert!(!covers(pattern, wanted), "{pattern} {wanted}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_repeated() {
+        assert_eq!(
+            dead_letter(Some("acme"), Some("web")),
+            "tributary.deadletter.acme.web"
+        );
+        assert_eq!(
+            dead_letter(None, None),
+            "tributary.deadletter.unknown.unknown"
+        );
+    }
+
+    #[test]
+    fn a_cell_keeps_its_subject() {
+        let subject = cell("acme", Family::Identity, r#"{"brand":"acme"}"#);
+        let hash = subject
+            .strip_prefix("tributary.out.acme.identity.")
+            .unwrap();
+        assert_eq!(hash.len(), 16);
+        assert!(hash.bytes().all(|b| b.is_ascii_hexdigit()));
+        assert_eq!(
+            subject,
+            cell("acme", Family::Identity, r#"{"brand":"acme"}"#)
+        );
+        assert_ne!(
+            subject,
+            cell("acme", Family::Identity, r#"{"brand":"acmf"}"#)
+        );
+    }
+}

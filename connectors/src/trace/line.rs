@@ -1,0 +1,213 @@
+//! One line of a trace, read and written.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::TraceLine;
+use crate::native::time;
+
+/// The message of a line, none where the line is no such thing.
+pub fn read(bytes: &[u8]) -> Option<TraceLine> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let raw: Raw<'_> = serde_json::from_str(text).ok()?;
+    Some(TraceLine {
+        subject: serde_json::from_str(raw.subject?).ok()?,
+        at: time::integer(raw.at?).ok()?,
+        headers: headers(raw.headers)?,
+        data: data(raw.data, raw.data_base64)?,
+    })
+}
+
+/// The line of a message: an object where the message is one on one line, its text otherwise, base64 where
+/// it is no text.
+pub fn write(line: &TraceLine) -> String {
+    let text = std::str::from_utf8(&line.data);
+    let member = match text {
+        Err(_) => format!("\"data_base64\":\"{}\"", STANDARD.encode(&line.data)),
+        Ok(text) if is_object(text) => format!("\"data\":{text}"),
+        Ok(text) => format!("\"data\":{}", quoted(text)),
+    };
+    let mut headers = String::new();
+    if !line.headers.is_empty() {
+        let pairs = line.headers.iter();
+        let pairs = pairs.map(|(name, value)| format!("[{},{}]", quoted(name), quoted(value)));
+        let pairs: Vec<String> = pairs.collect();
+        headers = format!(",\"headers\":[{}]", pairs.join(","));
+    }
+    let subject = quoted(&line.subject);
+    format!("{{\"subject\":{subject},\"at\":{}{headers},{member}}}", line.at)
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Whether a text is one object that stands on one line and begins and ends it.
+fn is_object(text: &str) -> bool {
+    text.starts_with('{')
+        && text.ends_with('}')
+        && !text.contains(['\n', '\r'])
+        && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+fn data(data: Option<&str>, base64: Option<&str>) -> Option<Vec<u8>> {
+    match data.filter(|raw| *raw != "null") {
+        Some(raw) if raw.starts_with('{') => Some(raw.as_bytes().to_vec()),
+        Some(raw) => serde_json::from_str::<String>(raw).ok().map(String::into_bytes),
+        None => STANDARD.decode(serde_json::from_str::<String>(base64?).ok()?).ok(),
+    }
+}
+
+/// An object of texts or lists of texts, or a list of pairs.
+fn headers(raw: Option<&str>) -> Option<Vec<(String, String)>> {
+    match raw {
+        None | Some("null") => Some(Vec::new()),
+        Some(raw) if raw.starts_with('[') => serde_json::from_str(raw).ok(),
+        Some(raw) => serde_json::from_str::<Headers>(raw).ok().map(|headers| headers.0),
+    }
+}
+
+#[derive(Default)]
+struct Raw<'a> {
+    subject: Option<&'a str>,
+    at: Option<&'a str>,
+    data: Option<&'a str>,
+    data_base64: Option<&'a str>,
+    headers: Option<&'a str>,
+}
+
+impl<'de> Deserialize<'de> for Raw<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Raw<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Raw<'de>, M::Error> {
+                let mut raw = Raw::default();
+                while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+                    let place = match &*key {
+                        "subject" => &mut raw.subject,
+                        "at" => &mut raw.at,
+                        "data" => &mut raw.data,
+                        "data_base64" => &mut raw.data_base64,
+                        "headers" => &mut raw.headers,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *place = Some(map.next_value::<&RawValue>()?.get());
+                }
+                Ok(raw)
+            }
+        }
+        json.deserialize_map(Members)
+    }
+}
+
+struct Headers(Vec<(String, String)>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Headers;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Headers, M::Error> {
+                let mut headers = Vec::new();
+                while let Some((name, values)) = map.next_entry::<String, Values>()? {
+                    match values {
+                        Values::One(value) => headers.push((name, value)),
+                        Values::Many(values) => {
+                            headers.extend(values.into_iter().map(|value| (name.clone(), value)));
+                        }
+                    }
+                }
+                Ok(Headers(headers))
+            }
+        }
+        json.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn data_of(line: &str) -> Option<String> {
+        read(line.as_bytes()).map(|line| String::from_utf8(line.data).unwrap())
+    }
+
+    #[test]
+    fn data_is_an_object_a_text_or_base64() {
+        let with = |data: &str| data_of(&format!(r#"{{"subject":"s","at":1,{data}}}"#));
+        assert_eq!(with(r#""data": {"a": 1.50} "#).as_deref(), Some(r#"{"a": 1.50}"#));
+        assert_eq!(with(r#""data":"{}\n{}""#).as_deref(), Some("{}\n{}"));
+        assert_eq!(with(r#""data_base64":"e30=""#).as_deref(), Some("{}"));
+        assert_eq!(with(r#""data":null,"data_base64":"e30=""#).as_deref(), Some("{}"));
+        for bad in ["\"x\":1", "\"data\":[1]", "\"data\":1", "\"data_base64\":\"!\"", "\"data\":"] {
+            assert_eq!(with(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_none() {
+        for line in [
+            "{}", "[]", "1", "nonsense", r#"{"subject":"s","at":"1","data":{}}"#,
+            r#"{"subject":"s","at":1.0,"data":{}}"#, r#"{"subject":1,"at":1,"data":{}}"#,
+            r#"{"subject":"s","at":-1,"data":{}}"#, r#"{"at":1,"data":{}}"#,
+            r#"{"subject":"s","at":1,"data":{},"headers":7}"#, r#"{"subject":"s","data":{}}"#,
+        ] {
+            assert_eq!(read(line.as_bytes()), None, "{line}");
+        }
+        assert_eq!(read(b"{\"subject\":\"\xff\",\"at\":1,\"data\":{}}"), None);
+    }
+
+    #[test]
+    fn headers_are_an_object_or_pairs() {
+        let line = br#"{"subject":"s","at":1,"data":{},"headers":{"ce-id":"7","x":["a","b"]}}"#;
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expected = [pair("ce-id", "7"), pair("x", "a"), pair("x", "b")];
+        assert_eq!(read(line).unwrap().headers, expected);
+        let line = br#"{"subject":"s","at":1,"data":{},"headers":[["ce-id","7"]]}"#;
+        assert_eq!(read(line).unwrap().headers, [pair("ce-id", "7")]);
+    }
+
+    proptest! {
+        #[test]
+        fn written_lines_are_read_back(
+            subject in ".*",
+            at in 0_i64..4_000_000_000_000,
+            headers in prop::collection::vec((".*", ".*"), 0..3),
+            data in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                "\\{\"a\":[0-9]\\}( |\n)?".prop_map(String::into_bytes),
+                ".*".prop_map(String::into_bytes),
+            ],
+        ) {
+            let line = TraceLine { subject, at, headers, data };
+            let written = line.to_json();
+            prop_assert!(!written.contains('\n'));
+            prop_assert_eq!(read(written.as_bytes()), Some(line));
+        }
+    }
+}

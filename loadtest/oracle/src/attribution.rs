@@ -1,0 +1,85 @@
+//! The `attribution` family: every conversion credited by every rule model.
+//!
+//! A conversion without a touch is credited to `unattributed`, one of an oversized person to
+//! `unattributed`/`oversized`, and an adjustment puts its amount on `unattributed` without a conversion: so the
+//! total of every model is what tills and orders say.
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{Currency, Day, SaleKind};
+
+use crate::brand::{self, Brand};
+use crate::journeys::{Conversion, Journeys};
+use crate::rules::{Model, receivers};
+use crate::sales::Books;
+use crate::share::largest_remainder;
+use crate::tally::Tally;
+
+/// Millionths of one conversion.
+pub(crate) const MILLIONTHS: u128 = 1_000_000;
+
+type Key = (Model, Channel, SaleKind, Label, Day, Currency);
+
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Cell> {
+    let mut tally: Tally<Key, 2> = Tally::new();
+    for model in Model::ALL {
+        for conversion in &journeys.conversions {
+            let sale = &conversion.sale;
+            let key = |channel| {
+                let day = sale.record.day;
+                (model, channel, sale.kind, sale.store, day, sale.currency)
+            };
+            for (channel, millionths, value) in credits(model, brand, conversion) {
+                if millionths > 0 || value > 0 {
+                    tally.add(key(channel), [millionths, value], conversion.person);
+                }
+            }
+        }
+        for line in &books.adjustments {
+            let channel = Channel::unattributed();
+            let key = (
+                model,
+                channel,
+                line.kind,
+                line.store,
+                line.day,
+                line.currency,
+            );
+            tally.add(key, [0, i128::from(line.amount)], None);
+        }
+    }
+
+    tally.release(Family::Attribution, brand.settings.k, |key, sum| {
+        let (model, channel, kind, store, day, currency) = *key;
+        let [source, medium, campaign] = brand.channel(channel);
+        let dims = vec![
+            brand.name(),
+            Dim::Text(model.name().into()),
+            source,
+            medium,
+            campaign,
+            brand::kind(kind),
+            brand.word(store),
+            Dim::Day(day),
+            brand::currency(currency),
+        ];
+        (dims, sum.values.to_vec())
+    })
+}
+
+/// The credits of one conversion: channel, millionths of the conversion, and minor units.
+fn credits(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Channel, i128, i128)> {
+    let receivers = match (conversion.oversized, conversion.path.is_empty()) {
+        (true, _) => vec![(Channel::oversized(), 1)],
+        (false, true) => vec![(Channel::unattributed(), 1)],
+        (false, false) => receivers(model, brand.settings, &conversion.path),
+    };
+    let weights: Vec<u128> = receivers.iter().map(|(_, weight)| *weight).collect();
+    let millionths = largest_remainder(MILLIONTHS, &weights);
+    let values = largest_remainder(conversion.sale.left.unsigned_abs().into(), &weights);
+    receivers
+        .into_iter()
+        .zip(millionths.into_iter().zip(values))
+        .map(|((channel, _), (millionths, value))| (channel, millionths as i128, value as i128))
+        .collect()
+}

@@ -1,0 +1,79 @@
+//! The `campaign_day` and `spend_day` families: contacts counted, and what platforms charged.
+//!
+//! `campaign_day` counts every impression, click and view, whether it is a touch or not, direct ones
+//! too. Spend is not personal and passes the gate always.
+
+use std::collections::BTreeMap;
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{Body, Currency, Day, Record, TouchKind};
+
+use crate::brand::{self, Brand};
+use crate::identity::Identity;
+use crate::tally::{Tally, released};
+
+pub(crate) fn campaign_days(brand: &Brand, identity: &Identity, records: &[&Record]) -> Vec<Cell> {
+    let mut tally: Tally<(Channel, Day), 3> = Tally::new();
+    for record in records {
+        let Body::Contact { kind, channel, .. } = record.body else {
+            continue;
+        };
+        let values = match kind {
+            TouchKind::Impression => [1, 0, 0],
+            TouchKind::Click => [0, 1, 0],
+            TouchKind::View => [0, 0, 1],
+        };
+        tally.add((channel, record.day), values, identity.person(&record.ids));
+    }
+    tally.release(
+        Family::CampaignDay,
+        brand.settings.k,
+        |(channel, day), sum| {
+            let [source, medium, campaign] = brand.channel(*channel);
+            let [impressions, clicks, views] = sum.values;
+            (
+                vec![brand.name(), source, medium, campaign, Dim::Day(*day)],
+                vec![impressions, clicks, views, sum.person_count()],
+            )
+        },
+    )
+}
+
+pub(crate) fn spend_days(brand: &Brand, records: &[&Record]) -> Vec<Cell> {
+    let mut sums: BTreeMap<(Label, Channel, Day, Currency), [i128; 3]> = BTreeMap::new();
+    for record in records {
+        let Body::Spend {
+            platform,
+            channel,
+            cost,
+            currency,
+            impressions,
+            clicks,
+        } = record.body
+        else {
+            continue;
+        };
+        let sum = sums
+            .entry((platform, channel, record.day, currency))
+            .or_default();
+        sum[0] += i128::from(cost);
+        sum[1] += i128::from(impressions);
+        sum[2] += i128::from(clicks);
+    }
+    sums.into_iter()
+        .filter_map(|((platform, channel, day, currency), values)| {
+            let [source, medium, campaign] = brand.channel(channel);
+            let dims = vec![
+                brand.name(),
+                brand.word(platform),
+                source,
+                medium,
+                campaign,
+                Dim::Day(day),
+                brand::currency(currency),
+            ];
+            released(Family::SpendDay, dims, values.to_vec(), 0, 0)
+        })
+        .collect()
+}

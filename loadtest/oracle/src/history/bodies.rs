@@ -1,0 +1,151 @@
+//! What the records of a random world say.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{Body, Currency, SaleKind, SaleName, TouchKind};
+
+use super::choices::pick;
+use super::words::{CHANNELS, SHARED_IDS, amount, channel, currency, store};
+
+/// Ids and the names of sales of one brand, and what it says with them.
+pub(super) struct Bodies {
+    /// The number of the last id that was made up.
+    last_id: u32,
+    /// How many names of orders there are.
+    order_names: u32,
+    /// The sales that were ever put: kind, name, amount and currency.
+    sales: Vec<(SaleKind, SaleName, i64, Currency)>,
+}
+
+impl Bodies {
+    pub(super) fn new(size: usize) -> Bodies {
+        Bodies {
+            last_id: 0,
+            order_names: 3 + size as u32 / 12,
+            sales: Vec::new(),
+        }
+    }
+
+    /// An id that nobody has used.
+    pub(super) fn fresh_id(&mut self) -> String {
+        self.last_id += 1;
+        format!("r{}", self.last_id)
+    }
+
+    /// Anything that a web source says.
+    pub(super) fn web(&mut self, rng: &mut ChaCha8Rng) -> Body {
+        match rng.random_range(0..24) {
+            0..=13 => contact(rng),
+            14..=15 => Body::Identify,
+            16..=20 => self.order(rng),
+            21..=22 => self.refund(rng),
+            _ => adjustment(rng, SaleKind::Order, Label::ABSENT),
+        }
+    }
+
+    /// Anything that a till says under an id.
+    pub(super) fn till(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
+        match rng.random_range(0..20) {
+            0..=12 => self.transaction(rng, id),
+            13..=18 => self.refund(rng),
+            _ => {
+                let store = store(rng);
+                adjustment(rng, SaleKind::Transaction, store)
+            }
+        }
+    }
+
+    /// An order under one of few names.
+    pub(super) fn order(&mut self, rng: &mut ChaCha8Rng) -> Body {
+        let name = self.order_name(rng);
+        self.sale(rng, SaleKind::Order, SaleName::of(&name))
+    }
+
+    /// The transaction that has an id.
+    pub(super) fn transaction(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
+        self.sale(rng, SaleKind::Transaction, SaleName::of(id))
+    }
+
+    fn order_name(&self, rng: &mut ChaCha8Rng) -> String {
+        format!("o{}", rng.random_range(0..self.order_names))
+    }
+
+    /// A sale of some amount.
+    pub(super) fn sale(&mut self, rng: &mut ChaCha8Rng, kind: SaleKind, name: SaleName) -> Body {
+        let (amount, currency) = (amount(rng), currency(rng));
+        let store = match kind {
+            SaleKind::Order => Label::ABSENT,
+            SaleKind::Transaction => store(rng),
+        };
+        self.sales.push((kind, name, amount, currency));
+        Body::Sale {
+            kind,
+            name,
+            store,
+            amount,
+            currency,
+        }
+    }
+
+    /// A refund of a sale that is known (all of it, less or more), or of one that may yet come.
+    fn refund(&self, rng: &mut ChaCha8Rng) -> Body {
+        let known = rng.random_range(0..self.sales.len().max(1));
+        if let Some(sale) = self.sales.get(known).filter(|_| rng.random_bool(0.8)) {
+            let (kind, name, amount, sale_currency) = *sale;
+            let part = pick(rng, [amount, amount / 2, amount / 3, 1, 0, amount + 1]);
+            let currency = match rng.random_bool(0.8) {
+                true => sale_currency,
+                false => currency(rng),
+            };
+            let amount = rng.random_bool(0.75).then_some((part, currency));
+            return Body::Refund { kind, name, amount };
+        }
+        let soon = self.last_id + rng.random_range(1..6);
+        let (kind, name) = match rng.random_range(0..3) {
+            0 => (SaleKind::Transaction, pick(rng, SHARED_IDS).to_string()),
+            1 => (SaleKind::Transaction, format!("r{soon}")),
+            _ => (SaleKind::Order, self.order_name(rng)),
+        };
+        let amount = rng.random_bool(0.5).then(|| (amount(rng), currency(rng)));
+        Body::Refund {
+            kind,
+            name: SaleName::of(&name),
+            amount,
+        }
+    }
+}
+
+/// An impression, a click or a view; a direct view is a touch where it is a landing.
+pub(super) fn contact(rng: &mut ChaCha8Rng) -> Body {
+    let channel = channel(pick(rng, CHANNELS));
+    let kinds = [TouchKind::Impression, TouchKind::Click, TouchKind::View];
+    let kind = pick(rng, kinds);
+    let landing = rng.random_bool(0.5);
+    Body::Contact {
+        kind,
+        channel,
+        touch: kind != TouchKind::View || channel != Channel::direct() || landing,
+    }
+}
+
+/// What a platform charged for a channel, some of it nothing, some of it given back.
+pub(super) fn spend(rng: &mut ChaCha8Rng, platform: Label, channel: Channel) -> Body {
+    Body::Spend {
+        platform,
+        channel,
+        cost: pick(rng, [1, 1, -1, 0]) * amount(rng),
+        currency: currency(rng),
+        impressions: pick(rng, [0, 0, 7, 100_000]),
+        clicks: pick(rng, [0, 0, 3, 1_000]),
+    }
+}
+
+fn adjustment(rng: &mut ChaCha8Rng, kind: SaleKind, store: Label) -> Body {
+    Body::Adjustment {
+        kind,
+        store,
+        amount: -amount(rng).max(1),
+        currency: currency(rng),
+    }
+}

@@ -1,0 +1,60 @@
+//! The settings of a random world: the defaults and, more often, values small enough to bite.
+
+use rand::Rng;
+use tributary_operators::settings::{BrandSettings, Settings};
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// One of a few things, all equally likely.
+pub(super) fn pick<T, const N: usize>(rng: &mut impl Rng, things: [T; N]) -> T
+where
+    T: Copy,
+{
+    things[rng.random_range(0..N)]
+}
+
+/// The settings of one or two brands.
+pub(super) fn settings(rng: &mut impl Rng) -> Settings {
+    let names = ["north", "south"];
+    let brands = pick(rng, [1, 1, 2]);
+    Settings {
+        brands: names
+            .into_iter()
+            .take(brands)
+            .map(|name| brand(rng, name))
+            .collect(),
+    }
+}
+
+fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
+    let mut window = || pick(rng, [2 * HOUR, DAY, 3 * DAY, 30 * DAY, 30 * DAY]);
+    let (click_window, view_window, impression_window) = (window(), window(), window());
+    BrandSettings {
+        name: name.into(),
+        max_degree: std::array::from_fn(|_| pick(rng, [2, 3, 5, 20, 20])),
+        max_identifiers: pick(rng, [3, 5, 8, 100, 100]),
+        click_window,
+        view_window,
+        impression_window,
+        max_path: pick(rng, [1, 2, 3, 3, 200, 200, 200]),
+        // A millisecond makes every earlier touch weigh nothing.
+        half_life: pick(rng, [1, HOUR, DAY, 7 * DAY, 12_345_677]),
+        position: pick(
+            rng,
+            [
+                [40, 20, 40],
+                [40, 20, 40],
+                [3, 5, 1],
+                [1, 0, 1],
+                [0, 1, 1],
+                [1, 0, 0],
+            ],
+        ),
+        min_rssi: pick(rng, [-75, -75, -90]),
+        min_dwell: pick(rng, [0, 60, 60, 600]),
+        max_presence: pick(rng, [1800, 3600, 8 * 3600]),
+        k: pick(rng, [1, 1, 1, 1, 1, 2, 2, 3]),
+        k_traffic: pick(rng, [1, 1, 1, 1, 2]),
+    }
+}

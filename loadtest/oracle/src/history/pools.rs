@@ -1,0 +1,126 @@
+//! What a random world's brand is made of: its households' identifiers, its devices, its clock.
+
+use rand::Rng;
+use tributary_operators::record::{Day, IdKind, IdSet, Identifier, Pseudonym};
+
+use super::choices::pick;
+
+const MS_PER_HOUR: i64 = 3_600_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// 2024-01-29: the world's first day, three days before a month ends.
+const FIRST_DAY: i64 = 19_751;
+
+/// One clear value, as the identifiers that it is hashed to.
+type ClearValue = Vec<Identifier>;
+
+/// One brand's part of the world.
+pub(super) struct Pools {
+    /// Clear values that mostly stand in records of their own household.
+    households: Vec<Vec<ClearValue>>,
+    /// Devices, and whether their MACs are random.
+    devices: Vec<(Pseudonym, bool)>,
+    /// The offset from UTC before and after the clocks change, seconds.
+    utc_offsets: [i32; 2],
+    /// When the clocks change, Unix seconds.
+    clock_change: i64,
+    /// When a salt day begins, seconds after midnight.
+    day_start: i64,
+}
+
+impl Pools {
+    pub(super) fn random(rng: &mut impl Rng, size: usize) -> Pools {
+        let utc_offset = pick(rng, [0, 3_600, -18_000, 19_800]);
+        Pools {
+            households: (0..3 + size / 25).map(|_| household(rng)).collect(),
+            devices: (0..3 + size / 60)
+                .map(|_| (rng.random(), rng.random_bool(0.3)))
+                .collect(),
+            utc_offsets: [utc_offset, utc_offset + pick(rng, [0, 3_600, -3_600])],
+            // 2024-02-02T01:00Z, in the midst of the days that see most.
+            clock_change: (FIRST_DAY + 4) * SECONDS_PER_DAY + 3_600,
+            day_start: pick(rng, [0, 0, 14_400, 9_000]),
+        }
+    }
+
+    /// A moment on a grid of hours, mostly in the week around a change of month, and seldom a
+    /// millisecond or so beside it. Unix milliseconds.
+    pub(super) fn moment(&self, rng: &mut impl Rng) -> i64 {
+        let day = match rng.random_range(0..10) {
+            0..=5 => rng.random_range(0..6),
+            6..=7 => rng.random_range(29..34),
+            _ => rng.random_range(0..45),
+        };
+        let hour = (FIRST_DAY + day) * 24 + pick(rng, [0, 1, 2, 3, 10, 11, 12, 23]);
+        hour * MS_PER_HOUR + pick(rng, [0, 0, 0, 0, 0, 0, 1, -1, 500])
+    }
+
+    /// The offset from UTC at a Unix second.
+    pub(super) fn utc_offset(&self, second: i64) -> i32 {
+        self.utc_offsets[usize::from(second >= self.clock_change)]
+    }
+
+    /// The local day of a Unix second.
+    pub(super) fn day(&self, second: i64) -> Day {
+        let local = second + i64::from(self.utc_offset(second));
+        local.div_euclid(SECONDS_PER_DAY) as Day
+    }
+
+    /// The salt day of a Unix second.
+    pub(super) fn salt_day(&self, second: i64) -> Day {
+        self.day(second - self.day_start)
+    }
+
+    /// Some device, and whether it is random.
+    pub(super) fn device(&self, rng: &mut impl Rng) -> (Pseudonym, bool) {
+        self.devices[rng.random_range(0..self.devices.len())]
+    }
+
+    /// Some household.
+    pub(super) fn home(&self, rng: &mut impl Rng) -> usize {
+        rng.random_range(0..self.households.len())
+    }
+
+    /// The identifiers of a record of a household: some of its clear values, at least `least`, and
+    /// now and then one of another household.
+    pub(super) fn ids(&self, rng: &mut impl Rng, home: usize, least: usize) -> IdSet {
+        let mut ids = Vec::new();
+        for _ in 0..least.max(pick(rng, [0, 1, 1, 1, 1, 2, 2, 2, 3])) {
+            let household = match rng.random_bool(0.02) {
+                true => self.home(rng),
+                false => home,
+            };
+            let household = &self.households[household];
+            let value = &household[rng.random_range(0..household.len())];
+            match rng.random_bool(0.8) {
+                true => ids.extend(value),
+                // A single hash that came hashed stands for itself.
+                false => {
+                    let id = value[rng.random_range(0..value.len())];
+                    let value = id.pseudonym;
+                    ids.push(Identifier { value, ..id });
+                }
+            }
+        }
+        IdSet::new(ids)
+    }
+}
+
+/// Two to four clear values of any kinds, some with two or three hashes.
+fn household(rng: &mut impl Rng) -> Vec<ClearValue> {
+    (0..rng.random_range(2..5))
+        .map(|_| {
+            let kind = pick(rng, IdKind::ALL);
+            let value: Pseudonym = rng.random();
+            let others: Vec<Pseudonym> = (0..pick(rng, [0, 0, 0, 1, 2]))
+                .map(|_| rng.random())
+                .collect();
+            let hash = |pseudonym| Identifier {
+                pseudonym,
+                value,
+                kind,
+            };
+            std::iter::once(value).chain(others).map(hash).collect()
+        })
+        .collect()
+}

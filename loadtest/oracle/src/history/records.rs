@@ -1,0 +1,184 @@
+//! The records of a random world: who says what, when and about whom.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use tributary_operators::label::Label;
+use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleKind};
+
+use super::bodies::{self, Bodies};
+use super::choices::pick;
+use super::pools::Pools;
+use super::words::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
+
+const MS_PER_HOUR: i64 = 3_600_000;
+const MS_PER_DAY: i64 = 24 * MS_PER_HOUR;
+
+/// Invents the records of one brand.
+pub(super) struct Author {
+    pub(super) brand: BrandId,
+    pub(super) pools: Pools,
+    bodies: Bodies,
+}
+
+impl Author {
+    pub(super) fn new(rng: &mut ChaCha8Rng, brand: BrandId, size: usize) -> Author {
+        Author {
+            brand,
+            pools: Pools::random(rng, size),
+            bodies: Bodies::new(size),
+        }
+    }
+
+    /// A record under a new key, or by chance under one that is known, with its key.
+    pub(super) fn record(&mut self, rng: &mut ChaCha8Rng) -> (RecordKey, Record) {
+        if rng.random_bool(0.06) {
+            return self.spend(rng);
+        }
+        let source = pick(rng, [WEB[0], WEB[0], WEB[1], TILLS[0], TILLS[1]]);
+        let id = match rng.random_bool(0.2) {
+            true => pick(rng, SHARED_IDS).to_string(),
+            false => self.bodies.fresh_id(),
+        };
+        let record = self.content(rng, Label::of(source), &id);
+        (self.key(source, &id), record)
+    }
+
+    /// A household's way to a purchase: up to eight contacts one after the other, some at the same
+    /// moment, and mostly a sale.
+    pub(super) fn journey(&mut self, rng: &mut ChaCha8Rng) -> Vec<(RecordKey, Record)> {
+        let home = self.pools.home(rng);
+        let mut ts = self.pools.moment(rng);
+        let mut records = Vec::new();
+        for _ in 0..rng.random_range(1..9) {
+            let (source, id) = (pick(rng, WEB), self.bodies.fresh_id());
+            let body = bodies::contact(rng);
+            records.push(self.step(rng, source, &id, ts, home, body));
+            ts += pick(rng, [0, 0, 1, 2, 24, 30]) * MS_PER_HOUR;
+        }
+        let id = self.bodies.fresh_id();
+        match rng.random_range(0..6) {
+            0..=1 => {
+                let body = self.bodies.order(rng);
+                records.push(self.step(rng, WEB[0], &id, ts, home, body));
+            }
+            2..=3 => {
+                let body = self.bodies.transaction(rng, &id);
+                records.push(self.step(rng, TILLS[0], &id, ts, home, body));
+            }
+            _ => {}
+        }
+        records
+    }
+
+    /// The same sale told by another source of its kind, or by the same under another id: mostly at the
+    /// same moment, with another amount. None where the record is no sale.
+    pub(super) fn echo(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        record: &Record,
+    ) -> Option<(RecordKey, Record)> {
+        let Body::Sale { kind, name, .. } = record.body else {
+            return None;
+        };
+        let (source, id) = match kind {
+            // A transaction is named by its id.
+            SaleKind::Transaction => (pick(rng, TILLS), record.id.to_string()),
+            SaleKind::Order => match rng.random_range(0..4) {
+                0..=1 => (pick(rng, WEB), record.id.to_string()),
+                2 => (pick(rng, WEB), pick(rng, SHARED_IDS).to_string()),
+                _ => (pick(rng, WEB), self.bodies.fresh_id()),
+            },
+        };
+        let ts = record.ts + pick(rng, [0, 0, 0, 1, -1]) * MS_PER_HOUR;
+        let home = self.pools.home(rng);
+        let body = self.bodies.sale(rng, kind, name);
+        Some(self.step(rng, source, &id, ts, home, body))
+    }
+
+    /// One record of a journey, with its key; it always names somebody.
+    fn step(
+        &self,
+        rng: &mut ChaCha8Rng,
+        source: &str,
+        id: &str,
+        ts: i64,
+        home: usize,
+        body: Body,
+    ) -> (RecordKey, Record) {
+        let record = Record {
+            brand: self.brand,
+            source: Label::of(source),
+            id: id.into(),
+            ts,
+            day: self.pools.day(ts.div_euclid(1000)),
+            ids: self.pools.ids(rng, home, 1),
+            body,
+        };
+        (self.key(source, id), record)
+    }
+
+    /// Another content under the key of a record: all of it new, or all but one part the same.
+    pub(super) fn correction(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
+        let mut correction = record.clone();
+        if let Body::Spend {
+            platform, channel, ..
+        } = record.body
+        {
+            correction.body = bodies::spend(rng, platform, channel);
+            return correction;
+        }
+        let other = self.content(rng, record.source, &record.id);
+        match rng.random_range(0..5) {
+            0 => correction.ids = other.ids,
+            1 => (correction.ts, correction.day) = (other.ts, other.day),
+            2 => correction.body = other.body,
+            _ => correction = other,
+        }
+        correction
+    }
+
+    /// What a source says under an id.
+    fn content(&mut self, rng: &mut ChaCha8Rng, source: Label, id: &str) -> Record {
+        let ts = self.pools.moment(rng);
+        let home = self.pools.home(rng);
+        Record {
+            brand: self.brand,
+            source,
+            id: id.into(),
+            ts,
+            day: self.pools.day(ts.div_euclid(1000)),
+            ids: self.pools.ids(rng, home, 0),
+            body: match TILLS.map(Label::of).contains(&source) {
+                true => self.bodies.till(rng, id),
+                false => self.bodies.web(rng),
+            },
+        }
+    }
+
+    fn spend(&mut self, rng: &mut ChaCha8Rng) -> (RecordKey, Record) {
+        let (platform, words) = (pick(rng, PLATFORMS), pick(rng, CHANNELS));
+        let date = self.pools.moment(rng).div_euclid(MS_PER_DAY);
+        let [source, medium, campaign] = words.map(str::as_bytes);
+        let parts = [
+            platform.as_bytes(),
+            source,
+            medium,
+            campaign,
+            &date.to_le_bytes(),
+        ];
+        let record = Record {
+            brand: self.brand,
+            source: Label::of(WEB[0]),
+            id: "".into(),
+            ts: date * MS_PER_DAY,
+            day: date as i32,
+            ids: IdSet::empty(),
+            body: bodies::spend(rng, Label::of(platform), channel(words)),
+        };
+        (RecordKey::of(self.brand, &parts), record)
+    }
+
+    fn key(&self, source: &str, id: &str) -> RecordKey {
+        RecordKey::of(self.brand, &[source.as_bytes(), id.as_bytes()])
+    }
+}

@@ -1,0 +1,222 @@
+//! What happens in a random world, thing by thing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use tributary_operators::event::Event;
+use tributary_operators::label::Label;
+use tributary_operators::record::{Arrival, Body, BrandId, Ping, Record, RecordKey};
+
+use super::choices::pick;
+use super::records::Author;
+use super::words::{labels, store, vocabulary};
+
+/// Lets `size` things happen to `brands` brands.
+pub(super) fn tell(rng: &mut ChaCha8Rng, brands: usize, size: usize) -> Vec<Event> {
+    let authors = (0..brands as u16).map(|brand| Author::new(rng, BrandId(brand), size / brands));
+    let mut teller = Teller {
+        authors: authors.collect(),
+        vocabulary: vocabulary()
+            .map(|word| (Label::of(word), word.into()))
+            .collect(),
+        told: BTreeSet::new(),
+        arrived: Arrival::default(),
+        puts: Vec::new(),
+        heard: Vec::new(),
+        events: Vec::new(),
+    };
+    for _ in 0..size {
+        teller.thing(rng);
+    }
+    teller.events
+}
+
+/// One put: key, version, record.
+type Put = (RecordKey, i64, Record);
+
+struct Teller {
+    authors: Vec<Author>,
+    vocabulary: BTreeMap<Label, Arc<str>>,
+    /// The labels whose word has been told.
+    told: BTreeSet<Label>,
+    arrived: Arrival,
+    puts: Vec<Put>,
+    /// Every hearing of a ping that has not been retracted.
+    heard: Vec<Ping>,
+    events: Vec<Event>,
+}
+
+impl Teller {
+    /// One thing happens.
+    fn thing(&mut self, rng: &mut ChaCha8Rng) {
+        match rng.random_range(0..100) {
+            0..=43 => {
+                let (key, record) = self.author(rng).record(rng);
+                self.put(key, version(rng), record);
+            }
+            44..=49 => {
+                // A few tries find a sale among the earlier records, if there is one.
+                let earlier: Vec<Put> = (0..4).filter_map(|_| self.earlier(rng)).collect();
+                let is_sale = |put: &&Put| matches!(put.2.body, Body::Sale { .. });
+                if let Some((_, _, sale)) = earlier.iter().find(is_sale) {
+                    let author = &mut self.authors[usize::from(sale.brand.0)];
+                    let echo = author.echo(rng, sale);
+                    if let Some((key, record)) = echo {
+                        self.put(key, 0, record);
+                    }
+                }
+            }
+            50..=57 => {
+                for (key, record) in self.author(rng).journey(rng) {
+                    self.put(key, 0, record);
+                }
+            }
+            58..=66 => self.correct(rng),
+            67..=71 => {
+                // The very same again.
+                if let Some((key, version, record)) = self.earlier(rng) {
+                    self.put(key, version, record);
+                }
+            }
+            72..=77 => self.drop_earlier(rng),
+            78..=79 => {
+                self.drop_earlier(rng);
+                self.correct(rng);
+            }
+            80..=93 => self.burst(rng),
+            94..=95 => {
+                if let Some(ping) = self.hearing(rng).map(|place| self.heard[place]) {
+                    self.hear(ping);
+                }
+            }
+            _ => {
+                if let Some(place) = self.hearing(rng) {
+                    let ping = self.heard.swap_remove(place);
+                    self.events.push(Event::Ping { ping, count: -1 });
+                }
+            }
+        }
+    }
+
+    fn author(&mut self, rng: &mut ChaCha8Rng) -> &mut Author {
+        let place = rng.random_range(0..self.authors.len());
+        &mut self.authors[place]
+    }
+
+    /// Some put of the past, if there is one; mostly a recent one.
+    fn earlier(&self, rng: &mut ChaCha8Rng) -> Option<Put> {
+        let from = match rng.random_bool(0.5) {
+            true => self.puts.len().saturating_sub(10),
+            false => 0,
+        };
+        let recent = self.puts.get(from..).filter(|recent| !recent.is_empty())?;
+        recent.get(rng.random_range(0..recent.len())).cloned()
+    }
+
+    fn correct(&mut self, rng: &mut ChaCha8Rng) {
+        if let Some((key, before, record)) = self.earlier(rng) {
+            let author = &mut self.authors[usize::from(record.brand.0)];
+            let record = author.correction(rng, &record);
+            let version = match rng.random_bool(0.5) {
+                true => before,
+                false => version(rng),
+            };
+            self.put(key, version, record);
+        }
+    }
+
+    fn put(&mut self, key: RecordKey, version: i64, record: Record) {
+        self.tell_words(&labels(&record));
+        self.puts.push((key, version, record.clone()));
+        let arrival = self.arrive();
+        self.events.push(Event::Put {
+            key,
+            version,
+            arrival,
+            record,
+        });
+    }
+
+    fn drop_earlier(&mut self, rng: &mut ChaCha8Rng) {
+        if let Some((key, _, _)) = self.earlier(rng) {
+            let arrival = self.arrive();
+            self.events.push(Event::Drop { key, arrival });
+        }
+    }
+
+    /// The next place: mostly the next line of the same message.
+    fn arrive(&mut self) -> Arrival {
+        self.arrived.line += 1;
+        if self.arrived.line > 3 {
+            self.arrived.message += 1;
+            self.arrived.line = 0;
+        }
+        self.arrived
+    }
+
+    /// A device is heard a few times, in gaps that run up to and over the half hour.
+    fn burst(&mut self, rng: &mut ChaCha8Rng) {
+        let store = store(rng);
+        let author = self.author(rng);
+        let (device, random) = author.pools.device(rng);
+        let mut second = author.pools.moment(rng).div_euclid(1000);
+        let mut pings = Vec::new();
+        for _ in 0..rng.random_range(1..8) {
+            pings.push(Ping {
+                brand: author.brand,
+                store,
+                device,
+                random,
+                salt_day: author.pools.salt_day(second),
+                second,
+                // Hardly ever two pings of one second disagree about the clock.
+                utc_offset: author.pools.utc_offset(second)
+                    + 3_600 * i32::from(rng.random_bool(0.01)),
+                rssi: pick(rng, [-127, -90, -76, -75, -74, -60, -50, 20]),
+            });
+            second += pick(rng, [0, 1, 30, 59, 60, 61, 600, 1799, 1800, 1801, 3600]);
+        }
+        self.tell_words(&[store]);
+        for ping in pings {
+            self.hear(ping);
+        }
+    }
+
+    fn hear(&mut self, ping: Ping) {
+        self.heard.push(ping);
+        self.events.push(Event::Ping { ping, count: 1 });
+    }
+
+    /// The place of some hearing, if there is one.
+    fn hearing(&self, rng: &mut ChaCha8Rng) -> Option<usize> {
+        (!self.heard.is_empty()).then(|| rng.random_range(0..self.heard.len()))
+    }
+
+    /// Tells the words of labels that were never told.
+    fn tell_words(&mut self, labels: &[Label]) {
+        for label in labels {
+            if let Some(word) = self
+                .vocabulary
+                .get(label)
+                .filter(|_| self.told.insert(*label))
+            {
+                self.events.push(Event::Word {
+                    label: *label,
+                    word: word.clone(),
+                });
+            }
+        }
+    }
+}
+
+fn version(rng: &mut ChaCha8Rng) -> i64 {
+    match rng.random_range(0..12) {
+        0 => 1,
+        1 => 2,
+        2 => -1,
+        3 => pick(rng, [i64::MIN, i64::MAX, 3, 1]),
+        _ => 0,
+    }
+}

@@ -1,0 +1,82 @@
+//! What is held: all events folded in one go.
+//!
+//! Under one key a record is put, corrected, put again the same, dropped and put anew. Read in the
+//! order of arrival that comes to one rule: whatever arrived before the last `Drop` no longer counts,
+//! and of what remains the highest `(version, arrival)` is held. So neither the order of the events
+//! in the slice nor their batches matter, only their places in the order of arrival.
+
+use std::collections::BTreeMap;
+
+use tributary_operators::event::Event;
+use tributary_operators::label::Dictionary;
+use tributary_operators::record::{Arrival, Ping, Record, RecordKey};
+
+/// The records and pings held, and the words of their labels.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// The held records, sorted.
+    pub records: Vec<Record>,
+    /// The held pings, sorted, each once however often it was heard.
+    pub pings: Vec<Ping>,
+    /// The words behind the labels.
+    pub words: Dictionary,
+}
+
+/// All that ever happened under one key.
+#[derive(Default)]
+struct Story<'a> {
+    puts: Vec<(i64, Arrival, &'a Record)>,
+    last_drop: Option<Arrival>,
+}
+
+impl<'a> Story<'a> {
+    /// The record held in the end. A put at the very place of a drop counts: only what arrived
+    /// before the drop is gone. Two puts of one version at one place cannot be; the greater record
+    /// would count.
+    fn held(&self) -> Option<&'a Record> {
+        self.puts
+            .iter()
+            .filter(|(_, arrival, _)| self.last_drop.is_none_or(|dropped| *arrival >= dropped))
+            .max()
+            .map(|(_, _, record)| *record)
+    }
+}
+
+/// Folds events into what is held after the last of them.
+pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Held {
+    let mut stories: BTreeMap<RecordKey, Story> = BTreeMap::new();
+    let mut heard: BTreeMap<&Ping, i64> = BTreeMap::new();
+    let mut words = Dictionary::default();
+    for event in events {
+        match event {
+            Event::Put {
+                key,
+                version,
+                arrival,
+                record,
+            } => {
+                let story = stories.entry(*key).or_default();
+                story.puts.push((*version, *arrival, record));
+            }
+            Event::Drop { key, arrival } => {
+                let story = stories.entry(*key).or_default();
+                story.last_drop = story.last_drop.max(Some(*arrival));
+            }
+            Event::Ping { ping, count } => *heard.entry(ping).or_default() += count,
+            Event::Word { label, word } => words.learn(*label, word.clone()),
+        }
+    }
+
+    let mut records: Vec<Record> = stories.values().filter_map(Story::held).cloned().collect();
+    records.sort();
+    let pings = heard
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(ping, _)| *ping)
+        .collect();
+    Held {
+        records,
+        pings,
+        words,
+    }
+}

@@ -1,0 +1,185 @@
+//! Identity: hubs, persons, and the `identity` cell.
+//!
+//! First the hub guard: for every pseudonym the distinct clear values that it ever shared a held
+//! record with, its own value not among them (in each record the identifiers carry their values, so
+//! the hashes of one clear value count as one, and not at all for each other). More than `max_degree` of its kind makes a
+//! hub. Other hubs count in this like anybody, so there is no recursion.
+//!
+//! Then the graph without hubs: the non-hubs of a record are all linked with each other, a person is
+//! a connected component, and a record's person is the component of any of its non-hubs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary_operators::cell::{Cell, Family};
+use tributary_operators::record::{IdKind, IdSet, Pseudonym, Record};
+use tributary_operators::settings::BrandSettings;
+
+use crate::brand::Brand;
+use crate::tally::released;
+
+/// A person: one of its pseudonyms, the smallest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Person(Pseudonym);
+
+/// The persons of one brand.
+pub(crate) struct Identity {
+    identifiers: usize,
+    hubs: usize,
+    links: usize,
+    /// The person of every non-hub.
+    persons: BTreeMap<Pseudonym, Person>,
+    /// How many identifiers each person has.
+    sizes: BTreeMap<Person, u32>,
+    max_identifiers: u32,
+}
+
+impl Identity {
+    /// Identity over the held records of one brand.
+    pub(crate) fn of(settings: &BrandSettings, records: &[&Record]) -> Identity {
+        // Most records repeat a set of identifiers that has been seen before.
+        let sets: BTreeSet<&IdSet> = records.iter().map(|record| &record.ids).collect();
+        let (identifiers, hubs) = hubs(settings, &sets);
+        let links = links(&sets, &hubs);
+
+        let mut forest = Forest::default();
+        for pseudonym in identifiers.keys().filter(|p| !hubs.contains(p)) {
+            forest.plant(*pseudonym);
+        }
+        for (one, other) in &links {
+            forest.join(*one, *other);
+        }
+        let persons = forest.persons();
+        let mut sizes: BTreeMap<Person, u32> = BTreeMap::new();
+        for person in persons.values() {
+            *sizes.entry(*person).or_default() += 1;
+        }
+        Identity {
+            identifiers: identifiers.len(),
+            hubs: hubs.len(),
+            links: links.len(),
+            persons,
+            sizes,
+            max_identifiers: settings.max_identifiers,
+        }
+    }
+
+    /// The person of a record, or none where every identifier is a hub or there is none.
+    pub(crate) fn person(&self, ids: &IdSet) -> Option<Person> {
+        ids.ids()
+            .iter()
+            .find_map(|id| self.persons.get(&id.pseudonym))
+            .copied()
+    }
+
+    /// Whether a person has more identifiers than the size guard allows.
+    pub(crate) fn oversized(&self, person: Person) -> bool {
+        self.sizes
+            .get(&person)
+            .is_some_and(|size| *size > self.max_identifiers)
+    }
+
+    /// The brand's `identity` cell.
+    pub(crate) fn cell(&self, brand: &Brand) -> Option<Cell> {
+        let oversized = self.sizes.keys().filter(|p| self.oversized(**p)).count();
+        let values = [
+            self.sizes.len(),
+            self.identifiers,
+            self.links,
+            self.hubs,
+            oversized,
+        ];
+        released(
+            Family::Identity,
+            vec![brand.name()],
+            values.map(|value| value as i128).to_vec(),
+            (self.sizes.len() + self.hubs) as u64,
+            brand.settings.k,
+        )
+    }
+}
+
+/// All identifiers with their kinds, and those among them that are hubs.
+fn hubs(
+    settings: &BrandSettings,
+    sets: &BTreeSet<&IdSet>,
+) -> (BTreeMap<Pseudonym, IdKind>, BTreeSet<Pseudonym>) {
+    let mut kinds: BTreeMap<Pseudonym, IdKind> = BTreeMap::new();
+    let mut others: BTreeMap<Pseudonym, BTreeSet<Pseudonym>> = BTreeMap::new();
+    for set in sets {
+        for id in set.ids() {
+            kinds.insert(id.pseudonym, id.kind);
+            for other in set.ids().iter().filter(|other| other.value != id.value) {
+                others.entry(id.pseudonym).or_default().insert(other.value);
+            }
+        }
+    }
+    let hubs = others
+        .iter()
+        .filter(|(pseudonym, others)| {
+            kinds
+                .get(pseudonym)
+                .is_some_and(|kind| others.len() > settings.max_degree(*kind) as usize)
+        })
+        .map(|(pseudonym, _)| *pseudonym)
+        .collect();
+    (kinds, hubs)
+}
+
+/// The distinct pairs of non-hubs that stand in one record, the smaller first.
+fn links(sets: &BTreeSet<&IdSet>, hubs: &BTreeSet<Pseudonym>) -> BTreeSet<(Pseudonym, Pseudonym)> {
+    let mut links = BTreeSet::new();
+    for set in sets {
+        let kept: Vec<Pseudonym> = set
+            .ids()
+            .iter()
+            .map(|id| id.pseudonym)
+            .filter(|pseudonym| !hubs.contains(pseudonym))
+            .collect();
+        for one in &kept {
+            for other in kept.iter().filter(|other| one < other) {
+                links.insert((*one, *other));
+            }
+        }
+    }
+    links
+}
+
+/// Connected components: every member points to a smaller or equal member of its component, and the
+/// smallest points to itself.
+#[derive(Default)]
+struct Forest {
+    parents: BTreeMap<Pseudonym, Pseudonym>,
+}
+
+impl Forest {
+    fn plant(&mut self, member: Pseudonym) {
+        self.parents.insert(member, member);
+    }
+
+    /// The smallest member of the component. On the way every member is pointed at its grandparent,
+    /// which keeps the ways short.
+    fn root(&mut self, mut member: Pseudonym) -> Pseudonym {
+        loop {
+            let parent = self.parents.get(&member).copied().unwrap_or(member);
+            if parent == member {
+                return member;
+            }
+            let grandparent = self.parents.get(&parent).copied().unwrap_or(parent);
+            self.parents.insert(member, grandparent);
+            member = grandparent;
+        }
+    }
+
+    fn join(&mut self, one: Pseudonym, other: Pseudonym) {
+        let (one, other) = (self.root(one), self.root(other));
+        self.parents.insert(one.max(other), one.min(other));
+    }
+
+    fn persons(mut self) -> BTreeMap<Pseudonym, Person> {
+        let members: Vec<Pseudonym> = self.parents.keys().copied().collect();
+        members
+            .into_iter()
+            .map(|member| (member, Person(self.root(member))))
+            .collect()
+    }
+}

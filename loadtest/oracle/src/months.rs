@@ -1,0 +1,145 @@
+//! The `markov_month` family: per conversion kind, month and currency one chain.
+//!
+//! Converting paths are those of the month's conversions that have a touch. Null paths come from the
+//! persons (not oversized) without any conversion that still counts, in whatever month, kind or currency: per person and
+//! month all its touches of that month, uncut, one path. They enter every chain of the month. The
+//! effects in parts per million, and no longer the fractions, are the weights that share the month's
+//! attributed conversions and value; spare units go by the channels' words, bytewise, null first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::label::Channel;
+use tributary_operators::record::{Currency, SaleKind};
+
+use crate::attribution::MILLIONTHS;
+use crate::brand::{self, Brand};
+use crate::calendar;
+use crate::identity::{Identity, Person};
+use crate::journeys::Journeys;
+use crate::markov::{PathCounts, removal_effects};
+use crate::share::largest_remainder;
+use crate::tally::released;
+
+/// Month, conversion kind, currency: one chain.
+type Group = (i32, SaleKind, Currency);
+
+/// What the conversions of one chain come to.
+#[derive(Default)]
+struct Converted {
+    paths: PathCounts<Channel>,
+    conversions: u128,
+    value: u128,
+    /// The persons with a converting path through each channel.
+    persons: BTreeMap<Channel, BTreeSet<Person>>,
+}
+
+pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<Cell> {
+    let null = null_paths(identity, journeys);
+    let no_paths = PathCounts::new();
+    converted(journeys)
+        .iter()
+        .flat_map(|(group, converted)| {
+            let null = null.get(&group.0).unwrap_or(&no_paths);
+            group_cells(brand, *group, converted, null)
+        })
+        .collect()
+}
+
+/// The conversions with a touch, by chain.
+fn converted(journeys: &Journeys) -> BTreeMap<Group, Converted> {
+    let mut groups: BTreeMap<Group, Converted> = BTreeMap::new();
+    for conversion in &journeys.conversions {
+        if conversion.path.is_empty() {
+            continue;
+        }
+        let sale = &conversion.sale;
+        let month = calendar::month(sale.record.day);
+        let group = groups.entry((month, sale.kind, sale.currency)).or_default();
+        let path: Vec<Channel> = conversion.path.iter().map(|step| step.channel).collect();
+        for channel in &path {
+            let persons = group.persons.entry(*channel).or_default();
+            persons.extend(conversion.person);
+        }
+        *group.paths.entry(path).or_default() += 1;
+        group.conversions += 1;
+        group.value += u128::from(sale.left.unsigned_abs());
+    }
+    groups
+}
+
+/// The null paths of every month.
+fn null_paths(identity: &Identity, journeys: &Journeys) -> BTreeMap<i32, PathCounts<Channel>> {
+    let customers: BTreeSet<Person> = journeys
+        .conversions
+        .iter()
+        .filter_map(|conversion| conversion.person)
+        .collect();
+    let mut null: BTreeMap<i32, PathCounts<Channel>> = BTreeMap::new();
+    for (person, touches) in &journeys.touches {
+        if customers.contains(person) || identity.oversized(*person) {
+            continue;
+        }
+        let mut months: BTreeMap<i32, Vec<Channel>> = BTreeMap::new();
+        for touch in touches {
+            let month = calendar::month(touch.day);
+            months.entry(month).or_default().push(touch.channel);
+        }
+        for (month, path) in months {
+            *null.entry(month).or_default().entry(path).or_default() += 1;
+        }
+    }
+    null
+}
+
+/// The cells of one chain. Behind each stand the persons whose converting or null paths hold the channel.
+fn group_cells(
+    brand: &Brand,
+    (month, kind, currency): Group,
+    converted: &Converted,
+    null: &PathCounts<Channel>,
+) -> Vec<Cell> {
+    let mut channels: Vec<(Channel, u64)> = removal_effects(&converted.paths, null)
+        .into_iter()
+        .map(|(channel, effect)| (channel, effect.ppm()))
+        .collect();
+    channels.sort_by_key(|(channel, _)| words(brand, *channel));
+
+    let weights: Vec<u128> = channels.iter().map(|(_, ppm)| u128::from(*ppm)).collect();
+    let millionths = largest_remainder(MILLIONTHS * converted.conversions, &weights);
+    let values = largest_remainder(converted.value, &weights);
+    channels
+        .into_iter()
+        .zip(millionths.into_iter().zip(values))
+        .filter_map(|((channel, ppm), (millionths, value))| {
+            let [source, medium, campaign] = brand.channel(channel);
+            let dims = vec![
+                brand.name(),
+                brand::kind(kind),
+                Dim::Month(month),
+                brand::currency(currency),
+                source,
+                medium,
+                campaign,
+            ];
+            let values = vec![i128::from(ppm), millionths as i128, value as i128];
+            // A person without a conversion has one path a month, so paths count persons here.
+            let null_paths = null.iter().filter(|(path, _)| path.contains(&channel));
+            let null_persons: u64 = null_paths.map(|(_, count)| *count).sum();
+            let persons = converted.persons.get(&channel).map_or(0, BTreeSet::len);
+            released(
+                Family::MarkovMonth,
+                dims,
+                values,
+                persons as u64 + null_persons,
+                brand.settings.k,
+            )
+        })
+        .collect()
+}
+
+/// The words of a channel: strings compare by their bytes, and none comes first.
+fn words(brand: &Brand, channel: Channel) -> [Option<Arc<str>>; 3] {
+    [channel.source, channel.medium, channel.campaign].map(|label| brand.words.word(label).cloned())
+}

@@ -1,0 +1,177 @@
+//! Sales, what refunds leave of them, and adjustments.
+//!
+//! An order is known by its name within the brand; of several with one name the earliest
+//! `(ts, id, source)` counts and the others are no sale at all. Every transaction counts. A refund
+//! finds its sale by kind and name; what all its refunds take is capped at its amount.
+
+use std::collections::BTreeMap;
+
+use tributary_operators::label::Label;
+use tributary_operators::record::{Body, Currency, Day, Record, SaleKind, SaleName};
+
+/// A sale that counts.
+#[derive(Clone, Copy)]
+pub(crate) struct Sale<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) kind: SaleKind,
+    /// The store; absent for an order.
+    pub(crate) store: Label,
+    pub(crate) currency: Currency,
+    /// Minor units after refunds.
+    pub(crate) left: i64,
+}
+
+/// A negative amount that names no sale.
+#[derive(Clone, Copy)]
+pub(crate) struct Adjustment {
+    pub(crate) kind: SaleKind,
+    /// The store; absent for an order.
+    pub(crate) store: Label,
+    pub(crate) day: Day,
+    pub(crate) currency: Currency,
+    /// Minor units, negative.
+    pub(crate) amount: i64,
+}
+
+/// A brand's takings, line by line.
+pub(crate) struct Books<'a> {
+    /// The sales of which something is left, and the zero sales that nobody refunded.
+    pub(crate) sales: Vec<Sale<'a>>,
+    pub(crate) adjustments: Vec<Adjustment>,
+}
+
+/// What refunds have taken from one sale.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    any: bool,
+    all: bool,
+    sum: i128,
+}
+
+impl<'a> Books<'a> {
+    /// The books over the held records of one brand.
+    pub(crate) fn of(records: &[&'a Record]) -> Books<'a> {
+        let mut sales = sales(records);
+        let taken = taken(records, &sales);
+        for (sale, taken) in sales.iter_mut().zip(&taken) {
+            sale.left = match taken.all {
+                true => 0,
+                // What was taken beyond the amount is not given back: the cap of section 5.
+                false => (i128::from(sale.left) - taken.sum).max(0) as i64,
+            };
+        }
+        let counting = sales
+            .into_iter()
+            .zip(taken)
+            .filter(|(sale, taken)| sale.left > 0 || !taken.any)
+            .map(|(sale, _)| sale)
+            .collect();
+        Books {
+            sales: counting,
+            adjustments: records.iter().filter_map(|r| adjustment(r)).collect(),
+        }
+    }
+}
+
+/// Every sale with its whole amount left: all transactions, and per name the earliest order.
+fn sales<'a>(records: &[&'a Record]) -> Vec<Sale<'a>> {
+    let mut transactions = Vec::new();
+    let mut orders: BTreeMap<SaleName, Sale> = BTreeMap::new();
+    for record in records.iter().copied() {
+        let Body::Sale {
+            kind,
+            name,
+            store,
+            amount,
+            currency,
+        } = record.body
+        else {
+            continue;
+        };
+        let sale = Sale {
+            record,
+            kind,
+            store: store_of(kind, store),
+            currency,
+            left: amount,
+        };
+        match kind {
+            SaleKind::Transaction => transactions.push(sale),
+            SaleKind::Order => {
+                let earliest = orders.entry(name).or_insert(sale);
+                let order = |sale: &Sale<'a>| (sale.record.ts, &sale.record.id, sale.record.source);
+                if order(&sale) < order(earliest) {
+                    *earliest = sale;
+                }
+            }
+        }
+    }
+    transactions.extend(orders.into_values());
+    transactions
+}
+
+/// What the refunds of each sale take from it, in the order of the sales.
+fn taken(records: &[&Record], sales: &[Sale]) -> Vec<Taken> {
+    // All sales of a name, by position.
+    let mut named: BTreeMap<(SaleKind, SaleName), Vec<usize>> = BTreeMap::new();
+    for (position, sale) in sales.iter().enumerate() {
+        if let Body::Sale { kind, name, .. } = sale.record.body {
+            named.entry((kind, name)).or_default().push(position);
+        }
+    }
+
+    let mut taken = vec![Taken::default(); sales.len()];
+    for record in records {
+        let Body::Refund { kind, name, amount } = record.body else {
+            continue;
+        };
+        let candidates = named.get(&(kind, name)).into_iter().flatten().copied();
+        // The refund's own source knows its transactions best; otherwise the earliest of that name.
+        // An order has only one candidate.
+        let Some(position) = candidates.min_by_key(|position| {
+            let sale = sales[*position].record;
+            (sale.source != record.source, sale.ts, sale.source, &sale.id)
+        }) else {
+            continue;
+        };
+        let taken = &mut taken[position];
+        match amount {
+            None => {
+                taken.any = true;
+                taken.all = true;
+            }
+            Some((minor, currency)) if currency == sales[position].currency => {
+                taken.any = true;
+                taken.sum += i128::from(minor);
+            }
+            Some(_) => {}
+        }
+    }
+    taken
+}
+
+fn adjustment(record: &Record) -> Option<Adjustment> {
+    let Body::Adjustment {
+        kind,
+        store,
+        amount,
+        currency,
+    } = record.body
+    else {
+        return None;
+    };
+    Some(Adjustment {
+        kind,
+        store: store_of(kind, store),
+        day: record.day,
+        currency,
+        amount,
+    })
+}
+
+fn store_of(kind: SaleKind, store: Label) -> Label {
+    match kind {
+        SaleKind::Order => Label::ABSENT,
+        SaleKind::Transaction => store,
+    }
+}

@@ -1,0 +1,100 @@
+//! Path statistics: `paths`, `path_length`, `path_days` and `assists`, per kind, month and currency.
+//!
+//! They look at the conversions that have a touch: which channels their paths went through, how many
+//! touches there were, how many whole days lay between the first touch and the conversion, and which
+//! channels helped without being last.
+
+use std::collections::BTreeSet;
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::label::Channel;
+use tributary_operators::record::{Currency, SaleKind};
+
+use crate::brand::{self, Brand};
+use crate::calendar;
+use crate::journeys::Journeys;
+use crate::rules::Step;
+use crate::tally::Tally;
+
+/// The newest steps of a path that the `paths` family tells apart.
+const PATH_STEPS: usize = 20;
+
+const MS_PER_DAY: i64 = 86_400_000;
+
+/// Conversion kind, month and currency: what all four families share.
+type Group = (SaleKind, i32, Currency);
+
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Cell> {
+    let mut paths: Tally<(Group, Vec<Channel>), 2> = Tally::new();
+    let mut lengths: Tally<(Group, usize), 1> = Tally::new();
+    let mut days: Tally<(Group, i64), 1> = Tally::new();
+    let mut assists: Tally<(Group, Channel), 2> = Tally::new();
+    for conversion in &journeys.conversions {
+        let (sale, path, person) = (&conversion.sale, &conversion.path, conversion.person);
+        let Some(first) = path.first() else {
+            continue;
+        };
+        let month = calendar::month(sale.record.day);
+        let group = (sale.kind, month, sale.currency);
+        let values = [1, i128::from(sale.left)];
+        paths.add((group, sequence(path)), values, person);
+        lengths.add((group, path.len()), [1], person);
+        let elapsed = (sale.record.ts - first.ts) / MS_PER_DAY;
+        days.add((group, elapsed), [1], person);
+        for channel in assisting(path) {
+            assists.add((group, channel), values, person);
+        }
+    }
+
+    let k = brand.settings.k;
+    let dims = |(kind, month, currency): Group, last: Vec<Dim>| {
+        let mut dims = vec![
+            brand.name(),
+            brand::kind(kind),
+            Dim::Month(month),
+            brand::currency(currency),
+        ];
+        dims.extend(last);
+        dims
+    };
+    let mut cells = paths.release(Family::Paths, k, |(group, channels), sum| {
+        let path = channels.iter().map(|channel| words(brand, *channel));
+        let path = Dim::Path(path.collect());
+        (dims(*group, vec![path]), sum.values.to_vec())
+    });
+    cells.extend(
+        lengths.release(Family::PathLength, k, |(group, touches), sum| {
+            let touches = Dim::Count(*touches as u64);
+            (dims(*group, vec![touches]), sum.values.to_vec())
+        }),
+    );
+    cells.extend(days.release(Family::PathDays, k, |(group, days), sum| {
+        let days = Dim::Count(days.unsigned_abs());
+        (dims(*group, vec![days]), sum.values.to_vec())
+    }));
+    cells.extend(
+        assists.release(Family::Assists, k, |(group, channel), sum| {
+            let channel = brand.channel(*channel).to_vec();
+            (dims(*group, channel), sum.values.to_vec())
+        }),
+    );
+    cells
+}
+
+/// The channels of a path, consecutive repeats merged, the newest [`PATH_STEPS`] of what remains.
+fn sequence(path: &[Step]) -> Vec<Channel> {
+    let mut channels: Vec<Channel> = path.iter().map(|step| step.channel).collect();
+    channels.dedup();
+    let surplus = channels.len().saturating_sub(PATH_STEPS);
+    channels.split_off(surplus)
+}
+
+/// The distinct channels of all touches but the last one.
+fn assisting(path: &[Step]) -> BTreeSet<Channel> {
+    let before_last = path.split_last().map_or(&[][..], |(_, before)| before);
+    before_last.iter().map(|step| step.channel).collect()
+}
+
+fn words(brand: &Brand, channel: Channel) -> [Option<std::sync::Arc<str>>; 3] {
+    [channel.source, channel.medium, channel.campaign].map(|label| brand.words.word(label).cloned())
+}

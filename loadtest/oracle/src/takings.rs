@@ -1,0 +1,57 @@
+//! The `store_day` and `orders_day` families: what tills and orders say.
+//!
+//! Everything is of the sale's day and what refunds have left of it; an adjustment counts on its own
+//! day, as revenue alone.
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::label::Label;
+use tributary_operators::record::{Currency, Day, SaleKind};
+
+use crate::brand::{self, Brand};
+use crate::journeys::Journeys;
+use crate::sales::Books;
+use crate::tally::{Sum, Tally};
+
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Cell> {
+    let mut stores: Tally<(Label, Day, Currency), 2> = Tally::new();
+    let mut orders: Tally<(Day, Currency), 2> = Tally::new();
+    for conversion in &journeys.conversions {
+        let (sale, person) = (&conversion.sale, conversion.person);
+        let (day, currency) = (sale.record.day, sale.currency);
+        let values = [1, i128::from(sale.left)];
+        match sale.kind {
+            SaleKind::Transaction => stores.add((sale.store, day, currency), values, person),
+            SaleKind::Order => orders.add((day, currency), values, person),
+        }
+    }
+    for line in &books.adjustments {
+        let (day, currency) = (line.day, line.currency);
+        let values = [0, i128::from(line.amount)];
+        match line.kind {
+            SaleKind::Transaction => stores.add((line.store, day, currency), values, None),
+            SaleKind::Order => orders.add((day, currency), values, None),
+        }
+    }
+
+    let values = |sum: &Sum<2>| {
+        let [number, revenue] = sum.values;
+        vec![number, revenue, sum.person_count()]
+    };
+    let k = brand.settings.k;
+    let mut cells = stores.release(Family::StoreDay, k, |(store, day, currency), sum| {
+        let dims = vec![
+            brand.name(),
+            brand.word(*store),
+            Dim::Day(*day),
+            brand::currency(*currency),
+        ];
+        (dims, values(sum))
+    });
+    cells.extend(
+        orders.release(Family::OrdersDay, k, |(day, currency), sum| {
+            let dims = vec![brand.name(), Dim::Day(*day), brand::currency(*currency)];
+            (dims, values(sum))
+        }),
+    );
+    cells
+}

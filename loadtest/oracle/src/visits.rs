@@ -1,0 +1,154 @@
+//! The `visits` family: runs of pings, and what they say about a store's hours.
+//!
+//! A token is one device in one store and salt day; another day makes another token that nothing
+//! connects with this one. Its pings, at most one a second and the strongest of each, fall into runs where
+//! a gap exceeds half an hour. Tokens that are there for more than `max_presence` in all are staff
+//! or fixtures and disappear, random ones too. The runs of random MACs count nothing but themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::label::Label;
+use tributary_operators::record::{Day, Ping, Pseudonym};
+use tributary_operators::settings::BrandSettings;
+
+use crate::brand::Brand;
+use crate::calendar;
+use crate::tally::released;
+
+/// The longest gap within a run, seconds.
+const MAX_GAP: i64 = 30 * 60;
+
+/// A token: store, device, salt day.
+type Token = (Label, Pseudonym, Day);
+
+/// What was heard of one token in one second.
+#[derive(Clone, Copy)]
+struct Heard {
+    second: i64,
+    rssi: i8,
+    random: bool,
+    utc_offset: i32,
+}
+
+/// Pings of one token without a gap: never empty, in the order of their seconds.
+struct Run(Vec<Heard>);
+
+impl Run {
+    fn dwell(&self) -> i64 {
+        match (self.0.first(), self.0.last()) {
+            (Some(first), Some(last)) => last.second - first.second,
+            _ => 0,
+        }
+    }
+
+    fn is_visit(&self, settings: &BrandSettings) -> bool {
+        let strong = self
+            .0
+            .iter()
+            .filter(|heard| heard.rssi >= settings.min_rssi);
+        strong.count() >= 2 && self.dwell() >= settings.min_dwell
+    }
+}
+
+/// A store's hour: the store, the hour's start in Unix seconds, the offset from UTC.
+type StoreHour = (Label, i64, i32);
+
+/// What one store's hour has gathered.
+#[derive(Default)]
+struct Hour {
+    visits: i128,
+    passers_by: i128,
+    dwell_seconds: i128,
+    devices: BTreeSet<Token>,
+    random_devices: BTreeSet<Token>,
+}
+
+pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Cell> {
+    let mut hours: BTreeMap<StoreHour, Hour> = BTreeMap::new();
+    for (token, heard) in seconds(pings) {
+        let runs = runs(heard);
+        let presence: i64 = runs.iter().map(Run::dwell).sum();
+        if presence > brand.settings.max_presence {
+            continue;
+        }
+        for run in runs {
+            add(&mut hours, brand.settings, token, &run);
+        }
+    }
+    hours
+        .into_iter()
+        .filter_map(|((store, start, utc_offset), hour)| {
+            let dims = vec![
+                brand.name(),
+                brand.word(store),
+                Dim::Hour(start, utc_offset),
+            ];
+            let devices = hour.devices.len();
+            let random_devices = hour.random_devices.len();
+            let values = vec![
+                hour.visits,
+                hour.passers_by,
+                hour.dwell_seconds,
+                devices as i128,
+                random_devices as i128,
+            ];
+            let contributors = (devices + random_devices) as u64;
+            let k = brand.settings.k_traffic;
+            released(Family::Visits, dims, values, contributors, k)
+        })
+        .collect()
+}
+
+/// The pings of every token, one a second: the strongest signal of the second, and the rest from
+/// the smallest of its pings.
+fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<Heard>> {
+    let mut tokens: BTreeMap<Token, BTreeMap<i64, BTreeSet<&Ping>>> = BTreeMap::new();
+    for ping in pings {
+        let token = (ping.store, ping.device, ping.salt_day);
+        let seconds = tokens.entry(token).or_default();
+        seconds.entry(ping.second).or_default().insert(ping);
+    }
+    let strongest = |(second, pings): (i64, BTreeSet<&Ping>)| {
+        let smallest = pings.first()?;
+        Some(Heard {
+            second,
+            rssi: pings.iter().map(|ping| ping.rssi).max()?,
+            random: smallest.random,
+            utc_offset: smallest.utc_offset,
+        })
+    };
+    tokens
+        .into_iter()
+        .map(|(token, seconds)| (token, seconds.into_iter().filter_map(strongest).collect()))
+        .collect()
+}
+
+/// The runs of one token.
+fn runs(heard: Vec<Heard>) -> Vec<Run> {
+    heard
+        .chunk_by(|before, after| after.second - before.second <= MAX_GAP)
+        .map(|run| Run(run.to_vec()))
+        .collect()
+}
+
+/// Counts a run in the hour of its start.
+fn add(hours: &mut BTreeMap<StoreHour, Hour>, settings: &BrandSettings, token: Token, run: &Run) {
+    let Some(first) = run.0.first() else {
+        return;
+    };
+    let start = calendar::hour(first.second, first.utc_offset);
+    let hour = hours.entry((token.0, start, first.utc_offset)).or_default();
+    if first.random {
+        hour.random_devices.insert(token);
+        return;
+    }
+    hour.devices.insert(token);
+    match run.is_visit(settings) {
+        true => {
+            hour.visits += 1;
+            hour.dwell_seconds += i128::from(run.dwell());
+        }
+        false => hour.passers_by += 1,
+    }
+}

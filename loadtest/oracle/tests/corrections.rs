@@ -1,0 +1,89 @@
+//! What is held: corrections by version and arrival, drops, and puts after a drop.
+
+mod support;
+
+use support::{World, order};
+use tributary_operators::cell::Family;
+use tributary_operators::event::Event;
+use tributary_operators::record::Arrival;
+
+fn world(versions: &[(i64, i64)]) -> World {
+    let mut world = World::new();
+    for (version, amount) in versions {
+        world.put_version("web", "o", *version, 0, "", order("o", *amount));
+    }
+    world
+}
+
+fn revenue(world: &World) -> String {
+    world.lines(Family::OrdersDay).join("\n")
+}
+
+#[test]
+fn the_highest_version_wins_then_the_last_to_arrive() {
+    assert_eq!(revenue(&world(&[(0, 1), (0, 2)])), "day0 EUR = 1 2 0");
+    assert_eq!(revenue(&world(&[(1, 1), (0, 2)])), "day0 EUR = 1 1 0");
+    assert_eq!(
+        revenue(&world(&[(1, 1), (0, 2), (1, 3)])),
+        "day0 EUR = 1 3 0"
+    );
+    assert_eq!(
+        revenue(&world(&[(-1, 1), (i64::MIN, 2)])),
+        "day0 EUR = 1 1 0"
+    );
+    // A, B, A ends as A.
+    assert_eq!(
+        revenue(&world(&[(0, 1), (0, 2), (0, 1)])),
+        "day0 EUR = 1 1 0"
+    );
+}
+
+#[test]
+fn a_drop_clears_all_that_came_before() {
+    let mut world = world(&[(5, 1)]);
+    world.drop_record("web", "o");
+    assert_eq!(revenue(&world), "");
+    // The high version is forgotten too.
+    world.put_version("web", "o", 0, 0, "", order("o", 2));
+    assert_eq!(revenue(&world), "day0 EUR = 1 2 0");
+    world.drop_record("web", "o");
+    world.drop_record("web", "o");
+    assert_eq!(revenue(&world), "");
+    assert!(tributary_oracle::hold(&world.events).records.is_empty());
+}
+
+#[test]
+fn only_the_place_of_arrival_matters_not_that_in_the_slice() {
+    let mut world = world(&[(0, 1), (0, 2)]);
+    world.drop_record("web", "o");
+    world.put_version("web", "o", -3, 0, "", order("o", 3));
+    let expected = tributary_oracle::hold(&world.events).records;
+    world.events.reverse();
+    assert_eq!(tributary_oracle::hold(&world.events).records, expected);
+    assert_eq!(revenue(&world), "day0 EUR = 1 3 0");
+}
+
+#[test]
+fn lines_of_one_message_arrive_in_their_order() {
+    let mut world = world(&[(0, 1), (0, 2)]);
+    for (line, event) in (0..).zip(world.events.iter_mut().rev()) {
+        if let Event::Put { arrival, .. } = event {
+            *arrival = Arrival { message: 7, line };
+        }
+    }
+    assert_eq!(revenue(&world), "day0 EUR = 1 1 0");
+}
+
+#[test]
+fn pings_are_a_multiset() {
+    let mut world = World::new();
+    world.pings(1, false, &[10, 10, 20], -50);
+    let ping = tributary_oracle::hold(&world.events).pings[0];
+    let take_back = Event::Ping { ping, count: -1 };
+    world.events.push(take_back.clone());
+    assert_eq!(tributary_oracle::hold(&world.events).pings.len(), 2);
+    world.events.push(take_back);
+    let held = tributary_oracle::hold(&world.events).pings;
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].second, 20);
+}

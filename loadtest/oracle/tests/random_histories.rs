@@ -1,0 +1,220 @@
+//! What must hold in every history: conservation, indifference to order, and histories that are
+//! what they promise to be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, Body, Ping};
+use tributary_oracle::history::{History, random};
+use tributary_oracle::rules::Model;
+use tributary_oracle::{Held, cells, hold};
+
+fn held(history: &History) -> Held {
+    hold(history.batches.iter().flatten())
+}
+
+fn open_gate(history: &mut History) {
+    for brand in &mut history.settings.brands {
+        brand.k = 0;
+        brand.k_traffic = 0;
+    }
+}
+
+/// The sums of a family's values by some of its dimensions.
+fn sums(
+    cells: &[Cell],
+    family: Family,
+    keep: impl Fn(&Cell) -> Vec<Dim>,
+) -> BTreeMap<Vec<Dim>, [i128; 3]> {
+    let mut sums: BTreeMap<Vec<Dim>, [i128; 3]> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| cell.family == family) {
+        let sum = sums.entry(keep(cell)).or_default();
+        for (sum, value) in sum.iter_mut().zip(&cell.values) {
+            *sum += value;
+        }
+    }
+    sums
+}
+
+#[test]
+fn every_model_conserves_what_tills_and_orders_say() {
+    for seed in 0..150 {
+        let mut history = random(seed, 150);
+        open_gate(&mut history);
+        let cells = cells(&history.settings, &held(&history));
+        // Brand, store, day and currency; millionths and value per model.
+        let mut takings = sums(&cells, Family::StoreDay, |cell| cell.dims.clone());
+        takings.extend(sums(&cells, Family::OrdersDay, |cell| {
+            let [brand, day, currency] = &cell.dims[..] else {
+                panic!("{cell:?}");
+            };
+            vec![brand.clone(), Dim::Null, day.clone(), currency.clone()]
+        }));
+        for model in Model::ALL {
+            let of_model: Vec<Cell> = cells
+                .iter()
+                .filter(|cell| cell.dims.get(1) == Some(&Dim::Text(model.name().into())))
+                .cloned()
+                .collect();
+            let credits = sums(&of_model, Family::Attribution, |cell| {
+                [0, 6, 7, 8].map(|dim| cell.dims[dim].clone()).to_vec()
+            });
+            for (dims, [number, revenue, _]) in &takings {
+                let credit = credits.get(dims).copied().unwrap_or_default();
+                assert_eq!(credit[0], number * 1_000_000, "seed {seed} {model:?}");
+                assert_eq!(credit[1], *revenue, "seed {seed} {model:?}");
+            }
+            assert!(credits.keys().all(|dims| takings.contains_key(dims)));
+        }
+    }
+}
+
+#[test]
+fn markov_months_and_paths_agree_on_what_converted() {
+    for seed in 0..150 {
+        let mut history = random(seed, 150);
+        open_gate(&mut history);
+        let cells = cells(&history.settings, &held(&history));
+        let group = |cell: &Cell| cell.dims[..4].to_vec();
+        let paths = sums(&cells, Family::Paths, group);
+        let months = sums(&cells, Family::MarkovMonth, group);
+        let lengths = sums(&cells, Family::PathLength, group);
+        let days = sums(&cells, Family::PathDays, group);
+        assert!(paths.keys().eq(months.keys()), "seed {seed}");
+        for (group, [conversions, value, _]) in paths {
+            assert_eq!(months[&group][1..], [conversions * 1_000_000, value]);
+            assert_eq!(lengths[&group][0], conversions);
+            assert_eq!(days[&group][0], conversions);
+        }
+    }
+}
+
+#[test]
+fn the_order_of_events_never_shows() {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+    for seed in 0..60 {
+        let history = random(seed, 120);
+        let expected = cells(&history.settings, &held(&history));
+        let mut events: Vec<&Event> = history.batches.iter().flatten().collect();
+        events.shuffle(&mut rng);
+        assert_eq!(cells(&history.settings, &hold(events)), expected);
+    }
+}
+
+#[test]
+fn cells_are_sorted_unique_and_of_the_shape_of_their_family() {
+    for seed in 0..60 {
+        let mut history = random(seed, 120);
+        open_gate(&mut history);
+        let cells = cells(&history.settings, &held(&history));
+        let ordered = cells
+            .windows(2)
+            .all(|pair| (pair[0].family, &pair[0].dims) < (pair[1].family, &pair[1].dims));
+        assert!(ordered, "seed {seed}");
+        for cell in &cells {
+            assert_eq!(cell.dims.len(), cell.family.dims().len(), "{cell:?}");
+            assert_eq!(cell.values.len(), cell.family.values().len(), "{cell:?}");
+            assert!(cell.values.iter().any(|value| *value != 0), "{cell:?}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_is_a_history() {
+    let one = random(3, 200);
+    assert_eq!(one.batches, random(3, 200).batches);
+    assert_ne!(one.batches, random(4, 200).batches);
+    assert!(random(3, 0).batches.is_empty());
+}
+
+#[test]
+fn histories_keep_what_they_promise() {
+    for seed in 0..100 {
+        let history = random(seed, 150);
+        let mut told = BTreeSet::new();
+        let mut heard: BTreeMap<Ping, i64> = BTreeMap::new();
+        let mut last = Arrival::default();
+        for batch in &history.batches {
+            let mut arrivals = Vec::new();
+            let mut used = BTreeSet::new();
+            for event in batch {
+                match event {
+                    Event::Put {
+                        arrival, record, ..
+                    } => {
+                        arrivals.push(*arrival);
+                        used.insert(record.source);
+                        if let Body::Contact { channel, .. } = record.body {
+                            used.extend([channel.source, channel.medium, channel.campaign]);
+                        }
+                    }
+                    Event::Drop { arrival, .. } => arrivals.push(*arrival),
+                    Event::Ping { ping, count } => {
+                        used.insert(ping.store);
+                        *heard.entry(*ping).or_default() += count;
+                    }
+                    Event::Word { label, .. } => {
+                        told.insert(*label);
+                    }
+                }
+            }
+            assert!(arrivals.iter().all(|arrival| *arrival > last));
+            last = arrivals.into_iter().max().unwrap_or(last);
+            used.retain(|label| !label.is_absent() && !told.contains(label));
+            assert!(used.is_empty(), "seed {seed}: {used:?} before their words");
+            assert!(heard.values().all(|count| *count >= 0), "seed {seed}");
+        }
+    }
+}
+
+/// A fuzzer is worth what it reaches: over a few seeds every family appears, and the rare cases too.
+#[test]
+fn histories_reach_the_corners() {
+    let mut families: BTreeSet<Family> = BTreeSet::new();
+    let mut corners: BTreeMap<&str, usize> = BTreeMap::new();
+    for seed in 0..200 {
+        let mut history = random(seed, 150);
+        open_gate(&mut history);
+        let cells = cells(&history.settings, &held(&history));
+        let mut reach = |corner, reached: bool| {
+            *corners.entry(corner).or_default() += usize::from(reached);
+        };
+        reach("empty batch", history.batches.iter().any(Vec::is_empty));
+        for cell in &cells {
+            families.insert(cell.family);
+            let v = &cell.values;
+            match cell.family {
+                Family::Identity => {
+                    reach("hub", v[3] > 0);
+                    reach("oversized", v[4] > 0);
+                    reach("linked", v[0] + v[3] < v[1]);
+                }
+                Family::Attribution => {
+                    let oversized = Dim::Text("oversized".into());
+                    reach("oversized conversion", cell.dims[3] == oversized);
+                    reach("parts of a conversion", v[0] % 1_000_000 != 0);
+                    reach("adjustment alone", v[0] == 0);
+                    reach("zero sale", v[1] == 0);
+                }
+                Family::MarkovMonth => {
+                    reach("removal effect below one", v[0] < 1_000_000);
+                }
+                Family::Visits => {
+                    reach("visit", v[0] > 0);
+                    reach("random device", v[4] > 0);
+                }
+                Family::PathLength => {
+                    reach("long path", matches!(cell.dims[4], Dim::Count(5..)));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(families.len(), Family::ALL.len());
+    for (corner, times) in corners {
+        assert!(times >= 20, "{corner}: {times}");
+    }
+}

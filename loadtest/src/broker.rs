@@ -1,0 +1,21 @@
+//! The `[nats]` section of a configuration that names nothing but an address.
+
+use tributary_config::model::Nats;
+
+/// A broker at an address, everything else being its default.
+pub fn nats_at(url: &str) -> Nats {
+    Nats {
+        url: url.to_owned(),
+        credentials_file: None,
+        nkey_seed: None,
+        user: None,
+        password: None,
+        tls: false,
+        tls_ca_file: None,
+        tls_cert_file: None,
+        tls_key_file: None,
+        input_stream: "TRIBUTARY_IN".to_owned(),
+        output_stream: "TRIBUTARY_OUT".to_owned(),
+        dead_letter_stream: "TRIBUTARY_DEAD".to_owned(),
+    }
+}

@@ -1,0 +1,45 @@
+//! The configuration that belongs to a world's trace.
+
+use std::path::Path;
+
+use super::options::Options;
+
+/// Where the brand's secret comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum SecretFrom<'a> {
+    /// An environment variable.
+    Env(&'a str),
+    /// A file.
+    File(&'a Path),
+}
+
+/// The text of a configuration file for the brand of a world: everything else is left to the defaults.
+pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
+    let secret = match secret {
+        SecretFrom::Env(name) => format!("secret_env = {}", quoted(name)),
+        SecretFrom::File(path) => format!("secret_file = {}", quoted(&path.to_string_lossy())),
+    };
+    let Options {
+        brand, timezone, k, ..
+    } = options;
+    let seed = options.seed;
+    format!(
+        "# The brand of a generated trace, seed {seed}. Nobody in it exists, so that small cells may be shown.\n\
+         [release]\n\
+         k = {k}\n\
+         \n\
+         [[brand]]\n\
+         name = {}\n\
+         timezone = {}\n\
+         currency = \"EUR\"\n\
+         phone_region = \"FR\"\n\
+         {secret}\n",
+        quoted(brand),
+        quoted(timezone),
+    )
+}
+
+/// A TOML basic string. TOML escapes what JSON escapes, in the same way.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,178 @@
+//! Delivery: how long a record takes, and what goes wrong on its way.
+
+use tributary_config::model::Kind;
+
+use super::json::Object;
+use super::line::Line;
+use super::world::{DAY, HOUR, MINUTE, SECOND, World};
+
+/// A record on its way. The earliest arrival comes first, then the first that was sent.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Item {
+    pub(crate) at: i64,
+    order: u64,
+    pub(crate) kind: Kind,
+    object: bool,
+    text: String,
+}
+
+/// The share of records that are sent twice.
+const TWICE: f64 = 0.004;
+
+impl World {
+    /// Sends a record of the moment `ts`, which arrives soon after; or late, twice, or followed by a
+    /// spoilt one, as the options have it.
+    pub(crate) fn send(&mut self, kind: Kind, ts: i64, text: String) {
+        let delay = match kind {
+            Kind::Ping => self.dice.whole(SECOND / 2, 15 * SECOND),
+            _ => self.dice.whole(SECOND / 8, 3 * SECOND),
+        };
+        let delay = match self.dice.chance(self.options.late) {
+            true => self.dice.whole(10 * MINUTE, 36 * HOUR),
+            false => delay,
+        };
+        self.send_at(kind, ts, ts + delay, text);
+    }
+
+    /// Sends a record that arrives at a given moment.
+    pub(crate) fn send_at(&mut self, kind: Kind, ts: i64, at: i64, text: String) {
+        if self.dice.chance(TWICE) {
+            let again = at + self.dice.whole(SECOND, 10 * MINUTE);
+            self.enqueue(kind, again, true, text.clone());
+        }
+        if self.dice.chance(self.options.bad) {
+            let (object, spoilt) = self.spoil(kind, ts, at, &text);
+            self.enqueue(kind, at, object, spoilt);
+        }
+        self.enqueue(kind, at, true, text);
+    }
+
+    fn enqueue(&mut self, kind: Kind, at: i64, object: bool, text: String) {
+        match kind {
+            Kind::Ping => self.made[0] += 1,
+            Kind::Web => self.made[1] += 1,
+            Kind::Transaction => self.made[2] += 1,
+            Kind::Spend => {}
+        }
+        let order = self.queued;
+        self.queued += 1;
+        self.queue.push(std::cmp::Reverse(Item {
+            at,
+            order,
+            kind,
+            object,
+            text,
+        }));
+    }
+
+    /// What must be refused: the record with something wrong about it, and whether it is still a JSON object. Of
+    /// duplicate keys the last counts, so that a wrong value is simply put behind.
+    fn spoil(&mut self, kind: Kind, ts: i64, at: i64, text: &str) -> (bool, String) {
+        let mut body = text.to_owned();
+        body.pop();
+        match self.dice.whole(0, 6) {
+            0 => (true, format!("{body},\"ts\":true}}")),
+            1 => (true, format!("{body},\"ts\":\"{}\"}}", local(ts))),
+            2 => (true, format!("{body},\"ts\":{}}}", at + DAY)),
+            3 if kind == Kind::Transaction => (true, format!("{body},\"amount\":\"12,50\"}}")),
+            3 | 4 => {
+                let required = match kind {
+                    Kind::Ping => "store",
+                    Kind::Web => "type",
+                    Kind::Transaction => "id",
+                    Kind::Spend => "platform",
+                };
+                (true, format!("{body},\"{required}\":null}}"))
+            }
+            5 => (false, format!("kind={};ts={ts}", kind.name())),
+            // Cut in the middle, as a full disk does it.
+            _ => {
+                let mut middle = text.len() * 2 / 3;
+                while !text.is_char_boundary(middle) {
+                    middle -= 1;
+                }
+                body.truncate(middle);
+                (false, body)
+            }
+        }
+    }
+
+    /// Adds the field `ts`, mostly as a number, sometimes as people write it.
+    pub(crate) fn stamp(&mut self, object: Object, ts: i64) -> Object {
+        match self.dice.whole(0, 15) {
+            0 => match jiff::Timestamp::from_millisecond(ts) {
+                Ok(moment) => object.text("ts", &moment.to_string()),
+                Err(_) => object.raw("ts", ts),
+            },
+            _ => object.raw("ts", ts),
+        }
+    }
+
+    /// Adds the field `amount` from minor units, as text or as a number.
+    pub(crate) fn amount(&mut self, object: Object, minor: i64) -> Object {
+        let text = major(minor);
+        match self.dice.chance(0.5) {
+            true => object.text("amount", &text),
+            false => object.raw("amount", text),
+        }
+    }
+}
+
+/// Minor units of a currency with two decimals, as decimal text.
+pub(crate) fn major(minor: i64) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    let units = minor.unsigned_abs();
+    format!("{sign}{}.{:02}", units / 100, units % 100)
+}
+
+/// A time stamp that has lost its zone.
+fn local(ts: i64) -> String {
+    jiff::Timestamp::from_millisecond(ts)
+        .map(|moment| moment.strftime("%Y-%m-%d %H:%M:%S").to_string())
+        .unwrap_or_default()
+}
+
+/// Events of one subject that wait to become one line.
+pub(crate) struct Pack {
+    pub(crate) kind: Kind,
+    subject: String,
+    items: Vec<Item>,
+}
+
+impl Pack {
+    pub(crate) fn of(brand: &str, kind: Kind) -> Pack {
+        Pack {
+            kind,
+            subject: format!("tributary.in.{brand}.{}", kind.name()),
+            items: Vec::new(),
+        }
+    }
+
+    /// Adds an event; gives the line once it has `size` events. It arrives with its last event.
+    pub(crate) fn add(&mut self, item: Item, size: usize) -> Option<Line> {
+        self.items.push(item);
+        match self.items.len() >= size {
+            true => self.close(),
+            false => None,
+        }
+    }
+
+    /// The line of what waits, none when nothing does.
+    pub(crate) fn close(&mut self) -> Option<Line> {
+        let mut items = std::mem::take(&mut self.items);
+        let last = items.pop()?;
+        let single = items.is_empty();
+        let mut data = String::new();
+        for item in &items {
+            data.push_str(&item.text);
+            data.push('\n');
+        }
+        data.push_str(&last.text);
+        Some(Line {
+            subject: self.subject.clone(),
+            at: last.at,
+            object: single && last.object,
+            data,
+        })
+    }
+}

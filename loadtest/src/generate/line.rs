@@ -1,0 +1,34 @@
+//! One line of a trace.
+
+/// A message as a trace holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// `tributary.in.<brand>.<kind>`.
+    pub subject: String,
+    /// Its arrival, Unix milliseconds. Lines come in the order of it.
+    pub at: i64,
+    /// The message's text: one JSON object, NDJSON, or something malformed.
+    pub data: String,
+    /// Whether `data` is one JSON object, so that a trace line can hold it as it is.
+    pub object: bool,
+}
+
+impl Line {
+    /// The line of a trace file, without its line break: `{"subject":…,"at":…,"data":…}`, `data` being the object or, for
+    /// anything else, a string with the message's text.
+    pub fn to_trace_line(&self) -> String {
+        let mut line = String::with_capacity(self.data.len() + self.subject.len() + 48);
+        line.push_str("{\"subject\":\"");
+        // Brands and kinds are subject tokens: nothing in them needs escaping.
+        line.push_str(&self.subject);
+        line.push_str("\",\"at\":");
+        line.push_str(&self.at.to_string());
+        line.push_str(",\"data\":");
+        match self.object {
+            true => line.push_str(&self.data),
+            false => line.push_str(&serde_json::Value::from(self.data.as_str()).to_string()),
+        }
+        line.push('}');
+        line
+    }
+}

@@ -1,0 +1,192 @@
+//! People: how active they are, what identifies them, and how warm they are for the brand.
+//!
+//! What identifies somebody is computed from the seed and the person's number whenever it is needed, so that a
+//! person costs a few bytes. Names, addresses and numbers are made up; the mail domains are reserved ones.
+
+use super::dice::{Dice, mixed};
+
+const FIRST: [&str; 16] = [
+    "Camille", "Louis", "Inès", "Hugo", "Zoé", "Karim", "Anaïs", "Paul", "Léa", "Noé", "Emma",
+    "Yanis", "Chloé", "Jules", "Manon", "Théo",
+];
+const LAST: [&str; 16] = [
+    "Martin", "Bernard", "Petit", "Robert", "Durand", "Leroy", "Moreau", "Simon", "Laurent",
+    "Lefèvre", "Michel", "Garcia", "Roux", "Fournier", "Girard", "Bonnet",
+];
+
+/// Somebody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Person {
+    pub(crate) number: u32,
+    /// How much more than others he does, 1 on average.
+    pub(crate) activity: f32,
+    /// The store he goes to.
+    pub(crate) home: u16,
+    /// Browsers, 1 to 4.
+    pub(crate) cookies: u8,
+    /// Interest in the brand, 0 to 100: touches raise it, days cool it.
+    pub(crate) warm: u8,
+    /// Until which day a newsletter makes a trip likelier.
+    pub(crate) nudged_until: u32,
+    traits: u8,
+}
+
+/// What a person has, as bits of `traits`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trait {
+    Email = 1,
+    Phone = 2,
+    Customer = 4,
+    Wallet = 8,
+    Subscriber = 16,
+    /// Carries a device that sensors hear.
+    Device = 32,
+    /// The device shows another random MAC at every visit.
+    RandomMac = 64,
+}
+
+impl Person {
+    pub(crate) fn born(number: u32, stores: u32, dice: &mut Dice) -> Person {
+        let mut traits = 0;
+        let mut may = |p: f64, what: Trait| match dice.chance(p) {
+            true => traits |= what as u8,
+            false => {}
+        };
+        may(0.82, Trait::Email);
+        may(0.40, Trait::Phone);
+        may(0.45, Trait::Customer);
+        may(0.40, Trait::Wallet);
+        may(0.30, Trait::Subscriber);
+        may(0.70, Trait::Device);
+        may(0.55, Trait::RandomMac);
+        Person {
+            number,
+            // The tail's mean is 2.
+            activity: (dice.heavy(40.0) / 2.0) as f32,
+            home: dice.whole(0, i64::from(stores) - 1) as u16,
+            cookies: 1 + dice.weighted([0.5, 0.3, 0.14, 0.06].into_iter()) as u8,
+            warm: dice.whole(0, 40) as u8,
+            nudged_until: 0,
+            traits,
+        }
+    }
+
+    pub(crate) fn has(&self, what: Trait) -> bool {
+        self.traits & what as u8 != 0
+    }
+
+    pub(crate) fn warm_up(&mut self, by: u8) {
+        self.warm = self.warm.saturating_add(by).min(100);
+    }
+
+    /// What identifies the person under this seed.
+    pub(crate) fn identity(&self, seed: u64) -> Identity {
+        Identity {
+            seed,
+            number: u64::from(self.number),
+        }
+    }
+}
+
+/// The identifiers of one person.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity {
+    seed: u64,
+    number: u64,
+}
+
+impl Identity {
+    fn mix(&self, what: u64) -> u64 {
+        mixed(&[self.seed, self.number, what])
+    }
+
+    pub(crate) fn cookie(&self, browser: u64) -> String {
+        format!("{:016x}", self.mix(100 + browser))
+    }
+
+    pub(crate) fn first_name(&self) -> &'static str {
+        FIRST[(self.mix(1) % 16) as usize]
+    }
+
+    pub(crate) fn last_name(&self) -> &'static str {
+        LAST[(self.mix(2) % 16) as usize]
+    }
+
+    pub(crate) fn postcode(&self) -> String {
+        format!("{:05}", 1000 + self.mix(3) % 95_000)
+    }
+
+    pub(crate) fn email(&self) -> String {
+        let ascii = |name: &str| name.to_lowercase().replace(['é', 'è', 'ï'], "e");
+        format!(
+            "{}.{}{}@example.{}",
+            ascii(self.first_name()),
+            ascii(self.last_name()),
+            self.number,
+            ["org", "com", "net"][(self.mix(4) % 3) as usize]
+        )
+    }
+
+    /// Nine digits of a French mobile number, without the leading zero.
+    fn phone_digits(&self) -> String {
+        format!("6{:08}", 10_000_000 + self.mix(5) % 85_000_000)
+    }
+
+    /// The number as somebody or another would type it.
+    pub(crate) fn phone(&self, way: u64) -> String {
+        let digits = self.phone_digits();
+        match way % 3 {
+            0 => format!("+33{digits}"),
+            1 => format!("0{digits}"),
+            _ => format!("0{} {} {}", &digits[..1], &digits[1..5], &digits[5..]),
+        }
+    }
+
+    pub(crate) fn customer(&self) -> String {
+        format!("C{:07}", self.number)
+    }
+
+    pub(crate) fn wallet(&self) -> String {
+        format!("{:013}", self.mix(6) % 10_000_000_000_000)
+    }
+
+    /// The MAC of the device's maker: globally administered.
+    pub(crate) fn mac(&self) -> u64 {
+        mac(self.mix(7), false)
+    }
+}
+
+/// 48 bits of a MAC, locally administered (random) or not, never a group address.
+pub(crate) fn mac(bits: u64, random: bool) -> u64 {
+    let plain = bits & 0xfcff_ffff_ffff;
+    match random {
+        true => plain | 0x0200_0000_0000,
+        false => plain,
+    }
+}
+
+/// A MAC as sensors of different makers write it.
+pub(crate) fn mac_text(mac: u64, way: u64) -> String {
+    let byte = |index: u32| (mac >> (40 - 8 * index)) & 0xff;
+    match way % 8 {
+        0 => format!("{mac:012x}"),
+        1 => format!(
+            "{:02X}-{:02X}-{:02X}-{:02X}-{:02X}-{:02X}",
+            byte(0),
+            byte(1),
+            byte(2),
+            byte(3),
+            byte(4),
+            byte(5)
+        ),
+        _ => format!(
+            "{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
+            byte(0),
+            byte(1),
+            byte(2),
+            byte(3),
+            byte(4),
+            byte(5)
+        ),
+    }
+}

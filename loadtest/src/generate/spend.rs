@@ -1,0 +1,53 @@
+//! What the platforms charge: a row per campaign and day, sent the next morning, some restated later.
+
+use jiff::ToSpan;
+use tributary_config::model::Kind;
+
+use super::delivery::major;
+use super::json::Object;
+use super::market::Role;
+use super::world::{DAY, HOUR, MINUTE, World};
+
+impl World {
+    /// Reports today's tally and starts a new one.
+    pub(crate) fn spend(&mut self) {
+        let Ok(date) = self.options.start.checked_add(i64::from(self.day).days()) else {
+            return;
+        };
+        let tally = std::mem::replace(&mut self.tally, vec![(0, 0); self.campaigns.len()]);
+        for (index, (impressions, clicks)) in tally.into_iter().enumerate() {
+            let Some(campaign) = self.campaigns.get(index).cloned() else {
+                continue;
+            };
+            if impressions + clicks == 0 {
+                continue;
+            }
+            // Platforms see more than a site does: those who never arrive, and those who look.
+            let clicks = clicks + clicks / 8;
+            let impressions = impressions + clicks * 25;
+            let cost = match campaign.role {
+                Role::Display => impressions as i64 * campaign.price / 1_000,
+                _ => clicks as i64 * campaign.price,
+            };
+            let row = |cost: i64| {
+                Object::new()
+                    .text("date", &date.to_string())
+                    .text("platform", campaign.platform)
+                    .text("source", campaign.source)
+                    .text("medium", campaign.medium)
+                    .text("campaign", &campaign.name)
+                    .text("cost", &major(cost))
+                    .maybe("currency", (index % 2 == 0).then_some("EUR"))
+                    .raw("impressions", impressions)
+                    .raw("clicks", clicks)
+                    .end()
+            };
+            let morning = self.midnight + DAY + 6 * HOUR + self.dice.whole(0, 30 * MINUTE);
+            self.send_at(Kind::Spend, morning, morning, row(cost));
+            if self.dice.chance(0.1) {
+                let restated = row(cost + cost / 50 + 1);
+                self.send_at(Kind::Spend, morning, morning + 2 * DAY, restated);
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What a replay or a verification reads: traces and CSV files, one after the other, as one sequence of messages.
+//!
+//! An argument is the path of a trace, or names a CSV source of the configuration and a file of it: `source=path`, or
+//! `brand/source=path` where several brands have a source of that name. Everything is opened before anything is read,
+//! so that a wrong name is told at once and not after an hour.
+
+use std::path::{Path, PathBuf};
+
+use tributary_config::model::{Brand, Config, Format, Source};
+use tributary_connectors::csv::{self, CsvError, CsvReader};
+use tributary_connectors::files::Progress;
+use tributary_connectors::trace::{self, TraceError, TraceLine, TraceReader};
+
+/// Why inputs cannot be opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum InputsError {
+    /// No argument at all.
+    #[error("no trace is named")]
+    None,
+    /// `source=path` names no CSV source, or more than one.
+    #[error("{argument}: {reason}")]
+    Source {
+        /// The argument.
+        argument: String,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// A trace cannot be opened or read.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// A CSV file cannot be opened or read.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+}
+
+/// The messages of all inputs, in the order given. An error ends them.
+pub struct Inputs {
+    parts: Vec<Part>,
+    current: usize,
+    messages: u64,
+}
+
+enum Part {
+    Trace(Box<TraceReader>),
+    Csv(Box<CsvReader>),
+}
+
+/// How much of the inputs has been read; stays valid while they are read elsewhere.
+#[derive(Clone, Debug)]
+pub struct InputsProgress(Vec<Progress>);
+
+impl InputsProgress {
+    /// Bytes read so far, as they lie on disk.
+    pub fn read(&self) -> u64 {
+        self.0.iter().map(Progress::read).sum()
+    }
+
+    /// Bytes of all files, 0 for what has no size, such as a pipe.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(Progress::size).sum()
+    }
+}
+
+/// Opens inputs. Without a configuration only traces can be.
+///
+/// # Errors
+/// The first argument that cannot be opened.
+pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, InputsError> {
+    if arguments.is_empty() {
+        return Err(InputsError::None);
+    }
+    let parts: Result<Vec<Part>, InputsError> = arguments
+        .iter()
+        .map(|argument| match named(config, argument)? {
+            Named::Trace(path) => Ok(Part::Trace(Box::new(trace::open(&path)?))),
+            Named::Csv(brand, source, path) => {
+                Ok(Part::Csv(Box::new(csv::open(path, brand, source)?)))
+            }
+        })
+        .collect();
+    Ok(Inputs {
+        parts: parts?,
+        current: 0,
+        messages: 0,
+    })
+}
+
+enum Named<'a> {
+    Trace(PathBuf),
+    Csv(&'a Brand, &'a Source, &'a Path),
+}
+
+/// What an argument names. A file of that very name comes first: `=` may stand in a path.
+fn named<'a>(config: Option<&'a Config>, argument: &'a str) -> Result<Named<'a>, InputsError> {
+    let whole = Path::new(argument);
+    let (name, path) = match argument.split_once('=') {
+        Some(parts) if !whole.exists() => parts,
+        _ => return Ok(Named::Trace(whole.to_owned())),
+    };
+    let wrong = |reason: String| InputsError::Source {
+        argument: argument.to_owned(),
+        reason,
+    };
+    let Some(config) = config else {
+        return Err(wrong(
+            "a CSV source needs the configuration that describes it".to_owned(),
+        ));
+    };
+    let (brand, source) = match name.split_once('/') {
+        Some((brand, source)) => (Some(brand), source),
+        None => (None, name),
+    };
+    let all = || {
+        let brands = config.brands.iter();
+        brands.flat_map(|brand| brand.sources.iter().map(move |source| (brand, source)))
+    };
+    let known: Vec<String> = all()
+        .filter(|(_, source)| matches!(source.format, Format::Csv(_)))
+        .map(|(brand, source)| format!("{}/{}", brand.name, source.name))
+        .collect();
+    let found: Vec<(&Brand, &Source)> = all()
+        .filter(|(owner, one)| brand.is_none_or(|b| owner.name == b) && one.name == source)
+        .collect();
+    match found.as_slice() {
+        [(brand, source)] if matches!(source.format, Format::Csv(_)) => {
+            Ok(Named::Csv(brand, source, Path::new(path)))
+        }
+        [_] => Err(wrong(format!(
+            "the source {name} is not in the csv format; give its messages as a trace"
+        ))),
+        [] => Err(wrong(match known.as_slice() {
+            [] => "no such file, and the configuration has no CSV source".to_owned(),
+            known => format!("no such file or CSV source; there are {}", known.join(", ")),
+        })),
+        _ => Err(wrong(format!(
+            "several brands have the source {source}; name the brand too, as brand/{source}=path"
+        ))),
+    }
+}
+
+impl Inputs {
+    /// Lines of traces that were no messages so far.
+    pub fn skipped(&self) -> u64 {
+        let skipped = |part: &Part| match part {
+            Part::Trace(trace) => trace.skipped(),
+            Part::Csv(_) => 0,
+        };
+        self.parts.iter().map(skipped).sum()
+    }
+
+    /// Messages given so far; that of the last one is its number, from 1, over all inputs.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// How far reading has come.
+    pub fn progress(&self) -> InputsProgress {
+        let progress = |part: &Part| match part {
+            Part::Trace(trace) => trace.progress(),
+            Part::Csv(rows) => rows.progress(),
+        };
+        InputsProgress(self.parts.iter().map(progress).collect())
+    }
+}
+
+impl Iterator for Inputs {
+    type Item = Result<TraceLine, InputsError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(part) = self.parts.get_mut(self.current) {
+            let next = match part {
+                Part::Trace(trace) => trace.next().map(|line| line.map_err(InputsError::from)),
+                Part::Csv(rows) => rows.next().map(|line| line.map_err(InputsError::from)),
+            };
+            match next {
+                Some(Ok(line)) => {
+                    self.messages += 1;
+                    return Some(Ok(line));
+                }
+                Some(Err(error)) => {
+                    self.current = self.parts.len();
+                    return Some(Err(error));
+                }
+                None => self.current += 1,
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,190 @@
+//! A NATS server for a test: on a free port, with a store of its own, gone when the test ends.
+//!
+//! The server is the one that `TRIBUTARY_NATS_SERVER` names, or else `target/tools/bin/nats-server` of the workspace, which
+//! `bash .ci/tools.sh nats` brings. Where there is neither, a test says so and returns; under continuous integration (`CI=true`) that
+//! is a failure, so that tests are never left out without anybody noticing:
+//!
+//! ```no_run
+//! use tributary_loadtest::testing::NatsServer;
+//!
+//! # async fn test() {
+//! let Some(server) = NatsServer::start_or_skip("") else { return };
+//! let client = async_nats::connect(server.url()).await;
+//! # }
+//! ```
+//!
+//! Failures here are the test's failures, so that this module panics instead of returning errors.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tributary_config::model::Nats;
+
+/// How long a server may take to answer before the test fails. It usually takes some 20 ms.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server with JetStream. Dropping it kills it and deletes its store.
+pub struct NatsServer {
+    binary: PathBuf,
+    child: Child,
+    port: u16,
+    directory: TempDir,
+}
+
+impl NatsServer {
+    /// Where the server's program is, if anywhere.
+    pub fn program() -> Option<PathBuf> {
+        if let Some(named) = std::env::var_os("TRIBUTARY_NATS_SERVER") {
+            return Some(PathBuf::from(named));
+        }
+        // Cargo runs the tests of a crate in the crate's directory.
+        std::env::current_dir()
+            .ok()?
+            .ancestors()
+            .map(|folder| folder.join("target/tools/bin/nats-server"))
+            .find(|program| program.is_file())
+    }
+
+    /// Starts a server with a piece of server configuration (users, TLS; may be empty). Without a program to start, prints why the
+    /// test is left out and returns nothing.
+    ///
+    /// # Panics
+    /// When the server does not start, and without a program when `CI` is `true`.
+    pub fn start_or_skip(configuration: &str) -> Option<NatsServer> {
+        match NatsServer::program() {
+            Some(binary) => Some(NatsServer::start(binary, configuration)),
+            None => {
+                let reason =
+                    "no nats-server: run `bash .ci/tools.sh nats`, or set TRIBUTARY_NATS_SERVER";
+                if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+                    panic!("{reason}");
+                }
+                skipped(reason);
+                None
+            }
+        }
+    }
+
+    fn start(binary: PathBuf, configuration: &str) -> NatsServer {
+        let directory = TempDir::new()
+            .unwrap_or_else(|error| panic!("no temporary directory for a server: {error}"));
+        std::fs::write(directory.path().join("server.conf"), configuration)
+            .unwrap_or_else(|error| panic!("no configuration for a server: {error}"));
+        let child = spawn(&binary, directory.path(), None);
+        let mut server = NatsServer {
+            binary,
+            child,
+            port: 0,
+            directory,
+        };
+        server.port = server.chosen_port();
+        server
+    }
+
+    /// The server's address, without a user: `nats://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The `[nats]` section that reaches this server, everything else being its default.
+    pub fn nats(&self) -> Nats {
+        crate::broker::nats_at(&self.url())
+    }
+
+    /// A directory for the test's own files, deleted with the server.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Kills the server as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts the killed server again, on the same port and store.
+    ///
+    /// # Panics
+    /// When it does not come back.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(&self.binary, self.directory.path(), Some(self.port));
+        let begin = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            self.wait(begin);
+        }
+    }
+
+    /// The server chooses a free port itself and tells it in a file, once it listens.
+    fn chosen_port(&mut self) -> u16 {
+        let name = self
+            .binary
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let file = self
+            .directory
+            .path()
+            .join(format!("{name}_{}.ports", self.child.id()));
+        let begin = Instant::now();
+        loop {
+            let ports = std::fs::read(&file).ok();
+            let ports = ports.and_then(|p| serde_json::from_slice::<serde_json::Value>(&p).ok());
+            let port = ports.as_ref().and_then(|ports| {
+                let url = ports.get("nats")?.get(0)?.as_str()?;
+                url.rsplit(':').next()?.parse().ok()
+            });
+            if let Some(port) = port {
+                return port;
+            }
+            self.wait(begin);
+        }
+    }
+
+    fn wait(&mut self, begin: Instant) {
+        let ended = self.child.try_wait().ok().flatten();
+        if ended.is_some() || begin.elapsed() > PATIENCE {
+            let log = std::fs::read_to_string(self.directory.path().join("server.log"));
+            panic!(
+                "nats-server does not start ({ended:?}):\n{}",
+                log.unwrap_or_default()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Says that a test is left out, past the capture of a passing test's output.
+pub fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(binary: &Path, directory: &Path, port: Option<u16>) -> Child {
+    Command::new(binary)
+        .args(["--addr", "127.0.0.1", "--jetstream"])
+        .arg("--port")
+        .arg(port.map_or("-1".to_owned(), |port| port.to_string()))
+        .arg("--ports_file_dir")
+        .arg(directory)
+        .arg("--store_dir")
+        .arg(directory.join("store"))
+        .arg("--config")
+        .arg(directory.join("server.conf"))
+        .arg("--log")
+        .arg(directory.join("server.log"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} does not start: {error}", binary.display()))
+}

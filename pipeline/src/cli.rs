@@ -1,0 +1,235 @@
+//! The command line, in the words of the specification.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures, live, how online marketing and shops feed each other, without watching individuals.
+///
+/// Start with `tributary demo`: it needs nothing installed. Then replay data of your own with
+/// `tributary replay`, and run a worker on a NATS broker with `tributary run`.
+#[derive(Debug, Parser)]
+#[command(name = "tributary", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How logs are written.
+    #[arg(long, global = true, value_enum, default_value = "text", env = "TRIBUTARY_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How logs are written, always to standard error. `TRIBUTARY_LOG` filters them, `info` by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Simulate a few weeks of one brand, measure them, and show what comes out
+    Demo(Demo),
+    /// Run a worker process: NATS in, NATS and Prometheus out, until a signal
+    Run(Run),
+    /// Run the same dataflow over traces, in process, and write every released cell
+    Replay(Replay),
+    /// Ask a running worker for released cells
+    Query(Query),
+    /// Ask a running worker why two identifiers are one person, or why a cell is what it is
+    #[command(subcommand)]
+    Explain(Explain),
+    /// Check, print or describe the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the reference of every metric, as Markdown
+    #[command(hide = true)]
+    Reference,
+}
+
+/// `tributary demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The seed of the simulated world: the same seed gives the same numbers
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How many persons live in the simulated world
+    #[arg(long, default_value_t = 6000)]
+    pub persons: u64,
+    /// How many days are simulated
+    #[arg(long, default_value_t = 28)]
+    pub days: u32,
+    /// Worker threads
+    #[arg(long, default_value_t = 2)]
+    pub workers: usize,
+    /// Where /metrics is served; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    pub listen: std::net::SocketAddr,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// End after the summary instead of serving on
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `tributary run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Worker threads of this process, instead of `workers.threads`
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// This process's position in `workers.hosts`, instead of `workers.process`
+    #[arg(long)]
+    pub process: Option<usize>,
+    /// A file with the `host:port` of every process, one a line, instead of `workers.hosts`
+    #[arg(long, value_name = "FILE")]
+    pub hostfile: Option<PathBuf>,
+    /// Where /metrics is served, instead of `http.listen`
+    #[arg(long)]
+    pub listen: Option<std::net::SocketAddr>,
+}
+
+/// `tributary replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Traces (NDJSON, plain, .gz or .zst), and CSV files of csv sources as SOURCE=FILE or BRAND/SOURCE=FILE
+    #[arg(required = true, value_name = "TRACE")]
+    pub traces: Vec<String>,
+    /// Where the released cells go, NDJSON sorted by bytes; - is standard output
+    #[arg(long, value_name = "OUT")]
+    pub cells: PathBuf,
+    /// Where refused lines go. Default: beside the cells, as OUT.dead-letters.ndjson
+    #[arg(long, value_name = "FILE")]
+    pub dead_letters: Option<PathBuf>,
+    /// Worker threads: they change the speed, never a byte of OUT. Default: `workers.threads`
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Messages an epoch: the batch changes the speed, never a byte of OUT
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub batch: u64,
+    /// Print the summary as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bar and no summary
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `tributary query`.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// The configuration file that says how to reach the broker
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The brand; may be left out where there is only one
+    #[arg(long)]
+    pub brand: Option<String>,
+    /// The family of cells, as `attribution` or `store_day`; all where left out
+    #[arg(value_name = "FAMILY")]
+    pub family: Option<String>,
+    /// Only cells with this dimension, as `model=linear` or `day=2025-10-26`; may be repeated
+    #[arg(long = "where", value_name = "DIM=TEXT")]
+    pub filters: Vec<String>,
+    /// Print one cell a line as JSON, as a replay does
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary explain`.
+#[derive(Debug, Subcommand)]
+pub enum Explain {
+    /// Why two identifiers are one person: a shortest chain of links, with source and day, no values
+    Person(ExplainPerson),
+    /// Why an attribution cell is what it is: how many persons stand behind it, by path
+    Cell(ExplainCell),
+}
+
+/// `tributary explain person`.
+#[derive(Debug, Args)]
+pub struct ExplainPerson {
+    /// The configuration file, which holds the brand's secret: the values never leave this command
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The brand; may be left out where there is only one
+    #[arg(long)]
+    pub brand: Option<String>,
+    /// The two identifiers, each as KIND=VALUE: email=a@b.example, cookie=…, phone=…, customer=…, wallet=…
+    #[arg(num_args = 2, value_name = "KIND=VALUE")]
+    pub identifiers: Vec<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary explain cell`.
+#[derive(Debug, Args)]
+pub struct ExplainCell {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The brand; may be left out where there is only one
+    #[arg(long)]
+    pub brand: Option<String>,
+    /// The channel's source
+    #[arg(long)]
+    pub source: Option<String>,
+    /// The channel's medium
+    #[arg(long)]
+    pub medium: Option<String>,
+    /// The channel's campaign
+    #[arg(long)]
+    pub campaign: Option<String>,
+    /// The kind of the conversions: order or transaction
+    #[arg(long)]
+    pub kind: String,
+    /// The store, for transactions
+    #[arg(long)]
+    pub store: Option<String>,
+    /// The day, 2025-10-26
+    #[arg(long)]
+    pub day: String,
+    /// The currency; the brand's where left out
+    #[arg(long)]
+    pub currency: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say everything that is wrong with a file at once, with its line and what would be right
+    Check {
+        /// The configuration file
+        #[arg(default_value = "tributary.toml")]
+        file: PathBuf,
+        /// Print the problems as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every setting as it counts, defaults included, secrets masked
+    Print {
+        /// The configuration file
+        #[arg(default_value = "tributary.toml")]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the file, or with --markdown a table of all settings
+    Schema {
+        /// A table for people instead
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Print a commented example to start from
+    Example,
+}

@@ -1,0 +1,55 @@
+//! `tributary config`: what a configuration says, and what is wrong with it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tributary_config::{ConfigError, Problem, example, load, print, reference, schema};
+
+use crate::cli::ConfigCommand;
+
+/// The command. A file with problems is no error of the program: the exit code says it.
+pub fn command(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ConfigCommand::Check { file, json } => return check(file, *json),
+        ConfigCommand::Print { file } => print!("{}", print(&crate::load(file)?)),
+        ConfigCommand::Schema { markdown: false } => println!("{:#}", schema()),
+        ConfigCommand::Schema { markdown: true } => print!("{}", reference()),
+        ConfigCommand::Example => print!("{}", example()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let (errors, warnings) = match load(file) {
+        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Err(ConfigError::Invalid(problems)) => (problems.0, Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        let list = |problems: &[Problem]| -> Vec<serde_json::Value> {
+            problems
+                .iter()
+                .map(|p| {
+                    serde_json::json!({
+                        "line": p.line, "column": p.column, "path": p.path,
+                        "message": p.message, "fix": p.fix,
+                    })
+                })
+                .collect()
+        };
+        println!("{}", serde_json::json!({"errors": list(&errors), "warnings": list(&warnings)}));
+    } else {
+        for problem in &errors {
+            println!("{problem}");
+        }
+        for warning in &warnings {
+            println!("warning: {warning}");
+        }
+        match errors.len() {
+            0 => println!("{} holds", file.display()),
+            1 => println!("1 problem"),
+            n => println!("{n} problems"),
+        }
+    }
+    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,16 @@
+//! Logs go to standard error. They name subjects, reasons and counts, never what a record holds.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::LogFormat;
+
+/// Starts the log; `TRIBUTARY_LOG` says what is in it.
+pub fn start(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("TRIBUTARY_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
