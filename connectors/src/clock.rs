@@ -136,7 +136,10 @@ impl BrandClock {
         // The library's time ends a day before the year 9999 does; the last offset holds on.
         let nearest = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
         let moment = nearest(second);
-        let start = self.zone.preceding(nearest(second.saturating_add(1))).next();
+        let start = self
+            .zone
+            .preceding(nearest(second.saturating_add(1)))
+            .next();
         let end = self.zone.following(moment).next();
         Span {
             start: start.map_or(i64::MIN, |change| change.timestamp().as_second()),

@@ -11,8 +11,8 @@ mod route;
 use tributary_config::model::{Config, Kind};
 use tributary_operators::record::Arrival;
 
-use crate::dead::{Reason, Refusal};
 pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
+use crate::dead::{Reason, Refusal};
 use crate::keys::Scratch;
 use crate::native::fields::Fields;
 use crate::native::labels::Words;
@@ -82,7 +82,9 @@ impl Decoder {
     pub fn message(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
         let lent = Lent::of(message.headers);
         let (tenants, feeds) = (&self.tenants, &self.feeds);
-        let route = self.routes.find(message.subject, lent.source, tenants, feeds);
+        let route = self
+            .routes
+            .find(message.subject, lent.source, tenants, feeds);
         let route = match route {
             Ok(route) => route,
             Err(stray) => {
@@ -145,12 +147,16 @@ impl Decoder {
         }
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))?;
-        let fields = Fields::read(text).map_err(|error| no_object(text, &error))?;
+        let mut fields = Fields::default();
+        fields.fill(text).map_err(|error| no_object(text, &error))?;
         if self.strict && fields.has_unknown(route.kind) {
             return Err(unknown_field(route.kind));
         }
         let tenant = self.tenants.get_mut(route.tenant);
-        let feed = self.feeds.get(route.tenant).and_then(|feeds| feeds.get(route.feed));
+        let feed = self
+            .feeds
+            .get(route.tenant)
+            .and_then(|feeds| feeds.get(route.feed));
         let (Some(tenant), Some(feed)) = (tenant, feed) else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
@@ -186,10 +192,11 @@ impl<'a> Lent<'a> {
     fn of(headers: &'a [(String, String)]) -> Lent<'a> {
         let mut lent = Lent::default();
         for (name, value) in headers {
-            let Some(("ce", name)) = name.split_at_checked(2).and_then(|(prefix, rest)| {
-                let prefix = if prefix.eq_ignore_ascii_case("ce") { "ce" } else { return None };
-                Some((prefix, rest.strip_prefix(['-', '_'])?))
-            }) else {
+            let prefixed = name
+                .get(..2)
+                .is_some_and(|ce| ce.eq_ignore_ascii_case("ce"));
+            let attribute = name.get(2..).and_then(|rest| rest.strip_prefix(['-', '_']));
+            let Some(name) = attribute.filter(|_| prefixed) else {
                 continue;
             };
             let place = if name.eq_ignore_ascii_case("id") {
@@ -223,7 +230,10 @@ fn no_object(text: &str, error: &serde_json::Error) -> Refusal {
 
 /// The name of the field comes from outside, so it is not repeated.
 fn unknown_field(kind: Kind) -> Refusal {
-    let known: Vec<&str> = fields::of_kind(kind).iter().map(|field| field.name()).collect();
+    let known: Vec<&str> = fields::of_kind(kind)
+        .iter()
+        .map(|field| field.name())
+        .collect();
     let detail = format!(
         "the record has a field that a `{}` record does not know; it knows {}",
         kind.name(),

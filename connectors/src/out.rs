@@ -155,8 +155,15 @@ mod tests {
         let cell = Cell {
             family: Family::Attribution,
             dims: vec![
-                text("acme"), text("last"), text("google"), text("cpc"), Dim::Null, text("order"),
-                Dim::Null, Dim::Day(20_387), text("EUR"),
+                text("acme"),
+                text("last"),
+                text("google"),
+                text("cpc"),
+                Dim::Null,
+                text("order"),
+                Dim::Null,
+                Dim::Day(20_387),
+                text("EUR"),
             ],
             values: vec![1_000_000, -i128::from(i64::MAX)],
         };
@@ -181,8 +188,14 @@ mod tests {
             })
         };
         let expect = |hour: &str| format!(r#"{{"brand":"a","hour":"{hour}","store":"s"}}"#);
-        assert_eq!(hour(1_761_440_400, 3600), expect("2025-10-26T02:00:00+01:00"));
-        assert_eq!(hour(1_761_436_800, 7200), expect("2025-10-26T02:00:00+02:00"));
+        assert_eq!(
+            hour(1_761_440_400, 3600),
+            expect("2025-10-26T02:00:00+01:00")
+        );
+        assert_eq!(
+            hour(1_761_436_800, 7200),
+            expect("2025-10-26T02:00:00+02:00")
+        );
         assert_eq!(hour(0, 0), expect("1970-01-01T00:00:00+00:00"));
         assert_eq!(hour(0, -34_200), expect("1969-12-31T14:30:00-09:30"));
     }
@@ -192,9 +205,16 @@ mod tests {
         let cell = Cell {
             family: Family::Paths,
             dims: vec![
-                text("a"), text("order"), Dim::Month(2025 * 12 + 9), text("EUR"),
+                text("a"),
+                text("order"),
+                Dim::Month(2025 * 12 + 9),
+                text("EUR"),
                 Dim::Path(vec![
-                    [Some("g\"o".into()), None, Some("\u{1}\u{e9}\u{2028}".into())],
+                    [
+                        Some("g\"o".into()),
+                        None,
+                        Some("\u{1}\u{e9}\u{2028}".into()),
+                    ],
                     [Some("direct".into()), Some("none".into()), None],
                 ]),
             ],
@@ -212,7 +232,14 @@ mod tests {
 
     #[test]
     fn the_line_is_what_a_json_library_would_write() {
-        for word in ["plain", "tab\t", "\u{7f}\u{80}", "\\\"/", "\u{1f600}", "\u{8}\u{c}\r\n\u{1f}"] {
+        for word in [
+            "plain",
+            "tab\t",
+            "\u{7f}\u{80}",
+            "\\\"/",
+            "\u{1f600}",
+            "\u{8}\u{c}\r\n\u{1f}",
+        ] {
             let mut out = String::new();
             write_text(&mut out, word);
             assert_eq!(out, serde_json::to_string(word).unwrap());

@@ -8,7 +8,9 @@ use tributary_operators::settings::{BrandSettings, Settings};
 pub fn settings(config: &Config) -> Settings {
     let brands = config.brands.iter();
     Settings {
-        brands: brands.map(|brand| of_brand(brand, &config.release)).collect(),
+        brands: brands
+            .map(|brand| of_brand(brand, &config.release))
+            .collect(),
     }
 }
 

@@ -1,4 +1,5 @@
 //! What each record says: which body the fields of a web record, a transaction and a spend row become.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 #[path = "common/sink.rs"]
@@ -8,9 +9,7 @@ use common::{AT, brand, config};
 use sink::{Desk, body, record};
 use tributary_config::model::HashRule;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{
-    Body, Currency, IdKind, SaleKind, SaleName, TouchKind,
-};
+use tributary_operators::record::{Body, Currency, IdKind, SaleKind, SaleName, TouchKind};
 
 const EUR: Currency = Currency(*b"EUR");
 const USD: Currency = Currency(*b"USD");
@@ -20,7 +19,10 @@ fn web(fields: &str) -> Body {
 }
 
 fn till(fields: &str) -> Body {
-    body("transaction", &format!(r#"{{"id":"t","ts":{AT},"store":" S1 ",{fields}}}"#))
+    body(
+        "transaction",
+        &format!(r#"{{"id":"t","ts":{AT},"store":" S1 ",{fields}}}"#),
+    )
 }
 
 fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Body {
@@ -61,17 +63,33 @@ fn adjustment(kind: SaleKind, amount: i64) -> Body {
 #[test]
 fn contacts_are_touches_unless_they_are_plain_views() {
     let contact = |fields: &str| match web(fields) {
-        Body::Contact { kind, channel, touch } => (kind, channel == Channel::direct(), touch),
+        Body::Contact {
+            kind,
+            channel,
+            touch,
+        } => (kind, channel == Channel::direct(), touch),
         other => panic!("{other:?}"),
     };
     use TouchKind::*;
     assert_eq!(contact(r#""type":"impression""#), (Impression, true, true));
     assert_eq!(contact(r#""type":"click""#), (Click, true, true));
     assert_eq!(contact(r#""type":"view""#), (View, true, false));
-    assert_eq!(contact(r#""type":"view","landing":true"#), (View, true, true));
-    assert_eq!(contact(r#""type":"view","landing":false"#), (View, true, false));
-    assert_eq!(contact(r#""type":"view","source":"x""#), (View, false, true));
-    assert_eq!(contact(r#""type":"view","source":"(Direct)""#), (View, true, false));
+    assert_eq!(
+        contact(r#""type":"view","landing":true"#),
+        (View, true, true)
+    );
+    assert_eq!(
+        contact(r#""type":"view","landing":false"#),
+        (View, true, false)
+    );
+    assert_eq!(
+        contact(r#""type":"view","source":"x""#),
+        (View, false, true)
+    );
+    assert_eq!(
+        contact(r#""type":"view","source":"(Direct)""#),
+        (View, true, false)
+    );
     assert_eq!(
         contact(r#""type":"view","referrer":"https://bing.com/""#),
         (View, false, true)
@@ -84,17 +102,33 @@ fn orders_sell_refund_and_adjust() {
     use SaleKind::*;
     let order = |fields: &str| web(&format!(r#""type":"order",{fields}"#));
     assert_eq!(order(r#""amount":12.5"#), sale(Order, "w", 1250));
-    assert_eq!(order(r#""amount":"12.50","order_id":77"#), sale(Order, "77", 1250));
+    assert_eq!(
+        order(r#""amount":"12.50","order_id":77"#),
+        sale(Order, "77", 1250)
+    );
     assert_eq!(order(r#""amount":0,"refund_of":"t""#), sale(Order, "w", 0));
-    assert_eq!(order(r#""amount":-0.00,"order_id":"o""#), sale(Order, "o", 0));
-    assert_eq!(order(r#""amount":-5,"order_id":"o""#), refund(Order, "o", Some((500, EUR))));
+    assert_eq!(
+        order(r#""amount":-0.00,"order_id":"o""#),
+        sale(Order, "o", 0)
+    );
+    assert_eq!(
+        order(r#""amount":-5,"order_id":"o""#),
+        refund(Order, "o", Some((500, EUR)))
+    );
     assert_eq!(
         order(r#""amount":-5,"order_id":"o","refund_of":"t""#),
         refund(Transaction, "t", Some((500, EUR)))
     );
     assert_eq!(order(r#""amount":-5"#), adjustment(Order, -500));
     let dollars = order(r#""amount":1.5e2,"currency":"usd""#);
-    assert!(matches!(dollars, Body::Sale { amount: 15_000, currency: USD, .. }));
+    assert!(matches!(
+        dollars,
+        Body::Sale {
+            amount: 15_000,
+            currency: USD,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -102,9 +136,18 @@ fn refunds_name_a_sale_and_maybe_an_amount() {
     use SaleKind::*;
     let back = |fields: &str| web(&format!(r#""type":"refund",{fields}"#));
     assert_eq!(back(r#""order_id":"o""#), refund(Order, "o", None));
-    assert_eq!(back(r#""order_id":"o","currency":"???""#), refund(Order, "o", None));
-    assert_eq!(back(r#""order_id":"o","amount":"""#), refund(Order, "o", None));
-    assert_eq!(back(r#""order_id":"o","amount":5"#), refund(Order, "o", Some((500, EUR))));
+    assert_eq!(
+        back(r#""order_id":"o","currency":"???""#),
+        refund(Order, "o", None)
+    );
+    assert_eq!(
+        back(r#""order_id":"o","amount":"""#),
+        refund(Order, "o", None)
+    );
+    assert_eq!(
+        back(r#""order_id":"o","amount":5"#),
+        refund(Order, "o", Some((500, EUR)))
+    );
     assert_eq!(
         back(r#""order_id":"o","refund_of":9,"amount":-5,"currency":"USD""#),
         refund(Transaction, "9", Some((500, USD)))
@@ -115,8 +158,14 @@ fn refunds_name_a_sale_and_maybe_an_amount() {
 fn tills_sell_refund_and_adjust() {
     use SaleKind::*;
     assert_eq!(till(r#""amount":3"#), sale(Transaction, "t", 300));
-    assert_eq!(till(r#""amount":3,"order_id":"o""#), sale(Transaction, "t", 300));
-    assert_eq!(till(r#""amount":-3,"order_id":"o""#), refund(Order, "o", Some((300, EUR))));
+    assert_eq!(
+        till(r#""amount":3,"order_id":"o""#),
+        sale(Transaction, "t", 300)
+    );
+    assert_eq!(
+        till(r#""amount":-3,"order_id":"o""#),
+        refund(Order, "o", Some((300, EUR)))
+    );
     assert_eq!(till(r#""amount":-3"#), adjustment(Transaction, -300));
     assert_eq!(till(r#""refund_of":"u""#), refund(Transaction, "u", None));
     assert_eq!(
@@ -129,9 +178,18 @@ fn tills_sell_refund_and_adjust() {
 fn spend_is_one_record_a_platform_campaign_and_day() {
     let mut desk = Desk::acme();
     let send = |desk: &mut Desk, line: &str| desk.send("tributary.in.acme.spend", line.as_bytes());
-    send(&mut desk, r#"{"date":"2023-11-14","platform":" Ads ","source":"google","medium":"(none)","cost":"-1.5","clicks":3}"#);
-    send(&mut desk, r#"{"date":"2023-11-14","platform":"Ads","source":"google ","cost":2,"impressions":7}"#);
-    send(&mut desk, r#"{"date":"2023-11-15","platform":"Ads","source":"google","cost":2}"#);
+    send(
+        &mut desk,
+        r#"{"date":"2023-11-14","platform":" Ads ","source":"google","medium":"(none)","cost":"-1.5","clicks":3}"#,
+    );
+    send(
+        &mut desk,
+        r#"{"date":"2023-11-14","platform":"Ads","source":"google ","cost":2,"impressions":7}"#,
+    );
+    send(
+        &mut desk,
+        r#"{"date":"2023-11-15","platform":"Ads","source":"google","cost":2}"#,
+    );
     let keys: Vec<_> = desk
         .kept
         .events
@@ -162,7 +220,12 @@ fn spend_is_one_record_a_platform_campaign_and_day() {
 
 #[test]
 fn times_and_days_are_the_brands() {
-    let at = |ts: &str| record("web", &format!(r#"{{"id":"w","ts":{ts},"type":"identify"}}"#));
+    let at = |ts: &str| {
+        record(
+            "web",
+            &format!(r#"{{"id":"w","ts":{ts},"type":"identify"}}"#),
+        )
+    };
     let number = at("1699916399999");
     assert_eq!((number.ts, number.day), (1_699_916_399_999, 19_674));
     let text = at("\"2023-11-14T00:00:00.0009+01:00\"");
@@ -182,7 +245,10 @@ fn identifiers_are_those_of_the_kind() {
     let line = format!(r#"{{"id":"w","ts":{AT},"type":"identify",{all}}}"#);
     assert_eq!(kinds("web", &line), [Email, Phone, Cookie, Customer]);
     let line = format!(r#"{{"id":"t","ts":{AT},"store":"s","amount":1,{all}}}"#);
-    assert_eq!(kinds("transaction", &line), [Email, Phone, Customer, Wallet]);
+    assert_eq!(
+        kinds("transaction", &line),
+        [Email, Phone, Customer, Wallet]
+    );
     let nobody = r#""email":"null","phone":"call me","cookie":"0000","customer":"  ""#;
     let line = format!(r#"{{"id":"w","ts":{AT},"type":"identify",{nobody}}}"#);
     assert!(record("web", &line).ids.is_empty());

@@ -1,4 +1,5 @@
 //! Pings: which device, which salt day, and the moment from which a ping comes too late.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 #[path = "common/sink.rs"]
@@ -35,7 +36,10 @@ fn a_mac_is_one_device_in_any_dress_and_wins_over_device() {
     assert_ne!(pings[0].device, pings[5].device);
     let random: Vec<bool> = pings.iter().map(|ping| ping.random).collect();
     assert_eq!(random, [false, false, false, false, false, true]);
-    assert_eq!((pings[0].second, pings[0].rssi, pings[0].utc_offset), (AT / 1000, -60, 3600));
+    assert_eq!(
+        (pings[0].second, pings[0].rssi, pings[0].utc_offset),
+        (AT / 1000, -60, 3600)
+    );
     assert_eq!(desk.kept.word(pings[0].store), "s");
 }
 
@@ -47,7 +51,10 @@ fn fixed_devices_are_left_out_and_counted_apart() {
     for mac in ["001122aabbcc", "dcfb48000000", "dcfb49000000"] {
         desk.send(SUBJECT, line(AT, &format!(r#""mac":"{mac}""#)).as_bytes());
     }
-    assert_eq!(desk.kept.ignored, [Ignored::FixedDevice, Ignored::FixedDevice]);
+    assert_eq!(
+        desk.kept.ignored,
+        [Ignored::FixedDevice, Ignored::FixedDevice]
+    );
     assert_eq!((desk.kept.pings().len(), desk.kept.dead.len()), (1, 0));
 }
 
@@ -83,6 +90,11 @@ fn the_offset_is_that_of_the_second() {
     for ts in [change - 1, change, change - 1000] {
         desk.send_with(SUBJECT, change, &[], line(ts, r#""device":"d""#).as_bytes());
     }
-    let offsets: Vec<i32> = desk.kept.pings().iter().map(|ping| ping.utc_offset).collect();
+    let offsets: Vec<i32> = desk
+        .kept
+        .pings()
+        .iter()
+        .map(|ping| ping.utc_offset)
+        .collect();
     assert_eq!(offsets, [7200, 3600, 7200]);
 }

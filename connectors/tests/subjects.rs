@@ -1,4 +1,5 @@
 //! Where a message belongs: brands, kinds and sources by subject, and what CloudEvents headers lend.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 #[path = "common/sink.rs"]
@@ -44,12 +45,24 @@ fn a_source_is_named_or_found() {
     assert_eq!(source_of(&["shop"], web, &[]), "shop");
     assert_eq!(source_of(&["shop", "app"], web, &[]), "app");
     assert_eq!(source_of(&["shop", "app", "web"], web, &[]), "web");
-    assert_eq!(source_of(&["shop", "app"], "tributary.in.acme.web.shop", &[]), "shop");
-    assert_eq!(source_of(&["shop"], "tributary.in.acme.web.web", &[]), "unknown_source");
+    assert_eq!(
+        source_of(&["shop", "app"], "tributary.in.acme.web.shop", &[]),
+        "shop"
+    );
+    assert_eq!(
+        source_of(&["shop"], "tributary.in.acme.web.web", &[]),
+        "unknown_source"
+    );
     let named = [("Ce-Source", "shop")];
     assert_eq!(source_of(&["shop", "app"], web, &named), "shop");
-    assert_eq!(source_of(&["shop", "app"], web, &[("ce-source", "other")]), "app");
-    assert_eq!(source_of(&["shop", "app"], "tributary.in.acme.web.app", &named), "app");
+    assert_eq!(
+        source_of(&["shop", "app"], web, &[("ce-source", "other")]),
+        "app"
+    );
+    assert_eq!(
+        source_of(&["shop", "app"], "tributary.in.acme.web.app", &named),
+        "app"
+    );
 }
 
 #[test]
@@ -57,23 +70,70 @@ fn subjects_that_lead_nowhere_are_refused_whole() {
     let mut desk = Desk::new(&config(vec![brand("acme"), brand("zeta")]));
     let data = b"{}\nnonsense";
     for (subject, reason, brand, kind) in [
-        ("tributary.in.other.web", Reason::UnknownBrand, None, Some("web")),
-        ("tributary.in.acme.weather", Reason::UnknownKind, Some("acme"), None),
-        ("tributary.in.acme.consent", Reason::UnknownKind, Some("acme"), Some("consent")),
-        ("tributary.in.acme.partner", Reason::UnknownKind, Some("acme"), Some("partner")),
-        ("tributary.in.acme.rights", Reason::UnknownKind, Some("acme"), Some("rights")),
-        ("tributary.in.acme.web.x.y", Reason::MalformedSubject, None, None),
-        ("tributary.in.acme.web.", Reason::MalformedSubject, None, None),
+        (
+            "tributary.in.other.web",
+            Reason::UnknownBrand,
+            None,
+            Some("web"),
+        ),
+        (
+            "tributary.in.acme.weather",
+            Reason::UnknownKind,
+            Some("acme"),
+            None,
+        ),
+        (
+            "tributary.in.acme.consent",
+            Reason::UnknownKind,
+            Some("acme"),
+            Some("consent"),
+        ),
+        (
+            "tributary.in.acme.partner",
+            Reason::UnknownKind,
+            Some("acme"),
+            Some("partner"),
+        ),
+        (
+            "tributary.in.acme.rights",
+            Reason::UnknownKind,
+            Some("acme"),
+            Some("rights"),
+        ),
+        (
+            "tributary.in.acme.web.x.y",
+            Reason::MalformedSubject,
+            None,
+            None,
+        ),
+        (
+            "tributary.in.acme.web.",
+            Reason::MalformedSubject,
+            None,
+            None,
+        ),
         ("tributary.in.acme", Reason::MalformedSubject, None, None),
         ("tributary.in..web", Reason::MalformedSubject, None, None),
-        ("tributary.out.acme.web", Reason::MalformedSubject, None, None),
+        (
+            "tributary.out.acme.web",
+            Reason::MalformedSubject,
+            None,
+            None,
+        ),
         ("", Reason::MalformedSubject, None, None),
     ] {
         desk.send(subject, data);
         let dead = desk.kept.dead.pop().unwrap();
-        assert_eq!((dead.reason, dead.brand.as_deref()), (reason, brand), "{subject}");
+        assert_eq!(
+            (dead.reason, dead.brand.as_deref()),
+            (reason, brand),
+            "{subject}"
+        );
         assert_eq!(dead.kind.as_deref(), kind, "{subject}");
-        assert_eq!((dead.subject.as_str(), dead.payload.as_slice()), (subject, &data[..]));
+        assert_eq!(
+            (dead.subject.as_str(), dead.payload.as_slice()),
+            (subject, &data[..])
+        );
         assert!(desk.kept.dead.is_empty() && desk.kept.events.is_empty());
     }
 }
@@ -94,19 +154,43 @@ fn brands_are_their_positions_and_share_nothing() {
 
 #[test]
 fn headers_lend_what_a_record_lacks() {
-    let headers = [("ce-id", "from-header"), ("ce-time", "2023-11-14T22:13:20.5Z")];
+    let headers = [
+        ("ce-id", "from-header"),
+        ("ce-time", "2023-11-14T22:13:20.5Z"),
+    ];
     let mut desk = Desk::acme();
     let web = "tributary.in.acme.web";
     desk.send_with(web, AT, &headers, br#"{"type":"identify"}"#);
     let own = br#"{"id":"own","ts":1,"type":"identify"}"#;
     desk.send_with(web, AT, &headers, own);
-    desk.send_with(web, AT, &[("ce_id", "x"), ("ce_time", "bad")], br#"{"type":"identify"}"#);
+    desk.send_with(
+        web,
+        AT,
+        &[("ce_id", "x"), ("ce_time", "bad")],
+        br#"{"type":"identify"}"#,
+    );
     // One id for several records would make each a correction of the one before.
-    desk.send_with(web, AT, &headers, b"{\"type\":\"identify\"}\n{\"type\":\"identify\"}");
-    let heads: Vec<_> = desk.kept.records().iter().map(|r| (r.id.to_string(), r.ts)).collect();
-    assert_eq!(heads, [("from-header".to_owned(), AT + 500), ("own".to_owned(), 1)]);
+    desk.send_with(
+        web,
+        AT,
+        &headers,
+        b"{\"type\":\"identify\"}\n{\"type\":\"identify\"}",
+    );
+    let heads: Vec<_> = desk
+        .kept
+        .records()
+        .iter()
+        .map(|r| (r.id.to_string(), r.ts))
+        .collect();
+    assert_eq!(
+        heads,
+        [("from-header".to_owned(), AT + 500), ("own".to_owned(), 1)]
+    );
     use Reason::*;
-    assert_eq!(desk.kept.reasons(), [InvalidTime, MissingField, MissingField]);
+    assert_eq!(
+        desk.kept.reasons(),
+        [InvalidTime, MissingField, MissingField]
+    );
 }
 
 #[test]
@@ -114,7 +198,8 @@ fn zone_and_region_are_the_sources() {
     let mut desk = Desk::new(&config(vec![with_sources(&["shop"])]));
     let line = r#"{"id":"w","ts":"2023-11-14 07:00:00","type":"identify","phone":"020 7946 0018"}"#;
     desk.send("tributary.in.acme.web", line.as_bytes());
-    let line = r#"{"id":"x","ts":"2023-11-13T22:00:00Z","type":"identify","phone":"+44 20 7946 0018"}"#;
+    let line =
+        r#"{"id":"x","ts":"2023-11-13T22:00:00Z","type":"identify","phone":"+44 20 7946 0018"}"#;
     desk.send("tributary.in.acme.web", line.as_bytes());
     let records = desk.kept.records();
     assert_eq!(records[0].ts, records[1].ts);

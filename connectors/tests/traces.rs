@@ -1,4 +1,5 @@
 //! Traces on disk: plain, gzipped and Zstandard alike, with lines that are no messages among them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! Words: every label that an event uses has been told before it, and told once.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 #[path = "common/sink.rs"]
@@ -16,7 +17,9 @@ fn labels(event: &Event) -> Vec<Label> {
     let of = |body: &Body| match body {
         Body::Contact { channel, .. } => vec![channel.source, channel.medium, channel.campaign],
         Body::Sale { store, .. } | Body::Adjustment { store, .. } => vec![*store],
-        Body::Spend { platform, channel, .. } => {
+        Body::Spend {
+            platform, channel, ..
+        } => {
             vec![*platform, channel.source, channel.medium, channel.campaign]
         }
         Body::Identify | Body::Refund { .. } => vec![],
@@ -32,12 +35,18 @@ fn send_everything(desk: &mut Desk) {
     for round in 0..3 {
         let store = round % 2;
         for (kind, fields) in [
-            ("web", r#""type":"click","source":"google","medium":"cpc","campaign":"\u00e9""#),
+            (
+                "web",
+                r#""type":"click","source":"google","medium":"cpc","campaign":"\u00e9""#,
+            ),
             ("web", r#""type":"view""#),
             ("web", r#""type":"order","amount":1"#),
             ("transaction", r#""amount":1"#),
             ("transaction", r#""amount":-1"#),
-            ("spend", r#""date":"2023-11-14","platform":"ads","campaign":"c","cost":1"#),
+            (
+                "spend",
+                r#""date":"2023-11-14","platform":"ads","campaign":"c","cost":1"#,
+            ),
             ("ping", r#""sensor":"d","device":"x","rssi":-1"#),
         ] {
             let line = format!(r#"{{"id":"i","ts":{AT},"store":"s{store}",{fields}}}"#);

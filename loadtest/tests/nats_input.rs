@@ -1,6 +1,8 @@
 //! The input is read in order from any sequence, through gaps and through the broker's death, and a stream
 //! that was made anew is noticed.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use tributary_connectors::nats::{
@@ -110,8 +112,8 @@ async fn a_header_replaces_the_time_of_arrival() {
         headers,
         ..message(0)
     };
-    let at = |text: &str| ("Tributary-At", text.to_owned());
-    let ce = ("ce-id", "7".to_owned());
+    let at = |text: &str| ("Tributary-At".into(), text.to_owned());
+    let ce = ("ce-id".into(), "7".to_owned());
     publisher
         .send(with(vec![at("1700000000000"), ce]))
         .await

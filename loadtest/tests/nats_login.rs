@@ -1,6 +1,8 @@
 //! A worker logs in to the broker in each of the ways that the configuration knows, and is told apart from a
 //! stranger.
 
+#![allow(clippy::unwrap_used)]
+
 use secrecy::SecretString;
 use tributary_connectors::nats::{NatsErrorKind, connect};
 use tributary_loadtest::testing::NatsServer;

@@ -1,19 +1,34 @@
 //! What leaves: the output stream keeps the last value of every cell, a closed cell is a tombstone, and a dead
 //! letter says why.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tributary_connectors::dead::{DeadLetter, Reason};
 use tributary_connectors::nats::{
-    Input, NatsErrorKind, Outgoing, Publisher, cell_payload, connect, ensure_dead_letter_stream,
-    ensure_output_stream, stream_state, subject,
+    Input, NatsErrorKind, Outgoing, Publisher, connect, ensure_dead_letter_stream,
+    ensure_output_stream, stream_state,
 };
 use tributary_loadtest::testing::NatsServer;
-use tributary_operators::cell::Family;
+use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::Arrival;
 
 const WAIT: Duration = Duration::from_secs(20);
+
+/// The orders of a day, or that there are none any more.
+fn orders(day: i32, count: Option<u64>) -> Cell {
+    Cell {
+        family: Family::OrdersDay,
+        dims: vec![
+            Dim::Text("acme".into()),
+            Dim::Day(day),
+            Dim::Text("EUR".into()),
+        ],
+        values: count.map_or(vec![], |count| vec![count.into(), 100, 1]),
+    }
+}
 
 #[tokio::test]
 async fn the_last_value_of_a_cell_stays() {
@@ -25,21 +40,16 @@ async fn the_last_value_of_a_cell_stays() {
     ensure_output_stream(&client, &nats, &["acme"])
         .await
         .unwrap();
-    let cells = [
-        r#"{"brand":"acme","day":"2025-10-26"}"#,
-        r#"{"brand":"acme","day":"2025-10-27"}"#,
-    ];
     let mut publisher = Publisher::new(&client, 16);
-    for epoch in 0..50u64 {
-        for cell in cells {
-            let value = format!(r#"{{"orders":{epoch}}}"#);
-            let value = (epoch < 49 || cell != cells[1]).then_some(value.as_str());
-            let payload = cell_payload(cell, value, epoch, 1_700_000_000_000);
-            let subject = subject::cell("acme", Family::OrdersDay, cell);
-            publisher
-                .send(Outgoing::cell(subject, payload))
-                .await
-                .unwrap();
+    for epoch in 0..50 {
+        for day in [20_387, 20_388] {
+            let closed = epoch == 49 && day == 20_388;
+            let message = Outgoing::cell(
+                &orders(day, (!closed).then_some(epoch)),
+                epoch,
+                1_700_000_000_000,
+            );
+            publisher.send(message).await.unwrap();
         }
         // The values keep their order when the broker loses what is in flight.
         if epoch == 25 {
@@ -67,7 +77,12 @@ async fn the_last_value_of_a_cell_stays() {
         );
     }
     held.sort_by_key(|value| value["cell"]["day"].to_string());
-    assert_eq!(held[0]["value"], json!({"orders": 49}));
+    let value = json!({"orders": 49, "revenue_minor": 100, "persons": 1});
+    assert_eq!(
+        held[0]["cell"],
+        json!({"brand": "acme", "day": "2025-10-26", "currency": "EUR"})
+    );
+    assert_eq!(held[0]["value"], value);
     assert_eq!(held[1]["value"], Value::Null);
     assert_eq!(held[0]["epoch"], 49);
     assert_eq!(held[0]["as_of"], "2023-11-14T22:13:20Z");
@@ -139,10 +154,7 @@ async fn without_a_stream_nothing_is_taken_for_published() {
     let client = connect(&server.nats(), "test").await.unwrap();
     let mut publisher = Publisher::new(&client, 4);
     publisher
-        .send(Outgoing::cell(
-            "tributary.out.acme.visits.0".to_owned(),
-            "{}",
-        ))
+        .send(Outgoing::cell(&orders(20_387, Some(1)), 1, 0))
         .await
         .unwrap();
     let error = publisher.flush().await.unwrap_err();

@@ -1,5 +1,7 @@
 //! The streams are made where they are missing, found again, and refused where they cannot do their work.
 
+#![allow(clippy::unwrap_used)]
+
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use tributary_connectors::nats::{
     NatsErrorKind, connect, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,

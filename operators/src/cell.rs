@@ -165,3 +165,33 @@ pub struct Cell {
     /// The values, in the order of [`Family::values`]; empty when the cell is closed.
     pub values: Vec<i128>,
 }
+
+impl Cell {
+    /// The dimension of a name; none where the family has no such dimension.
+    pub fn dim(&self, name: &str) -> Option<&Dim> {
+        let at = self.family.dims().iter().position(|dim| *dim == name)?;
+        self.dims.get(at)
+    }
+
+    /// The text of a dimension; empty where it is null, no text, or not there.
+    pub fn text(&self, name: &str) -> &str {
+        match self.dim(name) {
+            Some(Dim::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// The day of a dimension named `day`.
+    pub fn day(&self) -> Option<Day> {
+        match self.dim("day") {
+            Some(Dim::Day(day)) => Some(*day),
+            _ => None,
+        }
+    }
+
+    /// The value of a name; 0 where the cell is closed or the family has no such value.
+    pub fn value(&self, name: &str) -> i128 {
+        let at = self.family.values().iter().position(|value| *value == name);
+        at.and_then(|at| self.values.get(at)).copied().unwrap_or(0)
+    }
+}

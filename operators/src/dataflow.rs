@@ -65,9 +65,9 @@ pub enum Output {
 
 /// A worker's ends of the dataflow.
 pub struct Dataflow {
-    input: InputSession<Epoch, Input, Diff>,
-    /// How far everything has come, on every worker.
-    pub probe: ProbeHandle<Epoch>,
+    /// None once the input has ended.
+    input: Option<InputSession<Epoch, Input, Diff>>,
+    probe: ProbeHandle<Epoch>,
     /// What this worker counts.
     pub stats: Rc<Stats>,
     /// The sensor salts that this worker owns.
@@ -75,57 +75,49 @@ pub struct Dataflow {
 }
 
 impl Dataflow {
+    fn update(&mut self, input: Input, diff: Diff) {
+        if let Some(session) = &mut self.input {
+            session.update(input, diff);
+        }
+    }
+
     /// Puts in a change of what is held.
     pub fn event(&mut self, event: Event) {
         match event {
-            Event::Put {
-                key,
-                version,
-                arrival,
-                record,
-            } => {
-                let change = Change {
-                    arrival,
-                    key,
-                    put: Some((version, record)),
-                };
-                self.input.update(Input::Change(change), 1);
+            Event::Put { key, version, arrival, record } => {
+                let change = Change { arrival, key, put: Some((version, record)) };
+                self.update(Input::Change(change), 1);
             }
             Event::Drop { key, arrival } => {
-                self.input.update(
-                    Input::Change(Change {
-                        arrival,
-                        key,
-                        put: None,
-                    }),
-                    1,
-                );
+                self.update(Input::Change(Change { arrival, key, put: None }), 1);
             }
-            Event::Ping { ping, count } => self.input.update(Input::Ping(ping), count),
-            Event::Word { label, word } => self.input.update(Input::Word(label, word), 1),
+            Event::Ping { ping, count } => self.update(Input::Ping(ping), count),
+            Event::Word { label, word } => self.update(Input::Word(label, word), 1),
         }
     }
 
     /// Lets changed cells leave at the end of this epoch, on every worker.
     pub fn release(&mut self) {
-        self.input.update(Input::Release, 1);
+        self.update(Input::Release, 1);
     }
 
     /// Asks a question; the answers carry the number and come to this worker's sink by the end of the
     /// epoch.
     pub fn ask(&mut self, number: u64, question: Question) {
-        self.input.update(Input::Ask(number, question), 1);
-    }
-
-    /// The epoch that input now belongs to.
-    pub fn epoch(&self) -> Epoch {
-        *self.input.time()
+        self.update(Input::Ask(number, question), 1);
     }
 
     /// Ends all epochs before the given one.
     pub fn advance_to(&mut self, epoch: Epoch) {
-        self.input.advance_to(epoch);
-        self.input.flush();
+        if let Some(session) = &mut self.input {
+            session.advance_to(epoch);
+            session.flush();
+        }
+    }
+
+    /// Ends the input of this worker for good.
+    pub fn end(&mut self) {
+        self.input = None;
     }
 
     /// Whether every worker has finished all epochs before the given one.
@@ -133,9 +125,9 @@ impl Dataflow {
         !self.probe.less_than(&epoch)
     }
 
-    /// Ends the input for good.
-    pub fn close(self) -> (ProbeHandle<Epoch>, Rc<Stats>) {
-        (self.probe, self.stats)
+    /// Whether every worker has ended its input and all of it is through.
+    pub fn is_complete(&self) -> bool {
+        self.probe.done()
     }
 }
 
@@ -277,7 +269,7 @@ pub fn build(
             .probe_with(&probe);
     });
     Dataflow {
-        input,
+        input: Some(input),
         probe,
         stats,
         salts,

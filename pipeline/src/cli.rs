@@ -54,11 +54,11 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Demo {
     /// The seed of the simulated world: the same seed gives the same numbers
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2025)]
     pub seed: u64,
-    /// How many persons live in the simulated world
-    #[arg(long, default_value_t = 6000)]
-    pub persons: u64,
+    /// About how many events happen in it; the persons follow from that
+    #[arg(long, default_value = "200000")]
+    pub events: Option<u64>,
     /// How many days are simulated
     #[arg(long, default_value_t = 28)]
     pub days: u32,

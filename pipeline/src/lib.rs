@@ -2,9 +2,11 @@
 
 pub mod asks;
 pub mod cli;
+pub mod clock;
 pub mod config_command;
 pub mod log;
 pub mod replay;
+pub mod signals;
 pub mod tally;
 pub mod workers;
 

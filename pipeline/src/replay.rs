@@ -57,7 +57,7 @@ where
         config,
         settings,
         Arc::new(move |report| match report {
-            Report::Cells(cells) => {
+            Report::Cells(_, cells) => {
                 heard.lock().unwrap_or_else(PoisonError::into_inner).0.extend(cells);
             }
             Report::Dead(letters) => {
@@ -100,8 +100,8 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         config.workers.threads = workers.max(1);
     }
     config.workers.hosts.clear();
-    let mut inputs = inputs::open(&config, &args.traces)?;
-    let meter = inputs.meter();
+    let mut inputs = inputs::open(Some(&config), &args.traces)?;
+    let meter = inputs.progress();
     let bar = bar(args.quiet, meter.total());
     let outcome = run(&config, &mut inputs, args.batch, |messages| {
         bar.set_position(meter.read());

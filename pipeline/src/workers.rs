@@ -68,8 +68,8 @@ pub struct Batch {
 pub enum Report {
     /// Lines that were refused.
     Dead(Vec<DeadLetter>),
-    /// Cells that changed, by the end of some epoch.
-    Cells(Vec<Cell>),
+    /// Cells that changed, by the end of an epoch.
+    Cells(Epoch, Vec<Cell>),
     /// A part of an answer.
     Answer(Answer),
     /// Everything before an epoch is finished on every worker, and this one has told all of it.
@@ -202,7 +202,7 @@ struct Hand {
     dataflow: Dataflow,
     decoder: Decoder,
     listener: Listener,
-    told: Rc<RefCell<Vec<Output>>>,
+    told: Rc<RefCell<Vec<(Epoch, Output)>>>,
     counts: Counts,
     dead: Vec<DeadLetter>,
     ahead: VecDeque<Epoch>,
@@ -218,8 +218,8 @@ impl Hand {
     ) -> Hand {
         let told = Rc::new(RefCell::new(Vec::new()));
         let sink = told.clone();
-        let dataflow = build(worker, settings.clone(), move |_, output| {
-            sink.borrow_mut().push(output);
+        let dataflow = build(worker, settings.clone(), move |epoch, output| {
+            sink.borrow_mut().push((epoch, output));
         });
         Hand {
             thread,
@@ -251,10 +251,13 @@ impl Hand {
             }
             self.report();
         }
-        while !self.ahead.is_empty() {
+        // Other processes may still send what belongs here.
+        self.dataflow.end();
+        while !self.dataflow.is_complete() {
             worker.step_or_park(Some(NAP));
             self.report();
         }
+        self.report();
     }
 
     fn put_in(&mut self, batch: Batch) {
@@ -302,15 +305,15 @@ impl Hand {
             finished = Some(before);
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
-        let mut cells = Vec::new();
-        for output in told {
+        let mut cells: BTreeMap<Epoch, Vec<Cell>> = BTreeMap::new();
+        for (epoch, output) in told {
             match output {
-                Output::Cell(cell) => cells.push(cell),
+                Output::Cell(cell) => cells.entry(epoch).or_default().push(cell),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
             }
         }
-        if !cells.is_empty() {
-            (self.listener)(Report::Cells(cells));
+        for (epoch, cells) in cells {
+            (self.listener)(Report::Cells(epoch, cells));
         }
         if let Some(before) = finished {
             self.counts.stages = self.dataflow.stats.snapshot();

@@ -89,7 +89,11 @@ impl Columns {
             Cell::Lookup(by, table) => table.get(at(*by)).cloned().unwrap_or_default(),
         };
         let texts = self.fields.iter().map(|(_, cell)| text(cell));
-        Some(texts.map(|text| (!text.is_empty()).then_some(text)).collect())
+        Some(
+            texts
+                .map(|text| (!text.is_empty()).then_some(text))
+                .collect(),
+        )
     }
 
     /// The JSON object of a row. Bytes that are no UTF-8 stay what they are: the decoder refuses them.
@@ -125,10 +129,13 @@ fn quote(out: &mut Vec<u8>, text: &[u8]) {
 
 fn position(path: &Path, header: &::csv::ByteRecord, name: &str) -> Result<usize, CsvError> {
     let bare = |cell: &[u8]| cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell) == name.as_bytes();
-    header.iter().position(bare).ok_or_else(|| CsvError::NoColumn {
-        path: path.to_owned(),
-        column: name.to_owned(),
-    })
+    header
+        .iter()
+        .position(bare)
+        .ok_or_else(|| CsvError::NoColumn {
+            path: path.to_owned(),
+            column: name.to_owned(),
+        })
 }
 
 /// From key to value of another file; the first row of a key counts.

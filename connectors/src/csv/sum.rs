@@ -104,7 +104,11 @@ impl Decimal {
         let scaled = whole_digits.checked_mul(10_i128.checked_pow(decimals)?)?;
         let digits = scaled.checked_add(fraction_digits)?;
         Some(Decimal {
-            digits: if whole.starts_with('-') { -digits } else { digits },
+            digits: if whole.starts_with('-') {
+                -digits
+            } else {
+                digits
+            },
             decimals,
         })
     }
@@ -162,7 +166,16 @@ mod tests {
     #[test]
     fn an_amount_that_is_none_spoils_the_sum() {
         assert_eq!(sum(&["1", "1e3", "2"]), "bad 1e3");
-        for bad in ["", "x", ".5", "5.", "1,5", "--1", "1.-5", "0.0000000000000000001"] {
+        for bad in [
+            "",
+            "x",
+            ".5",
+            "5.",
+            "1,5",
+            "--1",
+            "1.-5",
+            "0.0000000000000000001",
+        ] {
             assert_eq!(sum(&["1", bad]), format!("bad {bad}"));
         }
     }

@@ -14,7 +14,9 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
     let columns = columns.iter().cloned();
     let map = Csv {
         delimiter: b';',
-        columns: columns.map(|(field, column)| (field.to_owned(), column)).collect(),
+        columns: columns
+            .map(|(field, column)| (field.to_owned(), column))
+            .collect(),
         sum_rows: false,
         only: BTreeMap::new(),
     };
@@ -49,7 +51,11 @@ fn columns_constants_joins_and_lookups() {
         1970-01-02;b1;1;c1;ok\n1970-01-03;b1;2;;ok\nnever;\"b\"\"2\";;c9;ok\n1970-01-05;b3;1;c1;no\n";
     gzip.write_all(rows.as_bytes()).unwrap();
     std::fs::write(&file, gzip.finish().unwrap()).unwrap();
-    std::fs::write(folder.path().join("people.csv"), "key;mail\nc1;a@b.c\nc1;late\n").unwrap();
+    std::fs::write(
+        folder.path().join("people.csv"),
+        "key;mail\nc1;a@b.c\nc1;late\n",
+    )
+    .unwrap();
     let (source, mut map) = source(&[
         ("ts", name("when")),
         ("store", Column::Const("s1".to_owned())),
@@ -74,7 +80,10 @@ fn columns_constants_joins_and_lookups() {
     let rows = read(&file, source.clone(), map.clone()).unwrap();
     let day = 86_400_000;
     let expected = [
-        (day, r#"{"email":"a@b.c","id":"b1/1","store":"s1","ts":"1970-01-02"}"#),
+        (
+            day,
+            r#"{"email":"a@b.c","id":"b1/1","store":"s1","ts":"1970-01-02"}"#,
+        ),
         (2 * day, r#"{"id":"b1/2","store":"s1","ts":"1970-01-03"}"#),
         (2 * day, r#"{"id":"b\"2/","store":"s1","ts":"never"}"#),
     ];

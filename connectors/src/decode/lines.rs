@@ -72,7 +72,9 @@ mod tests {
 
     fn cut(data: &str) -> Vec<&str> {
         let objects = split(data.as_bytes());
-        objects.map(|line| std::str::from_utf8(line).unwrap()).collect()
+        objects
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect()
     }
 
     #[test]

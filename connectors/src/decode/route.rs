@@ -111,13 +111,19 @@ fn find(
         Some(feed) => Ok(Route { tenant, feed, kind }),
         None => {
             let detail = "the subject's source is not one of the brand's for this kind";
-            Err(stray(Some(brand), known_word, Reason::UnknownSource, detail))
+            Err(stray(
+                Some(brand),
+                known_word,
+                Reason::UnknownSource,
+                detail,
+            ))
         }
     }
 }
 
 fn malformed<T>(stray: impl Fn(Option<&str>, Option<&str>, Reason, &str) -> T) -> T {
-    let detail = "the subject must be tributary.in.<brand>.<kind> or tributary.in.<brand>.<kind>.<source>";
+    let detail =
+        "the subject must be tributary.in.<brand>.<kind> or tributary.in.<brand>.<kind>.<source>";
     stray(None, None, Reason::MalformedSubject, detail)
 }
 

@@ -123,7 +123,12 @@ impl Blocked {
 /// Zeros, with or without separators.
 fn only_zeros(value: &str) -> bool {
     let zero = |c: u8| c == b'0';
-    let separator = |c: u8| matches!(c, b'-' | b'.' | b':' | b' ' | b'_' | b'/' | b'+' | b'(' | b')');
+    let separator = |c: u8| {
+        matches!(
+            c,
+            b'-' | b'.' | b':' | b' ' | b'_' | b'/' | b'+' | b'(' | b')'
+        )
+    };
     value.bytes().all(|c| zero(c) || separator(c)) && value.bytes().any(zero)
 }
 
@@ -135,8 +140,19 @@ mod tests {
     fn placeholders_are_blocked_in_any_case_and_hashed() {
         let blocked = Blocked::new(&["House Account".to_owned()]);
         for value in [
-            "", "NULL", "None", "undefined", "NaN", "0", "0000", "00:00:00:00:00:00",
-            "anonymous", "Guest", "[object Object]", "test@test.com", "house account",
+            "",
+            "NULL",
+            "None",
+            "undefined",
+            "NaN",
+            "0",
+            "0000",
+            "00:00:00:00:00:00",
+            "anonymous",
+            "Guest",
+            "[object Object]",
+            "test@test.com",
+            "house account",
         ] {
             assert!(blocked.any_case(value), "{value}");
             assert!(blocked.lower(&value.to_lowercase()), "{value}");

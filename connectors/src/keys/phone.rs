@@ -68,7 +68,7 @@ pub fn e164(region: Region, text: &str) -> Option<Zeroizing<String>> {
 }
 
 /// How many numbers are remembered.
-const PLACES: usize = 4096;
+const PLACES: usize = 16_384;
 
 /// What is known of a number.
 pub enum Known<'a> {
@@ -138,17 +138,40 @@ mod tests {
 
     #[test]
     fn spellings_of_one_number_meet() {
-        for text in ["06 12 34 56 78", "06.12.34.56.78", "+33 6 12 34 56 78", "0033612345678"] {
-            assert_eq!(read(Some("FR"), text).as_deref(), Some("+33612345678"), "{text}");
+        for text in [
+            "06 12 34 56 78",
+            "06.12.34.56.78",
+            "+33 6 12 34 56 78",
+            "0033612345678",
+        ] {
+            assert_eq!(
+                read(Some("FR"), text).as_deref(),
+                Some("+33612345678"),
+                "{text}"
+            );
         }
         assert_eq!(read(None, "+33612345678").as_deref(), Some("+33612345678"));
-        assert_eq!(read(Some("IT"), "06 1234 5678").as_deref(), Some("+390612345678"));
-        assert_eq!(read(Some("US"), "(650) 253-0000").as_deref(), Some("+16502530000"));
+        assert_eq!(
+            read(Some("IT"), "06 1234 5678").as_deref(),
+            Some("+390612345678")
+        );
+        assert_eq!(
+            read(Some("US"), "(650) 253-0000").as_deref(),
+            Some("+16502530000")
+        );
     }
 
     #[test]
     fn what_is_no_number_is_none() {
-        for text in ["", "12", "hello", "+999123456789", "12345", "+33 1", "1".repeat(30).as_str()] {
+        for text in [
+            "",
+            "12",
+            "hello",
+            "+999123456789",
+            "12345",
+            "+33 1",
+            "1".repeat(30).as_str(),
+        ] {
             assert_eq!(read(Some("FR"), text), None, "{text}");
         }
         assert_eq!(read(None, "06 12 34 56 78"), None);
@@ -164,9 +187,10 @@ mod tests {
             .map(|plan| Some(plan.id().to_owned()))
             .chain([None])
             .collect();
-        let alphabet: Vec<char> = "0123456789012345678900+ -().x#;/~,*abctelxtint:=\u{ff0b}\u{661}\u{ff11}\u{e9}"
-            .chars()
-            .collect();
+        let alphabet: Vec<char> =
+            "0123456789012345678900+ -().x#;/~,*abctelxtint:=\u{ff0b}\u{661}\u{ff11}\u{e9}"
+                .chars()
+                .collect();
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut next = |bound: usize| {
             state ^= state << 13;

@@ -39,7 +39,13 @@ fn every_enabled_rule_gives_one_identifier_with_one_value() {
     };
     let mut hashed = Vec::new();
     let digest = sha("33612345678");
-    assert!(key.identifiers(IdKind::Phone, &digest, meta, &mut Scratch::default(), &mut hashed));
+    assert!(key.identifiers(
+        IdKind::Phone,
+        &digest,
+        meta,
+        &mut Scratch::default(),
+        &mut hashed
+    ));
     assert_eq!(hashed[0].pseudonym, ids[1].pseudonym);
     assert_eq!(hashed[0].value, hashed[0].pseudonym);
 }
@@ -55,7 +61,13 @@ fn uid2_digests_come_in_base64_too() {
         ..key.default_reading()
     };
     let mut hashed = Vec::new();
-    key.identifiers(IdKind::Email, &text, reading, &mut Scratch::default(), &mut hashed);
+    key.identifiers(
+        IdKind::Email,
+        &text,
+        reading,
+        &mut Scratch::default(),
+        &mut hashed,
+    );
     let clear = key.identify(IdKind::Email, "Jane.Doe+x@gmail.com");
     assert_eq!(hashed[0].pseudonym, clear[1].pseudonym);
 }
@@ -66,15 +78,27 @@ fn brands_never_meet_even_with_one_secret() {
     other.secret = fixture::brand("acme").secret;
     let other = BrandKey::new(&other);
     let value = "jane@example.org";
-    assert_ne!(key().identify(IdKind::Email, value), other.identify(IdKind::Email, value));
-    assert_eq!(key().identify(IdKind::Email, value), key().identify(IdKind::Email, value));
+    assert_ne!(
+        key().identify(IdKind::Email, value),
+        other.identify(IdKind::Email, value)
+    );
+    assert_eq!(
+        key().identify(IdKind::Email, value),
+        key().identify(IdKind::Email, value)
+    );
 }
 
 #[test]
 fn kinds_never_meet_and_opaque_ones_keep_their_case() {
     let key = key();
     let mut seen = std::collections::BTreeSet::new();
-    for kind in [IdKind::Email, IdKind::Customer, IdKind::Cookie, IdKind::Wallet, IdKind::Device] {
+    for kind in [
+        IdKind::Email,
+        IdKind::Customer,
+        IdKind::Cookie,
+        IdKind::Wallet,
+        IdKind::Device,
+    ] {
         assert!(seen.insert(key.identify(kind, "abc")[0].pseudonym));
     }
     let cookie = |text| key.identify(IdKind::Cookie, text);
@@ -104,8 +128,20 @@ fn a_number_is_the_same_from_memory() {
 #[test]
 fn blocked_values_and_their_digests_name_nobody() {
     let key = key();
-    for kind in [IdKind::Email, IdKind::Phone, IdKind::Customer, IdKind::Cookie] {
-        for value in ["", " ", "NULL", "000-000-0000", "[object Object]", "test@test.com"] {
+    for kind in [
+        IdKind::Email,
+        IdKind::Phone,
+        IdKind::Customer,
+        IdKind::Cookie,
+    ] {
+        for value in [
+            "",
+            " ",
+            "NULL",
+            "000-000-0000",
+            "[object Object]",
+            "test@test.com",
+        ] {
             assert_eq!(key.identify(kind, value), [], "{value}");
         }
     }

@@ -129,12 +129,28 @@ mod tests {
     #[test]
     fn digits_become_minor_units() {
         for (text, decimals, expected) in [
-            ("12.5", 2, 1250), ("12.50", 2, 1250), ("12.5000", 2, 1250), ("-0.01", 2, -1),
-            ("+7", 2, 700), ("007.10", 2, 710), ("1.5e2", 2, 15_000), ("1e-2", 2, 1),
-            ("1200e-4", 2, 12), ("0.001e1", 2, 1), ("5", 0, 5), ("5.0", 0, 5), ("1.234", 3, 1234),
-            ("0.0001", 4, 1), ("-0", 2, 0), ("-0.00", 2, 0), ("0e999999999999999999999", 2, 0),
-            ("0.000000e-99999999999999999999", 0, 0), ("10000000000000", 2, MAX_MINOR),
-            ("-10000000000000.00", 2, -MAX_MINOR), ("1E13", 2, MAX_MINOR), ("100", 0, 100),
+            ("12.5", 2, 1250),
+            ("12.50", 2, 1250),
+            ("12.5000", 2, 1250),
+            ("-0.01", 2, -1),
+            ("+7", 2, 700),
+            ("007.10", 2, 710),
+            ("1.5e2", 2, 15_000),
+            ("1e-2", 2, 1),
+            ("1200e-4", 2, 12),
+            ("0.001e1", 2, 1),
+            ("5", 0, 5),
+            ("5.0", 0, 5),
+            ("1.234", 3, 1234),
+            ("0.0001", 4, 1),
+            ("-0", 2, 0),
+            ("-0.00", 2, 0),
+            ("0e999999999999999999999", 2, 0),
+            ("0.000000e-99999999999999999999", 0, 0),
+            ("10000000000000", 2, MAX_MINOR),
+            ("-10000000000000.00", 2, -MAX_MINOR),
+            ("1E13", 2, MAX_MINOR),
+            ("100", 0, 100),
         ] {
             assert_eq!(minor(text, true, decimals), Ok(expected), "{text}");
         }
@@ -144,12 +160,26 @@ mod tests {
     fn what_is_no_amount_is_refused() {
         use AmountError::*;
         for (text, error) in [
-            ("", Invalid), ("-", Invalid), (".5", Invalid), ("5.", Invalid), ("1,50", Invalid),
-            ("1 000", Invalid), ("0x10", Invalid), ("NaN", Invalid), ("1e", Invalid),
-            ("--1", Invalid), ("1.2.3", Invalid), ("\u{661}", Invalid), ("1e5x", Invalid),
-            ("0.001", TooManyDecimals), ("1e-3", TooManyDecimals), ("12.345", TooManyDecimals),
-            ("1e-999999999999999999999", TooManyDecimals), ("1e999999999999999999", OutOfRange),
-            ("10000000000000.01", OutOfRange), ("99999999999999999999", OutOfRange),
+            ("", Invalid),
+            ("-", Invalid),
+            (".5", Invalid),
+            ("5.", Invalid),
+            ("1,50", Invalid),
+            ("1 000", Invalid),
+            ("0x10", Invalid),
+            ("NaN", Invalid),
+            ("1e", Invalid),
+            ("--1", Invalid),
+            ("1.2.3", Invalid),
+            ("\u{661}", Invalid),
+            ("1e5x", Invalid),
+            ("0.001", TooManyDecimals),
+            ("1e-3", TooManyDecimals),
+            ("12.345", TooManyDecimals),
+            ("1e-999999999999999999999", TooManyDecimals),
+            ("1e999999999999999999", OutOfRange),
+            ("10000000000000.01", OutOfRange),
+            ("99999999999999999999", OutOfRange),
         ] {
             assert_eq!(minor(text, true, 2), Err(error), "{text}");
         }

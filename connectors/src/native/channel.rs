@@ -94,10 +94,11 @@ fn of_address<'b>(url: &str) -> Read<Option<ChannelWords<'b>>> {
 
 /// Whether an address is none. One without scheme and host is a path on the sender's own site.
 fn is_bad(url: &str) -> bool {
-    !matches!(
-        Url::parse(url),
-        Ok(_) | Err(ParseError::RelativeUrlWithoutBase)
-    )
+    plain_host(url).is_none()
+        && !matches!(
+            Url::parse(url),
+            Ok(_) | Err(ParseError::RelativeUrlWithoutBase)
+        )
 }
 
 /// What a referrer says, where it is of another host than the page.
@@ -144,7 +145,10 @@ fn plain_host(url: &str) -> Option<&str> {
     let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'.' || c == b'-';
     let (_, last) = host.rsplit_once('.')?;
     let named = last.bytes().next().is_some_and(|c| c.is_ascii_alphabetic());
-    let encoded = host.as_bytes().windows(4).any(|c| c.eq_ignore_ascii_case(b"xn--"));
+    let encoded = host
+        .as_bytes()
+        .windows(4)
+        .any(|c| c.eq_ignore_ascii_case(b"xn--"));
     (named && !encoded && host.bytes().all(plain)).then_some(host)
 }
 

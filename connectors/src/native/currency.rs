@@ -46,7 +46,13 @@ mod tests {
     #[test]
     fn decimals_are_those_of_the_standard() {
         for (code, decimals) in [
-            ("EUR", 2), ("eur", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4), ("XAF", 0), ("HRK", 2),
+            ("EUR", 2),
+            ("eur", 2),
+            ("JPY", 0),
+            ("KWD", 3),
+            ("CLF", 4),
+            ("XAF", 0),
+            ("HRK", 2),
         ] {
             assert_eq!(of(code).map(|found| found.1), Some(decimals), "{code}");
         }
@@ -55,7 +61,9 @@ mod tests {
 
     #[test]
     fn what_has_no_minor_unit_is_no_currency() {
-        for code in ["XXX", "XTS", "XAU", "XDR", "ABC", "EURO", "EU", "", "E\u{dc}", "€", "E R"] {
+        for code in [
+            "XXX", "XTS", "XAU", "XDR", "ABC", "EURO", "EU", "", "E\u{dc}", "€", "E R",
+        ] {
             assert_eq!(of(code), None, "{code}");
         }
     }

@@ -20,13 +20,8 @@ macro_rules! fields {
             pub const ALL: &[Field] = &[$(Field::$variant),*];
 
             /// Its key.
-            pub fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self { $(Field::$variant => $name),* }
-            }
-
-            /// The field of a key.
-            pub fn of(key: &str) -> Option<Field> {
-                match key { $($name => Some(Field::$variant),)* _ => None }
             }
         }
     };
@@ -43,8 +38,41 @@ fields! {
     Clicks "clicks",
 }
 
-const COUNT: usize = 37;
-const _: () = assert!(Field::ALL.len() == COUNT);
+const COUNT: usize = Field::ALL.len();
+
+const PLACES: usize = 128;
+
+/// Field by [`place`] of its key; built when compiling, which fails where two keys share a place: then
+/// `place` needs other factors.
+const BY_PLACE: [Option<Field>; PLACES] = {
+    let mut table = [None; PLACES];
+    let mut n = 0;
+    while n < COUNT {
+        let field = Field::ALL[n];
+        let place = place(field.name().as_bytes());
+        assert!(table[place].is_none(), "two keys share a place");
+        table[place] = Some(field);
+        n += 1;
+    }
+    table
+};
+
+/// A hash without collisions among the known keys.
+const fn place(key: &[u8]) -> usize {
+    match key {
+        [] => 0,
+        [only] => *only as usize * 16 % PLACES,
+        [first, .., last] => (*first as usize + *last as usize * 15 + key.len() * 18) % PLACES,
+    }
+}
+
+impl Field {
+    /// The field of a key. One comparison, whatever the key: this is asked for every key of every record.
+    pub fn of(key: &str) -> Option<Field> {
+        let field = BY_PLACE.get(place(key.as_bytes())).copied().flatten()?;
+        (field.name() == key).then_some(field)
+    }
+}
 
 /// The fields that a kind knows; with `strict`, any other refuses the record.
 pub fn of_kind(kind: Kind) -> &'static [Field] {
@@ -52,14 +80,23 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
     match kind {
         Kind::Web => &[
             Id, Ts, Version, Type, Cookie, Source, Medium, Campaign, Url, Referrer, Landing, Email,
-            Phone, Customer, OrderId, RefundOf, Amount, Currency, TcString, Lat, Lon, Ip, UserAgent,
+            Phone, Customer, OrderId, RefundOf, Amount, Currency, TcString, Lat, Lon, Ip,
+            UserAgent,
         ],
         Kind::Transaction => &[
             Id, Ts, Version, Store, Amount, Currency, Email, Phone, Customer, Wallet, FirstName,
             LastName, Postcode, RefundOf, OrderId,
         ],
         Kind::Spend => &[
-            Date, Platform, Source, Medium, Campaign, Cost, Currency, Impressions, Clicks,
+            Date,
+            Platform,
+            Source,
+            Medium,
+            Campaign,
+            Cost,
+            Currency,
+            Impressions,
+            Clicks,
         ],
         Kind::Ping => &[Ts, Store, Sensor, Mac, Device, Rssi],
     }
@@ -72,17 +109,28 @@ pub struct Fields<'a> {
     unknown: bool,
 }
 
+impl Default for Fields<'_> {
+    fn default() -> Self {
+        Fields {
+            raw: [""; COUNT],
+            unknown: false,
+        }
+    }
+}
+
 impl<'a> Fields<'a> {
     /// Reads an object, and nothing but an object.
     pub fn read(line: &'a str) -> Result<Fields<'a>, serde_json::Error> {
-        let mut fields = Fields {
-            raw: [""; COUNT],
-            unknown: false,
-        };
-        let mut json = serde_json::Deserializer::from_str(line);
-        Object(&mut fields).deserialize(&mut json)?;
-        json.end()?;
+        let mut fields = Fields::default();
+        fields.fill(line)?;
         Ok(fields)
+    }
+
+    /// Reads an object into empty fields, where they stand.
+    pub fn fill(&mut self, line: &'a str) -> Result<(), serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(line);
+        Object(self).deserialize(&mut json)?;
+        json.end()
     }
 
     /// The text of a field's value; empty where the object has no such key.
@@ -172,14 +220,28 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_an_error() {
-        for line in ["", "[]", "1", "{", "{}x", "{\"a\":NaN}", "{\"a\":1,}", "{'a':1}", "{} {}"] {
+        for line in [
+            "",
+            "[]",
+            "1",
+            "{",
+            "{}x",
+            "{\"a\":NaN}",
+            "{\"a\":1,}",
+            "{'a':1}",
+            "{} {}",
+        ] {
             assert!(Fields::read(line).is_err(), "{line}");
         }
     }
 
     #[test]
     fn a_million_brackets_are_no_problem() {
-        let deep = format!("{{\"x\":{}{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        let deep = format!(
+            "{{\"x\":{}{}}}",
+            "[".repeat(1_000_000),
+            "]".repeat(1_000_000)
+        );
         assert!(Fields::read(&deep).is_ok());
         let open = format!("{{\"id\":{}", "{\"a\":".repeat(1_000_000));
         assert!(Fields::read(&open).is_err());

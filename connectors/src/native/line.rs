@@ -80,7 +80,9 @@ impl Line<'_, '_> {
             match error {
                 AmountError::Invalid => Refusal::new(
                     Reason::InvalidAmount,
-                    format!("`{name}` must be decimal digits with a point, and no exponent in a string"),
+                    format!(
+                        "`{name}` must be decimal digits with a point, and no exponent in a string"
+                    ),
                 ),
                 AmountError::TooManyDecimals => Refusal::new(
                     Reason::TooManyDecimals,
@@ -116,11 +118,13 @@ pub fn moment(reader: &Reader<'_, '_>, zone: Option<&TimeZone>) -> Read<Option<i
     if let Some(digits) = reader.json_integer(Field::Ts) {
         return time::integer(digits).map(Some).map_err(refused_time);
     }
-    let text = reader.label(Field::Ts).map_err(|refusal| match refusal.reason {
-        Reason::WrongType => wrong_type(Field::Ts, "an integer or a string"),
-        Reason::TextTooLong => refused_time(TimeError::Invalid),
-        _ => refusal,
-    })?;
+    let text = reader
+        .label(Field::Ts)
+        .map_err(|refusal| match refusal.reason {
+            Reason::WrongType => wrong_type(Field::Ts, "an integer or a string"),
+            Reason::TextTooLong => refused_time(TimeError::Invalid),
+            _ => refusal,
+        })?;
     let Some(text) = text else { return Ok(None) };
     let read = match reader.loose {
         true => time::loose(&text, zone),

@@ -65,13 +65,24 @@ mod tests {
     #[test]
     fn twelve_hex_digits_in_any_dress() {
         for text in [
-            "dc:fb:48:00:aa:ff", "DC-FB-48-00-AA-FF", "dcfb.4800.aaff", "dcfb4800aaff",
-            " dc fb 48 00 aa ff ", "dc:fb:48::00aaff",
+            "dc:fb:48:00:aa:ff",
+            "DC-FB-48-00-AA-FF",
+            "dcfb.4800.aaff",
+            "dcfb4800aaff",
+            " dc fb 48 00 aa ff ",
+            "dc:fb:48::00aaff",
         ] {
             assert_eq!(parse(text), Some(0xdcfb_4800_aaff), "{text}");
         }
-        for text in ["", "dc:fb:48:00:aa", "dc:fb:48:00:aa:ff:00", "dg:fb:48:00:aa:ff", "mac",
-            "\u{661}c:fb:48:00:aa:ff0", "null"] {
+        for text in [
+            "",
+            "dc:fb:48:00:aa",
+            "dc:fb:48:00:aa:ff:00",
+            "dg:fb:48:00:aa:ff",
+            "mac",
+            "\u{661}c:fb:48:00:aa:ff0",
+            "null",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
@@ -87,7 +98,12 @@ mod tests {
     fn fixed_devices_are_addresses_or_prefixes() {
         let list = ["DC-FB-48-00-11-22", "40:ec:99:*", "a*", "nonsense", "*"];
         let fixed = FixedDevices::new(&list.map(str::to_owned));
-        for mac in [0xdcfb_4800_1122, 0x40ec_9900_0000, 0x40ec_99ff_ffff, 0xa000_0000_0001] {
+        for mac in [
+            0xdcfb_4800_1122,
+            0x40ec_9900_0000,
+            0x40ec_99ff_ffff,
+            0xa000_0000_0001,
+        ] {
             assert!(fixed.has(mac), "{mac:x}");
         }
         for mac in [0xdcfb_4800_1123, 0x40ec_9a00_0000, 0xb000_0000_0000, 0] {

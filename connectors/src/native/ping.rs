@@ -34,9 +34,14 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
     let device = device(line)?;
     let rssi = line.reader.integer(Field::Rssi)?;
     let rssi = rssi.ok_or_else(|| missing(Field::Rssi))?;
-    let rssi = i8::try_from(rssi).ok().filter(|rssi| (-127..=20).contains(rssi));
+    let rssi = i8::try_from(rssi)
+        .ok()
+        .filter(|rssi| (-127..=20).contains(rssi));
     let rssi = rssi.ok_or_else(|| {
-        Refusal::new(Reason::NumberOutOfRange, "`rssi` must lie from -127 to 20 dBm")
+        Refusal::new(
+            Reason::NumberOutOfRange,
+            "`rssi` must lie from -127 to 20 dBm",
+        )
     })?;
     let (salt_day, end) = line.tenant.clock.salt_day(second);
     if line.given.at >= end.saturating_mul(1000).saturating_add(GRACE) {

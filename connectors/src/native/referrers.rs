@@ -85,29 +85,70 @@ mod tests {
     #[test]
     fn the_table_of_the_repository_is_read() {
         let table = read(TABLE).unwrap();
-        for name in ["google", "bing", "duckduckgo", "yahoo", "ecosia", "qwant", "baidu", "yandex"] {
+        for name in [
+            "google",
+            "bing",
+            "duckduckgo",
+            "yahoo",
+            "ecosia",
+            "qwant",
+            "baidu",
+            "yandex",
+        ] {
             let all = table.hosts.values().chain(table.names.values());
-            assert!(all.clone().any(|entry| *entry == (name.to_owned(), Medium::Organic)), "{name}");
+            assert!(
+                all.clone()
+                    .any(|entry| *entry == (name.to_owned(), Medium::Organic)),
+                "{name}"
+            );
         }
-        for name in ["facebook", "instagram", "linkedin", "pinterest", "reddit", "tiktok"] {
+        for name in [
+            "facebook",
+            "instagram",
+            "linkedin",
+            "pinterest",
+            "reddit",
+            "tiktok",
+        ] {
             let all = table.hosts.values().chain(table.names.values());
-            assert!(all.clone().any(|entry| *entry == (name.to_owned(), Medium::Social)), "{name}");
+            assert!(
+                all.clone()
+                    .any(|entry| *entry == (name.to_owned(), Medium::Social)),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn subdomains_and_countries_match_and_lookalikes_do_not() {
         for (host, name) in [
-            ("google.com", "google"), ("news.google.com", "google"), ("google.co.uk", "google"),
-            ("google.com.br", "google"), ("fr.search.yahoo.com", "yahoo"), ("yandex.ru", "yandex"),
-            ("m.facebook.com", "facebook"), ("l.instagram.com", "instagram"), ("t.co", "twitter"),
-            ("pinterest.fr", "pinterest"), ("out.reddit.com", "reddit"), ("cn.bing.com", "bing"),
+            ("google.com", "google"),
+            ("news.google.com", "google"),
+            ("google.co.uk", "google"),
+            ("google.com.br", "google"),
+            ("fr.search.yahoo.com", "yahoo"),
+            ("yandex.ru", "yandex"),
+            ("m.facebook.com", "facebook"),
+            ("l.instagram.com", "instagram"),
+            ("t.co", "twitter"),
+            ("pinterest.fr", "pinterest"),
+            ("out.reddit.com", "reddit"),
+            ("cn.bing.com", "bing"),
         ] {
             assert_eq!(known(host).map(|found| found.0), Some(name), "{host}");
         }
         for host in [
-            "notgoogle.com", "google.evil.com", "google.example", "google", "mybing.com",
-            "facebook.com.evil.org", "com", "", "reddit.t.com", "brave.com", "google.co.uk.org",
+            "notgoogle.com",
+            "google.evil.com",
+            "google.example",
+            "google",
+            "mybing.com",
+            "facebook.com.evil.org",
+            "com",
+            "",
+            "reddit.t.com",
+            "brave.com",
+            "google.co.uk.org",
         ] {
             assert_eq!(known(host), None, "{host}");
         }

@@ -129,7 +129,11 @@ impl Digits<'_> {
 
     fn below(&mut self, digits: usize, bound: u32) -> Result<u32, TimeError> {
         let value = self.number(digits)?;
-        if value < bound { Ok(value) } else { Err(TimeError::Invalid) }
+        if value < bound {
+            Ok(value)
+        } else {
+            Err(TimeError::Invalid)
+        }
     }
 
     fn skip(&mut self, any_of: &[u8]) -> Result<(), TimeError> {
@@ -144,7 +148,9 @@ impl Digits<'_> {
 
     /// The milliseconds of an optional fraction.
     fn fraction(&mut self) -> Result<u32, TimeError> {
-        let [b'.', rest @ ..] = self.0 else { return Ok(0) };
+        let [b'.', rest @ ..] = self.0 else {
+            return Ok(0);
+        };
         let length = rest.iter().take_while(|c| c.is_ascii_digit()).count();
         if length == 0 {
             return Err(TimeError::Invalid);
@@ -204,12 +210,26 @@ mod tests {
     #[test]
     fn other_forms_are_refused() {
         for text in [
-            "", "2023", "2023-11-14", "2023-11-14T22:13Z", "2023-11-14T24:00:00Z",
-            "2023-11-14T22:60:00Z", "2023-11-14T22:13:61Z", "2023-02-29T00:00:00Z",
-            "2023-11-14T22:13:20.Z", "2023-11-14T22:13:20,5Z", "2023-11-14T22:13:20+0100",
-            "2023-11-14T22:13:20+24:00", "2023-11-14T22:13:20Zx", " 2023-11-14T22:13:20Z",
-            "1700000000000", "+2023-11-14T22:13:20Z", "23-11-14T22:13:20Z", "2023-13-01T00:00:00Z",
-            "2023-11-14\u{a0}22:13:20Z", "\u{661}023-11-14T22:13:20Z",
+            "",
+            "2023",
+            "2023-11-14",
+            "2023-11-14T22:13Z",
+            "2023-11-14T24:00:00Z",
+            "2023-11-14T22:60:00Z",
+            "2023-11-14T22:13:61Z",
+            "2023-02-29T00:00:00Z",
+            "2023-11-14T22:13:20.Z",
+            "2023-11-14T22:13:20,5Z",
+            "2023-11-14T22:13:20+0100",
+            "2023-11-14T22:13:20+24:00",
+            "2023-11-14T22:13:20Zx",
+            " 2023-11-14T22:13:20Z",
+            "1700000000000",
+            "+2023-11-14T22:13:20Z",
+            "23-11-14T22:13:20Z",
+            "2023-13-01T00:00:00Z",
+            "2023-11-14\u{a0}22:13:20Z",
+            "\u{661}023-11-14T22:13:20Z",
         ] {
             assert_eq!(utc(text), Err(TimeError::Invalid), "{text}");
         }
@@ -218,7 +238,9 @@ mod tests {
     #[test]
     fn the_range_ends_at_1970_and_9999() {
         for text in [
-            "1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01",
+            "1969-12-31T23:59:59.999Z",
+            "1970-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
             "0000-01-01T00:00:00Z",
         ] {
             assert_eq!(utc(text), Err(TimeError::OutOfRange), "{text}");
@@ -235,9 +257,15 @@ mod tests {
         let read = |text: &str| time(text, Some(&paris), false);
         assert_eq!(utc("2025-10-26T02:30:00"), Err(TimeError::NoZone));
         // Two moments show 02:30; the earlier is summer time.
-        assert_eq!(read("2025-10-26T02:30:00"), utc("2025-10-26T02:30:00+02:00"));
+        assert_eq!(
+            read("2025-10-26T02:30:00"),
+            utc("2025-10-26T02:30:00+02:00")
+        );
         // None shows 02:30; it moves forward to 03:30 summer time.
-        assert_eq!(read("2025-03-30T02:30:00.25"), utc("2025-03-30T03:30:00.25+02:00"));
+        assert_eq!(
+            read("2025-03-30T02:30:00.25"),
+            utc("2025-03-30T03:30:00.25+02:00")
+        );
         assert_eq!(read("2025-03-30T02:30:00Z"), utc("2025-03-30T02:30:00Z"));
         assert_eq!(read("1969-12-31T00:00:00"), Err(TimeError::OutOfRange));
     }
@@ -254,7 +282,13 @@ mod tests {
     #[test]
     fn dates_are_days_from_1970() {
         assert_eq!(date("1970-01-02"), Some(1));
-        for text in ["1969-12-31", "2025-02-29", "2025-1-1", "20250101", "2025-01-01T00:00:00Z"] {
+        for text in [
+            "1969-12-31",
+            "2025-02-29",
+            "2025-1-1",
+            "20250101",
+            "2025-01-01T00:00:00Z",
+        ] {
             assert_eq!(date(text), None, "{text}");
         }
     }

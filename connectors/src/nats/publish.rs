@@ -68,7 +68,10 @@ impl Outgoing {
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
             ("Tributary-Reason".into(), letter.reason.name().to_owned()),
             ("Tributary-Detail".into(), letter.detail),
-            ("Tributary-Sequence".into(), letter.arrival.message.to_string()),
+            (
+                "Tributary-Sequence".into(),
+                letter.arrival.message.to_string(),
+            ),
             ("Tributary-Line".into(), letter.arrival.line.to_string()),
             (super::AT_HEADER.into(), letter.at.to_string()),
         ];
@@ -97,7 +100,9 @@ impl Outgoing {
         let own = own.map(|(name, value)| (name.as_ref(), value.as_str()));
         for (name, value) in own.chain(id) {
             let value = value.replace(['\r', '\n'], " ");
-            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            if let (Ok(name), Ok(value)) =
+                (name.parse::<HeaderName>(), value.parse::<HeaderValue>())
+            {
                 map.append(name, value);
             }
         }

@@ -38,7 +38,10 @@ pub fn write(line: &TraceLine) -> String {
         headers = format!(",\"headers\":[{}]", pairs.join(","));
     }
     let subject = quoted(&line.subject);
-    format!("{{\"subject\":{subject},\"at\":{}{headers},{member}}}", line.at)
+    format!(
+        "{{\"subject\":{subject},\"at\":{}{headers},{member}}}",
+        line.at
+    )
 }
 
 fn quoted(text: &str) -> String {
@@ -56,8 +59,12 @@ fn is_object(text: &str) -> bool {
 fn data(data: Option<&str>, base64: Option<&str>) -> Option<Vec<u8>> {
     match data.filter(|raw| *raw != "null") {
         Some(raw) if raw.starts_with('{') => Some(raw.as_bytes().to_vec()),
-        Some(raw) => serde_json::from_str::<String>(raw).ok().map(String::into_bytes),
-        None => STANDARD.decode(serde_json::from_str::<String>(base64?).ok()?).ok(),
+        Some(raw) => serde_json::from_str::<String>(raw)
+            .ok()
+            .map(String::into_bytes),
+        None => STANDARD
+            .decode(serde_json::from_str::<String>(base64?).ok()?)
+            .ok(),
     }
 }
 
@@ -66,7 +73,9 @@ fn headers(raw: Option<&str>) -> Option<Vec<(String, String)>> {
     match raw {
         None | Some("null") => Some(Vec::new()),
         Some(raw) if raw.starts_with('[') => serde_json::from_str(raw).ok(),
-        Some(raw) => serde_json::from_str::<Headers>(raw).ok().map(|headers| headers.0),
+        Some(raw) => serde_json::from_str::<Headers>(raw)
+            .ok()
+            .map(|headers| headers.0),
     }
 }
 
@@ -160,11 +169,23 @@ mod tests {
     #[test]
     fn data_is_an_object_a_text_or_base64() {
         let with = |data: &str| data_of(&format!(r#"{{"subject":"s","at":1,{data}}}"#));
-        assert_eq!(with(r#""data": {"a": 1.50} "#).as_deref(), Some(r#"{"a": 1.50}"#));
+        assert_eq!(
+            with(r#""data": {"a": 1.50} "#).as_deref(),
+            Some(r#"{"a": 1.50}"#)
+        );
         assert_eq!(with(r#""data":"{}\n{}""#).as_deref(), Some("{}\n{}"));
         assert_eq!(with(r#""data_base64":"e30=""#).as_deref(), Some("{}"));
-        assert_eq!(with(r#""data":null,"data_base64":"e30=""#).as_deref(), Some("{}"));
-        for bad in ["\"x\":1", "\"data\":[1]", "\"data\":1", "\"data_base64\":\"!\"", "\"data\":"] {
+        assert_eq!(
+            with(r#""data":null,"data_base64":"e30=""#).as_deref(),
+            Some("{}")
+        );
+        for bad in [
+            "\"x\":1",
+            "\"data\":[1]",
+            "\"data\":1",
+            "\"data_base64\":\"!\"",
+            "\"data\":",
+        ] {
             assert_eq!(with(bad), None, "{bad}");
         }
     }
@@ -172,10 +193,17 @@ mod tests {
     #[test]
     fn what_is_no_message_is_none() {
         for line in [
-            "{}", "[]", "1", "nonsense", r#"{"subject":"s","at":"1","data":{}}"#,
-            r#"{"subject":"s","at":1.0,"data":{}}"#, r#"{"subject":1,"at":1,"data":{}}"#,
-            r#"{"subject":"s","at":-1,"data":{}}"#, r#"{"at":1,"data":{}}"#,
-            r#"{"subject":"s","at":1,"data":{},"headers":7}"#, r#"{"subject":"s","data":{}}"#,
+            "{}",
+            "[]",
+            "1",
+            "nonsense",
+            r#"{"subject":"s","at":"1","data":{}}"#,
+            r#"{"subject":"s","at":1.0,"data":{}}"#,
+            r#"{"subject":1,"at":1,"data":{}}"#,
+            r#"{"subject":"s","at":-1,"data":{}}"#,
+            r#"{"at":1,"data":{}}"#,
+            r#"{"subject":"s","at":1,"data":{},"headers":7}"#,
+            r#"{"subject":"s","data":{}}"#,
         ] {
             assert_eq!(read(line.as_bytes()), None, "{line}");
         }

@@ -88,6 +88,11 @@ impl TraceReader {
         self.lines
     }
 
+    /// Bytes of the file read so far, compressed where it is.
+    pub fn bytes_read(&self) -> u64 {
+        self.progress.read()
+    }
+
     /// How much of the file has been read; stays valid while the trace is read elsewhere.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
@@ -109,7 +114,9 @@ impl TraceReader {
             }
             any = true;
             let end = memchr::memchr(b'\n', available);
-            let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
+            let part = available
+                .get(..end.unwrap_or(available.len()))
+                .unwrap_or_default();
             let used = part.len() + usize::from(end.is_some());
             if self.buffer.len() + part.len() > MAX_LINE {
                 length = Length::TooLong;

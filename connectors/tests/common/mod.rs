@@ -1,5 +1,5 @@
 //! Configurations for tests, and a sink that keeps what it is given.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

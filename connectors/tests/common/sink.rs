@@ -73,7 +73,10 @@ impl Kept {
         }
         match label.is_absent() {
             true => "-".to_owned(),
-            false => dictionary.word(label).expect("a word that was told").to_string(),
+            false => dictionary
+                .word(label)
+                .expect("a word that was told")
+                .to_string(),
         }
     }
 

@@ -34,13 +34,14 @@ impl World {
             self.see_display(person);
         }
         let reads = self.tuesday && person.has(Trait::Subscriber);
-        if reads && self.dice.chance((0.25 * need).min(0.9)) {
-            if let Some(letter) = of_role(&self.campaigns, Role::Newsletter, &mut self.dice) {
-                if self.dice.chance(0.6) {
-                    person.nudged_until = self.day + 3;
-                }
-                self.session(person, Way::Campaign(letter));
+        if reads
+            && self.dice.chance((0.25 * need).min(0.9))
+            && let Some(letter) = of_role(&self.campaigns, Role::Newsletter, &mut self.dice)
+        {
+            if self.dice.chance(0.6) {
+                person.nudged_until = self.day + 3;
             }
+            self.session(person, Way::Campaign(letter));
         }
         let wants = 0.5 + f64::from(person.warm) / 60.0;
         for _ in 0..self.dice.times(0.09 * busy * wants).min(8) {
@@ -184,7 +185,7 @@ impl World {
         }
         if self.dice.chance(self.options.refunds) {
             let back = ts + self.dice.whole(DAY, 12 * DAY);
-            let part = self.dice.chance(0.4).then(|| minor / 2);
+            let part = self.dice.chance(0.4).then_some(minor / 2);
             if self.dice.chance(0.3) {
                 self.till_refunds_order(person.home, back, &order, part.unwrap_or(minor));
                 return;

@@ -48,9 +48,10 @@ pub(crate) enum Trait {
 impl Person {
     pub(crate) fn born(number: u32, stores: u32, dice: &mut Dice) -> Person {
         let mut traits = 0;
-        let mut may = |p: f64, what: Trait| match dice.chance(p) {
-            true => traits |= what as u8,
-            false => {}
+        let mut may = |p: f64, what: Trait| {
+            if dice.chance(p) {
+                traits |= what as u8;
+            }
         };
         may(0.82, Trait::Email);
         may(0.40, Trait::Phone);

@@ -121,7 +121,8 @@ impl World {
                     ts += self.dice.whole(3 * SECOND, 25 * SECOND);
                 }
             }
-            if u32::from(store) < staffed && !self.sunday {
+            // Where few pings are wanted, staff leave their telephones at home.
+            if u32::from(store) < staffed && !self.sunday && self.need(Kind::Ping) > 0.5 {
                 let device = mac(
                     mixed(&[self.options.seed, 1 << 40, u64::from(store)]),
                     false,
@@ -224,8 +225,18 @@ impl World {
 
     /// Adds what somebody shows at the till: mostly a wallet or nothing.
     fn shown(&mut self, object: Object, person: &Person) -> Object {
+        // Who has not got what he is asked for is asked for something else, once.
+        let draw = self.dice.whole(0, 99);
+        let has = match draw {
+            0..35 => person.has(Trait::Wallet),
+            35..55 => person.has(Trait::Customer),
+            55..72 => person.has(Trait::Email),
+            72..78 => person.has(Trait::Phone),
+            _ => true,
+        };
+        let draw = if has { draw } else { self.dice.whole(0, 99) };
         let identity = person.identity(self.options.seed);
-        match self.dice.whole(0, 99) {
+        match draw {
             0..35 if person.has(Trait::Wallet) => {
                 let object = object.text("wallet", &identity.wallet());
                 match person.has(Trait::Email) && self.dice.chance(0.3) {

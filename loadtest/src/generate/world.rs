@@ -109,8 +109,9 @@ impl World {
         let share = f64::from(part) / self.options.mix.total() as f64;
         let all: u64 = self.made.iter().sum();
         let ratio = share * (all as f64 + SLACK) / (made as f64 + SLACK * share);
-        // Squared, because what people do by themselves is far from some mixes.
-        (ratio * ratio).clamp(0.05, 8.0)
+        // A high power, because what people do by themselves is far from some mixes.
+        let squared = ratio * ratio;
+        (squared * squared).clamp(0.02, 8.0)
     }
 
     /// Unix milliseconds of the midnight that begins a day, counted from the first.

@@ -158,7 +158,10 @@ impl Sender {
             Clock::Stream => None,
             Clock::Exact | Clock::Last => Some(packed.at.to_string()),
         };
-        let headers = packed.headers.into_iter().map(|(name, value)| (name.into(), value));
+        let headers = packed
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.into(), value));
         let message = Outgoing {
             subject: packed.subject,
             headers: headers.chain(at.map(|at| (AT_HEADER.into(), at))).collect(),
@@ -175,7 +178,11 @@ impl Sender {
                 .map_err(|source| ReplayError::Nats { messages, source }),
             None => self
                 .client
-                .publish_with_headers(message.subject.clone(), message.header_map(), message.payload)
+                .publish_with_headers(
+                    message.subject.clone(),
+                    message.header_map(),
+                    message.payload,
+                )
                 .await
                 .map_err(|error| ReplayError::Connection {
                     messages,

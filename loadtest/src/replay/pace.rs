@@ -58,7 +58,13 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(after(Pace::Free, 1_000, [0, 9_000]), seconds(0));
         assert_eq!(after(Pace::Rate(500.0), 1_000, [0, 9_000]), seconds(2));
-        assert_eq!(after(Pace::SpeedUp(3.0), 1_000, [1_000, 10_000]), seconds(3));
-        assert_eq!(after(Pace::SpeedUp(3.0), 1_000, [10_000, 1_000]), seconds(0));
+        assert_eq!(
+            after(Pace::SpeedUp(3.0), 1_000, [1_000, 10_000]),
+            seconds(3)
+        );
+        assert_eq!(
+            after(Pace::SpeedUp(3.0), 1_000, [10_000, 1_000]),
+            seconds(0)
+        );
     }
 }

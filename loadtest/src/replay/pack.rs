@@ -113,7 +113,11 @@ mod tests {
         }
     }
 
-    fn packed(clock: Clock, most: usize, lines: &[(&str, i64, &str)]) -> Vec<(String, i64, String)> {
+    fn packed(
+        clock: Clock,
+        most: usize,
+        lines: &[(&str, i64, &str)],
+    ) -> Vec<(String, i64, String)> {
         let mut packs = Packs::new(most, 1_000, clock);
         let mut out = Vec::new();
         for (subject, at, data) in lines {
@@ -132,7 +136,13 @@ mod tests {
 
     #[test]
     fn the_exact_clock_packs_what_shares_it() {
-        let lines = [("a", 1, "{}"), ("b", 1, "{1}"), ("a", 1, "{2}"), ("a", 2, "{3}"), ("a", 1, "{4}")];
+        let lines = [
+            ("a", 1, "{}"),
+            ("b", 1, "{1}"),
+            ("a", 1, "{2}"),
+            ("a", 2, "{3}"),
+            ("a", 1, "{4}"),
+        ];
         let expected = [
             message("a", 1, "{}\n{2}"),
             message("b", 1, "{1}"),
@@ -144,7 +154,13 @@ mod tests {
 
     #[test]
     fn other_clocks_pack_by_number_and_keep_each_subject_in_order() {
-        let lines = [("a", 1, "1"), ("b", 2, "2"), ("a", 3, "3"), ("a", 4, "4\n5"), ("a", 5, "6")];
+        let lines = [
+            ("a", 1, "1"),
+            ("b", 2, "2"),
+            ("a", 3, "3"),
+            ("a", 4, "4\n5"),
+            ("a", 5, "6"),
+        ];
         let expected = [
             message("a", 3, "1\n3"),
             message("a", 4, "4\n5"),
@@ -157,7 +173,11 @@ mod tests {
     #[test]
     fn one_object_on_several_lines_stays_alone() {
         let lines = [("a", 1, "{}"), ("a", 1, "{\n}"), ("a", 1, "{}")];
-        let expected = [message("a", 1, "{}"), message("a", 1, "{\n}"), message("a", 1, "{}")];
+        let expected = [
+            message("a", 1, "{}"),
+            message("a", 1, "{\n}"),
+            message("a", 1, "{}"),
+        ];
         assert_eq!(packed(Clock::Exact, 10, &lines), expected);
     }
 }

@@ -27,7 +27,10 @@ fn of_pair(url: &str, referrer: &str) -> String {
 fn the_fields_come_first() {
     let all = r#"{"source":" CRM ","medium":"email","campaign":"Spring","url":"https://a.example/?utm_source=x"}"#;
     assert_eq!(channel(all), "CRM/email/Spring");
-    assert_eq!(channel(r#"{"source":"google","medium":"(none)"}"#), "google//");
+    assert_eq!(
+        channel(r#"{"source":"google","medium":"(none)"}"#),
+        "google//"
+    );
     assert_eq!(channel(r#"{"campaign":"only"}"#), "//only");
     let words = r#"{"source":"(direct)","medium":"(none)","campaign":"(not set)","url":"https://a.example/?utm_source=x"}"#;
     assert_eq!(channel(words), "x//");
@@ -40,9 +43,18 @@ fn parameters_are_decoded() {
     let url = "https://a.example/p?x=1&utm_source=news%20letter&utm_medium=e+mail&utm_campaign=%C3%A9t%C3%A9#utm_source=no";
     assert_eq!(of_url(url), "news letter/e mail/\u{e9}t\u{e9}");
     assert_eq!(of_url("/shop?utm_source=a"), "a//");
-    assert_eq!(of_url("https://a.example/?utm_source=&utm_source=b&utm_source=c"), "b//");
-    assert_eq!(of_url("https://a.example/?utm_source=(direct)&gclid=1"), "google/cpc/");
-    assert_eq!(of_url("https://a.example/?gclid=Cj0&msclkid=1"), "google/cpc/");
+    assert_eq!(
+        of_url("https://a.example/?utm_source=&utm_source=b&utm_source=c"),
+        "b//"
+    );
+    assert_eq!(
+        of_url("https://a.example/?utm_source=(direct)&gclid=1"),
+        "google/cpc/"
+    );
+    assert_eq!(
+        of_url("https://a.example/?gclid=Cj0&msclkid=1"),
+        "google/cpc/"
+    );
     assert_eq!(of_url("https://a.example/?msclkid=1"), "bing/cpc/");
     assert_eq!(of_url("https://a.example/?gclid="), "direct");
     let long = format!("https://a.example/?utm_source={}", "x".repeat(257));
@@ -52,24 +64,53 @@ fn parameters_are_decoded() {
 #[test]
 fn referrers_of_other_hosts_count() {
     let own = "https://www.shop.example/cart";
-    assert_eq!(of_pair(own, "https://www.google.co.uk/search?q=shoes"), "google/organic/");
+    assert_eq!(
+        of_pair(own, "https://www.google.co.uk/search?q=shoes"),
+        "google/organic/"
+    );
     assert_eq!(of_pair(own, "https://m.facebook.com/"), "facebook/social/");
-    assert_eq!(of_pair(own, "https://WWW.Blog.Example:8080/post"), "blog.example/referral/");
-    assert_eq!(of_pair(own, "https://notgoogle.com/"), "notgoogle.com/referral/");
+    assert_eq!(
+        of_pair(own, "https://WWW.Blog.Example:8080/post"),
+        "blog.example/referral/"
+    );
+    assert_eq!(
+        of_pair(own, "https://notgoogle.com/"),
+        "notgoogle.com/referral/"
+    );
     assert_eq!(of_pair(own, "https://shop.example/home"), "direct");
     assert_eq!(of_pair(own, "http://WWW.SHOP.example./"), "direct");
-    assert_eq!(of_pair("https://a.example/?gclid=1", "https://bing.com/"), "google/cpc/");
-    assert_eq!(channel(r#"{"referrer":"https://duckduckgo.com/"}"#), "duckduckgo/organic/");
-    assert_eq!(of_pair(own, "https://m\u{fc}nchen.example/"), "xn--mnchen-3ya.example/referral/");
+    assert_eq!(
+        of_pair("https://a.example/?gclid=1", "https://bing.com/"),
+        "google/cpc/"
+    );
+    assert_eq!(
+        channel(r#"{"referrer":"https://duckduckgo.com/"}"#),
+        "duckduckgo/organic/"
+    );
+    assert_eq!(
+        of_pair(own, "https://m\u{fc}nchen.example/"),
+        "xn--mnchen-3ya.example/referral/"
+    );
 }
 
 #[test]
 fn bad_addresses_say_nothing() {
-    for bad in ["", "::", "http://", "https://[::1", "not an address", "https://a b.example/", "?"] {
+    for bad in [
+        "",
+        "::",
+        "http://",
+        "https://[::1",
+        "not an address",
+        "https://a b.example/",
+        "?",
+    ] {
         assert_eq!(of_pair(bad, bad), "direct", "{bad}");
     }
     assert_eq!(of_url("https://[::1?utm_source=x"), "direct");
-    assert_eq!(channel(r#"{"url":"https:\/\/a.example\/?utm_source=x"}"#), "x//");
+    assert_eq!(
+        channel(r#"{"url":"https:\/\/a.example\/?utm_source=x"}"#),
+        "x//"
+    );
     let long = format!("https://a.example/?utm_source=x&y={}", "z".repeat(MAX_URL));
     assert_eq!(of_url(&long), "direct");
 }

@@ -1,0 +1,46 @@
+# Tributary. `make demo` needs Rust and nothing else; `make test` brings what it needs under target/tools.
+
+CARGO ?= cargo
+TOOLS := target/tools
+export TRIBUTARY_NATS_SERVER ?= $(abspath $(TOOLS)/bin/nats-server)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test lint fmt bench soak tools reference clean
+
+help: ## Say what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+build: ## Build the release binaries: target/release/tributary and target/release/loadtest
+	$(CARGO) build --release --locked
+
+demo: ## Simulate a few weeks of one brand and show what comes out
+	$(CARGO) build --release --locked -p tributary
+	target/release/tributary demo
+
+tools: ## Bring what tests need: a pinned nats-server
+	bash .ci/tools.sh nats
+
+test: tools ## Run every test
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+lint: ## Check format, lints, licences and bans
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	bash .ci/deny.sh
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+bench: ## Measure: events/s and CPU per million events, beside decoding alone
+	bash loadtest/bench.sh
+
+soak: tools ## Run the long checks: many more random histories and fuzz inputs
+	TRIBUTARY_HISTORIES=$${TRIBUTARY_HISTORIES:-50000} TRIBUTARY_FUZZ=$${TRIBUTARY_FUZZ:-5000000} \
+		$(CARGO) test --workspace --locked --release
+
+reference: ## Write the generated references anew
+	$(CARGO) run -q -p tributary -- reference > grafana/metrics.md
+	$(CARGO) run -q -p tributary -- config schema --markdown > config/REFERENCE.md
+
+clean: ## Remove everything that was built
+	$(CARGO) clean

@@ -1,0 +1,176 @@
+//! `loadtest generate`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use jiff::civil::Date;
+use tributary_loadtest::generate::{Mix, Options, SecretFrom, config_toml, lines};
+
+use super::bar::{self, Unit};
+
+/// Make a trace of one brand that does not exist.
+///
+/// People with several cookies and devices, campaigns that start and end journeys, store visits, tills, refunds,
+/// corrections, duplicates, late arrivals and malformed lines. The same seed and options give the same bytes.
+///
+///   loadtest generate --events 1000000 --out million.ndjson.zst --config-out million.toml
+///   loadtest generate --persons 500 --days 7 | head
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Generate {
+    /// One seed, one trace
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Stop after so many events [default: 100000, unless --persons or --days is given]
+    #[arg(long)]
+    events: Option<u64>,
+    /// How many people there are [default: as many as make the events in 28 days, or --days]
+    #[arg(long)]
+    persons: Option<u32>,
+    /// Stop after so many days [default: 28 with --persons, else when the events are made]
+    #[arg(long)]
+    days: Option<u32>,
+    /// The brand's name, the token of its subjects
+    #[arg(long, default_value = "orchard")]
+    brand: String,
+    /// The brand's time zone
+    #[arg(long, default_value = "Europe/Paris")]
+    timezone: String,
+    /// How many stores it has
+    #[arg(long, default_value_t = 4)]
+    stores: u32,
+    /// How many campaigns it runs
+    #[arg(long, default_value_t = 8)]
+    campaigns: u32,
+    /// The first day; four weeks from the default contain a clock change
+    #[arg(long, default_value = "2025-10-06")]
+    start: Date,
+    /// The share of events that arrive 10 minutes to 36 hours late
+    #[arg(long, default_value_t = 0.01)]
+    late: f64,
+    /// The share of malformed lines
+    #[arg(long, default_value_t = 0.001)]
+    bad: f64,
+    /// The share of sales that are refunded, wholly or in part
+    #[arg(long, default_value_t = 0.04)]
+    refunds: f64,
+    /// The proportions of pings/web/transactions
+    #[arg(long, default_value = "45/45/10")]
+    mix: Mix,
+    /// Events per trace line: above 1, a line is NDJSON and arrives with its last event
+    #[arg(long, default_value_t = 1)]
+    pack: u32,
+    /// Where to [default: standard output]; compressed when it ends in .gz or .zst
+    #[arg(long, short)]
+    out: Option<PathBuf>,
+    /// Also write a configuration for the brand, and a random secret beside it (one that is there is kept)
+    #[arg(long, value_name = "FILE")]
+    config_out: Option<PathBuf>,
+}
+
+impl Generate {
+    pub fn run(self) -> anyhow::Result<()> {
+        let options = Options {
+            seed: self.seed,
+            events: self.events,
+            days: self.days,
+            persons: self.persons,
+            brand: self.brand,
+            timezone: self.timezone,
+            start: self.start,
+            stores: self.stores,
+            campaigns: self.campaigns,
+            late: self.late,
+            bad: self.bad,
+            refunds: self.refunds,
+            mix: self.mix,
+            pack: self.pack,
+            k: 1,
+        };
+        options.check()?;
+        if let Some(path) = &self.config_out {
+            write_configuration(&options, path)?;
+        }
+        match &self.out {
+            None => {
+                let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+                write_lines(options, &mut out)?;
+                out.flush()?;
+            }
+            Some(path) => {
+                let file = File::create(path)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                write_file(options, path, BufWriter::with_capacity(1 << 20, file))
+                    .with_context(|| format!("writing {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_file(options: Options, path: &Path, mut file: BufWriter<File>) -> anyhow::Result<()> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("gz") => {
+            let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+            write_lines(options, &mut packer)?;
+            packer.finish()?.flush()?;
+        }
+        Some("zst") => {
+            let mut packer = zstd::Encoder::new(file, 3)?;
+            write_lines(options, &mut packer)?;
+            packer.finish()?.flush()?;
+        }
+        _ => {
+            write_lines(options, &mut file)?;
+            file.flush()?;
+        }
+    }
+    Ok(())
+}
+
+fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
+    let bar = match options.events {
+        Some(events) => bar::towards(events, Unit::Events),
+        None => bar::counting(),
+    };
+    for line in lines(options)? {
+        let events = match line.object {
+            true => 1,
+            false => 1 + line.data.matches('\n').count() as u64,
+        };
+        let mut text = line.to_trace_line();
+        text.push('\n');
+        out.write_all(text.as_bytes())?;
+        bar.inc(events);
+    }
+    bar.finish_and_clear();
+    eprintln!("{} events", bar.position());
+    Ok(())
+}
+
+/// Writes the configuration and, unless it is there, the secret `<name>.secret` beside it, which only the owner may read.
+fn write_configuration(options: &Options, path: &Path) -> anyhow::Result<()> {
+    let secret = path.with_extension("secret");
+    if secret == path {
+        bail!("{} is the name that the secret needs", path.display());
+    }
+    if !secret.exists() {
+        use std::os::unix::fs::OpenOptionsExt;
+        let bytes: [u8; 32] = rand::random();
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&secret)
+            .with_context(|| format!("cannot write {}", secret.display()))?;
+        writeln!(file, "{text}")?;
+    }
+    // The configuration names it relative to itself, so that both can be moved.
+    let name = secret.file_name().map(Path::new).unwrap_or(&secret);
+    std::fs::write(path, config_toml(options, SecretFrom::File(name)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

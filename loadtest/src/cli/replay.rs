@@ -1,0 +1,139 @@
+//! `loadtest replay`.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use tributary_connectors::nats::{NatsErrorKind, connect, ensure_input_stream};
+use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, Summary, replay};
+use tributary_loadtest::{inputs, nats_at};
+
+use super::bar::{self, Unit};
+
+/// Play traces into NATS.
+///
+/// Every message carries the trace's arrival time in the header Tributary-At, so that a worker comes to the very cells that
+/// `tributary replay` writes. The input stream is made when it is missing.
+///
+///   loadtest replay --url nats://localhost:4222 t.ndjson.zst
+///   loadtest replay --config t.toml --rate 20000 t.ndjson.zst
+///   loadtest replay --config t.toml --pack 100 --at last t.ndjson.zst
+///
+/// For throughput with the exact clock, generate packed lines: loadtest generate --pack 100.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Replay {
+    /// Traces, or CSV files of the configuration's sources as SOURCE=PATH or BRAND/SOURCE=PATH
+    #[arg(required = true, value_name = "TRACE")]
+    traces: Vec<String>,
+    /// A configuration; its [nats] section is used
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The broker's address, instead of a configuration
+    #[arg(
+        long,
+        conflicts_with = "config",
+        default_value = "nats://127.0.0.1:4222"
+    )]
+    url: String,
+    /// Events per second [default: as fast as it goes]
+    #[arg(long, conflicts_with = "speed_up")]
+    rate: Option<f64>,
+    /// Times faster than the trace's own clock
+    #[arg(long)]
+    speed_up: Option<f64>,
+    /// Events per message, at most
+    #[arg(long, default_value_t = 1)]
+    pack: usize,
+    /// Which arrival time counts
+    #[arg(long, value_enum, default_value_t = At::Exact)]
+    at: At,
+    /// Publish without acknowledgements: faster, and nobody knows what was kept
+    #[arg(long)]
+    core: bool,
+    /// Messages in flight before an acknowledgement is waited for
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    window: u32,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum At {
+    /// The trace's; a message holds only events that arrived together
+    Exact,
+    /// The trace's; a message arrives with the last of its events
+    Last,
+    /// The broker's own; pings of past days are then too late
+    Stream,
+}
+
+impl Replay {
+    pub fn run(self) -> anyhow::Result<()> {
+        let pace = match (self.rate, self.speed_up) {
+            (None, None) => Pace::Free,
+            (Some(rate), _) if rate > 0.0 => Pace::Rate(rate),
+            (None, Some(factor)) if factor > 0.0 => Pace::SpeedUp(factor),
+            _ => bail!("a rate and a speed-up must be above 0"),
+        };
+        let config = match &self.config {
+            Some(path) => Some(super::configuration(path)?),
+            None => None,
+        };
+        let mut inputs = inputs::open(config.as_ref(), &self.traces)?;
+        let nats = config
+            .as_ref()
+            .map_or_else(|| nats_at(&self.url), |config| config.nats.clone());
+        let brands: Vec<&str> = config
+            .iter()
+            .flat_map(|config| config.brands.iter().map(|brand| brand.name.as_str()))
+            .collect();
+        let options = ReplayOptions {
+            pace,
+            pack: self.pack,
+            clock: match self.at {
+                At::Exact => Clock::Exact,
+                At::Last => Clock::Last,
+                At::Stream => Clock::Stream,
+            },
+            window: (!self.core).then_some(self.window as usize),
+        };
+        let progress = inputs.progress();
+        let bar = bar::towards(progress.total(), Unit::Bytes);
+        let seen = |summary: &Summary| {
+            if summary.messages.is_multiple_of(256) {
+                bar.set_position(progress.read());
+                bar.set_message(format!("{} events", summary.events));
+            }
+        };
+        let runtime = tokio::runtime::Runtime::new()?;
+        let mut summary = runtime.block_on(async {
+            let client = connect(&nats, "loadtest").await?;
+            match ensure_input_stream(&client, &nats, &brands).await {
+                // Another stream may capture the subjects; if none does, the first acknowledgement tells.
+                Err(error) if error.kind() == NatsErrorKind::Stream => {
+                    eprintln!("warning: {error}");
+                }
+                other => drop(other?),
+            }
+            let summary = replay(&client, &mut inputs, options, seen).await?;
+            anyhow::Ok(summary)
+        })?;
+        summary.skipped = inputs.skipped();
+        bar.finish_and_clear();
+        match self.json {
+            true => println!("{}", serde_json::to_string(&summary)?),
+            false => println!(
+                "{} events in {} messages, {} bytes, {:.2} s, {:.0} events/s, {} lines skipped",
+                summary.events,
+                summary.messages,
+                summary.bytes,
+                summary.seconds,
+                summary.events_per_second,
+                summary.skipped
+            ),
+        }
+        Ok(())
+    }
+}

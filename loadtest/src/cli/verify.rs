@@ -1,0 +1,69 @@
+//! `loadtest verify`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tributary_loadtest::{inputs, verify};
+
+/// Check the cells of a replay against the batch oracle.
+///
+/// The oracle computes every cell from scratch from the same traces; the output must be the same, byte for byte. The status is
+/// 0 when it is, 1 when it is not, 2 when it could not be told.
+///
+///   tributary replay --config t.toml t.ndjson.zst --cells cells.ndjson
+///   loadtest verify --config t.toml --cells cells.ndjson t.ndjson.zst
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Verify {
+    /// Traces, or CSV files of the configuration's sources as SOURCE=PATH or BRAND/SOURCE=PATH, in the replay's order
+    #[arg(required = true, value_name = "TRACE")]
+    traces: Vec<String>,
+    /// The configuration of the replay
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The cells that a replay wrote
+    #[arg(long, value_name = "OUT", required_unless_present = "write")]
+    cells: Option<PathBuf>,
+    /// Write the oracle's cells
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+impl Verify {
+    /// Whether the cells are the oracle's.
+    pub fn run(self) -> anyhow::Result<bool> {
+        let config = super::configuration(&self.config)?;
+        let output = match &self.cells {
+            None => None,
+            Some(path) => Some(
+                std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?,
+            ),
+        };
+        let mut inputs = inputs::open(Some(&config), &self.traces)?;
+        let expected = verify::expected(&config, &mut inputs)?;
+        println!("{expected}");
+        if let Some(path) = &self.write {
+            let writing = || format!("cannot write {}", path.display());
+            let file = std::fs::File::create(path).with_context(writing)?;
+            let mut file = std::io::BufWriter::new(file);
+            for line in &expected.lines {
+                writeln!(file, "{line}").with_context(writing)?;
+            }
+            file.flush().with_context(writing)?;
+        }
+        match output {
+            Some(output) => {
+                let comparison = verify::compare(&expected.lines, &output);
+                println!("{comparison}");
+                Ok(comparison.same())
+            }
+            None if self.write.is_some() => {
+                println!("{} cells", expected.lines.len());
+                Ok(true)
+            }
+            None => bail!("neither --cells nor --write is given"),
+        }
+    }
+}

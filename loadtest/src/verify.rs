@@ -1,0 +1,288 @@
+//! Checking a replay: the same trace, computed from scratch by the batch oracle, must give the same bytes.
+//!
+//! The oracle and the dataflow share the decoder and the way a cell is written, and nothing between. What they are given
+//! is one list of events; what they must agree on is every line of the output.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tributary_config::model::Config;
+use tributary_connectors::decode::{DeadLetter, Decoder, Ignored, Message, Sink};
+use tributary_connectors::{out, settings};
+use tributary_operators::event::Event;
+
+use crate::inputs::{Inputs, InputsError};
+
+/// What the oracle makes of inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// The lines of the output, sorted by their bytes, without line breaks.
+    pub lines: Vec<String>,
+    /// Messages read.
+    pub messages: u64,
+    /// Lines of traces that were no messages.
+    pub skipped: u64,
+    /// Records and pings accepted, corrections and duplicates included.
+    pub accepted: u64,
+    /// Lines left out on purpose, such as pings of fixed devices.
+    pub ignored: u64,
+    /// Lines refused, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// Decodes all inputs and computes every cell that a replay writes.
+///
+/// # Errors
+/// The first input that cannot be read.
+pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, InputsError> {
+    let mut decoder = Decoder::new(config);
+    let mut pile = Pile::default();
+    while let Some(line) = inputs.next() {
+        let line = line?;
+        let message = Message {
+            subject: &line.subject,
+            at: line.at,
+            number: inputs.messages(),
+            headers: &line.headers,
+            data: &line.data,
+        };
+        decoder.message(&message, &mut pile);
+    }
+    let held = tributary_oracle::hold(&pile.events);
+    let mut expected = pile.expected;
+    expected.messages = inputs.messages();
+    expected.skipped = inputs.skipped();
+    expected.lines = tributary_oracle::cells(&settings::settings(config), &held)
+        .iter()
+        .filter(|cell| cell.family.in_replay())
+        .map(out::cell_line)
+        .collect();
+    expected.lines.sort_unstable();
+    Ok(expected)
+}
+
+#[derive(Default)]
+struct Pile {
+    events: Vec<Event>,
+    expected: Expected,
+}
+
+impl Sink for Pile {
+    fn event(&mut self, event: Event) {
+        if let Event::Put { .. } | Event::Ping { .. } = event {
+            self.expected.accepted += 1;
+        }
+        self.events.push(event);
+    }
+
+    fn dead(&mut self, dead: DeadLetter) {
+        *self.expected.refused.entry(dead.reason.name()).or_default() += 1;
+    }
+
+    fn ignored(&mut self, _: Ignored) {
+        self.expected.ignored += 1;
+    }
+}
+
+/// A cell on which the two sides disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The oracle's line, none where it has no such cell.
+    pub oracle: Option<String>,
+    /// The output's line, none where it has no such cell.
+    pub output: Option<String>,
+}
+
+/// How an output compares with the oracle's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Cells of the oracle and of the output, by family.
+    pub families: BTreeMap<String, (u64, u64)>,
+    /// The cells on which they disagree, by the bytes of the cell.
+    pub differences: Vec<Difference>,
+    /// What is wrong with the output as a file, although it may hold the right cells: order, repetition, line ends.
+    pub form: Option<String>,
+}
+
+impl Comparison {
+    /// Whether the output is the oracle's, byte for byte.
+    pub fn same(&self) -> bool {
+        self.differences.is_empty() && self.form.is_none()
+    }
+}
+
+/// Compares the bytes of an output with the oracle's lines.
+pub fn compare(oracle: &[String], output: &[u8]) -> Comparison {
+    let mut comparison = Comparison::default();
+    let text = String::from_utf8_lossy(output);
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    let ended = lines.pop_if(|last| last.is_empty()).is_some() || output.is_empty();
+    for line in oracle {
+        comparison.families.entry(family(line)).or_default().0 += 1;
+    }
+    for line in &lines {
+        comparison.families.entry(family(line)).or_default().1 += 1;
+    }
+    // The same bytes are the usual case, and need no index.
+    if ended && lines.iter().copied().eq(oracle.iter().map(String::as_str)) {
+        return comparison;
+    }
+    let mut cells: BTreeMap<&str, Difference> = BTreeMap::new();
+    for line in oracle {
+        let (oracle, output) = (Some(line.clone()), None);
+        cells.insert(cell(line), Difference { oracle, output });
+    }
+    let mut repeated = 0;
+    for line in &lines {
+        let entry = cells.entry(cell(line)).or_insert(Difference {
+            oracle: None,
+            output: None,
+        });
+        repeated += u64::from(entry.output.replace((*line).to_owned()).is_some());
+    }
+    comparison.differences = cells
+        .into_values()
+        .filter(|pair| pair.oracle != pair.output)
+        .collect();
+    comparison.form = if repeated > 0 {
+        Some(format!(
+            "{repeated} cells stand more than once in the output"
+        ))
+    } else if !lines.is_sorted() {
+        Some("the output is not sorted by the bytes of its lines".to_owned())
+    } else if !ended {
+        Some("the output's last line has no line break".to_owned())
+    } else if std::str::from_utf8(output).is_err() {
+        Some("the output is not UTF-8".to_owned())
+    } else {
+        None
+    };
+    comparison
+}
+
+/// The part of a line that names the cell: `{"cell":{…},"family":…`.
+fn cell(line: &str) -> &str {
+    line.rsplit_once(",\"value\":")
+        .map_or(line, |(cell, _)| cell)
+}
+
+fn family(line: &str) -> String {
+    cell(line)
+        .rsplit_once("\"family\":\"")
+        .and_then(|(_, name)| name.strip_suffix('"'))
+        .unwrap_or("(no cell)")
+        .to_owned()
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} messages, {} records accepted, {} refused, {} left out, {} lines skipped",
+            self.messages,
+            self.accepted,
+            self.refused.values().sum::<u64>(),
+            self.ignored,
+            self.skipped
+        )?;
+        for (reason, count) in &self.refused {
+            write!(f, "\n  refused {reason}: {count}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A table of the families, then the first differences with both sides.
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 10;
+        writeln!(f, "{:<16} {:>10} {:>10}", "family", "oracle", "output")?;
+        for (family, (oracle, output)) in &self.families {
+            writeln!(f, "{family:<16} {oracle:>10} {output:>10}")?;
+        }
+        if self.same() {
+            return write!(f, "the same, byte for byte");
+        }
+        let absent = || "no such cell".to_owned();
+        for difference in self.differences.iter().take(SHOWN) {
+            writeln!(
+                f,
+                "oracle: {}",
+                difference.oracle.clone().unwrap_or_else(absent)
+            )?;
+            writeln!(
+                f,
+                "output: {}",
+                difference.output.clone().unwrap_or_else(absent)
+            )?;
+        }
+        if self.differences.len() > SHOWN {
+            writeln!(f, "and {} more", self.differences.len() - SHOWN)?;
+        }
+        if let Some(form) = &self.form {
+            writeln!(f, "{form}")?;
+        }
+        write!(f, "different: {} cells", self.differences.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(day: u32, orders: u32) -> String {
+        format!(
+            r#"{{"cell":{{"brand":"a","day":"{day}"}},"family":"orders_day","value":{{"orders":{orders}}}}}"#
+        )
+    }
+
+    fn file(lines: &[String]) -> Vec<u8> {
+        lines
+            .iter()
+            .flat_map(|line| format!("{line}\n").into_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn equal_bytes_are_the_same() {
+        let oracle = [line(1, 5), line(2, 6)];
+        let comparison = compare(&oracle, &file(&oracle));
+        assert!(comparison.same());
+        assert_eq!(comparison.families["orders_day"], (2, 2));
+        assert!(compare(&[], b"").same());
+    }
+
+    #[test]
+    fn each_difference_shows_both_sides() {
+        let oracle = [line(1, 5), line(2, 6), line(3, 7)];
+        let output = [line(1, 5), line(2, 9), line(4, 1)];
+        let comparison = compare(&oracle, &file(&output));
+        assert!(!comparison.same());
+        let sides: Vec<(Option<&str>, Option<&str>)> = comparison
+            .differences
+            .iter()
+            .map(|d| (d.oracle.as_deref(), d.output.as_deref()))
+            .collect();
+        let expected = [
+            (Some(oracle[1].as_str()), Some(output[1].as_str())),
+            (Some(oracle[2].as_str()), None),
+            (None, Some(output[2].as_str())),
+        ];
+        assert_eq!(sides, expected);
+    }
+
+    #[test]
+    fn the_right_cells_in_the_wrong_form_are_different() {
+        let oracle = [line(1, 5), line(2, 6)];
+        let swapped = [line(2, 6), line(1, 5)];
+        let twice = [line(1, 5), line(1, 5), line(2, 6)];
+        for output in [file(&swapped), file(&twice), file(&oracle)[1..].to_vec()] {
+            assert!(!compare(&oracle, &output).same());
+        }
+        let mut cut = file(&oracle);
+        cut.pop();
+        let comparison = compare(&oracle, &cut);
+        assert!(comparison.differences.is_empty());
+        assert!(!comparison.same());
+    }
+}

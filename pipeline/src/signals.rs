@@ -1,0 +1,27 @@
+//! Signals: the first asks for an orderly end, the second ends at once.
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Becomes true at the first SIGTERM or SIGINT; the second exits the process with 130.
+pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if first {
+                tracing::info!("stopping: finishing what has been read; a second signal exits at once");
+                let _ = sender.send(true);
+            } else {
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(receiver)
+}
