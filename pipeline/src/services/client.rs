@@ -1,0 +1,180 @@
+//! The other end of the service: asking a running worker, and gathering the parts of its answer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::bail;
+use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
+use async_nats::{Client, Message, StatusCode};
+use futures::StreamExt;
+use tributary_config::model::{Brand, Config};
+use tributary_connectors::nats;
+
+use super::parts::{LAST, PART};
+use super::{ANSWER_WITHIN, Topic};
+
+/// How long the next part of an answer may take: longer than the worker gives itself.
+pub const PATIENCE: Duration = ANSWER_WITHIN.saturating_add(Duration::from_secs(5));
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens on the subject.
+    #[error(
+        "no worker answers on {0}: start one with `tributary run` on this broker and with this brand in its \
+         configuration; `nats service info tributary` lists those that run, and a worker's /readyz says whether it is ready"
+    )]
+    NoWorker(String),
+    /// Nothing came for [`PATIENCE`].
+    #[error(
+        "no answer on {0} within {PATIENCE:?}: either the worker is gone or overloaded (its /readyz and log say so), or these \
+         credentials may not ask there, which the broker's log says"
+    )]
+    Silence(String),
+    /// The worker refuses, with micro's code.
+    #[error("the worker refuses with {code}: {sentence}")]
+    Refused {
+        /// 400 for a bad request, 503 while the worker stops, 504 for too slow.
+        code: u16,
+        /// Its reason.
+        sentence: String,
+    },
+    /// A part is missing.
+    #[error("part {expected} of the answer is missing: ask again")]
+    Gap {
+        /// The number of the first part that did not come.
+        expected: u64,
+    },
+    /// The connection failed.
+    #[error("cannot ask on {subject}: {reason}")]
+    Connection {
+        /// Where it was to be asked.
+        subject: String,
+        /// What the client says.
+        reason: String,
+    },
+}
+
+/// Asks a running worker, and returns the whole answer: lines of JSON, each with its line break.
+///
+/// # Errors
+/// See [`AskError`].
+pub async fn ask(
+    client: &Client,
+    topic: Topic,
+    brand: &str,
+    request: String,
+) -> Result<Vec<u8>, AskError> {
+    let subject = topic.subject(brand);
+    let failed = |reason: &dyn std::fmt::Display| AskError::Connection {
+        subject: topic.subject(brand),
+        reason: reason.to_string(),
+    };
+    let inbox = client.new_inbox();
+    let mut messages = client
+        .subscribe(inbox.clone())
+        .await
+        .map_err(|error| failed(&error))?;
+    client
+        .publish_with_reply(subject.clone(), inbox, request.into())
+        .await
+        .map_err(|error| failed(&error))?;
+    client.flush().await.map_err(|error| failed(&error))?;
+    let mut answer = Answer::default();
+    loop {
+        match tokio::time::timeout(PATIENCE, messages.next()).await {
+            Err(_) => return Err(AskError::Silence(subject)),
+            Ok(None) => return Err(failed(&"the connection is closed")),
+            Ok(Some(message)) => {
+                if answer.take(&message, &subject)? {
+                    return Ok(answer.bytes);
+                }
+            }
+        }
+    }
+}
+
+/// What has come of an answer.
+#[derive(Default)]
+struct Answer {
+    bytes: Vec<u8>,
+    parts: u64,
+}
+
+impl Answer {
+    /// Takes a message in; says whether it is the last.
+    fn take(&mut self, message: &Message, subject: &str) -> Result<bool, AskError> {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(AskError::NoWorker(subject.to_owned()));
+        }
+        let header = |name: &str| {
+            let headers = message.headers.as_ref()?;
+            headers.get(name).map(async_nats::HeaderValue::as_str)
+        };
+        if let Some(code) = header(NATS_SERVICE_ERROR_CODE) {
+            return Err(AskError::Refused {
+                code: code.parse().unwrap_or(500),
+                sentence: header(NATS_SERVICE_ERROR).unwrap_or_default().to_owned(),
+            });
+        }
+        let expected = self.parts + 1;
+        if header(PART).and_then(|number| number.parse().ok()) != Some(expected) {
+            return Err(AskError::Gap { expected });
+        }
+        self.parts = expected;
+        self.bytes.extend_from_slice(&message.payload);
+        Ok(header(LAST) == Some("true"))
+    }
+}
+
+/// A configuration and the brand of it that a command is about.
+pub struct Asker {
+    /// The configuration.
+    pub config: Config,
+    position: usize,
+}
+
+impl Asker {
+    /// Reads the configuration and finds the brand, which may be left out where there is only one.
+    ///
+    /// # Errors
+    /// Where the configuration does not hold, or has no such brand, or several to choose from.
+    pub fn load(config: &Path, brand: Option<&str>) -> anyhow::Result<Asker> {
+        let config = crate::load(config)?;
+        let position = position(&config, brand)?;
+        Ok(Asker { config, position })
+    }
+
+    /// The brand.
+    pub fn brand(&self) -> anyhow::Result<&Brand> {
+        match self.config.brands.get(self.position) {
+            Some(brand) => Ok(brand),
+            None => bail!("the configuration has no brand"),
+        }
+    }
+
+    /// Connects and asks a running worker.
+    ///
+    /// # Errors
+    /// Where the broker cannot be reached, and see [`AskError`].
+    pub async fn ask(&self, topic: Topic, request: String) -> anyhow::Result<String> {
+        let brand = &self.brand()?.name;
+        let name = format!("tributary {}", topic.name());
+        let client = nats::connect(&self.config.nats, &name).await?;
+        let answer = ask(&client, topic, brand, request).await?;
+        Ok(String::from_utf8(answer)?)
+    }
+}
+
+fn position(config: &Config, brand: Option<&str>) -> anyhow::Result<usize> {
+    let names: Vec<&str> = config.brands.iter().map(|b| b.name.as_str()).collect();
+    let known = names.join(", ");
+    match brand {
+        Some(wanted) => match names.iter().position(|name| *name == wanted) {
+            Some(position) => Ok(position),
+            None => bail!("no brand {wanted:?} in the configuration; it has: {known}"),
+        },
+        None if names.len() == 1 => Ok(0),
+        None => bail!("the configuration has several brands, choose one with --brand: {known}"),
+    }
+}

@@ -1,0 +1,282 @@
+//! The NATS micro service `tributary`: queries and explanations, for each brand on subjects of its own.
+//!
+//! `tributary.query.<brand>` and `tributary.explain.<brand>` are the only doors. A brand stands in the subject and never
+//! in a request, so that the broker's permissions keep brands apart (I7). Any worker process answers for the
+//! whole cluster, because a question goes through the dataflow like any input ([`crate::asks`]) and gathers its
+//! parts from every worker. Requests are JSON ([`request`]), answers NDJSON ([`reply`]) in one message or in
+//! several numbered ones ([`parts`]); [`client`] is the other end.
+//!
+//! Micro tells its statistics, the last error among them, to whoever may ask for them: no error text repeats
+//! anything that stood in a request.
+
+pub mod client;
+pub mod parts;
+pub mod reply;
+pub mod request;
+mod schema;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use async_nats::Client;
+use async_nats::service::{self, Request, Service, ServiceExt};
+use futures::StreamExt;
+use futures::stream::{BoxStream, SelectAll};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tributary_config::model::{Brand, Config};
+use tributary_connectors::native::currency;
+use tributary_operators::record::{BrandId, Currency};
+
+use crate::asks::Asks;
+use reply::Names;
+use request::Refusal;
+
+/// The name under which micro lists the service.
+pub const NAME: &str = "tributary";
+
+/// How long a question may take. Whoever asks waits a little longer, to hear of it.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many requests a process answers at once; the others wait.
+const AT_ONCE: usize = 16;
+
+/// How long the last answers may take on their way out when the service stops.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What a brand may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Released cells.
+    Query,
+    /// Why two pseudonyms are one person, and why a cell is what it is.
+    Explain,
+}
+
+impl Topic {
+    /// Both.
+    pub const ALL: [Topic; 2] = [Topic::Query, Topic::Explain];
+
+    /// The word of the subject.
+    pub fn name(self) -> &'static str {
+        match self {
+            Topic::Query => "query",
+            Topic::Explain => "explain",
+        }
+    }
+
+    /// Where a brand is asked: `tributary.query.<brand>`, `tributary.explain.<brand>`.
+    pub fn subject(self, brand: &str) -> String {
+        format!("tributary.{}.{brand}", self.name())
+    }
+}
+
+/// Serves until `shutdown`. See [`Services::start`] and [`Services::run`].
+///
+/// # Errors
+/// Where the broker does not take the subscriptions, or the connection is closed for good.
+pub async fn serve(
+    client: Client,
+    config: Config,
+    asks: Asks,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    Services::start(client, &config, asks)
+        .await?
+        .run(shutdown)
+        .await
+}
+
+/// The service, listening.
+pub struct Services {
+    client: Client,
+    service: Service,
+    requests: SelectAll<BoxStream<'static, (Arc<Desk>, Request)>>,
+    asks: Asks,
+    answer_within: Duration,
+}
+
+impl Services {
+    /// Announces the service and listens for every brand. When it returns, the broker knows all the
+    /// subscriptions; requests wait until [`Services::run`].
+    ///
+    /// # Errors
+    /// Where the broker does not take the subscriptions.
+    pub async fn start(client: Client, config: &Config, asks: Asks) -> anyhow::Result<Services> {
+        let service = client
+            .service_builder()
+            .description("Released cells of a brand, and why they are what they are")
+            .start(NAME, env!("CARGO_PKG_VERSION"))
+            .await
+            .map_err(|error| anyhow!(error))
+            .context("cannot start the NATS service")?;
+        let mut requests = SelectAll::new();
+        for (position, brand) in config.brands.iter().enumerate() {
+            for topic in Topic::ALL {
+                let desk = Arc::new(Desk::new(&client, topic, position, brand, config.release.k));
+                let subject = topic.subject(&brand.name);
+                let endpoint = service
+                    .endpoint_builder()
+                    .name(format!("{}-{}", topic.name(), brand.name))
+                    .metadata(schema::metadata(topic))
+                    .add(&subject)
+                    .await
+                    .map_err(|error| anyhow!(error))
+                    .with_context(|| format!("cannot listen on {subject}"))?;
+                requests.push(
+                    endpoint
+                        .map(move |request| (desk.clone(), request))
+                        .boxed(),
+                );
+            }
+        }
+        client
+            .flush()
+            .await
+            .context("the broker does not take the subscriptions of the NATS service")?;
+        Ok(Services {
+            client,
+            service,
+            requests,
+            asks,
+            answer_within: ANSWER_WITHIN,
+        })
+    }
+
+    /// Another limit than [`ANSWER_WITHIN`].
+    pub fn answering_within(mut self, limit: Duration) -> Services {
+        self.answer_within = limit;
+        self
+    }
+
+    /// Answers until `shutdown`. Then it no longer takes requests, tells those that still wait that the worker
+    /// stops (503: another one can answer), and returns when that is said.
+    ///
+    /// # Errors
+    /// Where the connection is closed for good.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Services {
+            client,
+            service,
+            mut requests,
+            asks,
+            answer_within,
+        } = self;
+        if requests.is_empty() {
+            shutdown.await;
+            return Ok(());
+        }
+        let (stop, stopping) = watch::channel(false);
+        let mut under_way = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(done) = under_way.join_next() => told(done),
+                next = requests.next(), if under_way.len() < AT_ONCE => {
+                    let Some((desk, request)) = next else {
+                        bail!("the connection to NATS is closed: queries are no longer answered");
+                    };
+                    let (asks, stopping) = (asks.clone(), stopping.clone());
+                    under_way.spawn(async move {
+                        desk.serve(&request, &asks, answer_within, stopping).await
+                    });
+                }
+            }
+        }
+        let _ = service.stop().await;
+        let _ = stop.send(true);
+        let last_words = async {
+            while let Some((_, request)) = requests.next().await {
+                told(Ok(refuse(&request, Refusal::stopping()).await));
+            }
+            while let Some(done) = under_way.join_next().await {
+                told(done);
+            }
+            client.flush().await
+        };
+        // Without a connection nobody hears them.
+        let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+        Ok(())
+    }
+}
+
+/// Says what went wrong with an answer; requests and answers themselves are never logged.
+fn told(done: Result<Result<(), async_nats::PublishError>, tokio::task::JoinError>) {
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "an answer could not be sent"),
+        Err(_) => tracing::error!("a request was dropped by a failure of the program"),
+    }
+}
+
+async fn refuse(request: &Request, refusal: Refusal) -> Result<(), async_nats::PublishError> {
+    if request.message.reply.is_none() {
+        return Ok(());
+    }
+    let error = service::error::Error {
+        status: refusal.sentence,
+        code: refusal.code,
+    };
+    request.respond(Err(error)).await
+}
+
+/// Where one brand's requests on one topic are answered.
+struct Desk {
+    client: Client,
+    topic: Topic,
+    brand: BrandId,
+    currency: Option<Currency>,
+    names: Names,
+    k: u64,
+}
+
+impl Desk {
+    fn new(client: &Client, topic: Topic, position: usize, brand: &Brand, k: u64) -> Desk {
+        Desk {
+            client: client.clone(),
+            topic,
+            brand: BrandId(u16::try_from(position).unwrap_or(u16::MAX)),
+            currency: currency::of(&brand.currency).map(|(currency, _)| currency),
+            names: Names::of(brand),
+            k,
+        }
+    }
+
+    /// Answers a request, with an answer or an error.
+    async fn serve(
+        &self,
+        request: &Request,
+        asks: &Asks,
+        limit: Duration,
+        mut stopping: watch::Receiver<bool>,
+    ) -> Result<(), async_nats::PublishError> {
+        if request.message.reply.is_none() {
+            return Ok(());
+        }
+        let answer = tokio::select! {
+            answer = self.answer(&request.message.payload, asks) => answer,
+            () = tokio::time::sleep(limit) => Err(Refusal::too_slow(limit)),
+            _ = stopping.wait_for(|stop| *stop) => Err(Refusal::stopping()),
+        };
+        match answer {
+            Ok(answer) => parts::send(&self.client, request, &answer).await,
+            Err(refusal) => refuse(request, refusal).await,
+        }
+    }
+
+    async fn answer(&self, payload: &[u8], asks: &Asks) -> Result<Vec<u8>, Refusal> {
+        let question = match self.topic {
+            Topic::Query => request::query(payload, self.brand)?,
+            Topic::Explain => request::explain(payload, self.brand, self.currency)?,
+        };
+        let told = asks
+            .ask(question.clone())
+            .await
+            .ok_or_else(Refusal::stopping)?;
+        reply::answer(&question, told, &self.names, self.k)
+    }
+}

@@ -1,0 +1,374 @@
+//! Requests: JSON in, a [`Question`] or a [`Refusal`] out, and the JSON that the commands send.
+//!
+//! The rule: a refusal names the field and what would be right, and repeats nothing of what the request held,
+//! because micro shows the last error to whoever asks for statistics. Identifiers come as pseudonyms, 32 hex
+//! digits each; a clear value is no pseudonym and is refused without being looked at.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tributary_connectors::calendar;
+use tributary_connectors::native::{currency, labels};
+use tributary_operators::ask::{ConversionGroup, Question};
+use tributary_operators::cell::Family;
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{BrandId, Currency, Day, Identifier, Pseudonym, SaleKind};
+
+/// The most pseudonyms on one side: more than one clear value can have.
+pub const MAX_PSEUDONYMS: usize = 64;
+
+/// The most bytes of a label.
+const MAX_LABEL: usize = 256;
+
+/// Why a request gets an error for an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub struct Refusal {
+    /// The code of the micro error: 400 for a bad request, 503 while stopping, 504 for too slow.
+    pub code: usize,
+    /// What is wrong, for people, on one line.
+    pub sentence: String,
+}
+
+impl Refusal {
+    /// The request is at fault.
+    pub fn bad(sentence: impl Into<String>) -> Refusal {
+        Refusal {
+            code: 400,
+            sentence: sentence.into(),
+        }
+    }
+
+    /// The worker stops before it could answer.
+    pub fn stopping() -> Refusal {
+        Refusal {
+            code: 503,
+            sentence: "this worker is stopping: ask again, another one may answer".to_owned(),
+        }
+    }
+
+    /// The dataflow did not answer in time.
+    pub fn too_slow(limit: Duration) -> Refusal {
+        Refusal {
+            code: 504,
+            sentence: format!(
+                "the dataflow did not answer within {limit:?}: it is behind, ask again later"
+            ),
+        }
+    }
+}
+
+/// Reads `{"family": "store_day"|null}`; nothing at all asks for every family.
+///
+/// # Errors
+/// A refusal with code 400.
+pub fn query(payload: &[u8], brand: BrandId) -> Result<Question, Refusal> {
+    let fields = match payload.trim_ascii() {
+        [] => Map::new(),
+        text => object(parse(text)?, "the request", &["family"])?,
+    };
+    let family = match fields.get("family") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(family(name).ok_or_else(|| {
+            Refusal::bad(format!("`family` is none of {}", family_names().join(", ")))
+        })?),
+        Some(_) => return Err(Refusal::bad("`family` must be a text or null")),
+    };
+    Ok(Question::Cells { brand, family })
+}
+
+/// Reads `{"person": {"from": […], "to": […]}}` or `{"cell": {…}}`; `own` is the brand's currency.
+///
+/// # Errors
+/// A refusal with code 400.
+pub fn explain(
+    payload: &[u8],
+    brand: BrandId,
+    own: Option<Currency>,
+) -> Result<Question, Refusal> {
+    let mut fields = object(parse(payload)?, "the request", &["person", "cell"])?;
+    match (fields.remove("person"), fields.remove("cell")) {
+        (Some(person), None) => {
+            let person = object(person, "`person`", &["from", "to"])?;
+            Ok(Question::Link {
+                brand,
+                from: pseudonyms(&person, "from")?,
+                to: pseudonyms(&person, "to")?,
+            })
+        }
+        (None, Some(cell)) => {
+            let known = [
+                "source", "medium", "campaign", "kind", "store", "day", "currency",
+            ];
+            paths(&object(cell, "`cell`", &known)?, brand, own)
+        }
+        _ => Err(Refusal::bad(
+            "the request must hold either `person` or `cell`",
+        )),
+    }
+}
+
+/// The request for the cells of one family or of all.
+pub fn query_json(family: Option<Family>) -> String {
+    json!({ "family": family.map(Family::name) }).to_string()
+}
+
+/// The request for the chain between two clear values: pseudonyms only.
+pub fn person_json(from: &[Identifier], to: &[Identifier]) -> String {
+    let hex = |ids: &[Identifier]| -> Vec<String> {
+        ids.iter()
+            .map(|id| format!("{:032x}", id.pseudonym))
+            .collect()
+    };
+    json!({ "person": { "from": hex(from), "to": hex(to) } }).to_string()
+}
+
+/// The family of a name.
+pub fn family(name: &str) -> Option<Family> {
+    Family::ALL
+        .into_iter()
+        .find(|family| family.name() == name)
+}
+
+/// The names of all families.
+pub fn family_names() -> Vec<&'static str> {
+    Family::ALL.into_iter().map(Family::name).collect()
+}
+
+fn parse(payload: &[u8]) -> Result<Value, Refusal> {
+    serde_json::from_slice(payload).map_err(|error| {
+        // The library's own text may quote the input.
+        Refusal::bad(format!(
+            "the request is no JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn object(value: Value, what: &str, known: &[&str]) -> Result<Map<String, Value>, Refusal> {
+    let Value::Object(fields) = value else {
+        return Err(Refusal::bad(format!("{what} must be a JSON object")));
+    };
+    match fields.keys().all(|key| known.contains(&key.as_str())) {
+        true => Ok(fields),
+        false => Err(Refusal::bad(format!(
+            "{what} holds a field that is none of `{}`",
+            known.join("`, `")
+        ))),
+    }
+}
+
+fn pseudonyms(fields: &Map<String, Value>, name: &str) -> Result<Vec<Pseudonym>, Refusal> {
+    let wrong = || {
+        Refusal::bad(format!(
+            "`person.{name}` must be a list of 1 to {MAX_PSEUDONYMS} pseudonyms, each a text of 32 hex digits"
+        ))
+    };
+    let Some(Value::Array(list)) = fields.get(name) else {
+        return Err(wrong());
+    };
+    if list.is_empty() || list.len() > MAX_PSEUDONYMS {
+        return Err(wrong());
+    }
+    let mut found = list
+        .iter()
+        .map(|item| item.as_str().and_then(pseudonym).ok_or_else(wrong))
+        .collect::<Result<Vec<_>, _>>()?;
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+fn pseudonym(text: &str) -> Option<Pseudonym> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits
+        .then(|| u128::from_str_radix(text, 16).ok())
+        .flatten()
+}
+
+fn paths(
+    fields: &Map<String, Value>,
+    brand: BrandId,
+    own: Option<Currency>,
+) -> Result<Question, Refusal> {
+    let label = |name| label(fields, name);
+    let channel = Channel {
+        source: label("source")?,
+        medium: label("medium")?,
+        campaign: label("campaign")?,
+    };
+    if channel == Channel::default() {
+        return Err(Refusal::bad(
+            "`cell.source`, `cell.medium` and `cell.campaign` are all absent, which no channel is: \
+             direct has the source `direct` and the medium `none`",
+        ));
+    }
+    let kinds = [SaleKind::Order, SaleKind::Transaction];
+    let kind = text(fields, "kind")?
+        .and_then(|word| kinds.into_iter().find(|kind| kind.name() == word))
+        .ok_or_else(|| Refusal::bad("`cell.kind` must be order or transaction"))?;
+    let store = label("store")?;
+    match kind {
+        SaleKind::Order if !store.is_absent() => {
+            return Err(Refusal::bad("`cell.store` must be absent: orders have none"));
+        }
+        SaleKind::Transaction if store.is_absent() => {
+            return Err(Refusal::bad(
+                "`cell.store` is needed: transactions have one",
+            ));
+        }
+        _ => {}
+    }
+    let day = text(fields, "day")?
+        .and_then(day)
+        .ok_or_else(|| Refusal::bad("`cell.day` must be a day, as 2025-10-26"))?;
+    let currency = match text(fields, "currency")? {
+        Some(code) => currency::of(code).map(|(currency, _)| currency),
+        None => own,
+    }
+    .ok_or_else(|| Refusal::bad("`cell.currency` must be a currency of ISO 4217, as EUR"))?;
+    Ok(Question::Paths {
+        brand,
+        of: ConversionGroup {
+            kind,
+            store,
+            day,
+            currency,
+        },
+        channel,
+    })
+}
+
+/// A text that is there; null and the empty one mean absent.
+fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
+    match fields.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.len() > MAX_LABEL => Err(Refusal::bad(format!(
+            "`cell.{name}` is longer than {MAX_LABEL} bytes"
+        ))),
+        Some(Value::String(text)) => Ok((!text.is_empty()).then_some(text.as_str())),
+        Some(_) => Err(Refusal::bad(format!("`cell.{name}` must be a text or null"))),
+    }
+}
+
+/// A label, spelled as records are: NFC and trimmed.
+fn label(fields: &Map<String, Value>, name: &str) -> Result<Label, Refusal> {
+    let text = text(fields, name)?.unwrap_or_default();
+    Ok(Label::of(&labels::normal(text.into())))
+}
+
+/// A day as `2025-10-26`.
+fn day(text: &str) -> Option<Day> {
+    let mut parts = text.split('-');
+    let mut part = |digits: usize| {
+        parts
+            .next()
+            .filter(|part| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let (year, month, of_month) = (part(4)?, part(2)?, part(2)?);
+    match parts.next() {
+        Some(_) => None,
+        None => calendar::day(year.parse().ok()?, month.parse().ok()?, of_month.parse().ok()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BRAND: BrandId = BrandId(3);
+
+    fn explained(request: &str) -> Result<Question, Refusal> {
+        explain(request.as_bytes(), BRAND, Some(Currency(*b"EUR")))
+    }
+
+    #[test]
+    fn a_query_names_a_family_or_none() {
+        let cells = |family| Ok(Question::Cells { brand: BRAND, family });
+        for all in ["", " \n", "{}", r#"{"family":null}"#] {
+            assert_eq!(query(all.as_bytes(), BRAND), cells(None), "{all:?}");
+        }
+        for family in Family::ALL {
+            let request = query_json(Some(family));
+            assert_eq!(query(request.as_bytes(), BRAND), cells(Some(family)));
+        }
+    }
+
+    #[test]
+    fn pseudonyms_travel_as_hex() {
+        let id = |pseudonym| Identifier {
+            pseudonym,
+            value: pseudonym,
+            kind: tributary_operators::record::IdKind::Email,
+        };
+        let request = person_json(&[id(u128::MAX), id(1)], &[id(0xabc)]);
+        assert_eq!(
+            explained(&request),
+            Ok(Question::Link {
+                brand: BRAND,
+                from: vec![1, u128::MAX],
+                to: vec![0xabc],
+            })
+        );
+    }
+
+    #[test]
+    fn a_cell_is_spelled_like_the_records() {
+        let request = r#"{"cell":{"source":" Caf\u0065\u0301 ","medium":"","kind":"transaction",
+            "store":"paris","day":"2025-10-26","currency":"usd"}}"#;
+        let expected = Question::Paths {
+            brand: BRAND,
+            of: ConversionGroup {
+                kind: SaleKind::Transaction,
+                store: Label::of("paris"),
+                day: 20_387,
+                currency: Currency(*b"USD"),
+            },
+            channel: Channel::of("Caf\u{e9}", "", ""),
+        };
+        assert_eq!(explained(request), Ok(expected));
+        let own = r#"{"cell":{"source":"direct","medium":"none","kind":"order","day":"2024-02-29"}}"#;
+        assert!(matches!(
+            explained(own),
+            Ok(Question::Paths { of, .. }) if of.currency == Currency(*b"EUR")
+        ));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_nothing_is_repeated() {
+        let cell = |fields: &str| format!(r#"{{"cell":{{"source":"jane@x.org",{fields}}}}}"#);
+        let cases = [
+            ("jane@x.org".to_owned(), "no JSON"),
+            ("[]".to_owned(), "must be a JSON object"),
+            ("{}".to_owned(), "either `person` or `cell`"),
+            (r#"{"jane@x.org":1}"#.to_owned(), "none of `person`, `cell`"),
+            (r#"{"person":{"from":["jane@x.org"],"to":["00"]}}"#.to_owned(), "`person.from`"),
+            (
+                r#"{"person":{"from":["+0000000000000000000000000000000"],"to":[]}}"#.to_owned(),
+                "`person.from`",
+            ),
+            (
+                format!(r#"{{"person":{{"from":["{:032x}"],"to":[]}}}}"#, 7),
+                "`person.to`",
+            ),
+            (r#"{"cell":{"kind":"order","day":"2025-10-26"}}"#.to_owned(), "`cell.source`"),
+            (cell(r#""kind":"jane@x.org""#), "`cell.kind`"),
+            (cell(r#""kind":"order","store":"jane@x.org""#), "`cell.store`"),
+            (cell(r#""kind":"transaction""#), "`cell.store`"),
+            (cell(r#""kind":"order","day":"2025-02-29""#), "`cell.day`"),
+            (cell(r#""kind":"order","day":"2025-10-26-jane@x.org""#), "`cell.day`"),
+            (cell(r#""kind":"order","day":20387"#), "`cell.day`"),
+            (cell(r#""kind":"order","day":"2025-10-26","currency":"XXX""#), "`cell.currency`"),
+        ];
+        for (request, names) in cases {
+            let refusal = explained(&request).unwrap_err();
+            assert_eq!(refusal.code, 400, "{request}");
+            assert!(refusal.sentence.contains(names), "{request}: {refusal}");
+            assert!(!refusal.sentence.contains("jane"), "{refusal}");
+            assert!(!refusal.sentence.contains(['\n', '\r']), "{refusal:?}");
+        }
+        let refusal = query(br#"{"family":"jane@x.org"}"#, BRAND).unwrap_err();
+        assert!(refusal.sentence.contains("store_day") && !refusal.sentence.contains("jane"));
+    }
+}

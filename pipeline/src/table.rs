@@ -1,0 +1,320 @@
+//! Tables for people: aligned columns, numbers to the right with separators, at most 100 columns wide.
+//!
+//! Numbers are never cut. Words are shortened, long texts are broken over several lines, until the table
+//! fits. What stands in a cell may come from outside: characters that steer a terminal are replaced.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+
+/// How wide a table may be, in characters.
+pub const WIDTH: usize = 100;
+
+/// What stands for an absent word.
+pub const ABSENT: &str = "–";
+
+const GAP: &str = "  ";
+const MIN_WORD: usize = 6;
+const MIN_PROSE: usize = 24;
+
+/// How a column behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Word,
+    Prose,
+}
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct Column {
+    title: String,
+    kind: Kind,
+}
+
+impl Column {
+    /// Numbers: to the right, whole.
+    pub fn number(title: impl Into<String>) -> Column {
+        Column { title: title.into(), kind: Kind::Number }
+    }
+
+    /// Words: to the left, shortened with `…` where there is no room.
+    pub fn word(title: impl Into<String>) -> Column {
+        Column { title: title.into(), kind: Kind::Word }
+    }
+
+    /// Longer text: to the left, broken at spaces where there is no room.
+    pub fn prose(title: impl Into<String>) -> Column {
+        Column { title: title.into(), kind: Kind::Prose }
+    }
+
+    fn least(&self) -> usize {
+        match self.kind {
+            Kind::Number => usize::MAX,
+            Kind::Word => MIN_WORD,
+            Kind::Prose => MIN_PROSE,
+        }
+    }
+}
+
+/// A table. Its [`Display`](fmt::Display) is the table in lines, each ended by a line break.
+#[derive(Clone, Debug)]
+pub struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<String>>,
+    sums: Option<Vec<String>>,
+}
+
+impl Table {
+    /// A table without rows.
+    pub fn new(columns: impl IntoIterator<Item = Column>) -> Table {
+        Table {
+            columns: columns.into_iter().collect(),
+            rows: Vec::new(),
+            sums: None,
+        }
+    }
+
+    /// Adds a row: one text a column; those that are missing are empty.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(clean(cells));
+    }
+
+    /// Sets the last row, which stands below a line.
+    pub fn sums(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.sums = Some(clean(cells));
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
+        self.rows.iter().chain(&self.sums)
+    }
+
+    /// The natural widths, the widest shrinking ones made smaller until the table fits.
+    fn widths(&self) -> Vec<usize> {
+        let column = |(at, column): (usize, &Column)| {
+            let cells = self.lines().filter_map(|row| row.get(at));
+            let titles = std::iter::once(&column.title);
+            cells.chain(titles).map(|cell| length(cell)).max().unwrap_or(0)
+        };
+        let mut widths: Vec<usize> = self.columns.iter().enumerate().map(column).collect();
+        let gaps = GAP.len() * widths.len().saturating_sub(1);
+        loop {
+            if widths.iter().sum::<usize>() + gaps <= WIDTH {
+                return widths;
+            }
+            let shrinking = widths.iter_mut().zip(&self.columns);
+            let widest = shrinking
+                .filter(|(width, column)| **width > column.least())
+                .max_by_key(|(width, _)| **width);
+            match widest {
+                Some((width, _)) => *width -= 1,
+                None => return widths,
+            }
+        }
+    }
+
+    fn write_row(&self, f: &mut fmt::Formatter<'_>, row: &[String], widths: &[usize]) -> fmt::Result {
+        let empty = String::new();
+        let cells: Vec<Vec<String>> = self
+            .columns
+            .iter()
+            .zip(widths)
+            .enumerate()
+            .map(|(at, (column, width))| {
+                let cell = row.get(at).unwrap_or(&empty);
+                match column.kind {
+                    Kind::Number => vec![cell.clone()],
+                    Kind::Word => vec![cut(cell, *width)],
+                    Kind::Prose => broken(cell, *width),
+                }
+            })
+            .collect();
+        let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+        for at in 0..height {
+            let mut line = String::new();
+            for ((column, width), cell) in self.columns.iter().zip(widths).zip(&cells) {
+                let text = cell.get(at).unwrap_or(&empty);
+                let room = " ".repeat(width.saturating_sub(length(text)));
+                match column.kind {
+                    Kind::Number => write!(line, "{room}{text}{GAP}")?,
+                    Kind::Word | Kind::Prose => write!(line, "{text}{room}{GAP}")?,
+                }
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths = self.widths();
+        let titles: Vec<String> = self.columns.iter().map(|c| c.title.clone()).collect();
+        let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
+        self.write_row(f, &titles, &widths)?;
+        writeln!(f, "{}", rule.join(GAP))?;
+        for row in &self.rows {
+            self.write_row(f, row, &widths)?;
+        }
+        if let Some(sums) = &self.sums {
+            writeln!(f, "{}", rule.join(GAP))?;
+            self.write_row(f, sums, &widths)?;
+        }
+        Ok(())
+    }
+}
+
+/// A whole number with separators: `1,234,567`.
+pub fn count(n: i128) -> String {
+    fixed(n, 0)
+}
+
+/// A number of `10^-decimals`: `fixed(123456, 2)` is `1,234.56`.
+pub fn fixed(n: i128, decimals: u32) -> String {
+    let unit = 10_u128.checked_pow(decimals).unwrap_or(u128::MAX);
+    let (whole, rest) = (n.unsigned_abs() / unit, n.unsigned_abs() % unit);
+    let digits = whole.to_string();
+    let mut out = String::new();
+    if n < 0 {
+        out.push('-');
+    }
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if decimals > 0 {
+        // Writing into a string cannot fail.
+        let _ = write!(out, ".{rest:0width$}", width = decimals as usize);
+    }
+    out
+}
+
+/// A number of `10^-decimals`, rounded half away from zero to fewer decimals.
+pub fn rounded(n: i128, decimals: u32, shown: u32) -> String {
+    let unit = 10_i128.checked_pow(decimals.saturating_sub(shown)).unwrap_or(i128::MAX);
+    let (whole, rest) = (n / unit, n % unit);
+    let up = rest.unsigned_abs() >= unit.unsigned_abs().div_ceil(2) && rest != 0;
+    fixed(whole + if up { rest.signum() } else { 0 }, decimals.min(shown))
+}
+
+/// Replaces what would steer a terminal: control characters and marks that turn the direction of writing.
+pub fn harmless(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Writes a text to standard output. That the reader has gone, as `head` does, is no error.
+///
+/// # Errors
+/// Where standard output cannot be written for another reason.
+pub fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn clean(cells: impl IntoIterator<Item = String>) -> Vec<String> {
+    cells.into_iter().map(|cell| harmless(&cell)).collect()
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if length(text) <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Lines of at most `width` characters; only a single longer word is cut.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        let word = cut(word, width);
+        if !line.is_empty() && length(&line) + 1 + length(&word) > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        for (n, decimals, text) in [
+            (0, 0, "0"), (999, 0, "999"), (-1_000, 0, "-1,000"), (1_234_567, 0, "1,234,567"),
+            (5, 2, "0.05"), (-123_456, 2, "-1,234.56"), (1_234, 3, "1.234"),
+        ] {
+            assert_eq!(fixed(n, decimals), text);
+        }
+        assert_eq!(count(i128::MIN), "-170,141,183,460,469,231,731,687,303,715,884,105,728");
+        for (n, text) in [
+            (1_005_000, "1.01"), (1_004_999, "1.00"), (-1_005_000, "-1.01"), (-4_999, "0.00"),
+            (999_995_000, "1,000.00"), (0, "0.00"),
+        ] {
+            assert_eq!(rounded(n, 6, 2), text, "{n}");
+        }
+        assert_eq!(rounded(7, 0, 2), "7");
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new([Column::word("store"), Column::number("revenue")]);
+        table.row(["Lyon".to_owned(), fixed(123_456, 2)]);
+        table.row(["Saint-Étienne".to_owned(), fixed(5, 2)]);
+        table.sums(["".to_owned(), fixed(123_461, 2)]);
+        let expected = "\
+store           revenue
+─────────────  ────────
+Lyon           1,234.56
+Saint-Étienne      0.05
+─────────────  ────────
+               1,234.61
+";
+        assert_eq!(table.to_string(), expected);
+    }
+
+    #[test]
+    fn a_table_fits_and_keeps_its_numbers() {
+        let mut table = Table::new([
+            Column::word("campaign"),
+            Column::prose("path"),
+            Column::number("conversions"),
+        ]);
+        let path = vec!["google/cpc/spring"; 12].join(" → ");
+        table.row(["a campaign ".repeat(9), path.clone(), count(1_234_567_890)]);
+        let text = table.to_string();
+        assert!(text.lines().all(|line| length(line) <= WIDTH), "{text}");
+        assert!(text.contains("1,234,567,890") && text.contains('…'), "{text}");
+        assert_eq!(text.matches("google/cpc/spring").count(), 12, "{text}");
+    }
+
+    #[test]
+    fn a_terminal_is_not_steered() {
+        let mut table = Table::new([Column::word("campaign")]);
+        table.row(["\u{1b}[2J\u{9b}31m\u{202e}x\r\n".to_owned()]);
+        let text = table.to_string();
+        let ends = text.matches('\n').count();
+        assert_eq!(ends, 3);
+        assert!(!text.replace('\n', "").chars().any(char::is_control), "{text:?}");
+        assert!(!text.contains('\u{202e}'));
+    }
+}
