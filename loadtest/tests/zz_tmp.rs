@@ -8,11 +8,11 @@ async fn speed() {
     let nats = server.nats();
     let client = connect(&nats, "test").await.unwrap();
     ensure_input_stream(&client, &nats, &["acme"]).await.unwrap();
-    for i in 0..300_000u32 { 
-        let mut h = async_nats::HeaderMap::new(); h.insert("Tributary-At", "1700000000000");
-        client.publish_with_headers("tributary.in.acme.web", h, format!("{{\"id\":\"{i}\",\"ts\":1700000000000,\"type\":\"view\",\"cookie\":\"0123456789abcdef\",\"url\":\"https://www.example.org/shoes\"}}").into()).await.unwrap(); }
-    client.flush().await.unwrap();
-    while stream_state(&client, "TRIBUTARY_IN").await.unwrap().messages < 300_000 { }
+    let mut p = Publisher::new(&client, 4096);
+    for i in 0..300_000u32 {
+        p.send(Outgoing { subject: "tributary.in.acme.web".into(), headers: vec![("Tributary-At".into(), "1700000000000".into())], id: None,
+          payload: format!("{{\"id\":\"{i}\",\"ts\":1700000000000,\"type\":\"view\",\"cookie\":\"0123456789abcdef\",\"url\":\"https://www.example.org/shoes\"}}").into()}).await.unwrap(); }
+    p.flush().await.unwrap();
     let begin = Instant::now();
     let mut input = Input::open(&client, "TRIBUTARY_IN", 1).await.unwrap();
     let mut n = 0; let mut batches = 0;

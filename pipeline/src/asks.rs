@@ -43,7 +43,14 @@ impl Asks {
             let number = inner.next;
             inner.next += 1;
             inner.waiting.push((number, question));
-            inner.asked.insert(number, Asked { until: None, parts: Vec::new(), back });
+            inner.asked.insert(
+                number,
+                Asked {
+                    until: None,
+                    parts: Vec::new(),
+                    back,
+                },
+            );
         }
         answer.await.ok()
     }

@@ -15,7 +15,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// How logs are written.
-    #[arg(long, global = true, value_enum, default_value = "text", env = "TRIBUTARY_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        env = "TRIBUTARY_LOG_FORMAT"
+    )]
     pub log_format: LogFormat,
 }
 

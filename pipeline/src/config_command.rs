@@ -37,7 +37,10 @@ fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
                 })
                 .collect()
         };
-        println!("{}", serde_json::json!({"errors": list(&errors), "warnings": list(&warnings)}));
+        println!(
+            "{}",
+            serde_json::json!({"errors": list(&errors), "warnings": list(&warnings)})
+        );
     } else {
         for problem in &errors {
             println!("{problem}");
@@ -51,5 +54,9 @@ fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
             n => println!("{n} problems"),
         }
     }
-    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -4,9 +4,13 @@ pub mod asks;
 pub mod cli;
 pub mod clock;
 pub mod config_command;
+pub mod explain;
 pub mod log;
+pub mod query;
 pub mod replay;
+pub mod services;
 pub mod signals;
+pub mod table;
 pub mod tally;
 pub mod workers;
 

@@ -8,7 +8,9 @@ use crate::cli::LogFormat;
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("TRIBUTARY_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_target(false).init(),
         LogFormat::Json => builder.json().init(),

@@ -58,13 +58,25 @@ where
         settings,
         Arc::new(move |report| match report {
             Report::Cells(_, cells) => {
-                heard.lock().unwrap_or_else(PoisonError::into_inner).0.extend(cells);
+                heard
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+                    .extend(cells);
             }
             Report::Dead(letters) => {
                 counted.dead(&letters);
-                heard.lock().unwrap_or_else(PoisonError::into_inner).1.extend(letters);
+                heard
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .1
+                    .extend(letters);
             }
-            Report::Finished { thread, before, counts } => counted.finished(thread, before, counts),
+            Report::Finished {
+                thread,
+                before,
+                counts,
+            } => counted.finished(thread, before, counts),
             Report::Answer(_) => {}
         }),
     )?;
@@ -73,24 +85,42 @@ where
     let mut messages = Vec::new();
     for line in lines {
         number += 1;
-        messages.push(Incoming { number, line: line? });
+        messages.push(Incoming {
+            number,
+            line: line?,
+        });
         if messages.len() as u64 >= batch {
             let messages = std::mem::take(&mut messages);
-            if !workers.send(Batch { epoch, messages, ..Batch::default() }) {
+            if !workers.send(Batch {
+                epoch,
+                messages,
+                ..Batch::default()
+            }) {
                 break;
             }
             epoch += 1;
             progress(number);
         }
     }
-    workers.send(Batch { epoch, messages, release: true, ..Batch::default() });
+    workers.send(Batch {
+        epoch,
+        messages,
+        release: true,
+        ..Batch::default()
+    });
     workers.finish()?;
     progress(number);
     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut cells, mut dead) = std::mem::take(&mut *results);
     cells.sort_unstable();
     dead.sort_by_key(|letter| letter.arrival);
-    Ok(Outcome { cells, dead, tally, messages: number, took: started.elapsed() })
+    Ok(Outcome {
+        cells,
+        dead,
+        tally,
+        messages: number,
+        took: started.elapsed(),
+    })
 }
 
 /// The command.
@@ -109,8 +139,12 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
 
-    let mut lines: Vec<String> =
-        outcome.cells.iter().filter(|cell| cell.family.in_replay()).map(cell_line).collect();
+    let mut lines: Vec<String> = outcome
+        .cells
+        .iter()
+        .filter(|cell| cell.family.in_replay())
+        .map(cell_line)
+        .collect();
     lines.sort_unstable();
     write_lines(&args.cells, lines.iter().map(String::as_str))?;
     let dead_file = args.dead_letters.clone().or_else(|| beside(&args.cells));
@@ -133,8 +167,11 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
 }
 
 fn bar(quiet: bool, total: u64) -> ProgressBar {
-    let target =
-        if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let target = if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
     let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} {eta} left");
     ProgressBar::with_draw_target(Some(total), target)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -182,7 +219,12 @@ fn write_dead_letters(path: &Path, dead: &[DeadLetter]) -> anyhow::Result<()> {
         };
     }
     let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
     let write = |file: File| -> std::io::Result<()> {
         let mut out = BufWriter::new(file);
         for letter in dead {
@@ -200,7 +242,8 @@ fn write_dead_letters(path: &Path, dead: &[DeadLetter]) -> anyhow::Result<()> {
         }
         out.flush()
     };
-    file.and_then(write).with_context(|| format!("cannot write {}", path.display()))
+    file.and_then(write)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 struct Summary<'a> {
@@ -214,7 +257,12 @@ struct Summary<'a> {
 impl Summary<'_> {
     fn families(&self) -> BTreeMap<&'static str, u64> {
         let mut families = BTreeMap::new();
-        for cell in self.outcome.cells.iter().filter(|cell| cell.family.in_replay()) {
+        for cell in self
+            .outcome
+            .cells
+            .iter()
+            .filter(|cell| cell.family.in_replay())
+        {
             *families.entry(cell.family.name()).or_default() += 1;
         }
         families
@@ -253,7 +301,11 @@ impl Summary<'_> {
         let counts = self.outcome.tally.counts();
         let list = |map: BTreeMap<&'static str, u64>| {
             let parts: Vec<String> = map.iter().map(|(name, n)| format!("{n} {name}")).collect();
-            if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+            if parts.is_empty() {
+                "none".to_owned()
+            } else {
+                parts.join(", ")
+            }
         };
         let events: u64 = counts.accepted.values().sum();
         let seconds = self.outcome.took.as_secs_f64();
@@ -281,7 +333,9 @@ impl Summary<'_> {
         }
         let dead = self.outcome.tally.dead_by_reason();
         if !dead.is_empty() {
-            let place = self.dead_file.map_or(String::new(), |f| format!(" → {}", f.display()));
+            let place = self
+                .dead_file
+                .map_or(String::new(), |f| format!(" → {}", f.display()));
             let _ = writeln!(out, "refused   {}{place}", list(dead));
         }
         let _ = writeln!(

@@ -16,7 +16,9 @@ pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
                 _ = interrupt.recv() => {}
             }
             if first {
-                tracing::info!("stopping: finishing what has been read; a second signal exits at once");
+                tracing::info!(
+                    "stopping: finishing what has been read; a second signal exits at once"
+                );
                 let _ = sender.send(true);
             } else {
                 std::process::exit(130);

@@ -34,17 +34,26 @@ pub struct Column {
 impl Column {
     /// Numbers: to the right, whole.
     pub fn number(title: impl Into<String>) -> Column {
-        Column { title: title.into(), kind: Kind::Number }
+        Column {
+            title: title.into(),
+            kind: Kind::Number,
+        }
     }
 
     /// Words: to the left, shortened with `…` where there is no room.
     pub fn word(title: impl Into<String>) -> Column {
-        Column { title: title.into(), kind: Kind::Word }
+        Column {
+            title: title.into(),
+            kind: Kind::Word,
+        }
     }
 
     /// Longer text: to the left, broken at spaces where there is no room.
     pub fn prose(title: impl Into<String>) -> Column {
-        Column { title: title.into(), kind: Kind::Prose }
+        Column {
+            title: title.into(),
+            kind: Kind::Prose,
+        }
     }
 
     fn least(&self) -> usize {
@@ -93,7 +102,11 @@ impl Table {
         let column = |(at, column): (usize, &Column)| {
             let cells = self.lines().filter_map(|row| row.get(at));
             let titles = std::iter::once(&column.title);
-            cells.chain(titles).map(|cell| length(cell)).max().unwrap_or(0)
+            cells
+                .chain(titles)
+                .map(|cell| length(cell))
+                .max()
+                .unwrap_or(0)
         };
         let mut widths: Vec<usize> = self.columns.iter().enumerate().map(column).collect();
         let gaps = GAP.len() * widths.len().saturating_sub(1);
@@ -112,7 +125,12 @@ impl Table {
         }
     }
 
-    fn write_row(&self, f: &mut fmt::Formatter<'_>, row: &[String], widths: &[usize]) -> fmt::Result {
+    fn write_row(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        row: &[String],
+        widths: &[usize],
+    ) -> fmt::Result {
         let empty = String::new();
         let cells: Vec<Vec<String>> = self
             .columns
@@ -192,18 +210,26 @@ pub fn fixed(n: i128, decimals: u32) -> String {
 
 /// A number of `10^-decimals`, rounded half away from zero to fewer decimals.
 pub fn rounded(n: i128, decimals: u32, shown: u32) -> String {
-    let unit = 10_i128.checked_pow(decimals.saturating_sub(shown)).unwrap_or(i128::MAX);
+    let unit = 10_i128
+        .checked_pow(decimals.saturating_sub(shown))
+        .unwrap_or(i128::MAX);
     let (whole, rest) = (n / unit, n % unit);
     let up = rest.unsigned_abs() >= unit.unsigned_abs().div_ceil(2) && rest != 0;
-    fixed(whole + if up { rest.signum() } else { 0 }, decimals.min(shown))
+    fixed(
+        whole + if up { rest.signum() } else { 0 },
+        decimals.min(shown),
+    )
 }
 
 /// Replaces what would steer a terminal: control characters and marks that turn the direction of writing.
 pub fn harmless(text: &str) -> String {
     let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if steers(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// Writes a text to standard output. That the reader has gone, as `head` does, is no error.
@@ -260,15 +286,27 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         for (n, decimals, text) in [
-            (0, 0, "0"), (999, 0, "999"), (-1_000, 0, "-1,000"), (1_234_567, 0, "1,234,567"),
-            (5, 2, "0.05"), (-123_456, 2, "-1,234.56"), (1_234, 3, "1.234"),
+            (0, 0, "0"),
+            (999, 0, "999"),
+            (-1_000, 0, "-1,000"),
+            (1_234_567, 0, "1,234,567"),
+            (5, 2, "0.05"),
+            (-123_456, 2, "-1,234.56"),
+            (1_234, 3, "1.234"),
         ] {
             assert_eq!(fixed(n, decimals), text);
         }
-        assert_eq!(count(i128::MIN), "-170,141,183,460,469,231,731,687,303,715,884,105,728");
+        assert_eq!(
+            count(i128::MIN),
+            "-170,141,183,460,469,231,731,687,303,715,884,105,728"
+        );
         for (n, text) in [
-            (1_005_000, "1.01"), (1_004_999, "1.00"), (-1_005_000, "-1.01"), (-4_999, "0.00"),
-            (999_995_000, "1,000.00"), (0, "0.00"),
+            (1_005_000, "1.01"),
+            (1_004_999, "1.00"),
+            (-1_005_000, "-1.01"),
+            (-4_999, "0.00"),
+            (999_995_000, "1,000.00"),
+            (0, "0.00"),
         ] {
             assert_eq!(rounded(n, 6, 2), text, "{n}");
         }
@@ -303,7 +341,10 @@ Saint-Étienne      0.05
         table.row(["a campaign ".repeat(9), path.clone(), count(1_234_567_890)]);
         let text = table.to_string();
         assert!(text.lines().all(|line| length(line) <= WIDTH), "{text}");
-        assert!(text.contains("1,234,567,890") && text.contains('…'), "{text}");
+        assert!(
+            text.contains("1,234,567,890") && text.contains('…'),
+            "{text}"
+        );
         assert_eq!(text.matches("google/cpc/spring").count(), 12, "{text}");
     }
 
@@ -314,7 +355,10 @@ Saint-Étienne      0.05
         let text = table.to_string();
         let ends = text.matches('\n').count();
         assert_eq!(ends, 3);
-        assert!(!text.replace('\n', "").chars().any(char::is_control), "{text:?}");
+        assert!(
+            !text.replace('\n', "").chars().any(char::is_control),
+            "{text:?}"
+        );
         assert!(!text.contains('\u{202e}'));
     }
 }

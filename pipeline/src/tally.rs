@@ -54,7 +54,12 @@ impl Tally {
         if inner.threads.len() < threads {
             return 0;
         }
-        inner.threads.values().map(|(before, _)| *before).min().unwrap_or(0)
+        inner
+            .threads
+            .values()
+            .map(|(before, _)| *before)
+            .min()
+            .unwrap_or(0)
     }
 
     /// Refused lines by brand, kind and reason, where known.

@@ -8,9 +8,9 @@
 //! Nothing here knows where messages come from or what becomes of a report: a replay and a running
 //! worker feed and listen in their own ways.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
@@ -21,8 +21,8 @@ use timely::CommunicationConfig;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 use tributary_config::model::Config;
-use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_connectors::trace::TraceLine;
 use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
@@ -142,8 +142,10 @@ impl Workers {
         }
         let starts = Mutex::new(starts);
         let decoder = Decoder::new(config);
-        let timely_config =
-            timely::Config { communication, worker: timely::WorkerConfig::default() };
+        let timely_config = timely::Config {
+            communication,
+            worker: timely::WorkerConfig::default(),
+        };
         let guards = timely::execute(timely_config, move |worker| {
             let thread = worker.index() % threads;
             let start = lock(&starts).get_mut(thread).and_then(Option::take);
@@ -160,7 +162,13 @@ impl Workers {
 
     /// Hands a batch to the threads; waits while they are behind. Returns whether they still run.
     pub fn send(&self, batch: Batch) -> bool {
-        let Batch { epoch, messages, release, questions, destroy_salts } = batch;
+        let Batch {
+            epoch,
+            messages,
+            release,
+            questions,
+            destroy_salts,
+        } = batch;
         let share = messages.len().div_ceil(self.ends.len()).max(1);
         let mut messages = messages.into_iter();
         let mut questions = Some(questions);
@@ -186,7 +194,9 @@ impl Workers {
     pub fn finish(self) -> anyhow::Result<()> {
         drop(self.ends);
         for outcome in self.guards.join() {
-            outcome.and_then(|inner| inner).map_err(|error| anyhow!("a worker failed: {error}"))?;
+            outcome
+                .and_then(|inner| inner)
+                .map_err(|error| anyhow!("a worker failed: {error}"))?;
         }
         Ok(())
     }
@@ -261,7 +271,13 @@ impl Hand {
     }
 
     fn put_in(&mut self, batch: Batch) {
-        let Batch { epoch, messages, release, questions, destroy_salts } = batch;
+        let Batch {
+            epoch,
+            messages,
+            release,
+            questions,
+            destroy_salts,
+        } = batch;
         self.dataflow.advance_to(epoch);
         let mut sink = Door {
             dataflow: &mut self.dataflow,
@@ -318,7 +334,11 @@ impl Hand {
         if let Some(before) = finished {
             self.counts.stages = self.dataflow.stats.snapshot();
             let counts = self.counts.clone();
-            (self.listener)(Report::Finished { thread: self.thread, before, counts });
+            (self.listener)(Report::Finished {
+                thread: self.thread,
+                before,
+                counts,
+            });
         }
     }
 }

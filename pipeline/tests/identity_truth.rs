@@ -25,7 +25,9 @@ fn data() -> PathBuf {
 fn read(path: &Path) -> String {
     let mut text = String::new();
     let mut file = tributary_connectors::files::open(path).expect("the file opens");
-    file.reader.read_to_string(&mut text).expect("the file is text");
+    file.reader
+        .read_to_string(&mut text)
+        .expect("the file is text");
     text
 }
 
@@ -45,7 +47,9 @@ fn rows(text: &str) -> Vec<HashMap<String, String>> {
     };
     let mut lines = text.lines();
     let header = cells(lines.next().unwrap_or(""));
-    lines.map(|line| header.iter().cloned().zip(cells(line)).collect()).collect()
+    lines
+        .map(|line| header.iter().cloned().zip(cells(line)).collect())
+        .collect()
 }
 
 /// What of a row identifies, as fields of a transaction.
@@ -65,7 +69,9 @@ fn csv_set(
     fields: &[(&'static str, &str)],
 ) -> DataSet {
     let of = |row: &HashMap<String, String>, column: &str| {
-        row.get(column).map(|text| text.trim().to_owned()).unwrap_or_default()
+        row.get(column)
+            .map(|text| text.trim().to_owned())
+            .unwrap_or_default()
     };
     let directory = data().join(name);
     let clusters: HashMap<String, String> = rows(&read(&directory.join(files[1])))
@@ -75,7 +81,9 @@ fn csv_set(
     let records = rows(&read(&directory.join(files[0])))
         .iter()
         .map(|row| {
-            let fields = fields.iter().map(|(field, column)| (*field, of(row, column)));
+            let fields = fields
+                .iter()
+                .map(|(field, column)| (*field, of(row, column)));
             let fields = fields.filter(|(_, text)| !text.is_empty()).collect();
             (clusters[&of(row, "record_id")].clone(), fields)
         })
@@ -114,10 +122,17 @@ fn senzing() -> DataSet {
                     }
                 }
             }
-            (clusters[&(text("DATA_SOURCE"), text("RECORD_ID"))].clone(), fields)
+            (
+                clusters[&(text("DATA_SOURCE"), text("RECORD_ID"))].clone(),
+                fields,
+            )
         })
         .collect();
-    DataSet { name: "senzing_truthset", by: "email, phone, name_postcode", records }
+    DataSet {
+        name: "senzing_truthset",
+        by: "email, phone, name_postcode",
+        records,
+    }
 }
 
 #[derive(Default)]
@@ -163,10 +178,28 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
         decoder.message(&message, &mut held);
     }
     let settings = Arc::new(tributary_connectors::settings::settings(&config));
-    let mentions = held.0.iter().filter(|record| !record.ids.is_empty()).map(|record| {
-        let Record { brand, ids, source, day, .. } = record.clone();
-        (Mention { brand, set: ids, source, day }, 1)
-    });
+    let mentions = held
+        .0
+        .iter()
+        .filter(|record| !record.ids.is_empty())
+        .map(|record| {
+            let Record {
+                brand,
+                ids,
+                source,
+                day,
+                ..
+            } = record.clone();
+            (
+                Mention {
+                    brand,
+                    set: ids,
+                    source,
+                    day,
+                },
+                1,
+            )
+        });
     let (mut sets, mut out) = (Vec::new(), Vec::new());
     Mentions::default().step(0, mentions.collect(), &mut sets);
     Graph::new(settings).step(0, sets, &mut out);
@@ -177,7 +210,10 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
             _ => None,
         })
         .collect();
-    held.0.iter().map(|record| person_of.get(&record.ids.key()).copied()).collect()
+    held.0
+        .iter()
+        .map(|record| person_of.get(&record.ids.key()).copied())
+        .collect()
 }
 
 fn pairs<K: Ord>(groups: impl Iterator<Item = K>) -> u64 {
@@ -190,7 +226,12 @@ fn pairs<K: Ord>(groups: impl Iterator<Item = K>) -> u64 {
 
 fn line(set: &DataSet) -> String {
     let persons = persons(set);
-    let named = || persons.iter().zip(&set.records).filter_map(|(p, r)| p.map(|p| (p, &r.0)));
+    let named = || {
+        persons
+            .iter()
+            .zip(&set.records)
+            .filter_map(|(p, r)| p.map(|p| (p, &r.0)))
+    };
     let found = pairs(named().map(|(person, _)| person));
     let right = pairs(named());
     let truth = pairs(set.records.iter().map(|(cluster, _)| cluster));
@@ -212,13 +253,20 @@ fn the_table_of_precision_and_recall_is_true() {
         return;
     }
     let febrl = ["records.csv.gz", "true_clusters.csv"];
-    let names = [("first_name", "given_name"), ("last_name", "surname"), ("postcode", "postcode")];
+    let names = [
+        ("first_name", "given_name"),
+        ("last_name", "surname"),
+        ("postcode", "postcode"),
+    ];
     let with_number = [names[0], names[1], names[2], ("customer", "soc_sec_id")];
     let number = "name_postcode, customer (soc_sec_id)";
     let splink = ["records.csv", "true_clusters.csv"];
     let historical = ["records.csv.gz", "true_clusters.csv.gz"];
-    let fake_names =
-        [("first_name", "first_name"), ("last_name", "surname"), ("postcode", "postcode_fake")];
+    let fake_names = [
+        ("first_name", "first_name"),
+        ("last_name", "surname"),
+        ("postcode", "postcode_fake"),
+    ];
     let sets = [
         senzing(),
         csv_set("febrl_dataset1", "name_postcode", febrl, &names),
@@ -226,7 +274,12 @@ fn the_table_of_precision_and_recall_is_true() {
         csv_set("febrl_dataset3", "name_postcode", febrl, &names),
         csv_set("febrl_dataset3", number, febrl, &with_number),
         csv_set("splink_fake_1000", "email", splink, &[("email", "email")]),
-        csv_set("splink_historical_50k", "name_postcode", historical, &fake_names),
+        csv_set(
+            "splink_historical_50k",
+            "name_postcode",
+            historical,
+            &fake_names,
+        ),
     ];
     let table: Vec<String> = sets.iter().map(line).collect();
     let table = table.join("\n");
@@ -239,5 +292,9 @@ fn the_table_of_precision_and_recall_is_true() {
         std::fs::write(&path, format!("{head}{rule}{table}\n")).expect("the file can be written");
         return;
     }
-    assert_eq!(text, format!("{head}{rule}{table}\n"), "TRIBUTARY_WRITE=1 writes the table anew");
+    assert_eq!(
+        text,
+        format!("{head}{rule}{table}\n"),
+        "TRIBUTARY_WRITE=1 writes the table anew"
+    );
 }

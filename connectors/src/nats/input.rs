@@ -30,7 +30,7 @@ pub const AT_HEADER: &str = "Tributary-At";
 
 /// How many messages the client asks for at once. With the server's largest payload of 1 MiB this bounds
 /// what waits in memory to a few hundred MiB, and it is enough to keep small messages flowing.
-const PULL: i64 = 500;
+const PULL: i64 = 256;
 
 /// How often a waiting reader looks whether the connection is still the one that it reads from.
 const LOOK: Duration = Duration::from_millis(200);

@@ -22,7 +22,7 @@ pub enum AskError {
     /// Nobody listens on the subject.
     #[error(
         "no worker answers on {0}: start one with `tributary run` on this broker and with this brand in its \
-         configuration; `nats service info tributary` lists those that run, and a worker's /readyz says whether it is ready"
+         configuration; `nats micro info tributary` lists those that run, and a worker's /readyz says whether it is ready"
     )]
     NoWorker(String),
     /// Nothing came for [`PATIENCE`].

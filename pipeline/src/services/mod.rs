@@ -126,11 +126,7 @@ impl Services {
                     .await
                     .map_err(|error| anyhow!(error))
                     .with_context(|| format!("cannot listen on {subject}"))?;
-                requests.push(
-                    endpoint
-                        .map(move |request| (desk.clone(), request))
-                        .boxed(),
-                );
+                requests.push(endpoint.map(move |request| (desk.clone(), request)).boxed());
             }
         }
         client

@@ -47,10 +47,7 @@ pub(super) async fn send(
     let Some(reply) = request.message.reply.clone() else {
         return Ok(());
     };
-    let room = client
-        .max_payload()
-        .min(LARGEST)
-        .saturating_sub(HEADERS);
+    let room = client.max_payload().min(LARGEST).saturating_sub(HEADERS);
     let parts = split(answer, room);
     let count = parts.len();
     for (at, part) in parts.into_iter().enumerate() {
@@ -93,7 +90,9 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_and_nothing_is_too_large() {
-        let answer: String = (0..200).map(|n| format!("{}\n", "x".repeat(n % 37))).collect();
+        let answer: String = (0..200)
+            .map(|n| format!("{}\n", "x".repeat(n % 37)))
+            .collect();
         for room in 0..80 {
             let parts = texts(&answer, room);
             assert_eq!(parts.concat(), answer);

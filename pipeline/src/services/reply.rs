@@ -78,7 +78,7 @@ impl Names {
     /// The configured sources, and those that a kind has by itself.
     pub fn of(brand: &Brand) -> Names {
         let configured = brand.sources.iter().map(|source| source.name.as_str());
-        let names = Kind::ALL.into_iter().map(Kind::name).chain(configured);
+        let names = configured.chain(Kind::ALL.into_iter().map(|kind| kind.name()));
         Names(
             names
                 .map(|name| (Label::of(name), name.to_owned()))
@@ -244,7 +244,10 @@ mod tests {
                 "\n"
             )
         );
-        assert_eq!(text(&question, vec![], 3), "{\"hidden\":{\"paths\":0},\"paths\":[]}\n");
+        assert_eq!(
+            text(&question, vec![], 3),
+            "{\"hidden\":{\"paths\":0},\"paths\":[]}\n"
+        );
     }
 
     #[test]
@@ -296,7 +299,11 @@ mod tests {
                 values,
             })
         };
-        let told = vec![cell("b", vec![1, 2, 3]), cell("c", vec![]), cell("a", vec![4, 5, 6])];
+        let told = vec![
+            cell("b", vec![1, 2, 3]),
+            cell("c", vec![]),
+            cell("a", vec![4, 5, 6]),
+        ];
         let text = text(&question, told, 1);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2);

@@ -81,11 +81,7 @@ pub fn query(payload: &[u8], brand: BrandId) -> Result<Question, Refusal> {
 ///
 /// # Errors
 /// A refusal with code 400.
-pub fn explain(
-    payload: &[u8],
-    brand: BrandId,
-    own: Option<Currency>,
-) -> Result<Question, Refusal> {
+pub fn explain(payload: &[u8], brand: BrandId, own: Option<Currency>) -> Result<Question, Refusal> {
     let mut fields = object(parse(payload)?, "the request", &["person", "cell"])?;
     match (fields.remove("person"), fields.remove("cell")) {
         (Some(person), None) => {
@@ -125,9 +121,7 @@ pub fn person_json(from: &[Identifier], to: &[Identifier]) -> String {
 
 /// The family of a name.
 pub fn family(name: &str) -> Option<Family> {
-    Family::ALL
-        .into_iter()
-        .find(|family| family.name() == name)
+    Family::ALL.into_iter().find(|family| family.name() == name)
 }
 
 /// The names of all families.
@@ -211,7 +205,9 @@ fn paths(
     let store = label("store")?;
     match kind {
         SaleKind::Order if !store.is_absent() => {
-            return Err(Refusal::bad("`cell.store` must be absent: orders have none"));
+            return Err(Refusal::bad(
+                "`cell.store` must be absent: orders have none",
+            ));
         }
         SaleKind::Transaction if store.is_absent() => {
             return Err(Refusal::bad(
@@ -248,7 +244,9 @@ fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str
             "`cell.{name}` is longer than {MAX_LABEL} bytes"
         ))),
         Some(Value::String(text)) => Ok((!text.is_empty()).then_some(text.as_str())),
-        Some(_) => Err(Refusal::bad(format!("`cell.{name}` must be a text or null"))),
+        Some(_) => Err(Refusal::bad(format!(
+            "`cell.{name}` must be a text or null"
+        ))),
     }
 }
 
@@ -269,7 +267,11 @@ fn day(text: &str) -> Option<Day> {
     let (year, month, of_month) = (part(4)?, part(2)?, part(2)?);
     match parts.next() {
         Some(_) => None,
-        None => calendar::day(year.parse().ok()?, month.parse().ok()?, of_month.parse().ok()?),
+        None => calendar::day(
+            year.parse().ok()?,
+            month.parse().ok()?,
+            of_month.parse().ok()?,
+        ),
     }
 }
 
@@ -285,7 +287,12 @@ mod tests {
 
     #[test]
     fn a_query_names_a_family_or_none() {
-        let cells = |family| Ok(Question::Cells { brand: BRAND, family });
+        let cells = |family| {
+            Ok(Question::Cells {
+                brand: BRAND,
+                family,
+            })
+        };
         for all in ["", " \n", "{}", r#"{"family":null}"#] {
             assert_eq!(query(all.as_bytes(), BRAND), cells(None), "{all:?}");
         }
@@ -328,7 +335,8 @@ mod tests {
             channel: Channel::of("Caf\u{e9}", "", ""),
         };
         assert_eq!(explained(request), Ok(expected));
-        let own = r#"{"cell":{"source":"direct","medium":"none","kind":"order","day":"2024-02-29"}}"#;
+        let own =
+            r#"{"cell":{"source":"direct","medium":"none","kind":"order","day":"2024-02-29"}}"#;
         assert!(matches!(
             explained(own),
             Ok(Question::Paths { of, .. }) if of.currency == Currency(*b"EUR")
@@ -343,7 +351,10 @@ mod tests {
             ("[]".to_owned(), "must be a JSON object"),
             ("{}".to_owned(), "either `person` or `cell`"),
             (r#"{"jane@x.org":1}"#.to_owned(), "none of `person`, `cell`"),
-            (r#"{"person":{"from":["jane@x.org"],"to":["00"]}}"#.to_owned(), "`person.from`"),
+            (
+                r#"{"person":{"from":["jane@x.org"],"to":["00"]}}"#.to_owned(),
+                "`person.from`",
+            ),
             (
                 r#"{"person":{"from":["+0000000000000000000000000000000"],"to":[]}}"#.to_owned(),
                 "`person.from`",
@@ -352,14 +363,26 @@ mod tests {
                 format!(r#"{{"person":{{"from":["{:032x}"],"to":[]}}}}"#, 7),
                 "`person.to`",
             ),
-            (r#"{"cell":{"kind":"order","day":"2025-10-26"}}"#.to_owned(), "`cell.source`"),
+            (
+                r#"{"cell":{"kind":"order","day":"2025-10-26"}}"#.to_owned(),
+                "`cell.source`",
+            ),
             (cell(r#""kind":"jane@x.org""#), "`cell.kind`"),
-            (cell(r#""kind":"order","store":"jane@x.org""#), "`cell.store`"),
+            (
+                cell(r#""kind":"order","store":"jane@x.org""#),
+                "`cell.store`",
+            ),
             (cell(r#""kind":"transaction""#), "`cell.store`"),
             (cell(r#""kind":"order","day":"2025-02-29""#), "`cell.day`"),
-            (cell(r#""kind":"order","day":"2025-10-26-jane@x.org""#), "`cell.day`"),
+            (
+                cell(r#""kind":"order","day":"2025-10-26-jane@x.org""#),
+                "`cell.day`",
+            ),
             (cell(r#""kind":"order","day":20387"#), "`cell.day`"),
-            (cell(r#""kind":"order","day":"2025-10-26","currency":"XXX""#), "`cell.currency`"),
+            (
+                cell(r#""kind":"order","day":"2025-10-26","currency":"XXX""#),
+                "`cell.currency`",
+            ),
         ];
         for (request, names) in cases {
             let refusal = explained(&request).unwrap_err();

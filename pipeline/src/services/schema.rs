@@ -17,7 +17,10 @@ pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     HashMap::from([
         ("request_schema".to_owned(), request.to_string()),
         ("response_schema".to_owned(), response.to_string()),
-        ("response_format".to_owned(), "application/x-ndjson".to_owned()),
+        (
+            "response_format".to_owned(),
+            "application/x-ndjson".to_owned(),
+        ),
     ])
 }
 

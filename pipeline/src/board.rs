@@ -1,0 +1,199 @@
+//! The board: the released cells of this process, for metrics, pages and summaries.
+//!
+//! Only what the release gate has let through is ever put here, and a closed cell goes at once, so that
+//! whoever reads the board can show all of it. Cells lie in pages, one a family, brand and day (or month),
+//! so that a window of days is read without the rest, and everything comes out in order. A clone of the
+//! board shares its pages until they change: whoever needs long takes a clone and lets go of the lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::record::Day;
+
+/// The dimensions and values of the cells of one family, brand and period.
+type Page = BTreeMap<Box<[Dim]>, Box<[i128]>>;
+
+/// The released cells of this process.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    pages: BTreeMap<Family, BTreeMap<Arc<str>, BTreeMap<i32, Arc<Page>>>>,
+    /// Every word once, since the same few stand in most cells.
+    words: Arc<BTreeSet<Arc<str>>>,
+    stamp: u64,
+}
+
+/// A stamp is never given twice in a process, so that boards with one stamp are equal.
+static STAMPS: AtomicU64 = AtomicU64::new(1);
+
+impl Board {
+    /// Takes a released cell, or removes a closed one (without values). A cell without a brand is no cell.
+    pub fn apply(&mut self, cell: &Cell) {
+        let Some(Dim::Text(brand)) = cell.dims.first() else { return };
+        let period = period(&cell.dims);
+        let pages = self.pages.entry(cell.family).or_default();
+        if cell.values.is_empty() {
+            let Some(of_brand) = pages.get_mut(&**brand) else { return };
+            let Some(page) = of_brand.get_mut(&period) else { return };
+            if Arc::make_mut(page).remove(&*cell.dims).is_none() {
+                return;
+            }
+            if page.is_empty() {
+                of_brand.remove(&period);
+            }
+        } else {
+            let brand = intern(&mut self.words, brand);
+            let page = pages.entry(brand).or_default().entry(period).or_default();
+            match Arc::make_mut(page).get_mut(&*cell.dims) {
+                Some(values) if **values == *cell.values => return,
+                Some(values) => *values = cell.values.as_slice().into(),
+                None => {
+                    let words = &mut self.words;
+                    let dims = cell.dims.iter().map(|dim| match dim {
+                        Dim::Text(word) => Dim::Text(intern(words, word)),
+                        other => other.clone(),
+                    });
+                    let dims = dims.collect();
+                    Arc::make_mut(page).insert(dims, cell.values.as_slice().into());
+                }
+            }
+        }
+        self.stamp = STAMPS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes whenever a cell does: boards with the same stamp are equal.
+    pub fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.pages.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values).map(|page| page.len()).sum()
+    }
+
+    /// Whether there is no cell.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The brands that have ever had a cell.
+    pub fn brands(&self) -> BTreeSet<Arc<str>> {
+        self.pages.values().flat_map(BTreeMap::keys).cloned().collect()
+    }
+
+    /// The last day of a brand that has a cell of a family by day or hour; none where no cell has one.
+    pub fn last_day(&self, brand: &str) -> Option<Day> {
+        let daily = [
+            Family::Attribution,
+            Family::StoreDay,
+            Family::OrdersDay,
+            Family::CampaignDay,
+            Family::SpendDay,
+            Family::Visits,
+        ];
+        let last = |family: &Family| self.pages.get(family)?.get(brand)?.keys().next_back().copied();
+        daily.iter().filter_map(last).max()
+    }
+
+    /// The dimensions and values of the cells of a brand in a range of periods, ascending. The period of a
+    /// cell is its `day`, its `month` (as `year * 12 + month - 1`), the local day of its `hour`, or else 0.
+    pub fn cells(
+        &self,
+        family: Family,
+        brand: &str,
+        periods: RangeInclusive<i32>,
+    ) -> impl Iterator<Item = (&[Dim], &[i128])> {
+        let of_brand = self.pages.get(&family).and_then(|brands| brands.get(brand));
+        // A range that ends before it begins is empty; the map would not take it.
+        let of_brand = of_brand.filter(|_| periods.start() <= periods.end());
+        let pages = of_brand.into_iter().flat_map(move |pages| pages.range(periods.clone()));
+        pages.flat_map(|(_, page)| page.iter()).map(|(dims, values)| (&**dims, &**values))
+    }
+
+    /// The cells of a brand in a range of periods, added up by some of their dimensions: from the named
+    /// dimensions, in the order of `by`, to the sums of the family's values. A name that the family does not
+    /// have reads as [`Dim::Null`].
+    ///
+    /// Counts of persons and of devices are distinct within their cells and not over several: their sum
+    /// counts somebody once a cell.
+    pub fn sums(
+        &self,
+        family: Family,
+        brand: &str,
+        periods: RangeInclusive<i32>,
+        by: &[&str],
+    ) -> BTreeMap<Vec<&Dim>, Vec<i128>> {
+        let names = family.dims();
+        let places: Vec<_> = by.iter().map(|by| names.iter().position(|name| name == by)).collect();
+        let mut sums: BTreeMap<Vec<&Dim>, Vec<i128>> = BTreeMap::new();
+        for (dims, values) in self.cells(family, brand, periods) {
+            let dim = |place: &Option<usize>| place.and_then(|at| dims.get(at)).unwrap_or(&Dim::Null);
+            let sum = sums.entry(places.iter().map(dim).collect()).or_default();
+            sum.resize(values.len().max(sum.len()), 0);
+            for (sum, value) in sum.iter_mut().zip(values) {
+                *sum = sum.saturating_add(*value);
+            }
+        }
+        sums
+    }
+}
+
+fn intern(words: &mut Arc<BTreeSet<Arc<str>>>, word: &Arc<str>) -> Arc<str> {
+    if let Some(known) = words.get(word) {
+        return known.clone();
+    }
+    Arc::make_mut(words).insert(word.clone());
+    word.clone()
+}
+
+fn period(dims: &[Dim]) -> i32 {
+    let found = dims.iter().find_map(|dim| match dim {
+        Dim::Day(day) => Some(*day),
+        Dim::Month(month) => Some(*month),
+        Dim::Hour(second, offset) => {
+            i32::try_from((second + i64::from(*offset)).div_euclid(86_400)).ok()
+        }
+        _ => None,
+    });
+    found.unwrap_or(0)
+}
+
+/// A rolling window of days that ends with the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Window {
+    /// The current day.
+    Today,
+    /// Seven days.
+    Week,
+    /// Thirty days.
+    Month,
+}
+
+impl Window {
+    /// Every window, each within the next.
+    pub const ALL: [Window; 3] = [Window::Today, Window::Week, Window::Month];
+
+    /// The word in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Window::Today => "today",
+            Window::Week => "7d",
+            Window::Month => "30d",
+        }
+    }
+
+    /// Its days.
+    pub fn days(self, today: Day) -> RangeInclusive<Day> {
+        let before = match self {
+            Window::Today => 0,
+            Window::Week => 6,
+            Window::Month => 29,
+        };
+        today.saturating_sub(before)..=today
+    }
+}
+
+#[cfg(test)]
+mod tests;

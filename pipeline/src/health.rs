@@ -1,0 +1,216 @@
+//! Health: whether the process steps, and whether its numbers can be relied upon.
+//!
+//! *Live* asks for a restart when it fails: there is input under way and no epoch closes. *Ready* asks for
+//! patience: the broker is away, the past is still being read, or the numbers are behind. Both tell every
+//! reason in a sentence. The run loop sets what it knows; reading takes no lock.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How long input may be under way without an epoch closing.
+pub const STALL: Duration = Duration::from_secs(30);
+
+/// The lag of a ready process, where nothing else is said.
+pub const MAX_LAG: Duration = Duration::from_secs(30);
+
+/// Nothing is under way.
+const IDLE: i64 = i64::MAX;
+
+/// What the probes answer from. Times are milliseconds since `start`.
+#[derive(Debug)]
+pub struct Health {
+    start: Instant,
+    max_lag: Duration,
+    connected: AtomicBool,
+    caught_up: AtomicBool,
+    /// When an epoch closed last.
+    progress: AtomicU64,
+    /// Since when there has been input under way.
+    busy: AtomicU64,
+    /// Where the closed epochs stand; it may lie before the start. [`IDLE`] where they have caught up.
+    behind: AtomicI64,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Health::new(MAX_LAG)
+    }
+}
+
+impl Health {
+    /// Not connected, not caught up, nothing under way.
+    pub fn new(max_lag: Duration) -> Health {
+        Health {
+            start: Instant::now(),
+            max_lag,
+            connected: AtomicBool::new(false),
+            caught_up: AtomicBool::new(false),
+            progress: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            behind: AtomicI64::new(IDLE),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether there is a connection to NATS.
+    pub fn set_connected(&self, yes: bool) {
+        self.connected.store(yes, Relaxed);
+    }
+
+    /// Whether everything that stood in the stream at the start has been read.
+    pub fn set_caught_up(&self, yes: bool) {
+        self.caught_up.store(yes, Relaxed);
+    }
+
+    /// An epoch has closed.
+    pub fn progress(&self) {
+        self.progress_at(self.now());
+    }
+
+    /// How far the closed epochs are behind the input that went in, seconds; 0 when nothing is under way.
+    /// Until it is set again the lag grows with the clock, so that a run loop that waits hides nothing.
+    pub fn set_lag(&self, seconds: f64) {
+        self.set_lag_at(self.now(), seconds);
+    }
+
+    /// The lag now, seconds.
+    pub fn lag_seconds(&self) -> f64 {
+        self.lag_at(self.now())
+    }
+
+    /// Why the process is not live; empty when it is.
+    pub fn not_live(&self) -> Vec<String> {
+        self.not_live_at(self.now())
+    }
+
+    /// Why the process is not ready; empty when it is.
+    pub fn not_ready(&self) -> Vec<String> {
+        self.not_ready_at(self.now())
+    }
+
+    fn progress_at(&self, now: u64) {
+        self.progress.fetch_max(now, Relaxed);
+    }
+
+    fn set_lag_at(&self, now: u64, seconds: f64) {
+        if seconds <= 0.0 || !seconds.is_finite() {
+            self.behind.store(IDLE, Relaxed);
+            return;
+        }
+        if self.behind.load(Relaxed) == IDLE {
+            self.busy.store(now, Relaxed);
+        }
+        self.behind.store((now as i64).saturating_sub((seconds * 1000.0) as i64), Relaxed);
+    }
+
+    fn lag_at(&self, now: u64) -> f64 {
+        match self.behind.load(Relaxed) {
+            IDLE => 0.0,
+            behind => (now as i64).saturating_sub(behind).max(0) as f64 / 1000.0,
+        }
+    }
+
+    fn not_live_at(&self, now: u64) -> Vec<String> {
+        if self.behind.load(Relaxed) == IDLE {
+            return Vec::new();
+        }
+        let since = self.progress.load(Relaxed).max(self.busy.load(Relaxed));
+        let still = Duration::from_millis(now.saturating_sub(since));
+        if still < STALL {
+            return Vec::new();
+        }
+        vec![format!(
+            "no epoch has closed for {} s although input is under way: the dataflow stands still",
+            still.as_secs()
+        )]
+    }
+
+    fn not_ready_at(&self, now: u64) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if !self.connected.load(Relaxed) {
+            reasons.push("there is no connection to NATS".to_owned());
+        }
+        if !self.caught_up.load(Relaxed) {
+            reasons.push("the input stream's past is still being read: the numbers are not whole yet".to_owned());
+        }
+        let lag = self.lag_at(now);
+        let bound = self.max_lag.as_secs_f64();
+        if lag > bound {
+            reasons.push(format!("the numbers are {lag:.0} s behind the input, more than {bound:.0} s"));
+        }
+        reasons.extend(self.not_live_at(now));
+        reasons
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steady() -> Health {
+        let health = Health::default();
+        health.set_connected(true);
+        health.set_caught_up(true);
+        health
+    }
+
+    #[test]
+    fn a_new_process_is_live_and_says_all_that_keeps_it_from_being_ready() {
+        let health = Health::default();
+        assert!(health.not_live_at(1_000_000).is_empty());
+        let reasons = health.not_ready_at(0);
+        assert_eq!(reasons.len(), 2);
+        assert!(reasons[0].contains("NATS") && reasons[1].contains("past"));
+        health.set_connected(true);
+        assert_eq!(health.not_ready_at(0).len(), 1);
+        health.set_caught_up(true);
+        assert!(health.not_ready_at(0).is_empty());
+        health.set_connected(false);
+        assert_eq!(health.not_ready_at(0).len(), 1);
+    }
+
+    #[test]
+    fn nothing_to_do_is_no_standstill() {
+        let health = steady();
+        health.progress_at(1_000);
+        health.set_lag_at(2_000, 0.0);
+        assert!(health.not_live_at(10_000_000).is_empty());
+        assert!(health.not_ready_at(10_000_000).is_empty());
+    }
+
+    #[test]
+    fn work_without_progress_is_a_standstill_after_half_a_minute() {
+        let health = steady();
+        // The clock starts with the work and not with the last progress, long ago.
+        health.set_lag_at(100_000, 0.05);
+        health.set_lag_at(110_000, 10.05);
+        assert!(health.not_live_at(129_999).is_empty());
+        let reasons = health.not_live_at(130_000);
+        assert!(reasons[0].contains("for 30 s"), "{reasons:?}");
+        assert_eq!(health.not_ready_at(130_000).len(), 2);
+        health.progress_at(131_000);
+        assert!(health.not_live_at(160_999).is_empty());
+        assert_eq!(health.not_live_at(161_000).len(), 1);
+        health.set_lag_at(161_000, 0.0);
+        assert!(health.not_live_at(161_000).is_empty());
+    }
+
+    #[test]
+    fn the_lag_is_bounded_and_grows_until_it_is_set_again() {
+        let health = steady();
+        health.set_lag_at(5_000, 12.0);
+        assert_eq!(health.lag_at(5_000), 12.0);
+        assert_eq!(health.lag_at(8_000), 15.0);
+        assert!(health.not_ready_at(23_000).is_empty());
+        health.progress_at(23_000);
+        let reasons = health.not_ready_at(24_000);
+        assert!(reasons.len() == 1 && reasons[0].contains("31 s behind"), "{reasons:?}");
+        health.set_lag_at(24_000, 1.0);
+        assert!(health.not_ready_at(24_000).is_empty());
+        health.set_lag_at(24_000, 0.0);
+        assert_eq!(health.lag_at(1_000_000), 0.0);
+    }
+}

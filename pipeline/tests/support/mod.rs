@@ -1,0 +1,276 @@
+//! Real processes for story tests: the `tributary` binary, its configuration, and what it published.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tributary_config::model::{Config, Nats};
+use tributary_connectors::nats::{self, Input};
+use tributary_connectors::trace::TraceLine;
+use tributary_loadtest::generate::{self, Options, SecretFrom};
+
+/// How long anything may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where the public data sets are, or none with a printed reason.
+pub fn shared_data() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    if !path.exists() {
+        println!("SKIPPED: no public data sets at {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// The `tributary` command, logging only errors.
+pub fn tributary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+    command.env("TRIBUTARY_LOG", "error");
+    command.env(
+        "TRIBUTARY_DATASET_SECRET",
+        "0123456789abcdef0123456789abcdef",
+    );
+    command
+}
+
+/// Runs a command to its end, which must be good.
+pub fn succeed(command: &mut Command) -> Output {
+    let output = command.output().expect("the command starts");
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// A directory with the configuration and the trace of a simulated brand.
+pub struct World {
+    pub directory: tempfile::TempDir,
+    pub options: Options,
+}
+
+impl World {
+    pub fn new(events: u64, nats: Option<&Nats>, more: &str) -> World {
+        let directory = tempfile::tempdir().expect("a directory");
+        let options = Options {
+            events: Some(events),
+            k: 1,
+            ..Options::default()
+        };
+        let secret = directory.path().join("secret");
+        std::fs::write(&secret, "0123456789abcdef0123456789abcdef").expect("the secret");
+        let brand = generate::config_toml(&options, SecretFrom::File(&secret))
+            .replace("k = 1", "k = 1\ncadence = \"1s\"");
+        let broker = nats.map_or(String::new(), |nats| {
+            format!("[nats]\nurl = \"{}\"\n", nats.url)
+        });
+        let text = format!("{broker}[http]\nlisten = \"127.0.0.1:0\"\n{more}\n{brand}");
+        std::fs::write(directory.path().join("tributary.toml"), text).expect("the configuration");
+        let world = World { directory, options };
+        let mut trace = String::new();
+        for line in world.lines() {
+            trace.push_str(&line.to_trace_line());
+            trace.push('\n');
+        }
+        std::fs::write(world.path("trace.ndjson"), trace).expect("the trace");
+        world
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn config(&self) -> Config {
+        tributary_config::load(&self.path("tributary.toml"))
+            .expect("the configuration holds")
+            .config
+    }
+
+    pub fn lines(&self) -> generate::World {
+        generate::lines(self.options.clone()).expect("a world")
+    }
+
+    pub fn trace(&self) -> impl Iterator<Item = TraceLine> {
+        self.lines().map(|line| TraceLine {
+            subject: line.subject,
+            at: line.at,
+            headers: Vec::new(),
+            data: line.data.into_bytes(),
+        })
+    }
+
+    /// The cells of a replay.
+    pub fn replayed(&self) -> Vec<String> {
+        let cells = self.path("replayed.ndjson");
+        let config = self.path("tributary.toml");
+        let mut command = tributary();
+        command
+            .args(["replay", "--quiet", "--config"])
+            .arg(config)
+            .arg("--cells")
+            .arg(&cells);
+        succeed(command.arg(self.path("trace.ndjson")));
+        let text = std::fs::read_to_string(cells).expect("the cells");
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// A running worker. Dropping it kills it.
+pub struct Worker {
+    child: Child,
+    address: String,
+}
+
+impl Worker {
+    /// Starts a worker and waits until it says where it serves.
+    pub fn start(config: &Path, arguments: &[&str]) -> Worker {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+        command
+            .args(["--log-format", "json", "run", "--config"])
+            .arg(config)
+            .args(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the worker starts");
+        let mut log = child.stderr.take().expect("a pipe");
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut seen = String::new();
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = log.read(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+                eprint!("{text}");
+                seen.push_str(&text);
+                if let Some(at) = seen.find("\"address\":\"") {
+                    let rest = &seen[at + 11..];
+                    if let Some(end) = rest.find('"') {
+                        let _ = sender.send(rest[..end].to_owned());
+                        seen.clear();
+                    }
+                }
+            }
+        });
+        let address = receiver
+            .recv_timeout(PATIENCE)
+            .expect("the worker says where it serves");
+        Worker { child, address }
+    }
+
+    /// Status and body of a page.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .ok()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        let status = text.split(' ').nth(1)?.parse().ok()?;
+        let body = text.split_once("\r\n\r\n")?.1.to_owned();
+        Some((status, body))
+    }
+
+    /// Waits until the worker is ready and has read the stream up to a sequence.
+    pub fn wait_until_read(&self, sequence: u64) {
+        let begun = Instant::now();
+        loop {
+            let ready = self.get("/readyz").is_some_and(|(status, _)| status == 200);
+            let metrics = self
+                .get("/metrics")
+                .map(|(_, body)| body)
+                .unwrap_or_default();
+            let read = metrics
+                .lines()
+                .filter_map(|line| line.strip_prefix("tributary_input_sequence "))
+                .filter_map(|value| value.parse::<f64>().ok())
+                .any(|value| value >= sequence as f64);
+            if ready && read {
+                return;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the worker does not get ready: {metrics}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Asks the worker to stop, as an operator would; it must end well.
+    pub fn stop(mut self) {
+        self.signal();
+        self.end();
+    }
+
+    pub fn signal(&self) {
+        let pid = self.child.id().to_string();
+        succeed(Command::new("kill").args(["-TERM", &pid]));
+    }
+
+    pub fn end(&mut self) {
+        let begun = Instant::now();
+        loop {
+            match self.child.try_wait().expect("the worker can be waited for") {
+                Some(status) => {
+                    assert!(status.success(), "the worker ended with {status}");
+                    return;
+                }
+                None => assert!(begun.elapsed() < PATIENCE, "the worker does not stop"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The cells that the output stream holds now, as the lines of a replay.
+pub async fn published(nats: &Nats) -> Vec<String> {
+    let client = nats::connect(nats, "test").await.expect("a connection");
+    let mut input = Input::open(&client, &nats.output_stream, 1)
+        .await
+        .expect("the output stream");
+    let mut lines = Vec::new();
+    while !input.caught_up() {
+        for message in input
+            .next_batch(1000, Duration::from_secs(10))
+            .await
+            .expect("messages")
+        {
+            let family = message
+                .subject
+                .split('.')
+                .nth(3)
+                .expect("a family")
+                .to_owned();
+            let in_replay = tributary_operators::cell::Family::ALL
+                .iter()
+                .any(|f| f.name() == family && f.in_replay());
+            let text = std::str::from_utf8(&message.payload).expect("text");
+            let (cell, rest) = text
+                .strip_prefix("{\"cell\":")
+                .and_then(|t| t.split_once(",\"value\":"))
+                .expect("a cell");
+            let value = rest.split(",\"epoch\":").next().expect("a value");
+            if in_replay && value != "null" {
+                lines.push(format!(
+                    "{{\"cell\":{cell},\"family\":\"{family}\",\"value\":{value}}}"
+                ));
+            }
+        }
+    }
+    lines.sort_unstable();
+    lines
+}
