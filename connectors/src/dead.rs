@@ -183,7 +183,7 @@ impl Reason {
                 "`ts` is neither integer Unix milliseconds nor an RFC 3339 date and time."
             }
             Reason::TimeWithoutZone => {
-                "`ts` has no time zone and the source names none: send an offset, or set the source's `timezone`."
+                "`ts` has no time zone and the source names none: send an offset, or set the source's `zone`."
             }
             Reason::TimeOutOfRange => "`ts` lies before 1970 or after 9999.",
             Reason::TimeInFuture => {

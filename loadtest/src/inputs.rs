@@ -1,8 +1,10 @@
-//! What a replay or a verification reads: traces and CSV files, one after the other, as one sequence of messages.
+//! What a replay or a verification reads: traces and CSV files, one after the other, as one
+//! sequence of messages.
 //!
-//! An argument is the path of a trace, or names a CSV source of the configuration and a file of it: `source=path`, or
-//! `brand/source=path` where several brands have a source of that name. Everything is opened before anything is read,
-//! so that a wrong name is told at once and not after an hour.
+//! An argument is the path of a trace, or names a CSV source of the configuration and a file of it:
+//! `source=path`, or `brand/source=path` where several brands have a source of that name.
+//! Everything is opened before anything is read, so that a wrong name is told at once and not after
+//! an hour.
 
 use std::path::{Path, PathBuf};
 

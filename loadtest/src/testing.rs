@@ -1,8 +1,9 @@
 //! A NATS server for a test: on a free port, with a store of its own, gone when the test ends.
 //!
-//! The server is the one that `TRIBUTARY_NATS_SERVER` names, or else `target/tools/bin/nats-server` of the workspace, which
-//! `bash .ci/tools.sh nats` brings. Where there is neither, a test says so and returns; under continuous integration (`CI=true`) that
-//! is a failure, so that tests are never left out without anybody noticing:
+//! The server is the one that `TRIBUTARY_NATS_SERVER` names, or else `target/tools/bin/nats-server`
+//! of the workspace, which `bash .ci/tools.sh nats` brings. Where there is neither, a test says so
+//! and returns; under continuous integration (`CI=true`) that is a failure, so that tests are never
+//! left out without anybody noticing:
 //!
 //! ```no_run
 //! use tributary_loadtest::testing::NatsServer;
@@ -49,8 +50,8 @@ impl NatsServer {
             .find(|program| program.is_file())
     }
 
-    /// Starts a server with a piece of server configuration (users, TLS; may be empty). Without a program to start, prints why the
-    /// test is left out and returns nothing.
+    /// Starts a server with a piece of server configuration (users, TLS; may be empty). Without a
+    /// program to start, prints why the test is left out and returns nothing.
     ///
     /// # Panics
     /// When the server does not start, and without a program when `CI` is `true`.

@@ -1,7 +1,9 @@
-//! Checking a replay: the same trace, computed from scratch by the batch oracle, must give the same bytes.
+//! Checking a replay: the same trace, computed from scratch by the batch oracle, must give the same
+//! bytes.
 //!
-//! The oracle and the dataflow share the decoder and the way a cell is written, and nothing between. What they are given
-//! is one list of events; what they must agree on is every line of the output.
+//! The oracle and the dataflow share the decoder and the way a cell is written, and nothing
+//! between. What they are given is one list of events; what they must agree on is every line of the
+//! output.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -100,7 +102,8 @@ pub struct Comparison {
     pub families: BTreeMap<String, (u64, u64)>,
     /// The cells on which they disagree, by the bytes of the cell.
     pub differences: Vec<Difference>,
-    /// What is wrong with the output as a file, although it may hold the right cells: order, repetition, line ends.
+    /// What is wrong with the output as a file, although it may hold the right cells: order,
+    /// repetition, line ends.
     pub form: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The binary makes a trace with its configuration, and checks cells against the oracle: 0 for the same, 1 for
-//! different, 2 for what cannot be told.
+//! The binary makes a trace with its configuration, and checks cells against the oracle: 0 for the
+//! same, 1 for different, 2 for what cannot be told.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! A generated trace with its generated configuration: the decoder accepts all of it but what was spoilt on purpose, and
-//! the oracle finds cells of every family in it.
+//! A generated trace with its generated configuration: the decoder accepts all of it but what was
+//! spoilt on purpose, and the oracle finds cells of every family in it.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! A generated trace is the same for the same seed, in order of arrival, mixed as asked, and made of everything that
-//! real traffic is made of.
+//! A generated trace is the same for the same seed, in order of arrival, mixed as asked, and made
+//! of everything that real traffic is made of.
 
 #![allow(clippy::unwrap_used)]
 

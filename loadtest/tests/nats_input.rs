@@ -1,5 +1,5 @@
-//! The input is read in order from any sequence, through gaps and through the broker's death, and a stream
-//! that was made anew is noticed.
+//! The input is read in order from any sequence, through gaps and through the broker's death, and a
+//! stream that was made anew is noticed.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! A worker logs in to the broker in each of the ways that the configuration knows, and is told apart from a
-//! stranger.
+//! A worker logs in to the broker in each of the ways that the configuration knows, and is told
+//! apart from a stranger.
 
 #![allow(clippy::unwrap_used)]
 

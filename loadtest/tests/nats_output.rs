@@ -1,5 +1,5 @@
-//! What leaves: the output stream keeps the last value of every cell, a closed cell is a tombstone, and a dead
-//! letter says why.
+//! What leaves: the output stream keeps the last value of every cell, a closed cell is a tombstone,
+//! and a dead letter says why.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! A generated trace is played into the broker, and what arrives there is the trace: every message with its own time of
-//! arrival, packed or not.
+//! A generated trace is played into the broker, and what arrives there is the trace: every message
+//! with its own time of arrival, packed or not.
 
 #![allow(clippy::unwrap_used)]
 
@@ -80,7 +80,8 @@ async fn what_is_played_arrives() {
     assert!(told >= 3_000);
     assert_eq!(held(&client, 1).await, played);
 
-    // Without acknowledgements, and packed by what shares an arrival: the events and their times are the same.
+    // Without acknowledgements, and packed by what shares an arrival: the events and their times
+    // are the same.
     let options = ReplayOptions {
         pack: 100,
         window: None,

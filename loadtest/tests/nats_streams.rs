@@ -1,4 +1,5 @@
-//! The streams are made where they are missing, found again, and refused where they cannot do their work.
+//! The streams are made where they are missing, found again, and refused where they cannot do their
+//! work.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! A broker behind TLS: a worker trusts the authority it is told to trust, shows its own certificate, and talks to
-//! nobody in clear who should speak TLS.
+//! A broker behind TLS: a worker trusts the authority it is told to trust, shows its own
+//! certificate, and talks to nobody in clear who should speak TLS.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,7 +26,8 @@ fn openssl(directory: &Path, arguments: &str) -> bool {
     }
 }
 
-/// An authority, and what it signed for a server and a client; a second authority that signed nothing.
+/// An authority, and what it signed for a server and a client; a second authority that signed
+/// nothing.
 fn certificates(directory: &Path) -> bool {
     let made = |arguments: &str| openssl(directory, arguments);
     if !made("version") {

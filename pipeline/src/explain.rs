@@ -19,7 +19,7 @@ use crate::services::Topic;
 use crate::services::client::Asker;
 use crate::services::reply::{Hop, Link, Paths};
 use crate::services::request;
-use crate::table::{self, Column, Table, count, harmless};
+use crate::table::{self, Align, Table, harmless, thousands};
 
 /// The command.
 ///
@@ -255,10 +255,10 @@ fn paths_text(args: &cli::ExplainCell, answer: &Paths, k: u64) -> String {
         return out;
     }
     if !answer.paths.is_empty() {
-        let mut table = Table::new([
-            Column::number("persons"),
-            Column::number("conversions"),
-            Column::prose("path"),
+        let mut table = Table::new(&[
+            ("persons", Align::Right),
+            ("conversions", Align::Right),
+            ("path", Align::Wrapped),
         ]);
         for path in &answer.paths {
             let steps = path
@@ -266,8 +266,8 @@ fn paths_text(args: &cli::ExplainCell, answer: &Paths, k: u64) -> String {
                 .iter()
                 .map(|words| words.iter().map(Option::as_deref).collect());
             table.row([
-                count(i128::from(path.persons)),
-                count(i128::from(path.conversions)),
+                thousands(i128::from(path.persons)),
+                thousands(i128::from(path.conversions)),
                 sheet::path(steps),
             ]);
         }

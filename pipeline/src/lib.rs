@@ -1,11 +1,15 @@
 //! Tributary's process: commands, epochs, workers, and the doors to the outside.
 
 pub mod asks;
+pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config_command;
 pub mod explain;
+pub mod health;
+pub mod http;
 pub mod log;
+pub mod metrics;
 pub mod query;
 pub mod replay;
 pub mod services;

@@ -6,6 +6,8 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
+use tributary_connectors::native::currency;
+
 /// How wide a table may be, in characters.
 pub const WIDTH: usize = 100;
 
@@ -14,53 +16,26 @@ pub const ABSENT: &str = "–";
 
 const GAP: &str = "  ";
 const MIN_WORD: usize = 6;
-const MIN_PROSE: usize = 24;
+const MIN_WRAPPED: usize = 24;
 
-/// How a column behaves.
+/// How a column stands, and what becomes of it where there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Number,
-    Word,
-    Prose,
+pub enum Align {
+    /// Words: to the left, shortened with `…`.
+    Left,
+    /// Numbers: to the right, always whole.
+    Right,
+    /// Longer text: to the left, broken at spaces.
+    Wrapped,
 }
 
-/// A column.
-#[derive(Clone, Debug)]
-pub struct Column {
-    title: String,
-    kind: Kind,
-}
-
-impl Column {
-    /// Numbers: to the right, whole.
-    pub fn number(title: impl Into<String>) -> Column {
-        Column {
-            title: title.into(),
-            kind: Kind::Number,
-        }
-    }
-
-    /// Words: to the left, shortened with `…` where there is no room.
-    pub fn word(title: impl Into<String>) -> Column {
-        Column {
-            title: title.into(),
-            kind: Kind::Word,
-        }
-    }
-
-    /// Longer text: to the left, broken at spaces where there is no room.
-    pub fn prose(title: impl Into<String>) -> Column {
-        Column {
-            title: title.into(),
-            kind: Kind::Prose,
-        }
-    }
-
-    fn least(&self) -> usize {
-        match self.kind {
-            Kind::Number => usize::MAX,
-            Kind::Word => MIN_WORD,
-            Kind::Prose => MIN_PROSE,
+impl Align {
+    /// The narrowest that a column is made.
+    fn least(self) -> usize {
+        match self {
+            Align::Left => MIN_WORD,
+            Align::Right => usize::MAX,
+            Align::Wrapped => MIN_WRAPPED,
         }
     }
 }
@@ -68,16 +43,19 @@ impl Column {
 /// A table. Its [`Display`](fmt::Display) is the table in lines, each ended by a line break.
 #[derive(Clone, Debug)]
 pub struct Table {
-    columns: Vec<Column>,
+    columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
     sums: Option<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows.
-    pub fn new(columns: impl IntoIterator<Item = Column>) -> Table {
+    /// A table without rows, of columns by title.
+    pub fn new<T: AsRef<str>>(columns: &[(T, Align)]) -> Table {
+        let columns = columns.iter();
         Table {
-            columns: columns.into_iter().collect(),
+            columns: columns
+                .map(|(title, align)| (title.as_ref().to_owned(), *align))
+                .collect(),
             rows: Vec::new(),
             sums: None,
         }
@@ -99,11 +77,10 @@ impl Table {
 
     /// The natural widths, the widest shrinking ones made smaller until the table fits.
     fn widths(&self) -> Vec<usize> {
-        let column = |(at, column): (usize, &Column)| {
+        let column = |(at, (title, _)): (usize, &(String, Align))| {
             let cells = self.lines().filter_map(|row| row.get(at));
-            let titles = std::iter::once(&column.title);
             cells
-                .chain(titles)
+                .chain([title])
                 .map(|cell| length(cell))
                 .max()
                 .unwrap_or(0)
@@ -116,7 +93,7 @@ impl Table {
             }
             let shrinking = widths.iter_mut().zip(&self.columns);
             let widest = shrinking
-                .filter(|(width, column)| **width > column.least())
+                .filter(|(width, (_, align))| **width > align.least())
                 .max_by_key(|(width, _)| **width);
             match widest {
                 Some((width, _)) => *width -= 1,
@@ -137,24 +114,24 @@ impl Table {
             .iter()
             .zip(widths)
             .enumerate()
-            .map(|(at, (column, width))| {
+            .map(|(at, ((_, align), width))| {
                 let cell = row.get(at).unwrap_or(&empty);
-                match column.kind {
-                    Kind::Number => vec![cell.clone()],
-                    Kind::Word => vec![cut(cell, *width)],
-                    Kind::Prose => broken(cell, *width),
+                match align {
+                    Align::Right => vec![cell.clone()],
+                    Align::Left => vec![cut(cell, *width)],
+                    Align::Wrapped => wrapped(cell, *width),
                 }
             })
             .collect();
         let height = cells.iter().map(Vec::len).max().unwrap_or(0);
         for at in 0..height {
             let mut line = String::new();
-            for ((column, width), cell) in self.columns.iter().zip(widths).zip(&cells) {
+            for (((_, align), width), cell) in self.columns.iter().zip(widths).zip(&cells) {
                 let text = cell.get(at).unwrap_or(&empty);
                 let room = " ".repeat(width.saturating_sub(length(text)));
-                match column.kind {
-                    Kind::Number => write!(line, "{room}{text}{GAP}")?,
-                    Kind::Word | Kind::Prose => write!(line, "{text}{room}{GAP}")?,
+                match align {
+                    Align::Right => write!(line, "{room}{text}{GAP}")?,
+                    Align::Left | Align::Wrapped => write!(line, "{text}{room}{GAP}")?,
                 }
             }
             writeln!(f, "{}", line.trim_end())?;
@@ -166,7 +143,11 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.widths();
-        let titles: Vec<String> = self.columns.iter().map(|c| c.title.clone()).collect();
+        let titles: Vec<String> = self
+            .columns
+            .iter()
+            .map(|(title, _)| title.clone())
+            .collect();
         let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
         self.write_row(f, &titles, &widths)?;
         writeln!(f, "{}", rule.join(GAP))?;
@@ -182,8 +163,13 @@ impl fmt::Display for Table {
 }
 
 /// A whole number with separators: `1,234,567`.
-pub fn count(n: i128) -> String {
+pub fn thousands(n: i128) -> String {
     fixed(n, 0)
+}
+
+/// The decimals of a currency; none for what is no currency of ISO 4217, so that its amounts show as they are.
+pub fn decimals(code: &str) -> u32 {
+    currency::of(code).map_or(0, |(_, decimals)| u32::from(decimals))
 }
 
 /// A number of `10^-decimals`: `fixed(123456, 2)` is `1,234.56`.
@@ -261,8 +247,8 @@ fn cut(text: &str, width: usize) -> String {
     short
 }
 
-/// Lines of at most `width` characters; only a single longer word is cut.
-fn broken(text: &str, width: usize) -> Vec<String> {
+/// Lines of at most `width` characters, broken at spaces; a single longer word is cut.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ') {
@@ -297,7 +283,7 @@ mod tests {
             assert_eq!(fixed(n, decimals), text);
         }
         assert_eq!(
-            count(i128::MIN),
+            thousands(i128::MIN),
             "-170,141,183,460,469,231,731,687,303,715,884,105,728"
         );
         for (n, text) in [
@@ -315,7 +301,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let mut table = Table::new([Column::word("store"), Column::number("revenue")]);
+        let mut table = Table::new(&[("store", Align::Left), ("revenue", Align::Right)]);
         table.row(["Lyon".to_owned(), fixed(123_456, 2)]);
         table.row(["Saint-Étienne".to_owned(), fixed(5, 2)]);
         table.sums(["".to_owned(), fixed(123_461, 2)]);
@@ -332,13 +318,17 @@ Saint-Étienne      0.05
 
     #[test]
     fn a_table_fits_and_keeps_its_numbers() {
-        let mut table = Table::new([
-            Column::word("campaign"),
-            Column::prose("path"),
-            Column::number("conversions"),
+        let mut table = Table::new(&[
+            ("campaign", Align::Left),
+            ("path", Align::Wrapped),
+            ("conversions", Align::Right),
         ]);
         let path = vec!["google/cpc/spring"; 12].join(" → ");
-        table.row(["a campaign ".repeat(9), path.clone(), count(1_234_567_890)]);
+        table.row([
+            "a campaign ".repeat(9),
+            path.clone(),
+            thousands(1_234_567_890),
+        ]);
         let text = table.to_string();
         assert!(text.lines().all(|line| length(line) <= WIDTH), "{text}");
         assert!(
@@ -350,7 +340,7 @@ Saint-Étienne      0.05
 
     #[test]
     fn a_terminal_is_not_steered() {
-        let mut table = Table::new([Column::word("campaign")]);
+        let mut table = Table::new(&[("campaign", Align::Left)]);
         table.row(["\u{1b}[2J\u{9b}31m\u{202e}x\r\n".to_owned()]);
         let text = table.to_string();
         let ends = text.matches('\n').count();

@@ -133,9 +133,10 @@ fn bad_lines_change_nothing_else() {
         .lines()
         .find(|line| line.object && line.subject.ends_with(".web"))
         .unwrap();
-    mixed.push(message(
-        "web",
-        &format!("{}\nnot json\n{}", twice.data, twice.data),
+    let text = serde_json::Value::from(format!("{}\nnot json\n{}", twice.data, twice.data));
+    mixed.push(format!(
+        "{{\"subject\":\"{}\",\"at\":{},\"data\":{text}}}",
+        twice.subject, twice.at
     ));
     // A line that is no message at all is counted and skipped.
     mixed.push("not a message".to_owned());
@@ -165,6 +166,6 @@ fn bad_lines_change_nothing_else() {
     );
     for line in letters.lines() {
         let letter: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(letter["headers"]["Tributary-Reason"].is_string(), "{line}");
+        assert_eq!(letter["headers"][0][0], "Tributary-Reason", "{line}");
     }
 }

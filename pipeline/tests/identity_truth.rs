@@ -58,6 +58,8 @@ type Fields = Vec<(&'static str, String)>;
 struct DataSet {
     name: &'static str,
     by: &'static str,
+    /// What the brand has added to the blocked values.
+    blocked: &'static str,
     /// The true cluster and the identifying fields of each record.
     records: Vec<(String, Fields)>,
 }
@@ -88,10 +90,15 @@ fn csv_set(
             (clusters[&of(row, "record_id")].clone(), fields)
         })
         .collect();
-    DataSet { name, by, records }
+    DataSet {
+        name,
+        by,
+        blocked: "",
+        records,
+    }
 }
 
-fn senzing() -> DataSet {
+fn senzing(by: &'static str, blocked: &'static str) -> DataSet {
     let directory = data().join("senzing_truthset");
     let clusters: HashMap<(String, String), String> =
         rows(&read(&directory.join("true_clusters.csv")))
@@ -130,7 +137,8 @@ fn senzing() -> DataSet {
         .collect();
     DataSet {
         name: "senzing_truthset",
-        by: "email, phone, name_postcode",
+        by,
+        blocked,
         records,
     }
 }
@@ -152,10 +160,13 @@ impl Sink for Held {
 
 /// The person of each record; none for those that identify nobody.
 fn persons(set: &DataSet) -> Vec<Option<u64>> {
-    let text = "[[brand]]\nname = \"truth\"\ntimezone = \"UTC\"\nphone_region = \"US\"\nsecret_env = \"S\"\n\
-                [brand.identity]\nname_postcode = true\n";
+    let text = format!(
+        "[[brand]]\nname = \"truth\"\ntimezone = \"UTC\"\nphone_region = \"US\"\nsecret_env = \"S\"\n\
+                [brand.identity]\nname_postcode = true\nblocked = {:?}\n",
+        Vec::from_iter(Some(set.blocked).filter(|word| !word.is_empty()))
+    );
     let secret = |name: &str| (name == "S").then(|| "0123456789abcdef0123456789abcdef".to_owned());
-    let config = tributary_config::parse_in(text, Path::new("truth.toml"), &secret)
+    let config = tributary_config::parse_in(&text, Path::new("truth.toml"), &secret)
         .expect("the configuration holds")
         .config;
     let mut decoder = Decoder::new(&config);
@@ -268,7 +279,8 @@ fn the_table_of_precision_and_recall_is_true() {
         ("postcode", "postcode_fake"),
     ];
     let sets = [
-        senzing(),
+        senzing("email, phone, name_postcode", ""),
+        senzing("the same, the shared mailbox blocked", "info@ca-state.gov"),
         csv_set("febrl_dataset1", "name_postcode", febrl, &names),
         csv_set("febrl_dataset1", number, febrl, &with_number),
         csv_set("febrl_dataset3", "name_postcode", febrl, &names),

@@ -10,8 +10,7 @@ use tributary::services::{Services, Topic};
 use tributary_connectors::out::cell_line;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};
-use tributary_operators::cell::{Cell, Family};
-use tributary_operators::record::BrandId;
+use tributary_operators::cell::Cell;
 
 fn cells(brand: &str) -> Vec<Cell> {
     vec![
@@ -120,17 +119,4 @@ paris         1,204  34,567.89      900
         "{gone}"
     );
     dataflow.abort();
-}
-
-#[test]
-fn the_configuration_gives_brands_their_numbers() {
-    // What `answer` above relies on.
-    assert_eq!(
-        answer(&Question::Cells {
-            brand: BrandId(1),
-            family: Some(Family::StoreDay)
-        })
-        .len(),
-        2
-    );
 }

@@ -1,18 +1,18 @@
 //! Connecting: addresses, TLS, credentials, and a server that is new enough.
 //!
-//! The first connection fails at once with a reason; a later loss of the connection is repaired by the
-//! client without end. Credentials that stand in a URL are taken out of it before anything could log the
-//! address. Naming a certificate file means wanting TLS: a server without it is then refused, because
-//! quietly talking in clear would be the worst reading of such a configuration.
+//! The first connection fails at once with a reason; a later loss of the connection is repaired by
+//! the client without end. Credentials that stand in a URL are taken out of it before anything
+//! could log the address. Naming a certificate file means wanting TLS: a server without it is then
+//! refused, because quietly talking in clear would be the worst reading of such a configuration.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use secrecy::ExposeSecret;
 use tributary_config::model::Nats;
-use url::Url;
 
+use super::addresses::Addresses;
 use super::error::{NatsError, NatsErrorKind};
 
 /// The oldest server that has all that Tributary relies on: major and minor version.
@@ -21,8 +21,9 @@ pub const MIN_VERSION: (u32, u32) = (2, 12);
 /// Connects to the broker under a client name that operators see in its connection list.
 ///
 /// # Errors
-/// [`NatsErrorKind::Config`] for unusable addresses, files and seeds, `Unreachable`, `Authorization` and
-/// `Tls` for what the server or the way to it says, `OldServer` below [`MIN_VERSION`].
+/// [`NatsErrorKind::Config`] for unusable addresses, files and seeds, `Unreachable`,
+/// `Authorization` and `Tls` for what the server or the way to it says, `OldServer` below
+/// [`MIN_VERSION`].
 pub async fn connect(nats: &Nats, name: &str) -> Result<Client, NatsError> {
     let addresses = Addresses::parse(&nats.url)?;
     let mut options = ConnectOptions::new()
@@ -50,13 +51,14 @@ pub async fn connect(nats: &Nats, name: &str) -> Result<Client, NatsError> {
     Ok(client)
 }
 
-/// How often a client has connected. What was in flight before the last time is lost, and a consumer in a server's
-/// memory may be.
+/// How often a client has connected. What was in flight before the last time is lost, and a
+/// consumer in a server's memory may be.
 pub(super) fn connections(client: &Client) -> u64 {
     client.statistics().connects.load(Ordering::Relaxed)
 }
 
-/// Whether a version text as servers announce it is at least [`MIN_VERSION`]. What cannot be read is not.
+/// Whether a version text as servers announce it is at least [`MIN_VERSION`]. What cannot be read
+/// is not.
 fn new_enough(version: &str) -> bool {
     let mut parts = version.trim_start_matches('v').split(['.', '-', '+']);
     let mut part = || parts.next().and_then(|text| text.parse::<u32>().ok());
@@ -64,87 +66,6 @@ fn new_enough(version: &str) -> bool {
         (Some(major), Some(minor)) => (major, minor) >= MIN_VERSION,
         _ => false,
     }
-}
-
-/// The servers, without what logs them in.
-struct Addresses {
-    servers: Vec<ServerAddr>,
-    login: Option<(String, String)>,
-}
-
-impl Addresses {
-    /// Reads comma separated URLs. An address that cannot be read is named by its position only: its text
-    /// may hold a password.
-    fn parse(list: &str) -> Result<Addresses, NatsError> {
-        let mut servers = Vec::new();
-        let mut login = None;
-        let texts = list.split(',').map(str::trim).filter(|t| !t.is_empty());
-        for (index, text) in texts.enumerate() {
-            let wrong = |what: &str| {
-                NatsError::new(
-                    NatsErrorKind::Config,
-                    format!("address {} of nats.url {what}", index + 1),
-                )
-            };
-            let text = match text.contains("://") {
-                true => text.to_owned(),
-                false => format!("nats://{text}"),
-            };
-            let mut url = Url::parse(&text)
-                .map_err(|_| wrong("is no URL; expected nats://host:4222 or tls://host:4222"))?;
-            if !url.username().is_empty() {
-                let found = (
-                    decoded(url.username()),
-                    decoded(url.password().unwrap_or_default()),
-                );
-                if login.as_ref().is_some_and(|known| *known != found) {
-                    return Err(wrong("names another user than the addresses before it"));
-                }
-                login = Some(found);
-                let cleared = url.set_username("").and_then(|()| url.set_password(None));
-                cleared.map_err(|()| wrong("cannot carry a user"))?;
-            }
-            servers.push(
-                ServerAddr::from_url(url)
-                    .map_err(|_| wrong("has a scheme that is neither nats:// nor tls://"))?,
-            );
-        }
-        if servers.is_empty() {
-            return Err(NatsError::new(
-                NatsErrorKind::Config,
-                "nats.url names no server; expected nats://host:4222",
-            ));
-        }
-        Ok(Addresses { servers, login })
-    }
-
-    fn shown(&self) -> String {
-        let shown: Vec<String> = self
-            .servers
-            .iter()
-            .map(|server| format!("{}:{}", server.host(), server.port()))
-            .collect();
-        shown.join(", ")
-    }
-}
-
-/// Undoes the percent encoding of a URL's user or password.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter().copied();
-    while let Some(byte) = rest.next() {
-        let mut ahead = rest.clone();
-        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
-        match (byte, digit(ahead.next()), digit(ahead.next())) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                rest = ahead;
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 async fn credentials(
@@ -244,8 +165,8 @@ fn refused(shown: &str, error: async_nats::ConnectError) -> NatsError {
     NatsError::caused(kind, format!("{what} {shown}"), error)
 }
 
-/// A server that speaks no TLS, or a certificate that nobody trusts, comes as an I/O error whose source is
-/// the TLS library's.
+/// A server that speaks no TLS, or a certificate that nobody trusts, comes as an I/O error whose
+/// source is the TLS library's.
 fn caused_by_tls(error: &async_nats::ConnectError) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -285,30 +206,6 @@ mod tests {
         }
         for version in ["2.11.9", "2.9.10", "1.99.0", "0.0.0", "2", "", "dev"] {
             assert!(!new_enough(version), "{version}");
-        }
-    }
-
-    #[test]
-    fn the_login_of_a_url_is_taken_out_of_it() {
-        let addresses = Addresses::parse("nats://shop:p%40ss@a:4333, b").unwrap();
-        assert_eq!(addresses.login, Some(("shop".into(), "p@ss".into())));
-        assert_eq!(addresses.shown(), "a:4333, b:4222");
-        for server in &addresses.servers {
-            assert!(!server.as_url_str().contains('@'), "{server:?}");
-        }
-    }
-
-    #[test]
-    fn an_address_that_cannot_be_used_is_named_by_its_place() {
-        for list in [
-            "",
-            " , ",
-            "nats://a,nats://x:hunter2@:bad",
-            "http://x:hunter2@a",
-        ] {
-            let error = Addresses::parse(list).err().unwrap();
-            assert_eq!(error.kind(), NatsErrorKind::Config);
-            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What can go wrong with the broker, as one type with a kind.
 //!
-//! The kind is for programs: it tells what a caller can do about it (wait and retry, or stop and tell
-//! the operator). The text is for people: it says what was attempted, what happened and, where there
-//! is one, the way out. No text holds a password, a seed or the payload of a message.
+//! The kind is for programs: it tells what a caller can do about it (wait and retry, or stop and
+//! tell the operator). The text is for people: it says what was attempted, what happened and, where
+//! there is one, the way out. No text holds a password, a seed or the payload of a message.
 
 use std::error::Error as StdError;
 
@@ -19,7 +19,8 @@ pub struct NatsError {
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NatsErrorKind {
-    /// The configuration names a file, an address or a seed that cannot be used. Retrying does not help.
+    /// The configuration names a file, an address or a seed that cannot be used. Retrying does not
+    /// help.
     Config,
     /// No server can be reached. It may come back.
     Unreachable,

@@ -1,14 +1,15 @@
 //! Reading the input stream, in order, from a sequence that the caller names.
 //!
-//! The consumer is ordered and acknowledges nothing: it notices a gap in what the server delivers and starts
-//! again behind the last message it had. [`Input`] adds what that leaves open. A consumer that is made anew before
-//! its first message would begin at the stream's beginning, so that messages below the position are passed
-//! over; and a consumer that ends for any other reason is opened again at the position. Whatever happens,
-//! sequences only ever ascend, and none that the stream still holds is left out. Gaps in the sequences are normal:
-//! those messages have been deleted.
+//! The consumer is ordered and acknowledges nothing: it notices a gap in what the server delivers
+//! and starts again behind the last message it had. [`Input`] adds what that leaves open. A
+//! consumer that is made anew before its first message would begin at the stream's beginning, so
+//! that messages below the position are passed over; and a consumer that ends for any other reason
+//! is opened again at the position. Whatever happens, sequences only ever ascend, and none that the
+//! stream still holds is left out. Gaps in the sequences are normal: those messages have been
+//! deleted.
 //!
-//! There is no flow control but the caller's: the client asks for more only while it is read from, so that a caller
-//! who stops reading stops the flow after at most some hundred messages.
+//! There is no flow control but the caller's: the client asks for more only while it is read from,
+//! so that a caller who stops reading stops the flow after at most some hundred messages.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -24,12 +25,13 @@ use super::connect::connections;
 use super::error::{NatsError, NatsErrorKind};
 use super::streams::stream_state;
 
-/// A header with the arrival time in Unix milliseconds, which replaces the stream's own time stamp: a replayed
-/// trace keeps its clock by it.
+/// A header with the arrival time in Unix milliseconds, which replaces the stream's own time stamp:
+/// a replayed trace keeps its clock by it.
 pub const AT_HEADER: &str = "Tributary-At";
 
-/// How many messages the client asks for at once. With the server's largest payload of 1 MiB this bounds
-/// what waits in memory to a few hundred MiB, and it is enough to keep small messages flowing.
+/// How many messages the client asks for at once. With the server's largest payload of 1 MiB this
+/// bounds what waits in memory to a few hundred MiB, and it is enough to keep small messages
+/// flowing.
 const PULL: i64 = 256;
 
 /// How often a waiting reader looks whether the connection is still the one that it reads from.
@@ -42,8 +44,8 @@ pub struct InMessage {
     pub subject: Subject,
     /// Its sequence in the stream.
     pub sequence: u64,
-    /// When it arrived, Unix milliseconds: [`AT_HEADER`] where it holds an integer, else the stream's
-    /// time stamp.
+    /// When it arrived, Unix milliseconds: [`AT_HEADER`] where it holds an integer, else the
+    /// stream's time stamp.
     pub at_ms: i64,
     /// Its headers, sorted by name, the values of one name in their order.
     pub headers: Vec<(String, String)>,
@@ -68,9 +70,9 @@ impl Input {
     /// Opens a stream for reading from `start_sequence` on (0 and 1 both mean its beginning).
     ///
     /// # Errors
-    /// [`NatsErrorKind::Stream`] where there is no such stream, [`NatsErrorKind::StreamReset`] where the stream has never
-    /// given the sequence before `start_sequence`, so that it cannot be the one that was read before, else
-    /// what [`stream_state`] says.
+    /// [`NatsErrorKind::Stream`] where there is no such stream, [`NatsErrorKind::StreamReset`]
+    /// where the stream has never given the sequence before `start_sequence`, so that it cannot be
+    /// the one that was read before, else what [`stream_state`] says.
     pub async fn open(
         client: &Client,
         stream: &str,
@@ -91,12 +93,13 @@ impl Input {
         Ok(input)
     }
 
-    /// The next messages in order, at most `max` (at least one). Waits up to `wait` for the first and takes besides only what
-    /// has come already; empty when nothing came.
+    /// The next messages in order, at most `max` (at least one). Waits up to `wait` for the first
+    /// and takes besides only what has come already; empty when nothing came.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Read`] and `Unreachable` after a failure, once `wait` has passed: calling again goes on where it stopped.
-    /// `StreamReset` and `Stream` when the stream was made anew or is gone.
+    /// [`NatsErrorKind::Read`] and `Unreachable` after a failure, once `wait` has passed: calling
+    /// again goes on where it stopped. `StreamReset` and `Stream` when the stream was made anew or
+    /// is gone.
     pub async fn next_batch(
         &mut self,
         max: usize,
@@ -119,7 +122,8 @@ impl Input {
         self.next
     }
 
-    /// How many messages were still to come when the server sent the last one (or when the stream was opened).
+    /// How many messages were still to come when the server sent the last one (or when the stream
+    /// was opened).
     pub fn pending(&self) -> u64 {
         self.pending
     }
@@ -129,8 +133,8 @@ impl Input {
         self.pending == 0
     }
 
-    /// How many sequences between the start and the oldest message the stream had lost already when it was opened, because of
-    /// its limits or because they were deleted.
+    /// How many sequences between the start and the oldest message the stream had lost already when
+    /// it was opened, because of its limits or because they were deleted.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -148,7 +152,8 @@ impl Input {
     async fn gather(&mut self, max: usize, deadline: Instant) -> Result<Vec<InMessage>, NatsError> {
         let mut batch = Vec::new();
         while batch.len() < max {
-            // The client would notice a consumer that died with its server only by missing heartbeats.
+            // The client would notice a consumer that died with its server only by missing
+            // heartbeats.
             if connections(&self.client) != self.connections {
                 self.messages = None;
             }
@@ -247,7 +252,8 @@ impl Input {
         Ok(())
     }
 
-    /// A server that has just started has no JetStream for a moment: while reading, that is a failure that passes.
+    /// A server that has just started has no JetStream for a moment: while reading, that is a
+    /// failure that passes.
     fn interrupted(&self, error: NatsError) -> NatsError {
         match error.kind() {
             NatsErrorKind::NoJetStream => NatsError::caused(
@@ -259,7 +265,8 @@ impl Input {
         }
     }
 
-    /// Turns a delivery into a message and moves the position; none when it lies below the position.
+    /// Turns a delivery into a message and moves the position; none when it lies below the
+    /// position.
     fn accept(
         &mut self,
         message: async_nats::jetstream::Message,

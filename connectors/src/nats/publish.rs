@@ -1,10 +1,11 @@
 //! Publishing with acknowledgements, many in flight, in order.
 //!
-//! [`Publisher`] keeps every message until the server has acknowledged that a stream holds it. When an
-//! acknowledgement stays away, it sends that message and *all later ones* again, in order: what one subject
-//! holds last is then what was sent last. That is what cells need, being absolute values; they carry no
-//! message id, because a server that passes over the second of two sendings would keep the older value.
-//! Messages of which each must count once (dead letters, replayed input) carry one.
+//! [`Publisher`] keeps every message until the server has acknowledged that a stream holds it. When
+//! an acknowledgement stays away, it sends that message and *all later ones* again, in order: what
+//! one subject holds last is then what was sent last. That is what cells need, being absolute
+//! values; they carry no message id, because a server that passes over the second of two sendings
+//! would keep the older value. Messages of which each must count once (dead letters, replayed
+//! input) carry one.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -44,8 +45,8 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// The message of a cell as it is after `epoch`: its subject is its own, see [`subject::cell`], its payload that of
-    /// [`cell_payload`]. A cell without values is closed: a tombstone.
+    /// The message of a cell as it is after `epoch`: its subject is its own, see [`subject::cell`],
+    /// its payload that of [`cell_payload`]. A cell without values is closed: a tombstone.
     pub fn cell(cell: &Cell, epoch: u64, as_of_ms: i64) -> Outgoing {
         let json = out::cell_json(cell);
         let brand = match cell.dims.first() {
@@ -61,8 +62,9 @@ impl Outgoing {
         }
     }
 
-    /// The message of a dead letter: the line as it came, and why it was refused in the headers `Tributary-Reason` (from the
-    /// closed list), `Tributary-Detail`, `Tributary-Sequence`, `Tributary-Line` and [`super::AT_HEADER`]. A line that would be larger than `max_payload`
+    /// The message of a dead letter: the line as it came, and why it was refused in the headers
+    /// `Tributary-Reason` (from the closed list), `Tributary-Detail`, `Tributary-Sequence`,
+    /// `Tributary-Line` and [`super::AT_HEADER`]. A line that would be larger than `max_payload`
     /// with its headers is cut, and `Tributary-Bytes` tells how long it was.
     pub fn dead_letter(letter: DeadLetter, max_payload: usize) -> Outgoing {
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
@@ -76,7 +78,8 @@ impl Outgoing {
             (super::AT_HEADER.into(), letter.at.to_string()),
         ];
         let id = format!("dead-{}-{}", letter.arrival.message, letter.arrival.line);
-        // Four bytes go with every header; the rest is for the two that are not in the list, and the status line.
+        // Four bytes go with every header; the rest is for the two that are not in the list, and
+        // the status line.
         let written: usize = headers.iter().map(|(n, v)| n.len() + v.len() + 4).sum();
         let room = max_payload.saturating_sub(written + id.len() + 128);
         let mut payload = letter.payload;
@@ -110,8 +113,8 @@ impl Outgoing {
     }
 }
 
-/// The payload of a cell's message: `{"cell":…,"value":…,"epoch":n,"as_of":"RFC 3339"}`. A cell without a value is
-/// closed: a tombstone, `"value":null`.
+/// The payload of a cell's message: `{"cell":…,"value":…,"epoch":n,"as_of":"RFC 3339"}`. A cell
+/// without a value is closed: a tombstone, `"value":null`.
 pub fn cell_payload(
     cell_json: &str,
     value_json: Option<&str>,
@@ -132,7 +135,8 @@ struct Sent {
 }
 
 impl Sent {
-    /// Waits for the acknowledgement. It cannot come any more when the client has connected anew since.
+    /// Waits for the acknowledgement. It cannot come any more when the client has connected anew
+    /// since.
     async fn acknowledged(&mut self, client: &Client) -> Option<Result<(), PublishError>> {
         let mut ack = self.ack.take()?.into_future();
         loop {
@@ -160,8 +164,8 @@ impl Publisher {
         let window = window.max(1);
         Publisher {
             client: client.clone(),
-            // Acknowledgements that were given up still hold a place of the context's until they time
-            // out, so that it has more places than the window.
+            // Acknowledgements that were given up still hold a place of the context's until they
+            // time out, so that it has more places than the window.
             jetstream: async_nats::jetstream::ContextBuilder::new()
                 .timeout(ACK_WAIT)
                 .ack_timeout(ACK_WAIT)
@@ -186,8 +190,8 @@ impl Publisher {
     /// Sends a message; waits for the oldest acknowledgement when the window is full.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Publish`]. Unless the error says that the message is too large, the message is kept, and the next
-    /// [`Publisher::send`] or [`Publisher::flush`] tries again.
+    /// [`NatsErrorKind::Publish`]. Unless the error says that the message is too large, the message
+    /// is kept, and the next [`Publisher::send`] or [`Publisher::flush`] tries again.
     pub async fn send(&mut self, message: Outgoing) -> Result<(), NatsError> {
         while self.sent.len() >= self.window {
             self.settle_oldest().await?;

@@ -1,11 +1,12 @@
 //! The streams: made where they are missing, and judged by what the server echoes.
 //!
-//! An operator who made a stream by hand keeps what he chose (replicas, placement, limits, age) as long as the
-//! stream can do its work; where it cannot, the error names the stream, what it has and what it needs.
-//! Nothing that exists is ever changed here.
+//! An operator who made a stream by hand keeps what he chose (replicas, placement, limits, age) as
+//! long as the stream can do its work; where it cannot, the error names the stream, what it has and
+//! what it needs. Nothing that exists is ever changed here.
 //!
-//! The input and the dead letters hold records in clear, so that both are short-lived by default: three
-//! days and a week. The ledger is what lasts. Outputs are aggregates, one message a cell, for ever.
+//! The input and the dead letters hold records in clear, so that both are short-lived by default:
+//! three days and a week. The ledger is what lasts. Outputs are aggregates, one message a cell, for
+//! ever.
 
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ const DUPLICATES: Duration = Duration::from_secs(600);
 pub struct StreamState {
     /// The stream's name.
     pub name: String,
-    /// The sequence of the oldest message that is still there; one past `last_sequence` when it is empty.
+    /// The sequence of the oldest message that is still there; one past `last_sequence` when it is
+    /// empty.
     pub first_sequence: u64,
     /// The highest sequence ever given, 0 before the first message.
     pub last_sequence: u64,
@@ -52,11 +54,13 @@ impl From<&Info> for StreamState {
 }
 
 /// Makes or checks the stream that captures `tributary.in.>`. One that exists must cover
-/// `tributary.in.<brand>.>` for every brand of `brands` (all of `tributary.in.>` where there are none), or be filled by a mirror or sources, and keep messages by
-/// limits: a work queue or an interest stream would delete what has not been read.
+/// `tributary.in.<brand>.>` for every brand of `brands` (all of `tributary.in.>` where there are
+/// none), or be filled by a mirror or sources, and keep messages by limits: a work queue or an
+/// interest stream would delete what has not been read.
 ///
 /// # Errors
-/// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` when the server does not answer.
+/// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` when the server does
+/// not answer.
 pub async fn ensure_input_stream(
     client: &Client,
     nats: &Nats,
@@ -79,8 +83,9 @@ pub async fn ensure_input_stream(
     Ok((&info).into())
 }
 
-/// Makes or checks the stream that keeps the last value of every cell: it must cover `tributary.out.<brand>.>`, keep one
-/// message a subject, drop the old one for the new one and let none grow old.
+/// Makes or checks the stream that keeps the last value of every cell: it must cover
+/// `tributary.out.<brand>.>`, keep one message a subject, drop the old one for the new one and let
+/// none grow old.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].
@@ -120,8 +125,8 @@ pub async fn ensure_output_stream(
     Ok((&info).into())
 }
 
-/// Makes or checks the stream of dead letters: it must cover `tributary.deadletter.>`, brands that are
-/// not known included.
+/// Makes or checks the stream of dead letters: it must cover `tributary.deadletter.>`, brands that
+/// are not known included.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].

@@ -1,8 +1,9 @@
 //! Subjects: where a cell goes, and where a bad message goes.
 //!
-//! A token of a subject is seen by everybody who may list subjects, so that only closed sets become one:
-//! brands of the configuration, families, kinds, and for a cell the hash of its dimensions, which are an
-//! aggregate's. What came from outside may hold anything, an e-mail address too, and is never repeated.
+//! A token of a subject is seen by everybody who may list subjects, so that only closed sets become
+//! one: brands of the configuration, families, kinds, and for a cell the hash of its dimensions,
+//! which are an aggregate's. What came from outside may hold anything, an e-mail address too, and
+//! is never repeated.
 
 use tributary_operators::cell::Family;
 
@@ -16,9 +17,9 @@ pub const DEAD_LETTER: &str = "tributary.deadletter.>";
 /// Stands for a brand or a kind that is not known.
 const UNKNOWN: &str = "unknown";
 
-/// The subject of one cell: `tributary.out.<brand>.<family>.<hash>`, the hash being the XXH3 (64 bits, 16 hex
-/// digits) of the cell's canonical JSON, so that a stream with one message a subject keeps the last value
-/// of every cell.
+/// The subject of one cell: `tributary.out.<brand>.<family>.<hash>`, the hash being the XXH3 (64
+/// bits, 16 hex digits) of the cell's canonical JSON, so that a stream with one message a subject
+/// keeps the last value of every cell.
 pub fn cell(brand: &str, family: Family, cell_json: &str) -> String {
     format!(
         "tributary.out.{brand}.{}.{:016x}",
@@ -27,8 +28,8 @@ pub fn cell(brand: &str, family: Family, cell_json: &str) -> String {
     )
 }
 
-/// The subject of a dead letter: `tributary.deadletter.<brand>.<kind>`, `unknown` standing for a brand that is not configured
-/// and for a kind that the specification does not have.
+/// The subject of a dead letter: `tributary.deadletter.<brand>.<kind>`, `unknown` standing for a
+/// brand that is not configured and for a kind that the specification does not have.
 pub fn dead_letter(brand: Option<&str>, kind: Option<&str>) -> String {
     format!(
         "tributary.deadletter.{}.{}",
@@ -37,8 +38,8 @@ pub fn dead_letter(brand: Option<&str>, kind: Option<&str>) -> String {
     )
 }
 
-/// Whether every subject that `wanted` stands for is one that `pattern` stands for too. Both may hold
-/// `*` (one token) and end in `>` (one token or more).
+/// Whether every subject that `wanted` stands for is one that `pattern` stands for too. Both may
+/// hold `*` (one token) and end in `>` (one token or more).
 pub fn covers(pattern: &str, wanted: &str) -> bool {
     let mut pattern = pattern.split('.');
     let mut wanted = wanted.split('.');

@@ -2,7 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar towards a known total; of events or of bytes, as `unit` says. Hidden where standard error is no terminal.
+/// A bar towards a known total; of events or of bytes, as `unit` says. Hidden where standard error
+/// is no terminal.
 pub fn towards(total: u64, unit: Unit) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let template = match unit {

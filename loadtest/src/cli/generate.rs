@@ -13,8 +13,9 @@ use super::bar::{self, Unit};
 
 /// Make a trace of one brand that does not exist.
 ///
-/// People with several cookies and devices, campaigns that start and end journeys, store visits, tills, refunds,
-/// corrections, duplicates, late arrivals and malformed lines. The same seed and options give the same bytes.
+/// People with several cookies and devices, campaigns that start and end journeys, store visits,
+/// tills, refunds, corrections, duplicates, late arrivals and malformed lines. The same seed and
+/// options give the same bytes.
 ///
 ///   loadtest generate --events 1000000 --out million.ndjson.zst --config-out million.toml
 ///   loadtest generate --persons 500 --days 7 | head
@@ -66,7 +67,8 @@ pub struct Generate {
     /// Where to [default: standard output]; compressed when it ends in .gz or .zst
     #[arg(long, short)]
     out: Option<PathBuf>,
-    /// Also write a configuration for the brand, and a random secret beside it (one that is there is kept)
+    /// Also write a configuration for the brand, and a random secret beside it (one that is there
+    /// is kept)
     #[arg(long, value_name = "FILE")]
     config_out: Option<PathBuf>,
 }
@@ -151,7 +153,8 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the configuration and, unless it is there, the secret `<name>.secret` beside it, which only the owner may read.
+/// Writes the configuration and, unless it is there, the secret `<name>.secret` beside it, which
+/// only the owner may read.
 fn write_configuration(options: &Options, path: &Path) -> anyhow::Result<()> {
     let secret = path.with_extension("secret");
     if secret == path {

@@ -39,8 +39,8 @@ enum Command {
     Verify(verify::Verify),
 }
 
-/// Runs the command. The status is 0 for success, 1 for a verification that found a difference, 2 for a command
-/// that could not be carried out.
+/// Runs the command. The status is 0 for success, 1 for a verification that found a difference, 2
+/// for a command that could not be carried out.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(command) => command.run().map(|()| true),

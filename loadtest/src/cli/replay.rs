@@ -12,8 +12,9 @@ use super::bar::{self, Unit};
 
 /// Play traces into NATS.
 ///
-/// Every message carries the trace's arrival time in the header Tributary-At, so that a worker comes to the very cells that
-/// `tributary replay` writes. The input stream is made when it is missing.
+/// Every message carries the trace's arrival time in the header Tributary-At, so that a worker
+/// comes to the very cells that `tributary replay` writes. The input stream is made when it is
+/// missing.
 ///
 ///   loadtest replay --url nats://localhost:4222 t.ndjson.zst
 ///   loadtest replay --config t.toml --rate 20000 t.ndjson.zst
@@ -26,7 +27,7 @@ pub struct Replay {
     /// Traces, or CSV files of the configuration's sources as SOURCE=PATH or BRAND/SOURCE=PATH
     #[arg(required = true, value_name = "TRACE")]
     traces: Vec<String>,
-    /// A configuration; its [nats] section is used
+    /// A configuration; its section on NATS is used
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The broker's address, instead of a configuration
@@ -48,7 +49,8 @@ pub struct Replay {
     /// Which arrival time counts
     #[arg(long, value_enum, default_value_t = At::Exact)]
     at: At,
-    /// Publish without acknowledgements: faster, and nobody knows what was kept
+    /// Publish without acknowledgements: faster, and the broker silently drops what it cannot store
+    /// in time
     #[arg(long)]
     core: bool,
     /// Messages in flight before an acknowledgement is waited for
@@ -111,7 +113,8 @@ impl Replay {
         let mut summary = runtime.block_on(async {
             let client = connect(&nats, "loadtest").await?;
             match ensure_input_stream(&client, &nats, &brands).await {
-                // Another stream may capture the subjects; if none does, the first acknowledgement tells.
+                // Another stream may capture the subjects; if none does, the first acknowledgement
+                // tells.
                 Err(error) if error.kind() == NatsErrorKind::Stream => {
                     eprintln!("warning: {error}");
                 }

@@ -9,15 +9,16 @@ use tributary_loadtest::{inputs, verify};
 
 /// Check the cells of a replay against the batch oracle.
 ///
-/// The oracle computes every cell from scratch from the same traces; the output must be the same, byte for byte. The status is
-/// 0 when it is, 1 when it is not, 2 when it could not be told.
+/// The oracle computes every cell from scratch from the same traces; the output must be the same,
+/// byte for byte. The status is 0 when it is, 1 when it is not, 2 when it could not be told.
 ///
 ///   tributary replay --config t.toml t.ndjson.zst --cells cells.ndjson
 ///   loadtest verify --config t.toml --cells cells.ndjson t.ndjson.zst
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Verify {
-    /// Traces, or CSV files of the configuration's sources as SOURCE=PATH or BRAND/SOURCE=PATH, in the replay's order
+    /// Traces, or CSV files of the configuration's sources as SOURCE=PATH or BRAND/SOURCE=PATH, in
+    /// the replay's order
     #[arg(required = true, value_name = "TRACE")]
     traces: Vec<String>,
     /// The configuration of the replay

@@ -13,7 +13,8 @@ pub enum SecretFrom<'a> {
     File(&'a Path),
 }
 
-/// The text of a configuration file for the brand of a world: everything else is left to the defaults.
+/// The text of a configuration file for the brand of a world: everything else is left to the
+/// defaults.
 pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
     let secret = match secret {
         SecretFrom::Env(name) => format!("secret_env = {}", quoted(name)),

@@ -20,8 +20,8 @@ pub(crate) struct Item {
 const TWICE: f64 = 0.004;
 
 impl World {
-    /// Sends a record of the moment `ts`, which arrives soon after; or late, twice, or followed by a
-    /// spoilt one, as the options have it.
+    /// Sends a record of the moment `ts`, which arrives soon after; or late, twice, or followed by
+    /// a spoilt one, as the options have it.
     pub(crate) fn send(&mut self, kind: Kind, ts: i64, text: String) {
         let delay = match kind {
             Kind::Ping => self.dice.whole(SECOND / 2, 15 * SECOND),
@@ -65,8 +65,8 @@ impl World {
         }));
     }
 
-    /// What must be refused: the record with something wrong about it, and whether it is still a JSON object. Of
-    /// duplicate keys the last counts, so that a wrong value is simply put behind.
+    /// What must be refused: the record with something wrong about it, and whether it is still a
+    /// JSON object. Of duplicate keys the last counts, so that a wrong value is simply put behind.
     fn spoil(&mut self, kind: Kind, ts: i64, at: i64, text: &str) -> (bool, String) {
         let mut body = text.to_owned();
         body.pop();

@@ -1,4 +1,5 @@
-//! Chance, from one seed. Integers and exact floating-point operations only, so that every machine throws alike.
+//! Chance, from one seed. Integers and exact floating-point operations only, so that every machine
+//! throws alike.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -28,7 +29,8 @@ impl Dice {
     /// A whole number from `low` to `high`, both included.
     pub(crate) fn whole(&mut self, low: i64, high: i64) -> i64 {
         let span = high.abs_diff(low).saturating_add(1);
-        // The product's upper half is uniform enough: the bias is below 2^-32 for spans of days in milliseconds.
+        // The product's upper half is uniform enough: the bias is below 2^-32 for spans of days in
+        // milliseconds.
         let offset = (u128::from(self.0.next_u64()) * u128::from(span)) >> 64;
         low.min(high) + offset as i64
     }
@@ -62,14 +64,16 @@ impl Dice {
         (1.0 / (1.0 - self.unit()).sqrt()).min(most)
     }
 
-    /// How often something happens that happens `mean` times on average: the whole part, and one more by chance.
+    /// How often something happens that happens `mean` times on average: the whole part, and one
+    /// more by chance.
     pub(crate) fn times(&mut self, mean: f64) -> u32 {
         let whole = mean.max(0.0).floor();
         whole as u32 + u32::from(self.chance(mean - whole))
     }
 }
 
-/// 64 bits that depend on all of `parts` and nothing else: traits that are computed instead of kept.
+/// 64 bits that depend on all of `parts` and nothing else: traits that are computed instead of
+/// kept.
 pub(crate) fn mixed(parts: &[u64]) -> u64 {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     for part in parts {

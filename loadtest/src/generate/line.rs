@@ -14,8 +14,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line of a trace file, without its line break: `{"subject":…,"at":…,"data":…}`, `data` being the object or, for
-    /// anything else, a string with the message's text.
+    /// The line of a trace file, without its line break: `{"subject":…,"at":…,"data":…}`, `data`
+    /// being the object or, for anything else, a string with the message's text.
     pub fn to_trace_line(&self) -> String {
         let mut line = String::with_capacity(self.data.len() + self.subject.len() + 48);
         line.push_str("{\"subject\":\"");

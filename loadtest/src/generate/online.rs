@@ -1,4 +1,5 @@
-//! A person's day online: what is shown to him, how he comes to the site, what he does and buys there.
+//! A person's day online: what is shown to him, how he comes to the site, what he does and buys
+//! there.
 
 use sha2::{Digest, Sha256};
 use tributary_config::model::Kind;
@@ -200,7 +201,8 @@ impl World {
         }
     }
 
-    /// Adds who the person says he is: the e-mail clear or hashed, with what an account has besides.
+    /// Adds who the person says he is: the e-mail clear or hashed, with what an account has
+    /// besides.
     pub(crate) fn names(&mut self, mut object: Object, person: &Person) -> Object {
         let identity = person.identity(self.options.seed);
         if person.has(Trait::Email) {

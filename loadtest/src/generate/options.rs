@@ -152,7 +152,8 @@ impl Options {
     pub(crate) fn population(&self) -> u32 {
         /// What one person makes in four weeks, on average, with everything that surrounds him.
         const EVENTS_IN_28_DAYS: u64 = 22;
-        /// More people than these would make a day's volume large; longer traces last longer instead.
+        /// More people than these would make a day's volume large; longer traces last longer
+        /// instead.
         const MOST: u64 = 200_000;
         if let Some(persons) = self.persons {
             return persons;

@@ -1,7 +1,8 @@
 //! People: how active they are, what identifies them, and how warm they are for the brand.
 //!
-//! What identifies somebody is computed from the seed and the person's number whenever it is needed, so that a
-//! person costs a few bytes. Names, addresses and numbers are made up; the mail domains are reserved ones.
+//! What identifies somebody is computed from the seed and the person's number whenever it is
+//! needed, so that a person costs a few bytes. Names, addresses and numbers are made up; the mail
+//! domains are reserved ones.
 
 use super::dice::{Dice, mixed};
 

@@ -1,5 +1,5 @@
-//! A person's day in town: visits that sensors hear, and what the tills say. And everybody else whom sensors
-//! hear: passers-by and staff.
+//! A person's day in town: visits that sensors hear, and what the tills say. And everybody else
+//! whom sensors hear: passers-by and staff.
 
 use tributary_config::model::Kind;
 
@@ -108,7 +108,8 @@ impl World {
         }
         let stores = self.options.stores;
         let passing = f64::from(self.population) * 0.05 / f64::from(stores);
-        // Staff of a store make some forty pings a day, whoever comes; in a small world that would be most.
+        // Staff of a store make some forty pings a day, whoever comes; in a small world that would
+        // be most.
         let staffed = (self.population / 300).clamp(u32::from(self.population >= 100), stores);
         for store in 0..stores as u16 {
             for _ in 0..self.dice.times(passing * need) {
@@ -181,8 +182,8 @@ impl World {
         self.tablet(person, store, ts);
     }
 
-    /// The same id with another amount: with a version it wins by that, without one by arriving last. Of duplicate keys the
-    /// last counts, so that the new amount is put behind.
+    /// The same id with another amount: with a version it wins by that, without one by arriving
+    /// last. Of duplicate keys the last counts, so that the new amount is put behind.
     fn correct(&mut self, ts: i64, text: String, minor: i64) {
         let at = ts + self.dice.whole(MINUTE, 2 * DAY);
         let mut body = text;
@@ -212,7 +213,8 @@ impl World {
         self.send(Kind::Transaction, ts, object.end());
     }
 
-    /// Newsletter sign-ups on the till's tablet: one cookie for everybody, which the hub guard has to notice.
+    /// Newsletter sign-ups on the till's tablet: one cookie for everybody, which the hub guard has
+    /// to notice.
     fn tablet(&mut self, person: &Person, store: u16, ts: i64) {
         if self.options.mix.web == 0 || !person.has(Trait::Email) || !self.dice.chance(0.01) {
             return;

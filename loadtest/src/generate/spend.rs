@@ -1,4 +1,5 @@
-//! What the platforms charge: a row per campaign and day, sent the next morning, some restated later.
+//! What the platforms charge: a row per campaign and day, sent the next morning, some restated
+//! later.
 
 use jiff::ToSpan;
 use tributary_config::model::Kind;

@@ -1,11 +1,13 @@
-//! Playing a trace into NATS: at a rate, at a multiple of its own clock, or as fast as the broker takes it.
+//! Playing a trace into NATS: at a rate, at a multiple of its own clock, or as fast as the broker
+//! takes it.
 //!
-//! A record is judged by its arrival, so that a replay of an old trace would be another trace if the stream's own
-//! clock counted. Every message therefore carries the trace's `at` in the header `Tributary-At`, and a worker that
-//! reads it comes to the very cells that `tributary replay` writes. Packing several events into one
-//! message, the efficient form, can keep to that ([`Clock::Exact`]: only what shares an `at` shares a message) or trade
-//! it for throughput. Packs are kept per subject: the events of one subject keep their order, which is all that
-//! corrections depend on.
+//! A record is judged by its arrival, so that a replay of an old trace would be another trace if
+//! the stream's own clock counted. Every message therefore carries the trace's `at` in the header
+//! `Tributary-At`, and a worker that reads it comes to the very cells that `tributary replay`
+//! writes. Packing several events into one message, the efficient form, can keep to that
+//! ([`Clock::Exact`]: only what shares an `at` shares a message) or trade it for throughput. Packs
+//! are kept per subject: the events of one subject keep their order, which is all that corrections
+//! depend on.
 
 mod pace;
 mod pack;
@@ -41,8 +43,8 @@ pub struct ReplayOptions {
     pub pack: usize,
     /// Which clock counts.
     pub clock: Clock,
-    /// Messages in flight with JetStream acknowledgements; none publishes without them and waits for the connection to
-    /// be flushed only.
+    /// Messages in flight with JetStream acknowledgements; none publishes without them and waits
+    /// for the connection to be flushed only.
     pub window: Option<usize>,
 }
 
@@ -89,8 +91,8 @@ pub enum ReplayError {
 
 /// Plays messages into NATS in their order. `seen` is told about the state after every message.
 ///
-/// Acknowledged messages carry a `Nats-Msg-Id` of this run, so that one that has to be sent again after a lost connection is
-/// kept once by the stream.
+/// Acknowledged messages carry a `Nats-Msg-Id` of this run, so that one that has to be sent again
+/// after a lost connection is kept once by the stream.
 ///
 /// # Errors
 /// The first input that cannot be read, and what the broker refuses for good.
@@ -210,7 +212,8 @@ impl Sender {
     }
 }
 
-/// How many records a message holds: its lines that are not blank, or one where it is one object on several lines.
+/// How many records a message holds: its lines that are not blank, or one where it is one object on
+/// several lines.
 fn records(data: &[u8]) -> u64 {
     let lines = data.split(|byte| *byte == b'\n');
     match lines.filter(|line| !line.trim_ascii().is_empty()).count() {

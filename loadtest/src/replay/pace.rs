@@ -29,8 +29,8 @@ impl Pacer {
         }
     }
 
-    /// When the message behind `events` events, with the arrival time `at`, is due. A clock that goes backwards makes
-    /// nothing wait.
+    /// When the message behind `events` events, with the arrival time `at`, is due. A clock that
+    /// goes backwards makes nothing wait.
     pub(super) fn due(&mut self, events: u64, at: i64) -> Instant {
         let first = *self.first_at.get_or_insert(at);
         let after = match self.pace {

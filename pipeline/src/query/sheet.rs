@@ -8,11 +8,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tributary_connectors::native::currency;
 use tributary_operators::cell::Family;
 
 use super::CellLine;
-use crate::table::{ABSENT, Column, Table, count, fixed, harmless, rounded};
+use crate::table::{
+    ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
+};
 
 /// What a value measures.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,9 +34,9 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     sort(family, &mut rows);
     let (columns, shared) = dimensions(family, &rows);
     let values = family.values();
-    let headers = columns.iter().map(|dim| header(dim));
-    let mut table =
-        Table::new(headers.chain(values.iter().map(|name| Column::number(title(name)))));
+    let headers = columns.iter().map(|dim| ((*dim).to_owned(), align(dim)));
+    let titles = values.iter().map(|name| (title(name), Align::Right));
+    let mut table = Table::new(&headers.chain(titles).collect::<Vec<_>>());
     for row in &rows {
         let dims = columns.iter().map(|dim| shown(row.dim(dim)));
         table.row(dims.chain(values.iter().map(|name| value(row, name))));
@@ -46,7 +47,7 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     }
     let cells = match rows.len() {
         1 => "1 cell".to_owned(),
-        n => format!("{} cells", count(n as i128)),
+        n => format!("{} cells", thousands(n as i128)),
     };
     let parts = std::iter::once(cells).chain(shared.iter().map(|dim| {
         let text = rows
@@ -59,10 +60,15 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
         }
     }));
     let parts: Vec<String> = parts.collect();
+    let title = format!("{} of {brand}: {}", family.name(), parts.join(", "));
+    let title = wrapped(&title, WIDTH).join(
+        "
+",
+    );
     Some(format!(
-        "{} of {brand}: {}\n\n{table}",
-        family.name(),
-        parts.join(", ")
+        "{title}
+
+{table}"
     ))
 }
 
@@ -135,11 +141,11 @@ fn sort(family: Family, rows: &mut [&CellLine]) {
     rows.sort_by_cached_key(|row| key(row));
 }
 
-fn header(dim: &str) -> Column {
+fn align(dim: &str) -> Align {
     match dim {
-        "path" => Column::prose("path"),
-        "touches" | "days" => Column::number(dim),
-        _ => Column::word(dim),
+        "path" => Align::Wrapped,
+        "touches" | "days" => Align::Right,
+        _ => Align::Left,
     }
 }
 
@@ -169,19 +175,20 @@ fn value(row: &CellLine, name: &str) -> String {
     written(*number, unit(name), row.dim("currency").as_str())
 }
 
-/// A value for people. Money of a currency that is not known stays in minor units.
+/// A value for people.
 fn written(number: i128, unit: Unit, code: Option<&str>) -> String {
     match unit {
-        Unit::Count => count(number),
-        Unit::Money => match code.and_then(currency::of) {
-            Some((_, decimals)) => fixed(number, u32::from(decimals)),
-            None => count(number),
-        },
+        Unit::Count => thousands(number),
+        Unit::Money => fixed(number, decimals(code.unwrap_or_default())),
         Unit::Millionths => rounded(number, 6, 2),
         Unit::Ppm => format!("{} %", rounded(number, 4, 2)),
         Unit::Seconds => {
             let (minutes, seconds) = (number / 60, number % 60);
-            format!("{}:{:02}:{seconds:02}", count(minutes / 60), minutes % 60)
+            format!(
+                "{}:{:02}:{seconds:02}",
+                thousands(minutes / 60),
+                minutes % 60
+            )
         }
     }
 }
@@ -241,7 +248,8 @@ mod tests {
                 + &attribution("last", "google", "EUR", 1_005_000, 99)),
         );
         let expected = "\
-attribution of acme: 2 cells, model last, medium cpc, no campaign, kind order, no store, day 2025-10-26, currency EUR
+attribution of acme: 2 cells, model last, medium cpc, no campaign, kind order, no store,
+day 2025-10-26, currency EUR
 
 source  conversions      value
 ──────  ───────────  ─────────

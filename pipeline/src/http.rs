@@ -1,0 +1,167 @@
+//! The door for probes, Prometheus and people: `/metrics`, `/livez`, `/readyz`, `/config` and `/`.
+//!
+//! All of it is read-only, in plain text, and without names of persons: released numbers, the health of the
+//! process, and the configuration with its secrets masked. Nobody is asked who they are, so that the address
+//! (`http.listen`) decides who may look.
+
+use std::future::{Future, IntoFuture};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tributary_config::model::Config;
+
+use crate::board::Board;
+use crate::health::Health;
+use crate::metrics::Metrics;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// How long answers under way may take once the server is to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+const INDEX: &str = concat!(
+    "Tributary ",
+    env!("CARGO_PKG_VERSION"),
+    "\n\n\
+     /metrics  numbers for Prometheus\n\
+     /livez    whether the process steps\n\
+     /readyz   whether its numbers can be relied upon, and if not, why\n\
+     /config   the effective configuration, secrets masked\n"
+);
+
+/// What the server shows.
+pub struct State {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The released cells.
+    pub board: Mutex<Board>,
+    /// The health.
+    pub health: Health,
+    /// The effective configuration, masked.
+    pub config: String,
+}
+
+impl State {
+    /// Nothing counted, nothing released, not ready.
+    pub fn new(config: &Config) -> State {
+        State {
+            metrics: Metrics::new(config),
+            board: Mutex::default(),
+            health: Health::default(),
+            config: tributary_config::print(config),
+        }
+    }
+
+    /// The board, locked: whoever needs long takes a clone, which is cheap.
+    pub fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Shared = extract::State<Arc<State>>;
+
+/// Serves until `shutdown`, and then what is under way for a few seconds more.
+///
+/// # Errors
+///
+/// Where the listener fails for good.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    state: Arc<State>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (ending, ended) = tokio::sync::oneshot::channel();
+    let signal = async move {
+        shutdown.await;
+        // The other end waits for as long as the server runs.
+        let _ = ending.send(());
+    };
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(signal);
+    let grace = async {
+        match ended.await {
+            Ok(()) => tokio::time::sleep(GRACE).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = server.into_future() => served.context("the HTTP server failed"),
+        () = grace => Ok(()),
+    }
+}
+
+fn router(state: Arc<State>) -> Router {
+    let router = Router::new()
+        .route("/", get(async || text(StatusCode::OK, TEXT, INDEX)))
+        .route("/metrics", get(metrics))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/config", get(config));
+    router
+        .method_not_allowed_fallback(async || {
+            text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "nothing can be changed here: use GET\n")
+        })
+        .fallback(async || {
+            let hint = "not found: there are /metrics, /livez, /readyz, /config and /\n";
+            text(StatusCode::NOT_FOUND, TEXT, hint)
+        })
+        .with_state(state)
+}
+
+/// An answer that nobody takes for anything but what it says it is.
+fn text(status: StatusCode, content: &'static str, body: impl Into<String>) -> Response {
+    let headers =
+        [(CONTENT_TYPE, content), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (status, headers, body.into()).into_response()
+}
+
+async fn metrics(extract::State(state): Shared) -> Response {
+    // Many series take a while to write, and the broker's connection must not wait for it.
+    let encoded = tokio::task::spawn_blocking(move || {
+        state.metrics.ready(state.health.not_ready().is_empty());
+        state.metrics.lag(state.health.lag_seconds());
+        state.metrics.encode()
+    });
+    match encoded.await {
+        Ok(body) => text(StatusCode::OK, EXPOSITION, body),
+        Err(error) => {
+            tracing::error!(%error, "cannot write the metrics");
+            text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics could not be written\n")
+        }
+    }
+}
+
+async fn livez(extract::State(state): Shared, headers: HeaderMap) -> Response {
+    probe("live", &state.health.not_live(), &headers)
+}
+
+async fn readyz(extract::State(state): Shared, headers: HeaderMap) -> Response {
+    probe("ready", &state.health.not_ready(), &headers)
+}
+
+async fn config(extract::State(state): Shared) -> Response {
+    text(StatusCode::OK, TEXT, state.config.clone())
+}
+
+/// 200 where nothing speaks against it, else 503 with every reason on a line, or as JSON where asked.
+fn probe(word: &str, against: &[String], headers: &HeaderMap) -> Response {
+    let status =
+        if against.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let accepts = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    if accepts.into_iter().any(|accept| accept.contains(JSON)) {
+        let body = serde_json::json!({ word: against.is_empty(), "reasons": against });
+        return text(status, JSON, format!("{body}\n"));
+    }
+    match against {
+        [] => text(status, TEXT, format!("{word}\n")),
+        _ => text(status, TEXT, against.join("\n") + "\n"),
+    }
+}

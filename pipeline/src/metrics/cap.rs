@@ -1,0 +1,180 @@
+//! The cap on series: however many words records bring, a metric has only so many of them a brand.
+//!
+//! Of a metric's channels (stores, platforms with their channels) a brand keeps the `http.max_series` that
+//! weigh most over all of its series, equals in the order of their names. The rest is added up as `other`, so
+//! that every total stays what it was; ratios are formed after that, from the sums.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::label::{Label, OTHER};
+
+/// A value before it is divided: what can be added up exactly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amount {
+    above: i128,
+    /// What a ratio is divided by; none for a plain amount.
+    below: Option<i128>,
+    /// How much it counts when some must go to `other`.
+    weight: i128,
+    /// Units of `above` (or of the ratio) in one unit of the metric.
+    scale: f64,
+}
+
+impl Amount {
+    /// `value` in units of which `scale` make one of the metric.
+    pub fn plain(value: i128, scale: f64) -> Amount {
+        Amount { above: value, below: None, weight: value.saturating_abs(), scale }
+    }
+
+    /// `above / below / scale`, which counts by its `weight`.
+    pub fn ratio(above: i128, below: i128, weight: i128, scale: f64) -> Amount {
+        Amount { above, below: Some(below), weight: weight.saturating_abs(), scale }
+    }
+
+    fn add(&mut self, other: Amount) {
+        self.above = self.above.saturating_add(other.above);
+        self.below = self.below.zip(other.below).map(|(a, b)| a.saturating_add(b));
+        self.weight = self.weight.saturating_add(other.weight);
+    }
+
+    /// The number that is shown; none for a ratio to nothing.
+    pub fn value(self) -> Option<f64> {
+        let above = self.above as f64 / self.scale;
+        match self.below {
+            None => Some(above),
+            Some(below) if below > 0 => Some(above / below as f64),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Amounts by the values of a metric's labels, in the order of its row.
+pub type Points = BTreeMap<Vec<String>, Amount>;
+
+/// Adds an amount to what has the same labels.
+pub fn add(points: &mut Points, labels: Vec<String>, amount: Amount) {
+    match points.get_mut(&labels) {
+        Some(sum) => sum.add(amount),
+        None => {
+            points.insert(labels, amount);
+        }
+    }
+}
+
+/// Caps the points of one metric and brand.
+pub fn cap(points: Points, labels: &[Label], max_series: usize) -> Points {
+    let open = |values: &[String]| -> Vec<String> {
+        let values = labels.iter().zip(values).filter(|(label, _)| label.is_open());
+        values.map(|(_, value)| value.clone()).collect()
+    };
+    if !labels.iter().any(|label| label.is_open()) {
+        return points;
+    }
+    let mut weights: BTreeMap<Vec<String>, i128> = BTreeMap::new();
+    for (values, amount) in &points {
+        let weight = weights.entry(open(values)).or_default();
+        *weight = weight.saturating_add(amount.weight);
+    }
+    if weights.len() <= max_series {
+        return points;
+    }
+    let mut ranked: Vec<(Reverse<i128>, Vec<String>)> =
+        weights.into_iter().map(|(words, weight)| (Reverse(weight), words)).collect();
+    ranked.sort_unstable();
+    let kept: BTreeSet<Vec<String>> =
+        ranked.into_iter().take(max_series).map(|(_, words)| words).collect();
+
+    let mut capped = Points::new();
+    for (mut values, amount) in points {
+        if !kept.contains(&open(&values)) {
+            for (label, value) in labels.iter().zip(&mut values) {
+                if label.is_open() {
+                    *value = OTHER.to_owned();
+                }
+            }
+        }
+        add(&mut capped, values, amount);
+    }
+    capped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LABELS: &[Label] = &[Label::Window, Label::Channel];
+
+    fn points(of: &[(&str, &str, Amount)]) -> Points {
+        let mut points = Points::new();
+        for (window, channel, amount) in of {
+            add(&mut points, vec![window.to_string(), channel.to_string()], *amount);
+        }
+        points
+    }
+
+    fn shown(points: &Points) -> Vec<(String, Option<f64>)> {
+        points.iter().map(|(labels, amount)| (labels.join(" "), amount.value())).collect()
+    }
+
+    fn whole(value: i128) -> Amount {
+        Amount::plain(value, 1.0)
+    }
+
+    #[test]
+    fn the_heaviest_stay_equals_go_by_name_and_totals_are_kept() {
+        let all = points(&[
+            ("30d", "a", whole(5)),
+            ("30d", "b", whole(-9)),
+            ("30d", "c", whole(5)),
+            ("30d", "d", whole(1)),
+            ("today", "c", whole(0)),
+            ("today", "d", whole(1)),
+        ]);
+        assert_eq!(cap(all.clone(), LABELS, 4), all);
+        let two = cap(all.clone(), LABELS, 2);
+        let expected = [("30d a", 5.0), ("30d b", -9.0), ("30d other", 6.0), ("today other", 1.0)];
+        assert_eq!(shown(&two), expected.map(|(name, value)| (name.to_owned(), Some(value))));
+        let none = cap(all, LABELS, 0);
+        assert_eq!(shown(&none)[0], ("30d other".to_owned(), Some(2.0)));
+    }
+
+    #[test]
+    fn a_channel_keeps_or_loses_all_of_its_series_together() {
+        let all = points(&[
+            ("30d", "a", whole(10)),
+            ("today", "a", whole(1)),
+            ("30d", "b", whole(9)),
+            ("today", "b", whole(9)),
+        ]);
+        let names: Vec<_> = shown(&cap(all, LABELS, 1)).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["30d b", "30d other", "today b", "today other"]);
+    }
+
+    #[test]
+    fn ratios_are_of_the_sums() {
+        let all = points(&[
+            ("30d", "a", Amount::ratio(100, 10, 10, 1.0)),
+            ("30d", "b", Amount::ratio(8, 4, 4, 1.0)),
+            ("30d", "c", Amount::ratio(1, 5, 5, 1.0)),
+            ("30d", "d", Amount::ratio(1, 0, 0, 1.0)),
+        ]);
+        assert_eq!(
+            shown(&cap(all.clone(), LABELS, 1)),
+            [("30d a".to_owned(), Some(10.0)), ("30d other".to_owned(), Some(10.0 / 9.0))]
+        );
+        assert_eq!(shown(&all)[3], ("30d d".to_owned(), None));
+    }
+
+    #[test]
+    fn what_has_no_open_label_is_left_alone() {
+        let all = points(&[("30d", "a", whole(1)), ("30d", "b", whole(2))]);
+        assert_eq!(cap(all.clone(), &[Label::Window, Label::Sale], 1), all);
+    }
+
+    #[test]
+    fn money_comes_out_in_major_units() {
+        assert_eq!(Amount::plain(1_999, 100.0).value(), Some(19.99));
+        assert_eq!(Amount::plain(-5, 1000.0).value(), Some(-0.005));
+    }
+}
