@@ -16,10 +16,13 @@ use tributary_operators::record::Day;
 /// The dimensions and values of the cells of one family, brand and period.
 type Page = BTreeMap<Box<[Dim]>, Box<[i128]>>;
 
+/// The pages of one family and brand by period.
+type Pages = BTreeMap<i32, Arc<Page>>;
+
 /// The released cells of this process.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
-    pages: BTreeMap<Family, BTreeMap<Arc<str>, BTreeMap<i32, Arc<Page>>>>,
+    pages: BTreeMap<Family, BTreeMap<Arc<str>, Pages>>,
     /// Every word once, since the same few stand in most cells.
     words: Arc<BTreeSet<Arc<str>>>,
     stamp: u64,
@@ -31,12 +34,18 @@ static STAMPS: AtomicU64 = AtomicU64::new(1);
 impl Board {
     /// Takes a released cell, or removes a closed one (without values). A cell without a brand is no cell.
     pub fn apply(&mut self, cell: &Cell) {
-        let Some(Dim::Text(brand)) = cell.dims.first() else { return };
+        let Some(Dim::Text(brand)) = cell.dims.first() else {
+            return;
+        };
         let period = period(&cell.dims);
         let pages = self.pages.entry(cell.family).or_default();
         if cell.values.is_empty() {
-            let Some(of_brand) = pages.get_mut(&**brand) else { return };
-            let Some(page) = of_brand.get_mut(&period) else { return };
+            let Some(of_brand) = pages.get_mut(&**brand) else {
+                return;
+            };
+            let Some(page) = of_brand.get_mut(&period) else {
+                return;
+            };
             if Arc::make_mut(page).remove(&*cell.dims).is_none() {
                 return;
             }
@@ -70,7 +79,12 @@ impl Board {
 
     /// How many cells there are.
     pub fn len(&self) -> usize {
-        self.pages.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values).map(|page| page.len()).sum()
+        self.pages
+            .values()
+            .flat_map(BTreeMap::values)
+            .flat_map(BTreeMap::values)
+            .map(|page| page.len())
+            .sum()
     }
 
     /// Whether there is no cell.
@@ -80,7 +94,11 @@ impl Board {
 
     /// The brands that have ever had a cell.
     pub fn brands(&self) -> BTreeSet<Arc<str>> {
-        self.pages.values().flat_map(BTreeMap::keys).cloned().collect()
+        self.pages
+            .values()
+            .flat_map(BTreeMap::keys)
+            .cloned()
+            .collect()
     }
 
     /// The last day of a brand that has a cell of a family by day or hour; none where no cell has one.
@@ -93,7 +111,14 @@ impl Board {
             Family::SpendDay,
             Family::Visits,
         ];
-        let last = |family: &Family| self.pages.get(family)?.get(brand)?.keys().next_back().copied();
+        let last = |family: &Family| {
+            self.pages
+                .get(family)?
+                .get(brand)?
+                .keys()
+                .next_back()
+                .copied()
+        };
         daily.iter().filter_map(last).max()
     }
 
@@ -108,8 +133,12 @@ impl Board {
         let of_brand = self.pages.get(&family).and_then(|brands| brands.get(brand));
         // A range that ends before it begins is empty; the map would not take it.
         let of_brand = of_brand.filter(|_| periods.start() <= periods.end());
-        let pages = of_brand.into_iter().flat_map(move |pages| pages.range(periods.clone()));
-        pages.flat_map(|(_, page)| page.iter()).map(|(dims, values)| (&**dims, &**values))
+        let pages = of_brand
+            .into_iter()
+            .flat_map(move |pages| pages.range(periods.clone()));
+        pages
+            .flat_map(|(_, page)| page.iter())
+            .map(|(dims, values)| (&**dims, &**values))
     }
 
     /// The cells of a brand in a range of periods, added up by some of their dimensions: from the named
@@ -126,10 +155,14 @@ impl Board {
         by: &[&str],
     ) -> BTreeMap<Vec<&Dim>, Vec<i128>> {
         let names = family.dims();
-        let places: Vec<_> = by.iter().map(|by| names.iter().position(|name| name == by)).collect();
+        let places: Vec<_> = by
+            .iter()
+            .map(|by| names.iter().position(|name| name == by))
+            .collect();
         let mut sums: BTreeMap<Vec<&Dim>, Vec<i128>> = BTreeMap::new();
         for (dims, values) in self.cells(family, brand, periods) {
-            let dim = |place: &Option<usize>| place.and_then(|at| dims.get(at)).unwrap_or(&Dim::Null);
+            let dim =
+                |place: &Option<usize>| place.and_then(|at| dims.get(at)).unwrap_or(&Dim::Null);
             let sum = sums.entry(places.iter().map(dim).collect()).or_default();
             sum.resize(values.len().max(sum.len()), 0);
             for (sum, value) in sum.iter_mut().zip(values) {

@@ -103,7 +103,10 @@ impl Health {
         if self.behind.load(Relaxed) == IDLE {
             self.busy.store(now, Relaxed);
         }
-        self.behind.store((now as i64).saturating_sub((seconds * 1000.0) as i64), Relaxed);
+        self.behind.store(
+            (now as i64).saturating_sub((seconds * 1000.0) as i64),
+            Relaxed,
+        );
     }
 
     fn lag_at(&self, now: u64) -> f64 {
@@ -134,12 +137,17 @@ impl Health {
             reasons.push("there is no connection to NATS".to_owned());
         }
         if !self.caught_up.load(Relaxed) {
-            reasons.push("the input stream's past is still being read: the numbers are not whole yet".to_owned());
+            reasons.push(
+                "the input stream's past is still being read: the numbers are not whole yet"
+                    .to_owned(),
+            );
         }
         let lag = self.lag_at(now);
         let bound = self.max_lag.as_secs_f64();
         if lag > bound {
-            reasons.push(format!("the numbers are {lag:.0} s behind the input, more than {bound:.0} s"));
+            reasons.push(format!(
+                "the numbers are {lag:.0} s behind the input, more than {bound:.0} s"
+            ));
         }
         reasons.extend(self.not_live_at(now));
         reasons
@@ -207,7 +215,10 @@ mod tests {
         assert!(health.not_ready_at(23_000).is_empty());
         health.progress_at(23_000);
         let reasons = health.not_ready_at(24_000);
-        assert!(reasons.len() == 1 && reasons[0].contains("31 s behind"), "{reasons:?}");
+        assert!(
+            reasons.len() == 1 && reasons[0].contains("31 s behind"),
+            "{reasons:?}"
+        );
         health.set_lag_at(24_000, 1.0);
         assert!(health.not_ready_at(24_000).is_empty());
         health.set_lag_at(24_000, 0.0);

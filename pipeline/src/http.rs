@@ -107,7 +107,11 @@ fn router(state: Arc<State>) -> Router {
         .route("/config", get(config));
     router
         .method_not_allowed_fallback(async || {
-            text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "nothing can be changed here: use GET\n")
+            text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                TEXT,
+                "nothing can be changed here: use GET\n",
+            )
         })
         .fallback(async || {
             let hint = "not found: there are /metrics, /livez, /readyz, /config and /\n";
@@ -118,8 +122,11 @@ fn router(state: Arc<State>) -> Router {
 
 /// An answer that nobody takes for anything but what it says it is.
 fn text(status: StatusCode, content: &'static str, body: impl Into<String>) -> Response {
-    let headers =
-        [(CONTENT_TYPE, content), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    let headers = [
+        (CONTENT_TYPE, content),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
     (status, headers, body.into()).into_response()
 }
 
@@ -134,7 +141,11 @@ async fn metrics(extract::State(state): Shared) -> Response {
         Ok(body) => text(StatusCode::OK, EXPOSITION, body),
         Err(error) => {
             tracing::error!(%error, "cannot write the metrics");
-            text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics could not be written\n")
+            text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                TEXT,
+                "the metrics could not be written\n",
+            )
         }
     }
 }
@@ -153,9 +164,15 @@ async fn config(extract::State(state): Shared) -> Response {
 
 /// 200 where nothing speaks against it, else 503 with every reason on a line, or as JSON where asked.
 fn probe(word: &str, against: &[String], headers: &HeaderMap) -> Response {
-    let status =
-        if against.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let accepts = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    let status = if against.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let accepts = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|accept| accept.to_str().ok());
     if accepts.into_iter().any(|accept| accept.contains(JSON)) {
         let body = serde_json::json!({ word: against.is_empty(), "reasons": against });
         return text(status, JSON, format!("{body}\n"));
@@ -165,3 +182,6 @@ fn probe(word: &str, against: &[String], headers: &HeaderMap) -> Response {
         _ => text(status, TEXT, against.join("\n") + "\n"),
     }
 }
+
+#[cfg(test)]
+mod tests;

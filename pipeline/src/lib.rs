@@ -5,6 +5,7 @@ pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config_command;
+pub mod demo;
 pub mod explain;
 pub mod health;
 pub mod http;
@@ -12,8 +13,10 @@ pub mod log;
 pub mod metrics;
 pub mod query;
 pub mod replay;
+pub mod run;
 pub mod services;
 pub mod signals;
+pub mod summary;
 pub mod table;
 pub mod tally;
 pub mod workers;
@@ -29,9 +32,13 @@ use cli::{Cli, Command};
 /// Does what the command line says.
 pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
+        Command::Demo(args) => demo::command(args)?,
+        Command::Run(args) => run::command(args)?,
         Command::Replay(args) => replay::command(args)?,
+        Command::Query(args) => asking(query::command(args))?,
+        Command::Explain(args) => asking(explain::command(args))?,
         Command::Config(command) => return config_command::command(command),
-        _ => anyhow::bail!("later"),
+        Command::Reference => print!("{}", metrics::reference()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -44,4 +51,13 @@ pub fn load(path: &Path) -> anyhow::Result<Config> {
         tracing::warn!("{warning}");
     }
     Ok(loaded.config)
+}
+
+/// Runs a command that asks a worker.
+fn asking(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(command)
 }

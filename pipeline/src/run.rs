@@ -217,11 +217,21 @@ async fn publish(
 async fn gauge(config: Config, state: Arc<State>, tally: Arc<Tally>) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut computed = None;
     loop {
         every.tick().await;
         state.metrics.sync(&tally.counts(), &tally.dead_letters());
         let now = jiff::Timestamp::now();
-        let board = state.board();
+        state.metrics.ready(state.health.not_ready().is_empty());
+        // The workers write to the board: a copy is read, where anything or the day can have changed.
+        let due = computed.is_none_or(|(stamp, at): (u64, Instant)| {
+            stamp != state.board().stamp() || at.elapsed() > Duration::from_secs(60)
+        });
+        if !due {
+            continue;
+        }
+        let board = state.board().clone();
+        computed = Some((board.stamp(), Instant::now()));
         state.metrics.board(&board, |brand| {
             let zone = config.brands.iter().find(|b| b.name == brand).map(|b| b.timezone.clone());
             crate::clock::day(now, &zone.unwrap_or(jiff::tz::TimeZone::UTC))

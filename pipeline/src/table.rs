@@ -323,7 +323,7 @@ Saint-Étienne      0.05
             ("path", Align::Wrapped),
             ("conversions", Align::Right),
         ]);
-        let path = vec!["google/cpc/spring"; 12].join(" → ");
+        let path = ["google/cpc/spring"; 12].join(" → ");
         table.row([
             "a campaign ".repeat(9),
             path.clone(),

@@ -20,7 +20,7 @@ use anyhow::{Context, anyhow};
 use timely::CommunicationConfig;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
-use tributary_config::model::Config;
+use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_connectors::trace::TraceLine;
@@ -29,7 +29,7 @@ use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId};
+use tributary_operators::record::BrandId;
 use tributary_operators::settings::Settings;
 use tributary_operators::stats::Snapshot;
 
@@ -283,6 +283,7 @@ impl Hand {
             dataflow: &mut self.dataflow,
             counts: &mut self.counts,
             dead: &mut self.dead,
+            kind: "",
         };
         for Incoming { number, line } in &messages {
             let message = Message {
@@ -292,6 +293,9 @@ impl Hand {
                 headers: &line.headers,
                 data: &line.data,
             };
+            let kind = line.subject.split('.').nth(3).unwrap_or_default();
+            let known = Kind::ALL.iter().find(|known| known.name() == kind);
+            sink.kind = known.map_or("", |kind| kind.name());
             self.decoder.message(&message, &mut sink);
         }
         for (brand, day) in destroy_salts {
@@ -348,26 +352,19 @@ struct Door<'a> {
     dataflow: &'a mut Dataflow,
     counts: &'a mut Counts,
     dead: &'a mut Vec<DeadLetter>,
+    /// The kind that the message's subject names.
+    kind: &'static str,
 }
 
 impl Sink for Door<'_> {
     fn event(&mut self, event: Event) {
-        let counted = match &event {
-            Event::Put { record, .. } => {
-                let kind = match record.body {
-                    Body::Contact { .. } | Body::Identify => "web",
-                    Body::Sale { kind, .. }
-                    | Body::Refund { kind, .. }
-                    | Body::Adjustment { kind, .. } => kind.name(),
-                    Body::Spend { .. } => "spend",
-                };
-                Some((record.brand, kind))
-            }
-            Event::Ping { ping, .. } => Some((ping.brand, "ping")),
+        let brand = match &event {
+            Event::Put { record, .. } => Some(record.brand),
+            Event::Ping { ping, .. } => Some(ping.brand),
             Event::Drop { .. } | Event::Word { .. } => None,
         };
-        if let Some(key) = counted {
-            *self.counts.accepted.entry(key).or_default() += 1;
+        if let Some(brand) = brand {
+            *self.counts.accepted.entry((brand, self.kind)).or_default() += 1;
         }
         self.dataflow.event(event);
     }

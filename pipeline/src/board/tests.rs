@@ -18,7 +18,9 @@ fn by_store(board: &Board, brand: &str, days: RangeInclusive<Day>) -> Vec<(Strin
         [Dim::Text(word)] => word.to_string(),
         other => panic!("{other:?} is no store"),
     };
-    sums.into_iter().map(|(dims, sums)| (name(&dims), sums)).collect()
+    sums.into_iter()
+        .map(|(dims, sums)| (name(&dims), sums))
+        .collect()
 }
 
 #[test]
@@ -37,17 +39,29 @@ fn sums_are_of_the_window_and_the_brand_alone() {
     }
     assert_eq!(
         by_store(&board, "acme", Window::Today.days(100)),
-        [("s1".to_owned(), vec![1, 20, 1]), ("s2".to_owned(), vec![1, 7, 1])]
+        [
+            ("s1".to_owned(), vec![1, 20, 1]),
+            ("s2".to_owned(), vec![1, 7, 1])
+        ]
     );
-    assert_eq!(by_store(&board, "acme", Window::Week.days(100))[0].1, [2, 30, 2]);
-    assert_eq!(by_store(&board, "acme", Window::Month.days(100))[0].1, [3, 110, 3]);
+    assert_eq!(
+        by_store(&board, "acme", Window::Week.days(100))[0].1,
+        [2, 30, 2]
+    );
+    assert_eq!(
+        by_store(&board, "acme", Window::Month.days(100))[0].1,
+        [3, 110, 3]
+    );
     assert_eq!(by_store(&board, "nobody", Window::Month.days(100)), []);
     #[allow(clippy::reversed_empty_ranges)]
     let nothing = 5..=4;
     assert_eq!(by_store(&board, "acme", nothing), []);
     assert_eq!(board.last_day("acme"), Some(101));
     assert_eq!(board.last_day("nobody"), None);
-    assert_eq!(board.brands().iter().map(|b| &**b).collect::<Vec<_>>(), ["acme", "other"]);
+    assert_eq!(
+        board.brands().iter().map(|b| &**b).collect::<Vec<_>>(),
+        ["acme", "other"]
+    );
 }
 
 #[test]
@@ -55,7 +69,13 @@ fn a_cell_has_its_last_value_and_goes_when_it_is_closed() {
     let mut board = Board::default();
     board.apply(&takings("acme", "s1", 100, &[1, 10, 1]));
     board.apply(&takings("acme", "s1", 100, &[2, 30, 2]));
-    assert_eq!((board.len(), by_store(&board, "acme", 100..=100)[0].1.clone()), (1, vec![2, 30, 2]));
+    assert_eq!(
+        (
+            board.len(),
+            by_store(&board, "acme", 100..=100)[0].1.clone()
+        ),
+        (1, vec![2, 30, 2])
+    );
     board.apply(&takings("acme", "s1", 100, &[]));
     assert!(board.is_empty());
     assert_eq!(board.last_day("acme"), None);
@@ -87,7 +107,10 @@ fn a_clone_keeps_what_it_saw() {
     let seen = board.clone();
     board.apply(&takings("acme", "s1", 100, &[9, 90, 9]));
     board.apply(&takings("acme", "s2", 100, &[1, 1, 1]));
-    assert_eq!(by_store(&seen, "acme", 100..=100), [("s1".to_owned(), vec![1, 10, 1])]);
+    assert_eq!(
+        by_store(&seen, "acme", 100..=100),
+        [("s1".to_owned(), vec![1, 10, 1])]
+    );
     assert_eq!(by_store(&board, "acme", 100..=100).len(), 2);
 }
 
@@ -95,13 +118,20 @@ fn a_clone_keeps_what_it_saw() {
 fn the_order_in_which_cells_come_does_not_show() {
     let mut cells = Vec::new();
     for n in 0..40 {
-        cells.push(takings("acme", ["s1", "s2", "s3"][n % 3], 90 + n as Day, &[1, n as i128, 1]));
+        cells.push(takings(
+            "acme",
+            ["s1", "s2", "s3"][n % 3],
+            90 + n as Day,
+            &[1, n as i128, 1],
+        ));
     }
     let filled = |cells: &mut dyn Iterator<Item = &Cell>| {
         let mut board = Board::default();
         cells.for_each(|cell| board.apply(cell));
         let cells = board.cells(Family::StoreDay, "acme", 0..=200);
-        cells.map(|(dims, values)| (dims.to_vec(), values.to_vec())).collect::<Vec<_>>()
+        cells
+            .map(|(dims, values)| (dims.to_vec(), values.to_vec()))
+            .collect::<Vec<_>>()
     };
     let forwards = filled(&mut cells.iter());
     assert_eq!(forwards.len(), 40);
@@ -131,10 +161,26 @@ fn hours_belong_to_their_local_day_and_months_to_themselves() {
         ],
         values: vec![4, 400],
     });
-    board.apply(&Cell { family: Family::Identity, dims: vec![text("acme")], values: vec![1, 2, 3, 4, 5] });
-    let visits = |day| board.sums(Family::Visits, "acme", day..=day, &["store"]).len();
+    board.apply(&Cell {
+        family: Family::Identity,
+        dims: vec![text("acme")],
+        values: vec![1, 2, 3, 4, 5],
+    });
+    let visits = |day| {
+        board
+            .sums(Family::Visits, "acme", day..=day, &["store"])
+            .len()
+    };
     assert_eq!((visits(20_386), visits(20_387)), (0, 1));
-    let assists = board.sums(Family::Assists, "acme", month..=month, &["source", "no such dimension"]);
-    assert_eq!(assists.into_iter().collect::<Vec<_>>(), [(vec![&text("google"), &Dim::Null], vec![4, 400])]);
+    let assists = board.sums(
+        Family::Assists,
+        "acme",
+        month..=month,
+        &["source", "no such dimension"],
+    );
+    assert_eq!(
+        assists.into_iter().collect::<Vec<_>>(),
+        [(vec![&text("google"), &Dim::Null], vec![4, 400])]
+    );
     assert_eq!(board.cells(Family::Identity, "acme", 0..=0).count(), 1);
 }

@@ -22,7 +22,12 @@ const MILLION: f64 = 1e6;
 pub fn families(board: &Board, brands: &[(&str, Day)], max_series: usize) -> Vec<MetricFamily> {
     let mut all: BTreeMap<Id, Points> = BTreeMap::new();
     for (brand, today) in brands {
-        let mut gauges = Gauges { board, brand, today: *today, points: BTreeMap::new() };
+        let mut gauges = Gauges {
+            board,
+            brand,
+            today: *today,
+            points: BTreeMap::new(),
+        };
         gauges.attribution();
         gauges.contacts();
         gauges.markov();
@@ -32,10 +37,15 @@ pub fn families(board: &Board, brands: &[(&str, Day)], max_series: usize) -> Vec
         gauges.stores();
         gauges.identity();
         for (id, points) in gauges.points {
-            all.entry(id).or_default().extend(cap::cap(points, row(id).labels, max_series));
+            all.entry(id)
+                .or_default()
+                .extend(cap::cap(points, row(id).labels, max_series));
         }
     }
-    all.into_iter().map(|(id, points)| family(id, points)).filter(|f| !f.get_metric().is_empty()).collect()
+    all.into_iter()
+        .map(|(id, points)| family(id, points))
+        .filter(|f| !f.get_metric().is_empty())
+        .collect()
 }
 
 /// The gauges of one brand on their way.
@@ -49,7 +59,10 @@ struct Gauges<'a> {
 impl<'a> Gauges<'a> {
     /// Adds to the gauge with the brand and these labels.
     fn add<const N: usize>(&mut self, id: Id, labels: [&str; N], amount: Amount) {
-        let labels = std::iter::once(self.brand).chain(labels).map(str::to_owned).collect();
+        let labels = std::iter::once(self.brand)
+            .chain(labels)
+            .map(str::to_owned)
+            .collect();
         cap::add(self.points.entry(id).or_default(), labels, amount);
     }
 
@@ -61,8 +74,16 @@ impl<'a> Gauges<'a> {
         let longest = sums(Window::Month);
         let mut found = Vec::new();
         for window in Window::ALL {
-            let own = if window == Window::Month { BTreeMap::new() } else { sums(window) };
-            let own = if window == Window::Month { &longest } else { &own };
+            let own = if window == Window::Month {
+                BTreeMap::new()
+            } else {
+                sums(window)
+            };
+            let own = if window == Window::Month {
+                &longest
+            } else {
+                &own
+            };
             for dims in longest.keys() {
                 let values = own.get(dims).cloned();
                 let values = values.unwrap_or_else(|| vec![0; family.values().len()]);
@@ -92,10 +113,16 @@ impl<'a> Gauges<'a> {
     fn contacts(&mut self) {
         let by = ["source", "medium", "campaign"];
         for (window, dims, values) in self.windows(Family::CampaignDay, &by) {
-            let &[source, medium, campaign] = &dims[..] else { continue };
+            let &[source, medium, campaign] = &dims[..] else {
+                continue;
+            };
             let channel = channel(source, medium, campaign);
             for (kind, count) in CONTACTS.into_iter().zip(values) {
-                self.add(Id::Contacts, [window, &channel, kind], Amount::plain(count, 1.0));
+                self.add(
+                    Id::Contacts,
+                    [window, &channel, kind],
+                    Amount::plain(count, 1.0),
+                );
             }
         }
     }
@@ -103,7 +130,10 @@ impl<'a> Gauges<'a> {
     fn markov(&mut self) {
         let month = calendar::month(self.today);
         let by = ["kind", "currency", "source", "medium", "campaign"];
-        for (dims, values) in self.board.sums(Family::MarkovMonth, self.brand, month..=month, &by) {
+        for (dims, values) in self
+            .board
+            .sums(Family::MarkovMonth, self.brand, month..=month, &by)
+        {
             let (&[kind, currency, source, medium, campaign], &[effect, conversions, value]) =
                 (&dims[..], &values[..])
             else {
@@ -113,24 +143,44 @@ impl<'a> Gauges<'a> {
             let channel = channel(source, medium, campaign);
             let labels = [word(kind), currency, &channel];
             self.add(Id::MarkovEffect, labels, Amount::plain(effect, MILLION));
-            self.add(Id::MarkovConversions, labels, Amount::plain(conversions, MILLION));
-            self.add(Id::MarkovValue, labels, Amount::plain(value, minor(currency)));
+            self.add(
+                Id::MarkovConversions,
+                labels,
+                Amount::plain(conversions, MILLION),
+            );
+            self.add(
+                Id::MarkovValue,
+                labels,
+                Amount::plain(value, minor(currency)),
+            );
         }
     }
 
     fn takings(&mut self) {
         for (window, dims, values) in self.windows(Family::StoreDay, &["store", "currency"]) {
-            let (&[store, currency], &[sales, takings, _]) = (&dims[..], &values[..]) else { continue };
+            let (&[store, currency], &[sales, takings, _]) = (&dims[..], &values[..]) else {
+                continue;
+            };
             let (store, currency) = (word(store), word(currency));
-            self.add(Id::StoreTransactions, [window, store], Amount::plain(sales, 1.0));
+            self.add(
+                Id::StoreTransactions,
+                [window, store],
+                Amount::plain(sales, 1.0),
+            );
             let takings = Amount::plain(takings, minor(currency));
             self.add(Id::StoreTakings, [window, store, currency], takings);
         }
         for (window, dims, values) in self.windows(Family::OrdersDay, &["currency"]) {
-            let (&[currency], &[orders, takings, _]) = (&dims[..], &values[..]) else { continue };
+            let (&[currency], &[orders, takings, _]) = (&dims[..], &values[..]) else {
+                continue;
+            };
             let currency = word(currency);
             self.add(Id::Orders, [window], Amount::plain(orders, 1.0));
-            self.add(Id::OrderTakings, [window, currency], Amount::plain(takings, minor(currency)));
+            self.add(
+                Id::OrderTakings,
+                [window, currency],
+                Amount::plain(takings, minor(currency)),
+            );
         }
     }
 
@@ -155,12 +205,18 @@ impl<'a> Gauges<'a> {
         for window in Window::ALL {
             let days = window.days(self.today);
             let by = ["source", "medium", "campaign", "currency"];
-            let costs = self.board.sums(Family::SpendDay, self.brand, days.clone(), &by);
+            let costs = self
+                .board
+                .sums(Family::SpendDay, self.brand, days.clone(), &by);
             let by = ["model", "source", "medium", "campaign", "currency"];
             let credits = self.board.sums(Family::Attribution, self.brand, days, &by);
-            let models: BTreeSet<&Dim> = credits.keys().filter_map(|dims| dims.first().copied()).collect();
+            let models: BTreeSet<&Dim> = credits
+                .keys()
+                .filter_map(|dims| dims.first().copied())
+                .collect();
             for (dims, spent) in &costs {
-                let (&[source, medium, campaign, currency], Some(&cost)) = (&dims[..], spent.first())
+                let (&[source, medium, campaign, currency], Some(&cost)) =
+                    (&dims[..], spent.first())
                 else {
                     continue;
                 };
@@ -185,7 +241,13 @@ impl<'a> Gauges<'a> {
     }
 
     fn stores(&mut self) {
-        let ids = [Id::Visits, Id::PassersBy, Id::Dwell, Id::Devices, Id::RandomDevices];
+        let ids = [
+            Id::Visits,
+            Id::PassersBy,
+            Id::Dwell,
+            Id::Devices,
+            Id::RandomDevices,
+        ];
         for (window, dims, values) in self.windows(Family::Visits, &["store"]) {
             let &[store] = &dims[..] else { continue };
             for (id, value) in ids.into_iter().zip(values) {
@@ -195,7 +257,13 @@ impl<'a> Gauges<'a> {
     }
 
     fn identity(&mut self) {
-        let ids = [Id::Persons, Id::Identifiers, Id::Links, Id::Hubs, Id::Oversized];
+        let ids = [
+            Id::Persons,
+            Id::Identifiers,
+            Id::Links,
+            Id::Hubs,
+            Id::Oversized,
+        ];
         let board = self.board;
         for (_, values) in board.cells(Family::Identity, self.brand, 0..=0) {
             for (id, value) in ids.into_iter().zip(values) {

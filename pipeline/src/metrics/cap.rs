@@ -24,17 +24,30 @@ pub struct Amount {
 impl Amount {
     /// `value` in units of which `scale` make one of the metric.
     pub fn plain(value: i128, scale: f64) -> Amount {
-        Amount { above: value, below: None, weight: value.saturating_abs(), scale }
+        Amount {
+            above: value,
+            below: None,
+            weight: value.saturating_abs(),
+            scale,
+        }
     }
 
     /// `above / below / scale`, which counts by its `weight`.
     pub fn ratio(above: i128, below: i128, weight: i128, scale: f64) -> Amount {
-        Amount { above, below: Some(below), weight: weight.saturating_abs(), scale }
+        Amount {
+            above,
+            below: Some(below),
+            weight: weight.saturating_abs(),
+            scale,
+        }
     }
 
     fn add(&mut self, other: Amount) {
         self.above = self.above.saturating_add(other.above);
-        self.below = self.below.zip(other.below).map(|(a, b)| a.saturating_add(b));
+        self.below = self
+            .below
+            .zip(other.below)
+            .map(|(a, b)| a.saturating_add(b));
         self.weight = self.weight.saturating_add(other.weight);
     }
 
@@ -65,7 +78,10 @@ pub fn add(points: &mut Points, labels: Vec<String>, amount: Amount) {
 /// Caps the points of one metric and brand.
 pub fn cap(points: Points, labels: &[Label], max_series: usize) -> Points {
     let open = |values: &[String]| -> Vec<String> {
-        let values = labels.iter().zip(values).filter(|(label, _)| label.is_open());
+        let values = labels
+            .iter()
+            .zip(values)
+            .filter(|(label, _)| label.is_open());
         values.map(|(_, value)| value.clone()).collect()
     };
     if !labels.iter().any(|label| label.is_open()) {
@@ -79,11 +95,16 @@ pub fn cap(points: Points, labels: &[Label], max_series: usize) -> Points {
     if weights.len() <= max_series {
         return points;
     }
-    let mut ranked: Vec<(Reverse<i128>, Vec<String>)> =
-        weights.into_iter().map(|(words, weight)| (Reverse(weight), words)).collect();
+    let mut ranked: Vec<(Reverse<i128>, Vec<String>)> = weights
+        .into_iter()
+        .map(|(words, weight)| (Reverse(weight), words))
+        .collect();
     ranked.sort_unstable();
-    let kept: BTreeSet<Vec<String>> =
-        ranked.into_iter().take(max_series).map(|(_, words)| words).collect();
+    let kept: BTreeSet<Vec<String>> = ranked
+        .into_iter()
+        .take(max_series)
+        .map(|(_, words)| words)
+        .collect();
 
     let mut capped = Points::new();
     for (mut values, amount) in points {
@@ -108,13 +129,20 @@ mod tests {
     fn points(of: &[(&str, &str, Amount)]) -> Points {
         let mut points = Points::new();
         for (window, channel, amount) in of {
-            add(&mut points, vec![window.to_string(), channel.to_string()], *amount);
+            add(
+                &mut points,
+                vec![window.to_string(), channel.to_string()],
+                *amount,
+            );
         }
         points
     }
 
     fn shown(points: &Points) -> Vec<(String, Option<f64>)> {
-        points.iter().map(|(labels, amount)| (labels.join(" "), amount.value())).collect()
+        points
+            .iter()
+            .map(|(labels, amount)| (labels.join(" "), amount.value()))
+            .collect()
     }
 
     fn whole(value: i128) -> Amount {
@@ -133,8 +161,16 @@ mod tests {
         ]);
         assert_eq!(cap(all.clone(), LABELS, 4), all);
         let two = cap(all.clone(), LABELS, 2);
-        let expected = [("30d a", 5.0), ("30d b", -9.0), ("30d other", 6.0), ("today other", 1.0)];
-        assert_eq!(shown(&two), expected.map(|(name, value)| (name.to_owned(), Some(value))));
+        let expected = [
+            ("30d a", 5.0),
+            ("30d b", -9.0),
+            ("30d other", 6.0),
+            ("today other", 1.0),
+        ];
+        assert_eq!(
+            shown(&two),
+            expected.map(|(name, value)| (name.to_owned(), Some(value)))
+        );
         let none = cap(all, LABELS, 0);
         assert_eq!(shown(&none)[0], ("30d other".to_owned(), Some(2.0)));
     }
@@ -147,7 +183,10 @@ mod tests {
             ("30d", "b", whole(9)),
             ("today", "b", whole(9)),
         ]);
-        let names: Vec<_> = shown(&cap(all, LABELS, 1)).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = shown(&cap(all, LABELS, 1))
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names, ["30d b", "30d other", "today b", "today other"]);
     }
 
@@ -161,7 +200,10 @@ mod tests {
         ]);
         assert_eq!(
             shown(&cap(all.clone(), LABELS, 1)),
-            [("30d a".to_owned(), Some(10.0)), ("30d other".to_owned(), Some(10.0 / 9.0))]
+            [
+                ("30d a".to_owned(), Some(10.0)),
+                ("30d other".to_owned(), Some(10.0 / 9.0))
+            ]
         );
         assert_eq!(shown(&all)[3], ("30d d".to_owned(), None));
     }

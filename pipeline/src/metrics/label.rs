@@ -97,13 +97,17 @@ impl Label {
     pub fn words(self) -> Option<Vec<&'static str>> {
         Some(match self {
             Label::Kind => Kind::ALL.map(Kind::name).to_vec(),
-            Label::OriginKind => {
-                Kind::ALL.map(Kind::name).into_iter().chain([UNKNOWN]).collect()
-            }
+            Label::OriginKind => Kind::ALL
+                .map(Kind::name)
+                .into_iter()
+                .chain([UNKNOWN])
+                .collect(),
             Label::Reason => Reason::ALL.map(Reason::name).to_vec(),
             Label::Window => Window::ALL.map(Window::name).to_vec(),
             Label::Model => Model::ALL.map(Model::name).to_vec(),
-            Label::Sale => [SaleKind::Order, SaleKind::Transaction].map(SaleKind::name).to_vec(),
+            Label::Sale => [SaleKind::Order, SaleKind::Transaction]
+                .map(SaleKind::name)
+                .to_vec(),
             Label::Contact => CONTACTS.to_vec(),
             _ => return None,
         })
@@ -136,6 +140,9 @@ impl Label {
 
 /// The kind of a refused line as a word of the closed set.
 pub fn origin_kind(kind: Option<&str>) -> &'static str {
-    let known = Kind::ALL.map(Kind::name).into_iter().find(|known| Some(*known) == kind);
+    let known = Kind::ALL
+        .map(Kind::name)
+        .into_iter()
+        .find(|known| Some(*known) == kind);
     known.unwrap_or(UNKNOWN)
 }

@@ -75,7 +75,11 @@ impl Metrics {
         let metrics = Metrics {
             own: own.collect(),
             registry,
-            brands: config.brands.iter().map(|brand| brand.name.clone()).collect(),
+            brands: config
+                .brands
+                .iter()
+                .map(|brand| brand.name.clone())
+                .collect(),
             max_series: config.http.max_series,
             closed: AtomicU64::new(0),
             raising: Mutex::default(),
@@ -100,14 +104,21 @@ impl Metrics {
     ) {
         let _raising = lock(&self.raising);
         for ((brand, kind), count) in &counts.accepted {
-            let brand = self.brands.get(usize::from(brand.0)).map_or(UNKNOWN, String::as_str);
+            let brand = self
+                .brands
+                .get(usize::from(brand.0))
+                .map_or(UNKNOWN, String::as_str);
             self.raise(Id::Accepted, &[brand, kind], *count as f64);
         }
         let mut refused: BTreeMap<[&str; 3], u64> = BTreeMap::new();
         for ((brand, kind, reason), count) in dead {
-            let brand = brand.as_deref().filter(|brand| self.brands.iter().any(|b| b == brand));
+            let brand = brand
+                .as_deref()
+                .filter(|brand| self.brands.iter().any(|b| b == brand));
             let kind = label::origin_kind(kind.as_deref());
-            *refused.entry([brand.unwrap_or(UNKNOWN), kind, reason.name()]).or_default() += count;
+            *refused
+                .entry([brand.unwrap_or(UNKNOWN), kind, reason.name()])
+                .or_default() += count;
         }
         for (labels, count) in refused {
             self.raise(Id::DeadLetters, &labels, count as f64);
@@ -133,11 +144,19 @@ impl Metrics {
         if before.stamp == board.stamp() && before.days == days {
             return;
         }
-        let brands: Vec<(&str, i32)> =
-            self.brands.iter().map(String::as_str).zip(days.iter().copied()).collect();
+        let brands: Vec<(&str, i32)> = self
+            .brands
+            .iter()
+            .map(String::as_str)
+            .zip(days.iter().copied())
+            .collect();
         let families = business::families(board, &brands, self.max_series);
         let text = encode(&families);
-        *lock(&self.shown) = Arc::new(Shown { stamp: board.stamp(), days, text });
+        *lock(&self.shown) = Arc::new(Shown {
+            stamp: board.stamp(),
+            days,
+            text,
+        });
     }
 
     /// Everything in the text format, version 0.0.4.
@@ -175,7 +194,9 @@ impl Metrics {
         self.set(Id::Tick, &[], tick_seconds);
         if self.closed.fetch_max(closed_ms, Relaxed) < closed_ms {
             self.set(Id::Epoch, &[], closed_ms as f64 / 1000.0);
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
             let took = now.as_secs_f64() - closed_ms as f64 / 1000.0;
             if let Some(Own::Histogram(of)) = self.own(Id::EpochDuration)
                 && let Ok(durations) = of.get_metric_with_label_values::<&str>(&[])

@@ -21,20 +21,31 @@ impl Usage {
     /// Reads it now.
     pub fn read() -> Usage {
         let read = |path: &str| read_to_string(path).unwrap_or_default();
-        Usage::of(&read("/proc/self/stat"), &read("/proc/self/status"), &read("/proc/stat"))
+        Usage::of(
+            &read("/proc/self/stat"),
+            &read("/proc/self/status"),
+            &read("/proc/stat"),
+        )
     }
 
     fn of(stat: &str, status: &str, system: &str) -> Usage {
         // The second field is the program's name in parentheses and may hold anything.
-        let fields: Vec<&str> =
-            stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .map_or("", |(_, rest)| rest)
+            .split_whitespace()
+            .collect();
         // Counted as in proc(5), where the first one after the name is the third.
         let ticks = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         let boot = value(system, "btime");
         Usage {
             memory: value(status, "VmRSS:").map(|kibibytes| kibibytes * 1024),
-            cpu: ticks(14).zip(ticks(15)).map(|(user, system)| (user + system) as f64 / TICKS),
-            start: boot.zip(ticks(22)).map(|(boot, since)| boot as f64 + since as f64 / TICKS),
+            cpu: ticks(14)
+                .zip(ticks(15))
+                .map(|(user, system)| (user + system) as f64 / TICKS),
+            start: boot
+                .zip(ticks(22))
+                .map(|(boot, since)| boot as f64 + since as f64 / TICKS),
         }
     }
 }
@@ -64,7 +75,10 @@ mod tests {
     #[test]
     fn what_is_not_there_is_none() {
         assert_eq!(Usage::of("", "", ""), Usage::default());
-        assert_eq!(Usage::of("42 (a) S 1", "VmRSS:", "btime x"), Usage::default());
+        assert_eq!(
+            Usage::of("42 (a) S 1", "VmRSS:", "btime x"),
+            Usage::default()
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::label::Label;
 pub const PREFIX: &str = "tributary_";
 
 /// The Prometheus type of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Type {
     /// Only ever rises while the process lives.
     Counter,
@@ -90,8 +90,9 @@ macro_rules! table {
 use Type::{Counter, Gauge, Histogram};
 
 /// Upper bounds of epoch durations, seconds.
-const DURATIONS: &[f64] =
-    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const DURATIONS: &[f64] = &[
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
 table! {
     // Input
@@ -237,17 +238,44 @@ mod tests {
         let mut seen = BTreeSet::new();
         for entry in TABLE {
             assert!(seen.insert(entry.name), "{} stands twice", entry.name);
-            assert!(entry.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", entry.name);
-            assert_eq!(entry.name.ends_with("_total"), entry.kind == Type::Counter, "{}", entry.name);
-            for bad in ["_ms", "_milli", "_minor", "_percent", "_count", "_sum", "_bucket"] {
+            assert!(
+                entry
+                    .name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_'),
+                "{}",
+                entry.name
+            );
+            assert_eq!(
+                entry.name.ends_with("_total"),
+                entry.kind == Type::Counter,
+                "{}",
+                entry.name
+            );
+            for bad in [
+                "_ms", "_milli", "_minor", "_percent", "_count", "_sum", "_bucket",
+            ] {
                 assert!(!entry.name.ends_with(bad), "{}", entry.name);
             }
-            assert!(entry.help.ends_with('.') && !entry.help.contains('\n'), "{}", entry.name);
+            assert!(
+                entry.help.ends_with('.') && !entry.help.contains('\n'),
+                "{}",
+                entry.name
+            );
             let money = entry.unit.starts_with("major units");
             let has_currency = entry.labels.contains(&Label::Currency);
-            assert!(!money || has_currency, "{} is money without a currency", entry.name);
+            assert!(
+                !money || has_currency,
+                "{} is money without a currency",
+                entry.name
+            );
             let labels: BTreeSet<_> = entry.labels.iter().map(|label| label.name()).collect();
-            assert_eq!(labels.len(), entry.labels.len(), "{} has a label twice", entry.name);
+            assert_eq!(
+                labels.len(),
+                entry.labels.len(),
+                "{} has a label twice",
+                entry.name
+            );
         }
     }
 

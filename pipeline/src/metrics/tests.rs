@@ -1,0 +1,187 @@
+use super::*;
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::record::BrandId;
+
+fn metrics(more: &str) -> Metrics {
+    let text = format!(
+        "{more}[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"ACME\"\n\
+         [[brand]]\nname = \"brew\"\ntimezone = \"UTC\"\nsecret_env = \"BREW\"\n"
+    );
+    let secret = |name: &str| {
+        matches!(name, "ACME" | "BREW").then(|| format!("{name}-0123456789abcdef0123456789abcdef"))
+    };
+    let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);
+    Metrics::new(&loaded.expect("the configuration holds").config)
+}
+
+/// The value of a series as written, or none.
+fn value(metrics: &Metrics, series: &str) -> Option<f64> {
+    let text = metrics.encode();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    Some(line.parse().expect("a number"))
+}
+
+fn takings(day: i32, minor: i128) -> Cell {
+    Cell {
+        family: Family::OrdersDay,
+        dims: vec![
+            Dim::Text("acme".into()),
+            Dim::Day(day),
+            Dim::Text("EUR".into()),
+        ],
+        values: vec![1, minor, 1],
+    }
+}
+
+#[test]
+fn counts_since_the_start_raise_counters_and_never_lower_them() {
+    let metrics = metrics("");
+    let series = "tributary_records_accepted_total{brand=\"brew\",kind=\"web\"}";
+    assert_eq!(value(&metrics, series), Some(0.0));
+    let mut counts = Counts::default();
+    counts.accepted.insert((BrandId(1), "web"), 7);
+    counts.stages.duplicates = 2;
+    counts.stages.held = 5;
+    metrics.sync(&counts, &BTreeMap::new());
+    metrics.sync(&counts, &BTreeMap::new());
+    assert_eq!(value(&metrics, series), Some(7.0));
+    counts.accepted.insert((BrandId(1), "web"), 9);
+    counts.stages.duplicates = 1;
+    counts.stages.held = 3;
+    metrics.sync(&counts, &BTreeMap::new());
+    assert_eq!(value(&metrics, series), Some(9.0));
+    assert_eq!(
+        value(&metrics, "tributary_records_duplicate_total"),
+        Some(2.0)
+    );
+    assert_eq!(value(&metrics, "tributary_records_held"), Some(3.0));
+    let other = "tributary_records_accepted_total{brand=\"acme\",kind=\"web\"}";
+    assert_eq!(value(&metrics, other), Some(0.0));
+}
+
+#[test]
+fn dead_letters_have_labels_of_closed_sets_whatever_a_subject_says() {
+    let metrics = metrics("");
+    let key = |brand: &str, kind: &str| {
+        (
+            Some(brand.to_owned()),
+            Some(kind.to_owned()),
+            Reason::UnknownBrand,
+        )
+    };
+    let dead = BTreeMap::from([
+        (key("acme", "web"), 1),
+        (key("alice@example.org", "x1"), 2),
+        (key("bob@example.org", "x2"), 3),
+        ((None, None, Reason::UnknownBrand), 4),
+    ]);
+    metrics.sync(&Counts::default(), &dead);
+    metrics.sync(&Counts::default(), &dead);
+    let of = |brand: &str, kind: &str| {
+        let labels = format!("brand=\"{brand}\",kind=\"{kind}\",reason=\"unknown_brand\"");
+        value(
+            &metrics,
+            &format!("tributary_dead_letters_total{{{labels}}}"),
+        )
+    };
+    assert_eq!(of("acme", "web"), Some(1.0));
+    assert_eq!(of("unknown", "unknown"), Some(9.0));
+    assert!(!metrics.encode().contains("example.org"));
+}
+
+#[test]
+fn an_epoch_is_observed_once() {
+    let metrics = metrics("");
+    metrics.epoch(0, 0.0, 0.05);
+    assert_eq!(
+        value(&metrics, "tributary_epoch_duration_seconds_count"),
+        Some(0.0)
+    );
+    metrics.epoch(1_700_000_000_500, 1.5, 0.05);
+    metrics.epoch(1_700_000_000_500, 0.5, 0.05);
+    assert_eq!(
+        value(&metrics, "tributary_epoch_duration_seconds_count"),
+        Some(1.0)
+    );
+    assert_eq!(
+        value(&metrics, "tributary_epoch_closed_timestamp_seconds"),
+        Some(1_700_000_000.5)
+    );
+    assert_eq!(value(&metrics, "tributary_lag_seconds"), Some(0.5));
+}
+
+#[test]
+fn input_and_output_are_told_in_steps() {
+    let metrics = metrics("");
+    metrics.input(100, 7, 10, 1_000);
+    metrics.input(120, 0, 20, 500);
+    metrics.published(3, 1, 0);
+    metrics.published(2, 0, 1);
+    for (series, expected) in [
+        ("tributary_input_stream_sequence", 120.0),
+        ("tributary_input_pending_messages", 0.0),
+        ("tributary_input_messages_total", 30.0),
+        ("tributary_input_bytes_total", 1_500.0),
+        ("tributary_cells_published_total", 5.0),
+        ("tributary_cell_tombstones_published_total", 1.0),
+        ("tributary_publish_failures_total", 1.0),
+    ] {
+        assert_eq!(value(&metrics, series), Some(expected), "{series}");
+    }
+}
+
+#[test]
+fn the_gauges_follow_the_board_and_the_day() {
+    let metrics = metrics("");
+    let series = "tributary_order_takings{brand=\"acme\",window=\"today\",currency=\"EUR\"}";
+    let mut board = Board::default();
+    board.apply(&takings(100, 1_050));
+    metrics.board(&board, |_| 100);
+    assert_eq!(value(&metrics, series), Some(10.5));
+    // A refund takes it down, and the next day it is none of today's.
+    board.apply(&takings(100, 50));
+    assert_eq!(value(&metrics, series), Some(10.5));
+    metrics.board(&board, |_| 100);
+    assert_eq!(value(&metrics, series), Some(0.5));
+    metrics.board(&board, |brand| if brand == "acme" { 101 } else { 100 });
+    assert_eq!(value(&metrics, series), Some(0.0));
+    metrics.board(&board, |_| 130);
+    assert_eq!(value(&metrics, series), None);
+}
+
+#[test]
+fn a_brand_that_is_not_configured_is_not_shown() {
+    let metrics = metrics("");
+    let mut cell = takings(100, 1_050);
+    cell.dims[0] = Dim::Text("stranger".into());
+    let mut board = Board::default();
+    board.apply(&cell);
+    metrics.board(&board, |_| 100);
+    assert!(!metrics.encode().contains("stranger"));
+}
+
+#[test]
+fn words_from_records_cannot_break_the_format() {
+    let metrics = metrics("[http]\nmax_series = 5\n");
+    let mut board = Board::default();
+    board.apply(&Cell {
+        family: Family::Visits,
+        dims: vec![
+            Dim::Text("acme".into()),
+            Dim::Text("a\"} 1\ntributary_ready 1\\".into()),
+            Dim::Hour(0, 0),
+        ],
+        values: vec![1, 2, 3, 4, 5],
+    });
+    metrics.board(&board, |_| 0);
+    let text = metrics.encode();
+    assert_eq!(
+        text.lines()
+            .filter(|line| line.starts_with("tributary_ready "))
+            .count(),
+        1
+    );
+    assert!(text.contains(r#"store="a\"} 1\ntributary_ready 1\\"} 1"#));
+}

@@ -248,8 +248,8 @@ mod tests {
                 + &attribution("last", "google", "EUR", 1_005_000, 99)),
         );
         let expected = "\
-attribution of acme: 2 cells, model last, medium cpc, no campaign, kind order, no store,
-day 2025-10-26, currency EUR
+attribution of acme: 2 cells, model last, medium cpc, no campaign, kind order, no store, day
+2025-10-26, currency EUR
 
 source  conversions      value
 ──────  ───────────  ─────────

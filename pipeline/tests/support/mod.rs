@@ -189,7 +189,7 @@ impl Worker {
                 .unwrap_or_default();
             let read = metrics
                 .lines()
-                .filter_map(|line| line.strip_prefix("tributary_input_sequence "))
+                .filter_map(|line| line.strip_prefix("tributary_input_stream_sequence "))
                 .filter_map(|value| value.parse::<f64>().ok())
                 .any(|value| value >= sequence as f64);
             if ready && read {

@@ -1,0 +1,336 @@
+use super::*;
+use tributary_operators::cell::Cell;
+
+/// 2025-10-26.
+const TODAY: Day = 20_387;
+
+fn text(word: &str) -> Dim {
+    if word.is_empty() {
+        Dim::Null
+    } else {
+        Dim::Text(word.into())
+    }
+}
+
+fn cell(family: Family, words: &[&str], dims: &[Dim], values: &[i128]) -> Cell {
+    let mut words = words.iter();
+    let mut rest = dims.iter();
+    // Days, months and hours stand where the family wants them.
+    let dims = family.dims().iter().map(|name| match *name {
+        "day" | "month" | "hour" => rest.next().unwrap().clone(),
+        _ => text(words.next().unwrap()),
+    });
+    Cell {
+        family,
+        dims: dims.collect(),
+        values: values.to_vec(),
+    }
+}
+
+fn credit(model: &str, channel: [&str; 3], day: Day, currency: &str, values: [i128; 2]) -> Cell {
+    let [source, medium, campaign] = channel;
+    let words = [
+        "acme", model, source, medium, campaign, "order", "", currency,
+    ];
+    cell(Family::Attribution, &words, &[Dim::Day(day)], &values)
+}
+
+fn spend(channel: [&str; 3], day: Day, currency: &str, cost: i128) -> Cell {
+    let [source, medium, campaign] = channel;
+    let words = ["acme", "ads", source, medium, campaign, currency];
+    cell(Family::SpendDay, &words, &[Dim::Day(day)], &[cost, 100, 10])
+}
+
+/// The series of a gauge as `values of the labels behind the brand` and number.
+fn series(cells: &[Cell], id: Id, max_series: usize) -> Vec<(String, f64)> {
+    let mut board = Board::default();
+    cells.iter().for_each(|cell| board.apply(cell));
+    let families = families(&board, &[("acme", TODAY), ("idle", TODAY)], max_series);
+    let found = families
+        .iter()
+        .find(|family| family.name() == row(id).full_name());
+    let metrics = found.map_or(&[][..], |family| family.get_metric());
+    let words = |metric: &Metric| {
+        let values: Vec<&str> = metric
+            .get_label()
+            .iter()
+            .skip(1)
+            .map(|pair| pair.value())
+            .collect();
+        values.join(" ")
+    };
+    metrics
+        .iter()
+        .map(|metric| (words(metric), metric.get_gauge().get_value()))
+        .collect()
+}
+
+fn expect<const N: usize>(of: [(&str, f64); N]) -> Vec<(String, f64)> {
+    of.map(|(words, value)| (words.to_owned(), value)).to_vec()
+}
+
+const CPC: [&str; 3] = ["google", "cpc", "fall"];
+const MAIL: [&str; 3] = ["mail", "", ""];
+
+#[test]
+fn windows_roll_and_fall_to_zero_before_they_go() {
+    let cells = [
+        credit("last", CPC, TODAY - 3, "EUR", [1_500_000, 1_999]),
+        credit("last", CPC, TODAY - 29, "EUR", [1_000_000, 1]),
+        credit("last", MAIL, TODAY - 30, "EUR", [1_000_000, 1]),
+        credit("last", MAIL, TODAY + 1, "EUR", [1_000_000, 1]),
+    ];
+    assert_eq!(
+        series(&cells, Id::Conversions, 10),
+        expect([
+            ("30d last google/cpc/fall order", 2.5),
+            ("7d last google/cpc/fall order", 1.5),
+            ("today last google/cpc/fall order", 0.0),
+        ])
+    );
+    assert_eq!(
+        series(&cells, Id::Value, 10)[0],
+        ("30d last google/cpc/fall order EUR".to_owned(), 20.0)
+    );
+}
+
+#[test]
+fn money_is_in_major_units_and_currencies_stay_apart() {
+    let cells = [
+        credit("last", CPC, TODAY, "EUR", [1_000_000, 1_999]),
+        credit("last", CPC, TODAY, "JPY", [1_000_000, 1_999]),
+        credit("last", CPC, TODAY, "KWD", [1_000_000, -1_999]),
+    ];
+    let today: Vec<_> = series(&cells, Id::Value, 10)
+        .into_iter()
+        .filter(|(words, _)| words.starts_with("today"))
+        .collect();
+    assert_eq!(
+        today,
+        expect([
+            ("today last google/cpc/fall order EUR", 19.99),
+            ("today last google/cpc/fall order JPY", 1999.0),
+            ("today last google/cpc/fall order KWD", -1.999),
+        ])
+    );
+    // Conversions are counted over all currencies.
+    assert_eq!(series(&cells, Id::Conversions, 10)[2].1, 3.0);
+}
+
+#[test]
+fn returns_are_of_the_same_channel_and_currency() {
+    let cells = [
+        credit("last", CPC, TODAY, "EUR", [4_000_000, 5_000]),
+        credit("last", CPC, TODAY, "USD", [9_000_000, 9_000]),
+        credit("last", MAIL, TODAY, "EUR", [1_000_000, 100]),
+        spend(CPC, TODAY, "EUR", 2_000),
+        spend(["bing", "cpc", ""], TODAY, "EUR", 500),
+        spend(["free", "", ""], TODAY, "EUR", 0),
+        credit("last", ["free", "", ""], TODAY, "EUR", [1_000_000, 100]),
+    ];
+    let today = |id| -> Vec<_> {
+        series(&cells, id, 10)
+            .into_iter()
+            .filter(|(words, _)| words.starts_with("today"))
+            .collect()
+    };
+    assert_eq!(
+        today(Id::Roas),
+        expect([
+            ("today last bing/cpc/- EUR", 0.0),
+            ("today last google/cpc/fall EUR", 2.5)
+        ])
+    );
+    assert_eq!(
+        today(Id::CostPerConversion),
+        expect([("today last google/cpc/fall EUR", 5.0)])
+    );
+    assert_eq!(
+        today(Id::Spend),
+        expect([
+            ("today ads bing/cpc/- EUR", 5.0),
+            ("today ads free/-/- EUR", 0.0),
+            ("today ads google/cpc/fall EUR", 20.0),
+        ])
+    );
+}
+
+#[test]
+fn the_cap_keeps_the_largest_channels_and_every_total() {
+    let mut cells = Vec::new();
+    for n in 0..50 {
+        let campaign = format!("c{n:02}");
+        let channel = ["google", "cpc", &campaign];
+        for model in ["first", "last"] {
+            cells.push(credit(
+                model,
+                channel,
+                TODAY,
+                "EUR",
+                [1_000_000, 100 * i128::from(n % 10)],
+            ));
+        }
+        cells.push(spend(channel, TODAY, "EUR", 50));
+    }
+    for id in [
+        Id::Conversions,
+        Id::Value,
+        Id::Spend,
+        Id::Roas,
+        Id::CostPerConversion,
+    ] {
+        let channels: BTreeSet<String> = series(&cells, id, 7)
+            .into_iter()
+            .map(|(words, _)| {
+                words
+                    .split(' ')
+                    .find(|w| w.contains('/') || *w == "other")
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(channels.len(), 8, "{id:?}");
+        assert!(channels.contains("other"), "{id:?}");
+    }
+    let values = series(&cells, Id::Value, 7);
+    let kept: Vec<&str> = values
+        .iter()
+        .filter_map(|(words, _)| {
+            words
+                .strip_prefix("today last google/cpc/")?
+                .strip_suffix(" order EUR")
+        })
+        .collect();
+    // Five campaigns are worth 9 each, and of the five worth 8 the first two by name stay.
+    assert_eq!(kept, ["c08", "c09", "c18", "c19", "c29", "c39", "c49"]);
+    let total = |prefix: &str, all: &[(String, f64)]| -> f64 {
+        all.iter()
+            .filter(|(words, _)| words.starts_with(prefix))
+            .map(|(_, value)| value)
+            .sum()
+    };
+    assert_eq!(total("today last", &values), 225.0);
+    assert_eq!(
+        total("today last", &values),
+        total("today last", &series(&cells, Id::Value, 1_000))
+    );
+    // Spend has two open labels, which go to the rest together.
+    assert!(series(&cells, Id::Spend, 7).contains(&("today other other EUR".to_owned(), 21.5)));
+}
+
+#[test]
+fn every_brand_has_a_cap_of_its_own() {
+    let mut board = Board::default();
+    for brand in ["a", "b"] {
+        for store in ["s1", "s2", "s3"] {
+            let words = [brand, store, "EUR"];
+            board.apply(&cell(
+                Family::StoreDay,
+                &words,
+                &[Dim::Day(TODAY)],
+                &[1, 100, 1],
+            ));
+        }
+    }
+    let families = families(&board, &[("a", TODAY), ("b", TODAY - 1)], 2);
+    let takings = families
+        .iter()
+        .find(|family| family.name() == "tributary_store_takings")
+        .unwrap();
+    let stores: Vec<_> = takings
+        .get_metric()
+        .iter()
+        .filter(|metric| metric.get_label()[1].value() == "today")
+        .map(|metric| (metric.get_label()[0].value(), metric.get_label()[2].value()))
+        .collect();
+    // The cells of `b` lie in its future.
+    assert_eq!(stores, [("a", "other"), ("a", "s1"), ("a", "s2")]);
+}
+
+#[test]
+fn stores_contacts_orders_markov_and_identity_are_shown() {
+    let month = Dim::Month(2025 * 12 + 9);
+    let markov = ["acme", "order", "EUR", "google", "cpc", "fall"];
+    let before = Dim::Month(2025 * 12 + 8);
+    let cells = [
+        cell(
+            Family::CampaignDay,
+            &["acme", "google", "cpc", ""],
+            &[Dim::Day(TODAY)],
+            &[9, 4, 2, 3],
+        ),
+        cell(
+            Family::OrdersDay,
+            &["acme", "EUR"],
+            &[Dim::Day(TODAY)],
+            &[3, 12_345, 3],
+        ),
+        cell(
+            Family::OrdersDay,
+            &["acme", "USD"],
+            &[Dim::Day(TODAY)],
+            &[2, 1, 2],
+        ),
+        // 2025-10-25T22:00 UTC is midnight of the 26th.
+        cell(
+            Family::Visits,
+            &["acme", "s1"],
+            &[Dim::Hour(1_761_429_600, 7200)],
+            &[3, 5, 600, 8, 1],
+        ),
+        cell(
+            Family::MarkovMonth,
+            &markov,
+            &[month],
+            &[250_000, 2_000_000, 400],
+        ),
+        cell(
+            Family::MarkovMonth,
+            &markov,
+            &[before],
+            &[750_000, 1_000_000, 100],
+        ),
+        cell(Family::Identity, &["acme"], &[], &[10, 20, 15, 1, 2]),
+    ];
+    let first = |id| series(&cells, id, 10).remove(0);
+    let today = |id, rest: &str| {
+        let wanted = format!("today{rest}");
+        series(&cells, id, 10)
+            .into_iter()
+            .find(|(words, _)| *words == wanted)
+            .map(|(_, value)| value)
+    };
+    assert_eq!(today(Id::Contacts, " google/cpc/- impression"), Some(9.0));
+    assert_eq!(today(Id::Contacts, " google/cpc/- view"), Some(2.0));
+    assert_eq!(today(Id::Orders, ""), Some(5.0));
+    assert_eq!(today(Id::OrderTakings, " EUR"), Some(123.45));
+    assert_eq!(today(Id::Visits, " s1"), Some(3.0));
+    assert_eq!(today(Id::PassersBy, " s1"), Some(5.0));
+    assert_eq!(today(Id::Dwell, " s1"), Some(600.0));
+    assert_eq!(today(Id::Devices, " s1"), Some(8.0));
+    assert_eq!(today(Id::RandomDevices, " s1"), Some(1.0));
+    assert_eq!(
+        first(Id::MarkovEffect),
+        ("order EUR google/cpc/fall".to_owned(), 0.25)
+    );
+    assert_eq!(first(Id::MarkovConversions).1, 2.0);
+    assert_eq!(first(Id::MarkovValue).1, 4.0);
+    let identity = [
+        Id::Persons,
+        Id::Identifiers,
+        Id::Links,
+        Id::Hubs,
+        Id::Oversized,
+    ];
+    assert_eq!(identity.map(|id| first(id).1), [10.0, 20.0, 15.0, 1.0, 2.0]);
+}
+
+#[test]
+fn words_that_read_alike_are_added_up() {
+    let cells = [
+        credit("last", ["a/b", "c", "d"], TODAY, "EUR", [1_000_000, 100]),
+        credit("last", ["a", "b/c", "d"], TODAY, "EUR", [2_000_000, 100]),
+    ];
+    let today = series(&cells, Id::Conversions, 10).pop().unwrap();
+    assert_eq!(today, ("today last a/b/c/d order".to_owned(), 3.0));
+}
