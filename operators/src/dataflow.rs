@@ -13,7 +13,10 @@
 //! Each arrow is a differential collection. There is no cycle: a record's change runs through once, and
 //! an epoch is closed when the probe has passed it.
 
-#![allow(clippy::result_large_err, reason = "`split` parts with a Result that is no error")]
+#![allow(
+    clippy::result_large_err,
+    reason = "`split` parts with a Result that is no error"
+)]
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,9 +40,8 @@ use crate::identity::graph::{Graph, GraphIn, GraphOut};
 use crate::identity::mentions::Mentions;
 use crate::label::Label;
 use crate::person::{PersonIn, PersonKey, PersonOut, Persons};
-use crate::presence::Presence;
-use crate::record::Ping;
-use crate::salt::Salts;
+use crate::presence::{Presence, PresenceIn};
+use crate::record::{BrandId, Day, Ping};
 use crate::settings::Settings;
 use crate::settle::Settle;
 use crate::stats::Stats;
@@ -52,6 +54,7 @@ enum Input {
     Word(Label, Arc<str>),
     Release,
     Ask(u64, Question),
+    Over(BrandId, Day),
 }
 
 /// What comes out on a worker.
@@ -70,8 +73,6 @@ pub struct Dataflow {
     probe: ProbeHandle<Epoch>,
     /// What this worker counts.
     pub stats: Rc<Stats>,
-    /// The sensor salts that this worker owns.
-    pub salts: Rc<Salts>,
 }
 
 impl Dataflow {
@@ -84,12 +85,28 @@ impl Dataflow {
     /// Puts in a change of what is held.
     pub fn event(&mut self, event: Event) {
         match event {
-            Event::Put { key, version, arrival, record } => {
-                let change = Change { arrival, key, put: Some((version, record)) };
+            Event::Put {
+                key,
+                version,
+                arrival,
+                record,
+            } => {
+                let change = Change {
+                    arrival,
+                    key,
+                    put: Some((version, record)),
+                };
                 self.update(Input::Change(change), 1);
             }
             Event::Drop { key, arrival } => {
-                self.update(Input::Change(Change { arrival, key, put: None }), 1);
+                self.update(
+                    Input::Change(Change {
+                        arrival,
+                        key,
+                        put: None,
+                    }),
+                    1,
+                );
             }
             Event::Ping { ping, count } => self.update(Input::Ping(ping), count),
             Event::Word { label, word } => self.update(Input::Word(label, word), 1),
@@ -99,6 +116,12 @@ impl Dataflow {
     /// Lets changed cells leave at the end of this epoch, on every worker.
     pub fn release(&mut self) {
         self.update(Input::Release, 1);
+    }
+
+    /// Says that this worker will put in no more pings of a brand's salt days before one, once this
+    /// epoch is over. When every worker has said so, the salts of those days are destroyed.
+    pub fn days_are_over(&mut self, brand: BrandId, before: Day) {
+        self.update(Input::Over(brand, before), 1);
     }
 
     /// Asks a question; the answers carry the number and come to this worker's sink by the end of the
@@ -135,7 +158,7 @@ impl Dataflow {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Entering {
     Change(Change),
-    Ping(Ping),
+    Presence(PresenceIn),
     Cells(CellsIn),
     Graph(GraphIn),
     Person(PersonIn),
@@ -148,7 +171,6 @@ pub fn build(
     mut sink: impl FnMut(Epoch, Output) + 'static,
 ) -> Dataflow {
     let stats = Rc::new(Stats::default());
-    let salts = Rc::new(Salts::default());
     let probe = ProbeHandle::new();
     let mut input = InputSession::new();
     let (index, peers) = (worker.index() as u64, worker.peers() as u64);
@@ -162,7 +184,7 @@ pub fn build(
             other => Err(other),
         });
         let (pings, entering) = split(entering, |entry| match entry {
-            Entering::Ping(ping) => Ok(ping),
+            Entering::Presence(told) => Ok(told),
             other => Err(other),
         });
         let (to_cells, entering) = split(entering, |entry| match entry {
@@ -239,7 +261,7 @@ pub fn build(
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let visits = stage(pings, Presence::new(settings.clone(), salts.clone()))
+        let visits = stage(pings, Presence::new(settings.clone(), peers as usize))
             .map(|(key, sums)| CellsIn::Sum(key, sums));
 
         let sums = to_cells.concatenate([
@@ -272,7 +294,6 @@ pub fn build(
         input: Some(input),
         probe,
         stats,
-        salts,
     }
 }
 
@@ -281,10 +302,19 @@ fn enter(input: Input, index: u64, peers: u64) -> Vec<Entering> {
     let everybody = |told: &dyn Fn(u64) -> Entering| (0..peers).map(told).collect();
     match input {
         Input::Change(change) => vec![Entering::Change(change)],
-        Input::Ping(ping) => vec![Entering::Ping(ping)],
+        Input::Ping(ping) => vec![Entering::Presence(PresenceIn::Ping(ping))],
         Input::Word(label, word) => {
             everybody(&|target| Entering::Cells(CellsIn::Word(target, label, word.clone())))
         }
+        Input::Over(brand, before) => everybody(&|target| {
+            let from = index;
+            Entering::Presence(PresenceIn::Over {
+                from,
+                target,
+                brand,
+                before,
+            })
+        }),
         Input::Release => everybody(&|target| Entering::Cells(CellsIn::Release(target))),
         Input::Ask(number, question) => {
             let asked = |target| Asked {

@@ -7,10 +7,10 @@
 //! ping reopens and merges what it must.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{Diff, Epoch, Stage};
 use crate::label::Label;
@@ -120,40 +120,98 @@ impl Seconds {
     }
 }
 
+/// What the stage is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PresenceIn {
+    /// A ping.
+    Ping(Ping),
+    /// A worker says that it will put in no more pings of a brand's salt days before one.
+    Over {
+        /// The worker that says so.
+        from: u64,
+        /// The worker that is told.
+        target: u64,
+        /// The tenant.
+        brand: BrandId,
+        /// The first salt day that may still have pings.
+        before: Day,
+    },
+}
+
 /// The stage. The seconds of every token.
 pub struct Presence {
     settings: Arc<Settings>,
-    salts: Rc<Salts>,
+    salts: Salts,
     tokens: FxHashMap<Token, Seconds>,
     tally: Tally,
+    peers: usize,
+    /// Up to which day each worker has said that a brand's days are over.
+    over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
 }
 
 impl Presence {
-    /// Has heard nothing yet.
-    pub fn new(settings: Arc<Settings>, salts: Rc<Salts>) -> Presence {
+    /// Has heard nothing yet. `peers` is the number of workers.
+    pub fn new(settings: Arc<Settings>, peers: usize) -> Presence {
         Presence {
             settings,
-            salts,
+            salts: Salts::default(),
             tokens: FxHashMap::default(),
             tally: Tally::default(),
+            peers,
+            over: FxHashMap::default(),
+        }
+    }
+
+    /// A salt goes when no worker will need it any more.
+    fn end_days(&mut self, from: u64, brand: BrandId, before: Day) {
+        let over = self.over.entry(brand).or_default();
+        let day = over.entry(from).or_insert(before);
+        *day = (*day).max(before);
+        if over.len() == self.peers
+            && let Some(first) = over.values().min()
+        {
+            self.salts.destroy_before(brand, *first);
         }
     }
 }
 
 impl Stage for Presence {
-    type In = Ping;
+    type In = PresenceIn;
     type Out = (CellKey, Sums);
     const NAME: &'static str = "Presence";
 
     // The salt of a store and day is drawn where its pings meet, so they all meet on one worker.
-    fn route(ping: &Ping) -> u64 {
+    fn route(update: &PresenceIn) -> u64 {
         use std::hash::BuildHasher;
-        rustc_hash::FxBuildHasher.hash_one((ping.brand, ping.store, ping.salt_day))
+        match update {
+            PresenceIn::Ping(ping) => {
+                rustc_hash::FxBuildHasher.hash_one((ping.brand, ping.store, ping.salt_day))
+            }
+            PresenceIn::Over { target, .. } => *target,
+        }
     }
 
-    fn step(&mut self, _: Epoch, pings: Vec<(Ping, Diff)>, out: &mut Vec<((CellKey, Sums), Diff)>) {
+    fn step(
+        &mut self,
+        _: Epoch,
+        updates: Vec<(PresenceIn, Diff)>,
+        out: &mut Vec<((CellKey, Sums), Diff)>,
+    ) {
         let mut changes: FxHashMap<Token, Vec<(Heard, Diff)>> = FxHashMap::default();
-        for (ping, diff) in pings {
+        let mut over = Vec::new();
+        for (update, diff) in updates {
+            let ping = match update {
+                PresenceIn::Ping(ping) => ping,
+                PresenceIn::Over {
+                    from,
+                    brand,
+                    before,
+                    ..
+                } => {
+                    over.push((from, brand, before));
+                    continue;
+                }
+            };
             let Ping {
                 brand,
                 store,
@@ -196,5 +254,8 @@ impl Stage for Presence {
             }
         }
         out.extend(self.tally.drain().map(|sum| (sum, 1)));
+        for (from, brand, before) in over {
+            self.end_days(from, brand, before);
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! them, is kept in memory only, and is destroyed when the day has been over for 24 hours. Tokens never
 //! show in any output, so a random salt cannot make two runs differ.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::label::Label;
@@ -13,14 +12,20 @@ use crate::record::{BrandId, Day, Pseudonym};
 /// The salts of the stores and days that one worker owns.
 #[derive(Default)]
 pub struct Salts {
-    salts: RefCell<BTreeMap<(BrandId, Day, Label), [u8; 32]>>,
+    salts: BTreeMap<(BrandId, Day, Label), [u8; 32]>,
 }
 
 impl Salts {
     /// The token of a device in a store on a salt day: BLAKE3 keyed with the salt, cut to 128 bits.
-    pub fn token(&self, brand: BrandId, store: Label, day: Day, device: Pseudonym) -> Pseudonym {
-        let mut salts = self.salts.borrow_mut();
-        let salt = salts
+    pub fn token(
+        &mut self,
+        brand: BrandId,
+        store: Label,
+        day: Day,
+        device: Pseudonym,
+    ) -> Pseudonym {
+        let salt = self
+            .salts
             .entry((brand, day, store))
             .or_insert_with(rand::random);
         let hash = blake3::keyed_hash(salt, &device.to_le_bytes());
@@ -32,8 +37,8 @@ impl Salts {
     }
 
     /// Destroys the salts of a brand's days before the given one.
-    pub fn destroy_before(&self, brand: BrandId, day: Day) {
-        self.salts.borrow_mut().retain(|(of, salted, _), salt| {
+    pub fn destroy_before(&mut self, brand: BrandId, day: Day) {
+        self.salts.retain(|(of, salted, _), salt| {
             let keep = *of != brand || *salted >= day;
             if !keep {
                 salt.fill(0);

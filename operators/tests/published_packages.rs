@@ -29,7 +29,9 @@ const HOUR: i64 = 3_600_000;
 const NOW: i64 = 1_700_000_000_000;
 
 fn folder(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/attribution").join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data/attribution")
+        .join(name);
     if !folder.is_dir() {
         println!("SKIPPED: no data at {}", folder.display());
         return None;
@@ -68,8 +70,14 @@ fn journeys(text: &str) -> Vec<Journey> {
         let row = row.unwrap();
         let path: Vec<&str> = row["path"].split(" > ").collect();
         let hours: Vec<f64> = match row.get("time_till_conv_hours") {
-            Some(hours) => hours.split(" > ").map(|hours| hours.parse().unwrap()).collect(),
-            None => (0..path.len()).rev().map(|before| before as f64 / 3600.0).collect(),
+            Some(hours) => hours
+                .split(" > ")
+                .map(|hours| hours.parse().unwrap())
+                .collect(),
+            None => (0..path.len())
+                .rev()
+                .map(|before| before as f64 / 3600.0)
+                .collect(),
         };
         let (conversions, nulls) = match row.get("has_conv") {
             Some(converts) if converts == "True" => (1, 0),
@@ -80,7 +88,11 @@ fn journeys(text: &str) -> Vec<Journey> {
             ),
         };
         let touches = path.into_iter().map(str::to_owned).zip(hours).collect();
-        Journey { touches, conversions, nulls }
+        Journey {
+            touches,
+            conversions,
+            nulls,
+        }
     })
     .collect()
 }
@@ -100,21 +112,44 @@ fn events(journeys: &[Journey], with_nulls: bool) -> Vec<Event> {
                 kind: IdKind::Customer,
             }]);
             let mut put = |id: String, ts: i64, body: Body| {
-                let arrival = Arrival { message: events.len() as u64, line: 0 };
+                let arrival = Arrival {
+                    message: events.len() as u64,
+                    line: 0,
+                };
                 let brand = BrandId(0);
                 let key = RecordKey::of(brand, &[id.as_bytes()]);
                 let source = Label::of("web");
                 let day = (NOW / 86_400_000) as i32;
                 let ids = ids.clone();
-                let record = Record { brand, source, id: id.into(), ts, day, ids, body };
-                events.push(Event::Put { key, version: 0, arrival, record });
+                let record = Record {
+                    brand,
+                    source,
+                    id: id.into(),
+                    ts,
+                    day,
+                    ids,
+                    body,
+                };
+                events.push(Event::Put {
+                    key,
+                    version: 0,
+                    arrival,
+                    record,
+                });
             };
             for (place, (word, hours)) in journey.touches.iter().enumerate() {
                 let label = Label::of(word);
                 words.entry(label).or_insert_with(|| word.as_str().into());
-                let channel = Channel { source: label, ..Channel::default() };
+                let channel = Channel {
+                    source: label,
+                    ..Channel::default()
+                };
                 let ts = NOW - (hours * HOUR as f64).round() as i64;
-                let body = Body::Contact { kind: TouchKind::Click, channel, touch: true };
+                let body = Body::Contact {
+                    kind: TouchKind::Click,
+                    channel,
+                    touch: true,
+                };
                 put(format!("t{person}-{place:05}"), ts, body);
             }
             if copy < journey.conversions {
@@ -129,7 +164,9 @@ fn events(journeys: &[Journey], with_nulls: bool) -> Vec<Event> {
             }
         }
     }
-    let words = words.into_iter().map(|(label, word)| Event::Word { label, word });
+    let words = words
+        .into_iter()
+        .map(|(label, word)| Event::Word { label, word });
     words.chain(events).collect()
 }
 
@@ -142,13 +179,23 @@ fn released(events: &[Event], half_life: i64) -> Released {
         k: 1,
         ..BrandSettings::default()
     };
-    run(&Settings { brands: vec![brand] }, &[events.to_vec()], 2).pop().unwrap()
+    run(
+        &Settings {
+            brands: vec![brand],
+        },
+        &[events.to_vec()],
+        2,
+    )
+    .pop()
+    .unwrap()
 }
 
 /// The value that each channel has under a model, in conversions.
 fn by_model(released: &Released, model: &str) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
-    let attribution = released.iter().filter(|((family, _), _)| *family == Family::Attribution);
+    let attribution = released
+        .iter()
+        .filter(|((family, _), _)| *family == Family::Attribution);
     for ((_, dims), values) in attribution {
         if let (Dim::Text(of), Dim::Text(source)) = (&dims[1], &dims[2])
             && **of == *model
@@ -166,7 +213,12 @@ fn expected(value: &Value) -> BTreeMap<String, f64> {
         Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), number(v))).collect(),
         Value::Array(rows) => rows
             .iter()
-            .map(|row| (row["channels"].as_str().unwrap().to_owned(), number(&row["attribution"])))
+            .map(|row| {
+                (
+                    row["channels"].as_str().unwrap().to_owned(),
+                    number(&row["attribution"]),
+                )
+            })
             .collect(),
         _ => panic!("no numbers: {value}"),
     };
@@ -186,7 +238,9 @@ fn assert_close(what: &str, actual: BTreeMap<String, f64>, value: &Value, slack:
 }
 
 fn removal_effects(released: &Released) -> BTreeMap<String, f64> {
-    let markov = released.iter().filter(|((family, _), _)| *family == Family::MarkovMonth);
+    let markov = released
+        .iter()
+        .filter(|((family, _), _)| *family == Family::MarkovMonth);
     markov
         .map(|((_, dims), values)| match &dims[4] {
             Dim::Text(source) => (source.to_string(), values[0] as f64 / 1e6),
@@ -204,9 +258,18 @@ fn check_journeys(name: &str, file: &str) {
     for hours in [24, 168, 720] {
         let released = released(&all, hours * HOUR);
         let key = format!("time_decay_half_life_{hours}h");
-        assert_close(&key, by_model(&released, "time_decay"), &conversions[&key], 1e-6);
-        let rules =
-            [("first", "first"), ("last", "last"), ("linear", "linear"), ("position", "position_based_40_20_40")];
+        assert_close(
+            &key,
+            by_model(&released, "time_decay"),
+            &conversions[&key],
+            1e-6,
+        );
+        let rules = [
+            ("first", "first"),
+            ("last", "last"),
+            ("linear", "linear"),
+            ("position", "position_based_40_20_40"),
+        ];
         for (model, key) in rules {
             assert_close(model, by_model(&released, model), &conversions[key], 1e-6);
         }
@@ -218,7 +281,9 @@ fn check_journeys(name: &str, file: &str) {
 
 #[test]
 fn forty_paths_and_what_did_not_convert() {
-    let Some(folder) = folder("pathdata_mini") else { return };
+    let Some(folder) = folder("pathdata_mini") else {
+        return;
+    };
     let journeys = journeys(&text(folder.join("paths.csv")));
     let released = released(&events(&journeys, true), 7 * 24 * HOUR);
     let markov = results(&folder, "do-attribution_0.0.2.json");
@@ -229,7 +294,9 @@ fn forty_paths_and_what_did_not_convert() {
 
 #[test]
 fn thousands_of_paths() {
-    let Some(folder) = folder("pathdata") else { return };
+    let Some(folder) = folder("pathdata") else {
+        return;
+    };
     let journeys = journeys(&text(folder.join("paths.csv.gz")));
     let released = released(&events(&journeys, true), 7 * 24 * HOUR);
     let markov = results(&folder, "do-attribution_0.0.2.json");
@@ -246,10 +313,20 @@ fn check_rules(folder: &Path, released: &Released) {
         ("linear", "linear"),
         ("position", "position_based_40_20_40"),
     ] {
-        assert_close(model, by_model(released, model), &models["conversions"][key], 1e-6);
+        assert_close(
+            model,
+            by_model(released, model),
+            &models["conversions"][key],
+            1e-6,
+        );
     }
     let shapley = results(folder, "shapley-attribution_2.1.0.json");
-    assert_close("shapley", by_model(released, "shapley"), &shapley["simplified_shapley"], 1e-6);
+    assert_close(
+        "shapley",
+        by_model(released, "shapley"),
+        &shapley["simplified_shapley"],
+        1e-6,
+    );
     let multi_touch = results(folder, "mta_0.0.9.json");
     let same = &multi_touch["allow_loops_true"]["linear_same"];
     assert_close("shapley", by_model(released, "shapley"), same, 1e-6);

@@ -131,8 +131,11 @@ fn batches_and_workers_never_show() {
         };
         let reference = last(&history.batches, 1);
         // A word is told before what uses it, as decoders do.
-        let (words, others): (Vec<Event>, Vec<Event>) =
-            history.batches.concat().into_iter().partition(|e| matches!(e, Event::Word { .. }));
+        let (words, others): (Vec<Event>, Vec<Event>) = history
+            .batches
+            .concat()
+            .into_iter()
+            .partition(|e| matches!(e, Event::Word { .. }));
         let events = [words, others].concat();
         for workers in [1, 2, 3, 8] {
             for batch in [1, 7, usize::MAX] {

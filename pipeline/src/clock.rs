@@ -11,10 +11,10 @@ pub fn day(now: Timestamp, zone: &TimeZone) -> Day {
     BrandClock::new(zone, 0).day(now.as_millisecond())
 }
 
-/// For every brand the salt day before which salts are destroyed when the newest message arrived at
-/// `newest` (Unix milliseconds): a salt goes when its day has been over for 24 hours, and the day before
-/// yesterday has.
-pub fn expired_salts(config: &Config, newest: i64) -> Vec<(BrandId, Day)> {
+/// For every brand the first salt day of which pings may still come when the newest message arrived at
+/// `newest` (Unix milliseconds): a ping is refused when its day has been over for 24 hours, and the day
+/// before yesterday has.
+pub fn salt_days(config: &Config, newest: i64) -> Vec<(BrandId, Day)> {
     let brands = config.brands.iter().enumerate();
     brands
         .map(|(at, brand)| {

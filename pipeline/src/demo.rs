@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use tributary_loadtest::generate::{self, Options, SecretFrom};
 use tributary_connectors::trace::TraceLine;
+use tributary_loadtest::generate::{self, Options, SecretFrom};
 
 use crate::cli;
 use crate::http::{self, State};
@@ -43,7 +43,8 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         );
     }
     let bar = ProgressBar::new_spinner().with_style(
-        ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        ProgressStyle::with_template("{spinner} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
     let zone = config.brands.first().map(|brand| brand.timezone.clone());
     let mut newest = 0;
@@ -51,7 +52,10 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         if line.at > newest + 6 * 3_600_000 {
             newest = line.at;
             if let (Ok(at), Some(zone)) = (jiff::Timestamp::from_millisecond(newest), &zone) {
-                bar.set_message(format!("{}", at.to_zoned(zone.clone()).strftime("%A, %-d %B %Y, %H:00")));
+                bar.set_message(format!(
+                    "{}",
+                    at.to_zoned(zone.clone()).strftime("%A, %-d %B %Y, %H:00")
+                ));
                 bar.tick();
             }
         }
@@ -110,16 +114,28 @@ fn serve(
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut stop = signals::stop()?;
-        let listener = tokio::net::TcpListener::bind(config.http.listen).await.with_context(|| {
-            format!("cannot listen on {}: name another address with --listen", config.http.listen)
-        })?;
+        let listener = tokio::net::TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| {
+                format!(
+                    "cannot listen on {}: name another address with --listen",
+                    config.http.listen
+                )
+            })?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::new(&config));
-        let today = outcome.cells.iter().filter_map(|cell| cell.day()).max().unwrap_or(0);
+        let today = outcome
+            .cells
+            .iter()
+            .filter_map(|cell| cell.day())
+            .max()
+            .unwrap_or(0);
         {
             let mut board = state.board();
             outcome.cells.iter().for_each(|cell| board.apply(cell));
-            state.metrics.sync(&outcome.tally.counts(), &outcome.tally.dead_letters());
+            state
+                .metrics
+                .sync(&outcome.tally.counts(), &outcome.tally.dead_letters());
             state.metrics.board(&board, |_| today);
         }
         state.health.set_connected(true);

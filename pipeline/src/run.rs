@@ -51,7 +51,10 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
     if let Some(file) = &args.hostfile {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the host file {}", file.display()))?;
-        let hosts = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+        let hosts = text
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty() && !l.starts_with('#'));
         config.workers.hosts = hosts.map(str::to_owned).collect();
     }
     if let Some(process) = args.process {
@@ -89,7 +92,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let client = nats::connect(&config.nats, "tributary").await?;
     state.metrics.connected(true);
     state.health.set_connected(true);
-    let brands: Vec<&str> = config.brands.iter().map(|brand| brand.name.as_str()).collect();
+    let brands: Vec<&str> = config
+        .brands
+        .iter()
+        .map(|brand| brand.name.as_str())
+        .collect();
     nats::ensure_input_stream(&client, &config.nats, &brands).await?;
     nats::ensure_output_stream(&client, &config.nats, &brands).await?;
     nats::ensure_dead_letter_stream(&client, &config.nats).await?;
@@ -100,17 +107,29 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (out, outgoing) = mpsc::unbounded_channel();
     let publisher = tokio::spawn(publish(client.clone(), outgoing, state.clone()));
     let workers = {
-        let listener = hear(tally.clone(), asks.clone(), state.clone(), out, client.max_payload());
+        let listener = hear(
+            tally.clone(),
+            asks.clone(),
+            state.clone(),
+            out,
+            client.max_payload(),
+        );
         let config = config.clone();
         let settings = Arc::new(tributary_connectors::settings::settings(&config));
         // With several hosts this waits for all of them.
         tokio::task::spawn_blocking(move || Workers::start(&config, settings, listener)).await??
     };
-    let services =
-        tokio::spawn(crate::services::serve(client.clone(), config.clone(), asks.clone(), wait_for(served.subscribe())));
+    let services = tokio::spawn(crate::services::serve(
+        client.clone(),
+        config.clone(),
+        asks.clone(),
+        wait_for(served.subscribe()),
+    ));
     let gauges = tokio::spawn(gauge(config.clone(), state.clone(), tally.clone()));
 
-    let fed = Feed::new(&config, &state, &asks, &tally).run(input, workers, stop).await;
+    let fed = Feed::new(&config, &state, &asks, &tally)
+        .run(input, workers, stop)
+        .await;
     asks.close();
     let drained = match fed {
         Ok(workers) => drain(workers).await,
@@ -172,7 +191,11 @@ fn hear(
             }
         }
         Report::Answer(answer) => asks.answer(answer),
-        Report::Finished { thread, before, counts } => {
+        Report::Finished {
+            thread,
+            before,
+            counts,
+        } => {
             tally.finished(thread, before, counts);
             if thread == 0 {
                 asks.finished(before);
@@ -191,7 +214,9 @@ async fn publish(
     while let Some(out) = outgoing.recv().await {
         let message = match out {
             Out::Cell(message, closed) => {
-                state.metrics.published(u64::from(!closed), u64::from(closed), 0);
+                state
+                    .metrics
+                    .published(u64::from(!closed), u64::from(closed), 0);
                 message
             }
             Out::Dead(message) => message,
@@ -210,7 +235,10 @@ async fn publish(
             }
         }
     }
-    publisher.flush().await.context("the last messages could not be published")
+    publisher
+        .flush()
+        .await
+        .context("the last messages could not be published")
 }
 
 /// Keeps the gauges up with what was counted and released.
@@ -233,7 +261,11 @@ async fn gauge(config: Config, state: Arc<State>, tally: Arc<Tally>) {
         let board = state.board().clone();
         computed = Some((board.stamp(), Instant::now()));
         state.metrics.board(&board, |brand| {
-            let zone = config.brands.iter().find(|b| b.name == brand).map(|b| b.timezone.clone());
+            let zone = config
+                .brands
+                .iter()
+                .find(|b| b.name == brand)
+                .map(|b| b.timezone.clone());
             crate::clock::day(now, &zone.unwrap_or(jiff::tz::TimeZone::UTC))
         });
     }
@@ -246,6 +278,7 @@ struct Feed<'a> {
     asks: &'a Asks,
     tally: &'a Arc<Tally>,
     epoch: u64,
+    first_epoch: u64,
     released: Option<Instant>,
     unreleased: bool,
     /// The arrival of the newest message, Unix milliseconds.
@@ -259,8 +292,18 @@ impl<'a> Feed<'a> {
         asks: &'a Asks,
         tally: &'a Arc<Tally>,
     ) -> Feed<'a> {
-        let (epoch, released, unreleased, newest) = (0, None, true, 0);
-        Feed { config, state, asks, tally, epoch, released, unreleased, newest }
+        let (epoch, first_epoch, released, unreleased, newest) = (0, 0, None, true, 0);
+        Feed {
+            config,
+            state,
+            asks,
+            tally,
+            epoch,
+            first_epoch,
+            released,
+            unreleased,
+            newest,
+        }
     }
 
     async fn run(
@@ -288,14 +331,18 @@ impl<'a> Feed<'a> {
             );
             let batch = self.batch(messages, caught_up, stopping);
             if let Some(batch) = batch {
-                let Some(running) = workers.take() else { bail!("the workers are gone") };
+                let Some(running) = workers.take() else {
+                    bail!("the workers are gone")
+                };
                 let (running, sent) = tokio::task::spawn_blocking(move || {
                     let sent = running.send(batch);
                     (running, sent)
                 })
                 .await?;
                 if !sent {
-                    return running.finish().and(Err(anyhow!("the worker threads have stopped")));
+                    return running
+                        .finish()
+                        .and(Err(anyhow!("the worker threads have stopped")));
                 }
                 workers = Some(running);
             }
@@ -311,8 +358,10 @@ impl<'a> Feed<'a> {
         let tick = Duration::from_millis(self.config.workers.tick_ms);
         let until = Instant::now() + tick;
         let (mut messages, mut bytes) = (Vec::new(), 0);
-        let (process, processes) =
-            (self.config.workers.process as u64, self.config.workers.hosts.len().max(1) as u64);
+        let (process, processes) = (
+            self.config.workers.process as u64,
+            self.config.workers.hosts.len().max(1) as u64,
+        );
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let arrived = match input.next_batch(MAX_MESSAGES, left).await {
@@ -338,7 +387,10 @@ impl<'a> Feed<'a> {
                     headers: message.headers,
                     data: message.payload.into(),
                 };
-                messages.push(Incoming { number: message.sequence, line });
+                messages.push(Incoming {
+                    number: message.sequence,
+                    line,
+                });
             }
             let full = messages.len() >= MAX_MESSAGES || bytes as usize >= MAX_BYTES;
             if full || self.asks.are_waiting() || Instant::now() >= until {
@@ -348,15 +400,12 @@ impl<'a> Feed<'a> {
     }
 
     /// The next epoch, or none where nothing has happened.
-    fn batch(
-        &mut self,
-        messages: Vec<Incoming>,
-        caught_up: bool,
-        stopping: bool,
-    ) -> Option<Batch> {
+    fn batch(&mut self, messages: Vec<Incoming>, caught_up: bool, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.config.release.cadence_ms);
         self.unreleased |= !messages.is_empty();
-        let due = self.released.is_none_or(|released| released.elapsed() >= cadence);
+        let due = self
+            .released
+            .is_none_or(|released| released.elapsed() >= cadence);
         // Other processes' changes are not seen from here, so that a cluster always releases when due.
         let alone = self.config.workers.hosts.len() <= 1;
         let release = stopping || caught_up && due && (self.unreleased || !alone);
@@ -369,22 +418,35 @@ impl<'a> Feed<'a> {
         }
         let now = jiff::Timestamp::now().as_millisecond().max(0) as u64;
         self.epoch = now.max(self.epoch + 1);
+        if self.first_epoch == 0 {
+            self.first_epoch = self.epoch;
+        }
         Some(Batch {
             epoch: self.epoch,
             messages,
             release,
             questions: self.asks.take(self.epoch),
-            destroy_salts: crate::clock::expired_salts(self.config, self.newest),
+            salt_days: crate::clock::salt_days(self.config, self.newest),
         })
     }
 
     fn measure(&self, caught_up: bool) {
         let threads = self.config.workers.threads.max(1);
         let finished = self.tally.finished_before(threads);
-        let lag = if finished > self.epoch { 0 } else { self.epoch.saturating_sub(finished) };
-        let lag = if finished == 0 { 0.0 } else { lag as f64 / 1000.0 };
+        // Before anything is finished, what counts is how long the first epoch has been under way.
+        let behind = self.epoch.saturating_sub(finished.max(self.first_epoch));
+        let now = jiff::Timestamp::now().as_millisecond().max(0) as u64;
+        let lag = match (finished, self.epoch) {
+            (_, 0) => 0,
+            (0, _) => now.saturating_sub(self.first_epoch).max(1),
+            (finished, epoch) if finished > epoch => 0,
+            _ => behind.max(1),
+        };
+        let lag = lag as f64 / 1000.0;
         let tick = self.config.workers.tick_ms as f64 / 1000.0;
-        self.state.metrics.epoch(finished.saturating_sub(1), lag, tick);
+        self.state
+            .metrics
+            .epoch(finished.saturating_sub(1), lag, tick);
         self.state.health.set_lag(lag);
         if caught_up {
             self.state.health.set_caught_up(true);

@@ -11,8 +11,15 @@ use tributary_operators::cell::{Cell, Dim, Family};
 use crate::table::{Align, Table};
 
 /// The models in the order of the columns.
-const MODELS: [&str; 7] =
-    ["first", "last", "last_non_direct", "linear", "position", "time_decay", "shapley"];
+const MODELS: [&str; 7] = [
+    "first",
+    "last",
+    "last_non_direct",
+    "linear",
+    "position",
+    "time_decay",
+    "shapley",
+];
 
 /// How many channels the tables show.
 const CHANNELS: usize = 12;
@@ -53,16 +60,22 @@ pub struct Summary {
 impl Summary {
     /// Adds up the cells of one brand in its most used currency.
     pub fn of(cells: &[Cell]) -> Summary {
-        let mut summary = Summary { currency: main_currency(cells), ..Summary::default() };
+        let mut summary = Summary {
+            currency: main_currency(cells),
+            ..Summary::default()
+        };
         let mut paths: BTreeMap<String, i128> = BTreeMap::new();
         for cell in cells {
-            let foreign = !matches!(cell.text("currency"), "") && cell.text("currency") != summary.currency;
+            let foreign =
+                !matches!(cell.text("currency"), "") && cell.text("currency") != summary.currency;
             if !foreign {
                 summary.add(cell, &mut paths);
             }
         }
         summary.paths = paths.into_iter().map(|(path, n)| (n, path)).collect();
-        summary.paths.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        summary
+            .paths
+            .sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         summary
     }
 
@@ -70,12 +83,18 @@ impl Summary {
         match cell.family {
             Family::StoreDay => {
                 self.days.extend(cell.day());
-                let store = self.stores.entry(cell.text("store").to_owned()).or_default();
+                let store = self
+                    .stores
+                    .entry(cell.text("store").to_owned())
+                    .or_default();
                 store.transactions += cell.value("transactions");
                 store.revenue += cell.value("revenue_minor");
             }
             Family::Visits => {
-                let store = self.stores.entry(cell.text("store").to_owned()).or_default();
+                let store = self
+                    .stores
+                    .entry(cell.text("store").to_owned())
+                    .or_default();
                 store.visits += cell.value("visits");
                 store.passers_by += cell.value("passers_by");
                 store.dwell += cell.value("dwell_seconds");
@@ -130,19 +149,32 @@ impl Summary {
     /// The channels that the tables show: real ones by their linear value, then what has none.
     fn ranking(&self) -> Vec<(&String, &ChannelLine)> {
         let linear = |line: &ChannelLine| line.value.get("linear").copied().unwrap_or(0);
-        let mut lines: Vec<_> =
-            self.channels.iter().filter(|(name, _)| !name.starts_with("unattributed")).collect();
+        let mut lines: Vec<_> = self
+            .channels
+            .iter()
+            .filter(|(name, _)| !name.starts_with("unattributed"))
+            .collect();
         lines.sort_by(|a, b| linear(b.1).cmp(&linear(a.1)).then(a.0.cmp(b.0)));
         lines.truncate(CHANNELS);
-        lines.extend(self.channels.iter().filter(|(name, _)| name.starts_with("unattributed")));
+        lines.extend(
+            self.channels
+                .iter()
+                .filter(|(name, _)| name.starts_with("unattributed")),
+        );
         lines
     }
 
     /// The summary as text.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let _ = writeln!(out, "\nWho brought people to the tills, and to the web shop");
-        let _ = writeln!(out, "(sales shared equally over all contacts of the 30 days before)\n");
+        let _ = writeln!(
+            out,
+            "\nWho brought people to the tills, and to the web shop"
+        );
+        let _ = writeln!(
+            out,
+            "(sales shared equally over all contacts of the 30 days before)\n"
+        );
         let mut table = Table::new(&[
             ("channel", Align::Left),
             ("store sales", Align::Right),
@@ -162,17 +194,34 @@ impl Summary {
                 whole(line.store_millionths, 1_000_000),
                 whole(line.online_millionths, 1_000_000),
                 self.money(value),
-                if line.cost == 0 { String::new() } else { self.money(line.cost) },
+                if line.cost == 0 {
+                    String::new()
+                } else {
+                    self.money(line.cost)
+                },
                 ratio,
             ]);
         }
         let _ = writeln!(out, "{table}");
 
-        let _ = writeln!(out, "What each model says they are worth, in {}\n", self.currency);
+        let _ = writeln!(
+            out,
+            "What each model says they are worth, in {}\n",
+            self.currency
+        );
         let mut columns = vec![("channel", Align::Left)];
         columns.extend(
-            ["first", "last", "non-direct", "linear", "position", "decay", "shapley", "markov"]
-                .map(|name| (name, Align::Right)),
+            [
+                "first",
+                "last",
+                "non-direct",
+                "linear",
+                "position",
+                "decay",
+                "shapley",
+                "markov",
+            ]
+            .map(|name| (name, Align::Right)),
         );
         let mut table = Table::new(&columns);
         for (name, line) in self.ranking() {
@@ -248,8 +297,11 @@ impl Summary {
             .ranking()
             .into_iter()
             .map(|(name, line)| {
-                let values: BTreeMap<&str, i64> =
-                    line.value.iter().map(|(model, value)| (*model, *value as i64)).collect();
+                let values: BTreeMap<&str, i64> = line
+                    .value
+                    .iter()
+                    .map(|(model, value)| (*model, *value as i64))
+                    .collect();
                 json!({
                     "channel": name, "value_minor": values, "cost_minor": line.cost as i64,
                     "store_conversions_millionths": line.store_millionths as i64,
@@ -300,7 +352,11 @@ fn main_currency(cells: &[Cell]) -> String {
 
 fn channel(cell: &Cell) -> String {
     let words = ["source", "medium", "campaign"].map(|name| cell.text(name));
-    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" / ")
+    words
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" / ")
 }
 
 /// A quotient, rounded to a whole number, with thousands apart.
@@ -310,5 +366,9 @@ fn whole(value: i128, by: i128) -> String {
 }
 
 fn percent(part: i128, of: i128) -> String {
-    if of == 0 { String::new() } else { format!("{} %", (200 * part + of) / (2 * of)) }
+    if of == 0 {
+        String::new()
+    } else {
+        format!("{} %", (200 * part + of) / (2 * of))
+    }
 }

@@ -29,7 +29,7 @@ use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::BrandId;
+use tributary_operators::record::{BrandId, Day};
 use tributary_operators::settings::Settings;
 use tributary_operators::stats::Snapshot;
 
@@ -59,8 +59,8 @@ pub struct Batch {
     pub release: bool,
     /// Questions, with the numbers that their answers carry. Asked by the first thread.
     pub questions: Vec<(u64, Question)>,
-    /// Sensor salts of days before these are destroyed.
-    pub destroy_salts: Vec<(BrandId, i32)>,
+    /// For each brand the first salt day of which pings may still come.
+    pub salt_days: Vec<(BrandId, Day)>,
 }
 
 /// What a worker has to say.
@@ -108,9 +108,12 @@ impl Counts {
 /// Hears the reports of all threads.
 pub type Listener = Arc<dyn Fn(Report) + Send + Sync>;
 
+/// The way to one thread: its batches, and itself to be woken, once it runs.
+type Way = (SyncSender<Batch>, Arc<Mutex<Option<Thread>>>);
+
 /// The running threads of this process.
 pub struct Workers {
-    ends: Vec<(SyncSender<Batch>, Arc<Mutex<Option<Thread>>>)>,
+    ends: Vec<Way>,
     guards: WorkerGuards<Result<(), String>>,
 }
 
@@ -167,7 +170,7 @@ impl Workers {
             messages,
             release,
             questions,
-            destroy_salts,
+            salt_days,
         } = batch;
         let share = messages.len().div_ceil(self.ends.len()).max(1);
         let mut messages = messages.into_iter();
@@ -178,7 +181,7 @@ impl Workers {
                 messages: messages.by_ref().take(share).collect(),
                 release: release && thread == 0,
                 questions: questions.take().unwrap_or_default(),
-                destroy_salts: destroy_salts.clone(),
+                salt_days: salt_days.clone(),
             };
             if sender.send(part).is_err() {
                 return false;
@@ -216,6 +219,7 @@ struct Hand {
     counts: Counts,
     dead: Vec<DeadLetter>,
     ahead: VecDeque<Epoch>,
+    salt_days: BTreeMap<BrandId, Day>,
 }
 
 impl Hand {
@@ -240,6 +244,7 @@ impl Hand {
             counts: Counts::default(),
             dead: Vec::new(),
             ahead: VecDeque::new(),
+            salt_days: BTreeMap::new(),
         }
     }
 
@@ -276,7 +281,7 @@ impl Hand {
             messages,
             release,
             questions,
-            destroy_salts,
+            salt_days,
         } = batch;
         self.dataflow.advance_to(epoch);
         let mut sink = Door {
@@ -298,8 +303,10 @@ impl Hand {
             sink.kind = known.map_or("", |kind| kind.name());
             self.decoder.message(&message, &mut sink);
         }
-        for (brand, day) in destroy_salts {
-            self.dataflow.salts.destroy_before(brand, day);
+        for (brand, day) in salt_days {
+            if self.salt_days.insert(brand, day) != Some(day) {
+                self.dataflow.days_are_over(brand, day);
+            }
         }
         for (number, question) in questions {
             self.dataflow.ask(number, question);
