@@ -111,9 +111,10 @@ fn report(history: History, workers: usize, seed: u64) -> ! {
 fn every_epoch_equals_the_batch_oracle() {
     let start = env("TRIBUTARY_SEED", 0);
     for seed in start..start + env("TRIBUTARY_HISTORIES", 2_000) {
-        let size = 4 + (seed % 60) as usize;
+        // Small histories shrink well; rare corners need large ones.
+        let size = if seed % 16 == 0 { 300 } else { 4 + (seed % 60) as usize };
         let history = random(seed, size);
-        let workers = [1, 2, 3, 8][(seed % 4) as usize];
+        let workers = [1, 2, 3, 8][(seed / 3 % 4) as usize];
         if differs(&history, workers).is_some() {
             report(history, workers, seed);
         }
@@ -122,7 +123,7 @@ fn every_epoch_equals_the_batch_oracle() {
 
 #[test]
 fn batches_and_workers_never_show() {
-    for seed in 100_000..100_000 + env("TRIBUTARY_HISTORIES", 2_000) / 20 {
+    for seed in 100_000..100_000 + env("TRIBUTARY_HISTORIES", 2_000) / 100 {
         let history = random(seed, 120);
         let last = |batches: &[Vec<Event>], workers| {
             run(&history.settings, batches, workers)

@@ -185,8 +185,9 @@ impl Summary {
         ]);
         for (name, line) in self.ranking() {
             let value = line.value.get("linear").copied().unwrap_or(0);
+            // A cost of cents says nothing about a return.
             let ratio = match line.cost {
-                0 => String::new(),
+                cost if cost < 100 * self.unit() => String::new(),
                 cost => format!("{:.1}×", value as f64 / cost as f64),
             };
             table.row([
@@ -240,7 +241,7 @@ impl Summary {
             ("came in", Align::Right),
             ("stayed", Align::Right),
             ("sales", Align::Right),
-            ("per 100 visits", Align::Right),
+            ("of 100 visits", Align::Right),
             ("takings", Align::Right),
         ]);
         for (name, store) in &self.stores {
@@ -356,7 +357,7 @@ fn channel(cell: &Cell) -> String {
         .into_iter()
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
-        .join(" / ")
+        .join("/")
 }
 
 /// A quotient, rounded to a whole number, with thousands apart.

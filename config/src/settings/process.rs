@@ -104,7 +104,7 @@ impl Fields for Http {
                 shape: Int::<usize>::new(1, 100_000),
                 fallback: Fallback::Toml("200"),
                 unit: "series",
-                meaning: "Series per metric and brand; the rest is added up in `other`.",
+                meaning: "Channels, stores or platforms per metric and brand; the rest is added up in `other`.",
                 field: |http: &mut Http| &mut http.max_series,
             },
         ];
