@@ -23,7 +23,6 @@ use std::sync::Arc;
 
 use differential_dataflow::input::InputSession;
 use differential_dataflow::{AsCollection, ExchangeData};
-use serde::{Deserialize, Serialize};
 use timely::dataflow::ProbeHandle;
 use timely::dataflow::operators::{Exchange, Inspect, OkErr, Probe};
 use timely::worker::Worker;
@@ -38,24 +37,12 @@ use crate::hold::{Change, Hold};
 use crate::identity::assign::{Assign, AssignIn, AssignOut};
 use crate::identity::graph::{Graph, GraphIn, GraphOut};
 use crate::identity::mentions::Mentions;
-use crate::label::Label;
 use crate::person::{PersonIn, PersonKey, PersonOut, Persons};
 use crate::presence::{Presence, PresenceIn};
-use crate::record::{BrandId, Day, Ping};
+use crate::record::{BrandId, Day};
 use crate::settings::Settings;
 use crate::settle::Settle;
 use crate::stats::Stats;
-
-/// What a worker puts in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Input {
-    Change(Change),
-    Ping(Ping),
-    Word(Label, Arc<str>),
-    Release,
-    Ask(u64, Question),
-    Over(BrandId, Day),
-}
 
 /// What comes out on a worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,21 +56,31 @@ pub enum Output {
 /// A worker's ends of the dataflow.
 pub struct Dataflow {
     /// None once the input has ended.
-    input: Option<InputSession<Epoch, Input, Diff>>,
+    inputs: Option<Inputs>,
     probe: ProbeHandle<Epoch>,
+    index: u64,
+    peers: u64,
     /// What this worker counts.
     pub stats: Rc<Stats>,
 }
 
-impl Dataflow {
-    fn update(&mut self, input: Input, diff: Diff) {
-        if let Some(session) = &mut self.input {
-            session.update(input, diff);
-        }
-    }
+type Session<D> = InputSession<Epoch, D, Diff>;
 
+/// One input for each stage that is told something from outside.
+struct Inputs {
+    hold: Session<Change>,
+    presence: Session<PresenceIn>,
+    graph: Session<GraphIn>,
+    person: Session<PersonIn>,
+    cells: Session<CellsIn>,
+}
+
+impl Dataflow {
     /// Puts in a change of what is held.
     pub fn event(&mut self, event: Event) {
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
         match event {
             Event::Put {
                 key,
@@ -91,56 +88,103 @@ impl Dataflow {
                 arrival,
                 record,
             } => {
-                let change = Change {
-                    arrival,
-                    key,
-                    put: Some((version, record)),
-                };
-                self.update(Input::Change(change), 1);
+                let put = Some((version, record));
+                inputs.hold.update(Change { arrival, key, put }, 1);
             }
             Event::Drop { key, arrival } => {
-                self.update(
-                    Input::Change(Change {
+                inputs.hold.update(
+                    Change {
                         arrival,
                         key,
                         put: None,
-                    }),
+                    },
                     1,
                 );
             }
-            Event::Ping { ping, count } => self.update(Input::Ping(ping), count),
-            Event::Word { label, word } => self.update(Input::Word(label, word), 1),
+            Event::Ping { ping, count } => inputs.presence.update(PresenceIn::Ping(ping), count),
+            Event::Word { label, word } => {
+                for target in 0..self.peers {
+                    inputs
+                        .cells
+                        .update(CellsIn::Word(target, label, word.clone()), 1);
+                }
+            }
         }
     }
 
     /// Lets changed cells leave at the end of this epoch, on every worker.
     pub fn release(&mut self) {
-        self.update(Input::Release, 1);
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        for target in 0..self.peers {
+            inputs.cells.update(CellsIn::Release(target), 1);
+        }
     }
 
     /// Says that this worker will put in no more pings of a brand's salt days before one, once this
     /// epoch is over. When every worker has said so, the salts of those days are destroyed.
     pub fn days_are_over(&mut self, brand: BrandId, before: Day) {
-        self.update(Input::Over(brand, before), 1);
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        let from = self.index;
+        for target in 0..self.peers {
+            inputs.presence.update(
+                PresenceIn::Over {
+                    from,
+                    target,
+                    brand,
+                    before,
+                },
+                1,
+            );
+        }
     }
 
     /// Asks a question; the answers carry the number and come to this worker's sink by the end of the
     /// epoch.
     pub fn ask(&mut self, number: u64, question: Question) {
-        self.update(Input::Ask(number, question), 1);
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        let asker = self.index;
+        let asked = |target| Asked {
+            asker,
+            target,
+            number,
+            question: question.clone(),
+        };
+        match &question {
+            Question::Link { .. } => inputs.graph.update(GraphIn::Ask(asked(0)), 1),
+            Question::Cells { .. } => {
+                (0..self.peers).for_each(|to| inputs.cells.update(CellsIn::Ask(asked(to)), 1));
+            }
+            Question::Paths { .. } => {
+                (0..self.peers).for_each(|to| inputs.person.update(PersonIn::Ask(asked(to)), 1));
+            }
+        }
     }
 
     /// Ends all epochs before the given one.
     pub fn advance_to(&mut self, epoch: Epoch) {
-        if let Some(session) = &mut self.input {
+        fn advance<D: differential_dataflow::Data>(session: &mut Session<D>, epoch: Epoch) {
             session.advance_to(epoch);
             session.flush();
         }
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        advance(&mut inputs.hold, epoch);
+        advance(&mut inputs.presence, epoch);
+        advance(&mut inputs.graph, epoch);
+        advance(&mut inputs.person, epoch);
+        advance(&mut inputs.cells, epoch);
     }
 
     /// Ends the input of this worker for good.
     pub fn end(&mut self) {
-        self.input = None;
+        self.inputs = None;
     }
 
     /// Whether every worker has finished all epochs before the given one.
@@ -154,16 +198,6 @@ impl Dataflow {
     }
 }
 
-/// Where an input goes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Entering {
-    Change(Change),
-    Presence(PresenceIn),
-    Cells(CellsIn),
-    Graph(GraphIn),
-    Person(PersonIn),
-}
-
 /// Builds the dataflow on a worker; every worker builds the same. `sink` hears what comes out here.
 pub fn build(
     worker: &mut Worker,
@@ -172,33 +206,21 @@ pub fn build(
 ) -> Dataflow {
     let stats = Rc::new(Stats::default());
     let probe = ProbeHandle::new();
-    let mut input = InputSession::new();
+    let mut inputs = Inputs {
+        hold: InputSession::new(),
+        presence: InputSession::new(),
+        graph: InputSession::new(),
+        person: InputSession::new(),
+        cells: InputSession::new(),
+    };
     let (index, peers) = (worker.index() as u64, worker.peers() as u64);
 
     worker.dataflow(|scope| {
-        let entering = input
-            .to_collection(scope)
-            .flat_map(move |entry| enter(entry, index, peers));
-        let (changes, entering) = split(entering, |entry| match entry {
-            Entering::Change(change) => Ok(change),
-            other => Err(other),
-        });
-        let (pings, entering) = split(entering, |entry| match entry {
-            Entering::Presence(told) => Ok(told),
-            other => Err(other),
-        });
-        let (to_cells, entering) = split(entering, |entry| match entry {
-            Entering::Cells(told) => Ok(told),
-            other => Err(other),
-        });
-        let to_graph = entering.clone().flat_map(|entry| match entry {
-            Entering::Graph(told) => Some(told),
-            _ => None,
-        });
-        let to_person = entering.flat_map(|entry| match entry {
-            Entering::Person(told) => Some(told),
-            _ => None,
-        });
+        let changes = inputs.hold.to_collection(scope);
+        let to_presence = inputs.presence.to_collection(scope);
+        let to_graph = inputs.graph.to_collection(scope);
+        let to_person = inputs.person.to_collection(scope);
+        let to_cells = inputs.cells.to_collection(scope);
 
         let held = stage(changes, Hold::new(stats.clone()));
         let (mentions, held) = split(held, |routed| match routed {
@@ -210,7 +232,7 @@ pub fn build(
             other => Err(other),
         });
         let (held_sums, contacts) = split(held, |routed| match routed {
-            Routed::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
+            Routed::Sum(sum) => Ok(CellsIn::Sum(sum.0, sum.1)),
             other => Err(other),
         });
         let contacts = contacts.flat_map(|routed| match routed {
@@ -261,7 +283,7 @@ pub fn build(
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let visits = stage(pings, Presence::new(settings.clone(), peers as usize))
+        let visits = stage(to_presence, Presence::new(settings.clone(), peers as usize))
             .map(|(key, sums)| CellsIn::Sum(key, sums));
 
         let sums = to_cells.concatenate([
@@ -291,48 +313,11 @@ pub fn build(
             .probe_with(&probe);
     });
     Dataflow {
-        input: Some(input),
+        inputs: Some(inputs),
         probe,
+        index,
+        peers,
         stats,
-    }
-}
-
-/// Sends an input to where it belongs; what concerns every worker is sent to each.
-fn enter(input: Input, index: u64, peers: u64) -> Vec<Entering> {
-    let everybody = |told: &dyn Fn(u64) -> Entering| (0..peers).map(told).collect();
-    match input {
-        Input::Change(change) => vec![Entering::Change(change)],
-        Input::Ping(ping) => vec![Entering::Presence(PresenceIn::Ping(ping))],
-        Input::Word(label, word) => {
-            everybody(&|target| Entering::Cells(CellsIn::Word(target, label, word.clone())))
-        }
-        Input::Over(brand, before) => everybody(&|target| {
-            let from = index;
-            Entering::Presence(PresenceIn::Over {
-                from,
-                target,
-                brand,
-                before,
-            })
-        }),
-        Input::Release => everybody(&|target| Entering::Cells(CellsIn::Release(target))),
-        Input::Ask(number, question) => {
-            let asked = |target| Asked {
-                asker: index,
-                target,
-                number,
-                question: question.clone(),
-            };
-            match &question {
-                Question::Link { .. } => vec![Entering::Graph(GraphIn::Ask(asked(0)))],
-                Question::Cells { .. } => {
-                    everybody(&|target| Entering::Cells(CellsIn::Ask(asked(target))))
-                }
-                Question::Paths { .. } => {
-                    everybody(&|target| Entering::Person(PersonIn::Ask(asked(target))))
-                }
-            }
-        }
     }
 }
 

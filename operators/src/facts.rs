@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
+use differential_dataflow::consolidation::consolidate_slice;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
@@ -65,6 +67,15 @@ pub enum Fact {
     Conversion(Conversion),
 }
 
+/// The changes of the facts of one owner in one epoch: mostly one.
+pub(crate) type FactChanges = SmallVec<[(Fact, i64); 1]>;
+
+/// Brings changes into order and nets what cancels out.
+pub(crate) fn net(changes: &mut FactChanges) {
+    let left = consolidate_slice(changes);
+    changes.truncate(left);
+}
+
 /// That the identifiers of a set stood in one record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mention {
@@ -87,8 +98,8 @@ pub enum Routed {
     Fact(BrandId, IdSet, Fact),
     /// To the settlement of sales and refunds.
     Sale(SaleUpdate),
-    /// To the cells.
-    Sum(CellKey, Sums),
+    /// To the cells. Few of these leave, so that they may be large.
+    Sum(Box<(CellKey, Sums)>),
 }
 
 /// Takes a record, held (`diff` 1) or no longer held (`diff` -1), apart.

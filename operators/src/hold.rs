@@ -145,7 +145,7 @@ impl Stage for Hold {
         out.extend(
             self.tally
                 .drain()
-                .map(|(key, sums)| (Routed::Sum(key, sums), 1)),
+                .map(|sum| (Routed::Sum(Box::new(sum)), 1)),
         );
     }
 }

@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 
-use differential_dataflow::consolidation::consolidate;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +19,7 @@ use crate::attribution::credit::{CONVERSION, credits};
 use crate::attribution::path::{path, steps};
 use crate::calendar::month;
 use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::{Contact, Conversion, Fact, takings};
+use crate::facts::{Contact, Conversion, Fact, FactChanges, net, takings};
 use crate::identity::components::Person as PersonLabel;
 use crate::label::Channel;
 use crate::record::BrandId;
@@ -70,7 +69,7 @@ struct Person {
 /// The changes of one person in one epoch.
 #[derive(Default)]
 struct Changes {
-    facts: Vec<(Fact, Diff)>,
+    facts: FactChanges,
     oversized: Diff,
 }
 
@@ -142,7 +141,7 @@ impl Person {
         mut changes: Changes,
         tally: &mut Tally,
     ) {
-        consolidate(&mut changes.facts);
+        net(&mut changes.facts);
         let mut reach = std::mem::take(&mut self.reach);
         let mut standing = Standing {
             reach: &mut reach,

@@ -4,6 +4,8 @@
 //! Every journey becomes the records of one person: a click per touch, and an order where it converted. The
 //! data's SOURCE.txt says which package defines which model alike.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,8 @@
 //!
 //! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod support;
 
 use support::{Released, released, run};
@@ -112,7 +114,11 @@ fn every_epoch_equals_the_batch_oracle() {
     let start = env("TRIBUTARY_SEED", 0);
     for seed in start..start + env("TRIBUTARY_HISTORIES", 2_000) {
         // Small histories shrink well; rare corners need large ones.
-        let size = if seed % 16 == 0 { 300 } else { 4 + (seed % 60) as usize };
+        let size = if seed % 16 == 0 {
+            300
+        } else {
+            4 + (seed % 60) as usize
+        };
         let history = random(seed, size);
         let workers = [1, 2, 3, 8][(seed / 3 % 4) as usize];
         if differs(&history, workers).is_some() {

@@ -1,6 +1,8 @@
 //! Bad input among good: each bad line is refused with its reason and counted, and the cells are those of
 //! the good lines alone.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod support;
 
 use support::{World, succeed, tributary};

@@ -1,5 +1,7 @@
 //! `config check` says everything that is wrong at once, each with its line and what would be right.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod support;
 
 use support::{succeed, tributary};

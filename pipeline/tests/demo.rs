@@ -1,6 +1,8 @@
 //! The demo shows what it promises: money by channel and model, stores, and the same numbers as a replay of the
 //! same world would give; and it serves them until it is stopped.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod support;
 
 use support::{succeed, tributary};

@@ -4,6 +4,8 @@
 //! recall are of pairs of records. The table in `loadtest/IDENTITY.md` must be what this test computes;
 //! `TRIBUTARY_WRITE=1` writes it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! Public data sets replay through their column maps, without a script, and every cell equals the batch
 //! oracle's, with any number of workers and in any batches.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! The same trace through a real broker and a running worker gives the cells of a replay; so does the worker
 //! after a stop and a restart from the stream's beginning.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod support;
 
 use support::{Worker, World, published};

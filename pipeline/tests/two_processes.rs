@@ -1,6 +1,8 @@
 //! Two worker processes on one host share a brand: each reads its part of the stream, and together they
 //! publish the cells of a replay.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod support;
 
 use std::net::TcpListener;

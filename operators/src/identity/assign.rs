@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::{Fact, anonymous};
+use crate::facts::{Fact, FactChanges, anonymous, net};
 use crate::identity::components::Person;
 use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
@@ -41,7 +41,7 @@ struct Waiting {
 
 #[derive(Default)]
 struct Changes {
-    facts: Vec<(Fact, Diff)>,
+    facts: FactChanges,
     leave: Option<Person>,
     join: Option<Person>,
 }
@@ -53,21 +53,20 @@ pub struct Assign {
     tally: Tally,
 }
 
-impl Assign {
-    fn tell(
-        &mut self,
-        brand: BrandId,
-        person: Option<Person>,
-        fact: Fact,
-        diff: Diff,
-        out: &mut Vec<(AssignOut, Diff)>,
-    ) {
-        match person {
-            None => anonymous(brand, &fact, diff, &mut self.tally),
-            Some(person) => {
-                let told = PersonIn::Fact(PersonKey { brand, person }, fact);
-                out.push((AssignOut::Person(told), diff));
-            }
+/// Tells a fact to its person, or counts it where it has none.
+fn tell(
+    brand: BrandId,
+    person: Option<Person>,
+    fact: Fact,
+    diff: Diff,
+    tally: &mut Tally,
+    out: &mut Vec<(AssignOut, Diff)>,
+) {
+    match person {
+        None => anonymous(brand, &fact, diff, tally),
+        Some(person) => {
+            let told = PersonIn::Fact(PersonKey { brand, person }, fact);
+            out.push((AssignOut::Person(told), diff));
         }
     }
 }
@@ -114,7 +113,7 @@ impl Stage for Assign {
             }
         }
         for (key, mut change) in changes {
-            let mut waiting = self.sets.remove(&key).unwrap_or_default();
+            let waiting = self.sets.entry(key).or_default();
             let old = waiting.person;
             let new = match (change.leave, change.join) {
                 (_, Some(joined)) => Some(joined),
@@ -123,18 +122,18 @@ impl Stage for Assign {
             };
             if old != new {
                 for fact in &waiting.facts {
-                    self.tell(key.0, old, fact.clone(), -1, out);
-                    self.tell(key.0, new, fact.clone(), 1, out);
+                    tell(key.0, old, fact.clone(), -1, &mut self.tally, out);
+                    tell(key.0, new, fact.clone(), 1, &mut self.tally, out);
                 }
                 waiting.person = new;
             }
-            differential_dataflow::consolidation::consolidate(&mut change.facts);
+            net(&mut change.facts);
             for (fact, diff) in change.facts {
                 amend(&mut waiting.facts, &fact, diff);
-                self.tell(key.0, new, fact, diff, out);
+                tell(key.0, new, fact, diff, &mut self.tally, out);
             }
-            if !waiting.facts.is_empty() || waiting.person.is_some() {
-                self.sets.insert(key, waiting);
+            if waiting.facts.is_empty() && waiting.person.is_none() {
+                self.sets.remove(&key);
             }
         }
         out.extend(

@@ -1,5 +1,7 @@
 //! Runs a history through the real dataflow and says what was released at the end of every epoch.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
