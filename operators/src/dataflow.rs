@@ -88,7 +88,7 @@ impl Dataflow {
                 arrival,
                 record,
             } => {
-                let put = Some((version, record));
+                let put = Some((version, Box::new(record)));
                 inputs.hold.update(Change { arrival, key, put }, 1);
             }
             Event::Drop { key, arrival } => {

@@ -24,14 +24,15 @@ pub struct Change {
     pub arrival: Arrival,
     /// The key.
     pub key: RecordKey,
-    /// The version and content that arrive; none retracts.
-    pub put: Option<(i64, Record)>,
+    /// The version and content that arrive; none retracts. Boxed once, so that a record is not moved about
+    /// on its way and the table of slots stays small.
+    pub put: Option<(i64, Box<Record>)>,
 }
 
 struct Slot {
     version: i64,
     arrival: Arrival,
-    record: Option<Record>,
+    record: Option<Box<Record>>,
 }
 
 /// The stage. One record of state for each key.
@@ -55,7 +56,7 @@ impl Hold {
         let Change { arrival, key, put } = change;
         match (self.slots.entry(key), put) {
             (Entry::Vacant(slot), Some((version, record))) => {
-                route(record.clone(), 1, &mut self.tally, out);
+                route(Record::clone(&record), 1, &mut self.tally, out);
                 slot.insert(Slot {
                     version,
                     arrival,
@@ -76,7 +77,7 @@ impl Hold {
                     // Retracted: only what arrives later may come back.
                     None => {
                         if arrival > slot.arrival {
-                            route(record.clone(), 1, &mut self.tally, out);
+                            route(Record::clone(&record), 1, &mut self.tally, out);
                             *slot = Slot {
                                 version,
                                 arrival,
@@ -102,8 +103,8 @@ impl Hold {
                                 self.stats.correction()
                             }
                         } else {
-                            route(old, -1, &mut self.tally, out);
-                            route(record.clone(), 1, &mut self.tally, out);
+                            route(*old, -1, &mut self.tally, out);
+                            route(Record::clone(&record), 1, &mut self.tally, out);
                             *slot = Slot {
                                 version,
                                 arrival,
@@ -118,7 +119,7 @@ impl Hold {
                 let slot = slot.get_mut();
                 if arrival > slot.arrival {
                     if let Some(old) = slot.record.take() {
-                        route(old, -1, &mut self.tally, out);
+                        route(*old, -1, &mut self.tally, out);
                         self.stats.held(-1);
                     }
                     slot.arrival = arrival;

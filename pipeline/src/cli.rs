@@ -25,7 +25,7 @@ pub struct Cli {
     pub log_format: LogFormat,
 }
 
-/// How logs are written, always to standard error. `TRIBUTARY_LOG` filters them, `info` by default.
+/// How logs are written, always to standard error. `TRIBUTARY_LOG` filters them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.
@@ -54,6 +54,18 @@ pub enum Command {
     /// Print the reference of every metric, as Markdown
     #[command(hide = true)]
     Reference,
+}
+
+impl Command {
+    /// What is logged unless `TRIBUTARY_LOG` says otherwise: a worker tells what it does, a command that
+    /// answers a question only what went wrong.
+    pub fn log_level(&self) -> &'static str {
+        match self {
+            Command::Run(_) => "info",
+            Command::Replay(_) => "warn",
+            _ => "error",
+        }
+    }
 }
 
 /// `tributary demo`.

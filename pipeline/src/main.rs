@@ -11,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tributary::log::start(cli.log_format);
+    tributary::log::start(cli.log_format, cli.command.log_level());
     match tributary::run(&cli) {
         Ok(code) => code,
         Err(error) => {
