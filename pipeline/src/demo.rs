@@ -26,7 +26,11 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         events: args.events,
         days: Some(args.days),
         // Sensors hear far more than tills ring up, and nobody real can be shown.
-        mix: Mix { pings: 64, web: 35, transactions: 1 },
+        mix: Mix {
+            pings: 64,
+            web: 35,
+            transactions: 1,
+        },
         k: 1,
         ..Options::demo()
     };

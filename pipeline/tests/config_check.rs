@@ -33,7 +33,11 @@ fn every_problem_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("broken.toml");
     std::fs::write(&file, BROKEN).unwrap();
-    let output = tributary().args(["config", "check"]).arg(&file).output().unwrap();
+    let output = tributary()
+        .args(["config", "check"])
+        .arg(&file)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
     for (line, word) in [

@@ -84,7 +84,8 @@ async fn an_officer_asks_why() {
     // Somebody who hears everything that goes over the broker.
     let ear = connect(&config).await;
     let mut heard = ear.subscribe(">").await.unwrap();
-    ear.flush().await.unwrap();
+    ear.publish("begin", "".into()).await.unwrap();
+    assert_eq!(heard.next().await.unwrap().subject.as_str(), "begin");
 
     let person = |first: &str, second: &str, json| {
         cli::Explain::Person(cli::ExplainPerson {
@@ -185,6 +186,7 @@ The cookie and the e-mail address are one person, by 2 links:
         }
     }
     assert_eq!((requests, with_pseudonyms), (4, 2));
+    heard.unsubscribe().await.unwrap();
     running.stop().await;
     dataflow.abort();
 }

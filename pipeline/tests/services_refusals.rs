@@ -6,11 +6,20 @@ mod services_common;
 use std::time::Duration;
 
 use services_common::{Running, answering, config_file, connect, store_day};
+use tokio::task::JoinHandle;
 use tributary::asks::Asks;
 use tributary::services::client::{AskError, ask};
 use tributary::services::{Services, Topic};
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::Reply;
+
+/// Waits until a question has reached the worker.
+async fn asked<T>(asks: &Asks, question: &JoinHandle<T>) {
+    while !asks.are_waiting() {
+        assert!(!question.is_finished(), "answered by nobody knows whom");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
 
 #[tokio::test]
 async fn every_request_gets_an_answer_or_a_reason() {
@@ -119,9 +128,7 @@ async fn every_request_gets_an_answer_or_a_reason() {
         .unwrap();
     let running = Running::start(services);
     let question = tokio::spawn(refused(Topic::Query, ""));
-    while !asks.are_waiting() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    asked(&asks, &question).await;
     running.stop().await;
     assert_eq!(question.await.unwrap().0, 503);
     // ... and when the dataflow itself is closed.
@@ -131,9 +138,7 @@ async fn every_request_gets_an_answer_or_a_reason() {
         .unwrap();
     let running = Running::start(services);
     let question = tokio::spawn(refused(Topic::Query, ""));
-    while !asks.are_waiting() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    asked(&asks, &question).await;
     asks.close();
     assert_eq!(question.await.unwrap().0, 503);
     running.stop().await;

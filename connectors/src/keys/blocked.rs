@@ -120,16 +120,16 @@ impl Blocked {
     }
 }
 
-/// Zeros, with or without separators.
+/// Zeros, with or without separators; anything but a letter or a digit separates, as in a MAC.
 fn only_zeros(value: &str) -> bool {
-    let zero = |c: u8| c == b'0';
-    let separator = |c: u8| {
-        matches!(
-            c,
-            b'-' | b'.' | b':' | b' ' | b'_' | b'/' | b'+' | b'(' | b')'
-        )
-    };
-    value.bytes().all(|c| zero(c) || separator(c)) && value.bytes().any(zero)
+    // Most values end here.
+    if value
+        .bytes()
+        .any(|c| c.is_ascii_alphanumeric() && c != b'0')
+    {
+        return false;
+    }
+    value.contains('0') && !value.chars().any(|c| c != '0' && c.is_alphanumeric())
 }
 
 #[cfg(test)]
@@ -158,10 +158,27 @@ mod tests {
             assert!(blocked.lower(&value.to_lowercase()), "{value}");
             assert!(blocked.digest(&Sha256::digest(value.to_lowercase()).into()));
         }
-        for zeros in ["00-00", "0.0", "+00 (0) 00", "0_0"] {
+        for zeros in [
+            "00-00",
+            "0.0",
+            "+00 (0) 00",
+            "0_0",
+            "0,0",
+            "{00000000-0000-0000-0000-000000000000}",
+            "0\u{2013}0",
+        ] {
             assert!(blocked.any_case(zeros), "{zeros}");
         }
-        for value in ["01", "nancy", "-", "guest2", "jane@example.org", "1"] {
+        for value in [
+            "01",
+            "nancy",
+            "-",
+            "guest2",
+            "jane@example.org",
+            "1",
+            "0x0",
+            "0\u{e9}",
+        ] {
             assert!(!blocked.any_case(value), "{value}");
             assert!(!blocked.digest(&Sha256::digest(value).into()));
         }

@@ -47,12 +47,7 @@ pub fn words(text: &str, out: &mut String) {
 /// 44 characters of it. `clear` is the value's lower-case form.
 pub fn digest(text: &str, clear: &str, rule: HashRule) -> Option<[u8; 32]> {
     if clear.len() == 64 {
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(clear.as_bytes().chunks_exact(2)) {
-            let [high, low] = pair else { return None };
-            *byte = hex(*high)? << 4 | hex(*low)?;
-        }
-        return Some(digest);
+        return hex_digest(clear);
     }
     if rule == HashRule::Uid2 && clear.len() == 44 {
         return STANDARD.decode(text.trim()).ok()?.try_into().ok();
@@ -60,10 +55,24 @@ pub fn digest(text: &str, clear: &str, rule: HashRule) -> Option<[u8; 32]> {
     None
 }
 
+/// The 32 bytes that 64 hex digits of any case write.
+pub fn hex_digest(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = hex(*high)? << 4 | hex(*low)?;
+    }
+    Some(digest)
+}
+
 fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
         _ => None,
     }
 }

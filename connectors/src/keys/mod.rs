@@ -198,7 +198,9 @@ impl BrandKey {
         match kind {
             IdKind::Cookie | IdKind::Wallet | IdKind::Device | IdKind::NamePostcode => {
                 canonical::opaque(text, clear);
-                if self.blocked.any_case(clear) {
+                // The placeholder of a vendor that hashes its cookies is a placeholder, too.
+                let digest = canonical::hex_digest(clear);
+                if self.blocked.any_case(clear) || digest.is_some_and(|d| self.blocked.digest(&d)) {
                     return false;
                 }
                 self.push_opaque(kind, clear.as_bytes(), out);

@@ -145,8 +145,14 @@ fn blocked_values_and_their_digests_name_nobody() {
             assert_eq!(key.identify(kind, value), [], "{value}");
         }
     }
-    assert_eq!(key.identify(IdKind::Email, &sha("")), []);
-    assert_eq!(key.identify(IdKind::Email, &sha("test@test.com")), []);
+    for kind in [IdKind::Email, IdKind::Cookie, IdKind::Wallet] {
+        for value in ["", "null", "test@test.com", "0000000000"] {
+            assert_eq!(key.identify(kind, &sha(value)), [], "{value}");
+            let lower = sha(value).to_lowercase();
+            assert_eq!(key.identify(kind, &lower), [], "{value}");
+        }
+        assert_eq!(key.identify(kind, &sha("jane@example.org")).len(), 1);
+    }
 }
 
 #[test]

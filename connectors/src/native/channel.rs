@@ -113,7 +113,7 @@ fn of_referrer<'b>(referrer: &str, url: Option<&str>) -> Option<ChannelWords<'b>
     })
 }
 
-/// The host of an address in lower case, without `www.`.
+/// The host of an address in lower case, as it is written: `www.` is a part of it, as any other label is.
 fn host(url: &str) -> Option<Cow<'_, str>> {
     let host = match plain_host(url) {
         Some(host) => Cow::Borrowed(host),
@@ -124,7 +124,6 @@ fn host(url: &str) -> Option<Cow<'_, str>> {
         false => host,
     };
     let bare = host.strip_suffix('.').unwrap_or(&host);
-    let bare = bare.strip_prefix("www.").unwrap_or(bare);
     if bare.is_empty() || bare.len() > MAX_LABEL {
         return None;
     }

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use async_nats::Client;
+use async_nats::client::RequestErrorKind;
 use async_nats::service::{self, Request, Service, ServiceExt};
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
@@ -129,10 +130,7 @@ impl Services {
                 requests.push(endpoint.map(move |request| (desk.clone(), request)).boxed());
             }
         }
-        client
-            .flush()
-            .await
-            .context("the broker does not take the subscriptions of the NATS service")?;
+        heard(&client).await?;
         Ok(Services {
             client,
             service,
@@ -192,11 +190,26 @@ impl Services {
             while let Some(done) = under_way.join_next().await {
                 told(done);
             }
-            client.flush().await
+            heard(&client).await
         };
         // Without a connection nobody hears them.
         let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
         Ok(())
+    }
+}
+
+/// Waits until the broker has taken in all that was sent on this connection: a flush only empties the client's
+/// buffers. A request to a subject where nobody listens comes back from the broker itself, in its turn.
+///
+/// # Errors
+/// Where the connection is closed. A login that may not publish there gets no answer, and is not waited for long.
+async fn heard(client: &Client) -> anyhow::Result<()> {
+    let request = async_nats::Request::new().timeout(Some(LAST_WORDS));
+    match client.send_request(client.new_inbox(), request).await {
+        Err(error) if error.kind() == RequestErrorKind::Other => {
+            Err(error).context("the broker does not take the subscriptions of the NATS service")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,5 @@
 //! A broker, a configuration for it, the service, and a task that answers questions as the dataflow does.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::PathBuf;
 

@@ -71,13 +71,13 @@ fn referrers_of_other_hosts_count() {
     assert_eq!(of_pair(own, "https://m.facebook.com/"), "facebook/social/");
     assert_eq!(
         of_pair(own, "https://WWW.Blog.Example:8080/post"),
-        "blog.example/referral/"
+        "www.blog.example/referral/"
     );
     assert_eq!(
         of_pair(own, "https://notgoogle.com/"),
         "notgoogle.com/referral/"
     );
-    assert_eq!(of_pair(own, "https://shop.example/home"), "direct");
+    assert_eq!(of_pair(own, "https://WWW.shop.example:8080/home"), "direct");
     assert_eq!(of_pair(own, "http://WWW.SHOP.example./"), "direct");
     assert_eq!(
         of_pair("https://a.example/?gclid=1", "https://bing.com/"),
@@ -90,6 +90,28 @@ fn referrers_of_other_hosts_count() {
     assert_eq!(
         of_pair(own, "https://m\u{fc}nchen.example/"),
         "xn--mnchen-3ya.example/referral/"
+    );
+}
+
+#[test]
+fn a_host_is_the_whole_of_its_name() {
+    let own = "https://shop.example/cart";
+    assert_eq!(of_pair(own, "https://shop.example/home"), "direct");
+    assert_eq!(
+        of_pair(own, "https://www.shop.example/home"),
+        "www.shop.example/referral/"
+    );
+    assert_eq!(
+        of_pair("https://www.shop.example/cart", "https://shop.example/"),
+        "shop.example/referral/"
+    );
+    assert_eq!(
+        channel(r#"{"referrer":"https://www.press.example/a"}"#),
+        "www.press.example/referral/"
+    );
+    assert_eq!(
+        of_pair("https://google.com/shopping", "https://www.google.com/"),
+        "google/organic/"
     );
 }
 
