@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while reader.read_line(&mut line)? > 0 {
         let message: Line<'_> = serde_json::from_str(&line)?;
         lines += 1;
-        sum = sum.wrapping_add(message.at).wrapping_add(message.subject.len() as i64);
+        sum = sum
+            .wrapping_add(message.at)
+            .wrapping_add(message.subject.len() as i64);
         // Malformed data is part of every trace.
         if let Ok(record) =
             serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(message.data.get())

@@ -1,4 +1,5 @@
 //! Real processes for story tests: the `tributary` binary, its configuration, and what it published.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::io::{Read, Write};
