@@ -10,6 +10,7 @@
 //! at one person only.
 
 pub mod assign;
+mod brand_graph;
 pub mod components;
 pub mod graph;
 pub mod mentions;

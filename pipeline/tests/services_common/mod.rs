@@ -1,6 +1,5 @@
 //! A broker, a configuration for it, the service, and a task that answers questions as the dataflow does.
 #![allow(dead_code, clippy::unwrap_used)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 use std::path::PathBuf;
 

@@ -8,9 +8,12 @@
 //! A person without a conversion contributes its months of touches as null paths to the Markov chains,
 //! one transition at a time, so that a new touch costs its neighbours only.
 
+mod affected;
+mod standing;
+
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Answer, Asked, Question, Reply};
@@ -26,6 +29,8 @@ use crate::record::BrandId;
 use crate::settings::{BrandSettings, Settings};
 use crate::settle::amend;
 use crate::sums::{CellKey, MonthGroup, Sums, Tally};
+use affected::Affected;
+use standing::Standing;
 
 /// A person of a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -73,54 +78,6 @@ struct Changes {
     oversized: Diff,
 }
 
-/// Counts how a person's standing behind cells changes, and tells the cells when it begins or ends.
-struct Standing<'a> {
-    reach: &'a mut FxHashMap<u64, u32>,
-    was: FxHashMap<CellKey, bool>,
-}
-
-/// Stands for a cell among those of one person, of which there are few.
-fn fingerprint(key: &CellKey) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
-}
-
-impl Standing<'_> {
-    fn add(&mut self, key: CellKey, diff: Diff) {
-        // The parts of a chain that no cell shows by itself need no contributors.
-        if matches!(
-            key,
-            CellKey::ConvertingEdge { .. } | CellKey::Converted { .. }
-        ) {
-            return;
-        }
-        let count = self.reach.entry(fingerprint(&key)).or_default();
-        self.was.entry(key).or_insert(*count > 0);
-        // Within an epoch a count may pass below zero on its way, never at its end.
-        *count = count.wrapping_add_signed(diff as i32);
-    }
-
-    fn tell(self, tally: &mut Tally) {
-        for (key, was) in self.was {
-            let hash = fingerprint(&key);
-            let is = self.reach.get(&hash).is_some_and(|count| *count > 0);
-            if self.reach.get(&hash) == Some(&0) {
-                self.reach.remove(&hash);
-            }
-            if was != is {
-                let persons = match key {
-                    CellKey::StoreDay { .. } | CellKey::OrdersDay { .. } => Sums::of(&[0, 0, 1]),
-                    CellKey::CampaignDay { .. } => Sums::of(&[0, 0, 0, 1]),
-                    _ => Sums::default(),
-                };
-                tally.add(key, persons.by(1), if is { 1 } else { -1 });
-            }
-        }
-    }
-}
-
 impl Person {
     /// Whether the person's touches are null paths.
     fn is_null(&self) -> bool {
@@ -143,10 +100,7 @@ impl Person {
     ) {
         net(&mut changes.facts);
         let mut reach = std::mem::take(&mut self.reach);
-        let mut standing = Standing {
-            reach: &mut reach,
-            was: FxHashMap::default(),
-        };
+        let mut standing = Standing::new(&mut reach);
         let was_null = self.is_null();
         let flips = changes.oversized != 0;
         let affected = Affected::of(&changes.facts, flips, settings);
@@ -387,73 +341,6 @@ fn distinct(path: &[Contact]) -> Vec<Channel> {
     channels.sort_unstable();
     channels.dedup();
     channels
-}
-
-/// Which conversions an epoch's changes can have changed.
-struct Affected {
-    all: bool,
-    conversions: FxHashSet<Conversion>,
-    /// Spans of time in which a changed touch counts, ascending and apart.
-    spans: Vec<(i64, i64)>,
-}
-
-impl Affected {
-    fn of(facts: &[(Fact, Diff)], all: bool, settings: &BrandSettings) -> Affected {
-        let mut affected = Affected {
-            all,
-            conversions: FxHashSet::default(),
-            spans: Vec::new(),
-        };
-        for (fact, _) in facts {
-            match fact {
-                Fact::Conversion(conversion) => {
-                    affected.conversions.insert(*conversion);
-                }
-                Fact::Contact(contact) if contact.touch => {
-                    let until = contact.ts.saturating_add(settings.window(contact.kind));
-                    match affected.spans.last_mut() {
-                        // Facts come in the order of time.
-                        Some(last) if contact.ts <= last.1 => last.1 = last.1.max(until),
-                        _ => affected.spans.push((contact.ts, until)),
-                    }
-                }
-                Fact::Contact(_) => {}
-            }
-        }
-        affected
-    }
-
-    fn among<'a>(
-        &'a self,
-        conversions: &'a [Conversion],
-    ) -> Box<dyn Iterator<Item = &'a Conversion> + 'a> {
-        if self.all {
-            return Box::new(conversions.iter());
-        }
-        let within = |from: i64, until: i64| {
-            let start = conversions.partition_point(|c| c.ts < from);
-            let end = conversions.partition_point(|c| c.ts <= until);
-            conversions.get(start..end).unwrap_or_default()
-        };
-        let spanned = |c: &Conversion| {
-            let at = self.spans.partition_point(|span| span.0 <= c.ts);
-            at.checked_sub(1).is_some_and(|at| c.ts <= self.spans[at].1)
-        };
-        let in_spans = self
-            .spans
-            .iter()
-            .flat_map(move |(from, until)| within(*from, *until));
-        let changed = self
-            .conversions
-            .iter()
-            .filter(move |c| !spanned(c))
-            .flat_map(move |changed| {
-                within(changed.ts, changed.ts)
-                    .iter()
-                    .filter(move |c| *c == changed)
-            });
-        Box::new(in_spans.chain(changed))
-    }
 }
 
 /// The stage. The persons that this worker owns.
