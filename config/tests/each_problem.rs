@@ -139,10 +139,6 @@ fn durations_have_units() {
         &["is not in whole seconds"],
     );
     one(
-        &brand("[brand.sensors]\nmin_dwell = \"9h\""),
-        &["min_dwell is longer than max_presence"],
-    );
-    one(
         &brand("[brand.sensors]\nday_start = \"24:00\""),
         &["no time of day"],
     );

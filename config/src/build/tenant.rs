@@ -149,7 +149,7 @@ fn sensors(table: &Given<'_>, brand: &mut Brand, cx: &mut Context<'_>) {
         };
         let (place, path) = sensors.at(key);
         let message = "min_dwell is longer than max_presence, so that nothing is a visit";
-        cx.problem(place, &path, message, "make min_dwell the shorter one");
+        cx.warn(place, &path, message, "make min_dwell the shorter one");
     }
     brand.sensors = sensors.model;
 }

@@ -31,18 +31,6 @@ pub fn lower(text: &str, out: &mut String) {
     }
 }
 
-/// NFC, trimmed, in lower case, with single spaces inside; appended to `out`.
-pub fn words(text: &str, out: &mut String) {
-    let mut whole = zeroize::Zeroizing::new(String::with_capacity(text.len()));
-    lower(text, &mut whole);
-    for (place, word) in whole.split_whitespace().enumerate() {
-        if place > 0 {
-            out.push(' ');
-        }
-        out.push_str(word);
-    }
-}
-
 /// The digest that a value already is: 64 hex digits, or under the UID2 rule, which is sent in base64,
 /// 44 characters of it. `clear` is the value's lower-case form.
 pub fn digest(text: &str, clear: &str, rule: HashRule) -> Option<[u8; 32]> {
@@ -141,8 +129,6 @@ mod tests {
         lower("  ZOE\u{308}@Example.ORG\n", &mut out);
         assert_eq!(out, "zo\u{eb}@example.org");
         out.clear();
-        words(" De \t la  Cruz ", &mut out);
-        assert_eq!(out, "de la cruz");
         opaque(" GA1.2.Ab ", &mut out);
         assert_eq!(out, "GA1.2.Ab");
     }

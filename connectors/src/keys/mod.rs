@@ -172,7 +172,7 @@ impl BrandKey {
     ) -> bool {
         let named = parts.iter().all(|part| {
             let start = scratch.clear.len();
-            canonical::words(part, &mut scratch.clear);
+            canonical::lower(part, &mut scratch.clear);
             let word = scratch.clear.get(start..).unwrap_or_default();
             let named = !self.blocked.lower(word);
             scratch.clear.push('\u{1f}');
