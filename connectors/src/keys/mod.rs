@@ -171,12 +171,11 @@ impl BrandKey {
         out: &mut Vec<Identifier>,
     ) -> bool {
         let named = parts.iter().all(|part| {
-            let start = scratch.clear.len();
-            canonical::lower(part, &mut scratch.clear);
-            let word = scratch.clear.get(start..).unwrap_or_default();
-            let named = !self.blocked.lower(word);
+            let mut word = Zeroizing::new(String::with_capacity(part.len()));
+            canonical::lower(part, &mut word);
+            scratch.clear.push_str(&word);
             scratch.clear.push('\u{1f}');
-            named
+            !self.blocked.lower(&word)
         });
         if named {
             let value = scratch.clear.as_bytes();
