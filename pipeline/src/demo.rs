@@ -153,7 +153,7 @@ fn serve(
                  \n\
                  Next:\n  \
                  tributary demo --seed 7                 another world\n  \
-                 loadtest generate --help                a trace of one, as large as you like\n  \
+                 make build                              the load tester too: target/release/loadtest --help\n  \
                  tributary replay --help                 data of your own, as NDJSON or CSV\n  \
                  tributary config example > my.toml      a configuration to start from\n  \
                  tributary run --config my.toml          live, on a NATS broker"
