@@ -1,6 +1,7 @@
 //! Civil dates as days since 1970-01-01 and back (proleptic Gregorian), after Howard Hinnant's
 //! "chrono-compatible low-level date algorithms".
 
+pub use tributary_operators::calendar::civil;
 use tributary_operators::record::Day;
 
 /// The day of a civil date, or none where there is no such date. `month` counts from 1.
@@ -15,25 +16,6 @@ pub fn day(year: i32, month: u32, day_of_month: u32) -> Option<Day> {
     let day_of_year = (153 * shifted + 2) / 5 + i64::from(day_of_month) - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     i32::try_from(era * 146_097 + day_of_era - 719_468).ok()
-}
-
-/// The civil date of a day: year, month 1 to 12, day of the month 1 to 31.
-pub fn civil(day: Day) -> (i32, u32, u32) {
-    let z = i64::from(day) + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year as i32, month as u32, day_of_month as u32)
 }
 
 fn length(year: i32, month: u32) -> u32 {
