@@ -17,11 +17,11 @@ demo: ## Simulate a few weeks of one brand and show what comes out
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Bring what tests need: a pinned nats-server
-	bash .ci/tools.sh nats
+tools: ## Bring what tests need: a pinned nats-server, promtool
+	bash .ci/tools.sh nats promtool
 
 test: tools ## Run every test
-	$(CARGO) test --workspace --locked --no-fail-fast
+	bash .ci/test.sh
 
 lint: ## Check format, lints, licences and bans
 	$(CARGO) fmt --all --check

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings the pinned tools that the tests need into target/tools, without root.
 #
-#   bash .ci/tools.sh nats     the NATS server, at target/tools/bin/nats-server
+#   bash .ci/tools.sh nats       the NATS server, at target/tools/bin/nats-server
+#   bash .ci/tools.sh promtool   Debian's promtool, at target/tools/bin/promtool unless it is on the PATH
 #
 # Running it again is quick: a tool of the right version is left alone.
 set -euo pipefail
@@ -55,11 +56,33 @@ nats() {
     echo "tools.sh: $bin ($NATS_SERVER)"
 }
 
+# Debian's promtool, unpacked without root. Where it cannot be had its test says that it is left out.
+bring_promtool() {
+    if type -P promtool >/dev/null || [ -x "$tools/bin/promtool" ]; then
+        return 0
+    fi
+    local staging
+    mkdir -p "$tools/bin"
+    staging="$(mktemp -d "$tools/promtool.XXXXXX")"
+    if (
+        cd "$staging"
+        apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }
+        dpkg-deb -x prometheus_*.deb .
+    ) >/dev/null 2>&1 && [ -f "$staging/usr/bin/promtool" ]; then
+        mv -f "$staging/usr/bin/promtool" "$tools/bin/promtool"
+        echo "tools.sh: $tools/bin/promtool"
+    else
+        echo "tools.sh: promtool could not be brought; install Debian's prometheus package for its test" >&2
+    fi
+    rm -rf "$staging"
+}
+
 [ $# -gt 0 ] || set -- help
 for tool in "$@"; do
     case "$tool" in
     nats) nats ;;
-    help | -h | --help) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats" ;;
+    promtool) bring_promtool ;;
+    help | -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool" ;;
     esac
 done

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use tributary_connectors::dead::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
+use tributary_loadtest::testing::skipped;
 use tributary_operators::engine::Stage;
 use tributary_operators::event::Event;
 use tributary_operators::facts::Mention;
@@ -262,7 +263,7 @@ fn line(set: &DataSet) -> String {
 #[test]
 fn the_table_of_precision_and_recall_is_true() {
     if !data().exists() {
-        println!("SKIPPED: no identity data sets at {}", data().display());
+        skipped(&format!("no identity data sets at {}", data().display()));
         return;
     }
     let febrl = ["records.csv.gz", "true_clusters.csv"];

@@ -97,7 +97,7 @@ fn what_is_exported_is_exactly_the_table() {
 #[test]
 fn prometheus_finds_nothing_to_mend() {
     let Some(promtool) = promtool() else {
-        eprintln!("SKIPPED: there is no promtool on the PATH or in target/tools/bin");
+        tributary_loadtest::testing::skipped("no promtool on the PATH or in target/tools/bin");
         return;
     };
     let mut child = Command::new(promtool)

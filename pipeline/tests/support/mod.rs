@@ -12,6 +12,7 @@ use tributary_config::model::{Config, Nats};
 use tributary_connectors::nats::{self, Input};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::{self, Options, SecretFrom};
+use tributary_loadtest::testing::skipped;
 
 /// How long anything may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -20,7 +21,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub fn shared_data() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     if !path.exists() {
-        println!("SKIPPED: no public data sets at {}", path.display());
+        skipped(&format!("no public data sets at {}", path.display()));
         return None;
     }
     Some(path)
