@@ -47,7 +47,8 @@ pub struct Decoder {
     max_future: i64,
     max_line: usize,
     strict: bool,
-    words: Words,
+    /// For each tenant the words that were told.
+    words: Vec<Words>,
     scratch: Scratch,
 }
 
@@ -68,12 +69,12 @@ impl Decoder {
         let feeds = with_keys.map(|(brand, tenant)| Feed::all(brand, &tenant.key));
         Decoder {
             feeds: feeds.collect(),
+            words: tenants.iter().map(|tenant| Words::of(tenant.id)).collect(),
             tenants,
             routes: Routes::default(),
             max_future: config.ingest.max_future_ms,
             max_line: config.ingest.max_message_bytes,
             strict: config.ingest.strict,
-            words: Words::default(),
             scratch: Scratch::default(),
         }
     }
@@ -157,7 +158,8 @@ impl Decoder {
             .feeds
             .get(route.tenant)
             .and_then(|feeds| feeds.get(route.feed));
-        let (Some(tenant), Some(feed)) = (tenant, feed) else {
+        let words = self.words.get_mut(route.tenant);
+        let (Some(tenant), Some(feed), Some(words)) = (tenant, feed, words) else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
         let mut line = Line {
@@ -168,7 +170,7 @@ impl Decoder {
             given,
             tenant,
             feed,
-            words: &mut self.words,
+            words,
             scratch: &mut self.scratch,
         };
         let event = match route.kind {

@@ -218,7 +218,7 @@ fn check(kept: &Kept) {
     let limit = 1_000_000_000_000_000;
     for event in &kept.events {
         match event {
-            Event::Word { label, word } => {
+            Event::Word { label, word, .. } => {
                 assert_eq!(*label, Label::of(word));
                 told.insert(*label);
             }
@@ -247,6 +247,7 @@ fn check(kept: &Kept) {
                 );
             }
             Event::Drop { .. } => panic!("a decoder drops nothing"),
+            Event::Heard { .. } => panic!("a decoder salts nothing"),
         }
     }
     for dead in &kept.dead {

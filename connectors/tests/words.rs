@@ -27,7 +27,7 @@ fn labels(event: &Event) -> Vec<Label> {
     match event {
         Event::Put { record, .. } => [vec![record.source], of(&record.body)].concat(),
         Event::Ping { ping, .. } => vec![ping.store],
-        Event::Drop { .. } | Event::Word { .. } => vec![],
+        Event::Drop { .. } | Event::Heard { .. } | Event::Word { .. } => vec![],
     }
 }
 
@@ -62,7 +62,7 @@ fn words_come_once_and_before_their_labels() {
     assert_eq!(desk.kept.dead, []);
     let mut told: BTreeSet<Label> = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
     for event in &desk.kept.events {
-        if let Event::Word { label, word } = event {
+        if let Event::Word { label, word, .. } = event {
             assert_eq!(Label::of(word), *label);
             assert!(told.insert(*label), "{word} was told before");
         }

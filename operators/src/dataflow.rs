@@ -5,9 +5,10 @@
 //!            │        │                                 └ oversized ─┼──────────┐
 //! events ────┤        ├─ contacts ───────────────────────────► Assign ┴─ facts ─► Person ─┐
 //!            │        ├─ sales, refunds ─► Settle ─► settled ─► Assign                    │
-//!            │        └─ counts, spend, adjustments ────────────────────── sums ─────────►├► Cells ─► released
+//!            │        └─ counts, spend, adjustments ────────────────────── sums ─────────►├► Cells ─► Published ─► told
 //!            ├► Presence ──────────────────────────────────────────────── sums ─────────►│
-//!            └► words, releases, questions ─── to every worker ─────────────────────────►┘
+//!            ├► words, releases, questions ─── to every worker ─────────────────────────►┘
+//!            └► salts ► SaltDesk ► SaltBook
 //! ```
 //!
 //! Each arrow is a differential collection. There is no cycle: a record's change runs through once, and
@@ -18,8 +19,10 @@
     reason = "`split` parts with a Result that is no error"
 )]
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use differential_dataflow::input::InputSession;
 use differential_dataflow::{AsCollection, ExchangeData};
@@ -38,8 +41,10 @@ use crate::identity::assign::{Assign, AssignIn, AssignOut};
 use crate::identity::graph::{Graph, GraphIn, GraphOut};
 use crate::identity::mentions::Mentions;
 use crate::person::{PersonIn, PersonKey, PersonOut, Persons};
-use crate::presence::{Presence, PresenceIn};
-use crate::record::{BrandId, Day};
+use crate::presence::Presence;
+use crate::published::{Published, PublishedIn};
+use crate::record::{BrandId, Day, Heard};
+use crate::salt::{Book, Salt, SaltWord, desk};
 use crate::settings::Settings;
 use crate::settle::Settle;
 use crate::stats::Stats;
@@ -48,7 +53,12 @@ use crate::stats::Stats;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Output {
     /// A cell has a new value, or is closed where it has none.
-    Cell(Cell),
+    Cell {
+        /// The cell.
+        cell: Cell,
+        /// Whether the outside does not know it yet.
+        news: bool,
+    },
     /// A part of the answer to a question that this worker asked.
     Answer(Answer),
 }
@@ -58,6 +68,7 @@ pub struct Dataflow {
     /// None once the input has ended.
     inputs: Option<Inputs>,
     probe: ProbeHandle<Epoch>,
+    book: Rc<RefCell<Book>>,
     index: u64,
     peers: u64,
     /// What this worker counts.
@@ -69,14 +80,96 @@ type Session<D> = InputSession<Epoch, D, Diff>;
 /// One input for each stage that is told something from outside.
 struct Inputs {
     hold: Session<Change>,
-    presence: Session<PresenceIn>,
+    presence: Session<Heard>,
+    salts: Session<SaltWord>,
     graph: Session<GraphIn>,
     person: Session<PersonIn>,
     cells: Session<CellsIn>,
+    published: Session<PublishedIn>,
 }
 
+/// How long a worker that waits for a salt sleeps before it looks again.
+const NAP: Duration = Duration::from_micros(200);
+
 impl Dataflow {
-    /// Puts in a change of what is held.
+    /// Puts the token of its day in the place of a ping's device; any other event stays as it is. The first ping
+    /// of a brand and day waits until the salt is known, while the worker goes on stepping.
+    pub fn salted(&mut self, worker: &mut Worker, event: Event) -> Event {
+        let (Event::Ping { ping, count }, Some(inputs)) = (&event, &mut self.inputs) else {
+            return event;
+        };
+        let (brand, day) = (ping.brand, ping.salt_day);
+        let mut asked = false;
+        loop {
+            let token = self
+                .book
+                .borrow()
+                .token(brand, day, ping.store, ping.device);
+            if let Some(token) = token {
+                let heard = Heard {
+                    brand,
+                    store: ping.store,
+                    token,
+                    random: ping.random,
+                    salt_day: day,
+                    second: ping.second,
+                    utc_offset: ping.utc_offset,
+                    rssi: ping.rssi,
+                };
+                return Event::Heard {
+                    heard,
+                    count: *count,
+                };
+            }
+            if !asked {
+                inputs
+                    .salts
+                    .update(SaltWord::Ask(self.index, brand, day), 1);
+                inputs.salts.flush();
+                asked = true;
+            }
+            worker.step_or_park(Some(NAP));
+        }
+    }
+
+    /// The salts that this worker knows, and has been told to forget.
+    pub fn book(&self) -> std::cell::RefMut<'_, Book> {
+        self.book.borrow_mut()
+    }
+
+    /// Puts in the salt of a day from before a restart. The epoch must be over on every worker before the first
+    /// ping goes in.
+    pub fn know_salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        self.book.borrow_mut().enter(brand, day, salt.clone());
+        inputs.salts.update(SaltWord::Known(brand, day, salt), 1);
+    }
+
+    /// Puts in a cell as it stands outside, from before a restart.
+    pub fn stood(&mut self, cell: Cell) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.published.update(PublishedIn::Stood(cell), 1);
+        }
+    }
+
+    /// Says that everything that stood outside, and everything that was known of before a restart, has gone in
+    /// here. When every worker has said so, what stood outside and was not released again is told as closed. To be
+    /// said in an epoch that releases.
+    pub fn complete(&mut self) {
+        let from = self.index;
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        for target in 0..self.peers {
+            inputs
+                .published
+                .update(PublishedIn::Complete { from, target }, 1);
+        }
+    }
+
+    /// Puts in a change of what is held. Pings go in [salted](Dataflow::salted).
     pub fn event(&mut self, event: Event) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -101,8 +194,10 @@ impl Dataflow {
                     1,
                 );
             }
-            Event::Ping { ping, count } => inputs.presence.update(PresenceIn::Ping(ping), count),
-            Event::Word { label, word } => {
+            Event::Heard { heard, count } => inputs.presence.update(heard, count),
+            // Nothing that is not salted comes in.
+            Event::Ping { .. } => {}
+            Event::Word { label, word, .. } => {
                 for target in 0..self.peers {
                     inputs
                         .cells
@@ -128,18 +223,8 @@ impl Dataflow {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        let from = self.index;
-        for target in 0..self.peers {
-            inputs.presence.update(
-                PresenceIn::Over {
-                    from,
-                    target,
-                    brand,
-                    before,
-                },
-                1,
-            );
-        }
+        let over = SaltWord::Over(self.index, brand, before);
+        inputs.salts.update(over, 1);
     }
 
     /// Asks a question; the answers carry the number and come to this worker's sink by the end of the
@@ -177,9 +262,11 @@ impl Dataflow {
         };
         advance(&mut inputs.hold, epoch);
         advance(&mut inputs.presence, epoch);
+        advance(&mut inputs.salts, epoch);
         advance(&mut inputs.graph, epoch);
         advance(&mut inputs.person, epoch);
         advance(&mut inputs.cells, epoch);
+        advance(&mut inputs.published, epoch);
     }
 
     /// Ends the input of this worker for good.
@@ -209,15 +296,21 @@ pub fn build(
     let mut inputs = Inputs {
         hold: InputSession::new(),
         presence: InputSession::new(),
+        salts: InputSession::new(),
         graph: InputSession::new(),
         person: InputSession::new(),
         cells: InputSession::new(),
+        published: InputSession::new(),
     };
+    let book = Rc::new(RefCell::new(Book::default()));
+    let words = book.clone();
     let (index, peers) = (worker.index() as u64, worker.peers() as u64);
 
     worker.dataflow(|scope| {
         let changes = inputs.hold.to_collection(scope);
         let to_presence = inputs.presence.to_collection(scope);
+        let to_salts = inputs.salts.to_collection(scope);
+        let to_published = inputs.published.to_collection(scope);
         let to_graph = inputs.graph.to_collection(scope);
         let to_person = inputs.person.to_collection(scope);
         let to_cells = inputs.cells.to_collection(scope);
@@ -283,7 +376,7 @@ pub fn build(
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let visits = stage(to_presence, Presence::new(settings.clone(), peers as usize))
+        let visits = stage(to_presence, Presence::new(settings.clone()))
             .map(|(key, sums)| CellsIn::Sum(key, sums));
 
         let sums = to_cells.concatenate([
@@ -297,7 +390,7 @@ pub fn build(
         let (cells, cell_answers) = split(
             stage(sums, Cells::new(settings, stats.clone())),
             |told| match told {
-                CellsOut::Cell(cell) => Ok(Output::Cell(cell)),
+                CellsOut::Cell(cell) => Ok(PublishedIn::Told(cell)),
                 CellsOut::Answer(answer) => Err(answer),
             },
         );
@@ -307,6 +400,10 @@ pub fn build(
             .inner
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
+        let cells = stage(cells.concat(to_published), Published::new(peers))
+            .map(|(cell, news)| Output::Cell { cell, news });
+        // No output: the salts only have to be heard before an epoch counts as finished.
+        desk(to_salts, peers, words).inner.probe_with(&probe);
         let told = cells.concat(answers.map(Output::Answer));
         told.inner
             .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
@@ -315,6 +412,7 @@ pub fn build(
     Dataflow {
         inputs: Some(inputs),
         probe,
+        book,
         index,
         peers,
         stats,

@@ -1,11 +1,14 @@
 //! Events: what enters the dataflow, in any order and on any worker.
+//!
+//! A ping comes as [`Event::Ping`] from its connector and is salted before anything else sees it; what is
+//! kept, in memory or on disk, is [`Event::Heard`].
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
-use crate::record::{Arrival, Ping, Record, RecordKey};
+use crate::record::{Arrival, BrandId, Heard, Ping, Record, RecordKey};
 
 /// One change of what is held, or a word for the dictionaries.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,8 +40,17 @@ pub enum Event {
         /// 1 or -1.
         count: i64,
     },
+    /// The same, with the token of its day in the place of the device.
+    Heard {
+        /// The salted ping.
+        heard: Heard,
+        /// 1 or -1.
+        count: i64,
+    },
     /// The word of a label. Every worker is told.
     Word {
+        /// The brand whose records use it.
+        brand: BrandId,
         /// The label.
         label: Label,
         /// Its word.

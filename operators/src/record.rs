@@ -272,11 +272,11 @@ pub struct Record {
 pub struct RecordKey(pub u128);
 
 impl RecordKey {
-    /// The key over the parts, each length-prefixed so that parts cannot run into each other.
-    pub fn of(brand: BrandId, parts: &[&[u8]]) -> RecordKey {
+    /// The key over the brand's name and the parts, each length-prefixed so that they cannot run into each
+    /// other. The name and not the position counts, because keys outlive a configuration.
+    pub fn of(brand: &str, parts: &[&[u8]]) -> RecordKey {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
-        hash.update(&brand.0.to_le_bytes());
-        for part in parts {
+        for part in std::iter::once(&brand.as_bytes()).chain(parts) {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -295,19 +295,43 @@ pub struct Arrival {
     pub line: u32,
 }
 
-/// One sensor ping.
+/// One sensor ping, as a connector reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ping {
     /// The tenant it belongs to.
     pub brand: BrandId,
     /// The store whose sensor heard it.
     pub store: Label,
-    /// The brand's keyed hash of the MAC or of the `device` field. It is salted with the store's
-    /// salt of the day before anything is kept.
+    /// The brand's keyed hash of the MAC or of the `device` field. It never goes further: see [`Heard`].
     pub device: Pseudonym,
     /// Whether the MAC is locally administered (random).
     pub random: bool,
     /// The store's salt day: days since 1970-01-01, from `day_start` to `day_start`.
+    pub salt_day: Day,
+    /// Unix seconds.
+    pub second: i64,
+    /// The brand's offset from UTC at that second, in seconds east.
+    pub utc_offset: i32,
+    /// Received signal strength, dBm.
+    pub rssi: i8,
+}
+
+/// What stands for a device in one store on one salt day, and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Token(pub u128);
+
+/// One sensor ping under its token: all that is ever kept of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Heard {
+    /// The tenant it belongs to.
+    pub brand: BrandId,
+    /// The store whose sensor heard it.
+    pub store: Label,
+    /// Who was heard.
+    pub token: Token,
+    /// Whether the MAC is locally administered (random).
+    pub random: bool,
+    /// The store's salt day.
     pub salt_day: Day,
     /// Unix seconds.
     pub second: i64,

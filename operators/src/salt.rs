@@ -1,49 +1,226 @@
 //! Salts: what makes a sensor token good for one store and one day only.
 //!
-//! A salt is drawn at random when the first ping of a store and day arrives at the worker that owns
-//! them, is kept in memory only, and is destroyed when the day has been over for 24 hours. Tokens never
-//! show in any output, so a random salt cannot make two runs differ.
+//! A salt is drawn at random for a brand and a salt day, and the store enters the hash, so that the same
+//! device has unrelated tokens in two stores or on two days. One worker, the *desk*, draws the salts of the
+//! whole cluster when they are first asked for; every other worker asks it once and remembers the answer in
+//! its [`Book`]. When every worker has said that a day is over, the desk tells all of them to forget its
+//! salt, and what was heard on it can no longer be linked to anything.
+//!
+//! Tokens never show in any output, so a random salt cannot make two runs differ.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use differential_dataflow::AsCollection;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use timely::dataflow::channels::pact::Exchange as ByTarget;
+use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::{Exchange, Inspect};
+
+use crate::engine::{Diff, Epoch, Rows};
 use crate::label::Label;
-use crate::record::{BrandId, Day, Pseudonym};
+use crate::record::{BrandId, Day, Pseudonym, Token};
 
-/// The salts of the stores and days that one worker owns.
-#[derive(Default)]
-pub struct Salts {
-    salts: BTreeMap<(BrandId, Day, Label), [u8; 32]>,
+/// The secret of a brand's salt day: 256 random bits, wiped from memory when it is dropped.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Salt([u8; 32]);
+
+impl Salt {
+    /// A salt that was drawn before.
+    pub fn from_bytes(bytes: [u8; 32]) -> Salt {
+        Salt(bytes)
+    }
+
+    /// Its bytes, for the sealed ledger and nothing else.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    fn draw() -> Salt {
+        Salt(rand::random())
+    }
+
+    /// The token of a device in a store: BLAKE3 keyed with the salt over the store and the device, cut to
+    /// 128 bits.
+    fn token(&self, store: Label, device: Pseudonym) -> Token {
+        let mut input = [0; 24];
+        let bytes = store
+            .0
+            .to_le_bytes()
+            .into_iter()
+            .chain(device.to_le_bytes());
+        input
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(to, from)| *to = from);
+        let hash = blake3::keyed_hash(&self.0, &input);
+        let mut token = [0; 16];
+        token
+            .iter_mut()
+            .zip(hash.as_bytes())
+            .for_each(|(to, from)| *to = *from);
+        Token(u128::from_le_bytes(token))
+    }
 }
 
-impl Salts {
-    /// The token of a device in a store on a salt day: BLAKE3 keyed with the salt, cut to 128 bits.
-    pub fn token(
-        &mut self,
-        brand: BrandId,
-        store: Label,
-        day: Day,
-        device: Pseudonym,
-    ) -> Pseudonym {
-        let salt = self
-            .salts
-            .entry((brand, day, store))
-            .or_insert_with(rand::random);
-        let hash = blake3::keyed_hash(salt, &device.to_le_bytes());
-        let mut token = [0; 16];
-        for (to, from) in token.iter_mut().zip(hash.as_bytes()) {
-            *to = *from;
+impl Drop for Salt {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl std::fmt::Debug for Salt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Salt(…)")
+    }
+}
+
+/// What the desk and the books are told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SaltWord {
+    /// To the desk: a worker needs the salt of a day.
+    Ask(u64, BrandId, Day),
+    /// To the desk: the salt of a day, from before a restart.
+    Known(BrandId, Day, Salt),
+    /// To the desk: a worker will hear nothing more of a brand's days before one.
+    Over(u64, BrandId, Day),
+    /// To a worker: the salt of a day.
+    Tell(u64, BrandId, Day, Salt),
+    /// To a worker: the salts of a brand's days before one are to be forgotten.
+    Forget(u64, BrandId, Day),
+}
+
+impl SaltWord {
+    fn target(&self) -> u64 {
+        match self {
+            SaltWord::Ask(..) | SaltWord::Known(..) | SaltWord::Over(..) => DESK,
+            SaltWord::Tell(target, ..) | SaltWord::Forget(target, ..) => *target,
         }
-        Pseudonym::from_le_bytes(token)
+    }
+}
+
+/// The worker that draws.
+const DESK: u64 = 0;
+
+/// The salts that one worker knows.
+#[derive(Debug, Default)]
+pub struct Book {
+    salts: BTreeMap<(BrandId, Day), Salt>,
+    forgotten: Vec<(BrandId, Day)>,
+}
+
+impl Book {
+    /// The token of a device, where the salt of the day is known.
+    pub fn token(
+        &self,
+        brand: BrandId,
+        day: Day,
+        store: Label,
+        device: Pseudonym,
+    ) -> Option<Token> {
+        let salt = self.salts.get(&(brand, day))?;
+        Some(salt.token(store, device))
     }
 
-    /// Destroys the salts of a brand's days before the given one.
-    pub fn destroy_before(&mut self, brand: BrandId, day: Day) {
-        self.salts.retain(|(of, salted, _), salt| {
-            let keep = *of != brand || *salted >= day;
-            if !keep {
-                salt.fill(0);
-            }
-            keep
-        });
+    /// The salt of a day, where it is known.
+    pub fn salt(&self, brand: BrandId, day: Day) -> Option<&Salt> {
+        self.salts.get(&(brand, day))
     }
+
+    /// Enters a salt.
+    pub fn enter(&mut self, brand: BrandId, day: Day, salt: Salt) {
+        self.salts.insert((brand, day), salt);
+    }
+
+    /// The first days that count since the last call: for these brands the salts of all days before were
+    /// destroyed on every worker.
+    pub fn take_forgotten(&mut self) -> Vec<(BrandId, Day)> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    fn forget(&mut self, brand: BrandId, before: Day) {
+        self.salts
+            .retain(|(of, day), _| *of != brand || *day >= before);
+        self.forgotten.push((brand, before));
+    }
+}
+
+/// The desk: the salts of the cluster, and up to where each worker's days are over.
+struct Desk {
+    book: Book,
+    over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
+    peers: u64,
+}
+
+impl Desk {
+    fn hear(&mut self, word: SaltWord, answer: &mut Vec<SaltWord>) {
+        match word {
+            SaltWord::Ask(from, brand, day) => {
+                let salt = self.book.salts.entry((brand, day));
+                let salt = salt.or_insert_with(Salt::draw).clone();
+                answer.push(SaltWord::Tell(from, brand, day, salt));
+            }
+            SaltWord::Known(brand, day, salt) => {
+                self.book.salts.entry((brand, day)).or_insert(salt);
+            }
+            SaltWord::Over(from, brand, before) => {
+                let over = self.over.entry(brand).or_default();
+                let day = over.entry(from).or_insert(before);
+                *day = (*day).max(before);
+                if over.len() as u64 == self.peers
+                    && let Some(first) = over.values().min().copied()
+                {
+                    self.book.forget(brand, first);
+                    self.book.take_forgotten();
+                    answer.extend((0..self.peers).map(|to| SaltWord::Forget(to, brand, first)));
+                }
+            }
+            SaltWord::Tell(..) | SaltWord::Forget(..) => {}
+        }
+    }
+}
+
+/// Runs the desk and enters its answers into this worker's book. Words are heard as they come and do not wait
+/// for an epoch to close, so that a worker may ask in the middle of one. The frontier of what comes out tells how
+/// far the words have been heard.
+pub fn desk<'scope>(
+    words: Rows<'scope, SaltWord>,
+    peers: u64,
+    book: Rc<RefCell<Book>>,
+) -> Rows<'scope, SaltWord> {
+    let to_desk = ByTarget::new(|word: &(SaltWord, Epoch, Diff)| word.0.target());
+    let answers = words
+        .inner
+        .unary_frontier(to_desk, "SaltDesk", |_capability, _info| {
+            let mut desk = Desk {
+                book: Book::default(),
+                over: FxHashMap::default(),
+                peers,
+            };
+            let mut answers = Vec::new();
+            move |(input, _frontier), output| {
+                input.for_each_stamp(|capability, batches| {
+                    let Some(capability) = capability.retain_least(output.output_index()) else {
+                        return;
+                    };
+                    for (word, epoch, _) in batches.flat_map(|batch| batch.drain(..)) {
+                        desk.hear(word, &mut answers);
+                        output
+                            .session(&capability)
+                            .give_iterator(answers.drain(..).map(|word| (word, epoch, 1)));
+                    }
+                });
+            }
+        })
+        .container::<Vec<_>>();
+    answers
+        .exchange(|word: &(SaltWord, Epoch, Diff)| word.0.target())
+        .inspect(move |(word, _, _)| match word.clone() {
+            SaltWord::Tell(_, brand, day, salt) => book.borrow_mut().enter(brand, day, salt),
+            SaltWord::Forget(_, brand, before) => book.borrow_mut().forget(brand, before),
+            SaltWord::Ask(..) | SaltWord::Known(..) | SaltWord::Over(..) => {}
+        })
+        .as_collection()
 }

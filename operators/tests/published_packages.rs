@@ -119,7 +119,7 @@ fn events(journeys: &[Journey], with_nulls: bool) -> Vec<Event> {
                     line: 0,
                 };
                 let brand = BrandId(0);
-                let key = RecordKey::of(brand, &[id.as_bytes()]);
+                let key = RecordKey::of("0", &[id.as_bytes()]);
                 let source = Label::of("web");
                 let day = (NOW / 86_400_000) as i32;
                 let ids = ids.clone();
@@ -166,9 +166,11 @@ fn events(journeys: &[Journey], with_nulls: bool) -> Vec<Event> {
             }
         }
     }
-    let words = words
-        .into_iter()
-        .map(|(label, word)| Event::Word { label, word });
+    let words = words.into_iter().map(|(label, word)| Event::Word {
+        brand: BrandId(0),
+        label,
+        word,
+    });
     words.chain(events).collect()
 }
 

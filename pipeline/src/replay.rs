@@ -62,7 +62,7 @@ where
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
-                    .extend(cells);
+                    .extend(cells.into_iter().map(|(cell, _)| cell));
             }
             Report::Dead(letters) => {
                 counted.dead(&letters);

@@ -166,8 +166,11 @@ fn hear(
         Report::Cells(epoch, cells) => {
             let now = jiff::Timestamp::now().as_millisecond();
             let mut board = state.board();
-            for cell in cells {
+            for (cell, news) in cells {
                 board.apply(&cell);
+                if !news {
+                    continue;
+                }
                 let closed = cell.values.is_empty();
                 let _ = out.send(Out::Cell(Outgoing::cell(&cell, epoch, now), closed));
             }

@@ -68,8 +68,8 @@ pub struct Batch {
 pub enum Report {
     /// Lines that were refused.
     Dead(Vec<DeadLetter>),
-    /// Cells that changed, by the end of an epoch.
-    Cells(Epoch, Vec<Cell>),
+    /// Cells that changed, by the end of an epoch, and of each whether it is news to the outside.
+    Cells(Epoch, Vec<(Cell, bool)>),
     /// A part of an answer.
     Answer(Answer),
     /// Everything before an epoch is finished on every worker, and this one has told all of it.
@@ -256,7 +256,7 @@ impl Hand {
             }
             match batches.try_recv() {
                 Ok(batch) => {
-                    self.put_in(batch);
+                    self.put_in(worker, batch);
                     worker.step();
                 }
                 Err(TryRecvError::Empty) => {
@@ -275,7 +275,7 @@ impl Hand {
         self.report();
     }
 
-    fn put_in(&mut self, batch: Batch) {
+    fn put_in(&mut self, worker: &mut Worker, batch: Batch) {
         let Batch {
             epoch,
             messages,
@@ -285,6 +285,7 @@ impl Hand {
         } = batch;
         self.dataflow.advance_to(epoch);
         let mut sink = Door {
+            worker,
             dataflow: &mut self.dataflow,
             counts: &mut self.counts,
             dead: &mut self.dead,
@@ -332,10 +333,10 @@ impl Hand {
             finished = Some(before);
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
-        let mut cells: BTreeMap<Epoch, Vec<Cell>> = BTreeMap::new();
+        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool)>> = BTreeMap::new();
         for (epoch, output) in told {
             match output {
-                Output::Cell(cell) => cells.entry(epoch).or_default().push(cell),
+                Output::Cell { cell, news } => cells.entry(epoch).or_default().push((cell, news)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
             }
         }
@@ -356,6 +357,7 @@ impl Hand {
 
 /// Where the decoder's findings go.
 struct Door<'a> {
+    worker: &'a mut Worker,
     dataflow: &'a mut Dataflow,
     counts: &'a mut Counts,
     dead: &'a mut Vec<DeadLetter>,
@@ -368,11 +370,12 @@ impl Sink for Door<'_> {
         let brand = match &event {
             Event::Put { record, .. } => Some(record.brand),
             Event::Ping { ping, .. } => Some(ping.brand),
-            Event::Drop { .. } | Event::Word { .. } => None,
+            Event::Drop { .. } | Event::Heard { .. } | Event::Word { .. } => None,
         };
         if let Some(brand) = brand {
             *self.counts.accepted.entry((brand, self.kind)).or_default() += 1;
         }
+        let event = self.dataflow.salted(self.worker, event);
         self.dataflow.event(event);
     }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use rustc_hash::FxHashSet;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
+use tributary_operators::record::BrandId;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::dead::Sink;
@@ -36,26 +37,26 @@ pub fn of_channel(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The words that this decoder has told.
+/// The words of one brand that this decoder has told.
 #[derive(Clone, Debug)]
 pub struct Words {
+    brand: BrandId,
     told: FxHashSet<Label>,
 }
 
-impl Default for Words {
-    fn default() -> Words {
-        Words {
-            told: OWN_WORDS.iter().map(|word| Label::of(word)).collect(),
-        }
-    }
-}
-
 impl Words {
+    /// None told yet.
+    pub fn of(brand: BrandId) -> Words {
+        let told = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
+        Words { brand, told }
+    }
+
     /// The label of a word, announced where it is new.
     pub fn tell(&mut self, word: &str, sink: &mut impl Sink) -> Label {
         let label = Label::of(word);
         if !label.is_absent() && self.told.insert(label) {
             sink.event(Event::Word {
+                brand: self.brand,
                 label,
                 word: word.into(),
             });

@@ -51,7 +51,7 @@ pub fn put(
     let brand = line.tenant.id;
     let parts = [line.feed.name.as_bytes(), head.id.as_bytes()];
     Event::Put {
-        key: RecordKey::of(brand, &parts),
+        key: RecordKey::of(&line.tenant.name, &parts),
         version: head.version,
         arrival: line.given.arrival,
         record: Record {

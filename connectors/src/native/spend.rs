@@ -33,7 +33,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
     let parts = [&platform, source, medium, campaign, &date];
     let brand = line.tenant.id;
     Ok(Event::Put {
-        key: RecordKey::of(brand, &parts.map(|part| part.as_bytes())),
+        key: RecordKey::of(&line.tenant.name, &parts.map(|part| part.as_bytes())),
         version: 0,
         arrival: line.given.arrival,
         record: Record {

@@ -67,7 +67,7 @@ impl Kept {
     pub fn word(&self, label: Label) -> String {
         let mut dictionary = Dictionary::default();
         for event in &self.events {
-            if let Event::Word { label, word } = event {
+            if let Event::Word { label, word, .. } = event {
                 dictionary.learn(*label, word.clone());
             }
         }

@@ -63,7 +63,9 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Held {
                 story.last_drop = story.last_drop.max(Some(*arrival));
             }
             Event::Ping { ping, count } => *heard.entry(ping).or_default() += count,
-            Event::Word { label, word } => words.learn(*label, word.clone()),
+            // A history tells of pings as connectors read them.
+            Event::Heard { .. } => {}
+            Event::Word { label, word, .. } => words.learn(*label, word.clone()),
         }
     }
 

@@ -42,7 +42,8 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
         });
         for (epoch, batch) in batches.iter().enumerate() {
             for event in batch.iter().skip(index).step_by(peers) {
-                dataflow.event(event.clone());
+                let event = dataflow.salted(worker, event.clone());
+                dataflow.event(event);
             }
             if index == epoch % peers {
                 dataflow.release();
@@ -62,7 +63,10 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
     (0..epochs as u64)
         .map(|epoch| {
             while let Some((_, output)) = outputs.next_if(|(of, _)| *of == epoch) {
-                let Output::Cell(cell) = output else { continue };
+                let Output::Cell { cell, news } = output else {
+                    continue;
+                };
+                assert!(news, "nothing stood outside");
                 let key = (cell.family, cell.dims);
                 if cell.values.is_empty() {
                     assert!(

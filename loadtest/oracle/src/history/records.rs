@@ -175,10 +175,13 @@ impl Author {
             ids: IdSet::empty(),
             body: bodies::spend(rng, Label::of(platform), channel(words)),
         };
-        (RecordKey::of(self.brand, &parts), record)
+        (RecordKey::of(&self.brand.0.to_string(), &parts), record)
     }
 
     fn key(&self, source: &str, id: &str) -> RecordKey {
-        RecordKey::of(self.brand, &[source.as_bytes(), id.as_bytes()])
+        RecordKey::of(
+            &self.brand.0.to_string(),
+            &[source.as_bytes(), id.as_bytes()],
+        )
     }
 }

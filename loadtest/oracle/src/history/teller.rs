@@ -203,6 +203,7 @@ impl Teller {
                 .filter(|_| self.told.insert(*label))
             {
                 self.events.push(Event::Word {
+                    brand: BrandId(0),
                     label: *label,
                     word: word.clone(),
                 });

@@ -51,6 +51,7 @@ impl World {
     fn learn(&mut self, word: &str) -> Label {
         let label = Label::of(word);
         self.events.push(Event::Word {
+            brand: BrandId(0),
             label,
             word: word.into(),
         });
@@ -198,7 +199,7 @@ impl World {
 }
 
 fn key(source: &str, id: &str) -> RecordKey {
-    RecordKey::of(BrandId(0), &[source.as_bytes(), id.as_bytes()])
+    RecordKey::of("0", &[source.as_bytes(), id.as_bytes()])
 }
 
 /// Identifiers by name, `email:ann cookie:1`. A name after `=` is the clear value that the hash
