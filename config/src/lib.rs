@@ -39,7 +39,7 @@ pub struct Loaded {
 
 /// Reads a configuration file and the secrets that it names, and checks everything.
 ///
-/// The environment variables `TRIBUTARY_NATS_…`, `TRIBUTARY_WORKERS_…` and `TRIBUTARY_HTTP_…` override
+/// The environment variables `TRIBUTARY_NATS_…`, `TRIBUTARY_WORKERS_…`, `TRIBUTARY_LEDGER_…` and `TRIBUTARY_HTTP_…` override
 /// the file's settings of these sections.
 ///
 /// # Errors

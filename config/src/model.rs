@@ -14,6 +14,8 @@ pub struct Config {
     pub nats: Nats,
     /// Worker threads and the processes of the cluster.
     pub workers: Workers,
+    /// What is kept on disk.
+    pub ledger: Ledger,
     /// The HTTP server for `/metrics`, `/livez`, `/readyz` and `/config`.
     pub http: Http,
     /// What is refused at the door.
@@ -64,6 +66,14 @@ pub struct Workers {
     pub hosts: Vec<String>,
     /// The shortest tick, milliseconds. Default 50.
     pub tick_ms: u64,
+}
+
+/// What a process keeps on disk.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// The data directory; the ledger of process n lies in `process-n` within. Default `tributary-data` beside
+    /// the configuration.
+    pub directory: PathBuf,
 }
 
 /// The HTTP server.

@@ -17,6 +17,7 @@ pub fn print(config: &Config) -> String {
         String::from("# The effective configuration. *** stands for what is not shown.\n");
     section(&mut out, &config.nats);
     section(&mut out, &config.workers);
+    section(&mut out, &config.ledger);
     section(&mut out, &config.http);
     section(&mut out, &config.ingest);
     section(&mut out, &config.release);

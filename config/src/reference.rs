@@ -13,7 +13,7 @@ const INTRODUCTION: &str = "\
 One TOML file. Everything but the brands has a default; unknown settings are refused. Relative paths count
 from the file's directory. Durations are texts with a unit: `ms`, `s`, `m`, `h`, `d`, `w`.
 
-Environment variables override the settings of `[nats]`, `[workers]` and `[http]`: `TRIBUTARY_NATS_URL` is
+Environment variables override the settings of `[nats]`, `[workers]`, `[ledger]` and `[http]`: `TRIBUTARY_NATS_URL` is
 `nats.url`. An empty variable counts as absent; in lists a comma separates.
 ";
 

@@ -24,6 +24,8 @@ threads = 3
 process = 1
 hosts = ["a:1", "[::1]:2"]
 tick = "1500ms"
+[ledger]
+directory = "/var/lib/tributary"
 [http]
 listen = "[::1]:9465"
 max_series = 7

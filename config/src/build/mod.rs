@@ -5,7 +5,7 @@ mod source;
 mod tenant;
 
 use crate::context::{Context, Given, Node, Place};
-use crate::model::{Config, Http, Ingest, Nats, Release, Workers};
+use crate::model::{Config, Http, Ingest, Ledger, Nats, Release, Workers};
 use crate::read::{Reading, section, unknown_keys};
 use crate::settings::{Fields, ROOT};
 use crate::syntax;
@@ -31,6 +31,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     check_streams(&nats, cx);
     let workers = top::<Workers>(&root, cx);
     check_workers(&workers, cx);
+    let ledger = top::<Ledger>(&root, cx);
     let http = top::<Http>(&root, cx);
     check_http(&http, cx);
     let ingest = top::<Ingest>(&root, cx);
@@ -40,6 +41,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     Some(Config {
         nats: nats.model,
         workers: workers.model,
+        ledger: ledger.model,
         http: http.model,
         ingest: ingest.model,
         release: release.model,

@@ -247,13 +247,15 @@ fn abouts<T: Fields>() -> Vec<&'static dyn About> {
 }
 
 /// Every section, parents before children.
-pub(crate) fn sections() -> [Section; 13] {
+pub(crate) fn sections() -> [Section; 14] {
     use crate::model::{
-        Attribution, Brand, Csv, Http, Identity, Ingest, Nats, Release, Sensors, Source, Workers,
+        Attribution, Brand, Csv, Http, Identity, Ingest, Ledger, Nats, Release, Sensors, Source,
+        Workers,
     };
     [
         Nats::SECTION,
         Workers::SECTION,
+        Ledger::SECTION,
         Http::SECTION,
         Ingest::SECTION,
         Release::SECTION,
@@ -295,7 +297,8 @@ pub(crate) fn children(path: &str) -> Vec<Section> {
 mod tests {
     use super::*;
     use crate::model::{
-        Attribution, Brand, Csv, Http, Identity, Ingest, Nats, Release, Sensors, Source, Workers,
+        Attribution, Brand, Csv, Http, Identity, Ingest, Ledger, Nats, Release, Sensors, Source,
+        Workers,
     };
 
     fn defaults_are_clean<T: Fields>() {
@@ -312,6 +315,7 @@ mod tests {
     fn every_default_is_a_value_of_its_shape() {
         defaults_are_clean::<Nats>();
         defaults_are_clean::<Workers>();
+        defaults_are_clean::<Ledger>();
         defaults_are_clean::<Http>();
         defaults_are_clean::<Ingest>();
         defaults_are_clean::<Release>();

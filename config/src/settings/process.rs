@@ -1,11 +1,13 @@
-//! `[workers]` and `[http]`: the process itself.
+//! `[workers]`, `[ledger]` and `[http]`: the process itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::{Fallback, Fields, Row, Section, Setting};
-use crate::model::{Http, Workers};
+use crate::model::{Http, Ledger, Workers};
 use crate::shape::address::{Host, Listen};
 use crate::shape::duration::Duration;
+use crate::shape::file::Directory;
 use crate::shape::list::Many;
 use crate::shape::number::Int;
 use crate::shape::word::One;
@@ -64,10 +66,41 @@ impl Fields for Workers {
                 shape: One(Duration::<u64>::millis(1, 60_000)),
                 fallback: Fallback::Toml(r#""50ms""#),
                 unit: "",
-                meaning: "The shortest time between two epochs: longer is more throughput, shorter is fresher numbers.",
+                meaning: "The shortest time between two epochs: longer is more throughput, shorter is fresher numbers. Under lag it widens by itself, up to a second.",
                 field: |workers: &mut Workers| &mut workers.tick_ms,
             },
         ];
+        ROWS
+    }
+}
+
+impl Fields for Ledger {
+    const SECTION: Section = Section {
+        variables: true,
+        ..Section::of::<Ledger>(
+            "ledger",
+            "Ledger",
+            "Where a worker keeps the records that it holds, sealed with keys derived from the brands' secrets. A worker \
+             that has lost its ledger reads what the input stream still has, and no more.",
+        )
+    };
+
+    fn blank() -> Ledger {
+        Ledger {
+            directory: PathBuf::new(),
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Ledger>] {
+        static ROWS: &[&dyn Row<Ledger>] = &[&Setting {
+            key: "directory",
+            shape: Directory,
+            fallback: Fallback::Toml(r#""tributary-data""#),
+            unit: "",
+            meaning: "The data directory, made where it is missing; process n of a cluster keeps its ledger in `process-n` \
+                      within. It belongs on a local disk.",
+            field: |ledger: &mut Ledger| &mut ledger.directory,
+        }];
         ROWS
     }
 }

@@ -48,6 +48,35 @@ impl Shape for Readable {
     }
 }
 
+/// A directory that need not exist yet.
+pub(crate) struct Directory;
+
+impl Shape for Directory {
+    type Out = PathBuf;
+
+    fn kind(&self) -> String {
+        "a path".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "minLength": 1})
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
+        let path = path_of(given, cx)?;
+        if path.exists() && !path.is_dir() {
+            let message = format!("{} is no directory", path.display());
+            cx.problem(given.place, &given.path, message, "name a directory");
+            return None;
+        }
+        Some(path)
+    }
+
+    fn show(&self, out: &PathBuf) -> Shown {
+        Shown::Value(Value::from(out.to_string_lossy().into_owned()))
+    }
+}
+
 /// A secret in a file, without the line ends that follow it.
 pub(crate) struct SecretFile {
     /// The fewest bytes.
