@@ -1,10 +1,14 @@
 //! Cells as JSON: compact, keys sorted, integers only, so that equal cells are equal bytes.
 
+mod parse;
+
 use std::fmt::Write;
 
 use tributary_operators::cell::{Cell, Dim};
 
 use crate::calendar;
+
+pub use parse::parse_cell;
 
 /// The line of a cell in a replay's output: `{"cell":{…},"family":…,"value":{…}}`, no line break.
 pub fn cell_line(cell: &Cell) -> String {

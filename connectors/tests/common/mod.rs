@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use tributary_config::model::{
-    Attribution, Brand, Config, HashRule, Http, Identity, Ingest, Nats, Release, Sensors, Workers,
+    Attribution, Brand, Config, HashRule, Http, Identity, Ingest, Ledger, Nats, Release, Sensors,
+    Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -65,6 +66,9 @@ pub fn config(brands: Vec<Brand>) -> Config {
             process: 0,
             hosts: Vec::new(),
             tick_ms: 50,
+        },
+        ledger: Ledger {
+            directory: "tributary-data".into(),
         },
         http: Http {
             listen: ([127, 0, 0, 1], 9464).into(),

@@ -1,0 +1,165 @@
+//! A published cell read back: what the output stream holds, as the cell that was written.
+//!
+//! This is the inverse of what the parent module writes, for every family; nothing else is taken for a cell.
+
+use serde_json::{Map, Value};
+use tributary_operators::cell::{Cell, Dim, Family};
+
+use crate::calendar;
+
+/// The cell of a published message (`{"cell":…,"value":…,…}`), closed where its value is null; none where it
+/// is not what Tributary writes for the family.
+pub fn parse_cell(family: Family, payload: &[u8]) -> Option<Cell> {
+    let mut message: Map<String, Value> = serde_json::from_slice(payload).ok()?;
+    let Value::Object(names) = message.remove("cell")? else {
+        return None;
+    };
+    if names.len() != family.dims().len() {
+        return None;
+    }
+    let dims = family.dims().iter();
+    let dims: Option<Vec<Dim>> = dims.map(|name| dim(name, names.get(*name)?)).collect();
+    let values = match message.remove("value")? {
+        Value::Null => Some(Vec::new()),
+        Value::Object(values) => {
+            let names = family.values().iter();
+            names
+                .map(|name| {
+                    let value = values.get(*name)?;
+                    let signed = value.as_i64().map(i128::from);
+                    signed.or_else(|| value.as_u64().map(i128::from))
+                })
+                .collect()
+        }
+        _ => None,
+    };
+    Some(Cell {
+        family,
+        dims: dims?,
+        values: values?,
+    })
+}
+
+fn dim(name: &str, value: &Value) -> Option<Dim> {
+    match (name, value) {
+        (_, Value::Null) => Some(Dim::Null),
+        ("day", Value::String(text)) => day(text).map(Dim::Day),
+        ("month", Value::String(text)) => {
+            let (year, month) = text.split_once('-')?;
+            let month: i32 = month.parse().ok()?;
+            Some(Dim::Month(year.parse::<i32>().ok()? * 12 + month - 1))
+        }
+        ("hour", Value::String(text)) => hour(text),
+        ("touches" | "days", Value::Number(count)) => {
+            let count = count.as_u64()?;
+            Some(Dim::Count(count.try_into().ok()?))
+        }
+        ("path", Value::Array(steps)) => {
+            steps.iter().map(step).collect::<Option<_>>().map(Dim::Path)
+        }
+        (_, Value::String(text)) => Some(Dim::Text(text.as_str().into())),
+        _ => None,
+    }
+}
+
+fn day(text: &str) -> Option<i32> {
+    let mut parts = text.splitn(3, '-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    calendar::day(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
+}
+
+fn hour(text: &str) -> Option<Dim> {
+    let (date, rest) = text.split_once('T')?;
+    let (clock, offset) = rest.split_at_checked(8)?;
+    let seconds = |text: &str| -> Option<i64> {
+        let parts = text.split(':').map(|part| part.parse::<i64>().ok());
+        let parts: Vec<i64> = parts.collect::<Option<_>>()?;
+        let units = [3600, 60, 1];
+        Some(
+            parts
+                .iter()
+                .zip(units)
+                .map(|(part, unit)| part * unit)
+                .sum(),
+        )
+    };
+    let sign = if offset.starts_with('-') { -1 } else { 1 };
+    let offset = sign * seconds(offset.get(1..)?)?;
+    let second = i64::from(day(date)?) * 86_400 + seconds(clock)? - offset;
+    Some(Dim::Hour(second, i32::try_from(offset).ok()?))
+}
+
+fn step(step: &Value) -> Option<[Option<std::sync::Arc<str>>; 3]> {
+    let [source, medium, campaign] = step.as_array()?.as_slice() else {
+        return None;
+    };
+    let word = |word: &Value| match word {
+        Value::Null => Some(None),
+        Value::String(word) => Some(Some(word.as_str().into())),
+        _ => None,
+    };
+    Some([word(source)?, word(medium)?, word(campaign)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nats::cell_payload;
+    use crate::out::{cell_json, value_json};
+
+    /// A dimension of a name with something in it.
+    fn sample(name: &str, odd: bool) -> Dim {
+        match name {
+            "day" => Dim::Day(20_387),
+            "month" => Dim::Month(2025 * 12 + 9),
+            "hour" if odd => Dim::Hour(1_761_440_400, -34_200),
+            "hour" => Dim::Hour(1_761_440_400, 3600),
+            "touches" | "days" => Dim::Count(3),
+            "path" => Dim::Path(vec![[Some("g\"o".into()), None, Some("\u{1}é".into())]]),
+            _ if odd => Dim::Null,
+            name => Dim::Text(format!("{name} \\ \"é\"").into()),
+        }
+    }
+
+    #[test]
+    fn every_family_reads_back_what_was_written() {
+        for family in Family::ALL {
+            for odd in [false, true] {
+                let dims = family.dims().iter();
+                let dims = dims.map(|name| sample(name, odd)).collect();
+                let values = family
+                    .values()
+                    .iter()
+                    .zip([-7, 0, i128::from(u64::MAX), 9, 1]);
+                let mut cell = Cell {
+                    family,
+                    dims,
+                    values: values.map(|(_, value)| value).collect(),
+                };
+                let json = cell_json(&cell);
+                let payload = cell_payload(&json, Some(&value_json(&cell)), 7, 0);
+                assert_eq!(parse_cell(family, payload.as_bytes()), Some(cell.clone()));
+                let payload = cell_payload(&json, None, 7, 0);
+                cell.values.clear();
+                assert_eq!(parse_cell(family, payload.as_bytes()), Some(cell));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_cell_is_none() {
+        for payload in [
+            "",
+            "[]",
+            "{}",
+            r#"{"cell":{},"value":null}"#,
+            r#"{"cell":{"brand":1},"value":null}"#,
+        ] {
+            assert_eq!(
+                parse_cell(Family::Identity, payload.as_bytes()),
+                None,
+                "{payload}"
+            );
+        }
+    }
+}
