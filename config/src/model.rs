@@ -53,6 +53,9 @@ pub struct Nats {
     pub output_stream: String,
     /// The stream of dead letters. Default `TRIBUTARY_DEAD`.
     pub dead_letter_stream: String,
+    /// Into how many partitions the input stream sorts subjects with a sixth token; 0 for none.
+    /// Default 0.
+    pub partitions: u32,
 }
 
 /// Threads and processes.

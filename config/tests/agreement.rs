@@ -19,6 +19,7 @@ tls = true
 input_stream = "A"
 output_stream = "B"
 dead_letter_stream = "C"
+partitions = 8
 [workers]
 threads = 3
 process = 1

@@ -42,6 +42,8 @@ fn a_source_is_named_or_found() {
     let web = "tributary.in.acme.web";
     assert_eq!(source_of(&[], web, &[]), "web");
     assert_eq!(source_of(&[], "tributary.in.acme.web.web", &[]), "web");
+    // A partition behind the source changes nothing.
+    assert_eq!(source_of(&[], "tributary.in.acme.web.web.12", &[]), "web");
     assert_eq!(source_of(&["shop"], web, &[]), "shop");
     assert_eq!(source_of(&["shop", "app"], web, &[]), "app");
     assert_eq!(source_of(&["shop", "app", "web"], web, &[]), "web");
@@ -101,7 +103,13 @@ fn subjects_that_lead_nowhere_are_refused_whole() {
             Some("rights"),
         ),
         (
-            "tributary.in.acme.web.x.y",
+            "tributary.in.acme.web.x.1.y",
+            Reason::MalformedSubject,
+            None,
+            None,
+        ),
+        (
+            "tributary.in.acme.web.x.",
             Reason::MalformedSubject,
             None,
             None,

@@ -1,176 +1,153 @@
-//! The input is read in order from any sequence, through gaps and through the broker's death, and a
-//! stream that was made anew is noticed.
+//! A process reads its input, commits, acknowledges and starts again where it stopped; gaps,
+//! redeliveries and a deleted consumer change nothing.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod nats_support;
 
 use std::time::Duration;
 
-use tributary_connectors::nats::{
-    Client, InMessage, Input, NatsErrorKind, Outgoing, Publisher, connect, ensure_input_stream,
-};
-use tributary_loadtest::testing::NatsServer;
+use async_nats::Client;
+use async_nats::jetstream::consumer::{Info, PullConsumer};
+use nats_support::{STREAM, broker, publish, read, sequences, wanted};
+use tributary_connectors::nats::{Input, InputCounts, Wanted};
 
-const WAIT: Duration = Duration::from_secs(20);
-
-fn message(number: u32) -> Outgoing {
-    Outgoing {
-        subject: "tributary.in.acme.web".to_owned(),
-        headers: vec![],
-        payload: number.to_string().into(),
-        id: None,
-    }
-}
-
-async fn publish(client: &Client, numbers: std::ops::Range<u32>) {
-    let mut publisher = Publisher::new(client, 64);
-    for number in numbers {
-        publisher.send(message(number)).await.unwrap();
-    }
-    publisher.flush().await.unwrap();
-    assert_eq!(publisher.in_flight(), 0);
-}
-
-/// Reads until `count` messages are there.
-async fn read(input: &mut Input, count: usize) -> Vec<InMessage> {
-    let mut read = Vec::new();
-    while read.len() < count {
-        match input.next_batch(count - read.len(), WAIT).await {
-            Ok(batch) => {
-                assert!(!batch.is_empty(), "nothing came, {} of {count}", read.len());
-                read.extend(batch);
-            }
-            Err(error) => assert!(error.is_transient(), "{error}"),
-        }
-    }
-    read
-}
-
-fn sequences(messages: &[InMessage]) -> Vec<u64> {
-    messages.iter().map(|message| message.sequence).collect()
+/// The server's word on process 0.
+async fn consumer(client: &Client) -> Info {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(STREAM).await.unwrap();
+    stream.consumer_info("tributary_0").await.unwrap()
 }
 
 #[tokio::test]
-async fn from_a_sequence_through_gaps_to_the_end() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+async fn read_acknowledged_and_read_on() {
+    let Some((_server, client)) = broker().await else {
         return;
     };
-    let nats = server.nats();
-    let client = connect(&nats, "test").await.unwrap();
-    ensure_input_stream(&client, &nats, &["acme"])
-        .await
-        .unwrap();
-
-    let input = Input::open(&client, "TRIBUTARY_IN", 0).await.unwrap();
+    let mut input = Input::open(&client, wanted()).await.unwrap();
     assert!(input.caught_up());
-
+    assert_eq!((input.next_sequence(), input.pending()), (1, 0));
     publish(&client, 0..1_000).await;
-    let mut input = Input::open(&client, "TRIBUTARY_IN", 401).await.unwrap();
-    assert_eq!(input.pending(), 600);
+    let messages = read(&mut input, 400).await;
+    assert_eq!(sequences(&messages), (1..=400).collect::<Vec<u64>>());
+    assert_eq!(&messages[0].payload[..], b"0");
+    assert_eq!((input.next_sequence(), input.pending()), (401, 600));
     assert!(!input.caught_up());
-    let messages = read(&mut input, 600).await;
-    assert_eq!(sequences(&messages), (401..=1_000).collect::<Vec<u64>>());
-    assert_eq!(&messages[0].payload[..], b"400");
-    assert_eq!(messages[0].subject.as_str(), "tributary.in.acme.web");
-    assert!(messages[0].at_ms > 1_700_000_000_000);
-    assert!(input.caught_up());
-    assert_eq!(input.next_sequence(), 1_001);
-    assert_eq!(input.last_sequence().await.unwrap(), 1_000);
 
-    // What is erased is a gap, at the beginning, within and at the end.
-    let jetstream = async_nats::jetstream::new(client.clone());
-    let stream = jetstream.get_stream("TRIBUTARY_IN").await.unwrap();
-    for sequence in [1, 2, 500, 1_000] {
-        stream.delete_message(sequence).await.unwrap();
+    // Acknowledged is what is durable, and the server is told no more.
+    assert_eq!(consumer(&client).await.ack_floor.stream_sequence, 0);
+    input.acknowledge(400).await;
+    client.flush().await.unwrap();
+    while consumer(&client).await.ack_floor.stream_sequence < 400 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let mut input = Input::open(&client, "TRIBUTARY_IN", 1).await.unwrap();
-    assert_eq!(input.skipped(), 2);
-    let messages = read(&mut input, 996).await;
-    let expected: Vec<u64> = (3..=999).filter(|s| *s != 500).collect();
-    assert_eq!(sequences(&messages), expected);
+    read(&mut input, 100).await;
+    input.acknowledge(450).await;
+    client.flush().await.unwrap();
+    assert_eq!(consumer(&client).await.ack_floor.stream_sequence, 400);
+
+    // The ledger has 420 as its next: the consumer's own memory does not count.
+    let again = Wanted {
+        next: 420,
+        created: Some(input.created()),
+        ..wanted()
+    };
+    drop(input);
+    let mut input = Input::open(&client, again).await.unwrap();
+    assert_eq!(input.pending(), 581);
+    let messages = read(&mut input, 581).await;
+    assert_eq!(sequences(&messages), (420..=1_000).collect::<Vec<u64>>());
     assert!(input.caught_up());
+    assert_eq!(input.last_sequence().await.unwrap(), 1_000);
     let nothing = input.next_batch(10, Duration::ZERO).await.unwrap();
     assert!(nothing.is_empty());
+    assert_eq!(input.counts(), InputCounts::default());
+}
 
-    // Behind the last one is where a worker that has read everything starts again.
-    let mut input = Input::open(&client, "TRIBUTARY_IN", 1_001).await.unwrap();
-    publish(&client, 1_000..1_001).await;
+#[tokio::test]
+async fn deleted_messages_are_gaps() {
+    let Some((_server, client)) = broker().await else {
+        return;
+    };
+    publish(&client, 0..1_000).await;
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(STREAM).await.unwrap();
+    for sequence in [200, 500, 501, 1_000] {
+        stream.delete_message(sequence).await.unwrap();
+    }
+    let mut input = Input::open(&client, wanted()).await.unwrap();
+    let messages = read(&mut input, 996).await;
+    let expected = (1..=999).filter(|s| ![200, 500, 501].contains(s));
+    assert_eq!(sequences(&messages), expected.collect::<Vec<u64>>());
+    // The last one is gone too: nothing comes, and the position is behind it nevertheless.
+    while input.next_sequence() < 1_001 {
+        let nothing = input.next_batch(10, Duration::from_secs(1)).await.unwrap();
+        assert!(nothing.is_empty());
+    }
+    let gaps = InputCounts {
+        gaps: 4,
+        ..InputCounts::default()
+    };
+    assert_eq!(input.counts(), gaps);
+
+    // What goes after it was read is no loss, neither now nor for a restart.
+    stream.purge().await.unwrap();
+    publish(&client, 0..1).await;
     assert_eq!(sequences(&read(&mut input, 1).await), [1_001]);
+    let again = Wanted {
+        next: 1_002,
+        created: Some(input.created()),
+        ..wanted()
+    };
+    stream.purge().await.unwrap();
+    drop(input);
+    assert!(Input::open(&client, again).await.unwrap().caught_up());
 }
 
 #[tokio::test]
-async fn a_header_replaces_the_time_of_arrival() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+async fn what_comes_again_is_passed_over() {
+    let Some((_server, client)) = broker().await else {
         return;
     };
-    let nats = server.nats();
-    let client = connect(&nats, "test").await.unwrap();
-    ensure_input_stream(&client, &nats, &["acme"])
-        .await
-        .unwrap();
-    let mut publisher = Publisher::new(&client, 8);
-    let with = |headers| Outgoing {
-        headers,
-        ..message(0)
-    };
-    let at = |text: &str| ("Tributary-At".into(), text.to_owned());
-    let ce = ("ce-id".into(), "7".to_owned());
-    publisher
-        .send(with(vec![at("1700000000000"), ce]))
-        .await
-        .unwrap();
-    publisher.send(with(vec![at("yesterday")])).await.unwrap();
-    publisher.flush().await.unwrap();
-
-    let mut input = Input::open(&client, "TRIBUTARY_IN", 1).await.unwrap();
-    let messages = read(&mut input, 2).await;
-    assert_eq!(messages[0].at_ms, 1_700_000_000_000);
-    assert!(
-        messages[0]
-            .headers
-            .contains(&("ce-id".to_owned(), "7".to_owned()))
-    );
-    assert!(messages[1].at_ms > 1_700_000_000_000);
+    publish(&client, 0..50).await;
+    let mut input = Input::open(&client, wanted()).await.unwrap();
+    let mut messages = read(&mut input, 50).await;
+    input.acknowledge(50).await;
+    publish(&client, 50..60).await;
+    messages.extend(read(&mut input, 10).await);
+    // What is not acknowledged now comes again at once.
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(STREAM).await.unwrap();
+    let consumer: PullConsumer = stream.get_consumer("tributary_0").await.unwrap();
+    let mut config = consumer.cached_info().config.clone();
+    config.ack_wait = Duration::from_millis(100);
+    stream.update_consumer(config).await.unwrap();
+    while input.counts().redelivered < 10 {
+        let nothing = input
+            .next_batch(10, Duration::from_millis(100))
+            .await
+            .unwrap();
+        assert!(nothing.is_empty());
+    }
+    publish(&client, 60..70).await;
+    messages.extend(read(&mut input, 10).await);
+    assert_eq!(sequences(&messages), (1..=70).collect::<Vec<u64>>());
+    assert_eq!(input.counts().reopened, 0);
 }
 
 #[tokio::test]
-async fn the_broker_dies_and_comes_back() {
-    let Some(mut server) = NatsServer::start_or_skip("") else {
+async fn a_deleted_consumer_is_made_again() {
+    let Some((_server, client)) = broker().await else {
         return;
     };
-    let nats = server.nats();
-    let client = connect(&nats, "test").await.unwrap();
-    ensure_input_stream(&client, &nats, &["acme"])
-        .await
-        .unwrap();
-    publish(&client, 0..300).await;
-    let mut input = Input::open(&client, "TRIBUTARY_IN", 1).await.unwrap();
-    let mut messages = read(&mut input, 200).await;
-
-    server.restart();
-    publish(&client, 300..500).await;
-    messages.extend(read(&mut input, 300).await);
-    let payloads: Vec<u32> = messages
-        .iter()
-        .map(|m| std::str::from_utf8(&m.payload).unwrap().parse().unwrap())
-        .collect();
-    assert_eq!(payloads, (0..500).collect::<Vec<u32>>());
-}
-
-#[tokio::test]
-async fn a_stream_made_anew_is_noticed() {
-    let Some(server) = NatsServer::start_or_skip("") else {
-        return;
-    };
-    let nats = server.nats();
-    let client = connect(&nats, "test").await.unwrap();
-    let error = Input::open(&client, "TRIBUTARY_IN", 1).await.err().unwrap();
-    assert_eq!(error.kind(), NatsErrorKind::Stream);
-
-    ensure_input_stream(&client, &nats, &["acme"])
-        .await
-        .unwrap();
-    publish(&client, 0..5).await;
-    let error = Input::open(&client, "TRIBUTARY_IN", 8).await.err().unwrap();
-    assert_eq!(error.kind(), NatsErrorKind::StreamReset);
-    assert!(!error.is_transient());
+    publish(&client, 0..50).await;
+    let mut input = Input::open(&client, wanted()).await.unwrap();
+    let mut messages = read(&mut input, 20).await;
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(STREAM).await.unwrap();
+    stream.delete_consumer("tributary_0").await.unwrap();
+    publish(&client, 50..100).await;
+    messages.extend(read(&mut input, 80).await);
+    assert_eq!(sequences(&messages), (1..=100).collect::<Vec<u64>>());
+    assert!(input.counts().reopened >= 1);
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tributary_connectors::nats::{Input, connect, ensure_input_stream, stream_state};
+use tributary_connectors::nats::{Reader, connect, ensure_input_stream, stream_state};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::{Options, lines};
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
@@ -37,7 +37,7 @@ async fn held(
     client: &tributary_connectors::nats::Client,
     from: u64,
 ) -> Vec<(String, i64, String)> {
-    let mut input = Input::open(client, "TRIBUTARY_IN", from).await.unwrap();
+    let mut input = Reader::open(client, "TRIBUTARY_IN", from).await.unwrap();
     let mut events = Vec::new();
     while !input.caught_up() {
         let batch = input

@@ -68,6 +68,8 @@ pub struct Dataflow {
     /// None once the input has ended.
     inputs: Option<Inputs>,
     probe: ProbeHandle<Epoch>,
+    /// How far the words about salts have been heard, in a time of their own.
+    salts_heard: ProbeHandle<Epoch>,
     book: Rc<RefCell<Book>>,
     index: u64,
     peers: u64,
@@ -87,6 +89,20 @@ struct Inputs {
     cells: Session<CellsIn>,
     published: Session<PublishedIn>,
 }
+
+impl Inputs {
+    /// Says something about salts, at once: a word a time, because what waits for the end of its time would wait for
+    /// the end of the epoch, and whoever asks stands in the middle of one.
+    fn say(&mut self, word: SaltWord) {
+        let time = *self.salts.time();
+        self.salts.update(word, 1);
+        self.salts.advance_to(time + 1);
+        self.salts.flush();
+    }
+}
+
+/// The time of the words about salts from which on asking is allowed: before it stand the salts from before a restart.
+const LIVE: Epoch = 1;
 
 /// How long a worker that waits for a salt sleeps before it looks again.
 const NAP: Duration = Duration::from_micros(200);
@@ -121,11 +137,9 @@ impl Dataflow {
                     count: *count,
                 };
             }
-            if !asked {
-                inputs
-                    .salts
-                    .update(SaltWord::Ask(self.index, brand, day), 1);
-                inputs.salts.flush();
+            // The desk may draw only when it has been told every salt from before a restart.
+            if !asked && !self.salts_heard.less_than(&LIVE) {
+                inputs.say(SaltWord::Ask(self.index, brand, day));
                 asked = true;
             }
             worker.step_or_park(Some(NAP));
@@ -137,8 +151,17 @@ impl Dataflow {
         self.book.borrow_mut()
     }
 
-    /// Puts in the salt of a day from before a restart. The epoch must be over on every worker before the first
-    /// ping goes in.
+    /// Says that everything from before a restart has gone in here. No ping goes in before every worker has said so.
+    pub fn live(&mut self) {
+        if let Some(inputs) = &mut self.inputs
+            && *inputs.salts.time() < LIVE
+        {
+            inputs.salts.advance_to(LIVE);
+            inputs.salts.flush();
+        }
+    }
+
+    /// Puts in the salt of a day from before a restart, before this worker is [live](Dataflow::live).
     pub fn know_salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -223,8 +246,7 @@ impl Dataflow {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        let over = SaltWord::Over(self.index, brand, before);
-        inputs.salts.update(over, 1);
+        inputs.say(SaltWord::Over(self.index, brand, before));
     }
 
     /// Asks a question; the answers carry the number and come to this worker's sink by the end of the
@@ -262,7 +284,6 @@ impl Dataflow {
         };
         advance(&mut inputs.hold, epoch);
         advance(&mut inputs.presence, epoch);
-        advance(&mut inputs.salts, epoch);
         advance(&mut inputs.graph, epoch);
         advance(&mut inputs.person, epoch);
         advance(&mut inputs.cells, epoch);
@@ -293,6 +314,8 @@ pub fn build(
 ) -> Dataflow {
     let stats = Rc::new(Stats::default());
     let probe = ProbeHandle::new();
+    let salts_heard = ProbeHandle::new();
+    let heard = salts_heard.clone();
     let mut inputs = Inputs {
         hold: InputSession::new(),
         presence: InputSession::new(),
@@ -402,8 +425,7 @@ pub fn build(
             .as_collection();
         let cells = stage(cells.concat(to_published), Published::new(peers))
             .map(|(cell, news)| Output::Cell { cell, news });
-        // No output: the salts only have to be heard before an epoch counts as finished.
-        desk(to_salts, peers, words).inner.probe_with(&probe);
+        desk(to_salts, peers, words).inner.probe_with(&heard);
         let told = cells.concat(answers.map(Output::Answer));
         told.inner
             .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
@@ -412,6 +434,7 @@ pub fn build(
     Dataflow {
         inputs: Some(inputs),
         probe,
+        salts_heard,
         book,
         index,
         peers,

@@ -182,9 +182,9 @@ impl Desk {
     }
 }
 
-/// Runs the desk and enters its answers into this worker's book. Words are heard as they come and do not wait
-/// for an epoch to close, so that a worker may ask in the middle of one. The frontier of what comes out tells how
-/// far the words have been heard.
+/// Runs the desk and enters its answers into this worker's book. The words have a time of their own, one a word, and are
+/// heard as they come, so that a worker may ask in the middle of an epoch. The frontier of what comes out tells how far
+/// they have been heard.
 pub fn desk<'scope>(
     words: Rows<'scope, SaltWord>,
     peers: u64,

@@ -48,6 +48,9 @@ pub enum Command {
     /// Ask a running worker why two identifiers are one person, or why a cell is what it is
     #[command(subcommand)]
     Explain(Explain),
+    /// Look into a ledger, or read all of it and say whether it is sound
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Check, print or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -106,6 +109,9 @@ pub struct Run {
     /// This process's position in `workers.hosts`, instead of `workers.process`
     #[arg(long)]
     pub process: Option<usize>,
+    /// Go on where the input stream no longer holds what was to be read, or is another one: what is lost is logged
+    #[arg(long)]
+    pub accept_loss: bool,
     /// A file with the `host:port` of every process, one a line, instead of `workers.hosts`
     #[arg(long, value_name = "FILE")]
     pub hostfile: Option<PathBuf>,
@@ -135,6 +141,10 @@ pub struct Replay {
     /// Messages an epoch: the batch changes the speed, never a byte of OUT
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub batch: u64,
+    /// Keep what is accepted in a new ledger too, from which `tributary run` then goes on: the bulk load of a worker.
+    /// It is the directory `process-0` of `ledger.directory`
+    #[arg(long, value_name = "DIRECTORY")]
+    pub ledger: Option<PathBuf>,
     /// Print the summary as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -222,6 +232,30 @@ pub struct ExplainCell {
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tributary ledger`.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Say what a ledger holds, without its keys and without changing anything: segments, entries, position
+    Inspect {
+        /// The directory of one process's ledger, as tributary-data/process-0
+        directory: PathBuf,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Open every block and read every entry, without changing anything; fails where one is not sound
+    Verify {
+        /// The directory of one process's ledger, as tributary-data/process-0
+        directory: PathBuf,
+        /// The configuration file, which holds the brands' secrets
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `tributary config`.

@@ -75,7 +75,7 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
             data: line.data.into_bytes(),
         })
     });
-    let outcome = replay::run(&config, lines, 2_000, |_| {})?;
+    let outcome = replay::run(&config, lines, 2_000, None, |_| {})?;
     bar.finish_and_clear();
 
     let summary = Summary::of(&outcome.cells);

@@ -1,19 +1,24 @@
 //! Feed: messages of the input stream become epochs.
 //!
-//! A tick gathers what has come into one epoch. Epochs are numbered by the clock, so that several processes agree
-//! on them without talking. A process of a cluster takes the messages whose sequence falls to it, and decodes only
-//! those. The workers are waited for when they are behind, so that no more is read than they can take.
+//! A tick gathers what has come into one epoch. Ticks widen while the workers or the broker are behind, because large
+//! epochs cost less for each message, and narrow when it is quiet. Epochs are numbered by a clock, so that several
+//! processes agree on them without talking; once started, that clock does not follow the wall's, which may jump.
+//!
+//! Nothing is read that cannot be taken: the feed waits for the workers when they are behind, and for the ledger when
+//! too much is not durable yet, and what is not read stays with the broker.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
-use tributary_connectors::nats::Input;
+use tributary_connectors::nats::{Input, number_of};
 use tributary_connectors::trace::TraceLine;
+use tributary_ledger::{Position, StreamMark};
 
 use crate::asks::Asks;
+use crate::commits::{Durable, Word};
 use crate::http::State;
 use crate::tally::Tally;
 use crate::workers::{Batch, Incoming, Workers};
@@ -22,49 +27,104 @@ use crate::workers::{Batch, Incoming, Workers};
 const MAX_MESSAGES: usize = 20_000;
 const MAX_BYTES: usize = 32 << 20;
 
-/// Gathers messages into epochs.
+/// The widest tick.
+const WIDEST: Duration = Duration::from_secs(1);
+
+/// How many epochs may wait to become durable.
+const MAX_OPEN: u64 = 8;
+
+/// How often the position is kept where no message of this process moves it.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// What a feed works with.
 pub struct Feed<'a> {
     config: &'a Config,
     state: &'a Arc<State>,
     asks: &'a Asks,
     tally: &'a Arc<Tally>,
+    words: mpsc::UnboundedSender<Word>,
+    durable: watch::Receiver<Durable>,
+    stream: StreamMark,
+    clock: EpochClock,
     epoch: u64,
     first_epoch: u64,
+    tick: Duration,
     released: Option<Instant>,
     unreleased: bool,
+    /// Whether all that was known before has gone in, and was released.
+    complete: bool,
     /// The arrival of the newest message, Unix milliseconds.
     newest: i64,
+    marks: u64,
+    /// The position that was marked last, and when.
+    marked: (u64, Instant),
+    acknowledged: u64,
+}
+
+/// Numbers epochs by the milliseconds since 1970 at the start and the time that has passed since.
+struct EpochClock {
+    start: u64,
+    since: Instant,
+}
+
+impl EpochClock {
+    /// A clock whose epochs are all later than one of before.
+    fn after(epoch: u64) -> EpochClock {
+        let now = jiff::Timestamp::now().as_millisecond().max(0) as u64;
+        EpochClock {
+            start: now.max(epoch + 1),
+            since: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.start + self.since.elapsed().as_millis() as u64
+    }
 }
 
 impl<'a> Feed<'a> {
-    /// Nothing has been read yet.
+    /// A feed that goes on behind a position: what was `durable` before, in the `stream` as it is now.
+    #[expect(clippy::too_many_arguments, reason = "it stands between all of them")]
     pub fn new(
         config: &'a Config,
         state: &'a Arc<State>,
         asks: &'a Asks,
         tally: &'a Arc<Tally>,
+        words: mpsc::UnboundedSender<Word>,
+        durable: watch::Receiver<Durable>,
+        stream: StreamMark,
+        position: Option<Position>,
     ) -> Feed<'a> {
-        let (epoch, first_epoch, released, unreleased, newest) = (0, 0, None, true, 0);
+        let (epoch, newest) = position.map_or((0, 0), |p| (p.epoch, p.newest_at));
         Feed {
             config,
             state,
             asks,
             tally,
+            words,
+            durable,
+            stream,
+            clock: EpochClock::after(epoch),
             epoch,
-            first_epoch,
-            released,
-            unreleased,
+            first_epoch: 0,
+            tick: Duration::from_millis(config.workers.tick_ms),
+            released: None,
+            unreleased: true,
+            complete: false,
             newest,
+            marks: 0,
+            marked: (0, Instant::now()),
+            acknowledged: 0,
         }
     }
 
-    /// Feeds the workers from the input until `stop` becomes true, and gives them back.
+    /// Feeds the workers from the input until `stop` becomes true, and gives both back.
     pub async fn run(
         mut self,
         mut input: Input,
         workers: Workers,
         stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<Workers> {
+    ) -> anyhow::Result<(Workers, Input)> {
         let mut workers = Some(workers);
         loop {
             let stopping = *stop.borrow();
@@ -80,8 +140,12 @@ impl<'a> Feed<'a> {
                 messages.len() as u64,
                 bytes,
             );
-            let batch = self.batch(messages, caught_up, stopping);
+            self.state.metrics.input_counts(input.counts());
+            let batch = self.batch(messages, &input, stopping);
             if let Some(batch) = batch {
+                if batch.durable {
+                    self.mark(&batch, &input).await?;
+                }
                 let Some(running) = workers.take() else {
                     bail!("the workers are gone")
                 };
@@ -98,21 +162,18 @@ impl<'a> Feed<'a> {
                 workers = Some(running);
             }
             self.measure(caught_up);
+            self.acknowledge(&mut input).await?;
             if stopping {
-                return workers.ok_or_else(|| anyhow!("the workers are gone"));
+                let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
+                return Ok((workers, input));
             }
         }
     }
 
     /// What comes within a tick.
     async fn gather(&mut self, input: &mut Input) -> anyhow::Result<(Vec<Incoming>, u64)> {
-        let tick = Duration::from_millis(self.config.workers.tick_ms);
-        let until = Instant::now() + tick;
+        let until = Instant::now() + self.tick;
         let (mut messages, mut bytes) = (Vec::new(), 0);
-        let (process, processes) = (
-            self.config.workers.process as u64,
-            self.config.workers.hosts.len().max(1) as u64,
-        );
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let arrived = match input.next_batch(MAX_MESSAGES, left).await {
@@ -128,9 +189,6 @@ impl<'a> Feed<'a> {
             self.state.metrics.connected(true);
             for message in arrived {
                 self.newest = self.newest.max(message.at_ms);
-                if message.sequence % processes != process {
-                    continue;
-                }
                 bytes += message.payload.len() as u64;
                 let line = TraceLine {
                     subject: message.subject.to_string(),
@@ -138,10 +196,8 @@ impl<'a> Feed<'a> {
                     headers: message.headers,
                     data: message.payload.into(),
                 };
-                messages.push(Incoming {
-                    number: message.sequence,
-                    line,
-                });
+                let number = number_of(self.stream.generation, message.sequence);
+                messages.push(Incoming { number, line });
             }
             let full = messages.len() >= MAX_MESSAGES || bytes as usize >= MAX_BYTES;
             if full || self.asks.are_waiting() || Instant::now() >= until {
@@ -151,7 +207,7 @@ impl<'a> Feed<'a> {
     }
 
     /// The next epoch, or none where nothing has happened.
-    fn batch(&mut self, messages: Vec<Incoming>, caught_up: bool, stopping: bool) -> Option<Batch> {
+    fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.config.release.cadence_ms);
         self.unreleased |= !messages.is_empty();
         let due = self
@@ -159,48 +215,103 @@ impl<'a> Feed<'a> {
             .is_none_or(|released| released.elapsed() >= cadence);
         // Other processes' changes are not seen from here, so that a cluster always releases when due.
         let alone = self.config.workers.hosts.len() <= 1;
-        let release = stopping || caught_up && due && (self.unreleased || !alone);
-        if messages.is_empty() && !release && !self.asks.are_waiting() && alone {
+        // Stopping before everything known has gone in, there is nothing whole to release.
+        let whole = self.complete || input.caught_up();
+        let release =
+            whole && (stopping || input.caught_up() && due && (self.unreleased || !alone));
+        let moved = input.next_sequence().saturating_sub(1) > self.marked.0;
+        let durable =
+            !messages.is_empty() || moved && (stopping || self.marked.1.elapsed() >= KEEP);
+        if !durable && !release && !self.asks.are_waiting() && alone {
             return None;
         }
+        let complete = release && !self.complete;
         if release {
             self.released = Some(Instant::now());
             self.unreleased = false;
+            self.complete = true;
         }
-        let now = jiff::Timestamp::now().as_millisecond().max(0) as u64;
-        self.epoch = now.max(self.epoch + 1);
+        self.epoch = self.clock.now().max(self.epoch + 1);
         if self.first_epoch == 0 {
             self.first_epoch = self.epoch;
         }
         Some(Batch {
             epoch: self.epoch,
             messages,
+            durable,
+            complete,
             release,
             questions: self.asks.take(self.epoch),
             salt_days: crate::clock::salt_days(self.config, self.newest),
+            ..Batch::default()
         })
     }
 
-    fn measure(&self, caught_up: bool) {
+    /// Says where the input stands behind an epoch, once there is room for it.
+    async fn mark(&mut self, batch: &Batch, input: &Input) -> anyhow::Result<()> {
+        let gone = || anyhow!("the ledger has stopped");
+        let marks = self.marks;
+        self.durable
+            .wait_for(|durable| marks - durable.marks < MAX_OPEN)
+            .await
+            .map_err(|_| gone())?;
+        let sequence = input.next_sequence().saturating_sub(1);
+        let position = Position {
+            stream: Some(self.stream),
+            sequence,
+            epoch: batch.epoch,
+            newest_at: self.newest,
+        };
+        self.words
+            .send(Word::Mark(batch.epoch, position))
+            .map_err(|_| gone())?;
+        self.marks += 1;
+        self.marked = (sequence, Instant::now());
+        Ok(())
+    }
+
+    /// Acknowledges what is durable.
+    async fn acknowledge(&mut self, input: &mut Input) -> anyhow::Result<()> {
+        if self.durable.has_changed().is_err() {
+            bail!("the ledger has stopped");
+        }
+        let sequence = self.durable.borrow_and_update().sequence;
+        if sequence > self.acknowledged {
+            self.acknowledged = sequence;
+            input.acknowledge(sequence).await;
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, caught_up: bool) {
         let threads = self.config.workers.threads.max(1);
         let finished = self.tally.finished_before(threads);
         // Before anything is finished, what counts is how long the first epoch has been under way.
         let behind = self.epoch.saturating_sub(finished.max(self.first_epoch));
-        let now = jiff::Timestamp::now().as_millisecond().max(0) as u64;
-        let lag = match (finished, self.epoch) {
-            (_, 0) => 0,
-            (0, _) => now.saturating_sub(self.first_epoch).max(1),
-            (finished, epoch) if finished > epoch => 0,
+        let lag = match (self.first_epoch, finished) {
+            (0, _) => 0,
+            (_, finished) if finished > self.epoch => 0,
+            (first, finished) if finished < first => self.clock.now().saturating_sub(first).max(1),
             _ => behind.max(1),
         };
+        self.adapt(caught_up, Duration::from_millis(lag));
         let lag = lag as f64 / 1000.0;
-        let tick = self.config.workers.tick_ms as f64 / 1000.0;
         self.state
             .metrics
-            .epoch(finished.saturating_sub(1), lag, tick);
+            .epoch(finished.saturating_sub(1), lag, self.tick.as_secs_f64());
         self.state.health.set_lag(lag);
         if caught_up {
             self.state.health.set_caught_up(true);
         }
+    }
+
+    /// Widens the tick while anything is behind, and narrows it when nothing is.
+    fn adapt(&mut self, caught_up: bool, lag: Duration) {
+        let narrowest = Duration::from_millis(self.config.workers.tick_ms);
+        self.tick = if !caught_up || lag > self.tick * 2 {
+            (self.tick * 2).min(WIDEST.max(narrowest))
+        } else {
+            (self.tick / 2).max(narrowest)
+        };
     }
 }

@@ -1,10 +1,11 @@
 //! Health: whether the process steps, and whether its numbers can be relied upon.
 //!
 //! *Live* asks for a restart when it fails: there is input under way and no epoch closes. *Ready* asks for
-//! patience: the broker is away, the past is still being read, or the numbers are behind. Both tell every
-//! reason in a sentence. The run loop sets what it knows; reading takes no lock.
+//! patience: the broker is away, the ledger is being restored or waits for room, the past is still being read, or
+//! the numbers are behind. Both tell every reason in a sentence. The run loop sets what it knows.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long input may be under way without an epoch closing.
@@ -23,6 +24,10 @@ pub struct Health {
     max_lag: Duration,
     connected: AtomicBool,
     caught_up: AtomicBool,
+    /// How far restoring is; none when it is over.
+    restoring: Mutex<Option<String>>,
+    /// What the ledger waits for.
+    ledger: Mutex<Option<String>>,
     /// When an epoch closed last.
     progress: AtomicU64,
     /// Since when there has been input under way.
@@ -45,6 +50,8 @@ impl Health {
             max_lag,
             connected: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
+            restoring: Mutex::default(),
+            ledger: Mutex::default(),
             progress: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             behind: AtomicI64::new(IDLE),
@@ -58,6 +65,16 @@ impl Health {
     /// Whether there is a connection to NATS.
     pub fn set_connected(&self, yes: bool) {
         self.connected.store(yes, Relaxed);
+    }
+
+    /// How far restoring is, in words; none when it is over.
+    pub fn set_restoring(&self, told: Option<String>) {
+        *lock(&self.restoring) = told;
+    }
+
+    /// What the ledger waits for, in words; none when it takes what comes.
+    pub fn set_ledger(&self, told: Option<String>) {
+        *lock(&self.ledger) = told;
     }
 
     /// Whether everything that stood in the stream at the start has been read.
@@ -136,7 +153,11 @@ impl Health {
         if !self.connected.load(Relaxed) {
             reasons.push("there is no connection to NATS".to_owned());
         }
-        if !self.caught_up.load(Relaxed) {
+        let restoring = lock(&self.restoring).clone();
+        let restored = restoring.is_none();
+        reasons.extend(restoring);
+        reasons.extend(lock(&self.ledger).clone());
+        if restored && !self.caught_up.load(Relaxed) {
             reasons.push(
                 "the input stream's past is still being read: the numbers are not whole yet"
                     .to_owned(),
@@ -152,6 +173,10 @@ impl Health {
         reasons.extend(self.not_live_at(now));
         reasons
     }
+}
+
+fn lock(told: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,17 +4,21 @@ pub mod asks;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod commits;
 pub mod config_command;
 pub mod demo;
 pub mod explain;
 pub mod feed;
+pub mod hand;
 pub mod health;
 pub mod http;
+pub mod ledger_command;
 pub mod log;
 pub mod metrics;
 pub mod outgoing;
 pub mod query;
 pub mod replay;
+pub mod restore;
 pub mod run;
 pub mod services;
 pub mod signals;
@@ -39,6 +43,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::command(args)?,
         Command::Query(args) => asking(query::command(args))?,
         Command::Explain(args) => asking(explain::command(args))?,
+        Command::Ledger(command) => ledger_command::command(command)?,
         Command::Config(command) => return config_command::command(command),
         Command::Reference => print!("{}", metrics::reference()),
     }

@@ -1,20 +1,23 @@
-//! Outgoing: cells and dead letters on their way to the broker, in order, until it has them.
+//! Outgoing: released cells on their way to the broker.
+//!
+//! However long the broker is away, what waits is the newest value of each cell and no more.
 
 use std::sync::Arc;
 
-use anyhow::Context;
-use async_nats::Client;
 use tokio::sync::mpsc;
-use tributary_connectors::nats::{Outgoing, Publisher};
+use tributary_connectors::nats::{Client, Latest, Outgoing};
 
 use crate::http::State;
 
-/// What goes to the broker.
-pub enum Out {
-    /// A cell, and whether it is closed.
-    Cell(Outgoing, bool),
-    /// A refused line.
-    Dead(Outgoing),
+/// Cells in flight to the broker.
+const WINDOW: usize = 512;
+
+/// A cell's message, and whether it closes the cell.
+pub struct Out {
+    /// The message.
+    pub message: Outgoing,
+    /// Whether it is a tombstone.
+    pub closed: bool,
 }
 
 /// Publishes what comes until the channel ends, and waits until the broker has all of it.
@@ -23,33 +26,36 @@ pub async fn publish(
     mut outgoing: mpsc::UnboundedReceiver<Out>,
     state: Arc<State>,
 ) -> anyhow::Result<()> {
-    let mut publisher = Publisher::new(&client, 512);
-    while let Some(out) = outgoing.recv().await {
-        let message = match out {
-            Out::Cell(message, closed) => {
-                state
-                    .metrics
-                    .published(u64::from(!closed), u64::from(closed), 0);
-                message
+    let mut latest = Latest::new(&client, WINDOW);
+    let mut batch = Vec::new();
+    loop {
+        let more = tokio::select! {
+            biased;
+            count = outgoing.recv_many(&mut batch, usize::MAX) => count > 0,
+            flushed = latest.flush(), if latest.pending() > 0 => {
+                again(flushed, &state);
+                continue;
             }
-            Out::Dead(message) => message,
         };
-        if let Err(error) = publisher.send(message).await {
-            state.metrics.published(0, 0, 1);
-            tracing::warn!(%error, "publishing again");
+        for Out { message, closed } in batch.drain(..) {
+            state
+                .metrics
+                .published(u64::from(!closed), u64::from(closed), 0);
+            latest.put(message);
         }
-        if outgoing.is_empty() {
-            while let Err(error) = publisher.flush().await {
-                state.metrics.published(0, 0, 1);
-                tracing::warn!(%error, "publishing again");
-                if outgoing.is_closed() && !error.is_transient() {
-                    return Err(error.into());
-                }
-            }
+        if !more {
+            break;
         }
     }
-    publisher
-        .flush()
-        .await
-        .context("the last messages could not be published")
+    while latest.pending() > 0 {
+        again(latest.flush().await, &state);
+    }
+    Ok(())
+}
+
+fn again(flushed: Result<(), tributary_connectors::nats::NatsError>, state: &State) {
+    if let Err(error) = flushed {
+        state.metrics.published(0, 0, 1);
+        tracing::warn!(%error, "publishing again");
+    }
 }

@@ -1,21 +1,25 @@
 //! `tributary replay`: the same dataflow over traces, in process, until they end.
 //!
 //! Everything goes in as epochs of `--batch` messages; one release at the very end writes the cells. The
-//! number of workers and the size of the batches cannot show in them (invariant I1).
+//! number of workers and the size of the batches cannot show in them (invariant I1). With a ledger, what is accepted is
+//! kept as well, so that a worker can start from it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tributary_config::model::Config;
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::out::cell_line;
 use tributary_connectors::trace::TraceLine;
+use tributary_ledger::{Keyring, Ledger, Options, Page, Position};
 use tributary_loadtest::inputs;
 use tributary_operators::cell::Cell;
 
@@ -37,12 +41,14 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// Runs messages through the dataflow until they end, `batch` an epoch, and calls `progress` now and then with
+/// Runs messages through the dataflow until they end, `batch` an epoch, keeps what is accepted in a ledger where there
+/// is one, and calls `progress` now and then with
 /// the number of messages so far.
 pub fn run<E>(
     config: &Config,
     lines: impl Iterator<Item = Result<TraceLine, E>>,
     batch: u64,
+    ledger: Option<Ledger>,
     mut progress: impl FnMut(u64),
 ) -> anyhow::Result<Outcome>
 where
@@ -53,9 +59,12 @@ where
     let results: Arc<Mutex<(Vec<Cell>, Vec<DeadLetter>)>> = Arc::default();
     let (heard, counted) = (results.clone(), tally.clone());
     let started = Instant::now();
+    let durable = ledger.is_some();
+    let (keeper, pages) = keep(ledger);
     let workers = Workers::start(
         config,
         settings,
+        Arc::new(Keyring::new(config)),
         Arc::new(move |report| match report {
             Report::Cells(_, cells) => {
                 heard
@@ -64,20 +73,22 @@ where
                     .0
                     .extend(cells.into_iter().map(|(cell, _)| cell));
             }
-            Report::Dead(letters) => {
-                counted.dead(&letters);
+            Report::Accepted { page, dead, .. } => {
+                // A closed channel means that the keeper has failed, which is told at the end.
+                let _ = pages.send(page);
+                counted.dead(&dead);
                 heard
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .1
-                    .extend(letters);
+                    .extend(dead);
             }
             Report::Finished {
                 thread,
                 before,
                 counts,
             } => counted.finished(thread, before, counts),
-            Report::Answer(_) => {}
+            Report::Answer(_) | Report::Forgotten(..) | Report::Unreadable(_) => {}
         }),
     )?;
     let mut number = 0;
@@ -94,6 +105,7 @@ where
             if !workers.send(Batch {
                 epoch,
                 messages,
+                durable,
                 ..Batch::default()
             }) {
                 break;
@@ -105,10 +117,15 @@ where
     workers.send(Batch {
         epoch,
         messages,
+        durable,
         release: true,
         ..Batch::default()
     });
     workers.finish()?;
+    // The threads and their listener are gone, so that the pages end.
+    keeper
+        .join()
+        .map_err(|_| anyhow!("the thread that writes the ledger failed"))??;
     progress(number);
     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut cells, mut dead) = std::mem::take(&mut *results);
@@ -123,6 +140,27 @@ where
     })
 }
 
+/// Pages that wait for the disk.
+const WAITING: usize = 16;
+
+/// Writes pages to a ledger until they end; without a ledger they go nowhere.
+fn keep(ledger: Option<Ledger>) -> (JoinHandle<anyhow::Result<()>>, SyncSender<Page>) {
+    let (sender, pages) = sync_channel::<Page>(WAITING);
+    let keeper = std::thread::spawn(move || {
+        let Some(mut ledger) = ledger else {
+            pages.iter().for_each(drop);
+            return Ok(());
+        };
+        while let Ok(page) = pages.recv() {
+            ledger.append(page);
+            pages.try_iter().for_each(|page| ledger.append(page));
+            ledger.commit(Position::default()).context("the ledger")?;
+        }
+        ledger.close().context("the ledger")
+    });
+    (keeper, sender)
+}
+
 /// The command.
 pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     let mut config = crate::load(&args.config)?;
@@ -133,7 +171,11 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     let mut inputs = inputs::open(Some(&config), &args.traces)?;
     let meter = inputs.progress();
     let bar = bar(args.quiet, meter.total());
-    let outcome = run(&config, &mut inputs, args.batch, |messages| {
+    let ledger = match &args.ledger {
+        Some(directory) => Some(new_ledger(&config, directory)?),
+        None => None,
+    };
+    let outcome = run(&config, &mut inputs, args.batch, ledger, |messages| {
         bar.set_position(meter.read());
         bar.set_message(format!("{messages} messages"));
     })?;
@@ -164,6 +206,19 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         eprint!("{}", summary.text());
     }
     Ok(())
+}
+
+/// A ledger where there is none yet.
+fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
+    let options = Options::new(directory.join("process-0"));
+    let (ledger, recovered) = Ledger::open(options, Arc::new(Keyring::new(config)))?;
+    if recovered.stats.commits > 0 {
+        bail!(
+            "{} holds a ledger already: name an empty directory",
+            directory.display()
+        );
+    }
+    Ok(ledger)
 }
 
 fn bar(quiet: bool, total: u64) -> ProgressBar {

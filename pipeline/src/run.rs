@@ -1,10 +1,12 @@
 //! `tributary run`: a worker process. NATS in, NATS and Prometheus out, until a signal.
 //!
-//! The process starts from the beginning of the input stream and computes; that the stream has ended for
-//! now ("caught up") is when the first cells leave. From then on changed cells leave at the cadence.
+//! The process restores what its ledger holds and reads the input stream on from where the ledger stands. When the
+//! stream has ended for now ("caught up"), the cells that differ from what stands outside leave; from then on changed
+//! cells leave at the cadence.
 //!
-//! On SIGTERM or SIGINT it stops reading, finishes what it has, lets the last changes leave, waits until the
-//! broker has them, and exits 0. A second signal exits at once.
+//! On SIGTERM or SIGINT it stops reading, finishes what it has, commits, lets the last changes leave, waits until the
+//! broker has them, and exits 0. A second signal exits at once. Killed without a signal, it loses nothing either: the
+//! next start goes on from the last commit (invariants I4 and I5).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,13 +14,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Input, Outgoing};
+use tributary_connectors::nats::{self, Client, Input, LossKind, Outgoing, Wanted};
+use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
 use crate::asks::Asks;
 use crate::cli;
+use crate::commits::{Commits, Durable, Word};
 use crate::feed::Feed;
 use crate::http::{self, State};
 use crate::outgoing::{Out, publish};
+use crate::restore::restore;
 use crate::signals;
 use crate::tally::Tally;
 use crate::workers::{Report, Workers};
@@ -34,7 +39,7 @@ pub fn command(args: &cli::Run) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(run(config))
+    runtime.block_on(run(config, args.accept_loss))
 }
 
 fn configure(args: &cli::Run) -> anyhow::Result<Config> {
@@ -67,7 +72,7 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
@@ -77,6 +82,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (served, end_serving) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, state.clone(), wait_for(end_serving)));
 
+    let keyring = Arc::new(Keyring::new(&config));
+    let (ledger, recovered) = open(&config, keyring.clone()).await?;
+    let position = recovered.position;
     let client = nats::connect(&config.nats, "tributary").await?;
     state.metrics.connected(true);
     state.health.set_connected(true);
@@ -88,54 +96,138 @@ async fn run(config: Config) -> anyhow::Result<()> {
     nats::ensure_input_stream(&client, &config.nats, &brands).await?;
     nats::ensure_output_stream(&client, &config.nats, &brands).await?;
     nats::ensure_dead_letter_stream(&client, &config.nats).await?;
-    let input = Input::open(&client, &config.nats.input_stream, 1).await?;
 
     let tally = Arc::new(Tally::default());
     let asks = Asks::default();
     let (out, outgoing) = mpsc::unbounded_channel();
     let publisher = tokio::spawn(publish(client.clone(), outgoing, state.clone()));
+    let (words, heard) = mpsc::unbounded_channel();
+    let (told, durable) = watch::channel(Durable::default());
+    let threads = config.workers.threads.max(1);
+    let commits = Commits::new(ledger, &client, threads, state.clone(), told);
+    let mut commits = tokio::spawn(commits.run(heard));
     let workers = {
-        let listener = hear(
-            tally.clone(),
-            asks.clone(),
-            state.clone(),
-            out,
-            client.max_payload(),
-        );
+        let (tally, asks, state) = (tally.clone(), asks.clone(), state.clone());
+        let listener = hear(tally, asks, state, out, words.clone());
         let config = config.clone();
         let settings = Arc::new(tributary_connectors::settings::settings(&config));
         // With several hosts this waits for all of them.
-        tokio::task::spawn_blocking(move || Workers::start(&config, settings, listener)).await??
+        tokio::task::spawn_blocking(move || Workers::start(&config, settings, keyring, listener))
+            .await??
     };
+    let gauges = tokio::spawn(gauge(config.clone(), state.clone(), tally.clone()));
+    let workers = restore(&client, &config, recovered, workers, &state, &tally).await?;
+    let (input, stream) = open_input(&client, &config, position, accept_loss).await?;
     let services = tokio::spawn(crate::services::serve(
         client.clone(),
         config.clone(),
         asks.clone(),
         wait_for(served.subscribe()),
     ));
-    let gauges = tokio::spawn(gauge(config.clone(), state.clone(), tally.clone()));
 
-    let fed = Feed::new(&config, &state, &asks, &tally)
-        .run(input, workers, stop)
-        .await;
-    asks.close();
-    let drained = match fed {
-        Ok(workers) => drain(workers).await,
-        Err(error) => Err(error),
+    let feed = Feed::new(
+        &config,
+        &state,
+        &asks,
+        &tally,
+        words,
+        durable.clone(),
+        stream,
+        position,
+    );
+    let fed = tokio::select! {
+        fed = feed.run(input, workers, stop) => fed,
+        // It ends by itself only when it cannot go on.
+        ended = &mut commits => match ended? {
+            Ok(()) => bail!("the ledger has stopped"),
+            Err(error) => return Err(error),
+        },
     };
+    asks.close();
+    let (workers, mut input) = fed?;
+    drain(workers).await?;
     gauges.abort();
-    // The workers and their listener are gone, so that the channel ends.
+    // The workers and their listener are gone, so that both channels end.
+    tokio::time::timeout(DRAIN, commits)
+        .await
+        .with_context(|| {
+            format!("the ledger did not take the last records within {DRAIN:?}")
+        })???;
+    let sequence = durable.borrow().sequence;
+    input.acknowledge(sequence).await;
     let published = tokio::time::timeout(DRAIN, publisher).await;
     let _ = served.send(true);
     let _ = services.await;
     server.await??;
-    drained?;
-    match published {
-        Ok(outcome) => outcome??,
-        Err(_) => bail!("the broker did not take the last cells within {DRAIN:?}"),
-    }
+    published
+        .with_context(|| format!("the broker did not take the last cells within {DRAIN:?}"))???;
+    client.flush().await.context("the last acknowledgement")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens this process's ledger.
+async fn open(config: &Config, keyring: Arc<Keyring>) -> anyhow::Result<(Ledger, Recovered)> {
+    let options = ledger_options(config);
+    let directory = options.directory.clone();
+    let (ledger, recovered) =
+        tokio::task::spawn_blocking(move || Ledger::open(options, keyring)).await??;
+    let stats = &recovered.stats;
+    tracing::info!(directory = %directory.display(), entries = stats.entries.total(), bytes = stats.bytes, "opened the ledger");
+    if recovered.cut_bytes > 0 {
+        tracing::warn!(
+            bytes = recovered.cut_bytes,
+            "cut the end of the ledger, which was not committed; its messages are read again"
+        );
+    }
+    Ok((ledger, recovered))
+}
+
+/// Where the ledger of a configuration's process lies.
+pub fn ledger_options(config: &Config) -> tributary_ledger::Options {
+    let process = config.workers.process;
+    let directory = config.ledger.directory.join(format!("process-{process}"));
+    tributary_ledger::Options {
+        process,
+        processes: config.workers.hosts.len().max(1),
+        ..tributary_ledger::Options::new(directory)
+    }
+}
+
+/// Opens the input behind a position, and says which stream it is.
+async fn open_input(
+    client: &Client,
+    config: &Config,
+    position: Option<Position>,
+    accept_loss: bool,
+) -> anyhow::Result<(Input, StreamMark)> {
+    let before = position.and_then(|position| position.stream);
+    let wanted = Wanted {
+        stream: config.nats.input_stream.clone(),
+        process: config.workers.process,
+        processes: config.workers.hosts.len().max(1),
+        partitions: config.nats.partitions,
+        next: position.map_or(1, |position| position.sequence + 1),
+        created: before.map(|stream| stream.created_ns),
+        accept_loss,
+    };
+    let input = Input::open(client, wanted).await?;
+    let mut generation = before.map_or(1, |stream| stream.generation);
+    if let Some(loss) = input.accepted_loss() {
+        tracing::error!(from = loss.from, to = loss.to, going_on_at = loss.resume, kind = ?loss.kind, "data was lost upstream, as accepted");
+        // Sequences that were given before are given again: what comes now is later than all of them.
+        if loss.kind != LossKind::Passed {
+            generation = generation.saturating_add(1);
+        }
+    }
+    let created_ns = input.created();
+    Ok((
+        input,
+        StreamMark {
+            created_ns,
+            generation,
+        },
+    ))
 }
 
 async fn wait_for(mut flag: watch::Receiver<bool>) {
@@ -159,28 +251,31 @@ fn hear(
     asks: Asks,
     state: Arc<State>,
     out: mpsc::UnboundedSender<Out>,
-    max_payload: usize,
+    words: mpsc::UnboundedSender<Word>,
 ) -> crate::workers::Listener {
-    // A closed channel means that the process is stopping; nothing is lost, since all is recomputed.
+    // A closed channel means that the process is stopping; nothing is lost, since all that is not durable is read
+    // again.
     Arc::new(move |report| match report {
         Report::Cells(epoch, cells) => {
             let now = jiff::Timestamp::now().as_millisecond();
             let mut board = state.board();
             for (cell, news) in cells {
                 board.apply(&cell);
-                if !news {
-                    continue;
+                if news {
+                    let closed = cell.values.is_empty();
+                    let message = Outgoing::cell(&cell, epoch, now);
+                    let _ = out.send(Out { message, closed });
                 }
-                let closed = cell.values.is_empty();
-                let _ = out.send(Out::Cell(Outgoing::cell(&cell, epoch, now), closed));
             }
         }
-        Report::Dead(letters) => {
-            tally.dead(&letters);
-            for letter in letters {
-                let _ = out.send(Out::Dead(Outgoing::dead_letter(letter, max_payload)));
-            }
+        Report::Accepted { epoch, page, dead } => {
+            tally.dead(&dead);
+            let _ = words.send(Word::Part(epoch, page, dead));
         }
+        Report::Forgotten(brand, before) => {
+            let _ = words.send(Word::Forget(brand, before));
+        }
+        Report::Unreadable(why) => tally.set_unreadable(why),
         Report::Answer(answer) => asks.answer(answer),
         Report::Finished {
             thread,

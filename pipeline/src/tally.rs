@@ -18,6 +18,7 @@ pub struct Tally {
 struct Inner {
     threads: BTreeMap<usize, (Epoch, Counts)>,
     dead: BTreeMap<(Option<String>, Option<String>, Reason), u64>,
+    unreadable: Option<String>,
 }
 
 impl Tally {
@@ -28,6 +29,16 @@ impl Tally {
     /// Takes over what a thread has counted since it started.
     pub fn finished(&self, thread: usize, before: Epoch, counts: Counts) {
         self.inner().threads.insert(thread, (before, counts));
+    }
+
+    /// Notes that what was known before a restart cannot be read.
+    pub fn set_unreadable(&self, why: String) {
+        self.inner().unreadable.get_or_insert(why);
+    }
+
+    /// Why what was known before a restart cannot be read, where it cannot.
+    pub fn unreadable(&self) -> Option<String> {
+        self.inner().unreadable.clone()
     }
 
     /// Counts refused lines.

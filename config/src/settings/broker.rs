@@ -5,7 +5,7 @@ use crate::model::Nats;
 use crate::shape::Opt;
 use crate::shape::address::{Broker, Stream};
 use crate::shape::file::{Readable, SecretFile, SecretVariable};
-use crate::shape::number::Switch;
+use crate::shape::number::{Int, Switch};
 use crate::shape::word::{Free, One};
 
 impl Fields for Nats {
@@ -49,6 +49,7 @@ impl Fields for Nats {
             input_stream: String::new(),
             output_stream: String::new(),
             dead_letter_stream: String::new(),
+            partitions: 0,
         }
     }
 
@@ -165,6 +166,14 @@ impl Fields for Nats {
                 unit: "",
                 meaning: "The stream of the messages that were refused.",
                 field: |nats: &mut Nats| &mut nats.dead_letter_stream,
+            },
+            &Setting {
+                key: "partitions",
+                shape: Int::<u32>::new(0, 256),
+                fallback: Fallback::Toml("0"),
+                unit: "partitions",
+                meaning: "Into how many partitions the input stream sorts what is published to `tributary.in.<brand>.<kind>.<source>.<key>`, by hashing the key: each process of the cluster then reads its own partitions only. 0 for none: every process reads everything. The stream is made with it; on one that exists the operator sets it.",
+                field: |nats: &mut Nats| &mut nats.partitions,
             },
         ];
         ROWS

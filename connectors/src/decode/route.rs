@@ -48,6 +48,7 @@ impl Routes {
         tenants: &[Tenant],
         feeds: &[Vec<Feed>],
     ) -> Result<Route, Box<Stray>> {
+        let subject = without_partition(subject);
         if let Some(route) = self.route
             && self.subject == subject
             && self.source.as_deref() == source
@@ -60,6 +61,16 @@ impl Routes {
         self.source = source.map(str::to_owned);
         self.route = Some(route);
         Ok(route)
+    }
+}
+
+/// A sixth token only says which process reads the message: it is a partition, and no part of the
+/// route.
+fn without_partition(subject: &str) -> &str {
+    let mut dots = subject.match_indices('.').map(|(place, _)| place).skip(4);
+    match (dots.next(), dots.next()) {
+        (Some(end), None) if end + 1 < subject.len() => subject.get(..end).unwrap_or(subject),
+        _ => subject,
     }
 }
 
@@ -122,8 +133,7 @@ fn find(
 }
 
 fn malformed<T>(stray: impl Fn(Option<&str>, Option<&str>, Reason, &str) -> T) -> T {
-    let detail =
-        "the subject must be tributary.in.<brand>.<kind> or tributary.in.<brand>.<kind>.<source>";
+    let detail = "the subject must be tributary.in.<brand>.<kind>, with .<source> or .<source>.<partition> behind it or not";
     stray(None, None, Reason::MalformedSubject, detail)
 }
 

@@ -6,7 +6,8 @@
 //! refused, because quietly talking in clear would be the worst reading of such a configuration.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use secrecy::ExposeSecret;
@@ -18,6 +19,14 @@ use super::error::{NatsError, NatsErrorKind};
 /// The oldest server that has all that Tributary relies on: major and minor version.
 pub const MIN_VERSION: (u32, u32) = (2, 12);
 
+/// How often the client asks a silent server whether it is there. A connection that leads nowhere
+/// is given up after two questions without an answer.
+const PING: Duration = Duration::from_secs(10);
+
+/// Messages that this process's clients have dropped. The client tells it to a callback that knows
+/// no connection, so that the count is the process's.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
 /// Connects to the broker under a client name that operators see in its connection list.
 ///
 /// # Errors
@@ -25,15 +34,28 @@ pub const MIN_VERSION: (u32, u32) = (2, 12);
 /// `Authorization` and `Tls` for what the server or the way to it says, `OldServer` below
 /// [`MIN_VERSION`].
 pub async fn connect(nats: &Nats, name: &str) -> Result<Client, NatsError> {
+    connect_with(nats, name, |options| options).await
+}
+
+/// Connects as [`connect`] does, with the client's own options (buffers, intervals) adjusted.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_with(
+    nats: &Nats,
+    name: &str,
+    adjust: impl FnOnce(ConnectOptions) -> ConnectOptions,
+) -> Result<Client, NatsError> {
     let addresses = Addresses::parse(&nats.url)?;
     let mut options = ConnectOptions::new()
         .name(name)
+        .ping_interval(PING)
         .event_callback(|event| async move { note(&event) });
     options = credentials(options, nats, addresses.login.clone()).await?;
     options = tls(options, nats)?;
 
     let shown = addresses.shown();
-    let client = options
+    let client = adjust(options)
         .connect(addresses.servers)
         .await
         .map_err(|error| refused(&shown, error))?;
@@ -55,6 +77,11 @@ pub async fn connect(nats: &Nats, name: &str) -> Result<Client, NatsError> {
 /// consumer in a server's memory may be.
 pub(super) fn connections(client: &Client) -> u64 {
     client.statistics().connects.load(Ordering::Relaxed)
+}
+
+/// How many messages the clients of this process have dropped so far, their readers being too slow.
+pub(super) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
 }
 
 /// Whether a version text as servers announce it is at least [`MIN_VERSION`]. What cannot be read
@@ -188,7 +215,10 @@ fn note(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("lost the connection to NATS, connecting again"),
-        Event::SlowConsumer(_) => tracing::warn!("NATS messages dropped: the reader is too slow"),
+        Event::SlowConsumer(_) => {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("a NATS message is dropped: the reader is too slow");
+        }
         Event::ServerError(error) => tracing::warn!(%error, "the NATS server reports an error"),
         Event::ClientError(error) => tracing::warn!(%error, "the NATS client reports an error"),
         other => tracing::debug!(event = %other, "NATS"),

@@ -34,8 +34,13 @@ pub enum NatsErrorKind {
     NoJetStream,
     /// A stream exists, but is not what is needed; or it cannot be created.
     Stream,
-    /// The stream no longer holds the position that was to be read from: it was made anew.
+    /// The stream is another one than was read before, or has lost its end. Nothing is read; the
+    /// operator decides.
     StreamReset,
+    /// The stream no longer holds what was to be read next. Nothing is read on; the operator decides.
+    Lost,
+    /// Another process reads the input under the same number.
+    Taken,
     /// Reading failed. Reading again continues where it stopped.
     Read,
     /// Publishing failed. What was not acknowledged is kept and sent again by the next flush.
@@ -76,5 +81,11 @@ impl NatsError {
             self.kind,
             NatsErrorKind::Unreachable | NatsErrorKind::Read | NatsErrorKind::Publish
         )
+    }
+
+    /// Whether it may pass while a stream is read that was there before: a server that has just
+    /// started has no JetStream for a moment.
+    pub(super) fn is_passing(&self) -> bool {
+        self.is_transient() || self.kind == NatsErrorKind::NoJetStream
     }
 }

@@ -1,105 +1,180 @@
-//! Reading the input stream, in order, from a sequence that the caller names.
+//! The input of a process: every message of its share, in order, none twice, none missed in
+//! silence.
 //!
-//! The consumer is ordered and acknowledges nothing: it notices a gap in what the server delivers
-//! and starts again behind the last message it had. [`Input`] adds what that leaves open. A
-//! consumer that is made anew before its first message would begin at the stream's beginning, so
-//! that messages below the position are passed over; and a consumer that ends for any other reason
-//! is opened again at the position. Whatever happens, sequences only ever ascend, and none that the
-//! stream still holds is left out. Gaps in the sequences are normal: those messages have been
-//! deleted.
+//! The caller keeps the position: the ledger stores in one commit what was accepted and
+//! [`Input::next_sequence`]. Only then does it call [`Input::acknowledge`], so that the server's
+//! word on how far this process is never runs ahead of the disk. A restart reads from the ledger's
+//! position on whatever the server remembers.
 //!
-//! There is no flow control but the caller's: the client asks for more only while it is read from,
-//! so that a caller who stops reading stops the flow after at most some hundred messages.
+//! What goes wrong while reading, and how it is noticed, is said in `flow`.
 
-use std::pin::Pin;
+mod flow;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
-use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
+use async_nats::connection::State;
+use async_nats::jetstream::consumer::Info;
 use async_nats::{Client, Subject};
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::connect::connections;
-use super::error::{NatsError, NatsErrorKind};
-use super::streams::stream_state;
+use super::connect::{connections, dropped};
+use super::consumer::{self, Opened};
+use super::error::NatsError;
+use super::loss::{Loss, loss};
+use super::message::InMessage;
+use super::share::Share;
+use super::streams::{StreamState, stream_state};
 
-/// A header with the arrival time in Unix milliseconds, which replaces the stream's own time stamp:
-/// a replayed trace keeps its clock by it.
-pub const AT_HEADER: &str = "Tributary-At";
-
-/// How many messages the client asks for at once. With the server's largest payload of 1 MiB this
-/// bounds what waits in memory to a few hundred MiB, and it is enough to keep small messages
-/// flowing.
-const PULL: i64 = 256;
-
-/// How often a waiting reader looks whether the connection is still the one that it reads from.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// One message of the input stream.
+/// What to read.
+///
+/// With `partitions`, the stream maps what is published to
+/// `tributary.in.<brand>.<kind>.<source>.<key>` to `tributary.in.<brand>.<kind>.<source>.<n>`, `n`
+/// being the key's hash below `partitions`, and this process reads the partitions with
+/// `n % processes == process`. All other messages, and without partitions all messages, are its own
+/// where `sequence % processes == process`.
 #[derive(Clone, Debug)]
-pub struct InMessage {
-    /// `tributary.in.<brand>.<kind>`.
-    pub subject: Subject,
-    /// Its sequence in the stream.
-    pub sequence: u64,
-    /// When it arrived, Unix milliseconds: [`AT_HEADER`] where it holds an integer, else the
-    /// stream's time stamp.
-    pub at_ms: i64,
-    /// Its headers, sorted by name, the values of one name in their order.
-    pub headers: Vec<(String, String)>,
-    /// Its bytes.
-    pub payload: Bytes,
+pub struct Wanted {
+    /// The input stream.
+    pub stream: String,
+    /// This process's number, from 0.
+    pub process: usize,
+    /// How many processes share the stream; 0 counts as 1.
+    pub processes: usize,
+    /// `nats.partitions`.
+    pub partitions: u32,
+    /// The next sequence to read, as the ledger has it; 0 and 1 both mean the beginning.
+    pub next: u64,
+    /// [`Input::created`] as the ledger has it; none before the first commit.
+    pub created: Option<i64>,
+    /// Go on where the stream no longer holds what was to be read. Counts at the opening only.
+    pub accept_loss: bool,
 }
 
-/// A reader of one stream.
+impl Wanted {
+    /// The name of the consumer.
+    pub(super) fn consumer(&self) -> String {
+        format!("tributary_{}", self.process)
+    }
+
+    pub(super) fn share(&self) -> Share {
+        Share::new(self.process, self.processes, self.partitions)
+    }
+}
+
+/// What happened while reading, counted since the opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputCounts {
+    /// Messages that came again and were passed over.
+    pub redelivered: u64,
+    /// Sequences that were passed over because their messages had been deleted. Not counted where
+    /// the server sorts by partition, since others' messages are gaps then.
+    pub gaps: u64,
+    /// Times that a delivery never arrived.
+    pub lost_deliveries: u64,
+    /// Times that the consumer was opened anew, for whatever reason.
+    pub reopened: u64,
+    /// Times that the server was silent for too long.
+    pub heartbeats_missed: u64,
+    /// Messages that the clients of this process dropped because their readers were too slow.
+    pub slow_consumer: u64,
+}
+
+enum Link {
+    Closed,
+    /// With how often the client had connected when it began.
+    Opening(u64, BoxFuture<'static, Result<Opened, NatsError>>),
+    Open(Box<Opened>),
+}
+
+/// The server's word on the stream, and then on the consumer.
+type Seen = (StreamState, Option<Info>);
+
+/// The input of one process.
 pub struct Input {
     client: Client,
-    stream: String,
-    messages: Option<Pin<Box<Ordered>>>,
-    /// How often the client had connected when `messages` was opened.
-    connections: u64,
-    /// The sequence of the next message that the caller has not seen.
-    next: u64,
+    wanted: Arc<Wanted>,
+    share: Share,
+    created: i64,
+    accepted: Option<Loss>,
+    link: Link,
+    /// When opening may be tried, and when the server is asked next.
+    due: Instant,
+    asked: Option<BoxFuture<'static, Result<Seen, NatsError>>>,
+    /// This process's consumer, by the time it was made.
+    ours: Option<i128>,
+    /// Has been read and not given yet.
+    held: VecDeque<InMessage>,
+    /// The next sequence to read from the server.
+    read: u64,
+    /// Where the first jump begins that may be a loss.
+    jump: Option<u64>,
+    /// Nothing has been read, and reading begins with whatever is there: a stream that is losing
+    /// its oldest messages all the time would else have lost the first before it comes.
+    anywhere: bool,
+    /// Where the newest message that was read is acknowledged.
+    newest: Option<(u64, Subject)>,
     pending: u64,
-    skipped: u64,
+    counts: InputCounts,
+    dropped: u64,
 }
 
 impl Input {
-    /// Opens a stream for reading from `start_sequence` on (0 and 1 both mean its beginning).
+    /// Opens the input.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Stream`] where there is no such stream, [`NatsErrorKind::StreamReset`]
-    /// where the stream has never given the sequence before `start_sequence`, so that it cannot be
-    /// the one that was read before, else what [`stream_state`] says.
-    pub async fn open(
-        client: &Client,
-        stream: &str,
-        start_sequence: u64,
-    ) -> Result<Input, NatsError> {
+    /// [`super::NatsErrorKind::Lost`] and `StreamReset` where the stream no longer holds the position,
+    /// unless the loss is accepted, `Taken` where another process reads as this one, `Stream` where
+    /// there is no such stream or it cannot be read as wanted, else what [`stream_state`] says.
+    pub async fn open(client: &Client, wanted: Wanted) -> Result<Input, NatsError> {
+        let state = stream_state(client, &wanted.stream).await?;
+        let fresh = wanted.created.is_none() && wanted.next <= 1;
+        let known = (!fresh).then_some(wanted.next.max(1));
+        let accepted = loss(&state, known, wanted.created.unwrap_or(state.created_ns));
+        let next = match (accepted, known) {
+            (Some(loss), _) if !wanted.accept_loss => return Err(loss.error(&wanted.stream)),
+            (Some(loss), _) => loss.resume,
+            (None, Some(next)) => next,
+            (None, None) => state.first_sequence.max(1),
+        };
+        if let Some(loss) = &accepted {
+            tracing::warn!(stream = %wanted.stream, ?loss, "reading on after a loss");
+        }
         let mut input = Input {
             client: client.clone(),
-            stream: stream.to_owned(),
-            messages: None,
-            connections: 0,
-            next: start_sequence.max(1),
+            share: wanted.share(),
+            wanted: Arc::new(wanted),
+            created: state.created_ns,
+            accepted,
+            link: Link::Closed,
+            due: Instant::now(),
+            asked: None,
+            ours: None,
+            held: VecDeque::new(),
+            read: next,
+            jump: None,
+            anywhere: fresh || accepted.is_some(),
+            newest: None,
             pending: 0,
-            skipped: 0,
+            counts: InputCounts::default(),
+            dropped: dropped(),
         };
-        let state = stream_state(client, stream).await?;
-        input.skipped = state.first_sequence.saturating_sub(input.next);
-        input.reopen().await?;
+        let opened = consumer::open(input.client.clone(), input.wanted.clone(), input.position());
+        let opened = opened.await?;
+        input.begin(opened);
         Ok(input)
     }
 
-    /// The next messages in order, at most `max` (at least one). Waits up to `wait` for the first
-    /// and takes besides only what has come already; empty when nothing came.
+    /// The next messages of this process, in order, at most `max` (at least one). Waits up to `wait`
+    /// for the first and takes besides only what has come already; empty when nothing came.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Read`] and `Unreachable` after a failure, once `wait` has passed: calling
-    /// again goes on where it stopped. `StreamReset` and `Stream` when the stream was made anew or
-    /// is gone.
+    /// [`super::NatsErrorKind::Read`] and `Unreachable` after a failure, once `wait` has passed: calling
+    /// again goes on where it stopped. `Lost`, `StreamReset`, `Taken` and `Stream` as
+    /// [`Input::open`].
     pub async fn next_batch(
         &mut self,
         max: usize,
@@ -108,217 +183,92 @@ impl Input {
         let deadline = Instant::now() + wait;
         // The scheduler's own budget would make a full buffer look empty after some dozen messages.
         let result = tokio::task::unconstrained(self.gather(max.max(1), deadline)).await;
+        if self.held.is_empty()
+            && self.jump.is_none()
+            && let Link::Open(open) = &mut self.link
+            && let Some(newest) = self.newest.take()
+        {
+            open.replies.push_back(newest);
+        }
         if let Err(error) = &result
             && error.is_transient()
         {
-            tracing::warn!(stream = %self.stream, next = self.next, %error, "reading again");
+            tracing::warn!(stream = %self.wanted.stream, next = self.next_sequence(), %error, "reading again");
             tokio::time::sleep_until(deadline).await;
         }
         result
     }
 
-    /// The sequence of the next message that [`Input::next_batch`] may give.
-    pub fn next_sequence(&self) -> u64 {
-        self.next
+    /// Tells the server that everything up to a sequence is durable: acknowledges the newest
+    /// delivery that [`Input::next_batch`] has ended with at or below it, and so all before. Does
+    /// not wait for the server. What is not acknowledged, because the connection is lost or the
+    /// consumer was opened anew meanwhile, is of no consequence.
+    pub async fn acknowledge(&mut self, up_to_sequence: u64) {
+        let Link::Open(open) = &mut self.link else {
+            return;
+        };
+        let mut newest = None;
+        while let Some((sequence, reply)) = open.replies.pop_front() {
+            if sequence > up_to_sequence {
+                open.replies.push_front((sequence, reply));
+                break;
+            }
+            newest = Some(reply);
+        }
+        // Without a connection the client would queue it, and it is stale after the next.
+        if let Some(reply) = newest
+            && self.client.connection_state() == State::Connected
+            && connections(&self.client) == open.connections
+        {
+            let _ = self
+                .client
+                .publish(reply, Bytes::from_static(b"+ACK"))
+                .await;
+        }
     }
 
-    /// How many messages were still to come when the server sent the last one (or when the stream
-    /// was opened).
+    /// The position: the sequence of the next message of the stream that this process has not
+    /// dealt with. All before were given, are other processes' or were deleted.
+    pub fn next_sequence(&self) -> u64 {
+        let held = self.held.front().map_or(self.read, |next| next.sequence);
+        held.min(self.jump.unwrap_or(self.read))
+    }
+
+    /// When the stream was made, Unix nanoseconds: belongs beside the position in the ledger.
+    pub fn created(&self) -> i64 {
+        self.created
+    }
+
+    /// The loss that was accepted at the opening.
+    pub fn accepted_loss(&self) -> Option<Loss> {
+        self.accepted
+    }
+
+    /// How many messages were still to come when the server sent the last one, or was last asked;
+    /// those that are read and not given yet among them.
     pub fn pending(&self) -> u64 {
-        self.pending
+        self.pending + self.held.len() as u64
     }
 
     /// Whether the last message that was given was the newest, as far as the server has told.
     pub fn caught_up(&self) -> bool {
-        self.pending == 0
+        self.pending() == 0 && self.jump.is_none()
     }
 
-    /// How many sequences between the start and the oldest message the stream had lost already when
-    /// it was opened, because of its limits or because they were deleted.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
+    /// What happened so far.
+    pub fn counts(&self) -> InputCounts {
+        InputCounts {
+            slow_consumer: dropped() - self.dropped,
+            ..self.counts
+        }
     }
 
     /// The stream's last sequence now, asked from the server.
     ///
     /// # Errors
     /// As [`stream_state`].
-    pub async fn last_sequence(&self) -> Result<u64, NatsError> {
-        Ok(stream_state(&self.client, &self.stream)
-            .await?
-            .last_sequence)
+    pub async fn last_sequence(&mut self) -> Result<u64, NatsError> {
+        let state = stream_state(&self.client, &self.wanted.stream).await?;
+        Ok(state.last_sequence)
     }
-
-    async fn gather(&mut self, max: usize, deadline: Instant) -> Result<Vec<InMessage>, NatsError> {
-        let mut batch = Vec::new();
-        while batch.len() < max {
-            // The client would notice a consumer that died with its server only by missing
-            // heartbeats.
-            if connections(&self.client) != self.connections {
-                self.messages = None;
-            }
-            let messages = match self.messages.as_mut() {
-                Some(messages) => messages,
-                None => {
-                    self.reopen()
-                        .await
-                        .map_err(|error| self.interrupted(error))?;
-                    continue;
-                }
-            };
-            let next = match batch.is_empty() {
-                true => {
-                    tokio::time::timeout_at(deadline.min(Instant::now() + LOOK), messages.next())
-                        .await
-                        .ok()
-                }
-                false => futures::FutureExt::now_or_never(messages.next()),
-            };
-            let message = match next {
-                None if batch.is_empty() && Instant::now() < deadline => continue,
-                None => break,
-                Some(Some(Ok(message))) => message,
-                Some(ended) => {
-                    self.messages = None;
-                    // What was gathered is not lost for an error behind it: the next call meets it.
-                    if !batch.is_empty() {
-                        break;
-                    }
-                    return Err(match ended {
-                        Some(Err(error)) => NatsError::caused(
-                            NatsErrorKind::Read,
-                            format!("reading the stream {}", self.stream),
-                            error,
-                        ),
-                        _ => NatsError::new(
-                            NatsErrorKind::Read,
-                            format!("reading the stream {} has ended", self.stream),
-                        ),
-                    });
-                }
-            };
-            if let Some(message) = self.accept(message)? {
-                batch.push(message);
-            }
-        }
-        Ok(batch)
-    }
-
-    async fn reopen(&mut self) -> Result<(), NatsError> {
-        let connected = connections(&self.client);
-        let state = stream_state(&self.client, &self.stream).await?;
-        if self.next > state.last_sequence + 1 {
-            return Err(NatsError::new(
-                NatsErrorKind::StreamReset,
-                format!(
-                    "stream {} ends at sequence {}, but was read up to {} before: it was made anew. What it holds now \
-                     would be taken for what is known already",
-                    self.stream,
-                    state.last_sequence,
-                    self.next - 1
-                ),
-            ));
-        }
-        let jetstream = async_nats::jetstream::new(self.client.clone());
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            NatsError::caused(
-                NatsErrorKind::Read,
-                format!("opening the stream {} for reading", self.stream),
-                error,
-            )
-        };
-        let consumer = jetstream
-            .create_consumer_on_stream(
-                OrderedConfig {
-                    description: Some("Tributary reads its input".to_owned()),
-                    deliver_policy: DeliverPolicy::ByStartSequence {
-                        start_sequence: self.next,
-                    },
-                    replay_policy: ReplayPolicy::Instant,
-                    max_batch: PULL,
-                    ..OrderedConfig::default()
-                },
-                self.stream.as_str(),
-            )
-            .await
-            .map_err(|error| failed(error.into()))?;
-        self.pending = consumer.cached_info().num_pending;
-        let messages = consumer
-            .messages()
-            .await
-            .map_err(|error| failed(error.into()))?;
-        self.messages = Some(Box::pin(messages));
-        self.connections = connected;
-        Ok(())
-    }
-
-    /// A server that has just started has no JetStream for a moment: while reading, that is a
-    /// failure that passes.
-    fn interrupted(&self, error: NatsError) -> NatsError {
-        match error.kind() {
-            NatsErrorKind::NoJetStream => NatsError::caused(
-                NatsErrorKind::Read,
-                format!("reading the stream {}", self.stream),
-                error,
-            ),
-            _ => error,
-        }
-    }
-
-    /// Turns a delivery into a message and moves the position; none when it lies below the
-    /// position.
-    fn accept(
-        &mut self,
-        message: async_nats::jetstream::Message,
-    ) -> Result<Option<InMessage>, NatsError> {
-        let (sequence, pending, nanos) = match message.info() {
-            Ok(info) => (
-                info.stream_sequence,
-                info.pending,
-                info.published.unix_timestamp_nanos(),
-            ),
-            Err(error) => {
-                self.messages = None;
-                return Err(NatsError::caused(
-                    NatsErrorKind::Read,
-                    format!("a delivery of stream {} without its place", self.stream),
-                    error,
-                ));
-            }
-        };
-        self.pending = pending;
-        if sequence < self.next {
-            return Ok(None);
-        }
-        self.next = sequence + 1;
-        let message = message.message;
-        let headers = sorted(message.headers.as_ref());
-        let at_ms = headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(AT_HEADER))
-            .and_then(|(_, value)| value.trim().parse().ok())
-            .unwrap_or((nanos / 1_000_000) as i64);
-        Ok(Some(InMessage {
-            subject: message.subject,
-            sequence,
-            at_ms,
-            headers,
-            payload: message.payload,
-        }))
-    }
-}
-
-fn sorted(headers: Option<&async_nats::HeaderMap>) -> Vec<(String, String)> {
-    let mut pairs: Vec<(String, String)> = headers
-        .into_iter()
-        .flat_map(|headers| headers.iter())
-        .flat_map(|(name, values)| {
-            values
-                .iter()
-                .map(|value| (name.to_string(), value.to_string()))
-        })
-        .collect();
-    // A stable sort by name alone keeps the values of one name in the order they were sent in.
-    pairs.sort_by(|left, right| left.0.cmp(&right.0));
-    pairs
 }

@@ -2,29 +2,41 @@
 //!
 //! The rule of this module is *ask the server, do not believe the request*: an old server takes a
 //! request for a feature that it does not have and silently forgets it, so that the version is
-//! checked when connecting ([`connect`]) and every stream is judged by what the server echoes
+//! checked when connecting ([`connect()`]) and every stream is judged by what the server echoes
 //! ([`ensure_input_stream`] and its sisters).
 //!
-//! Nothing is acknowledged here. The input is read by an ordered consumer without acknowledgements
-//! from a sequence that the caller names ([`Input`]): the position is durable where the records
-//! are, in the ledger, and a restart reads on from there. What leaves is acknowledged by the server
-//! before [`Publisher::flush`] returns. Subjects carry the brand, the kind and hashes of
-//! aggregates, never an identifier ([`subject`]).
+//! The input is read from a position that the caller names ([`Input`]): it is durable where the
+//! records are, in the ledger, and a restart reads on from there. The server is told how far that is
+//! only afterwards. Cells leave as the newest value of each ([`Latest`]), dead letters one by one
+//! ([`Publisher`]); both are acknowledged by the server before a flush returns. Subjects carry the
+//! brand, the kind and hashes of aggregates, never an identifier ([`subject`]).
 
 mod addresses;
 mod connect;
+mod consumer;
 mod error;
 mod input;
+mod latest;
+mod loss;
+mod message;
+mod outgoing;
 mod publish;
+mod reader;
+mod share;
 mod streams;
 pub mod subject;
 
 pub use async_nats::Client;
 
-pub use connect::{MIN_VERSION, connect};
+pub use connect::{MIN_VERSION, connect, connect_with};
 pub use error::{NatsError, NatsErrorKind};
-pub use input::{AT_HEADER, InMessage, Input};
-pub use publish::{Outgoing, Publisher, cell_payload};
+pub use input::{Input, InputCounts, Wanted};
+pub use latest::Latest;
+pub use loss::{Loss, LossKind};
+pub use message::{AT_HEADER, InMessage, number_of, sequence_of};
+pub use outgoing::{Outgoing, cell_payload};
+pub use publish::Publisher;
+pub use reader::{LastValues, Reader, last_values};
 pub use streams::{
     StreamState, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream, stream_state,
 };

@@ -19,7 +19,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy
 use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
-use super::subject;
+use super::{share, subject};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long the server remembers message ids, in the streams that are made here.
@@ -30,6 +30,8 @@ const DUPLICATES: Duration = Duration::from_secs(600);
 pub struct StreamState {
     /// The stream's name.
     pub name: String,
+    /// When it was made, Unix nanoseconds: what tells a stream from another of its name.
+    pub created_ns: i64,
     /// The sequence of the oldest message that is still there; one past `last_sequence` when it is
     /// empty.
     pub first_sequence: u64,
@@ -45,6 +47,7 @@ impl From<&Info> for StreamState {
     fn from(info: &Info) -> Self {
         StreamState {
             name: info.config.name.clone(),
+            created_ns: info.created.unix_timestamp_nanos() as i64,
             first_sequence: info.state.first_sequence,
             last_sequence: info.state.last_sequence,
             messages: info.state.messages,
@@ -56,7 +59,8 @@ impl From<&Info> for StreamState {
 /// Makes or checks the stream that captures `tributary.in.>`. One that exists must cover
 /// `tributary.in.<brand>.>` for every brand of `brands` (all of `tributary.in.>` where there are
 /// none), or be filled by a mirror or sources, and keep messages by limits: a work queue or an
-/// interest stream would delete what has not been read.
+/// interest stream would delete what has not been read. It must sort into `nats.partitions`
+/// partitions (see [`super::Wanted`]).
 ///
 /// # Errors
 /// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` when the server does
@@ -71,6 +75,7 @@ pub async fn ensure_input_stream(
         Config {
             description: Some("What enters Tributary".to_owned()),
             max_age: 3 * DAY,
+            subject_transform: share::transform(nats.partitions),
             ..plain(&nats.input_stream, subject::INPUT)
         },
     )
@@ -80,6 +85,7 @@ pub async fn ensure_input_stream(
         captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?;
     }
     limits(&info)?;
+    share::judge(&info, nats.partitions)?;
     Ok((&info).into())
 }
 
@@ -153,13 +159,16 @@ pub async fn ensure_dead_letter_stream(
 /// # Errors
 /// [`NatsErrorKind::Stream`] where there is no such stream, else as [`ensure_input_stream`].
 pub async fn stream_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
-    match found(client, name).await? {
-        Some(info) => Ok((&info).into()),
-        None => Err(NatsError::new(
-            NatsErrorKind::Stream,
-            format!("there is no stream {name}"),
-        )),
-    }
+    existing(client, name).await.map(|info| (&info).into())
+}
+
+/// All that the server says about a stream.
+pub(super) async fn existing(client: &Client, name: &str) -> Result<Info, NatsError> {
+    let missing = || {
+        let what = format!("there is no stream {name}");
+        NatsError::new(NatsErrorKind::Stream, what)
+    };
+    found(client, name).await?.ok_or_else(missing)
 }
 
 fn plain(name: &str, subject: &str) -> Config {
@@ -306,11 +315,13 @@ fn bad_name(name: &str) -> NatsError {
 }
 
 fn unusable(name: &str, answer: async_nats::jetstream::Error) -> NatsError {
-    NatsError::caused(
-        NatsErrorKind::Stream,
-        format!("the server refuses the stream {name}"),
-        answer,
-    )
+    // A cluster that is electing a leader is unavailable, which passes.
+    let kind = match answer.code() {
+        503 => NatsErrorKind::Unreachable,
+        _ => NatsErrorKind::Stream,
+    };
+    let what = format!("the server refuses the stream {name}");
+    NatsError::caused(kind, what, answer)
 }
 
 /// A request without an answer. Without JetStream nobody listens to such requests at all.

@@ -60,6 +60,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             input_stream: "TRIBUTARY_IN".to_owned(),
             output_stream: "TRIBUTARY_OUT".to_owned(),
             dead_letter_stream: "TRIBUTARY_DEAD".to_owned(),
+            partitions: 0,
         },
         workers: Workers {
             threads: 1,

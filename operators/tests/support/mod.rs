@@ -40,6 +40,7 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
         let mut dataflow = build(worker, settings.clone(), move |epoch, output| {
             sink.lock().unwrap().push((epoch, output));
         });
+        dataflow.live();
         for (epoch, batch) in batches.iter().enumerate() {
             for event in batch.iter().skip(index).step_by(peers) {
                 let event = dataflow.salted(worker, event.clone());

@@ -17,11 +17,12 @@ pub mod table;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead::Reason;
+use tributary_connectors::nats::InputCounts;
 
 pub use reference::reference;
 
@@ -187,6 +188,29 @@ impl Metrics {
         self.count(Id::InputBytes, bytes);
     }
 
+    /// What happened while reading, counted since the start.
+    pub fn input_counts(&self, counts: InputCounts) {
+        let _raising = lock(&self.raising);
+        self.raise(Id::InputGaps, &[], counts.gaps as f64);
+        self.raise(Id::InputRedelivered, &[], counts.redelivered as f64);
+        self.raise(Id::InputReopened, &[], counts.reopened as f64);
+        self.raise(Id::InputHeartbeats, &[], counts.heartbeats_missed as f64);
+        self.raise(Id::InputDropped, &[], counts.slow_consumer as f64);
+    }
+
+    /// A commit of the ledger: how long it took, and the entries and bytes of the ledger now.
+    pub fn committed(&self, took: Duration, entries: u64, bytes: u64) {
+        self.set(Id::LedgerEntries, &[], entries as f64);
+        self.set(Id::LedgerBytes, &[], bytes as f64);
+        self.observe(Id::CommitDuration, took.as_secs_f64());
+    }
+
+    /// How long it took to restore how many entries.
+    pub fn restored(&self, took: Duration, entries: u64) {
+        self.set(Id::RestoreDuration, &[], took.as_secs_f64());
+        self.set(Id::RestoredEntries, &[], entries as f64);
+    }
+
     /// How epochs go: the newest closed one (`closed_ms`, Unix milliseconds of its opening, 0 where there is
     /// none), how far the closed ones are behind, and the tick.
     pub fn epoch(&self, closed_ms: u64, lag_seconds: f64, tick_seconds: f64) {
@@ -198,11 +222,7 @@ impl Metrics {
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default();
             let took = now.as_secs_f64() - closed_ms as f64 / 1000.0;
-            if let Some(Own::Histogram(of)) = self.own(Id::EpochDuration)
-                && let Ok(durations) = of.get_metric_with_label_values::<&str>(&[])
-            {
-                durations.observe(took.max(0.0));
-            }
+            self.observe(Id::EpochDuration, took.max(0.0));
         }
     }
 
@@ -226,6 +246,14 @@ impl Metrics {
     /// Whether the process is ready.
     pub fn ready(&self, yes: bool) {
         self.set(Id::Ready, &[], f64::from(u8::from(yes)));
+    }
+
+    fn observe(&self, id: Id, value: f64) {
+        if let Some(Own::Histogram(of)) = self.own(id)
+            && let Ok(histogram) = of.get_metric_with_label_values::<&str>(&[])
+        {
+            histogram.observe(value);
+        }
     }
 
     fn own(&self, id: Id) -> Option<&Own> {

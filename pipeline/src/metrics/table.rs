@@ -104,6 +104,16 @@ table! {
         "Sequence of the last message of the input stream that was read.";
     InputPending: Operation Gauge, "input_pending_messages", "messages", [],
         "Messages of the input stream that are not read yet.";
+    InputGaps: Operation Counter, "input_gap_messages_total", "messages", [],
+        "Sequences of the input stream that were passed over because their messages had been deleted.";
+    InputRedelivered: Operation Counter, "input_redelivered_messages_total", "messages", [],
+        "Messages that the broker delivered again; each was passed over.";
+    InputReopened: Operation Counter, "input_reopened_total", "openings", [],
+        "Times that reading was opened anew: a lost connection or delivery, a silent broker, a deleted consumer.";
+    InputHeartbeats: Operation Counter, "input_heartbeats_missed_total", "heartbeats", [],
+        "Times that the broker was silent for too long.";
+    InputDropped: Operation Counter, "input_slow_consumer_messages_total", "messages", [],
+        "Messages that the client dropped because they were not taken in time; each was read again.";
     Accepted: Operation Counter, "records_accepted_total", "records", [Brand, Kind],
         "Records and pings taken in, duplicates and corrections included.";
     DeadLetters: Operation Counter, "dead_letters_total", "lines", [OriginBrand, OriginKind, Reason],
@@ -127,6 +137,18 @@ table! {
     Collisions: Operation Counter, "label_collisions_total", "labels", [],
         "Times that a second word claimed the hash of a label; their cells are added up under the smaller word.";
 
+    // Ledger
+    LedgerEntries: Operation Gauge, "ledger_entries", "entries", [],
+        "Records, pings, retractions and words in the ledger of this process.";
+    LedgerBytes: Operation Gauge, "ledger_bytes", "bytes", [],
+        "Size of the ledger's segments.";
+    CommitDuration: Operation Histogram(DURATIONS), "ledger_commit_duration_seconds", "seconds", [],
+        "How long a commit took, from the first write until the disk had it.";
+    RestoreDuration: Operation Gauge, "restore_duration_seconds", "seconds", [],
+        "How long the last start took to restore what was known before; 0 until then.";
+    RestoredEntries: Operation Gauge, "restored_entries", "entries", [],
+        "Entries of the ledger that the last start restored.";
+
     // Progress
     Epoch: Operation Gauge, "epoch_closed_timestamp_seconds", "seconds since 1970", [],
         "The newest closed epoch: it and all before are finished on every worker of this process.";
@@ -149,7 +171,7 @@ table! {
     Connected: Operation Gauge, "connected", "0 or 1", [],
         "Whether there is a connection to NATS.";
     Ready: Operation Gauge, "ready", "0 or 1", [],
-        "Whether /readyz says yes: connected, caught up, lag within its bound.";
+        "Whether /readyz says yes: connected, restored, caught up, lag within its bound.";
     Build: Operation Gauge, "build_info", "always 1", [Version],
         "The version of the program.";
     StartTime: Operation Gauge, "process_start_time_seconds", "seconds since 1970", [],

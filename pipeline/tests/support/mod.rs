@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tributary_config::model::{Config, Nats};
-use tributary_connectors::nats::{self, Input};
+use tributary_connectors::nats::{self, Reader};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::{self, Options, SecretFrom};
 use tributary_loadtest::testing::skipped;
@@ -58,12 +58,16 @@ pub struct World {
 
 impl World {
     pub fn new(events: u64, nats: Option<&Nats>, more: &str) -> World {
-        let directory = tempfile::tempdir().expect("a directory");
         let options = Options {
             events: Some(events),
             k: 1,
             ..Options::default()
         };
+        World::of(options, nats, more)
+    }
+
+    pub fn of(options: Options, nats: Option<&Nats>, more: &str) -> World {
+        let directory = tempfile::tempdir().expect("a directory");
         let secret = directory.path().join("secret");
         std::fs::write(&secret, "0123456789abcdef0123456789abcdef").expect("the secret");
         let brand = generate::config_toml(&options, SecretFrom::File(&secret))
@@ -104,6 +108,34 @@ impl World {
             headers: Vec::new(),
             data: line.data.into_bytes(),
         })
+    }
+
+    /// The ledger of a process.
+    pub fn ledger(&self, process: usize) -> PathBuf {
+        self.path(&format!("tributary-data/process-{process}"))
+    }
+
+    /// The messages that a replay refuses; `replayed` comes first.
+    pub fn refused(&self) -> Vec<TraceLine> {
+        let file = self.path("replayed.ndjson.dead-letters.ndjson");
+        let lines = tributary_connectors::trace::open(&file).expect("the refused lines");
+        lines.map(|line| line.expect("a line")).collect()
+    }
+
+    /// How many records and pings a replay accepts.
+    pub fn accepted(&self) -> u64 {
+        let mut command = tributary();
+        command
+            .args(["replay", "--json", "--config"])
+            .arg(self.path("tributary.toml"))
+            .args(["--cells", "-", "--dead-letters"])
+            .arg(self.path("ignored.ndjson"));
+        let output = succeed(command.arg(self.path("trace.ndjson")));
+        let text = String::from_utf8(output.stdout).expect("text");
+        let summary = text.lines().last().expect("a summary");
+        let summary: serde_json::Value = serde_json::from_str(summary).expect("JSON");
+        let kinds = summary["accepted"].as_object().expect("kinds");
+        kinds.values().filter_map(serde_json::Value::as_u64).sum()
     }
 
     /// The cells of a replay.
@@ -205,6 +237,12 @@ impl Worker {
         }
     }
 
+    /// Kills the worker without a warning.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the worker can be killed");
+        self.child.wait().expect("the worker is gone");
+    }
+
     /// Asks the worker to stop, as an operator would; it must end well.
     pub fn stop(mut self) {
         self.signal();
@@ -241,7 +279,7 @@ impl Drop for Worker {
 /// The cells that the output stream holds now, as the lines of a replay.
 pub async fn published(nats: &Nats) -> Vec<String> {
     let client = nats::connect(nats, "test").await.expect("a connection");
-    let mut input = Input::open(&client, &nats.output_stream, 1)
+    let mut input = Reader::open(&client, &nats.output_stream, 1)
         .await
         .expect("the output stream");
     let mut lines = Vec::new();
@@ -274,5 +312,21 @@ pub async fn published(nats: &Nats) -> Vec<String> {
         }
     }
     lines.sort_unstable();
+    lines
+}
+
+/// The lines that the stream of dead letters holds.
+pub async fn refused_by_broker(nats: &Nats) -> Vec<String> {
+    let client = nats::connect(nats, "test").await.expect("a connection");
+    let mut reader = Reader::open(&client, &nats.dead_letter_stream, 1)
+        .await
+        .expect("the stream of dead letters");
+    let mut lines = Vec::new();
+    while !reader.caught_up() {
+        let messages = reader.next_batch(1000, Duration::from_secs(10)).await;
+        for message in messages.expect("messages") {
+            lines.push(String::from_utf8_lossy(&message.payload).into_owned());
+        }
+    }
     lines
 }

@@ -1,0 +1,285 @@
+//! The flow of deliveries, and what may go wrong with it.
+//!
+//! Whatever goes wrong while reading, the answer is one: a new consumer at the position. A delivery that never arrived shows as a jump in the consumer's own numbers, a
+//! silent connection as missing heartbeats, a lost one as a new connection, a deleted consumer by
+//! the server's word; each is counted. Deliveries below the position are redeliveries and are
+//! passed over.
+//!
+//! A jump in the *stream's* numbers is either a gap, because messages were deleted one by one, or
+//! the stream has dropped what this process had not read yet. The stream's first sequence tells
+//! them apart, and until it has, nothing behind the jump is given: a loss is an error
+//! ([`NatsErrorKind::Lost`]) before it is a position.
+//!
+//! While nothing comes, the server is asked now and then: for deliveries that went astray at the
+//! very end, and for the stream's end, to which the position may go when nothing is pending.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::pull::{MessagesError, MessagesErrorKind};
+use futures::{FutureExt, StreamExt};
+use tokio::time::Instant;
+
+use super::super::connect::connections;
+use super::super::consumer::{self, Opened, Position};
+use super::super::error::{NatsError, NatsErrorKind};
+use super::super::loss::loss;
+use super::super::message::{InMessage, Place, message};
+use super::super::streams::stream_state;
+use super::{Input, Link, Seen, Wanted};
+
+/// How often a waiting reader looks whether the connection is still the one that it reads from.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often the server is asked while nothing comes.
+const ASK: Duration = Duration::from_secs(2);
+/// How long to wait before opening again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+impl Input {
+    pub(super) async fn gather(
+        &mut self,
+        max: usize,
+        deadline: Instant,
+    ) -> Result<Vec<InMessage>, NatsError> {
+        loop {
+            let connected = connections(&self.client);
+            match &self.link {
+                Link::Open(open) if open.connections != connected => {
+                    self.close("the connection is another one");
+                }
+                // Its requests are lost.
+                Link::Opening(began, _) if *began != connected => self.link = Link::Closed,
+                // Nothing more is taken while what is held waits for the server's word.
+                _ if self.jump.is_none() => self.take_ready(max)?,
+                _ => {}
+            }
+            if self.jump.is_none() && !self.held.is_empty() {
+                let count = self.held.len().min(max);
+                return Ok(self.held.drain(..count).collect());
+            }
+            let until = deadline.min(Instant::now() + LOOK);
+            match &self.link {
+                Link::Open(_) if self.jump.is_some() => self.ask(until).await?,
+                Link::Open(_) => self.wait(until).await?,
+                _ => self.reopen(until).await?,
+            }
+            if Instant::now() >= deadline && (self.jump.is_some() || self.held.is_empty()) {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    /// Takes what has come, until `max` messages are held.
+    fn take_ready(&mut self, max: usize) -> Result<(), NatsError> {
+        while self.held.len() < max
+            && let Link::Open(open) = &mut self.link
+            && let Some(next) = open.messages.next().now_or_never()
+        {
+            self.take(next)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something to come. While nothing does, the server is asked when that is due.
+    async fn wait(&mut self, until: Instant) -> Result<(), NatsError> {
+        let Link::Open(open) = &mut self.link else {
+            return Ok(());
+        };
+        if self.asked.is_none() && Instant::now() < self.due {
+            let until = until.min(self.due);
+            if let Ok(next) = tokio::time::timeout_at(until, open.messages.next()).await {
+                self.take(next)?;
+            }
+            return Ok(());
+        }
+        self.ask(until).await
+    }
+
+    /// Asks the server how the stream and the consumer are, and draws the conclusions when it
+    /// answers in time; else the next call waits on.
+    async fn ask(&mut self, until: Instant) -> Result<(), NatsError> {
+        let asked = (self.asked)
+            .get_or_insert_with(|| Box::pin(see(self.client.clone(), self.wanted.clone())));
+        let Ok(seen) = tokio::time::timeout_at(until, asked).await else {
+            return Ok(());
+        };
+        self.asked = None;
+        self.due = Instant::now() + ASK;
+        let (state, consumer) = seen.map_err(|error| self.interrupted(error))?;
+        if let Some(loss) = loss(&state, self.position().from, self.created) {
+            return Err(loss.error(&self.wanted.stream));
+        }
+        if self.jump.take().is_some() {
+            return Ok(());
+        }
+        let consumer = match consumer {
+            Some(info) if Some(info.created.unix_timestamp_nanos()) == self.ours => info,
+            _ => {
+                self.close("the consumer was deleted");
+                return Ok(());
+            }
+        };
+        // What was delivered before the answer has come before the answer.
+        self.take_ready(usize::MAX)?;
+        let Link::Open(open) = &self.link else {
+            return Ok(());
+        };
+        if open.delivery < consumer.delivered.consumer_sequence {
+            self.counts.lost_deliveries += 1;
+            self.close("a delivery did not arrive");
+        } else if open.delivery == consumer.delivered.consumer_sequence && self.jump.is_none() {
+            self.pending = consumer.num_pending;
+            // All that the stream held when it was asked first is behind.
+            if consumer.num_pending == 0 && state.last_sequence >= self.read {
+                self.pass_over(state.last_sequence + 1);
+            }
+        }
+        Ok(())
+    }
+
+    async fn reopen(&mut self, until: Instant) -> Result<(), NatsError> {
+        if let Link::Closed = self.link {
+            tokio::time::sleep_until(self.due.min(until)).await;
+            if Instant::now() < self.due {
+                return Ok(());
+            }
+            let (client, wanted) = (self.client.clone(), self.wanted.clone());
+            let opening = consumer::open(client, wanted, self.position());
+            self.link = Link::Opening(connections(&self.client), Box::pin(opening));
+        }
+        let Link::Opening(_, opening) = &mut self.link else {
+            return Ok(());
+        };
+        match tokio::time::timeout_at(until, opening).await {
+            Err(_) => Ok(()),
+            Ok(Ok(opened)) => {
+                self.begin(opened);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                self.link = Link::Closed;
+                self.due = Instant::now() + PAUSE;
+                Err(self.interrupted(error))
+            }
+        }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        Position {
+            next: self.read,
+            from: (!self.anywhere).then(|| self.jump.unwrap_or(self.read)),
+            created: self.created,
+            ours: self.ours,
+        }
+    }
+
+    /// The stream was judged when the consumer was made.
+    pub(super) fn begin(&mut self, opened: Opened) {
+        self.ours = Some(opened.made);
+        self.pending = opened.pending;
+        self.jump = None;
+        self.due = Instant::now() + ASK;
+        self.link = Link::Open(Box::new(opened));
+    }
+
+    /// Ends the consumer; the next read opens it anew at the position.
+    fn close(&mut self, why: &str) {
+        tracing::info!(stream = %self.wanted.stream, next = self.read, why, "opening the input anew");
+        self.link = Link::Closed;
+        self.asked = None;
+        self.newest = None;
+        self.due = Instant::now() + PAUSE;
+        self.counts.reopened += 1;
+    }
+
+    /// Takes in what the consumer says.
+    fn take(&mut self, next: Option<Result<Message, MessagesError>>) -> Result<(), NatsError> {
+        match next {
+            Some(Ok(delivery)) => return self.accept(delivery),
+            Some(Err(error)) => {
+                let missed = error.kind() == MessagesErrorKind::MissingHeartbeat;
+                self.counts.heartbeats_missed += u64::from(missed);
+                self.close(&error.to_string());
+            }
+            None => self.close("the client has ended the subscription"),
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, delivery: Message) -> Result<(), NatsError> {
+        let place = match Place::of(&delivery) {
+            Ok(place) => place,
+            Err(error) => {
+                self.close("a delivery without its place");
+                return Err(error);
+            }
+        };
+        let Link::Open(open) = &mut self.link else {
+            return Ok(());
+        };
+        if place.delivery != open.delivery + 1 {
+            self.counts.lost_deliveries += 1;
+            self.close("a delivery did not arrive");
+            return Ok(());
+        }
+        open.delivery = place.delivery;
+        self.pending = place.pending;
+        // Where more should come and does not, a delivery may have gone astray.
+        self.due = Instant::now() + if place.pending > 0 { LOOK } else { ASK };
+        self.counts.redelivered += u64::from(place.times > 1);
+        if place.sequence < self.read {
+            return Ok(());
+        }
+        if place.sequence > self.read {
+            if !self.anywhere {
+                // An answer that is under way may be older than the jump.
+                self.asked = None;
+                self.jump.get_or_insert(self.read);
+            }
+            self.pass_over(place.sequence);
+        }
+        self.anywhere = false;
+        self.read = place.sequence + 1;
+        let delivery = delivery.message;
+        self.newest = delivery.reply.clone().map(|reply| (place.sequence, reply));
+        if self.share.takes(&delivery.subject, place.sequence) {
+            self.held.push_back(message(delivery, &place));
+        }
+        Ok(())
+    }
+
+    /// Goes on at a sequence without the ones before.
+    fn pass_over(&mut self, next: u64) {
+        if !self.share.is_sorted() && !self.anywhere {
+            self.counts.gaps += next - self.read;
+        }
+        self.read = next;
+        self.anywhere = false;
+    }
+
+    /// A server that has just started has no JetStream for a moment: while reading, that is a
+    /// failure that passes.
+    fn interrupted(&self, error: NatsError) -> NatsError {
+        match error.is_passing() && !error.is_transient() {
+            true => NatsError::caused(
+                NatsErrorKind::Read,
+                format!("reading the stream {}", self.wanted.stream),
+                error,
+            ),
+            false => error,
+        }
+    }
+}
+
+/// Asks for the stream first, so that what the consumer has no more to give lies beyond its end.
+async fn see(client: Client, wanted: Arc<Wanted>) -> Result<Seen, NatsError> {
+    let state = stream_state(&client, &wanted.stream).await?;
+    let stream = async_nats::jetstream::new(client)
+        .get_stream_no_info(&wanted.stream)
+        .await
+        .map_err(|error| consumer::unanswered(&wanted, error))?;
+    let consumer = consumer::info(&stream, &wanted, &wanted.consumer()).await?;
+    Ok((state, consumer))
+}

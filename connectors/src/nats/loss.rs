@@ -1,0 +1,146 @@
+//! What a stream no longer holds although it was to be read.
+//!
+//! The ledger says what was read of which stream: its creation time and the next sequence. Three
+//! things can be wrong with the stream then. It has dropped what comes next, by its limits or a
+//! purge (*passed*); it ends before what was read already, because its tail was lost (*cut*); or
+//! it is another one under the same name (*anew*). Going on in silence would make numbers that
+//! nobody can explain, so that reading stops, and the operator decides whether to go on without.
+//!
+//! Messages that were deleted one by one leave a gap and are no loss, and neither is whatever goes
+//! after it was read.
+
+use super::error::{NatsError, NatsErrorKind};
+use super::streams::StreamState;
+
+/// What kind of loss it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossKind {
+    /// The stream has dropped messages before they were read.
+    Passed,
+    /// The stream has lost its end: what was read from there is known, but its sequences will be
+    /// given again to other messages.
+    Cut,
+    /// It is another stream, with sequences of its own. Nobody knows what was unread in the old one.
+    Anew,
+}
+
+/// Sequences that cannot be read any more, or not again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// What happened.
+    pub kind: LossKind,
+    /// The first sequence.
+    pub from: u64,
+    /// The last sequence; below `from` where there is none, which only [`LossKind::Anew`] can have.
+    pub to: u64,
+    /// Where reading goes on when the loss is accepted.
+    pub resume: u64,
+}
+
+impl Loss {
+    /// How many sequences.
+    pub fn count(&self) -> u64 {
+        (self.to + 1).saturating_sub(self.from)
+    }
+
+    pub(super) fn error(&self, stream: &str) -> NatsError {
+        let Loss { from, to, .. } = *self;
+        let count = self.count();
+        let (kind, what) = match self.kind {
+            LossKind::Passed => (
+                NatsErrorKind::Lost,
+                format!(
+                    "no longer holds the {count} sequences from {from} to {to}, which were not read yet: data is lost \
+                     upstream, by the stream's limits or a purge"
+                ),
+            ),
+            LossKind::Cut => (
+                NatsErrorKind::StreamReset,
+                format!(
+                    "ends at sequence {}, but was read up to {to} before: its last {count} messages are lost, and what \
+                     comes next will be taken for them",
+                    from.saturating_sub(1)
+                ),
+            ),
+            LossKind::Anew => (
+                NatsErrorKind::StreamReset,
+                "is another one than was read before: it was made anew, and what was not read of the old one is lost"
+                    .to_owned(),
+            ),
+        };
+        NatsError::new(
+            kind,
+            format!(
+                "stream {stream} {what}. To go on without it, from sequence {}: tributary run --accept-loss",
+                self.resume
+            ),
+        )
+    }
+}
+
+/// What is lost for a reader of the stream that was made at `created` (Unix nanoseconds) who wants
+/// `next`, or else begins with whatever is there.
+pub(super) fn loss(state: &StreamState, next: Option<u64>, created: i64) -> Option<Loss> {
+    let first = state.first_sequence.max(1);
+    if created != state.created_ns {
+        return Some(Loss {
+            kind: LossKind::Anew,
+            from: 1,
+            to: first - 1,
+            resume: first,
+        });
+    }
+    let next = next?;
+    if state.last_sequence + 1 < next {
+        return Some(Loss {
+            kind: LossKind::Cut,
+            from: state.last_sequence + 1,
+            to: next - 1,
+            resume: state.last_sequence + 1,
+        });
+    }
+    (first > next).then_some(Loss {
+        kind: LossKind::Passed,
+        from: next,
+        to: first - 1,
+        resume: first,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(first: u64, last: u64) -> StreamState {
+        StreamState {
+            name: "S".to_owned(),
+            created_ns: 7,
+            first_sequence: first,
+            last_sequence: last,
+            messages: 0,
+            bytes: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_no_loss() {
+        for (first, last, next) in [(0, 0, 1), (1, 10, 1), (1, 10, 11), (11, 10, 11), (5, 10, 5)] {
+            assert_eq!(loss(&state(first, last), Some(next), 7), None);
+        }
+        // A first start takes what there is.
+        assert_eq!(loss(&state(400, 900), None, 7), None);
+    }
+
+    #[test]
+    fn each_loss_says_what_and_where_to_go_on() {
+        let found = |first, last, next, created| {
+            let loss = loss(&state(first, last), Some(next), created).unwrap();
+            (loss.kind, loss.count(), loss.resume)
+        };
+        assert_eq!(found(11, 10, 5, 7), (LossKind::Passed, 6, 11));
+        assert_eq!(found(3, 10, 1, 7), (LossKind::Passed, 2, 3));
+        assert_eq!(found(1, 10, 12, 7), (LossKind::Cut, 1, 11));
+        assert_eq!(found(0, 0, 1, 8), (LossKind::Anew, 0, 1));
+        assert_eq!(found(4, 9, 6, 8), (LossKind::Anew, 3, 4));
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading a stream in order without leaving a trace in the server: for tools, and for the last
+//! values of cells.
+//!
+//! The consumer is ordered and acknowledges nothing: it notices a delivery that it lacks and starts
+//! again behind the last one it had. [`Reader`] adds that a lost connection is noticed at once, and
+//! that messages below the position are passed over, so that sequences only ever ascend. It judges
+//! nothing: what the stream does not hold is a gap. The input of a worker is read by
+//! [`super::Input`].
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
+use futures::{FutureExt, StreamExt};
+use tokio::time::Instant;
+
+use super::connect::connections;
+use super::error::{NatsError, NatsErrorKind};
+use super::message::{InMessage, Place, message};
+use super::streams::stream_state;
+
+/// How many messages the client asks for at once.
+const PULL: i64 = 256;
+/// How often a waiting reader looks whether the connection is still the one that it reads from.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long to wait before trying again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How long reading the last values goes on without any message before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A reader of one stream.
+pub struct Reader {
+    client: Client,
+    stream: String,
+    filter: String,
+    last_only: bool,
+    messages: Option<Pin<Box<Ordered>>>,
+    /// How often the client had connected when `messages` was opened.
+    connections: u64,
+    next: u64,
+    pending: u64,
+}
+
+impl Reader {
+    /// Opens a stream for reading from `start_sequence` on (0 and 1 both mean its beginning).
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Stream`] where there is no such stream, else what [`stream_state`] says.
+    pub async fn open(
+        client: &Client,
+        stream: &str,
+        start_sequence: u64,
+    ) -> Result<Reader, NatsError> {
+        Reader::opened(client, stream, ">", false, start_sequence.max(1)).await
+    }
+
+    async fn opened(
+        client: &Client,
+        stream: &str,
+        filter: &str,
+        last_only: bool,
+        next: u64,
+    ) -> Result<Reader, NatsError> {
+        let mut reader = Reader {
+            client: client.clone(),
+            stream: stream.to_owned(),
+            filter: filter.to_owned(),
+            last_only,
+            messages: None,
+            connections: 0,
+            next,
+            pending: 0,
+        };
+        reader.reopen().await?;
+        Ok(reader)
+    }
+
+    /// The next messages in order, at most `max` (at least one). Waits up to `wait` for the first
+    /// and takes besides only what has come already; empty when nothing came.
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Read`] and `Unreachable`: calling again goes on where it stopped. `Stream`
+    /// when the stream is gone.
+    pub async fn next_batch(
+        &mut self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<InMessage>, NatsError> {
+        // The scheduler's own budget would make a full buffer look empty after some dozen messages.
+        tokio::task::unconstrained(self.gather(max.max(1), Instant::now() + wait)).await
+    }
+
+    /// The sequence of the next message that [`Reader::next_batch`] may give.
+    pub fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether the last message that was given was the newest, as far as the server has told.
+    pub fn caught_up(&self) -> bool {
+        self.pending == 0
+    }
+
+    async fn gather(&mut self, max: usize, deadline: Instant) -> Result<Vec<InMessage>, NatsError> {
+        let mut batch = Vec::new();
+        while batch.len() < max {
+            if connections(&self.client) != self.connections {
+                self.messages = None;
+            }
+            let Some(messages) = self.messages.as_mut() else {
+                self.reopen().await?;
+                continue;
+            };
+            let until = deadline.min(Instant::now() + LOOK);
+            let next = match batch.is_empty() {
+                true => tokio::time::timeout_at(until, messages.next()).await.ok(),
+                false => messages.next().now_or_never(),
+            };
+            match next {
+                None if batch.is_empty() && Instant::now() < deadline => {}
+                None => break,
+                Some(Some(Ok(delivery))) => {
+                    let place = Place::of(&delivery)?;
+                    self.pending = place.pending;
+                    if place.sequence >= self.next {
+                        self.next = place.sequence + 1;
+                        batch.push(message(delivery.message, &place));
+                    }
+                }
+                Some(ended) => {
+                    self.messages = None;
+                    // What was gathered is not lost for an error behind it.
+                    if !batch.is_empty() {
+                        break;
+                    }
+                    let what = format!("reading the stream {}", self.stream);
+                    return Err(match ended {
+                        Some(Err(error)) => NatsError::caused(NatsErrorKind::Read, what, error),
+                        _ => NatsError::new(NatsErrorKind::Read, format!("{what} has ended")),
+                    });
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn reopen(&mut self) -> Result<(), NatsError> {
+        let connected = connections(&self.client);
+        stream_state(&self.client, &self.stream).await?;
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            let what = format!("opening the stream {} for reading", self.stream);
+            NatsError::caused(NatsErrorKind::Read, what, error)
+        };
+        let deliver_policy = match self.last_only {
+            true => DeliverPolicy::LastPerSubject,
+            false => DeliverPolicy::ByStartSequence {
+                start_sequence: self.next,
+            },
+        };
+        let consumer = async_nats::jetstream::new(self.client.clone())
+            .create_consumer_on_stream(
+                OrderedConfig {
+                    description: Some("Tributary reads along".to_owned()),
+                    filter_subject: self.filter.clone(),
+                    deliver_policy,
+                    replay_policy: ReplayPolicy::Instant,
+                    max_batch: PULL,
+                    ..OrderedConfig::default()
+                },
+                self.stream.as_str(),
+            )
+            .await
+            .map_err(|error| failed(error.into()))?;
+        let pending = consumer.cached_info().num_pending;
+        let messages = consumer
+            .messages()
+            .await
+            .map_err(|error| failed(error.into()))?;
+        self.pending = pending;
+        self.messages = Some(Box::pin(messages));
+        self.connections = connected;
+        Ok(())
+    }
+}
+
+/// The last message of every subject of a stream, in the order of their sequences.
+pub struct LastValues {
+    reader: Reader,
+}
+
+/// Reads the last message of every subject that `filter` stands for, up to the stream's present
+/// end. A subject that is published to meanwhile may come twice: the later one counts.
+///
+/// # Errors
+/// As [`Reader::open`].
+pub async fn last_values(
+    client: &Client,
+    stream: &str,
+    filter: &str,
+) -> Result<LastValues, NatsError> {
+    let reader = Reader::opened(client, stream, filter, true, 1).await?;
+    Ok(LastValues { reader })
+}
+
+impl LastValues {
+    /// The next messages, at most `max` (at least one); none when all have been given. Goes on by
+    /// itself after a lost connection.
+    ///
+    /// # Errors
+    /// What [`Reader::next_batch`] says, when it has been so for half a minute or waiting does not
+    /// help. Calling again goes on.
+    pub async fn next_batch(&mut self, max: usize) -> Result<Vec<InMessage>, NatsError> {
+        let begin = Instant::now();
+        while !self.reader.caught_up() {
+            match self.reader.next_batch(max, LOOK).await {
+                Ok(batch) if !batch.is_empty() => return Ok(batch),
+                Ok(_) if begin.elapsed() > PATIENCE => {
+                    let what = format!("the stream {} gives nothing", self.reader.stream);
+                    return Err(NatsError::new(NatsErrorKind::Read, what));
+                }
+                Ok(_) => {}
+                Err(error) if error.is_passing() && begin.elapsed() <= PATIENCE => {
+                    tracing::warn!(stream = %self.reader.stream, %error, "reading again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Vec::new())
+    }
+}

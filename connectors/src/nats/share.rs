@@ -1,0 +1,155 @@
+//! Which messages are a process's own, and the partitions of the input stream.
+//!
+//! Every message of the stream belongs to exactly one process of the cluster, whatever arrives
+//! where and whoever restarts: by its sequence, or by its partition where it has one. A rule of the
+//! message alone is what lets each process keep a position of its own.
+//!
+//! By sequence every process reads the whole stream and leaves out most of it. With
+//! `nats.partitions` the *server* sorts: who publishes to
+//! `tributary.in.<brand>.<kind>.<source>.<key>` (the key may be anything that a subject token may
+//! be and that is no personal data: a till, a store, a shard) finds the message under
+//! `tributary.in.<brand>.<kind>.<source>.<partition>`, the key being replaced by its hash, a number
+//! from 0. Messages of one key keep their order. A process asks the server for its own partitions
+//! only. Subjects without a key pass as they are, are read by every process and shared by sequence.
+
+use async_nats::jetstream::stream::{Info, SubjectTransform};
+
+use super::error::{NatsError, NatsErrorKind};
+
+const SOURCE: &str = "tributary.in.*.*.*.*";
+/// What no partition covers: subjects with another number of tokens.
+const OTHERS: [&str; 4] = [
+    "tributary.in.*",
+    "tributary.in.*.*",
+    "tributary.in.*.*.*",
+    "tributary.in.*.*.*.*.>",
+];
+
+/// A process's part of the stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    process: u64,
+    processes: u64,
+    partitions: u32,
+}
+
+impl Share {
+    pub(super) fn new(process: usize, processes: usize, partitions: u32) -> Share {
+        Share {
+            process: process as u64,
+            processes: processes.max(1) as u64,
+            partitions,
+        }
+    }
+
+    /// Whether the server sorts for this process.
+    pub(super) fn is_sorted(&self) -> bool {
+        self.processes > 1 && self.partitions > 0
+    }
+
+    /// The subjects to ask the server for; empty for all.
+    pub(super) fn filters(&self) -> Vec<String> {
+        if !self.is_sorted() {
+            return Vec::new();
+        }
+        let own = (0..self.partitions)
+            .filter(|partition| self.is_own(u64::from(*partition)))
+            .map(|partition| format!("tributary.in.*.*.*.{partition}"));
+        own.chain(OTHERS.map(str::to_owned)).collect()
+    }
+
+    /// Whether a message is this process's.
+    pub(super) fn takes(&self, subject: &str, sequence: u64) -> bool {
+        self.processes == 1
+            || match self.partition(subject) {
+                Some(partition) => self.is_own(u64::from(partition)),
+                None => self.is_own(sequence),
+            }
+    }
+
+    /// The partition that a subject names.
+    pub(super) fn partition(&self, subject: &str) -> Option<u32> {
+        if self.partitions == 0 || subject.split('.').count() != 6 {
+            return None;
+        }
+        let partition = subject.rsplit('.').next()?.parse().ok()?;
+        (partition < self.partitions).then_some(partition)
+    }
+
+    fn is_own(&self, number: u64) -> bool {
+        number % self.processes == self.process
+    }
+}
+
+/// What makes a stream sort into partitions.
+pub(super) fn transform(partitions: u32) -> Option<SubjectTransform> {
+    (partitions > 0).then(|| SubjectTransform {
+        source: SOURCE.to_owned(),
+        destination: format!(
+            "tributary.in.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}.{{{{wildcard(3)}}}}.{{{{partition({partitions},4)}}}}"
+        ),
+    })
+}
+
+/// Judges whether a stream sorts as the configuration says.
+///
+/// # Errors
+/// [`NatsErrorKind::Stream`], naming both.
+pub(super) fn judge(info: &Info, partitions: u32) -> Result<(), NatsError> {
+    let wanted = transform(partitions);
+    let plain = |transform: &SubjectTransform| {
+        let text = format!("{} {}", transform.source, transform.destination);
+        text.to_lowercase()
+            .replace(", ", ",")
+            .replace("{{ ", "{{")
+            .replace(" }}", "}}")
+    };
+    let found = info.config.subject_transform.as_ref();
+    let found = found.filter(|found| partitions > 0 || plain(found).contains("partition("));
+    if found.map(plain) == wanted.as_ref().map(plain) {
+        return Ok(());
+    }
+    let shown = |transform: Option<&SubjectTransform>| match transform {
+        Some(transform) => format!("{} -> {}", transform.source, transform.destination),
+        None => "none".to_owned(),
+    };
+    Err(NatsError::new(
+        NatsErrorKind::Stream,
+        format!(
+            "stream {} has the subject transform {}, but nats.partitions = {partitions} needs {}; change one of them",
+            info.config.name,
+            shown(found),
+            shown(wanted.as_ref())
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_has_one_process() {
+        let subjects = [
+            "tributary.in.acme.web",
+            "tributary.in.acme.web.shop",
+            "tributary.in.acme.web.shop.0",
+            "tributary.in.acme.web.shop.6",
+            "tributary.in.acme.web.shop.7",
+            "tributary.in.acme.web.shop.till",
+            "tributary.in.acme.web.shop.1.2",
+        ];
+        for partitions in [0, 7] {
+            let shares: Vec<Share> = (0..3).map(|p| Share::new(p, 3, partitions)).collect();
+            for subject in subjects {
+                for sequence in 1..10 {
+                    let takers = shares.iter().filter(|s| s.takes(subject, sequence));
+                    assert_eq!(takers.count(), 1, "{subject} {sequence}");
+                }
+            }
+            let filters: Vec<usize> = shares.iter().map(|share| share.filters().len()).collect();
+            assert_eq!(filters, [[0; 3], [7, 6, 6]][usize::from(partitions > 0)]);
+        }
+        assert!(Share::new(0, 1, 7).takes("tributary.in.acme.web.shop.3", 5));
+    }
+}

@@ -1,0 +1,238 @@
+//! The commit: pages and position become durable together.
+//!
+//! The order of steps: the active segment rolls, where it has grown too large; brands and salts that are new go to
+//! the manifest; the blocks and their commit go to the active segment in one write and one `fdatasync`. Until
+//! the last step is done nothing counts, and a step that failed leaves everything as it was, so that the same
+//! commit may be tried again. Only a failed `fsync` is final.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashSet;
+use tributary_operators::event::Event;
+use tributary_operators::record::BrandId;
+
+use crate::active::Group;
+use crate::block::SegmentId;
+use crate::brands;
+use crate::counts::{Counts, Entries};
+use crate::error::LedgerError;
+use crate::event::Encoder;
+use crate::keyring::BrandKey;
+use crate::known::{WordKey, word_key};
+use crate::ledger::{Ledger, seal_salt};
+use crate::page::Page;
+use crate::position::Position;
+
+/// A block is sealed when its content has grown to this many bytes.
+pub(crate) const CONTENT: usize = 1 << 20;
+
+/// What a commit made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Which commit it is, from 1 on.
+    pub ordinal: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Entries written; words that the ledger had are none.
+    pub entries: u64,
+}
+
+impl Ledger {
+    /// Takes a page. It becomes durable with the next commit.
+    pub fn append(&mut self, mut page: Page) {
+        page.close();
+        if !page.is_empty() {
+            self.pending.push(page);
+        }
+    }
+
+    /// Makes everything that was appended durable, together with the position.
+    ///
+    /// # Errors
+    ///
+    /// After [`LedgerError::Sync`] the process must stop. After any other error nothing was committed and nothing
+    /// is lost: what was appended is kept, and `commit` may be called again, with this position or a later one.
+    pub fn commit(&mut self, position: Position) -> Result<Commit, LedgerError> {
+        self.usable()?;
+        if self.active.committed >= self.segment_bytes {
+            self.roll()?;
+        }
+        self.enter()?;
+        let (mut group, words) = self.group()?;
+        let written = self.active.commit(&mut group, position);
+        let bytes = self.note(written)?;
+        self.known.with(|known| known.extend(words));
+        self.position = Some(position);
+        self.pending.clear();
+        Ok(Commit {
+            ordinal: self.active.commits,
+            bytes,
+            entries: group.counts.values().map(Entries::total).sum(),
+        })
+    }
+
+    /// Enters the brands and salts that are new into the manifest.
+    fn enter(&mut self) -> Result<(), LedgerError> {
+        let mut manifest = self.manifest.clone();
+        let mut numbers = self.numbers.clone();
+        let mut new = false;
+        for brand in self.pending_brands() {
+            if !numbers.contains_key(&brand) {
+                let number = brands::enter(&mut manifest, self.key(brand)?);
+                numbers.insert(brand, number);
+                new = true;
+            }
+        }
+        for (brand, day, salt) in self.pending.iter().flat_map(|page| &page.salts) {
+            let Some(&number) = numbers.get(brand) else {
+                continue;
+            };
+            let known = |line: &crate::manifest::SaltLine| (line.brand, line.day) == (number, *day);
+            if !manifest.salts.iter().any(known) {
+                let line = seal_salt(&manifest, (number, self.key(*brand)?), *day, salt);
+                manifest.salts.extend(line);
+                new = true;
+            }
+        }
+        if new {
+            self.replace(manifest)?;
+            self.numbers = numbers;
+        }
+        Ok(())
+    }
+
+    fn pending_brands(&self) -> BTreeSet<BrandId> {
+        let of_page = |page: &Page| {
+            let mut brands: BTreeSet<BrandId> = page.brands.keys().copied().collect();
+            brands.extend(page.words.iter().map(|(brand, ..)| *brand));
+            brands.extend(page.salts.iter().map(|(brand, ..)| *brand));
+            brands
+        };
+        self.pending.iter().flat_map(of_page).collect()
+    }
+
+    fn key(&self, brand: BrandId) -> Result<&BrandKey, LedgerError> {
+        let unknown = || LedgerError::UnknownBrand {
+            file: self.paths.manifest(),
+            brand: format!("number {} of the configuration", brand.0),
+        };
+        self.keyring.of(brand).ok_or_else(unknown)
+    }
+
+    /// The pending entries, sealed for their place, and the words among them.
+    fn group(&self) -> Result<(Group, FxHashSet<WordKey>), LedgerError> {
+        let mut words = FxHashSet::default();
+        let mut sealer = Sealer::new(self.active.id(), self.active.committed);
+        for brand in self.pending_brands() {
+            let Some(&number) = self.numbers.get(&brand) else {
+                continue;
+            };
+            let key = self.key(brand)?;
+            let (fresh, entries) = self.fresh_words(brand, number, &mut words);
+            sealer.add(number, key, &fresh, entries);
+            let runs = self
+                .pending
+                .iter()
+                .filter_map(|page| page.brands.get(&brand));
+            for (run, entries) in runs.flat_map(|runs| runs.closed()) {
+                sealer.add(number, key, run, *entries);
+            }
+            sealer.seal(number, key);
+        }
+        let too_large = || std::io::Error::other("an entry is too large to be sealed");
+        let group = sealer.finish();
+        let group = group.ok_or_else(|| LedgerError::io(self.active.path(), too_large()))?;
+        Ok((group, words))
+    }
+
+    /// A run of a brand's pending words that the ledger does not have yet.
+    fn fresh_words(
+        &self,
+        brand: BrandId,
+        number: u16,
+        words: &mut FxHashSet<WordKey>,
+    ) -> (Vec<u8>, Entries) {
+        let mut encoder = Encoder::default();
+        self.known.with(|known| {
+            let pending = self.pending.iter().flat_map(|page| &page.words);
+            for (_, label, word) in pending.filter(|(of, ..)| *of == brand) {
+                let key = word_key(number, *label, word);
+                if !known.contains(&key) && words.insert(key) {
+                    encoder.push(&Event::Word {
+                        brand,
+                        label: *label,
+                        word: word.clone(),
+                    });
+                }
+            }
+        });
+        encoder.take()
+    }
+}
+
+/// Puts runs together to blocks of some size, and seals them for their places.
+pub(crate) struct Sealer {
+    segment: SegmentId,
+    start: u64,
+    content: Vec<u8>,
+    entries: Entries,
+    group: Group,
+    failed: bool,
+}
+
+impl Sealer {
+    /// The first block will stand at `start`.
+    pub fn new(segment: SegmentId, start: u64) -> Sealer {
+        Sealer {
+            segment,
+            start,
+            content: Vec::new(),
+            entries: Entries::default(),
+            group: Group {
+                bytes: Vec::new(),
+                blocks: 0,
+                counts: Counts::new(),
+            },
+            failed: false,
+        }
+    }
+
+    pub fn segment(&self) -> SegmentId {
+        self.segment
+    }
+
+    /// Where the next block will stand.
+    pub fn len(&self) -> u64 {
+        self.start + self.group.bytes.len() as u64
+    }
+
+    pub fn add(&mut self, brand: u16, key: &BrandKey, run: &[u8], entries: Entries) {
+        self.content.extend_from_slice(run);
+        self.entries += entries;
+        if self.content.len() >= CONTENT {
+            self.seal(brand, key);
+        }
+    }
+
+    /// Ends the block of a brand.
+    pub fn seal(&mut self, brand: u16, key: &BrandKey) {
+        if self.content.is_empty() {
+            return;
+        }
+        let (offset, brand_key) = (self.len(), (brand, key));
+        let content = (self.content.as_slice(), self.entries);
+        let sealed = self
+            .segment
+            .seal(&mut self.group.bytes, offset, brand_key, content);
+        self.failed |= sealed.is_none();
+        self.group.blocks += 1;
+        *self.group.counts.entry(brand).or_default() += self.entries;
+        self.content.clear();
+        self.entries = Entries::default();
+    }
+
+    /// The blocks, unless one could not be sealed.
+    pub fn finish(self) -> Option<Group> {
+        (!self.failed).then_some(self.group)
+    }
+}

@@ -1,0 +1,74 @@
+//! How many entries there are, by kind.
+
+use std::collections::BTreeMap;
+use std::ops::{Add, AddAssign};
+
+use serde::{Deserialize, Serialize};
+
+/// Entries by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entries {
+    /// Records put.
+    pub put: u64,
+    /// Records dropped.
+    pub drop: u64,
+    /// Salted pings.
+    pub heard: u64,
+    /// Words of labels.
+    pub word: u64,
+}
+
+impl Entries {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.put + self.drop + self.heard + self.word
+    }
+}
+
+impl Add for Entries {
+    type Output = Entries;
+    fn add(self, other: Entries) -> Entries {
+        Entries {
+            put: self.put + other.put,
+            drop: self.drop + other.drop,
+            heard: self.heard + other.heard,
+            word: self.word + other.word,
+        }
+    }
+}
+
+impl AddAssign for Entries {
+    fn add_assign(&mut self, other: Entries) {
+        *self = *self + other;
+    }
+}
+
+impl std::iter::Sum for Entries {
+    fn sum<I: Iterator<Item = Entries>>(all: I) -> Entries {
+        all.fold(Entries::default(), Add::add)
+    }
+}
+
+/// Entries by the brand's number in this ledger.
+pub(crate) type Counts = BTreeMap<u16, Entries>;
+
+/// Adds the counts of some blocks to others.
+pub(crate) fn add(to: &mut Counts, from: &Counts) {
+    for (brand, entries) in from {
+        *to.entry(*brand).or_default() += *entries;
+    }
+}
+
+/// What a ledger holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LedgerStats {
+    /// Entries by kind; superseded ones count until a rewrite leaves them out.
+    pub entries: Entries,
+    /// Bytes of all segments, up to the last commit.
+    pub bytes: u64,
+    /// Segments, the active one included.
+    pub segments: usize,
+    /// Commits since the ledger began.
+    pub commits: u64,
+}

@@ -1,0 +1,406 @@
+//! A crash, or a failure, at every step of everything that changes the disk.
+//!
+//! At each step the directory is copied as a crash would leave it: after `kill -9` everything that was written is
+//! there; after a power cut only what was synced is, or the names without the content, or the content without
+//! the names. Every copy must open, and must hold what was committed, or that and what was being committed.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use common::*;
+use tributary_operators::event::Event;
+use tributary_operators::record::Day;
+use tributary_operators::salt::Salt;
+
+use crate::disk::hook;
+use crate::{Kind, Ledger, LedgerError, Options, Page};
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// What the disk surely has, and all the ways in which it could be found.
+#[derive(Default)]
+struct PowerCut {
+    directory: PathBuf,
+    /// The content of an inode when it was last synced.
+    content: BTreeMap<u64, Vec<u8>>,
+    /// The names in a directory when it was last synced.
+    names: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>>,
+    /// The step that was announced, and is done when the next one is.
+    announced: Option<(&'static str, PathBuf)>,
+    found: BTreeSet<Files>,
+}
+
+fn names(directory: &Path) -> BTreeMap<PathBuf, u64> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), path.metadata().unwrap().ino()))
+        .collect()
+}
+
+impl PowerCut {
+    fn pass(&mut self, next: Option<(&'static str, &Path)>) {
+        if let Some((step, path)) = self.announced.take() {
+            match step {
+                "create" => {
+                    self.content.remove(&path.metadata().unwrap().ino());
+                }
+                "sync" => {
+                    let inode = path.metadata().unwrap().ino();
+                    self.content.insert(inode, std::fs::read(&path).unwrap());
+                }
+                "sync directory" => {
+                    self.names.insert(path.clone(), names(&path));
+                }
+                _ => {}
+            }
+        }
+        self.announced = next.map(|(step, path)| (step, path.to_owned()));
+        self.find();
+    }
+
+    fn find(&mut self) {
+        let now: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>> = [".", "segments"]
+            .map(|name| self.directory.join(name))
+            .map(|path| (path.clone(), names(&path)))
+            .into();
+        let synced: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>> = self.names.clone();
+        let mut whole = BTreeMap::new();
+        for path in files(&self.directory).into_keys() {
+            let path = self.directory.join(path);
+            whole.insert(
+                path.metadata().unwrap().ino(),
+                std::fs::read(&path).unwrap(),
+            );
+        }
+        for names in [now, synced] {
+            for content in [&whole, &self.content] {
+                let mut found = Files::new();
+                for (name, inode) in names.values().flatten().filter(|(name, _)| !name.is_dir()) {
+                    let Ok(name) = name.strip_prefix(&self.directory) else {
+                        continue;
+                    };
+                    // An inode that was removed is still found by its synced name.
+                    let bytes = content.get(inode).or(self.content.get(inode));
+                    found.insert(name.to_owned(), bytes.cloned().unwrap_or_default());
+                }
+                self.found.insert(found);
+            }
+        }
+    }
+}
+
+/// Runs an operation, and returns all that crashes in it could leave.
+fn crashes<T>(
+    directory: &Path,
+    cut: &Rc<RefCell<PowerCut>>,
+    act: impl FnOnce() -> T,
+) -> (T, BTreeSet<Files>) {
+    cut.borrow_mut().directory = directory.to_owned();
+    cut.borrow_mut().found.clear();
+    let hooked = cut.clone();
+    hook::set(Box::new(move |step, path| {
+        hooked.borrow_mut().pass(Some((step, path)));
+        Ok(())
+    }));
+    let result = act();
+    hook::clear();
+    cut.borrow_mut().pass(None);
+    let found = std::mem::take(&mut cut.borrow_mut().found);
+    (result, found)
+}
+
+/// What an opening finds: the events, and the days of the salts.
+type Found = (Vec<Event>, Vec<Day>);
+
+fn found(directory: &Path) -> Found {
+    let (ledger, mut recovered) = open(directory);
+    let events = sorted(read(&mut recovered, &keys()).unwrap());
+    let mut days: Vec<Day> = recovered.salts.iter().map(|(_, day, _)| *day).collect();
+    days.sort_unstable();
+    // Whatever was found can be gone on with, and comes back without another crash.
+    ledger.close().unwrap();
+    (events, days)
+}
+
+struct Story {
+    directory: tempfile::TempDir,
+    copy: tempfile::TempDir,
+    cut: Rc<RefCell<PowerCut>>,
+    ledger: Option<Ledger>,
+    now: Found,
+    crashes: usize,
+}
+
+impl Story {
+    fn begin() -> Story {
+        let mut story = Story {
+            directory: tempfile::tempdir().unwrap(),
+            copy: tempfile::tempdir().unwrap(),
+            cut: Rc::default(),
+            ledger: None,
+            now: Found::default(),
+            crashes: 0,
+        };
+        let nothing = Found::default();
+        story.step(nothing, |slot, directory| {
+            let options = Options {
+                segment_bytes: 600,
+                ..options(directory)
+            };
+            *slot = Some(Ledger::open(options, keys()).unwrap().0);
+        });
+        story
+    }
+
+    /// Something happens that leads from what is held now to `then`.
+    fn step(&mut self, then: Found, act: impl FnOnce(&mut Option<Ledger>, &Path)) {
+        let then = (sorted(then.0), then.1);
+        let ledger = &mut self.ledger;
+        let directory = self.directory.path();
+        let ((), copies) = crashes(directory, &self.cut, || act(ledger, directory));
+        self.crashes += copies.len();
+        for copy in copies {
+            let path = self.copy.path().join("ledger");
+            restore(&path, &copy);
+            let found = found(&path);
+            let names: Vec<_> = copy.iter().map(|(n, b)| (n, b.len())).collect();
+            let (events, days) = &found;
+            assert!(
+                [&self.now.0, &then.0].contains(&events),
+                "{found:?} in {names:?}"
+            );
+            assert!(
+                [&self.now.1, &then.1].contains(&days),
+                "{found:?} in {names:?}"
+            );
+            // The salt is there before what was heard under it.
+            let salted =
+                self.now.1.len() <= days.len() && *events == then.0 && then.0 != self.now.0;
+            assert!(!salted || *days == then.1, "{found:?} in {names:?}");
+            // And a second opening finds the same.
+            assert_eq!(self::found(&path), found);
+        }
+        // The step is done: a power cut takes nothing back.
+        let cut = &self.cut;
+        let ((), copies) = crashes(directory, cut, || ());
+        for copy in copies {
+            let path = self.copy.path().join("ledger");
+            restore(&path, &copy);
+            assert_eq!(found(&path), then);
+        }
+        self.now = then;
+    }
+
+    fn commit(&mut self, events: &[Event], salts: &[Day], sequence: u64) {
+        let (mut then, mut days) = self.now.clone();
+        then.extend_from_slice(events);
+        days.extend_from_slice(salts);
+        self.step((then, days), |ledger, _| {
+            let mut page = page(A, events);
+            for day in salts {
+                page.salt(A, *day, Salt::from_bytes([*day as u8; 32]));
+            }
+            let ledger = ledger.as_mut().unwrap();
+            ledger.append(page);
+            ledger.commit(at(sequence)).unwrap();
+        });
+    }
+}
+
+#[test]
+fn nothing_committed_is_lost_and_nothing_is_half_there() {
+    let mut story = Story::begin();
+    story.commit(&[put(A, 1, 0, 1), word(A, "google")], &[], 1);
+    story.commit(&[ping(A, 1)], &[100, 101], 2);
+    for n in 2..9 {
+        // Every third commit or so finds the segment full and rolls.
+        story.commit(&[put(A, n, 0, n), put(A, 1, 0, n)], &[], n + 1);
+    }
+    assert!(story.ledger.as_ref().unwrap().stats().segments > 2);
+
+    let events = story.now.0.clone();
+    story.step((events, vec![101]), |ledger, _| {
+        ledger.as_mut().unwrap().forget_salts(A, 101).unwrap();
+    });
+
+    // The rewrite goes from all entries to those that count, but for what is not to be kept.
+    let keep = |event: &Event| !matches!(event, Event::Heard { .. });
+    let first = |event: &Event| matches!(event, Event::Put { key, arrival, .. } if key.0 == 1 && arrival.message < 8);
+    let stays = |event: &&Event| keep(event) && !first(event);
+    let then = story.now.0.iter().filter(stays).cloned().collect();
+    story.step((then, vec![101]), |ledger, _| {
+        let ledger = ledger.as_mut().unwrap();
+        let work = ledger.rewrite(Arc::new(keep)).unwrap();
+        let done = work.run(&mut |_, _| ()).unwrap();
+        ledger.install(done).unwrap().run().unwrap();
+    });
+    story.commit(&[put(A, 20, 0, 20)], &[], 20);
+
+    // A restart, too, is a step.
+    let (events, days) = story.now.clone();
+    story.step((events, days), |slot, directory| {
+        slot.take().unwrap().close().unwrap();
+        *slot = Some(open(directory).0);
+    });
+    assert!(story.crashes > 100, "{} crashes", story.crashes);
+}
+
+/// At every step once: the disk is full. The same operation is then tried again.
+#[test]
+fn a_full_disk_at_any_step_is_transient() {
+    fails_at_every_step(28, |error| assert_eq!(error.kind(), Kind::Full));
+}
+
+/// At every step once: an error of the device.
+#[test]
+fn an_error_at_any_step_is_transient_unless_a_sync_or_a_rename_failed() {
+    fails_at_every_step(5, |error| assert_eq!(error.kind(), Kind::Io));
+}
+
+fn fails_at_every_step(errno: i32, expected: impl Fn(&LedgerError)) {
+    for failing in 0.. {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            segment_bytes: 500,
+            ..options(directory.path())
+        };
+        let (mut ledger, _) = Ledger::open(options, keys()).unwrap();
+        let steps = Rc::new(RefCell::new((0, "")));
+        let counted = steps.clone();
+        hook::set(Box::new(move |step, _| {
+            let (count, name) = &mut *counted.borrow_mut();
+            *count += 1;
+            if *count - 1 == failing {
+                *name = step;
+                return Err(io::Error::from_raw_os_error(errno));
+            }
+            Ok(())
+        }));
+        let mut written = Vec::new();
+        let mut stopped = false;
+        for n in 1..9 {
+            let events = [put(A, n, 0, n), put(A, 1, 0, n), word(A, "google")];
+            let mut page = page(A, &events);
+            page.salt(A, n as Day, Salt::from_bytes([n as u8; 32]));
+            ledger.append(page);
+            if let Err(error) = ledger.commit(at(n)) {
+                stopped = fatal(&error, steps.borrow().1);
+                if stopped {
+                    assert_eq!(ledger.commit(at(n)).unwrap_err().kind(), Kind::Sync);
+                    break;
+                }
+                expected(&error);
+                assert_eq!(ledger.position(), (n > 1).then(|| at(n - 1)));
+                ledger.commit(at(n)).unwrap();
+            }
+            let known = usize::from(n > 1);
+            written.extend_from_slice(&events[..3 - known]);
+        }
+        if !stopped {
+            stopped = rewritten(&mut ledger, &mut written, &expected, &steps);
+        }
+        hook::clear();
+        drop(ledger);
+        let (events, days) = found(directory.path());
+        if stopped {
+            // The step that failed may have come to be all the same.
+            assert!(is_part_of(&events, &all_events()), "step {failing}");
+            assert!(written.is_empty() || !events.is_empty());
+        } else {
+            assert_eq!(events, sorted(written), "step {failing}");
+            assert_eq!(days, (3..9).collect::<Vec<Day>>(), "step {failing}");
+        }
+        if steps.borrow().1.is_empty() {
+            assert!(failing > 60, "{failing} steps");
+            return;
+        }
+    }
+}
+
+fn all_events() -> Vec<Event> {
+    let puts = (1..9).flat_map(|n| [put(A, n, 0, n), put(A, 1, 0, n)]);
+    puts.chain([word(A, "google")]).collect()
+}
+
+/// Whether an error must stop the process; only where a sync failed, or a rename of which nobody knows what it did.
+fn fatal(error: &LedgerError, step: &str) -> bool {
+    let sync = error.kind() == Kind::Sync;
+    assert!(
+        !sync || step.starts_with("sync") || step == "rename",
+        "{step}"
+    );
+    sync
+}
+
+/// Forgets salts, rewrites and installs, trying again where it fails. True where the process must stop.
+fn rewritten(
+    ledger: &mut Ledger,
+    written: &mut Vec<Event>,
+    expected: &impl Fn(&LedgerError),
+    steps: &Rc<RefCell<(i32, &'static str)>>,
+) -> bool {
+    let trying = |result: Result<(), LedgerError>| match result {
+        Ok(()) => Some(true),
+        Err(error) if fatal(&error, steps.borrow().1) => None,
+        Err(error) => {
+            expected(&error);
+            Some(false)
+        }
+    };
+    loop {
+        match trying(ledger.forget_salts(A, 3)) {
+            None => return true,
+            Some(done) if done => break,
+            Some(_) => {}
+        }
+    }
+    loop {
+        let keep: crate::Keep = Arc::new(|_| true);
+        let result = ledger
+            .rewrite(keep)
+            .and_then(|work| work.run(&mut |_, _| ()))
+            .and_then(|done| ledger.install(done))
+            .and_then(|removal| removal.run().map(|_| ()));
+        match trying(result) {
+            None => return true,
+            Some(done) if done => break,
+            Some(_) => {}
+        }
+    }
+    written.retain(|event| !matches!(event, Event::Put { key, arrival, .. } if key.0 == 1 && arrival.message < 8));
+    false
+}
+
+/// Pages survive a failed commit, and more may be appended before it is tried again.
+#[test]
+fn a_failed_commit_keeps_its_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = open(directory.path());
+    let mut one = Page::default();
+    one.push(A, &click(A, 1));
+    ledger.append(one);
+    hook::set(Box::new(|step, _| match step {
+        "half written" => Err(io::Error::from(io::ErrorKind::StorageFull)),
+        // Nor can the rest be cut off at once.
+        "truncate" => Err(io::Error::from(io::ErrorKind::StorageFull)),
+        _ => Ok(()),
+    }));
+    for _ in 0..3 {
+        assert_eq!(ledger.commit(at(1)).unwrap_err().kind(), Kind::Full);
+    }
+    hook::clear();
+    ledger.append(page(A, &[click(A, 2)]));
+    assert_eq!(ledger.commit(at(2)).unwrap().entries, 2);
+    ledger.close().unwrap();
+    assert_eq!(held(directory.path()), [click(A, 1), click(A, 2)]);
+}

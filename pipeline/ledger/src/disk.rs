@@ -1,0 +1,174 @@
+//! The steps that touch the disk, one function each.
+//!
+//! Durability is an order of steps, and what a crash leaves is a prefix of it. So every step goes through
+//! here, and the crash tests stop, fail or copy the directory at each of them.
+//!
+//! A failed `fsync` is its own kind of error. The kernel reports a lost write once and then forgets it: a second
+//! `fsync` that succeeds says nothing about what the first one lost, and the page cache may show bytes that the
+//! disk never took. What is on the disk is then known to nobody, so that the only way on is to stop and to read
+//! it again.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::error::LedgerError;
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+fn step(name: &'static str, file: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    return hook::pass(name, file);
+    #[cfg(not(test))]
+    {
+        let _ = (name, file);
+        Ok(())
+    }
+}
+
+fn run<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>) -> Result<T> {
+    step(name, path)
+        .and_then(|()| act())
+        .map_err(|error| LedgerError::io(path, error))
+}
+
+/// Creates a directory for the owner alone, with all above it; leaves one that is there.
+pub(crate) fn create_directory(path: &Path) -> Result<()> {
+    run("create directory", path, || {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    })
+}
+
+/// Creates a file for the owner alone, or empties the one that is there.
+pub(crate) fn create(path: &Path) -> Result<File> {
+    run("create", path, || {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        options.mode(0o600).open(path)
+    })
+}
+
+/// Opens a file for reading and writing.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    options
+        .open(path)
+        .map_err(|error| LedgerError::io(path, error))
+}
+
+/// Writes at an offset.
+pub(crate) fn write(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Result<()> {
+    run("write", path, || {
+        #[cfg(test)]
+        hook::half(path, || {
+            let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+            file.write_all_at(half, offset)
+        })?;
+        file.write_all_at(bytes, offset)
+    })
+}
+
+/// Cuts a file to a length.
+pub(crate) fn truncate(file: &File, path: &Path, length: u64) -> Result<()> {
+    run("truncate", path, || file.set_len(length))
+}
+
+/// Makes the content of a file durable.
+pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
+    let synced = step("sync", path).and_then(|()| file.sync_data());
+    synced.map_err(|error| lost(path, error))
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    let handle = File::open(path).map_err(|error| LedgerError::io(path, error))?;
+    let synced = step("sync directory", path).and_then(|()| handle.sync_all());
+    synced.map_err(|error| lost(path, error))
+}
+
+fn lost(path: &Path, error: io::Error) -> LedgerError {
+    LedgerError::Sync {
+        file: path.to_owned(),
+        error,
+    }
+}
+
+/// Gives a file a new name, in the place of the file that had it. Where a device fails, nobody knows which of
+/// the two has the name, which is as final as a failed sync.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    run("rename", to, || std::fs::rename(from, to)).map_err(|error| match error {
+        LedgerError::Io { error, .. } => lost(to, error),
+        other => other,
+    })
+}
+
+/// Overwrites a file with zeros, as well as one can: a file system that copies on write, a snapshot or the spare
+/// blocks of a flash disk may keep the old bytes. Those are sealed, and remain so.
+pub(crate) fn wipe(file: &File, path: &Path) {
+    let zeros = [0; 1 << 16];
+    let wiped = step("wipe", path).and_then(|()| {
+        let length = file.metadata()?.len();
+        let mut offset = 0;
+        while offset < length {
+            let size = (length - offset).min(zeros.len() as u64);
+            let part = zeros.get(..size as usize).unwrap_or_default();
+            file.write_all_at(part, offset)?;
+            offset += size;
+        }
+        file.sync_data()
+    });
+    // A full or failing disk must not keep a file from being removed.
+    let _ = wiped;
+}
+
+/// Overwrites and removes a file. That it is gone already is fine.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match OpenOptions::new().write(true).open(path) {
+        Ok(file) => wipe(&file, path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(_) => {}
+    }
+    run("remove", path, || std::fs::remove_file(path))
+}
+
+#[cfg(test)]
+pub(crate) mod hook {
+    //! What a crash test does at each step.
+
+    use std::cell::RefCell;
+    use std::io;
+    use std::path::Path;
+
+    type Hook = Box<dyn FnMut(&'static str, &Path) -> io::Result<()>>;
+
+    thread_local! {
+        static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+    }
+
+    /// Calls `hook` before every step of this thread.
+    pub(crate) fn set(hook: Hook) {
+        HOOK.with(|slot| *slot.borrow_mut() = Some(hook));
+    }
+
+    pub(crate) fn clear() {
+        HOOK.with(|slot| *slot.borrow_mut() = None);
+    }
+
+    pub(super) fn pass(name: &'static str, file: &Path) -> io::Result<()> {
+        HOOK.with(|slot| match slot.borrow_mut().as_mut() {
+            Some(hook) => hook(name, file),
+            None => Ok(()),
+        })
+    }
+
+    /// A write that is half done is a step of its own.
+    pub(super) fn half(file: &Path, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if HOOK.with(|slot| slot.borrow().is_none()) {
+            return Ok(());
+        }
+        write()?;
+        pass("half written", file)
+    }
+}

@@ -1,0 +1,185 @@
+//! What can go wrong, each with the file it concerns and the way out.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An error of the ledger. Its text names the file and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process holds the ledger.
+    #[error("{}: another process holds this ledger; stop it first, or give each process a data directory of its own", .file.display())]
+    Locked {
+        /// The lock file.
+        file: PathBuf,
+    },
+    /// The file was written by a newer version of the program.
+    #[error("{}: written in format {found} by a newer version of Tributary, this one knows format {known}; nothing was changed; run the newer version", .file.display())]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its format version.
+        found: u32,
+        /// The newest one that is known.
+        known: u32,
+    },
+    /// The brand's secret is not the one that sealed the ledger.
+    #[error("{}: brand `{brand}` was sealed under another secret; give the brand the secret that it had, or move the data directory away and begin anew", .file.display())]
+    WrongKey {
+        /// The manifest.
+        file: PathBuf,
+        /// The brand's name.
+        brand: String,
+    },
+    /// The ledger holds records of a brand that is not in the configuration.
+    #[error("{}: the ledger holds records of brand `{brand}`, which is not in the configuration; put the brand back, or move the data directory away and begin anew", .file.display())]
+    UnknownBrand {
+        /// The manifest.
+        file: PathBuf,
+        /// The brand's name.
+        brand: String,
+    },
+    /// The ledger is that of another process of the cluster, or of a cluster of another size.
+    #[error("{}: this is the ledger of process {} of {}, but process {} of {} was asked for; mount the right directory, or set `workers` to what it was", .file.display(), .found.0, .found.1, .asked.0, .asked.1)]
+    OtherShare {
+        /// The manifest.
+        file: PathBuf,
+        /// Process and processes of the ledger.
+        found: (usize, usize),
+        /// Process and processes that were asked for.
+        asked: (usize, usize),
+    },
+    /// The bytes of a file are not those that were written.
+    #[error("{}: corrupt at byte {offset}: {what}; restore the data directory from a backup, or move it away and begin anew from what the stream still holds", .file.display())]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A file that must be there is not.
+    #[error("{}: {what}; restore the data directory from a backup, or move it away and begin anew from what the stream still holds", .file.display())]
+    Missing {
+        /// The file.
+        file: PathBuf,
+        /// What it means.
+        what: &'static str,
+    },
+    /// The disk is full, or a quota is used up. Nothing is lost: the same commit may be tried again.
+    #[error("{}: no space left ({error}); free some, the commit is then tried again", .file.display())]
+    Full {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The directory may not be written to.
+    #[error("{}: cannot be written ({error}); mount the data directory writable and let this user own it", .file.display())]
+    ReadOnly {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// An `fsync` failed: what is on the disk is no longer known.
+    #[error("{}: the disk did not take what was written ({error}); this process must stop: check the disk, then start again, which goes on from the last commit", .file.display())]
+    Sync {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A rewrite was made of segments that have been replaced since. Its files are removed again.
+    #[error("{}: the segments were rewritten by another pass in the meantime; rewrite again", .file.display())]
+    Stale {
+        /// The manifest.
+        file: PathBuf,
+    },
+    /// The system refused an operation. It may be tried again.
+    #[error("{}: {error}; check the data directory, then try again", .file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// The kind of a [`LedgerError`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Another process holds the ledger.
+    Locked,
+    /// A newer version wrote it.
+    Newer,
+    /// The secret of this brand is another one.
+    WrongKey(String),
+    /// This brand is not in the configuration.
+    UnknownBrand(String),
+    /// It belongs to another process of the cluster.
+    OtherShare,
+    /// Bytes are wrong in this file, from this offset.
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// The offset in bytes.
+        offset: u64,
+    },
+    /// A file is missing.
+    Missing,
+    /// No space: transient.
+    Full,
+    /// No permission to write.
+    ReadOnly,
+    /// An `fsync` failed: the process must stop.
+    Sync,
+    /// A rewrite that came too late.
+    Stale,
+    /// Anything else that the system refused.
+    Io,
+}
+
+impl LedgerError {
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            LedgerError::Locked { .. } => Kind::Locked,
+            LedgerError::Newer { .. } => Kind::Newer,
+            LedgerError::WrongKey { brand, .. } => Kind::WrongKey(brand.clone()),
+            LedgerError::UnknownBrand { brand, .. } => Kind::UnknownBrand(brand.clone()),
+            LedgerError::OtherShare { .. } => Kind::OtherShare,
+            LedgerError::Corrupt { file, offset, .. } => Kind::Corrupt {
+                file: file.clone(),
+                offset: *offset,
+            },
+            LedgerError::Missing { .. } => Kind::Missing,
+            LedgerError::Full { .. } => Kind::Full,
+            LedgerError::ReadOnly { .. } => Kind::ReadOnly,
+            LedgerError::Sync { .. } => Kind::Sync,
+            LedgerError::Stale { .. } => Kind::Stale,
+            LedgerError::Io { .. } => Kind::Io,
+        }
+    }
+
+    pub(crate) fn io(file: &Path, error: io::Error) -> LedgerError {
+        let file = file.to_owned();
+        match error.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => LedgerError::Full { file, error },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                LedgerError::ReadOnly { file, error }
+            }
+            _ => LedgerError::Io { file, error },
+        }
+    }
+
+    pub(crate) fn corrupt(file: &Path, offset: u64, what: &'static str) -> LedgerError {
+        LedgerError::Corrupt {
+            file: file.to_owned(),
+            offset,
+            what,
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Events as bytes.
+//!
+//! A run of entries of one brand, each a tag byte and its fields. Times, places in the order of arrival and days
+//! are differences to the entry before; a label is spelled out once and is then a small number; an identifier
+//! that stands for itself is written once. Tag 0 forgets all that, so that runs may be put one behind the other.
+//!
+//! The day of a record is not written, because it follows from its time and the brand's time zone, which the
+//! configuration may change: the caller computes it. The `date` of spend is its own and is written.
+//!
+//! Decoding is total: any bytes give events or [`Malformed`], in memory bounded by their length.
+
+mod body;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use tributary_operators::event::Event;
+use tributary_operators::label::Label;
+use tributary_operators::record::{
+    Arrival, Body, BrandId, Day, Heard, IdKind, IdSet, Identifier, Record, RecordKey, Token,
+};
+
+use crate::counts::Entries;
+use crate::wire::{Input, put_signed, put_varint};
+
+/// Bytes that are no events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes are no events")]
+pub struct Malformed;
+
+const RESET: u8 = 0;
+const PUT: u8 = 1;
+const DROP: u8 = 2;
+const HEARD: u8 = 3;
+const WORD: u8 = 4;
+const KIND: u8 = 0x07;
+
+/// On a put: a version follows. On a ping: the MAC is random.
+const VERSION: u8 = 0x08;
+const RANDOM: u8 = 0x08;
+/// On a ping: another count than 1 follows.
+const COUNT: u8 = 0x10;
+/// On an identifier: it does not stand for itself.
+const OTHER: u8 = 0x80;
+
+/// What the differences are taken to.
+#[derive(Default)]
+struct Before {
+    message: u64,
+    line: u32,
+    ts: i64,
+    day: Day,
+    second: i64,
+    offset: i32,
+}
+
+/// Writes runs of entries of one brand.
+#[derive(Default)]
+pub(crate) struct Encoder {
+    bytes: Vec<u8>,
+    before: Before,
+    labels: FxHashMap<Label, u64>,
+    entries: Entries,
+}
+
+impl Encoder {
+    /// How many bytes were written.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The run so far, and a new one begins.
+    pub fn take(&mut self) -> (Vec<u8>, Entries) {
+        let whole = std::mem::take(self);
+        (whole.bytes, whole.entries)
+    }
+
+    /// Appends an entry. A ping that has no token yet is never kept: it is passed over.
+    pub fn push(&mut self, event: &Event) {
+        if matches!(event, Event::Ping { .. }) {
+            return;
+        }
+        if self.bytes.is_empty() {
+            self.bytes.push(RESET);
+        }
+        match event {
+            Event::Put {
+                key,
+                version,
+                arrival,
+                record,
+            } => {
+                self.entries.put += 1;
+                let flag = if *version == 0 { 0 } else { VERSION };
+                self.bytes.push(PUT | flag);
+                self.key(*key, *arrival);
+                if *version != 0 {
+                    put_signed(&mut self.bytes, *version);
+                }
+                self.record(record);
+            }
+            Event::Drop { key, arrival } => {
+                self.entries.drop += 1;
+                self.bytes.push(DROP);
+                self.key(*key, *arrival);
+            }
+            Event::Heard { heard, count } => {
+                self.entries.heard += 1;
+                self.heard(heard, *count);
+            }
+            Event::Word { label, word, .. } => {
+                self.entries.word += 1;
+                self.bytes.push(WORD);
+                self.label(*label);
+                self.text(word);
+            }
+            Event::Ping { .. } => {}
+        }
+    }
+
+    fn key(&mut self, key: RecordKey, arrival: Arrival) {
+        self.bytes.extend_from_slice(&key.0.to_le_bytes());
+        let message = arrival.message.wrapping_sub(self.before.message);
+        let line = arrival.line.wrapping_sub(self.before.line);
+        put_signed(&mut self.bytes, message as i64);
+        put_signed(&mut self.bytes, i64::from(line as i32));
+        self.before.message = arrival.message;
+        self.before.line = arrival.line;
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.label(record.source);
+        self.text(&record.id);
+        put_signed(&mut self.bytes, record.ts.wrapping_sub(self.before.ts));
+        self.before.ts = record.ts;
+        put_varint(&mut self.bytes, record.ids.ids().len() as u64);
+        for id in record.ids.ids() {
+            let other = if id.value == id.pseudonym { 0 } else { OTHER };
+            self.bytes.push(id.kind as u8 | other);
+            self.bytes.extend_from_slice(&id.pseudonym.to_le_bytes());
+            if other != 0 {
+                self.bytes.extend_from_slice(&id.value.to_le_bytes());
+            }
+        }
+        self.body(&record.body);
+        if matches!(record.body, Body::Spend { .. }) {
+            self.day(record.day);
+        }
+    }
+
+    fn heard(&mut self, heard: &Heard, count: i64) {
+        let random = if heard.random { RANDOM } else { 0 };
+        let flag = if count == 1 { 0 } else { COUNT };
+        self.bytes.push(HEARD | random | flag);
+        self.label(heard.store);
+        self.bytes.extend_from_slice(&heard.token.0.to_le_bytes());
+        self.day(heard.salt_day);
+        let second = heard.second.wrapping_sub(self.before.second);
+        put_signed(&mut self.bytes, second);
+        self.before.second = heard.second;
+        let offset = heard.utc_offset.wrapping_sub(self.before.offset);
+        put_signed(&mut self.bytes, i64::from(offset));
+        self.before.offset = heard.utc_offset;
+        self.bytes.push(heard.rssi as u8);
+        if count != 1 {
+            put_signed(&mut self.bytes, count);
+        }
+    }
+
+    fn day(&mut self, day: Day) {
+        put_signed(
+            &mut self.bytes,
+            i64::from(day.wrapping_sub(self.before.day)),
+        );
+        self.before.day = day;
+    }
+
+    fn text(&mut self, text: &str) {
+        put_varint(&mut self.bytes, text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn label(&mut self, label: Label) {
+        let next = self.labels.len() as u64 + 1;
+        let number = *self.labels.entry(label).or_insert(next);
+        if number == next {
+            self.bytes.push(0);
+            self.bytes.extend_from_slice(&label.0.to_le_bytes());
+        } else {
+            put_varint(&mut self.bytes, number);
+        }
+    }
+}
+
+/// Writes events of one brand as [`decode`] reads them; pings without a token are passed over.
+pub fn encode(events: &[Event]) -> Vec<u8> {
+    let mut encoder = Encoder::default();
+    events.iter().for_each(|event| encoder.push(event));
+    encoder.take().0
+}
+
+/// Reads entries of one brand. `day` is the brand's day of a time in Unix milliseconds.
+///
+/// # Errors
+///
+/// [`Malformed`] where the bytes are none, after the events before that place.
+pub fn decode(
+    bytes: &[u8],
+    brand: BrandId,
+    day: &mut dyn FnMut(BrandId, i64) -> Day,
+    each: &mut dyn FnMut(Event),
+) -> Result<Entries, Malformed> {
+    let mut decoder = Decoder {
+        input: Input(bytes),
+        before: Before::default(),
+        labels: Vec::new(),
+        brand,
+    };
+    let mut entries = Entries::default();
+    while decoder.input.left() > 0 {
+        if let Some(event) = decoder.next(day).ok_or(Malformed)? {
+            match event {
+                Event::Put { .. } => entries.put += 1,
+                Event::Drop { .. } => entries.drop += 1,
+                Event::Heard { .. } => entries.heard += 1,
+                Event::Word { .. } => entries.word += 1,
+                Event::Ping { .. } => {}
+            }
+            each(event);
+        }
+    }
+    Ok(entries)
+}
+
+struct Decoder<'a> {
+    input: Input<'a>,
+    before: Before,
+    labels: Vec<Label>,
+    brand: BrandId,
+}
+
+impl Decoder<'_> {
+    /// The outer none is for bytes that are no entry, the inner one for a new beginning.
+    fn next(&mut self, day: &mut dyn FnMut(BrandId, i64) -> Day) -> Option<Option<Event>> {
+        let tag = self.input.byte()?;
+        let event = match (tag & KIND, tag & !KIND) {
+            (RESET, 0) => {
+                self.before = Before::default();
+                self.labels.clear();
+                return Some(None);
+            }
+            (PUT, flags) if flags & !VERSION == 0 => {
+                let (key, arrival) = self.key()?;
+                let version = match flags {
+                    0 => 0,
+                    _ => self.input.signed()?,
+                };
+                Event::Put {
+                    key,
+                    version,
+                    arrival,
+                    record: self.record(day)?,
+                }
+            }
+            (DROP, 0) => {
+                let (key, arrival) = self.key()?;
+                Event::Drop { key, arrival }
+            }
+            (HEARD, flags) if flags & !(RANDOM | COUNT) == 0 => self.heard(flags)?,
+            (WORD, 0) => Event::Word {
+                brand: self.brand,
+                label: self.label()?,
+                word: self.text()?,
+            },
+            _ => return None,
+        };
+        Some(Some(event))
+    }
+
+    fn key(&mut self) -> Option<(RecordKey, Arrival)> {
+        let key = RecordKey(self.input.u128()?);
+        let message = self.input.signed()? as u64;
+        let line = i32::try_from(self.input.signed()?).ok()? as u32;
+        self.before.message = self.before.message.wrapping_add(message);
+        self.before.line = self.before.line.wrapping_add(line);
+        let arrival = Arrival {
+            message: self.before.message,
+            line: self.before.line,
+        };
+        Some((key, arrival))
+    }
+
+    fn record(&mut self, day: &mut dyn FnMut(BrandId, i64) -> Day) -> Option<Record> {
+        let source = self.label()?;
+        let id = self.text()?;
+        self.before.ts = self.before.ts.wrapping_add(self.input.signed()?);
+        let ts = self.before.ts;
+        let count = usize::try_from(self.input.varint()?).ok()?;
+        // An identifier has 17 bytes or more.
+        if count > self.input.left() / 17 {
+            return None;
+        }
+        let mut ids = Vec::with_capacity(count);
+        for _ in 0..count {
+            let tag = self.input.byte()?;
+            let kind = *IdKind::ALL.get(usize::from(tag & !OTHER))?;
+            let pseudonym = self.input.u128()?;
+            let value = match tag & OTHER {
+                0 => pseudonym,
+                _ => self.input.u128()?,
+            };
+            ids.push(Identifier {
+                pseudonym,
+                value,
+                kind,
+            });
+        }
+        let body = self.body()?;
+        let day = match body {
+            Body::Spend { .. } => self.day()?,
+            _ => day(self.brand, ts),
+        };
+        Some(Record {
+            brand: self.brand,
+            source,
+            id,
+            ts,
+            day,
+            ids: IdSet::new(ids),
+            body,
+        })
+    }
+
+    fn heard(&mut self, flags: u8) -> Option<Event> {
+        let store = self.label()?;
+        let token = Token(self.input.u128()?);
+        let salt_day = self.day()?;
+        self.before.second = self.before.second.wrapping_add(self.input.signed()?);
+        let offset = i32::try_from(self.input.signed()?).ok()?;
+        self.before.offset = self.before.offset.wrapping_add(offset);
+        let rssi = self.input.byte()? as i8;
+        let count = match flags & COUNT {
+            0 => 1,
+            _ => self.input.signed()?,
+        };
+        let heard = Heard {
+            brand: self.brand,
+            store,
+            token,
+            random: flags & RANDOM != 0,
+            salt_day,
+            second: self.before.second,
+            utc_offset: self.before.offset,
+            rssi,
+        };
+        Some(Event::Heard { heard, count })
+    }
+
+    fn day(&mut self) -> Option<Day> {
+        let day = i32::try_from(self.input.signed()?).ok()?;
+        self.before.day = self.before.day.wrapping_add(day);
+        Some(self.before.day)
+    }
+
+    fn text(&mut self) -> Option<Arc<str>> {
+        let length = usize::try_from(self.input.varint()?).ok()?;
+        let bytes = self.input.take(length)?;
+        std::str::from_utf8(bytes).ok().map(Arc::from)
+    }
+
+    fn label(&mut self) -> Option<Label> {
+        match self.input.varint()? {
+            0 => {
+                let label = Label(self.input.u64()?);
+                self.labels.push(label);
+                Some(label)
+            }
+            number => {
+                let place = usize::try_from(number - 1).ok()?;
+                self.labels.get(place).copied()
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What a record says, as bytes: a tag with the kind and its flags, then the fields.
+
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{Body, Currency, SaleKind, SaleName, TouchKind};
+
+use super::{Decoder, Encoder};
+use crate::wire::{put_signed, put_varint};
+
+const CONTACT: u8 = 0;
+const IDENTIFY: u8 = 1;
+const SALE: u8 = 2;
+const REFUND: u8 = 3;
+const ADJUSTMENT: u8 = 4;
+const SPEND: u8 = 5;
+const KIND: u8 = 0x0f;
+
+/// On a contact: which of the three, and whether it is a touch.
+const TOUCH_KIND: u8 = 0x30;
+const TOUCH: u8 = 0x40;
+/// On a sale, a refund and an adjustment: a transaction.
+const TRANSACTION: u8 = 0x10;
+/// On a refund: an amount and its currency follow.
+const AMOUNT: u8 = 0x20;
+
+fn sale_flag(kind: SaleKind) -> u8 {
+    match kind {
+        SaleKind::Order => 0,
+        SaleKind::Transaction => TRANSACTION,
+    }
+}
+
+impl Encoder {
+    pub(super) fn body(&mut self, body: &Body) {
+        match body {
+            Body::Contact {
+                kind,
+                channel,
+                touch,
+            } => {
+                let kind = match kind {
+                    TouchKind::Impression => 0,
+                    TouchKind::Click => 0x10,
+                    TouchKind::View => 0x20,
+                };
+                let touch = if *touch { TOUCH } else { 0 };
+                self.bytes.push(CONTACT | kind | touch);
+                self.channel(channel);
+            }
+            Body::Identify => self.bytes.push(IDENTIFY),
+            Body::Sale {
+                kind,
+                name,
+                store,
+                amount,
+                currency,
+            } => {
+                self.bytes.push(SALE | sale_flag(*kind));
+                self.bytes.extend_from_slice(&name.0.to_le_bytes());
+                self.label(*store);
+                self.money(*amount, *currency);
+            }
+            Body::Refund { kind, name, amount } => {
+                let some = if amount.is_some() { AMOUNT } else { 0 };
+                self.bytes.push(REFUND | sale_flag(*kind) | some);
+                self.bytes.extend_from_slice(&name.0.to_le_bytes());
+                if let Some((amount, currency)) = amount {
+                    self.money(*amount, *currency);
+                }
+            }
+            Body::Adjustment {
+                kind,
+                store,
+                amount,
+                currency,
+            } => {
+                self.bytes.push(ADJUSTMENT | sale_flag(*kind));
+                self.label(*store);
+                self.money(*amount, *currency);
+            }
+            Body::Spend {
+                platform,
+                channel,
+                cost,
+                currency,
+                impressions,
+                clicks,
+            } => {
+                self.bytes.push(SPEND);
+                self.label(*platform);
+                self.channel(channel);
+                self.money(*cost, *currency);
+                put_varint(&mut self.bytes, *impressions);
+                put_varint(&mut self.bytes, *clicks);
+            }
+        }
+    }
+
+    fn channel(&mut self, channel: &Channel) {
+        self.label(channel.source);
+        self.label(channel.medium);
+        self.label(channel.campaign);
+    }
+
+    fn money(&mut self, amount: i64, currency: Currency) {
+        put_signed(&mut self.bytes, amount);
+        self.bytes.extend_from_slice(&currency.0);
+    }
+}
+
+impl Decoder<'_> {
+    pub(super) fn body(&mut self) -> Option<Body> {
+        let tag = self.input.byte()?;
+        let sale = match tag & TRANSACTION {
+            0 => SaleKind::Order,
+            _ => SaleKind::Transaction,
+        };
+        let body = match (tag & KIND, tag & !KIND) {
+            (CONTACT, flags) if flags & !(TOUCH_KIND | TOUCH) == 0 => Body::Contact {
+                kind: match flags & TOUCH_KIND {
+                    0 => TouchKind::Impression,
+                    0x10 => TouchKind::Click,
+                    0x20 => TouchKind::View,
+                    _ => return None,
+                },
+                channel: self.channel()?,
+                touch: flags & TOUCH != 0,
+            },
+            (IDENTIFY, 0) => Body::Identify,
+            (SALE, flags) if flags & !TRANSACTION == 0 => {
+                let name = SaleName(self.input.u128()?);
+                let store = self.label()?;
+                let (amount, currency) = self.money()?;
+                Body::Sale {
+                    kind: sale,
+                    name,
+                    store,
+                    amount,
+                    currency,
+                }
+            }
+            (REFUND, flags) if flags & !(TRANSACTION | AMOUNT) == 0 => Body::Refund {
+                kind: sale,
+                name: SaleName(self.input.u128()?),
+                amount: match flags & AMOUNT {
+                    0 => None,
+                    _ => Some(self.money()?),
+                },
+            },
+            (ADJUSTMENT, flags) if flags & !TRANSACTION == 0 => {
+                let store = self.label()?;
+                let (amount, currency) = self.money()?;
+                Body::Adjustment {
+                    kind: sale,
+                    store,
+                    amount,
+                    currency,
+                }
+            }
+            (SPEND, 0) => self.spend()?,
+            _ => return None,
+        };
+        Some(body)
+    }
+
+    fn spend(&mut self) -> Option<Body> {
+        let platform: Label = self.label()?;
+        let channel = self.channel()?;
+        let (cost, currency) = self.money()?;
+        Some(Body::Spend {
+            platform,
+            channel,
+            cost,
+            currency,
+            impressions: self.input.varint()?,
+            clicks: self.input.varint()?,
+        })
+    }
+
+    fn channel(&mut self) -> Option<Channel> {
+        Some(Channel {
+            source: self.label()?,
+            medium: self.label()?,
+            campaign: self.label()?,
+        })
+    }
+
+    fn money(&mut self) -> Option<(i64, Currency)> {
+        Some((self.input.signed()?, Currency(self.input.array()?)))
+    }
+}

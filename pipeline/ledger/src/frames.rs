@@ -1,0 +1,269 @@
+//! Reading a segment from its beginning, one block after the other, in the memory of one block.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+use crate::block::{
+    COMMIT, COMMIT_MAGIC, CommitBlock, DATA, DATA_FRAME, DATA_HEADER, DataHeader, SEGMENT_HEADER,
+    SegmentId,
+};
+use crate::error::LedgerError;
+use crate::keyring::NONCE;
+
+/// One block.
+pub(crate) enum Frame {
+    Data(DataFrame),
+    Commit(CommitBlock),
+}
+
+/// A data block as it was written; its checksum is right.
+pub(crate) struct DataFrame {
+    pub offset: u64,
+    pub header: DataHeader,
+    pub nonce: [u8; NONCE],
+    pub body: Vec<u8>,
+}
+
+/// Why there is no block.
+pub(crate) enum Fault {
+    /// The bytes from this offset are none.
+    Bad(u64, &'static str),
+    /// They could not be read.
+    Io(LedgerError),
+}
+
+/// The blocks of a segment up to a length.
+pub(crate) struct Frames {
+    path: PathBuf,
+    file: BufReader<File>,
+    id: SegmentId,
+    seed: u64,
+    offset: u64,
+    end: u64,
+    whole: Xxh3,
+    group: Group,
+}
+
+/// What has passed since the last commit.
+struct Group {
+    running: Xxh3,
+    blocks: u64,
+    entries: u64,
+}
+
+impl Group {
+    fn new(seed: u64) -> Group {
+        Group {
+            running: Xxh3::with_seed(seed),
+            blocks: 0,
+            entries: 0,
+        }
+    }
+}
+
+/// Reads a segment's header. None where the file is too short to have one.
+pub(crate) fn read_header(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
+    let read = || {
+        let mut header = Vec::new();
+        let limit = SEGMENT_HEADER as u64;
+        File::open(path)?.take(limit).read_to_end(&mut header)?;
+        Ok(header)
+    };
+    let header = read().map_err(|error| LedgerError::io(path, error))?;
+    Ok((header.len() == SEGMENT_HEADER).then_some(header))
+}
+
+impl Frames {
+    /// Opens a segment, which must be the one that is expected. Without an `end`, all of it is read.
+    pub fn open(path: &Path, expected: SegmentId, end: Option<u64>) -> Result<Frames, LedgerError> {
+        let failed = |error| match io::Error::kind(&error) {
+            io::ErrorKind::NotFound => LedgerError::Missing {
+                file: path.to_owned(),
+                what: "the manifest names this segment, but it is not there",
+            },
+            _ => LedgerError::io(path, error),
+        };
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut file = BufReader::with_capacity(1 << 18, file);
+        let mut header = [0; SEGMENT_HEADER];
+        if length < header.len() as u64 {
+            return Err(LedgerError::corrupt(path, 0, "the header is incomplete"));
+        }
+        file.read_exact(&mut header).map_err(failed)?;
+        let id = SegmentId::read(&header, path)?;
+        if id != expected {
+            let what = "this is a segment of another ledger, or another segment of this one";
+            return Err(LedgerError::corrupt(path, 0, what));
+        }
+        if end.is_some_and(|end| end > length) {
+            return Err(LedgerError::corrupt(path, length, "the file is too short"));
+        }
+        let seed = id.seed();
+        let mut whole = Xxh3::new();
+        whole.update(&header);
+        Ok(Frames {
+            path: path.to_owned(),
+            file,
+            id,
+            seed,
+            offset: header.len() as u64,
+            end: end.unwrap_or(length),
+            whole,
+            group: Group::new(seed),
+        })
+    }
+
+    /// Up to where the blocks were read.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Up to where they are to be read.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub fn id(&self) -> SegmentId {
+        self.id
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The checksum over everything read so far, header included; it can be continued.
+    pub fn whole(&self) -> &Xxh3 {
+        &self.whole
+    }
+
+    /// Whether data blocks were read that no commit has closed.
+    pub fn is_open(&self) -> bool {
+        self.group.blocks > 0
+    }
+
+    /// The next block, or none at the end.
+    pub fn next(&mut self) -> Result<Option<Frame>, Fault> {
+        let left = self.end - self.offset;
+        if left == 0 {
+            return Ok(None);
+        }
+        let mut first = [0];
+        self.read(&mut first)?;
+        let frame = match first {
+            [DATA] => Frame::Data(self.data(left)?),
+            _ => Frame::Commit(self.commit(first, left)?),
+        };
+        Ok(Some(frame))
+    }
+
+    fn data(&mut self, left: u64) -> Result<DataFrame, Fault> {
+        let bad = |what| Fault::Bad(self.offset, what);
+        if left < DATA_FRAME as u64 {
+            return Err(bad("a block is incomplete"));
+        }
+        let mut front = [0; DATA_HEADER + NONCE];
+        let offset = self.offset;
+        if let Some((first, rest)) = front.split_first_mut() {
+            *first = DATA;
+            self.read(rest)?;
+        }
+        let bad = |what| Fault::Bad(offset, what);
+        let header = DataHeader::read(&front).ok_or(bad("this is no block"))?;
+        let nonce = front.last_chunk().copied().unwrap_or([0; NONCE]);
+        if header.block() > left {
+            return Err(bad("a block is incomplete"));
+        }
+        let mut body = vec![0; header.body as usize];
+        let mut checksum = [0; 8];
+        self.read(&mut body)?;
+        self.read(&mut checksum)?;
+        let mut hash = Xxh3::with_seed(self.seed);
+        hash.update(&front);
+        hash.update(&body);
+        if hash.digest() != u64::from_le_bytes(checksum) {
+            return Err(bad("the checksum of a block is wrong"));
+        }
+        for bytes in [front.as_slice(), body.as_slice(), checksum.as_slice()] {
+            self.whole.update(bytes);
+            self.group.running.update(bytes);
+        }
+        self.group.blocks += 1;
+        self.group.entries += header.entries.total();
+        self.offset += header.block();
+        Ok(DataFrame {
+            offset,
+            header,
+            nonce,
+            body,
+        })
+    }
+
+    fn commit(&mut self, first: [u8; 1], left: u64) -> Result<CommitBlock, Fault> {
+        let offset = self.offset;
+        let bad = |what| Fault::Bad(offset, what);
+        if left < COMMIT as u64 {
+            return Err(bad("a commit is incomplete"));
+        }
+        let mut bytes = [0; COMMIT];
+        if let Some((to, rest)) = bytes.split_first_mut() {
+            [*to] = first;
+            self.read(rest)?;
+        }
+        let commit = CommitBlock::read(&bytes, offset, self.seed)
+            .ok_or(bad("this is neither a block nor a commit"))?;
+        let group = std::mem::replace(&mut self.group, Group::new(self.seed));
+        let of_group = (group.running.digest(), group.blocks, group.entries);
+        if of_group != (commit.running, commit.blocks, commit.entries) {
+            return Err(bad("a commit does not fit the blocks before it"));
+        }
+        self.whole.update(&bytes);
+        self.offset += COMMIT as u64;
+        Ok(commit)
+    }
+
+    fn read(&mut self, to: &mut [u8]) -> Result<(), Fault> {
+        let read = self.file.read_exact(to);
+        read.map_err(|error| Fault::Io(LedgerError::io(&self.path, error)))
+    }
+}
+
+/// The checksum that a commit of these bytes carries.
+pub(crate) fn running(bytes: &[u8], seed: u64) -> u64 {
+    xxh3_64_with_seed(bytes, seed)
+}
+
+/// Looks for a commit of at least this ordinal at any place from `from` on.
+pub(crate) fn later_commit(
+    path: &Path,
+    id: SegmentId,
+    from: u64,
+    ordinal: u64,
+) -> Result<Option<CommitBlock>, LedgerError> {
+    let failed = |error| LedgerError::io(path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    io::Seek::seek(&mut file, io::SeekFrom::Start(from)).map_err(failed)?;
+    let finder = memchr::memmem::Finder::new(&COMMIT_MAGIC);
+    let (seed, mut base, mut window) = (id.seed(), from, Vec::new());
+    loop {
+        let read = file.by_ref().take(1 << 20).read_to_end(&mut window);
+        let read = read.map_err(failed)?;
+        for place in finder.find_iter(&window) {
+            let bytes = window.get(place..place + COMMIT).unwrap_or_default();
+            let commit = CommitBlock::read(bytes, base + place as u64, seed);
+            if let Some(commit) = commit.filter(|commit| commit.ordinal >= ordinal) {
+                return Ok(Some(commit));
+            }
+        }
+        if read == 0 {
+            return Ok(None);
+        }
+        // What could begin a commit that goes on in the next part is looked at again.
+        let passed = window.len().saturating_sub(COMMIT - 1);
+        window.drain(..passed);
+        base += passed as u64;
+    }
+}

@@ -1,0 +1,284 @@
+//! Looking at a ledger: without keys, without the lock, and without changing anything.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use tributary_operators::record::Day;
+
+use crate::block::FORMAT;
+use crate::counts::{Counts, Entries, add};
+use crate::error::LedgerError;
+use crate::manifest::{Manifest, Paths};
+use crate::open::refuse_newer;
+use crate::position::Position;
+use crate::scan::{Scan, scan};
+use crate::wire::hex;
+
+/// How often a ledger that changes while it is looked at is looked at again.
+const TRIES: usize = 5;
+
+/// What can be said of a ledger without its keys.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// The data directory.
+    pub directory: String,
+    /// The ledger's id.
+    pub ledger: String,
+    /// The version of its format.
+    pub format: u32,
+    /// The process that it belongs to, from 0.
+    pub process: usize,
+    /// The number of processes of the cluster.
+    pub processes: usize,
+    /// The number of commits so far.
+    pub commits: u64,
+    /// The position of the last one.
+    pub position: Option<Position>,
+    /// The segments; the last one is active.
+    pub segments: Vec<SegmentLine>,
+    /// What is held of each brand.
+    pub brands: Vec<BrandEntries>,
+    /// The salts of sensor days that are kept.
+    pub salts: Vec<SaltDays>,
+    /// Bytes of all segments up to the last commit.
+    pub bytes: u64,
+    /// Bytes after the last commit: a commit that is being written, or was interrupted.
+    pub torn_bytes: u64,
+}
+
+/// A segment.
+#[derive(Clone, Debug, Serialize)]
+pub struct SegmentLine {
+    /// Its number.
+    pub number: u64,
+    /// Whether it is sealed; otherwise it is the active one.
+    pub sealed: bool,
+    /// Its bytes, for the active one up to the last commit.
+    pub bytes: u64,
+    /// The first commit whose entries it may hold, and the last.
+    pub commits: (u64, u64),
+    /// Its entries by kind.
+    pub entries: Entries,
+}
+
+/// What is held of a brand.
+#[derive(Clone, Debug, Serialize)]
+pub struct BrandEntries {
+    /// The brand's name.
+    pub brand: String,
+    /// Its entries by kind.
+    pub entries: Entries,
+}
+
+/// The salt days of a brand.
+#[derive(Clone, Debug, Serialize)]
+pub struct SaltDays {
+    /// The brand's name.
+    pub brand: String,
+    /// The days whose salt is kept, ascending: days since 1970-01-01.
+    pub days: Vec<Day>,
+}
+
+/// Looks at the ledger of a directory, which may be open.
+///
+/// # Errors
+///
+/// [`LedgerError::Missing`] where there is none, [`LedgerError::Newer`], [`LedgerError::Corrupt`] where
+/// the manifest or the active segment is; sealed segments are not read.
+pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
+    let paths = Paths(directory.to_owned());
+    let (manifest, active) = snapshot(&paths)?;
+    let mut counts = Counts::new();
+    let mut segments = Vec::new();
+    for segment in &manifest.segments {
+        add(&mut counts, &segment.entries);
+        segments.push(SegmentLine {
+            number: segment.number,
+            sealed: true,
+            bytes: segment.bytes,
+            commits: segment.commits,
+            entries: segment.entries.values().copied().sum(),
+        });
+    }
+    add(&mut counts, &active.counts);
+    segments.push(SegmentLine {
+        number: manifest.active,
+        sealed: false,
+        bytes: active.committed,
+        commits: (manifest.commits + 1, active.commits),
+        entries: active.counts.values().copied().sum(),
+    });
+    let brands = manifest.brands.iter().map(|brand| BrandEntries {
+        brand: brand.name.clone(),
+        entries: counts.get(&brand.number).copied().unwrap_or_default(),
+    });
+    let salts = manifest.brands.iter().map(|brand| {
+        let of_brand = manifest.salts.iter().filter(|s| s.brand == brand.number);
+        let mut days: Vec<Day> = of_brand.map(|salt| salt.day).collect();
+        days.sort_unstable();
+        SaltDays {
+            brand: brand.name.clone(),
+            days,
+        }
+    });
+    Ok(Inspection {
+        directory: directory.display().to_string(),
+        ledger: hex(&manifest.id()),
+        format: FORMAT,
+        process: manifest.process,
+        processes: manifest.processes,
+        commits: active.commits,
+        position: active.position.or(manifest.position),
+        bytes: segments.iter().map(|segment| segment.bytes).sum(),
+        segments,
+        brands: brands.collect(),
+        salts: salts.filter(|salts| !salts.days.is_empty()).collect(),
+        torn_bytes: active.length - active.committed,
+    })
+}
+
+/// A manifest and the active segment that it names. When the ledger rolls in between, both are read again.
+pub(crate) fn snapshot(paths: &Paths) -> Result<(Manifest, Scan), LedgerError> {
+    let mut tries = 1;
+    loop {
+        let read = || {
+            refuse_newer(paths)?;
+            let manifest = paths.require()?;
+            let id = manifest.segment(manifest.active);
+            let active = scan(&paths.segment(id.number), id, manifest.commits)?;
+            Ok((manifest, active))
+        };
+        match read() {
+            Err(LedgerError::Corrupt { .. } | LedgerError::Missing { .. }) if tries < TRIES => {
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+impl Inspection {
+    /// For people to read.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let _ = self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "ledger {} in {}\nprocess {} of {}, format {}, {} commits",
+            self.ledger, self.directory, self.process, self.processes, self.format, self.commits
+        )?;
+        match &self.position {
+            None => writeln!(out, "position: none, nothing was committed yet")?,
+            Some(position) => {
+                write!(out, "position: sequence {}", position.sequence)?;
+                if let Some(stream) = &position.stream {
+                    let created = moment(stream.created_ns.div_euclid(1_000_000));
+                    write!(out, " of stream {} of {created}", stream.generation)?;
+                }
+                let newest = moment(position.newest_at);
+                writeln!(out, ", epoch {}, newest arrival {newest}", position.epoch)?;
+            }
+        }
+        writeln!(out)?;
+        let head = [
+            "segment", "state", "bytes", "commits", "put", "drop", "heard", "word",
+        ];
+        let mut table = vec![head.map(str::to_owned).to_vec()];
+        for segment in &self.segments {
+            let (first, last) = segment.commits;
+            let commits = match first <= last {
+                true => format!("{first}-{last}"),
+                false => "-".to_owned(),
+            };
+            let state = if segment.sealed { "sealed" } else { "active" };
+            let mut row = vec![segment.number.to_string(), state.to_owned()];
+            row.extend([segment.bytes.to_string(), commits]);
+            row.extend(numbers(&segment.entries));
+            table.push(row);
+        }
+        write_table(out, &table)?;
+        writeln!(out)?;
+        write_brands(
+            out,
+            self.brands.iter().map(|b| (b.brand.as_str(), &b.entries)),
+        )?;
+        let entries: u64 = self.brands.iter().map(|brand| brand.entries.total()).sum();
+        let each = self.bytes as f64 / entries.max(1) as f64;
+        writeln!(
+            out,
+            "\n{entries} entries in {} bytes, {each:.1} bytes an entry",
+            self.bytes
+        )?;
+        for salts in &self.salts {
+            let days: Vec<String> = salts.days.iter().map(|day| date(*day)).collect();
+            writeln!(out, "salts of {}: {}", salts.brand, days.join(", "))?;
+        }
+        if self.torn_bytes > 0 {
+            let torn = self.torn_bytes;
+            writeln!(
+                out,
+                "{torn} bytes after the last commit: it is being written, or was interrupted and will be cut"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn numbers(entries: &Entries) -> [String; 4] {
+    [entries.put, entries.drop, entries.heard, entries.word].map(|n| n.to_string())
+}
+
+/// Entries by brand and kind.
+pub(crate) fn write_brands<'a>(
+    out: &mut String,
+    brands: impl Iterator<Item = (&'a str, &'a Entries)>,
+) -> std::fmt::Result {
+    let mut table = vec![
+        ["brand", "put", "drop", "heard", "word"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for (brand, entries) in brands {
+        let mut row = vec![brand.to_owned()];
+        row.extend(numbers(entries));
+        table.push(row);
+    }
+    write_table(out, &table)
+}
+
+fn write_table(out: &mut String, table: &[Vec<String>]) -> std::fmt::Result {
+    let columns = table.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        let cells = table.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in table {
+        let mut line = String::new();
+        for (place, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            // Numbers stand to the right, names to the left.
+            match place {
+                0 => write!(line, "{cell:<width$}")?,
+                _ => write!(line, "  {cell:>width$}")?,
+            }
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn date(day: Day) -> String {
+    let date = jiff::civil::date(1970, 1, 1)
+        .checked_add(jiff::Span::new().days(day.clamp(-700_000, 2_000_000)));
+    date.map_or_else(|_| day.to_string(), |date| date.to_string())
+}
+
+fn moment(ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(ms);
+    moment.map_or_else(|_| ms.to_string(), |moment| moment.to_string())
+}

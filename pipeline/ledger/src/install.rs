@@ -1,0 +1,111 @@
+//! Installing a rewrite: the manifest names the new segments, and then the old ones go.
+//!
+//! The order makes a crash harmless: before the manifest is replaced, the new segments are unknown and are removed
+//! at the next opening; after it, the old ones are.
+
+use std::path::PathBuf;
+
+use crate::disk;
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use crate::rewrite::Rewritten;
+
+/// Segment files that nothing names yet. Dropped, they are removed.
+#[derive(Default)]
+pub(crate) struct Drafts(Vec<PathBuf>);
+
+impl Drafts {
+    pub fn add(&mut self, path: PathBuf) {
+        self.0.push(path);
+    }
+
+    fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Drafts {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // What cannot be removed now is removed at the next opening.
+            let _ = disk::remove(path);
+        }
+    }
+}
+
+/// The files that a rewrite has replaced. An erasure is complete when [`Removal::run`] has returned. Dropped
+/// instead, the files go at the next opening of the ledger.
+#[derive(Debug)]
+#[must_use = "the old files are still there"]
+pub struct Removal {
+    files: Vec<PathBuf>,
+    directory: PathBuf,
+}
+
+impl Removal {
+    /// Overwrites and removes the files; on any thread. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// Where a file could not be removed, or the removal could not be made durable.
+    pub fn run(self) -> Result<usize, LedgerError> {
+        for file in &self.files {
+            disk::remove(file)?;
+        }
+        if !self.files.is_empty() {
+            disk::sync_directory(&self.directory)?;
+        }
+        Ok(self.files.len())
+    }
+}
+
+impl Ledger {
+    /// Puts the new segments in the place of those that they were made of.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Stale`] where another rewrite was installed in the meantime. After any error but
+    /// [`LedgerError::Sync`] the ledger is as it was, the new segments are removed, and the rewrite may be done again.
+    pub fn install(&mut self, done: Rewritten) -> Result<Removal, LedgerError> {
+        self.usable()?;
+        let Rewritten {
+            sources,
+            outputs,
+            words,
+            mut drafts,
+            ..
+        } = done;
+        let mut manifest = self.manifest.clone();
+        let before = manifest.segments.len();
+        manifest
+            .segments
+            .retain(|segment| !sources.contains(segment));
+        if manifest.segments.len() + sources.len() != before {
+            return Err(LedgerError::Stale {
+                file: self.paths.manifest(),
+            });
+        }
+        manifest.segments.extend(outputs);
+        manifest.segments.sort_by_key(|s| (s.commits, s.number));
+        if !sources.is_empty() {
+            let replaced = self.replace(manifest);
+            if replaced.is_ok() || self.failed {
+                // After a failed sync the new manifest may be the one that counts.
+                drafts.keep();
+            }
+            replaced?;
+        }
+        self.known.with(|known| {
+            words.iter().for_each(|word| {
+                known.remove(word);
+            })
+        });
+        let files = sources
+            .iter()
+            .map(|segment| self.paths.segment(segment.number));
+        Ok(Removal {
+            files: files.collect(),
+            directory: self.paths.segments(),
+        })
+    }
+}

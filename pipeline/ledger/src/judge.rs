@@ -1,0 +1,185 @@
+//! Which entries are superseded.
+//!
+//! Of a key's puts the one counts that has the highest `(version, arrival)` among those that arrived after the
+//! key was last dropped; all others can never count again, whatever comes later. Entries are numbered in the order
+//! in which they are read, and the judgement is one bit for each. The map from keys to their best put is bounded:
+//! where it would grow beyond the budget, the keys are split into ranges and everything is read once for each.
+
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, RecordKey};
+
+use crate::counts::Entries;
+use crate::error::LedgerError;
+use crate::keyring::Keyring;
+use crate::known::Known;
+use crate::recover::{Block, Part, Source};
+
+/// Bytes that a key takes in the maps, roughly.
+const KEY: u64 = 96;
+
+/// The bytes of the maps, unless something else is asked for.
+pub(crate) const BUDGET: u64 = 512 << 20;
+
+/// One bit for each entry.
+#[derive(Default)]
+pub(crate) struct Marks {
+    bits: Vec<u64>,
+    pub count: u64,
+}
+
+impl Marks {
+    pub fn new(entries: u64) -> Marks {
+        Marks {
+            bits: vec![0; entries.div_ceil(64) as usize],
+            count: 0,
+        }
+    }
+
+    pub fn set(&mut self, entry: u64) {
+        if let Some(word) = self.bits.get_mut((entry / 64) as usize) {
+            let bit = 1 << (entry % 64);
+            self.count += u64::from(*word & bit == 0);
+            *word |= bit;
+        }
+    }
+
+    pub fn get(&self, entry: u64) -> bool {
+        let word = self.bits.get((entry / 64) as usize);
+        word.is_some_and(|word| word >> (entry % 64) & 1 == 1)
+    }
+}
+
+/// Reads the entries of segments, numbered from `first` on. The day of a record is that of UTC.
+pub(crate) fn read(
+    source: &Source,
+    keyring: &Keyring,
+    parts: Vec<Part>,
+    first: u64,
+    progress: &mut dyn FnMut(u64),
+    each: &mut dyn FnMut(&Block, u64, Event) -> Result<(), LedgerError>,
+) -> Result<(), LedgerError> {
+    let mut blocks = source.blocks_of(parts, Known::default());
+    let mut entry = first;
+    while let Some(block) = blocks.next()? {
+        let mut failed = Ok(());
+        let mut utc = |_, ts: i64| ts.div_euclid(86_400_000) as i32;
+        block.open(keyring, &mut utc, &mut |event| {
+            if failed.is_ok() {
+                failed = each(&block, entry, event);
+            }
+            entry += 1;
+        })?;
+        failed?;
+        progress(blocks.read);
+    }
+    Ok(())
+}
+
+struct Best {
+    version: i64,
+    arrival: Arrival,
+    entry: u64,
+}
+
+/// Marks the superseded puts of all segments of a source; `also` sees every entry once.
+pub(crate) fn superseded(
+    source: &Source,
+    keyring: &Keyring,
+    budget: u64,
+    progress: &mut dyn FnMut(u64, u64),
+    also: &mut dyn FnMut(&Block, u64, &Event),
+) -> Result<Marks, LedgerError> {
+    let total: Entries = source.parts().iter().map(|part| part.entries).sum();
+    let keys = (total.put + total.drop).saturating_mul(KEY);
+    let ranges = keys.div_ceil(budget.max(1)).max(1);
+    let mut marks = Marks::new(total.total());
+    let with_drops = parts_with_drops(source);
+    let bytes = |parts: &[Part]| parts.iter().map(|part| part.bytes).sum::<u64>();
+    let (all, some) = (bytes(source.parts()), bytes(&with_drops));
+    let whole = (all + some) * ranges;
+    for range in 0..ranges {
+        let mine = |key: &RecordKey| (key.0 % u128::from(ranges)) as u64 == range;
+        let before = (all + some) * range;
+        let mut dropped: FxHashMap<RecordKey, Arrival> = FxHashMap::default();
+        let mut tell = |read| progress(before + read, whole);
+        read(
+            source,
+            keyring,
+            with_drops.clone(),
+            0,
+            &mut tell,
+            &mut |_, _, event| {
+                if let Event::Drop { key, arrival } = event
+                    && mine(&key)
+                {
+                    let last = dropped.entry(key).or_insert(arrival);
+                    *last = (*last).max(arrival);
+                }
+                Ok(())
+            },
+        )?;
+        let mut best: FxHashMap<RecordKey, Best> = FxHashMap::default();
+        let mut tell = |read| progress(before + some + read, whole);
+        let parts = source.parts().to_vec();
+        read(
+            source,
+            keyring,
+            parts,
+            0,
+            &mut tell,
+            &mut |block, entry, event| {
+                if range == 0 {
+                    also(block, entry, &event);
+                }
+                let Event::Put {
+                    key,
+                    version,
+                    arrival,
+                    ..
+                } = event
+                else {
+                    return Ok(());
+                };
+                if !mine(&key) {
+                    return Ok(());
+                }
+                if dropped.get(&key).is_some_and(|drop| arrival < *drop) {
+                    marks.set(entry);
+                    return Ok(());
+                }
+                let put = Best {
+                    version,
+                    arrival,
+                    entry,
+                };
+                match best.entry(key) {
+                    Entry::Vacant(slot) => {
+                        slot.insert(put);
+                    }
+                    Entry::Occupied(mut slot) => {
+                        let held = slot.get_mut();
+                        if (version, arrival) > (held.version, held.arrival) {
+                            marks.set(held.entry);
+                            *held = put;
+                        } else {
+                            marks.set(entry);
+                        }
+                    }
+                }
+                Ok(())
+            },
+        )?;
+    }
+    Ok(marks)
+}
+
+fn parts_with_drops(source: &Source) -> Vec<Part> {
+    let parts = source.parts().iter();
+    parts
+        .filter(|part| part.entries.drop > 0)
+        .cloned()
+        .collect()
+}

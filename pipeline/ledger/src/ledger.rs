@@ -1,0 +1,223 @@
+//! The open ledger.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tributary_operators::record::{BrandId, Day};
+use tributary_operators::salt::Salt;
+use zeroize::Zeroizing;
+
+use crate::active::Active;
+use crate::brands::Numbers;
+use crate::counts::LedgerStats;
+use crate::error::LedgerError;
+use crate::keyring::Keyring;
+use crate::known::Known;
+use crate::manifest::{Hex, Manifest, Paths, SaltLine};
+use crate::page::Page;
+use crate::position::Position;
+
+/// Where a ledger is, and whose.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data directory; it is created where it is missing.
+    pub directory: PathBuf,
+    /// This process's position in the cluster, from 0.
+    pub process: usize,
+    /// The number of processes of the cluster.
+    pub processes: usize,
+    /// At how many bytes a segment is sealed and the next one begins.
+    pub segment_bytes: u64,
+}
+
+impl Options {
+    /// The default of [`Options::segment_bytes`]: 64 MiB.
+    pub const SEGMENT_BYTES: u64 = 64 << 20;
+
+    /// The ledger of the only process, with segments of the default size.
+    pub fn new(directory: impl Into<PathBuf>) -> Options {
+        Options {
+            directory: directory.into(),
+            process: 0,
+            processes: 1,
+            segment_bytes: Options::SEGMENT_BYTES,
+        }
+    }
+}
+
+/// The durable set of records now held by this process. It lives on one thread.
+pub struct Ledger {
+    pub(crate) paths: Paths,
+    pub(crate) lock: File,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) manifest: Manifest,
+    pub(crate) active: Active,
+    pub(crate) numbers: Numbers,
+    pub(crate) known: Known,
+    pub(crate) position: Option<Position>,
+    pub(crate) segment_bytes: u64,
+    /// The number of the next segment; a rewrite on another thread draws from it, too.
+    pub(crate) next: Arc<AtomicU64>,
+    /// What was appended since the last commit.
+    pub(crate) pending: Vec<Page>,
+    /// Whether an `fsync` has failed.
+    pub(crate) failed: bool,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("directory", &self.paths.0)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// The position of the last commit.
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// What the ledger holds, as of the last commit.
+    pub fn stats(&self) -> LedgerStats {
+        let sealed = &self.manifest.segments;
+        LedgerStats {
+            entries: sealed
+                .iter()
+                .flat_map(|segment| segment.entries.values())
+                .chain(self.active.counts.values())
+                .copied()
+                .sum(),
+            bytes: sealed.iter().map(|s| s.bytes).sum::<u64>() + self.active.committed,
+            segments: sealed.len() + 1,
+            commits: self.active.commits,
+        }
+    }
+
+    /// Destroys the salts of a brand's days before one: the manifest is rewritten without them, and the bytes of
+    /// the one before are overwritten, as well as the file system lets one.
+    ///
+    /// # Errors
+    ///
+    /// Any of the disk. The salts are then still kept, and this may be called again.
+    pub fn forget_salts(&mut self, brand: BrandId, before: Day) -> Result<(), LedgerError> {
+        let Some(number) = self.numbers.get(&brand).copied() else {
+            return Ok(());
+        };
+        let mut manifest = self.manifest.clone();
+        let stays = |salt: &SaltLine| salt.brand != number || salt.day >= before;
+        manifest.salts.retain(stays);
+        if manifest.salts.len() == self.manifest.salts.len() {
+            return Ok(());
+        }
+        self.replace(manifest)
+    }
+
+    /// Closes the ledger and lets another process have it. What was appended and not committed is not kept.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Sync`] where an `fsync` has failed before.
+    pub fn close(self) -> Result<(), LedgerError> {
+        self.usable()?;
+        let unlocked = self.lock.unlock();
+        unlocked.map_err(|error| LedgerError::io(&self.paths.lock(), error))
+    }
+
+    pub(crate) fn usable(&self) -> Result<(), LedgerError> {
+        if self.failed {
+            return Err(LedgerError::Sync {
+                file: self.active.path().to_owned(),
+                error: std::io::Error::other("an earlier fsync failed"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Replaces the manifest.
+    pub(crate) fn replace(&mut self, manifest: Manifest) -> Result<(), LedgerError> {
+        self.usable()?;
+        let written = self.paths.write(&manifest);
+        self.note(written)?;
+        self.manifest = manifest;
+        Ok(())
+    }
+
+    /// Remembers that an `fsync` failed.
+    pub(crate) fn note<T>(&mut self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        self.failed |= matches!(result, Err(LedgerError::Sync { .. }));
+        result
+    }
+
+    /// Seals the active segment, where it holds a commit, and begins the next one: first the new segment is
+    /// durable, then the manifest that names both.
+    pub(crate) fn roll(&mut self) -> Result<(), LedgerError> {
+        self.usable()?;
+        if self.active.is_empty() {
+            return Ok(());
+        }
+        let sealed = self.active.sealed();
+        let sealed = self.note(sealed)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let commits = self.active.commits;
+        let made = Active::create(&self.paths, self.manifest.segment(number), commits);
+        let active = self.note(made)?;
+        let mut manifest = self.manifest.clone();
+        manifest.segments.push(sealed);
+        manifest.active = number;
+        manifest.commits = commits;
+        manifest.position = self.position;
+        if let Err(error) = self.replace(manifest) {
+            // After a failed sync nobody knows which manifest counts, and so the segment stays.
+            if !self.failed {
+                let _ = crate::disk::remove(active.path());
+            }
+            return Err(error);
+        }
+        self.active = active;
+        Ok(())
+    }
+
+    /// The salts of the manifest, opened.
+    pub(crate) fn salts(&self) -> Result<Vec<(BrandId, Day, Salt)>, LedgerError> {
+        let path = self.paths.manifest();
+        let open = |line: &SaltLine| {
+            let (brand, _) = self.numbers.iter().find(|(_, n)| **n == line.brand)?;
+            let nonce = line.nonce.0.as_slice().try_into().ok()?;
+            let key = self.keyring.of(*brand)?;
+            let place = salt_place(&self.manifest, line.brand, line.day);
+            let plain = Zeroizing::new(key.open(&place, nonce, &line.sealed.0)?);
+            let bytes = plain.as_slice().try_into().ok()?;
+            Some((*brand, line.day, Salt::from_bytes(bytes)))
+        };
+        let corrupt = || LedgerError::corrupt(&path, 0, "a salt does not open");
+        let salts = self.manifest.salts.iter();
+        salts.map(|line| open(line).ok_or_else(corrupt)).collect()
+    }
+}
+
+/// Seals a salt for its line of the manifest.
+pub(crate) fn seal_salt(
+    manifest: &Manifest,
+    (brand, key): (u16, &crate::keyring::BrandKey),
+    day: Day,
+    salt: &Salt,
+) -> Option<SaltLine> {
+    let (nonce, sealed) = key.seal(&salt_place(manifest, brand, day), salt.bytes())?;
+    Some(SaltLine {
+        brand,
+        day,
+        nonce: Hex(nonce.to_vec()),
+        sealed: Hex(sealed),
+    })
+}
+
+fn salt_place(manifest: &Manifest, brand: u16, day: Day) -> Vec<u8> {
+    let mut place = b"tributary ledger salt\0\0\0".to_vec();
+    place.extend_from_slice(&manifest.id());
+    place.extend_from_slice(&brand.to_le_bytes());
+    place.extend_from_slice(&day.to_le_bytes());
+    place
+}

@@ -1,0 +1,66 @@
+//! The ledger: the durable set of records now held by one worker process.
+//!
+//! Every process keeps the events that it itself decoded, in its own data directory, together with the
+//! position in its input stream. Both become durable in one commit (one write, one `fdatasync`), so that a
+//! message may be acknowledged as soon as [`Ledger::commit`] has returned (I5), and so that a process that was
+//! killed at any instant begins again exactly where its last commit stands (I4). Recovery feeds everything
+//! into the dataflow again: a record carries its version and its place in the order of arrival and the
+//! dataflow keeps the highest, so that results come back exactly, on any number of workers.
+//!
+//! What is kept is sealed: a block belongs to one brand and is encrypted under a key of that brand's own (I7),
+//! and nothing personal stands in clear. [`Ledger::rewrite`] leaves out what is superseded and what is to be
+//! forgotten, and then the old files are overwritten and gone (I3). The salts of sensor days are sealed in
+//! the manifest and are forgotten with it.
+//!
+//! ```text
+//! LOCK                     held while the ledger is open
+//! MANIFEST                 which segments count, brands, salts; replaced as a whole
+//! segments/0000000001.seg  blocks and commits, appended to, then sealed
+//! ```
+//!
+//! `FORMAT.md` beside this crate describes every byte, and what a crash leaves at each step.
+
+mod active;
+mod block;
+mod brands;
+mod commit;
+mod counts;
+mod disk;
+mod error;
+mod event;
+mod frames;
+mod inspect;
+mod install;
+mod judge;
+mod keyring;
+mod known;
+mod ledger;
+mod manifest;
+mod open;
+mod page;
+mod position;
+mod recover;
+mod rewrite;
+mod scan;
+mod verify;
+mod wire;
+
+#[cfg(test)]
+extern crate self as tributary_ledger;
+
+#[cfg(test)]
+mod crash_tests;
+
+pub use commit::Commit;
+pub use counts::{Entries, LedgerStats};
+pub use error::{Kind, LedgerError};
+pub use event::{Malformed, decode, encode};
+pub use inspect::{BrandEntries, Inspection, SaltDays, SegmentLine, inspect};
+pub use install::Removal;
+pub use keyring::Keyring;
+pub use ledger::{Ledger, Options};
+pub use page::Page;
+pub use position::{Position, StreamMark};
+pub use recover::{Block, Recovered};
+pub use rewrite::{Keep, Rewrite, Rewritten};
+pub use verify::{BrandVerification, Verification, verify};

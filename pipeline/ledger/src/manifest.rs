@@ -1,0 +1,240 @@
+//! The manifest: which segments count, whose they are, and the salts of sensor days.
+//!
+//! One small file, replaced as a whole: written under another name, synced, renamed, and the directory synced. The
+//! bytes of the one that it replaces are overwritten, because salts may stand in it that are to be forgotten.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tributary_operators::record::Day;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::block::{FORMAT, SegmentId};
+use crate::counts::{Counts, Entries};
+use crate::disk;
+use crate::error::LedgerError;
+use crate::position::Position;
+use crate::wire::{hex, unhex};
+
+const MAGIC: &str = "tributary-ledger";
+
+/// Bytes that are written in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Hex(pub Vec<u8>);
+
+impl From<Hex> for String {
+    fn from(bytes: Hex) -> String {
+        hex(&bytes.0)
+    }
+}
+
+impl TryFrom<String> for Hex {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Hex, &'static str> {
+        unhex(&text).map(Hex).ok_or("no hexadecimal digits")
+    }
+}
+
+/// What the manifest says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    /// The ledger's id.
+    pub ledger: Hex,
+    pub process: usize,
+    pub processes: usize,
+    /// The last commit before the active segment, and its position.
+    pub commits: u64,
+    pub position: Option<Position>,
+    /// The number of the active segment.
+    pub active: u64,
+    pub brands: Vec<BrandLine>,
+    pub segments: Vec<Sealed>,
+    pub salts: Vec<SaltLine>,
+}
+
+/// A brand: its name lasts, its number is this ledger's own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BrandLine {
+    pub number: u16,
+    pub name: String,
+    pub check: Hex,
+}
+
+/// A sealed segment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sealed {
+    pub number: u64,
+    pub bytes: u64,
+    /// XXH3-128 of the whole file.
+    pub checksum: Hex,
+    /// The first and the last commit whose entries it may hold.
+    pub commits: (u64, u64),
+    pub entries: Counts,
+}
+
+/// A salt, sealed under its brand's key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SaltLine {
+    pub brand: u16,
+    pub day: Day,
+    pub nonce: Hex,
+    pub sealed: Hex,
+}
+
+impl Manifest {
+    pub fn id(&self) -> [u8; 16] {
+        self.ledger.0.as_slice().try_into().unwrap_or_default()
+    }
+
+    pub fn segment(&self, number: u64) -> SegmentId {
+        SegmentId {
+            ledger: self.id(),
+            number,
+        }
+    }
+
+    pub fn brand(&self, number: u16) -> Option<&BrandLine> {
+        self.brands.iter().find(|brand| brand.number == number)
+    }
+
+    /// What the sealed segments hold of a brand.
+    pub fn entries(&self, brand: u16) -> Entries {
+        let counts = self.segments.iter().filter_map(|s| s.entries.get(&brand));
+        counts.copied().sum()
+    }
+
+    fn text(&self, path: &Path) -> Result<Vec<u8>, LedgerError> {
+        let failed = |error| LedgerError::io(path, io::Error::other(error));
+        let mut json = serde_json::to_string_pretty(self).map_err(failed)?;
+        json.push('\n');
+        let checksum = xxh3_64(json.as_bytes());
+        Ok(format!("{MAGIC} {FORMAT} {checksum:016x}\n{json}").into_bytes())
+    }
+
+    fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, LedgerError> {
+        let corrupt = |what| LedgerError::corrupt(path, 0, what);
+        let no_manifest = || corrupt("this is no manifest of a ledger");
+        let end = memchr::memchr(b'\n', bytes).ok_or_else(no_manifest)?;
+        let (first, rest) = bytes.split_at(end);
+        let json = rest.get(1..).unwrap_or_default();
+        let first = std::str::from_utf8(first).map_err(|_| no_manifest())?;
+        let mut words = first.split(' ');
+        let version = match (words.next(), words.next().map(str::parse::<u32>)) {
+            (Some(MAGIC), Some(Ok(version))) => version,
+            _ => return Err(no_manifest()),
+        };
+        if version > FORMAT {
+            return Err(LedgerError::Newer {
+                file: path.to_owned(),
+                found: version,
+                known: FORMAT,
+            });
+        }
+        let checksum = format!("{:016x}", xxh3_64(json));
+        if first != format!("{MAGIC} {FORMAT} {checksum}") {
+            return Err(corrupt("the checksum of the manifest is wrong"));
+        }
+        let read: Result<Manifest, _> = serde_json::from_slice(json);
+        let read = read.map_err(|_| corrupt("the manifest cannot be read"))?;
+        match read.ledger.0.len() {
+            16 => Ok(read),
+            _ => Err(corrupt("the ledger's id is not one")),
+        }
+    }
+}
+
+/// Where the files of a ledger are.
+#[derive(Clone, Debug)]
+pub(crate) struct Paths(pub PathBuf);
+
+impl Paths {
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("LOCK")
+    }
+
+    pub fn manifest(&self) -> PathBuf {
+        self.0.join("MANIFEST")
+    }
+
+    pub fn draft(&self) -> PathBuf {
+        self.0.join("MANIFEST.new")
+    }
+
+    pub fn segments(&self) -> PathBuf {
+        self.0.join("segments")
+    }
+
+    pub fn segment(&self, number: u64) -> PathBuf {
+        self.segments().join(format!("{number:010}.seg"))
+    }
+
+    /// The numbers of the segment files that are there, ascending.
+    pub fn present(&self) -> Result<Vec<u64>, LedgerError> {
+        let directory = self.segments();
+        let failed = |error| LedgerError::io(&directory, error);
+        let listing = match std::fs::read_dir(&directory) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut numbers = Vec::new();
+        for entry in listing {
+            let name = entry.map_err(failed)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".seg"));
+            let number = number.and_then(|digits| digits.parse().ok());
+            // Only what has exactly the name of a segment is one.
+            numbers.extend(number.filter(|n| self.segment(*n).file_name() == Some(&name)));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The manifest, with its file, or none where there is none.
+    pub fn read(&self) -> Result<Option<Manifest>, LedgerError> {
+        let path = self.manifest();
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Manifest::parse(&bytes, &path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LedgerError::io(&path, error)),
+        }
+    }
+
+    /// The manifest of a ledger that must be there.
+    pub fn require(&self) -> Result<Manifest, LedgerError> {
+        self.read()?.ok_or_else(|| LedgerError::Missing {
+            file: self.manifest(),
+            what: "there is no ledger here",
+        })
+    }
+
+    /// Replaces the manifest. When this fails with anything but [`LedgerError::Sync`], the old one still counts.
+    pub fn write(&self, manifest: &Manifest) -> Result<(), LedgerError> {
+        let (path, draft) = (self.manifest(), self.draft());
+        let text = manifest.text(&path)?;
+        let replaced = disk::open(&path).ok();
+        let renamed = disk::create(&draft).and_then(|file| {
+            disk::write(&file, &draft, &text, 0)?;
+            disk::sync(&file, &draft)?;
+            disk::rename(&draft, &path)
+        });
+        if let Err(error) = renamed {
+            // What is left of the draft is removed at the next opening, if not now.
+            let _ = disk::remove(&draft);
+            return Err(error);
+        }
+        disk::sync_directory(&self.0)?;
+        if let Some(file) = replaced {
+            disk::wipe(&file, &path);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! Opening: everything is looked at before anything is changed.
+//!
+//! What a crash can leave, and what happens to it here: a group of blocks without its commit is cut; a manifest
+//! under its other name is removed; a segment that the manifest does not name is one that a roll or a rewrite had
+//! not finished, or one that a rewrite has replaced. It is overwritten and removed, unless it holds a commit that
+//! is newer than everything that the manifest knows: then it is the manifest that is old, and this is refused.
+
+use std::fs::{File, TryLockError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::active::Active;
+use crate::block::{FORMAT, SEGMENT_HEADER, SegmentId};
+use crate::brands;
+use crate::disk;
+use crate::error::LedgerError;
+use crate::frames::{later_commit, read_header};
+use crate::keyring::Keyring;
+use crate::known::Known;
+use crate::ledger::{Ledger, Options};
+use crate::manifest::{Hex, Manifest, Paths, Sealed};
+use crate::recover::{Recovered, Source};
+use crate::scan::scan;
+
+impl Ledger {
+    /// Opens the ledger of a directory, or begins one. Read all of what is recovered before the first commit:
+    /// it is verified as it is read.
+    ///
+    /// # Errors
+    ///
+    /// Any [`LedgerError`]. Nothing that was committed is ever changed by a refusal, and after
+    /// [`LedgerError::Newer`] the directory is as it was to the byte.
+    pub fn open(
+        options: Options,
+        keyring: Arc<Keyring>,
+    ) -> Result<(Ledger, Recovered), LedgerError> {
+        let paths = Paths(options.directory.clone());
+        // Before the lock, because even an empty lock file would be a change.
+        refuse_newer(&paths)?;
+        disk::create_directory(&paths.0)?;
+        if let Some(parent) = paths.0.parent().filter(|parent| parent.is_dir()) {
+            // The data directory's own name must last, too; where its parent is not ours, it is there for long.
+            let _ = disk::sync_directory(parent);
+        }
+        let lock = lock(&paths)?;
+        let mut manifest = match paths.read()? {
+            Some(manifest) => manifest,
+            None => begin(&paths, &options)?,
+        };
+        let share = (options.process, options.processes);
+        if (manifest.process, manifest.processes) != share {
+            return Err(LedgerError::OtherShare {
+                file: paths.manifest(),
+                found: (manifest.process, manifest.processes),
+                asked: share,
+            });
+        }
+        let id = manifest.segment(manifest.active);
+        let before = manifest.commits;
+        let scan = scan(&paths.segment(id.number), id, before)?;
+        for segment in &manifest.segments {
+            check_length(&paths, segment)?;
+        }
+        let file = paths.manifest();
+        let numbers = brands::find(&mut manifest, &scan.counts, &keyring, &file)?;
+        let orphans = orphans(&paths, &manifest, scan.commits)?;
+
+        // From here on, what a crash has left is put in order.
+        let position = scan.position.or(manifest.position);
+        let cut_bytes = scan.length - scan.committed;
+        disk::remove(&paths.draft())?;
+        for number in &orphans {
+            disk::remove(&paths.segment(*number))?;
+        }
+        let active = Active::resume(&paths, id, scan, before)?;
+        let last = manifest.segments.iter().map(|s| s.number).max();
+        let next = last.unwrap_or(0).max(manifest.active) + 1;
+        let known = Known::default();
+        let ledger = Ledger {
+            paths,
+            lock,
+            keyring,
+            active,
+            numbers,
+            known: known.clone(),
+            position,
+            segment_bytes: options.segment_bytes,
+            next: Arc::new(AtomicU64::new(next)),
+            pending: Vec::new(),
+            failed: false,
+            manifest,
+        };
+        let sources = Source::all(&ledger.paths, &ledger.manifest, ledger.active.committed);
+        let recovered = Recovered {
+            position,
+            salts: ledger.salts()?,
+            cut_bytes,
+            stats: ledger.stats(),
+            blocks: sources.blocks(known),
+        };
+        Ok((ledger, recovered))
+    }
+}
+
+/// Refuses what a newer version has written, before anything is touched.
+pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
+    match paths.read() {
+        Err(error @ LedgerError::Newer { .. }) => return Err(error),
+        // Everything else is said in its turn.
+        Ok(_) | Err(_) => {}
+    }
+    for number in paths.present()? {
+        let path = paths.segment(number);
+        let header = read_header(&path).ok().flatten().unwrap_or_default();
+        if let Some(found) = SegmentId::newer(&header) {
+            return Err(LedgerError::Newer {
+                file: path,
+                found,
+                known: FORMAT,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn lock(paths: &Paths) -> Result<File, LedgerError> {
+    let file = paths.lock();
+    let lock = disk::create(&file)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { file }),
+        Err(TryLockError::Error(error)) => Err(LedgerError::io(&file, error)),
+    }
+}
+
+/// Begins a ledger: its first segment is durable before the manifest names it.
+fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
+    for number in paths.present()? {
+        let path = paths.segment(number);
+        let length = std::fs::metadata(&path).map_err(|error| LedgerError::io(&path, error))?;
+        // A segment that is no longer than its header was left by a beginning that was not finished.
+        if length.len() > SEGMENT_HEADER as u64 {
+            return Err(LedgerError::Missing {
+                file: paths.manifest(),
+                what: "there are segments, but not the manifest that says which of them count",
+            });
+        }
+        disk::remove(&path)?;
+    }
+    let manifest = Manifest {
+        ledger: Hex(rand::random::<[u8; 16]>().to_vec()),
+        process: options.process,
+        processes: options.processes,
+        commits: 0,
+        position: None,
+        active: 1,
+        brands: Vec::new(),
+        segments: Vec::new(),
+        salts: Vec::new(),
+    };
+    disk::create_directory(&paths.segments())?;
+    Active::create(paths, manifest.segment(1), 0)?;
+    paths.write(&manifest)?;
+    Ok(manifest)
+}
+
+fn check_length(paths: &Paths, segment: &Sealed) -> Result<(), LedgerError> {
+    let path = paths.segment(segment.number);
+    match std::fs::metadata(&path) {
+        Ok(found) if found.len() == segment.bytes => Ok(()),
+        Ok(found) => {
+            let what = "the length of a sealed segment is not what the manifest says";
+            let offset = found.len().min(segment.bytes);
+            Err(LedgerError::corrupt(&path, offset, what))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(LedgerError::Missing {
+            file: path,
+            what: "the manifest names this segment, but it is not there",
+        }),
+        Err(error) => Err(LedgerError::io(&path, error)),
+    }
+}
+
+/// The segments that the manifest does not name, where none of them holds anything that it does not know.
+/// `commits` is the last commit that is known.
+fn orphans(paths: &Paths, manifest: &Manifest, commits: u64) -> Result<Vec<u64>, LedgerError> {
+    let named = |number: u64| {
+        number == manifest.active || manifest.segments.iter().any(|s| s.number == number)
+    };
+    let mut orphans = Vec::new();
+    for number in paths.present()?.into_iter().filter(|n| !named(*n)) {
+        let path = paths.segment(number);
+        let header = read_header(&path)?.unwrap_or_default();
+        // What has no whole header was not finished when it was written.
+        if let Ok(id) = SegmentId::read(&header, &path) {
+            if id.ledger != manifest.id() {
+                let what = "this is a segment of another ledger; move it away";
+                return Err(LedgerError::corrupt(&path, 0, what));
+            }
+            let from = SEGMENT_HEADER as u64;
+            if let Some(commit) = later_commit(&path, id, from, commits + 1)? {
+                let what = "this segment holds commits that the manifest does not know, as if an old manifest had been put back";
+                return Err(LedgerError::corrupt(&path, commit.offset, what));
+            }
+        }
+        orphans.push(number);
+    }
+    Ok(orphans)
+}

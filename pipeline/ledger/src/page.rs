@@ -1,0 +1,94 @@
+//! A page: what one worker thread accepted in one epoch, on its way to the ledger's thread.
+//!
+//! Events are encoded as they are pushed, on the worker thread, so that the ledger's thread only compresses, seals
+//! and writes. Words are carried apart, because only the ledger knows which of them it has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tributary_operators::event::Event;
+use tributary_operators::label::Label;
+use tributary_operators::record::{BrandId, Day};
+use tributary_operators::salt::Salt;
+
+use crate::counts::Entries;
+use crate::event::Encoder;
+
+/// A run is closed when it has grown to this many bytes.
+const RUN: usize = 256 << 10;
+
+/// What one worker thread accepted in one epoch.
+#[derive(Default)]
+pub struct Page {
+    pub(crate) brands: BTreeMap<BrandId, Runs>,
+    pub(crate) words: Vec<(BrandId, Label, Arc<str>)>,
+    pub(crate) salts: Vec<(BrandId, Day, Salt)>,
+    entries: u64,
+}
+
+/// The encoded entries of one brand.
+#[derive(Default)]
+pub(crate) struct Runs {
+    closed: Vec<(Vec<u8>, Entries)>,
+    open: Encoder,
+}
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut page = f.debug_struct("Page");
+        page.field("entries", &self.entries).finish_non_exhaustive()
+    }
+}
+
+impl Page {
+    /// Appends an event of a brand. A ping that has no token yet ([`Event::Ping`]) is passed over: it is never
+    /// kept.
+    pub fn push(&mut self, brand: BrandId, event: &Event) {
+        match event {
+            Event::Ping { .. } => return,
+            Event::Word { label, word, .. } => self.words.push((brand, *label, word.clone())),
+            _ => self.brands.entry(brand).or_default().push(event),
+        }
+        self.entries += 1;
+    }
+
+    /// Makes sure that the salt of a brand's day is kept before anything that was heard under it. A salt that
+    /// the ledger has changes nothing.
+    pub fn salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
+        self.salts.push((brand, day, salt));
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0 && self.salts.is_empty()
+    }
+
+    /// How many events were pushed; words that the ledger knows already count, too.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Closes the runs, so that they can be read any number of times.
+    pub(crate) fn close(&mut self) {
+        self.brands.values_mut().for_each(Runs::close);
+    }
+}
+
+impl Runs {
+    pub fn push(&mut self, event: &Event) {
+        self.open.push(event);
+        if self.open.len() >= RUN {
+            self.close();
+        }
+    }
+
+    pub fn close(&mut self) {
+        if self.open.len() > 0 {
+            self.closed.push(self.open.take());
+        }
+    }
+
+    pub fn closed(&self) -> &[(Vec<u8>, Entries)] {
+        &self.closed
+    }
+}

@@ -1,0 +1,275 @@
+//! The rewrite: the sealed segments without what is superseded and without what is to be forgotten.
+//!
+//! It runs on a thread of its own while commits go on. The active segment is sealed when it begins, so that
+//! it covers everything that was committed until then. It judges first ([`crate::judge`]), and then writes new
+//! segments in the place of those in which anything goes, and of small ones; a large segment in which everything
+//! stays is left as it is. The new segments are durable when [`Rewrite::run`] returns, and count once they are
+//! installed; until then a crash leaves files that the manifest does not name, which the next opening removes.
+//!
+//! An entry that is not to be kept takes those with it that it had superseded: they do not come back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tributary_operators::event::Event;
+
+use crate::active::Active;
+use crate::block::SEGMENT_HEADER;
+use crate::brands::key_of;
+use crate::commit::{CONTENT, Sealer};
+use crate::error::LedgerError;
+use crate::event::Encoder;
+use crate::install::Drafts;
+use crate::judge::{BUDGET, Marks, read, superseded};
+use crate::keyring::Keyring;
+use crate::known::{WordKey, word_key};
+use crate::ledger::Ledger;
+use crate::manifest::{Manifest, Paths, Sealed};
+use crate::recover::{Part, Source};
+
+/// Says of an event whether it is kept.
+pub type Keep = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
+
+/// The work of a rewrite, to be run on any thread.
+pub struct Rewrite {
+    paths: Paths,
+    keyring: Arc<Keyring>,
+    manifest: Manifest,
+    next: Arc<AtomicU64>,
+    segment_bytes: u64,
+    budget: u64,
+    keep: Keep,
+}
+
+impl std::fmt::Debug for Rewrite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rewrite")
+            .field("segments", &self.manifest.segments.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// New segments that wait to be installed. Dropped instead, they are removed again.
+pub struct Rewritten {
+    pub(crate) sources: Vec<Sealed>,
+    pub(crate) outputs: Vec<Sealed>,
+    pub(crate) words: Vec<WordKey>,
+    pub(crate) drafts: Drafts,
+    /// Entries left out because they were superseded.
+    pub superseded: u64,
+    /// Entries left out because they were not to be kept.
+    pub left_out: u64,
+}
+
+impl std::fmt::Debug for Rewritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rewritten")
+            .field("superseded", &self.superseded)
+            .field("left_out", &self.left_out)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Seals the active segment and begins a rewrite of everything that was committed. `keep` says what stays; the
+    /// day of the records that it is shown is that of UTC, except for spend.
+    ///
+    /// # Errors
+    ///
+    /// Any of the disk; nothing is lost.
+    pub fn rewrite(&mut self, keep: Keep) -> Result<Rewrite, LedgerError> {
+        self.roll()?;
+        Ok(Rewrite {
+            paths: self.paths.clone(),
+            keyring: self.keyring.clone(),
+            manifest: self.manifest.clone(),
+            next: self.next.clone(),
+            segment_bytes: self.segment_bytes,
+            budget: BUDGET,
+            keep,
+        })
+    }
+}
+
+impl Rewrite {
+    /// Lets the table of keys take about this many bytes of memory. Default 512 MiB; with less, everything is
+    /// read several times. One bit for each entry comes on top.
+    pub fn budget(mut self, bytes: u64) -> Rewrite {
+        self.budget = bytes;
+        self
+    }
+
+    /// Does the work. `progress` is told bytes done and bytes to be done of the judgement, which is most of it.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`] where a segment is not what was written, or any of the disk. What was written so far
+    /// is removed again, and the ledger is as it was.
+    pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<Rewritten, LedgerError> {
+        let source = Source::sealed(&self.paths, &self.manifest);
+        let total = source.parts().iter().map(|part| part.entries.total()).sum();
+        let mut gone = Marks::new(total);
+        let mut words = Vec::new();
+        let mut also = |block: &crate::recover::Block, entry, event: &Event| {
+            if !(self.keep)(event) {
+                gone.set(entry);
+                if let Event::Word { label, word, .. } = event {
+                    words.push(word_key(block.number(), *label, word));
+                }
+            }
+        };
+        let marks = superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
+        let mut writer = Writer::new(&self);
+        let mut sources = Vec::new();
+        let (mut first, mut superseded, mut left_out) = (0, 0, 0);
+        let small = |bytes: u64| bytes < self.segment_bytes / 2;
+        let many = source
+            .parts()
+            .iter()
+            .filter(|part| small(part.bytes))
+            .count()
+            > 1;
+        for (part, sealed) in source.parts().iter().zip(&self.manifest.segments) {
+            let entries = first..first + part.entries.total();
+            let goes = |entry: u64| gone.get(entry) || marks.get(entry);
+            if entries.clone().any(goes) || (many && small(part.bytes)) {
+                left_out += entries.clone().filter(|entry| gone.get(*entry)).count() as u64;
+                superseded += entries
+                    .clone()
+                    .filter(|entry| !gone.get(*entry) && marks.get(*entry))
+                    .count() as u64;
+                writer.copy(&source, (part, sealed), entries.start, &goes)?;
+                sources.push(sealed.clone());
+            }
+            first = entries.end;
+        }
+        let (outputs, drafts) = writer.finish()?;
+        Ok(Rewritten {
+            sources,
+            outputs,
+            words,
+            drafts,
+            superseded,
+            left_out,
+        })
+    }
+}
+
+/// Writes new segments, each gathered in memory and then written with one commit.
+struct Writer<'a> {
+    rewrite: &'a Rewrite,
+    encoders: BTreeMap<u16, Encoder>,
+    current: Option<Sealer>,
+    /// The first and last commit of what was copied since the last segment was finished.
+    commits: Option<(u64, u64)>,
+    outputs: Vec<Sealed>,
+    drafts: Drafts,
+}
+
+impl<'a> Writer<'a> {
+    fn new(rewrite: &'a Rewrite) -> Writer<'a> {
+        Writer {
+            rewrite,
+            encoders: BTreeMap::new(),
+            current: None,
+            commits: None,
+            outputs: Vec::new(),
+            drafts: Drafts::default(),
+        }
+    }
+
+    /// Copies the entries of a segment that do not go.
+    fn copy(
+        &mut self,
+        source: &Source,
+        (part, sealed): (&Part, &Sealed),
+        first: u64,
+        goes: &dyn Fn(u64) -> bool,
+    ) -> Result<(), LedgerError> {
+        let (begin, end) = sealed.commits;
+        let keyring = &self.rewrite.keyring;
+        let parts = vec![part.clone()];
+        read(
+            source,
+            keyring,
+            parts,
+            first,
+            &mut |_| (),
+            &mut |block, entry, event| {
+                if goes(entry) {
+                    return Ok(());
+                }
+                let (from, _) = self.commits.unwrap_or((begin, end));
+                self.commits = Some((from.min(begin), end));
+                let encoder = self.encoders.entry(block.number()).or_default();
+                encoder.push(&event);
+                match encoder.len() >= CONTENT {
+                    true => self.flush(block.number()),
+                    false => Ok(()),
+                }
+            },
+        )
+    }
+
+    /// Seals what was gathered of a brand.
+    fn flush(&mut self, number: u16) -> Result<(), LedgerError> {
+        let Some((run, entries)) = self.encoders.get_mut(&number).map(Encoder::take) else {
+            return Ok(());
+        };
+        let Rewrite {
+            manifest,
+            keyring,
+            next,
+            paths,
+            segment_bytes,
+            ..
+        } = self.rewrite;
+        let file = paths.manifest();
+        let line = manifest.brand(number);
+        let line = line.ok_or_else(|| LedgerError::corrupt(&file, 0, "a brand is missing"))?;
+        let (_, key) = key_of(line, &manifest.id(), keyring, &file)?;
+        let sealer = self.current.get_or_insert_with(|| {
+            let segment = manifest.segment(next.fetch_add(1, Ordering::Relaxed));
+            Sealer::new(segment, SEGMENT_HEADER as u64)
+        });
+        sealer.add(number, key, &run, entries);
+        sealer.seal(number, key);
+        match sealer.len() >= *segment_bytes {
+            true => self.finish_segment(),
+            false => Ok(()),
+        }
+    }
+
+    fn finish_segment(&mut self) -> Result<(), LedgerError> {
+        let (Some(sealer), Some((first, last))) = (self.current.take(), self.commits.take()) else {
+            return Ok(());
+        };
+        let paths = &self.rewrite.paths;
+        let id = sealer.segment();
+        let path = paths.segment(id.number);
+        let too_large = || std::io::Error::other("an entry is too large to be sealed");
+        let mut group = sealer
+            .finish()
+            .ok_or_else(|| LedgerError::io(&path, too_large()))?;
+        self.drafts.add(path);
+        let mut segment = Active::create(paths, id, last.saturating_sub(1))?;
+        segment.commit(
+            &mut group,
+            self.rewrite.manifest.position.unwrap_or_default(),
+        )?;
+        let mut sealed = segment.sealed()?;
+        sealed.commits = (first, last);
+        self.outputs.push(sealed);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(Vec<Sealed>, Drafts), LedgerError> {
+        let numbers: Vec<u16> = self.encoders.keys().copied().collect();
+        for number in numbers {
+            self.flush(number)?;
+        }
+        self.finish_segment()?;
+        Ok((self.outputs, self.drafts))
+    }
+}

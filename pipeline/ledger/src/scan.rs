@@ -1,0 +1,77 @@
+//! Finding the last commit of the active segment.
+//!
+//! A commit is synced before anything of the next one is written. So a crash can tear the last group only: whatever
+//! is wrong with it, even where its commit block has reached the disk and a block before it has not, is cut.
+//! But a commit beyond the next one proves that the next one was synced: then the file is corrupt, and
+//! cutting it would lose what was acknowledged.
+
+use std::path::Path;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::block::SegmentId;
+use crate::counts::{Counts, add};
+use crate::error::LedgerError;
+use crate::frames::{Fault, Frame, Frames, later_commit};
+use crate::position::Position;
+
+/// What the active segment holds.
+pub(crate) struct Scan {
+    /// The length up to its last commit.
+    pub committed: u64,
+    /// The length of the file.
+    pub length: u64,
+    /// The ordinal of the last commit, of this segment or of those before it.
+    pub commits: u64,
+    /// The position of its last commit.
+    pub position: Option<Position>,
+    /// What the commits hold.
+    pub counts: Counts,
+    /// Data blocks in the commits.
+    pub blocks: u64,
+    /// The checksum up to the last commit.
+    pub whole: Xxh3,
+}
+
+/// Reads the active segment; `commits` is the ordinal of the last commit before it.
+pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, LedgerError> {
+    let mut frames = Frames::open(path, id, None)?;
+    let mut scan = Scan {
+        committed: frames.offset(),
+        length: frames.end(),
+        commits,
+        position: None,
+        counts: Counts::new(),
+        blocks: 0,
+        whole: frames.whole().clone(),
+    };
+    let (mut group, mut blocks) = (Counts::new(), 0);
+    loop {
+        match frames.next() {
+            Ok(None) => return Ok(scan),
+            Ok(Some(Frame::Data(data))) => {
+                *group.entry(data.header.brand).or_default() += data.header.entries;
+                blocks += 1;
+            }
+            Ok(Some(Frame::Commit(commit))) if commit.ordinal == scan.commits + 1 => {
+                scan.commits = commit.ordinal;
+                scan.committed = frames.offset();
+                scan.position = Some(commit.position);
+                scan.whole = frames.whole().clone();
+                add(&mut scan.counts, &std::mem::take(&mut group));
+                scan.blocks += std::mem::take(&mut blocks);
+            }
+            Ok(Some(Frame::Commit(commit))) => {
+                let what = "a commit is missing before this one";
+                return Err(LedgerError::corrupt(path, commit.offset, what));
+            }
+            Err(Fault::Bad(offset, what)) => {
+                return match later_commit(path, id, scan.committed, scan.commits + 2)? {
+                    Some(_) => Err(LedgerError::corrupt(path, offset, what)),
+                    None => Ok(scan),
+                };
+            }
+            Err(Fault::Io(error)) => return Err(error),
+        }
+    }
+}

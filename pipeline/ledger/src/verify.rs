@@ -1,0 +1,151 @@
+//! Verifying a ledger: every block is opened and every event decoded; nothing is changed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::brands::key_of;
+use crate::counts::{Counts, Entries, add};
+use crate::error::LedgerError;
+use crate::inspect::{snapshot, write_brands};
+use crate::judge::{BUDGET, superseded};
+use crate::keyring::Keyring;
+use crate::manifest::Paths;
+use crate::recover::Source;
+
+/// What was found in a ledger that is sound.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verification {
+    /// The data directory.
+    pub directory: String,
+    /// Segments read, the active one included.
+    pub segments: usize,
+    /// Bytes read.
+    pub bytes: u64,
+    /// All entries, by kind.
+    pub entries: Entries,
+    /// What each brand has.
+    pub brands: Vec<BrandVerification>,
+    /// Distinct records that are held.
+    pub held: u64,
+    /// Puts that no longer count; a rewrite leaves them out.
+    pub superseded: u64,
+    /// Bytes after the last commit. The next opening cuts them.
+    pub torn_bytes: u64,
+}
+
+/// What was found of a brand.
+#[derive(Clone, Debug, Serialize)]
+pub struct BrandVerification {
+    /// The brand's name.
+    pub brand: String,
+    /// Its entries by kind.
+    pub entries: Entries,
+    /// Distinct records that are held.
+    pub held: u64,
+    /// Puts that no longer count.
+    pub superseded: u64,
+}
+
+/// Reads all of a ledger, which must not be in use: while commits go on, it may be found changed. `progress` is
+/// told bytes done and bytes to be done.
+///
+/// # Errors
+///
+/// The first thing that is wrong; [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`] where a brand's key is
+/// not at hand.
+pub fn verify(
+    directory: &Path,
+    keyring: &Keyring,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verification, LedgerError> {
+    let paths = Paths(directory.to_owned());
+    let (manifest, active) = snapshot(&paths)?;
+    for brand in &manifest.brands {
+        key_of(brand, &manifest.id(), keyring, &paths.manifest())?;
+    }
+    let mut source = Source::all(&paths, &manifest, active.committed);
+    source.count_active(active.counts.values().copied().sum());
+    let mut owners: BTreeMap<u16, u64> = BTreeMap::new();
+    let marks = superseded(&source, keyring, BUDGET, progress, &mut |_, _, _| ())?;
+    // The judgement numbers the entries, and so a second reading tells whose the superseded ones are.
+    if marks.count > 0 {
+        let parts = source.parts().to_vec();
+        crate::judge::read(
+            &source,
+            keyring,
+            parts,
+            0,
+            &mut |_| (),
+            &mut |block, entry, _| {
+                *owners.entry(block.number()).or_default() += u64::from(marks.get(entry));
+                Ok(())
+            },
+        )?;
+    }
+    let mut counts = Counts::new();
+    for segment in &manifest.segments {
+        add(&mut counts, &segment.entries);
+    }
+    add(&mut counts, &active.counts);
+    let brands = manifest.brands.iter().map(|brand| {
+        let entries = counts.get(&brand.number).copied().unwrap_or_default();
+        let superseded = owners.get(&brand.number).copied().unwrap_or_default();
+        BrandVerification {
+            brand: brand.name.clone(),
+            entries,
+            held: entries.put.saturating_sub(superseded),
+            superseded,
+        }
+    });
+    let brands: Vec<BrandVerification> = brands.collect();
+    Ok(Verification {
+        directory: directory.display().to_string(),
+        segments: source.parts().len(),
+        bytes: source.parts().iter().map(|part| part.bytes).sum(),
+        entries: counts.values().copied().sum(),
+        held: brands.iter().map(|brand| brand.held).sum(),
+        superseded: marks.count,
+        brands,
+        torn_bytes: active.length - active.committed,
+    })
+}
+
+impl Verification {
+    /// For people to read.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let _ = self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let Verification {
+            directory,
+            segments,
+            bytes,
+            ..
+        } = self;
+        writeln!(
+            out,
+            "{directory}: sound, {segments} segments with {bytes} bytes"
+        )?;
+        writeln!(out)?;
+        write_brands(
+            out,
+            self.brands.iter().map(|b| (b.brand.as_str(), &b.entries)),
+        )?;
+        let (held, gone) = (self.held, self.superseded);
+        writeln!(out, "\n{held} records held, {gone} superseded")?;
+        if self.torn_bytes > 0 {
+            let torn = self.torn_bytes;
+            writeln!(
+                out,
+                "{torn} bytes after the last commit will be cut at the next start"
+            )?;
+        }
+        Ok(())
+    }
+}

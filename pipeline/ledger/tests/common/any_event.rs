@@ -1,0 +1,185 @@
+//! Any event that the types allow, of one of two brands.
+
+use proptest::prelude::*;
+use tributary_operators::event::Event;
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{
+    Arrival, Body, BrandId, Currency, Heard, IdKind, IdSet, Identifier, Ping, Record, RecordKey,
+    SaleKind, SaleName, Token, TouchKind,
+};
+
+use crate::common::day;
+
+/// An event and the brand that it belongs to.
+pub fn any_event() -> impl Strategy<Value = (BrandId, Event)> {
+    (0_u16..2).prop_map(BrandId).prop_flat_map(|brand| {
+        let event = prop_oneof![
+            10 => put(brand),
+            2 => (key(), arrival()).prop_map(|(key, arrival)| Event::Drop { key, arrival }),
+            5 => heard(brand),
+            1 => ping(brand),
+            2 => "[a-c]{0,2}|\\PC{0,9}".prop_map(move |word| Event::Word {
+                brand,
+                label: Label::of(&word),
+                word: word.into(),
+            }),
+        ];
+        event.prop_map(move |event| (brand, event))
+    })
+}
+
+fn key() -> impl Strategy<Value = RecordKey> {
+    prop_oneof![(0_u128..20), any::<u128>()].prop_map(RecordKey)
+}
+
+fn arrival() -> impl Strategy<Value = Arrival> {
+    let message = prop_oneof![0_u64..50, any::<u64>()];
+    let line = prop_oneof![0_u32..5, any::<u32>()];
+    (message, line).prop_map(|(message, line)| Arrival { message, line })
+}
+
+fn label() -> impl Strategy<Value = Label> {
+    prop_oneof![3 => 0_u64..5, 1 => any::<u64>()].prop_map(Label)
+}
+
+fn channel() -> impl Strategy<Value = Channel> {
+    (label(), label(), label()).prop_map(|(source, medium, campaign)| Channel {
+        source,
+        medium,
+        campaign,
+    })
+}
+
+fn currency() -> impl Strategy<Value = Currency> {
+    any::<[u8; 3]>().prop_map(Currency)
+}
+
+fn sale() -> impl Strategy<Value = SaleKind> {
+    prop::sample::select(vec![SaleKind::Order, SaleKind::Transaction])
+}
+
+fn ids() -> impl Strategy<Value = IdSet> {
+    let kind = prop::sample::select(IdKind::ALL.to_vec());
+    let id = (any::<u128>(), prop::option::of(any::<u128>()), kind);
+    let id = id.prop_map(|(pseudonym, other, kind)| Identifier {
+        pseudonym,
+        value: other.unwrap_or(pseudonym),
+        kind,
+    });
+    prop::collection::vec(id, 0..5).prop_map(IdSet::new)
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let touch = prop::sample::select(vec![
+        TouchKind::Impression,
+        TouchKind::Click,
+        TouchKind::View,
+    ]);
+    let name = || any::<u128>().prop_map(SaleName);
+    prop_oneof![
+        (touch, channel(), any::<bool>()).prop_map(|(kind, channel, touch)| Body::Contact {
+            kind,
+            channel,
+            touch
+        }),
+        Just(Body::Identify),
+        (sale(), name(), label(), any::<i64>(), currency()).prop_map(
+            |(kind, name, store, amount, currency)| Body::Sale {
+                kind,
+                name,
+                store,
+                amount,
+                currency
+            }
+        ),
+        (sale(), name(), prop::option::of((any::<i64>(), currency())))
+            .prop_map(|(kind, name, amount)| Body::Refund { kind, name, amount }),
+        (sale(), label(), any::<i64>(), currency()).prop_map(|(kind, store, amount, currency)| {
+            Body::Adjustment {
+                kind,
+                store,
+                amount,
+                currency,
+            }
+        }),
+        (
+            label(),
+            channel(),
+            any::<i64>(),
+            currency(),
+            any::<u64>(),
+            any::<u64>()
+        )
+            .prop_map(|(platform, channel, cost, currency, impressions, clicks)| {
+                Body::Spend {
+                    platform,
+                    channel,
+                    cost,
+                    currency,
+                    impressions,
+                    clicks,
+                }
+            }),
+    ]
+}
+
+fn put(brand: BrandId) -> impl Strategy<Value = Event> {
+    let version = prop_oneof![Just(0), any::<i64>()];
+    let ts = prop_oneof![1_600_000_000_000_i64..1_800_000_000_000, any::<i64>()];
+    let head = (key(), version, arrival(), label(), "\\PC{0,12}");
+    (head, ts, any::<i32>(), ids(), body()).prop_map(
+        move |((key, version, arrival, source, id), ts, date, ids, body)| Event::Put {
+            key,
+            version,
+            arrival,
+            record: Record {
+                brand,
+                source,
+                id: id.into(),
+                ts,
+                day: match body {
+                    Body::Spend { .. } => date,
+                    _ => day(brand, ts),
+                },
+                ids,
+                body,
+            },
+        },
+    )
+}
+
+fn heard(brand: BrandId) -> impl Strategy<Value = Event> {
+    let count = prop_oneof![Just(1), Just(-1), any::<i64>()];
+    let numbers = (any::<i32>(), any::<i64>(), any::<i32>(), any::<i8>());
+    (label(), any::<u128>(), any::<bool>(), numbers, count).prop_map(
+        move |(store, token, random, (salt_day, second, utc_offset, rssi), count)| Event::Heard {
+            heard: Heard {
+                brand,
+                store,
+                token: Token(token),
+                random,
+                salt_day,
+                second,
+                utc_offset,
+                rssi,
+            },
+            count,
+        },
+    )
+}
+
+fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
+    (label(), any::<u128>()).prop_map(move |(store, device)| Event::Ping {
+        ping: Ping {
+            brand,
+            store,
+            device,
+            random: false,
+            salt_day: 0,
+            second: 0,
+            utc_offset: 0,
+            rssi: 0,
+        },
+        count: 1,
+    })
+}

@@ -1,0 +1,248 @@
+//! Commits: what was accepted becomes durable before anything is acknowledged (invariant I5).
+//!
+//! The feed marks every epoch that took messages with the position behind it; every thread reports what it made of
+//! its share. An epoch with its mark and all its parts is whole. Whole epochs are committed in order, as many at once
+//! as have come: first the broker has their dead letters, then their pages and the position of the last one
+//! reach the ledger in one commit, then the feed hears of it and acknowledges. Whatever is killed in between, the
+//! messages behind the last commit are read again.
+//!
+//! A full disk holds everything up until there is room; a disk that fails ends the process, because nobody knows then
+//! what it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use tokio::sync::{mpsc, watch};
+use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::nats::{Client, Outgoing, Publisher};
+use tributary_ledger::{Kind, Ledger, LedgerError, Page, Position};
+use tributary_operators::engine::Epoch;
+use tributary_operators::record::{BrandId, Day};
+
+use crate::http::State;
+
+/// How long a commit that found no room waits before it is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Dead letters in flight to the broker.
+const WINDOW: usize = 256;
+
+/// What the ledger is told.
+#[derive(Debug)]
+pub enum Word {
+    /// An epoch goes in, behind which the input stands at a position.
+    Mark(Epoch, Position),
+    /// What one thread made of an epoch.
+    Part(Epoch, Page, Vec<DeadLetter>),
+    /// The salts of a brand's days before one are destroyed.
+    Forget(BrandId, Day),
+}
+
+/// How far everything is durable.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Durable {
+    /// Marks that are committed, since the start.
+    pub marks: u64,
+    /// The sequence of the last message that is, with all before it.
+    pub sequence: u64,
+}
+
+#[derive(Default)]
+struct Open {
+    position: Option<Position>,
+    parts: usize,
+    pages: Vec<Page>,
+    dead: Vec<DeadLetter>,
+}
+
+/// Takes marks and parts to the ledger.
+pub struct Commits {
+    ledger: Option<Ledger>,
+    publisher: Publisher,
+    threads: usize,
+    state: Arc<State>,
+    told: watch::Sender<Durable>,
+    open: BTreeMap<Epoch, Open>,
+    /// Days to forget once everything that is open now is committed.
+    forget: Vec<(Epoch, BrandId, Day)>,
+    forgotten: BTreeSet<(BrandId, Day)>,
+}
+
+impl Commits {
+    /// Commits to a ledger what `threads` threads report, and tells `told` how far.
+    pub fn new(
+        ledger: Ledger,
+        client: &Client,
+        threads: usize,
+        state: Arc<State>,
+        told: watch::Sender<Durable>,
+    ) -> Commits {
+        Commits {
+            ledger: Some(ledger),
+            publisher: Publisher::new(client, WINDOW),
+            threads,
+            state,
+            told,
+            open: BTreeMap::new(),
+            forget: Vec::new(),
+            forgotten: BTreeSet::new(),
+        }
+    }
+
+    /// Commits until the channel ends and everything is durable, then closes the ledger.
+    ///
+    /// # Errors
+    /// Where the ledger cannot go on.
+    pub async fn run(mut self, mut words: mpsc::UnboundedReceiver<Word>) -> anyhow::Result<()> {
+        let mut batch = Vec::new();
+        while words.recv_many(&mut batch, usize::MAX).await > 0 {
+            for word in batch.drain(..) {
+                self.hear(word);
+            }
+            self.commit().await?;
+        }
+        if let Some(ledger) = self.ledger.take() {
+            tokio::task::spawn_blocking(move || ledger.close()).await??;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, word: Word) {
+        match word {
+            Word::Mark(epoch, position) => {
+                self.open.entry(epoch).or_default().position = Some(position);
+            }
+            Word::Part(epoch, page, dead) => {
+                let open = self.open.entry(epoch).or_default();
+                open.parts += 1;
+                open.pages.push(page);
+                open.dead.extend(dead);
+            }
+            Word::Forget(brand, before) => {
+                if self.forgotten.insert((brand, before)) {
+                    let last = self.open.last_key_value().map_or(0, |(epoch, _)| *epoch);
+                    self.forget.push((last, brand, before));
+                }
+            }
+        }
+    }
+
+    /// Commits the epochs that are whole.
+    async fn commit(&mut self) -> anyhow::Result<()> {
+        let (mut pages, mut marks, mut last) = (Vec::new(), 0, None);
+        while let Some(entry) = self.open.first_entry() {
+            let open = entry.get();
+            let Some(position) = open.position.filter(|_| open.parts == self.threads) else {
+                break;
+            };
+            let open = entry.remove();
+            pages.extend(open.pages);
+            self.bury(open.dead).await?;
+            (marks, last) = (marks + 1, Some(position));
+        }
+        if let Some(position) = last {
+            self.flush().await?;
+            self.write(pages, position).await?;
+            self.told.send_modify(|durable| {
+                durable.marks += marks;
+                durable.sequence = position.sequence;
+            });
+        }
+        let first = self
+            .open
+            .first_key_value()
+            .map_or(Epoch::MAX, |(epoch, _)| *epoch);
+        let due = self.forget.extract_if(.., |(after, ..)| *after < first);
+        for (_, brand, before) in due.collect::<Vec<_>>() {
+            self.with_ledger(move |ledger| ledger.forget_salts(brand, before))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Sends dead letters to the broker.
+    async fn bury(&mut self, dead: Vec<DeadLetter>) -> anyhow::Result<()> {
+        let max_payload = self.publisher.max_payload();
+        for letter in dead {
+            let sent = self
+                .publisher
+                .send(Outgoing::dead_letter(letter, max_payload))
+                .await;
+            if let Err(error) = sent {
+                self.state.metrics.published(0, 0, 1);
+                tracing::warn!(%error, "sending a dead letter again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the broker has all dead letters, however long it takes.
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        while let Err(error) = self.publisher.flush().await {
+            self.state.metrics.published(0, 0, 1);
+            if !error.is_transient() {
+                return Err(error).context("the broker does not take dead letters");
+            }
+            tracing::warn!(%error, "sending dead letters again");
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, pages: Vec<Page>, position: Position) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        self.with_ledger(move |ledger| {
+            for page in pages {
+                ledger.append(page);
+            }
+            Ok(())
+        })
+        .await?;
+        loop {
+            let written = self
+                .with_ledger(move |ledger| ledger.commit(position))
+                .await;
+            let error = match written {
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            let full = error
+                .downcast_ref::<LedgerError>()
+                .is_some_and(|error| error.kind() == Kind::Full);
+            if !full {
+                return Err(error);
+            }
+            tracing::error!(error = format!("{error:#}"), "the ledger waits for room");
+            self.state.health.set_ledger(Some(format!("{error:#}")));
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.state.health.set_ledger(None);
+        if let Some(ledger) = &self.ledger {
+            let stats = ledger.stats();
+            self.state
+                .metrics
+                .committed(begun.elapsed(), stats.entries.total(), stats.bytes);
+        }
+        Ok(())
+    }
+
+    /// Does something with the ledger where it may block.
+    async fn with_ledger<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Ledger) -> Result<T, LedgerError> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let mut ledger = self
+            .ledger
+            .take()
+            .ok_or_else(|| anyhow!("the ledger is gone"))?;
+        let (ledger, done) = tokio::task::spawn_blocking(move || {
+            let done = work(&mut ledger);
+            (ledger, done)
+        })
+        .await?;
+        self.ledger = Some(ledger);
+        done.context("the ledger")
+    }
+}
