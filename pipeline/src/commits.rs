@@ -21,10 +21,15 @@ use tributary_ledger::{Kind, Ledger, LedgerError, Page, Position};
 use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
 
+use crate::compaction::{Compaction, install};
 use crate::http::State;
+use crate::tally::Tally;
 
 /// How long a commit that found no room waits before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// After how many commits it is asked whether the ledger should be compacted.
+const ASK: u64 = 64;
 
 /// Dead letters in flight to the broker.
 const WINDOW: usize = 256;
@@ -68,6 +73,8 @@ pub struct Commits {
     /// Days to forget once everything that is open now is committed.
     forget: Vec<(Epoch, BrandId, Day)>,
     forgotten: BTreeSet<(BrandId, Day)>,
+    compaction: Compaction,
+    commits: u64,
 }
 
 impl Commits {
@@ -77,6 +84,7 @@ impl Commits {
         client: &Client,
         threads: usize,
         state: Arc<State>,
+        tally: Arc<Tally>,
         told: watch::Sender<Durable>,
     ) -> Commits {
         Commits {
@@ -88,6 +96,8 @@ impl Commits {
             open: BTreeMap::new(),
             forget: Vec::new(),
             forgotten: BTreeSet::new(),
+            compaction: Compaction::new(tally),
+            commits: 0,
         }
     }
 
@@ -156,8 +166,28 @@ impl Commits {
             .map_or(Epoch::MAX, |(epoch, _)| *epoch);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
-            self.with_ledger(move |ledger| ledger.forget_salts(brand, before))
+            self.with_ledger(move |ledger| Ok(ledger.forget_salts(brand, before)?))
                 .await?;
+        }
+        self.compact().await
+    }
+
+    /// Goes on with a compaction, or begins one where it is due.
+    async fn compact(&mut self) -> anyhow::Result<()> {
+        if let Some(done) = self.compaction.finished().await? {
+            self.with_ledger(move |ledger| install(ledger, done))
+                .await?;
+        }
+        self.commits += 1;
+        let entries = self
+            .ledger
+            .as_ref()
+            .map_or(0, |l| l.stats().entries.total());
+        if self.commits.is_multiple_of(ASK) && self.compaction.is_due(entries) {
+            let rewrite = self
+                .with_ledger(|ledger| Ok(ledger.rewrite(Arc::new(|_| true))?))
+                .await?;
+            self.compaction.begin(rewrite);
         }
         Ok(())
     }
@@ -202,7 +232,7 @@ impl Commits {
         .await?;
         loop {
             let written = self
-                .with_ledger(move |ledger| ledger.commit(position))
+                .with_ledger(move |ledger| Ok(ledger.commit(position)?))
                 .await;
             let error = match written {
                 Ok(_) => break,
@@ -231,7 +261,7 @@ impl Commits {
     /// Does something with the ledger where it may block.
     async fn with_ledger<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut Ledger) -> Result<T, LedgerError> + Send + 'static,
+        work: impl FnOnce(&mut Ledger) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
         let mut ledger = self
             .ledger

@@ -5,6 +5,7 @@ pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod commits;
+pub mod compaction;
 pub mod config_command;
 pub mod demo;
 pub mod explain;

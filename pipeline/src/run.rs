@@ -104,7 +104,7 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
     let (words, heard) = mpsc::unbounded_channel();
     let (told, durable) = watch::channel(Durable::default());
     let threads = config.workers.threads.max(1);
-    let commits = Commits::new(ledger, &client, threads, state.clone(), told);
+    let commits = Commits::new(ledger, &client, threads, state.clone(), tally.clone(), told);
     let mut commits = tokio::spawn(commits.run(heard));
     let workers = {
         let (tally, asks, state) = (tally.clone(), asks.clone(), state.clone());

@@ -50,10 +50,7 @@ fn dim(name: &str, value: &Value) -> Option<Dim> {
             Some(Dim::Month(year.parse::<i32>().ok()? * 12 + month - 1))
         }
         ("hour", Value::String(text)) => hour(text),
-        ("touches" | "days", Value::Number(count)) => {
-            let count = count.as_u64()?;
-            Some(Dim::Count(count.try_into().ok()?))
-        }
+        ("touches" | "days", Value::Number(count)) => count.as_u64().map(Dim::Count),
         ("path", Value::Array(steps)) => {
             steps.iter().map(step).collect::<Option<_>>().map(Dim::Path)
         }
