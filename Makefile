@@ -34,8 +34,10 @@ fmt: ## Format the code
 bench: ## Measure: events/s and CPU per million events, beside decoding alone
 	bash loadtest/bench.sh
 
-soak: tools ## Run the long checks: many more random histories and fuzz inputs
+soak: tools ## Run the long checks: many more random histories, fuzz inputs and kills
 	TRIBUTARY_HISTORIES=$${TRIBUTARY_HISTORIES:-50000} TRIBUTARY_FUZZ=$${TRIBUTARY_FUZZ:-5000000} \
+	TRIBUTARY_FAULT_EVENTS=$${TRIBUTARY_FAULT_EVENTS:-1000000} TRIBUTARY_FAULT_KILLS=$${TRIBUTARY_FAULT_KILLS:-100} \
+	TRIBUTARY_FAULT_BROKER_KILLS=$${TRIBUTARY_FAULT_BROKER_KILLS:-20} \
 		$(CARGO) test --workspace --locked --release
 
 reference: ## Write the generated references anew

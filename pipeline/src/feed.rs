@@ -37,14 +37,30 @@ const MAX_OPEN: u64 = 8;
 const KEEP: Duration = Duration::from_secs(1);
 
 /// What a feed works with.
-pub struct Feed<'a> {
-    config: &'a Config,
-    state: &'a Arc<State>,
-    asks: &'a Asks,
-    tally: &'a Arc<Tally>,
-    words: mpsc::UnboundedSender<Word>,
-    durable: watch::Receiver<Durable>,
-    stream: StreamMark,
+pub struct Feed {
+    /// The configuration.
+    pub config: Config,
+    /// Where metrics and health are told.
+    pub state: Arc<State>,
+    /// Questions that wait for an epoch.
+    pub asks: Asks,
+    /// What the workers have finished.
+    pub tally: Arc<Tally>,
+    /// The way to the ledger.
+    pub words: mpsc::UnboundedSender<Word>,
+    /// How far the ledger is.
+    pub durable: watch::Receiver<Durable>,
+    /// Which stream is read.
+    pub stream: StreamMark,
+    /// The last sequence that the stream had at the start: before it is read, the numbers are not whole.
+    pub past: u64,
+    /// What was durable before.
+    pub position: Option<Position>,
+}
+
+/// A feed at work.
+struct Feeding {
+    feed: Feed,
     clock: EpochClock,
     epoch: u64,
     first_epoch: u64,
@@ -82,44 +98,38 @@ impl EpochClock {
     }
 }
 
-impl<'a> Feed<'a> {
-    /// A feed that goes on behind a position: what was `durable` before, in the `stream` as it is now.
-    #[expect(clippy::too_many_arguments, reason = "it stands between all of them")]
-    pub fn new(
-        config: &'a Config,
-        state: &'a Arc<State>,
-        asks: &'a Asks,
-        tally: &'a Arc<Tally>,
-        words: mpsc::UnboundedSender<Word>,
-        durable: watch::Receiver<Durable>,
-        stream: StreamMark,
-        position: Option<Position>,
-    ) -> Feed<'a> {
-        let (epoch, newest) = position.map_or((0, 0), |p| (p.epoch, p.newest_at));
-        Feed {
-            config,
-            state,
-            asks,
-            tally,
-            words,
-            durable,
-            stream,
+impl Feed {
+    /// Feeds the workers from the input until `stop` becomes true, and gives both back.
+    ///
+    /// # Errors
+    /// Where the input, the workers or the ledger cannot go on.
+    pub async fn run(
+        self,
+        input: Input,
+        workers: Workers,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<(Workers, Input)> {
+        let (epoch, newest) = self.position.map_or((0, 0), |p| (p.epoch, p.newest_at));
+        let feeding = Feeding {
             clock: EpochClock::after(epoch),
             epoch,
             first_epoch: 0,
-            tick: Duration::from_millis(config.workers.tick_ms),
+            tick: Duration::from_millis(self.config.workers.tick_ms),
             released: None,
             unreleased: true,
             complete: false,
             newest,
             marks: 0,
-            marked: (0, Instant::now()),
+            marked: (input.next_sequence().saturating_sub(1), Instant::now()),
             acknowledged: 0,
-        }
+            feed: self,
+        };
+        feeding.run(input, workers, stop).await
     }
+}
 
-    /// Feeds the workers from the input until `stop` becomes true, and gives both back.
-    pub async fn run(
+impl Feeding {
+    async fn run(
         mut self,
         mut input: Input,
         workers: Workers,
@@ -133,14 +143,13 @@ impl<'a> Feed<'a> {
                 // No longer than a tick, so that a signal is seen in time.
                 false => self.gather(&mut input).await?,
             };
-            let caught_up = input.caught_up();
-            self.state.metrics.input(
+            self.feed.state.metrics.input(
                 input.next_sequence().saturating_sub(1),
                 input.pending(),
                 messages.len() as u64,
                 bytes,
             );
-            self.state.metrics.input_counts(input.counts());
+            self.feed.state.metrics.input_counts(input.counts());
             let batch = self.batch(messages, &input, stopping);
             if let Some(batch) = batch {
                 if batch.durable {
@@ -161,7 +170,7 @@ impl<'a> Feed<'a> {
                 }
                 workers = Some(running);
             }
-            self.measure(caught_up);
+            self.measure(&input);
             self.acknowledge(&mut input).await?;
             if stopping {
                 let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
@@ -179,14 +188,14 @@ impl<'a> Feed<'a> {
             let arrived = match input.next_batch(MAX_MESSAGES, left).await {
                 Ok(arrived) => arrived,
                 Err(error) if error.is_transient() => {
-                    self.state.health.set_connected(false);
-                    self.state.metrics.connected(false);
+                    self.feed.state.health.set_connected(false);
+                    self.feed.state.metrics.connected(false);
                     return Ok((messages, bytes));
                 }
                 Err(error) => return Err(error.into()),
             };
-            self.state.health.set_connected(true);
-            self.state.metrics.connected(true);
+            self.feed.state.health.set_connected(true);
+            self.feed.state.metrics.connected(true);
             for message in arrived {
                 self.newest = self.newest.max(message.at_ms);
                 bytes += message.payload.len() as u64;
@@ -196,11 +205,11 @@ impl<'a> Feed<'a> {
                     headers: message.headers,
                     data: message.payload.into(),
                 };
-                let number = number_of(self.stream.generation, message.sequence);
+                let number = number_of(self.feed.stream.generation, message.sequence);
                 messages.push(Incoming { number, line });
             }
             let full = messages.len() >= MAX_MESSAGES || bytes as usize >= MAX_BYTES;
-            if full || self.asks.are_waiting() || Instant::now() >= until {
+            if full || self.feed.asks.are_waiting() || Instant::now() >= until {
                 return Ok((messages, bytes));
             }
         }
@@ -208,21 +217,20 @@ impl<'a> Feed<'a> {
 
     /// The next epoch, or none where nothing has happened.
     fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
-        let cadence = Duration::from_millis(self.config.release.cadence_ms);
+        let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
         self.unreleased |= !messages.is_empty();
         let due = self
             .released
             .is_none_or(|released| released.elapsed() >= cadence);
         // Other processes' changes are not seen from here, so that a cluster always releases when due.
-        let alone = self.config.workers.hosts.len() <= 1;
-        // Stopping before everything known has gone in, there is nothing whole to release.
-        let whole = self.complete || input.caught_up();
-        let release =
-            whole && (stopping || input.caught_up() && due && (self.unreleased || !alone));
+        let alone = self.feed.config.workers.hosts.len() <= 1;
+        // Before all that is known has gone in, there is nothing whole to release.
+        let whole = self.complete || self.is_past(input);
+        let release = whole && (stopping || due && (self.unreleased || !alone));
         let moved = input.next_sequence().saturating_sub(1) > self.marked.0;
         let durable =
             !messages.is_empty() || moved && (stopping || self.marked.1.elapsed() >= KEEP);
-        if !durable && !release && !self.asks.are_waiting() && alone {
+        if !durable && !release && !self.feed.asks.are_waiting() && alone {
             return None;
         }
         let complete = release && !self.complete;
@@ -241,28 +249,35 @@ impl<'a> Feed<'a> {
             durable,
             complete,
             release,
-            questions: self.asks.take(self.epoch),
-            salt_days: crate::clock::salt_days(self.config, self.newest),
+            questions: self.feed.asks.take(self.epoch),
+            salt_days: crate::clock::salt_days(&self.feed.config, self.newest),
             ..Batch::default()
         })
+    }
+
+    /// Whether everything has been read that the stream had at the start.
+    fn is_past(&self, input: &Input) -> bool {
+        input.caught_up() || input.next_sequence() > self.feed.past
     }
 
     /// Says where the input stands behind an epoch, once there is room for it.
     async fn mark(&mut self, batch: &Batch, input: &Input) -> anyhow::Result<()> {
         let gone = || anyhow!("the ledger has stopped");
         let marks = self.marks;
-        self.durable
+        self.feed
+            .durable
             .wait_for(|durable| marks - durable.marks < MAX_OPEN)
             .await
             .map_err(|_| gone())?;
         let sequence = input.next_sequence().saturating_sub(1);
         let position = Position {
-            stream: Some(self.stream),
+            stream: Some(self.feed.stream),
             sequence,
             epoch: batch.epoch,
             newest_at: self.newest,
         };
-        self.words
+        self.feed
+            .words
             .send(Word::Mark(batch.epoch, position))
             .map_err(|_| gone())?;
         self.marks += 1;
@@ -272,10 +287,10 @@ impl<'a> Feed<'a> {
 
     /// Acknowledges what is durable.
     async fn acknowledge(&mut self, input: &mut Input) -> anyhow::Result<()> {
-        if self.durable.has_changed().is_err() {
+        if self.feed.durable.has_changed().is_err() {
             bail!("the ledger has stopped");
         }
-        let sequence = self.durable.borrow_and_update().sequence;
+        let sequence = self.feed.durable.borrow_and_update().sequence;
         if sequence > self.acknowledged {
             self.acknowledged = sequence;
             input.acknowledge(sequence).await;
@@ -283,9 +298,9 @@ impl<'a> Feed<'a> {
         Ok(())
     }
 
-    fn measure(&mut self, caught_up: bool) {
-        let threads = self.config.workers.threads.max(1);
-        let finished = self.tally.finished_before(threads);
+    fn measure(&mut self, input: &Input) {
+        let threads = self.feed.config.workers.threads.max(1);
+        let finished = self.feed.tally.finished_before(threads);
         // Before anything is finished, what counts is how long the first epoch has been under way.
         let behind = self.epoch.saturating_sub(finished.max(self.first_epoch));
         let lag = match (self.first_epoch, finished) {
@@ -294,20 +309,21 @@ impl<'a> Feed<'a> {
             (first, finished) if finished < first => self.clock.now().saturating_sub(first).max(1),
             _ => behind.max(1),
         };
-        self.adapt(caught_up, Duration::from_millis(lag));
+        self.adapt(input.caught_up(), Duration::from_millis(lag));
         let lag = lag as f64 / 1000.0;
-        self.state
+        self.feed
+            .state
             .metrics
             .epoch(finished.saturating_sub(1), lag, self.tick.as_secs_f64());
-        self.state.health.set_lag(lag);
-        if caught_up {
-            self.state.health.set_caught_up(true);
+        self.feed.state.health.set_lag(lag);
+        if self.is_past(input) {
+            self.feed.state.health.set_caught_up(true);
         }
     }
 
     /// Widens the tick while anything is behind, and narrows it when nothing is.
     fn adapt(&mut self, caught_up: bool, lag: Duration) {
-        let narrowest = Duration::from_millis(self.config.workers.tick_ms);
+        let narrowest = Duration::from_millis(self.feed.config.workers.tick_ms);
         self.tick = if !caught_up || lag > self.tick * 2 {
             (self.tick * 2).min(WIDEST.max(narrowest))
         } else {

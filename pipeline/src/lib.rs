@@ -23,6 +23,7 @@ pub mod restore;
 pub mod run;
 pub mod services;
 pub mod signals;
+pub mod start;
 pub mod summary;
 pub mod table;
 pub mod tally;

@@ -10,6 +10,7 @@
 //! worker feed and listen in their own ways.
 
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
@@ -136,7 +137,8 @@ type Way = (SyncSender<Batch>, Arc<Mutex<Option<Thread>>>);
 /// The running threads of this process.
 pub struct Workers {
     ends: Vec<Way>,
-    guards: WorkerGuards<Result<(), String>>,
+    /// Joined in [`Workers::finish`] and nowhere else: after a failure nobody waits for threads that cannot end.
+    guards: ManuallyDrop<WorkerGuards<Result<(), String>>>,
 }
 
 impl Workers {
@@ -186,6 +188,7 @@ impl Workers {
         })
         .map_err(|error| anyhow!(error))
         .context("cannot start the worker threads")?;
+        let guards = ManuallyDrop::new(guards);
         Ok(Workers { ends, guards })
     }
 
@@ -245,7 +248,7 @@ impl Workers {
     /// Ends the input and waits until everything is through.
     pub fn finish(self) -> anyhow::Result<()> {
         drop(self.ends);
-        for outcome in self.guards.join() {
+        for outcome in ManuallyDrop::into_inner(self.guards).join() {
             outcome
                 .and_then(|inner| inner)
                 .map_err(|error| anyhow!("a worker failed: {error}"))?;

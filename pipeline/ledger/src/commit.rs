@@ -6,6 +6,7 @@
 //! commit may be tried again. Only a failed `fsync` is final.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use rustc_hash::FxHashSet;
 use tributary_operators::event::Event;
@@ -77,9 +78,8 @@ impl Ledger {
         let mut numbers = self.numbers.clone();
         let mut new = false;
         for brand in self.pending_brands() {
-            if !numbers.contains_key(&brand) {
-                let number = brands::enter(&mut manifest, self.key(brand)?);
-                numbers.insert(brand, number);
+            if let Entry::Vacant(slot) = numbers.entry(brand) {
+                slot.insert(brands::enter(&mut manifest, self.key(brand)?));
                 new = true;
             }
         }

@@ -10,23 +10,17 @@
 //! Decoding is total: any bytes give events or [`Malformed`], in memory bounded by their length.
 
 mod body;
+mod decode;
 
-use std::sync::Arc;
+pub use decode::{Malformed, decode};
 
 use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, Heard, IdKind, IdSet, Identifier, Record, RecordKey, Token,
-};
+use tributary_operators::record::{Arrival, Body, Day, Heard, Record, RecordKey};
 
 use crate::counts::Entries;
-use crate::wire::{Input, put_signed, put_varint};
-
-/// Bytes that are no events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the bytes are no events")]
-pub struct Malformed;
+use crate::wire::{put_signed, put_varint};
 
 const RESET: u8 = 0;
 const PUT: u8 = 1;
@@ -197,188 +191,4 @@ pub fn encode(events: &[Event]) -> Vec<u8> {
     let mut encoder = Encoder::default();
     events.iter().for_each(|event| encoder.push(event));
     encoder.take().0
-}
-
-/// Reads entries of one brand. `day` is the brand's day of a time in Unix milliseconds.
-///
-/// # Errors
-///
-/// [`Malformed`] where the bytes are none, after the events before that place.
-pub fn decode(
-    bytes: &[u8],
-    brand: BrandId,
-    day: &mut dyn FnMut(BrandId, i64) -> Day,
-    each: &mut dyn FnMut(Event),
-) -> Result<Entries, Malformed> {
-    let mut decoder = Decoder {
-        input: Input(bytes),
-        before: Before::default(),
-        labels: Vec::new(),
-        brand,
-    };
-    let mut entries = Entries::default();
-    while decoder.input.left() > 0 {
-        if let Some(event) = decoder.next(day).ok_or(Malformed)? {
-            match event {
-                Event::Put { .. } => entries.put += 1,
-                Event::Drop { .. } => entries.drop += 1,
-                Event::Heard { .. } => entries.heard += 1,
-                Event::Word { .. } => entries.word += 1,
-                Event::Ping { .. } => {}
-            }
-            each(event);
-        }
-    }
-    Ok(entries)
-}
-
-struct Decoder<'a> {
-    input: Input<'a>,
-    before: Before,
-    labels: Vec<Label>,
-    brand: BrandId,
-}
-
-impl Decoder<'_> {
-    /// The outer none is for bytes that are no entry, the inner one for a new beginning.
-    fn next(&mut self, day: &mut dyn FnMut(BrandId, i64) -> Day) -> Option<Option<Event>> {
-        let tag = self.input.byte()?;
-        let event = match (tag & KIND, tag & !KIND) {
-            (RESET, 0) => {
-                self.before = Before::default();
-                self.labels.clear();
-                return Some(None);
-            }
-            (PUT, flags) if flags & !VERSION == 0 => {
-                let (key, arrival) = self.key()?;
-                let version = match flags {
-                    0 => 0,
-                    _ => self.input.signed()?,
-                };
-                Event::Put {
-                    key,
-                    version,
-                    arrival,
-                    record: self.record(day)?,
-                }
-            }
-            (DROP, 0) => {
-                let (key, arrival) = self.key()?;
-                Event::Drop { key, arrival }
-            }
-            (HEARD, flags) if flags & !(RANDOM | COUNT) == 0 => self.heard(flags)?,
-            (WORD, 0) => Event::Word {
-                brand: self.brand,
-                label: self.label()?,
-                word: self.text()?,
-            },
-            _ => return None,
-        };
-        Some(Some(event))
-    }
-
-    fn key(&mut self) -> Option<(RecordKey, Arrival)> {
-        let key = RecordKey(self.input.u128()?);
-        let message = self.input.signed()? as u64;
-        let line = i32::try_from(self.input.signed()?).ok()? as u32;
-        self.before.message = self.before.message.wrapping_add(message);
-        self.before.line = self.before.line.wrapping_add(line);
-        let arrival = Arrival {
-            message: self.before.message,
-            line: self.before.line,
-        };
-        Some((key, arrival))
-    }
-
-    fn record(&mut self, day: &mut dyn FnMut(BrandId, i64) -> Day) -> Option<Record> {
-        let source = self.label()?;
-        let id = self.text()?;
-        self.before.ts = self.before.ts.wrapping_add(self.input.signed()?);
-        let ts = self.before.ts;
-        let count = usize::try_from(self.input.varint()?).ok()?;
-        // An identifier has 17 bytes or more.
-        if count > self.input.left() / 17 {
-            return None;
-        }
-        let mut ids = Vec::with_capacity(count);
-        for _ in 0..count {
-            let tag = self.input.byte()?;
-            let kind = *IdKind::ALL.get(usize::from(tag & !OTHER))?;
-            let pseudonym = self.input.u128()?;
-            let value = match tag & OTHER {
-                0 => pseudonym,
-                _ => self.input.u128()?,
-            };
-            ids.push(Identifier {
-                pseudonym,
-                value,
-                kind,
-            });
-        }
-        let body = self.body()?;
-        let day = match body {
-            Body::Spend { .. } => self.day()?,
-            _ => day(self.brand, ts),
-        };
-        Some(Record {
-            brand: self.brand,
-            source,
-            id,
-            ts,
-            day,
-            ids: IdSet::new(ids),
-            body,
-        })
-    }
-
-    fn heard(&mut self, flags: u8) -> Option<Event> {
-        let store = self.label()?;
-        let token = Token(self.input.u128()?);
-        let salt_day = self.day()?;
-        self.before.second = self.before.second.wrapping_add(self.input.signed()?);
-        let offset = i32::try_from(self.input.signed()?).ok()?;
-        self.before.offset = self.before.offset.wrapping_add(offset);
-        let rssi = self.input.byte()? as i8;
-        let count = match flags & COUNT {
-            0 => 1,
-            _ => self.input.signed()?,
-        };
-        let heard = Heard {
-            brand: self.brand,
-            store,
-            token,
-            random: flags & RANDOM != 0,
-            salt_day,
-            second: self.before.second,
-            utc_offset: self.before.offset,
-            rssi,
-        };
-        Some(Event::Heard { heard, count })
-    }
-
-    fn day(&mut self) -> Option<Day> {
-        let day = i32::try_from(self.input.signed()?).ok()?;
-        self.before.day = self.before.day.wrapping_add(day);
-        Some(self.before.day)
-    }
-
-    fn text(&mut self) -> Option<Arc<str>> {
-        let length = usize::try_from(self.input.varint()?).ok()?;
-        let bytes = self.input.take(length)?;
-        std::str::from_utf8(bytes).ok().map(Arc::from)
-    }
-
-    fn label(&mut self) -> Option<Label> {
-        match self.input.varint()? {
-            0 => {
-                let label = Label(self.input.u64()?);
-                self.labels.push(label);
-                Some(label)
-            }
-            number => {
-                let place = usize::try_from(number - 1).ok()?;
-                self.labels.get(place).copied()
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
@@ -236,18 +237,19 @@ pub(crate) fn running(bytes: &[u8], seed: u64) -> u64 {
     xxh3_64_with_seed(bytes, seed)
 }
 
-/// Looks for a commit of at least this ordinal at any place from `from` on.
+/// Looks for a commit of at least this ordinal anywhere in these bytes of a file.
 pub(crate) fn later_commit(
     path: &Path,
     id: SegmentId,
-    from: u64,
+    places: Range<u64>,
     ordinal: u64,
 ) -> Result<Option<CommitBlock>, LedgerError> {
     let failed = |error| LedgerError::io(path, error);
     let mut file = File::open(path).map_err(failed)?;
-    io::Seek::seek(&mut file, io::SeekFrom::Start(from)).map_err(failed)?;
+    io::Seek::seek(&mut file, io::SeekFrom::Start(places.start)).map_err(failed)?;
+    let mut file = file.take(places.end.saturating_sub(places.start));
     let finder = memchr::memmem::Finder::new(&COMMIT_MAGIC);
-    let (seed, mut base, mut window) = (id.seed(), from, Vec::new());
+    let (seed, mut base, mut window) = (id.seed(), places.start, Vec::new());
     loop {
         let read = file.by_ref().take(1 << 20).read_to_end(&mut window);
         let read = read.map_err(failed)?;

@@ -173,6 +173,7 @@ pub(crate) fn superseded(
             },
         )?;
     }
+    progress(whole, whole);
     Ok(marks)
 }
 

@@ -104,10 +104,9 @@ impl Ledger {
 
 /// Refuses what a newer version has written, before anything is touched.
 pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
-    match paths.read() {
-        Err(error @ LedgerError::Newer { .. }) => return Err(error),
-        // Everything else is said in its turn.
-        Ok(_) | Err(_) => {}
+    // Everything else that is wrong is said in its turn.
+    if let Err(error @ LedgerError::Newer { .. }) = paths.read() {
+        return Err(error);
     }
     for number in paths.present()? {
         let path = paths.segment(number);
@@ -197,8 +196,8 @@ fn orphans(paths: &Paths, manifest: &Manifest, commits: u64) -> Result<Vec<u64>,
                 let what = "this is a segment of another ledger; move it away";
                 return Err(LedgerError::corrupt(&path, 0, what));
             }
-            let from = SEGMENT_HEADER as u64;
-            if let Some(commit) = later_commit(&path, id, from, commits + 1)? {
+            let behind = SEGMENT_HEADER as u64..u64::MAX;
+            if let Some(commit) = later_commit(&path, id, behind, commits + 1)? {
                 let what = "this segment holds commits that the manifest does not know, as if an old manifest had been put back";
                 return Err(LedgerError::corrupt(&path, commit.offset, what));
             }

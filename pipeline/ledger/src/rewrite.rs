@@ -145,6 +145,14 @@ impl Rewrite {
             first = entries.end;
         }
         let (outputs, drafts) = writer.finish()?;
+        let entries = |segments: &[Sealed]| -> u64 {
+            let counts = segments.iter().flat_map(|segment| segment.entries.values());
+            counts.map(|entries| entries.total()).sum()
+        };
+        if entries(&outputs) + superseded + left_out != entries(&sources) {
+            let what = "a rewrite does not account for every entry, and is not used";
+            return Err(LedgerError::corrupt(&self.paths.manifest(), 0, what));
+        }
         Ok(Rewritten {
             sources,
             outputs,
@@ -161,8 +169,8 @@ struct Writer<'a> {
     rewrite: &'a Rewrite,
     encoders: BTreeMap<u16, Encoder>,
     current: Option<Sealer>,
-    /// The first and last commit of what was copied since the last segment was finished.
-    commits: Option<(u64, u64)>,
+    /// The first and last commit of what was copied so far.
+    commits: (u64, u64),
     outputs: Vec<Sealed>,
     drafts: Drafts,
 }
@@ -173,7 +181,7 @@ impl<'a> Writer<'a> {
             rewrite,
             encoders: BTreeMap::new(),
             current: None,
-            commits: None,
+            commits: (u64::MAX, 0),
             outputs: Vec::new(),
             drafts: Drafts::default(),
         }
@@ -188,6 +196,7 @@ impl<'a> Writer<'a> {
         goes: &dyn Fn(u64) -> bool,
     ) -> Result<(), LedgerError> {
         let (begin, end) = sealed.commits;
+        self.commits = (self.commits.0.min(begin), self.commits.1.max(end));
         let keyring = &self.rewrite.keyring;
         let parts = vec![part.clone()];
         read(
@@ -200,8 +209,6 @@ impl<'a> Writer<'a> {
                 if goes(entry) {
                     return Ok(());
                 }
-                let (from, _) = self.commits.unwrap_or((begin, end));
-                self.commits = Some((from.min(begin), end));
                 let encoder = self.encoders.entry(block.number()).or_default();
                 encoder.push(&event);
                 match encoder.len() >= CONTENT {
@@ -242,9 +249,10 @@ impl<'a> Writer<'a> {
     }
 
     fn finish_segment(&mut self) -> Result<(), LedgerError> {
-        let (Some(sealer), Some((first, last))) = (self.current.take(), self.commits.take()) else {
+        let Some(sealer) = self.current.take() else {
             return Ok(());
         };
+        let (_, last) = self.commits;
         let paths = &self.rewrite.paths;
         let id = sealer.segment();
         let path = paths.segment(id.number);
@@ -259,7 +267,7 @@ impl<'a> Writer<'a> {
             self.rewrite.manifest.position.unwrap_or_default(),
         )?;
         let mut sealed = segment.sealed()?;
-        sealed.commits = (first, last);
+        sealed.commits = self.commits;
         self.outputs.push(sealed);
         Ok(())
     }

@@ -66,7 +66,8 @@ pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, Led
                 return Err(LedgerError::corrupt(path, commit.offset, what));
             }
             Err(Fault::Bad(offset, what)) => {
-                return match later_commit(path, id, scan.committed, scan.commits + 2)? {
+                let behind = scan.committed..scan.length;
+                return match later_commit(path, id, behind, scan.commits + 2)? {
                     Some(_) => Err(LedgerError::corrupt(path, offset, what)),
                     None => Ok(scan),
                 };

@@ -93,7 +93,7 @@ fn tells_what_is_held() {
 fn nothing_personal_stands_in_clear() {
     let directory = tempfile::tempdir().unwrap();
     let (mut ledger, _) = open(directory.path());
-    let events: Vec<_> = (0..50).map(|n| click(A, n)).collect();
+    let events: Vec<_> = (1..=50).map(|n| click(A, n)).collect();
     let mut page: Page = page(A, &events);
     page.push(A, &word(A, "a-word-of-this-brand"));
     page.salt(A, 5, Salt::from_bytes(*b"the salt of a day is thirty-two!"));

@@ -43,7 +43,8 @@ fn do_not_open() {
     drop(ledger);
     let path = directory.path().join("segments/0000000001.seg");
     let original = std::fs::read(&path).unwrap();
-    let attempt = |change: &dyn Fn(&mut [u8], [std::ops::Range<usize>; 2])| {
+    type Change<'a> = &'a dyn Fn(&mut [u8], [std::ops::Range<usize>; 2]);
+    let attempt = |change: Change| {
         let mut segment = original.clone();
         change(&mut segment, blocks(&original));
         forge(&mut segment);
@@ -53,7 +54,6 @@ fn do_not_open() {
         read(&mut recovered, &keys())
     };
     assert_eq!(attempt(&|_, _| ()).unwrap().len(), 2);
-    type Change = &'static dyn Fn(&mut [u8], [std::ops::Range<usize>; 2]);
     let changes: [Change; 4] = [
         // Swapped, repeated, told to hold another number of entries, and simply changed.
         &|segment, [one, two]| {

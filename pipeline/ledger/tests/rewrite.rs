@@ -292,3 +292,42 @@ fn of_everything_leaves_an_empty_ledger_that_goes_on() {
     drop(ledger);
     assert_eq!(held(directory.path()), [click(A, 1)]);
 }
+
+#[test]
+fn many_brands_and_segments_share_what_is_gathered() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(directory.path(), 50_000);
+    let mut expected = Vec::new();
+    // More than one block of one brand, and next to nothing of the other, which comes first.
+    for n in 0..15 {
+        let clicks: Vec<Event> = (0..2_000).map(|m| click(A, n * 2_000 + m)).collect();
+        ledger.append(page(A, &clicks));
+        expected.extend(clicks);
+        if n == 0 {
+            ledger.append(page(B, &[click(B, 1), put(B, 2, 0, 3), put(B, 2, 0, 4)]));
+        }
+        ledger.append(page(A, &[put(A, 1 << 40, 0, n)]));
+        ledger.commit(at(n)).unwrap();
+    }
+    expected.extend([click(B, 1), put(B, 2, 0, 4), put(A, 1 << 40, 0, 14)]);
+    assert!(ledger.stats().segments > 3);
+    let done = run(&mut ledger, everything());
+    assert_eq!(done.superseded, 15);
+    ledger.install(done).unwrap().run().unwrap();
+    assert!(ledger.stats().segments > 2);
+    drop(ledger);
+    assert!(sorted(held(directory.path())) == sorted(expected));
+}
+
+/// Everything but the ledger itself may be sent about while it is used.
+#[test]
+fn work_may_be_sent_to_other_threads() {
+    fn send<T: Send>() {}
+    send::<Ledger>();
+    send::<tributary_ledger::Page>();
+    send::<tributary_ledger::Recovered>();
+    send::<tributary_ledger::Block>();
+    send::<tributary_ledger::Rewrite>();
+    send::<Rewritten>();
+    send::<tributary_ledger::Removal>();
+}

@@ -89,8 +89,8 @@ fn a_brand_that_is_not_configured_is_named() {
 fn names_last_and_positions_do_not() {
     let directory = tempfile::tempdir().unwrap();
     two_brands(directory.path());
-    // Another brand comes first in the order of names, and both secrets are the same, by mistake.
-    let brands = [("aaa", 'a'), ("acme", 'a'), ("bolt", 'b')];
+    // Another brand comes first in the order of names.
+    let brands = [("aaa", 'c'), ("acme", 'a'), ("bolt", 'b')];
     let found = with(directory.path(), &brands).unwrap();
     let of = |event: &Event| match event {
         Event::Put { record, .. } => (record.id.to_string(), record.brand, record.day),

@@ -3,7 +3,8 @@
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, Currency, SaleKind, SaleName, TouchKind};
 
-use super::{Decoder, Encoder};
+use super::Encoder;
+use super::decode::Decoder;
 use crate::wire::{put_signed, put_varint};
 
 const CONTACT: u8 = 0;

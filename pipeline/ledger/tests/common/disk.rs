@@ -1,4 +1,5 @@
 //! Small and read-only disks for a test.
+#![allow(dead_code, reason = "not every scenario needs all of it")]
 
 use std::path::Path;
 use std::process::Command;
