@@ -31,8 +31,10 @@ lint: ## Check format, lints, licences and bans
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-bench: ## Measure: events/s and CPU per million events, beside decoding alone
+bench: ## Measure: events/s and CPU per million events, the cost of the ledger, restart, memory under a flood
 	bash loadtest/bench.sh
+	bash loadtest/durability.sh
+	bash loadtest/flood.sh
 
 soak: tools ## Run the long checks: many more random histories, fuzz inputs and kills
 	TRIBUTARY_HISTORIES=$${TRIBUTARY_HISTORIES:-50000} TRIBUTARY_FUZZ=$${TRIBUTARY_FUZZ:-5000000} \

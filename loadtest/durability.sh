@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what durability costs: CPU with and without the ledger, bytes on disk, and how long a restart takes beside
-# reading the ledger and doing nothing with it.
+# reading the ledger and doing nothing with it. BUILT=1 takes the release binaries as they are.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,7 +10,7 @@ rounds=${ROUNDS:-3}
 workers=${WORKERS:-2}
 out=target/bench/durability
 mkdir -p "$out"
-cargo build --release --locked --quiet
+[ -n "${BUILT:-}" ] || cargo build --release --locked --quiet
 export TRIBUTARY_LOG=error
 tributary=target/release/tributary
 

@@ -12,7 +12,7 @@ events=${EVENTS:-300000}
 share=${SHARE_OF_TIME:-0.3}
 out=target/bench/flood
 mkdir -p "$out"
-cargo build --release --locked --quiet
+[ -n "${BUILT:-}" ] || cargo build --release --locked --quiet
 bash .ci/tools.sh nats >/dev/null
 export TRIBUTARY_LOG=error TRIBUTARY_NATS_URL=nats://127.0.0.1:14222 TRIBUTARY_LEDGER_DIRECTORY=$PWD/$out/data
 rm -rf "$out/data"

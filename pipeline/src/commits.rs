@@ -34,6 +34,10 @@ const ASK: u64 = 64;
 /// Dead letters in flight to the broker.
 const WINDOW: usize = 256;
 
+/// What `/readyz` says while dead letters are not taken.
+const UNTAKEN: &str =
+    "the ledger waits for the broker to take dead letters; until then nothing more is acknowledged";
+
 /// What the ledger is told.
 #[derive(Debug)]
 pub enum Word {
@@ -166,7 +170,7 @@ impl Commits {
             .map_or(Epoch::MAX, |(epoch, _)| *epoch);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
-            self.with_ledger(move |ledger| Ok(ledger.forget_salts(brand, before)?))
+            self.patiently(move |ledger| ledger.forget_salts(brand, before))
                 .await?;
         }
         self.compact().await
@@ -175,8 +179,8 @@ impl Commits {
     /// Goes on with a compaction, or begins one where it is due.
     async fn compact(&mut self) -> anyhow::Result<()> {
         if let Some(done) = self.compaction.finished().await? {
-            self.with_ledger(move |ledger| install(ledger, done))
-                .await?;
+            let installed = self.with_ledger(move |ledger| install(ledger, done)).await;
+            unless_full(installed)?;
         }
         self.commits += 1;
         let entries = self
@@ -186,8 +190,10 @@ impl Commits {
         if self.commits.is_multiple_of(ASK) && self.compaction.is_due(entries) {
             let rewrite = self
                 .with_ledger(|ledger| Ok(ledger.rewrite(Arc::new(|_| true))?))
-                .await?;
-            self.compaction.begin(rewrite);
+                .await;
+            if let Some(rewrite) = unless_full(rewrite)? {
+                self.compaction.begin(rewrite);
+            }
         }
         Ok(())
     }
@@ -196,12 +202,13 @@ impl Commits {
     async fn bury(&mut self, dead: Vec<DeadLetter>) -> anyhow::Result<()> {
         let max_payload = self.publisher.max_payload();
         for letter in dead {
-            let sent = self
-                .publisher
-                .send(Outgoing::dead_letter(letter, max_payload))
-                .await;
+            let letter = Outgoing::dead_letter(letter, max_payload);
+            let sent = telling(&self.state, self.publisher.send(letter)).await;
             if let Err(error) = sent {
                 self.state.metrics.published(0, 0, 1);
+                self.state
+                    .health
+                    .set_ledger(Some(format!("{UNTAKEN}: {error}")));
                 tracing::warn!(%error, "sending a dead letter again");
             }
         }
@@ -210,11 +217,14 @@ impl Commits {
 
     /// Waits until the broker has all dead letters, however long it takes.
     async fn flush(&mut self) -> anyhow::Result<()> {
-        while let Err(error) = self.publisher.flush().await {
+        while let Err(error) = telling(&self.state, self.publisher.flush()).await {
             self.state.metrics.published(0, 0, 1);
             if !error.is_transient() {
                 return Err(error).context("the broker does not take dead letters");
             }
+            self.state
+                .health
+                .set_ledger(Some(format!("{UNTAKEN}: {error}")));
             tracing::warn!(%error, "sending dead letters again");
             tokio::time::sleep(PAUSE).await;
         }
@@ -230,25 +240,8 @@ impl Commits {
             Ok(())
         })
         .await?;
-        loop {
-            let written = self
-                .with_ledger(move |ledger| Ok(ledger.commit(position)?))
-                .await;
-            let error = match written {
-                Ok(_) => break,
-                Err(error) => error,
-            };
-            let full = error
-                .downcast_ref::<LedgerError>()
-                .is_some_and(|error| error.kind() == Kind::Full);
-            if !full {
-                return Err(error);
-            }
-            tracing::error!(error = format!("{error:#}"), "the ledger waits for room");
-            self.state.health.set_ledger(Some(format!("{error:#}")));
-            tokio::time::sleep(PAUSE).await;
-        }
-        self.state.health.set_ledger(None);
+        self.patiently(move |ledger| ledger.commit(position))
+            .await?;
         if let Some(ledger) = &self.ledger {
             let stats = ledger.stats();
             self.state
@@ -256,6 +249,29 @@ impl Commits {
                 .committed(begun.elapsed(), stats.entries.total(), stats.bytes);
         }
         Ok(())
+    }
+
+    /// Does something with the ledger, again and again while there is no room for it.
+    async fn patiently<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Ledger) -> Result<T, LedgerError> + Clone + Send + 'static,
+    ) -> anyhow::Result<T> {
+        loop {
+            let work = work.clone();
+            let error = match self.with_ledger(move |ledger| Ok(work(ledger)?)).await {
+                Ok(done) => {
+                    self.state.health.set_ledger(None);
+                    return Ok(done);
+                }
+                Err(error) => error,
+            };
+            if !is_full(&error) {
+                return Err(error);
+            }
+            tracing::error!(error = format!("{error:#}"), "the ledger waits for room");
+            self.state.health.set_ledger(Some(format!("{error:#}")));
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Does something with the ledger where it may block.
@@ -274,5 +290,35 @@ impl Commits {
         .await?;
         self.ledger = Some(ledger);
         done.context("the ledger")
+    }
+}
+
+/// Waits for the broker to take dead letters, and says so where that takes long.
+async fn telling<T>(state: &State, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    if let Ok(done) = tokio::time::timeout(PAUSE, &mut work).await {
+        return done;
+    }
+    state.health.set_ledger(Some(UNTAKEN.to_owned()));
+    work.await
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<LedgerError>()
+        .is_some_and(|error| error.kind() == Kind::Full)
+}
+
+/// A compaction that finds no room is left for later.
+fn unless_full<T>(compacted: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match compacted {
+        Err(error) if is_full(&error) => {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "there is no room to compact the ledger, which is tried again later"
+            );
+            Ok(None)
+        }
+        compacted => compacted.map(Some),
     }
 }

@@ -65,7 +65,7 @@ impl Compaction {
 
     fn superseded(&self) -> u64 {
         let stages = self.tally.counts().stages;
-        (stages.duplicates + stages.corrections + stages.superseded) as u64
+        stages.duplicates + stages.corrections + stages.superseded
     }
 }
 

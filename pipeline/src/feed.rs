@@ -20,6 +20,7 @@ use tributary_ledger::{Position, StreamMark};
 use crate::asks::Asks;
 use crate::commits::{Durable, Word};
 use crate::http::State;
+use crate::start::wait_for;
 use crate::tally::Tally;
 use crate::workers::{Batch, Incoming, Workers};
 
@@ -72,8 +73,8 @@ struct Feeding {
     /// The arrival of the newest message, Unix milliseconds.
     newest: i64,
     marks: u64,
-    /// The position that was marked last, and when.
-    marked: (u64, Instant),
+    /// The position that was marked last, if any is, and when.
+    marked: (Option<u64>, Instant),
     acknowledged: u64,
 }
 
@@ -110,6 +111,12 @@ impl Feed {
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<(Workers, Input)> {
         let (epoch, newest) = self.position.map_or((0, 0), |p| (p.epoch, p.newest_at));
+        let sequence = input.next_sequence().saturating_sub(1);
+        // A loss that was accepted is to be kept before anything has come after it.
+        let kept = self
+            .position
+            .and_then(|position| Some((position.stream?, position.sequence)))
+            .is_none_or(|kept| kept == (self.stream, sequence));
         let feeding = Feeding {
             clock: EpochClock::after(epoch),
             epoch,
@@ -120,7 +127,7 @@ impl Feed {
             complete: false,
             newest,
             marks: 0,
-            marked: (input.next_sequence().saturating_sub(1), Instant::now()),
+            marked: (kept.then_some(sequence), Instant::now()),
             acknowledged: 0,
             feed: self,
         };
@@ -152,8 +159,10 @@ impl Feeding {
             self.feed.state.metrics.input_counts(input.counts());
             let batch = self.batch(messages, &input, stopping);
             if let Some(batch) = batch {
-                if batch.durable {
-                    self.mark(&batch, &input).await?;
+                if batch.durable && !self.mark(&batch, &input, &stop).await? {
+                    // What was read goes nowhere, and no position moves behind it: the next start reads it again.
+                    let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
+                    return Ok((workers, input));
                 }
                 let Some(running) = workers.take() else {
                     bail!("the workers are gone")
@@ -227,7 +236,7 @@ impl Feeding {
         // Before all that is known has gone in, there is nothing whole to release.
         let whole = self.complete || self.is_past(input);
         let release = whole && (stopping || due && (self.unreleased || !alone));
-        let moved = input.next_sequence().saturating_sub(1) > self.marked.0;
+        let moved = Some(input.next_sequence().saturating_sub(1)) > self.marked.0;
         let durable =
             !messages.is_empty() || moved && (stopping || self.marked.1.elapsed() >= KEEP);
         if !durable && !release && !self.feed.asks.are_waiting() && alone {
@@ -260,15 +269,24 @@ impl Feeding {
         input.caught_up() || input.next_sequence() > self.feed.past
     }
 
-    /// Says where the input stands behind an epoch, once there is room for it.
-    async fn mark(&mut self, batch: &Batch, input: &Input) -> anyhow::Result<()> {
+    /// Says where the input stands behind an epoch, once there is room for it. False where `stop` came first.
+    async fn mark(
+        &mut self,
+        batch: &Batch,
+        input: &Input,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<bool> {
         let gone = || anyhow!("the ledger has stopped");
         let marks = self.marks;
-        self.feed
+        let room = self
+            .feed
             .durable
-            .wait_for(|durable| marks - durable.marks < MAX_OPEN)
-            .await
-            .map_err(|_| gone())?;
+            .wait_for(|durable| marks - durable.marks < MAX_OPEN);
+        tokio::select! {
+            biased;
+            room = room => drop(room.map_err(|_| gone())?),
+            () = wait_for(stop.clone()) => return Ok(false),
+        }
         let sequence = input.next_sequence().saturating_sub(1);
         let position = Position {
             stream: Some(self.feed.stream),
@@ -281,8 +299,8 @@ impl Feeding {
             .send(Word::Mark(batch.epoch, position))
             .map_err(|_| gone())?;
         self.marks += 1;
-        self.marked = (sequence, Instant::now());
-        Ok(())
+        self.marked = (Some(sequence), Instant::now());
+        Ok(true)
     }
 
     /// Acknowledges what is durable.

@@ -1,8 +1,9 @@
 //! Health: whether the process steps, and whether its numbers can be relied upon.
 //!
-//! *Live* asks for a restart when it fails: there is input under way and no epoch closes. *Ready* asks for
-//! patience: the broker is away, the ledger is being restored or waits for room, the past is still being read, or
-//! the numbers are behind. Both tell every reason in a sentence. The run loop sets what it knows.
+//! *Live* asks for a restart when it fails: there is input under way and no epoch closes, although the ledger takes
+//! what comes; one that waits for room or for the broker would wait after a restart, too. *Ready* asks for patience:
+//! the broker is away, the ledger is being restored or waits for room, the past is still being read, or the numbers
+//! are behind. Both tell every reason in a sentence. The run loop sets what it knows.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -74,7 +75,11 @@ impl Health {
 
     /// What the ledger waits for, in words; none when it takes what comes.
     pub fn set_ledger(&self, told: Option<String>) {
-        *lock(&self.ledger) = told;
+        let waits = told.is_some();
+        let waited = std::mem::replace(&mut *lock(&self.ledger), told).is_some();
+        if waited && !waits {
+            self.progress();
+        }
     }
 
     /// Whether everything that stood in the stream at the start has been read.
@@ -134,7 +139,7 @@ impl Health {
     }
 
     fn not_live_at(&self, now: u64) -> Vec<String> {
-        if self.behind.load(Relaxed) == IDLE {
+        if self.behind.load(Relaxed) == IDLE || lock(&self.ledger).is_some() {
             return Vec::new();
         }
         let since = self.progress.load(Relaxed).max(self.busy.load(Relaxed));
@@ -229,6 +234,20 @@ mod tests {
         assert_eq!(health.not_live_at(161_000).len(), 1);
         health.set_lag_at(161_000, 0.0);
         assert!(health.not_live_at(161_000).is_empty());
+    }
+
+    #[test]
+    fn a_ledger_that_waits_is_no_standstill() {
+        let health = steady();
+        health.set_lag_at(1_000, 0.05);
+        health.set_ledger(Some("no room".to_owned()));
+        assert!(health.not_live_at(1_000_000).is_empty());
+        assert!(health.not_ready_at(2_000).contains(&"no room".to_owned()));
+        // Once it takes what comes, progress has half a minute again.
+        health.set_ledger(None);
+        health.progress_at(1_000_000);
+        assert!(health.not_live_at(1_029_999).is_empty());
+        assert_eq!(health.not_live_at(1_030_000).len(), 1);
     }
 
     #[test]

@@ -6,14 +6,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client};
+use tributary_connectors::nats::{self, Client, NatsError};
 use tributary_connectors::out::parse_cell;
 use tributary_ledger::Recovered;
 use tributary_operators::cell::Family;
 
 use crate::http::State;
+use crate::start::patiently;
 use crate::tally::Tally;
 use crate::workers::{Batch, Restored, Workers};
 
@@ -105,32 +106,12 @@ async fn stood(
     let mut strange = 0u64;
     for brand in &config.brands {
         let subjects = format!("tributary.out.{}.>", brand.name);
-        let mut values = nats::last_values(client, &config.nats.output_stream, &subjects).await?;
-        loop {
-            let messages = values
-                .next_batch(CELLS)
-                .await
-                .context("the output stream's last values")?;
-            if messages.is_empty() {
-                break;
-            }
-            let mut stood = Vec::with_capacity(messages.len());
-            for message in messages {
-                let name = message.subject.split('.').nth(3).unwrap_or_default();
-                let family = Family::ALL.into_iter().find(|family| family.name() == name);
-                match family.and_then(|family| parse_cell(family, &message.payload)) {
-                    Some(cell) if cell.values.is_empty() => {}
-                    Some(cell) => stood.push(cell),
-                    None => strange += 1,
-                }
-            }
-            let restored = Restored {
-                stood,
-                ..Restored::default()
-            };
-            tokio::task::block_in_place(|| send(workers, epoch, restored))?;
-            epoch += 1;
-        }
+        let begin = epoch;
+        // What was put in before a failure is put in again, which changes nothing.
+        let read = || stood_of(client, config, workers, &subjects, begin);
+        let (next, unread) = patiently(read).await?;
+        epoch = next;
+        strange += unread;
     }
     if strange > 0 {
         tracing::warn!(
@@ -139,6 +120,41 @@ async fn stood(
         );
     }
     Ok(epoch)
+}
+
+/// The cells of one brand, from an epoch on; returns the next epoch, and how many messages hold no cell.
+async fn stood_of(
+    client: &Client,
+    config: &Config,
+    workers: &Workers,
+    subjects: &str,
+    mut epoch: u64,
+) -> Result<(u64, u64), NatsError> {
+    let mut strange = 0;
+    let mut values = nats::last_values(client, &config.nats.output_stream, subjects).await?;
+    loop {
+        let messages = values.next_batch(CELLS).await?;
+        if messages.is_empty() {
+            return Ok((epoch, strange));
+        }
+        let mut stood = Vec::with_capacity(messages.len());
+        for message in messages {
+            let name = message.subject.split('.').nth(3).unwrap_or_default();
+            let family = Family::ALL.into_iter().find(|family| family.name() == name);
+            match family.and_then(|family| parse_cell(family, &message.payload)) {
+                Some(cell) if cell.values.is_empty() => {}
+                Some(cell) => stood.push(cell),
+                None => strange += 1,
+            }
+        }
+        let restored = Restored {
+            stood,
+            ..Restored::default()
+        };
+        // Workers that have stopped are noticed when restoring ends.
+        let _ = tokio::task::block_in_place(|| send(workers, epoch, restored));
+        epoch += 1;
+    }
 }
 
 fn send(workers: &Workers, epoch: u64, restored: Restored) -> anyhow::Result<()> {

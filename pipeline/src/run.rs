@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::time::{Instant, timeout_at};
 use tributary_config::model::Config;
 
 use crate::cli;
@@ -18,8 +19,8 @@ use crate::signals;
 use crate::start::{Running, start, wait_for};
 use crate::workers::Workers;
 
-/// How long the last epochs may take after a signal.
-const DRAIN: Duration = Duration::from_secs(60);
+/// How long everything may take after a signal: less than orchestrators wait before they kill.
+const DRAIN: Duration = Duration::from_secs(25);
 
 /// The command.
 pub fn command(args: &cli::Run) -> anyhow::Result<()> {
@@ -105,17 +106,16 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
         Err(error) if commits.is_finished() => return commits.await?.and(Err(error)),
         Err(error) => return Err(error),
     };
-    drain(workers).await?;
+    let end = Instant::now() + DRAIN;
+    drain(workers, end).await?;
     gauges.abort();
     // The workers and their listener are gone, so that both channels end.
-    tokio::time::timeout(DRAIN, commits)
-        .await
-        .with_context(|| {
-            format!("the ledger did not take the last records within {DRAIN:?}")
-        })???;
+    timeout_at(end, commits).await.with_context(|| {
+        format!("the ledger did not take the last records within {DRAIN:?}")
+    })???;
     let sequence = durable.borrow().sequence;
     input.acknowledge(sequence).await;
-    let published = tokio::time::timeout(DRAIN, publisher).await;
+    let published = timeout_at(end, publisher).await;
     let _ = served.send(true);
     let _ = services.await;
     server.await??;
@@ -128,9 +128,9 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
 }
 
 /// Ends the input and waits until everything is through.
-async fn drain(workers: Workers) -> anyhow::Result<()> {
+async fn drain(workers: Workers, end: Instant) -> anyhow::Result<()> {
     let finish = tokio::task::spawn_blocking(move || workers.finish());
-    match tokio::time::timeout(DRAIN, finish).await {
+    match timeout_at(end, finish).await {
         Ok(finished) => finished?,
         Err(_) => bail!(
             "the dataflow did not finish within {DRAIN:?}; with several hosts all of them stop together"

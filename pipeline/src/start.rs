@@ -11,7 +11,7 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Input, LossKind, Outgoing, Wanted};
+use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Outgoing, Wanted};
 use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
 use crate::asks::Asks;
@@ -77,9 +77,9 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         .iter()
         .map(|brand| brand.name.as_str())
         .collect();
-    nats::ensure_input_stream(&client, &config.nats, &brands).await?;
-    nats::ensure_output_stream(&client, &config.nats, &brands).await?;
-    nats::ensure_dead_letter_stream(&client, &config.nats).await?;
+    patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
+    patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
+    patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
 
     let tally = Arc::new(Tally::default());
     let asks = Asks::default();
@@ -101,8 +101,10 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
     };
     let gauges = tokio::spawn(gauge(config.clone(), state.clone(), tally.clone()));
     let workers = restore(&client, config, recovered, workers, &state, &tally).await?;
-    let (mut input, stream) = open_input(&client, config, position, accept_loss).await?;
-    let past = input.last_sequence().await?;
+    let (input, stream) = open_input(&client, config, position, accept_loss).await?;
+    let past = patiently(|| nats::stream_state(&client, &config.nats.input_stream))
+        .await?
+        .last_sequence;
     let services = tokio::spawn(crate::services::serve(
         client.clone(),
         config.clone(),
@@ -140,6 +142,26 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
 /// Comes back when a flag is set, or nobody can set it any more.
 pub async fn wait_for(mut flag: watch::Receiver<bool>) {
     let _ = flag.wait_for(|set| *set).await;
+}
+
+/// How long a broker that does not answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks the broker again while it does not answer, for a while.
+pub async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, NatsError>
+where
+    F: Future<Output = Result<T, NatsError>>,
+{
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {
+                tracing::warn!(%error, "asking the broker again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            answered => return answered,
+        }
+    }
 }
 
 /// Opens this process's ledger.
@@ -187,10 +209,34 @@ async fn open_input(
         created: before.map(|stream| stream.created_ns),
         accept_loss,
     };
-    let input = Input::open(client, wanted).await?;
+    let input = patiently(|| Input::open(client, wanted.clone())).await?;
     let mut generation = before.map_or(1, |stream| stream.generation);
     if let Some(loss) = input.accepted_loss() {
-        tracing::error!(from = loss.from, to = loss.to, going_on_at = loss.resume, kind = ?loss.kind, "data was lost upstream, as accepted");
+        let (from, to, next) = (loss.from, loss.to, loss.resume);
+        match loss.kind {
+            LossKind::Passed => {
+                tracing::error!(
+                    from,
+                    to,
+                    next,
+                    "these sequences were never read, as accepted"
+                );
+            }
+            LossKind::Cut => {
+                tracing::error!(
+                    from,
+                    to,
+                    next,
+                    "the end of the input stream was lost upstream, as accepted"
+                );
+            }
+            LossKind::Anew => {
+                tracing::error!(
+                    next,
+                    "the input stream is another one than before, as accepted"
+                );
+            }
+        }
         // Sequences that were given before are given again: what comes now is later than all of them.
         if loss.kind != LossKind::Passed {
             generation = generation.saturating_add(1);

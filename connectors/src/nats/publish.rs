@@ -105,7 +105,15 @@ impl Publisher {
     /// is kept, and the next [`Publisher::send`] or [`Publisher::flush`] tries again.
     pub async fn send(&mut self, message: Outgoing) -> Result<(), NatsError> {
         while self.sent.len() >= self.window {
-            self.settle_oldest().await?;
+            if let Err(error) = self.settle_oldest().await {
+                // It is sent with those before it, in its turn.
+                self.sent.push_back(Sent {
+                    message,
+                    ack: None,
+                    connections: 0,
+                });
+                return Err(error);
+            }
         }
         let connections = connections(&self.client);
         match dispatch(&self.jetstream, &message).await {

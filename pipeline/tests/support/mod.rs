@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod disk;
+pub mod story;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tributary_config::model::{Config, Nats};
@@ -158,6 +163,9 @@ impl World {
 pub struct Worker {
     child: Child,
     address: String,
+    log: Arc<Mutex<String>>,
+    /// Whether the log has ended, and with it the process.
+    silent: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -172,12 +180,16 @@ impl Worker {
         let mut child = command.spawn().expect("the worker starts");
         let mut log = child.stderr.take().expect("a pipe");
         let (sender, receiver) = std::sync::mpsc::channel();
+        let kept = Arc::new(Mutex::new(String::new()));
+        let silent = Arc::new(AtomicBool::new(false));
+        let (keep, end) = (kept.clone(), silent.clone());
         std::thread::spawn(move || {
             let mut seen = String::new();
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = log.read(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
                 eprint!("{text}");
+                keep.lock().unwrap().push_str(&text);
                 seen.push_str(&text);
                 if let Some(at) = seen.find("\"address\":\"") {
                     let rest = &seen[at + 11..];
@@ -187,11 +199,41 @@ impl Worker {
                     }
                 }
             }
+            end.store(true, Relaxed);
         });
         let address = receiver
             .recv_timeout(PATIENCE)
             .expect("the worker says where it serves");
-        Worker { child, address }
+        Worker {
+            child,
+            address,
+            log: kept,
+            silent,
+        }
+    }
+
+    /// Whether the log has a text.
+    pub fn said(&self, text: &str) -> bool {
+        self.log.lock().unwrap().contains(text)
+    }
+
+    /// Whether the process is there.
+    pub fn lives(&mut self) -> bool {
+        self.child.try_wait().expect("the worker").is_none()
+    }
+
+    /// The sum of a metric's series; none where the worker does not answer or shows no such series.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let (_, body) = self.get("/metrics")?;
+        let values = body.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let rest = match rest.strip_prefix('{') {
+                Some(labelled) => labelled.rsplit_once('}')?.1,
+                None => rest,
+            };
+            rest.strip_prefix(' ')?.parse::<f64>().ok()
+        });
+        values.reduce(|sum, value| sum + value)
     }
 
     /// Status and body of a page.
@@ -229,6 +271,8 @@ impl Worker {
             if ready && read {
                 return;
             }
+            let ended = self.silent.load(Relaxed);
+            assert!(!ended, "the worker has ended before it was ready");
             assert!(
                 begun.elapsed() < PATIENCE,
                 "the worker does not get ready: {metrics}"
@@ -250,22 +294,30 @@ impl Worker {
     }
 
     pub fn signal(&self) {
-        let pid = self.child.id().to_string();
-        succeed(Command::new("kill").args(["-TERM", &pid]));
+        self.signal_with("-TERM");
     }
 
-    pub fn end(&mut self) {
+    /// Sends a signal, as `-INT`.
+    pub fn signal_with(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        succeed(Command::new("kill").args([signal, &pid]));
+    }
+
+    /// Waits until the process is gone.
+    pub fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             match self.child.try_wait().expect("the worker can be waited for") {
-                Some(status) => {
-                    assert!(status.success(), "the worker ended with {status}");
-                    return;
-                }
+                Some(status) => return status,
                 None => assert!(begun.elapsed() < PATIENCE, "the worker does not stop"),
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    pub fn end(&mut self) {
+        let status = self.ended();
+        assert!(status.success(), "the worker ended with {status}");
     }
 }
 
