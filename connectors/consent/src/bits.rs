@@ -1,0 +1,142 @@
+//! Bits out of base64url text, six a character, the first one the highest.
+//!
+//! Nothing is decoded ahead: a reader stands at a bit, and every error knows which. The alphabet is checked at the
+//! start, so that reading can only run out of bits.
+
+use crate::error::{Kind, Malformed};
+
+/// Reads one segment from its first bit to its last.
+#[derive(Clone, Debug)]
+pub(crate) struct Bits<'a> {
+    text: &'a [u8],
+    segment: usize,
+    at: usize,
+}
+
+const PER_CHARACTER: usize = 6;
+
+impl<'a> Bits<'a> {
+    /// Begins a segment; `segment` is its place in its string.
+    pub(crate) fn new(text: &'a str, segment: usize) -> Result<Self, Malformed> {
+        let text = text.as_bytes();
+        let strange = text.iter().position(|byte| value(*byte).is_none());
+        match strange {
+            Some(place) => Err(Malformed::new(
+                Kind::Alphabet,
+                segment,
+                place * PER_CHARACTER,
+            )),
+            None => Ok(Self {
+                text,
+                segment,
+                at: 0,
+            }),
+        }
+    }
+
+    /// An error at the bit that is read next.
+    pub(crate) fn error(&self, kind: Kind) -> Malformed {
+        Malformed::new(kind, self.segment, self.at)
+    }
+
+    /// How many bits there are, padding included.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len() * PER_CHARACTER
+    }
+
+    /// The next `count` bits, at most 64.
+    pub(crate) fn take(&mut self, count: usize) -> Result<u64, Malformed> {
+        let end = self.at + count;
+        if end > self.len() {
+            return Err(self.error(Kind::Truncated));
+        }
+        let mut taken = 0;
+        while self.at < end {
+            let character = self.text.get(self.at / PER_CHARACTER);
+            let six = character.and_then(|byte| value(*byte)).unwrap_or(0);
+            let left = PER_CHARACTER - self.at % PER_CHARACTER;
+            let some = left.min(end - self.at);
+            let fresh = (six >> (left - some)) & ((1 << some) - 1);
+            taken = (taken << some) | u64::from(fresh);
+            self.at += some;
+        }
+        Ok(taken)
+    }
+
+    /// The next `count` bits, at most 8.
+    pub(crate) fn byte(&mut self, count: usize) -> Result<u8, Malformed> {
+        debug_assert!(count <= 8);
+        Ok(self.take(count)? as u8)
+    }
+
+    /// The next `count` bits, at most 16.
+    pub(crate) fn word(&mut self, count: usize) -> Result<u16, Malformed> {
+        debug_assert!(count <= 16);
+        Ok(self.take(count)? as u16)
+    }
+
+    /// The next bit.
+    pub(crate) fn flag(&mut self) -> Result<bool, Malformed> {
+        Ok(self.take(1)? == 1)
+    }
+
+    /// Two letters of six bits each, as capitals. Small ones (32 to 57) are written by encoders in the field.
+    pub(crate) fn letters(&mut self) -> Result<[u8; 2], Malformed> {
+        Ok([self.letter()?, self.letter()?])
+    }
+
+    fn letter(&mut self) -> Result<u8, Malformed> {
+        let error = self.error(Kind::Letter);
+        match self.byte(6)? {
+            letter @ 0..=25 => Ok(b'A' + letter),
+            letter @ 32..=57 => Ok(b'A' + letter - 32),
+            _ => Err(error),
+        }
+    }
+
+    /// The next Fibonacci code: a 1 in place `n` stands for the `n`th of 1, 2, 3, 5, …, and two 1 in a row end it.
+    /// Larger numbers than 65535 are refused.
+    pub(crate) fn fibonacci(&mut self) -> Result<u16, Malformed> {
+        let start = self.error(Kind::SectionId);
+        let (mut sum, mut this, mut next) = (0_u32, 1_u32, 2_u32);
+        let mut last = false;
+        loop {
+            let one = self.flag()?;
+            if one && last {
+                return u16::try_from(sum).map_err(|_| start);
+            }
+            if this > u32::from(u16::MAX) {
+                return Err(start);
+            }
+            if one {
+                sum += this;
+            }
+            last = one;
+            (this, next) = (next, this + next);
+        }
+    }
+
+    /// Ends the segment: whatever is left must be zero.
+    pub(crate) fn finish(mut self) -> Result<(), Malformed> {
+        while self.at < self.len() {
+            let here = self.error(Kind::Garbage);
+            let rest = PER_CHARACTER - self.at % PER_CHARACTER;
+            if self.take(rest)? != 0 {
+                return Err(here);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The six bits of a character of base64url.
+fn value(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'-' => Some(62),
+        b'_' => Some(63),
+        _ => None,
+    }
+}

@@ -1,0 +1,93 @@
+//! Plain boxes: what a person ticked on a form of the brand's own.
+//!
+//! A box is named by what it stands for: a purpose `1` to `11`, `special_feature_1`, `special_feature_2`,
+//! `feature_2`, or an opt-out `do_not_sell`, `do_not_share`, `do_not_target`. A tick is an opt-in, on whatever basis
+//! the purpose was declared; an empty box and one that is not there are the same, no. A box that is not known
+//! refuses all of them, since it may be the one that says no.
+
+use crate::allowed::{Allowed, OptOut};
+use crate::error::{Kind, Malformed};
+use crate::numbers::Numbers;
+use crate::terms::Terms;
+
+/// The boxes that were there, and those that were ticked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Boxes {
+    there: u32,
+    ticked: u32,
+}
+
+const NAMES: [&str; 17] = [
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8",
+    "9",
+    "10",
+    "11",
+    "special_feature_1",
+    "special_feature_2",
+    "feature_2",
+    "do_not_sell",
+    "do_not_share",
+    "do_not_target",
+];
+
+impl Boxes {
+    /// Reads boxes by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Box`] where there is no such box, [`Kind::BoxTwice`] for one that is there twice.
+    pub fn read<'a>(boxes: impl IntoIterator<Item = (&'a str, bool)>) -> Result<Self, Malformed> {
+        let mut read = Self::default();
+        for (place, (name, ticked)) in boxes.into_iter().enumerate() {
+            let known = NAMES.iter().position(|known| *known == name);
+            let bit = known.map_or(0, |number| 1 << number);
+            if bit == 0 {
+                return Err(Malformed::new(Kind::Box, place, 0));
+            }
+            if read.there & bit != 0 {
+                return Err(Malformed::new(Kind::BoxTwice, place, 0));
+            }
+            read.there |= bit;
+            read.ticked |= if ticked { bit } else { 0 };
+        }
+        Ok(read)
+    }
+
+    /// Whether the box of that name was ticked.
+    pub fn ticked(&self, name: &str) -> bool {
+        let number = NAMES.iter().position(|known| *known == name);
+        number.is_some_and(|number| self.ticked & (1 << number) != 0)
+    }
+
+    /// What the boxes allow a party: the ticked purposes and special features that it declared. Linking devices is
+    /// disclosed by a ticked box, or by the party's declaration where there was no box for it.
+    pub fn allowed(&self, terms: &Terms) -> Allowed {
+        let ticked = |number: u8| self.ticked & (1 << number) != 0;
+        let purposes: Numbers = (1..=11)
+            .filter(|purpose| ticked(purpose - 1) && terms.basis(*purpose).is_some())
+            .collect();
+        let special_features = (1..=2)
+            .filter(|feature| ticked(feature + 10) && terms.special_features().contains(*feature))
+            .collect();
+        let feature_2 = if self.there & (1 << 13) == 0 {
+            terms.feature_2()
+        } else {
+            ticked(13)
+        };
+        [OptOut::Sale, OptOut::Sharing, OptOut::TargetedAdvertising]
+            .into_iter()
+            .zip(14..)
+            .filter(|(_, number)| ticked(*number))
+            .fold(
+                Allowed::grant(purposes, special_features, feature_2),
+                |allowed, (out, _)| allowed.without(out),
+            )
+    }
+}

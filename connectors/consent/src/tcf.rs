@@ -1,0 +1,164 @@
+//! The TC string of the IAB Europe Transparency and Consent Framework, versions 2.x.
+//!
+//! The fields stand here in the order and under the names of «The Core String» of the standard. What they mean for
+//! a vendor is [`TcString::permits`]; this file only reads.
+
+use crate::bits::Bits;
+use crate::error::{Kind, Malformed};
+use crate::numbers::Numbers;
+use crate::restriction::Restriction;
+use crate::vendor_ids::VendorIds;
+
+/// A TC string, decoded. Each field says what the string said, not what it permits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TcString {
+    /// When it was first created, in tenths of a second since 1970.
+    pub created: u64,
+    /// When it was last updated, in tenths of a second since 1970.
+    pub last_updated: u64,
+    /// The consent management platform that updated it last; 0 and 1 are nobody.
+    pub cmp_id: u16,
+    /// Its version.
+    pub cmp_version: u16,
+    /// The screen on which the choice was made.
+    pub consent_screen: u8,
+    /// The language in which it was asked, two capital letters of ISO 639-1.
+    pub consent_language: [u8; 2],
+    /// The version of the Global Vendor List.
+    pub vendor_list_version: u16,
+    /// The version of the policies: 2 (v2.0), 3 (v2.1), 4 (v2.2); later ones are read alike.
+    pub policy_version: u8,
+    /// Whether it counts for this service only; false for the global scope, which has ended.
+    pub is_service_specific: bool,
+    /// Whether the CMP changed the standard texts.
+    pub use_non_standard_texts: bool,
+    /// The special features that the person opted in to, from 1.
+    pub special_feature_opt_ins: Numbers,
+    /// The purposes consented to, from 1.
+    pub purpose_consents: Numbers,
+    /// The purposes whose legitimate interest was shown and not objected to.
+    pub purpose_legitimate_interests: Numbers,
+    /// Whether purpose 1 was not disclosed at all.
+    pub purpose_one_treatment: bool,
+    /// The country whose law is followed, two capital letters of ISO 3166-1; `AA` for none.
+    pub publisher_country: [u8; 2],
+    /// The vendors consented to.
+    pub vendor_consents: VendorIds,
+    /// The vendors whose legitimate interest was shown and not objected to.
+    pub vendor_legitimate_interests: VendorIds,
+    /// What the publisher restricted, in the order of the string.
+    pub restrictions: Vec<Restriction>,
+    /// The vendors that were shown, where the segment is there.
+    pub disclosed_vendors: Option<VendorIds>,
+    /// The vendors that the publisher let use bases outside of the framework (v2.0, v2.1). Never a permission here.
+    pub allowed_vendors: Option<VendorIds>,
+    /// What was asked for the publisher itself, where the segment is there.
+    pub publisher: Option<PublisherTc>,
+}
+
+/// What was asked for the publisher's own purposes (segment `PublisherTC`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublisherTc {
+    /// The purposes consented to.
+    pub consents: Numbers,
+    /// The purposes whose legitimate interest was shown and not objected to.
+    pub legitimate_interests: Numbers,
+    /// How many purposes of its own the publisher has, at most 63.
+    pub custom_purposes: u8,
+    /// Those of them consented to.
+    pub custom_consents: Numbers,
+    /// Those of them whose legitimate interest was shown and not objected to.
+    pub custom_legitimate_interests: Numbers,
+}
+
+impl TcString {
+    /// Reads a TC string.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`], with the segment and the bit, for everything that the crate's head lists as refused.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let mut segments = text.split('.').enumerate();
+        let (_, core) = segments.next().unwrap_or_default();
+        let mut string = Self::core(Bits::new(core, 0)?)?;
+        for (number, segment) in segments {
+            let mut bits = Bits::new(segment, number)?;
+            let start = bits.clone();
+            let kind = bits.byte(3)?;
+            let twice = match kind {
+                1 => put(
+                    &mut string.disclosed_vendors,
+                    VendorIds::section(&mut bits)?,
+                ),
+                2 => put(&mut string.allowed_vendors, VendorIds::section(&mut bits)?),
+                3 => put(&mut string.publisher, PublisherTc::segment(&mut bits)?),
+                _ => return Err(start.error(Kind::SegmentType(kind))),
+            };
+            if twice {
+                return Err(start.error(Kind::SegmentTwice(kind)));
+            }
+            bits.finish()?;
+        }
+        Ok(string)
+    }
+
+    fn core(mut bits: Bits<'_>) -> Result<Self, Malformed> {
+        let start = bits.clone();
+        match bits.byte(6)? {
+            2 => {}
+            1 => return Err(start.error(Kind::VersionOne)),
+            version => return Err(start.error(Kind::Version(version))),
+        }
+        // Fields of a struct are evaluated as they are written: in the order of the string.
+        let string = Self {
+            created: bits.take(36)?,
+            last_updated: bits.take(36)?,
+            cmp_id: bits.word(12)?,
+            cmp_version: bits.word(12)?,
+            consent_screen: bits.byte(6)?,
+            consent_language: bits.letters()?,
+            vendor_list_version: bits.word(12)?,
+            policy_version: bits.byte(6)?,
+            is_service_specific: bits.flag()?,
+            use_non_standard_texts: bits.flag()?,
+            special_feature_opt_ins: numbers(&mut bits, 12)?,
+            purpose_consents: numbers(&mut bits, 24)?,
+            purpose_legitimate_interests: numbers(&mut bits, 24)?,
+            purpose_one_treatment: bits.flag()?,
+            publisher_country: bits.letters()?,
+            vendor_consents: VendorIds::section(&mut bits)?,
+            vendor_legitimate_interests: VendorIds::section(&mut bits)?,
+            restrictions: Restriction::section(&mut bits)?,
+            disclosed_vendors: None,
+            allowed_vendors: None,
+            publisher: None,
+        };
+        bits.finish()?;
+        Ok(string)
+    }
+}
+
+impl PublisherTc {
+    fn segment(bits: &mut Bits<'_>) -> Result<Self, Malformed> {
+        let consents = numbers(bits, 24)?;
+        let legitimate_interests = numbers(bits, 24)?;
+        let custom_purposes = bits.byte(6)?;
+        Ok(Self {
+            consents,
+            legitimate_interests,
+            custom_purposes,
+            custom_consents: numbers(bits, custom_purposes.into())?,
+            custom_legitimate_interests: numbers(bits, custom_purposes.into())?,
+        })
+    }
+}
+
+fn numbers(bits: &mut Bits<'_>, count: usize) -> Result<Numbers, Malformed> {
+    Ok(Numbers::from_field(bits.take(count)?, count))
+}
+
+/// Puts a segment into its place and says whether the place was taken.
+fn put<T>(place: &mut Option<T>, segment: T) -> bool {
+    place.replace(segment).is_some()
+}

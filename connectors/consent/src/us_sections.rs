@@ -1,0 +1,236 @@
+//! The US National (7) and California (8) sections of the Global Privacy Platform.
+//!
+//! Both are a core of two-bit answers behind a version and, behind a dot, an optional sub-section of the type 1 that
+//! carries the Global Privacy Control of the browser. «GPP Extension: IAB Privacy's MSPA US National Section
+//! Technical Specification», versions 1 and 2, and «GPP Extension: California Privacy Technical Specification».
+//!
+//! Version 2 of the national core asks sixteen questions on sensitive data instead of twelve and three on children
+//! instead of two. The encoder that most use wrote that layout under version 1 for a while, so a core of version 1
+//! in which bits are set behind the shorter layout is read by the longer one: there they always are, in the shorter
+//! one never.
+
+use crate::allowed::{Allowed, OptOut};
+use crate::bits::Bits;
+use crate::error::{Kind, Malformed};
+use crate::us::{Answer, Consented, Notice, OptedOut, YesNo, out};
+
+/// The US National section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsNational {
+    /// The version that the section says it is, 1 or 2.
+    pub version: u8,
+    /// Notice that personal data is shared.
+    pub sharing_notice: Notice,
+    /// Notice of the opt-out of sale.
+    pub sale_opt_out_notice: Notice,
+    /// Notice of the opt-out of sharing.
+    pub sharing_opt_out_notice: Notice,
+    /// Notice of the opt-out of targeted advertising.
+    pub targeted_advertising_opt_out_notice: Notice,
+    /// Notice of the opt-out of the processing of sensitive data.
+    pub sensitive_data_processing_opt_out_notice: Notice,
+    /// Notice of the right to limit the use of sensitive data.
+    pub sensitive_data_limit_use_notice: Notice,
+    /// Opt-out of sale.
+    pub sale_opt_out: OptedOut,
+    /// Opt-out of sharing.
+    pub sharing_opt_out: OptedOut,
+    /// Opt-out of targeted advertising.
+    pub targeted_advertising_opt_out: OptedOut,
+    /// Consents to the processing of sensitive data, in the order of the specification (the eighth is the precise
+    /// position); the last four do not apply in the shorter layout.
+    pub sensitive_data: [Consented; 16],
+    /// Consents for a known child: from 13 to 16, under 13, from 16 to 17 (not in the shorter layout).
+    pub known_child: [Consented; 3],
+    /// Consent to uses beyond what the data was collected for.
+    pub personal_data: Consented,
+    /// Whether the transaction is covered by the Multi-State Privacy Agreement (MSPA).
+    pub mspa_covered: YesNo,
+    /// Whether it is in the opt-out option mode.
+    pub mspa_opt_out_option: YesNo,
+    /// Whether it is in the service provider mode.
+    pub mspa_service_provider: YesNo,
+    /// The Global Privacy Control, where it was passed on.
+    pub gpc: Option<bool>,
+}
+
+/// The California section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsCalifornia {
+    /// Notice of the opt-out of sale.
+    pub sale_opt_out_notice: Notice,
+    /// Notice of the opt-out of sharing.
+    pub sharing_opt_out_notice: Notice,
+    /// Notice of the right to limit the use of sensitive data.
+    pub sensitive_data_limit_use_notice: Notice,
+    /// Opt-out of sale.
+    pub sale_opt_out: OptedOut,
+    /// Opt-out of sharing.
+    pub sharing_opt_out: OptedOut,
+    /// Opt-outs of the use of sensitive data, in the order of the specification (the third is the precise position).
+    pub sensitive_data: [OptedOut; 9],
+    /// Consents for a child under 16: to sell, to share.
+    pub known_child: [Consented; 2],
+    /// Consent to uses beyond what the data was collected for.
+    pub personal_data: Consented,
+    /// Whether the transaction is covered by the Multi-State Privacy Agreement (MSPA).
+    pub mspa_covered: YesNo,
+    /// Whether it is in the opt-out option mode.
+    pub mspa_opt_out_option: YesNo,
+    /// Whether it is in the service provider mode.
+    pub mspa_service_provider: YesNo,
+    /// The Global Privacy Control, where it was passed on.
+    pub gpc: Option<bool>,
+}
+
+const LIMITED: (usize, usize) = (12, 2);
+const FULL: (usize, usize) = (16, 3);
+
+impl UsNational {
+    /// Reads the section.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] for another version than 1 and 2, an undefined value, a wrong length or a sub-section that is
+    /// not known.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let (core, gpc) = subsections(text)?;
+        let mut bits = Bits::new(core, 0)?;
+        let start = bits.clone();
+        let version = bits.byte(6)?;
+        let section = match version {
+            1 => match Self::core(bits.clone(), version, LIMITED) {
+                Err(error) if error.kind == Kind::Garbage => Self::core(bits, version, FULL),
+                section => section,
+            },
+            2 => Self::core(bits, version, FULL),
+            _ => Err(start.error(Kind::Version(version))),
+        }?;
+        Ok(Self { gpc, ..section })
+    }
+
+    fn core(mut bits: Bits<'_>, version: u8, layout: (usize, usize)) -> Result<Self, Malformed> {
+        let (sensitive, children) = layout;
+        let section = Self {
+            version,
+            sharing_notice: Notice::read(&mut bits)?,
+            sale_opt_out_notice: Notice::read(&mut bits)?,
+            sharing_opt_out_notice: Notice::read(&mut bits)?,
+            targeted_advertising_opt_out_notice: Notice::read(&mut bits)?,
+            sensitive_data_processing_opt_out_notice: Notice::read(&mut bits)?,
+            sensitive_data_limit_use_notice: Notice::read(&mut bits)?,
+            sale_opt_out: OptedOut::read(&mut bits)?,
+            sharing_opt_out: OptedOut::read(&mut bits)?,
+            targeted_advertising_opt_out: OptedOut::read(&mut bits)?,
+            sensitive_data: Consented::several(&mut bits, sensitive)?,
+            known_child: Consented::several(&mut bits, children)?,
+            personal_data: Consented::read(&mut bits)?,
+            mspa_covered: YesNo::read(&mut bits)?,
+            mspa_opt_out_option: YesNo::read(&mut bits)?,
+            mspa_service_provider: YesNo::read(&mut bits)?,
+            gpc: None,
+        };
+        bits.finish()?;
+        Ok(section)
+    }
+
+    /// Takes away what the person opted out of.
+    pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
+        let all = self.gpc == Some(true) || self.known_child.contains(&Consented::No);
+        let sale = out(self.sale_opt_out_notice, self.sale_opt_out);
+        let sharing = out(self.sharing_opt_out_notice, self.sharing_opt_out);
+        let targeted = out(
+            self.targeted_advertising_opt_out_notice,
+            self.targeted_advertising_opt_out,
+        );
+        let [_, _, _, _, _, _, _, position, ..] = self.sensitive_data;
+        take_away(
+            allowed,
+            [
+                (OptOut::Sale, all || sale),
+                (OptOut::Sharing, all || sharing),
+                (OptOut::TargetedAdvertising, all || targeted),
+                (OptOut::PrecisePosition, position == Consented::No),
+            ],
+        )
+    }
+}
+
+impl UsCalifornia {
+    /// Reads the section.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] for another version than 1, an undefined value, a wrong length or a sub-section that is not
+    /// known.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let (core, gpc) = subsections(text)?;
+        let mut bits = Bits::new(core, 0)?;
+        let start = bits.clone();
+        match bits.byte(6)? {
+            1 => {}
+            version => return Err(start.error(Kind::Version(version))),
+        }
+        let section = Self {
+            sale_opt_out_notice: Notice::read(&mut bits)?,
+            sharing_opt_out_notice: Notice::read(&mut bits)?,
+            sensitive_data_limit_use_notice: Notice::read(&mut bits)?,
+            sale_opt_out: OptedOut::read(&mut bits)?,
+            sharing_opt_out: OptedOut::read(&mut bits)?,
+            sensitive_data: OptedOut::several(&mut bits, 9)?,
+            known_child: Consented::several(&mut bits, 2)?,
+            personal_data: Consented::read(&mut bits)?,
+            mspa_covered: YesNo::read(&mut bits)?,
+            mspa_opt_out_option: YesNo::read(&mut bits)?,
+            mspa_service_provider: YesNo::read(&mut bits)?,
+            gpc,
+        };
+        bits.finish()?;
+        Ok(section)
+    }
+
+    /// Takes away what the person opted out of. California's "share" is for advertising across contexts, so that
+    /// the opt-out of it is one of targeted advertising too.
+    pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
+        let gpc = self.gpc == Some(true);
+        let [child_sale, child_sharing] = self.known_child.map(|child| child == Consented::No);
+        let sale = gpc || child_sale || out(self.sale_opt_out_notice, self.sale_opt_out);
+        let sharing =
+            gpc || child_sharing || out(self.sharing_opt_out_notice, self.sharing_opt_out);
+        let [_, _, position, ..] = self.sensitive_data;
+        take_away(
+            allowed,
+            [
+                (OptOut::Sale, sale),
+                (OptOut::Sharing, sharing),
+                (OptOut::TargetedAdvertising, sharing),
+                (OptOut::PrecisePosition, position == OptedOut::Out),
+            ],
+        )
+    }
+}
+
+fn take_away(allowed: Allowed, outs: [(OptOut, bool); 4]) -> Allowed {
+    let outs = outs.into_iter().filter(|(_, out)| *out);
+    outs.fold(allowed, |allowed, (out, _)| allowed.without(out))
+}
+
+/// The core and the Global Privacy Control of the sub-section of type 1, if it is there.
+fn subsections(text: &str) -> Result<(&str, Option<bool>), Malformed> {
+    let mut parts = text.split('.').enumerate();
+    let (_, core) = parts.next().unwrap_or_default();
+    let mut gpc = None;
+    for (number, part) in parts {
+        let mut bits = Bits::new(part, number)?;
+        let start = bits.clone();
+        match bits.byte(2)? {
+            1 if gpc.is_none() => gpc = Some(bits.flag()?),
+            1 => return Err(start.error(Kind::SegmentTwice(1))),
+            kind => return Err(start.error(Kind::SegmentType(kind))),
+        }
+        bits.finish()?;
+    }
+    Ok((core, gpc))
+}
