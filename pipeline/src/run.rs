@@ -78,7 +78,7 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
     let state = Arc::new(State::new(&config));
-    tracing::info!(address = %listener.local_addr()?, "serving /metrics, /livez, /readyz and /config");
+    tracing::info!(address = %listener.local_addr()?, "serving the page, /metrics, /livez, /readyz and /config");
     let (served, end_serving) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, state.clone(), wait_for(end_serving)));
 
