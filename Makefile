@@ -5,7 +5,7 @@ TOOLS := target/tools
 export TRIBUTARY_NATS_SERVER ?= $(abspath $(TOOLS)/bin/nats-server)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt bench soak tools reference clean
+.PHONY: help demo build test lint fmt bench soak tools reference pictures clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,8 +17,8 @@ demo: ## Simulate a few weeks of one brand and show what comes out
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Bring what tests need: a pinned nats-server, promtool
-	bash .ci/tools.sh nats promtool
+tools: ## Bring what tests need: a pinned nats-server, promtool, Chromium
+	bash .ci/tools.sh nats promtool chromium
 
 test: tools ## Run every test
 	bash .ci/test.sh
@@ -45,6 +45,10 @@ soak: tools ## Run the long checks: many more random histories, fuzz inputs and 
 reference: ## Write the generated references anew
 	$(CARGO) run -q -p tributary -- reference > grafana/metrics.md
 	$(CARGO) run -q -p tributary -- config schema --markdown > config/REFERENCE.md
+
+pictures: tools ## Take the pictures of the live page anew
+	TRIBUTARY_SCREENSHOTS=pipeline/page-screenshots TRIBUTARY_DEMO_EVENTS=200000 \
+		$(CARGO) test -q -p tributary --locked --test page_demo
 
 clean: ## Remove everything that was built
 	$(CARGO) clean

@@ -3,6 +3,7 @@
 #
 #   bash .ci/tools.sh nats       the NATS server, at target/tools/bin/nats-server
 #   bash .ci/tools.sh promtool   Debian's promtool, at target/tools/bin/promtool unless it is on the PATH
+#   bash .ci/tools.sh chromium   Debian's headless Chromium, at target/tools/bin/chromium unless one is on the PATH
 #
 # Running it again is quick: a tool of the right version is left alone.
 set -euo pipefail
@@ -77,12 +78,48 @@ bring_promtool() {
     rm -rf "$staging"
 }
 
+# Debian's headless Chromium with the libraries that are not installed, unpacked without root.
+bring_chromium() {
+    local bin="$tools/bin/chromium" home="$tools/chromium" staging
+    if type -P chromium >/dev/null || type -P chromium-headless-shell >/dev/null || { [ -x "$bin" ] && "$bin" --version >/dev/null 2>&1; }; then
+        return 0
+    fi
+    mkdir -p "$tools/bin"
+    staging="$(mktemp -d "$tools/chromium.XXXXXX")"
+    if (
+        mkdir -p "$staging/debs/partial" "$staging/root"
+        download() {
+            apt-get install -qq --yes --download-only --no-install-recommends -o Debug::NoLocking=1 \
+                -o "Dir::Cache::archives=$staging/debs" chromium-headless-shell
+        }
+        download || { apt-get update -qq && download; }
+        for package in "$staging"/debs/*.deb; do
+            dpkg-deb -x "$package" "$staging/root"
+        done
+    ) >/dev/null 2>&1 && [ -f "$staging/root/usr/lib/chromium/chromium-headless-shell" ]; then
+        rm -rf "$home"
+        mv "$staging/root" "$home"
+        printf '%s\n' '#!/bin/sh' \
+            'root="$(dirname "$(dirname "$(readlink -f "$0")")")/chromium"' \
+            'lib="$root/usr/lib/$(uname -m)-linux-gnu"' \
+            'export LD_LIBRARY_PATH="$lib:$lib/pulseaudio"' \
+            'exec "$root/usr/lib/chromium/chromium-headless-shell" "$@"' >"$staging/chromium"
+        chmod 0755 "$staging/chromium"
+        mv -f "$staging/chromium" "$bin"
+        echo "tools.sh: $bin ($("$bin" --version 2>/dev/null))"
+    else
+        echo "tools.sh: Chromium could not be brought; install Debian's chromium package for its tests" >&2
+    fi
+    rm -rf "$staging"
+}
+
 [ $# -gt 0 ] || set -- help
 for tool in "$@"; do
     case "$tool" in
     nats) nats ;;
     promtool) bring_promtool ;;
-    help | -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats, promtool" ;;
+    chromium) bring_chromium ;;
+    help | -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool, chromium" ;;
     esac
 done

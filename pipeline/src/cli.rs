@@ -86,7 +86,7 @@ pub struct Demo {
     /// Worker threads
     #[arg(long, default_value_t = 2)]
     pub workers: usize,
-    /// Where /metrics is served; port 0 takes a free one
+    /// Where the page and /metrics are served; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:9464")]
     pub listen: std::net::SocketAddr,
     /// Print the summary as JSON

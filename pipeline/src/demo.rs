@@ -1,7 +1,7 @@
 //! `tributary demo`: the main job with nothing installed.
 //!
 //! A simulated brand, four weeks of it, through the very dataflow that a worker runs; then the summary, and
-//! the same numbers on `/metrics` until it is stopped.
+//! the same numbers on the live page and on `/metrics` until it is stopped.
 
 use std::sync::Arc;
 
@@ -144,12 +144,14 @@ fn serve(
                 .metrics
                 .sync(&outcome.tally.counts(), &outcome.tally.dead_letters());
             state.metrics.board(&board, |_| today);
+            state.page.stand_at(today);
         }
         state.health.set_connected(true);
         state.health.set_caught_up(true);
         if !quiet {
             println!(
-                "\nThe same numbers for Prometheus: http://{address}/metrics (Ctrl-C ends)\n\
+                "\nThe same numbers to look at:     http://{address}/ (Ctrl-C ends)\n\
+                 The same numbers for Prometheus: http://{address}/metrics\n\
                  \n\
                  Next:\n  \
                  tributary demo --seed 7                 another world\n  \

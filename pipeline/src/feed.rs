@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
+use async_nats::connection::State as ConnectionState;
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
-use tributary_connectors::nats::{Input, number_of};
+use tributary_connectors::nats::{Client, Input, number_of};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Position, StreamMark};
 
@@ -57,6 +58,8 @@ pub struct Feed {
     pub past: u64,
     /// What was durable before.
     pub position: Option<Position>,
+    /// The broker, to know whether it is there.
+    pub client: Client,
 }
 
 /// A feed at work.
@@ -196,15 +199,10 @@ impl Feeding {
             let left = until.saturating_duration_since(Instant::now());
             let arrived = match input.next_batch(MAX_MESSAGES, left).await {
                 Ok(arrived) => arrived,
-                Err(error) if error.is_transient() => {
-                    self.feed.state.health.set_connected(false);
-                    self.feed.state.metrics.connected(false);
-                    return Ok((messages, bytes));
-                }
+                // It has been told, and reading goes on where it stopped.
+                Err(error) if error.is_transient() => return Ok((messages, bytes)),
                 Err(error) => return Err(error.into()),
             };
-            self.feed.state.health.set_connected(true);
-            self.feed.state.metrics.connected(true);
             for message in arrived {
                 self.newest = self.newest.max(message.at_ms);
                 bytes += message.payload.len() as u64;
@@ -317,6 +315,9 @@ impl Feeding {
     }
 
     fn measure(&mut self, input: &Input) {
+        let connected = self.feed.client.connection_state() == ConnectionState::Connected;
+        self.feed.state.health.set_connected(connected);
+        self.feed.state.metrics.connected(connected);
         let threads = self.feed.config.workers.threads.max(1);
         let finished = self.feed.tally.finished_before(threads);
         // Before anything is finished, what counts is how long the first epoch has been under way.

@@ -1,6 +1,6 @@
 //! The door for probes, Prometheus and people: `/metrics`, `/livez`, `/readyz`, `/config` and `/`.
 //!
-//! All of it is read-only, in plain text, and without names of persons: released numbers, the health of the
+//! All of it is read-only, and without names of persons: released numbers, the health of the
 //! process, and the configuration with its secrets masked. Nobody is asked who they are, so that the address
 //! (`http.listen`) decides who may look.
 
@@ -20,6 +20,7 @@ use tributary_config::model::Config;
 use crate::board::Board;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::page::{self, Page};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -27,16 +28,6 @@ const JSON: &str = "application/json";
 
 /// How long answers under way may take once the server is to end.
 const GRACE: Duration = Duration::from_secs(5);
-
-const INDEX: &str = concat!(
-    "Tributary ",
-    env!("CARGO_PKG_VERSION"),
-    "\n\n\
-     /metrics  numbers for Prometheus\n\
-     /livez    whether the process steps\n\
-     /readyz   whether its numbers can be relied upon, and if not, why\n\
-     /config   the effective configuration, secrets masked\n"
-);
 
 /// What the server shows.
 pub struct State {
@@ -48,6 +39,8 @@ pub struct State {
     pub health: Health,
     /// The effective configuration, masked.
     pub config: String,
+    /// The live page.
+    pub page: Page,
 }
 
 impl State {
@@ -58,6 +51,7 @@ impl State {
             board: Mutex::default(),
             health: Health::default(),
             config: tributary_config::print(config),
+            page: Page::new(config),
         }
     }
 
@@ -80,8 +74,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (ending, ended) = tokio::sync::oneshot::channel();
+    let listened = state.clone();
     let signal = async move {
         shutdown.await;
+        listened.page.end();
         // The other end waits for as long as the server runs.
         let _ = ending.send(());
     };
@@ -100,7 +96,8 @@ pub async fn serve(
 
 fn router(state: Arc<State>) -> Router {
     let router = Router::new()
-        .route("/", get(async || text(StatusCode::OK, TEXT, INDEX)))
+        .route("/", get(document))
+        .route("/events", get(page::events))
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -114,7 +111,7 @@ fn router(state: Arc<State>) -> Router {
             )
         })
         .fallback(async || {
-            let hint = "not found: there are /metrics, /livez, /readyz, /config and /\n";
+            let hint = "not found: there are /, /events, /metrics, /livez, /readyz and /config\n";
             text(StatusCode::NOT_FOUND, TEXT, hint)
         })
         .with_state(state)
@@ -128,6 +125,10 @@ fn text(status: StatusCode, content: &'static str, body: impl Into<String>) -> R
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (status, headers, body.into()).into_response()
+}
+
+async fn document(extract::State(state): Shared) -> Response {
+    state.page.response()
 }
 
 async fn metrics(extract::State(state): Shared) -> Response {

@@ -17,6 +17,7 @@ pub mod ledger_command;
 pub mod log;
 pub mod metrics;
 pub mod outgoing;
+pub mod page;
 pub mod query;
 pub mod replay;
 pub mod restore;

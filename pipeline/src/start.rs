@@ -62,7 +62,7 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
     state
         .health
         .set_restoring(Some("the worker is starting".to_owned()));
-    tracing::info!(address = %listener.local_addr()?, "serving /metrics, /livez, /readyz and /config");
+    tracing::info!(address = %listener.local_addr()?, "serving the page, /metrics, /livez, /readyz and /config");
     let (served, end_serving) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, state.clone(), wait_for(end_serving)));
 
@@ -121,6 +121,7 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         stream,
         past,
         position,
+        client: client.clone(),
     };
     Ok(Running {
         state,

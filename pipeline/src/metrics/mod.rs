@@ -11,6 +11,7 @@ pub mod business;
 pub mod cap;
 pub mod label;
 pub mod process;
+mod read;
 mod reference;
 pub mod table;
 

@@ -1,0 +1,37 @@
+//! Reading the operational metrics back, for the page: what it shows is what Prometheus scrapes.
+
+use std::collections::BTreeMap;
+
+use prometheus::core::Collector;
+
+use super::label::Label;
+use super::table::Id;
+use super::{Metrics, Own};
+
+impl Metrics {
+    /// The value of a gauge without labels; none where there is no such gauge.
+    pub fn gauge(&self, id: Id) -> Option<f64> {
+        match self.own(id)? {
+            Own::Gauge(of) => Some(of.get_metric_with_label_values::<&str>(&[]).ok()?.get()),
+            _ => None,
+        }
+    }
+
+    /// A counter by one of its labels, added up over the others.
+    pub fn counted(&self, id: Id, by: Label) -> BTreeMap<String, f64> {
+        let mut sums = BTreeMap::new();
+        let Some(Own::Counter(of)) = self.own(id) else {
+            return sums;
+        };
+        for family in of.collect() {
+            for metric in family.get_metric() {
+                let named = metric.get_label().iter().find(|l| l.name() == by.name());
+                if let Some(label) = named {
+                    *sums.entry(label.value().to_owned()).or_default() +=
+                        metric.get_counter().get_value();
+                }
+            }
+        }
+        sums
+    }
+}

@@ -1,0 +1,46 @@
+//! Integers on their way to a browser.
+
+use serde::{Serialize, Serializer};
+
+/// The largest integer that a browser's numbers hold exactly.
+const EXACT: i128 = (1 << 53) - 1;
+
+/// An integer in JSON: a number where a browser reads it exactly, else its digits as a string.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Int(pub i128);
+
+impl Serialize for Int {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match i64::try_from(self.0) {
+            Ok(exact) if self.0.abs() <= EXACT => serializer.serialize_i64(exact),
+            _ => serializer.collect_str(&self.0),
+        }
+    }
+}
+
+impl std::ops::AddAssign<i128> for Int {
+    fn add_assign(&mut self, more: i128) {
+        self.0 = self.0.saturating_add(more);
+    }
+}
+
+/// Adds numbers place by place.
+pub fn add<const N: usize>(sums: &mut [Int; N], more: [i128; N]) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum += more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_browser_would_round_goes_as_digits() {
+        let json = |n: i128| serde_json::to_string(&Int(n)).unwrap();
+        assert_eq!(json(-5), "-5");
+        assert_eq!(json(EXACT), "9007199254740991");
+        assert_eq!(json(EXACT + 1), "\"9007199254740992\"");
+        assert_eq!(json(-EXACT - 1), "\"-9007199254740992\"");
+    }
+}

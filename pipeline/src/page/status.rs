@@ -1,0 +1,72 @@
+//! What the page shows of the process: whether its numbers can be relied upon, and its counts.
+
+use serde::Serialize;
+use tributary_connectors::dead::Reason;
+
+use crate::http::State;
+use crate::metrics::label::Label;
+use crate::metrics::table::Id;
+
+/// The process, as it is now.
+#[derive(PartialEq, Serialize)]
+pub struct Status<'a> {
+    /// Of the page that this process serves.
+    build: &'a str,
+    brands: Vec<&'a str>,
+    /// Which process of how many this is: with several, each shows the cells that it owns.
+    process: [usize; 2],
+    /// Whether the current day is not that of the clock.
+    simulated: bool,
+    ready: bool,
+    /// Why it is not ready, in sentences.
+    reasons: Vec<String>,
+    /// Persons behind a released cell.
+    k: u64,
+    lag_seconds: f64,
+    /// Unix seconds of the newest closed epoch; none before the first.
+    epoch: Option<f64>,
+    held: Option<f64>,
+    released: Option<f64>,
+    hidden: Option<f64>,
+    accepted: f64,
+    /// Refused lines: the reason, what it means, how many.
+    dead: Vec<(String, &'static str, f64)>,
+}
+
+impl Status<'_> {
+    /// What the health and the metrics say.
+    pub fn of(state: &State) -> Status<'_> {
+        let (page, metrics) = (&state.page, &state.metrics);
+        let reasons = state.health.not_ready();
+        let accepted = metrics.counted(Id::Accepted, Label::Kind);
+        let dead = metrics.counted(Id::DeadLetters, Label::Reason);
+        let help = |name: &str| {
+            let reason = Reason::ALL.into_iter().find(|reason| reason.name() == name);
+            reason.map_or("", Reason::help)
+        };
+        Status {
+            build: &page.document.build,
+            brands: page
+                .brands
+                .iter()
+                .map(|brand| brand.name.as_str())
+                .collect(),
+            process: page.process,
+            simulated: page.today.get().is_some(),
+            ready: reasons.is_empty(),
+            reasons,
+            k: page.k,
+            lag_seconds: (state.health.lag_seconds() * 10.0).round() / 10.0,
+            epoch: metrics.gauge(Id::Epoch).filter(|epoch| *epoch > 0.0),
+            held: metrics.gauge(Id::Held),
+            released: metrics.gauge(Id::Released),
+            hidden: metrics.gauge(Id::Hidden),
+            accepted: accepted.values().sum(),
+            dead: dead
+                .into_iter()
+                .map(|(name, count)| (help(&name), name, count))
+                .map(|(help, name, count)| (name, help, count))
+                .collect(),
+        }
+    }
+}
