@@ -48,6 +48,8 @@ pub enum Command {
     /// Ask a running worker why two identifiers are one person, or why a cell is what it is
     #[command(subcommand)]
     Explain(Explain),
+    /// Say what a TC string, a GPP string or plain boxes allow, purpose by purpose, and why not
+    Consent(Consent),
     /// Look into a ledger, or read all of it and say whether it is sound
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -230,6 +232,27 @@ pub struct ExplainCell {
     #[arg(long)]
     pub currency: Option<String>,
     /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary consent`.
+#[derive(Debug, Args)]
+pub struct Consent {
+    /// The string, or boxes as {"7": true, "do_not_sell": false}; - reads it from standard input, where no process list
+    /// shows it
+    #[arg(value_name = "STRING")]
+    pub string: String,
+    /// The vendor whose permission is asked for; the publisher's own where left out
+    #[arg(long)]
+    pub vendor: Option<u16>,
+    /// A Global Vendor List (JSON), which says on which basis the vendor declared each purpose
+    #[arg(long, value_name = "FILE", requires = "vendor")]
+    pub vendor_list: Option<PathBuf>,
+    /// Let a legitimate interest count where there is no consent
+    #[arg(long, conflicts_with = "vendor_list")]
+    pub legitimate_interest: bool,
+    /// Print it as JSON
     #[arg(long)]
     pub json: bool,
 }

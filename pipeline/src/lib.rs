@@ -7,6 +7,7 @@ pub mod clock;
 pub mod commits;
 pub mod compaction;
 pub mod config_command;
+pub mod consent_command;
 pub mod demo;
 pub mod explain;
 pub mod feed;
@@ -46,6 +47,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::command(args)?,
         Command::Query(args) => asking(query::command(args))?,
         Command::Explain(args) => asking(explain::command(args))?,
+        Command::Consent(args) => consent_command::command(args)?,
         Command::Ledger(command) => ledger_command::command(command)?,
         Command::Config(command) => return config_command::command(command),
         Command::Reference => print!("{}", metrics::reference()),

@@ -22,6 +22,12 @@ pub enum LedgerError {
         /// The newest one that is known.
         known: u32,
     },
+    /// Something else stands where the directory should be.
+    #[error("{}: is no directory, but must be that of the ledger; move it away, or name another (`ledger.directory`)", .file.display())]
+    NoDirectory {
+        /// What stands there.
+        file: PathBuf,
+    },
     /// The brand's secret is not the one that sealed the ledger.
     #[error("{}: brand `{brand}` was sealed under another secret; give the brand the secret that it had, or move the data directory away and begin anew", .file.display())]
     WrongKey {
@@ -158,7 +164,7 @@ impl LedgerError {
             LedgerError::ReadOnly { .. } => Kind::ReadOnly,
             LedgerError::Sync { .. } => Kind::Sync,
             LedgerError::Stale { .. } => Kind::Stale,
-            LedgerError::Io { .. } => Kind::Io,
+            LedgerError::NoDirectory { .. } | LedgerError::Io { .. } => Kind::Io,
         }
     }
 

@@ -35,6 +35,9 @@ impl Ledger {
         keyring: Arc<Keyring>,
     ) -> Result<(Ledger, Recovered), LedgerError> {
         let paths = Paths(options.directory.clone());
+        if paths.0.exists() && !paths.0.is_dir() {
+            return Err(LedgerError::NoDirectory { file: paths.0 });
+        }
         // Before the lock, because even an empty lock file would be a change.
         refuse_newer(&paths)?;
         disk::create_directory(&paths.0)?;

@@ -1,0 +1,80 @@
+//! A data-protection officer asks what a consent string allows: on the command line, in words, and as JSON.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod support;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use support::{succeed, tributary};
+
+/// A TC string of the standard's test suites: purposes 2 and 10 consented to, no vendor.
+const TC: &str = "COtybn4PA_zT4KjACBENAPCIAEBAAECAAIAAAAAAAAAA.IFoEUQQgAIQwgIwQABAEAAAAOIAACAIAAAAQAIAgEAACEAAAAAgAQBAAAAAAAGBAAgAAAAAAAFAAECAAAgAAQARAEQAAAAAJAAIAAgAAAYQEAAAQmAgBC3ZAYzUw";
+
+fn answer(string: &str, more: &[&str]) -> serde_json::Value {
+    let mut command = tributary();
+    command.args(["consent", "--json", string]).args(more);
+    serde_json::from_slice(&succeed(&mut command).stdout).unwrap()
+}
+
+fn allowed(answer: &serde_json::Value) -> Vec<u64> {
+    let purposes = answer["purposes"].as_array().unwrap().iter();
+    let allowed = purposes.filter(|purpose| purpose["allowed"] == true);
+    allowed.map(|p| p["purpose"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn boxes_opt_outs_and_vendors_are_told_apart() {
+    let boxes = answer(r#"{"7": true, "9": true, "do_not_sell": true}"#, &[]);
+    assert_eq!(allowed(&boxes), [7, 9]);
+    assert_eq!(boxes["opted_out"], serde_json::json!(["sale"]));
+    // Nobody consented to vendor 2, although the string consents to purposes.
+    let vendor = answer(TC, &["--vendor", "2"]);
+    assert!(allowed(&vendor).is_empty());
+    assert_eq!(
+        vendor["purposes"][1]["name"],
+        "use limited data to select advertising"
+    );
+    assert!(!vendor["purposes"][1]["reason"].as_str().unwrap().is_empty());
+    let california = answer("DBABTA~1YNN", &[]);
+    assert!(allowed(&california).is_empty(), "an opt-out grants nothing");
+}
+
+#[test]
+fn a_string_may_come_where_no_process_list_shows_it() {
+    let mut command = tributary();
+    command
+        .args(["consent", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(TC.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && text.contains("measure advertising performance"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_no_string_is_refused_without_repeating_it() {
+    for bad in [
+        "BOtybn4PA_zT4KjACBENAPCIAEBAAECAAIA",
+        "C!",
+        "DB",
+        "{\"seven\": true}",
+        "{",
+    ] {
+        let output = tributary().args(["consent", bad]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{bad}");
+        assert!(!text.is_empty() && !text.contains(bad), "{text}");
+    }
+}
