@@ -1,8 +1,6 @@
 //! Feed: messages of the input stream become epochs.
 //!
-//! A tick gathers what has come into one epoch. Ticks widen while the workers or the broker are behind, because large
-//! epochs cost less for each message, and narrow when it is quiet. Epochs are numbered by a clock, so that several
-//! processes agree on them without talking; once started, that clock does not follow the wall's, which may jump.
+//! A tick gathers what has come into one epoch; see [`crate::tick`] for how long it is and what numbers epochs.
 //!
 //! Nothing is read that cannot be taken: the feed waits for the workers when they are behind, and for the ledger when
 //! too much is not durable yet, and what is not read stays with the broker.
@@ -23,14 +21,12 @@ use crate::commits::{Durable, Word};
 use crate::http::State;
 use crate::start::wait_for;
 use crate::tally::Tally;
+use crate::tick::{EpochClock, Tick};
 use crate::workers::{Batch, Incoming, Workers};
 
 /// Messages and bytes in one epoch at most.
 const MAX_MESSAGES: usize = 20_000;
 const MAX_BYTES: usize = 32 << 20;
-
-/// The widest tick.
-const WIDEST: Duration = Duration::from_secs(1);
 
 /// How many epochs may wait to become durable.
 const MAX_OPEN: u64 = 8;
@@ -68,7 +64,7 @@ struct Feeding {
     clock: EpochClock,
     epoch: u64,
     first_epoch: u64,
-    tick: Duration,
+    tick: Tick,
     released: Option<Instant>,
     unreleased: bool,
     /// Whether all that was known before has gone in, and was released.
@@ -79,27 +75,6 @@ struct Feeding {
     /// The position that was marked last, if any is, and when.
     marked: (Option<u64>, Instant),
     acknowledged: u64,
-}
-
-/// Numbers epochs by the milliseconds since 1970 at the start and the time that has passed since.
-struct EpochClock {
-    start: u64,
-    since: Instant,
-}
-
-impl EpochClock {
-    /// A clock whose epochs are all later than one of before.
-    fn after(epoch: u64) -> EpochClock {
-        let now = jiff::Timestamp::now().as_millisecond().max(0) as u64;
-        EpochClock {
-            start: now.max(epoch + 1),
-            since: Instant::now(),
-        }
-    }
-
-    fn now(&self) -> u64 {
-        self.start + self.since.elapsed().as_millis() as u64
-    }
 }
 
 impl Feed {
@@ -124,7 +99,7 @@ impl Feed {
             clock: EpochClock::after(epoch),
             epoch,
             first_epoch: 0,
-            tick: Duration::from_millis(self.config.workers.tick_ms),
+            tick: Tick::new(Duration::from_millis(self.config.workers.tick_ms)),
             released: None,
             unreleased: true,
             complete: false,
@@ -193,7 +168,7 @@ impl Feeding {
 
     /// What comes within a tick.
     async fn gather(&mut self, input: &mut Input) -> anyhow::Result<(Vec<Incoming>, u64)> {
-        let until = Instant::now() + self.tick;
+        let until = Instant::now() + self.tick.length();
         let (mut messages, mut bytes) = (Vec::new(), 0);
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -328,25 +303,17 @@ impl Feeding {
             (first, finished) if finished < first => self.clock.now().saturating_sub(first).max(1),
             _ => behind.max(1),
         };
-        self.adapt(input.caught_up(), Duration::from_millis(lag));
+        self.tick
+            .adapt(input.caught_up(), Duration::from_millis(lag));
         let lag = lag as f64 / 1000.0;
-        self.feed
-            .state
-            .metrics
-            .epoch(finished.saturating_sub(1), lag, self.tick.as_secs_f64());
+        self.feed.state.metrics.epoch(
+            finished.saturating_sub(1),
+            lag,
+            self.tick.length().as_secs_f64(),
+        );
         self.feed.state.health.set_lag(lag);
         if self.is_past(input) {
             self.feed.state.health.set_caught_up(true);
         }
-    }
-
-    /// Widens the tick while anything is behind, and narrows it when nothing is.
-    fn adapt(&mut self, caught_up: bool, lag: Duration) {
-        let narrowest = Duration::from_millis(self.feed.config.workers.tick_ms);
-        self.tick = if !caught_up || lag > self.tick * 2 {
-            (self.tick * 2).min(WIDEST.max(narrowest))
-        } else {
-            (self.tick / 2).max(narrowest)
-        };
     }
 }

@@ -29,6 +29,7 @@ pub mod start;
 pub mod summary;
 pub mod table;
 pub mod tally;
+pub mod tick;
 pub mod workers;
 
 use std::path::Path;
