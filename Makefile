@@ -17,7 +17,7 @@ demo: ## Simulate a few weeks of one brand and show what comes out
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Bring what tests need: a pinned nats-server, promtool, Chromium
+tools: ## Bring what tests need: a pinned nats-server, Prometheus with promtool, Chromium
 	bash .ci/tools.sh nats promtool chromium
 
 test: tools ## Run every test

@@ -2,7 +2,7 @@
 # Brings the pinned tools that the tests need into target/tools, without root.
 #
 #   bash .ci/tools.sh nats       the NATS server, at target/tools/bin/nats-server
-#   bash .ci/tools.sh promtool   Debian's promtool, at target/tools/bin/promtool unless it is on the PATH
+#   bash .ci/tools.sh promtool   Debian's promtool and Prometheus, at target/tools/bin unless they are on the PATH
 #   bash .ci/tools.sh chromium   Debian's headless Chromium, at target/tools/bin/chromium unless one is on the PATH
 #
 # Running it again is quick: a tool of the right version is left alone.
@@ -57,11 +57,14 @@ nats() {
     echo "tools.sh: $bin ($NATS_SERVER)"
 }
 
-# Debian's promtool, unpacked without root. Where it cannot be had its test says that it is left out.
+# Debian's promtool and Prometheus, of one package, unpacked without root. Where they cannot be had their tests say that
+# they are left out.
 bring_promtool() {
-    if type -P promtool >/dev/null || [ -x "$tools/bin/promtool" ]; then
-        return 0
-    fi
+    local name missing=()
+    for name in promtool prometheus; do
+        type -P "$name" >/dev/null || [ -x "$tools/bin/$name" ] || missing+=("$name")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
     local staging
     mkdir -p "$tools/bin"
     staging="$(mktemp -d "$tools/promtool.XXXXXX")"
@@ -69,11 +72,13 @@ bring_promtool() {
         cd "$staging"
         apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }
         dpkg-deb -x prometheus_*.deb .
-    ) >/dev/null 2>&1 && [ -f "$staging/usr/bin/promtool" ]; then
-        mv -f "$staging/usr/bin/promtool" "$tools/bin/promtool"
-        echo "tools.sh: $tools/bin/promtool"
+    ) >/dev/null 2>&1 && [ -f "$staging/usr/bin/promtool" ] && [ -f "$staging/usr/bin/prometheus" ]; then
+        for name in "${missing[@]}"; do
+            mv -f "$staging/usr/bin/$name" "$tools/bin/$name"
+            echo "tools.sh: $tools/bin/$name"
+        done
     else
-        echo "tools.sh: promtool could not be brought; install Debian's prometheus package for its test" >&2
+        echo "tools.sh: promtool and Prometheus could not be brought; install Debian's prometheus package for their tests" >&2
     fi
     rm -rf "$staging"
 }
