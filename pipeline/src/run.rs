@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::model::Config;
 
 use crate::cli;
@@ -77,7 +77,6 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
         }
     };
     let Running {
-        state,
         asks,
         workers,
         feed,
@@ -102,9 +101,13 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
     asks.close();
     let (workers, mut input) = match fed {
         Ok(fed) => fed,
-        // The reason why the ledger has stopped is the better one.
-        Err(error) if commits.is_finished() => return commits.await?.and(Err(error)),
-        Err(error) => return Err(error),
+        Err(error) => {
+            // Where it was the ledger that has stopped, its reason is the better one.
+            if let Ok(ended) = timeout(Duration::from_secs(1), commits).await {
+                ended??;
+            }
+            return Err(error);
+        }
     };
     let end = Instant::now() + DRAIN;
     drain(workers, end).await?;
@@ -122,7 +125,6 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
     published
         .with_context(|| format!("the broker did not take the last cells within {DRAIN:?}"))???;
     client.flush().await.context("the last acknowledgement")?;
-    drop(state);
     tracing::info!("stopped");
     Ok(())
 }

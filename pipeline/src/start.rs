@@ -25,8 +25,6 @@ use crate::workers::{Report, Workers};
 
 /// A worker process that is ready to read.
 pub struct Running {
-    /// What the HTTP server shows.
-    pub state: Arc<State>,
     /// Questions to the dataflow.
     pub asks: Asks,
     /// The threads.
@@ -113,7 +111,7 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
     ));
     let feed = Feed {
         config: config.clone(),
-        state: state.clone(),
+        state,
         asks: asks.clone(),
         tally,
         words,
@@ -124,7 +122,6 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         client: client.clone(),
     };
     Ok(Running {
-        state,
         asks,
         workers,
         feed,
