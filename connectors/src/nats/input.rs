@@ -262,13 +262,4 @@ impl Input {
             ..self.counts
         }
     }
-
-    /// The stream's last sequence now, asked from the server.
-    ///
-    /// # Errors
-    /// As [`stream_state`].
-    pub async fn last_sequence(&mut self) -> Result<u64, NatsError> {
-        let state = stream_state(&self.client, &self.wanted.stream).await?;
-        Ok(state.last_sequence)
-    }
 }
