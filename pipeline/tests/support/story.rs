@@ -58,8 +58,12 @@ pub fn inspect(ledger: &Path) -> serde_json::Value {
     serde_json::from_slice(&succeed(&mut inspect).stdout).expect("JSON")
 }
 
-/// The position of a ledger: the last sequence whose effect is durable.
+/// The position of a ledger: the last sequence whose effect is durable. None is, where a worker has not come so far
+/// as to make its ledger.
 pub fn position(ledger: &Path) -> u64 {
+    if !ledger.join("MANIFEST").exists() {
+        return 0;
+    }
     let position = &inspect(ledger)["position"]["sequence"];
     position.as_u64().unwrap_or(0)
 }
