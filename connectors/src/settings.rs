@@ -24,6 +24,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
     BrandSettings {
         name: brand.name.as_str().into(),
         max_degree,
+        on_consent: std::collections::BTreeSet::new(),
         max_identifiers: brand.identity.max_identifiers,
         click_window: brand.attribution.click_window_ms,
         view_window: brand.attribution.view_window_ms,

@@ -238,7 +238,8 @@ fn check(kept: &Kept) {
                     Body::Contact { channel, .. } => {
                         assert!(told.contains(&channel.source) || channel.source.is_absent())
                     }
-                    Body::Identify => {}
+                    Body::Identify | Body::Consent { .. } => {}
+                    Body::Right { .. } => panic!("a right comes by another way"),
                 }
             }
             Event::Ping { ping, count } => {
@@ -246,6 +247,7 @@ fn check(kept: &Kept) {
                     *count == 1 && told.contains(&ping.store) && (-127..=20).contains(&ping.rssi)
                 );
             }
+            Event::Evidence { ids, .. } => assert!(!ids.is_empty()),
             Event::Drop { .. } => panic!("a decoder drops nothing"),
             Event::Heard { .. } => panic!("a decoder salts nothing"),
         }

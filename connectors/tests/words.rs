@@ -22,12 +22,14 @@ fn labels(event: &Event) -> Vec<Label> {
         } => {
             vec![*platform, channel.source, channel.medium, channel.campaign]
         }
-        Body::Identify | Body::Refund { .. } => vec![],
+        Body::Identify | Body::Refund { .. } | Body::Consent { .. } | Body::Right { .. } => vec![],
     };
     match event {
         Event::Put { record, .. } => [vec![record.source], of(&record.body)].concat(),
         Event::Ping { ping, .. } => vec![ping.store],
-        Event::Drop { .. } | Event::Heard { .. } | Event::Word { .. } => vec![],
+        Event::Drop { .. } | Event::Heard { .. } | Event::Evidence { .. } | Event::Word { .. } => {
+            vec![]
+        }
     }
 }
 

@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::{Cell, Family};
 use crate::facts::Conversion;
+use crate::identity::components::Person;
 use crate::label::{Channel, Label};
-use crate::record::{BrandId, Currency, Day, IdKind, Pseudonym, SaleKind};
+use crate::record::{
+    Body, BrandId, Currency, Day, Heard, IdKind, Pseudonym, Record, RecordKey, SaleKind, Token,
+};
 
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,6 +44,79 @@ pub enum Question {
         /// Only paths that hold this channel.
         channel: Channel,
     },
+    /// The records that name any of these identifiers.
+    Records {
+        /// The tenant.
+        brand: BrandId,
+        /// The identifiers.
+        naming: Arc<[Pseudonym]>,
+    },
+    /// The identifiers of the persons that hold any of these, or that are these.
+    Whole {
+        /// The tenant.
+        brand: BrandId,
+        /// Some of their identifiers.
+        naming: Arc<[Pseudonym]>,
+        /// Persons by their labels in the graph.
+        persons: Arc<[Person]>,
+    },
+    /// What was heard under tokens.
+    Heard {
+        /// The tenant.
+        brand: BrandId,
+        /// The tokens.
+        tokens: Arc<[Token]>,
+    },
+    /// What is past its retention.
+    Expired {
+        /// The tenant.
+        brand: BrandId,
+        /// From when on each category is held.
+        cutoffs: Cutoffs,
+    },
+    /// The persons of whom nothing happened since.
+    Idle {
+        /// The tenant.
+        brand: BrandId,
+        /// Unix milliseconds.
+        since: i64,
+    },
+}
+
+/// From when on the records of each category are held, Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Cutoffs {
+    /// Web records, from the placement of their cookie: its first record.
+    pub web: i64,
+    /// Sales, refunds and adjustments.
+    pub transactions: i64,
+    /// Statements of consent.
+    pub consent: i64,
+}
+
+impl Cutoffs {
+    /// Adds what is past its time: a key, or a cookie that was placed too long ago, whose web records all go.
+    pub(crate) fn judge(&self, key: RecordKey, record: &Record, out: &mut Vec<Reply>) {
+        let cutoff = match record.body {
+            Body::Contact { .. } | Body::Identify => {
+                let cookies = record.ids.ids().iter();
+                let old = record.ts < self.web;
+                out.extend(
+                    cookies
+                        .filter(|id| old && id.kind == IdKind::Cookie)
+                        .map(|id| Reply::OldCookie(id.pseudonym)),
+                );
+                self.web
+            }
+            Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => self.transactions,
+            Body::Consent { .. } => self.consent,
+            // What platforms charged is nobody's, and a right stands until it is withdrawn.
+            Body::Spend { .. } | Body::Right { .. } => return,
+        };
+        if record.ts < cutoff {
+            out.push(Reply::Expired(key));
+        }
+    }
 }
 
 /// The conversions behind the attribution cells of one kind, store, day and currency.
@@ -82,7 +158,12 @@ impl Question {
         match self {
             Question::Cells { brand, .. }
             | Question::Link { brand, .. }
-            | Question::Paths { brand, .. } => *brand,
+            | Question::Paths { brand, .. }
+            | Question::Records { brand, .. }
+            | Question::Whole { brand, .. }
+            | Question::Heard { brand, .. }
+            | Question::Expired { brand, .. }
+            | Question::Idle { brand, .. } => *brand,
         }
     }
 }
@@ -136,6 +217,18 @@ pub enum Reply {
         /// The chain; none where they are not one person.
         hops: Option<Vec<Hop>>,
     },
+    /// A record that is held, whether it counts or not.
+    Record(RecordKey, Box<Record>),
+    /// An identifier of a person.
+    Member(Pseudonym, IdKind),
+    /// What was heard under a token, and how often.
+    Heard(Heard, i64),
+    /// A record that is past its time.
+    Expired(RecordKey),
+    /// A cookie that was placed too long ago.
+    OldCookie(Pseudonym),
+    /// A person of whom nothing happened for too long.
+    Idle(Person),
     /// Persons of one worker whose conversions in the group took a path, before its words are known.
     Path {
         /// The channels, oldest first, repeats in a row once.

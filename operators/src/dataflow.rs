@@ -1,13 +1,13 @@
 //! The dataflow: how the stages hang together.
 //!
 //! ```text
-//!            ┌► Hold ─┬─ mentions ─► Mentions ─► Graph ─┬─ assigned ─┐
-//!            │        │                                 └ oversized ─┼──────────┐
-//! events ────┤        ├─ contacts ───────────────────────────► Assign ┴─ facts ─► Person ─┐
-//!            │        ├─ sales, refunds ─► Settle ─► settled ─► Assign                    │
-//!            │        └─ counts, spend, adjustments ────────────────────── sums ─────────►├► Cells ─► Published ─► told
-//!            ├► Presence ──────────────────────────────────────────────── sums ─────────►│
-//!            ├► words, releases, questions ─── to every worker ─────────────────────────►┘
+//!            ┌► Hold ─┬► Statements ┐   ┌─ mentions ─► Mentions ─► Graph ─┬─ assigned ─┐
+//!            │        └─────────────┴► Admit                              └ oversized ─┼──────────┐
+//! events ────┤                          ├─ contacts ────────────────────────► Assign ┴─ facts ─► Person ─┐
+//!            │                          ├─ sales, refunds ─► Settle ─► settled ─► Assign                 │
+//!            │                          └─ counts, spend, adjustments ─────────────────── sums ────────►├► Cells ─► Published ─► told
+//!            ├► Presence ──────────────────────────────────────────────────────────────── sums ────────►│
+//!            ├► words, releases, questions ─── to every worker ─────────────────────────────────────────►┘
 //!            └► salts ► SaltDesk ► SaltBook
 //! ```
 //!
@@ -30,23 +30,25 @@ use timely::dataflow::ProbeHandle;
 use timely::dataflow::operators::{Exchange, Inspect, OkErr, Probe};
 use timely::worker::Worker;
 
+use crate::admit::{Admit, AdmitIn, AdmitOut};
 use crate::ask::{Answer, Asked, Question};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn, CellsOut};
 use crate::engine::{Diff, Epoch, Rows, stage};
 use crate::event::Event;
 use crate::facts::{Fact, Mention, Routed};
-use crate::hold::{Change, Hold};
+use crate::hold::{Change, Hold, HoldOut};
 use crate::identity::assign::{Assign, AssignIn, AssignOut};
 use crate::identity::graph::{Graph, GraphIn, GraphOut};
 use crate::identity::mentions::Mentions;
 use crate::person::{PersonIn, PersonKey, PersonOut, Persons};
-use crate::presence::Presence;
+use crate::presence::{Presence, PresenceIn, PresenceOut};
 use crate::published::{Published, PublishedIn};
 use crate::record::{BrandId, Day, Heard};
 use crate::salt::{Book, Salt, SaltWord, desk};
 use crate::settings::Settings;
 use crate::settle::Settle;
+use crate::statements::{StatementIn, StatementOut, Statements};
 use crate::stats::Stats;
 
 /// What comes out on a worker.
@@ -82,7 +84,9 @@ type Session<D> = InputSession<Epoch, D, Diff>;
 /// One input for each stage that is told something from outside.
 struct Inputs {
     hold: Session<Change>,
-    presence: Session<Heard>,
+    statements: Session<StatementIn>,
+    admit: Session<AdmitIn>,
+    presence: Session<PresenceIn>,
     salts: Session<SaltWord>,
     graph: Session<GraphIn>,
     person: Session<PersonIn>,
@@ -217,9 +221,11 @@ impl Dataflow {
                     1,
                 );
             }
-            Event::Heard { heard, count } => inputs.presence.update(heard, count),
-            // Nothing that is not salted comes in.
-            Event::Ping { .. } => {}
+            Event::Heard { heard, count } => {
+                inputs.presence.update(PresenceIn::Heard(heard), count)
+            }
+            // Nothing that is not salted comes in, and no number depends on evidence.
+            Event::Ping { .. } | Event::Evidence { .. } => {}
             Event::Word { label, word, .. } => {
                 for target in 0..self.peers {
                     inputs
@@ -263,11 +269,24 @@ impl Dataflow {
             question: question.clone(),
         };
         match &question {
-            Question::Link { .. } => inputs.graph.update(GraphIn::Ask(asked(0)), 1),
+            Question::Link { .. } | Question::Whole { .. } => {
+                inputs.graph.update(GraphIn::Ask(asked(0)), 1);
+            }
+            Question::Records { naming, .. } => naming.iter().for_each(|id| {
+                let asked = StatementIn::Ask(asked(0), *id);
+                inputs.statements.update(asked, 1);
+            }),
+            Question::Expired { .. } => {
+                (0..self.peers)
+                    .for_each(|to| inputs.admit.update(AdmitIn::Ask(asked(to), None), 1));
+            }
+            Question::Heard { tokens, .. } => tokens.iter().for_each(|token| {
+                inputs.presence.update(PresenceIn::Ask(asked(0), *token), 1);
+            }),
             Question::Cells { .. } => {
                 (0..self.peers).for_each(|to| inputs.cells.update(CellsIn::Ask(asked(to)), 1));
             }
-            Question::Paths { .. } => {
+            Question::Paths { .. } | Question::Idle { .. } => {
                 (0..self.peers).for_each(|to| inputs.person.update(PersonIn::Ask(asked(to)), 1));
             }
         }
@@ -283,6 +302,8 @@ impl Dataflow {
             return;
         };
         advance(&mut inputs.hold, epoch);
+        advance(&mut inputs.statements, epoch);
+        advance(&mut inputs.admit, epoch);
         advance(&mut inputs.presence, epoch);
         advance(&mut inputs.graph, epoch);
         advance(&mut inputs.person, epoch);
@@ -318,6 +339,8 @@ pub fn build(
     let heard = salts_heard.clone();
     let mut inputs = Inputs {
         hold: InputSession::new(),
+        statements: InputSession::new(),
+        admit: InputSession::new(),
         presence: InputSession::new(),
         salts: InputSession::new(),
         graph: InputSession::new(),
@@ -331,6 +354,8 @@ pub fn build(
 
     worker.dataflow(|scope| {
         let changes = inputs.hold.to_collection(scope);
+        let to_statements = inputs.statements.to_collection(scope);
+        let to_admit = inputs.admit.to_collection(scope);
         let to_presence = inputs.presence.to_collection(scope);
         let to_salts = inputs.salts.to_collection(scope);
         let to_published = inputs.published.to_collection(scope);
@@ -338,7 +363,24 @@ pub fn build(
         let to_person = inputs.person.to_collection(scope);
         let to_cells = inputs.cells.to_collection(scope);
 
-        let held = stage(changes, Hold::new(stats.clone()));
+        let (statements, held) = split(
+            stage(changes, Hold::new(stats.clone())),
+            |told| match told {
+                HoldOut::Statement(statement) => Ok(statement),
+                HoldOut::Admit(held) => Err(held),
+            },
+        );
+        let statements = stage(statements.concat(to_statements), Statements::default());
+        let stances = statements.map(|told| match told {
+            StatementOut::Stance(brand, set, id, stance) => AdmitIn::Stance(brand, set, id, stance),
+            StatementOut::Ask(asked, set) => AdmitIn::Ask(asked, Some(set)),
+        });
+        let held = held.concat(stances).concat(to_admit);
+        let admitted = stage(held, Admit::new(settings.clone(), stats.clone()));
+        let (held, admit_answers) = split(admitted, |told| match told {
+            AdmitOut::Routed(routed) => Ok(routed),
+            AdmitOut::Answer(answer) => Err(answer),
+        });
         let (mentions, held) = split(held, |routed| match routed {
             Routed::Mention(mention) => Ok::<Mention, _>(mention),
             other => Err(other),
@@ -399,8 +441,11 @@ pub fn build(
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let visits = stage(to_presence, Presence::new(settings.clone()))
-            .map(|(key, sums)| CellsIn::Sum(key, sums));
+        let presence = stage(to_presence, Presence::new(settings.clone()));
+        let (visits, presence_answers) = split(presence, |told| match told {
+            PresenceOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
+            PresenceOut::Answer(answer) => Err(answer),
+        });
 
         let sums = to_cells.concatenate([
             held_sums,
@@ -418,7 +463,7 @@ pub fn build(
             },
         );
         // Answers travel back to the worker that asked.
-        let answers = cell_answers.concat(graph_answers);
+        let answers = cell_answers.concatenate([graph_answers, admit_answers, presence_answers]);
         let answers = answers
             .inner
             .exchange(|(answer, _, _)| answer.asker)

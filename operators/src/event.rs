@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
-use crate::record::{Arrival, BrandId, Heard, Ping, Record, RecordKey};
+use crate::record::{Arrival, BrandId, Heard, IdSet, Ping, Record, RecordKey};
 
 /// One change of what is held, or a word for the dictionaries.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,7 +25,8 @@ pub enum Event {
         /// The record.
         record: Record,
     },
-    /// Whatever is held under the key is retracted: what arrived before `arrival` no longer counts.
+    /// Whatever is held under the key is retracted: what arrived before `arrival` no longer counts. It enters no
+    /// earlier than what arrived before it, and leaves no trace: what enters after it is new.
     Drop {
         /// The key.
         key: RecordKey,
@@ -46,6 +47,20 @@ pub enum Event {
         heard: Heard,
         /// 1 or -1.
         count: i64,
+    },
+    /// What was shown to a person and answered, word for word. It is kept to be shown again; no number depends
+    /// on it, and the dataflow passes it over.
+    Evidence {
+        /// What makes it one and the same: what comes again under the key is not kept twice.
+        key: RecordKey,
+        /// The tenant.
+        brand: BrandId,
+        /// Whom it names.
+        ids: IdSet,
+        /// Unix milliseconds.
+        ts: i64,
+        /// The statement as JSON.
+        text: Arc<str>,
     },
     /// The word of a label. Every worker is told.
     Word {

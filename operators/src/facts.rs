@@ -10,6 +10,7 @@ use differential_dataflow::consolidation::consolidate_slice;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::admit::Admitted;
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
 use crate::label::{Channel, Label};
@@ -35,6 +36,8 @@ pub struct Contact {
     pub kind: TouchKind,
     /// Whether it may be credited.
     pub touch: bool,
+    /// Whether it may stand in the path of what happened at a till.
+    pub joins: bool,
 }
 
 /// A sale that counts, with what refunds have left of it.
@@ -56,6 +59,8 @@ pub struct Conversion {
     pub left: i64,
     /// The currency of the amount.
     pub currency: Currency,
+    /// Whether what led to it may be looked for in the web.
+    pub joins: bool,
 }
 
 /// Something that happened to somebody.
@@ -102,18 +107,35 @@ pub enum Routed {
     Sum(Box<(CellKey, Sums)>),
 }
 
-/// Takes a record, held (`diff` 1) or no longer held (`diff` -1), apart.
-pub fn route(record: Record, diff: i64, tally: &mut Tally, out: &mut Vec<(Routed, i64)>) {
+/// Takes an admitted record, held (`diff` 1) or no longer held (`diff` -1), apart.
+pub fn route(
+    record: &Record,
+    admitted: &Admitted,
+    diff: i64,
+    tally: &mut Tally,
+    out: &mut Vec<(Routed, i64)>,
+) {
     let Record {
         brand,
         source,
-        id,
         ts,
         day,
-        ids,
+        ref id,
+        ref ids,
+        ref body,
+    } = *record;
+    let Admitted {
+        ref reduced,
+        credit,
+        joins,
+    } = *admitted;
+    let ids = reduced.as_ref().unwrap_or(ids).clone();
+    let id = id.clone();
+    let names = !matches!(
         body,
-    } = record;
-    if !ids.is_empty() && !matches!(body, Body::Spend { .. }) {
+        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. }
+    );
+    if names && !ids.is_empty() {
         let mention = Mention {
             brand,
             set: ids.clone(),
@@ -122,8 +144,9 @@ pub fn route(record: Record, diff: i64, tally: &mut Tally, out: &mut Vec<(Routed
         };
         out.push((Routed::Mention(mention), diff));
     }
-    match body {
-        Body::Identify => {}
+    match *body {
+        // What is said about a record is no fact of its own.
+        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
         Body::Contact {
             kind,
             channel,
@@ -149,7 +172,8 @@ pub fn route(record: Record, diff: i64, tally: &mut Tally, out: &mut Vec<(Routed
                     channel,
                     day,
                     kind,
-                    touch,
+                    touch: touch && credit,
+                    joins,
                 };
                 out.push((Routed::Fact(brand, ids, Fact::Contact(contact)), diff));
             }
@@ -170,6 +194,7 @@ pub fn route(record: Record, diff: i64, tally: &mut Tally, out: &mut Vec<(Routed
                 amount,
                 currency,
                 ids,
+                joins,
             };
             out.push((
                 Routed::Sale(SaleUpdate::sale(brand, kind, name, sale)),

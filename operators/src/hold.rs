@@ -2,8 +2,11 @@
 //!
 //! Of everything that arrives under one key the highest `(version, arrival)` is held, whole record for
 //! whole record. That is a maximum, so it does not matter in which epoch or on which worker the
-//! arrivals come in. The same content again changes nothing. What leaves this stage is the
-//! collection of records now held, already taken apart for the stages behind it.
+//! arrivals come in. The same content again changes nothing.
+//!
+//! The contents themselves wait in [`crate::admit`], under the set of identifiers that they name; this stage only
+//! knows where, and says of each key that an epoch has touched what is held now. What is said about identifiers
+//! (consent, rights) goes to [`crate::statements`] from here, and so does which sets are named at all.
 
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
@@ -11,11 +14,11 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::admit::AdmitIn;
 use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::{Routed, route};
-use crate::record::{Arrival, Record, RecordKey};
+use crate::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey};
+use crate::statements::{Said, StatementIn};
 use crate::stats::Stats;
-use crate::sums::Tally;
 
 /// What happens to a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,20 +28,41 @@ pub struct Change {
     /// The key.
     pub key: RecordKey,
     /// The version and content that arrive; none retracts. Boxed once, so that a record is not moved about
-    /// on its way and the table of slots stays small.
+    /// on its way.
     pub put: Option<(i64, Box<Record>)>,
 }
 
+/// What the stage says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HoldOut {
+    /// What is held under a key.
+    Admit(AdmitIn),
+    /// What is said about an identifier, and where it is named.
+    Statement(StatementIn),
+}
+
+/// What is held under a key, and where.
 struct Slot {
     version: i64,
     arrival: Arrival,
-    record: Option<Box<Record>>,
+    brand: BrandId,
+    set: u128,
+    /// The record where it is a statement, so that it can be taken back.
+    statement: Option<Box<Record>>,
 }
 
-/// The stage. One record of state for each key.
+/// What an epoch did to a key: where it was held before, and what is held now.
+struct Touched {
+    before: Option<(BrandId, u128)>,
+    now: Option<Box<Record>>,
+    /// Whether the content came with the version that was held before the epoch.
+    again: bool,
+}
+
+/// The stage. A few words for each key, and the sets that its records name.
 pub struct Hold {
     slots: FxHashMap<RecordKey, Slot>,
-    tally: Tally,
+    sets: FxHashMap<(BrandId, u128), (u64, IdSet)>,
     stats: Rc<Stats>,
 }
 
@@ -47,106 +71,178 @@ impl Hold {
     pub fn new(stats: Rc<Stats>) -> Hold {
         Hold {
             slots: FxHashMap::default(),
-            tally: Tally::default(),
+            sets: FxHashMap::default(),
             stats,
         }
     }
 
-    fn apply(&mut self, change: Change, out: &mut Vec<(Routed, Diff)>) {
+    fn apply(
+        &mut self,
+        change: Change,
+        touched: &mut FxHashMap<RecordKey, Touched>,
+        out: &mut Vec<(HoldOut, Diff)>,
+    ) {
         let Change { arrival, key, put } = change;
-        match (self.slots.entry(key), put) {
-            (Entry::Vacant(slot), Some((version, record))) => {
-                route(Record::clone(&record), 1, &mut self.tally, out);
-                slot.insert(Slot {
-                    version,
-                    arrival,
-                    record: Some(record),
-                });
+        let slot = match self.slots.entry(key) {
+            Entry::Vacant(vacant) => {
+                let Some((version, record)) = put else {
+                    return;
+                };
+                name(&mut self.sets, &record, out);
+                vacant.insert(Slot::of(version, arrival, &record, out));
                 self.stats.held(1);
-            }
-            (Entry::Vacant(slot), None) => {
-                slot.insert(Slot {
-                    version: 0,
-                    arrival,
-                    record: None,
+                let touched = touched.entry(key).or_insert(Touched {
+                    before: None,
+                    now: None,
+                    again: false,
                 });
+                touched.now = Some(record);
+                return;
             }
-            (Entry::Occupied(mut slot), Some((version, record))) => {
-                let slot = slot.get_mut();
-                match slot.record.take() {
-                    // Retracted: only what arrives later may come back.
-                    None => {
-                        if arrival > slot.arrival {
-                            route(Record::clone(&record), 1, &mut self.tally, out);
-                            *slot = Slot {
-                                version,
-                                arrival,
-                                record: Some(record),
-                            };
-                            self.stats.held(1);
-                        }
-                    }
-                    Some(old) => {
-                        if (version, arrival) <= (slot.version, slot.arrival) {
-                            slot.record = Some(old);
-                            self.stats.superseded();
-                        } else if old == record {
-                            let again = version == slot.version;
-                            *slot = Slot {
-                                version,
-                                arrival,
-                                record: Some(old),
-                            };
-                            if again {
-                                self.stats.duplicate()
-                            } else {
-                                self.stats.correction()
-                            }
-                        } else {
-                            route(*old, -1, &mut self.tally, out);
-                            route(Record::clone(&record), 1, &mut self.tally, out);
-                            *slot = Slot {
-                                version,
-                                arrival,
-                                record: Some(record),
-                            };
-                            self.stats.correction();
-                        }
-                    }
+            Entry::Occupied(slot) => slot,
+        };
+        let held = slot.get();
+        let before = Some((held.brand, held.set));
+        let first = Touched {
+            before,
+            now: None,
+            again: false,
+        };
+        match put {
+            None if arrival > held.arrival => {
+                let held = slot.remove();
+                held.unsay(out);
+                unname(&mut self.sets, held.brand, held.set, out);
+                self.stats.held(-1);
+                touched.entry(key).or_insert(first).now = None;
+            }
+            None => {}
+            Some((version, _)) if (version, arrival) <= (held.version, held.arrival) => {
+                self.stats.superseded();
+            }
+            Some((version, record)) => {
+                let again = version == held.version;
+                let slot = slot.into_mut();
+                name(&mut self.sets, &record, out);
+                unname(&mut self.sets, slot.brand, slot.set, out);
+                slot.unsay(out);
+                *slot = Slot::of(version, arrival, &record, out);
+                let touched = touched.entry(key).or_insert(first);
+                match &touched.now {
+                    // What came earlier in the epoch has not left yet and is judged here, all else where it waits.
+                    Some(earlier) if *earlier == record && again => self.stats.duplicate(),
+                    Some(_) => self.stats.correction(),
+                    None => touched.again = again,
                 }
+                touched.now = Some(record);
             }
-            (Entry::Occupied(mut slot), None) => {
-                let slot = slot.get_mut();
-                if arrival > slot.arrival {
-                    if let Some(old) = slot.record.take() {
-                        route(*old, -1, &mut self.tally, out);
-                        self.stats.held(-1);
-                    }
-                    slot.arrival = arrival;
-                }
-            }
+        }
+    }
+}
+
+impl Slot {
+    /// What is held from now on; a statement is said.
+    fn of(version: i64, arrival: Arrival, record: &Record, out: &mut Vec<(HoldOut, Diff)>) -> Slot {
+        let slot = Slot {
+            version,
+            arrival,
+            brand: record.brand,
+            set: record.ids.key(),
+            statement: said(&record.body).map(|_| Box::new(record.clone())),
+        };
+        slot.say(1, out);
+        slot
+    }
+
+    fn unsay(&self, out: &mut Vec<(HoldOut, Diff)>) {
+        self.say(-1, out);
+    }
+
+    fn say(&self, diff: Diff, out: &mut Vec<(HoldOut, Diff)>) {
+        let Some(record) = &self.statement else {
+            return;
+        };
+        let Some(said) = said(&record.body) else {
+            return;
+        };
+        for id in record.ids.ids() {
+            let word = StatementIn::Said(record.brand, id.pseudonym, record.ts, said);
+            out.push((HoldOut::Statement(word), diff));
+        }
+    }
+}
+
+/// What a record says about its identifiers, where it is a statement.
+fn said(body: &Body) -> Option<Said> {
+    match body {
+        Body::Consent { steps } => Some(Said::Consent(*steps)),
+        Body::Right { right, stands } => Some(Said::Right(*right, *stands)),
+        _ => None,
+    }
+}
+
+type Sets = FxHashMap<(BrandId, u128), (u64, IdSet)>;
+
+fn tell(brand: BrandId, ids: &IdSet, diff: Diff, out: &mut Vec<(HoldOut, Diff)>) {
+    for id in ids.ids() {
+        let named = StatementIn::Named(brand, id.pseudonym, ids.key());
+        out.push((HoldOut::Statement(named), diff));
+    }
+}
+
+/// Counts a record that names a set; the first of this worker is told.
+fn name(sets: &mut Sets, record: &Record, out: &mut Vec<(HoldOut, Diff)>) {
+    if record.ids.is_empty() {
+        return;
+    }
+    let key = (record.brand, record.ids.key());
+    let set = sets.entry(key).or_insert_with(|| (0, record.ids.clone()));
+    set.0 += 1;
+    if set.0 == 1 {
+        tell(record.brand, &record.ids, 1, out);
+    }
+}
+
+/// Counts a record less; the last of this worker is told.
+fn unname(sets: &mut Sets, brand: BrandId, set: u128, out: &mut Vec<(HoldOut, Diff)>) {
+    if let Entry::Occupied(mut slot) = sets.entry((brand, set)) {
+        slot.get_mut().0 -= 1;
+        if slot.get().0 == 0 {
+            let (_, ids) = slot.remove();
+            tell(brand, &ids, -1, out);
         }
     }
 }
 
 impl Stage for Hold {
     type In = Change;
-    type Out = Routed;
+    type Out = HoldOut;
     const NAME: &'static str = "Hold";
 
     fn route(change: &Change) -> u64 {
         change.key.0 as u64
     }
 
-    fn step(&mut self, _: Epoch, mut changes: Vec<(Change, Diff)>, out: &mut Vec<(Routed, Diff)>) {
+    fn step(&mut self, _: Epoch, mut changes: Vec<(Change, Diff)>, out: &mut Vec<(HoldOut, Diff)>) {
         changes.sort_unstable_by_key(|(change, _)| change.arrival);
+        let mut touched = FxHashMap::default();
         for (change, _) in changes {
-            self.apply(change, out);
+            self.apply(change, &mut touched, out);
         }
-        out.extend(
-            self.tally
-                .drain()
-                .map(|sum| (Routed::Sum(Box::new(sum)), 1)),
-        );
+        for (key, Touched { before, now, again }) in touched {
+            let stays = now
+                .as_ref()
+                .is_some_and(|now| before == Some((now.brand, now.ids.key())));
+            if let Some((brand, set)) = before.filter(|_| !stays) {
+                out.push((HoldOut::Admit(AdmitIn::Gone(key, brand, set)), 1));
+                if now.is_some() {
+                    self.stats.correction();
+                }
+            }
+            if let Some(now) = now {
+                let again = stays.then_some(again);
+                out.push((HoldOut::Admit(AdmitIn::Held(key, now, again)), 1));
+            }
+        }
     }
 }

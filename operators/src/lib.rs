@@ -4,6 +4,7 @@
 //! `ARCHITECTURE.md` at the root of the repository for the picture, [`dataflow`] for how the stages
 //! hang together, and [`engine`] for the one shape they all have.
 
+pub mod admit;
 pub mod ask;
 pub mod attribution;
 pub mod calendar;
@@ -23,5 +24,8 @@ pub mod record;
 pub mod salt;
 pub mod settings;
 pub mod settle;
+mod small_map;
+pub mod statements;
 pub mod stats;
+pub mod steps;
 pub mod sums;

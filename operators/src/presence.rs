@@ -9,12 +9,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::ask::{Answer, Asked, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::label::Label;
 use crate::record::{BrandId, Day, Heard, Token};
 use crate::settings::{BrandSettings, Settings};
 use crate::sums::{CellKey, Sums, Tally};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// The longest silence within a run, seconds.
 pub const MAX_GAP: i64 = 30 * 60;
@@ -117,6 +119,24 @@ impl Seconds {
     }
 }
 
+/// What the stage is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PresenceIn {
+    /// A token was heard.
+    Heard(Heard),
+    /// Somebody asks when a token was heard.
+    Ask(Asked, Token),
+}
+
+/// What the stage says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PresenceOut {
+    /// A change of a cell.
+    Sum(CellKey, Sums),
+    /// An answer.
+    Answer(Answer),
+}
+
 /// The stage. The seconds of every token.
 pub struct Presence {
     settings: Arc<Settings>,
@@ -135,23 +155,64 @@ impl Presence {
     }
 }
 
+impl Presence {
+    /// What was heard under tokens, in one walk for all who ask.
+    fn answer(&self, questions: &FxHashMap<Token, Vec<Asked>>, out: &mut Vec<(PresenceOut, Diff)>) {
+        let mut answers = Vec::new();
+        for (device, seconds) in &self.devices {
+            let asked = questions.get(&device.token).into_iter().flatten();
+            for asked in asked.filter(|asked| asked.question.brand() == device.brand) {
+                for ((second, utc_offset, rssi), count) in &seconds.heard {
+                    let heard = Heard {
+                        brand: device.brand,
+                        store: device.store,
+                        token: device.token,
+                        random: device.random,
+                        salt_day: device.salt_day,
+                        second: *second,
+                        utc_offset: *utc_offset,
+                        rssi: *rssi,
+                    };
+                    answers.push(asked.answer(Reply::Heard(heard, *count)));
+                }
+            }
+        }
+        answers.sort_unstable();
+        out.extend(
+            answers
+                .into_iter()
+                .map(|answer| (PresenceOut::Answer(answer), 1)),
+        );
+    }
+}
+
 impl Stage for Presence {
-    type In = Heard;
-    type Out = (CellKey, Sums);
+    type In = PresenceIn;
+    type Out = PresenceOut;
     const NAME: &'static str = "Presence";
 
-    fn route(heard: &Heard) -> u64 {
-        heard.token.0 as u64
+    fn route(update: &PresenceIn) -> u64 {
+        match update {
+            PresenceIn::Heard(Heard { token, .. }) | PresenceIn::Ask(_, token) => token.0 as u64,
+        }
     }
 
     fn step(
         &mut self,
         _: Epoch,
-        updates: Vec<(Heard, Diff)>,
-        out: &mut Vec<((CellKey, Sums), Diff)>,
+        updates: Vec<(PresenceIn, Diff)>,
+        out: &mut Vec<(PresenceOut, Diff)>,
     ) {
+        let mut questions: FxHashMap<Token, Vec<Asked>> = FxHashMap::default();
         let mut changes: FxHashMap<Device, Vec<(Second, Diff)>> = FxHashMap::default();
-        for (heard, diff) in updates {
+        for (update, diff) in updates {
+            let heard = match update {
+                PresenceIn::Heard(heard) => heard,
+                PresenceIn::Ask(asked, token) => {
+                    questions.entry(token).or_default().push(asked);
+                    continue;
+                }
+            };
             let Heard {
                 brand,
                 store,
@@ -192,6 +253,13 @@ impl Stage for Presence {
                 self.devices.remove(&device);
             }
         }
-        out.extend(self.tally.drain().map(|sum| (sum, 1)));
+        out.extend(
+            self.tally
+                .drain()
+                .map(|(key, sums)| (PresenceOut::Sum(key, sums), 1)),
+        );
+        if !questions.is_empty() {
+            self.answer(&questions, out);
+        }
     }
 }

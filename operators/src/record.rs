@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::label::{Channel, Label};
+use crate::steps::Steps;
 
 /// A brand (tenant): its position in [`crate::settings::Settings::brands`].
 #[derive(
@@ -245,6 +246,45 @@ pub enum Body {
         /// Clicks that the platform reports.
         clicks: u64,
     },
+    /// What is allowed with whatever names one of its identifiers. Of what is said about an identifier the newest by
+    /// time counts, and of several of one time what all of them allow.
+    Consent {
+        /// The steps that are allowed.
+        steps: Steps,
+    },
+    /// A right that was exercised, or withdrawn, for whatever names one of its identifiers. The newest by time
+    /// counts for each right, and of several of one time the one that stands.
+    Right {
+        /// The right.
+        right: Right,
+        /// Whether it stands from here on.
+        stands: bool,
+    },
+}
+
+/// A right whose exercise is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Right {
+    /// Restriction of processing: held, but out of every number.
+    Restriction,
+    /// Nothing that is shared with partners.
+    DoNotSell,
+    /// To be erased when notice of death is given. Changes no number.
+    ErasureAtDeath,
+}
+
+impl Right {
+    /// Every right, in the order of their discriminants.
+    pub const ALL: [Right; 3] = [Right::Restriction, Right::DoNotSell, Right::ErasureAtDeath];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Right::Restriction => "restriction",
+            Right::DoNotSell => "do_not_sell",
+            Right::ErasureAtDeath => "erasure_at_death",
+        }
+    }
 }
 
 /// One accepted input, as it is held.

@@ -1,7 +1,9 @@
 //! What a brand may choose about the meaning of its numbers, as plain integers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::label::Label;
 use crate::record::{IdKind, TouchKind};
 
 /// The settings of every brand; [`crate::record::BrandId`] is the position in `brands`.
@@ -33,6 +35,9 @@ pub struct BrandSettings {
     pub half_life: i64,
     /// The weights of `position`: first, middle, last.
     pub position: [u32; 3],
+    /// The sources whose records rest on consent: without a statement about a record nothing is allowed with it.
+    /// Where a source rests on another basis, everything is that no statement refuses.
+    pub on_consent: BTreeSet<Label>,
     /// The weakest signal that is inside the store, dBm.
     pub min_rssi: i8,
     /// The shortest visit, seconds.
@@ -58,6 +63,7 @@ impl Default for BrandSettings {
             max_path: 200,
             half_life: 7 * DAY,
             position: [40, 20, 40],
+            on_consent: BTreeSet::new(),
             min_rssi: -75,
             min_dwell: 60,
             max_presence: 8 * 3600,

@@ -43,6 +43,8 @@ pub struct Sale {
     pub currency: Currency,
     /// Whom the record names.
     pub ids: IdSet,
+    /// Whether what led to it may be looked for in the web.
+    pub joins: bool,
 }
 
 /// Money given back: where the record came from, and how much unless all of it.
@@ -127,6 +129,7 @@ impl Account {
                     store: sale.store,
                     left,
                     currency: sale.currency,
+                    joins: sale.joins,
                 };
                 out.push((
                     Settled {

@@ -143,7 +143,15 @@ fn batches_and_workers_never_show() {
             .concat()
             .into_iter()
             .partition(|e| matches!(e, Event::Word { .. }));
-        let events = [words, others].concat();
+        let mut events = [words, others].concat();
+        // What is dropped enters no later than its drop; all else may enter in any order.
+        let drops = |event: &Event| matches!(event, Event::Drop { .. });
+        if events.iter().any(drops) {
+            events.sort_by_key(|event| match event {
+                Event::Put { arrival, .. } | Event::Drop { arrival, .. } => Some(*arrival),
+                _ => None,
+            });
+        }
         for workers in [1, 2, 3, 8] {
             for batch in [1, 7, usize::MAX] {
                 let batches: Vec<Vec<Event>> = events

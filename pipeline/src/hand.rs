@@ -20,7 +20,7 @@ use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Day};
+use tributary_operators::record::{Body, BrandId, Day};
 use tributary_operators::settings::Settings;
 
 use crate::workers::{Batch, Counts, Incoming, Listener, Report, Restored};
@@ -269,7 +269,14 @@ struct Door<'a> {
 
 impl Sink for Door<'_> {
     fn event(&mut self, event: Event) {
-        let counted = !matches!(event, Event::Word { .. });
+        // A web record brings its consent and the evidence along: it counts once.
+        let counted = match &event {
+            Event::Word { .. } | Event::Evidence { .. } => false,
+            Event::Put { record, .. } => {
+                !matches!(record.body, Body::Consent { .. }) || self.kind == "consent"
+            }
+            _ => true,
+        };
         if let Some(brand) = brand_of(&event).filter(|_| counted) {
             *self.counts.accepted.entry((brand, self.kind)).or_default() += 1;
         }
@@ -301,7 +308,7 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         Event::Put { record, .. } => Some(record.brand),
         Event::Ping { ping, .. } => Some(ping.brand),
         Event::Heard { heard, .. } => Some(heard.brand),
-        Event::Word { brand, .. } => Some(*brand),
+        Event::Word { brand, .. } | Event::Evidence { brand, .. } => Some(*brand),
         Event::Drop { .. } => None,
     }
 }

@@ -59,6 +59,11 @@ fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply
             // Two workers know persons of the one path.
             vec![part(2), rare, part(1)]
         }
+        other @ (Question::Records { .. }
+        | Question::Whole { .. }
+        | Question::Heard { .. }
+        | Question::Expired { .. }
+        | Question::Idle { .. }) => panic!("{other:?}"),
         Question::Cells { .. } => panic!("{question:?}"),
     }
 }

@@ -65,6 +65,8 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Held {
             Event::Ping { ping, count } => *heard.entry(ping).or_default() += count,
             // A history tells of pings as connectors read them.
             Event::Heard { .. } => {}
+            // No number depends on evidence.
+            Event::Evidence { .. } => {}
             Event::Word { label, word, .. } => words.learn(*label, word.clone()),
         }
     }

@@ -156,7 +156,9 @@ fn histories_keep_what_they_promise() {
                         used.insert(ping.store);
                         *heard.entry(*ping).or_default() += count;
                     }
-                    Event::Heard { .. } => panic!("a history salts nothing"),
+                    Event::Heard { .. } | Event::Evidence { .. } => {
+                        panic!("a history salts nothing")
+                    }
                     Event::Word { label, .. } => {
                         told.insert(*label);
                     }

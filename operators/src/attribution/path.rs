@@ -2,18 +2,24 @@
 
 use crate::facts::{Contact, Conversion};
 use crate::label::Channel;
+use crate::record::SaleKind;
 use crate::settings::BrandSettings;
 
 /// How many steps of a path its statistics keep.
 pub const STEPS: usize = 20;
 
 /// The path of a conversion: of a person's touches in order, those within the window of their kind,
-/// at most the newest `max_path`, oldest first.
+/// at most the newest `max_path`, oldest first. What happened at a till has a path only where it and the touches
+/// may be joined.
 pub fn path(
     touches: &[Contact],
     conversion: &Conversion,
     settings: &BrandSettings,
 ) -> Vec<Contact> {
+    let till = conversion.kind == SaleKind::Transaction;
+    if till && !conversion.joins {
+        return Vec::new();
+    }
     let longest = settings
         .click_window
         .max(settings.view_window)
@@ -26,6 +32,7 @@ pub fn path(
         .rev()
         .take_while(|touch| conversion.ts - touch.ts <= longest)
         .filter(|touch| conversion.ts - touch.ts <= settings.window(touch.kind))
+        .filter(|touch| touch.joins || !till)
         .take(settings.max_path)
         .cloned()
         .collect();

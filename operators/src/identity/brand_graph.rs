@@ -427,6 +427,25 @@ impl BrandGraph {
         None
     }
 
+    /// The identifiers of the persons named, in order.
+    pub(super) fn members(
+        &self,
+        naming: &[Pseudonym],
+        persons: &[Person],
+    ) -> Vec<(Pseudonym, IdKind)> {
+        let of_names = naming
+            .iter()
+            .filter_map(|id| self.components.person_of(*id));
+        let persons: FxHashSet<Person> = of_names.chain(persons.iter().copied()).collect();
+        let members = persons
+            .iter()
+            .flat_map(|person| self.components.members(*person));
+        let with_kind = |id: &Pseudonym| Some((*id, self.nodes.get(id)?.kind));
+        let mut members: Vec<_> = members.filter_map(with_kind).collect();
+        members.sort_unstable();
+        members
+    }
+
     /// Why identifiers are one person, or that they are not.
     pub(super) fn why(&self, from: &[Pseudonym], to: &[Pseudonym]) -> Reply {
         let known = |ids: &[Pseudonym]| ids.iter().any(|id| self.nodes.contains_key(id));

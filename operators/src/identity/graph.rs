@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question};
+use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::identity::brand_graph::BrandGraph;
 use crate::identity::components::Person;
@@ -128,10 +128,21 @@ impl Stage for Graph {
             }
         }
         for asked in questions {
-            if let Question::Link { brand, from, to } = &asked.question {
-                let graph = self.brands.entry(*brand).or_default();
-                let reply = graph.why(from, to);
-                out.push((GraphOut::Answer(asked.answer(reply)), 1));
+            let graph = self.brands.entry(asked.question.brand()).or_default();
+            match &asked.question {
+                Question::Link { from, to, .. } => {
+                    let reply = graph.why(from, to);
+                    out.push((GraphOut::Answer(asked.answer(reply)), 1));
+                }
+                Question::Whole {
+                    naming, persons, ..
+                } => {
+                    for (id, kind) in graph.members(naming, persons) {
+                        let answer = asked.answer(Reply::Member(id, kind));
+                        out.push((GraphOut::Answer(answer), 1));
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -26,7 +26,7 @@ const MAGIC: [u8; 8] = *b"TRIBSEG\n";
 pub(crate) const SEGMENT_HEADER: usize = 48;
 
 /// The bytes of a data block before its nonce.
-pub(crate) const DATA_HEADER: usize = 28;
+pub(crate) const DATA_HEADER: usize = 32;
 
 /// The bytes of a data block around its sealed content.
 pub(crate) const DATA_FRAME: usize = DATA_HEADER + NONCE + 8;
@@ -193,8 +193,9 @@ impl DataHeader {
             drop,
             heard,
             word,
+            evidence,
         } = self.entries;
-        for count in [put, drop, heard, word] {
+        for count in [put, drop, heard, word, evidence] {
             out.extend_from_slice(&u32::try_from(count).ok()?.to_le_bytes());
         }
         Some(out)
@@ -214,6 +215,7 @@ impl DataHeader {
                 drop: input.u32()?.into(),
                 heard: input.u32()?.into(),
                 word: input.u32()?.into(),
+                evidence: input.u32()?.into(),
             },
         })
     }

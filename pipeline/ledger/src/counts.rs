@@ -17,12 +17,14 @@ pub struct Entries {
     pub heard: u64,
     /// Words of labels.
     pub word: u64,
+    /// Evidence of consent.
+    pub evidence: u64,
 }
 
 impl Entries {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.put + self.drop + self.heard + self.word
+        self.put + self.drop + self.heard + self.word + self.evidence
     }
 }
 
@@ -34,6 +36,7 @@ impl Add for Entries {
             drop: self.drop + other.drop,
             heard: self.heard + other.heard,
             word: self.word + other.word,
+            evidence: self.evidence + other.evidence,
         }
     }
 }

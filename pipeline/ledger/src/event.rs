@@ -17,7 +17,7 @@ pub use decode::{Malformed, decode};
 use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Arrival, Body, Day, Heard, Record, RecordKey};
+use tributary_operators::record::{Arrival, Body, Day, Heard, IdSet, Record, RecordKey};
 
 use crate::counts::Entries;
 use crate::wire::{put_signed, put_varint};
@@ -27,6 +27,7 @@ const PUT: u8 = 1;
 const DROP: u8 = 2;
 const HEARD: u8 = 3;
 const WORD: u8 = 4;
+const EVIDENCE: u8 = 5;
 const KIND: u8 = 0x07;
 
 /// On a put: a version follows. On a ping: the MAC is random.
@@ -108,6 +109,16 @@ impl Encoder {
                 self.label(*label);
                 self.text(word);
             }
+            Event::Evidence {
+                key, ids, ts, text, ..
+            } => {
+                self.entries.evidence += 1;
+                self.bytes.push(EVIDENCE);
+                self.bytes.extend_from_slice(&key.0.to_le_bytes());
+                self.ts(*ts);
+                self.ids(ids);
+                self.text(text);
+            }
             Event::Ping { .. } => {}
         }
     }
@@ -125,20 +136,28 @@ impl Encoder {
     fn record(&mut self, record: &Record) {
         self.label(record.source);
         self.text(&record.id);
-        put_signed(&mut self.bytes, record.ts.wrapping_sub(self.before.ts));
-        self.before.ts = record.ts;
-        put_varint(&mut self.bytes, record.ids.ids().len() as u64);
-        for id in record.ids.ids() {
+        self.ts(record.ts);
+        self.ids(&record.ids);
+        self.body(&record.body);
+        if matches!(record.body, Body::Spend { .. }) {
+            self.day(record.day);
+        }
+    }
+
+    fn ts(&mut self, ts: i64) {
+        put_signed(&mut self.bytes, ts.wrapping_sub(self.before.ts));
+        self.before.ts = ts;
+    }
+
+    fn ids(&mut self, ids: &IdSet) {
+        put_varint(&mut self.bytes, ids.ids().len() as u64);
+        for id in ids.ids() {
             let other = if id.value == id.pseudonym { 0 } else { OTHER };
             self.bytes.push(id.kind as u8 | other);
             self.bytes.extend_from_slice(&id.pseudonym.to_le_bytes());
             if other != 0 {
                 self.bytes.extend_from_slice(&id.value.to_le_bytes());
             }
-        }
-        self.body(&record.body);
-        if matches!(record.body, Body::Spend { .. }) {
-            self.day(record.day);
         }
     }
 

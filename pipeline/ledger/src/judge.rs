@@ -93,7 +93,7 @@ pub(crate) fn superseded(
     also: &mut dyn FnMut(&Block, u64, &Event),
 ) -> Result<Marks, LedgerError> {
     let total: Entries = source.parts().iter().map(|part| part.entries).sum();
-    let keys = (total.put + total.drop).saturating_mul(KEY);
+    let keys = (total.put + total.drop + total.evidence).saturating_mul(KEY);
     let ranges = keys.div_ceil(budget.max(1)).max(1);
     let mut marks = Marks::new(total.total());
     let with_drops = parts_with_drops(source);
@@ -134,14 +134,16 @@ pub(crate) fn superseded(
                 if range == 0 {
                     also(block, entry, &event);
                 }
-                let Event::Put {
-                    key,
-                    version,
-                    arrival,
-                    ..
-                } = event
-                else {
-                    return Ok(());
+                let (key, version, arrival) = match event {
+                    Event::Put {
+                        key,
+                        version,
+                        arrival,
+                        ..
+                    } => (key, version, arrival),
+                    // The first of equal evidence stays.
+                    Event::Evidence { key, .. } => (key, 0, Arrival::default()),
+                    _ => return Ok(()),
                 };
                 if !mine(&key) {
                     return Ok(());

@@ -84,7 +84,7 @@ fn histories_come_back() {
                 let brand = match event {
                     Event::Put { record, .. } => record.brand,
                     Event::Heard { heard, .. } => heard.brand,
-                    Event::Word { brand, .. } => *brand,
+                    Event::Word { brand, .. } | Event::Evidence { brand, .. } => *brand,
                     // A key belongs to one brand, which the event does not say; any will do here.
                     Event::Drop { .. } | Event::Ping { .. } => A,
                 };

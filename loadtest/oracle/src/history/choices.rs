@@ -51,6 +51,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
                 [1, 0, 0],
             ],
         ),
+        on_consent: std::collections::BTreeSet::new(),
         min_rssi: pick(rng, [-75, -75, -90]),
         min_dwell: pick(rng, [0, 60, 60, 600]),
         max_presence: pick(rng, [1800, 3600, 8 * 3600]),

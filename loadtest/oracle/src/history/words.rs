@@ -53,7 +53,7 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
             labels.push(platform);
             labels.extend(parts(channel));
         }
-        Body::Identify | Body::Refund { .. } => {}
+        Body::Identify | Body::Refund { .. } | Body::Consent { .. } | Body::Right { .. } => {}
     }
     labels
 }

@@ -1,7 +1,8 @@
 //! What a record says, as bytes: a tag with the kind and its flags, then the fields.
 
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, SaleKind, SaleName, TouchKind};
+use tributary_operators::record::{Body, Currency, Right, SaleKind, SaleName, TouchKind};
+use tributary_operators::steps::Steps;
 
 use super::Encoder;
 use super::decode::Decoder;
@@ -13,6 +14,8 @@ const SALE: u8 = 2;
 const REFUND: u8 = 3;
 const ADJUSTMENT: u8 = 4;
 const SPEND: u8 = 5;
+const CONSENT: u8 = 6;
+const RIGHT: u8 = 7;
 const KIND: u8 = 0x0f;
 
 /// On a contact: which of the three, and whether it is a touch.
@@ -22,6 +25,8 @@ const TOUCH: u8 = 0x40;
 const TRANSACTION: u8 = 0x10;
 /// On a refund: an amount and its currency follow.
 const AMOUNT: u8 = 0x20;
+/// On a right: it stands. Above it the right.
+const STANDS: u8 = 0x10;
 
 fn sale_flag(kind: SaleKind) -> u8 {
     match kind {
@@ -93,6 +98,11 @@ impl Encoder {
                 put_varint(&mut self.bytes, *impressions);
                 put_varint(&mut self.bytes, *clicks);
             }
+            Body::Consent { steps } => self.bytes.extend([CONSENT, steps.bits()]),
+            Body::Right { right, stands } => {
+                let stands = if *stands { STANDS } else { 0 };
+                self.bytes.push(RIGHT | stands | (*right as u8) << 5);
+            }
         }
     }
 
@@ -158,6 +168,13 @@ impl Decoder<'_> {
                 }
             }
             (SPEND, 0) => self.spend()?,
+            (CONSENT, 0) => Body::Consent {
+                steps: Steps::from_bits(self.input.byte()?)?,
+            },
+            (RIGHT, flags) => Body::Right {
+                right: *Right::ALL.get(usize::from(flags >> 5))?,
+                stands: flags & STANDS != 0,
+            },
             _ => return None,
         };
         Some(body)

@@ -8,7 +8,7 @@ use tributary_operators::record::{
     Arrival, Body, BrandId, Day, Heard, IdKind, IdSet, Identifier, Record, RecordKey, Token,
 };
 
-use super::{Before, COUNT, DROP, HEARD, KIND, OTHER, PUT, RANDOM, RESET, VERSION, WORD};
+use super::{Before, COUNT, DROP, EVIDENCE, HEARD, KIND, OTHER, PUT, RANDOM, RESET, VERSION, WORD};
 use crate::counts::Entries;
 use crate::wire::Input;
 
@@ -42,6 +42,7 @@ pub fn decode(
                 Event::Drop { .. } => entries.drop += 1,
                 Event::Heard { .. } => entries.heard += 1,
                 Event::Word { .. } => entries.word += 1,
+                Event::Evidence { .. } => entries.evidence += 1,
                 Event::Ping { .. } => {}
             }
             each(event);
@@ -90,6 +91,17 @@ impl Decoder<'_> {
                 label: self.label()?,
                 word: self.text()?,
             },
+            (EVIDENCE, 0) => {
+                let key = RecordKey(self.input.u128()?);
+                let ts = self.ts()?;
+                Event::Evidence {
+                    key,
+                    brand: self.brand,
+                    ids: self.ids()?,
+                    ts,
+                    text: self.text()?,
+                }
+            }
             _ => return None,
         };
         Some(Some(event))
@@ -111,8 +123,30 @@ impl Decoder<'_> {
     fn record(&mut self, day: &mut dyn FnMut(BrandId, i64) -> Day) -> Option<Record> {
         let source = self.label()?;
         let id = self.text()?;
+        let ts = self.ts()?;
+        let ids = self.ids()?;
+        let body = self.body()?;
+        let day = match body {
+            Body::Spend { .. } => self.day()?,
+            _ => day(self.brand, ts),
+        };
+        Some(Record {
+            brand: self.brand,
+            source,
+            id,
+            ts,
+            day,
+            ids,
+            body,
+        })
+    }
+
+    fn ts(&mut self) -> Option<i64> {
         self.before.ts = self.before.ts.wrapping_add(self.input.signed()?);
-        let ts = self.before.ts;
+        Some(self.before.ts)
+    }
+
+    fn ids(&mut self) -> Option<IdSet> {
         let count = usize::try_from(self.input.varint()?).ok()?;
         // An identifier has 17 bytes or more.
         if count > self.input.left() / 17 {
@@ -133,20 +167,7 @@ impl Decoder<'_> {
                 kind,
             });
         }
-        let body = self.body()?;
-        let day = match body {
-            Body::Spend { .. } => self.day()?,
-            _ => day(self.brand, ts),
-        };
-        Some(Record {
-            brand: self.brand,
-            source,
-            id,
-            ts,
-            day,
-            ids: IdSet::new(ids),
-            body,
-        })
+        Some(IdSet::new(ids))
     }
 
     fn heard(&mut self, flags: u8) -> Option<Event> {

@@ -5,8 +5,9 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BrandId, Currency, Heard, IdKind, IdSet, Identifier, Ping, Record, RecordKey,
-    SaleKind, SaleName, Token, TouchKind,
+    Right, SaleKind, SaleName, Token, TouchKind,
 };
+use tributary_operators::steps::Steps;
 
 use crate::common::day;
 
@@ -18,6 +19,15 @@ pub fn any_event() -> impl Strategy<Value = (BrandId, Event)> {
             2 => (key(), arrival()).prop_map(|(key, arrival)| Event::Drop { key, arrival }),
             5 => heard(brand),
             1 => ping(brand),
+            2 => (key(), ids(), any::<i64>(), "\\PC{0,99}").prop_map(move |(key, ids, ts, text)| {
+                Event::Evidence {
+                    key,
+                    brand,
+                    ids,
+                    ts,
+                    text: text.into(),
+                }
+            }),
             2 => "[a-c]{0,2}|\\PC{0,9}".prop_map(move |word| Event::Word {
                 brand,
                 label: Label::of(&word),
@@ -83,6 +93,11 @@ fn body() -> impl Strategy<Value = Body> {
             touch
         }),
         Just(Body::Identify),
+        (0_u8..64).prop_map(|bits| Body::Consent {
+            steps: Steps::from_bits(bits).expect("six bits"),
+        }),
+        (prop::sample::select(&Right::ALL[..]), any::<bool>())
+            .prop_map(|(right, stands)| Body::Right { right, stands }),
         (sale(), name(), label(), any::<i64>(), currency()).prop_map(
             |(kind, name, store, amount, currency)| Body::Sale {
                 kind,

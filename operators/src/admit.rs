@@ -1,0 +1,433 @@
+//! Admit: which held records count, and for what.
+//!
+//! A record is *held* by what arrived ([`crate::hold`]), and *admitted* by what the persons behind it allow. It is
+//! judged by the stances of its identifiers, so that a withdrawal, an objection and a renewal are changes of a
+//! collection like any other: what was admitted is retracted, and comes back when it may.
+//!
+//! The rules, of which invariant I1 asks that they are a function of what is held:
+//!
+//! - A record that is restricted in any of its identifiers is out of every number.
+//! - Allowed is what all statements about its identifiers allow. Where its source rests on consent and nothing
+//!   was said about its cookie (about any identifier, where it has none), nothing is.
+//! - A web record, and any record of a source that rests on consent, needs [`Step::Hold`] to count at all.
+//! - Without [`Step::Credit`] a contact is no touch, without [`Step::Join`] nothing of the web and the till meets,
+//!   without [`Step::Link`] the record stands for one identifier alone.
+//! - A record that names nobody is judged by nobody.
+//!
+//! The records wait here under their set of identifiers, so that one change of a stance finds them all.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{Answer, Asked, Question, Reply};
+use crate::engine::{Diff, Epoch, Stage};
+use crate::facts::{Routed, route};
+use crate::record::{Body, BrandId, IdKind, IdSet, Pseudonym, Record, RecordKey, SaleKind};
+use crate::settings::{BrandSettings, Settings};
+use crate::small_map::SmallMap;
+use crate::statements::Stance;
+use crate::stats::Stats;
+use crate::steps::{Step, Steps};
+use crate::sums::Tally;
+
+/// For what a record counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The identifiers that it stands for, where it may not link all of its own.
+    pub reduced: Option<IdSet>,
+    /// Whether it may be credited.
+    pub credit: bool,
+    /// Whether web and till may meet in it.
+    pub joins: bool,
+}
+
+/// What the stage is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AdmitIn {
+    /// The content held under a key that names a set of identifiers, in the place of the one before. Where the set
+    /// is still the same, whether it came with the same version.
+    Held(RecordKey, Box<Record>, Option<bool>),
+    /// Nothing is held any more under a key that named the set.
+    Gone(RecordKey, BrandId, u128),
+    /// A member of a set stands so.
+    Stance(BrandId, u128, Pseudonym, Stance),
+    /// Somebody asks for the records of a set, or of every set on a worker.
+    Ask(Asked, Option<u128>),
+}
+
+/// What the stage says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AdmitOut {
+    /// A part of an admitted record.
+    Routed(Routed),
+    /// An answer.
+    Answer(Answer),
+}
+
+/// The records that name one set of identifiers.
+#[derive(Default)]
+struct Group {
+    records: SmallMap<RecordKey, Box<Record>>,
+    /// The members about whom something was said.
+    stances: SmallMap<Pseudonym, Stance>,
+}
+
+/// What the stances of a set's members come to.
+struct Verdict {
+    restricted: bool,
+    /// What all statements allow.
+    allowed: Steps,
+    /// Whether there is a statement about a cookie, and about anybody.
+    cookie_said: bool,
+    said: bool,
+}
+
+impl Group {
+    fn verdict(&self, ids: &IdSet) -> Verdict {
+        let mut verdict = Verdict {
+            restricted: false,
+            allowed: Steps::ALL,
+            cookie_said: false,
+            said: false,
+        };
+        if self.stances.is_empty() {
+            return verdict;
+        }
+        for id in ids.ids() {
+            let Some(stance) = self.stances.get(&id.pseudonym) else {
+                continue;
+            };
+            verdict.restricted |= stance.restricted;
+            if let Some(allowed) = stance.allowed {
+                verdict.allowed = verdict.allowed.and(allowed);
+                verdict.said = true;
+                verdict.cookie_said |= id.kind == IdKind::Cookie;
+            }
+            if stance.do_not_sell {
+                verdict.allowed = verdict.allowed.without(Step::Share);
+            }
+        }
+        verdict
+    }
+}
+
+/// Whether a record comes from the web.
+fn is_web(body: &Body) -> bool {
+    match body {
+        Body::Contact { .. } | Body::Identify => true,
+        Body::Sale { kind, .. } | Body::Refund { kind, .. } | Body::Adjustment { kind, .. } => {
+            *kind == SaleKind::Order
+        }
+        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+    }
+}
+
+impl Verdict {
+    /// What may be done with a record of the set.
+    fn allowed(&self, record: &Record, settings: &BrandSettings) -> Steps {
+        let has_cookie = || record.ids.ids().iter().any(|id| id.kind == IdKind::Cookie);
+        let consent = settings.on_consent.contains(&record.source);
+        match consent && !self.cookie_said && (!self.said || has_cookie()) {
+            true => Steps::NONE,
+            false => self.allowed,
+        }
+    }
+
+    /// For what a record of the set counts; none where it is out.
+    fn admit(&self, record: &Record, settings: &BrandSettings) -> Option<Admitted> {
+        let free = record.ids.is_empty()
+            || matches!(
+                record.body,
+                Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. }
+            );
+        if free {
+            return Some(FREE);
+        }
+        let allowed = self.allowed(record, settings);
+        let needs_hold = is_web(&record.body) || settings.on_consent.contains(&record.source);
+        if self.restricted || needs_hold && !allowed.allow(Step::Hold) {
+            return None;
+        }
+        Some(Admitted {
+            reduced: (!allowed.allow(Step::Link))
+                .then(|| alone(&record.ids))
+                .flatten(),
+            credit: allowed.allow(Step::Credit),
+            joins: allowed.allow(Step::Join),
+        })
+    }
+}
+
+/// The identifiers of one clear value, by which a record is known that may not link; none where there is one alone.
+fn alone(ids: &IdSet) -> Option<IdSet> {
+    const ORDER: [IdKind; 7] = [
+        IdKind::Cookie,
+        IdKind::Customer,
+        IdKind::Wallet,
+        IdKind::Device,
+        IdKind::Email,
+        IdKind::Phone,
+        IdKind::NamePostcode,
+    ];
+    let rank = |kind: IdKind| ORDER.iter().position(|other| *other == kind);
+    let first = ids
+        .ids()
+        .iter()
+        .min_by_key(|id| (rank(id.kind), id.value))?;
+    let same = |id: &&crate::record::Identifier| id.value == first.value && id.kind == first.kind;
+    let kept: Vec<_> = ids.ids().iter().filter(same).copied().collect();
+    (kept.len() < ids.ids().len()).then(|| IdSet::new(kept))
+}
+
+type GroupKey = (BrandId, u128);
+
+/// The stage. The held records, under their sets of identifiers.
+pub struct Admit {
+    settings: Arc<Settings>,
+    stats: Rc<Stats>,
+    groups: FxHashMap<GroupKey, Group>,
+    /// The records that name nobody.
+    free: FxHashMap<RecordKey, Box<Record>>,
+    tally: Tally,
+}
+
+/// What becomes of a key: the content, and whether its version is the one before.
+type Held = Option<(Box<Record>, Option<bool>)>;
+
+/// What an epoch says about one set.
+#[derive(Default)]
+struct Changes {
+    held: Vec<(RecordKey, Held)>,
+    stances: Vec<(Pseudonym, Stance, Diff)>,
+}
+
+impl Admit {
+    /// Holds nothing yet.
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Admit {
+        Admit {
+            settings,
+            stats,
+            groups: FxHashMap::default(),
+            free: FxHashMap::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// A record that names nobody, or one that did.
+    fn free(&mut self, key: RecordKey, held: Held, out: &mut Vec<(AdmitOut, Diff)>) {
+        let mut parts = Parts::new(&mut self.tally, out);
+        let (record, again) = match held {
+            Some((record, again)) => (Some(record), again),
+            None => (None, None),
+        };
+        let old = match &record {
+            Some(record) => self.free.insert(key, record.clone()),
+            None => self.free.remove(&key),
+        };
+        count(&self.stats, old.as_deref(), record.as_deref(), again);
+        if old != record {
+            old.iter().for_each(|old| parts.add(old, &FREE, -1));
+            record.iter().for_each(|new| parts.add(new, &FREE, 1));
+        }
+    }
+
+    fn change(&mut self, key: GroupKey, changes: Changes, out: &mut Vec<(AdmitOut, Diff)>) {
+        let Some(settings) = self.settings.brands.get(usize::from(key.0.0)) else {
+            return;
+        };
+        let group = self.groups.entry(key).or_default();
+        let mut parts = Parts::new(&mut self.tally, out);
+        let ids = group
+            .records
+            .iter()
+            .next()
+            .map(|(_, record)| record.ids.clone());
+        let was = ids.as_ref().map(|ids| group.verdict(ids));
+        // A retraction may stand before what it retracts, and only what is there in the end counts.
+        let mut stances = changes.stances;
+        stances.sort_unstable_by_key(|(_, _, diff)| *diff);
+        for (id, stance, diff) in stances {
+            match diff > 0 {
+                true => drop(group.stances.insert(id, stance)),
+                false => drop(group.stances.remove(&id)),
+            }
+        }
+        if let (Some(ids), Some(was)) = (&ids, &was) {
+            let is = group.verdict(ids);
+            for (_, record) in group.records.iter() {
+                let before = was.admit(record, settings);
+                let now = is.admit(record, settings);
+                if before != now {
+                    before
+                        .iter()
+                        .for_each(|before| parts.add(record, before, -1));
+                    now.iter().for_each(|now| parts.add(record, now, 1));
+                }
+            }
+        }
+        for (key, held) in changes.held {
+            let (record, again) = match held {
+                Some((record, again)) => (Some(record), again),
+                None => (None, None),
+            };
+            let old = match &record {
+                Some(record) => group.records.insert(key, record.clone()),
+                None => group.records.remove(&key),
+            };
+            count(&self.stats, old.as_deref(), record.as_deref(), again);
+            if old == record {
+                continue;
+            }
+            let Some(ids) = old.as_ref().or(record.as_ref()).map(|one| one.ids.clone()) else {
+                continue;
+            };
+            let verdict = group.verdict(&ids);
+            for (record, diff) in [(&old, -1), (&record, 1)] {
+                let admitted = record
+                    .as_ref()
+                    .and_then(|record| Some((record, verdict.admit(record, settings)?)));
+                if let Some((record, admitted)) = admitted {
+                    parts.add(record, &admitted, diff);
+                }
+            }
+        }
+        if group.records.is_empty() && group.stances.is_empty() {
+            self.groups.remove(&key);
+        }
+    }
+
+    /// Answers with the records of one set, or with what of all has run out.
+    fn answer(&self, asked: &Asked, set: Option<u128>, out: &mut Vec<(AdmitOut, Diff)>) {
+        let mut tell = |reply| out.push((AdmitOut::Answer(asked.answer(reply)), 1));
+        match (&asked.question, set) {
+            (Question::Records { brand, .. }, Some(set)) => {
+                let Some(group) = self.groups.get(&(*brand, set)) else {
+                    return;
+                };
+                for (key, record) in group.records.iter() {
+                    tell(Reply::Record(*key, record.clone()));
+                }
+            }
+            (Question::Expired { brand, cutoffs }, None) => {
+                let mut replies = Vec::new();
+                let groups = self.groups.iter().filter(|((of, _), _)| of == brand);
+                let named = groups.flat_map(|(_, group)| group.records.iter());
+                let free = self
+                    .free
+                    .iter()
+                    .filter(|(_, record)| record.brand == *brand);
+                for (key, record) in named.chain(free) {
+                    cutoffs.judge(*key, record, &mut replies);
+                }
+                replies.sort_unstable();
+                replies.dedup();
+                replies.into_iter().for_each(tell);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A record that nobody stands behind counts for everything.
+const FREE: Admitted = Admitted {
+    reduced: None,
+    credit: true,
+    joins: true,
+};
+
+/// Takes records apart on their way out.
+struct Parts<'a> {
+    tally: &'a mut Tally,
+    routed: Vec<(Routed, Diff)>,
+    out: &'a mut Vec<(AdmitOut, Diff)>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(tally: &'a mut Tally, out: &'a mut Vec<(AdmitOut, Diff)>) -> Parts<'a> {
+        Parts {
+            tally,
+            routed: Vec::new(),
+            out,
+        }
+    }
+
+    fn add(&mut self, record: &Record, admitted: &Admitted, diff: Diff) {
+        route(record, admitted, diff, self.tally, &mut self.routed);
+        let routed = self.routed.drain(..);
+        self.out
+            .extend(routed.map(|(routed, diff)| (AdmitOut::Routed(routed), diff)));
+    }
+}
+
+/// Counts what came again, and what was corrected.
+fn count(stats: &Stats, old: Option<&Record>, new: Option<&Record>, again: Option<bool>) {
+    match (old, new) {
+        (Some(old), Some(new)) if old == new && again == Some(true) => stats.duplicate(),
+        (Some(_), Some(_)) => stats.correction(),
+        _ => {}
+    }
+}
+
+impl Stage for Admit {
+    type In = AdmitIn;
+    type Out = AdmitOut;
+    const NAME: &'static str = "Admit";
+
+    fn route(update: &AdmitIn) -> u64 {
+        match update {
+            AdmitIn::Held(key, record, _) => home(*key, record.ids.key()),
+            AdmitIn::Gone(key, _, set) => home(*key, *set),
+            AdmitIn::Stance(_, set, ..) | AdmitIn::Ask(_, Some(set)) => *set as u64,
+            AdmitIn::Ask(asked, None) => asked.target,
+        }
+    }
+
+    fn step(&mut self, _: Epoch, updates: Vec<(AdmitIn, Diff)>, out: &mut Vec<(AdmitOut, Diff)>) {
+        let mut changes: FxHashMap<GroupKey, Changes> = FxHashMap::default();
+        let mut questions = Vec::new();
+        for (update, diff) in updates {
+            match update {
+                AdmitIn::Held(key, record, again) if record.ids.is_empty() => {
+                    self.free(key, Some((record, again)), out);
+                }
+                AdmitIn::Gone(key, _, 0) => self.free(key, None, out),
+                AdmitIn::Held(key, record, again) => {
+                    let group = (record.brand, record.ids.key());
+                    let changes = changes.entry(group).or_default();
+                    changes.held.push((key, Some((record, again))));
+                }
+                AdmitIn::Gone(key, brand, set) => {
+                    let changes = changes.entry((brand, set)).or_default();
+                    changes.held.push((key, None));
+                }
+                AdmitIn::Stance(brand, set, id, stance) => {
+                    let changes = changes.entry((brand, set)).or_default();
+                    changes.stances.push((id, stance, diff));
+                }
+                AdmitIn::Ask(asked, set) => questions.push((asked, set)),
+            }
+        }
+        for (key, changes) in changes {
+            self.change(key, changes, out);
+        }
+        out.extend(
+            self.tally
+                .drain()
+                .map(|sum| (AdmitOut::Routed(Routed::Sum(Box::new(sum))), 1)),
+        );
+        for (asked, set) in questions {
+            self.answer(&asked, set, out);
+        }
+    }
+}
+
+/// Records of one set meet, and those that name nobody are spread by their own keys.
+fn home(key: RecordKey, set: u128) -> u64 {
+    match set {
+        0 => key.0 as u64,
+        set => set as u64,
+    }
+}

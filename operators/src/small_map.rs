@@ -1,0 +1,94 @@
+//! A map that is mostly very small: sorted, without an allocation for a single entry, a tree only where it grows.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+/// How many entries are kept in a row.
+const FEW: usize = 64;
+
+/// A sorted map.
+pub(crate) enum SmallMap<K, V> {
+    Few(SmallVec<[(K, V); 1]>),
+    Many(BTreeMap<K, V>),
+}
+
+impl<K, V> Default for SmallMap<K, V> {
+    fn default() -> Self {
+        SmallMap::Few(SmallVec::new())
+    }
+}
+
+impl<K: Ord, V> SmallMap<K, V> {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            SmallMap::Few(few) => few.is_empty(),
+            SmallMap::Many(many) => many.is_empty(),
+        }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        match self {
+            SmallMap::Few(few) => {
+                let at = few.binary_search_by(|(held, _)| held.cmp(key)).ok()?;
+                few.get(at).map(|(_, value)| value)
+            }
+            SmallMap::Many(many) => many.get(key),
+        }
+    }
+
+    /// Puts a value in the place of the one before.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let few = match self {
+            SmallMap::Many(many) => return many.insert(key, value),
+            SmallMap::Few(few) => few,
+        };
+        match few.binary_search_by(|(held, _)| held.cmp(&key)) {
+            Ok(at) => Some(std::mem::replace(&mut few[at].1, value)),
+            Err(_) if few.len() >= FEW => {
+                let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
+                let old = many.insert(key, value);
+                *self = SmallMap::Many(many);
+                old
+            }
+            Err(at) => {
+                few.insert(at, (key, value));
+                None
+            }
+        }
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        match self {
+            SmallMap::Few(few) => {
+                let at = few.binary_search_by(|(held, _)| held.cmp(key)).ok()?;
+                Some(few.remove(at).1)
+            }
+            SmallMap::Many(many) => many.remove(key),
+        }
+    }
+
+    /// The entries, ascending.
+    pub fn iter(&self) -> Box<dyn DoubleEndedIterator<Item = (&K, &V)> + '_> {
+        match self {
+            SmallMap::Few(few) => Box::new(few.iter().map(|(key, value)| (key, value))),
+            SmallMap::Many(many) => Box::new(many.iter()),
+        }
+    }
+}
+
+/// How often each thing is there.
+pub(crate) type Bag<K> = SmallMap<K, i64>;
+
+impl<K: Ord> SmallMap<K, i64> {
+    /// Adds to a count; one that comes to zero is gone.
+    pub fn add(&mut self, key: K, by: i64) {
+        match self.get(&key).copied().unwrap_or(0) + by {
+            0 => drop(self.remove(&key)),
+            count => drop(self.insert(key, count)),
+        }
+    }
+}
