@@ -217,8 +217,10 @@ pub enum Reply {
         /// The chain; none where they are not one person.
         hops: Option<Vec<Hop>>,
     },
-    /// A record that is held, whether it counts or not.
+    /// A record that is held, whether it counts or not, before its words are known.
     Record(RecordKey, Box<Record>),
+    /// The same with the words of its labels: source, and what [`labels`] gives, in that order.
+    NamedRecord(RecordKey, Box<Record>, Vec<Option<Arc<str>>>),
     /// An identifier of a person.
     Member(Pseudonym, IdKind),
     /// What was heard under a token, and how often.
@@ -247,6 +249,24 @@ pub enum Reply {
         /// Their conversions.
         conversions: u64,
     },
+}
+
+/// The labels of a record: its source, then those of its body in the order of its fields.
+pub fn labels(record: &Record) -> Vec<Label> {
+    let parts = |channel: &Channel| [channel.source, channel.medium, channel.campaign];
+    let mut labels = vec![record.source];
+    match &record.body {
+        Body::Contact { channel, .. } => labels.extend(parts(channel)),
+        Body::Sale { store, .. } | Body::Adjustment { store, .. } => labels.push(*store),
+        Body::Spend {
+            platform, channel, ..
+        } => {
+            labels.push(*platform);
+            labels.extend(parts(channel));
+        }
+        Body::Identify | Body::Refund { .. } | Body::Consent { .. } | Body::Right { .. } => {}
+    }
+    labels
 }
 
 /// One link of a chain: no values, only kinds, and the record that supports it first.

@@ -379,7 +379,7 @@ pub fn build(
         let admitted = stage(held, Admit::new(settings.clone(), stats.clone()));
         let (held, admit_answers) = split(admitted, |told| match told {
             AdmitOut::Routed(routed) => Ok(routed),
-            AdmitOut::Answer(answer) => Err(answer),
+            AdmitOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
         let (mentions, held) = split(held, |routed| match routed {
             Routed::Mention(mention) => Ok::<Mention, _>(mention),
@@ -453,6 +453,7 @@ pub fn build(
             assign_sums,
             person_sums,
             person_answers,
+            admit_answers,
             visits,
         ]);
         let (cells, cell_answers) = split(
@@ -463,7 +464,7 @@ pub fn build(
             },
         );
         // Answers travel back to the worker that asked.
-        let answers = cell_answers.concatenate([graph_answers, admit_answers, presence_answers]);
+        let answers = cell_answers.concatenate([graph_answers, presence_answers]);
         let answers = answers
             .inner
             .exchange(|(answer, _, _)| answer.asker)

@@ -1,4 +1,4 @@
-//! Questions to the dataflow from outside the worker threads.
+//! Questions to the dataflow, and changes of what it holds, from outside the worker threads.
 //!
 //! A question waits for the next tick, goes in with its epoch, and is answered when that epoch is finished
 //! on every worker; the parts of the answer that came until then are the answer.
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 use tributary_operators::ask::{Answer, Question, Reply};
 use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
 
 /// The questions that are under way.
 #[derive(Clone, Default)]
@@ -21,6 +22,9 @@ struct Inner {
     next: u64,
     waiting: Vec<(u64, Question)>,
     asked: BTreeMap<u64, Asked>,
+    changes: Vec<Event>,
+    /// Who waits for changes to be through: none before they went in, then the first epoch that is later.
+    told: Vec<(Option<Epoch>, oneshot::Sender<Epoch>)>,
 }
 
 struct Asked {
@@ -55,6 +59,27 @@ impl Asks {
         answer.await.ok()
     }
 
+    /// Changes what is held, and waits until every number has followed, on every worker. The epoch in which it
+    /// went in; none where the worker stops before.
+    pub async fn tell(&self, changes: Vec<Event>) -> Option<Epoch> {
+        let (back, through) = oneshot::channel();
+        {
+            let mut inner = self.inner();
+            inner.changes.extend(changes);
+            inner.told.push((None, back));
+        }
+        through.await.ok()
+    }
+
+    /// The changes that go in with an epoch.
+    pub fn changes(&self, epoch: Epoch) -> Vec<Event> {
+        let mut inner = self.inner();
+        for (until, _) in &mut inner.told {
+            until.get_or_insert(epoch + 1);
+        }
+        std::mem::take(&mut inner.changes)
+    }
+
     /// The questions that go in with an epoch.
     pub fn take(&self, epoch: Epoch) -> Vec<(u64, Question)> {
         let mut inner = self.inner();
@@ -67,9 +92,10 @@ impl Asks {
         waiting
     }
 
-    /// Whether a question waits for the next epoch.
+    /// Whether a question or a change waits for the next epoch.
     pub fn are_waiting(&self) -> bool {
-        !self.inner().waiting.is_empty()
+        let inner = self.inner();
+        !inner.waiting.is_empty() || inner.told.iter().any(|(until, _)| until.is_none())
     }
 
     /// Takes a part of an answer.
@@ -94,6 +120,10 @@ impl Asks {
                 let _ = asked.back.send(asked.parts);
             }
         }
+        let through = |until: &Option<Epoch>| until.is_some_and(|until| until <= before);
+        for (until, back) in inner.told.extract_if(.., |(until, _)| through(until)) {
+            let _ = back.send(until.unwrap_or(before).saturating_sub(1));
+        }
     }
 
     /// The worker stops: nobody is answered any more.
@@ -101,5 +131,7 @@ impl Asks {
         let mut inner = self.inner();
         inner.waiting.clear();
         inner.asked.clear();
+        inner.changes.clear();
+        inner.told.clear();
     }
 }

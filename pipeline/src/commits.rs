@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::nats::{Client, Outgoing, Publisher};
-use tributary_ledger::{Kind, Ledger, LedgerError, Page, Position};
+use tributary_ledger::{Keep, Kind, Ledger, LedgerError, Page, Position};
 use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
 
@@ -47,6 +47,22 @@ pub enum Word {
     Part(Epoch, Page, Vec<DeadLetter>),
     /// The salts of a brand's days before one are destroyed.
     Forget(BrandId, Day),
+    /// Everything that is committed and not to be kept leaves the ledger, and then somebody hears how much it was.
+    Erase(Erasure),
+}
+
+/// What leaves the ledger, and who waits for it.
+pub struct Erasure {
+    /// What stays.
+    pub keep: Keep,
+    /// Hears of the entries that are gone, once their bytes are overwritten.
+    pub done: oneshot::Sender<u64>,
+}
+
+impl std::fmt::Debug for Erasure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Erasure").finish_non_exhaustive()
+    }
 }
 
 /// How far everything is durable.
@@ -56,6 +72,8 @@ pub struct Durable {
     pub marks: u64,
     /// The sequence of the last message that is, with all before it.
     pub sequence: u64,
+    /// The epoch of the last mark that is.
+    pub epoch: Epoch,
 }
 
 #[derive(Default)]
@@ -111,11 +129,19 @@ impl Commits {
     /// Where the ledger cannot go on.
     pub async fn run(mut self, mut words: mpsc::UnboundedReceiver<Word>) -> anyhow::Result<()> {
         let mut batch = Vec::new();
-        while words.recv_many(&mut batch, usize::MAX).await > 0 {
+        loop {
+            let more = tokio::select! {
+                biased;
+                count = words.recv_many(&mut batch, usize::MAX) => count > 0,
+                () = self.compaction.written() => true,
+            };
             for word in batch.drain(..) {
                 self.hear(word);
             }
             self.commit().await?;
+            if !more {
+                break;
+            }
         }
         if let Some(ledger) = self.ledger.take() {
             tokio::task::spawn_blocking(move || ledger.close()).await??;
@@ -140,6 +166,7 @@ impl Commits {
                     self.forget.push((last, brand, before));
                 }
             }
+            Word::Erase(erasure) => self.compaction.erase(erasure),
         }
     }
 
@@ -162,6 +189,7 @@ impl Commits {
             self.told.send_modify(|durable| {
                 durable.marks += marks;
                 durable.sequence = position.sequence;
+                durable.epoch = position.epoch;
             });
         }
         let first = self
@@ -179,8 +207,24 @@ impl Commits {
     /// Goes on with a compaction, or begins one where it is due.
     async fn compact(&mut self) -> anyhow::Result<()> {
         if let Some(done) = self.compaction.finished().await? {
+            let left_out = done.left_out;
             let installed = self.with_ledger(move |ledger| install(ledger, done)).await;
-            unless_full(installed)?;
+            if unless_full(installed)?.is_some() {
+                self.compaction.installed(left_out);
+            } else {
+                self.compaction.refused();
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        if self.compaction.has_erasures() {
+            let keep = self.compaction.keep();
+            let rewrite = self
+                .with_ledger(move |ledger| Ok(ledger.rewrite(keep)?))
+                .await;
+            match unless_full(rewrite)? {
+                Some(rewrite) => self.compaction.begin(rewrite),
+                None => tokio::time::sleep(PAUSE).await,
+            }
         }
         self.commits += 1;
         let entries = self

@@ -1,15 +1,20 @@
-//! Compaction: what was superseded leaves the ledger.
+//! Compaction: what was superseded, and what is to be forgotten, leaves the ledger.
 //!
 //! Duplicates and corrected records stand in the ledger beside what replaced them. When they are many, a thread of its
 //! own writes the segments anew without them, while commits go on; then the new segments take the place of the old. No
 //! number depends on when that happens, or on whether it does.
+//!
+//! An erasure is the same work, begun at once and for as many erasures as have come: whoever asked hears of it when the
+//! old segments are overwritten and gone (invariant I3). Where the process ends before, it was not done, and is asked
+//! for again.
 
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::task::JoinHandle;
-use tributary_ledger::{Ledger, LedgerError, Rewrite, Rewritten};
+use tokio::task::{JoinError, JoinHandle};
+use tributary_ledger::{Keep, Ledger, LedgerError, Rewrite, Rewritten};
 
+use crate::commits::Erasure;
 use crate::tally::Tally;
 
 /// Fewer superseded entries are not worth the work.
@@ -23,7 +28,12 @@ pub struct Compaction {
     tally: Arc<Tally>,
     /// What had been superseded when the last compaction began.
     seen: u64,
+    /// What is to be forgotten by the next rewrite.
+    waiting: Vec<Erasure>,
+    /// What is being forgotten by the one under way.
+    erasing: Vec<Erasure>,
     under_way: Option<JoinHandle<Result<Rewritten, LedgerError>>>,
+    written: Option<Result<Result<Rewritten, LedgerError>, JoinError>>,
 }
 
 impl Compaction {
@@ -32,35 +42,84 @@ impl Compaction {
         Compaction {
             tally,
             seen: 0,
+            waiting: Vec::new(),
+            erasing: Vec::new(),
             under_way: None,
+            written: None,
         }
     }
 
     /// Whether a compaction should begin in a ledger of so many entries.
     pub fn is_due(&self, entries: u64) -> bool {
         let fresh = self.superseded().saturating_sub(self.seen);
-        self.under_way.is_none() && fresh >= LEAST.max(entries / SHARE)
+        self.is_idle() && fresh >= LEAST.max(entries / SHARE)
     }
 
-    /// Begins to write the segments anew.
+    fn is_idle(&self) -> bool {
+        self.under_way.is_none() && self.written.is_none()
+    }
+
+    /// Takes an erasure, for the next rewrite.
+    pub fn erase(&mut self, erasure: Erasure) {
+        self.waiting.push(erasure);
+    }
+
+    /// Whether a rewrite is to begin because something is to be forgotten.
+    pub fn has_erasures(&self) -> bool {
+        self.is_idle() && !self.waiting.is_empty()
+    }
+
+    /// What stays when everything that waits is forgotten.
+    pub fn keep(&self) -> Keep {
+        let keeps: Vec<Keep> = self.waiting.iter().map(|one| one.keep.clone()).collect();
+        Arc::new(move |event| keeps.iter().all(|keep| keep(event)))
+    }
+
+    /// Begins to write the segments anew, with everything forgotten that waits.
     pub fn begin(&mut self, rewrite: Rewrite) {
         self.seen = self.superseded();
+        self.erasing.append(&mut self.waiting);
         let work = move || rewrite.run(&mut |_, _| {});
         self.under_way = Some(tokio::task::spawn_blocking(work));
     }
 
+    /// Comes back when the new segments are written; never where nothing is under way.
+    pub async fn written(&mut self) {
+        let Some(work) = &mut self.under_way else {
+            return std::future::pending().await;
+        };
+        self.written = Some(work.await);
+        self.under_way = None;
+    }
+
     /// The new segments, once they are written.
     pub async fn finished(&mut self) -> anyhow::Result<Option<Rewritten>> {
-        let Some(work) = self.under_way.take_if(|work| work.is_finished()) else {
+        if self.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.written().await;
+        }
+        let Some(written) = self.written.take() else {
             return Ok(None);
         };
-        match work.await? {
+        match written? {
             Ok(rewritten) => Ok(Some(rewritten)),
             Err(error) => {
                 tracing::warn!(error = %error, "the ledger could not be compacted, which is tried again later");
+                self.waiting.append(&mut self.erasing);
                 Ok(None)
             }
         }
+    }
+
+    /// The new segments have taken the place of the old ones, so many entries less.
+    pub fn installed(&mut self, left_out: u64) {
+        for erasure in self.erasing.drain(..) {
+            let _ = erasure.done.send(left_out);
+        }
+    }
+
+    /// The new segments found no room: what was to be forgotten waits for the next rewrite.
+    pub fn refused(&mut self) {
+        self.waiting.append(&mut self.erasing);
     }
 
     fn superseded(&self) -> u64 {
@@ -71,13 +130,14 @@ impl Compaction {
 
 /// Puts the new segments in the place of the old ones, which are overwritten and removed.
 pub fn install(ledger: &mut Ledger, done: Rewritten) -> anyhow::Result<()> {
-    let superseded = done.superseded;
+    let (superseded, forgotten) = (done.superseded, done.left_out);
     let files = ledger
         .install(done)?
         .run()
         .context("the replaced segments")?;
     tracing::info!(
         superseded,
+        forgotten,
         files,
         bytes = ledger.stats().bytes,
         "compacted the ledger"

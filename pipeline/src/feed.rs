@@ -56,6 +56,8 @@ pub struct Feed {
     pub position: Option<Position>,
     /// The broker, to know whether it is there.
     pub client: Client,
+    /// Whether everything that was to be forgotten before a restart is: before that nothing is released.
+    pub clear: watch::Receiver<bool>,
 }
 
 /// A feed at work.
@@ -200,19 +202,20 @@ impl Feeding {
     /// The next epoch, or none where nothing has happened.
     fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
-        self.unreleased |= !messages.is_empty();
+        self.unreleased |= !messages.is_empty() || self.feed.asks.are_waiting();
         let due = self
             .released
             .is_none_or(|released| released.elapsed() >= cadence);
         // Other processes' changes are not seen from here, so that a cluster always releases when due.
         let alone = self.feed.config.workers.hosts.len() <= 1;
         // Before all that is known has gone in, there is nothing whole to release.
-        let whole = self.complete || self.is_past(input);
+        let whole = self.complete || self.is_past(input) && *self.feed.clear.borrow();
         let release = whole && (stopping || due && (self.unreleased || !alone));
         let moved = Some(input.next_sequence().saturating_sub(1)) > self.marked.0;
+        let asked = self.feed.asks.are_waiting();
         let durable =
-            !messages.is_empty() || moved && (stopping || self.marked.1.elapsed() >= KEEP);
-        if !durable && !release && !self.feed.asks.are_waiting() && alone {
+            asked || !messages.is_empty() || moved && (stopping || self.marked.1.elapsed() >= KEEP);
+        if !durable && !release && alone {
             return None;
         }
         let complete = release && !self.complete;
@@ -231,6 +234,7 @@ impl Feeding {
             durable,
             complete,
             release,
+            changes: self.feed.asks.changes(self.epoch),
             questions: self.feed.asks.take(self.epoch),
             salt_days: crate::clock::salt_days(&self.feed.config, self.newest),
             ..Batch::default()

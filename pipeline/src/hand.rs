@@ -133,6 +133,7 @@ impl Hand {
             restored,
             complete,
             release,
+            changes,
             questions,
             salt_days,
         } = batch;
@@ -163,6 +164,13 @@ impl Hand {
             let known = Kind::ALL.iter().find(|known| known.name() == kind);
             sink.kind = known.map_or("", |kind| kind.name());
             self.decoder.message(&message, &mut sink);
+        }
+        for change in changes {
+            // What is taken back leaves the ledger by being written anew without it.
+            if let (Event::Put { record, .. }, Some(page)) = (&change, &mut page) {
+                page.push(record.brand, &change);
+            }
+            self.dataflow.event(change);
         }
         // Before this worker says that a day is over, whoever keeps the ledger has what was heard on it.
         if durable || !self.dead.is_empty() {

@@ -109,6 +109,7 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         asks.clone(),
         wait_for(served.subscribe()),
     ));
+    let (_cleared, clear) = watch::channel(true);
     let feed = Feed {
         config: config.clone(),
         state,
@@ -120,6 +121,7 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         past,
         position,
         client: client.clone(),
+        clear,
     };
     Ok(Running {
         asks,

@@ -26,6 +26,7 @@ use tributary_ledger::{Block, Keyring, Page};
 use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
 use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
@@ -57,6 +58,8 @@ pub struct Batch {
     pub complete: bool,
     /// Whether changed cells leave at its end.
     pub release: bool,
+    /// What is changed from within: a right that is answered, a record whose time is over. Put in by the first thread.
+    pub changes: Vec<Event>,
     /// Questions, with the numbers that their answers carry. Asked by the first thread.
     pub questions: Vec<(u64, Question)>,
     /// For each brand the first salt day of which pings may still come.
@@ -201,9 +204,11 @@ impl Workers {
             restored,
             complete,
             release,
+            changes,
             questions,
             salt_days,
         } = batch;
+        let mut changes = Some(changes);
         let restoring = restored.is_some();
         let Restored {
             blocks,
@@ -232,6 +237,7 @@ impl Workers {
                 }),
                 complete,
                 release: release && thread == 0,
+                changes: changes.take().unwrap_or_default(),
                 questions: questions.take().unwrap_or_default(),
                 salt_days: salt_days.clone(),
             };

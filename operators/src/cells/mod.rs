@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply};
+use crate::ask::{Answer, Asked, Question, Reply, labels};
 use crate::cell::{Cell, Family};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::label::{Channel, Dictionary, Label};
@@ -208,6 +208,10 @@ impl Cells {
                 persons,
                 conversions,
             },
+            Reply::Record(key, record) => {
+                let words = labels(&record).into_iter().map(word).collect();
+                Reply::NamedRecord(key, record, words)
+            }
             other => other,
         };
         Answer {
