@@ -29,6 +29,8 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
             "amount",
             "currency",
             "tc_string",
+            "gpp",
+            "gpp_sid",
             "lat",
             "lon",
             "ip",
@@ -62,6 +64,22 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
             "impressions",
             "clicks",
         ],
+        Kind::Consent => &[
+            "id",
+            "ts",
+            "version",
+            "email",
+            "phone",
+            "cookie",
+            "customer",
+            "wallet",
+            "device",
+            "tc_string",
+            "gpp",
+            "gpp_sid",
+            "purposes",
+            "evidence",
+        ],
     }
 }
 
@@ -78,5 +96,11 @@ pub fn required(kind: Kind) -> &'static [&'static [&'static str]] {
         Kind::Web => &[&["id"], &["ts"], &["type"]],
         Kind::Transaction => &[&["id"], &["ts"], &["store"], &["amount", "refund_of"]],
         Kind::Spend => &[&["date"], &["platform"], &["cost"]],
+        Kind::Consent => &[
+            &["id"],
+            &["ts"],
+            &["email", "phone", "cookie", "customer", "wallet", "device"],
+            &["tc_string", "gpp", "purposes"],
+        ],
     }
 }

@@ -8,6 +8,7 @@
 //! Secrets never stand in the file: a setting names the file or the environment variable that holds them.
 
 mod build;
+pub mod chain;
 mod context;
 pub mod fields;
 pub mod model;

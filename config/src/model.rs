@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
+use tributary_consent::Vendor;
 
 /// Everything an operator may choose.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct Nats {
     pub output_stream: String,
     /// The stream of dead letters. Default `TRIBUTARY_DEAD`.
     pub dead_letter_stream: String,
+    /// The stream of rights requests and their statuses. Default `TRIBUTARY_RIGHTS`.
+    pub rights_stream: String,
     /// Into how many partitions the input stream sorts subjects with a sixth token; 0 for none.
     /// Default 0.
     pub partitions: u32,
@@ -69,6 +72,8 @@ pub struct Workers {
     pub hosts: Vec<String>,
     /// The shortest tick, milliseconds. Default 50.
     pub tick_ms: u64,
+    /// The region where this process runs: `[a-z0-9-]+`. No default.
+    pub region: Option<String>,
 }
 
 /// What a process keeps on disk.
@@ -86,6 +91,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Series per metric and brand, the rest in `other`. Default 200.
     pub max_series: usize,
+    /// The domain of the processor in OpenDSR; none keeps that door closed.
+    pub opendsr_domain: Option<String>,
 }
 
 /// What is refused at the door.
@@ -108,6 +115,12 @@ pub struct Release {
     pub k_traffic: u64,
     /// How often released values may change, milliseconds. Default one minute.
     pub cadence_ms: u64,
+    /// Persons' worth of change that a released value needs to change. Default the smaller of 10 and `k`.
+    pub k_delta: u64,
+    /// How long a change that is smaller may be held back, milliseconds. Default 24 hours.
+    pub max_hold_ms: u64,
+    /// The age from which a day is corrected in batches only, milliseconds. Default 90 days.
+    pub freeze_after_ms: u64,
 }
 
 /// One tenant.
@@ -121,18 +134,41 @@ pub struct Brand {
     pub currency: String,
     /// The default region of phone numbers without a country code, ISO 3166 alpha-2. No default.
     pub phone_region: Option<String>,
-    /// The secret that keys its pseudonyms: at least 32 bytes, from `secret_file` or the environment
+    /// The region that it is pinned to, which is then that of [`Workers::region`]: `[a-z0-9-]+`. No default.
+    pub region: Option<String>,
+    /// The newest secret, which keys its pseudonyms: at least 32 bytes, from `secret_file` or the environment
     /// variable that `secret_env` names.
     pub secret: SecretString,
+    /// The secrets that it had before, the oldest first, from `previous_secret_files`. Default none.
+    pub previous_secrets: Vec<SecretString>,
     /// Identity.
     pub identity: Identity,
     /// Attribution.
     pub attribution: Attribution,
     /// Sensors.
     pub sensors: Sensors,
+    /// Consent.
+    pub consent: Consent,
+    /// How long records are held.
+    pub retention: Retention,
     /// Where its records come from. Kinds without a source have one in the `native` format whose name is
     /// the kind's.
     pub sources: Vec<Source>,
+}
+
+impl Brand {
+    /// Whether a source's records rest on consent. By default web records do as soon as the brand can read strings.
+    pub fn rests_on_consent(&self, source: &Source) -> bool {
+        match source.basis {
+            Some(basis) => basis == Basis::Consent,
+            None => source.kind == Kind::Web && self.consent.reads_strings(),
+        }
+    }
+
+    /// All its secrets, from the oldest to the newest: see [`crate::chain::Chain`].
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.previous_secrets.iter().chain([&self.secret])
+    }
 }
 
 /// Under which vendor's rule a clear value is normalised before SHA-256.
@@ -195,6 +231,54 @@ pub struct Sensors {
     pub fixed_devices: Vec<String>,
 }
 
+/// How a brand reads signals of consent.
+#[derive(Clone, Debug, Default)]
+pub struct Consent {
+    /// Its id in the Global Vendor List, from 1. No default.
+    pub vendor: Option<u16>,
+    /// Whether it reads what was asked for the publisher itself, instead of a vendor. Default false.
+    pub publisher: bool,
+    /// The vendor list that says what the vendor declared.
+    pub vendor_list_file: Option<PathBuf>,
+    /// Without a list: the purposes that rest on legitimate interest; the others rest on consent. Default none.
+    pub legitimate_interest: Vec<u8>,
+    /// Without a list: whether linking devices (feature 2) was disclosed. Default false.
+    pub feature_2: bool,
+    /// Purposes that a step needs besides those of the specification: hold, credit, join, link, position, share.
+    pub also_needs: BTreeMap<String, Vec<u8>>,
+    /// What the vendor declared in the list.
+    pub declared: Option<Vendor>,
+}
+
+impl Consent {
+    /// Whether consent strings can be read: somebody is named for whom they speak.
+    pub fn reads_strings(&self) -> bool {
+        self.vendor.is_some() || self.publisher
+    }
+}
+
+/// For how many whole calendar months a brand holds its records, by category; each at least one.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// What identifies a person, from the last interaction. Default 24.
+    pub identification_months: u32,
+    /// Transactions. Default 24.
+    pub transactions_months: u32,
+    /// Web records of a cookie, from its placement. Default 13.
+    pub cookies_months: u32,
+    /// Statements of consent and their evidence. Default 60.
+    pub consent_months: u32,
+}
+
+/// On what the processing of a source's records rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Basis {
+    /// Consent: without a statement nothing is allowed.
+    Consent,
+    /// Legitimate interest: everything is that nobody refuses.
+    LegitimateInterest,
+}
+
 /// The kind of a source's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -206,11 +290,19 @@ pub enum Kind {
     Transaction,
     /// What platforms charged.
     Spend,
+    /// Statements of consent.
+    Consent,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::Ping, Kind::Web, Kind::Transaction, Kind::Spend];
+    pub const ALL: [Kind; 5] = [
+        Kind::Ping,
+        Kind::Web,
+        Kind::Transaction,
+        Kind::Spend,
+        Kind::Consent,
+    ];
 
     /// The specification's word, and the subject token.
     pub fn name(self) -> &'static str {
@@ -219,6 +311,7 @@ impl Kind {
             Kind::Web => "web",
             Kind::Transaction => "transaction",
             Kind::Spend => "spend",
+            Kind::Consent => "consent",
         }
     }
 }
@@ -238,6 +331,8 @@ pub struct Source {
     pub phone_region: Option<String>,
     /// The rule of values that come as 64 hex digits. Default `plain`.
     pub hash_rule: HashRule,
+    /// On what the processing of its records rests; [`Brand::rests_on_consent`] knows the default.
+    pub basis: Option<Basis>,
 }
 
 /// How a source's bytes become records.

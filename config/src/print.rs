@@ -34,6 +34,9 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, &brand.identity.max_degree);
     section(out, &brand.attribution);
     section(out, &brand.sensors);
+    section(out, &brand.consent);
+    section(out, &brand.consent.also_needs);
+    section(out, &brand.retention);
     for source in &brand.sources {
         if is_implied(source) {
             let _ = write!(out, "\n# default: the source that the kind has by itself");

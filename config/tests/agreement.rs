@@ -19,17 +19,20 @@ tls = true
 input_stream = "A"
 output_stream = "B"
 dead_letter_stream = "C"
+rights_stream = "D"
 partitions = 8
 [workers]
 threads = 3
 process = 1
 hosts = ["a:1", "[::1]:2"]
 tick = "1500ms"
+region = "eu-west"
 [ledger]
 directory = "/var/lib/tributary"
 [http]
 listen = "[::1]:9465"
 max_series = 7
+opendsr_domain = "rights.example.com"
 [ingest]
 max_future = "90s"
 strict = true
@@ -38,11 +41,15 @@ max_message_bytes = 4096
 k = 30
 k_traffic = 20
 cadence = "0s"
+k_delta = 7
+max_hold = "1h"
+freeze_after = "30d"
 [[brand]]
 name = "zeta"
 timezone = "Europe/Paris"
 currency = "JPY"
 phone_region = "FR"
+region = "eu-west"
 secret_env = "SECRET"
 [brand.identity]
 max_degree = { email = 1, phone = 2, cookie = 3, customer = 4, wallet = 5, device = 6, name_postcode = 0 }
@@ -61,6 +68,17 @@ min_rssi = -60
 min_dwell = "90s"
 max_presence = "7h"
 day_start = "04:30:05"
+[brand.consent]
+vendor = 755
+publisher = false
+legitimate_interest = [9, 7]
+feature_2 = true
+also_needs = { hold = [2], credit = [3], join = [7, 8], link = [1], position = [10], share = [11] }
+[brand.retention]
+identification_months = 1
+transactions_months = 2
+cookies_months = 3
+consent_months = 4
 [[brand.source]]
 name = "s"
 kind = "transaction"
@@ -68,6 +86,7 @@ format = "csv"
 zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
+basis = "consent"
 [brand.source.csv]
 delimiter = "\t"
 sum_rows = true
@@ -146,10 +165,14 @@ fn defaults_are_marked_and_others_are_not() {
         .lines()
         .filter(|line| line.ends_with("# default"))
         .collect();
-    // The two lists that are never shown, and the three sources that go without saying.
+    // The three lists that are never shown, who is not the vendor, and the four sources that go without saying.
     let expected = [
+        "previous_secret_files = [] # default",
         "blocked = [] # default",
         "fixed_devices = [] # default",
+        "publisher = false # default",
+        "format = \"native\" # default",
+        "hash_rule = \"plain\" # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
         "format = \"native\" # default",
@@ -173,6 +196,14 @@ fn defaults_are_the_specification() {
     );
     assert_eq!(
         (
+            config.release.k_delta,
+            config.release.max_hold_ms,
+            config.release.freeze_after_ms
+        ),
+        (10, 86_400_000, 90 * 86_400_000)
+    );
+    assert_eq!(
+        (
             config.ingest.max_future_ms,
             config.ingest.strict,
             config.ingest.max_message_bytes
@@ -190,9 +221,10 @@ fn defaults_are_the_specification() {
     assert_eq!(
         (
             config.http.listen.to_string().as_str(),
-            config.http.max_series
+            config.http.max_series,
+            config.http.opendsr_domain.as_deref()
         ),
-        ("127.0.0.1:9464", 200)
+        ("127.0.0.1:9464", 200, None)
     );
     let brand = &config.brands[0];
     let degrees: Vec<(&str, u32)> = brand
@@ -243,13 +275,26 @@ fn defaults_are_the_specification() {
         (-75, 60, 28_800, 0)
     );
     assert_eq!(brand.currency, "EUR");
+    let retention = &brand.retention;
+    assert_eq!(
+        (
+            retention.identification_months,
+            retention.transactions_months,
+            retention.cookies_months,
+            retention.consent_months
+        ),
+        (24, 24, 13, 60)
+    );
+    assert!(!brand.consent.reads_strings());
+    assert!(brand.consent.also_needs.values().all(Vec::is_empty));
 }
 
 #[test]
 fn traffic_needs_no_more_than_the_others() {
     let config = common::good(&common::brand("[release]\nk = 3")).config;
-    assert_eq!(config.release.k_traffic, 3);
+    assert_eq!((config.release.k_traffic, config.release.k_delta), (3, 3));
     assert!(print(&config).contains("k_traffic = 3 # default"));
+    assert!(print(&config).contains("k_delta = 3 # default"));
 }
 
 /// Calls `each` with the path and the schema of every setting.

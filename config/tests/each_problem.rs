@@ -281,12 +281,45 @@ fn values_that_may_identify_somebody_are_not_repeated() {
 #[test]
 fn what_surprises_is_warned_of() {
     let warned = |text: &str| shown(&good(text).warnings).join("\n");
-    assert_eq!(warned(&brand("")), "");
+    assert_eq!(
+        warned(&brand("consent = { vendor = 1, feature_2 = true }")),
+        ""
+    );
     let plain = "[[brand]]\nname = \"a\"\nsecret_env = \"SECRET\"";
     assert!(warned(plain).contains("tributary.toml:1:1: brand[0].timezone: is not given"));
     let open = format!("[http]\nlisten = \"0.0.0.0:9464\"\n{}", brand(""));
     assert!(warned(&open).contains("tributary.toml:2:10: http.listen: 0.0.0.0:9464 is open"));
+    let door = open.replace(
+        "[http]\n",
+        "[http]\nopendsr_domain = \"rights.example.com\"\n",
+    );
+    assert!(warned(&door).contains("erase every person"));
     assert!(warned(&brand("[release]\nk = 1")).contains("release.k"));
     let source = brand("[[brand.source]]\nname = \"a\"\nkind = \"web\"\nhash_rule = \"meta\"");
     assert!(warned(&source).contains("never meet"));
+}
+
+#[test]
+fn a_brand_is_measured_in_its_region_only() {
+    let pinned = |region: &str| format!("{region}{}", brand("region = \"eu-west\""));
+    one(
+        &pinned("[workers]\nregion = \"us\"\n"),
+        &[
+            "brand[0].region:",
+            "\"acme\" is pinned to \"eu-west\"",
+            "this worker is in \"us\"",
+            "region = \"eu-west\" in [workers]",
+        ],
+    );
+    one(
+        &pinned(""),
+        &["brand[0].region:", "\"eu-west\"", "has no region"],
+    );
+    good(&pinned("[workers]\nregion = \"eu-west\"\n"));
+    // Without a pin it is measured anywhere.
+    good(&format!("[workers]\nregion = \"us\"\n{}", brand("")));
+    one(
+        &format!("[workers]\nregion = \"EU\"\n{}", brand("")),
+        &["workers.region: \"EU\" is no name of a region", "eu-west"],
+    );
 }

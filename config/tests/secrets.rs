@@ -15,7 +15,8 @@ fn with_file(bytes: &[u8], mode: u32) -> (tempfile::TempDir, Result<Loaded, Prob
     let path = directory.path().join("acme.secret");
     std::fs::write(&path, bytes).unwrap();
     set_mode(&path, mode);
-    let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = \"acme.secret\"\n";
+    let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = \"acme.secret\"\n\
+        consent = { vendor = 1, feature_2 = true }\n";
     let loaded = parse_in(text, &directory.path().join("tributary.toml"), &|_| None);
     (directory, loaded)
 }
@@ -79,6 +80,43 @@ fn a_variable_gives_the_secret() {
             "{wrong:?}"
         );
     }
+}
+
+/// A brand with three secrets in files, the newest first in `names`.
+fn rotated(names: [&str; 3]) -> Result<Loaded, Problems> {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, last) in [("new", 'n'), ("old", 'o'), ("older", 'p'), ("again", 'n')] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, secret(last)).unwrap();
+        set_mode(&path, 0o600);
+    }
+    let [newest, older, old] = names;
+    let text = format!(
+        "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = \"{newest}\"\nprevious_secret_files = [\"{older}\", \"{old}\"]\n"
+    );
+    parse_in(&text, &directory.path().join("tributary.toml"), &|_| None)
+}
+
+#[test]
+fn secrets_before_the_newest_are_kept_in_their_order() {
+    let loaded = rotated(["new", "older", "old"]).unwrap();
+    let brand = &loaded.config.brands[0];
+    let secrets: Vec<&str> = brand.secrets().map(|s| s.expose_secret()).collect();
+    assert_eq!(secrets, [secret('p'), secret('o'), secret('n')]);
+    let printed = print(&loaded.config);
+    let masked = "previous_secret_files = [\"***\", \"***\"]";
+    assert!(printed.contains(masked), "{printed}");
+    assert!(!format!("{loaded:?}").contains(&secret('o')));
+
+    let refused = |names| rotated(names).unwrap_err().to_string();
+    let twice = refused(["new", "older", "again"]);
+    let words = "previous_secret_files[1]: is the same secret as brand[0].secret_file";
+    assert!(
+        twice.contains(words) && twice.contains("re-keyed"),
+        "{twice}"
+    );
+    let absent = refused(["new", "none", "nor this"]);
+    assert_eq!(absent.matches("cannot be read").count(), 2, "{absent}");
 }
 
 #[test]

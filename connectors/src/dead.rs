@@ -75,11 +75,12 @@ pub enum Reason {
     NumberOutOfRange,
     InvalidMac,
     LatePing,
+    BadConsent,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 26] = [
+    pub const ALL: [Reason; 27] = [
         Reason::MalformedSubject,
         Reason::UnknownBrand,
         Reason::UnknownKind,
@@ -106,6 +107,7 @@ impl Reason {
         Reason::NumberOutOfRange,
         Reason::InvalidMac,
         Reason::LatePing,
+        Reason::BadConsent,
     ];
 
     /// The word in dead-letter headers and metric labels.
@@ -137,6 +139,7 @@ impl Reason {
             Reason::NumberOutOfRange => "number_out_of_range",
             Reason::InvalidMac => "invalid_mac",
             Reason::LatePing => "late_ping",
+            Reason::BadConsent => "bad_consent",
         }
     }
 
@@ -150,7 +153,7 @@ impl Reason {
                 "The subject names a brand that the configuration does not have; the whole message is refused."
             }
             Reason::UnknownKind => {
-                "The subject names a kind that is not taken: send `web`, `transaction`, `spend` or `ping`; the whole message is refused."
+                "The subject names a kind that is not taken: send `web`, `transaction`, `spend`, `ping` or `consent`; the whole message is refused."
             }
             Reason::UnknownSource => {
                 "The subject names a source that the brand does not have for this kind: add it to the configuration; the whole message is refused."
@@ -176,7 +179,7 @@ impl Reason {
                 "The `type` of a web record is none of `impression`, `click`, `view`, `identify`, `order`, `refund`."
             }
             Reason::TextTooLong => {
-                "A label or an id has more than 256 bytes, or an identifier more than 1,024."
+                "A label or an id has more than 256 bytes, an identifier more than 1,024, a consent string more than 16,384, or the evidence of a consent more than 65,536."
             }
             Reason::TooManyIdentifiers => "The record has more than 16 identifiers.",
             Reason::InvalidTime => {
@@ -204,6 +207,9 @@ impl Reason {
             Reason::InvalidMac => "`mac` is not 12 hex digits with any separators.",
             Reason::LatePing => {
                 "The ping arrived 24 hours or more after its day ended: the day's salt is gone."
+            }
+            Reason::BadConsent => {
+                "What the person allows cannot be read from the record, so that the record must not be held: the detail says what is wrong with the string or the boxes."
             }
         }
     }

@@ -1,4 +1,5 @@
-//! From messages to events: every line becomes exactly one event, one dead letter or one omission.
+//! From messages to events: every line becomes exactly one event, one dead letter or one omission; an event of
+//! the web may bring along what the person allows with it, and the evidence of that.
 //!
 //! A message is one JSON object, however it is laid out, or NDJSON, where every line stands alone: a bad
 //! one is refused and the others count. Headers of CloudEvents lend a record what it lacks. The
@@ -19,7 +20,7 @@ use crate::native::labels::Words;
 use crate::native::line::{Given, Line};
 use crate::native::ping::{self, Heard};
 use crate::native::reader::{Read, Reader};
-use crate::native::{fields, spend, transaction, web};
+use crate::native::{consent, fields, spend, transaction, web};
 use crate::tenant::{Feed, Tenant};
 use route::{Route, Routes};
 
@@ -177,6 +178,7 @@ impl Decoder {
             Kind::Web => web::read(&mut line, sink)?,
             Kind::Transaction => transaction::read(&mut line, sink)?,
             Kind::Spend => spend::read(&mut line, sink)?,
+            Kind::Consent => consent::read(&mut line, sink)?,
             Kind::Ping => match ping::read(&mut line, sink)? {
                 Heard::Ping(event) => event,
                 Heard::Ignored(what) => {

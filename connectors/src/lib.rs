@@ -17,8 +17,10 @@ pub mod native;
 pub mod nats;
 pub mod out;
 pub mod settings;
+pub mod signals;
 pub mod tenant;
 pub mod trace;
+pub mod whom;
 
 #[cfg(test)]
 #[path = "../tests/common/mod.rs"]

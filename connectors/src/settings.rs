@@ -1,8 +1,11 @@
 //! From the configuration to what the operators need: plain integers, brands by position.
 
 use tributary_config::model::{Brand, Config, Release};
+use tributary_operators::label::Label;
 use tributary_operators::record::IdKind;
 use tributary_operators::settings::{BrandSettings, Settings};
+
+use crate::tenant;
 
 /// The settings of every brand, in the order of the configuration, which is that of `BrandId`.
 pub fn settings(config: &Config) -> Settings {
@@ -24,7 +27,10 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
     BrandSettings {
         name: brand.name.as_str().into(),
         max_degree,
-        on_consent: std::collections::BTreeSet::new(),
+        on_consent: tenant::sources(brand)
+            .filter(|source| brand.rests_on_consent(source))
+            .map(|source| Label::of(&source.name))
+            .collect(),
         max_identifiers: brand.identity.max_identifiers,
         click_window: brand.attribution.click_window_ms,
         view_window: brand.attribution.view_window_ms,
@@ -37,11 +43,17 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         max_presence: brand.sensors.max_presence_s,
         k: release.k,
         k_traffic: release.k_traffic,
+        k_delta: Some(release.k_delta),
+        max_hold: release.max_hold_ms.cast_signed(),
+        freeze_after: release.freeze_after_ms.cast_signed(),
+        ..BrandSettings::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tributary_config::model::{Basis, Kind, Source};
+
     use super::*;
     use crate::fixture;
 
@@ -58,5 +70,30 @@ mod tests {
         assert_eq!(acme.max_degree(IdKind::Customer), 50);
         assert_eq!(acme.position, [1, 2, 3]);
         assert_eq!((acme.k, acme.k_traffic), (1, 1));
+    }
+    #[test]
+    fn the_sources_that_rest_on_consent_are_known_by_their_labels() {
+        let on_consent = |brand| {
+            settings(&fixture::config(vec![brand])).brands[0]
+                .on_consent
+                .clone()
+        };
+        assert!(on_consent(fixture::brand("a")).is_empty());
+        let mut brand = fixture::brand("a");
+        brand.consent.vendor = Some(755);
+        assert_eq!(on_consent(brand.clone()), [Label::of("web")].into());
+        let template = tenant::sources(&brand).find(|source| source.kind == Kind::Web);
+        let template = template.unwrap();
+        let source = |name: &str, kind, basis| Source {
+            name: name.to_owned(),
+            kind,
+            basis,
+            ..template.clone()
+        };
+        brand.sources = vec![
+            source("us", Kind::Web, Some(Basis::LegitimateInterest)),
+            source("tills", Kind::Transaction, Some(Basis::Consent)),
+        ];
+        assert_eq!(on_consent(brand), [Label::of("tills")].into());
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::BrandClock;
 use crate::keys::{BrandKey, Reading};
 use crate::native::currency;
 use crate::native::mac::FixedDevices;
+use crate::signals::Signals;
 
 /// A brand.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Tenant {
     pub name_postcode: bool,
     /// Devices that are no visitors.
     pub fixed: FixedDevices,
+    /// How its signals of consent are read.
+    pub signals: Signals,
 }
 
 impl Tenant {
@@ -41,6 +44,7 @@ impl Tenant {
             currency: currency::of(&brand.currency),
             name_postcode: brand.identity.name_postcode,
             fixed: FixedDevices::new(&brand.sensors.fixed_devices),
+            signals: Signals::new(&brand.consent),
         }
     }
 }
@@ -61,21 +65,11 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// The sources of a brand, sorted by name; a kind without a source has a native one of its own name.
+    /// The sources of a brand, sorted by name.
     pub fn all(brand: &Brand, key: &BrandKey) -> Vec<Feed> {
-        let implicit = Kind::ALL
-            .into_iter()
-            .filter(|&kind| brand.sources.iter().all(|source| source.kind != kind))
-            .map(|kind| Source {
-                name: kind.name().to_owned(),
-                kind,
-                format: Format::Native,
-                zone: None,
-                phone_region: None,
-                hash_rule: HashRule::Plain,
-            });
-        let sources = brand.sources.iter().cloned().chain(implicit);
-        let mut feeds: Vec<Feed> = sources.map(|source| Feed::new(&source, key)).collect();
+        let mut feeds: Vec<Feed> = sources(brand)
+            .map(|source| Feed::new(&source, key))
+            .collect();
         feeds.sort_by(|a, b| a.name.cmp(&b.name));
         feeds
     }
@@ -89,4 +83,21 @@ impl Feed {
             reading: key.reading(source),
         }
     }
+}
+
+/// The sources of a brand; a kind without a source has a native one of its own name.
+pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
+    let implicit = Kind::ALL
+        .into_iter()
+        .filter(|&kind| brand.sources.iter().all(|source| source.kind != kind))
+        .map(|kind| Source {
+            name: kind.name().to_owned(),
+            kind,
+            format: Format::Native,
+            zone: None,
+            phone_region: None,
+            hash_rule: HashRule::Plain,
+            basis: None,
+        });
+    brand.sources.iter().cloned().chain(implicit)
 }

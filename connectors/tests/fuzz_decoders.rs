@@ -20,7 +20,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::Body;
 
-const CORPUS: [(&str, &str); 9] = [
+const CORPUS: [(&str, &str); 13] = [
     (
         "web",
         r#"{"id":"1","ts":1700000000000,"type":"click","cookie":"c1","source":"google","medium":"cpc","campaign":"Spring","version":3}"#,
@@ -56,6 +56,22 @@ const CORPUS: [(&str, &str); 9] = [
     (
         "ping",
         r#"{"ts":1700000000000,"store":"s1","sensor":"d1","device":"0a1b","rssi":20}"#,
+    ),
+    (
+        "web",
+        r#"{"id":"7","ts":1700000000000,"type":"view","cookie":"c1","email":"jane@example.org","tc_string":"CP1R2oAP1R2oAEsABBFRBkEgAP_gAAAAAAqIF5wAQF5gAAAA","gpp":"DBABLA~BVVVVVVVVWA.YA","gpp_sid":[7]}"#,
+    ),
+    (
+        "consent",
+        r#"{"id":"8","ts":1700000000000,"email":"jane@example.org","purposes":{"1":true,"7":false},"evidence":{"text":"Yes \"all\""}}"#,
+    ),
+    (
+        "consent",
+        r#"{"id":"9","ts":1700000000000,"device":"d1","phone":"+44 20 7946 0018","tc_string":"CP1R2oAP1R2oAEsABBFRBkEgAAAAAAAAAAqIF5wAQF5gAAAA"}"#,
+    ),
+    (
+        "consent",
+        r#"{"id":"10","ts":1700000000000,"cookie":"c1","version":2,"gpp":"DBACNYA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA~1YNN"}"#,
     ),
 ];
 
@@ -163,6 +179,7 @@ fn source(name: &str, kind: Kind, format: Format) -> Source {
         zone: Some(jiff::tz::TimeZone::get("Europe/Paris").unwrap()),
         phone_region: None,
         hash_rule: HashRule::Uid2,
+        basis: None,
     }
 }
 
@@ -180,6 +197,7 @@ fn column_map(sum_rows: bool) -> Csv {
 fn fuzz_brand() -> Brand {
     let mut acme = brand("acme");
     acme.identity.name_postcode = true;
+    acme.consent.vendor = Some(755);
     acme.identity.rules = vec![
         HashRule::Plain,
         HashRule::Google,
@@ -238,8 +256,8 @@ fn check(kept: &Kept) {
                     Body::Contact { channel, .. } => {
                         assert!(told.contains(&channel.source) || channel.source.is_absent())
                     }
-                    Body::Identify | Body::Consent { .. } => {}
-                    Body::Right { .. } => panic!("a right comes by another way"),
+                    Body::Identify => {}
+                    Body::Consent { .. } | Body::Right { .. } => assert!(!record.ids.is_empty()),
                 }
             }
             Event::Ping { ping, count } => {
@@ -247,7 +265,10 @@ fn check(kept: &Kept) {
                     *count == 1 && told.contains(&ping.store) && (-127..=20).contains(&ping.rssi)
                 );
             }
-            Event::Evidence { ids, .. } => assert!(!ids.is_empty()),
+            Event::Evidence { ids, text, .. } => {
+                assert!(!ids.is_empty());
+                assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "{text}");
+            }
             Event::Drop { .. } => panic!("a decoder drops nothing"),
             Event::Heard { .. } => panic!("a decoder salts nothing"),
         }

@@ -35,6 +35,7 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         zone: zone.map(|zone| jiff::tz::TimeZone::get(zone).unwrap()),
         phone_region: None,
         hash_rule: HashRule::Plain,
+        basis: None,
     };
     acme.sources = vec![source.clone()];
     let mut desk = Desk::new(&config(vec![acme.clone()]));

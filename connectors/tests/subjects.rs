@@ -22,6 +22,7 @@ fn with_sources(names: &[&str]) -> Brand {
             zone: Some(jiff::tz::TimeZone::get("Asia/Tokyo").unwrap()),
             phone_region: Some("GB".to_owned()),
             hash_rule: HashRule::Plain,
+            basis: None,
         })
         .collect();
     acme
@@ -85,10 +86,10 @@ fn subjects_that_lead_nowhere_are_refused_whole() {
             None,
         ),
         (
-            "tributary.in.acme.consent",
+            "tributary.in.acme.rights",
             Reason::UnknownKind,
             Some("acme"),
-            Some("consent"),
+            Some("rights"),
         ),
         (
             "tributary.in.acme.partner",

@@ -17,6 +17,7 @@ pub fn nats_at(url: &str) -> Nats {
         input_stream: "TRIBUTARY_IN".to_owned(),
         output_stream: "TRIBUTARY_OUT".to_owned(),
         dead_letter_stream: "TRIBUTARY_DEAD".to_owned(),
+        rights_stream: "TRIBUTARY_RIGHTS".to_owned(),
         partitions: 0,
     }
 }

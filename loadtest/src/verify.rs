@@ -12,6 +12,7 @@ use tributary_config::model::Config;
 use tributary_connectors::decode::{DeadLetter, Decoder, Ignored, Message, Sink};
 use tributary_connectors::{out, settings};
 use tributary_operators::event::Event;
+use tributary_operators::record::Body;
 
 use crate::inputs::{Inputs, InputsError};
 
@@ -71,9 +72,16 @@ struct Pile {
 
 impl Sink for Pile {
     fn event(&mut self, event: Event) {
-        if let Event::Put { .. } | Event::Ping { .. } = event {
-            self.expected.accepted += 1;
-        }
+        // A web record brings its consent along: a record without an id of its own, which counts with it.
+        let own = match &event {
+            Event::Put { record, .. } => {
+                !matches!(record.body, Body::Consent { .. } | Body::Right { .. })
+                    || !record.id.is_empty()
+            }
+            Event::Ping { .. } => true,
+            _ => false,
+        };
+        self.expected.accepted += u64::from(own);
         self.events.push(event);
     }
 

@@ -13,7 +13,7 @@ use crate::facts::Conversion;
 use crate::identity::components::Person;
 use crate::label::{Channel, Label};
 use crate::record::{
-    Body, BrandId, Currency, Day, Heard, IdKind, Pseudonym, Record, RecordKey, SaleKind, Token,
+    Body, BrandId, Currency, Day, Heard, IdKind, Pseudonym, Record, RecordKey, SaleKind,
 };
 
 /// What may be asked.
@@ -60,12 +60,12 @@ pub enum Question {
         /// Persons by their labels in the graph.
         persons: Arc<[Person]>,
     },
-    /// What was heard under tokens.
+    /// What was heard of devices, on the days whose salts are still known.
     Heard {
         /// The tenant.
         brand: BrandId,
-        /// The tokens.
-        tokens: Arc<[Token]>,
+        /// The brand's keyed hashes of the devices.
+        devices: Arc<[Pseudonym]>,
     },
     /// What is past its retention.
     Expired {

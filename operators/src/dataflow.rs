@@ -5,14 +5,14 @@
 //!            │        └─────────────┴► Admit                              └ oversized ─┼──────────┐
 //! events ────┤                          ├─ contacts ────────────────────────► Assign ┴─ facts ─► Person ─┐
 //!            │                          ├─ sales, refunds ─► Settle ─► settled ─► Assign                 │
-//!            │                          └─ counts, spend, adjustments ─────────────────── sums ────────►├► Cells ─► Published ─► told
+//!            │                          └─ counts, spend, adjustments ─────────────────── sums ────────►├► Cells ─► told
 //!            ├► Presence ──────────────────────────────────────────────────────────────── sums ────────►│
 //!            ├► words, releases, questions ─── to every worker ─────────────────────────────────────────►┘
 //!            └► salts ► SaltDesk ► SaltBook
 //! ```
 //!
-//! Each arrow is a differential collection. There is no cycle: a record's change runs through once, and
-//! an epoch is closed when the probe has passed it.
+//! Each arrow is a differential collection. A record's change runs through once, and an epoch is closed when the probe
+//! has passed it. One thing goes round: what waits for a batch on each worker, which all hear in the next epoch.
 
 #![allow(
     clippy::result_large_err,
@@ -27,7 +27,8 @@ use std::time::Duration;
 use differential_dataflow::input::InputSession;
 use differential_dataflow::{AsCollection, ExchangeData};
 use timely::dataflow::ProbeHandle;
-use timely::dataflow::operators::{Exchange, Inspect, OkErr, Probe};
+use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::{ConnectLoop, Exchange, Feedback, Inspect, OkErr, Probe};
 use timely::worker::Worker;
 
 use crate::admit::{Admit, AdmitIn, AdmitOut};
@@ -43,7 +44,6 @@ use crate::identity::graph::{Graph, GraphIn, GraphOut};
 use crate::identity::mentions::Mentions;
 use crate::person::{PersonIn, PersonKey, PersonOut, Persons};
 use crate::presence::{Presence, PresenceIn, PresenceOut};
-use crate::published::{Published, PublishedIn};
 use crate::record::{BrandId, Day, Heard};
 use crate::salt::{Book, Salt, SaltWord, desk};
 use crate::settings::Settings;
@@ -69,6 +69,8 @@ pub enum Output {
 pub struct Dataflow {
     /// None once the input has ended.
     inputs: Option<Inputs>,
+    settings: Arc<Settings>,
+    anything_stood: bool,
     probe: ProbeHandle<Epoch>,
     /// How far the words about salts have been heard, in a time of their own.
     salts_heard: ProbeHandle<Epoch>,
@@ -91,7 +93,6 @@ struct Inputs {
     graph: Session<GraphIn>,
     person: Session<PersonIn>,
     cells: Session<CellsIn>,
-    published: Session<PublishedIn>,
 }
 
 impl Inputs {
@@ -177,7 +178,8 @@ impl Dataflow {
     /// Puts in a cell as it stands outside, from before a restart.
     pub fn stood(&mut self, cell: Cell) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.published.update(PublishedIn::Stood(cell), 1);
+            inputs.cells.update(Cells::stood(cell, &self.settings), 1);
+            self.anything_stood = true;
         }
     }
 
@@ -185,14 +187,17 @@ impl Dataflow {
     /// here. When every worker has said so, what stood outside and was not released again is told as closed. To be
     /// said in an epoch that releases.
     pub fn complete(&mut self) {
-        let from = self.index;
+        let (from, stood) = (self.index, self.anything_stood);
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         for target in 0..self.peers {
-            inputs
-                .published
-                .update(PublishedIn::Complete { from, target }, 1);
+            let complete = CellsIn::Complete {
+                from,
+                target,
+                stood,
+            };
+            inputs.cells.update(complete, 1);
         }
     }
 
@@ -236,13 +241,14 @@ impl Dataflow {
         }
     }
 
-    /// Lets changed cells leave at the end of this epoch, on every worker.
-    pub fn release(&mut self) {
+    /// Lets changed cells leave at the end of this epoch, on every worker. `now`, in Unix milliseconds, is the time
+    /// that the gate goes by.
+    pub fn release(&mut self, now: i64) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         for target in 0..self.peers {
-            inputs.cells.update(CellsIn::Release(target), 1);
+            inputs.cells.update(CellsIn::Release(target, now), 1);
         }
     }
 
@@ -280,9 +286,10 @@ impl Dataflow {
                 (0..self.peers)
                     .for_each(|to| inputs.admit.update(AdmitIn::Ask(asked(to), None), 1));
             }
-            Question::Heard { tokens, .. } => tokens.iter().for_each(|token| {
-                inputs.presence.update(PresenceIn::Ask(asked(0), *token), 1);
-            }),
+            Question::Heard { .. } => {
+                (0..self.peers)
+                    .for_each(|to| inputs.presence.update(PresenceIn::Ask(asked(to)), 1));
+            }
             Question::Cells { .. } => {
                 (0..self.peers).for_each(|to| inputs.cells.update(CellsIn::Ask(asked(to)), 1));
             }
@@ -308,7 +315,6 @@ impl Dataflow {
         advance(&mut inputs.graph, epoch);
         advance(&mut inputs.person, epoch);
         advance(&mut inputs.cells, epoch);
-        advance(&mut inputs.published, epoch);
     }
 
     /// Ends the input of this worker for good.
@@ -346,7 +352,6 @@ pub fn build(
         graph: InputSession::new(),
         person: InputSession::new(),
         cells: InputSession::new(),
-        published: InputSession::new(),
     };
     let book = Rc::new(RefCell::new(Book::default()));
     let words = book.clone();
@@ -358,7 +363,6 @@ pub fn build(
         let to_admit = inputs.admit.to_collection(scope);
         let to_presence = inputs.presence.to_collection(scope);
         let to_salts = inputs.salts.to_collection(scope);
-        let to_published = inputs.published.to_collection(scope);
         let to_graph = inputs.graph.to_collection(scope);
         let to_person = inputs.person.to_collection(scope);
         let to_cells = inputs.cells.to_collection(scope);
@@ -441,12 +445,13 @@ pub fn build(
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let presence = stage(to_presence, Presence::new(settings.clone()));
+        let presence = stage(to_presence, Presence::new(settings.clone(), book.clone()));
         let (visits, presence_answers) = split(presence, |told| match told {
             PresenceOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             PresenceOut::Answer(answer) => Err(answer),
         });
 
+        let (round, due) = scope.feedback(1);
         let sums = to_cells.concatenate([
             held_sums,
             graph_sums,
@@ -455,22 +460,30 @@ pub fn build(
             person_answers,
             admit_answers,
             visits,
+            due.as_collection(),
         ]);
-        let (cells, cell_answers) = split(
-            stage(sums, Cells::new(settings, stats.clone())),
-            |told| match told {
-                CellsOut::Cell(cell) => Ok(PublishedIn::Told(cell)),
-                CellsOut::Answer(answer) => Err(answer),
-            },
-        );
+        let cells = Cells::new(settings.clone(), stats.clone(), peers);
+        let (cells, others) = split(stage(sums, cells), |told| match told {
+            CellsOut::Cell(cell, news) => Ok(Output::Cell { cell, news }),
+            other => Err(other),
+        });
+        let (due, cell_answers) = split(others, |told| match told {
+            CellsOut::Due(due) => Ok(CellsIn::Due(due)),
+            other => Err(other),
+        });
+        due.inner
+            .map(|(due, epoch, diff)| (due, epoch + 1, diff))
+            .connect_loop(round);
+        let cell_answers = cell_answers.flat_map(|told| match told {
+            CellsOut::Answer(answer) => Some(answer),
+            _ => None,
+        });
         // Answers travel back to the worker that asked.
         let answers = cell_answers.concatenate([graph_answers, presence_answers]);
         let answers = answers
             .inner
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
-        let cells = stage(cells.concat(to_published), Published::new(peers))
-            .map(|(cell, news)| Output::Cell { cell, news });
         desk(to_salts, peers, words).inner.probe_with(&heard);
         let told = cells.concat(answers.map(Output::Answer));
         told.inner
@@ -479,6 +492,8 @@ pub fn build(
     });
     Dataflow {
         inputs: Some(inputs),
+        settings,
+        anything_stood: false,
         probe,
         salts_heard,
         book,

@@ -154,14 +154,18 @@ pub fn route(
         } => {
             let mut counts = [0; 3];
             counts[kind as usize] = 1;
-            let anonymous = i64::from(ids.is_empty());
+            // Whoever is named is counted, and counts as changed, where the person is known.
+            let mut sums = Sums::of(&counts);
+            if ids.is_empty() {
+                sums = sums.by(1).whose(Label::of(&id).0);
+            }
             tally.add(
                 CellKey::CampaignDay {
                     brand,
                     channel,
                     day,
                 },
-                Sums::of(&counts).by(anonymous),
+                sums,
                 diff,
             );
             if !ids.is_empty() {
@@ -214,7 +218,8 @@ pub fn route(
             currency,
         } => {
             let takings = takings(brand, kind, store, day, currency);
-            tally.add(takings, Sums::of(&[0, amount.into()]).by(1), diff);
+            let sums = Sums::of(&[0, amount.into()]).by(1).whose(Label::of(&id).0);
+            tally.add(takings, sums, diff);
             for model in Model::ALL {
                 let key = CellKey::Attribution {
                     brand,
@@ -225,7 +230,7 @@ pub fn route(
                     day,
                     currency,
                 };
-                tally.add(key, Sums::of(&[0, amount.into()]).by(1), diff);
+                tally.add(key, sums, diff);
             }
         }
         Body::Spend {
@@ -283,7 +288,8 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
                 channel: contact.channel,
                 day: contact.day,
             };
-            tally.add(key, Sums::default().by(1), diff);
+            let who = Label::of(&contact.id).0;
+            tally.add(key, Sums::default().by(1).whose(who), diff);
         }
         Fact::Conversion(conversion) => {
             let Conversion {
@@ -292,10 +298,12 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
                 store,
                 left,
                 currency,
+                name,
                 ..
             } = *conversion;
+            let by = |sums: Sums| sums.by(1).whose(name.0 as u64);
             let takings = takings(brand, kind, store, day, currency);
-            tally.add(takings, Sums::of(&[1, left.into()]).by(1), diff);
+            tally.add(takings, by(Sums::of(&[1, left.into()])), diff);
             for model in Model::ALL {
                 let key = CellKey::Attribution {
                     brand,
@@ -306,7 +314,7 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
                     day,
                     currency,
                 };
-                tally.add(key, Sums::of(&[CONVERSION, left.into()]).by(1), diff);
+                tally.add(key, by(Sums::of(&[CONVERSION, left.into()])), diff);
             }
         }
     }

@@ -19,7 +19,6 @@ pub mod identity;
 pub mod label;
 pub mod person;
 pub mod presence;
-pub mod published;
 pub mod record;
 pub mod salt;
 pub mod settings;

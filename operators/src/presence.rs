@@ -6,13 +6,16 @@
 //! When some of them change, the runs of that token, store and day are laid out again, so that a late
 //! ping reopens and merges what it must.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::ask::{Answer, Asked, Reply};
+use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::label::Label;
 use crate::record::{BrandId, Day, Heard, Token};
+use crate::salt::Book;
 use crate::settings::{BrandSettings, Settings};
 use crate::sums::{CellKey, Sums, Tally};
 use rustc_hash::FxHashMap;
@@ -86,6 +89,7 @@ impl Seconds {
         if presence > settings.max_presence {
             return;
         }
+        let who = device.token.0 as u64;
         let mut hours: Vec<CellKey> = Vec::new();
         for run in &runs {
             let local = run.first + i64::from(run.utc_offset);
@@ -103,7 +107,7 @@ impl Seconds {
                 } else {
                     Sums::of(&[0, 1])
                 };
-                tally.add(key.clone(), sums, diff);
+                tally.add(key.clone(), sums.whose(who), diff);
             }
             // A device counts once in an hour, however many of its runs begin there.
             if !hours.contains(&key) {
@@ -112,7 +116,7 @@ impl Seconds {
                 } else {
                     [0, 0, 0, 1, 0]
                 };
-                tally.add(key.clone(), Sums::of(&counted).by(1), diff);
+                tally.add(key.clone(), Sums::of(&counted).by(1).whose(who), diff);
                 hours.push(key);
             }
         }
@@ -124,8 +128,8 @@ impl Seconds {
 pub enum PresenceIn {
     /// A token was heard.
     Heard(Heard),
-    /// Somebody asks when a token was heard.
-    Ask(Asked, Token),
+    /// Somebody asks when devices were heard.
+    Ask(Asked),
 }
 
 /// What the stage says.
@@ -140,15 +144,17 @@ pub enum PresenceOut {
 /// The stage. The seconds of every token.
 pub struct Presence {
     settings: Arc<Settings>,
+    book: Rc<RefCell<Book>>,
     devices: FxHashMap<Device, Seconds>,
     tally: Tally,
 }
 
 impl Presence {
-    /// Has heard nothing yet.
-    pub fn new(settings: Arc<Settings>) -> Presence {
+    /// Has heard nothing yet. The salts in the book tell a device that is asked for.
+    pub fn new(settings: Arc<Settings>, book: Rc<RefCell<Book>>) -> Presence {
         Presence {
             settings,
+            book,
             devices: FxHashMap::default(),
             tally: Tally::default(),
         }
@@ -156,12 +162,18 @@ impl Presence {
 }
 
 impl Presence {
-    /// What was heard under tokens, in one walk for all who ask.
-    fn answer(&self, questions: &FxHashMap<Token, Vec<Asked>>, out: &mut Vec<(PresenceOut, Diff)>) {
+    /// What was heard of devices, in one walk for all who ask.
+    fn answer(&self, questions: &[Asked], out: &mut Vec<(PresenceOut, Diff)>) {
         let mut answers = Vec::new();
+        // The tokens of the devices in question, of each store and day as they come up.
+        let mut tokens: FxHashMap<(BrandId, Label, Day), FxHashMap<Token, Vec<&Asked>>> =
+            FxHashMap::default();
         for (device, seconds) in &self.devices {
-            let asked = questions.get(&device.token).into_iter().flatten();
-            for asked in asked.filter(|asked| asked.question.brand() == device.brand) {
+            let place = (device.brand, device.store, device.salt_day);
+            let asked = tokens
+                .entry(place)
+                .or_insert_with(|| self.tokens(place, questions));
+            for asked in asked.get(&device.token).into_iter().flatten() {
                 for ((second, utc_offset, rssi), count) in &seconds.heard {
                     let heard = Heard {
                         brand: device.brand,
@@ -184,6 +196,26 @@ impl Presence {
                 .map(|answer| (PresenceOut::Answer(answer), 1)),
         );
     }
+
+    fn tokens<'a>(
+        &self,
+        (brand, store, day): (BrandId, Label, Day),
+        questions: &'a [Asked],
+    ) -> FxHashMap<Token, Vec<&'a Asked>> {
+        let mut tokens: FxHashMap<Token, Vec<&Asked>> = FxHashMap::default();
+        let book = self.book.borrow();
+        for asked in questions {
+            let Question::Heard { brand: of, devices } = &asked.question else {
+                continue;
+            };
+            for device in devices.iter().filter(|_| *of == brand) {
+                if let Some(token) = book.token(brand, day, store, *device) {
+                    tokens.entry(token).or_default().push(asked);
+                }
+            }
+        }
+        tokens
+    }
 }
 
 impl Stage for Presence {
@@ -193,7 +225,8 @@ impl Stage for Presence {
 
     fn route(update: &PresenceIn) -> u64 {
         match update {
-            PresenceIn::Heard(Heard { token, .. }) | PresenceIn::Ask(_, token) => token.0 as u64,
+            PresenceIn::Heard(Heard { token, .. }) => token.0 as u64,
+            PresenceIn::Ask(asked) => asked.target,
         }
     }
 
@@ -203,13 +236,13 @@ impl Stage for Presence {
         updates: Vec<(PresenceIn, Diff)>,
         out: &mut Vec<(PresenceOut, Diff)>,
     ) {
-        let mut questions: FxHashMap<Token, Vec<Asked>> = FxHashMap::default();
+        let mut questions = Vec::new();
         let mut changes: FxHashMap<Device, Vec<(Second, Diff)>> = FxHashMap::default();
         for (update, diff) in updates {
             let heard = match update {
                 PresenceIn::Heard(heard) => heard,
-                PresenceIn::Ask(asked, token) => {
-                    questions.entry(token).or_default().push(asked);
+                PresenceIn::Ask(asked) => {
+                    questions.push(asked);
                     continue;
                 }
             };

@@ -157,13 +157,18 @@ struct Desk {
 impl Desk {
     fn hear(&mut self, word: SaltWord, answer: &mut Vec<SaltWord>) {
         match word {
-            SaltWord::Ask(from, brand, day) => {
+            // Every worker is told, because what was heard under a token lies with whoever owns the token, and is asked
+            // for by the device.
+            SaltWord::Ask(_, brand, day) => {
                 let salt = self.book.salts.entry((brand, day));
                 let salt = salt.or_insert_with(Salt::draw).clone();
-                answer.push(SaltWord::Tell(from, brand, day, salt));
+                let tell = |to| SaltWord::Tell(to, brand, day, salt.clone());
+                answer.extend((0..self.peers).map(tell));
             }
             SaltWord::Known(brand, day, salt) => {
-                self.book.salts.entry((brand, day)).or_insert(salt);
+                let salt = self.book.salts.entry((brand, day)).or_insert(salt);
+                let tell = |to| SaltWord::Tell(to, brand, day, salt.clone());
+                answer.extend((0..self.peers).map(tell));
             }
             SaltWord::Over(from, brand, before) => {
                 let over = self.over.entry(brand).or_default();

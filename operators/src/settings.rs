@@ -48,6 +48,15 @@ pub struct BrandSettings {
     pub k: u64,
     /// Contributors behind a released cell of pure traffic counts.
     pub k_traffic: u64,
+    /// Contributors whose change a released cell gathers before its value changes; the smaller of 10 and `k` where
+    /// none is given. Up to 1, every release tells what changed.
+    pub k_delta: Option<u64>,
+    /// How often what could not gather enough changes leaves together with the others, milliseconds.
+    pub max_hold: i64,
+    /// The age from which a day is corrected in batches only, milliseconds.
+    pub freeze_after: i64,
+    /// How often such a batch leaves, milliseconds.
+    pub freeze_batch: i64,
 }
 
 impl Default for BrandSettings {
@@ -69,11 +78,20 @@ impl Default for BrandSettings {
             max_presence: 8 * 3600,
             k: 50,
             k_traffic: 10,
+            k_delta: None,
+            max_hold: DAY,
+            freeze_after: 90 * DAY,
+            freeze_batch: 7 * DAY,
         }
     }
 }
 
 impl BrandSettings {
+    /// Contributors whose change a released cell gathers before its value changes.
+    pub fn k_delta(&self) -> u64 {
+        self.k_delta.unwrap_or_else(|| self.k.min(10))
+    }
+
     /// The hub guard of a kind.
     pub fn max_degree(&self, kind: IdKind) -> u32 {
         self.max_degree[kind as usize]

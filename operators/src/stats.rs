@@ -13,6 +13,7 @@ pub struct Stats {
     collisions: Cell<u64>,
     cells: Cell<u64>,
     hidden: Cell<u64>,
+    waiting: Cell<u64>,
 }
 
 impl Stats {
@@ -32,9 +33,10 @@ impl Stats {
         self.superseded.set(self.superseded.get() + 1);
     }
 
-    pub(crate) fn release(&self, cells: u64, hidden: u64, collisions: u64) {
+    pub(crate) fn release(&self, cells: u64, hidden: u64, waiting: u64, collisions: u64) {
         self.cells.set(cells);
         self.hidden.set(hidden);
+        self.waiting.set(waiting);
         self.collisions.set(collisions);
     }
 
@@ -48,6 +50,7 @@ impl Stats {
             collisions: self.collisions.get(),
             cells: self.cells.get(),
             hidden: self.hidden.get(),
+            waiting: self.waiting.get(),
         }
     }
 }
@@ -69,6 +72,8 @@ pub struct Snapshot {
     pub cells: u64,
     /// Cells held back by the release gate.
     pub hidden: u64,
+    /// Released cells whose change waits for others.
+    pub waiting: u64,
 }
 
 impl std::ops::Add for Snapshot {
@@ -83,6 +88,7 @@ impl std::ops::Add for Snapshot {
             collisions: self.collisions.max(other.collisions),
             cells: self.cells + other.cells,
             hidden: self.hidden + other.hidden,
+            waiting: self.waiting + other.waiting,
         }
     }
 }

@@ -110,6 +110,11 @@ pub enum CellKey {
     Converted {
         group: MonthGroup,
     },
+    /// What a month's chain gives a channel. It is no sum: it names a cell that is solved from the parts above.
+    MarkovMonth {
+        group: MonthGroup,
+        channel: Channel,
+    },
     /// Transitions of the paths of persons without a conversion; `Channel::default()` is the start
     /// as `from` and the end without conversion as `to`.
     NullEdge {
@@ -127,24 +132,74 @@ pub enum CellKey {
 }
 
 impl CellKey {
-    /// The key of a cell's owner: the parts of one Markov month meet on one worker.
-    pub fn home(&self) -> u64 {
-        use std::hash::{BuildHasher, BuildHasherDefault};
-        let hasher = BuildHasherDefault::<rustc_hash::FxHasher>::default();
+    /// The tenant.
+    pub fn brand(&self) -> BrandId {
         match self {
-            CellKey::ConvertingEdge { group, .. }
+            CellKey::Attribution { brand, .. }
+            | CellKey::StoreDay { brand, .. }
+            | CellKey::OrdersDay { brand, .. }
+            | CellKey::CampaignDay { brand, .. }
+            | CellKey::SpendDay { brand, .. }
+            | CellKey::Visits { brand, .. }
+            | CellKey::Identity { brand }
+            | CellKey::NullEdge { brand, .. }
+            | CellKey::NullReach { brand, .. } => *brand,
+            CellKey::Paths { group, .. }
+            | CellKey::PathLength { group, .. }
+            | CellKey::PathDays { group, .. }
+            | CellKey::Assists { group, .. }
+            | CellKey::ConvertingEdge { group, .. }
             | CellKey::ConvertingReach { group, .. }
+            | CellKey::MarkovMonth { group, .. }
+            | CellKey::Converted { group } => group.brand,
+        }
+    }
+
+    /// The key of a cell's owner: what adds up to one total meets on one worker, and so does all of a month.
+    pub fn home(&self) -> u64 {
+        use std::hash::BuildHasher;
+        let hasher = rustc_hash::FxBuildHasher;
+        match self {
+            CellKey::Attribution {
+                brand,
+                kind,
+                store,
+                day,
+                currency,
+                ..
+            } => hasher.hash_one((brand, kind, store, day, currency)),
+            CellKey::StoreDay {
+                brand,
+                store,
+                day,
+                currency,
+            } => hasher.hash_one((brand, SaleKind::Transaction, store, day, currency)),
+            CellKey::OrdersDay {
+                brand,
+                day,
+                currency,
+            } => hasher.hash_one((brand, SaleKind::Order, Label::ABSENT, day, currency)),
+            CellKey::Paths { group, .. }
+            | CellKey::PathLength { group, .. }
+            | CellKey::PathDays { group, .. }
+            | CellKey::Assists { group, .. }
+            | CellKey::ConvertingEdge { group, .. }
+            | CellKey::ConvertingReach { group, .. }
+            | CellKey::MarkovMonth { group, .. }
             | CellKey::Converted { group } => hasher.hash_one((group.brand, group.month)),
             CellKey::NullEdge { brand, month, .. } | CellKey::NullReach { brand, month, .. } => {
                 hasher.hash_one((*brand, *month))
             }
-            other => hasher.hash_one(other),
+            CellKey::CampaignDay { .. }
+            | CellKey::SpendDay { .. }
+            | CellKey::Visits { .. }
+            | CellKey::Identity { .. } => hasher.hash_one(self),
         }
     }
 }
 
 /// The difference that a change makes to a cell: up to five values in the order of
-/// [`crate::cell::Family::values`], and the contributors that the release gate counts.
+/// [`crate::cell::Family::values`], the contributors that the release gate counts, and who they are in 128 bits.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -153,6 +208,9 @@ pub struct Sums {
     pub values: [i128; 5],
     /// Distinct persons plus records without identifier.
     pub contributors: i64,
+    /// Whose contribution changed, in whatever direction: a bit a contributor, of 128 by hash. Two may share a
+    /// bit, so that the bits are no more than the contributors.
+    pub changed: u128,
 }
 
 impl Sums {
@@ -171,17 +229,26 @@ impl Sums {
         self
     }
 
+    /// The same as a change by somebody, from any hash that stands for them.
+    pub fn whose(mut self, who: u64) -> Sums {
+        use std::hash::BuildHasher;
+        // The upper bits of this hash are the well mixed ones.
+        self.changed |= 1 << (rustc_hash::FxBuildHasher.hash_one(who) >> 57);
+        self
+    }
+
     /// Adds `count` times the other.
     pub fn add(&mut self, other: &Sums, count: i64) {
         for (slot, value) in self.values.iter_mut().zip(&other.values) {
             *slot += value * i128::from(count);
         }
         self.contributors += other.contributors * count;
+        self.changed |= other.changed;
     }
 
-    /// Whether nothing is left.
+    /// Whether nothing is left, whoever changed it.
     pub fn is_zero(&self) -> bool {
-        *self == Sums::default()
+        self.values == [0; 5] && self.contributors == 0
     }
 }
 

@@ -1,5 +1,5 @@
-//! Random histories of insertions, duplicates, corrections, refunds, late records and deletions: at every
-//! epoch, on any number of workers and in any batches, what is released is what the batch oracle
+//! Random histories of insertions, duplicates, corrections, refunds, late records, deletions, consent and rights: at
+//! every epoch, on any number of workers and in any batches, what is released is what the batch oracle
 //! computes from the records then held (invariant I1).
 //!
 //! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.

@@ -63,7 +63,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
             }
             if epoch == index as u64 {
                 dataflow.complete();
-                dataflow.release();
+                dataflow.release(0);
             }
         }
         dataflow.end();

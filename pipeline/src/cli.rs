@@ -50,9 +50,17 @@ pub enum Command {
     Explain(Explain),
     /// Say what a TC string, a GPP string or plain boxes allow, purpose by purpose, and why not
     Consent(Consent),
+    /// Ask for a data subject's right, and wait until it is answered: access, erase, restrict, object …
+    Rights(Rights),
+    /// Verify the audit log of rights requests
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look into a ledger, or read all of it and say whether it is sound
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Draw a brand's secret, or move a ledger to the newest one
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Check, print or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -257,6 +265,86 @@ pub struct Consent {
     pub json: bool,
 }
 
+/// `tributary rights`.
+///
+/// The request waits at the broker until a worker has answered it everywhere: in the numbers, in the ledgers of all
+/// processes, among the messages that came in and among the dead letters. Send it again with the same --id as often as
+/// you like: it is done once.
+#[derive(Debug, Args)]
+pub struct Rights {
+    /// Which right: access and portability (all records, as JSON), rectify (one record), restrict and unrestrict (held,
+    /// but out of every number), object (as erase, and nothing new is taken), erase, do_not_sell, directive (what is to
+    /// happen after death)
+    #[arg(value_name = "TYPE", value_parser = ["access", "portability", "rectify", "restrict", "unrestrict", "object", "erase", "do_not_sell", "directive"])]
+    pub right: String,
+    /// Whom it is about, as KIND=VALUE: email=a@b.example, phone=…, cookie=…, customer=…, wallet=…, device=…,
+    /// name_postcode=FIRST/LAST/POSTCODE. Process lists show it: see --request
+    #[arg(value_name = "KIND=VALUE")]
+    pub identifiers: Vec<String>,
+    /// The configuration file that says how to reach the broker
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The brand; may be left out where there is only one
+    #[arg(long)]
+    pub brand: Option<String>,
+    /// Where the proof of the requester's identity is kept, as a ticket's number; required
+    #[arg(long, value_name = "REFERENCE")]
+    pub proof: Option<String>,
+    /// All records of the linked person, and not only those that name an identifier
+    #[arg(long)]
+    pub whole_person: bool,
+    /// The request's id: the same one again is the same request. Drawn where it is left out
+    #[arg(long)]
+    pub id: Option<String>,
+    /// Read the request, or what of it is not given here, from a JSON file; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub request: Option<PathBuf>,
+    /// rectify: a JSON file with the record as it should be
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// rectify: the kind of the record, web or transaction
+    #[arg(long, default_value = "transaction")]
+    pub kind: String,
+    /// rectify: the source of the record; the kind's own where left out
+    #[arg(long)]
+    pub source: Option<String>,
+    /// directive: erase or keep
+    #[arg(long, value_name = "ACTION")]
+    pub directive: Option<String>,
+    /// directive: the person has died, and what was directed applies now
+    #[arg(long)]
+    pub notice: bool,
+    /// Where the answer or the receipt goes, readable by its owner alone; standard output where left out
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Send it and end
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Print how it stands as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary audit`.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Read every entry and hold it to the one before; fails at the first that was changed, moved or taken out
+    Verify {
+        /// The configuration file, which holds the brands' secrets and says where the logs lie
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+        /// Only this brand
+        #[arg(long)]
+        brand: Option<String>,
+        /// An entry that the log must still hold, as NUMBER:HASH from a receipt
+        #[arg(long, value_name = "NUMBER:HASH", requires = "brand")]
+        head: Option<String>,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// `tributary ledger`.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
@@ -276,6 +364,40 @@ pub enum LedgerCommand {
         #[arg(long, short, value_name = "FILE")]
         config: PathBuf,
         /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `tributary keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Draw a brand's secret into a new file
+    ///
+    /// Only the file's owner can read it, and it is not shown. The brand names it as `secret_file`. To exchange a
+    /// secret, draw another one, name that as `secret_file`, and add the file it had to the end of
+    /// `previous_secret_files`. All of them stay there: every pseudonym is re-keyed over the one before. Keep a copy
+    /// of each where no ledger is: without them what is held cannot be opened, and new records do not meet old ones.
+    New {
+        /// The file, as acme.2025.secret; one that is there is never replaced
+        file: PathBuf,
+        /// Print the secret on standard output, too
+        #[arg(long)]
+        print: bool,
+    },
+    /// Move what a stopped ledger keeps to the newest secrets of a configuration
+    ///
+    /// A worker that starts with a newer secret reads what it kept under the older ones, and seals all that is new
+    /// under the newest; this command moves the rest. What was kept loses no link, and when it is done, nothing in
+    /// the directory opens under an older secret. Killed half way, it is run again. In a cluster, run it for the
+    /// directory of each process.
+    Rotate {
+        /// The directory of one process's ledger, as tributary-data/process-0
+        directory: PathBuf,
+        /// The configuration file, with the newest secret and all before it
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+        /// Print what was done as JSON
         #[arg(long)]
         json: bool,
     },

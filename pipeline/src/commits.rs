@@ -17,7 +17,7 @@ use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::nats::{Client, Outgoing, Publisher};
-use tributary_ledger::{Keep, Kind, Ledger, LedgerError, Page, Position};
+use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Page, Position};
 use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
 
@@ -47,14 +47,14 @@ pub enum Word {
     Part(Epoch, Page, Vec<DeadLetter>),
     /// The salts of a brand's days before one are destroyed.
     Forget(BrandId, Day),
-    /// Everything that is committed and not to be kept leaves the ledger, and then somebody hears how much it was.
+    /// Something that is committed leaves the ledger, and then somebody hears how much it was.
     Erase(Erasure),
 }
 
 /// What leaves the ledger, and who waits for it.
 pub struct Erasure {
-    /// What stays.
-    pub keep: Keep,
+    /// What is to be forgotten.
+    pub forget: Forget,
     /// Hears of the entries that are gone, once their bytes are overwritten.
     pub done: oneshot::Sender<u64>,
 }
@@ -207,19 +207,19 @@ impl Commits {
     /// Goes on with a compaction, or begins one where it is due.
     async fn compact(&mut self) -> anyhow::Result<()> {
         if let Some(done) = self.compaction.finished().await? {
-            let left_out = done.left_out;
+            let forgotten = done.forgotten.total();
             let installed = self.with_ledger(move |ledger| install(ledger, done)).await;
             if unless_full(installed)?.is_some() {
-                self.compaction.installed(left_out);
+                self.compaction.installed(forgotten);
             } else {
                 self.compaction.refused();
                 tokio::time::sleep(PAUSE).await;
             }
         }
         if self.compaction.has_erasures() {
-            let keep = self.compaction.keep();
+            let forget = self.compaction.forget();
             let rewrite = self
-                .with_ledger(move |ledger| Ok(ledger.rewrite(keep)?))
+                .with_ledger(move |ledger| Ok(ledger.forget(forget)?))
                 .await;
             match unless_full(rewrite)? {
                 Some(rewrite) => self.compaction.begin(rewrite),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::task::{JoinError, JoinHandle};
-use tributary_ledger::{Keep, Ledger, LedgerError, Rewrite, Rewritten};
+use tributary_ledger::{Forget, Ledger, LedgerError, Rewrite, Rewritten};
 
 use crate::commits::Erasure;
 use crate::tally::Tally;
@@ -69,10 +69,13 @@ impl Compaction {
         self.is_idle() && !self.waiting.is_empty()
     }
 
-    /// What stays when everything that waits is forgotten.
-    pub fn keep(&self) -> Keep {
-        let keeps: Vec<Keep> = self.waiting.iter().map(|one| one.keep.clone()).collect();
-        Arc::new(move |event| keeps.iter().all(|keep| keep(event)))
+    /// Everything that waits to be forgotten.
+    pub fn forget(&self) -> Forget {
+        let mut forget = Forget::default();
+        for erasure in &self.waiting {
+            forget.extend(erasure.forget.clone());
+        }
+        forget
     }
 
     /// Begins to write the segments anew, with everything forgotten that waits.
@@ -111,9 +114,9 @@ impl Compaction {
     }
 
     /// The new segments have taken the place of the old ones, so many entries less.
-    pub fn installed(&mut self, left_out: u64) {
+    pub fn installed(&mut self, forgotten: u64) {
         for erasure in self.erasing.drain(..) {
-            let _ = erasure.done.send(left_out);
+            let _ = erasure.done.send(forgotten);
         }
     }
 
@@ -130,7 +133,7 @@ impl Compaction {
 
 /// Puts the new segments in the place of the old ones, which are overwritten and removed.
 pub fn install(ledger: &mut Ledger, done: Rewritten) -> anyhow::Result<()> {
-    let (superseded, forgotten) = (done.superseded, done.left_out);
+    let (superseded, forgotten) = (done.superseded, done.forgotten.total());
     let files = ledger
         .install(done)?
         .run()

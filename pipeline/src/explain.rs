@@ -7,9 +7,10 @@ use std::fmt::Write;
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use tributary_config::model::{Brand, HashRule};
-use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER, Reading, Scratch};
+use tributary_config::model::Brand;
+use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
 use tributary_connectors::native::currency;
+use tributary_connectors::whom;
 use tributary_operators::label::Channel;
 use tributary_operators::record::{BrandId, IdKind, Identifier};
 
@@ -103,8 +104,7 @@ fn identify(
     if value.len() > MAX_IDENTIFIER {
         bail!("the {which} identifier is longer than {MAX_IDENTIFIER} bytes, which no record's is");
     }
-    let mut ids = Vec::new();
-    if kind == IdKind::NamePostcode {
+    let ids = if kind == IdKind::NamePostcode {
         let parts: Vec<&str> = value.split('/').collect();
         let [first, last, postcode] = parts[..] else {
             bail!("the {which} identifier is not name_postcode=FIRST/LAST/POSTCODE");
@@ -114,25 +114,10 @@ fn identify(
                 "name and postcode identify nobody: the brand does not enable identity.name_postcode"
             );
         }
-        key.name_postcode([first, last, postcode], &mut Scratch::default(), &mut ids);
+        whom::name_postcode(key, [first, last, postcode])
     } else {
-        ids = key.identify(kind, value);
-        let region = key.default_reading().region;
-        for rule in brand
-            .identity
-            .rules
-            .iter()
-            .filter(|rule| **rule != HashRule::Plain)
-        {
-            let reading = Reading {
-                region,
-                rule: *rule,
-            };
-            key.identifiers(kind, value, reading, &mut Scratch::default(), &mut ids);
-        }
-    }
-    ids.sort_unstable();
-    ids.dedup();
+        whom::identifiers(brand, key, kind, value)
+    };
     if ids.is_empty() {
         let phone = match kind {
             IdKind::Phone => {

@@ -233,7 +233,7 @@ impl Feeding {
             messages,
             durable,
             complete,
-            release,
+            release: release.then(|| self.epoch.cast_signed()),
             changes: self.feed.asks.changes(self.epoch),
             questions: self.feed.asks.take(self.epoch),
             salt_days: crate::clock::salt_days(&self.feed.config, self.newest),

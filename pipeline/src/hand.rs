@@ -23,6 +23,7 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, Day};
 use tributary_operators::settings::Settings;
 
+use crate::suppressed::{Suppressed, SuppressedDoor};
 use crate::workers::{Batch, Counts, Incoming, Listener, Report, Restored};
 
 /// How many epochs a worker may run ahead of the cluster.
@@ -37,16 +38,19 @@ pub struct Opener {
     keyring: Arc<Keyring>,
     /// The clock of each brand: days follow the configured time zone.
     clocks: Vec<BrandClock>,
+    /// Who objected.
+    suppressed: Arc<Suppressed>,
 }
 
 impl Opener {
     /// What opens the ledger of a configuration's brands.
-    pub fn new(config: &Config, keyring: Arc<Keyring>) -> Opener {
+    pub fn new(config: &Config, keyring: Arc<Keyring>, suppressed: Arc<Suppressed>) -> Opener {
         let clocks = config.brands.iter();
         let clocks = clocks.map(|brand| BrandClock::new(&brand.timezone, 0));
         Opener {
             keyring,
             clocks: clocks.collect(),
+            suppressed,
         }
     }
 }
@@ -143,7 +147,9 @@ impl Hand {
             None => self.dataflow.live(),
         }
         let mut page = durable.then(Page::default);
+        let suppressed = self.opener.suppressed.clone();
         let mut sink = Door {
+            suppressed: suppressed.door(),
             worker,
             dataflow: &mut self.dataflow,
             counts: &mut self.counts,
@@ -165,6 +171,7 @@ impl Hand {
             sink.kind = known.map_or("", |kind| kind.name());
             self.decoder.message(&message, &mut sink);
         }
+        drop(sink);
         for change in changes {
             // What is taken back leaves the ledger by being written anew without it.
             if let (Event::Put { record, .. }, Some(page)) = (&change, &mut page) {
@@ -188,8 +195,8 @@ impl Hand {
         for (number, question) in questions {
             self.dataflow.ask(number, question);
         }
-        if release {
-            self.dataflow.release();
+        if let Some(now) = release {
+            self.dataflow.release(now);
         }
         if complete {
             self.dataflow.complete();
@@ -208,14 +215,24 @@ impl Hand {
         for (brand, day, salt) in salts {
             self.dataflow.know_salt(brand, day, salt);
         }
-        let Opener { keyring, clocks } = &mut self.opener;
+        let Opener {
+            keyring,
+            clocks,
+            suppressed,
+        } = &mut self.opener;
+        let suppressed = suppressed.door();
         let mut day = |brand: BrandId, ts: i64| {
             clocks
                 .get_mut(usize::from(brand.0))
                 .map_or(0, |clock| clock.day(ts))
         };
         for block in blocks {
-            let mut each = |event| self.dataflow.event(event);
+            // Whoever objected is out, even where the ledger was not written anew before the restart.
+            let mut each = |event| {
+                if !suppressed.refuses(&event) {
+                    self.dataflow.event(event);
+                }
+            };
             if let Err(error) = block.open(keyring, &mut day, &mut each) {
                 (self.listener)(Report::Unreadable(error.to_string()));
             }
@@ -265,6 +282,7 @@ impl Hand {
 
 /// Where the decoder's findings go.
 struct Door<'a> {
+    suppressed: SuppressedDoor<'a>,
     worker: &'a mut Worker,
     dataflow: &'a mut Dataflow,
     counts: &'a mut Counts,
@@ -277,11 +295,16 @@ struct Door<'a> {
 
 impl Sink for Door<'_> {
     fn event(&mut self, event: Event) {
+        if self.suppressed.refuses(&event) {
+            self.counts.ignored += 1;
+            return;
+        }
         // A web record brings its consent and the evidence along: it counts once.
         let counted = match &event {
             Event::Word { .. } | Event::Evidence { .. } => false,
             Event::Put { record, .. } => {
-                !matches!(record.body, Body::Consent { .. }) || self.kind == "consent"
+                !matches!(record.body, Body::Consent { .. } | Body::Right { .. })
+                    || self.kind == "consent"
             }
             _ => true,
         };

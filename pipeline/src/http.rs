@@ -1,8 +1,8 @@
 //! The door for probes, Prometheus and people: `/metrics`, `/livez`, `/readyz`, `/config` and `/`.
 //!
-//! All of it is read-only, and without names of persons: released numbers, the health of the
+//! All of that is read-only, and without names of persons: released numbers, the health of the
 //! process, and the configuration with its secrets masked. Nobody is asked who they are, so that the address
-//! (`http.listen`) decides who may look.
+//! (`http.listen`) decides who may look. Where the configuration opens it, [`crate::opendsr`] is behind the same address.
 
 use std::future::{Future, IntoFuture};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,11 +20,12 @@ use tributary_config::model::Config;
 use crate::board::Board;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::opendsr::Door;
 use crate::page::{self, Page};
 
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 
 /// How long answers under way may take once the server is to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ pub struct State {
     pub config: String,
     /// The live page.
     pub page: Page,
+    /// The door for rights requests by OpenDSR.
+    pub opendsr: Door,
 }
 
 impl State {
@@ -52,6 +55,7 @@ impl State {
             health: Health::default(),
             config: tributary_config::print(config),
             page: Page::new(config),
+            opendsr: Door::new(config),
         }
     }
 
@@ -101,7 +105,8 @@ fn router(state: Arc<State>) -> Router {
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/config", get(config));
+        .route("/config", get(config))
+        .merge(state.opendsr.routes());
     router
         .method_not_allowed_fallback(async || {
             text(
@@ -118,7 +123,7 @@ fn router(state: Arc<State>) -> Router {
 }
 
 /// An answer that nobody takes for anything but what it says it is.
-fn text(status: StatusCode, content: &'static str, body: impl Into<String>) -> Response {
+pub(crate) fn text(status: StatusCode, content: &'static str, body: impl Into<String>) -> Response {
     let headers = [
         (CONTENT_TYPE, content),
         (CACHE_CONTROL, "no-store"),

@@ -1,6 +1,7 @@
 //! Tributary's process: commands, epochs, workers, and the doors to the outside.
 
 pub mod asks;
+pub mod audit_command;
 pub mod board;
 pub mod cli;
 pub mod clock;
@@ -14,19 +15,25 @@ pub mod feed;
 pub mod hand;
 pub mod health;
 pub mod http;
+pub mod keys_command;
 pub mod ledger_command;
 pub mod log;
 pub mod metrics;
+pub mod opendsr;
 pub mod outgoing;
 pub mod page;
 pub mod query;
 pub mod replay;
 pub mod restore;
+pub mod retention;
+pub mod rights;
+pub mod rights_command;
 pub mod run;
 pub mod services;
 pub mod signals;
 pub mod start;
 pub mod summary;
+pub mod suppressed;
 pub mod table;
 pub mod tally;
 pub mod tick;
@@ -49,7 +56,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Query(args) => asking(query::command(args))?,
         Command::Explain(args) => asking(explain::command(args))?,
         Command::Consent(args) => consent_command::command(args)?,
+        Command::Rights(args) => asking(rights_command::command(args))?,
+        Command::Audit(command) => audit_command::command(command)?,
         Command::Ledger(command) => ledger_command::command(command)?,
+        Command::Keys(command) => keys_command::command(command)?,
         Command::Config(command) => return config_command::command(command),
         Command::Reference => print!("{}", metrics::reference()),
     }

@@ -65,6 +65,7 @@ where
         config,
         settings,
         Arc::new(Keyring::new(config)),
+        Arc::new(crate::suppressed::Suppressed::nobody()),
         Arc::new(move |report| match report {
             Report::Cells(_, cells) => {
                 heard
@@ -93,13 +94,13 @@ where
     )?;
     let mut number = 0;
     let mut epoch = 0;
+    let mut newest = 0;
     let mut messages = Vec::new();
     for line in lines {
         number += 1;
-        messages.push(Incoming {
-            number,
-            line: line?,
-        });
+        let line = line?;
+        newest = line.at.max(newest);
+        messages.push(Incoming { number, line });
         if messages.len() as u64 >= batch {
             let messages = std::mem::take(&mut messages);
             if !workers.send(Batch {
@@ -118,7 +119,7 @@ where
         epoch,
         messages,
         durable,
-        release: true,
+        release: Some(newest),
         ..Batch::default()
     });
     workers.finish()?;

@@ -88,14 +88,22 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
         server,
         services,
         gauges,
+        rights,
+        keeper,
         client,
     } = running;
+    let mut rights = rights;
     let fed = tokio::select! {
         fed = feed.run(input, workers, stop) => fed,
         // It ends by itself only when it cannot go on.
         ended = &mut commits => match ended? {
             Ok(()) => bail!("the ledger has stopped"),
             Err(error) => return Err(error),
+        },
+        // It ends by itself only when it cannot go on.
+        ended = &mut rights => match ended? {
+            Ok(()) => bail!("rights requests are no longer answered"),
+            Err(error) => return Err(error.context("answering rights requests")),
         },
     };
     asks.close();
@@ -112,6 +120,9 @@ async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
     let end = Instant::now() + DRAIN;
     drain(workers, end).await?;
     gauges.abort();
+    // What they were at goes on after the next start.
+    rights.abort();
+    keeper.abort();
     // The workers and their listener are gone, so that both channels end.
     timeout_at(end, commits).await.with_context(|| {
         format!("the ledger did not take the last records within {DRAIN:?}")

@@ -20,6 +20,9 @@ use crate::feed::Feed;
 use crate::http::{self, State};
 use crate::outgoing::{Out, publish};
 use crate::restore::restore;
+use crate::retention::{self, Keeper};
+use crate::rights::{self, Rights};
+use crate::suppressed::Suppressed;
 use crate::tally::Tally;
 use crate::workers::{Report, Workers};
 
@@ -47,6 +50,10 @@ pub struct Running {
     pub services: JoinHandle<anyhow::Result<()>>,
     /// What keeps the gauges up.
     pub gauges: JoinHandle<()>,
+    /// What answers data subjects.
+    pub rights: JoinHandle<anyhow::Result<()>>,
+    /// What keeps the retention.
+    pub keeper: JoinHandle<Result<(), retention::Stopping>>,
     /// The broker.
     pub client: Client,
 }
@@ -78,6 +85,12 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
     patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
     patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
     patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
+    patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
+    state.opendsr.open(client.clone());
+    let lasting = crate::rights::directory(config);
+    std::fs::create_dir_all(&lasting)
+        .with_context(|| format!("cannot make the directory {}", lasting.display()))?;
+    let suppressed = Arc::new(Suppressed::open(config, &lasting)?);
 
     let tally = Arc::new(Tally::default());
     let asks = Asks::default();
@@ -91,11 +104,13 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
     let workers = {
         let (tally, asks, state) = (tally.clone(), asks.clone(), state.clone());
         let listener = hear(tally, asks, state, out, words.clone());
-        let config = config.clone();
+        let (config, suppressed) = (config.clone(), suppressed.clone());
         let settings = Arc::new(tributary_connectors::settings::settings(&config));
         // With several hosts this waits for all of them.
-        tokio::task::spawn_blocking(move || Workers::start(&config, settings, keyring, listener))
-            .await??
+        tokio::task::spawn_blocking(move || {
+            Workers::start(&config, settings, keyring, suppressed, listener)
+        })
+        .await??
     };
     let gauges = tokio::spawn(gauge(config.clone(), state.clone(), tally.clone()));
     let workers = restore(&client, config, recovered, workers, &state, &tally).await?;
@@ -109,7 +124,23 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         asks.clone(),
         wait_for(served.subscribe()),
     ));
-    let (_cleared, clear) = watch::channel(true);
+    let (rights, requests) = Rights::open(rights::Parts {
+        config: config.clone(),
+        client: client.clone(),
+        asks: asks.clone(),
+        words: words.clone(),
+        durable: durable.clone(),
+        suppressed,
+    })
+    .await?;
+    let (cleared, clear) = watch::channel(requests.caught_up());
+    let rights = tokio::spawn(rights.run(requests, served.subscribe(), cleared));
+    let keeper = Keeper {
+        config: config.clone(),
+        asks: asks.clone(),
+        words: words.clone(),
+    };
+    let keeper = tokio::spawn(keeper.run(served.subscribe()));
     let feed = Feed {
         config: config.clone(),
         state,
@@ -135,6 +166,8 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         server,
         services,
         gauges,
+        rights,
+        keeper,
         client,
     })
 }

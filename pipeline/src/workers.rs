@@ -33,6 +33,7 @@ use tributary_operators::settings::Settings;
 use tributary_operators::stats::Snapshot;
 
 use crate::hand::{Hand, Opener};
+use crate::suppressed::Suppressed;
 
 /// One message with its place in the order of arrival.
 #[derive(Clone, Debug)]
@@ -56,8 +57,8 @@ pub struct Batch {
     pub restored: Option<Restored>,
     /// Whether all that was known before a restart has gone in, in an epoch that releases.
     pub complete: bool,
-    /// Whether changed cells leave at its end.
-    pub release: bool,
+    /// The time, in Unix milliseconds, of the release at its end; none where changed cells stay inside.
+    pub release: Option<i64>,
     /// What is changed from within: a right that is answered, a record whose time is over. Put in by the first thread.
     pub changes: Vec<Event>,
     /// Questions, with the numbers that their answers carry. Asked by the first thread.
@@ -151,6 +152,7 @@ impl Workers {
         config: &Config,
         settings: Arc<Settings>,
         keyring: Arc<Keyring>,
+        suppressed: Arc<Suppressed>,
         listener: Listener,
     ) -> anyhow::Result<Workers> {
         let threads = config.workers.threads.max(1);
@@ -174,7 +176,7 @@ impl Workers {
         }
         let starts = Mutex::new(starts);
         let decoder = Decoder::new(config);
-        let opener = Opener::new(config, keyring);
+        let opener = Opener::new(config, keyring, suppressed);
         let timely_config = timely::Config {
             communication,
             worker: timely::WorkerConfig::default(),
@@ -236,7 +238,7 @@ impl Workers {
                     }
                 }),
                 complete,
-                release: release && thread == 0,
+                release: release.filter(|_| thread == 0),
                 changes: changes.take().unwrap_or_default(),
                 questions: questions.take().unwrap_or_default(),
                 salt_days: salt_days.clone(),

@@ -218,7 +218,7 @@ async fn a_disk_that_is_read_only_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_end_is_cut_and_read_again() {
+async fn a_torn_end_is_cut() {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };
@@ -226,13 +226,11 @@ async fn a_torn_end_is_cut_and_read_again() {
     let world = World::new(4_000, Some(&broker), "");
     let client = half_way(&world, &broker).await;
     let active = segment(&world, 1);
-    let length = std::fs::metadata(&active).unwrap().len();
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .open(active)
-        .unwrap();
-    file.set_len(length - 10).unwrap();
-    drop(file);
+    // What a kill leaves: the beginning of a commit behind the last one that was synced. A synced one must not be torn
+    // here, because salts may have been forgotten since.
+    let mut bytes = std::fs::read(&active).unwrap();
+    bytes.extend_from_within(48..148);
+    std::fs::write(&active, bytes).unwrap();
     let worker = Worker::start(&world.path("tributary.toml"), &[]);
     let read = last(&client, &broker.input_stream).await;
     tokio::task::block_in_place(|| worker.wait_until_read(read));

@@ -1,6 +1,7 @@
 //! From the document to the model: the sections one by one, then what only several of them together
 //! can tell.
 
+mod consent;
 mod source;
 mod tenant;
 
@@ -37,7 +38,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let ingest = top::<Ingest>(&root, cx);
     let release = top::<Release>(&root, cx);
     check_release(&release, cx);
-    let brands = tenant::brands(root.child("brand").as_ref(), cx);
+    let brands = tenant::brands(root.child("brand").as_ref(), &workers, cx);
     Some(Config {
         nats: nats.model,
         workers: workers.model,
@@ -107,7 +108,12 @@ fn check_http(http: &Reading<Http>, cx: &mut Context<'_>) {
     if http.right(&["listen"]) && !listen.ip().is_loopback() {
         let (place, path) = http.at("listen");
         let message = format!("{listen} is open to everybody who reaches it, without a password");
-        let fix = "let only those reach it who may read every number, or listen on 127.0.0.1";
+        let fix = match http.model.opendsr_domain {
+            None => "let only those reach it who may read every number, or listen on 127.0.0.1",
+            Some(_) => {
+                "let only those reach it who may read every number and erase every person, or listen on 127.0.0.1"
+            }
+        };
         cx.warn(place, &path, message, fix);
     }
 }

@@ -1,6 +1,7 @@
 //! The sources of a brand and their column maps.
 
 use super::below;
+use super::consent::check_basis;
 use super::tenant::tables;
 use crate::context::{Context, Given, Node, Place, join, quote};
 use crate::fields;
@@ -86,6 +87,20 @@ fn source(table: &Given<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Readin
             message,
             "add it to the rules of [brand.identity]",
         );
+    }
+    if source.right(&["basis", "kind"])
+        && let Some(message) = check_basis(source.model.basis, source.model.kind)
+    {
+        let (place, path) = source.at("basis");
+        cx.problem(place, &path, message, "leave it out");
+    }
+    if source.right(&["format", "kind"])
+        && source.model.kind == Kind::Consent
+        && matches!(source.model.format, Format::Csv(_))
+    {
+        let (place, path) = source.at("format");
+        let message = "kind consent has the format native only";
+        cx.problem(place, &path, message, "send JSON");
     }
     let csv = table.child(Csv::SECTION.key());
     match (&source.model.format, csv) {

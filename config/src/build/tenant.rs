@@ -2,9 +2,9 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{below, source};
+use super::{below, consent, source};
 use crate::context::{Context, Given, Node, Place, quote};
-use crate::model::{Attribution, Brand, HashRule, Identity, Sensors};
+use crate::model::{Attribution, Brand, HashRule, Identity, Kind, Sensors, Source, Workers};
 use crate::read::{Reading, section};
 use crate::settings::Fields;
 
@@ -15,11 +15,16 @@ const MOST: usize = 65_536;
 #[derive(Default)]
 struct Taken {
     names: Vec<String>,
+    /// With the paths of the settings that name them.
     secrets: Vec<(String, SecretString)>,
 }
 
 /// Reads every brand, and sorts them by name.
-pub(super) fn brands(given: Option<&Given<'_>>, cx: &mut Context<'_>) -> Vec<Brand> {
+pub(super) fn brands(
+    given: Option<&Given<'_>>,
+    workers: &Reading<Workers>,
+    cx: &mut Context<'_>,
+) -> Vec<Brand> {
     let tables = match given {
         Some(given) => tables(given, "[[brand]]", cx),
         None => {
@@ -38,7 +43,7 @@ pub(super) fn brands(given: Option<&Given<'_>>, cx: &mut Context<'_>) -> Vec<Bra
     let mut taken = Taken::default();
     let mut brands: Vec<Brand> = tables
         .iter()
-        .map(|table| brand(table, &mut taken, cx))
+        .map(|table| brand(table, &mut taken, workers, cx))
         .collect();
     brands.sort_by(|a, b| a.name.cmp(&b.name));
     brands
@@ -69,9 +74,16 @@ pub(super) fn tables<'a>(given: &Given<'a>, header: &str, cx: &mut Context<'_>) 
 }
 
 /// Reads one brand.
-fn brand(table: &Given<'_>, taken: &mut Taken, cx: &mut Context<'_>) -> Brand {
+fn brand(
+    table: &Given<'_>,
+    taken: &mut Taken,
+    workers: &Reading<Workers>,
+    cx: &mut Context<'_>,
+) -> Brand {
     let mut brand: Reading<Brand> = section(Some(table), &table.path, table.place, cx);
-    check_unique(&brand, taken, cx);
+    check_unique_name(&brand, taken, cx);
+    check_unique_secrets(&brand, taken, cx);
+    check_region(&brand, workers, cx);
     if !brand.has("timezone") {
         let (place, path) = brand.at("timezone");
         let fix = r#"say which time zone its days have, such as timezone = "Europe/Paris""#;
@@ -80,45 +92,97 @@ fn brand(table: &Given<'_>, taken: &mut Taken, cx: &mut Context<'_>) -> Brand {
     let rules = identity(table, &mut brand.model, cx);
     brand.model.attribution = below::<Attribution>(table, cx).model;
     sensors(table, &mut brand.model, cx);
+    brand.model.consent = consent::consent(table, cx);
+    brand.model.retention = consent::retention(table, cx);
     brand.model.sources = source::sources(table, &rules, cx);
+    check_web(&brand, cx);
     brand.model
 }
 
-/// No two brands share a name or a secret.
-fn check_unique(brand: &Reading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
+/// Without a party no string can be read, which should be a choice.
+fn check_web(brand: &Reading<Brand>, cx: &mut Context<'_>) {
+    let model = &brand.model;
+    let silent = |source: &Source| source.kind == Kind::Web && source.basis.is_none();
+    if !model.consent.reads_strings() && model.sources.iter().any(silent) {
+        let (place, path) = brand.at("consent");
+        let message = "is not given: web records count until somebody objects";
+        let fix = "set consent.vendor, or the basis of the web source";
+        cx.warn(place, &path, message, fix);
+    }
+}
+
+/// No two brands share a name.
+fn check_unique_name(brand: &Reading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
     let name = &brand.model.name;
-    if !name.is_empty() {
-        if taken.names.contains(name) {
-            let (place, path) = brand.at("name");
-            let message = format!("{} is already the name of another brand", quote(name));
-            cx.problem(place, &path, message, "give each brand its own");
-        }
-        taken.names.push(name.clone());
+    if name.is_empty() {
+        return;
     }
-    let secret = brand.model.secret.expose_secret();
-    if !secret.is_empty() {
-        let key = if brand.has("secret_env") {
-            "secret_env"
-        } else {
-            "secret_file"
-        };
-        let (place, path) = brand.at(key);
-        if let Some((other, _)) = taken
-            .secrets
-            .iter()
-            .find(|(_, s)| s.expose_secret() == secret)
-        {
-            let message =
-                format!("is the same secret as {other}, so that two brands would share pseudonyms");
-            cx.problem(
-                place,
-                &path,
-                message,
-                "draw one for each brand: openssl rand -base64 48",
-            );
-        }
-        taken.secrets.push((path, brand.model.secret.clone()));
+    if taken.names.contains(name) {
+        let (place, path) = brand.at("name");
+        let message = format!("{} is already the name of another brand", quote(name));
+        cx.problem(place, &path, message, "give each brand its own");
     }
+    taken.names.push(name.clone());
+}
+
+/// No two brands share a secret, and none has the same one twice.
+fn check_unique_secrets(brand: &Reading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
+    let own = taken.secrets.len();
+    let newest = match brand.has("secret_env") {
+        true => "secret_env",
+        false => "secret_file",
+    };
+    let (place, path) = brand.at("previous_secret_files");
+    let previous = brand.model.previous_secrets.iter().enumerate();
+    let mut secrets = vec![(brand.at(newest), &brand.model.secret)];
+    secrets.extend(previous.map(|(i, secret)| ((place, format!("{path}[{i}]")), secret)));
+    for ((place, path), secret) in secrets {
+        let text = secret.expose_secret();
+        if text.is_empty() {
+            continue;
+        }
+        let mut earlier = taken.secrets.iter().enumerate();
+        let same = earlier.find(|(_, (_, other))| other.expose_secret() == text);
+        if let Some((position, (other, _))) = same {
+            let why = match position < own {
+                true => "so that two brands would share pseudonyms",
+                false => "so that nothing would be re-keyed",
+            };
+            let message = format!("is the same secret as {other}, {why}");
+            let fix = "draw one for each brand: openssl rand -base64 48";
+            cx.problem(place, &path, message, fix);
+        }
+        taken.secrets.push((path, secret.clone()));
+    }
+}
+
+/// A brand that is pinned to a region is measured there and nowhere else.
+fn check_region(brand: &Reading<Brand>, workers: &Reading<Workers>, cx: &mut Context<'_>) {
+    let Some(pinned) = &brand.model.region else {
+        return;
+    };
+    let here = workers.model.region.as_ref();
+    if here == Some(pinned) || !workers.right(&["region"]) {
+        return;
+    }
+    let (place, path) = brand.at("region");
+    let name = quote(&brand.model.name);
+    let message = match here {
+        Some(here) => format!(
+            "brand {name} is pinned to {}, but this worker is in {}",
+            quote(pinned),
+            quote(here)
+        ),
+        None => format!(
+            "brand {name} is pinned to {}, but this worker has no region",
+            quote(pinned)
+        ),
+    };
+    let fix = format!(
+        "run it on a worker with region = {} in [workers], and leave the brand out here",
+        quote(pinned)
+    );
+    cx.problem(place, &path, message, fix);
 }
 
 /// Reads the identity settings; gives the rules.

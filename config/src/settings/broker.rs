@@ -49,6 +49,7 @@ impl Fields for Nats {
             input_stream: String::new(),
             output_stream: String::new(),
             dead_letter_stream: String::new(),
+            rights_stream: String::new(),
             partitions: 0,
         }
     }
@@ -166,6 +167,14 @@ impl Fields for Nats {
                 unit: "",
                 meaning: "The stream of the messages that were refused.",
                 field: |nats: &mut Nats| &mut nats.dead_letter_stream,
+            },
+            &Setting {
+                key: "rights_stream",
+                shape: One(Stream),
+                fallback: Fallback::Toml(r#""TRIBUTARY_RIGHTS""#),
+                unit: "",
+                meaning: "The stream of rights requests, which are deleted once they are answered, and of their statuses.",
+                field: |nats: &mut Nats| &mut nats.rights_stream,
             },
             &Setting {
                 key: "partitions",

@@ -68,12 +68,18 @@ impl Fields for Release {
             k: 0,
             k_traffic: 0,
             cadence_ms: 0,
+            k_delta: 0,
+            max_hold_ms: 0,
+            freeze_after_ms: 0,
         }
     }
 
     fn complete(&mut self) {
         if self.k_traffic == 0 {
             self.k_traffic = self.k.min(10);
+        }
+        if self.k_delta == 0 {
+            self.k_delta = self.k.min(10);
         }
     }
 
@@ -102,6 +108,30 @@ impl Fields for Release {
                 unit: "",
                 meaning: "How often the value of a released cell may change.",
                 field: |release: &mut Release| &mut release.cadence_ms,
+            },
+            &Setting {
+                key: "k_delta",
+                shape: Int::<u64>::new(1, 1_000_000_000),
+                fallback: Fallback::Derived("the smaller of 10 and `k`"),
+                unit: "persons",
+                meaning: "How many persons' worth of change must gather before a released value changes, so that one person is not read from two releases.",
+                field: |release: &mut Release| &mut release.k_delta,
+            },
+            &Setting {
+                key: "max_hold",
+                shape: One(Duration::<u64>::millis(0, TEN_YEARS)),
+                fallback: Fallback::Toml(r#""24h""#),
+                unit: "",
+                meaning: "How long a smaller change is held back; after that it leaves together with others.",
+                field: |release: &mut Release| &mut release.max_hold_ms,
+            },
+            &Setting {
+                key: "freeze_after",
+                shape: One(Duration::<u64>::millis(0, TEN_YEARS)),
+                fallback: Fallback::Toml(r#""90d""#),
+                unit: "",
+                meaning: "The age from which a day is corrected in batches only.",
+                field: |release: &mut Release| &mut release.freeze_after_ms,
             },
         ];
         ROWS

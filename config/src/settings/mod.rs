@@ -4,11 +4,13 @@
 //! for printing. A section is the rows of one TOML table; [`sections`] lists them all, parents first.
 
 mod broker;
+mod consent;
 mod csv;
 mod gate;
 mod identity;
 mod measure;
 mod process;
+mod retention;
 mod tenant;
 
 use serde_json::Value as Json;
@@ -247,10 +249,10 @@ fn abouts<T: Fields>() -> Vec<&'static dyn About> {
 }
 
 /// Every section, parents before children.
-pub(crate) fn sections() -> [Section; 14] {
+pub(crate) fn sections() -> [Section; 17] {
     use crate::model::{
-        Attribution, Brand, Csv, Http, Identity, Ingest, Ledger, Nats, Release, Sensors, Source,
-        Workers,
+        Attribution, Brand, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Release, Retention,
+        Sensors, Source, Workers,
     };
     [
         Nats::SECTION,
@@ -264,6 +266,9 @@ pub(crate) fn sections() -> [Section; 14] {
         identity::Degrees::SECTION,
         Attribution::SECTION,
         Sensors::SECTION,
+        Consent::SECTION,
+        consent::AlsoNeeds::SECTION,
+        Retention::SECTION,
         Source::SECTION,
         Csv::SECTION,
         ROOT,
@@ -297,8 +302,8 @@ pub(crate) fn children(path: &str) -> Vec<Section> {
 mod tests {
     use super::*;
     use crate::model::{
-        Attribution, Brand, Csv, Http, Identity, Ingest, Ledger, Nats, Release, Sensors, Source,
-        Workers,
+        Attribution, Brand, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Release, Retention,
+        Sensors, Source, Workers,
     };
 
     fn defaults_are_clean<T: Fields>() {
@@ -324,6 +329,9 @@ mod tests {
         defaults_are_clean::<identity::Degrees>();
         defaults_are_clean::<Attribution>();
         defaults_are_clean::<Sensors>();
+        defaults_are_clean::<Consent>();
+        defaults_are_clean::<consent::AlsoNeeds>();
+        defaults_are_clean::<Retention>();
         defaults_are_clean::<Source>();
         defaults_are_clean::<Csv>();
     }

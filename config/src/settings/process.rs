@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use super::{Fallback, Fields, Row, Section, Setting};
 use crate::model::{Http, Ledger, Workers};
+use crate::shape::Opt;
 use crate::shape::address::{Host, Listen};
 use crate::shape::duration::Duration;
 use crate::shape::file::Directory;
 use crate::shape::list::Many;
 use crate::shape::number::Int;
-use crate::shape::word::One;
+use crate::shape::word::{Domain, One, Region};
 
 impl Fields for Workers {
     const SECTION: Section = Section {
@@ -29,6 +30,7 @@ impl Fields for Workers {
             process: 0,
             hosts: Vec::new(),
             tick_ms: 0,
+            region: None,
         }
     }
 
@@ -68,6 +70,14 @@ impl Fields for Workers {
                 unit: "",
                 meaning: "The shortest time between two epochs: longer is more throughput, shorter is fresher numbers. Under lag it widens by itself, up to a second.",
                 field: |workers: &mut Workers| &mut workers.tick_ms,
+            },
+            &Setting {
+                key: "region",
+                shape: Opt(One(Region)),
+                fallback: Fallback::Absent("none: brands that are pinned to a region are refused"),
+                unit: "",
+                meaning: "The region where this process runs: `[a-z0-9-]+`, as the brands' `region`.",
+                field: |workers: &mut Workers| &mut workers.region,
             },
         ];
         ROWS
@@ -111,7 +121,8 @@ impl Fields for Http {
         ..Section::of::<Http>(
             "http",
             "HTTP server",
-            "The server of `/metrics`, `/livez`, `/readyz` and `/config`. It asks nobody who they are.",
+            "The server of `/metrics`, `/livez`, `/readyz`, `/config` and, where it is opened, of OpenDSR. It asks nobody who they \
+             are.",
         )
     };
 
@@ -119,6 +130,7 @@ impl Fields for Http {
         Http {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             max_series: 0,
+            opendsr_domain: None,
         }
     }
 
@@ -139,6 +151,16 @@ impl Fields for Http {
                 unit: "series",
                 meaning: "Channels, stores or platforms per metric and brand; the rest is added up in `other`.",
                 field: |http: &mut Http| &mut http.max_series,
+            },
+            &Setting {
+                key: "opendsr_domain",
+                shape: Opt(One(Domain)),
+                fallback: Fallback::Absent("none: no rights request comes in over HTTP"),
+                unit: "",
+                meaning: "Opens the door for rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and is the domain of the \
+                          processor in it. Who asks there is let in by whatever terminates TLS before it, which also signs, with \
+                          the certificate that it shows at `https://<domain>/opendsr.pem`.",
+                field: |http: &mut Http| &mut http.opendsr_domain,
             },
         ];
         ROWS

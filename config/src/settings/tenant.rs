@@ -4,12 +4,14 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
 use super::{Fallback, Fields, Row, Section, Setting};
-use crate::model::{Attribution, Brand, Format, HashRule, Identity, Kind, Sensors, Source};
+use crate::model::{
+    Attribution, Brand, Consent, Format, HashRule, Identity, Kind, Retention, Sensors, Source,
+};
 use crate::shape::Opt;
-use crate::shape::choice::{FormatWord, KINDS, RULES};
-use crate::shape::file::{SecretFile, SecretVariable};
+use crate::shape::choice::{BASES, FormatWord, KINDS, RULES};
+use crate::shape::file::{SecretFile, SecretFiles, SecretVariable};
 use crate::shape::region::{Currency, Region, Zone};
-use crate::shape::word::{Name, One};
+use crate::shape::word::{self, Name, One};
 
 /// The fewest bytes of a brand's secret.
 const SECRET_BYTES: usize = 32;
@@ -33,10 +35,14 @@ impl Fields for Brand {
             timezone: TimeZone::UTC,
             currency: String::new(),
             phone_region: None,
+            region: None,
             secret: SecretString::default(),
+            previous_secrets: Vec::new(),
             identity: Identity::blank(),
             attribution: Attribution::blank(),
             sensors: Sensors::blank(),
+            consent: Consent::blank(),
+            retention: Retention::blank(),
             sources: Vec::new(),
         }
     }
@@ -76,11 +82,19 @@ impl Fields for Brand {
                 field: |brand: &mut Brand| &mut brand.phone_region,
             },
             &Setting {
+                key: "region",
+                shape: Opt(One(word::Region)),
+                fallback: Fallback::Absent("none: it may be measured anywhere"),
+                unit: "",
+                meaning: "The region that it is pinned to: `[a-z0-9-]+`. A worker whose `workers.region` is another one, or that has none, refuses to start for it.",
+                field: |brand: &mut Brand| &mut brand.region,
+            },
+            &Setting {
                 key: "secret_file",
                 shape: SecretFile { min: SECRET_BYTES },
                 fallback: Fallback::Absent("one of the two is required"),
                 unit: "",
-                meaning: "A file that holds the secret of its pseudonyms: text of at least 32 bytes, such as `openssl rand -base64 48` draws, that only the program's user can read. Whoever changes it changes every pseudonym.",
+                meaning: "A file that holds the secret of its pseudonyms: text of at least 32 bytes, such as `openssl rand -base64 48` draws, that only the program's user can read. Whoever exchanges it names the one before it in `previous_secret_files`.",
                 field: |brand: &mut Brand| &mut brand.secret,
             },
             &Setting {
@@ -90,6 +104,14 @@ impl Fields for Brand {
                 unit: "",
                 meaning: "The environment variable that holds the secret.",
                 field: |brand: &mut Brand| &mut brand.secret,
+            },
+            &Setting {
+                key: "previous_secret_files",
+                shape: SecretFiles { min: SECRET_BYTES },
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "The files of the secrets that it had before, the oldest first. They stay here for good: every pseudonym is re-keyed over the one before, and what is sealed under an older secret moves to the newest.",
+                field: |brand: &mut Brand| &mut brand.previous_secrets,
             },
         ];
         ROWS
@@ -115,6 +137,7 @@ impl Fields for Source {
             zone: None,
             phone_region: None,
             hash_rule: HashRule::Plain,
+            basis: None,
         }
     }
 
@@ -167,6 +190,16 @@ impl Fields for Source {
                 unit: "",
                 meaning: "The rule under which its values of 64 hex digits were hashed.",
                 field: |source: &mut Source| &mut source.hash_rule,
+            },
+            &Setting {
+                key: "basis",
+                shape: Opt(One(BASES)),
+                fallback: Fallback::Absent(
+                    "`consent` for web records of a brand that reads consent strings, `legitimate_interest` for the others",
+                ),
+                unit: "",
+                meaning: "On what the processing of its records rests: on `consent` nothing is allowed without a statement, on `legitimate_interest` everything that no statement refuses.",
+                field: |source: &mut Source| &mut source.basis,
             },
         ];
         ROWS

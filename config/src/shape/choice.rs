@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::word::{Fault, Word, fault};
 use crate::context::quote;
-use crate::model::{Csv, Format, HashRule, Kind};
+use crate::model::{Basis, Csv, Format, HashRule, Kind};
 use crate::suggest::did_you_mean;
 
 /// One of a few words, each of which stands for a value.
@@ -16,6 +16,13 @@ pub(crate) const KINDS: Choice<Kind> = Choice(&[
     ("web", Kind::Web),
     ("transaction", Kind::Transaction),
     ("spend", Kind::Spend),
+    ("consent", Kind::Consent),
+]);
+
+/// On what a source's records may rest.
+pub(crate) const BASES: Choice<Basis> = Choice(&[
+    ("consent", Basis::Consent),
+    ("legitimate_interest", Basis::LegitimateInterest),
 ]);
 
 /// The rules of hashed values.

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 use toml_edit::Value;
 
+use super::list::MASK;
 use super::{Shape, Shown};
 use crate::context::{Context, Given};
 
@@ -116,6 +117,41 @@ impl Shape for SecretFile {
 
     fn show(&self, out: &SecretString) -> Shown {
         masked(out)
+    }
+}
+
+/// Secrets, each in a file of its own, in an order that counts.
+pub(crate) struct SecretFiles {
+    /// The fewest bytes of each.
+    pub(crate) min: usize,
+}
+
+impl Shape for SecretFiles {
+    type Out = Vec<SecretString>;
+
+    fn kind(&self) -> String {
+        "a list, each a path".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        let each = json!({"type": "string", "minLength": 1});
+        json!({"type": "array", "items": each, "uniqueItems": true})
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Vec<SecretString>> {
+        let Some(files) = given.elements() else {
+            let message = format!("must be a list, not {}", given.node.words());
+            cx.wrong(given, message, "write paths in square brackets");
+            return None;
+        };
+        let each = SecretFile { min: self.min };
+        // All are read, so that everything that is wrong is said.
+        let secrets: Vec<_> = files.iter().map(|file| each.read(file, cx)).collect();
+        secrets.into_iter().collect()
+    }
+
+    fn show(&self, out: &Vec<SecretString>) -> Shown {
+        Shown::Value(Value::from_iter(out.iter().map(|_| MASK)))
     }
 }
 

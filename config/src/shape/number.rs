@@ -1,4 +1,4 @@
-//! Numbers, switches and the weights of the position model.
+//! Numbers, switches, the weights of the position model and sets of purposes.
 
 use std::marker::PhantomData;
 
@@ -152,5 +152,59 @@ impl Shape for Weights {
     fn show(&self, out: &[u32; 3]) -> Shown {
         let weights: Array = out.iter().map(|weight| i64::from(*weight)).collect();
         Shown::Value(Value::from(weights))
+    }
+}
+
+/// Purposes of the Transparency and Consent Framework, without repetition.
+pub(crate) struct Purposes(pub(crate) &'static [u8]);
+
+impl Purposes {
+    /// All that there are.
+    pub(crate) const ALL: Purposes = Purposes(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    /// Those that may rest on legitimate interest: never 1, and since version 2.2 no longer 3 to 6.
+    pub(crate) const INTEREST: Purposes = Purposes(&[2, 7, 8, 9, 10, 11]);
+}
+
+impl Shape for Purposes {
+    type Out = Vec<u8>;
+
+    fn kind(&self) -> String {
+        let all: Vec<String> = self.0.iter().map(u8::to_string).collect();
+        format!("a list of purposes, of {}", all.join(", "))
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "array", "items": {"enum": self.0}, "uniqueItems": true})
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Vec<u8>> {
+        let Some(elements) = given.elements() else {
+            let message = format!("must be a list, not {}", given.node.words());
+            cx.wrong(given, message, "put it in square brackets");
+            return None;
+        };
+        let mut out = Vec::new();
+        let before = cx.problems.len();
+        for element in &elements {
+            let Some(purpose) = Int::<u8>::new(1, 11).read(element, cx) else {
+                continue;
+            };
+            if !self.0.contains(&purpose) {
+                cx.wrong(element, format!("must be {}", self.kind()), "");
+            } else if out.contains(&purpose) {
+                cx.wrong(
+                    element,
+                    "stands in the list twice",
+                    "leave out one of the two",
+                );
+            }
+            out.push(purpose);
+        }
+        (cx.problems.len() == before).then_some(out)
+    }
+
+    fn show(&self, out: &Vec<u8>) -> Shown {
+        let list: Array = out.iter().map(|purpose| i64::from(*purpose)).collect();
+        Shown::Value(Value::from(list))
     }
 }

@@ -114,6 +114,67 @@ impl Word for Free {
     }
 }
 
+/// Where processes run and brands are pinned to: `[a-z0-9-]+`.
+pub(crate) struct Region;
+
+impl Word for Region {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        "the name of a region".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[a-z0-9-]+$", "maxLength": 256})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Fault> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if text.is_empty() || text.len() > 256 || !text.chars().all(fits) {
+            return Err(fault(
+                format!("{} is no name of a region", quote(text)),
+                r#"use 1 to 256 of a-z, 0-9 and -, such as "eu-west""#,
+            ));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
+/// A domain in its ASCII form: lower case, two labels or more.
+pub(crate) struct Domain;
+
+impl Word for Domain {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        "a domain".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[a-z0-9-]{1,63}(\\.[a-z0-9-]{1,63})+$", "maxLength": 253})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Fault> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(fits);
+        if text.len() > 253 || !text.contains('.') || !text.split('.').all(label) {
+            return Err(fault(
+                format!("{} is no domain", quote(text)),
+                r#"write it in lower case, without scheme and port, such as "rights.example.com""#,
+            ));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
 /// A name that serves as a subject token and a dimension: `[a-z0-9_-]+`.
 pub(crate) struct Name;
 
@@ -242,6 +303,34 @@ mod tests {
                 .fix
                 .contains("acme-shop")
         );
+    }
+
+    #[test]
+    fn regions_are_plain_words() {
+        assert_eq!(Region.parse("eu-west-3").unwrap(), "eu-west-3");
+        for bad in ["", "EU", "eu west", "eu_west", "é"] {
+            assert!(Region.parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn domains_are_plain() {
+        assert_eq!(
+            Domain.parse("rights.example.com").unwrap(),
+            "rights.example.com"
+        );
+        for bad in [
+            "",
+            "com",
+            "Rights.example.com",
+            "https://a.b",
+            "a.b:1",
+            "a..b",
+            ".a.b",
+            "é.b",
+        ] {
+            assert!(Domain.parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

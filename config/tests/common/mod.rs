@@ -48,17 +48,26 @@ pub fn brand(more: &str) -> String {
     format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n{more}\n")
 }
 
+/// A vendor list with a vendor 755, and a vendor 3 that has left.
+pub const VENDOR_LIST: &str = r#"{"gvlSpecificationVersion":3,"vendorListVersion":7,"tcfPolicyVersion":4,"vendors":{
+    "755":{"id":755,"name":"A","purposes":[1,7],"legIntPurposes":[9],"flexiblePurposes":[],"specialPurposes":[],
+           "features":[2],"specialFeatures":[]},
+    "3":{"id":3,"name":"B","purposes":[1],"legIntPurposes":[],"flexiblePurposes":[],"specialPurposes":[],
+         "features":[],"specialFeatures":[],"deletedDate":"2023-01-01T00:00:00Z"}}}"#;
+
 /// A file and the secrets and certificates that the example names, in a directory of their own.
 pub fn example_directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let files = [
         ("acme.secret", secret('3')),
+        ("acme.2024.secret", secret('5')),
         ("tributary.creds", "credentials".to_owned()),
         ("tributary.nk", "seed".to_owned()),
         ("nats.password", "password".to_owned()),
         ("ca.pem", "authorities".to_owned()),
         ("client.pem", "certificate".to_owned()),
         ("client-key.pem", "key".to_owned()),
+        ("vendor-list.json", VENDOR_LIST.to_owned()),
     ];
     for (name, text) in files {
         let path = directory.path().join(name);

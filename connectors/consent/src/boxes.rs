@@ -66,6 +66,12 @@ impl Boxes {
         number.is_some_and(|number| self.ticked & (1 << number) != 0)
     }
 
+    /// Whether there was a box for a purpose or a feature. Where there was none, the boxes are opt-outs alone, and say
+    /// nothing of purposes.
+    pub fn asks_for_purposes(&self) -> bool {
+        self.there & ((1 << 14) - 1) != 0
+    }
+
     /// What the boxes allow a party: the ticked purposes and special features that it declared. Linking devices is
     /// disclosed by a ticked box, or by the party's declaration where there was no box for it.
     pub fn allowed(&self, terms: &Terms) -> Allowed {

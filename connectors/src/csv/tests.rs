@@ -27,6 +27,7 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         zone: Some(jiff::tz::TimeZone::UTC),
         phone_region: None,
         hash_rule: HashRule::Plain,
+        basis: None,
     };
     (source, map)
 }

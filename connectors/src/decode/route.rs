@@ -7,7 +7,7 @@ use crate::tenant::{Feed, Tenant};
 
 /// Kinds of the specification that are not taken yet: named in dead letters, since they are no
 /// sender's invention.
-const LATER: [&str; 3] = ["consent", "partner", "rights"];
+const LATER: [&str; 2] = ["partner", "rights"];
 
 /// Where a message belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ fn find(
         return Err(stray(None, known_word, Reason::UnknownBrand, detail));
     };
     let Some(kind) = kind else {
-        let detail = "the subject's kind must be web, transaction, spend or ping";
+        let detail = "the subject's kind must be web, transaction, spend, ping or consent";
         return Err(stray(Some(brand), known_word, Reason::UnknownKind, detail));
     };
     let feeds = feeds.get(tenant).map(Vec::as_slice).unwrap_or_default();

@@ -5,6 +5,9 @@
 //! reversible by dictionary, a keyed hash is not. A value that comes as a digest enters at the second
 //! step, so that clear and hashed meet. Opaque values (cookies, wallets, devices) go straight to the
 //! keyed hash. The clear text lives in one buffer that is overwritten before the record is left.
+//!
+//! A brand whose secret was exchanged keys with its oldest one first and then re-keys over that for every later
+//! secret ([`tributary_config::chain`]), so that what is new meets what was held before.
 
 mod blocked;
 mod canonical;
@@ -12,8 +15,8 @@ mod phone;
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
+use tributary_config::chain::{Chain, derive};
 use tributary_config::model::{Brand, HashRule, Source};
 use tributary_operators::record::{IdKind, Identifier};
 use zeroize::{Zeroize, Zeroizing};
@@ -30,7 +33,9 @@ const CONTEXT: &str = "tributary 2025-11 pseudonyms of one brand";
 /// What turns a brand's identifiers into pseudonyms. Debug output shows no key.
 #[derive(Clone)]
 pub struct BrandKey {
+    /// Of the oldest secret.
     key: Zeroizing<[u8; 32]>,
+    chain: Chain,
     rules: Arc<[HashRule]>,
     blocked: Arc<Blocked>,
     region: Region,
@@ -66,19 +71,17 @@ impl std::fmt::Debug for Scratch {
 }
 
 impl BrandKey {
-    /// The key of a brand, derived from its secret and its name, so that two brands that were given
+    /// The key of a brand, derived from its secrets and its name, so that two brands that were given
     /// the same secret still have nothing in common.
     pub fn new(brand: &Brand) -> BrandKey {
-        let mut material = Zeroizing::new(Vec::new());
-        material.extend_from_slice(&(brand.name.len() as u64).to_le_bytes());
-        material.extend_from_slice(brand.name.as_bytes());
-        material.extend_from_slice(brand.secret.expose_secret().as_bytes());
+        let oldest = brand.secrets().next().unwrap_or(&brand.secret);
         let mut rules = brand.identity.rules.clone();
         if rules.is_empty() {
             rules.push(HashRule::Plain);
         }
         BrandKey {
-            key: Zeroizing::new(blake3::derive_key(CONTEXT, &material)),
+            key: derive(CONTEXT, &brand.name, oldest),
+            chain: Chain::new(brand),
             rules: rules.into(),
             blocked: Arc::new(Blocked::new(&brand.identity.blocked)),
             region: Region::of(brand.phone_region.as_deref()),
@@ -102,18 +105,22 @@ impl BrandKey {
         }
     }
 
-    /// The keyed hash over kind, rule and value: BLAKE3, the first 128 bits. The value of an e-mail, a
-    /// phone number and a customer number is the 32 bytes of its SHA-256, of the others its text.
+    /// The keyed hash over kind, rule and value: BLAKE3, the first 128 bits, re-keyed for every secret after
+    /// the oldest. The value of an e-mail, a phone number and a customer number is the 32 bytes of its
+    /// SHA-256, of the others its text.
     pub fn pseudonym(&self, kind: IdKind, rule: HashRule, value: &[u8]) -> u128 {
-        self.hash(kind_tag(kind), rule_tag(rule), value)
+        let first = self.hash(kind_tag(kind), rule_tag(rule), value);
+        self.chain.move_up(first, 0)
     }
 
-    /// The keyed hash of a MAC.
+    /// The keyed hash of a MAC. It is held nowhere: the salt of the day makes a token of it at once. Tokens cannot
+    /// be re-keyed, so this hash is under the oldest secret for good, and a device stays the same device
+    /// through a day in which the secret is exchanged.
     pub fn mac(&self, mac: u64) -> u128 {
         self.hash(b'M', 0, &mac.to_be_bytes())
     }
 
-    /// The keyed hash of a `device` that a sensor has already hashed.
+    /// The keyed hash of a `device` that a sensor has already hashed; like that of a MAC.
     pub fn sensor_device(&self, device: &str) -> u128 {
         self.hash(b'D', 0, device.as_bytes())
     }

@@ -171,6 +171,63 @@ fn names_need_all_three_parts_and_no_part_runs_into_the_next() {
     assert_eq!(read(["Anna", "null", "75001"]), []);
 }
 
+/// A brand whose secrets end in these letters, the oldest first.
+fn rotated(letters: &str) -> BrandKey {
+    let mut brand = fixture::brand("acme");
+    let secrets = letters.chars().map(|letter| {
+        let text = format!("0123456789abcdef0123456789abcde{letter}");
+        secrecy::SecretString::from(text)
+    });
+    let mut secrets: Vec<_> = secrets.collect();
+    brand.secret = secrets.pop().unwrap();
+    brand.previous_secrets = secrets;
+    brand.identity.rules = vec![HashRule::Plain, HashRule::Meta];
+    BrandKey::new(&brand)
+}
+
+#[test]
+fn an_exchanged_secret_re_keys_over_the_old_pseudonym() {
+    let keys = ["a", "ab", "abc"].map(rotated);
+    let chain = &keys[2].chain;
+    for (kind, value) in [
+        (IdKind::Email, "jane@example.org"),
+        (IdKind::Phone, "06 12 34 56 78"),
+        (IdKind::Cookie, "c-1"),
+        (IdKind::Device, "d-1"),
+    ] {
+        let [one, two, three] = keys.each_ref().map(|key| key.identify(kind, value));
+        for (before, after) in one.iter().zip(&three).chain(two.iter().zip(&three)) {
+            assert_ne!(before.pseudonym, after.pseudonym);
+        }
+        // Each is the one before, moved up, with the value that all hashes of one text share.
+        for (links, before) in [(0, &one), (1, &two)] {
+            for (id, newest) in before.iter().zip(&three) {
+                assert_eq!(chain.move_up(id.pseudonym, links), newest.pseudonym);
+                assert_eq!(chain.move_up(id.value, links), newest.value);
+            }
+        }
+    }
+    // The order of the secrets counts, and each of them.
+    let email = |key: &BrandKey| key.identify(IdKind::Email, "jane@example.org");
+    assert_ne!(email(&keys[2]), email(&rotated("bac")));
+    assert_ne!(email(&keys[2]), email(&rotated("bc")));
+    assert_ne!(email(&keys[2]), email(&rotated("c")));
+    // A device is the same through the day of the exchange.
+    assert_eq!(keys[0].mac(1), keys[2].mac(1));
+    assert_eq!(keys[0].sensor_device("x"), keys[2].sensor_device("x"));
+}
+
+/// What is held was written by this, and must be met again.
+#[test]
+fn a_secret_that_was_never_exchanged_gives_what_it_always_gave() {
+    let mut material = 4_u64.to_le_bytes().to_vec();
+    material.extend_from_slice(b"acme0123456789abcdef0123456789abcdea");
+    let key = blake3::derive_key("tributary 2025-11 pseudonyms of one brand", &material);
+    let hash = blake3::keyed_hash(&key, b"\x03\x01c-1");
+    let cookie = rotated("a").identify(IdKind::Cookie, "c-1")[0].pseudonym;
+    assert_eq!(cookie.to_le_bytes(), hash.as_bytes()[..16]);
+}
+
 #[test]
 fn debug_shows_no_key() {
     assert_eq!(format!("{:?}", key()), "BrandKey { .. }");

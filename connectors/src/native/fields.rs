@@ -35,7 +35,7 @@ fields! {
     UserAgent "user_agent", Store "store", Wallet "wallet", FirstName "first_name",
     LastName "last_name", Postcode "postcode", Sensor "sensor", Mac "mac", Device "device",
     Rssi "rssi", Date "date", Platform "platform", Cost "cost", Impressions "impressions",
-    Clicks "clicks",
+    Clicks "clicks", Gpp "gpp", GppSid "gpp_sid", Purposes "purposes", Evidence "evidence",
 }
 
 const COUNT: usize = Field::ALL.len();
@@ -80,8 +80,8 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
     match kind {
         Kind::Web => &[
             Id, Ts, Version, Type, Cookie, Source, Medium, Campaign, Url, Referrer, Landing, Email,
-            Phone, Customer, OrderId, RefundOf, Amount, Currency, TcString, Lat, Lon, Ip,
-            UserAgent,
+            Phone, Customer, OrderId, RefundOf, Amount, Currency, TcString, Gpp, GppSid, Lat, Lon,
+            Ip, UserAgent,
         ],
         Kind::Transaction => &[
             Id, Ts, Version, Store, Amount, Currency, Email, Phone, Customer, Wallet, FirstName,
@@ -99,6 +99,10 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
             Clicks,
         ],
         Kind::Ping => &[Ts, Store, Sensor, Mac, Device, Rssi],
+        Kind::Consent => &[
+            Id, Ts, Version, Email, Phone, Cookie, Customer, Wallet, Device, TcString, Gpp, GppSid,
+            Purposes, Evidence,
+        ],
     }
 }
 

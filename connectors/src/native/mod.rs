@@ -1,12 +1,13 @@
 //! The native format: one JSON object, one record.
 //!
 //! Reading goes in two steps. [`fields`] finds the known keys and keeps the raw text of their values,
-//! without looking into them; then each kind ([`web`], [`transaction`], [`spend`], [`ping`]) reads the
+//! without looking into them; then each kind ([`web`], [`transaction`], [`spend`], [`ping`], [`consent`]) reads the
 //! fields that it uses, by the rule of each field, from that text. So an amount is read by its
 //! written digits, and a field that the record does not use may hold anything.
 
 pub mod amount;
 pub mod channel;
+pub mod consent;
 pub mod currency;
 pub mod fields;
 pub mod identifiers;

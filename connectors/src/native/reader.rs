@@ -214,7 +214,8 @@ pub fn wrong_type(field: Field, must_be: &str) -> Refusal {
     Refusal::new(Reason::WrongType, detail)
 }
 
-fn too_long(field: Field, limit: usize) -> Refusal {
+/// The refusal of a value of more bytes than it may have.
+pub fn too_long(field: Field, limit: usize) -> Refusal {
     let detail = format!("`{}` has more than {limit} bytes", field.name());
     Refusal::new(Reason::TextTooLong, detail)
 }

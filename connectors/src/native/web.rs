@@ -1,10 +1,11 @@
-//! Web records: contacts, identifications, orders and refunds.
+//! Web records: contacts, identifications, orders and refunds, with what the person allows.
 
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, IdKind, SaleKind, SaleName, TouchKind};
 
 use super::channel::{self, ChannelWords};
+use super::consent::WebSignals;
 use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::line::Line;
@@ -25,6 +26,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
     let head = Head::read(line)?;
     let kind = line.reader.required(Field::Type)?;
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
+    let signals = WebSignals::read(line)?;
     let body = match &*kind {
         "impression" => contact(line, TouchKind::Impression, sink)?,
         "click" => contact(line, TouchKind::Click, sink)?,
@@ -39,6 +41,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
             ));
         }
     };
+    signals.tell(line, head.ts, &ids, sink)?;
     Ok(record::put(line, head, ids, body, sink))
 }
 

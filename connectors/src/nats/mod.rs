@@ -38,5 +38,6 @@ pub use outgoing::{Outgoing, cell_payload};
 pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
 pub use streams::{
-    StreamState, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream, stream_state,
+    StreamState, delete_message, ensure_dead_letter_stream, ensure_input_stream,
+    ensure_output_stream, ensure_rights_stream, newest_of, stream_state,
 };

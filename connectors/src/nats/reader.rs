@@ -56,6 +56,19 @@ impl Reader {
         Reader::opened(client, stream, ">", false, start_sequence.max(1)).await
     }
 
+    /// The same, of the messages that `filter` stands for alone.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn filtered(
+        client: &Client,
+        stream: &str,
+        filter: &str,
+        start_sequence: u64,
+    ) -> Result<Reader, NatsError> {
+        Reader::opened(client, stream, filter, false, start_sequence.max(1)).await
+    }
+
     async fn opened(
         client: &Client,
         stream: &str,

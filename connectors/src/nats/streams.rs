@@ -15,7 +15,10 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{
     CreateStreamErrorKind, GetStreamErrorKind, RequestError, RequestErrorKind,
 };
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config, DeleteMessageErrorKind, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy,
+    StorageType,
+};
 use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
@@ -152,6 +155,113 @@ pub async fn ensure_dead_letter_stream(
     captures(&info, subject::DEAD_LETTER, "", "", &[] as &[&str])?;
     limits(&info)?;
     Ok((&info).into())
+}
+
+/// Makes or checks the stream of rights requests: it must cover `tributary.rights.>` and let none grow old before
+/// it is answered.
+///
+/// # Errors
+/// As [`ensure_input_stream`].
+pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<StreamState, NatsError> {
+    let info = made(
+        client,
+        Config {
+            description: Some("Rights requests of Tributary, until they are answered".to_owned()),
+            allow_message_ttl: true,
+            ..plain(&nats.rights_stream, subject::RIGHTS)
+        },
+    )
+    .await?;
+    captures(&info, subject::RIGHTS, "", "", &[] as &[&str])?;
+    limits(&info)?;
+    must(
+        &info,
+        info.config.max_age.is_zero(),
+        "forgets requests that are not answered yet; it needs no max_age",
+    )?;
+    must(
+        &info,
+        info.config.allow_message_ttl,
+        "keeps sealed answers for ever; it needs allow_msg_ttl",
+    )?;
+    must(
+        &info,
+        !info.config.deny_delete,
+        "does not let requests be deleted that are answered; it needs deny_delete false",
+    )?;
+    Ok((&info).into())
+}
+
+/// The sequence of the newest message that a process of the cluster would read from the input stream and that is
+/// still there; 0 where there is none.
+///
+/// # Errors
+/// As [`stream_state`].
+pub async fn newest_of(
+    client: &Client,
+    nats: &Nats,
+    process: usize,
+    processes: usize,
+) -> Result<u64, NatsError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let what = format!("reading the end of the stream {}", nats.input_stream);
+        NatsError::caused(NatsErrorKind::Unreachable, what, error)
+    };
+    let stream = async_nats::jetstream::new(client.clone())
+        .get_stream_no_info(&nats.input_stream)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let mut filters = share::Share::new(process, processes, nats.partitions).filters();
+    if filters.is_empty() {
+        filters.push(">".to_owned());
+    }
+    let mut newest = 0;
+    for filter in filters {
+        match stream.get_last_raw_message_by_subject(&filter).await {
+            Ok(message) => newest = newest.max(message.sequence),
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => {}
+                LastRawMessageErrorKind::JetStream(answer)
+                    if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND => {}
+                _ => return Err(failed(error.into())),
+            },
+        }
+    }
+    Ok(newest)
+}
+
+/// Deletes one message of a stream, and its bytes from the server's disk. Whether it was there.
+///
+/// # Errors
+/// As [`stream_state`].
+pub async fn delete_message(
+    client: &Client,
+    stream: &str,
+    sequence: u64,
+) -> Result<bool, NatsError> {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let what = format!("deleting a message of the stream {stream}");
+        NatsError::caused(NatsErrorKind::Unreachable, what, error)
+    };
+    let stream = jetstream
+        .get_stream_no_info(stream)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    match stream.delete_message(sequence).await {
+        Ok(was_there) => Ok(was_there),
+        Err(error) => match error.kind() {
+            // It has gone before.
+            DeleteMessageErrorKind::JetStream(answer)
+                if [ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::NO_MESSAGE_FOUND]
+                    .contains(&answer.error_code())
+                    || answer.to_string().contains("not found") =>
+            {
+                Ok(false)
+            }
+            _ => Err(failed(error.into())),
+        },
+    }
 }
 
 /// What a stream holds now.

@@ -13,6 +13,50 @@ pub const INPUT: &str = "tributary.in.>";
 pub const OUTPUT: &str = "tributary.out.>";
 /// What captures every dead letter.
 pub const DEAD_LETTER: &str = "tributary.deadletter.>";
+/// What captures every rights request and what is told about it.
+pub const RIGHTS: &str = "tributary.rights.>";
+
+/// Where requests about a brand's persons come in; `*` for every brand.
+pub fn rights_requests(brand: &str) -> String {
+    format!("tributary.rights.{brand}.request")
+}
+
+/// Where it is told how they stand.
+pub fn rights_status(brand: &str) -> String {
+    format!("tributary.rights.{brand}.status")
+}
+
+/// Where the receipts of a brand's requests are told.
+pub fn rights_receipt(brand: &str) -> String {
+    format!("tributary.rights.{brand}.receipt")
+}
+
+/// Where sealed answers of a brand wait.
+pub fn rights_answers(brand: &str) -> String {
+    format!("tributary.rights.{brand}.answer.*")
+}
+
+/// Where processes say that they have done their part.
+pub fn rights_parts() -> String {
+    "tributary.rights.*.part.*".to_owned()
+}
+
+/// Where a process says that it has done its part of what stands at a sequence.
+pub fn rights_part(brand: &str, process: usize) -> String {
+    format!("tributary.rights.{brand}.part.{process}")
+}
+
+/// Where the answer for a one-time key is told, sealed for it: the first 16 bytes of the key's SHA-256.
+pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
+    use sha2::Digest;
+    let hash = sha2::Sha256::digest(key);
+    let hex: String = hash
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("tributary.rights.{brand}.answer.{hex}")
+}
 
 /// Stands for a brand or a kind that is not known.
 const UNKNOWN: &str = "unknown";

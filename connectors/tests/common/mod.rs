@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use tributary_config::model::{
-    Attribution, Brand, Config, HashRule, Http, Identity, Ingest, Ledger, Nats, Release, Sensors,
-    Workers,
+    Attribution, Brand, Config, Consent, HashRule, Http, Identity, Ingest, Ledger, Nats, Release,
+    Retention, Sensors, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -17,7 +17,9 @@ pub fn brand(name: &str) -> Brand {
         timezone: TimeZone::get("Europe/Paris").unwrap(),
         currency: "EUR".to_owned(),
         phone_region: Some("FR".to_owned()),
+        region: None,
         secret: format!("a secret of {name} with at least thirty-two bytes").into(),
+        previous_secrets: Vec::new(),
         identity: Identity {
             max_degree: BTreeMap::new(),
             max_identifiers: 100,
@@ -40,6 +42,13 @@ pub fn brand(name: &str) -> Brand {
             day_start_s: 0,
             fixed_devices: Vec::new(),
         },
+        consent: Consent::default(),
+        retention: Retention {
+            identification_months: 24,
+            transactions_months: 24,
+            cookies_months: 13,
+            consent_months: 60,
+        },
         sources: Vec::new(),
     }
 }
@@ -60,6 +69,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             input_stream: "TRIBUTARY_IN".to_owned(),
             output_stream: "TRIBUTARY_OUT".to_owned(),
             dead_letter_stream: "TRIBUTARY_DEAD".to_owned(),
+            rights_stream: "TRIBUTARY_RIGHTS".to_owned(),
             partitions: 0,
         },
         workers: Workers {
@@ -67,6 +77,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             process: 0,
             hosts: Vec::new(),
             tick_ms: 50,
+            region: None,
         },
         ledger: Ledger {
             directory: "tributary-data".into(),
@@ -84,6 +95,9 @@ pub fn config(brands: Vec<Brand>) -> Config {
             k: 1,
             k_traffic: 1,
             cadence_ms: 60_000,
+            k_delta: 1,
+            max_hold_ms: 86_400_000,
+            freeze_after_ms: 90 * 86_400_000,
         },
         brands,
     }

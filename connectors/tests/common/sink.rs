@@ -51,10 +51,17 @@ impl Kept {
         pings.collect()
     }
 
-    /// Events without words, dead letters and omissions: one a line.
+    /// Events without words and what a web record brings along, dead letters and omissions: one a line.
     pub fn outcomes(&self) -> usize {
-        let words = |event: &&Event| matches!(event, Event::Word { .. });
-        let lines = self.events.len() - self.events.iter().filter(words).count();
+        let beside = |event: &&Event| match event {
+            Event::Word { .. } | Event::Evidence { .. } => true,
+            Event::Put { record, .. } => {
+                record.id.is_empty()
+                    && matches!(record.body, Body::Consent { .. } | Body::Right { .. })
+            }
+            _ => false,
+        };
+        let lines = self.events.len() - self.events.iter().filter(beside).count();
         lines + self.dead.len() + self.ignored.len()
     }
 

@@ -4,7 +4,7 @@
 //! `unattributed`/`oversized`, and an adjustment puts its amount on `unattributed` without a conversion: so the
 //! total of every model is what tills and orders say.
 
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Currency, Day, SaleKind};
 
@@ -13,14 +13,14 @@ use crate::journeys::{Conversion, Journeys};
 use crate::rules::{Model, receivers};
 use crate::sales::Books;
 use crate::share::largest_remainder;
-use crate::tally::Tally;
+use crate::tally::{Tally, Weighed};
 
 /// Millionths of one conversion.
 pub(crate) const MILLIONTHS: u128 = 1_000_000;
 
 type Key = (Model, Channel, SaleKind, Label, Day, Currency);
 
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Cell> {
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Weighed> {
     let mut tally: Tally<Key, 2> = Tally::new();
     for model in Model::ALL {
         for conversion in &journeys.conversions {
@@ -49,7 +49,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Ce
         }
     }
 
-    tally.release(Family::Attribution, brand.settings.k, |key, sum| {
+    tally.weighed(Family::Attribution, |key, sum| {
         let (model, channel, kind, store, day, currency) = *key;
         let [source, medium, campaign] = brand.channel(channel);
         let dims = vec![

@@ -5,15 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, Day, Record, TouchKind};
+use tributary_operators::record::{Body, Currency, Day, TouchKind};
 
 use crate::brand::{self, Brand};
+use crate::consent::Lawful;
 use crate::identity::Identity;
-use crate::tally::{Tally, released};
+use crate::tally::{Tally, Weighed, weighed};
 
-pub(crate) fn campaign_days(brand: &Brand, identity: &Identity, records: &[&Record]) -> Vec<Cell> {
+pub(crate) fn campaign_days(
+    brand: &Brand,
+    identity: &Identity,
+    records: &[Lawful],
+) -> Vec<Weighed> {
     let mut tally: Tally<(Channel, Day), 3> = Tally::new();
     for record in records {
         let Body::Contact { kind, channel, .. } = record.body else {
@@ -26,21 +31,17 @@ pub(crate) fn campaign_days(brand: &Brand, identity: &Identity, records: &[&Reco
         };
         tally.add((channel, record.day), values, identity.person(&record.ids));
     }
-    tally.release(
-        Family::CampaignDay,
-        brand.settings.k,
-        |(channel, day), sum| {
-            let [source, medium, campaign] = brand.channel(*channel);
-            let [impressions, clicks, views] = sum.values;
-            (
-                vec![brand.name(), source, medium, campaign, Dim::Day(*day)],
-                vec![impressions, clicks, views, sum.person_count()],
-            )
-        },
-    )
+    tally.weighed(Family::CampaignDay, |(channel, day), sum| {
+        let [source, medium, campaign] = brand.channel(*channel);
+        let [impressions, clicks, views] = sum.values;
+        (
+            vec![brand.name(), source, medium, campaign, Dim::Day(*day)],
+            vec![impressions, clicks, views, sum.person_count()],
+        )
+    })
 }
 
-pub(crate) fn spend_days(brand: &Brand, records: &[&Record]) -> Vec<Cell> {
+pub(crate) fn spend_days(brand: &Brand, records: &[Lawful]) -> Vec<Weighed> {
     let mut sums: BTreeMap<(Label, Channel, Day, Currency), [i128; 3]> = BTreeMap::new();
     for record in records {
         let Body::Spend {
@@ -73,7 +74,7 @@ pub(crate) fn spend_days(brand: &Brand, records: &[&Record]) -> Vec<Cell> {
                 Dim::Day(day),
                 brand::currency(currency),
             ];
-            released(Family::SpendDay, dims, values.to_vec(), 0, 0)
+            weighed(Family::SpendDay, dims, values.to_vec(), 0)
         })
         .collect()
 }

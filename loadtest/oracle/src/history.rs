@@ -5,7 +5,9 @@
 //! around a change of month), so that the rare cases of the specification are common here: ties in
 //! time and id, touches on a window's very edge, hubs and oversized persons, orders of one name from
 //! two sources, refunds before and beyond their sale, corrections of every version, exact duplicates, records
-//! dropped and put anew, late records and pings, runs that late pings merge.
+//! dropped and put anew, late records and pings, runs that late pings merge. Two histories of three also know consent
+//! and rights: statements that withdraw, renew, tie and are themselves corrected and dropped, sources that rest on
+//! consent, persons who are erased, records that are past their time.
 //!
 //! What holds in every history: places in the order of arrival ascend from batch to batch (within a
 //! batch the events may be shuffled); the word of a label comes in the batch that first uses it, or
@@ -17,7 +19,9 @@ mod bodies;
 mod choices;
 mod pools;
 mod records;
+mod statements;
 mod teller;
+mod wishes;
 mod words;
 
 use rand::seq::SliceRandom;
@@ -41,8 +45,12 @@ pub struct History {
 /// several, and the words of labels come on top. The world's pools grow with it.
 pub fn random(seed: u64, size: usize) -> History {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let settings = choices::settings(&mut rng);
-    let events = teller::tell(&mut rng, settings.brands.len(), size);
+    let mut settings = choices::settings(&mut rng);
+    let with_consent = !seed.is_multiple_of(3);
+    if with_consent {
+        choices::rest_on_consent(&mut rng, &mut settings);
+    }
+    let events = teller::tell(&mut rng, settings.brands.len(), size, with_consent);
     let batches = batches(&mut rng, events);
     History { settings, batches }
 }

@@ -10,12 +10,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tributary_operators::cell::{Cell, Family};
-use tributary_operators::record::{IdKind, IdSet, Pseudonym, Record};
+use tributary_operators::cell::Family;
+use tributary_operators::record::{IdKind, IdSet, Pseudonym};
 use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
-use crate::tally::released;
+use crate::consent::Lawful;
+use crate::tally::{Weighed, weighed};
 
 /// A person: one of its pseudonyms, the smallest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +35,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Identity over the held records of one brand.
-    pub(crate) fn of(settings: &BrandSettings, records: &[&Record]) -> Identity {
+    /// Identity over the records of one brand.
+    pub(crate) fn of(settings: &BrandSettings, records: &[Lawful]) -> Identity {
         // Most records repeat a set of identifiers that has been seen before.
         let sets: BTreeSet<&IdSet> = records.iter().map(|record| &record.ids).collect();
         let (identifiers, hubs) = hubs(settings, &sets);
@@ -79,7 +80,7 @@ impl Identity {
     }
 
     /// The brand's `identity` cell.
-    pub(crate) fn cell(&self, brand: &Brand) -> Option<Cell> {
+    pub(crate) fn cell(&self, brand: &Brand) -> Option<Weighed> {
         let oversized = self.sizes.keys().filter(|p| self.oversized(**p)).count();
         let values = [
             self.sizes.len(),
@@ -88,12 +89,11 @@ impl Identity {
             self.hubs,
             oversized,
         ];
-        released(
+        weighed(
             Family::Identity,
             vec![brand.name()],
             values.map(|value| value as i128).to_vec(),
             (self.sizes.len() + self.hubs) as u64,
-            brand.settings.k,
         )
     }
 }

@@ -3,14 +3,16 @@
 //! A touch counts for a conversion of the same person when it lies at most its kind's window before
 //! it, both ends included, in elapsed milliseconds. Touches stand in the order of `(ts, id, source)`,
 //! and a path is the newest `max_path` of those that count. Neither an oversized person nor a sale
-//! that names nobody has a path.
+//! that names nobody has a path. Touches are of the web: for what happened at a till they count only
+//! where both may be joined.
 
 use std::collections::BTreeMap;
 
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Day, Record, TouchKind};
+use tributary_operators::record::{Body, Day, SaleKind, TouchKind};
 use tributary_operators::settings::BrandSettings;
 
+use crate::consent::Lawful;
 use crate::identity::{Identity, Person};
 use crate::rules::Step;
 use crate::sales::{Books, Sale};
@@ -24,6 +26,8 @@ pub(crate) struct Touch<'a> {
     kind: TouchKind,
     pub(crate) channel: Channel,
     pub(crate) day: Day,
+    /// Whether it may stand in the path of what happened at a till.
+    joins: bool,
 }
 
 /// A sale that counts, and how its customer came to it.
@@ -48,7 +52,7 @@ impl<'a> Journeys<'a> {
         settings: &BrandSettings,
         identity: &Identity,
         books: &Books<'a>,
-        records: &[&'a Record],
+        records: &'a [Lawful<'a>],
     ) -> Journeys<'a> {
         let touches = touches(identity, records);
         let conversions = books
@@ -60,7 +64,7 @@ impl<'a> Journeys<'a> {
                 let path = person
                     .filter(|_| !oversized)
                     .and_then(|person| touches.get(&person))
-                    .map(|touches| path(settings, touches, sale.record.ts))
+                    .map(|touches| path(settings, touches, sale))
                     .unwrap_or_default();
                 Conversion {
                     sale: *sale,
@@ -77,7 +81,7 @@ impl<'a> Journeys<'a> {
     }
 }
 
-fn touches<'a>(identity: &Identity, records: &[&'a Record]) -> BTreeMap<Person, Vec<Touch<'a>>> {
+fn touches<'a>(identity: &Identity, records: &'a [Lawful<'a>]) -> BTreeMap<Person, Vec<Touch<'a>>> {
     let mut touches: BTreeMap<Person, Vec<Touch>> = BTreeMap::new();
     for record in records {
         let Body::Contact {
@@ -96,6 +100,7 @@ fn touches<'a>(identity: &Identity, records: &[&'a Record]) -> BTreeMap<Person, 
                 kind,
                 channel,
                 day: record.day,
+                joins: record.joins,
             });
         }
     }
@@ -105,8 +110,13 @@ fn touches<'a>(identity: &Identity, records: &[&'a Record]) -> BTreeMap<Person, 
     touches
 }
 
-/// The path of a conversion at `ts`, from the sorted touches of its person.
-fn path(settings: &BrandSettings, touches: &[Touch], ts: i64) -> Vec<Step> {
+/// The path of a sale, from the sorted touches of its person.
+fn path(settings: &BrandSettings, touches: &[Touch], sale: &Sale) -> Vec<Step> {
+    let till = sale.kind == SaleKind::Transaction;
+    if till && !sale.record.joins {
+        return Vec::new();
+    }
+    let ts = sale.record.ts;
     let widest = [TouchKind::Impression, TouchKind::Click, TouchKind::View]
         .map(|kind| settings.window(kind))
         .into_iter()
@@ -118,6 +128,7 @@ fn path(settings: &BrandSettings, touches: &[Touch], ts: i64) -> Vec<Step> {
         .rev()
         .take_while(|touch| ts - touch.ts <= widest)
         .filter(|touch| ts - touch.ts <= settings.window(touch.kind))
+        .filter(|touch| touch.joins || !till)
         .take(settings.max_path)
         .map(|touch| Step {
             channel: touch.channel,

@@ -9,12 +9,15 @@
 //! The way of a record through this crate:
 //!
 //! ```text
-//! events ─ hold ─► records ─ identity ─► persons ┐
+//! events ─ hold ─► held ─ consent ─► records, as they may be counted
+//!
+//!                  records ─ identity ─► persons ┐
 //!                  records ─ sales ─► what is left ┼─ journeys ─► conversions with their paths
 //!                  records ─ contacts ─► touches  ┘        │
 //!          pings ─ visits                                  ├─ rules ─► attribution
 //!                                                          ├─ markov ─► markov_month
 //!                                                          └─ statistics ─► paths …
+//! all cells ─ release ─► what may be seen
 //! ```
 //!
 //! [`history`] invents small random worlds in which everything collides, for comparing the two.
@@ -27,6 +30,7 @@
 mod attribution;
 mod brand;
 mod calendar;
+mod consent;
 mod contacts;
 pub mod decay;
 pub mod history;
@@ -35,6 +39,7 @@ mod identity;
 mod journeys;
 pub mod markov;
 mod months;
+mod release;
 pub mod rules;
 mod sales;
 pub mod share;
@@ -50,13 +55,42 @@ use tributary_operators::record::{BrandId, Ping, Record};
 use tributary_operators::settings::Settings;
 
 pub use hold::{Held, hold};
+use release::MonthTotals;
+use tally::Weighed;
 
 /// Every released cell of every family, sorted.
 ///
 /// Records and pings of a brand that `settings` does not know are passed over. A cell whose values
 /// are all zero does not exist; a cell is released when at least `k` contributors (`k_traffic` for
-/// visits) stand behind it, spend always.
+/// visits) stand behind it, spend always, and when it does not help to compute a hidden one.
 pub fn cells(settings: &Settings, held: &Held) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    by_brand(settings, held, |brand, records, pings| {
+        let (inside, months) = brand_cells(brand, records, pings);
+        cells.extend(release::release(brand.settings, inside, &months));
+    });
+    cells.sort();
+    cells
+}
+
+/// Every cell that exists, and the contributors behind it, sorted: what nobody outside may see.
+pub fn inside(settings: &Settings, held: &Held) -> Vec<(Cell, u64)> {
+    let mut cells = Vec::new();
+    by_brand(settings, held, |brand, records, pings| {
+        let (inside, _) = brand_cells(brand, records, pings);
+        let inside = inside.into_iter();
+        cells.extend(inside.map(|weighed| (weighed.cell, weighed.contributors)));
+    });
+    cells.sort();
+    cells
+}
+
+/// Hands the records and pings of each brand over.
+fn by_brand(
+    settings: &Settings,
+    held: &Held,
+    mut each: impl FnMut(&brand::Brand, &[&Record], &[&Ping]),
+) {
     let mut by_brand: BTreeMap<BrandId, (Vec<&Record>, Vec<&Ping>)> = BTreeMap::new();
     for record in &held.records {
         by_brand.entry(record.brand).or_default().0.push(record);
@@ -64,29 +98,27 @@ pub fn cells(settings: &Settings, held: &Held) -> Vec<Cell> {
     for ping in &held.pings {
         by_brand.entry(ping.brand).or_default().1.push(ping);
     }
-
-    let mut cells = Vec::new();
     for (id, (records, pings)) in by_brand {
-        let Some(chosen) = settings.brands.get(usize::from(id.0)) else {
-            continue;
-        };
-        let brand = brand::Brand {
-            settings: chosen,
-            words: &held.words,
-        };
-        cells.extend(brand_cells(&brand, &records, &pings));
+        if let Some(settings) = settings.brands.get(usize::from(id.0)) {
+            let words = &held.words;
+            each(&brand::Brand { settings, words }, &records, &pings);
+        }
     }
-    cells.sort();
-    cells
 }
 
-/// The released cells of one brand: brands never mix.
-fn brand_cells(brand: &brand::Brand, records: &[&Record], pings: &[&Ping]) -> Vec<Cell> {
+/// The cells of one brand before the gate: brands never mix.
+fn brand_cells(
+    brand: &brand::Brand,
+    records: &[&Record],
+    pings: &[&Ping],
+) -> (Vec<Weighed>, MonthTotals) {
+    let records = &consent::lawful(brand.settings, records);
     let identity = identity::Identity::of(brand.settings, records);
     let books = sales::Books::of(records);
     let journeys = journeys::Journeys::of(brand.settings, &identity, &books, records);
 
     let mut cells = Vec::new();
+    let months = statistics::totals(brand, &journeys);
     cells.extend(attribution::cells(brand, &journeys, &books));
     cells.extend(takings::cells(brand, &journeys, &books));
     cells.extend(contacts::campaign_days(brand, &identity, records));
@@ -95,5 +127,5 @@ fn brand_cells(brand: &brand::Brand, records: &[&Record], pings: &[&Ping]) -> Ve
     cells.extend(statistics::cells(brand, &journeys));
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));
-    cells
+    (cells, months)
 }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::Channel;
 use tributary_operators::record::{Currency, SaleKind};
 
@@ -20,7 +20,7 @@ use crate::identity::{Identity, Person};
 use crate::journeys::Journeys;
 use crate::markov::{PathCounts, removal_effects};
 use crate::share::largest_remainder;
-use crate::tally::released;
+use crate::tally::{Weighed, weighed};
 
 /// Month, conversion kind, currency: one chain.
 type Group = (i32, SaleKind, Currency);
@@ -35,7 +35,7 @@ struct Converted {
     persons: BTreeMap<Channel, BTreeSet<Person>>,
 }
 
-pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<Cell> {
+pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<Weighed> {
     let null = null_paths(identity, journeys);
     let no_paths = PathCounts::new();
     converted(journeys)
@@ -99,7 +99,7 @@ fn group_cells(
     (month, kind, currency): Group,
     converted: &Converted,
     null: &PathCounts<Channel>,
-) -> Vec<Cell> {
+) -> Vec<Weighed> {
     let mut channels: Vec<(Channel, u64)> = removal_effects(&converted.paths, null)
         .into_iter()
         .map(|(channel, effect)| (channel, effect.ppm()))
@@ -128,12 +128,11 @@ fn group_cells(
             let null_paths = null.iter().filter(|(path, _)| path.contains(&channel));
             let null_persons: u64 = null_paths.map(|(_, count)| *count).sum();
             let persons = converted.persons.get(&channel).map_or(0, BTreeSet::len);
-            released(
+            weighed(
                 Family::MarkovMonth,
                 dims,
                 values,
                 persons as u64 + null_persons,
-                brand.settings.k,
             )
         })
         .collect()

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use tributary_operators::label::Label;
 use tributary_operators::record::{Body, Currency, Day, Record, SaleKind, SaleName};
 
+use crate::consent::Lawful;
+
 /// A sale that counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Sale<'a> {
-    pub(crate) record: &'a Record,
+    pub(crate) record: &'a Lawful<'a>,
     pub(crate) kind: SaleKind,
     /// The store; absent for an order.
     pub(crate) store: Label,
@@ -49,8 +51,8 @@ struct Taken {
 }
 
 impl<'a> Books<'a> {
-    /// The books over the held records of one brand.
-    pub(crate) fn of(records: &[&'a Record]) -> Books<'a> {
+    /// The books over the records of one brand.
+    pub(crate) fn of(records: &'a [Lawful<'a>]) -> Books<'a> {
         let mut sales = sales(records);
         let taken = taken(records, &sales);
         for (sale, taken) in sales.iter_mut().zip(&taken) {
@@ -74,10 +76,10 @@ impl<'a> Books<'a> {
 }
 
 /// Every sale with its whole amount left: all transactions, and per name the earliest order.
-fn sales<'a>(records: &[&'a Record]) -> Vec<Sale<'a>> {
+fn sales<'a>(records: &'a [Lawful<'a>]) -> Vec<Sale<'a>> {
     let mut transactions = Vec::new();
     let mut orders: BTreeMap<SaleName, Sale> = BTreeMap::new();
-    for record in records.iter().copied() {
+    for record in records {
         let Body::Sale {
             kind,
             name,
@@ -111,7 +113,7 @@ fn sales<'a>(records: &[&'a Record]) -> Vec<Sale<'a>> {
 }
 
 /// What the refunds of each sale take from it, in the order of the sales.
-fn taken(records: &[&Record], sales: &[Sale]) -> Vec<Taken> {
+fn taken(records: &[Lawful], sales: &[Sale]) -> Vec<Taken> {
     // All sales of a name, by position.
     let mut named: BTreeMap<(SaleKind, SaleName), Vec<usize>> = BTreeMap::new();
     for (position, sale) in sales.iter().enumerate() {

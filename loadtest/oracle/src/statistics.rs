@@ -6,15 +6,16 @@
 
 use std::collections::BTreeSet;
 
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::Channel;
 use tributary_operators::record::{Currency, SaleKind};
 
 use crate::brand::{self, Brand};
 use crate::calendar;
 use crate::journeys::Journeys;
+use crate::release::MonthTotals;
 use crate::rules::Step;
-use crate::tally::Tally;
+use crate::tally::{Tally, Weighed};
 
 /// The newest steps of a path that the `paths` family tells apart.
 const PATH_STEPS: usize = 20;
@@ -24,7 +25,7 @@ const MS_PER_DAY: i64 = 86_400_000;
 /// Conversion kind, month and currency: what all four families share.
 type Group = (SaleKind, i32, Currency);
 
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Cell> {
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Weighed> {
     let mut paths: Tally<(Group, Vec<Channel>), 2> = Tally::new();
     let mut lengths: Tally<(Group, usize), 1> = Tally::new();
     let mut days: Tally<(Group, i64), 1> = Tally::new();
@@ -46,7 +47,6 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Cell> {
         }
     }
 
-    let k = brand.settings.k;
     let dims = |(kind, month, currency): Group, last: Vec<Dim>| {
         let mut dims = vec![
             brand.name(),
@@ -57,28 +57,49 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Cell> {
         dims.extend(last);
         dims
     };
-    let mut cells = paths.release(Family::Paths, k, |(group, channels), sum| {
+    let mut cells = paths.weighed(Family::Paths, |(group, channels), sum| {
         let path = channels.iter().map(|channel| words(brand, *channel));
         let path = Dim::Path(path.collect());
         (dims(*group, vec![path]), sum.values.to_vec())
     });
     cells.extend(
-        lengths.release(Family::PathLength, k, |(group, touches), sum| {
+        lengths.weighed(Family::PathLength, |(group, touches), sum| {
             let touches = Dim::Count(*touches as u64);
             (dims(*group, vec![touches]), sum.values.to_vec())
         }),
     );
-    cells.extend(days.release(Family::PathDays, k, |(group, days), sum| {
+    cells.extend(days.weighed(Family::PathDays, |(group, days), sum| {
         let days = Dim::Count(days.unsigned_abs());
         (dims(*group, vec![days]), sum.values.to_vec())
     }));
-    cells.extend(
-        assists.release(Family::Assists, k, |(group, channel), sum| {
-            let channel = brand.channel(*channel).to_vec();
-            (dims(*group, channel), sum.values.to_vec())
-        }),
-    );
+    cells.extend(assists.weighed(Family::Assists, |(group, channel), sum| {
+        let channel = brand.channel(*channel).to_vec();
+        (dims(*group, channel), sum.values.to_vec())
+    }));
     cells
+}
+
+/// The contributors behind the conversions with a touch, by brand, kind, month and currency.
+pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> MonthTotals {
+    let mut totals: Tally<Group, 0> = Tally::new();
+    for conversion in &journeys.conversions {
+        if !conversion.path.is_empty() {
+            let sale = &conversion.sale;
+            let month = calendar::month(sale.record.day);
+            totals.add((sale.kind, month, sale.currency), [], conversion.person);
+        }
+    }
+    let named = totals.contributors().map(|(group, contributors)| {
+        let (kind, month, currency) = *group;
+        let dims = vec![
+            brand.name(),
+            brand::kind(kind),
+            Dim::Month(month),
+            brand::currency(currency),
+        ];
+        (dims, contributors)
+    });
+    named.collect()
 }
 
 /// The channels of a path, consecutive repeats merged, the newest [`PATH_STEPS`] of what remains.

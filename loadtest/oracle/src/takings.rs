@@ -3,16 +3,16 @@
 //! Everything is of the sale's day and what refunds have left of it; an adjustment counts on its own
 //! day, as revenue alone.
 
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::Label;
 use tributary_operators::record::{Currency, Day, SaleKind};
 
 use crate::brand::{self, Brand};
 use crate::journeys::Journeys;
 use crate::sales::Books;
-use crate::tally::{Sum, Tally};
+use crate::tally::{Sum, Tally, Weighed};
 
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Cell> {
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Weighed> {
     let mut stores: Tally<(Label, Day, Currency), 2> = Tally::new();
     let mut orders: Tally<(Day, Currency), 2> = Tally::new();
     for conversion in &journeys.conversions {
@@ -37,8 +37,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Ce
         let [number, revenue] = sum.values;
         vec![number, revenue, sum.person_count()]
     };
-    let k = brand.settings.k;
-    let mut cells = stores.release(Family::StoreDay, k, |(store, day, currency), sum| {
+    let mut cells = stores.weighed(Family::StoreDay, |(store, day, currency), sum| {
         let dims = vec![
             brand.name(),
             brand.word(*store),
@@ -47,11 +46,9 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Ce
         ];
         (dims, values(sum))
     });
-    cells.extend(
-        orders.release(Family::OrdersDay, k, |(day, currency), sum| {
-            let dims = vec![brand.name(), Dim::Day(*day), brand::currency(*currency)];
-            (dims, values(sum))
-        }),
-    );
+    cells.extend(orders.weighed(Family::OrdersDay, |(day, currency), sum| {
+        let dims = vec![brand.name(), Dim::Day(*day), brand::currency(*currency)];
+        (dims, values(sum))
+    }));
     cells
 }

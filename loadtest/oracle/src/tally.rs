@@ -1,4 +1,4 @@
-//! Sums per cell with the contributors behind them, and the release gate at their end.
+//! Sums per cell with the contributors behind them, ready for the release gate.
 //!
 //! A contributor is a person, counted once per cell, or something that stands for itself: a record
 //! that names nobody, or an adjustment.
@@ -60,35 +60,48 @@ impl<K: Ord, const N: usize> Tally<K, N> {
         }
     }
 
-    /// The cells that pass the gate; `write` says a cell's dimensions and values.
-    pub(crate) fn release(
+    /// The cells that exist; `write` says a cell's dimensions and values.
+    pub(crate) fn weighed(
         &self,
         family: Family,
-        k: u64,
         write: impl Fn(&K, &Sum<N>) -> (Vec<Dim>, Vec<i128>),
-    ) -> Vec<Cell> {
+    ) -> Vec<Weighed> {
         self.sums
             .iter()
             .filter_map(|(key, sum)| {
                 let (dims, values) = write(key, sum);
-                released(family, dims, values, sum.contributors(), k)
+                weighed(family, dims, values, sum.contributors())
             })
             .collect()
     }
+
+    /// The contributors behind each key.
+    pub(crate) fn contributors(&self) -> impl Iterator<Item = (&K, u64)> {
+        self.sums.iter().map(|(key, sum)| (key, sum.contributors()))
+    }
 }
 
-/// The cell, if it exists (some value is not zero) and passes the gate.
-pub(crate) fn released(
+/// A cell before the gate, and how many contributors stand behind it.
+#[derive(Clone, Debug)]
+pub(crate) struct Weighed {
+    pub(crate) cell: Cell,
+    pub(crate) contributors: u64,
+}
+
+/// The cell, if it exists: some value is not zero.
+pub(crate) fn weighed(
     family: Family,
     dims: Vec<Dim>,
     values: Vec<i128>,
     contributors: u64,
-    k: u64,
-) -> Option<Cell> {
+) -> Option<Weighed> {
     let exists = values.iter().any(|value| *value != 0);
-    (exists && contributors >= k).then_some(Cell {
-        family,
-        dims,
-        values,
+    exists.then_some(Weighed {
+        cell: Cell {
+            family,
+            dims,
+            values,
+        },
+        contributors,
     })
 }

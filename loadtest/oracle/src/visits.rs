@@ -7,14 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::Label;
 use tributary_operators::record::{Day, Ping, Pseudonym};
 use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
 use crate::calendar;
-use crate::tally::released;
+use crate::tally::{Weighed, weighed};
 
 /// The longest gap within a run, seconds.
 const MAX_GAP: i64 = 30 * 60;
@@ -64,7 +64,7 @@ struct Hour {
     random_devices: BTreeSet<Token>,
 }
 
-pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Cell> {
+pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Weighed> {
     let mut hours: BTreeMap<StoreHour, Hour> = BTreeMap::new();
     for (token, heard) in seconds(pings) {
         let runs = runs(heard);
@@ -94,8 +94,7 @@ pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Cell> {
                 random_devices as i128,
             ];
             let contributors = (devices + random_devices) as u64;
-            let k = brand.settings.k_traffic;
-            released(Family::Visits, dims, values, contributors, k)
+            weighed(Family::Visits, dims, values, contributors)
         })
         .collect()
 }

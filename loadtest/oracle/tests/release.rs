@@ -77,3 +77,96 @@ fn brands_the_settings_do_not_know_have_no_cells() {
     world.settings.brands.clear();
     assert!(world.cells().is_empty());
 }
+
+/// Orders of as many persons as a number says, each after one click on a channel.
+fn clicked(channels: &[(&str, usize)], k: u64) -> World {
+    let mut world = World::new();
+    world.brand().k = k;
+    for (channel, persons) in channels {
+        for person in 0..*persons {
+            let who = format!("cookie:{channel}{person}");
+            world.click(&format!("click {who}"), 0, &who, channel);
+            world.order(&format!("order {who}"), 1, &who, 10);
+        }
+    }
+    world
+}
+
+#[test]
+fn hidden_channels_add_up_to_other() {
+    let world = clicked(&[("a", 5), ("b", 3), ("c", 2), ("d", 2)], 3);
+    assert_eq!(
+        world.credits("linear"),
+        [
+            "a - - = 5000000 50",
+            "b - - = 3000000 30",
+            "other - - = 4000000 40"
+        ]
+    );
+    let months = world.lines(Family::MarkovMonth);
+    assert!(
+        months.iter().any(|line| line.contains("other - - ")),
+        "{months:?}"
+    );
+}
+
+#[test]
+fn the_smallest_channel_joins_one_that_would_be_alone() {
+    let world = clicked(&[("a", 5), ("b", 3), ("c", 2)], 3);
+    for model in ["first", "last", "shapley"] {
+        assert_eq!(
+            world.credits(model),
+            ["a - - = 5000000 50", "other - - = 5000000 50"]
+        );
+    }
+    // Paths and lengths have no other; what they hide is hidden the same.
+    assert_eq!(world.lines(Family::Paths).len(), 1);
+    assert_eq!(world.lines(Family::OrdersDay).len(), 1);
+}
+
+#[test]
+fn nothing_adds_up_to_a_hidden_total() {
+    let world = clicked(&[("a", 2), ("b", 2)], 5);
+    let attribution = world.lines(Family::Attribution);
+    assert!(attribution.is_empty(), "{attribution:?}");
+    // Five together: neither alone, and their sum is the total.
+    let world = clicked(&[("a", 3), ("b", 2)], 5);
+    assert_eq!(world.credits("first"), ["other - - = 5000000 50"]);
+}
+
+#[test]
+fn a_channel_that_one_model_hides_is_hidden_by_all() {
+    let mut world = clicked(&[("a", 4), ("b", 4)], 3);
+    // Four persons by a, then c: c has all of the last clicks and none of the first, but for one person.
+    for person in ["1", "2", "3", "4"] {
+        let who = format!("cookie:x{person}");
+        let path = if person == "1" {
+            ["c", "a"]
+        } else {
+            ["a", "c"]
+        };
+        for (ts, channel) in (0..).zip(path) {
+            world.click(&format!("{who} {channel}"), ts, &who, channel);
+        }
+        world.order(&who, 2, &who, 10);
+    }
+    // Half of `first` and `last` is `linear`, and c's `first` is of one person.
+    for model in ["first", "last", "linear"] {
+        let credits = world.credits(model);
+        assert!(
+            !credits.iter().any(|line| line.starts_with('c')),
+            "{credits:?}"
+        );
+    }
+}
+
+#[test]
+fn a_channel_called_other_is_a_part_of_other() {
+    let world = clicked(&[("a", 5), ("b", 3), ("other", 4)], 3);
+    assert_eq!(
+        world.credits("last"),
+        ["a - - = 5000000 50", "other - - = 7000000 70"]
+    );
+    let open = clicked(&[("a", 1), ("other", 1)], 1);
+    assert_eq!(open.credits("last").len(), 2);
+}

@@ -61,6 +61,9 @@ pub struct Generate {
     /// The proportions of pings/web/transactions
     #[arg(long, default_value = "45/45/10")]
     mix: Mix,
+    /// Ask visitors for consent: web events carry TC strings, and some people change their minds
+    #[arg(long)]
+    consent: bool,
     /// Events per trace line: above 1, a line is NDJSON and arrives with its last event
     #[arg(long, default_value_t = 1)]
     pack: u32,
@@ -89,6 +92,7 @@ impl Generate {
             bad: self.bad,
             refunds: self.refunds,
             mix: self.mix,
+            consent: self.consent,
             pack: self.pack,
             k: 1,
         };

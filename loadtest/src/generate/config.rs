@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::options::Options;
+use super::tc_string::VENDOR;
 
 /// Where the brand's secret comes from.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,10 @@ pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
         brand, timezone, k, ..
     } = options;
     let seed = options.seed;
+    let consent = match options.consent {
+        true => format!("\n[brand.consent]\nvendor = {VENDOR}\nfeature_2 = true\n"),
+        false => String::new(),
+    };
     format!(
         "# The brand of a generated trace, seed {seed}. Nobody in it exists, so that small cells may be shown.\n\
          [release]\n\
@@ -34,7 +39,14 @@ pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
          timezone = {}\n\
          currency = \"EUR\"\n\
          phone_region = \"FR\"\n\
-         {secret}\n",
+         {secret}\n\
+         {consent}\n\
+         # Its days are long past: a worker is to hold them all the same.\n\
+         [brand.retention]\n\
+         identification_months = 1200\n\
+         transactions_months = 1200\n\
+         cookies_months = 1200\n\
+         consent_months = 1200\n",
         quoted(brand),
         quoted(timezone),
     )

@@ -47,12 +47,13 @@ impl World {
         self.enqueue(kind, at, true, text);
     }
 
-    fn enqueue(&mut self, kind: Kind, at: i64, object: bool, text: String) {
+    /// Puts a record on its way as it is.
+    pub(crate) fn enqueue(&mut self, kind: Kind, at: i64, object: bool, text: String) {
         match kind {
             Kind::Ping => self.made[0] += 1,
             Kind::Web => self.made[1] += 1,
             Kind::Transaction => self.made[2] += 1,
-            Kind::Spend => {}
+            Kind::Spend | Kind::Consent => {}
         }
         let order = self.queued;
         self.queued += 1;
@@ -79,7 +80,7 @@ impl World {
                 let required = match kind {
                     Kind::Ping => "store",
                     Kind::Web => "type",
-                    Kind::Transaction => "id",
+                    Kind::Transaction | Kind::Consent => "id",
                     Kind::Spend => "platform",
                 };
                 (true, format!("{body},\"{required}\":null}}"))

@@ -12,6 +12,7 @@
 //! so that lines come out in the order of arrival, and memory is bounded by a day's volume and the
 //! number of people, not by the length of the trace.
 
+mod choices;
 mod config;
 mod delivery;
 mod dice;
@@ -23,6 +24,7 @@ mod options;
 mod people;
 mod shops;
 mod spend;
+mod tc_string;
 mod world;
 
 pub use config::{SecretFrom, config_toml};

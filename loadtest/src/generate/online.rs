@@ -162,6 +162,7 @@ impl World {
                 .stamp(object, ts)
                 .text("type", "order")
                 .text("cookie", cookie);
+            let object = world.chosen(object, ts, cookie);
             let object = world.amount(object.text("order_id", &order), minor);
             let object = match world.dice.whole(0, 3) {
                 0 => object.text("currency", "eur"),
@@ -286,9 +287,9 @@ impl World {
     pub(crate) fn web(&mut self, kind: &str, ts: i64, cookie: &str) -> Object {
         let id = self.web_number();
         let object = Object::new().text("id", &id);
-        self.stamp(object, ts)
-            .text("type", kind)
-            .text("cookie", cookie)
+        let object = self.stamp(object, ts);
+        let object = object.text("type", kind).text("cookie", cookie);
+        self.chosen(object, ts, cookie)
     }
 
     fn web_number(&mut self) -> String {

@@ -32,6 +32,8 @@ pub struct Options {
     pub refunds: f64,
     /// What the events are.
     pub mix: Mix,
+    /// Whether visitors are asked for consent: web events carry what they chose, and some change their minds.
+    pub consent: bool,
     /// Events per trace line: above 1, a line is the NDJSON of consecutive events of one subject.
     pub pack: u32,
     /// The release threshold that [`super::config_toml`] writes. 1 shows every cell.
@@ -75,6 +77,7 @@ impl Default for Options {
                 web: 45,
                 transactions: 10,
             },
+            consent: false,
             pack: 1,
             k: 1,
         }

@@ -46,7 +46,7 @@ pub struct World {
     horizon: i64,
     days_left: u32,
     events_left: u64,
-    packs: [Pack; 4],
+    packs: [Pack; Kind::ALL.len()],
     ready: VecDeque<Line>,
 }
 
@@ -101,7 +101,7 @@ impl World {
             Kind::Ping => (self.made[0], self.options.mix.pings),
             Kind::Web => (self.made[1], self.options.mix.web),
             Kind::Transaction => (self.made[2], self.options.mix.transactions),
-            Kind::Spend => return 1.0,
+            Kind::Spend | Kind::Consent => return 1.0,
         };
         if part == 0 {
             return 0.0;
@@ -141,6 +141,7 @@ impl World {
         let mut people = std::mem::take(&mut self.people);
         for person in &mut people {
             person.warm -= person.warm / 10;
+            self.change_minds(person);
             self.live_online(person);
             self.live_in_town(person);
         }

@@ -1,12 +1,25 @@
 //! The cells: sums become aggregates with names, and only what the release gate admits leaves.
 //!
-//! Sums are added up as they come. Nothing is written, and no Markov chain is solved, until a release is
-//! called for; then every cell that changed since the last one is looked at once and its new value is
-//! told, or that it is closed. What was told is remembered, so that what is told is always a change.
+//! Sums are added up as they come, in groups that leave together ([`group`]). Nothing is written, and no Markov chain is
+//! solved, until a release is called for; then every group that changed since the last one is looked at once: which of
+//! its cells may be seen ([`weigh`], [`suppress`]), and whether what is known of it outside may change now ([`gate`]).
+//! What was told is remembered, so that what is told is always a change ([`release`]).
+//!
+//! After a restart every cell is computed anew. What the output stream held before is put in as what was told, and meets
+//! the sums here: an equal value is no news, and a different one goes through the gate like any other change, of nobody
+//! knows whom. A group of which something stood outside waits until every worker has said that all it knew of has gone
+//! in, so that nothing is closed that only comes back. A restart in the middle begins anew, with what stands outside by
+//! then: telling an absolute value twice is harmless (invariant I4).
 
+mod gate;
+mod group;
 mod months;
 mod naming;
+mod release;
+mod suppress;
+mod weigh;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,15 +27,17 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Answer, Asked, Question, Reply, labels};
-use crate::cell::{Cell, Family};
+use crate::cell::Cell;
 use crate::engine::{Diff, Epoch, Stage};
 use crate::label::{Channel, Dictionary, Label};
 use crate::record::BrandId;
-use crate::settings::{BrandSettings, Settings};
+use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::sums::{CellKey, Month, MonthGroup, Sums};
-use months::{MonthChains, Outcome, month_of};
-use naming::brand_of;
+use crate::sums::{CellKey, Month, Sums};
+pub use gate::{Class, Lot};
+use group::{Counts, Group, GroupKey, Told, is_other};
+use months::{NullPaths, null_month};
+use naming::{dims, key_of};
 
 /// What the stage is told. What every worker must hear names the worker it is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,160 +46,173 @@ pub enum CellsIn {
     Sum(CellKey, Sums),
     /// The word of a label.
     Word(u64, Label, Arc<str>),
-    /// Changed cells may leave at the end of this epoch.
-    Release(u64),
+    /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
+    Release(u64, i64),
+    /// A cell as it stood outside at the start, with the hash of its owner.
+    Stood(u64, Cell),
+    /// A worker says to another that everything that stood outside, and everything that was known of before,
+    /// has gone in.
+    Complete {
+        /// The worker that says so.
+        from: u64,
+        /// The worker that is told.
+        target: u64,
+        /// Whether anything stood outside.
+        stood: bool,
+    },
+    /// A worker says to another what of a brand waits for the batch.
+    Due(Due),
     /// Somebody asks for cells.
     Ask(Asked),
     /// An answer on its way back is missing its words.
     Name(Answer),
 }
 
+/// What of a brand waits for a batch on one worker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Due {
+    /// The worker that is told.
+    pub target: u64,
+    /// The tenant.
+    pub brand: BrandId,
+    /// What kind of cells, and which way their values go.
+    pub lot: Lot,
+    /// Whose contributions changed, as in [`Sums::changed`]; none where only cells wait that were never told.
+    pub changed: Option<u128>,
+}
+
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsOut {
-    /// The new value of a cell, or that it is closed.
-    Cell(Cell),
+    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet.
+    Cell(Cell, bool),
+    /// To every worker, for the next epoch.
+    Due(Due),
     /// An answer.
     Answer(Answer),
 }
 
-/// What became of a cell at the last release.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Told {
-    /// It does not exist.
-    #[default]
-    Nothing,
-    /// It exists, and the gate holds it back.
-    Hidden,
-    /// It has these values.
-    Values([i128; 5]),
-}
-
-#[derive(Default)]
-struct Entry {
-    sums: Sums,
-    told: Told,
-}
+/// What waits for a batch, on all workers: whose contributions changed, as in [`Due::changed`].
+type Lots = BTreeMap<(BrandId, Lot), Option<u128>>;
 
 /// The stage. The cells that this worker owns.
 pub struct Cells {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
+    peers: u64,
     words: Dictionary,
-    entries: FxHashMap<CellKey, Entry>,
-    months: FxHashMap<(BrandId, Month), MonthChains>,
-    dirty: FxHashSet<CellKey>,
-    dirty_months: FxHashSet<(BrandId, Month)>,
-    released: u64,
-    hidden: u64,
+    groups: FxHashMap<GroupKey, Group>,
+    null: FxHashMap<(BrandId, Month), NullPaths>,
+    /// What changed since the last release.
+    dirty: FxHashSet<GroupKey>,
+    dirty_null: FxHashSet<(BrandId, Month)>,
+    /// What would change outside and may not yet.
+    waiting: FxHashSet<GroupKey>,
+    /// What leaves when the batch of the last release does.
+    due: Vec<(GroupKey, Lot)>,
+    /// The time of the last release.
+    released: Option<i64>,
+    /// What stood outside and belongs to no cell that these settings know.
+    strangers: BTreeSet<Cell>,
+    /// The groups of which something stood outside.
+    stood: FxHashSet<GroupKey>,
+    /// Whether anything stood outside, on any worker that has said so.
+    anything_stood: bool,
+    /// The workers that have said `Complete`; none once all have.
+    complete: Option<BTreeSet<u64>>,
+    counts: Counts,
 }
 
 impl Cells {
-    /// No cells yet.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Cells {
+    /// No cells yet, and nothing is known to stand outside. `peers` is the number of workers.
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, peers: u64) -> Cells {
         Cells {
             settings,
             stats,
+            peers,
             words: Dictionary::default(),
-            entries: FxHashMap::default(),
-            months: FxHashMap::default(),
+            groups: FxHashMap::default(),
+            null: FxHashMap::default(),
             dirty: FxHashSet::default(),
-            dirty_months: FxHashSet::default(),
-            released: 0,
-            hidden: 0,
+            dirty_null: FxHashSet::default(),
+            waiting: FxHashSet::default(),
+            due: Vec::new(),
+            released: None,
+            strangers: BTreeSet::new(),
+            stood: FxHashSet::default(),
+            anything_stood: false,
+            complete: Some(BTreeSet::new()),
+            counts: Counts::default(),
         }
+    }
+
+    /// The message that brings a cell that stood outside to its owner.
+    pub fn stood(cell: Cell, settings: &Settings) -> CellsIn {
+        let home = key_of(&cell, settings).map_or(0, |key| key.home());
+        CellsIn::Stood(home, cell)
+    }
+
+    fn group(&mut self, key: &GroupKey) -> &mut Group {
+        if let GroupKey::Month(of) = key {
+            let null = self.null.entry((of.brand, of.month)).or_default();
+            null.groups.insert(*of);
+        }
+        let groups = &mut self.groups;
+        groups.entry(key.clone()).or_insert_with_key(Group::new)
     }
 
     fn add(&mut self, key: CellKey, sums: &Sums, diff: Diff) {
-        match month_of(&key) {
-            Some(month) => {
-                self.months.entry(month).or_default().add(&key, sums, diff);
-                self.dirty_months.insert(month);
-            }
-            None => {
-                let entry = self.entries.entry(key.clone()).or_default();
-                entry.sums.add(sums, diff);
-                self.dirty.insert(key);
-            }
+        if let Some(month) = null_month(&key) {
+            self.null.entry(month).or_default().add(&key, sums, diff);
+            self.dirty_null.insert(month);
+            return;
         }
+        let Some(of) = GroupKey::of(&key) else {
+            return;
+        };
+        let group = self.group(&of);
+        let chain = group.chain.as_mut();
+        if !chain.is_some_and(|chain| chain.add(&key, sums, diff)) {
+            group.entry(key).sums.add(sums, diff);
+        }
+        self.dirty.insert(of);
     }
 
-    fn cell(&self, key: &CellKey, told: Told) -> Option<Cell> {
-        let settings = self.settings.brands.get(usize::from(brand_of(key).0))?;
-        let (family, dims) = self.dims(key, settings);
+    /// Takes in a cell that stood outside.
+    fn stand(&mut self, cell: Cell) {
+        let settings = self.settings.clone();
+        let key = key_of(&cell, &settings);
+        let Some((key, of)) = key.and_then(|key| Some((key.clone(), GroupKey::of(&key)?))) else {
+            self.strangers.insert(cell);
+            return;
+        };
+        let mut values = [0; 5];
+        for (slot, value) in values.iter_mut().zip(&cell.values) {
+            *slot = *value;
+        }
+        let adds_up = settings.brands.get(usize::from(key.brand().0));
+        let adds_up = is_other(&key) && adds_up.is_some_and(|of| of.k > 1);
+        let group = self.group(&of);
+        (group.stood, group.published) = (true, true);
+        let entry = match adds_up {
+            true => group.other.entry(key).or_default(),
+            false => group.entry(key),
+        };
+        entry.told = Told::Values(values);
+        self.stood.insert(of);
+    }
+
+    fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
+        let settings = self.settings.brands.get(usize::from(key.brand().0))?;
+        let (family, dims) = dims(key, settings, &self.words);
+        let count = family.values().len();
+        let values =
+            values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
         Some(Cell {
             family,
             dims,
-            values: told.values(family),
+            values,
         })
-    }
-
-    fn markov_cell(&self, group: &MonthGroup, channel: Channel, told: Told) -> Option<Cell> {
-        let mut cell = self.cell(&CellKey::Converted { group: *group }, told)?;
-        cell.dims.extend(self.channel(channel));
-        Some(cell)
-    }
-
-    /// Tells what changed since the last release.
-    fn release(&mut self, out: &mut Vec<(CellsOut, Diff)>) {
-        let mut cells = Vec::new();
-        for key in std::mem::take(&mut self.dirty) {
-            let Some(settings) = self.settings.brands.get(usize::from(brand_of(&key).0)) else {
-                continue;
-            };
-            let Some(entry) = self.entries.get_mut(&key) else {
-                continue;
-            };
-            let now = gate(&key, &entry.sums, settings);
-            let was = std::mem::replace(&mut entry.told, now);
-            if entry.sums.is_zero() {
-                self.entries.remove(&key);
-            }
-            self.count(was, now);
-            if was != now && (was.is_told() || now.is_told()) {
-                cells.extend(self.cell(&key, now));
-            }
-        }
-        for (brand, month) in std::mem::take(&mut self.dirty_months) {
-            let Some(settings) = self.settings.brands.get(usize::from(brand.0)) else {
-                continue;
-            };
-            let Some(mut chains) = self.months.remove(&(brand, month)) else {
-                continue;
-            };
-            for outcome in chains.release(settings.k, &self.words) {
-                let Outcome {
-                    kind,
-                    currency,
-                    channel,
-                    was,
-                    now,
-                } = outcome;
-                self.count(was, now);
-                if was != now && (was.is_told() || now.is_told()) {
-                    let group = MonthGroup {
-                        brand,
-                        month,
-                        kind,
-                        currency,
-                    };
-                    cells.extend(self.markov_cell(&group, channel, now));
-                }
-            }
-            if !chains.is_empty() {
-                self.months.insert((brand, month), chains);
-            }
-        }
-        cells.sort_unstable();
-        out.extend(cells.into_iter().map(|cell| (CellsOut::Cell(cell), 1)));
-        self.stats
-            .release(self.released, self.hidden, self.words.collisions());
-    }
-
-    fn count(&mut self, was: Told, now: Told) {
-        let (was_told, now_told) = (was.is_told(), now.is_told());
-        self.released = self.released + u64::from(now_told) - u64::from(was_told);
-        self.hidden = self.hidden + u64::from(now == Told::Hidden) - u64::from(was == Told::Hidden);
     }
 
     /// Puts words for labels into an answer.
@@ -195,16 +223,14 @@ impl Cells {
             reply,
         } = answer;
         let word = |label| self.words.word(label).cloned();
+        let named = |step: &Channel| [word(step.source), word(step.medium), word(step.campaign)];
         let reply = match reply {
             Reply::Path {
                 path,
                 persons,
                 conversions,
             } => Reply::NamedPath {
-                path: path
-                    .iter()
-                    .map(|step| [word(step.source), word(step.medium), word(step.campaign)])
-                    .collect(),
+                path: path.iter().map(named).collect(),
                 persons,
                 conversions,
             },
@@ -227,20 +253,12 @@ impl Cells {
             return;
         };
         let mut cells = Vec::new();
-        for (key, entry) in &self.entries {
-            if entry.told.is_told() && brand_of(key) == *brand {
-                cells.extend(self.cell(key, entry.told));
-            }
-        }
-        for ((of, month), chains) in self.months.iter().filter(|((of, _), _)| of == brand) {
-            for (kind, currency, channel, told) in chains.told().filter(|told| told.3.is_told()) {
-                let group = MonthGroup {
-                    brand: *of,
-                    month: *month,
-                    kind,
-                    currency,
-                };
-                cells.extend(self.markov_cell(&group, channel, told));
+        let groups = self.groups.iter();
+        for (key, group) in groups.filter(|(key, _)| key.brand() == *brand) {
+            for (key, entry) in group.cells(key) {
+                if let Some(values) = entry.told.values() {
+                    cells.extend(self.cell(key, Some(values)));
+                }
             }
         }
         cells.retain(|cell| family.is_none_or(|family| family == cell.family));
@@ -253,40 +271,6 @@ impl Cells {
     }
 }
 
-impl Told {
-    /// What the gate makes of values with so many contributors.
-    fn of(values: [i128; 5], contributors: i64, k: u64) -> Told {
-        if values == [0; 5] {
-            Told::Nothing
-        } else if (contributors.max(0) as u64) < k {
-            Told::Hidden
-        } else {
-            Told::Values(values)
-        }
-    }
-
-    fn is_told(&self) -> bool {
-        matches!(self, Told::Values(_))
-    }
-
-    fn values(self, family: Family) -> Vec<i128> {
-        match self {
-            Told::Values(values) => values[..family.values().len()].to_vec(),
-            Told::Hidden | Told::Nothing => Vec::new(),
-        }
-    }
-}
-
-/// The release gate: a cell with too few contributors stays inside. What platforms charged is nobody's.
-fn gate(key: &CellKey, sums: &Sums, settings: &BrandSettings) -> Told {
-    let k = match key {
-        CellKey::SpendDay { .. } => 0,
-        CellKey::Visits { .. } => settings.k_traffic,
-        _ => settings.k,
-    };
-    Told::of(sums.values, sums.contributors, k)
-}
-
 impl Stage for Cells {
     type In = CellsIn;
     type Out = CellsOut;
@@ -295,28 +279,57 @@ impl Stage for Cells {
     fn route(update: &CellsIn) -> u64 {
         match update {
             CellsIn::Sum(key, _) => key.home(),
-            CellsIn::Word(target, ..) | CellsIn::Release(target) => *target,
+            CellsIn::Stood(home, _) => *home,
+            CellsIn::Word(target, ..) | CellsIn::Release(target, _) => *target,
+            CellsIn::Complete { target, .. } | CellsIn::Due(Due { target, .. }) => *target,
             CellsIn::Ask(asked) => asked.target,
             CellsIn::Name(answer) => answer.asker,
         }
     }
 
     fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, out: &mut Vec<(CellsOut, Diff)>) {
-        let mut release = false;
-        let mut questions = Vec::new();
-        let mut answers = Vec::new();
+        let mut release = None;
+        let (mut questions, mut answers) = (Vec::new(), Vec::new());
+        let mut due: Lots = BTreeMap::new();
+        let mut sums = Vec::new();
         for (update, diff) in updates {
             match update {
-                CellsIn::Sum(key, sums) => self.add(key, &sums, diff),
+                CellsIn::Sum(key, sum) => sums.push((key, sum, diff)),
                 CellsIn::Word(_, label, word) => self.words.learn(label, word),
-                CellsIn::Release(_) => release = true,
+                CellsIn::Release(_, now) => release = release.max(Some(now)),
+                CellsIn::Stood(_, cell) => self.stand(cell),
+                CellsIn::Complete { from, stood, .. } => {
+                    self.anything_stood |= stood;
+                    if let Some(complete) = &mut self.complete {
+                        complete.insert(from);
+                    }
+                }
+                CellsIn::Due(told) => {
+                    let all = due.entry((told.brand, told.lot)).or_default();
+                    *all = match (*all, told.changed) {
+                        (Some(all), Some(changed)) => Some(all | changed),
+                        (all, changed) => all.or(changed),
+                    };
+                }
                 CellsIn::Ask(asked) => questions.push(asked),
                 CellsIn::Name(answer) => answers.push(answer),
             }
         }
-        if release {
-            self.release(out);
+        let mut told = Vec::new();
+        // A batch is of the epoch before.
+        self.batch(&due, &mut told);
+        for (key, sum, diff) in sums {
+            self.add(key, &sum, diff);
         }
+        self.completed(&mut told);
+        if let Some(now) = release {
+            self.release(now, &mut told, out);
+        }
+        told.sort_unstable();
+        out.extend(
+            told.into_iter()
+                .map(|(cell, news)| (CellsOut::Cell(cell, news), 1)),
+        );
         for asked in questions {
             self.answer(&asked, out);
         }

@@ -1,52 +1,40 @@
-//! Months: the sums of the Markov chains, and what was told of them.
+//! Months: the sums that the Markov chains are solved from.
 //!
 //! A month holds the null paths of its persons, and for every kind and currency its converting paths. The chains are
-//! solved when the month is released, never before.
+//! solved when what is told of the month is looked at, never before.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use crate::attribution::markov::{self, Edges};
-use crate::cells::Told;
+use crate::attribution::markov::{self, Edges, MonthCredit};
 use crate::engine::Diff;
 use crate::label::{Channel, Dictionary};
-use crate::record::{BrandId, Currency, SaleKind};
-use crate::sums::{CellKey, Month, Sums};
+use crate::record::BrandId;
+use crate::sums::{CellKey, Month, MonthGroup, Sums};
 
-/// The chains of one month.
+/// The null paths of one month, and the groups that they enter.
 #[derive(Default)]
-pub(super) struct MonthChains {
-    null: Edges,
-    null_reach: FxHashMap<Channel, i64>,
-    groups: BTreeMap<(SaleKind, Currency), Converting>,
+pub(super) struct NullPaths {
+    edges: Edges,
+    reach: FxHashMap<Channel, i64>,
+    /// Who has changed since the groups were told of it.
+    pub(super) changed: u128,
+    pub(super) groups: BTreeSet<MonthGroup>,
 }
 
 /// The converting paths of one kind and currency.
 #[derive(Default)]
-struct Converting {
+pub(super) struct Chain {
     edges: Edges,
     reach: FxHashMap<Channel, i64>,
-    conversions: i128,
-    value: i128,
-    told: BTreeMap<Channel, Told>,
+    /// The conversions with a touch, their value and persons; and who has changed any part of the chain.
+    converted: Sums,
 }
 
-/// What becomes of one channel's cell at a release.
-pub(super) struct Outcome {
-    pub(super) kind: SaleKind,
-    pub(super) currency: Currency,
-    pub(super) channel: Channel,
-    pub(super) was: Told,
-    pub(super) now: Told,
-}
-
-/// The month that a key is a part of; none for a cell of its own.
-pub(super) fn month_of(key: &CellKey) -> Option<(BrandId, Month)> {
+/// The month of a null path's part; none for any other key.
+pub(super) fn null_month(key: &CellKey) -> Option<(BrandId, Month)> {
     match key {
-        CellKey::ConvertingEdge { group, .. }
-        | CellKey::ConvertingReach { group, .. }
-        | CellKey::Converted { group } => Some((group.brand, group.month)),
         CellKey::NullEdge { brand, month, .. } | CellKey::NullReach { brand, month, .. } => {
             Some((*brand, *month))
         }
@@ -62,34 +50,17 @@ fn bump<K: std::hash::Hash + Eq + Copy>(counts: &mut FxHashMap<K, i64>, key: K, 
     }
 }
 
-impl MonthChains {
-    /// Adds to a part of the month.
+impl NullPaths {
+    /// Adds to a part of the null paths.
     pub(super) fn add(&mut self, key: &CellKey, sums: &Sums, diff: Diff) {
-        let times = (sums.values[0] * i128::from(diff)) as i64;
-        let persons = sums.contributors * diff;
+        self.changed |= sums.changed;
         match key {
-            CellKey::NullEdge { from, to, .. } => bump(&mut self.null, (*from, *to), times),
-            CellKey::NullReach { channel, .. } => bump(&mut self.null_reach, *channel, persons),
-            CellKey::ConvertingEdge { group, from, to } => {
-                let edges = &mut self
-                    .groups
-                    .entry((group.kind, group.currency))
-                    .or_default()
-                    .edges;
-                bump(edges, (*from, *to), times);
+            CellKey::NullEdge { from, to, .. } => {
+                let times = (sums.values[0] * i128::from(diff)) as i64;
+                bump(&mut self.edges, (*from, *to), times);
             }
-            CellKey::ConvertingReach { group, channel } => {
-                let reach = &mut self
-                    .groups
-                    .entry((group.kind, group.currency))
-                    .or_default()
-                    .reach;
-                bump(reach, *channel, persons);
-            }
-            CellKey::Converted { group } => {
-                let converting = self.groups.entry((group.kind, group.currency)).or_default();
-                converting.conversions += sums.values[0] * i128::from(diff);
-                converting.value += sums.values[1] * i128::from(diff);
+            CellKey::NullReach { channel, .. } => {
+                bump(&mut self.reach, *channel, sums.contributors * diff);
             }
             _ => {}
         }
@@ -97,68 +68,76 @@ impl MonthChains {
 
     /// Whether nothing is held of the month.
     pub(super) fn is_empty(&self) -> bool {
-        self.null.is_empty() && self.groups.is_empty()
+        self.edges.is_empty() && self.reach.is_empty() && self.groups.is_empty()
     }
+}
 
-    /// Solves the chains, and says of every channel what was told and what is. Behind a cell stand the persons
-    /// whose converting or null paths hold the channel.
-    pub(super) fn release(&mut self, k: u64, words: &Dictionary) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        for ((kind, currency), converting) in &mut self.groups {
-            let mut now = BTreeMap::new();
-            if converting.conversions > 0 {
-                let Converting {
-                    edges,
-                    conversions,
-                    value,
-                    ..
-                } = &*converting;
-                for credit in markov::solve(edges, &self.null, *conversions, *value, words) {
-                    let of = |reach: &FxHashMap<Channel, i64>| {
-                        reach.get(&credit.channel).copied().unwrap_or(0)
-                    };
-                    let persons = of(&converting.reach) + of(&self.null_reach);
-                    let effect = i128::from(credit.effect_ppm);
-                    let values = [effect, credit.millionths, credit.value, 0, 0];
-                    now.insert(credit.channel, Told::of(values, persons, k));
-                }
+impl Chain {
+    /// Adds to a part of the chain. Returns whether the key is one.
+    pub(super) fn add(&mut self, key: &CellKey, sums: &Sums, diff: Diff) -> bool {
+        match key {
+            CellKey::ConvertingEdge { from, to, .. } => {
+                let times = (sums.values[0] * i128::from(diff)) as i64;
+                bump(&mut self.edges, (*from, *to), times);
             }
-            let mut was = std::mem::replace(&mut converting.told, now);
-            for (channel, now) in &converting.told {
-                let (kind, currency, channel) = (*kind, *currency, *channel);
-                let was = was.remove(&channel).unwrap_or_default();
-                outcomes.push(Outcome {
-                    kind,
-                    currency,
-                    channel,
-                    was,
-                    now: *now,
-                });
+            CellKey::ConvertingReach { channel, .. } => {
+                bump(&mut self.reach, *channel, sums.contributors * diff);
             }
-            for (channel, was) in was {
-                let (kind, currency, now) = (*kind, *currency, Told::Nothing);
-                outcomes.push(Outcome {
-                    kind,
-                    currency,
-                    channel,
-                    was,
-                    now,
-                });
-            }
+            CellKey::Converted { .. } => self.converted.add(sums, diff),
+            _ => return false,
         }
-        self.groups.retain(|_, group| group.conversions > 0);
-        outcomes
+        self.touched_by(sums.changed);
+        true
     }
 
-    /// What was told last of every channel.
-    pub(super) fn told(&self) -> impl Iterator<Item = (SaleKind, Currency, Channel, Told)> {
-        self.groups
-            .iter()
-            .flat_map(|((kind, currency), converting)| {
-                converting
-                    .told
-                    .iter()
-                    .map(|(channel, told)| (*kind, *currency, *channel, *told))
-            })
+    /// Notes that somebody has changed it.
+    pub(super) fn touched_by(&mut self, changed: u128) {
+        self.converted.changed |= changed;
+    }
+
+    /// Who has changed it since it was last told.
+    pub(super) fn changed(&self) -> u128 {
+        self.converted.changed
+    }
+
+    /// Forgets who has changed it.
+    pub(super) fn unchanged(&mut self) {
+        self.converted.changed = 0;
+    }
+
+    /// Whether nothing is held of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.edges.is_empty() && self.reach.is_empty() && self.converted.is_zero()
+    }
+
+    /// The persons with a converting path.
+    pub(super) fn persons(&self) -> i64 {
+        self.converted.contributors
+    }
+
+    /// Solves the chain. Behind a channel's cell stand the persons whose converting or null paths hold it.
+    pub(super) fn solve(
+        &self,
+        null: &NullPaths,
+        words: &Dictionary,
+    ) -> impl Iterator<Item = (Channel, Sums)> {
+        let [conversions, value, ..] = self.converted.values;
+        let credits = match conversions > 0 {
+            true => markov::solve(&self.edges, &null.edges, conversions, value, words),
+            false => Vec::new(),
+        };
+        credits.into_iter().map(move |credit| {
+            let MonthCredit {
+                channel,
+                effect_ppm,
+                millionths,
+                value,
+            } = credit;
+            let of = |reach: &FxHashMap<Channel, i64>| reach.get(&channel).copied().unwrap_or(0);
+            let mut sums = Sums::of(&[effect_ppm.into(), millionths, value]);
+            sums.contributors = of(&self.reach) + of(&null.reach);
+            sums.changed = self.converted.changed;
+            (channel, sums)
+        })
     }
 }

@@ -296,7 +296,7 @@ impl BrandGraph {
         }
     }
 
-    fn publish(&mut self, brand: BrandId, out: &mut Vec<(GraphOut, Diff)>) {
+    fn publish(&mut self, brand: BrandId, changed: u128, out: &mut Vec<(GraphOut, Diff)>) {
         let persons = self.components.persons() as i64;
         let values = [
             persons,
@@ -308,9 +308,11 @@ impl BrandGraph {
         let sums = Sums {
             values: values.map(i128::from),
             contributors: persons + self.hubs,
+            changed: 0,
         };
         let mut change = sums;
         change.add(&self.published, -1);
+        change.changed = changed;
         if !change.is_zero() {
             out.push((GraphOut::Sum(CellKey::Identity { brand }, change), 1));
             self.published = sums;
@@ -371,8 +373,10 @@ impl BrandGraph {
                 .filter_map(|id| self.components.person_of(*id)),
         );
         self.reassign(brand, work, out);
+        let who = persons.iter();
+        let changed = who.fold(Sums::default(), |sums, person| sums.whose(*person));
         self.guard_sizes(brand, settings.max_identifiers as usize, persons, out);
-        self.publish(brand, out);
+        self.publish(brand, changed.changed, out);
     }
 
     /// A shortest chain of sets from any of some identifiers to any of others.

@@ -93,14 +93,15 @@ impl Person {
 
     fn change(
         &mut self,
-        brand: BrandId,
+        key: PersonKey,
         settings: &BrandSettings,
         mut changes: Changes,
         tally: &mut Tally,
     ) {
+        let brand = key.brand;
         net(&mut changes.facts);
         let mut reach = std::mem::take(&mut self.reach);
-        let mut standing = Standing::new(&mut reach);
+        let mut standing = Standing::new(&mut reach, key.person);
         let was_null = self.is_null();
         let flips = changes.oversized != 0;
         let affected = Affected::of(&changes.facts, flips, settings);
@@ -147,7 +148,7 @@ impl Person {
         for conversion in affected.among(&self.conversions) {
             self.contribution(brand, settings, conversion, &mut |key, sums| {
                 standing.add(key.clone(), diff);
-                tally.add(key, sums, diff);
+                tally.add(key, sums.whose(standing.who), diff);
             });
         }
     }
@@ -268,7 +269,7 @@ impl Person {
                         from,
                         to,
                     };
-                    tally.add(key, Sums::of(&[1]), diff);
+                    tally.add(key, Sums::of(&[1]).whose(standing.who), diff);
                 }
             };
             edge(before, next, -diff);
@@ -304,7 +305,7 @@ impl Person {
                         from,
                         to,
                     },
-                    Sums::of(&[1]),
+                    Sums::of(&[1]).whose(standing.who),
                     diff,
                 );
             }
@@ -452,7 +453,7 @@ impl Stage for Persons {
                 continue;
             };
             let person = self.persons.entry(key).or_default();
-            person.change(key.brand, settings, changes, &mut self.tally);
+            person.change(key, settings, changes, &mut self.tally);
             if person.is_gone() {
                 self.persons.remove(&key);
             }

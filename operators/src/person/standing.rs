@@ -9,6 +9,8 @@ use crate::sums::{CellKey, Sums, Tally};
 pub(super) struct Standing<'a> {
     reach: &'a mut FxHashMap<u64, u32>,
     was: FxHashMap<CellKey, bool>,
+    /// Stands for the person in [`Sums::whose`].
+    pub(super) who: u64,
 }
 
 /// Stands for a cell among those of one person, of which there are few.
@@ -21,20 +23,18 @@ fn fingerprint(key: &CellKey) -> u64 {
 
 impl<'a> Standing<'a> {
     /// Counts on from what the person stood behind before the epoch.
-    pub(super) fn new(reach: &'a mut FxHashMap<u64, u32>) -> Standing<'a> {
+    pub(super) fn new(reach: &'a mut FxHashMap<u64, u32>, who: u64) -> Standing<'a> {
         Standing {
             reach,
             was: FxHashMap::default(),
+            who,
         }
     }
 
     /// Adds `diff` contacts or conversions of the person to a cell.
     pub(super) fn add(&mut self, key: CellKey, diff: Diff) {
-        // The parts of a chain that no cell shows by itself need no contributors.
-        if matches!(
-            key,
-            CellKey::ConvertingEdge { .. } | CellKey::Converted { .. }
-        ) {
+        // The transitions of a chain show nobody by themselves and need no contributors.
+        if matches!(key, CellKey::ConvertingEdge { .. }) {
             return;
         }
         let count = self.reach.entry(fingerprint(&key)).or_default();
@@ -57,7 +57,7 @@ impl<'a> Standing<'a> {
                     CellKey::CampaignDay { .. } => Sums::of(&[0, 0, 0, 1]),
                     _ => Sums::default(),
                 };
-                tally.add(key, persons.by(1), if is { 1 } else { -1 });
+                tally.add(key, persons.by(1).whose(self.who), if is { 1 } else { -1 });
             }
         }
     }

@@ -1,13 +1,19 @@
-//! Runs a history through the real dataflow and says what was released at the end of every epoch.
+//! Runs a history through the real dataflow and says what was released at the end of every epoch, or what is
+//! answered to questions after the last.
 
 #![allow(dead_code, reason = "each test uses its part")]
+
+pub mod shop;
+pub mod story;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use tributary_operators::ask::{Question, Reply};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::dataflow::{Output, build};
 use tributary_operators::event::Event;
+use tributary_operators::record::{Heard, Record, RecordKey};
 use tributary_operators::settings::Settings;
 
 /// The released cells at one moment.
@@ -47,7 +53,7 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
                 dataflow.event(event);
             }
             if index == epoch % peers {
-                dataflow.release();
+                dataflow.release(0);
             }
             let next = epoch as u64 + 1;
             dataflow.advance_to(next);
@@ -81,5 +87,115 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
             }
             now.clone()
         })
+        .collect()
+}
+
+/// What came out of questions.
+#[derive(Default)]
+pub struct Seen {
+    /// What was heard under the tokens of this run.
+    pub heard: Vec<Heard>,
+    /// The answers to each question, sorted.
+    pub answers: Vec<Vec<Reply>>,
+}
+
+/// Runs the batches as epochs on a number of workers, then asks one question after the other, each on the next worker
+/// and in an epoch of its own. `next` says what is asked, from what was seen so far, until it has no more questions.
+pub fn ask(
+    settings: &Settings,
+    batches: &[Vec<Event>],
+    workers: usize,
+    next: impl Fn(&Seen) -> Option<Question> + Send + Sync + 'static,
+) -> Seen {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let (settings, batches, shared) = (
+        Arc::new(settings.clone()),
+        Arc::new(batches.to_vec()),
+        seen.clone(),
+    );
+    let config = match workers {
+        1 => timely::Config::thread(),
+        n => timely::Config::process(n),
+    };
+    timely::execute(config, move |worker| {
+        let (index, peers) = (worker.index(), worker.peers());
+        let sink = shared.clone();
+        let mut dataflow = build(worker, settings.clone(), move |_, output| {
+            if let Output::Answer(answer) = output {
+                assert_eq!(answer.asker, index as u64, "who asks is answered");
+                let mut seen = sink.lock().unwrap();
+                seen.answers[answer.number as usize].push(answer.reply);
+            }
+        });
+        dataflow.live();
+        for (epoch, batch) in (1..).zip(batches.iter()) {
+            for event in batch.iter().skip(index).step_by(peers) {
+                let event = dataflow.salted(worker, event.clone());
+                if let Event::Heard { heard, .. } = event {
+                    shared.lock().unwrap().heard.push(heard);
+                }
+                dataflow.event(event);
+            }
+            dataflow.advance_to(epoch);
+            while !dataflow.is_done_before(epoch) {
+                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
+            }
+        }
+        // An epoch is over when every worker is through it, so all see the same when they choose what to ask.
+        for number in 0.. {
+            let question = {
+                let mut seen = shared.lock().unwrap();
+                seen.heard.sort_unstable();
+                seen.answers.truncate(number);
+                seen.answers.resize_with(number, Vec::new);
+                seen.answers.iter_mut().for_each(|all| all.sort_unstable());
+                let question = next(&seen);
+                seen.answers.resize_with(number + 1, Vec::new);
+                question
+            };
+            let Some(question) = question else {
+                break;
+            };
+            if index == number % peers {
+                dataflow.ask(number as u64, question);
+            }
+            let epoch = (batches.len() + number + 1) as u64;
+            dataflow.advance_to(epoch);
+            while !dataflow.is_done_before(epoch) {
+                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
+            }
+        }
+    })
+    .expect("the dataflow runs");
+    let mut seen = seen.lock().unwrap();
+    // The last place waited for a question that was not asked.
+    seen.answers.pop();
+    std::mem::take(&mut *seen)
+}
+
+/// What is held under each key after the events, taken in the order of their arrival.
+pub fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<RecordKey, Record> {
+    let mut changes: Vec<&Event> = events.into_iter().collect();
+    changes.sort_by_key(|event| match event {
+        Event::Put { arrival, .. } | Event::Drop { arrival, .. } => Some(*arrival),
+        _ => None,
+    });
+    let mut held: BTreeMap<RecordKey, (i64, Record)> = BTreeMap::new();
+    for event in changes {
+        match event {
+            Event::Put {
+                key,
+                version,
+                record,
+                ..
+            } if held.get(key).is_none_or(|(old, _)| version >= old) => {
+                held.insert(*key, (*version, record.clone()));
+            }
+            Event::Drop { key, .. } => drop(held.remove(key)),
+            _ => {}
+        }
+    }
+    held.into_iter()
+        .map(|(key, (_, record))| (key, record))
         .collect()
 }

@@ -1,7 +1,9 @@
 //! Which number a brand has in this ledger, and whether its key is the one that sealed it.
 //!
 //! A [`BrandId`] is a position in the present configuration and says nothing in another run; what lasts is the
-//! brand's name, and a number of the ledger's own.
+//! brand's name, and a number of the ledger's own. A brand whose secret was exchanged gets a new number: so every
+//! block says under which of the secrets it was sealed, and the line of an old number, with its check, goes with
+//! the last entry under it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,11 +12,19 @@ use tributary_operators::record::BrandId;
 
 use crate::counts::Counts;
 use crate::error::LedgerError;
-use crate::keyring::{BrandKey, Keyring};
+use crate::keyring::{BrandKey, BrandKeys, Keyring};
 use crate::manifest::{BrandLine, Hex, Manifest};
 
-/// The numbers of the brands that the ledger knows.
+/// The numbers under which brands are written: those of their newest keys.
 pub(crate) type Numbers = BTreeMap<BrandId, u16>;
+
+/// A line of the manifest, found in the configuration.
+pub(crate) struct Found<'a> {
+    pub id: BrandId,
+    pub keys: &'a BrandKeys,
+    /// The key of this line, which need not be the newest.
+    pub key: &'a BrandKey,
+}
 
 /// Forgets the brands that the ledger holds nothing of, and finds the others in the configuration. `active` is
 /// what the active segment holds.
@@ -24,58 +34,81 @@ pub(crate) fn find(
     keyring: &Keyring,
     path: &Path,
 ) -> Result<Numbers, LedgerError> {
-    let used = |brand: &BrandLine| {
-        let number = brand.number;
-        manifest.entries(number).total() > 0
+    prune(manifest, active, &Numbers::new());
+    let mut numbers = Numbers::new();
+    for line in &manifest.brands {
+        let found = key_of(line, &manifest.id(), keyring, path)?;
+        if line.links == found.keys.links() {
+            numbers.insert(found.id, line.number);
+        }
+    }
+    Ok(numbers)
+}
+
+/// Forgets the lines under which nothing is held, but for those that are written under. True where there were any.
+pub(crate) fn prune(manifest: &mut Manifest, active: &Counts, numbers: &Numbers) -> bool {
+    let used = |line: &BrandLine| {
+        let number = line.number;
+        numbers.values().any(|current| *current == number)
+            || manifest.entries(number).total() > 0
             || active.contains_key(&number)
             || manifest.salts.iter().any(|salt| salt.brand == number)
     };
-    let brands: Vec<BrandLine> = manifest
+    let used: Vec<BrandLine> = manifest
         .brands
         .iter()
         .filter(|b| used(b))
         .cloned()
         .collect();
-    let mut numbers = Numbers::new();
-    for brand in &brands {
-        let (id, _) = key_of(brand, &manifest.id(), keyring, path)?;
-        numbers.insert(id, brand.number);
-    }
-    manifest.brands = brands;
-    Ok(numbers)
+    let pruned = used.len() < manifest.brands.len();
+    manifest.brands = used;
+    pruned
 }
 
-/// The key of a brand that the manifest names.
+/// The keys of a brand that the manifest names.
 pub(crate) fn key_of<'a>(
-    brand: &BrandLine,
+    line: &BrandLine,
     ledger: &[u8; 16],
     keyring: &'a Keyring,
     path: &Path,
-) -> Result<(BrandId, &'a BrandKey), LedgerError> {
-    let (id, key) = keyring
-        .named(&brand.name)
+) -> Result<Found<'a>, LedgerError> {
+    let (id, keys) = keyring
+        .named(&line.name)
         .ok_or_else(|| LedgerError::UnknownBrand {
             file: path.to_owned(),
-            brand: brand.name.clone(),
+            brand: line.name.clone(),
         })?;
-    if key.check(ledger).as_slice() != brand.check.0.as_slice() {
-        return Err(LedgerError::WrongKey {
+    match keys.at(line.links, ledger) {
+        Some((key, check)) if check.as_slice() == line.check.0.as_slice() => {
+            Ok(Found { id, keys, key })
+        }
+        _ => Err(LedgerError::WrongKey {
             file: path.to_owned(),
-            brand: brand.name.clone(),
-        });
+            brand: line.name.clone(),
+        }),
     }
-    Ok((id, key))
 }
 
-/// The line of a brand that is new to the ledger.
-pub(crate) fn enter(manifest: &mut Manifest, key: &BrandKey) -> u16 {
+/// The number under which a brand is written: a new line, where it has none for its newest key.
+pub(crate) fn enter(
+    manifest: &mut Manifest,
+    numbers: &mut Numbers,
+    id: BrandId,
+    keys: &BrandKeys,
+) -> u16 {
+    if let Some(number) = numbers.get(&id) {
+        return *number;
+    }
     let last = manifest.brands.iter().map(|brand| brand.number).max();
     let number = last.map_or(1, |last| last.saturating_add(1));
-    let check = key.check(&manifest.id()).to_vec();
+    let links = keys.links();
+    let check = keys.at(links, &manifest.id()).map(|(_, check)| check);
     manifest.brands.push(BrandLine {
         number,
-        name: key.name().to_owned(),
-        check: Hex(check),
+        name: keys.name().to_owned(),
+        links,
+        check: Hex(check.unwrap_or_default().to_vec()),
     });
+    numbers.insert(id, number);
     number
 }

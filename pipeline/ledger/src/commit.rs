@@ -6,7 +6,6 @@
 //! commit may be tried again. Only a failed `fsync` is final.
 
 use std::collections::BTreeSet;
-use std::collections::btree_map::Entry;
 
 use rustc_hash::FxHashSet;
 use tributary_operators::event::Event;
@@ -18,11 +17,12 @@ use crate::brands;
 use crate::counts::{Counts, Entries};
 use crate::error::LedgerError;
 use crate::event::Encoder;
-use crate::keyring::BrandKey;
+use crate::keyring::{BrandKey, BrandKeys};
 use crate::known::{WordKey, word_key};
 use crate::ledger::{Ledger, seal_salt};
 use crate::page::Page;
 use crate::position::Position;
+use crate::rotate::move_run_up;
 
 /// A block is sealed when its content has grown to this many bytes.
 pub(crate) const CONTENT: usize = 1 << 20;
@@ -76,20 +76,17 @@ impl Ledger {
     fn enter(&mut self) -> Result<(), LedgerError> {
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
-        let mut new = false;
         for brand in self.pending_brands() {
-            if let Entry::Vacant(slot) = numbers.entry(brand) {
-                slot.insert(brands::enter(&mut manifest, self.key(brand)?));
-                new = true;
-            }
+            brands::enter(&mut manifest, &mut numbers, brand, self.keys(brand)?);
         }
+        let mut new = numbers.len() > self.numbers.len();
         for (brand, day, salt) in self.pending.iter().flat_map(|page| &page.salts) {
             let Some(&number) = numbers.get(brand) else {
                 continue;
             };
             let known = |line: &crate::manifest::SaltLine| (line.brand, line.day) == (number, *day);
             if !manifest.salts.iter().any(known) {
-                let line = seal_salt(&manifest, (number, self.key(*brand)?), *day, salt);
+                let line = seal_salt(&manifest, (number, self.keys(*brand)?.newest()), *day, salt);
                 manifest.salts.extend(line);
                 new = true;
             }
@@ -111,7 +108,7 @@ impl Ledger {
         self.pending.iter().flat_map(of_page).collect()
     }
 
-    fn key(&self, brand: BrandId) -> Result<&BrandKey, LedgerError> {
+    fn keys(&self, brand: BrandId) -> Result<&BrandKeys, LedgerError> {
         let unknown = || LedgerError::UnknownBrand {
             file: self.paths.manifest(),
             brand: format!("number {} of the configuration", brand.0),
@@ -127,15 +124,26 @@ impl Ledger {
             let Some(&number) = self.numbers.get(&brand) else {
                 continue;
             };
-            let key = self.key(brand)?;
-            let (fresh, entries) = self.fresh_words(brand, number, &mut words);
+            let keys = self.keys(brand)?;
+            let key = keys.newest();
+            let (fresh, entries) = self.fresh_words(brand, &mut words);
             sealer.add(number, key, &fresh, entries);
             let runs = self
                 .pending
                 .iter()
                 .filter_map(|page| page.brands.get(&brand));
+            let links = self.opened.links(brand);
             for (run, entries) in runs.flat_map(|runs| runs.closed()) {
-                sealer.add(number, key, run, *entries);
+                if links == keys.links() {
+                    sealer.add(number, key, run, *entries);
+                } else {
+                    // The secret was exchanged since the process began.
+                    let run = move_run_up(run, brand, keys.chain(), links);
+                    let run = run.map_err(|error| {
+                        LedgerError::io(self.active.path(), std::io::Error::other(error))
+                    })?;
+                    sealer.add(number, key, &run, *entries);
+                }
             }
             sealer.seal(number, key);
         }
@@ -146,17 +154,12 @@ impl Ledger {
     }
 
     /// A run of a brand's pending words that the ledger does not have yet.
-    fn fresh_words(
-        &self,
-        brand: BrandId,
-        number: u16,
-        words: &mut FxHashSet<WordKey>,
-    ) -> (Vec<u8>, Entries) {
+    fn fresh_words(&self, brand: BrandId, words: &mut FxHashSet<WordKey>) -> (Vec<u8>, Entries) {
         let mut encoder = Encoder::default();
         self.known.with(|known| {
             let pending = self.pending.iter().flat_map(|page| &page.words);
             for (_, label, word) in pending.filter(|(of, ..)| *of == brand) {
-                let key = word_key(number, *label, word);
+                let key = word_key(brand, *label, word);
                 if !known.contains(&key) && words.insert(key) {
                     encoder.push(&Event::Word {
                         brand,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
+use tributary_operators::event::Event;
 
 /// Entries by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,18 @@ impl Entries {
     /// All of them.
     pub fn total(&self) -> u64 {
         self.put + self.drop + self.heard + self.word + self.evidence
+    }
+
+    /// Counts an event. A ping without a token is never an entry.
+    pub(crate) fn count(&mut self, event: &Event) {
+        match event {
+            Event::Put { .. } => self.put += 1,
+            Event::Drop { .. } => self.drop += 1,
+            Event::Heard { .. } => self.heard += 1,
+            Event::Word { .. } => self.word += 1,
+            Event::Evidence { .. } => self.evidence += 1,
+            Event::Ping { .. } => {}
+        }
     }
 }
 

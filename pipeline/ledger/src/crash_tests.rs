@@ -7,6 +7,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod secrets;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +18,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use common::*;
+use secrets::opens_under_older;
 use tributary_operators::event::Event;
 use tributary_operators::record::Day;
 use tributary_operators::salt::Salt;
 
 use crate::disk::hook;
+use crate::rotate::move_up;
 use crate::{Kind, Ledger, LedgerError, Options, Page};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -41,9 +44,10 @@ struct PowerCut {
 
 fn names(directory: &Path) -> BTreeMap<PathBuf, u64> {
     let entries = std::fs::read_dir(directory).into_iter().flatten();
+    // Above the ledger's directory, which is synced too, other files come and go.
     entries
         .map(|entry| entry.unwrap().path())
-        .map(|path| (path.clone(), path.metadata().unwrap().ino()))
+        .filter_map(|path| Some((path.clone(), path.metadata().ok()?.ino())))
         .collect()
 }
 
@@ -122,17 +126,35 @@ fn crashes<T>(
 /// What an opening finds: the events, and the days of the salts.
 type Found = (Vec<Event>, Vec<Day>);
 
-fn found(directory: &Path) -> Found {
-    let (ledger, mut recovered) = open(directory);
-    let events = sorted(read(&mut recovered, &keys()).unwrap());
+/// `letters` are the secrets of the brand, the oldest first.
+fn found(directory: &Path, letters: &str) -> Found {
+    let keys = rotated_keys(letters);
+    let (ledger, mut recovered) = Ledger::open(options(directory), keys.clone()).unwrap();
+    let events = sorted(read(&mut recovered, &keys).unwrap());
     let mut days: Vec<Day> = recovered.salts.iter().map(|(_, day, _)| *day).collect();
     days.sort_unstable();
+    for (_, day, salt) in &recovered.salts {
+        assert_eq!(salt.bytes(), &[*day as u8; 32]);
+    }
+    if ledger.behind() == 0 {
+        assert_eq!(opens_under_older(directory, &keys), 0);
+    }
     // Whatever was found can be gone on with, and comes back without another crash.
     ledger.close().unwrap();
     (events, days)
 }
 
+/// Events of the brand as they are under the newest of these secrets.
+fn under(letters: &str, mut events: Vec<Event>) -> Vec<Event> {
+    let keys = rotated_keys(letters);
+    let chain = keys.of(A).unwrap().chain();
+    events.iter_mut().for_each(|event| move_up(event, chain, 0));
+    events
+}
+
 struct Story {
+    /// The secrets of the brand, the oldest first, with which the process began.
+    letters: &'static str,
     directory: tempfile::TempDir,
     copy: tempfile::TempDir,
     cut: Rc<RefCell<PowerCut>>,
@@ -144,6 +166,7 @@ struct Story {
 impl Story {
     fn begin() -> Story {
         let mut story = Story {
+            letters: "a",
             directory: tempfile::tempdir().unwrap(),
             copy: tempfile::tempdir().unwrap(),
             cut: Rc::default(),
@@ -172,7 +195,7 @@ impl Story {
         for copy in copies {
             let path = self.copy.path().join("ledger");
             restore(&path, &copy);
-            let found = found(&path);
+            let found = found(&path, self.letters);
             let names: Vec<_> = copy.iter().map(|(n, b)| (n, b.len())).collect();
             let (events, days) = &found;
             assert!(
@@ -188,7 +211,7 @@ impl Story {
                 self.now.1.len() <= days.len() && *events == then.0 && then.0 != self.now.0;
             assert!(!salted || *days == then.1, "{found:?} in {names:?}");
             // And a second opening finds the same.
-            assert_eq!(self::found(&path), found);
+            assert_eq!(self::found(&path, self.letters), found);
         }
         // The step is done: a power cut takes nothing back.
         let cut = &self.cut;
@@ -196,14 +219,27 @@ impl Story {
         for copy in copies {
             let path = self.copy.path().join("ledger");
             restore(&path, &copy);
-            assert_eq!(found(&path), then);
+            assert_eq!(found(&path, self.letters), then);
         }
         self.now = then;
     }
 
+    /// The configuration has one secret more.
+    fn exchange(&mut self, letters: &'static str) {
+        let keys = rotated_keys(letters);
+        let chain = keys.of(A).unwrap().chain();
+        let links = self.letters.len() - 1;
+        let events = &mut self.now.0;
+        events
+            .iter_mut()
+            .for_each(|event| move_up(event, chain, links));
+        events.sort();
+        self.letters = letters;
+    }
+
     fn commit(&mut self, events: &[Event], salts: &[Day], sequence: u64) {
         let (mut then, mut days) = self.now.clone();
-        then.extend_from_slice(events);
+        then.extend(under(self.letters, events.to_vec()));
         days.extend_from_slice(salts);
         self.step((then, days), |ledger, _| {
             let mut page = page(A, events);
@@ -311,10 +347,12 @@ fn fails_at_every_step(errno: i32, expected: impl Fn(&LedgerError)) {
         }
         hook::clear();
         drop(ledger);
-        let (events, days) = found(directory.path());
+        let (events, days) = found(directory.path(), "ax");
+        let written = under("ax", written);
         if stopped {
             // The step that failed may have come to be all the same.
-            assert!(is_part_of(&events, &all_events()), "step {failing}");
+            let all = under("ax", all_events());
+            assert!(is_part_of(&events, &all), "step {failing}");
             assert!(written.is_empty() || !events.is_empty());
         } else {
             assert_eq!(events, sorted(written), "step {failing}");
@@ -342,7 +380,7 @@ fn fatal(error: &LedgerError, step: &str) -> bool {
     sync
 }
 
-/// Forgets salts, rewrites and installs, trying again where it fails. True where the process must stop.
+/// Exchanges the secret, forgets salts, rewrites and installs, trying again where it fails. True where the process must stop.
 fn rewritten(
     ledger: &mut Ledger,
     written: &mut Vec<Event>,
@@ -357,6 +395,13 @@ fn rewritten(
             Some(false)
         }
     };
+    loop {
+        match trying(ledger.rotate(rotated_keys("ax"))) {
+            None => return true,
+            Some(done) if done => break,
+            Some(_) => {}
+        }
+    }
     loop {
         match trying(ledger.forget_salts(A, 3)) {
             None => return true,

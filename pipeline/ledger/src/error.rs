@@ -29,8 +29,16 @@ pub enum LedgerError {
         file: PathBuf,
     },
     /// The brand's secret is not the one that sealed the ledger.
-    #[error("{}: brand `{brand}` was sealed under another secret; give the brand the secret that it had, or move the data directory away and begin anew", .file.display())]
+    #[error("{}: brand `{brand}` was sealed under another secret; give the brand the secret that it had, and after an exchange all before it, the oldest first (`previous_secret_files`), or move the data directory away and begin anew", .file.display())]
     WrongKey {
+        /// The manifest.
+        file: PathBuf,
+        /// The brand's name.
+        brand: String,
+    },
+    /// What should go on from the secrets that the ledger has is something else.
+    #[error("{}: the secrets of brand `{brand}` do not go on from those that it had: `previous_secret_files` must list all of them, the oldest first, and no brand may come or go while the process runs", .file.display())]
+    NotNewer {
         /// The manifest.
         file: PathBuf,
         /// The brand's name.
@@ -96,8 +104,8 @@ pub enum LedgerError {
         /// What the system said.
         error: io::Error,
     },
-    /// A rewrite was made of segments that have been replaced since. Its files are removed again.
-    #[error("{}: the segments were rewritten by another pass in the meantime; rewrite again", .file.display())]
+    /// A rewrite was made of segments that have been replaced since, or under a secret that was exchanged since. Its files are removed again.
+    #[error("{}: the segments were rewritten, or a secret exchanged, in the meantime; rewrite again", .file.display())]
     Stale {
         /// The manifest.
         file: PathBuf,
@@ -121,6 +129,8 @@ pub enum Kind {
     Newer,
     /// The secret of this brand is another one.
     WrongKey(String),
+    /// The secrets of this brand do not go on from those that it had.
+    NotNewer(String),
     /// This brand is not in the configuration.
     UnknownBrand(String),
     /// It belongs to another process of the cluster.
@@ -153,6 +163,7 @@ impl LedgerError {
             LedgerError::Locked { .. } => Kind::Locked,
             LedgerError::Newer { .. } => Kind::Newer,
             LedgerError::WrongKey { brand, .. } => Kind::WrongKey(brand.clone()),
+            LedgerError::NotNewer { brand, .. } => Kind::NotNewer(brand.clone()),
             LedgerError::UnknownBrand { brand, .. } => Kind::UnknownBrand(brand.clone()),
             LedgerError::OtherShare { .. } => Kind::OtherShare,
             LedgerError::Corrupt { file, offset, .. } => Kind::Corrupt {

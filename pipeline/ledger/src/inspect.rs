@@ -69,6 +69,8 @@ pub struct BrandEntries {
     pub brand: String,
     /// Its entries by kind.
     pub entries: Entries,
+    /// How many of them are sealed under an older secret than the newest that the ledger has met.
+    pub behind: u64,
 }
 
 /// The salt days of a brand.
@@ -109,16 +111,23 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
         commits: (manifest.commits + 1, active.commits),
         entries: active.counts.values().copied().sum(),
     });
-    let brands = manifest.brands.iter().map(|brand| BrandEntries {
-        brand: brand.name.clone(),
-        entries: counts.get(&brand.number).copied().unwrap_or_default(),
+    let names = manifest.names();
+    let entries = |numbers: &[u16]| numbers.iter().filter_map(|n| counts.get(n)).copied().sum();
+    let brands = names.iter().map(|(name, numbers)| {
+        let before = numbers.split_last().map_or(&[][..], |(_, before)| before);
+        let behind: Entries = entries(before);
+        BrandEntries {
+            brand: (*name).to_owned(),
+            entries: entries(numbers),
+            behind: behind.total(),
+        }
     });
-    let salts = manifest.brands.iter().map(|brand| {
-        let of_brand = manifest.salts.iter().filter(|s| s.brand == brand.number);
+    let salts = names.iter().map(|(name, numbers)| {
+        let of_brand = manifest.salts.iter().filter(|s| numbers.contains(&s.brand));
         let mut days: Vec<Day> = of_brand.map(|salt| salt.day).collect();
         days.sort_unstable();
         SaltDays {
-            brand: brand.name.clone(),
+            brand: (*name).to_owned(),
             days,
         }
     });
@@ -214,6 +223,13 @@ impl Inspection {
             "\n{entries} entries in {} bytes, {each:.1} bytes an entry",
             self.bytes
         )?;
+        for brand in self.brands.iter().filter(|brand| brand.behind > 0) {
+            let BrandEntries { brand, behind, .. } = brand;
+            writeln!(
+                out,
+                "{behind} entries of {brand} are sealed under a secret that was exchanged"
+            )?;
+        }
         for salts in &self.salts {
             let days: Vec<String> = salts.days.iter().map(|day| date(*day)).collect();
             writeln!(out, "salts of {}: {}", salts.brand, days.join(", "))?;

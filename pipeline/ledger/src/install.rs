@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use crate::brands;
 use crate::disk;
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -64,13 +65,15 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Stale`] where another rewrite was installed in the meantime. After any error but
-    /// [`LedgerError::Sync`] the ledger is as it was, the new segments are removed, and the rewrite may be done again.
+    /// [`LedgerError::Stale`] where another rewrite was installed in the meantime, or a secret exchanged once more.
+    /// After any error but [`LedgerError::Sync`] the ledger is as it was, the new segments are removed, and the rewrite
+    /// may be done again.
     pub fn install(&mut self, done: Rewritten) -> Result<Removal, LedgerError> {
         self.usable()?;
         let Rewritten {
             sources,
             outputs,
+            brands: written,
             words,
             mut drafts,
             ..
@@ -80,14 +83,18 @@ impl Ledger {
         manifest
             .segments
             .retain(|segment| !sources.contains(segment));
-        if manifest.segments.len() + sources.len() != before {
+        // Another exchange of a secret in the meantime may have forgotten the one that was written under.
+        let known = written.iter().all(|line| manifest.brands.contains(line));
+        if manifest.segments.len() + sources.len() != before || !known {
             return Err(LedgerError::Stale {
                 file: self.paths.manifest(),
             });
         }
         manifest.segments.extend(outputs);
         manifest.segments.sort_by_key(|s| (s.commits, s.number));
-        if !sources.is_empty() {
+        // With the last entry under a secret that was exchanged goes what told that secret from others.
+        let pruned = brands::prune(&mut manifest, &self.active.counts, &self.numbers);
+        if !sources.is_empty() || pruned {
             let replaced = self.replace(manifest);
             if replaced.is_ok() || self.failed {
                 // After a failed sync the new manifest may be the one that counts.

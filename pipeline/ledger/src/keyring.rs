@@ -1,13 +1,15 @@
 //! The keys of the brands, as far as the ledger needs them.
 //!
-//! A brand's key is derived from its secret and its name, under a context of its own: it has nothing in common
-//! with the key of the brand's pseudonyms, and two brands that were given the same secret have nothing in common
-//! either. What is sealed is bound to its place by the associated data, so that it opens nowhere else.
+//! A brand's keys are derived from its secrets and its name, under a context of their own: they have nothing in
+//! common with the keys of the brand's pseudonyms, and two brands that were given the same secret have nothing in
+//! common either. Everything is sealed under the newest; the ones before open what was sealed before the secret was
+//! exchanged. What is sealed is bound to its place by the associated data, so that it opens nowhere else.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use rustc_hash::FxHashMap;
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
+use tributary_config::chain::{Chain, derive};
 use tributary_config::model::{Brand, Config};
 use tributary_operators::record::BrandId;
 use zeroize::Zeroizing;
@@ -19,13 +21,21 @@ pub(crate) const NONCE: usize = 24;
 
 /// The keys of all configured brands. Debug output shows none.
 pub struct Keyring {
-    keys: Vec<BrandKey>,
+    brands: Vec<BrandKeys>,
     names: FxHashMap<String, BrandId>,
 }
 
-/// The key of one brand.
-pub(crate) struct BrandKey {
+/// The keys of one brand, and how its pseudonyms move from one secret to the next.
+pub(crate) struct BrandKeys {
     name: String,
+    chain: Chain,
+    /// The oldest first.
+    previous: Vec<BrandKey>,
+    newest: BrandKey,
+}
+
+/// A key of one brand.
+pub(crate) struct BrandKey {
     key: Zeroizing<[u8; 32]>,
     cipher: XChaCha20Poly1305,
 }
@@ -43,32 +53,46 @@ impl Keyring {
         let brands = || config.brands.iter();
         Keyring {
             names: brands().map(|brand| brand.name.clone()).zip(ids).collect(),
-            keys: brands().map(BrandKey::new).collect(),
+            brands: brands().map(BrandKeys::new).collect(),
         }
     }
 
-    pub(crate) fn of(&self, brand: BrandId) -> Option<&BrandKey> {
-        self.keys.get(usize::from(brand.0))
+    pub(crate) fn of(&self, brand: BrandId) -> Option<&BrandKeys> {
+        self.brands.get(usize::from(brand.0))
     }
 
-    pub(crate) fn named(&self, name: &str) -> Option<(BrandId, &BrandKey)> {
+    pub(crate) fn named(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
         let brand = *self.names.get(name)?;
         Some((brand, self.of(brand)?))
     }
+
+    /// How many links the pseudonyms of a brand go through.
+    pub(crate) fn links(&self, brand: BrandId) -> usize {
+        self.of(brand).map_or(0, BrandKeys::links)
+    }
+
+    /// The first brand whose secrets are not those of the other keyring, perhaps with newer ones behind them, or
+    /// that stands in another place.
+    pub(crate) fn broken_off<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {
+        let most = self.brands.len().max(newer.brands.len());
+        (0..most).find_map(
+            |place| match (self.brands.get(place), newer.brands.get(place)) {
+                (Some(held), Some(newer)) if newer.goes_on(held) => None,
+                (Some(held), _) => Some(held.name()),
+                (None, newer) => newer.map(BrandKeys::name),
+            },
+        )
+    }
 }
 
-impl BrandKey {
-    fn new(brand: &Brand) -> BrandKey {
-        let mut material = Zeroizing::new(Vec::new());
-        material.extend_from_slice(&(brand.name.len() as u64).to_le_bytes());
-        material.extend_from_slice(brand.name.as_bytes());
-        material.extend_from_slice(brand.secret.expose_secret().as_bytes());
-        let key = Zeroizing::new(blake3::derive_key(CONTEXT, &material));
-        let cipher = XChaCha20Poly1305::new((&*key).into());
-        BrandKey {
+impl BrandKeys {
+    fn new(brand: &Brand) -> BrandKeys {
+        let key = |secret: &SecretString| BrandKey::new(&brand.name, secret);
+        BrandKeys {
             name: brand.name.clone(),
-            key,
-            cipher,
+            chain: Chain::new(brand),
+            previous: brand.previous_secrets.iter().map(key).collect(),
+            newest: key(&brand.secret),
         }
     }
 
@@ -76,20 +100,59 @@ impl BrandKey {
         &self.name
     }
 
-    /// What tells this key from another one in this ledger, without telling anything about it.
-    pub fn check(&self, ledger: &[u8; 16]) -> [u8; 16] {
-        let mut input = *b"tributary key check\0\0\0\0\0................";
-        if let Some(to) = input.last_chunk_mut::<16>() {
-            *to = *ledger;
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    pub fn newest(&self) -> &BrandKey {
+        &self.newest
+    }
+
+    /// How many links there are between the oldest secret and the newest.
+    pub fn links(&self) -> usize {
+        self.previous.len()
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &BrandKey> {
+        self.previous.iter().chain([&self.newest])
+    }
+
+    fn goes_on(&self, before: &BrandKeys) -> bool {
+        let mut keys = self.keys();
+        self.name == before.name
+            && before
+                .keys()
+                .all(|held| keys.next().is_some_and(|key| key.key == held.key))
+    }
+
+    /// The key behind so many links, and what tells it from another one in this ledger without telling anything about
+    /// it. The check depends on the keys before it, too: with other ones, pseudonyms would not meet.
+    pub fn at(&self, links: usize, ledger: &[u8; 16]) -> Option<(&BrandKey, [u8; 16])> {
+        let mut before = None;
+        for key in self.keys().take(links.checked_add(1)?) {
+            let check = key.check(ledger, before.map(|(_, check)| check));
+            before = Some((key, check));
         }
-        let hash = blake3::keyed_hash(&self.key, &input);
-        let mut check = [0; 16];
-        let bytes = hash.as_bytes().iter();
-        check
-            .iter_mut()
-            .zip(bytes)
-            .for_each(|(to, from)| *to = *from);
-        check
+        before.filter(|_| links <= self.links())
+    }
+}
+
+impl BrandKey {
+    fn new(brand: &str, secret: &SecretString) -> BrandKey {
+        let key = derive(CONTEXT, brand, secret);
+        let cipher = XChaCha20Poly1305::new((&*key).into());
+        BrandKey { key, cipher }
+    }
+
+    fn check(&self, ledger: &[u8; 16], before: Option<[u8; 16]>) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher
+            .update(b"tributary key check\0\0\0\0\0")
+            .update(ledger);
+        hasher.update(before.as_ref().map_or(&[], |check| check.as_slice()));
+        let hash = hasher.finalize();
+        let first: Option<&[u8; 16]> = hash.as_bytes().first_chunk();
+        first.copied().unwrap_or_default()
     }
 
     /// Seals, under a nonce drawn for it.

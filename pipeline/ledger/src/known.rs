@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashSet;
 use tributary_operators::label::Label;
+use tributary_operators::record::BrandId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A brand's number in the ledger, a label, and another hash of its word.
-pub(crate) type WordKey = (u16, Label, u64);
+/// A brand, a label, and another hash of its word.
+pub(crate) type WordKey = (BrandId, Label, u64);
 
-pub(crate) fn word_key(brand: u16, label: Label, word: &str) -> WordKey {
+pub(crate) fn word_key(brand: BrandId, label: Label, word: &str) -> WordKey {
     (brand, label, xxh3_64_with_seed(word.as_bytes(), 1))
 }
 

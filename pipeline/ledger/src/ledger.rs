@@ -1,7 +1,7 @@
 //! The open ledger.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use tributary_operators::salt::Salt;
 use zeroize::Zeroizing;
 
 use crate::active::Active;
-use crate::brands::Numbers;
+use crate::brands::{Found, Numbers, key_of};
 use crate::counts::LedgerStats;
 use crate::error::LedgerError;
 use crate::keyring::Keyring;
@@ -51,7 +51,10 @@ impl Options {
 pub struct Ledger {
     pub(crate) paths: Paths,
     pub(crate) lock: File,
+    /// What everything is sealed under from now on.
     pub(crate) keyring: Arc<Keyring>,
+    /// What the process opened with, and makes its pseudonyms with until it ends.
+    pub(crate) opened: Arc<Keyring>,
     pub(crate) manifest: Manifest,
     pub(crate) active: Active,
     pub(crate) numbers: Numbers,
@@ -183,19 +186,32 @@ impl Ledger {
     /// The salts of the manifest, opened.
     pub(crate) fn salts(&self) -> Result<Vec<(BrandId, Day, Salt)>, LedgerError> {
         let path = self.paths.manifest();
-        let open = |line: &SaltLine| {
-            let (brand, _) = self.numbers.iter().find(|(_, n)| **n == line.brand)?;
-            let nonce = line.nonce.0.as_slice().try_into().ok()?;
-            let key = self.keyring.of(*brand)?;
-            let place = salt_place(&self.manifest, line.brand, line.day);
-            let plain = Zeroizing::new(key.open(&place, nonce, &line.sealed.0)?);
-            let bytes = plain.as_slice().try_into().ok()?;
-            Some((*brand, line.day, Salt::from_bytes(bytes)))
-        };
-        let corrupt = || LedgerError::corrupt(&path, 0, "a salt does not open");
-        let salts = self.manifest.salts.iter();
-        salts.map(|line| open(line).ok_or_else(corrupt)).collect()
+        let open = |line| open_salt(&self.manifest, &self.keyring, line, &path);
+        let salts = self.manifest.salts.iter().map(open);
+        salts
+            .map(|opened| opened.map(|(found, day, salt)| (found.id, day, salt)))
+            .collect()
     }
+}
+
+/// Opens a salt, under whichever of the brand's keys it is sealed.
+pub(crate) fn open_salt<'a>(
+    manifest: &Manifest,
+    keyring: &'a Keyring,
+    line: &SaltLine,
+    path: &Path,
+) -> Result<(Found<'a>, Day, Salt), LedgerError> {
+    let corrupt = || LedgerError::corrupt(path, 0, "a salt does not open");
+    let brand = manifest.brand(line.brand).ok_or_else(corrupt)?;
+    let found = key_of(brand, &manifest.id(), keyring, path)?;
+    let open = || {
+        let nonce = line.nonce.0.as_slice().try_into().ok()?;
+        let place = salt_place(manifest, line.brand, line.day);
+        let plain = Zeroizing::new(found.key.open(&place, nonce, &line.sealed.0)?);
+        Some(Salt::from_bytes(plain.as_slice().try_into().ok()?))
+    };
+    let salt = open().ok_or_else(corrupt)?;
+    Ok((found, line.day, salt))
 }
 
 /// Seals a salt for its line of the manifest.

@@ -10,7 +10,8 @@
 //! What is kept is sealed: a block belongs to one brand and is encrypted under a key of that brand's own (I7),
 //! and nothing personal stands in clear. [`Ledger::rewrite`] leaves out what is superseded and what is to be
 //! forgotten, and then the old files are overwritten and gone (I3). The salts of sensor days are sealed in
-//! the manifest and are forgotten with it.
+//! the manifest and are forgotten with it. A brand's secret may be exchanged while all this goes on
+//! ([`Ledger::rotate`]).
 //!
 //! ```text
 //! LOCK                     held while the ledger is open
@@ -28,6 +29,7 @@ mod counts;
 mod disk;
 mod error;
 mod event;
+mod forget;
 mod frames;
 mod inspect;
 mod install;
@@ -41,6 +43,7 @@ mod page;
 mod position;
 mod recover;
 mod rewrite;
+mod rotate;
 mod scan;
 mod verify;
 mod wire;
@@ -55,6 +58,7 @@ pub use commit::Commit;
 pub use counts::{Entries, LedgerStats};
 pub use error::{Kind, LedgerError};
 pub use event::{Malformed, decode, encode};
+pub use forget::Forget;
 pub use inspect::{BrandEntries, Inspection, SaltDays, SegmentLine, inspect};
 pub use install::Removal;
 pub use keyring::Keyring;

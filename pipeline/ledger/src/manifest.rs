@@ -56,12 +56,14 @@ pub(crate) struct Manifest {
     pub salts: Vec<SaltLine>,
 }
 
-/// A brand: its name lasts, its number is this ledger's own.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A brand under one of its secrets: its name lasts, its number is this ledger's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BrandLine {
     pub number: u16,
     pub name: String,
+    /// How many links the pseudonyms under this number have gone through.
+    pub links: usize,
     pub check: Hex,
 }
 
@@ -110,6 +112,21 @@ impl Manifest {
         counts.copied().sum()
     }
 
+    /// The names of the brands, each with its numbers, the newest last.
+    pub fn names(&self) -> Vec<(&str, Vec<u16>)> {
+        let mut names: Vec<(&str, Vec<u16>)> = Vec::new();
+        let mut lines: Vec<&BrandLine> = self.brands.iter().collect();
+        lines.sort_by_key(|line| line.links);
+        for line in lines {
+            match names.iter_mut().find(|(name, _)| *name == line.name) {
+                Some((_, numbers)) => numbers.push(line.number),
+                None => names.push((&line.name, vec![line.number])),
+            }
+        }
+        names.sort_unstable();
+        names
+    }
+
     fn text(&self, path: &Path) -> Result<Vec<u8>, LedgerError> {
         let failed = |error| LedgerError::io(path, io::Error::other(error));
         let mut json = serde_json::to_string_pretty(self).map_err(failed)?;
@@ -136,6 +153,9 @@ impl Manifest {
                 found: version,
                 known: FORMAT,
             });
+        }
+        if version < FORMAT {
+            return Err(corrupt("this version no longer reads its format"));
         }
         let checksum = format!("{:016x}", xxh3_64(json));
         if first != format!("{MAGIC} {FORMAT} {checksum}") {

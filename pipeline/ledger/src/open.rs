@@ -20,11 +20,15 @@ use crate::known::Known;
 use crate::ledger::{Ledger, Options};
 use crate::manifest::{Hex, Manifest, Paths, Sealed};
 use crate::recover::{Recovered, Source};
+use crate::rotate::reseal_salts;
 use crate::scan::scan;
 
 impl Ledger {
     /// Opens the ledger of a directory, or begins one. Read all of what is recovered before the first commit:
     /// it is verified as it is read.
+    ///
+    /// What was sealed before a brand's secret was exchanged is read all the same, with the pseudonyms of the newest
+    /// secret; [`Ledger::behind`] says how much of it there is, and a rewrite moves it.
     ///
     /// # Errors
     ///
@@ -65,7 +69,9 @@ impl Ledger {
             check_length(&paths, segment)?;
         }
         let file = paths.manifest();
-        let numbers = brands::find(&mut manifest, &scan.counts, &keyring, &file)?;
+        let mut numbers = brands::find(&mut manifest, &scan.counts, &keyring, &file)?;
+        let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
+        brands::prune(&mut manifest, &scan.counts, &numbers);
         let orphans = orphans(&paths, &manifest, scan.commits)?;
 
         // From here on, what a crash has left is put in order.
@@ -79,9 +85,10 @@ impl Ledger {
         let last = manifest.segments.iter().map(|s| s.number).max();
         let next = last.unwrap_or(0).max(manifest.active) + 1;
         let known = Known::default();
-        let ledger = Ledger {
+        let mut ledger = Ledger {
             paths,
             lock,
+            opened: keyring.clone(),
             keyring,
             active,
             numbers,
@@ -93,6 +100,9 @@ impl Ledger {
             failed: false,
             manifest,
         };
+        if resealed {
+            ledger.replace(ledger.manifest.clone())?;
+        }
         let sources = Source::all(&ledger.paths, &ledger.manifest, ledger.active.committed);
         let recovered = Recovered {
             position,

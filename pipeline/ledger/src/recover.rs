@@ -21,6 +21,7 @@ use crate::keyring::Keyring;
 use crate::known::{Known, word_key};
 use crate::manifest::{BrandLine, Manifest, Paths};
 use crate::position::Position;
+use crate::rotate::move_up;
 
 /// What a ledger held when it was opened.
 pub struct Recovered {
@@ -245,7 +246,7 @@ impl Part {
     }
 }
 
-/// Entries of one brand, still sealed.
+/// Entries of one brand, still sealed, perhaps under a secret that was exchanged since.
 pub struct Block {
     segment: SegmentId,
     file: PathBuf,
@@ -283,8 +284,9 @@ impl Block {
         self.data.header.brand
     }
 
-    /// Opens the block and gives its events, of which none is an [`Event::Ping`]. `day` is the brand's day of a
-    /// time in Unix milliseconds: it is asked for every record but spend.
+    /// Opens the block and gives its events, of which none is an [`Event::Ping`], with the pseudonyms of the keyring's
+    /// newest secrets. `day` is the brand's day of a time in Unix milliseconds: it is asked for every record but
+    /// spend.
     ///
     /// # Errors
     ///
@@ -305,14 +307,18 @@ impl Block {
         } = &self.data;
         let line = self.brands.lines.get(self.line);
         let line = line.ok_or_else(|| corrupt("a block is of no brand"))?;
-        let (brand, key) = key_of(line, &self.brands.ledger, keyring, &self.brands.file)?;
-        let content = self.segment.unseal(*offset, header, *nonce, body, key);
+        let found = key_of(line, &self.brands.ledger, keyring, &self.brands.file)?;
+        let brand = found.id;
+        let content = self
+            .segment
+            .unseal(*offset, header, *nonce, body, found.key);
         let content = content.ok_or_else(|| corrupt("a block does not open"))?;
         let mut words = Vec::new();
-        let entries = decode(&content, brand, day, &mut |event| {
+        let entries = decode(&content, brand, day, &mut |mut event| {
             if let Event::Word { label, word, .. } = &event {
-                words.push(word_key(line.number, *label, word));
+                words.push(word_key(brand, *label, word));
             }
+            move_up(&mut event, found.keys.chain(), line.links);
             each(event);
         });
         if entries != Ok(header.entries) {

@@ -2,9 +2,10 @@
 //!
 //! It runs on a thread of its own while commits go on. The active segment is sealed when it begins, so that
 //! it covers everything that was committed until then. It judges first ([`crate::judge`]), and then writes new
-//! segments in the place of those in which anything goes, and of small ones; a large segment in which everything
-//! stays is left as it is. The new segments are durable when [`Rewrite::run`] returns, and count once they are
-//! installed; until then a crash leaves files that the manifest does not name, which the next opening removes.
+//! segments in the place of those in which anything goes, of those in which anything is sealed under a secret that
+//! was exchanged, and of small ones; a large segment in which everything stays is left as it is. The new segments
+//! are durable when [`Rewrite::run`] returns, and count once they are installed; until then a crash leaves files that
+//! the manifest does not name, which the next opening removes.
 //!
 //! An entry that is not to be kept takes those with it that it had superseded: they do not come back.
 
@@ -18,6 +19,7 @@ use crate::active::Active;
 use crate::block::SEGMENT_HEADER;
 use crate::brands::key_of;
 use crate::commit::{CONTENT, Sealer};
+use crate::counts::Entries;
 use crate::error::LedgerError;
 use crate::event::Encoder;
 use crate::install::Drafts;
@@ -25,8 +27,8 @@ use crate::judge::{BUDGET, Marks, read, superseded};
 use crate::keyring::Keyring;
 use crate::known::{WordKey, word_key};
 use crate::ledger::Ledger;
-use crate::manifest::{Manifest, Paths, Sealed};
-use crate::recover::{Part, Source};
+use crate::manifest::{BrandLine, Manifest, Paths, Sealed};
+use crate::recover::{Block, Part, Source};
 
 /// Says of an event whether it is kept.
 pub type Keep = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
@@ -36,6 +38,8 @@ pub struct Rewrite {
     paths: Paths,
     keyring: Arc<Keyring>,
     manifest: Manifest,
+    /// Under which number the entries of each number are written.
+    targets: BTreeMap<u16, u16>,
     next: Arc<AtomicU64>,
     segment_bytes: u64,
     budget: u64,
@@ -54,36 +58,45 @@ impl std::fmt::Debug for Rewrite {
 pub struct Rewritten {
     pub(crate) sources: Vec<Sealed>,
     pub(crate) outputs: Vec<Sealed>,
+    /// The brands under which the new segments are written.
+    pub(crate) brands: Vec<BrandLine>,
     pub(crate) words: Vec<WordKey>,
     pub(crate) drafts: Drafts,
     /// Entries left out because they were superseded.
     pub superseded: u64,
-    /// Entries left out because they were not to be kept.
-    pub left_out: u64,
+    /// Entries left out because they were not to be kept, superseded ones included: `put` are versions of records,
+    /// `drop` that records were dropped, `heard` pings.
+    pub forgotten: Entries,
+    /// Entries that were sealed under a secret that was exchanged, and no longer are.
+    pub moved: u64,
 }
 
 impl std::fmt::Debug for Rewritten {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rewritten")
             .field("superseded", &self.superseded)
-            .field("left_out", &self.left_out)
+            .field("forgotten", &self.forgotten)
+            .field("moved", &self.moved)
             .finish_non_exhaustive()
     }
 }
 
 impl Ledger {
     /// Seals the active segment and begins a rewrite of everything that was committed. `keep` says what stays; the
-    /// day of the records that it is shown is that of UTC, except for spend.
+    /// pseudonyms of the records that it is shown are those of the newest secret, and their day is that of UTC, except
+    /// for spend. [`Ledger::forget`] is this for what persons ask to be forgotten.
     ///
     /// # Errors
     ///
     /// Any of the disk; nothing is lost.
     pub fn rewrite(&mut self, keep: Keep) -> Result<Rewrite, LedgerError> {
         self.roll()?;
+        let targets = self.targets()?;
         Ok(Rewrite {
             paths: self.paths.clone(),
             keyring: self.keyring.clone(),
             manifest: self.manifest.clone(),
+            targets,
             next: self.next.clone(),
             segment_bytes: self.segment_bytes,
             budget: BUDGET,
@@ -111,18 +124,20 @@ impl Rewrite {
         let total = source.parts().iter().map(|part| part.entries.total()).sum();
         let mut gone = Marks::new(total);
         let mut words = Vec::new();
-        let mut also = |block: &crate::recover::Block, entry, event: &Event| {
+        let mut forgotten = Entries::default();
+        let mut also = |_: &Block, entry, event: &Event| {
             if !(self.keep)(event) {
                 gone.set(entry);
-                if let Event::Word { label, word, .. } = event {
-                    words.push(word_key(block.number(), *label, word));
+                forgotten.count(event);
+                if let Event::Word { brand, label, word } = event {
+                    words.push(word_key(*brand, *label, word));
                 }
             }
         };
         let marks = superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
         let mut writer = Writer::new(&self);
         let mut sources = Vec::new();
-        let (mut first, mut superseded, mut left_out) = (0, 0, 0);
+        let (mut first, mut superseded, mut moved) = (0, 0, 0);
         let small = |bytes: u64| bytes < self.segment_bytes / 2;
         let many = source
             .parts()
@@ -133,8 +148,9 @@ impl Rewrite {
         for (part, sealed) in source.parts().iter().zip(&self.manifest.segments) {
             let entries = first..first + part.entries.total();
             let goes = |entry: u64| gone.get(entry) || marks.get(entry);
-            if entries.clone().any(goes) || (many && small(part.bytes)) {
-                left_out += entries.clone().filter(|entry| gone.get(*entry)).count() as u64;
+            let behind = self.behind(sealed);
+            if entries.clone().any(goes) || behind > 0 || (many && small(part.bytes)) {
+                moved += behind;
                 superseded += entries
                     .clone()
                     .filter(|entry| !gone.get(*entry) && marks.get(*entry))
@@ -149,18 +165,30 @@ impl Rewrite {
             let counts = segments.iter().flat_map(|segment| segment.entries.values());
             counts.map(|entries| entries.total()).sum()
         };
-        if entries(&outputs) + superseded + left_out != entries(&sources) {
+        if entries(&outputs) + superseded + forgotten.total() != entries(&sources) {
             let what = "a rewrite does not account for every entry, and is not used";
             return Err(LedgerError::corrupt(&self.paths.manifest(), 0, what));
         }
+        let written =
+            |line: &&BrandLine| outputs.iter().any(|s| s.entries.contains_key(&line.number));
+        let brands = self.manifest.brands.iter().filter(written).cloned();
         Ok(Rewritten {
             sources,
+            brands: brands.collect(),
             outputs,
             words,
             drafts,
             superseded,
-            left_out,
+            forgotten,
+            moved,
         })
+    }
+
+    /// How many entries of a segment are sealed under a secret that was exchanged.
+    fn behind(&self, segment: &Sealed) -> u64 {
+        let stays = |number: &u16| self.targets.get(number) == Some(number);
+        let behind = segment.entries.iter().filter(|(n, _)| !stays(n));
+        behind.map(|(_, entries)| entries.total()).sum()
     }
 }
 
@@ -209,10 +237,12 @@ impl<'a> Writer<'a> {
                 if goes(entry) {
                     return Ok(());
                 }
-                let encoder = self.encoders.entry(block.number()).or_default();
+                let number = block.number();
+                let number = self.rewrite.targets.get(&number).copied().unwrap_or(number);
+                let encoder = self.encoders.entry(number).or_default();
                 encoder.push(&event);
                 match encoder.len() >= CONTENT {
-                    true => self.flush(block.number()),
+                    true => self.flush(number),
                     false => Ok(()),
                 }
             },
@@ -235,7 +265,7 @@ impl<'a> Writer<'a> {
         let file = paths.manifest();
         let line = manifest.brand(number);
         let line = line.ok_or_else(|| LedgerError::corrupt(&file, 0, "a brand is missing"))?;
-        let (_, key) = key_of(line, &manifest.id(), keyring, &file)?;
+        let key = key_of(line, &manifest.id(), keyring, &file)?.key;
         let sealer = self.current.get_or_insert_with(|| {
             let segment = manifest.segment(next.fetch_add(1, Ordering::Relaxed));
             Sealer::new(segment, SEGMENT_HEADER as u64)

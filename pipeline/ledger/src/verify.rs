@@ -90,11 +90,12 @@ pub fn verify(
         add(&mut counts, &segment.entries);
     }
     add(&mut counts, &active.counts);
-    let brands = manifest.brands.iter().map(|brand| {
-        let entries = counts.get(&brand.number).copied().unwrap_or_default();
-        let superseded = owners.get(&brand.number).copied().unwrap_or_default();
+    let names = manifest.names().into_iter();
+    let brands = names.map(|(name, numbers)| {
+        let entries: Entries = numbers.iter().filter_map(|n| counts.get(n)).copied().sum();
+        let superseded = numbers.iter().filter_map(|n| owners.get(n)).sum();
         BrandVerification {
-            brand: brand.name.clone(),
+            brand: name.to_owned(),
             entries,
             held: entries.put.saturating_sub(superseded),
             superseded,

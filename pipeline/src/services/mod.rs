@@ -1,6 +1,7 @@
-//! The NATS micro service `tributary`: queries and explanations, for each brand on subjects of its own.
+//! The NATS micro service `tributary`: queries, explanations and rights requests, for each brand on subjects of its own.
 //!
-//! `tributary.query.<brand>` and `tributary.explain.<brand>` are the only doors. A brand stands in the subject and never
+//! `tributary.query.<brand>`, `tributary.explain.<brand>` and `tributary.rights-request.<brand>` are the only doors. A
+//! rights request is answered as soon as the broker has it; how it goes on is told on the status subject. A brand stands in the subject and never
 //! in a request, so that the broker's permissions keep brands apart (I7). Any worker process answers for the
 //! whole cluster, because a question goes through the dataflow like any input ([`crate::asks`]) and gathers its
 //! parts from every worker. Requests are JSON ([`request`]), answers NDJSON ([`reply`]) in one message or in
@@ -31,8 +32,10 @@ use tokio::task::JoinSet;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::native::currency;
 use tributary_operators::record::{BrandId, Currency};
+use tributary_rights::status::{self, Status};
 
 use crate::asks::Asks;
+use crate::rights::submit::{NotSubmitted, submit};
 use reply::Names;
 use request::Refusal;
 
@@ -55,23 +58,32 @@ pub enum Topic {
     Query,
     /// Why two pseudonyms are one person, and why a cell is what it is.
     Explain,
+    /// A data subject's right, to be handed in.
+    Rights,
 }
 
 impl Topic {
-    /// Both.
-    pub const ALL: [Topic; 2] = [Topic::Query, Topic::Explain];
+    /// All of them.
+    pub const ALL: [Topic; 3] = [Topic::Query, Topic::Explain, Topic::Rights];
 
-    /// The word of the subject.
+    /// The name of its endpoints.
     pub fn name(self) -> &'static str {
         match self {
             Topic::Query => "query",
             Topic::Explain => "explain",
+            Topic::Rights => "rights",
         }
     }
 
-    /// Where a brand is asked: `tributary.query.<brand>`, `tributary.explain.<brand>`.
+    /// Where a brand is asked: `tributary.query.<brand>`, `tributary.explain.<brand>`,
+    /// `tributary.rights-request.<brand>`.
     pub fn subject(self, brand: &str) -> String {
-        format!("tributary.{}.{brand}", self.name())
+        let word = match self {
+            // The stream of rights captures what is below `tributary.rights`, unchecked.
+            Topic::Rights => "rights-request",
+            Topic::Query | Topic::Explain => self.name(),
+        };
+        format!("tributary.{word}.{brand}")
     }
 }
 
@@ -109,7 +121,7 @@ impl Services {
     pub async fn start(client: Client, config: &Config, asks: Asks) -> anyhow::Result<Services> {
         let service = client
             .service_builder()
-            .description("Released cells of a brand, and why they are what they are")
+            .description("Released cells of a brand, why they are what they are, and the rights of its persons")
             .start(NAME, env!("CARGO_PKG_VERSION"))
             .await
             .map_err(|error| anyhow!(error))
@@ -238,6 +250,7 @@ struct Desk {
     client: Client,
     topic: Topic,
     brand: BrandId,
+    name: String,
     currency: Option<Currency>,
     names: Names,
     k: u64,
@@ -249,6 +262,7 @@ impl Desk {
             client: client.clone(),
             topic,
             brand: BrandId(u16::try_from(position).unwrap_or(u16::MAX)),
+            name: brand.name.clone(),
             currency: currency::of(&brand.currency).map(|(currency, _)| currency),
             names: Names::of(brand),
             k,
@@ -281,11 +295,30 @@ impl Desk {
         let question = match self.topic {
             Topic::Query => request::query(payload, self.brand)?,
             Topic::Explain => request::explain(payload, self.brand, self.currency)?,
+            Topic::Rights => return self.submit(payload).await,
         };
         let told = asks
             .ask(question.clone())
             .await
             .ok_or_else(Refusal::stopping)?;
         reply::answer(&question, told, &self.names, self.k)
+    }
+
+    /// Hands a rights request in, and says that it waits.
+    async fn submit(&self, payload: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let request = submit(&self.client, &self.name, payload.to_vec())
+            .await
+            .map_err(|error| match error {
+                NotSubmitted::Refused(_) => Refusal::bad(error.to_string()),
+                NotSubmitted::Broker(_) => Refusal::unavailable(error.to_string()),
+            })?;
+        let status = status::Message {
+            brand: &self.name,
+            id: &request.id,
+            right: Some(request.asked.right()),
+            status: Status::Pending,
+            at: jiff::Timestamp::now().as_millisecond(),
+        };
+        Ok((status.to_json() + "\n").into_bytes())
     }
 }

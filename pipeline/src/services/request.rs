@@ -24,7 +24,7 @@ const MAX_LABEL: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct Refusal {
-    /// The code of the micro error: 400 for a bad request, 503 while stopping, 504 for too slow.
+    /// The code of the micro error: 400 for a bad request, 503 while stopping or without a broker, 504 for too slow.
     pub code: usize,
     /// What is wrong, for people, on one line.
     pub sentence: String,
@@ -39,20 +39,25 @@ impl Refusal {
         }
     }
 
-    /// The worker stops before it could answer.
-    pub fn stopping() -> Refusal {
+    /// The broker is at fault.
+    pub fn unavailable(sentence: impl Into<String>) -> Refusal {
         Refusal {
             code: 503,
-            sentence: "this worker is stopping: ask again, another one may answer".to_owned(),
+            sentence: sentence.into(),
         }
     }
 
-    /// The dataflow did not answer in time.
+    /// The worker stops before it could answer.
+    pub fn stopping() -> Refusal {
+        Refusal::unavailable("this worker is stopping: ask again, another one may answer")
+    }
+
+    /// The dataflow, or for a rights request the broker, did not answer in time.
     pub fn too_slow(limit: Duration) -> Refusal {
         Refusal {
             code: 504,
             sentence: format!(
-                "the dataflow did not answer within {limit:?}: it is behind, ask again later"
+                "the worker did not answer within {limit:?}: it is behind, ask again later"
             ),
         }
     }

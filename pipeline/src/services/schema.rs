@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tributary_operators::record::IdKind;
 
+use tributary_rights::Right;
+use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
+
 use super::Topic;
 use super::request::{MAX_PSEUDONYMS, family_names};
 
@@ -13,6 +16,7 @@ pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
         Topic::Query => (query_request(), query_line()),
         Topic::Explain => (explain_request(), explain_line()),
+        Topic::Rights => (rights_request(), rights_line()),
     };
     HashMap::from([
         ("request_schema".to_owned(), request.to_string()),
@@ -143,5 +147,71 @@ fn explain_line() -> Value {
                 "required": ["paths", "hidden"],
             },
         ],
+    })
+}
+
+/// The shape alone: which fields go with which type is said by the refusal.
+fn rights_request() -> Value {
+    let text = json!({"type": ["string", "integer"]});
+    json!({
+        "type": "object",
+        "properties": {
+            "id": {"type": ["string", "integer"], "maxLength": MAX_ID},
+            "ts": text,
+            "type": {"enum": Right::ALL.map(Right::name)},
+            "brand": text,
+            "identifiers": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "kind": {"enum": IdKind::ALL.map(IdKind::name)},
+                        "value": text, "first_name": text, "last_name": text, "postcode": text,
+                    },
+                    "required": ["kind"],
+                    "additionalProperties": false,
+                },
+                "minItems": 1,
+                "maxItems": MAX_IDENTIFIERS,
+            },
+            "whole_person": {"type": "boolean"},
+            "proof": text,
+            "reply_key": {"type": "string", "contentEncoding": "base64"},
+            "record": {
+                "type": "object",
+                "properties": {
+                    "kind": {"enum": ["web", "transaction"]},
+                    "source": text,
+                    "data": {"type": "object", "required": ["id"]},
+                },
+                "required": ["kind", "source", "data"],
+                "additionalProperties": false,
+            },
+            "directive": {
+                "type": "object",
+                "properties": {
+                    "action": {"enum": ["erase", "keep"]},
+                    "notice": {"type": "boolean"},
+                },
+                "required": ["action"],
+                "additionalProperties": false,
+            },
+        },
+        "required": ["id", "ts", "type", "identifiers", "proof"],
+        "additionalProperties": false,
+    })
+}
+
+fn rights_line() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "at": {"type": "integer"},
+            "brand": {"type": "string"},
+            "id": {"type": "string"},
+            "status": {"const": "pending"},
+            "type": {"enum": Right::ALL.map(Right::name)},
+        },
+        "required": ["at", "brand", "id", "status", "type"],
     })
 }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod disk;
+pub mod person;
+pub mod statuses;
 pub mod story;
 
 use std::io::{Read, Write};
@@ -238,13 +240,25 @@ impl Worker {
 
     /// Status and body of a page.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.send("GET", path, "", "")
+    }
+
+    /// The same of any request; each of `headers` ends its line.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
             .ok()?;
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+            body.len()
         )
         .ok()?;
         let mut text = String::new();

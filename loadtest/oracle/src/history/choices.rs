@@ -1,7 +1,10 @@
 //! The settings of a random world: the defaults and, more often, values small enough to bite.
 
 use rand::Rng;
+use tributary_operators::label::Label;
 use tributary_operators::settings::{BrandSettings, Settings};
+
+use super::words::{TILLS, WEB};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -24,6 +27,17 @@ pub(super) fn settings(rng: &mut impl Rng) -> Settings {
             .take(brands)
             .map(|name| brand(rng, name))
             .collect(),
+    }
+}
+
+/// Lets some sources of some brands rest on consent.
+pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
+    for brand in &mut settings.brands {
+        if rng.random_bool(0.4) {
+            let sources = WEB.into_iter().chain(TILLS);
+            let on_consent = sources.filter(|_| rng.random_bool(0.4)).map(Label::of);
+            brand.on_consent = on_consent.collect();
+        }
     }
 }
 
@@ -55,7 +69,10 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
         min_rssi: pick(rng, [-75, -75, -90]),
         min_dwell: pick(rng, [0, 60, 60, 600]),
         max_presence: pick(rng, [1800, 3600, 8 * 3600]),
-        k: pick(rng, [1, 1, 1, 1, 1, 2, 2, 3]),
+        k: pick(rng, [1, 1, 1, 1, 1, 2, 3, 5]),
         k_traffic: pick(rng, [1, 1, 1, 1, 2]),
+        // What is released then depends on what is held, never on when.
+        k_delta: Some(1),
+        ..BrandSettings::default()
     }
 }

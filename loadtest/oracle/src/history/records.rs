@@ -8,6 +8,7 @@ use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleK
 use super::bodies::{self, Bodies};
 use super::choices::pick;
 use super::pools::Pools;
+use super::statements::{self, Moments};
 use super::words::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
 
 const MS_PER_HOUR: i64 = 3_600_000;
@@ -18,6 +19,7 @@ pub(super) struct Author {
     pub(super) brand: BrandId,
     pub(super) pools: Pools,
     bodies: Bodies,
+    moments: Moments,
 }
 
 impl Author {
@@ -26,6 +28,7 @@ impl Author {
             brand,
             pools: Pools::random(rng, size),
             bodies: Bodies::new(size),
+            moments: Moments::default(),
         }
     }
 
@@ -115,6 +118,73 @@ impl Author {
             body,
         };
         (self.key(source, id), record)
+    }
+
+    /// A statement under a new key, or by chance under one that is known, with its key; `near` is a record of
+    /// whoever makes it.
+    pub(super) fn statement(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        near: Option<&Record>,
+    ) -> (RecordKey, Record) {
+        let source = pick(rng, [WEB[0], WEB[1], TILLS[0], TILLS[1]]);
+        let id = match rng.random_bool(0.05) {
+            true => pick(rng, SHARED_IDS).to_string(),
+            false => self.bodies.fresh_id(),
+        };
+        let mut record = self.said(rng, Label::of(source), &id, near);
+        let opposite = near.and_then(|near| Some((near, statements::opposite(&near.body)?)));
+        if let Some((near, opposite)) = opposite.filter(|_| rng.random_bool(0.5)) {
+            record.ids = near.ids.clone();
+            record.ts = self.moments.after_all();
+            record.day = self.pools.day(record.ts.div_euclid(1000));
+            record.body = opposite;
+        }
+        (self.key(source, &id), record)
+    }
+
+    /// A statement in the place of whatever a record says.
+    pub(super) fn restated(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
+        let other = self.said(rng, record.source, &record.id, Some(record));
+        match rng.random_range(0..4) {
+            0 => Record {
+                ts: record.ts,
+                day: record.day,
+                ..other
+            },
+            1 => Record {
+                ids: record.ids.clone(),
+                ..other
+            },
+            _ => other,
+        }
+    }
+
+    fn said(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        source: Label,
+        id: &str,
+        near: Option<&Record>,
+    ) -> Record {
+        let any = self.pools.moment(rng);
+        let ts = self.moments.next(rng, any);
+        let ids = match near.filter(|_| rng.random_bool(0.8)) {
+            Some(near) => statements::about(rng, &near.ids),
+            None => {
+                let home = self.pools.home(rng);
+                self.pools.ids(rng, home, 0)
+            }
+        };
+        Record {
+            brand: self.brand,
+            source,
+            id: id.into(),
+            ts,
+            day: self.pools.day(ts.div_euclid(1000)),
+            ids,
+            body: statements::statement(rng),
+        }
     }
 
     /// Another content under the key of a record: all of it new, or all but one part the same.

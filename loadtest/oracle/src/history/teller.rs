@@ -13,8 +13,13 @@ use super::choices::pick;
 use super::records::Author;
 use super::words::{labels, store, vocabulary};
 
-/// Lets `size` things happen to `brands` brands.
-pub(super) fn tell(rng: &mut ChaCha8Rng, brands: usize, size: usize) -> Vec<Event> {
+/// Lets `size` things happen to `brands` brands; consent and rights are among them or are not.
+pub(super) fn tell(
+    rng: &mut ChaCha8Rng,
+    brands: usize,
+    size: usize,
+    with_consent: bool,
+) -> Vec<Event> {
     let authors = (0..brands as u16).map(|brand| Author::new(rng, BrandId(brand), size / brands));
     let mut teller = Teller {
         authors: authors.collect(),
@@ -24,25 +29,31 @@ pub(super) fn tell(rng: &mut ChaCha8Rng, brands: usize, size: usize) -> Vec<Even
         told: BTreeSet::new(),
         arrived: Arrival::default(),
         puts: Vec::new(),
+        held: BTreeMap::new(),
         heard: Vec::new(),
         events: Vec::new(),
     };
     for _ in 0..size {
-        teller.thing(rng);
+        match with_consent && rng.random_bool(0.25) {
+            true => teller.wish(rng),
+            false => teller.thing(rng),
+        }
     }
     teller.events
 }
 
 /// One put: key, version, record.
-type Put = (RecordKey, i64, Record);
+pub(super) type Put = (RecordKey, i64, Record);
 
-struct Teller {
-    authors: Vec<Author>,
+pub(super) struct Teller {
+    pub(super) authors: Vec<Author>,
     vocabulary: BTreeMap<Label, Arc<str>>,
     /// The labels whose word has been told.
     told: BTreeSet<Label>,
     arrived: Arrival,
     puts: Vec<Put>,
+    /// What is held under each key, with its version.
+    pub(super) held: BTreeMap<RecordKey, (i64, Record)>,
     /// Every hearing of a ping that has not been retracted.
     heard: Vec<Ping>,
     events: Vec<Event>,
@@ -100,13 +111,13 @@ impl Teller {
         }
     }
 
-    fn author(&mut self, rng: &mut ChaCha8Rng) -> &mut Author {
+    pub(super) fn author(&mut self, rng: &mut ChaCha8Rng) -> &mut Author {
         let place = rng.random_range(0..self.authors.len());
         &mut self.authors[place]
     }
 
     /// Some put of the past, if there is one; mostly a recent one.
-    fn earlier(&self, rng: &mut ChaCha8Rng) -> Option<Put> {
+    pub(super) fn earlier(&self, rng: &mut ChaCha8Rng) -> Option<Put> {
         let from = match rng.random_bool(0.5) {
             true => self.puts.len().saturating_sub(10),
             false => 0,
@@ -127,9 +138,12 @@ impl Teller {
         }
     }
 
-    fn put(&mut self, key: RecordKey, version: i64, record: Record) {
+    pub(super) fn put(&mut self, key: RecordKey, version: i64, record: Record) {
         self.tell_words(&labels(&record));
         self.puts.push((key, version, record.clone()));
+        if self.held.get(&key).is_none_or(|held| version >= held.0) {
+            self.held.insert(key, (version, record.clone()));
+        }
         let arrival = self.arrive();
         self.events.push(Event::Put {
             key,
@@ -141,9 +155,14 @@ impl Teller {
 
     fn drop_earlier(&mut self, rng: &mut ChaCha8Rng) {
         if let Some((key, _, _)) = self.earlier(rng) {
-            let arrival = self.arrive();
-            self.events.push(Event::Drop { key, arrival });
+            self.drop_key(key);
         }
+    }
+
+    pub(super) fn drop_key(&mut self, key: RecordKey) {
+        self.held.remove(&key);
+        let arrival = self.arrive();
+        self.events.push(Event::Drop { key, arrival });
     }
 
     /// The next place: mostly the next line of the same message.
@@ -212,7 +231,7 @@ impl Teller {
     }
 }
 
-fn version(rng: &mut ChaCha8Rng) -> i64 {
+pub(super) fn version(rng: &mut ChaCha8Rng) -> i64 {
     match rng.random_range(0..12) {
         0 => 1,
         1 => 2,

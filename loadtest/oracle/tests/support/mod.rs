@@ -7,10 +7,11 @@ use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Ping, Record, RecordKey, SaleKind,
-    SaleName, TouchKind,
+    Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Ping, Record, RecordKey, Right,
+    SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
+use tributary_operators::steps::Steps;
 
 pub const HOUR: i64 = 3_600_000;
 pub const DAY: i64 = 24 * HOUR;
@@ -146,6 +147,16 @@ impl World {
             currency: EUR,
         };
         self.put_from("till", id, ts, who, body);
+    }
+
+    /// A statement of consent, from the source `consent`.
+    pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
+        self.put_from("consent", id, ts, who, Body::Consent { steps });
+    }
+
+    /// A right that is exercised or taken back, from the source `rights`.
+    pub fn right(&mut self, id: &str, ts: i64, who: &str, right: Right, stands: bool) {
+        self.put_from("rights", id, ts, who, Body::Right { right, stands });
     }
 
     /// Pings of one device in `lyon`, in one salt day, all of one strength.

@@ -37,14 +37,7 @@ pub fn decode(
     let mut entries = Entries::default();
     while decoder.input.left() > 0 {
         if let Some(event) = decoder.next(day).ok_or(Malformed)? {
-            match event {
-                Event::Put { .. } => entries.put += 1,
-                Event::Drop { .. } => entries.drop += 1,
-                Event::Heard { .. } => entries.heard += 1,
-                Event::Word { .. } => entries.word += 1,
-                Event::Evidence { .. } => entries.evidence += 1,
-                Event::Ping { .. } => {}
-            }
+            entries.count(&event);
             each(event);
         }
     }

@@ -41,6 +41,27 @@ pub fn config(brands: &[(&str, char)]) -> Config {
         .config
 }
 
+/// A configuration whose brands had several secrets: a letter for each, the oldest first.
+pub fn rotated(brands: &[(&str, &str)]) -> Config {
+    let newest: Vec<(&str, char)> = (brands.iter())
+        .map(|(name, letters)| (*name, letters.chars().next_back().unwrap()))
+        .collect();
+    let mut config = config(&newest);
+    for brand in &mut config.brands {
+        let (_, letters) = brands.iter().find(|(name, _)| *name == brand.name).unwrap();
+        let secrets = letters.chars().map(|c| c.to_string().repeat(40).into());
+        brand.previous_secrets = secrets.collect();
+        brand.secret = brand.previous_secrets.pop().unwrap();
+    }
+    config
+}
+
+/// The keys of `acme` ([`A`]), whose secrets have these letters, and of `bolt` ([`B`]).
+pub fn rotated_keys(letters: &str) -> Arc<Keyring> {
+    let config = rotated(&[("acme", letters), ("bolt", "b")]);
+    Arc::new(Keyring::new(&config))
+}
+
 pub fn keyring(brands: &[(&str, char)]) -> Arc<Keyring> {
     Arc::new(Keyring::new(&config(brands)))
 }

@@ -1,0 +1,66 @@
+//! A brand's secrets over time, and how a pseudonym moves from one to the next.
+//!
+//! A pseudonym cannot be computed anew from what it stands for: the clear value is gone. So rotation re-keys over
+//! the old pseudonym: the first one is keyed with the oldest secret, and every later secret is one **link**, a keyed
+//! hash of the pseudonym before it. Equal values are equal again after every link, so that no link between
+//! records is lost, and what is new goes through the whole chain and meets what is old. With one secret there
+//! are no links.
+//!
+//! All secrets stay in the configuration. An old one alone opens nothing any more and gives no pseudonym that is held,
+//! but without it the newest gives none either.
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use crate::model::Brand;
+
+const CONTEXT: &str = "tributary 2025-11 link of the pseudonyms of one brand";
+
+/// The links between a brand's secrets. Debug output shows no key.
+#[derive(Clone)]
+pub struct Chain {
+    links: Vec<Zeroizing<[u8; 32]>>,
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain")
+            .field("links", &self.links.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Chain {
+    /// The links from a brand's oldest secret to its newest.
+    pub fn new(brand: &Brand) -> Chain {
+        let later = brand.secrets().skip(1);
+        Chain {
+            links: later.map(|s| derive(CONTEXT, &brand.name, s)).collect(),
+        }
+    }
+
+    /// How many links there are: one less than secrets.
+    pub fn links(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Moves a pseudonym that has gone through the first `from` links through all that follow.
+    pub fn move_up(&self, pseudonym: u128, from: usize) -> u128 {
+        let links = self.links.iter().skip(from);
+        links.fold(pseudonym, |pseudonym, key| {
+            let hash = blake3::keyed_hash(key, &pseudonym.to_le_bytes());
+            let first: Option<&[u8; 16]> = hash.as_bytes().first_chunk();
+            u128::from_le_bytes(first.copied().unwrap_or_default())
+        })
+    }
+}
+
+/// A key of a brand for one purpose, which is the context. The brand's name is part of it, so that two brands that
+/// were given the same secret still have nothing in common.
+pub fn derive(context: &str, brand: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
+    let mut material = Zeroizing::new(Vec::new());
+    material.extend_from_slice(&(brand.len() as u64).to_le_bytes());
+    material.extend_from_slice(brand.as_bytes());
+    material.extend_from_slice(secret.expose_secret().as_bytes());
+    Zeroizing::new(blake3::derive_key(context, &material))
+}

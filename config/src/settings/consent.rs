@@ -1,0 +1,125 @@
+//! `[brand.consent]`: for whom signals of consent are read, and what each step needs.
+
+use std::collections::BTreeMap;
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::Consent;
+use crate::shape::Opt;
+use crate::shape::file::Readable;
+use crate::shape::number::{Int, Purposes, Switch};
+
+impl Fields for Consent {
+    const SECTION: Section = Section {
+        needs: &[("vendor_list_file", &["vendor"])],
+        ..Section::of::<Consent>(
+            "brand.consent",
+            "Consent",
+            "For whom consent strings are read, and on which bases. With a `vendor` or `publisher = true`, web records rest \
+             on consent unless their source says otherwise; with neither no string can be read.",
+        )
+    };
+
+    fn blank() -> Consent {
+        Consent::default()
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Consent>] {
+        static ROWS: &[&dyn Row<Consent>] = &[
+            &Setting {
+                key: "vendor",
+                shape: Opt(Int::<u16>::new(1, 65_535)),
+                fallback: Fallback::Absent("none"),
+                unit: "",
+                meaning: "The brand's id in the Global Vendor List of IAB Europe.",
+                field: |consent: &mut Consent| &mut consent.vendor,
+            },
+            &Setting {
+                key: "publisher",
+                shape: Switch,
+                fallback: Fallback::Toml("false"),
+                unit: "",
+                meaning: "Read what was asked for the publisher itself (segment `PublisherTC`) instead of a vendor.",
+                field: |consent: &mut Consent| &mut consent.publisher,
+            },
+            &Setting {
+                key: "vendor_list_file",
+                shape: Opt(Readable { secret: false }),
+                fallback: Fallback::Absent("none: `legitimate_interest` and `feature_2` say it"),
+                unit: "",
+                meaning: "A Global Vendor List (JSON, specification 2 or 3) that says what the vendor declared: bases and features.",
+                field: |consent: &mut Consent| &mut consent.vendor_list_file,
+            },
+            &Setting {
+                key: "legitimate_interest",
+                shape: Purposes::INTEREST,
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "The purposes that rest on legitimate interest; all others rest on consent.",
+                field: |consent: &mut Consent| &mut consent.legitimate_interest,
+            },
+            &Setting {
+                key: "feature_2",
+                shape: Switch,
+                fallback: Fallback::Toml("false"),
+                unit: "",
+                meaning: "Whether persons are told that their devices and sources are linked (feature 2). Undisclosed, no statement allows the step `link`.",
+                field: |consent: &mut Consent| &mut consent.feature_2,
+            },
+        ];
+        ROWS
+    }
+}
+
+/// The purposes that a step needs besides those of the specification, by its name.
+pub(crate) type AlsoNeeds = BTreeMap<String, Vec<u8>>;
+
+/// The row of one step.
+macro_rules! step {
+    ($key:literal, $what:literal, $needs:literal) => {
+        &Setting {
+            key: $key,
+            shape: Purposes::ALL,
+            fallback: Fallback::Toml("[]"),
+            unit: "",
+            meaning: concat!("What ", $what, " needs besides ", $needs, "."),
+            field: |steps: &mut AlsoNeeds| steps.entry($key.to_owned()).or_default(),
+        }
+    };
+}
+
+impl Fields for AlsoNeeds {
+    const SECTION: Section = Section::of::<AlsoNeeds>(
+        "brand.consent.also_needs",
+        "Stricter steps",
+        "Purposes that a step needs besides those that it always needs. Often written in one line: \
+         `also_needs = { credit = [8], join = [7, 8] }`.",
+    );
+
+    fn blank() -> AlsoNeeds {
+        AlsoNeeds::new()
+    }
+
+    fn rows() -> &'static [&'static dyn Row<AlsoNeeds>] {
+        static ROWS: &[&dyn Row<AlsoNeeds>] = &[
+            step!("hold", "holding a web record with its cookie", "purpose 1"),
+            step!("credit", "crediting a campaign", "purpose 7"),
+            step!(
+                "join",
+                "counting what joins web and till or partner data",
+                "purpose 9"
+            ),
+            step!(
+                "link",
+                "linking across devices and sources",
+                "purpose 7 or 9, and feature 2 disclosed"
+            ),
+            step!("position", "a precise position", "special feature 1"),
+            step!(
+                "share",
+                "sharing with partners",
+                "that nobody opted out of sale, sharing or targeted advertising"
+            ),
+        ];
+        ROWS
+    }
+}

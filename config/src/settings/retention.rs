@@ -1,0 +1,69 @@
+//! `[brand.retention]`: how long records are held.
+//!
+//! The defaults are the longest that the specification provides for; who holds longer hears of it.
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::Retention;
+use crate::shape::number::Int;
+
+/// The row of one category.
+macro_rules! months {
+    ($key:literal, $default:literal, $meaning:literal, $field:ident) => {
+        &Setting {
+            key: $key,
+            shape: Int::<u32>::new(1, 1_200),
+            fallback: Fallback::Toml($default),
+            unit: "calendar months",
+            meaning: $meaning,
+            field: |retention: &mut Retention| &mut retention.$field,
+        }
+    };
+}
+
+impl Fields for Retention {
+    const SECTION: Section = Section::of::<Retention>(
+        "brand.retention",
+        "Retention",
+        "For how many whole calendar months records are held, by category; what is older is retracted by a daily pass \
+         and at a start. Above the default a warning says so.",
+    );
+
+    fn blank() -> Retention {
+        Retention {
+            identification_months: 0,
+            transactions_months: 0,
+            cookies_months: 0,
+            consent_months: 0,
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Retention>] {
+        static ROWS: &[&dyn Row<Retention>] = &[
+            months!(
+                "identification_months",
+                "24",
+                "What identifies a person, from the last interaction.",
+                identification_months
+            ),
+            months!(
+                "transactions_months",
+                "24",
+                "Transactions, from their time.",
+                transactions_months
+            ),
+            months!(
+                "cookies_months",
+                "13",
+                "Web records of a cookie, from its placement.",
+                cookies_months
+            ),
+            months!(
+                "consent_months",
+                "60",
+                "Statements of consent and their evidence.",
+                consent_months
+            ),
+        ];
+        ROWS
+    }
+}

@@ -1,0 +1,192 @@
+//! Consent and rights: which held records count, for whom and for what.
+//!
+//! First every identifier's stance, from the statements held about it: of what was said the newest by time, of
+//! several things said at one time what all of them allow, or the right that stands. Then every other record is
+//! judged by the stances of its identifiers. A record that may not be counted is out, and one that may
+//! not be used for everything is rewritten, so that all that follows needs to know nothing of consent: no touch
+//! without leave to credit it, fewer identifiers without leave to link them. Only whether it may meet what
+//! happened on the other side, in the web or at the till, has to be carried along.
+//!
+//! The statements themselves are not among what is counted: they say something about records and about nothing else,
+//! not even that their identifiers belong together. That nothing shall be sold keeps records from partners, and no
+//! number counts what partners get.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right, SaleKind};
+use tributary_operators::settings::BrandSettings;
+use tributary_operators::steps::{Step, Steps};
+
+/// A record as it may be counted.
+pub(crate) struct Lawful<'a> {
+    record: Cow<'a, Record>,
+    /// Whether the web and the till may meet in it.
+    pub(crate) joins: bool,
+}
+
+impl Deref for Lawful<'_> {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+/// What may be counted of the held records of one brand.
+pub(crate) fn lawful<'a>(settings: &BrandSettings, records: &[&'a Record]) -> Vec<Lawful<'a>> {
+    let stances = stances(records);
+    records
+        .iter()
+        .filter(|record| !is_statement(&record.body))
+        .filter_map(|record| judge(settings, &stances, record))
+        .collect()
+}
+
+/// How somebody stands to the use of an identifier.
+struct Stance {
+    /// What is allowed; none where there is no statement of consent.
+    allowed: Option<Steps>,
+    restricted: bool,
+}
+
+fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
+    let mut statements: BTreeMap<Pseudonym, Vec<&Record>> = BTreeMap::new();
+    for record in records.iter().filter(|record| is_statement(&record.body)) {
+        for id in record.ids.ids() {
+            statements.entry(id.pseudonym).or_default().push(record);
+        }
+    }
+    let stance = |said: &Vec<&Record>| Stance {
+        allowed: newest(said, |body| match body {
+            Body::Consent { steps } => Some(*steps),
+            _ => None,
+        })
+        .into_iter()
+        .reduce(Steps::and),
+        restricted: newest(said, |body| match body {
+            Body::Right {
+                right: Right::Restriction,
+                stands,
+            } => Some(*stands),
+            _ => None,
+        })
+        .contains(&true),
+    };
+    statements
+        .iter()
+        .map(|(pseudonym, said)| (*pseudonym, stance(said)))
+        .collect()
+}
+
+/// What the newest of the statements of one sort say: several, where they are of one time.
+fn newest<T>(said: &[&Record], read: impl Fn(&Body) -> Option<T>) -> Vec<T> {
+    let of_sort = |record: &&&Record| read(&record.body).is_some();
+    let newest = said.iter().filter(of_sort).map(|record| record.ts).max();
+    said.iter()
+        .filter(|record| Some(record.ts) == newest)
+        .filter_map(|record| read(&record.body))
+        .collect()
+}
+
+/// The record as it may be counted; none where it is out.
+fn judge<'a>(
+    settings: &BrandSettings,
+    stances: &BTreeMap<Pseudonym, Stance>,
+    record: &'a Record,
+) -> Option<Lawful<'a>> {
+    let mut lawful = Lawful {
+        record: Cow::Borrowed(record),
+        joins: true,
+    };
+    if record.ids.is_empty() || matches!(record.body, Body::Spend { .. }) {
+        return Some(lawful);
+    }
+    let ids = record.ids.ids();
+    let restricted = |pseudonym| stances.get(pseudonym).is_some_and(|s| s.restricted);
+    if ids.iter().any(|id| restricted(&id.pseudonym)) {
+        return None;
+    }
+
+    let allowed = allowed(settings, stances, record);
+    let on_consent = settings.on_consent.contains(&record.source);
+    if (is_web(&record.body) || on_consent) && !allowed.allow(Step::Hold) {
+        return None;
+    }
+    if let Body::Contact { kind, channel, .. } = record.body
+        && !allowed.allow(Step::Credit)
+    {
+        lawful.record.to_mut().body = Body::Contact {
+            kind,
+            channel,
+            touch: false,
+        };
+    }
+    if !allowed.allow(Step::Link) {
+        lawful.record.to_mut().ids = one_value(&record.ids);
+    }
+    lawful.joins = allowed.allow(Step::Join);
+    Some(lawful)
+}
+
+/// What may be done with a record: what every statement about its identifiers allows.
+fn allowed(
+    settings: &BrandSettings,
+    stances: &BTreeMap<Pseudonym, Stance>,
+    record: &Record,
+) -> Steps {
+    // With their kinds, the identifiers about which there is a statement of consent.
+    let said: Vec<(IdKind, Steps)> = record
+        .ids
+        .ids()
+        .iter()
+        .filter_map(|id| Some((id.kind, stances.get(&id.pseudonym)?.allowed?)))
+        .collect();
+    if settings.on_consent.contains(&record.source) {
+        let is_cookie = |kind: IdKind| kind == IdKind::Cookie;
+        let asked = match record.ids.ids().iter().any(|id| is_cookie(id.kind)) {
+            true => said.iter().any(|(kind, _)| is_cookie(*kind)),
+            false => !said.is_empty(),
+        };
+        if !asked {
+            return Steps::NONE;
+        }
+    }
+    said.into_iter()
+        .fold(Steps::ALL, |all, (_, steps)| all.and(steps))
+}
+
+fn is_statement(body: &Body) -> bool {
+    matches!(body, Body::Consent { .. } | Body::Right { .. })
+}
+
+/// Whether a record speaks of what happened in the web.
+fn is_web(body: &Body) -> bool {
+    match body {
+        Body::Contact { .. } | Body::Identify => true,
+        Body::Sale { kind, .. } | Body::Refund { kind, .. } | Body::Adjustment { kind, .. } => {
+            *kind == SaleKind::Order
+        }
+        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+    }
+}
+
+/// The identifiers of the one clear value that is kept where a record may not link.
+fn one_value(ids: &IdSet) -> IdSet {
+    let place = |kind: IdKind| match kind {
+        IdKind::Cookie => 0,
+        IdKind::Customer => 1,
+        IdKind::Wallet => 2,
+        IdKind::Device => 3,
+        IdKind::Email => 4,
+        IdKind::Phone => 5,
+        IdKind::NamePostcode => 6,
+    };
+    let kept = ids.ids().iter().min_by_key(|id| (place(id.kind), id.value));
+    let of_value = ids
+        .ids()
+        .iter()
+        .filter(|id| kept.is_some_and(|kept| kept.value == id.value));
+    IdSet::new(of_value.copied().collect())
+}

@@ -1,0 +1,97 @@
+//! What persons of a random world want, and what becomes of it: consent and rights, and the end of records.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use tributary_operators::record::{Body, Identifier, Record, RecordKey};
+
+use super::statements;
+use super::teller::{Put, Teller, version};
+
+impl Teller {
+    /// Somebody says what may be done, exercises a right, or a record's time is over.
+    pub(super) fn wish(&mut self, rng: &mut ChaCha8Rng) {
+        match rng.random_range(0..40) {
+            0..=26 => {
+                let near = match rng.random_bool(0.4) {
+                    // Somebody who has spoken changes his mind.
+                    true => self.statement(rng).map(|key| self.held[&key].1.clone()),
+                    false => self.earlier(rng).map(|(_, _, record)| record),
+                };
+                let author = match &near {
+                    Some(near) => &mut self.authors[usize::from(near.brand.0)],
+                    None => self.author(rng),
+                };
+                let (key, record) = author.statement(rng, near.as_ref());
+                self.put(key, version(rng), record);
+            }
+            27..=31 => {
+                // Mostly a statement is corrected, and now and then something else becomes one.
+                let puts: Vec<Put> = (0..6).filter_map(|_| self.earlier(rng)).collect();
+                let at = puts.iter().position(|put| is_statement(&put.2));
+                if let Some((key, before, record)) = puts.get(at.unwrap_or(0)) {
+                    let author = &mut self.authors[usize::from(record.brand.0)];
+                    let record = author.restated(rng, record);
+                    let version = match rng.random_bool(0.7) {
+                        true => *before,
+                        false => version(rng),
+                    };
+                    self.put(*key, version, record);
+                }
+            }
+            32..=36 => {
+                if let Some(key) = self.statement(rng) {
+                    self.drop_key(key);
+                }
+            }
+            37..=38 => self.erase(rng),
+            _ => self.expire(rng),
+        }
+    }
+
+    /// Some statement that is held, if there is one.
+    fn statement(&self, rng: &mut ChaCha8Rng) -> Option<RecordKey> {
+        let statements = self.held.iter().filter(|held| is_statement(&held.1.1));
+        let keys: Vec<RecordKey> = statements.map(|(key, _)| *key).collect();
+        (!keys.is_empty()).then(|| keys[rng.random_range(0..keys.len())])
+    }
+
+    /// Everything goes that names one of somebody's identifiers, or any of them.
+    fn erase(&mut self, rng: &mut ChaCha8Rng) {
+        let Some((_, _, record)) = self.earlier(rng) else {
+            return;
+        };
+        let named = statements::about(rng, &record.ids);
+        let gone = |held: &Record| {
+            let names =
+                |id: &Identifier| held.ids.ids().iter().any(|i| i.pseudonym == id.pseudonym);
+            named.ids().iter().any(names)
+        };
+        self.drop_all(gone);
+    }
+
+    /// Everything of one category goes that is older than a moment.
+    fn expire(&mut self, rng: &mut ChaCha8Rng) {
+        let author = self.author(rng);
+        let (brand, cut) = (author.brand, author.pools.moment(rng));
+        let category = rng.random_range(0..3);
+        self.drop_all(|held| {
+            let of_category = match held.body {
+                Body::Contact { .. } | Body::Identify => category == 0,
+                Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => category == 1,
+                Body::Consent { .. } => category == 2,
+                Body::Spend { .. } | Body::Right { .. } => false,
+            };
+            held.brand == brand && held.ts < cut && of_category
+        });
+    }
+
+    fn drop_all(&mut self, gone: impl Fn(&Record) -> bool) {
+        let held = self.held.iter().filter(|(_, (_, record))| gone(record));
+        let keys: Vec<RecordKey> = held.map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|key| self.drop_key(key));
+    }
+}
+
+fn is_statement(record: &Record) -> bool {
+    matches!(record.body, Body::Consent { .. } | Body::Right { .. })
+}

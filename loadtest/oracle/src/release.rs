@@ -1,0 +1,232 @@
+//! The release gate: which cells may be seen, judged over all cells of a brand at once.
+//!
+//! A cell needs `k` contributors. The parts of a known total are hidden by at least two, and at least `k` contributors
+//! stand behind what is hidden; until then the part with the fewest contributors, then the first by its dimensions, is
+//! hidden as well. What is hidden is added up as `other` where a family tells channels apart. The totals: takings, for
+//! the attribution by all models together, in which a channel is hidden by all or by none; and the conversions with a
+//! touch of a month, for its chain, its paths, their lengths and days.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::settings::BrandSettings;
+
+use crate::tally::Weighed;
+
+/// The cells of every part of a total: one, or one a model.
+type Parts = BTreeMap<Vec<Dim>, Vec<Weighed>>;
+
+/// Contributors of a part, for each way to part the total in which it has a share.
+type Counts = BTreeMap<Dim, u64>;
+
+/// One step of a path, by its words.
+type Step = [Option<Arc<str>>; 3];
+
+/// The total behind which a month's parts stand: brand, kind, month, currency, and its contributors.
+pub(crate) type MonthTotals = BTreeMap<Vec<Dim>, u64>;
+
+/// What may be seen of a brand's cells.
+pub(crate) fn release(
+    settings: &BrandSettings,
+    cells: Vec<Weighed>,
+    months: &MonthTotals,
+) -> Vec<Cell> {
+    let k = settings.k;
+    let mut totals = months.clone();
+    let mut parted: BTreeMap<(Family, Vec<Dim>), Parts> = BTreeMap::new();
+    let (mut assists, mut seen) = (Vec::new(), Vec::new());
+    for weighed in cells {
+        let dims = &weighed.cell.dims;
+        let least = match weighed.cell.family {
+            Family::SpendDay => 0,
+            Family::Visits => settings.k_traffic,
+            _ => k,
+        };
+        match weighed.cell.family {
+            Family::StoreDay => {
+                let kind = Dim::Text("transaction".into());
+                let total = [&dims[..1], &[kind], &dims[1..]].concat();
+                totals.insert(total, weighed.contributors);
+            }
+            Family::OrdersDay => {
+                let order = [Dim::Text("order".into()), Dim::Null];
+                let total = [&dims[..1], &order, &dims[1..]].concat();
+                totals.insert(total, weighed.contributors);
+            }
+            _ => {}
+        }
+        match weighed.cell.family {
+            family if k <= 1 || total_of(&weighed.cell).is_none() => {
+                if family == Family::Assists && k > 1 {
+                    assists.push(weighed);
+                } else if weighed.contributors >= least {
+                    seen.push(weighed.cell);
+                }
+            }
+            family => {
+                let total = total_of(&weighed.cell).unwrap_or_default();
+                let parts = parted.entry((family, total)).or_default();
+                let part = part_of(&weighed.cell).to_vec();
+                parts.entry(part).or_default().push(weighed);
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    for ((family, total), parts) in parted {
+        let behind = totals.get(&total).copied().unwrap_or(0);
+        let unsafe_beside_paths = |part: &Weighed| match part.cell.dims.last() {
+            Some(Dim::Count(touches)) if family == Family::PathLength => {
+                let of_length = |steps: &[_]| steps.len() as u64 == *touches;
+                !is_safe_beside_paths(part, &paths, of_length, k)
+            }
+            _ => false,
+        };
+        let hidden = hidden(&parts, behind, k, unsafe_beside_paths);
+        let mut other: BTreeMap<Vec<Dim>, Cell> = BTreeMap::new();
+        for (part, weighed) in parts {
+            let is_hidden = hidden.contains(&part);
+            for Weighed { cell, contributors } in weighed {
+                if family == Family::Paths {
+                    paths.push((cell.clone(), contributors, is_hidden));
+                }
+                if !is_hidden {
+                    seen.push(cell);
+                } else if let Some(sum) = other_of(&cell).filter(|_| behind >= k) {
+                    let sum = other.entry(sum.dims.clone()).or_insert(sum);
+                    for (sum, value) in sum.values.iter_mut().zip(&cell.values) {
+                        *sum += value;
+                    }
+                }
+            }
+        }
+        let exist = |cell: &Cell| cell.values.iter().any(|value| *value != 0);
+        seen.extend(other.into_values().filter(exist));
+    }
+    for assist in assists {
+        let dims = &assist.cell.dims;
+        let behind = totals.get(&dims[..4]).copied().unwrap_or(0);
+        let name = |dim: &Dim| match dim {
+            Dim::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        let channel = [4, 5, 6].map(|at| name(&dims[at]));
+        let helped = |steps: &[Step]| steps[..steps.len() - 1].contains(&channel);
+        let is_safe = is_safe_beside_paths(&assist, &paths, helped, k);
+        if behind >= k && assist.contributors >= k && is_safe {
+            seen.push(assist.cell);
+        }
+    }
+    seen
+}
+
+/// The total that a cell is a part of.
+fn total_of(cell: &Cell) -> Option<Vec<Dim>> {
+    let dims = &cell.dims;
+    match cell.family {
+        Family::Attribution => Some([&dims[..1], &dims[5..]].concat()),
+        Family::MarkovMonth | Family::Paths | Family::PathLength | Family::PathDays => {
+            Some(dims[..4].to_vec())
+        }
+        _ => None,
+    }
+}
+
+/// What tells a part from the others of its total.
+fn part_of(cell: &Cell) -> &[Dim] {
+    match cell.family {
+        Family::Attribution => &cell.dims[2..5],
+        _ => &cell.dims[4..],
+    }
+}
+
+fn other_channel() -> [Dim; 3] {
+    [Dim::Text("other".into()), Dim::Null, Dim::Null]
+}
+
+/// The cell that adds up the hidden ones beside a cell, still empty.
+fn other_of(cell: &Cell) -> Option<Cell> {
+    let mut other = cell.clone();
+    other.values.fill(0);
+    let channel = match cell.family {
+        Family::Attribution => 2..5,
+        Family::MarkovMonth => 4..7,
+        _ => return None,
+    };
+    other.dims[channel].clone_from_slice(&other_channel());
+    Some(other)
+}
+
+/// The parts of a total that stay inside.
+fn hidden(
+    parts: &Parts,
+    total: u64,
+    k: u64,
+    in_any_case: impl Fn(&Weighed) -> bool,
+) -> BTreeSet<Vec<Dim>> {
+    let counts: BTreeMap<&Vec<Dim>, Counts> = parts
+        .iter()
+        .map(|(part, cells)| {
+            let of = |weighed: &Weighed| match weighed.cell.family {
+                Family::Attribution => (weighed.cell.dims[1].clone(), weighed.contributors),
+                _ => (Dim::Null, weighed.contributors),
+            };
+            (part, cells.iter().map(of).collect())
+        })
+        .collect();
+    let fewest = |part: &Vec<Dim>| counts[part].values().min().copied().unwrap_or(0);
+    let is_other = |part: &[Dim]| part == other_channel();
+    let mut hidden: BTreeSet<Vec<Dim>> = parts
+        .keys()
+        .filter(|part| {
+            total < k || fewest(part) < k || is_other(part) || parts[*part].iter().any(&in_any_case)
+        })
+        .cloned()
+        .collect();
+    let ways: BTreeSet<&Dim> = counts.values().flat_map(Counts::keys).collect();
+    while !hidden.is_empty() && hidden.len() < parts.len() {
+        let is_safe = ways.iter().all(|way| {
+            let of = |part: &Vec<Dim>| counts[part].get(way).copied();
+            let inside: Vec<u64> = hidden.iter().filter_map(of).collect();
+            let outside = parts.keys().filter(|part| !hidden.contains(*part));
+            let outside: u64 = outside.filter_map(of).sum();
+            let behind = inside
+                .iter()
+                .copied()
+                .max()
+                .max(total.checked_sub(outside))
+                .unwrap_or(0);
+            inside.is_empty() || inside.len() > 1 && behind >= k
+        });
+        if is_safe {
+            break;
+        }
+        let outside = parts.keys().filter(|part| !hidden.contains(*part));
+        let next = outside.min_by_key(|part| (fewest(part), *part)).cloned();
+        hidden.extend(next);
+    }
+    hidden
+}
+
+/// Whether the released ones among the paths that a cell is about, taken from it, leave nothing or nobody in particular.
+fn is_safe_beside_paths(
+    weighed: &Weighed,
+    paths: &[(Cell, u64, bool)],
+    is_about: impl Fn(&[Step]) -> bool,
+    k: u64,
+) -> bool {
+    let Weighed { cell, contributors } = weighed;
+    let about = paths.iter().filter(|(path, ..)| match &path.dims[4] {
+        Dim::Path(steps) => path.dims[..4] == cell.dims[..4] && is_about(steps),
+        _ => false,
+    });
+    let (hidden, seen): (Vec<_>, Vec<_>) = about.partition(|(.., is_hidden)| *is_hidden);
+    let told: i128 = seen.iter().map(|(path, ..)| path.values[0]).sum();
+    if told == cell.values[0] {
+        return true;
+    }
+    let of_seen: u64 = seen.iter().map(|(_, contributors, _)| *contributors).sum();
+    let of_hidden = hidden.iter().map(|(_, contributors, _)| *contributors);
+    let behind = of_hidden.max().max(contributors.checked_sub(of_seen));
+    hidden.len() != 1 && behind.unwrap_or(0) >= k
+}

@@ -1,0 +1,277 @@
+//! Groups: the cells that leave together, because they add up to one total.
+//!
+//! The takings of a store and day, or of a day's orders, are a group with everything they are credited to; so is all that
+//! is told of a month's conversions of one kind and currency. Any other cell is a group by itself.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::cells::months::Chain;
+use crate::label::{Channel, Label};
+use crate::record::{BrandId, Currency, Day, SaleKind};
+use crate::sums::{CellKey, MonthGroup, Sums};
+
+/// What leaves together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum GroupKey {
+    /// The takings of a store and day, or of a day's orders, and their attribution by every model.
+    Takings {
+        brand: BrandId,
+        kind: SaleKind,
+        store: Label,
+        day: Day,
+        currency: Currency,
+    },
+    /// What is told of a month's conversions.
+    Month(MonthGroup),
+    /// A cell that is no part of a total.
+    Alone(CellKey),
+}
+
+/// What was last told of a cell.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It did not exist.
+    #[default]
+    Nothing,
+    /// It existed, and the gate held it back.
+    Hidden,
+    /// It had these values.
+    Values([i128; 5]),
+}
+
+impl Told {
+    pub(super) fn values(&self) -> Option<[i128; 5]> {
+        match self {
+            Told::Values(values) => Some(*values),
+            Told::Hidden | Told::Nothing => None,
+        }
+    }
+}
+
+/// A cell inside, and what is known of it outside.
+#[derive(Default)]
+pub(super) struct Entry {
+    pub(super) sums: Sums,
+    pub(super) told: Told,
+    /// Whether the gate releases it, as things stand.
+    pub(super) open: bool,
+}
+
+impl Entry {
+    /// Whether the cell exists.
+    pub(super) fn exists(&self) -> bool {
+        self.sums.values != [0; 5]
+    }
+
+    /// What is to be told of it.
+    pub(super) fn now(&self) -> Told {
+        match (self.exists(), self.open) {
+            (false, _) => Told::Nothing,
+            (true, false) => Told::Hidden,
+            (true, true) => Told::Values(self.sums.values),
+        }
+    }
+
+    /// Whether the outside would see a difference.
+    pub(super) fn differs(&self) -> bool {
+        self.told.values() != self.now().values()
+    }
+}
+
+/// The cells of a group.
+pub(super) enum Parts {
+    /// The one cell that the group is named after.
+    One(Box<Entry>),
+    /// The cells by key.
+    Many(FxHashMap<CellKey, Entry>),
+}
+
+/// A group.
+pub(super) struct Group {
+    pub(super) parts: Parts,
+    /// The cells that add up the hidden ones.
+    pub(super) other: BTreeMap<CellKey, Entry>,
+    /// What a month's chain is solved from.
+    pub(super) chain: Option<Box<Chain>>,
+    /// Whether anything of it was ever told.
+    pub(super) published: bool,
+    /// Whether what stood outside before a restart has not been compared yet.
+    pub(super) stood: bool,
+    /// What it adds to the counts.
+    pub(super) counts: Counts,
+}
+
+/// How many cells are released, hidden, and released with a change that waits.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) released: u64,
+    pub(super) hidden: u64,
+    pub(super) waiting: u64,
+}
+
+impl GroupKey {
+    /// The group that a cell belongs to; none for the parts that no kind or currency owns.
+    pub(super) fn of(key: &CellKey) -> Option<GroupKey> {
+        match *key {
+            CellKey::Attribution {
+                brand,
+                kind,
+                store,
+                day,
+                currency,
+                ..
+            } => Some(GroupKey::Takings {
+                brand,
+                kind,
+                store,
+                day,
+                currency,
+            }),
+            CellKey::StoreDay {
+                brand,
+                store,
+                day,
+                currency,
+            } => Some(GroupKey::Takings {
+                brand,
+                kind: SaleKind::Transaction,
+                store,
+                day,
+                currency,
+            }),
+            CellKey::OrdersDay {
+                brand,
+                day,
+                currency,
+            } => Some(GroupKey::Takings {
+                brand,
+                kind: SaleKind::Order,
+                store: Label::ABSENT,
+                day,
+                currency,
+            }),
+            CellKey::Paths { group, .. }
+            | CellKey::PathLength { group, .. }
+            | CellKey::PathDays { group, .. }
+            | CellKey::Assists { group, .. }
+            | CellKey::ConvertingEdge { group, .. }
+            | CellKey::ConvertingReach { group, .. }
+            | CellKey::MarkovMonth { group, .. }
+            | CellKey::Converted { group } => Some(GroupKey::Month(group)),
+            CellKey::NullEdge { .. } | CellKey::NullReach { .. } => None,
+            CellKey::CampaignDay { .. }
+            | CellKey::SpendDay { .. }
+            | CellKey::Visits { .. }
+            | CellKey::Identity { .. } => Some(GroupKey::Alone(key.clone())),
+        }
+    }
+
+    /// The tenant.
+    pub(super) fn brand(&self) -> BrandId {
+        match self {
+            GroupKey::Takings { brand, .. } => *brand,
+            GroupKey::Month(group) => group.brand,
+            GroupKey::Alone(key) => key.brand(),
+        }
+    }
+}
+
+/// The channel of a cell that adds up others, in the families that have one.
+pub(super) fn is_other(key: &CellKey) -> bool {
+    matches!(
+        key,
+        CellKey::Attribution { channel, .. } | CellKey::MarkovMonth { channel, .. }
+            if *channel == Channel::other()
+    )
+}
+
+impl Group {
+    /// An empty group.
+    pub(super) fn new(key: &GroupKey) -> Group {
+        Group {
+            parts: match key {
+                GroupKey::Alone(_) => Parts::One(Box::default()),
+                _ => Parts::Many(FxHashMap::default()),
+            },
+            other: BTreeMap::new(),
+            chain: matches!(key, GroupKey::Month(_)).then(Box::default),
+            published: false,
+            stood: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The entry of a cell.
+    pub(super) fn entry(&mut self, key: CellKey) -> &mut Entry {
+        match &mut self.parts {
+            Parts::One(entry) => entry,
+            Parts::Many(entries) => entries.entry(key).or_default(),
+        }
+    }
+
+    /// Every cell of it.
+    pub(super) fn entries(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
+        match &self.parts {
+            Parts::One(entry) => Box::new(std::iter::once(&**entry)),
+            Parts::Many(entries) => Box::new(entries.values().chain(self.other.values())),
+        }
+    }
+
+    /// Every cell of it, to change.
+    pub(super) fn entries_mut(&mut self) -> Box<dyn Iterator<Item = &mut Entry> + '_> {
+        match &mut self.parts {
+            Parts::One(entry) => Box::new(std::iter::once(&mut **entry)),
+            Parts::Many(entries) => Box::new(entries.values_mut().chain(self.other.values_mut())),
+        }
+    }
+
+    /// Every cell of it by key.
+    pub(super) fn cells<'a>(
+        &'a self,
+        key: &'a GroupKey,
+    ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a Entry)> + 'a> {
+        match (&self.parts, key) {
+            (Parts::One(entry), GroupKey::Alone(key)) => Box::new(std::iter::once((key, &**entry))),
+            (Parts::Many(entries), _) => Box::new(entries.iter().chain(&self.other)),
+            (Parts::One(_), _) => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// Whether the outside would see a difference.
+    pub(super) fn differs(&self) -> bool {
+        self.entries().any(Entry::differs)
+    }
+
+    /// Whose contributions changed since the group was last told.
+    pub(super) fn changed(&self) -> u128 {
+        let of_chain = self.chain.as_ref().map_or(0, |chain| chain.changed());
+        self.entries()
+            .fold(of_chain, |all, entry| all | entry.sums.changed)
+    }
+
+    /// Forgets who has changed it so far.
+    pub(super) fn unchanged(&mut self) {
+        if let Some(chain) = &mut self.chain {
+            chain.unchanged();
+        }
+        self.entries_mut().for_each(|entry| entry.sums.changed = 0);
+    }
+
+    /// Drops what neither exists nor is known outside.
+    pub(super) fn shrink(&mut self) {
+        let held = |entry: &Entry| !entry.sums.is_zero() || entry.told.values().is_some();
+        if let Parts::Many(entries) = &mut self.parts {
+            entries.retain(|_, entry| held(entry));
+        }
+        self.other.retain(|_, entry| held(entry));
+    }
+
+    /// Whether nothing is left of it.
+    pub(super) fn is_empty(&self) -> bool {
+        let chain = self.chain.as_ref().is_none_or(|chain| chain.is_empty());
+        let held = |entry: &Entry| !entry.sums.is_zero() || entry.told.values().is_some();
+        chain && !self.entries().any(held)
+    }
+}

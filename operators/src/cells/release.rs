@@ -1,0 +1,252 @@
+//! Releasing: what of the groups that changed is told, what waits, and what a batch lets go.
+//!
+//! A worker looks at its own groups alone, but for the batch: whether enough has gathered is a question of all workers.
+//! At a release whose time is that of a batch each worker says to all what of a brand waits with it, and in the next
+//! epoch all come to the same conclusion.
+
+use crate::cell::Cell;
+use crate::cells::gate::{Class, Lot, Times, enough, may_leave};
+use crate::cells::group::{Counts, Group, GroupKey, Told};
+use crate::cells::weigh::weigh;
+use crate::cells::{Cells, CellsOut, Due, Lots};
+use crate::engine::Diff;
+use crate::sums::CellKey;
+
+/// What is to be told: cells, and whether each is news.
+pub(super) type News = Vec<(Cell, bool)>;
+
+impl Cells {
+    /// Looks at everything that stood outside once all that was known has gone in on every worker.
+    pub(super) fn completed(&mut self, told: &mut News) {
+        let complete = self.complete.as_ref().map(|workers| workers.len() as u64);
+        if complete != Some(self.peers) {
+            return;
+        }
+        self.complete = None;
+        self.dirty.extend(std::mem::take(&mut self.stood));
+        let strangers = std::mem::take(&mut self.strangers).into_iter();
+        told.extend(strangers.map(|mut cell| {
+            cell.values.clear();
+            (cell, true)
+        }));
+    }
+
+    /// Tells what changed since the last release and may be told.
+    pub(super) fn release(&mut self, now: i64, told: &mut News, out: &mut Vec<(CellsOut, Diff)>) {
+        // After a restart the first release is none of a batch: what stood outside was told before.
+        let before = match self.anything_stood {
+            true => Some(self.released.unwrap_or(now)),
+            false => self.released,
+        };
+        let times = Times {
+            before,
+            now: before.map_or(now, |before| before.max(now)),
+        };
+        self.released = Some(times.now);
+        for month in std::mem::take(&mut self.dirty_null) {
+            let Some(null) = self.null.get_mut(&month) else {
+                continue;
+            };
+            let changed = std::mem::take(&mut null.changed);
+            for of in &null.groups {
+                let key = GroupKey::Month(*of);
+                let group = self.groups.get_mut(&key);
+                if let Some(chain) = group.and_then(|group| group.chain.as_mut()) {
+                    chain.touched_by(changed);
+                    self.dirty.insert(key);
+                }
+            }
+            if null.is_empty() {
+                self.null.remove(&month);
+            }
+        }
+        for key in std::mem::take(&mut self.dirty) {
+            self.consider(key, times, told);
+        }
+        self.gather(times, out);
+        let Counts {
+            released,
+            hidden,
+            waiting,
+        } = self.counts;
+        self.stats
+            .release(released, hidden, waiting, self.words.collisions());
+    }
+
+    /// Decides about one group.
+    fn consider(&mut self, key: GroupKey, times: Times, told: &mut News) {
+        let all_settings = self.settings.clone();
+        let Some(settings) = all_settings.brands.get(usize::from(key.brand().0)) else {
+            return;
+        };
+        let Some(mut group) = self.groups.remove(&key) else {
+            return;
+        };
+        if group.stood && self.complete.is_some() {
+            self.dirty.insert(key.clone());
+            self.groups.insert(key, group);
+            return;
+        }
+        let at_once =
+            settings.k_delta() <= 1 || matches!(key, GroupKey::Alone(CellKey::SpendDay { .. }));
+        // A chain is not solved for nothing.
+        if !at_once && !group.stood && matches!(key, GroupKey::Month(_)) {
+            self.waiting.insert(key.clone());
+            self.groups.insert(key, group);
+            return;
+        }
+        self.weigh(&key, &mut group);
+        if at_once {
+            self.tell(&key, &mut group, told);
+        } else if group.stood {
+            self.meet(&key, &mut group, told);
+        } else if !group.differs() {
+            self.waiting.remove(&key);
+        } else if !group.published
+            || !times.is_frozen(&key, settings) && may_leave(&key, &group, settings)
+        {
+            self.waiting.remove(&key);
+            self.tell(&key, &mut group, told);
+        } else {
+            self.waiting.insert(key.clone());
+        }
+        self.put_back(key, group);
+    }
+
+    fn weigh(&self, key: &GroupKey, group: &mut Group) {
+        let Some(settings) = self.settings.brands.get(usize::from(key.brand().0)) else {
+            return;
+        };
+        let null = match key {
+            GroupKey::Month(of) => self.null.get(&(of.brand, of.month)),
+            _ => None,
+        };
+        weigh(key, group, null, settings, &self.words);
+    }
+
+    /// Says to every worker what waits here and leaves if the batch does.
+    fn gather(&mut self, times: Times, out: &mut Vec<(CellsOut, Diff)>) {
+        let mut due = Lots::new();
+        self.due.clear();
+        for key in &self.waiting {
+            let settings = self.settings.brands.get(usize::from(key.brand().0));
+            let (Some(settings), Some(group)) = (settings, self.groups.get(key)) else {
+                continue;
+            };
+            if !times.is_due(key, settings) {
+                continue;
+            }
+            let lot = Lot::of(key, group);
+            self.due.push((key.clone(), lot));
+            let all = due.entry((key.brand(), lot)).or_default();
+            if group.published {
+                *all = Some(all.unwrap_or(0) | group.changed());
+            }
+        }
+        for ((brand, lot), changed) in due {
+            out.extend((0..self.peers).map(|target| {
+                let due = Due {
+                    target,
+                    brand,
+                    lot,
+                    changed,
+                };
+                (CellsOut::Due(due), 1)
+            }));
+        }
+    }
+
+    /// Lets what is due leave, where enough has gathered on all workers.
+    pub(super) fn batch(&mut self, due: &Lots, told: &mut News) {
+        for (key, lot) in std::mem::take(&mut self.due) {
+            let all_settings = self.settings.clone();
+            let Some(settings) = all_settings.brands.get(usize::from(key.brand().0)) else {
+                continue;
+            };
+            // A month would show which of its days have stayed behind.
+            let is_needed =
+                |of: Lot| of == lot || lot.class == Class::Month && of.class == Class::Takings;
+            let leaves = due
+                .iter()
+                .filter(|((brand, of), _)| *brand == key.brand() && is_needed(*of))
+                .filter_map(|(_, changed)| *changed)
+                .all(|changed| enough(changed, settings));
+            if !leaves {
+                continue;
+            }
+            let Some(mut group) = self.groups.remove(&key) else {
+                continue;
+            };
+            self.weigh(&key, &mut group);
+            self.waiting.remove(&key);
+            self.tell(&key, &mut group, told);
+            self.put_back(key, group);
+        }
+    }
+
+    /// Tells a group as it is now.
+    fn tell(&self, key: &GroupKey, group: &mut Group, told: &mut News) {
+        for (key, entry) in group.cells(key) {
+            let (was, now) = (entry.told.values(), entry.now().values());
+            if was != now || was.is_some() && group.stood {
+                told.extend(self.cell(key, now).map(|cell| (cell, was != now)));
+            }
+        }
+        let mut published = group.published;
+        for entry in group.entries_mut() {
+            entry.told = entry.now();
+            published |= entry.open;
+        }
+        (group.published, group.stood) = (published, false);
+        group.unchanged();
+        group.shrink();
+    }
+
+    /// Compares a group with what stood outside. Who has changed it since is not known, so that it waits as it is.
+    fn meet(&mut self, key: &GroupKey, group: &mut Group, told: &mut News) {
+        for (key, entry) in group.cells(key) {
+            if let Some(values) = entry.told.values() {
+                told.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
+            }
+        }
+        for entry in group.entries_mut() {
+            if entry.told == Told::Nothing && entry.exists() {
+                entry.told = Told::Hidden;
+            }
+        }
+        group.stood = false;
+        group.unchanged();
+        if group.differs() {
+            self.waiting.insert(key.clone());
+        }
+    }
+
+    /// Keeps a group that has been looked at, unless nothing is left of it.
+    fn put_back(&mut self, key: GroupKey, mut group: Group) {
+        let mut counts = Counts::default();
+        for entry in group.entries() {
+            let shown = entry.told.values().is_some();
+            counts.released += u64::from(shown);
+            counts.hidden += u64::from(!shown && entry.exists());
+            counts.waiting += u64::from(shown && entry.differs());
+        }
+        let was = std::mem::replace(&mut group.counts, counts);
+        let all = &mut self.counts;
+        all.released = all.released + counts.released - was.released;
+        all.hidden = all.hidden + counts.hidden - was.hidden;
+        all.waiting = all.waiting + counts.waiting - was.waiting;
+        if !group.is_empty() {
+            self.groups.insert(key, group);
+            return;
+        }
+        self.waiting.remove(&key);
+        if let GroupKey::Month(of) = key
+            && let Some(null) = self.null.get_mut(&(of.brand, of.month))
+        {
+            null.groups.remove(&of);
+            if null.is_empty() {
+                self.null.remove(&(of.brand, of.month));
+            }
+        }
+    }
+}

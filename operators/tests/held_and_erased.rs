@@ -1,0 +1,140 @@
+//! Of every random history, on any number of workers, exactly what is held of somebody is told when it is asked for, and
+//! exactly what is past its time; and when what was told is dropped, nothing is told any more.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::{ask, held};
+use tributary_operators::ask::{Cutoffs, Question, Reply};
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record};
+use tributary_oracle::history::random;
+
+const WORKERS: [usize; 4] = [1, 2, 3, 8];
+
+/// Whether a record is past its time, and the cookies that are.
+fn expired(cutoffs: Cutoffs, record: &Record) -> (bool, Vec<Pseudonym>) {
+    let (old, web) = match record.body {
+        Body::Contact { .. } | Body::Identify => (record.ts < cutoffs.web, true),
+        Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
+            (record.ts < cutoffs.transactions, false)
+        }
+        Body::Consent { .. } => (record.ts < cutoffs.consent, false),
+        Body::Spend { .. } | Body::Right { .. } => (false, false),
+    };
+    let cookies = record.ids.ids().iter();
+    let cookies = cookies.filter(|id| old && web && id.kind == IdKind::Cookie);
+    (old, cookies.map(|id| id.pseudonym).collect())
+}
+
+#[test]
+fn of_every_history_what_is_held_is_told() {
+    for seed in 300_000..300_120 {
+        let history = random(seed, 60);
+        let held = held(history.batches.iter().flatten());
+        let moments: Vec<i64> = held.values().map(|record| record.ts).collect();
+        let middle = |part: usize| moments.get(moments.len() / part).copied().unwrap_or(0);
+        let cutoffs = Cutoffs {
+            web: middle(2),
+            transactions: middle(3),
+            consent: middle(4),
+        };
+        for brand in (0..history.settings.brands.len() as u16).map(BrandId) {
+            let of_brand = || held.iter().filter(move |(_, record)| record.brand == brand);
+            let asked: Vec<Pseudonym> = of_brand()
+                .flat_map(|(_, record)| record.ids.ids().first())
+                .map(|id| id.pseudonym)
+                .take(3)
+                .collect();
+            let questions = [
+                Question::Records {
+                    brand,
+                    naming: asked.clone().into(),
+                },
+                Question::Expired { brand, cutoffs },
+            ];
+            let workers = WORKERS[(seed % 4) as usize];
+            let seen = ask(&history.settings, &history.batches, workers, {
+                move |seen| questions.get(seen.answers.len()).cloned()
+            });
+            // The words of the labels are another test's.
+            let mut told: Vec<Reply> = seen.answers[0]
+                .iter()
+                .map(|reply| match reply {
+                    Reply::NamedRecord(key, record, _) => Reply::Record(*key, record.clone()),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            told.sort();
+            told.dedup();
+            let names = |record: &Record| {
+                let mut ids = record.ids.ids().iter();
+                ids.any(|id| asked.contains(&id.pseudonym))
+            };
+            let mut expected: Vec<Reply> = of_brand()
+                .filter(|(_, record)| names(record))
+                .map(|(key, record)| Reply::Record(*key, Box::new(record.clone())))
+                .collect();
+            expected.sort();
+            assert_eq!(told, expected, "seed {seed}: records");
+
+            let mut told = seen.answers[1].clone();
+            told.dedup();
+            let mut past = BTreeSet::new();
+            for (key, record) in of_brand() {
+                let (old, cookies) = expired(cutoffs, record);
+                past.extend(old.then_some(Reply::Expired(*key)));
+                past.extend(cookies.into_iter().map(Reply::OldCookie));
+            }
+            assert_eq!(told, past.into_iter().collect::<Vec<_>>(), "seed {seed}");
+        }
+    }
+}
+
+/// An erasure is a drop of every key that is told, and nothing of the person is told afterwards.
+#[test]
+fn who_is_erased_is_held_nowhere() {
+    for seed in 400_000..400_040 {
+        let mut history = random(seed, 60);
+        let all = held(history.batches.iter().flatten());
+        let Some((brand, id)) = all
+            .values()
+            .find_map(|record| Some((record.brand, record.ids.ids().first()?.pseudonym)))
+        else {
+            continue;
+        };
+        let of_person = Question::Records {
+            brand,
+            naming: [id].into(),
+        };
+        let workers = WORKERS[(seed % 4) as usize];
+        let question = of_person.clone();
+        let seen = ask(&history.settings, &history.batches, workers, move |seen| {
+            seen.answers.is_empty().then(|| question.clone())
+        });
+        let arrival = Arrival {
+            message: u64::MAX,
+            line: 0,
+        };
+        let drops = seen.answers[0].iter();
+        let drops = drops.map(|reply| match reply {
+            Reply::NamedRecord(key, _, _) => Event::Drop { key: *key, arrival },
+            other => panic!("{other:?}"),
+        });
+        history.batches.push(drops.collect());
+        let whole = Question::Whole {
+            brand,
+            naming: [id].into(),
+            persons: [].into(),
+        };
+        let seen = ask(&history.settings, &history.batches, workers, move |seen| {
+            [&of_person, &whole]
+                .get(seen.answers.len())
+                .map(|question| (*question).clone())
+        });
+        assert!(seen.answers.iter().all(Vec::is_empty), "seed {seed}");
+    }
+}

@@ -1,0 +1,199 @@
+//! The questions that rights and retention need: what is held of somebody, who is one person with whom, of whom
+//! nothing was heard for long. Each answer is exact for its epoch, at 1, 2, 3 and 8 workers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::story::{ACME, DAY, Story, identifier, key};
+use support::{Seen, ask};
+use tributary_operators::ask::{Question, Reply};
+use tributary_operators::record::{Body, Pseudonym, RecordKey, Right};
+use tributary_operators::steps::{Step, Steps};
+
+const WORKERS: [usize; 4] = [1, 2, 3, 8];
+
+fn pseudonym(name: &str) -> Pseudonym {
+    identifier(name).pseudonym
+}
+
+/// Asks the questions one after the other.
+fn answers(story: &Story, workers: usize, questions: &[Question]) -> Vec<Vec<Reply>> {
+    let questions = questions.to_vec();
+    let next = move |seen: &Seen| questions.get(seen.answers.len()).cloned();
+    ask(&story.settings, &story.batches, workers, next).answers
+}
+
+fn records(names: &[&str]) -> Question {
+    Question::Records {
+        brand: ACME,
+        naming: names.iter().map(|name| pseudonym(name)).collect(),
+    }
+}
+
+fn whole(names: &[&str]) -> Question {
+    Question::Whole {
+        brand: ACME,
+        naming: names.iter().map(|name| pseudonym(name)).collect(),
+        persons: [].into(),
+    }
+}
+
+fn keys(replies: &[Reply]) -> BTreeSet<RecordKey> {
+    let key = |reply: &Reply| match reply {
+        Reply::NamedRecord(key, _, _) => *key,
+        other => panic!("{other:?}"),
+    };
+    replies.iter().map(key).collect()
+}
+
+fn members(names: &[&str]) -> Vec<Reply> {
+    let member = |name: &&str| {
+        let id = identifier(name);
+        Reply::Member(id.pseudonym, id.kind)
+    };
+    let mut members: Vec<Reply> = names.iter().map(member).collect();
+    members.sort();
+    members
+}
+
+#[test]
+fn records_are_told_whether_they_count_or_not() {
+    let mut story = Story::new();
+    story.click("1", 0, "cookie:c", "google");
+    story.order("o", 10, "cookie:c email:ann", 100);
+    story.transaction("t", 20, "email:ann", 7);
+    story.transaction("u", 20, "email:bob", 7);
+    story.click("corrected", 0, "cookie:c", "google");
+    story.click("dropped", 0, "cookie:c", "google");
+    story.then();
+    story.consent("no", 30, "cookie:c", Steps::NONE);
+    let right = Right::Restriction;
+    let body = Body::Right {
+        right,
+        stands: true,
+    };
+    story.put("rights", "r", 30, "email:ann", body);
+    story.click("corrected", 0, "cookie:d", "google");
+    story.forget("web", "dropped");
+    let questions = [
+        records(&["cookie:c"]),
+        records(&["email:ann", "cookie:c"]),
+        records(&["email:nobody"]),
+    ];
+    let of_cookie = [("web", "1"), ("web", "o"), ("consent", "no")];
+    let of_both = [&of_cookie[..], &[("till", "t"), ("rights", "r")]].concat();
+    let expected =
+        |held: &[(&str, &str)]| -> BTreeSet<_> { held.iter().map(|(s, id)| key(s, id)).collect() };
+    for workers in WORKERS {
+        let told = answers(&story, workers, &questions);
+        assert_eq!(keys(&told[0]), expected(&of_cookie));
+        assert_eq!(keys(&told[1]), expected(&of_both));
+        assert!(told[2].is_empty());
+    }
+}
+
+#[test]
+fn whole_is_the_person_as_far_as_records_may_link() {
+    let mut story = Story::new();
+    story.click("1", 0, "cookie:c email:ann", "google");
+    story.click("2", 0, "cookie:d email:ann", "google");
+    story.click("3", 0, "cookie:e", "google");
+    let questions = [
+        whole(&["cookie:c"]),
+        whole(&["cookie:e", "cookie:d"]),
+        whole(&["cookie:nobody"]),
+    ];
+    let ann = ["cookie:c", "cookie:d", "email:ann"];
+    let all = [&ann[..], &["cookie:e"]].concat();
+    for workers in WORKERS {
+        let told = answers(&story, workers, &questions);
+        assert_eq!(told[0], members(&ann));
+        assert_eq!(told[1], members(&all));
+        assert!(told[2].is_empty());
+    }
+    story.then();
+    story.consent("s", 9, "cookie:c", Steps::ALL.without(Step::Link));
+    for workers in WORKERS {
+        let told = answers(&story, workers, &questions);
+        assert_eq!(told[0], members(&["cookie:c"]));
+        assert_eq!(
+            told[1],
+            members(&["cookie:d", "email:ann", "cookie:e"]),
+            "the others are still linked"
+        );
+    }
+}
+
+#[test]
+fn idle_are_those_of_whom_nothing_happened_since() {
+    let mut story = Story::new();
+    story.click("1", DAY, "cookie:old email:old", "google");
+    story.order("o", 2 * DAY, "email:old", 1);
+    story.click("2", DAY, "cookie:edge", "google");
+    story.transaction("t", 5 * DAY, "wallet:edge", 1);
+    story.put(
+        "web",
+        "3",
+        6 * DAY,
+        "cookie:edge wallet:edge",
+        Body::Identify,
+    );
+    story.click("4", 9 * DAY, "cookie:new", "google");
+    let next = |since| {
+        move |seen: &Seen| match &seen.answers[..] {
+            [] => Some(Question::Idle { brand: ACME, since }),
+            [idle] => Some(Question::Whole {
+                brand: ACME,
+                naming: [].into(),
+                persons: idle
+                    .iter()
+                    .map(|reply| match reply {
+                        Reply::Idle(person) => *person,
+                        other => panic!("{other:?}"),
+                    })
+                    .collect(),
+            }),
+            _ => None,
+        }
+    };
+    for workers in WORKERS {
+        let told = |since| ask(&story.settings, &story.batches, workers, next(since)).answers;
+        assert_eq!(told(2 * DAY)[1], members(&[]));
+        let old = ["cookie:old", "email:old"];
+        assert_eq!(told(2 * DAY + 1)[1], members(&old));
+        // To the millisecond: what happened at the very time is not before it.
+        assert_eq!(told(5 * DAY)[1], members(&old));
+        let both = ["cookie:old", "email:old", "cookie:edge", "wallet:edge"];
+        assert_eq!(told(5 * DAY + 1)[1], members(&both));
+    }
+}
+
+#[test]
+fn what_was_heard_of_a_device_is_told_in_every_store_with_its_count() {
+    let mut story = Story::new();
+    for second in [10, 10, 70] {
+        story.ping("lyon", 1, second);
+    }
+    story.ping("lyon", 2, 10);
+    story.ping("metz", 1, 10);
+    for workers in WORKERS {
+        let seen = ask(&story.settings, &story.batches, workers, |seen| {
+            seen.answers.is_empty().then(|| Question::Heard {
+                brand: ACME,
+                devices: [1].into(),
+            })
+        });
+        let mut told: Vec<(i64, i64)> = seen.answers[0]
+            .iter()
+            .map(|reply| match reply {
+                Reply::Heard(heard, count) => (heard.second, *count),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, [(10, 1), (10, 2), (70, 1)], "{workers} workers");
+    }
+}

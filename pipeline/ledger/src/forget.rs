@@ -1,0 +1,99 @@
+//! What is to be forgotten, of thousands of requests at once.
+//!
+//! One rewrite leaves out everything that is named here, however much that is: each entry is looked up once. The active
+//! segment is sealed before, so that all that was committed is covered; what is committed later is for the next
+//! one. A crash before the rewrite is installed leaves everything, a crash after it leaves nothing once the ledger
+//! was opened again, and forgetting the same again is harmless: so a request is done when [`crate::Removal::run`]
+//! has returned, and is repeated after a crash until then.
+
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tributary_operators::event::Event;
+use tributary_operators::record::{BrandId, IdSet, Pseudonym, RecordKey, Token};
+
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use crate::rewrite::Rewrite;
+
+/// What is to be forgotten. Debug output shows how much it is.
+#[derive(Clone, Default)]
+pub struct Forget {
+    /// Every version of these records, and that they were dropped.
+    pub records: FxHashSet<RecordKey>,
+    /// Every record of the brand that names one of these pseudonyms, made under any of the brand's secrets. That such
+    /// a record was dropped stays, unless its key is named, too.
+    pub pseudonyms: FxHashSet<(BrandId, Pseudonym)>,
+    /// Every ping of the brand under one of these tokens.
+    pub tokens: FxHashSet<(BrandId, Token)>,
+    /// All evidence of the brand that is older, Unix milliseconds.
+    pub evidence_before: FxHashMap<BrandId, i64>,
+}
+
+impl std::fmt::Debug for Forget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forget")
+            .field("records", &self.records.len())
+            .field("pseudonyms", &self.pseudonyms.len())
+            .field("tokens", &self.tokens.len())
+            .finish()
+    }
+}
+
+impl Forget {
+    /// Whether an event is named here.
+    pub fn names(&self, event: &Event) -> bool {
+        match event {
+            Event::Put { key, record, .. } => {
+                self.records.contains(key) || self.any(record.brand, &record.ids)
+            }
+            Event::Evidence { brand, ids, ts, .. } => {
+                let before = self.evidence_before.get(brand);
+                before.is_some_and(|before| ts < before) || self.any(*brand, ids)
+            }
+            Event::Drop { key, .. } => self.records.contains(key),
+            Event::Heard { heard, .. } => self.tokens.contains(&(heard.brand, heard.token)),
+            Event::Word { .. } | Event::Ping { .. } => false,
+        }
+    }
+
+    /// Whether any of a record's identifiers is named.
+    fn any(&self, brand: BrandId, ids: &IdSet) -> bool {
+        let named = |pseudonym| self.pseudonyms.contains(&(brand, pseudonym));
+        let mut ids = ids.ids().iter();
+        !self.pseudonyms.is_empty() && ids.any(|id| named(id.pseudonym) || named(id.value))
+    }
+
+    /// Adds what another one names.
+    pub fn extend(&mut self, other: Forget) {
+        self.records.extend(other.records);
+        self.pseudonyms.extend(other.pseudonyms);
+        self.tokens.extend(other.tokens);
+        for (brand, before) in other.evidence_before {
+            let mine = self.evidence_before.entry(brand).or_insert(before);
+            *mine = (*mine).max(before);
+        }
+    }
+}
+
+impl Ledger {
+    /// Begins a rewrite that leaves out what is named, and what is superseded anyway.
+    ///
+    /// # Errors
+    ///
+    /// Any of the disk; nothing is lost.
+    pub fn forget(&mut self, mut forget: Forget) -> Result<Rewrite, LedgerError> {
+        // The rewrite sees what the newest secret makes; whoever names a pseudonym may have an older one.
+        let mut moved = FxHashSet::default();
+        for (brand, pseudonym) in &forget.pseudonyms {
+            let keys = self.keyring.of(*brand);
+            let links = keys.map_or(0, |keys| keys.links());
+            moved.extend((0..links).filter_map(|from| {
+                let moved = keys?.chain().move_up(*pseudonym, from);
+                Some((*brand, moved))
+            }));
+        }
+        forget.pseudonyms.extend(moved);
+        self.rewrite(Arc::new(move |event| !forget.names(event)))
+    }
+}

@@ -1,0 +1,158 @@
+//! Rotation: a brand's secret is exchanged for a newer one, and nothing is lost.
+//!
+//! Nothing is rewritten in place. The brand gets a new number with another check ([`crate::brands`]), everything
+//! that is written from then on is sealed under the newest key, and what is read from under an older one has its
+//! pseudonyms moved up the chain ([`tributary_config::chain`]). So a ledger may be half one and half the other for as
+//! long as it takes; a rewrite moves what is behind, and then no byte of it opens under an older secret.
+//!
+//! A process that is given a newer secret while it runs goes on with the pseudonyms that it began with: those of its
+//! events move up on their way to the disk, and at the next start everything comes back under the newest secret.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tributary_config::chain::Chain;
+use tributary_operators::event::Event;
+use tributary_operators::record::{BrandId, IdSet, Identifier};
+
+use crate::brands::{self, Numbers, key_of};
+use crate::counts::{Counts, Entries, add};
+use crate::error::LedgerError;
+use crate::event::{Encoder, Malformed, decode};
+use crate::keyring::Keyring;
+use crate::ledger::{Ledger, open_salt, seal_salt};
+use crate::manifest::Manifest;
+
+impl Ledger {
+    /// Takes newer secrets while the process runs: those of `keyring` are the ones that the ledger has, with newer
+    /// ones behind them. When this returns, the salts are sealed under the newest, and so is all that is committed
+    /// from now on. What was committed before follows with the next [`Ledger::rewrite`] (not with one that has begun),
+    /// and is read as before until then; [`Ledger::behind`] says how much that is.
+    ///
+    /// The process goes on making pseudonyms as it did: [`Ledger::commit`] moves them up.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::NotNewer`] where the secrets do not go on from those that the ledger has. After any error but
+    /// [`LedgerError::Sync`] the ledger is as it was, and this may be called again.
+    pub fn rotate(&mut self, keyring: Arc<Keyring>) -> Result<(), LedgerError> {
+        self.usable()?;
+        let file = self.paths.manifest();
+        if let Some(brand) = self.keyring.broken_off(&keyring) {
+            let brand = brand.to_owned();
+            return Err(LedgerError::NotNewer { file, brand });
+        }
+        let mut manifest = self.manifest.clone();
+        let mut numbers = self.numbers.clone();
+        numbers.retain(|brand, _| self.keyring.links(*brand) == keyring.links(*brand));
+        let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
+        if brands::prune(&mut manifest, &self.active.counts, &numbers) || resealed {
+            self.replace(manifest)?;
+        }
+        self.numbers = numbers;
+        self.keyring = keyring;
+        Ok(())
+    }
+
+    /// How many entries are still sealed under a secret that was exchanged. A rewrite moves them.
+    pub fn behind(&self) -> u64 {
+        let mut counts: Counts = self.active.counts.clone();
+        let sealed = self.manifest.segments.iter();
+        sealed.for_each(|segment| add(&mut counts, &segment.entries));
+        let current = |number: &u16| self.numbers.values().any(|n| n == number);
+        let behind = counts.iter().filter(|(number, _)| !current(number));
+        behind.map(|(_, entries)| Entries::total(entries)).sum()
+    }
+
+    /// Under which number the entries of each number are written anew, entered where it is missing.
+    pub(crate) fn targets(&mut self) -> Result<BTreeMap<u16, u16>, LedgerError> {
+        let file = self.paths.manifest();
+        let mut manifest = self.manifest.clone();
+        let mut numbers = self.numbers.clone();
+        let mut targets = BTreeMap::new();
+        for line in &self.manifest.brands {
+            if manifest.entries(line.number).total() > 0 {
+                let found = key_of(line, &manifest.id(), &self.keyring, &file)?;
+                let target = brands::enter(&mut manifest, &mut numbers, found.id, found.keys);
+                targets.insert(line.number, target);
+            }
+        }
+        if numbers.len() > self.numbers.len() {
+            self.replace(manifest)?;
+            self.numbers = numbers;
+        }
+        Ok(targets)
+    }
+}
+
+/// Seals the salts under the newest keys that are not yet. True where there were any.
+pub(crate) fn reseal_salts(
+    manifest: &mut Manifest,
+    numbers: &mut Numbers,
+    keyring: &Keyring,
+    path: &Path,
+) -> Result<bool, LedgerError> {
+    let mut resealed = false;
+    for place in 0..manifest.salts.len() {
+        let Some(line) = manifest.salts.get(place) else {
+            continue;
+        };
+        let (found, day, salt) = open_salt(manifest, keyring, line, path)?;
+        let before = line.brand;
+        let number = brands::enter(manifest, numbers, found.id, found.keys);
+        if number == before {
+            continue;
+        }
+        let sealed = seal_salt(manifest, (number, found.keys.newest()), day, &salt);
+        let sealed =
+            sealed.ok_or_else(|| LedgerError::corrupt(path, 0, "a salt cannot be sealed"))?;
+        if let Some(line) = manifest.salts.get_mut(place) {
+            *line = sealed;
+        }
+        resealed = true;
+    }
+    Ok(resealed)
+}
+
+/// Moves the pseudonyms of an event that have gone through the first `links` links through all that follow. Nothing
+/// else depends on a secret: keys of records and names of sales do not, and tokens of pings never change.
+pub(crate) fn move_up(event: &mut Event, chain: &Chain, links: usize) {
+    let set = match event {
+        Event::Put { record, .. } => &mut record.ids,
+        Event::Evidence { ids, .. } => ids,
+        _ => return,
+    };
+    if links >= chain.links() || set.is_empty() {
+        return;
+    }
+    let ids = set.ids().iter().map(|id| {
+        let pseudonym = chain.move_up(id.pseudonym, links);
+        let value = match id.value == id.pseudonym {
+            true => pseudonym,
+            false => chain.move_up(id.value, links),
+        };
+        Identifier {
+            pseudonym,
+            value,
+            kind: id.kind,
+        }
+    });
+    *set = IdSet::new(ids.collect());
+}
+
+/// [`move_up`] for an encoded run of a brand.
+pub(crate) fn move_run_up(
+    run: &[u8],
+    brand: BrandId,
+    chain: &Chain,
+    links: usize,
+) -> Result<Vec<u8>, Malformed> {
+    let mut encoder = Encoder::default();
+    // No day but that of spend is encoded, and that one is not asked for.
+    decode(run, brand, &mut |_, _| 0, &mut |mut event| {
+        move_up(&mut event, chain, links);
+        encoder.push(&event);
+    })?;
+    Ok(encoder.take().0)
+}

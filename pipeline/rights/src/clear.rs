@@ -1,0 +1,25 @@
+//! Text that somebody could be recognised by, or that opens something.
+
+use zeroize::Zeroizing;
+
+/// A clear value: overwritten when it goes, and never shown by debug output (I6).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Clear(Zeroizing<String>);
+
+impl Clear {
+    /// Takes a text over. A text that was copied on its way here has left its copies where they were.
+    pub fn new(text: String) -> Clear {
+        Clear(Zeroizing::new(text))
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Clear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}

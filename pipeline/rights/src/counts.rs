@@ -1,0 +1,21 @@
+//! What a request has touched, in numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// How much a request has touched. Only numbers, so that it may stand in a status, a receipt and the audit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Counts {
+    /// Cells whose values changed.
+    pub cells: u64,
+    /// Dead letters removed or rewritten.
+    pub dead_letters: u64,
+    /// Entries of ledgers that are gone.
+    pub ledger_entries: u64,
+    /// Messages of the input stream removed or rewritten.
+    pub raw_messages: u64,
+    /// Records that were told, corrected, restricted or retracted.
+    pub records: u64,
+    /// Entries that were added to the objection list.
+    pub suppressions: u64,
+}

@@ -1,0 +1,142 @@
+//! What can go wrong with a file of this crate, each with the way out.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An error of the audit log or of the objection list. Its text names the file and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Another process, or another part of this one, holds the file.
+    #[error("{}: another process holds this file; stop it first, or give each process a data directory of its own", .file.display())]
+    Locked {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The content is not what was written, or it was written under another key.
+    #[error("{}: broken at {place}: {what}; nothing was changed; check that the brand has the secret that it had, otherwise keep the file as evidence and restore it from a backup", .file.display())]
+    Broken {
+        /// The file.
+        file: PathBuf,
+        /// The first broken place.
+        place: Place,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// The list was made under another secret of this brand.
+    #[error("{}: the objections of brand `{brand}` were kept under another secret, under which nobody would be kept out; give the brand the secret that it had", .file.display())]
+    WrongKey {
+        /// The file.
+        file: PathBuf,
+        /// The brand's name.
+        brand: String,
+    },
+    /// The file was written by a newer version of the program.
+    #[error("{}: written in format {found} by a newer version of Tributary; nothing was changed; run the newer version", .file.display())]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its format version.
+        found: u32,
+    },
+    /// The disk is full. Nothing is lost: the same may be tried again.
+    #[error("{}: no space left ({error}); free some, then try again", .file.display())]
+    Full {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A write or a sync failed in a way after which nobody knows what is on the disk.
+    #[error("{}: the disk did not take what was written ({error}); check the disk, then start again", .file.display())]
+    Sync {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system refused an operation.
+    #[error("{}: {error}; check the data directory and its owner, then try again", .file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Where in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line, the first is 1.
+    Line(u64),
+    /// A byte, the first is 0.
+    Byte(u64),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Line(line) => write!(f, "line {line}"),
+            Place::Byte(byte) => write!(f, "byte {byte}"),
+        }
+    }
+}
+
+/// The kind of a [`FileError`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Another process holds it.
+    Locked,
+    /// Broken from this place on.
+    Broken(Place),
+    /// The secret of this brand is another one.
+    WrongKey(String),
+    /// A newer version wrote it.
+    Newer,
+    /// No space: transient.
+    Full,
+    /// The process must stop and read again what is there.
+    Sync,
+    /// Anything else that the system refused.
+    Io,
+}
+
+impl FileError {
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            FileError::Locked { .. } => Kind::Locked,
+            FileError::Broken { place, .. } => Kind::Broken(*place),
+            FileError::WrongKey { brand, .. } => Kind::WrongKey(brand.clone()),
+            FileError::Newer { .. } => Kind::Newer,
+            FileError::Full { .. } => Kind::Full,
+            FileError::Sync { .. } => Kind::Sync,
+            FileError::Io { .. } => Kind::Io,
+        }
+    }
+
+    pub(crate) fn io(file: &Path, error: io::Error) -> FileError {
+        let file = file.to_owned();
+        match error.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => FileError::Full { file, error },
+            _ => FileError::Io { file, error },
+        }
+    }
+
+    pub(crate) fn sync(file: &Path, error: io::Error) -> FileError {
+        FileError::Sync {
+            file: file.to_owned(),
+            error,
+        }
+    }
+
+    pub(crate) fn broken(file: &Path, place: Place, what: &'static str) -> FileError {
+        FileError::Broken {
+            file: file.to_owned(),
+            place,
+            what,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Fixed bytes that are written as hexadecimal digits.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Bytes that are written as lower-case hexadecimal digits. They are keyed hashes, so they may be shown.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Hex<const N: usize>(pub [u8; N]);
+
+/// A hash of the audit chain: BLAKE3 under the brand's audit key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hash(pub(crate) Hex<32>);
+
+impl Hash {
+    /// What stands before the first entry.
+    pub const NONE: Hash = Hash(Hex([0; 32]));
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0.0
+    }
+}
+
+impl std::fmt::Display for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for Hash {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Hash, &'static str> {
+        Hex::read(text)
+            .map(Hash)
+            .ok_or("must be 64 lower-case hexadecimal digits")
+    }
+}
+
+impl<const N: usize> Hex<N> {
+    /// Reads exactly `2 * N` lower-case digits.
+    pub fn read(text: &str) -> Option<Hex<N>> {
+        let digits = text.as_bytes();
+        if digits.len() != 2 * N {
+            return None;
+        }
+        let mut bytes = [0; N];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let [high, low] = pair else { return None };
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Hex(bytes))
+    }
+}
+
+fn digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl<const N: usize> std::fmt::Display for Hex<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl<const N: usize> std::fmt::Debug for Hex<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl<const N: usize> Serialize for Hex<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hex<N>, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Hex::read(&text).ok_or_else(|| serde::de::Error::custom("no hexadecimal digits"))
+    }
+}

@@ -1,0 +1,158 @@
+//! Reading fields of a JSON object without leaving copies of them behind.
+//!
+//! A field is first taken as the slice of the message that it is, and only then read. A text with escapes is
+//! resolved here, into a buffer that is overwritten when it goes: the usual reader would do it in a buffer of its own
+//! and leave it to the allocator.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use crate::clear::Clear;
+use crate::refusal::{Reason, Refusal};
+
+/// A field as it stands in the message.
+pub(crate) type Raw<'a> = Option<&'a RawValue>;
+
+/// A named field, and the reason of its refusal.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'n> {
+    pub name: &'n str,
+    pub reason: Reason,
+    /// The most bytes that it may have.
+    pub limit: usize,
+}
+
+/// The fields of an object, which refuses what it does not know. `known` says which those are.
+pub(crate) fn object<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    reason: Reason,
+    what: &str,
+    known: &str,
+) -> Result<T, Refusal> {
+    let form = || {
+        format!("{what} must be a JSON object with no field twice and no other fields than {known}")
+    };
+    // The derived reader would take a list for its fields in their order.
+    if text.trim_ascii_start().starts_with('[') {
+        return Err(Refusal::new(reason, form()));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        let detail = match error.classify() {
+            serde_json::error::Category::Data => form(),
+            _ => format!(
+                "{what} is no JSON: look at line {}, column {}",
+                error.line(),
+                error.column()
+            ),
+        };
+        Refusal::new(reason, detail)
+    })
+}
+
+impl Field<'_> {
+    /// A refusal of this field.
+    pub fn refuse(self, what: &str) -> Refusal {
+        Refusal::new(self.reason, format!("`{}` {what}", self.name))
+    }
+
+    /// A text, or an integer as its digits; none where the field is absent, `null` or `""`.
+    pub fn text(self, raw: Raw<'_>) -> Result<Option<Clear>, Refusal> {
+        let Some(raw) = raw.map(RawValue::get) else {
+            return Ok(None);
+        };
+        let text = match raw.as_bytes() {
+            b"null" => return Ok(None),
+            [b'"', .., b'"'] => raw
+                .get(1..raw.len() - 1)
+                .and_then(unescape)
+                .ok_or_else(|| self.refuse("is no text: an escape in it names no character"))?,
+            [b'-', digits @ ..] | digits
+                if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) =>
+            {
+                Zeroizing::new(raw.to_owned())
+            }
+            _ => return Err(self.refuse("must be a text")),
+        };
+        if text.len() > self.limit {
+            let limit = self.limit;
+            return Err(self.refuse(&format!("has more than {limit} bytes: shorten it")));
+        }
+        let mut text = text;
+        let text = std::mem::take(&mut *text);
+        Ok((!text.is_empty()).then(|| Clear::new(text)))
+    }
+
+    /// A truth value, false where the field is absent or `null`.
+    pub fn truth(self, raw: Raw<'_>) -> Result<bool, Refusal> {
+        match raw.map(RawValue::get) {
+            None | Some("null" | "false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(self.refuse("must be true or false")),
+        }
+    }
+}
+
+/// What stands between the quotes of a JSON text, with its escapes resolved.
+fn unescape(inner: &str) -> Option<Zeroizing<String>> {
+    // No escape is shorter than what it stands for, so this never grows, which would leave a copy.
+    let mut out = Zeroizing::new(String::with_capacity(inner.len()));
+    let mut rest = inner;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        out.push_str(plain);
+        let mut after = escape.chars();
+        let character = match after.next()? {
+            '"' => '"',
+            '\\' => '\\',
+            '/' => '/',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => {
+                let (unit, tail) = unit(after.as_str())?;
+                after = tail.chars();
+                match unit {
+                    0xd800..=0xdbff => {
+                        let (low, tail) = self::unit(tail.strip_prefix("\\u")?)?;
+                        after = tail.chars();
+                        let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+                        char::from_u32(0x10000 + ((unit - 0xd800) << 10) + low)?
+                    }
+                    // A second half without a first one is no character.
+                    unit => char::from_u32(unit)?,
+                }
+            }
+            _ => return None,
+        };
+        out.push(character);
+        rest = after.as_str();
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// Four hexadecimal digits and what follows them.
+fn unit(text: &str) -> Option<(u32, &str)> {
+    let (digits, tail) = text.split_at_checked(4)?;
+    let all = digits.bytes().all(|c| c.is_ascii_hexdigit());
+    let unit = u32::from_str_radix(digits, 16).ok()?;
+    all.then_some((unit, tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn escapes_are_read_as_everybody_reads_them(
+            inner in r#"([a-z\u{e9}]|\\["\\/bfnrt]|\\u[0-9a-fD]{4}|\\ud83d\\ude0[0-9a-f]|\\x|\\ud8)*"#,
+        ) {
+            let expected = serde_json::from_str::<String>(&format!("\"{inner}\"")).ok();
+            prop_assert_eq!(unescape(&inner).map(|text| text.to_string()), expected);
+        }
+    }
+}

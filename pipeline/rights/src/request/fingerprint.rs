@@ -1,0 +1,49 @@
+//! A keyed hash over everything that a request asks, by which the same request is known when it comes again; when it
+//! was said does not count.
+//!
+//! Every part is preceded by its length, so that no two contents share an input. The order of the identifiers and
+//! the spaces inside a corrected record count: a repeated message is repeated as it was.
+
+use crate::hex::Hex;
+use crate::keys::{BrandKeys, Fingerprint, Purpose};
+use crate::request::{AfterDeath, Asked, Identifier, Request};
+
+impl Request {
+    /// What stands for the content of this request where it lasts. `keys` must be those of its brand.
+    pub fn fingerprint(&self, keys: &BrandKeys) -> Fingerprint {
+        let mut hasher = keys.hasher(Purpose::Content);
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(self.id.expose().as_bytes());
+        part(self.brand.as_bytes());
+        part(&[u8::from(self.whole_person)]);
+        part(self.proof.expose().as_bytes());
+        part(&(self.identifiers.len() as u64).to_le_bytes());
+        for identifier in &self.identifiers {
+            part(identifier.kind().name().as_bytes());
+            for value in Identifier::values(identifier) {
+                part(value.expose().as_bytes());
+            }
+        }
+        part(self.asked.right().name().as_bytes());
+        match &self.asked {
+            Asked::Access(key) | Asked::Portability(key) => part(key.as_bytes()),
+            Asked::Rectify(correction) => {
+                part(correction.kind.name().as_bytes());
+                part(correction.source.as_bytes());
+                part(correction.data.expose().as_bytes());
+            }
+            Asked::Directive { action, notice } => {
+                part(&[u8::from(*action == AfterDeath::Keep), u8::from(*notice)]);
+            }
+            Asked::Restrict
+            | Asked::Unrestrict
+            | Asked::Object
+            | Asked::Erase
+            | Asked::DoNotSell => {}
+        }
+        Fingerprint(Hex(*hasher.finalize().as_bytes()))
+    }
+}

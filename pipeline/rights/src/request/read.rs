@@ -1,0 +1,292 @@
+//! From bytes to a checked request, or to a refusal that says which field and what to do.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::clear::Clear;
+use crate::json::{Field, Raw, object};
+use crate::refusal::{Reason, Refusal};
+use crate::request::identifiers::identifiers;
+use crate::request::{
+    AfterDeath, Asked, Correction, Identifier, MAX_ID, MAX_REQUEST, MAX_VALUE, RecordKind, Request,
+    RequestId, Right,
+};
+use crate::sealed::ReplyKey;
+use crate::time;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    id: Raw<'a>,
+    #[serde(borrow)]
+    ts: Raw<'a>,
+    #[serde(borrow, rename = "type")]
+    right: Raw<'a>,
+    #[serde(borrow)]
+    brand: Raw<'a>,
+    #[serde(borrow)]
+    identifiers: Raw<'a>,
+    #[serde(borrow)]
+    whole_person: Raw<'a>,
+    #[serde(borrow)]
+    proof: Raw<'a>,
+    #[serde(borrow)]
+    reply_key: Raw<'a>,
+    #[serde(borrow)]
+    record: Raw<'a>,
+    #[serde(borrow)]
+    directive: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordFields<'a> {
+    #[serde(borrow)]
+    kind: Raw<'a>,
+    #[serde(borrow)]
+    source: Raw<'a>,
+    #[serde(borrow)]
+    data: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DirectiveFields<'a> {
+    #[serde(borrow)]
+    action: Raw<'a>,
+    #[serde(borrow)]
+    notice: Raw<'a>,
+}
+
+pub(super) const fn field(name: &str, reason: Reason, limit: usize) -> Field<'_> {
+    Field {
+        name,
+        reason,
+        limit,
+    }
+}
+
+const ID: Field<'_> = field("id", Reason::Malformed, MAX_ID);
+
+impl Request {
+    /// Reads a request. `subject` is the brand of the subject that it came on, where that names one; `known` says
+    /// whether a brand is configured.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] of what is wrong first; it repeats no value.
+    pub fn parse(
+        bytes: &[u8],
+        subject: Option<&str>,
+        known: &dyn Fn(&str) -> bool,
+    ) -> Result<Request, Refusal> {
+        let text = text(bytes)?;
+        let fields: Fields<'_> = object(
+            text,
+            Reason::Malformed,
+            "the request",
+            "`id` `ts` `type` `brand` `identifiers` `whole_person` `proof` `reply_key` `record` `directive`",
+        )?;
+        let id = ID.text(fields.id)?;
+        let id = RequestId::new(id.ok_or_else(|| ID.refuse("is required"))?);
+        let brand = brand(fields.brand, subject, known)?;
+        let right = right(fields.right)?;
+        let ts = field("ts", Reason::Malformed, 64);
+        let request = Request {
+            ts: ts
+                .text(fields.ts)?
+                .and_then(|text| time::read(text.expose()))
+                .ok_or_else(|| {
+                    ts.refuse(
+                        "must be Unix milliseconds or RFC 3339 with a zone, from 1970 to 9999",
+                    )
+                })?,
+            brand,
+            asked: asked(right, &fields)?,
+            identifiers: identifiers(fields.identifiers)?,
+            whole_person: field("whole_person", Reason::Malformed, 0).truth(fields.whole_person)?,
+            proof: proof(fields.proof)?,
+            id,
+        };
+        request.id_names_nobody()?;
+        Ok(request)
+    }
+
+    /// The id of a message that may be refused, where it can be read, so that the refusal can be told to who sent it.
+    pub fn id_of(bytes: &[u8]) -> Option<RequestId> {
+        #[derive(Deserialize)]
+        struct OnlyId<'a> {
+            #[serde(borrow)]
+            id: Raw<'a>,
+        }
+        let fields: OnlyId<'_> = serde_json::from_str(text(bytes).ok()?).ok()?;
+        ID.text(fields.id).ok()?.map(RequestId::new)
+    }
+
+    /// The id is told in statuses and kept in the broker's streams, which hold no identifier.
+    fn id_names_nobody(&self) -> Result<(), Refusal> {
+        let id = self.id.expose().to_lowercase();
+        let mut values = self.identifiers.iter().flat_map(Identifier::values);
+        // A few letters or digits are in any id by accident.
+        let named = values.any(|value| {
+            let value = value.expose().trim();
+            value.len() >= 6 && id.contains(&value.to_lowercase())
+        });
+        match named {
+            true => Err(ID.refuse("contains an identifier: choose one that names nobody")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The text of a message that is not too large.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    if bytes.len() > MAX_REQUEST {
+        return Err(Refusal::new(
+            Reason::TooLarge,
+            format!("the request has more than {MAX_REQUEST} bytes: name less in one request"),
+        ));
+    }
+    std::str::from_utf8(bytes)
+        .map_err(|_| Refusal::new(Reason::Malformed, "the request is no UTF-8"))
+}
+
+fn brand(
+    raw: Raw<'_>,
+    subject: Option<&str>,
+    known: &dyn Fn(&str) -> bool,
+) -> Result<String, Refusal> {
+    let field = field("brand", Reason::UnknownBrand, 256);
+    let named = field.text(raw)?;
+    let brand = match (named.as_ref().map(Clear::expose), subject) {
+        (Some(named), Some(subject)) if named != subject => {
+            return Err(field.refuse("is not that of the subject: leave it out"));
+        }
+        (Some(brand), _) | (None, Some(brand)) => brand,
+        (None, None) => return Err(field.refuse("is required")),
+    };
+    match known(brand) {
+        true => Ok(brand.to_owned()),
+        false => Err(field.refuse("is none of the configuration")),
+    }
+}
+
+fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
+    let field = field("type", Reason::UnknownType, 64);
+    let text = field.text(raw)?;
+    let named = text.as_ref().map(Clear::expose);
+    let right = Right::ALL
+        .into_iter()
+        .find(|right| Some(right.name()) == named);
+    right.ok_or_else(|| {
+        let names: Vec<&str> = Right::ALL.iter().map(|right| right.name()).collect();
+        field.refuse(&format!("must be one of: {}", names.join(", ")))
+    })
+}
+
+/// The reference of the requester's proof.
+fn proof(raw: Raw<'_>) -> Result<Clear, Refusal> {
+    let field = field("proof", Reason::NoProof, MAX_VALUE);
+    field.text(raw)?.ok_or_else(|| {
+        field.refuse("is required: say where the requester's proof of identity is kept")
+    })
+}
+
+/// The key that an answer is sealed for.
+pub(crate) fn reply_key(raw: Raw<'_>) -> Result<ReplyKey, Refusal> {
+    let field = field("reply_key", Reason::BadReplyKey, MAX_VALUE);
+    match field.text(raw)? {
+        None => Err(Refusal::new(
+            Reason::NoReplyKey,
+            "`reply_key` is required: the base64 of the X25519 public key that the answer is sealed for",
+        )),
+        Some(text) => ReplyKey::read(text.expose()).ok_or_else(|| {
+            field
+                .refuse("must be the base64, with padding, of the 32 bytes of an X25519 public key")
+        }),
+    }
+}
+
+fn asked(right: Right, fields: &Fields<'_>) -> Result<Asked, Refusal> {
+    for (name, raw, of) in [
+        ("record", fields.record, Right::Rectify),
+        ("directive", fields.directive, Right::Directive),
+    ] {
+        if raw.is_some() && right != of {
+            let field = field(name, Reason::Malformed, 0);
+            return Err(field.refuse(&format!("belongs to `{}` alone: leave it out", of.name())));
+        }
+    }
+    Ok(match right {
+        Right::Access => Asked::Access(reply_key(fields.reply_key)?),
+        Right::Portability => Asked::Portability(reply_key(fields.reply_key)?),
+        Right::Rectify => Asked::Rectify(correction(fields.record)?),
+        Right::Directive => directive(fields.directive)?,
+        Right::Restrict => Asked::Restrict,
+        Right::Unrestrict => Asked::Unrestrict,
+        Right::Object => Asked::Object,
+        Right::Erase => Asked::Erase,
+        Right::DoNotSell => Asked::DoNotSell,
+    })
+}
+
+fn correction(raw: Raw<'_>) -> Result<Correction, Refusal> {
+    let of = |name| field(name, Reason::BadRecord, MAX_ID);
+    let raw =
+        raw.ok_or_else(|| of("record").refuse("is required: the whole record as it should be"))?;
+    let fields: RecordFields<'_> = object(
+        raw.get(),
+        Reason::BadRecord,
+        "`record`",
+        "`kind` `source` `data`",
+    )?;
+    let kind = of("record.kind").text(fields.kind)?;
+    let kind = match kind.as_ref().map(Clear::expose) {
+        Some("web") => RecordKind::Web,
+        Some("transaction") => RecordKind::Transaction,
+        _ => return Err(of("record.kind").refuse("must be `web` or `transaction`")),
+    };
+    let source = of("record.source").text(fields.source)?;
+    let source = source.ok_or_else(|| of("record.source").refuse("is required"))?;
+    let data = fields.data.map(RawValue::get).unwrap_or_default();
+    if !named(data) {
+        return Err(of("record.data").refuse("must be a JSON object with the `id` of the record"));
+    }
+    Ok(Correction {
+        kind,
+        source: source.expose().to_owned(),
+        data: Clear::new(data.to_owned()),
+    })
+}
+
+/// Whether a text is an object with an id.
+fn named(data: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        id: Option<IgnoredAny>,
+    }
+    // An array would do for the derived reader.
+    data.starts_with('{') && serde_json::from_str::<Named>(data).is_ok_and(|data| data.id.is_some())
+}
+
+fn directive(raw: Raw<'_>) -> Result<Asked, Refusal> {
+    let of = |name| field(name, Reason::Malformed, 64);
+    let raw = raw.ok_or_else(|| of("directive").refuse("is required"))?;
+    let fields: DirectiveFields<'_> = object(
+        raw.get(),
+        Reason::Malformed,
+        "`directive`",
+        "`action` `notice`",
+    )?;
+    let action = of("directive.action").text(fields.action)?;
+    Ok(Asked::Directive {
+        action: match action.as_ref().map(Clear::expose) {
+            Some("erase") => AfterDeath::Erase,
+            Some("keep") => AfterDeath::Keep,
+            _ => return Err(of("directive.action").refuse("must be `erase` or `keep`")),
+        },
+        notice: of("directive.notice").truth(fields.notice)?,
+    })
+}

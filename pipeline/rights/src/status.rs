@@ -1,0 +1,161 @@
+//! How a request stands: `pending → in_progress → completed | rejected(reason)`.
+//!
+//! It never goes back, it never ends twice, and it does not complete what never began. What may be rejected at once
+//! is; what has begun may still be, when its person or record turns out not to be held. A status tells numbers and
+//! the request's own id, and nothing about the person.
+
+use serde::{Deserialize, Serialize};
+
+use crate::counts::Counts;
+use crate::refusal::Reason;
+use crate::request::{RequestId, Right};
+
+/// How a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Received and durable.
+    Pending,
+    /// Being done.
+    InProgress,
+    /// Done, everywhere.
+    Completed(Counts),
+    /// Not done, for a reason.
+    Rejected(Reason),
+}
+
+/// A step that a request cannot take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a request that is {from} cannot become {to}")]
+pub struct Impossible {
+    /// How it stands, `unknown` for a request that was never received.
+    pub from: &'static str,
+    /// How it was to stand.
+    pub to: &'static str,
+}
+
+impl Status {
+    /// The word of the specification.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::InProgress => "in_progress",
+            Status::Completed(_) => "completed",
+            Status::Rejected(_) => "rejected",
+        }
+    }
+
+    /// Whether it will not change any more.
+    pub fn is_final(self) -> bool {
+        matches!(self, Status::Completed(_) | Status::Rejected(_))
+    }
+
+    /// The next status of a request that stands like this.
+    ///
+    /// # Errors
+    ///
+    /// [`Impossible`] where no request goes this way, also to where it stands already.
+    pub fn next(self, to: Status) -> Result<Status, Impossible> {
+        let impossible = Impossible {
+            from: self.name(),
+            to: to.name(),
+        };
+        match (self, to) {
+            // What has begun cannot be withdrawn: part of it may be gone.
+            (Status::InProgress, Status::Rejected(Reason::Cancelled)) => Err(impossible),
+            (Status::Pending, Status::InProgress | Status::Rejected(_))
+            | (Status::InProgress, Status::Completed(_) | Status::Rejected(_)) => Ok(to),
+            _ => Err(impossible),
+        }
+    }
+}
+
+/// The message on the status subject, and the reply of the status service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The brand.
+    pub brand: &'a str,
+    /// The request's id, as it was given.
+    pub id: &'a RequestId,
+    /// What was asked, none where that could not be read.
+    pub right: Option<Right>,
+    /// How it stands.
+    pub status: Status,
+    /// When it came to stand like this, Unix milliseconds.
+    pub at: i64,
+}
+
+impl Message<'_> {
+    /// The message as JSON, keys sorted, absent ones left out, without an end of line:
+    /// `{"at":…,"brand":…,"counts":{…},"id":…,"reason":…,"status":…,"type":…}`.
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            at: i64,
+            brand: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            counts: Option<Counts>,
+            id: &'a RequestId,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reason: Option<Reason>,
+            status: &'static str,
+            #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+            right: Option<Right>,
+        }
+        let (counts, reason) = match self.status {
+            Status::Completed(counts) => (Some(counts), None),
+            Status::Rejected(reason) => (None, Some(reason)),
+            Status::Pending | Status::InProgress => (None, None),
+        };
+        let json = Json {
+            at: self.at,
+            brand: self.brand,
+            counts,
+            id: self.id,
+            reason,
+            status: self.status.name(),
+            right: self.right,
+        };
+        // Texts and numbers: nothing in it can fail.
+        serde_json::to_string(&json).unwrap_or_default()
+    }
+}
+
+/// A message of the status subject, read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The request's id, as it was given.
+    pub id: RequestId,
+    /// How it stands.
+    pub status: Status,
+    /// When it came to stand like this, Unix milliseconds.
+    pub at: i64,
+}
+
+impl Told {
+    /// What [`Message::to_json`] wrote; none where the bytes are no such message.
+    pub fn read(bytes: &[u8]) -> Option<Told> {
+        #[derive(Deserialize)]
+        struct Json<'a> {
+            at: i64,
+            counts: Option<Counts>,
+            #[serde(borrow)]
+            id: std::borrow::Cow<'a, str>,
+            reason: Option<Reason>,
+            #[serde(borrow)]
+            status: std::borrow::Cow<'a, str>,
+        }
+        let json: Json<'_> = serde_json::from_slice(bytes).ok()?;
+        let status = match (&*json.status, json.counts, json.reason) {
+            ("pending", None, None) => Status::Pending,
+            ("in_progress", None, None) => Status::InProgress,
+            ("completed", Some(counts), None) => Status::Completed(counts),
+            ("rejected", None, Some(reason)) => Status::Rejected(reason),
+            _ => return None,
+        };
+        Some(Told {
+            id: RequestId::read(&json.id)?,
+            status,
+            at: json.at,
+        })
+    }
+}

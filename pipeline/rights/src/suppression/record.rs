@@ -1,0 +1,131 @@
+//! One record of the objection list, 48 bytes.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::keys::BrandKeys;
+
+/// The bytes of a record.
+pub(super) const SIZE: usize = 48;
+
+/// What stands for a brand: its name is no secret, and its number in a configuration does not last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct BrandTag(pub [u8; 8]);
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Who owns the pseudonym objected.
+    Objected,
+    /// The objection is withdrawn.
+    Withdrawn,
+    /// Under which key the brand's records are.
+    Key,
+}
+
+/// A record of the objection list. It holds a keyed hash, so it may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub(super) entry: [u8; 16],
+    pub(super) at: i64,
+    pub(super) brand: BrandTag,
+    pub(super) change: Change,
+}
+
+impl BrandTag {
+    pub fn of(name: &str) -> BrandTag {
+        let hash = blake3::hash(name.as_bytes());
+        BrandTag(hash.as_bytes().first_chunk().copied().unwrap_or_default())
+    }
+}
+
+impl Record {
+    /// Who owns this pseudonym of the brand objected. `at` is Unix milliseconds.
+    pub fn objected(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
+        Record::of(keys, keys.suppression(pseudonym), at, Change::Objected)
+    }
+
+    /// The objection is withdrawn. `at` is Unix milliseconds.
+    pub fn withdrawn(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
+        Record::of(keys, keys.suppression(pseudonym), at, Change::Withdrawn)
+    }
+
+    pub(super) fn key(keys: &BrandKeys) -> Record {
+        Record::of(keys, keys.suppression_check(), 0, Change::Key)
+    }
+
+    fn of(keys: &BrandKeys, entry: [u8; 16], at: i64, change: Change) -> Record {
+        Record {
+            entry,
+            at,
+            brand: BrandTag::of(keys.name()),
+            change,
+        }
+    }
+
+    /// What it says.
+    pub fn change(&self) -> Change {
+        self.change
+    }
+
+    /// When that was, Unix milliseconds; 0 in a [`Change::Key`].
+    pub fn at(&self) -> i64 {
+        self.at
+    }
+
+    /// Its bytes, as in the file.
+    pub fn to_bytes(&self) -> [u8; SIZE] {
+        let kind: u64 = match self.change {
+            Change::Objected => 1,
+            Change::Withdrawn => 2,
+            Change::Key => 3,
+        };
+        let mut content = [0; SIZE - 8];
+        let parts = self.entry.into_iter().chain(self.at.to_le_bytes());
+        let parts = parts.chain(self.brand.0).chain(kind.to_le_bytes());
+        content
+            .iter_mut()
+            .zip(parts)
+            .for_each(|(to, from)| *to = from);
+        checked(&content)
+    }
+
+    /// Reads the bytes of a record; none where they are not as they were written.
+    pub fn from_bytes(bytes: &[u8; SIZE]) -> Option<Record> {
+        let rest = content(bytes)?;
+        let (entry, rest) = rest.split_first_chunk()?;
+        let (at, rest) = rest.split_first_chunk()?;
+        let (brand, rest) = rest.split_first_chunk()?;
+        let kind = rest.first_chunk()?;
+        Some(Record {
+            entry: *entry,
+            at: i64::from_le_bytes(*at),
+            brand: BrandTag(*brand),
+            change: match u64::from_le_bytes(*kind) {
+                1 => Change::Objected,
+                2 => Change::Withdrawn,
+                3 => Change::Key,
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// Bytes followed by their checksum.
+pub(super) fn checked(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    let parts = content
+        .iter()
+        .copied()
+        .chain(xxh3_64(content).to_le_bytes());
+    bytes
+        .iter_mut()
+        .zip(parts)
+        .for_each(|(to, from)| *to = from);
+    bytes
+}
+
+/// The bytes before the checksum, where it is theirs.
+pub(super) fn content(bytes: &[u8; SIZE]) -> Option<&[u8; SIZE - 8]> {
+    let (content, sum) = bytes.split_first_chunk::<{ SIZE - 8 }>()?;
+    (sum == xxh3_64(content).to_le_bytes()).then_some(content)
+}

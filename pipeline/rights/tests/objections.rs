@@ -1,0 +1,190 @@
+//! Who objected is kept out, by this brand alone, across restarts, until the objection is withdrawn.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod common;
+
+use std::path::Path;
+
+use common::*;
+use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet};
+use tributary_rights::{BrandKeys, FileError, Kind};
+
+const JANE: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
+const JOHN: u128 = 0xfedc_ba98_7654_3210_8899_aabb_ccdd_eeff;
+
+fn open(path: &Path, brands: &[BrandKeys]) -> (SuppressionFile, SuppressionSet) {
+    let opened = SuppressionFile::open(path, brands).unwrap();
+    assert_eq!(opened.cut_bytes, 0);
+    (opened.file, opened.set)
+}
+
+#[test]
+fn until_withdrawn() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let brands = [keys("acme"), keys("bolt")];
+    let [acme, bolt] = &brands;
+    let (mut file, mut set) = open(&path, &brands);
+    assert!(!set.contains(acme, JANE));
+    file.append(
+        acme,
+        &[
+            Record::objected(acme, JANE, AT),
+            Record::objected(acme, JOHN, AT),
+        ],
+    )
+    .unwrap();
+    // The set is what its owner applies, and it is known again after a restart.
+    assert!(set.apply(&Record::objected(acme, JANE, AT)));
+    assert!(!set.apply(&Record::objected(acme, JANE, AT)), "twice");
+    assert!(set.contains(acme, JANE));
+    assert_eq!(
+        SuppressionFile::open(&path, &brands).unwrap_err().kind(),
+        Kind::Locked
+    );
+    drop(file);
+    let (mut file, set) = open(&path, &brands);
+    assert!(set.contains(acme, JANE) && set.contains(acme, JOHN));
+    assert!(!set.contains(bolt, JANE), "brands are apart");
+    assert_eq!((set.count("acme"), set.count("bolt")), (2, 0));
+
+    file.append(acme, &[Record::withdrawn(acme, JANE, AT + 1)])
+        .unwrap();
+    file.append(bolt, &[Record::objected(bolt, JANE, AT + 1)])
+        .unwrap();
+    // A message of before comes once more.
+    file.append(acme, &[Record::objected(acme, JANE, AT)])
+        .unwrap();
+    file.append(acme, &[]).unwrap();
+    drop(file);
+    let (_file, set) = open(&path, &brands);
+    assert!(!set.contains(acme, JANE) && set.contains(acme, JOHN) && set.contains(bolt, JANE));
+
+    // Nothing in the file tells whom it is about, and the same person looks different to each brand.
+    let bytes = std::fs::read(&path).unwrap();
+    for pseudonym in [JANE, JOHN] {
+        for secret in [pseudonym.to_le_bytes(), pseudonym.to_be_bytes()] {
+            assert!(!bytes.windows(8).any(|window| window == &secret[..8]));
+        }
+    }
+    assert_ne!(
+        Record::objected(acme, JANE, AT).to_bytes()[..16],
+        Record::objected(bolt, JANE, AT).to_bytes()[..16]
+    );
+}
+
+#[test]
+fn in_whatever_order_they_are_told() {
+    let acme = keys("acme");
+    let records = [
+        Record::objected(&acme, JANE, 1),
+        Record::withdrawn(&acme, JANE, 2),
+        Record::objected(&acme, JANE, 3),
+        Record::withdrawn(&acme, JANE, 3),
+    ];
+    for start in 0..4 {
+        let mut set = SuppressionSet::default();
+        for place in (0..8).map(|n| (start + n * 3) % 4) {
+            let told = Record::from_bytes(&records[place].to_bytes()).unwrap();
+            assert_eq!(told, records[place]);
+            set.apply(&told);
+        }
+        assert!(
+            set.contains(&acme, JANE),
+            "of one moment the objection counts"
+        );
+    }
+}
+
+#[test]
+fn another_secret_would_let_everybody_in_and_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let acme = keys("acme");
+    let (mut file, _) = open(&path, std::slice::from_ref(&acme));
+    file.append(&acme, &[Record::objected(&acme, JANE, AT)])
+        .unwrap();
+    drop(file);
+    let before = std::fs::read(&path).unwrap();
+    let error = SuppressionFile::open(&path, &[keys_of("acme", 'x')]).unwrap_err();
+    assert_eq!(error.kind(), Kind::WrongKey("acme".to_owned()), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    // A brand that is not configured now keeps its objections for when it is again.
+    drop(open(&path, &[keys("bolt")]));
+    let (_file, set) = open(&path, std::slice::from_ref(&acme));
+    assert!(set.contains(&acme, JANE));
+}
+
+/// A header, a key and three objections.
+fn three(path: &Path, acme: &BrandKeys) -> Vec<u8> {
+    let (mut file, _) = open(path, std::slice::from_ref(acme));
+    for pseudonym in 1..=3 {
+        file.append(acme, &[Record::objected(acme, pseudonym, AT)])
+            .unwrap();
+    }
+    let bytes = std::fs::read(path).unwrap();
+    assert_eq!(bytes.len(), 5 * 48);
+    bytes
+}
+
+#[test]
+fn a_kill_at_any_byte_leaves_what_was_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let acme = [keys("acme")];
+    let bytes = three(&path, &acme[0]);
+    for length in 0..=bytes.len() {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let opened = SuppressionFile::open(&path, &acme).unwrap();
+        assert_eq!(opened.cut_bytes, length as u64 % 48, "at {length}");
+        assert_eq!(opened.set.count("acme"), (length / 48).saturating_sub(2));
+        let mut file = opened.file;
+        file.append(&acme[0], &[Record::objected(&acme[0], 9, AT)])
+            .unwrap();
+        drop(file);
+        let (_file, set) = open(&path, &acme);
+        assert!(set.contains(&acme[0], 9));
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let acme = [keys("acme")];
+    let bytes = three(&path, &acme[0]);
+    for place in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1 << bit;
+            std::fs::write(&path, &changed).unwrap();
+            let error = SuppressionFile::open(&path, &acme).unwrap_err();
+            assert!(matches!(error, FileError::Broken { .. }), "{error}");
+            assert!(error.to_string().contains("byte"), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), changed);
+        }
+    }
+}
+
+#[test]
+fn another_file_or_a_newer_one_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let acme = [keys("acme")];
+    for text in [
+        "a note",
+        &"a longer note that somebody left where the list should be".repeat(2),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = SuppressionFile::open(&path, &acme).unwrap_err();
+        assert!(matches!(error, FileError::Broken { .. }), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), *text);
+    }
+    let mut newer = *b"TRIBSUPP\x02\0\0\0............................________";
+    newer[12..40].fill(0);
+    let sum = xxhash_rust::xxh3::xxh3_64(&newer[..40]).to_le_bytes();
+    newer[40..].copy_from_slice(&sum);
+    std::fs::write(&path, newer).unwrap();
+    let error = SuppressionFile::open(&path, &acme).unwrap_err();
+    assert_eq!(error.kind(), Kind::Newer, "{error}");
+}

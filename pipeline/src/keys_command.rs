@@ -1,0 +1,211 @@
+//! `tributary keys`: a brand's secret is drawn, and what a ledger keeps moves to the newest one.
+//!
+//! A secret is drawn into a file of its own that only its owner can read, and is never shown unless that is asked
+//! for. An exchange loses nothing: pseudonyms are re-keyed over the old ones, so that all secrets a brand had stay in
+//! the configuration, in their order.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use base64::Engine;
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use secrecy::zeroize::Zeroizing;
+use serde::Serialize;
+use tributary_ledger::{Keyring, Ledger, Options};
+
+use crate::cli::KeysCommand;
+
+/// Bytes of a drawn secret: in base64 twice of what is asked of one, and without an `=`.
+const BYTES: usize = 48;
+
+/// What an exchange did to a ledger.
+#[derive(Debug, Serialize)]
+struct Rotated {
+    directory: String,
+    /// Entries that were sealed under an older secret.
+    moved: u64,
+    /// Files that were overwritten and removed.
+    files: usize,
+}
+
+/// The command.
+pub fn command(command: &KeysCommand) -> anyhow::Result<()> {
+    match command {
+        KeysCommand::New { file, print } => new(file, *print),
+        KeysCommand::Rotate {
+            directory,
+            config,
+            json,
+        } => {
+            let rotated = rotate(directory, config)?;
+            match json {
+                true => println!("{}", serde_json::to_string_pretty(&rotated)?),
+                false => println!("{}", rotated.text()),
+            }
+            Ok(())
+        }
+    }
+}
+
+fn new(file: &Path, print: bool) -> anyhow::Result<()> {
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    let drawn = OsRng.try_fill_bytes(&mut *bytes);
+    drawn.context("the system gives no random bytes")?;
+    let text = base64::engine::general_purpose::STANDARD.encode(bytes.as_slice());
+    let text = Zeroizing::new(format!("{text}\n"));
+    write(file, text.as_bytes()).with_context(|| {
+        format!(
+            "{} cannot be written; a file that is there is never replaced",
+            file.display()
+        )
+    })?;
+    let name = file.display();
+    eprintln!(
+        "drew a secret into {name}, which only its owner can read\n\
+         for a new brand:          secret_file = \"{name}\"\n\
+         in exchange for another:  secret_file = \"{name}\" and previous_secret_files = [all before it, the oldest first]"
+    );
+    if print {
+        print!("{}", *text);
+    }
+    Ok(())
+}
+
+/// Writes a file that is not there yet, for the owner alone; leaves none that is half written.
+fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut to = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)?;
+    let written = to.write_all(bytes).and_then(|()| to.sync_all());
+    written.inspect_err(|_| {
+        // What is said is why it could not be written.
+        let _ = std::fs::remove_file(file);
+    })
+}
+
+fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
+    let config = crate::load(config)?;
+    // Opening would begin a ledger where there is none.
+    let looked = tributary_ledger::inspect(directory)?;
+    let options = Options {
+        process: looked.process,
+        processes: looked.processes,
+        ..Options::new(directory)
+    };
+    let (mut ledger, _) = Ledger::open(options, Arc::new(Keyring::new(&config)))?;
+    let mut rotated = Rotated {
+        directory: looked.directory,
+        moved: 0,
+        files: 0,
+    };
+    if ledger.behind() > 0 {
+        let bar = ProgressBar::new(0);
+        let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} left")
+            .context("the progress bar")?;
+        bar.set_style(style);
+        let work = ledger.rewrite(Arc::new(|_| true))?;
+        let done = work.run(&mut |read, total| {
+            bar.set_length(total);
+            bar.set_position(read);
+        });
+        bar.finish_and_clear();
+        let done = done?;
+        rotated.moved = done.moved;
+        rotated.files = ledger.install(done)?.run()?;
+    }
+    ledger.close()?;
+    Ok(rotated)
+}
+
+impl Rotated {
+    fn text(&self) -> String {
+        let Rotated {
+            directory, moved, ..
+        } = self;
+        match moved {
+            0 => format!("{directory}: everything is sealed under the newest secrets"),
+            _ => format!(
+                "{directory}: moved {moved} entries to the newest secrets; nothing there opens under an older one"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use tributary_ledger::{Page, Position};
+    use tributary_operators::record::BrandId;
+    use tributary_operators::salt::Salt;
+
+    use super::*;
+
+    #[test]
+    fn a_drawn_secret_is_its_owners_alone_and_is_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("acme.secret");
+        new(&file, false).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!((text.trim_end().len(), text.ends_with('\n')), (64, true));
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let error = format!("{:#}", new(&file, false).unwrap_err());
+        assert!(error.contains("never replaced"), "{error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        let other = directory.path().join("other.secret");
+        new(&other, false).unwrap();
+        assert_ne!(std::fs::read_to_string(&other).unwrap(), text);
+    }
+
+    /// Configurations as an operator writes them, from drawing to moving.
+    #[test]
+    fn a_secret_is_drawn_named_and_moved_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let brand = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\n";
+        let one = format!("{brand}secret_file = \"one\"\n");
+        let two = format!("{brand}secret_file = \"two\"\nprevious_secret_files = [\"one\"]\n");
+        for (name, text) in [("one", one), ("two", two)] {
+            new(&at(name), false).unwrap();
+            std::fs::write(at(&format!("{name}.toml")), text).unwrap();
+        }
+        // Where there is no ledger, none is begun.
+        assert!(rotate(&at("ledger"), &at("one.toml")).is_err());
+        assert!(!at("ledger").exists());
+
+        let keyring = Keyring::new(&crate::load(&at("one.toml")).unwrap());
+        let (mut ledger, _) = Ledger::open(Options::new(at("ledger")), keyring.into()).unwrap();
+        let mut page = Page::default();
+        let word = tributary_operators::event::Event::Word {
+            brand: BrandId(0),
+            label: tributary_operators::label::Label::of("google"),
+            word: "google".into(),
+        };
+        page.push(BrandId(0), &word);
+        page.salt(BrandId(0), 1, Salt::from_bytes([1; 32]));
+        ledger.append(page);
+        ledger.commit(Position::default()).unwrap();
+        drop(ledger);
+
+        assert_eq!(rotate(&at("ledger"), &at("one.toml")).unwrap().moved, 0);
+        let rotated = rotate(&at("ledger"), &at("two.toml")).unwrap();
+        assert_eq!((rotated.moved, rotated.files), (1, 1));
+        assert!(rotated.text().contains("moved 1 entries"));
+        let again = rotate(&at("ledger"), &at("two.toml")).unwrap();
+        assert!(again.text().contains("everything is sealed"));
+        let error = rotate(&at("ledger"), &at("one.toml")).unwrap_err();
+        assert!(format!("{error:#}").contains("another secret"), "{error:#}");
+    }
+}

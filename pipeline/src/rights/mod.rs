@@ -1,0 +1,459 @@
+//! Rights: what data subjects ask for, from the subject to the receipt.
+//!
+//! A request is a message on `tributary.rights.<brand>.request`. The stream keeps it, in clear, until it is answered,
+//! and that is the only place where it waits: whatever is killed, the message is still there and is answered after the
+//! restart (invariant I4). When everything is done everywhere the message is deleted, bytes and all, and what remains
+//! of the request is its status, its receipt and a line of the audit log, none of which says whom it was about.
+//!
+//! ```text
+//!  request ─► checked ─► audit: received ─► pending ─► in_progress ─┬─► erase, object        [`forget`]
+//!                                                                   ├─► access, portability  [`answer`]
+//!                                                                   ├─► rectify              [`rectify`]
+//!                                                                   └─► restrict … directive [`keep`]
+//!            deleted ◄─ status, receipt ◄─ audit: completed ◄───────┘
+//! ```
+//!
+//! Process 0 is the registrar: it checks, keeps the log, and tells. The others do their part of an erasure, in their
+//! own ledgers, and say so on a subject of their own. All requests that are there at once are done at once, so that ten
+//! thousand of them read the ledger and the streams once.
+//!
+//! While requests from before a restart wait, no cell is released: what was being forgotten does not come back.
+
+mod answer;
+mod desk;
+mod forget;
+mod keep;
+mod rectify;
+mod subject;
+pub mod submit;
+mod traces;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_nats::jetstream;
+use tokio::sync::{mpsc, watch};
+use tributary_config::model::Config;
+use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as subjects};
+use tributary_operators::record::BrandId;
+use tributary_rights::audit::Event;
+use tributary_rights::receipt::Receipt;
+use tributary_rights::request::{Asked, Replay, replay};
+use tributary_rights::status::{Message, Status};
+use tributary_rights::{Counts, Reason, Request, RequestId, RequestKey, Right};
+
+use crate::asks::Asks;
+use crate::commits::{Durable, Word};
+use crate::retention::Stopping;
+use crate::start::patiently;
+use crate::suppressed::Suppressed;
+use desk::Desk;
+
+/// How many requests are taken at once.
+const AT_ONCE: usize = 10_000;
+
+/// How long a wait for requests takes before it looks whether the worker stops.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Answers the requests of all brands.
+pub struct Rights {
+    config: Config,
+    client: Client,
+    asks: Asks,
+    words: mpsc::UnboundedSender<Word>,
+    durable: watch::Receiver<Durable>,
+    suppressed: Arc<Suppressed>,
+    desks: Vec<Desk>,
+}
+
+/// What a worker gives to [`Rights`].
+pub struct Parts {
+    /// The configuration.
+    pub config: Config,
+    /// The broker.
+    pub client: Client,
+    /// The way to the dataflow.
+    pub asks: Asks,
+    /// The way to the ledger.
+    pub words: mpsc::UnboundedSender<Word>,
+    /// How far the ledger is.
+    pub durable: watch::Receiver<Durable>,
+    /// The objection list.
+    pub suppressed: Arc<Suppressed>,
+}
+
+/// A request at work.
+struct Job {
+    brand: BrandId,
+    request: Request,
+    key: RequestKey,
+    /// Its messages in the stream: more than one where it was sent again.
+    sequences: Vec<u64>,
+    /// Where the other processes say that they have done their part.
+    parts: Vec<u64>,
+    /// When it came, Unix milliseconds.
+    received: i64,
+    counts: Counts,
+    /// Why it is not done, where it is not.
+    rejected: Option<Reason>,
+}
+
+impl Rights {
+    /// Opens what lasts of the rights, the audit logs, and the stream of requests.
+    ///
+    /// # Errors
+    /// Where a log cannot be read or is not what was written, or the broker does not answer.
+    pub async fn open(parts: Parts) -> anyhow::Result<(Rights, Reader)> {
+        let Parts {
+            config,
+            client,
+            asks,
+            words,
+            durable,
+            suppressed,
+        } = parts;
+        let directory = directory(&config);
+        let registrar = config.workers.process == 0;
+        let brands = config.brands.iter().zip(0..);
+        let desks = brands
+            .map(|(brand, number)| Desk::open(brand, BrandId(number), &directory, registrar))
+            .collect::<anyhow::Result<Vec<Desk>>>()?;
+        let all = subjects::rights_requests("*");
+        let stream = &config.nats.rights_stream;
+        let reader = patiently(|| Reader::filtered(&client, stream, &all, 1)).await?;
+        let rights = Rights {
+            config,
+            client,
+            asks,
+            words,
+            durable,
+            suppressed,
+            desks,
+        };
+        Ok((rights, reader))
+    }
+
+    /// Answers the requests of its reader until `stop`. `cleared` becomes true when those that waited at the start are answered.
+    ///
+    /// # Errors
+    /// Where the worker or the disk cannot go on; a broker that is away is waited for.
+    pub async fn run(
+        mut self,
+        mut reader: Reader,
+        stop: watch::Receiver<bool>,
+        cleared: watch::Sender<bool>,
+    ) -> anyhow::Result<()> {
+        let stream = self.config.nats.rights_stream.clone();
+        let all = subjects::rights_requests("*");
+        let mut next = 1;
+        loop {
+            if *stop.borrow() {
+                return Ok(());
+            }
+            let messages = match reader.next_batch(AT_ONCE, LOOK).await {
+                Ok(messages) => messages,
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, "reading rights requests again");
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let worked = async {
+                let jobs = self.receive(&messages).await?;
+                self.work(jobs).await
+            };
+            match worked.await {
+                Ok(()) => next = reader.next_sequence(),
+                Err(error) if is_passing(&error) => {
+                    // The messages are still there, and are taken again.
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "answering rights requests again"
+                    );
+                    tokio::time::sleep(LOOK).await;
+                    let open = || Reader::filtered(&self.client, &stream, &all, next);
+                    reader = patiently(open).await?;
+                    continue;
+                }
+                // The worker is on its way out; whoever stops it says why.
+                Err(error) if error.is::<Stopping>() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            if reader.caught_up() {
+                cleared.send_replace(true);
+            }
+        }
+    }
+
+    fn is_registrar(&self) -> bool {
+        self.config.workers.process == 0
+    }
+
+    /// Checks what has come, refuses what is none, and says what is to be done.
+    async fn receive(&mut self, messages: &[InMessage]) -> anyhow::Result<Vec<Job>> {
+        let mut jobs: BTreeMap<(BrandId, RequestKey), Job> = BTreeMap::new();
+        for message in messages {
+            let token = message.subject.split('.').nth(2).unwrap_or_default();
+            let known = |name: &str| self.config.brands.iter().any(|brand| brand.name == name);
+            let request = Request::parse(&message.payload, Some(token), &known);
+            let place = self.config.brands.iter().position(|b| b.name == token);
+            let (request, place) = match (request, place) {
+                (Ok(request), Some(place)) => (request, place),
+                (Err(refusal), _) => {
+                    let id = Request::id_of(&message.payload);
+                    self.refuse(message, token, id, refusal.reason).await?;
+                    continue;
+                }
+                (Ok(request), None) => {
+                    let id = Some(request.id);
+                    self.refuse(message, token, id, Reason::UnknownBrand)
+                        .await?;
+                    continue;
+                }
+            };
+            let Some(desk) = self.desks.get_mut(place) else {
+                continue;
+            };
+            let key = desk.keys.request(&request.id);
+            let content = request.fingerprint(&desk.keys);
+            if let Some(job) = jobs.get_mut(&(desk.brand, key)) {
+                if job.request.fingerprint(&desk.keys) == content {
+                    job.sequences.push(message.sequence);
+                } else {
+                    let id = Some(request.id);
+                    self.refuse(message, token, id, Reason::IdTaken).await?;
+                }
+                continue;
+            }
+            let right = request.asked.right();
+            let standing = desk.standing(key);
+            let again = replay(standing.map(|standing| standing.content), content);
+            let received = match (again, standing) {
+                (Err(refusal), _) => {
+                    let id = Some(request.id);
+                    self.refuse(message, token, id, refusal.reason).await?;
+                    continue;
+                }
+                (Ok(Replay::Again), Some(standing)) if standing.status.is_final() => {
+                    let (status, at) = (standing.status, standing.at);
+                    self.tell(token, &request.id, Some(right), status, at)
+                        .await?;
+                    self.delete(message.sequence).await?;
+                    continue;
+                }
+                (Ok(Replay::Again), Some(standing)) => standing.received_at,
+                (Ok(_), _) => {
+                    let at = message.at_ms;
+                    desk.log(at, key, right, Event::Received { content })?;
+                    let status = Status::Pending;
+                    self.tell(token, &request.id, Some(right), status, at)
+                        .await?;
+                    at
+                }
+            };
+            let brand = BrandId(place as u16);
+            jobs.insert(
+                (brand, key),
+                Job {
+                    brand,
+                    request,
+                    key,
+                    sequences: vec![message.sequence],
+                    parts: Vec::new(),
+                    received,
+                    counts: Counts::default(),
+                    rejected: None,
+                },
+            );
+        }
+        let mut jobs: Vec<Job> = jobs.into_values().collect();
+        jobs.sort_by_key(|job| job.sequences.first().copied());
+        Ok(jobs)
+    }
+
+    /// Does what is to be done.
+    async fn work(&mut self, mut jobs: Vec<Job>) -> anyhow::Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let begun = std::time::Instant::now();
+        for job in &jobs {
+            let Some(desk) = self.desks.get_mut(usize::from(job.brand.0)) else {
+                continue;
+            };
+            let pending = desk
+                .standing(job.key)
+                .is_some_and(|standing| standing.status == Status::Pending);
+            if pending {
+                let (at, right) = (now(), job.request.asked.right());
+                desk.log(at, job.key, right, Event::Started)?;
+                let name = desk.name.clone();
+                let status = Status::InProgress;
+                self.tell(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            }
+        }
+        let persons = self.resolve(&mut jobs).await?;
+        // In the order in which they came, as far as one may see the effect of another: what is kept and corrected
+        // comes before what is told, and what is told before what is erased.
+        if self.is_registrar() {
+            self.keep(&mut jobs, &persons).await?;
+            self.rectify(&mut jobs, &persons).await?;
+            self.answer(&mut jobs, &persons).await?;
+        }
+        self.forget(&mut jobs, &persons).await?;
+        if !self.is_registrar() {
+            return Ok(());
+        }
+        for job in jobs {
+            self.close(job).await?;
+        }
+        tracing::info!(
+            seconds = begun.elapsed().as_secs_f64(),
+            "answered rights requests"
+        );
+        Ok(())
+    }
+
+    /// Says that a request is done, or not, and deletes it.
+    async fn close(&mut self, job: Job) -> anyhow::Result<()> {
+        let Some(desk) = self.desks.get_mut(usize::from(job.brand.0)) else {
+            return Ok(());
+        };
+        let (at, right) = (now(), job.request.asked.right());
+        let event = match job.rejected {
+            Some(reason) => Event::Rejected { reason },
+            None => Event::Completed { counts: job.counts },
+        };
+        let open = desk
+            .standing(job.key)
+            .is_none_or(|standing| !standing.status.is_final());
+        if open {
+            let head = desk.log(at, job.key, right, event)?;
+            if let (None, Some(head)) = (job.rejected, head) {
+                let receipt = Receipt {
+                    request: job.request.id.clone(),
+                    brand: desk.name.clone(),
+                    right,
+                    received: job.received,
+                    completed: at,
+                    counts: job.counts,
+                    audit: head,
+                };
+                let receipt = receipt.to_json(&desk.keys);
+                let subject = subjects::rights_receipt(&desk.name);
+                let name = desk.name.clone();
+                self.publish(subject, receipt).await?;
+                let status = Status::Completed(job.counts);
+                self.tell(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            } else if let Some(reason) = job.rejected {
+                let name = desk.name.clone();
+                let status = Status::Rejected(reason);
+                self.tell(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            }
+        }
+        // The parts go last: a restart before that finds them.
+        for sequence in job.sequences.into_iter().chain(job.parts) {
+            self.delete(sequence).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a message that asks for nothing that can be done.
+    async fn refuse(
+        &self,
+        message: &InMessage,
+        brand: &str,
+        id: Option<RequestId>,
+        reason: Reason,
+    ) -> anyhow::Result<()> {
+        if !self.is_registrar() {
+            return Ok(());
+        }
+        if let Some(id) = id.or_else(|| RequestId::read("unreadable")) {
+            let status = Status::Rejected(reason);
+            self.tell(brand, &id, None, status, now()).await?;
+        }
+        self.delete(message.sequence).await
+    }
+
+    /// Tells how a request stands.
+    async fn tell(
+        &self,
+        brand: &str,
+        id: &RequestId,
+        right: Option<Right>,
+        status: Status,
+        at: i64,
+    ) -> anyhow::Result<()> {
+        if !self.is_registrar() {
+            return Ok(());
+        }
+        let message = Message {
+            brand,
+            id,
+            right,
+            status,
+            at,
+        };
+        self.publish(subjects::rights_status(brand), message.to_json())
+            .await
+    }
+
+    async fn publish(&self, subject: String, text: String) -> anyhow::Result<()> {
+        let jetstream = jetstream::new(self.client.clone());
+        let sent = jetstream.publish(subject, text.into()).await;
+        sent.context("telling how a request stands")?
+            .await
+            .context("telling how a request stands")?;
+        Ok(())
+    }
+
+    /// Deletes a message of the rights stream.
+    async fn delete(&self, sequence: u64) -> anyhow::Result<()> {
+        if self.is_registrar() {
+            let stream = &self.config.nats.rights_stream;
+            nats::delete_message(&self.client, stream, sequence).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys of a brand's requests: those of its oldest secret, so that what lasts outlives a rotation.
+pub fn keys(brand: &tributary_config::model::Brand) -> tributary_rights::BrandKeys {
+    let oldest = brand.secrets().next().unwrap_or(&brand.secret);
+    tributary_rights::BrandKeys::new(&brand.name, oldest)
+}
+
+/// Where what lasts of the rights of a process lies.
+pub fn directory(config: &Config) -> std::path::PathBuf {
+    let process = config.workers.process;
+    config.ledger.directory.join(format!("rights-{process}"))
+}
+
+fn is_passing(error: &anyhow::Error) -> bool {
+    let broker = error.downcast_ref::<nats::NatsError>();
+    broker.is_some_and(nats::NatsError::is_transient)
+        || error
+            .chain()
+            .any(|cause| cause.is::<async_nats::jetstream::context::PublishError>())
+}
+
+/// Unix milliseconds.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Whether a request asks for everything to go.
+fn erases(asked: &Asked, dead: bool) -> bool {
+    match asked {
+        Asked::Erase | Asked::Object => true,
+        Asked::Directive { notice: true, .. } => dead,
+        _ => false,
+    }
+}

@@ -1,0 +1,99 @@
+//! The data subject: which identifiers of the brand a request is about.
+//!
+//! The clear values are keyed here, in every way in which a record of the brand may have named them; what goes on to
+//! the dataflow and the ledger are pseudonyms.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use tributary_connectors::whom;
+use tributary_operators::ask::{Question, Reply};
+use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
+use tributary_rights::request::Identifier;
+
+use super::{Job, Rights, Stopping};
+use tributary_rights::Reason;
+
+/// Whom a request is about.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    /// The identifiers, ascending.
+    pub ids: Vec<Id>,
+    /// What sensors call its devices.
+    pub devices: Vec<Pseudonym>,
+}
+
+impl Person {
+    /// The pseudonyms alone.
+    pub fn pseudonyms(&self) -> Arc<[Pseudonym]> {
+        self.ids.iter().map(|id| id.pseudonym).collect()
+    }
+}
+
+impl Rights {
+    /// Whom each request is about. One that names nobody is rejected.
+    pub(super) async fn resolve(&self, jobs: &mut [Job]) -> anyhow::Result<Vec<Person>> {
+        let named = jobs.iter_mut().map(|job| {
+            let person = self.named(job);
+            if person.ids.is_empty() && person.devices.is_empty() {
+                job.rejected = Some(Reason::BadIdentifier);
+            }
+            (person, job.request.whole_person, job.brand)
+        });
+        let whole = named.map(|(mut person, whole, brand)| async move {
+            if !whole || person.ids.is_empty() {
+                return Ok(person);
+            }
+            let question = Question::Whole {
+                brand,
+                naming: person.pseudonyms(),
+                persons: Arc::new([]),
+            };
+            let members = self.asks.ask(question).await.ok_or(Stopping)?;
+            let mut all: BTreeMap<Pseudonym, Id> =
+                person.ids.iter().map(|id| (id.pseudonym, *id)).collect();
+            for member in members {
+                if let Reply::Member(pseudonym, kind) = member {
+                    all.entry(pseudonym).or_insert(Id {
+                        pseudonym,
+                        value: pseudonym,
+                        kind,
+                    });
+                }
+            }
+            person.ids = all.into_values().collect();
+            Ok::<_, anyhow::Error>(person)
+        });
+        try_join_all(whole).await
+    }
+
+    fn named(&self, job: &Job) -> Person {
+        let place = usize::from(job.brand.0);
+        let (Some(desk), Some(brand)) = (self.desks.get(place), self.config.brands.get(place))
+        else {
+            return Person::default();
+        };
+        let mut person = Person::default();
+        for identifier in &job.request.identifiers {
+            match identifier {
+                Identifier::One { kind, value } => {
+                    let ids = whom::identifiers(brand, &desk.key, *kind, value.expose());
+                    person.ids.extend(ids);
+                    if *kind == IdKind::Device {
+                        person
+                            .devices
+                            .extend(whom::devices(&desk.key, value.expose()));
+                    }
+                }
+                Identifier::NamePostcode([first, last, postcode]) => {
+                    let parts = [first.expose(), last.expose(), postcode.expose()];
+                    person.ids.extend(whom::name_postcode(&desk.key, parts));
+                }
+            }
+        }
+        person.ids.sort_unstable();
+        person.ids.dedup();
+        person
+    }
+}

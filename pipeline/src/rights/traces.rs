@@ -1,0 +1,169 @@
+//! Traces: what the broker still holds of a person.
+//!
+//! A message is looked at twice. It is decoded as it was when it came in, so that every spelling of an identifier that
+//! the product understands is found; and its bytes are searched for the clear values and their digests, so that a line
+//! that was refused is found, too.
+
+use std::time::Duration;
+
+use aho_corasick::AhoCorasick;
+use rustc_hash::FxHashSet;
+use sha2::{Digest, Sha256};
+use tributary_config::model::Config;
+use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
+use tributary_connectors::nats::{Client, InMessage, Reader, stream_state};
+use tributary_operators::event::Event;
+use tributary_operators::record::{BrandId, Pseudonym};
+use tributary_rights::Request;
+use tributary_rights::request::Identifier;
+
+use super::subject::Person;
+use crate::start::patiently;
+
+/// Shorter values are searched for between quotation marks only: they stand in anything.
+const LONG: usize = 6;
+
+/// How long reading a stream goes on without any message before it is taken up again.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Knows what is searched for.
+pub struct Finder {
+    decoder: Decoder,
+    named: Named,
+    text: Option<AhoCorasick>,
+}
+
+/// Whom an event may name.
+struct Named {
+    ids: FxHashSet<(BrandId, Pseudonym)>,
+    found: bool,
+}
+
+impl Finder {
+    /// Searches for persons of brands, and for what their requests call them.
+    pub fn new(config: &Config, persons: &[(BrandId, &Person)], requests: &[&Request]) -> Finder {
+        let ids = persons.iter().flat_map(|(brand, person)| {
+            let ids = person.ids.iter().map(|id| id.pseudonym);
+            ids.chain(person.devices.iter().copied())
+                .map(|id| (*brand, id))
+        });
+        let mut texts: Vec<String> = Vec::new();
+        for request in requests {
+            for identifier in &request.identifiers {
+                // A name alone is shared by many; all three are found by decoding.
+                if let Identifier::One { value, .. } = identifier {
+                    texts.extend(spellings(value.expose()));
+                }
+            }
+        }
+        texts.sort_unstable();
+        texts.dedup();
+        let mut builder = AhoCorasick::builder();
+        Finder {
+            decoder: Decoder::new(config),
+            named: Named {
+                ids: ids.collect(),
+                found: false,
+            },
+            text: builder.ascii_case_insensitive(true).build(&texts).ok(),
+        }
+    }
+
+    /// Whether a message holds anything of the persons.
+    pub fn holds(&mut self, message: &InMessage) -> bool {
+        if self
+            .text
+            .as_ref()
+            .is_some_and(|text| text.is_match(&message.payload[..]))
+        {
+            return true;
+        }
+        // A dead letter is read as the message that it was.
+        let was = message
+            .headers
+            .iter()
+            .find(|(name, _)| name == "Tributary-Subject");
+        let subject = was.map_or(message.subject.as_str(), |(_, subject)| subject.as_str());
+        let message = Message {
+            subject,
+            at: message.at_ms,
+            number: message.sequence,
+            headers: &message.headers,
+            data: &message.payload,
+        };
+        self.named.found = false;
+        self.decoder.message(&message, &mut self.named);
+        self.named.found
+    }
+}
+
+impl Sink for Named {
+    fn event(&mut self, event: Event) {
+        self.found |= match event {
+            Event::Put { record, .. } => {
+                let mut ids = record.ids.ids().iter();
+                ids.any(|id| self.ids.contains(&(record.brand, id.pseudonym)))
+            }
+            Event::Ping { ping, .. } => self.ids.contains(&(ping.brand, ping.device)),
+            _ => false,
+        };
+    }
+
+    fn dead(&mut self, _: DeadLetter) {}
+
+    fn ignored(&mut self, _: Ignored) {}
+}
+
+/// How a value may stand in a text: as it was given, and as its digest.
+fn spellings(value: &str) -> Vec<String> {
+    let value = value.trim();
+    let plain = value.to_lowercase();
+    let digest = Sha256::digest(plain.as_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let written = match plain.len() >= LONG {
+        true => plain,
+        false => format!("\"{plain}\""),
+    };
+    vec![written, digest]
+}
+
+/// The sequences of the messages that hold anything of the persons, of all that are there, or of those up to one.
+pub async fn find(
+    client: &Client,
+    stream: &str,
+    until: Option<u64>,
+    finder: &mut Finder,
+) -> anyhow::Result<Vec<u64>> {
+    let state = patiently(|| stream_state(client, stream)).await?;
+    let until = until
+        .unwrap_or(state.last_sequence)
+        .min(state.last_sequence);
+    let mut found = Vec::new();
+    if state.messages == 0 {
+        return Ok(found);
+    }
+    let mut reader = patiently(|| Reader::open(client, stream, 1)).await?;
+    loop {
+        let batch = match reader.next_batch(1_000, LOOK).await {
+            Ok(batch) => batch,
+            Err(error) if error.is_transient() => {
+                tracing::warn!(stream, %error, "reading again");
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let ended = batch.is_empty() && reader.caught_up();
+        tokio::task::block_in_place(|| {
+            let held = batch.iter().filter(|message| message.sequence <= until);
+            found.extend(
+                held.filter(|message| finder.holds(message))
+                    .map(|message| message.sequence),
+            );
+        });
+        if ended || reader.next_sequence() > until || reader.caught_up() {
+            return Ok(found);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is past its retention is gone at the start of a worker: from the numbers, which are those of a world that never
+//! had it, and from the ledger.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod support;
+
+use support::story::{assert_stands, configure, inspect, last, play, ready, until};
+use support::{Worker, World};
+use tributary_connectors::trace::TraceLine;
+use tributary_loadtest::testing::NatsServer;
+
+/// Whether a line is of the category that ends with its cookie.
+fn is_visit(line: &TraceLine) -> bool {
+    let data: serde_json::Value = serde_json::from_slice(&line.data).unwrap_or_default();
+    let kinds = ["impression", "click", "view", "identify"];
+    data["type"]
+        .as_str()
+        .is_some_and(|kind| kinds.contains(&kind))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_past_its_time_is_gone() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(4_000, Some(&broker), "[workers]\nthreads = 2");
+    let lines: Vec<TraceLine> = world.trace().collect();
+    let client = ready(&broker).await;
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let config = world.path("tributary.toml");
+    let everything = world.replayed();
+    let puts = || {
+        inspect(&world.ledger(0))["brands"][0]["entries"]["put"]
+            .as_u64()
+            .unwrap()
+    };
+    tokio::task::block_in_place(|| {
+        let worker = Worker::start(&config, &[]);
+        worker.wait_until_read(end);
+        worker.stop();
+    });
+    assert_stands(&broker, &everything, &[]).await;
+    let before = puts();
+
+    // The days of the world are past, so that a month is too short for all of it.
+    configure(&world, "cookies_months = 1200", "cookies_months = 1");
+    tokio::task::block_in_place(|| {
+        let worker = Worker::start(&config, &[]);
+        until("the pass is made", || worker.said("past its retention"));
+        worker.wait_until_read(end);
+        worker.stop();
+    });
+    let mut text = String::new();
+    for line in lines.iter().filter(|line| !is_visit(line)) {
+        let data = String::from_utf8(line.data.clone()).unwrap();
+        let line = serde_json::json!({"subject": line.subject, "at": line.at, "data": data});
+        text.push_str(&format!("{line}\n"));
+    }
+    std::fs::write(world.path("trace.ndjson"), text).unwrap();
+    let expected = world.replayed();
+    assert!(expected.len() < everything.len());
+    assert_stands(&broker, &expected, &[]).await;
+    assert!(puts() < before, "{} entries of {before}", puts());
+
+    // There is nothing left to be done, and a longer time brings nothing back.
+    configure(&world, "cookies_months = 1\n", "cookies_months = 1200\n");
+    tokio::task::block_in_place(|| {
+        let worker = Worker::start(&config, &[]);
+        worker.wait_until_read(end);
+        worker.stop();
+        assert!(!worker_said_pass(&world));
+    });
+    assert_stands(&broker, &expected, &[]).await;
+}
+
+/// Whether a worker that starts now finds anything past its time.
+fn worker_said_pass(world: &World) -> bool {
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    until("it is ready", || {
+        worker
+            .get("/readyz")
+            .is_some_and(|(status, _)| status == 200)
+    });
+    let said = worker.said("past its retention");
+    worker.stop();
+    said
+}

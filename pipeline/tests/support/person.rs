@@ -1,0 +1,73 @@
+//! A person of a simulated world: who she is, what names her, and what an officer asks about her.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tributary_connectors::keys::BrandKey;
+use tributary_connectors::trace::TraceLine;
+use tributary_operators::record::IdKind;
+
+use super::story::contents;
+use super::{World, succeed, tributary};
+
+/// Of the e-mail addresses that identify somebody the one that most lines name, in lower case.
+pub fn somebody(world: &World, lines: &[TraceLine]) -> String {
+    let config = world.config();
+    let key = BrandKey::new(&config.brands[0]);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for line in lines {
+        let Ok(data) = serde_json::from_slice::<serde_json::Value>(&line.data) else {
+            continue;
+        };
+        if let Some(email) = data["email"].as_str().filter(|email| email.contains('@')) {
+            *counts.entry(email.trim().to_lowercase()).or_default() += 1;
+        }
+    }
+    let identifies = |(email, _): &(String, usize)| !key.identify(IdKind::Email, email).is_empty();
+    let most = counts.into_iter().filter(identifies);
+    let most = most.max_by_key(|(_, count)| *count);
+    most.expect("somebody has an address").0
+}
+
+pub fn names(line: &TraceLine, email: &str) -> bool {
+    String::from_utf8_lossy(&line.data)
+        .to_lowercase()
+        .contains(email)
+}
+
+/// Writes the trace of a world anew.
+pub fn rewrite(world: &World, lines: &[TraceLine]) {
+    let mut text = String::new();
+    for line in lines {
+        let data = String::from_utf8(line.data.clone()).unwrap();
+        let line = serde_json::json!({"subject": line.subject, "at": line.at, "data": data});
+        text.push_str(&format!("{line}\n"));
+    }
+    std::fs::write(world.path("trace.ndjson"), text).unwrap();
+}
+
+/// Where any of some bytes still stands below a directory.
+pub fn found(directory: &Path, needles: &[Vec<u8>]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, bytes) in contents(directory) {
+        let bytes = bytes.to_ascii_lowercase();
+        for (place, needle) in needles.iter().enumerate() {
+            if memchr::memmem::find(&bytes, needle).is_some() {
+                found.push(format!("{} holds needle {place}", path.display()));
+            }
+        }
+    }
+    found
+}
+
+/// Asks for a right as an officer would, and returns what is printed.
+pub fn ask(world: &World, right: &str, more: &[&str]) -> String {
+    let mut command = tributary();
+    command
+        .args(["rights", right, "--proof", "ticket 117", "--config"])
+        .arg(world.path("tributary.toml"))
+        .args(more);
+    let output = succeed(&mut command);
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

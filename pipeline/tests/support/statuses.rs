@@ -1,0 +1,68 @@
+//! What is told of rights requests, as somebody reads it who subscribes to all of it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tributary_config::model::Nats;
+use tributary_connectors::nats::{Client, Reader};
+
+use super::PATIENCE;
+
+/// The statuses of all brands.
+pub struct Statuses {
+    reader: Reader,
+    told: BTreeMap<String, Vec<Value>>,
+}
+
+impl Statuses {
+    /// From the first one on.
+    pub async fn open(client: &Client, broker: &Nats) -> Statuses {
+        let all = "tributary.rights.*.status";
+        let reader = Reader::filtered(client, &broker.rights_stream, all, 1).await;
+        Statuses {
+            reader: reader.expect("the stream of rights requests"),
+            told: BTreeMap::new(),
+        }
+    }
+
+    async fn read(&mut self) {
+        let messages = self.reader.next_batch(1_000, Duration::from_millis(200));
+        for message in messages.await.expect("statuses") {
+            let status: Value = serde_json::from_slice(&message.payload).expect("JSON");
+            let id = status["id"].as_str().expect("an id").to_owned();
+            self.told.entry(id).or_default().push(status);
+        }
+    }
+
+    fn ends(&self, id: &str) -> Vec<&Value> {
+        let told = self.told.get(id).into_iter().flatten();
+        told.filter(|status| {
+            ["completed", "rejected"].contains(&status["status"].as_str().unwrap())
+        })
+        .collect()
+    }
+
+    /// Waits for the `count`th final status of a request: `completed`, or the reason of the rejection.
+    pub async fn end(&mut self, id: &str, count: usize) -> String {
+        let begun = Instant::now();
+        while self.ends(id).len() < count {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{id} stands at {:?}",
+                self.told.get(id)
+            );
+            self.read().await;
+        }
+        let end = self.ends(id)[count - 1];
+        let word = end.get("reason").unwrap_or(&end["status"]);
+        word.as_str().expect("a word").to_owned()
+    }
+
+    /// Every word about a request so far.
+    pub fn words(&self, id: &str) -> Vec<&str> {
+        let told = self.told.get(id).into_iter().flatten();
+        told.map(|status| status["status"].as_str().expect("a word"))
+            .collect()
+    }
+}
