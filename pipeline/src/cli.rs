@@ -66,7 +66,11 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print the reference of every metric, as Markdown
     #[command(hide = true)]
-    Reference,
+    Reference {
+        /// The tables of `config/DATA-PROTECTION.md` instead: what is held for how long, and which step needs what
+        #[arg(long)]
+        data_protection: bool,
+    },
 }
 
 impl Command {

@@ -295,10 +295,6 @@ struct Door<'a> {
 
 impl Sink for Door<'_> {
     fn event(&mut self, event: Event) {
-        if self.suppressed.refuses(&event) {
-            self.counts.ignored += 1;
-            return;
-        }
         // A web record brings its consent and the evidence along: it counts once.
         let counted = match &event {
             Event::Word { .. } | Event::Evidence { .. } => false,
@@ -308,7 +304,14 @@ impl Sink for Door<'_> {
             }
             _ => true,
         };
-        if let Some(brand) = brand_of(&event).filter(|_| counted) {
+        let brand = brand_of(&event).filter(|_| counted);
+        if self.suppressed.refuses(&event) {
+            if let Some(brand) = brand {
+                *self.counts.suppressed.entry(brand).or_default() += 1;
+            }
+            return;
+        }
+        if let Some(brand) = brand {
             *self.counts.accepted.entry((brand, self.kind)).or_default() += 1;
         }
         let event = self.dataflow.salted(self.worker, event);

@@ -9,6 +9,7 @@ pub mod commits;
 pub mod compaction;
 pub mod config_command;
 pub mod consent_command;
+pub mod data_protection;
 pub mod demo;
 pub mod explain;
 pub mod feed;
@@ -61,7 +62,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => ledger_command::command(command)?,
         Command::Keys(command) => keys_command::command(command)?,
         Command::Config(command) => return config_command::command(command),
-        Command::Reference => print!("{}", metrics::reference()),
+        Command::Reference { data_protection } => match data_protection {
+            true => print!("{}", data_protection::reference()?),
+            false => print!("{}", metrics::reference()),
+        },
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,14 +4,8 @@
 //! and that is taken back like anything else: the numbers follow, and the ledger is written anew without it. What came
 //! in is gone by then, because the input stream is short-lived.
 //!
-//! | category | from | what goes |
-//! |---|---|---|
-//! | cookies | the placement of the cookie: its first record held | its web records |
-//! | transactions | their time | sales, refunds, adjustments |
-//! | consent | their time | statements of consent and their evidence |
-//! | identification | the last interaction of the person | all records of the person |
-//!
-//! Spend is nobody's and stays. A right that stands stays until it is withdrawn or its person erased.
+//! [`Category`] says what belongs together and from when its time counts. Spend is nobody's and stays. A right that
+//! stands stays until it is withdrawn or its person erased.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,9 +22,80 @@ use tributary_operators::record::{Arrival, Body, BrandId, Pseudonym, Record, Rec
 
 use crate::asks::Asks;
 use crate::commits::{Erasure, Word};
+use crate::http::State;
 
 /// How often it is looked whether a day has begun.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// What is held for the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// Web records.
+    Cookies,
+    /// Sales, refunds, adjustments.
+    Transactions,
+    /// Statements of consent.
+    Consent,
+    /// Persons of whom nothing happens any more.
+    Identification,
+}
+
+impl Category {
+    /// Every category.
+    pub const ALL: [Category; 4] = [
+        Category::Cookies,
+        Category::Transactions,
+        Category::Consent,
+        Category::Identification,
+    ];
+
+    /// The category of a record for its own sake; none where it stays.
+    pub fn of(body: &Body) -> Option<Category> {
+        match body {
+            Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
+            Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
+                Some(Category::Transactions)
+            }
+            Body::Consent { .. } => Some(Category::Consent),
+            Body::Spend { .. } | Body::Right { .. } => None,
+        }
+    }
+
+    /// Its name; in the configuration `_months` follows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Category::Cookies => "cookies",
+            Category::Transactions => "transactions",
+            Category::Consent => "consent",
+            Category::Identification => "identification",
+        }
+    }
+
+    /// From when its time counts.
+    pub fn from(self) -> &'static str {
+        match self {
+            Category::Cookies => {
+                "the placement of the cookie, which is its first record held; its own time where a record has no cookie"
+            }
+            Category::Transactions | Category::Consent => "the record's own time",
+            Category::Identification => {
+                "the last touch or conversion of the person that counts in a number"
+            }
+        }
+    }
+
+    /// What goes when it has passed.
+    pub fn goes(self) -> &'static str {
+        match self {
+            Category::Cookies => "all web records of the cookie but orders and their refunds",
+            Category::Transactions => "sales, orders, refunds and adjustments",
+            Category::Consent => "statements of consent and their evidence",
+            Category::Identification => {
+                "all records of the person but statements of consent and rights"
+            }
+        }
+    }
+}
 
 /// For how long the records of a brand are held, calendar months.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +137,19 @@ impl Retention {
         before(now, self.identification, zone)
     }
 
+    /// The months of a category.
+    pub fn months(&self, category: Category) -> u32 {
+        match category {
+            Category::Cookies => self.cookies,
+            Category::Transactions => self.transactions,
+            Category::Consent => self.consent,
+            Category::Identification => self.identification,
+        }
+    }
+
     /// The first day on which a record is gone for its own category's sake, `2027-12-24`; none where it stays.
     pub fn until(&self, record: &Record, zone: &TimeZone) -> Option<String> {
-        let months = match record.body {
-            Body::Contact { .. } | Body::Identify => self.cookies,
-            Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => self.transactions,
-            Body::Consent { .. } => self.consent,
-            Body::Spend { .. } | Body::Right { .. } => return None,
-        };
+        let months = self.months(Category::of(&record.body)?);
         let day = Timestamp::from_millisecond(record.ts).ok()?;
         let day = day.to_zoned(zone.clone()).date();
         let gone = day
@@ -229,6 +299,8 @@ pub struct Keeper {
     pub asks: Asks,
     /// The way to the ledger.
     pub words: mpsc::UnboundedSender<Word>,
+    /// Where it is told when a pass was made, and what it took back.
+    pub state: Arc<State>,
 }
 
 impl Keeper {
@@ -242,7 +314,7 @@ impl Keeper {
             let now = Timestamp::now();
             let today = now.to_zoned(TimeZone::UTC).date();
             if last != Some(today) {
-                self.pass(now.as_millisecond()).await?;
+                self.pass(now.as_millisecond(), last.is_none()).await?;
                 last = Some(today);
             }
             tokio::select! {
@@ -253,12 +325,19 @@ impl Keeper {
     }
 
     /// Takes back what is past its time.
-    async fn pass(&self, now: i64) -> Result<(), Stopping> {
+    async fn pass(&self, now: i64, first: bool) -> Result<(), Stopping> {
         for (brand, number) in self.config.brands.iter().zip(0..) {
             let id = BrandId(number);
             let past = past(&self.asks, id, brand, now).await?;
-            if past.keys.is_empty() {
+            let records = past.keys.len() as u64;
+            // Old evidence is looked for once a day, because it means to read the ledger.
+            if records == 0 && first {
+                self.state.metrics.retention_pass(&brand.name, now, 0);
                 continue;
+            }
+            // Every process asks before any has taken back, so that each finds what its own ledger holds.
+            if self.config.workers.hosts.len() > 1 {
+                tokio::time::sleep(2 * LOOK).await;
             }
             self.asks.tell(drops(&past)).await.ok_or(Stopping)?;
             let (done, gone) = oneshot::channel();
@@ -273,9 +352,10 @@ impl Keeper {
                 .send(Word::Erase(erasure))
                 .map_err(|_| Stopping)?;
             let entries = gone.await.map_err(|_| Stopping)?;
+            self.state.metrics.retention_pass(&brand.name, now, records);
             tracing::info!(
                 brand = brand.name,
-                records = past.keys.len(),
+                records,
                 cookies = past.cookies,
                 persons = past.persons,
                 entries,

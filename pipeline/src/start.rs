@@ -112,7 +112,13 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         })
         .await??
     };
-    let gauges = tokio::spawn(gauge(config.clone(), state.clone(), tally.clone()));
+    let gauges = {
+        let counted = gauge(config.clone(), state.clone(), tally.clone());
+        let waiting = rights::watch(config.clone(), client.clone(), state.clone());
+        tokio::spawn(async {
+            tokio::join!(counted, waiting);
+        })
+    };
     let workers = restore(&client, config, recovered, workers, &state, &tally).await?;
     let (input, stream) = open_input(&client, config, position, accept_loss).await?;
     let past = patiently(|| nats::stream_state(&client, &config.nats.input_stream))
@@ -131,6 +137,7 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         words: words.clone(),
         durable: durable.clone(),
         suppressed,
+        state: state.clone(),
     })
     .await?;
     let (cleared, clear) = watch::channel(requests.caught_up());
@@ -139,6 +146,7 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         config: config.clone(),
         asks: asks.clone(),
         words: words.clone(),
+        state: state.clone(),
     };
     let keeper = tokio::spawn(keeper.run(served.subscribe()));
     let feed = Feed {

@@ -117,6 +117,8 @@ pub struct Counts {
     pub accepted: BTreeMap<(BrandId, &'static str), u64>,
     /// Lines left out on purpose: pings of fixed devices.
     pub ignored: u64,
+    /// Records and pings left out because they name somebody who objected.
+    pub suppressed: BTreeMap<BrandId, u64>,
     /// What the stages count.
     pub stages: Snapshot,
 }
@@ -128,6 +130,9 @@ impl Counts {
             *self.accepted.entry(*key).or_default() += count;
         }
         self.ignored += other.ignored;
+        for (brand, count) in &other.suppressed {
+            *self.suppressed.entry(*brand).or_default() += count;
+        }
         self.stages = self.stages + other.stages;
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tributary::board::Board;
 use tributary::metrics::label::{Label, OTHER, UNKNOWN};
@@ -19,6 +20,7 @@ use tributary_connectors::dead::Reason;
 use tributary_operators::attribution::Model;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::BrandId;
+use tributary_rights::Right;
 
 /// 2025-10-26.
 const TODAY: i32 = 20_387;
@@ -215,6 +217,7 @@ fn fed() -> Metrics {
         ignored: 3,
         ..Counts::default()
     };
+    counts.suppressed.insert(BrandId(1), 4);
     for kind in Kind::ALL {
         counts.accepted.insert((BrandId(0), kind.name()), 10);
     }
@@ -236,6 +239,10 @@ fn fed() -> Metrics {
     metrics.input(12, 3, 12, 3_456);
     metrics.epoch(1_761_436_800_000, 0.25, 0.05);
     metrics.published(5, 1, 0);
+    metrics.right_answered("acme", Some(Right::Erase), true);
+    metrics.right_answered("nobody", None, false);
+    metrics.rights_waiting("acme", 2, Duration::from_secs(90));
+    metrics.retention_pass("brew", 1_761_436_800_000, 7);
     metrics.connected(true);
     metrics.ready(true);
     metrics.board(&board(), |_| TODAY);

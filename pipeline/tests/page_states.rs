@@ -6,6 +6,7 @@
 mod page_browser;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use page_browser::Browser;
 use serde_json::json;
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use tributary::board::Board;
 use tributary::http::{State, serve};
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_rights::Right;
 
 const AUDIT: &str = include_str!("page_browser/audit.js");
 const TODAY: i32 = 20_387;
@@ -30,6 +32,11 @@ fn orders(brand: &str, currency: &str, value: i128) -> Cell {
 fn shows(text: &str) -> String {
     let online = "document.querySelector('[data-key=online]')";
     format!("{online}?.innerText === {}", json!(text))
+}
+
+fn fact(key: &str, text: &str) -> String {
+    let shown = format!("document.querySelector('[data-key={key}]')");
+    format!("{shown}?.innerText === {}", json!(text))
 }
 
 fn says(selector: &str, text: &str) -> String {
@@ -78,6 +85,23 @@ async fn the_page_says_what_is_the_matter() {
         state.health.set_connected(true);
         state.health.set_caught_up(true);
         browser.until(&says("#pill", "Live"));
+
+        // Rights and retention: nothing yet, then one refused, one that waits, and a pass.
+        browser.until(&fact("rights", "0"));
+        assert_eq!(
+            browser.eval("document.querySelector('[data-key=retention]')"),
+            json!(null)
+        );
+        let metrics = &state.metrics;
+        metrics.right_answered("acme", Some(Right::Erase), true);
+        metrics.right_answered("zeta", None, false);
+        metrics.rights_waiting("zeta", 1, Duration::from_secs(90));
+        metrics.retention_pass("acme", 1_761_436_800_000, 3);
+        metrics.retention_pass("zeta", 1_761_436_801_000, 0);
+        browser.until(&fact("rights", "2, 1 rejected"));
+        browser.until(&fact("rights-open", "1, the oldest for 1.5 min"));
+        browser
+            .until("document.querySelector('[data-key=retention]')?.dataset.raw === '1761436800'");
         assert_eq!(
             browser.eval("document.querySelector('#notice').hidden"),
             json!(true)

@@ -85,6 +85,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
         http: Http {
             listen: ([127, 0, 0, 1], 9464).into(),
             max_series: 200,
+            opendsr_domain: None,
         },
         ingest: Ingest {
             max_future_ms: 600_000,

@@ -7,6 +7,7 @@ use tributary_config::model::Kind;
 use tributary_connectors::dead::Reason;
 use tributary_operators::attribution::Model;
 use tributary_operators::record::SaleKind;
+use tributary_rights::Right;
 
 use crate::board::Window;
 
@@ -18,6 +19,9 @@ pub const UNKNOWN: &str = "unknown";
 
 /// The types of contacts, in the order of the values of a `campaign_day` cell.
 pub const CONTACTS: [&str; 3] = ["impression", "click", "view"];
+
+/// How a rights request ends.
+pub const OUTCOMES: [&str; 2] = ["completed", "rejected"];
 
 /// One label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,13 +52,17 @@ pub enum Label {
     Store,
     /// An advertising platform.
     Platform,
+    /// The type of a rights request.
+    Right,
+    /// How a rights request ended.
+    Outcome,
     /// The version of the program.
     Version,
 }
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 14] = [
+    pub const ALL: [Label; 16] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -68,6 +76,8 @@ impl Label {
         Label::Channel,
         Label::Store,
         Label::Platform,
+        Label::Right,
+        Label::Outcome,
         Label::Version,
     ];
 
@@ -79,11 +89,12 @@ impl Label {
             Label::Reason => "reason",
             Label::Window => "window",
             Label::Model => "model",
-            Label::Contact => "type",
+            Label::Contact | Label::Right => "type",
             Label::Currency => "currency",
             Label::Channel => "channel",
             Label::Store => "store",
             Label::Platform => "platform",
+            Label::Outcome => "outcome",
             Label::Version => "version",
         }
     }
@@ -109,6 +120,12 @@ impl Label {
                 .map(SaleKind::name)
                 .to_vec(),
             Label::Contact => CONTACTS.to_vec(),
+            Label::Right => Right::ALL
+                .map(Right::name)
+                .into_iter()
+                .chain([UNKNOWN])
+                .collect(),
+            Label::Outcome => OUTCOMES.to_vec(),
             _ => return None,
         })
     }
@@ -117,7 +134,7 @@ impl Label {
     pub fn meaning(self) -> &'static str {
         match self {
             Label::Brand => "A configured brand",
-            Label::OriginBrand => "A configured brand, or `unknown`",
+            Label::OriginBrand => "A configured brand, or `unknown` where the subject names none",
             Label::Kind => "The kind of a record",
             Label::OriginKind => "The kind that the subject names, or `unknown`",
             Label::Reason => "Why a line was refused",
@@ -133,6 +150,10 @@ impl Label {
             }
             Label::Store => "A store; capped, the rest is `other`",
             Label::Platform => "An advertising platform; capped, the rest is `other`",
+            Label::Right => {
+                "The type of a rights request, or `unknown` where it was refused before it was taken up"
+            }
+            Label::Outcome => "How a rights request ended",
             Label::Version => "The version of the program",
         }
     }

@@ -24,12 +24,13 @@ use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Regist
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead::Reason;
 use tributary_connectors::nats::InputCounts;
+use tributary_rights::Right;
 
 pub use reference::reference;
 
 use crate::board::Board;
 use crate::workers::Counts;
-use label::UNKNOWN;
+use label::{Label, OUTCOMES, UNKNOWN};
 use table::{Id, Part, Row, TABLE, Type};
 
 /// The metrics of this process.
@@ -92,6 +93,14 @@ impl Metrics {
             for kind in Kind::ALL {
                 metrics.raise(Id::Accepted, &[brand, kind.name()], 0.0);
             }
+            for right in Label::Right.words().unwrap_or_default() {
+                for outcome in OUTCOMES {
+                    metrics.raise(Id::RightsRequests, &[brand, outcome, right], 0.0);
+                }
+            }
+            metrics.raise(Id::Suppressed, &[brand], 0.0);
+            metrics.retention_pass(brand, 0, 0);
+            metrics.rights_waiting(brand, 0, Duration::ZERO);
         }
         metrics.set(Id::Build, &[env!("CARGO_PKG_VERSION")], 1.0);
         metrics
@@ -111,6 +120,11 @@ impl Metrics {
                 .get(usize::from(brand.0))
                 .map_or(UNKNOWN, String::as_str);
             self.raise(Id::Accepted, &[brand, kind], *count as f64);
+        }
+        for (brand, count) in &counts.suppressed {
+            if let Some(brand) = self.brands.get(usize::from(brand.0)) {
+                self.raise(Id::Suppressed, &[brand], *count as f64);
+            }
         }
         let mut refused: BTreeMap<[&str; 3], u64> = BTreeMap::new();
         for ((brand, kind, reason), count) in dead {
@@ -239,6 +253,29 @@ impl Metrics {
         self.count(Id::PublishFailures, failed);
     }
 
+    /// A rights request was answered; `right` is none where it was refused before it was taken up, and a `brand` that
+    /// is not configured is `unknown`.
+    pub fn right_answered(&self, brand: &str, right: Option<Right>, completed: bool) {
+        let brand = self.brands.iter().find(|known| *known == brand);
+        let brand = brand.map_or(UNKNOWN, String::as_str);
+        let [done, rejected] = OUTCOMES;
+        let outcome = if completed { done } else { rejected };
+        let right = right.map_or(UNKNOWN, Right::name);
+        self.add(Id::RightsRequests, &[brand, outcome, right], 1);
+    }
+
+    /// How many rights requests of a brand wait, and for how long the oldest has.
+    pub fn rights_waiting(&self, brand: &str, open: u64, oldest: Duration) {
+        self.set(Id::RightsOldest, &[brand], oldest.as_secs_f64());
+        self.set(Id::RightsOpen, &[brand], open as f64);
+    }
+
+    /// A pass over a brand's retention at a time in Unix milliseconds took back so many records.
+    pub fn retention_pass(&self, brand: &str, at_ms: i64, records: u64) {
+        self.set(Id::RetentionPass, &[brand], at_ms as f64 / 1000.0);
+        self.add(Id::RetentionRecords, &[brand], records);
+    }
+
     /// Whether there is a connection to NATS.
     pub fn connected(&self, yes: bool) {
         self.set(Id::Connected, &[], f64::from(u8::from(yes)));
@@ -270,8 +307,12 @@ impl Metrics {
     }
 
     fn count(&self, id: Id, by: u64) {
+        self.add(id, &[], by);
+    }
+
+    fn add(&self, id: Id, labels: &[&str], by: u64) {
         if let Some(Own::Counter(of)) = self.own(id)
-            && let Ok(counter) = of.get_metric_with_label_values::<&str>(&[])
+            && let Ok(counter) = of.get_metric_with_label_values(labels)
         {
             counter.inc_by(by as f64);
         }

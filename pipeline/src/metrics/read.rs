@@ -17,6 +17,18 @@ impl Metrics {
         }
     }
 
+    /// The values of a gauge under all its labels.
+    pub fn gauges(&self, id: Id) -> Vec<f64> {
+        let Some(Own::Gauge(of)) = self.own(id) else {
+            return Vec::new();
+        };
+        let families = of.collect();
+        let metrics = families.iter().flat_map(|family| family.get_metric());
+        metrics
+            .map(|metric| metric.get_gauge().get_value())
+            .collect()
+    }
+
     /// A counter by one of its labels, added up over the others.
     pub fn counted(&self, id: Id, by: Label) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();

@@ -126,6 +126,20 @@ table! {
         "Records whose content or version replaced what was held.";
     Superseded: Operation Counter, "records_superseded_total", "records", [],
         "Records whose version was lower than the one held; they change nothing.";
+    Suppressed: Operation Counter, "records_suppressed_total", "records", [Brand],
+        "Records and pings left out because they name somebody who objected; they are written nowhere.";
+
+    // Rights and retention
+    RightsRequests: Operation Counter, "rights_requests_total", "requests", [OriginBrand, Outcome, Right],
+        "Rights requests that were answered. Process 0 answers for all.";
+    RightsOpen: Operation Gauge, "rights_open_requests", "requests", [Brand],
+        "Rights requests that wait at the broker because they are not answered yet, as process 0 sees them.";
+    RightsOldest: Operation Gauge, "rights_oldest_open_seconds", "seconds", [Brand],
+        "For how long the oldest request has waited that is not answered; 0 where none waits.";
+    RetentionPass: Operation Gauge, "retention_last_pass_timestamp_seconds", "seconds since 1970", [Brand],
+        "When this process last took back what was past its retention: at its start and once a day. 0 before the first pass.";
+    RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
+        "Records taken back because they were past their retention. Every process passes over all of them: do not add up over processes.";
 
     // State
     Held: Operation Gauge, "records_held", "records", [],

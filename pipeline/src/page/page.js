@@ -59,6 +59,7 @@
   const date = (text, options) =>
     new Intl.DateTimeFormat(languages, { timeZone: "UTC", ...options }).format(new Date(text + "T00:00:00Z"));
   const clock = (ms) => new Intl.DateTimeFormat(languages, { timeStyle: "medium" }).format(ms);
+  const moment = (ms) => new Intl.DateTimeFormat(languages, { dateStyle: "medium", timeStyle: "short" }).format(ms);
   const sum = (a, b) => typeof a === "number" && typeof b === "number" ? a + b : String(BigInt(a) + BigInt(b));
 
   // What the channels brought that cost something.
@@ -231,7 +232,7 @@
   };
 
   const pipe = () => {
-    const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, k } = status;
+    const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, rights, retention, k } = status;
     say("pipe-note", ready ? "Ready: the numbers can be relied upon." : "Not ready: " + reasons.join("; ") + ".");
     const fact = (term, key, raw, text) => h("div", {}, h("dt", {}, term), h("dd", { "data-key": key, "data-raw": raw }, text));
     put("pipe",
@@ -240,7 +241,12 @@
       fact("Records taken in", "accepted", accepted, count(accepted)),
       fact("Records held", "held", held, count(held ?? 0)),
       fact("Numbers released", "released", released, count(released ?? 0)),
-      fact("Numbers held back", "hidden", hidden, count(hidden ?? 0)));
+      fact("Numbers held back", "hidden", hidden, count(hidden ?? 0)),
+      fact("Rights requests answered", "rights", rights.completed + rights.rejected,
+        count(rights.completed + rights.rejected) + (rights.rejected ? ", " + count(rights.rejected) + " rejected" : "")),
+      fact("Rights requests waiting", "rights-open", rights.open,
+        count(rights.open) + (rights.open ? ", the oldest for " + minutes(rights.oldest_seconds) : "")),
+      retention ? fact("Last retention pass", "retention", retention, moment(retention * 1000)) : []);
     put("dead", dead.length ? h("ul", { class: "list" }, dead.map(([reason, help, n]) => h("li", {},
       h("span", {}, reason.replaceAll("_", " "), h("span", { class: "why" }, help.replaceAll("`", ""))), h("span", { class: "n", "data-key": "dead:" + reason, "data-raw": n }, count(n)))))
       : h("p", { class: "empty" }, "None since the start."));

@@ -4,7 +4,8 @@ use serde::Serialize;
 use tributary_connectors::dead::Reason;
 
 use crate::http::State;
-use crate::metrics::label::Label;
+use crate::metrics::Metrics;
+use crate::metrics::label::{Label, OUTCOMES};
 use crate::metrics::table::Id;
 
 /// The process, as it is now.
@@ -31,6 +32,34 @@ pub struct Status<'a> {
     accepted: f64,
     /// Refused lines: the reason, what it means, how many.
     dead: Vec<(String, &'static str, f64)>,
+    rights: Rights,
+    /// Unix seconds of the last pass over the retention, of the brand whose pass is the longest ago; none before
+    /// each had one.
+    retention: Option<f64>,
+}
+
+/// Rights requests of all brands, answered since the start and waiting.
+#[derive(PartialEq, Serialize)]
+struct Rights {
+    completed: f64,
+    rejected: f64,
+    open: f64,
+    oldest_seconds: f64,
+}
+
+impl Rights {
+    fn of(metrics: &Metrics) -> Rights {
+        let ended = metrics.counted(Id::RightsRequests, Label::Outcome);
+        let [completed, rejected] =
+            OUTCOMES.map(|outcome| ended.get(outcome).copied().unwrap_or(0.0));
+        let oldest = metrics.gauges(Id::RightsOldest);
+        Rights {
+            completed,
+            rejected,
+            open: metrics.gauges(Id::RightsOpen).into_iter().sum(),
+            oldest_seconds: oldest.into_iter().fold(0.0, f64::max).round(),
+        }
+    }
 }
 
 impl Status<'_> {
@@ -62,6 +91,12 @@ impl Status<'_> {
             released: metrics.gauge(Id::Released),
             hidden: metrics.gauge(Id::Hidden),
             accepted: accepted.values().sum(),
+            rights: Rights::of(metrics),
+            retention: metrics
+                .gauges(Id::RetentionPass)
+                .into_iter()
+                .min_by(f64::total_cmp)
+                .filter(|pass| *pass > 0.0),
             dead: dead
                 .into_iter()
                 .map(|(name, count)| (help(&name), name, count))

@@ -27,6 +27,7 @@ mod rectify;
 mod subject;
 pub mod submit;
 mod traces;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,10 +47,13 @@ use tributary_rights::{Counts, Reason, Request, RequestId, RequestKey, Right};
 
 use crate::asks::Asks;
 use crate::commits::{Durable, Word};
+use crate::http::State;
 use crate::retention::Stopping;
 use crate::start::patiently;
 use crate::suppressed::Suppressed;
 use desk::Desk;
+
+pub use waiting::watch;
 
 /// How many requests are taken at once.
 const AT_ONCE: usize = 10_000;
@@ -65,6 +69,7 @@ pub struct Rights {
     words: mpsc::UnboundedSender<Word>,
     durable: watch::Receiver<Durable>,
     suppressed: Arc<Suppressed>,
+    state: Arc<State>,
     desks: Vec<Desk>,
 }
 
@@ -82,6 +87,8 @@ pub struct Parts {
     pub durable: watch::Receiver<Durable>,
     /// The objection list.
     pub suppressed: Arc<Suppressed>,
+    /// Where it is counted what was answered.
+    pub state: Arc<State>,
 }
 
 /// A request at work.
@@ -113,6 +120,7 @@ impl Rights {
             words,
             durable,
             suppressed,
+            state,
         } = parts;
         let directory = directory(&config);
         let registrar = config.workers.process == 0;
@@ -130,6 +138,7 @@ impl Rights {
             words,
             durable,
             suppressed,
+            state,
             desks,
         };
         Ok((rights, reader))
@@ -333,6 +342,11 @@ impl Rights {
             .is_none_or(|standing| !standing.status.is_final());
         if open {
             let head = desk.log(at, job.key, right, event)?;
+            if head.is_some() {
+                let completed = job.rejected.is_none();
+                let metrics = &self.state.metrics;
+                metrics.right_answered(&desk.name, Some(right), completed);
+            }
             if let (None, Some(head)) = (job.rejected, head) {
                 let receipt = Receipt {
                     request: job.request.id.clone(),
@@ -379,6 +393,7 @@ impl Rights {
             let status = Status::Rejected(reason);
             self.tell(brand, &id, None, status, now()).await?;
         }
+        self.state.metrics.right_answered(brand, None, false);
         self.delete(message.sequence).await
     }
 
