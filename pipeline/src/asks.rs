@@ -71,13 +71,16 @@ impl Asks {
         through.await.ok()
     }
 
-    /// The changes that go in with an epoch.
-    pub fn changes(&self, epoch: Epoch) -> Vec<Event> {
+    /// The changes that go in with an epoch; none where nobody waits for it.
+    pub fn changes(&self, epoch: Epoch) -> Option<Vec<Event>> {
         let mut inner = self.inner();
+        if inner.told.iter().all(|(until, _)| until.is_some()) {
+            return None;
+        }
         for (until, _) in &mut inner.told {
             until.get_or_insert(epoch + 1);
         }
-        std::mem::take(&mut inner.changes)
+        Some(std::mem::take(&mut inner.changes))
     }
 
     /// The questions that go in with an epoch.

@@ -202,7 +202,10 @@ impl Feeding {
     /// The next epoch, or none where nothing has happened.
     fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
-        self.unreleased |= !messages.is_empty() || self.feed.asks.are_waiting();
+        let epoch = self.clock.now().max(self.epoch + 1);
+        let changes = self.feed.asks.changes(epoch);
+        let changed = changes.is_some();
+        self.unreleased |= changed || !messages.is_empty();
         let due = self
             .released
             .is_none_or(|released| released.elapsed() >= cadence);
@@ -212,10 +215,10 @@ impl Feeding {
         let whole = self.complete || self.is_past(input) && *self.feed.clear.borrow();
         let release = whole && (stopping || due && (self.unreleased || !alone));
         let moved = Some(input.next_sequence().saturating_sub(1)) > self.marked.0;
-        let asked = self.feed.asks.are_waiting();
-        let durable =
-            asked || !messages.is_empty() || moved && (stopping || self.marked.1.elapsed() >= KEEP);
-        if !durable && !release && alone {
+        let durable = changed
+            || !messages.is_empty()
+            || moved && (stopping || self.marked.1.elapsed() >= KEEP);
+        if !durable && !release && !self.feed.asks.are_waiting() && alone {
             return None;
         }
         let complete = release && !self.complete;
@@ -224,7 +227,7 @@ impl Feeding {
             self.unreleased = false;
             self.complete = true;
         }
-        self.epoch = self.clock.now().max(self.epoch + 1);
+        self.epoch = epoch;
         if self.first_epoch == 0 {
             self.first_epoch = self.epoch;
         }
@@ -234,7 +237,7 @@ impl Feeding {
             durable,
             complete,
             release: release.then(|| self.epoch.cast_signed()),
-            changes: self.feed.asks.changes(self.epoch),
+            changes: changes.unwrap_or_default(),
             questions: self.feed.asks.take(self.epoch),
             salt_days: crate::clock::salt_days(&self.feed.config, self.newest),
             ..Batch::default()

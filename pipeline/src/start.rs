@@ -137,6 +137,9 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         words: words.clone(),
         durable: durable.clone(),
         suppressed,
+        restored: position
+            .filter(|position| position.stream == Some(stream))
+            .map_or(0, |position| position.sequence),
         state: state.clone(),
     })
     .await?;

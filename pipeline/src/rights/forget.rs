@@ -137,7 +137,10 @@ impl Rights {
         );
         let newest = patiently(|| nats::newest_of(&self.client, nats, process, processes)).await?;
         let last = patiently(|| nats::stream_state(&self.client, &nats.input_stream)).await?;
-        let durable = self.durable.wait_for(|durable| durable.sequence >= newest);
+        let restored = self.restored;
+        let durable = self
+            .durable
+            .wait_for(|durable| durable.sequence.max(restored) >= newest);
         drop(durable.await.map_err(|_| Stopping)?);
         Ok(last.last_sequence)
     }

@@ -69,6 +69,7 @@ pub struct Rights {
     words: mpsc::UnboundedSender<Word>,
     durable: watch::Receiver<Durable>,
     suppressed: Arc<Suppressed>,
+    restored: u64,
     state: Arc<State>,
     desks: Vec<Desk>,
 }
@@ -87,6 +88,8 @@ pub struct Parts {
     pub durable: watch::Receiver<Durable>,
     /// The objection list.
     pub suppressed: Arc<Suppressed>,
+    /// Up to which sequence the input was durable at the start.
+    pub restored: u64,
     /// Where it is counted what was answered.
     pub state: Arc<State>,
 }
@@ -120,6 +123,7 @@ impl Rights {
             words,
             durable,
             suppressed,
+            restored,
             state,
         } = parts;
         let directory = directory(&config);
@@ -138,6 +142,7 @@ impl Rights {
             words,
             durable,
             suppressed,
+            restored,
             state,
             desks,
         };
