@@ -219,18 +219,15 @@ impl Admit {
     /// A record that names nobody, or one that did.
     fn free(&mut self, key: RecordKey, held: Held, out: &mut Vec<(AdmitOut, Diff)>) {
         let mut parts = Parts::new(&mut self.tally, out);
-        let (record, again) = match held {
-            Some((record, again)) => (Some(record), again),
-            None => (None, None),
+        let (old, again) = match held {
+            Some((record, again)) => (self.free.insert(key, record), again),
+            None => (self.free.remove(&key), None),
         };
-        let old = match &record {
-            Some(record) => self.free.insert(key, record.clone()),
-            None => self.free.remove(&key),
-        };
-        count(&self.stats, old.as_deref(), record.as_deref(), again);
-        if old != record {
+        let (old, new) = (old.as_deref(), self.free.get(&key).map(Box::as_ref));
+        count(&self.stats, old, new, again);
+        if old != new {
             old.iter().for_each(|old| parts.add(old, &FREE, -1));
-            record.iter().for_each(|new| parts.add(new, &FREE, 1));
+            new.iter().for_each(|new| parts.add(new, &FREE, 1));
         }
     }
 
@@ -240,23 +237,21 @@ impl Admit {
         };
         let group = self.groups.entry(key).or_default();
         let mut parts = Parts::new(&mut self.tally, out);
-        let ids = group
-            .records
-            .iter()
-            .next()
-            .map(|(_, record)| record.ids.clone());
-        let was = ids.as_ref().map(|ids| group.verdict(ids));
-        // A retraction may stand before what it retracts, and only what is there in the end counts.
-        let mut stances = changes.stances;
-        stances.sort_unstable_by_key(|(_, _, diff)| *diff);
-        for (id, stance, diff) in stances {
-            match diff > 0 {
-                true => drop(group.stances.insert(id, stance)),
-                false => drop(group.stances.remove(&id)),
+        // Most changes are of a record alone, and do not look at the others of its set.
+        if !changes.stances.is_empty() {
+            let ids = group.records.iter().next();
+            let ids = ids.map_or_else(IdSet::empty, |(_, record)| record.ids.clone());
+            let was = group.verdict(&ids);
+            // A retraction may stand before what it retracts, and only what is there in the end counts.
+            let mut stances = changes.stances;
+            stances.sort_unstable_by_key(|(_, _, diff)| *diff);
+            for (id, stance, diff) in stances {
+                match diff > 0 {
+                    true => drop(group.stances.insert(id, stance)),
+                    false => drop(group.stances.remove(&id)),
+                }
             }
-        }
-        if let (Some(ids), Some(was)) = (&ids, &was) {
-            let is = group.verdict(ids);
+            let is = group.verdict(&ids);
             for (_, record) in group.records.iter() {
                 let before = was.admit(record, settings);
                 let now = is.admit(record, settings);
@@ -269,26 +264,19 @@ impl Admit {
             }
         }
         for (key, held) in changes.held {
-            let (record, again) = match held {
-                Some((record, again)) => (Some(record), again),
-                None => (None, None),
+            let (old, again) = match held {
+                Some((record, again)) => (group.records.insert(key, record), again),
+                None => (group.records.remove(&key), None),
             };
-            let old = match &record {
-                Some(record) => group.records.insert(key, record.clone()),
-                None => group.records.remove(&key),
-            };
-            count(&self.stats, old.as_deref(), record.as_deref(), again);
-            if old == record {
-                continue;
-            }
-            let Some(ids) = old.as_ref().or(record.as_ref()).map(|one| one.ids.clone()) else {
+            let (old, new) = (old.as_deref(), group.records.get(&key).map(Box::as_ref));
+            count(&self.stats, old, new, again);
+            let Some(one) = new.or(old).filter(|_| old != new) else {
                 continue;
             };
-            let verdict = group.verdict(&ids);
-            for (record, diff) in [(&old, -1), (&record, 1)] {
-                let admitted = record
-                    .as_ref()
-                    .and_then(|record| Some((record, verdict.admit(record, settings)?)));
+            let verdict = group.verdict(&one.ids);
+            for (record, diff) in [(old, -1), (new, 1)] {
+                let admitted =
+                    record.and_then(|record| Some((record, verdict.admit(record, settings)?)));
                 if let Some((record, admitted)) = admitted {
                     parts.add(record, &admitted, diff);
                 }

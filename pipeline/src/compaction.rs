@@ -9,6 +9,7 @@
 //! for again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::{JoinError, JoinHandle};
@@ -19,6 +20,9 @@ use crate::tally::Tally;
 
 /// Fewer superseded entries are not worth the work.
 const LEAST: u64 = 100_000;
+
+/// How long an erasure that failed waits before it is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Compaction begins when one entry of so many is superseded.
 const SHARE: u64 = 4;
@@ -107,6 +111,10 @@ impl Compaction {
             Ok(rewritten) => Ok(Some(rewritten)),
             Err(error) => {
                 tracing::warn!(error = %error, "the ledger could not be compacted, which is tried again later");
+                // What is to be forgotten is asked for again at once otherwise.
+                if !self.erasing.is_empty() {
+                    tokio::time::sleep(PAUSE).await;
+                }
                 self.waiting.append(&mut self.erasing);
                 Ok(None)
             }

@@ -4,17 +4,19 @@
 //! 2. What had come before is waited for until it is durable, so that nothing is still under way.
 //! 3. The dataflow retracts every record that names the person, and what was heard of their devices; every number
 //!    follows.
-//! 4. The ledger is written anew without their entries, whatever their version, and the old files are overwritten.
-//! 5. The other processes do the same with theirs, and say so.
-//! 6. The messages that came in, and the dead letters, are read once for all requests, and those that hold anything of
+//! 4. The other processes have done so too, have written their ledgers anew, and say so.
+//! 5. The messages that came in, and the dead letters, are read once for all requests, and those that hold anything of
 //!    a person are deleted with their bytes. A message of several records goes as a whole: the ledger has the others.
-//! 7. Answers that wait, sealed, to be fetched are deleted.
+//! 6. Answers that wait, sealed, to be fetched are deleted.
+//! 7. The ledger is written anew without their entries, whatever their version, and the old files are overwritten.
 //!
 //! Each step may be taken twice. A restart in the middle begins again with the first.
 
 use anyhow::Context;
+use std::collections::BTreeSet;
+
 use futures::future::try_join_all;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
 use tributary_connectors::nats::{self, Reader, subject as subjects};
 use tributary_operators::ask::{Question, Reply};
@@ -72,8 +74,7 @@ impl Rights {
                     .chain(&person.devices)
                     .copied()
                     .collect();
-                job.counts.suppressions =
-                    self.suppressed.object(job.brand, &ids, job.request.ts)?;
+                job.counts.suppressions = self.suppressed.object(job.brand, &ids, job.said())?;
             }
         }
         let read = self.settle().await?;
@@ -94,11 +95,11 @@ impl Rights {
             self.retract(forgotten, jobs, persons, &places).await?;
         }
         tracing::info!(requests = places.len(), "retracted what was to be erased");
-        let gone = self.erase_from_ledger(&brands).await?;
-        self.agree(jobs, &places).await?;
         if !self.is_registrar() {
-            return Ok(());
+            self.erase_from_ledger(&brands).await?;
+            return self.agree(jobs, &places).await;
         }
+        self.agree(jobs, &places).await?;
         let mut finder = Finder::new(
             &self.config,
             &brands
@@ -117,6 +118,8 @@ impl Rights {
         for forgotten in &brands {
             self.forget_answers(forgotten.brand).await?;
         }
+        // Last, because after a restart it is the ledger that knows the whole person.
+        let gone = self.erase_from_ledger(&brands).await?;
         // What went with several requests is counted with each of them.
         for place in places {
             if let Some(job) = jobs.get_mut(place) {
@@ -154,6 +157,16 @@ impl Rights {
         places: &[usize],
     ) -> anyhow::Result<()> {
         let brand = forgotten.brand;
+        let mut whose: FxHashMap<Pseudonym, Vec<usize>> = FxHashMap::default();
+        for place in places {
+            if let (Some(job), Some(person)) = (jobs.get(*place), persons.get(*place))
+                && job.brand == brand
+            {
+                for id in &person.ids {
+                    whose.entry(id.pseudonym).or_default().push(*place);
+                }
+            }
+        }
         loop {
             let heard = Question::Heard {
                 brand,
@@ -164,20 +177,14 @@ impl Rights {
                 true => Vec::new(),
                 false => self.asks.ask(heard).await.ok_or(Stopping)?,
             };
-            for place in places {
-                let (Some(job), Some(person)) = (jobs.get_mut(*place), persons.get(*place)) else {
-                    continue;
-                };
-                let ids: FxHashSet<Pseudonym> = person.pseudonyms().iter().copied().collect();
-                let names = records.iter().filter(|(_, record)| {
-                    job.brand == brand
-                        && record
-                            .ids
-                            .ids()
-                            .iter()
-                            .any(|id| ids.contains(&id.pseudonym))
-                });
-                job.counts.records += names.count() as u64;
+            for (_, record) in &records {
+                let ids = record.ids.ids().iter();
+                let of = ids.filter_map(|id| whose.get(&id.pseudonym)).flatten();
+                for place in of.copied().collect::<BTreeSet<usize>>() {
+                    if let Some(job) = jobs.get_mut(place) {
+                        job.counts.records += 1;
+                    }
+                }
             }
             let mut changes: Vec<Event> = records
                 .into_iter()

@@ -53,13 +53,13 @@ impl Rights {
                 ];
                 events.push(Event::Put {
                     key: RecordKey::of(&desk.name, &parts),
-                    version: job.request.ts,
+                    version: job.said(),
                     arrival: arrival(job),
                     record: Record {
                         brand: job.brand,
                         source: Label::of(SOURCE),
                         id: "".into(),
-                        ts: job.request.ts,
+                        ts: job.said(),
                         day: 0,
                         ids: IdSet::new(vec![*id]),
                         body: Body::Right { right, stands },

@@ -110,6 +110,13 @@ struct Job {
     rejected: Option<Reason>,
 }
 
+impl Job {
+    /// When it was said, Unix milliseconds: no later than it came, so that nobody speaks for the future.
+    fn said(&self) -> i64 {
+        self.request.ts.min(self.received)
+    }
+}
+
 impl Rights {
     /// Opens what lasts of the rights, the audit logs, and the stream of requests.
     ///
