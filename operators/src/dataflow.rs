@@ -35,6 +35,7 @@ use crate::admit::{Admit, AdmitIn, AdmitOut};
 use crate::ask::{Answer, Asked, Question};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn, CellsOut};
+use crate::consents::Consents;
 use crate::engine::{Diff, Epoch, Rows, stage};
 use crate::event::Event;
 use crate::facts::{Fact, Mention, Routed};
@@ -374,7 +375,8 @@ pub fn build(
                 HoldOut::Admit(held) => Err(held),
             },
         );
-        let statements = stage(statements.concat(to_statements), Statements::default());
+        let consents = Consents::new(settings.clone(), stats.clone());
+        let statements = stage(statements.concat(to_statements), Statements::new(consents));
         let stances = statements.map(|told| match told {
             StatementOut::Stance(brand, set, id, stance) => AdmitIn::Stance(brand, set, id, stance),
             StatementOut::Ask(asked, set) => AdmitIn::Ask(asked, Some(set)),

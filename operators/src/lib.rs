@@ -10,6 +10,7 @@ pub mod attribution;
 pub mod calendar;
 pub mod cell;
 pub mod cells;
+pub mod consents;
 pub mod dataflow;
 pub mod engine;
 pub mod event;

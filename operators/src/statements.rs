@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::Asked;
+use crate::consents::Consents;
 use crate::engine::{Diff, Epoch, Stage};
 use crate::record::{BrandId, Pseudonym, Right};
 use crate::small_map::{Bag, SmallMap};
@@ -104,9 +105,19 @@ impl Voice {
 }
 
 /// The stage. Every identifier that is named or spoken about.
-#[derive(Default)]
 pub struct Statements {
     voices: FxHashMap<(BrandId, Pseudonym), Voice>,
+    consents: Consents,
+}
+
+impl Statements {
+    /// Nobody is named, and nothing said.
+    pub fn new(consents: Consents) -> Statements {
+        Statements {
+            voices: FxHashMap::default(),
+            consents,
+        }
+    }
 }
 
 /// The changes of one identifier in one epoch.
@@ -159,6 +170,8 @@ impl Stage for Statements {
                     voice.said.add(said, diff);
                 }
                 voice.stance = voice.stance();
+                let is = voice.stance.allowed;
+                self.consents.change(brand, id, was.allowed, is);
             }
             let is = voice.stance;
             let mut tell = |set, stance, diff| {
@@ -194,6 +207,7 @@ impl Stage for Statements {
                 self.voices.remove(&key);
             }
         }
+        self.consents.tell();
         for (asked, id) in questions {
             let key = (asked.question.brand(), id);
             let sets = self.voices.get(&key).map(|voice| &voice.sets);

@@ -1,7 +1,11 @@
 //! Counters that the stages of one worker keep for its operator's eyes: how much is held, how often a
 //! record came again. They are not personal and pass freely.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+
+use crate::consents::Told;
+use crate::record::BrandId;
+use crate::steps::Step;
 
 /// The counters of one worker thread.
 #[derive(Debug, Default)]
@@ -14,6 +18,7 @@ pub struct Stats {
     cells: Cell<u64>,
     hidden: Cell<u64>,
     waiting: Cell<u64>,
+    consents: RefCell<Told>,
 }
 
 impl Stats {
@@ -38,6 +43,17 @@ impl Stats {
         self.hidden.set(hidden);
         self.waiting.set(waiting);
         self.collisions.set(collisions);
+    }
+
+    pub(crate) fn consents(&self, brand: BrandId, told: impl Iterator<Item = (Step, [u64; 2])>) {
+        let mut consents = self.consents.borrow_mut();
+        consents.retain(|(of, _), _| *of != brand);
+        consents.extend(told.map(|(step, counts)| ((brand, step), counts)));
+    }
+
+    /// How many identifiers allow each step, and how many refuse it, as far as it may be told.
+    pub fn told_consents(&self) -> Told {
+        self.consents.borrow().clone()
     }
 
     /// The counters now.

@@ -32,6 +32,7 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
             transactions: 1,
         },
         k: 1,
+        consent: true,
         ..Options::demo()
     };
     let text = generate::config_toml(&options, SecretFrom::Env("TRIBUTARY_DEMO_SECRET"));

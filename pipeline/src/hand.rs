@@ -270,6 +270,7 @@ impl Hand {
         }
         if let Some(before) = finished {
             self.counts.stages = self.dataflow.stats.snapshot();
+            self.counts.consents = self.dataflow.stats.told_consents();
             let counts = self.counts.clone();
             (self.listener)(Report::Finished {
                 thread: self.thread,

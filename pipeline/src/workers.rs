@@ -25,6 +25,7 @@ use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Block, Keyring, Page};
 use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
+use tributary_operators::consents::Told;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
@@ -119,6 +120,8 @@ pub struct Counts {
     pub ignored: u64,
     /// Records and pings left out because they name somebody who objected.
     pub suppressed: BTreeMap<BrandId, u64>,
+    /// Identifiers that allow each step, and that refuse it, as far as it may be told.
+    pub consents: Told,
     /// What the stages count.
     pub stages: Snapshot,
 }
@@ -132,6 +135,10 @@ impl Counts {
         self.ignored += other.ignored;
         for (brand, count) in &other.suppressed {
             *self.suppressed.entry(*brand).or_default() += count;
+        }
+        for (key, [allow, refuse]) in &other.consents {
+            let sum = self.consents.entry(*key).or_default();
+            *sum = [sum[0] + allow, sum[1] + refuse];
         }
         self.stages = self.stages + other.stages;
     }

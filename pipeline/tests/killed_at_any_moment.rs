@@ -13,15 +13,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
-use support::{Worker, World, published, refused_by_broker, succeed, tributary};
+use support::{Worker, World, chosen, published, refused_by_broker, succeed, tributary};
 use tributary_connectors::nats;
 use tributary_loadtest::generate::Options;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
 use tributary_loadtest::testing::NatsServer;
-
-fn chosen(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment() {

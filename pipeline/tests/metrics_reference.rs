@@ -20,6 +20,7 @@ use tributary_connectors::dead::Reason;
 use tributary_operators::attribution::Model;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::BrandId;
+use tributary_operators::steps::Step;
 use tributary_rights::Right;
 
 /// 2025-10-26.
@@ -218,6 +219,9 @@ fn fed() -> Metrics {
         ..Counts::default()
     };
     counts.suppressed.insert(BrandId(1), 4);
+    for step in Step::ALL {
+        counts.consents.insert((BrandId(0), step), [70, 30]);
+    }
     for kind in Kind::ALL {
         counts.accepted.insert((BrandId(0), kind.name()), 10);
     }

@@ -5,6 +5,7 @@
 
 mod page_browser;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tributary::board::Board;
 use tributary::http::{State, serve};
+use tributary::workers::Counts;
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::record::BrandId;
+use tributary_operators::steps::Step;
 use tributary_rights::Right;
 
 const AUDIT: &str = include_str!("page_browser/audit.js");
@@ -35,7 +39,7 @@ fn shows(text: &str) -> String {
 }
 
 fn fact(key: &str, text: &str) -> String {
-    let shown = format!("document.querySelector('[data-key={key}]')");
+    let shown = format!("document.querySelector('[data-key=\"{key}\"]')");
     format!("{shown}?.innerText === {}", json!(text))
 }
 
@@ -98,6 +102,18 @@ async fn the_page_says_what_is_the_matter() {
         metrics.rights_waiting("zeta", 1, Duration::from_secs(90));
         metrics.retention_pass("acme", 1_761_436_800_000, 3);
         metrics.retention_pass("zeta", 1_761_436_801_000, 0);
+        let consents = [([BrandId(0), BrandId(1)], Step::Credit, [30, 10])];
+        let consents = consents
+            .iter()
+            .flat_map(|(brands, step, counts)| brands.map(|brand| ((brand, *step), *counts)));
+        let counts = Counts {
+            consents: consents.collect(),
+            ..Counts::default()
+        };
+        metrics.sync(&counts, &BTreeMap::new());
+        browser.until(&fact("consent:credit", "75.0% of 80"));
+        metrics.sync(&Counts::default(), &BTreeMap::new());
+        browser.until("document.querySelector('[data-key=\"consent:credit\"]') === null");
         browser.until(&fact("rights", "2, 1 rejected"));
         browser.until(&fact("rights-open", "1, the oldest for 1.5 min"));
         browser

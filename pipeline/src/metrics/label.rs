@@ -7,6 +7,7 @@ use tributary_config::model::Kind;
 use tributary_connectors::dead::Reason;
 use tributary_operators::attribution::Model;
 use tributary_operators::record::SaleKind;
+use tributary_operators::steps::Step;
 use tributary_rights::Right;
 
 use crate::board::Window;
@@ -22,6 +23,9 @@ pub const CONTACTS: [&str; 3] = ["impression", "click", "view"];
 
 /// How a rights request ends.
 pub const OUTCOMES: [&str; 2] = ["completed", "rejected"];
+
+/// What somebody says about a step.
+pub const CHOICES: [&str; 2] = ["allow", "refuse"];
 
 /// One label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,13 +60,17 @@ pub enum Label {
     Right,
     /// How a rights request ended.
     Outcome,
+    /// A step that needs to be allowed.
+    Step,
+    /// What was said about a step.
+    Choice,
     /// The version of the program.
     Version,
 }
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 16] = [
+    pub const ALL: [Label; 18] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -78,6 +86,8 @@ impl Label {
         Label::Platform,
         Label::Right,
         Label::Outcome,
+        Label::Step,
+        Label::Choice,
         Label::Version,
     ];
 
@@ -95,6 +105,8 @@ impl Label {
             Label::Store => "store",
             Label::Platform => "platform",
             Label::Outcome => "outcome",
+            Label::Step => "step",
+            Label::Choice => "choice",
             Label::Version => "version",
         }
     }
@@ -126,6 +138,8 @@ impl Label {
                 .chain([UNKNOWN])
                 .collect(),
             Label::Outcome => OUTCOMES.to_vec(),
+            Label::Step => Step::ALL.map(Step::name).to_vec(),
+            Label::Choice => CHOICES.to_vec(),
             _ => return None,
         })
     }
@@ -154,6 +168,8 @@ impl Label {
                 "The type of a rights request, or `unknown` where it was refused before it was taken up"
             }
             Label::Outcome => "How a rights request ended",
+            Label::Step => "A step that needs to be allowed",
+            Label::Choice => "What the newest statement about an identifier says of the step",
             Label::Version => "The version of the program",
         }
     }

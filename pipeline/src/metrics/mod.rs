@@ -24,13 +24,15 @@ use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Regist
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead::Reason;
 use tributary_connectors::nats::InputCounts;
+use tributary_operators::record::BrandId;
+use tributary_operators::steps::Step;
 use tributary_rights::Right;
 
 pub use reference::reference;
 
 use crate::board::Board;
 use crate::workers::Counts;
-use label::{Label, OUTCOMES, UNKNOWN};
+use label::{CHOICES, Label, OUTCOMES, UNKNOWN};
 use table::{Id, Part, Row, TABLE, Type};
 
 /// The metrics of this process.
@@ -140,6 +142,20 @@ impl Metrics {
             self.raise(Id::DeadLetters, &labels, count as f64);
         }
         let stages = &counts.stages;
+        if let Some(Own::Gauge(of)) = self.own(Id::Consents) {
+            let brands = self.brands.iter().zip(0..);
+            for ((brand, number), step) in brands.flat_map(|b| Step::ALL.map(|step| (b, step))) {
+                let told = counts.consents.get(&(BrandId(number), step));
+                for (place, choice) in CHOICES.into_iter().enumerate() {
+                    let labels = [brand.as_str(), choice, step.name()];
+                    match told.and_then(|told| told.get(place)) {
+                        Some(count) => self.set(Id::Consents, &labels, *count as f64),
+                        // What is not there cannot be removed, and need not be.
+                        None => drop(of.remove_label_values(&labels)),
+                    }
+                }
+            }
+        }
         self.raise(Id::PingsIgnored, &[], counts.ignored as f64);
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
         self.raise(Id::Corrections, &[], stages.corrections as f64);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use prometheus::core::Collector;
 
-use super::label::Label;
+use tributary_operators::steps::Step;
+
+use super::label::{CHOICES, Label};
 use super::table::Id;
 use super::{Metrics, Own};
 
@@ -27,6 +29,38 @@ impl Metrics {
         metrics
             .map(|metric| metric.get_gauge().get_value())
             .collect()
+    }
+
+    /// Identifiers that allow each step and that refuse it, added up over the brands; steps that are not told of are
+    /// left out.
+    pub fn consents(&self) -> Vec<(Step, [f64; 2])> {
+        let told = |step: &Step| {
+            let mut sums = [0.0; 2];
+            let mut any = false;
+            for brand in &self.brands {
+                for (sum, choice) in sums.iter_mut().zip(CHOICES) {
+                    let value = self.labelled(Id::Consents, &[brand, choice, step.name()]);
+                    any |= value.is_some();
+                    *sum += value.unwrap_or_default();
+                }
+            }
+            any.then_some((*step, sums))
+        };
+        Step::ALL.iter().filter_map(told).collect()
+    }
+
+    /// A gauge under exactly these labels, in the order of its table; none where it has none such.
+    fn labelled(&self, id: Id, labels: &[&str]) -> Option<f64> {
+        let Some(Own::Gauge(of)) = self.own(id) else {
+            return None;
+        };
+        let families = of.collect();
+        let mut metrics = families.iter().flat_map(|family| family.get_metric());
+        let found = metrics.find(|metric| {
+            let values = metric.get_label().iter().map(|label| label.value());
+            values.eq(labels.iter().copied())
+        });
+        found.map(|metric| metric.get_gauge().get_value())
     }
 
     /// A counter by one of its labels, added up over the others.

@@ -140,6 +140,8 @@ table! {
         "When this process last took back what was past its retention: at its start and once a day. 0 before the first pass.";
     RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
         "Records taken back because they were past their retention. Every process passes over all of them: do not add up over processes.";
+    Consents: Operation Gauge, "consent_identifiers", "identifiers", [Brand, Choice, Step],
+        "Identifiers by what is allowed for them, where something was said. A step is there when `k` allow it and `k` refuse it, and changes when `k_delta` have changed.";
 
     // State
     Held: Operation Gauge, "records_held", "records", [],

@@ -13,6 +13,10 @@
     shapley: ["Shapley", "Each channel of a path gets the same share, however often it was met."],
     markov: ["Markov", "What would be lost without the channel. This model is computed by calendar month: the month so far."],
   };
+  const STEPS = {
+    hold: "counting their visits online", credit: "crediting campaigns", join: "online and shop together", link: "linking devices",
+    position: "precise position", share: "sharing with partners",
+  };
   const WINDOWS = { today: "today", "7d": "in the last 7 days", "30d": "in the last 30 days" };
 
   const $ = (id) => document.getElementById(id);
@@ -232,7 +236,7 @@
   };
 
   const pipe = () => {
-    const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, rights, retention, k } = status;
+    const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, rights, consents, retention, k } = status;
     say("pipe-note", ready ? "Ready: the numbers can be relied upon." : "Not ready: " + reasons.join("; ") + ".");
     const fact = (term, key, raw, text) => h("div", {}, h("dt", {}, term), h("dd", { "data-key": key, "data-raw": raw }, text));
     put("pipe",
@@ -246,6 +250,8 @@
         count(rights.completed + rights.rejected) + (rights.rejected ? ", " + count(rights.rejected) + " rejected" : "")),
       fact("Rights requests waiting", "rights-open", rights.open,
         count(rights.open) + (rights.open ? ", the oldest for " + minutes(rights.oldest_seconds) : "")),
+      consents.map(([step, allow, refuse]) => fact("Allow: " + STEPS[step], "consent:" + step, allow,
+        percent(allow, allow + refuse) + " of " + count(allow + refuse))),
       retention ? fact("Last retention pass", "retention", retention, moment(retention * 1000)) : []);
     put("dead", dead.length ? h("ul", { class: "list" }, dead.map(([reason, help, n]) => h("li", {},
       h("span", {}, reason.replaceAll("_", " "), h("span", { class: "why" }, help.replaceAll("`", ""))), h("span", { class: "n", "data-key": "dead:" + reason, "data-raw": n }, count(n)))))

@@ -33,6 +33,8 @@ pub struct Status<'a> {
     /// Refused lines: the reason, what it means, how many.
     dead: Vec<(String, &'static str, f64)>,
     rights: Rights,
+    /// What is done only where it is allowed: what that is, how many identifiers allow it and how many refuse it.
+    consents: Vec<(&'static str, f64, f64)>,
     /// Unix seconds of the last pass over the retention, of the brand whose pass is the longest ago; none before
     /// each had one.
     retention: Option<f64>,
@@ -92,6 +94,11 @@ impl Status<'_> {
             hidden: metrics.gauge(Id::Hidden),
             accepted: accepted.values().sum(),
             rights: Rights::of(metrics),
+            consents: metrics
+                .consents()
+                .into_iter()
+                .map(|(step, [allow, refuse])| (step.name(), allow, refuse))
+                .collect(),
             retention: metrics
                 .gauges(Id::RetentionPass)
                 .into_iter()

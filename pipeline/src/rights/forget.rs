@@ -94,7 +94,13 @@ impl Rights {
         for forgotten in &mut brands {
             self.retract(forgotten, jobs, persons, &places).await?;
         }
-        tracing::info!(requests = places.len(), "retracted what was to be erased");
+        let received = places.iter().filter_map(|place| jobs.get(*place));
+        let received = received.map(|job| job.received).min().unwrap_or_default();
+        tracing::info!(
+            requests = places.len(),
+            milliseconds = now() - received,
+            "retracted what was to be erased"
+        );
         if !self.is_registrar() {
             self.erase_from_ledger(&brands).await?;
             return self.agree(jobs, &places).await;

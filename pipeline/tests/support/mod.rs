@@ -381,6 +381,11 @@ pub async fn published(nats: &Nats) -> Vec<String> {
     lines
 }
 
+/// How much of something a test takes: what the environment says, so that it can be run longer.
+pub fn chosen(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 /// The lines that the stream of dead letters holds.
 pub async fn refused_by_broker(nats: &Nats) -> Vec<String> {
     let client = nats::connect(nats, "test").await.expect("a connection");
