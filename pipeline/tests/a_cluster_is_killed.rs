@@ -5,12 +5,10 @@
 
 mod support;
 
-use std::net::TcpListener;
 use std::time::Duration;
 
+use support::story::{last, play, ready, start_both, stop_both, two_processes};
 use support::{Worker, World, published};
-use tributary_connectors::nats;
-use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
 use tributary_loadtest::testing::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,17 +18,7 @@ async fn a_cluster_is_killed() {
     };
     let mut broker = server.nats();
     broker.partitions = 4;
-    // The ports are free now; the workers take them in a moment.
-    let ports: Vec<_> = (0..2)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let hosts: Vec<String> = ports
-        .iter()
-        .map(|p| p.local_addr().unwrap().to_string())
-        .collect();
-    drop(ports);
-    let workers = format!("[workers]\nhosts = [\"{}\", \"{}\"]", hosts[0], hosts[1]);
-    let world = World::new(12_000, Some(&broker), &workers);
+    let world = World::new(12_000, Some(&broker), &two_processes());
     let expected = world.replayed();
     let config = world.path("tributary.toml");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -40,59 +28,33 @@ async fn a_cluster_is_killed() {
     )
     .unwrap();
 
-    let client = nats::connect(&broker, "test").await.unwrap();
-    nats::ensure_input_stream(&client, &broker, &["orchard"])
-        .await
-        .unwrap();
-    let keyed: Vec<_> = world
-        .trace()
-        .enumerate()
-        .map(|(number, mut line)| {
-            // Some publishers append their source and a key, others do not.
-            let kind = line.subject.rsplit('.').next().unwrap().to_owned();
-            if number % 5 != 0 {
-                line.subject = format!("{}.{kind}.key-{}", line.subject, number % 11);
-            }
-            Ok(line)
-        })
-        .collect();
-    let options = ReplayOptions {
-        pace: Pace::Rate(6_000.0),
-        pack: 1,
-        clock: Clock::Exact,
-        window: Some(256),
+    let client = ready(&broker).await;
+    let mut lines: Vec<_> = world.trace().collect();
+    for (number, line) in lines.iter_mut().enumerate() {
+        // Some publishers append their source and a key, others do not.
+        let kind = line.subject.rsplit('.').next().unwrap().to_owned();
+        if number % 5 != 0 {
+            line.subject = format!("{}.{kind}.key-{}", line.subject, number % 11);
+        }
+    }
+    let playing = {
+        let client = client.clone();
+        tokio::spawn(async move { play(&client, &lines, Some(6_000.0)).await })
     };
-    let playing = tokio::spawn(async move {
-        replay(&client, keyed.into_iter(), options, |_| {})
-            .await
-            .unwrap();
-    });
-    let start =
-        || [0, 1].map(|process| Worker::start(&config, &["--process", ["0", "1"][process]]));
     tokio::task::block_in_place(|| {
         for wait in [1_200, 300, 700] {
-            let both = start();
+            let both = start_both(&config);
             std::thread::sleep(Duration::from_millis(wait));
             both.into_iter().for_each(Worker::kill);
         }
     });
     playing.await.unwrap();
 
-    let client = nats::connect(&broker, "test").await.unwrap();
-    let state = nats::stream_state(&client, &broker.input_stream)
-        .await
-        .unwrap();
+    let end = last(&client, &broker.input_stream).await;
     tokio::task::block_in_place(|| {
-        let mut both = start();
-        for worker in &both {
-            worker.wait_until_read(state.last_sequence);
-        }
-        for worker in &both {
-            worker.signal();
-        }
-        for worker in &mut both {
-            worker.end();
-        }
+        let both = start_both(&config);
+        both.iter().for_each(|worker| worker.wait_until_read(end));
+        stop_both(both);
     });
     let actual = published(&broker).await;
     assert_eq!(actual.len(), expected.len());

@@ -5,11 +5,9 @@
 
 mod support;
 
-use std::net::TcpListener;
-
+use support::World;
 use support::person::{ask, found, names, rewrite, somebody};
-use support::story::{assert_stands, last, play, ready};
-use support::{Worker, World};
+use support::story::{assert_stands, last, play, ready, start_both, stop_both, two_processes};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::testing::NatsServer;
 
@@ -19,17 +17,7 @@ async fn every_process_forgets() {
         return;
     };
     let broker = server.nats();
-    // The ports are free now; the workers take them in a moment.
-    let ports: Vec<_> = (0..2)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let hosts: Vec<String> = ports
-        .iter()
-        .map(|port| format!("\"{}\"", port.local_addr().unwrap()))
-        .collect();
-    drop(ports);
-    let workers = format!("[workers]\nhosts = [{}]", hosts.join(", "));
-    let world = World::new(6_000, Some(&broker), &workers);
+    let world = World::new(6_000, Some(&broker), &two_processes());
     let lines: Vec<TraceLine> = world.trace().collect();
     let email = somebody(&world, &lines);
     let others = lines.iter().filter(|line| !names(line, &email));
@@ -41,7 +29,7 @@ async fn every_process_forgets() {
     let end = last(&client, &broker.input_stream).await;
     let config = world.path("tributary.toml");
     tokio::task::block_in_place(|| {
-        let mut both = ["0", "1"].map(|process| Worker::start(&config, &["--process", process]));
+        let both = start_both(&config);
         both.iter().for_each(|worker| worker.wait_until_read(end));
         let needle = [email.clone().into_bytes()];
         assert!(
@@ -49,8 +37,7 @@ async fn every_process_forgets() {
             "she was there"
         );
         ask(&world, "erase", &[&format!("email={email}")]);
-        both.iter().for_each(Worker::signal);
-        both.iter_mut().for_each(Worker::end);
+        stop_both(both);
     });
     assert_stands(&broker, &expected, &refused).await;
 }

@@ -1,6 +1,7 @@
 //! What the stories of faults have in common: a trace that comes in, and what stands afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use tributary_connectors::nats::{self, Client};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
 
-use super::{PATIENCE, World, published, refused_by_broker, succeed, tributary};
+use super::{PATIENCE, Worker, World, published, refused_by_broker, succeed, tributary};
 
 /// A connection to a broker that has the input stream.
 pub async fn ready(broker: &Nats) -> Client {
@@ -34,6 +35,25 @@ pub async fn play(client: &Client, lines: &[TraceLine], rate: Option<f64>) {
     replay(client, lines.into_iter(), options, |_| {})
         .await
         .expect("the trace comes in");
+}
+
+/// `[workers]` of two processes on this host.
+pub fn two_processes() -> String {
+    // The ports are free now; the workers take them in a moment.
+    let ports = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let hosts = ports.map(|port| port.local_addr().expect("an address").to_string());
+    format!("[workers]\nhosts = {hosts:?}\n")
+}
+
+/// Starts both of them.
+pub fn start_both(config: &Path) -> [Worker; 2] {
+    ["0", "1"].map(|process| Worker::start(config, &["--process", process]))
+}
+
+/// Stops both: neither ends before the other has heard of it.
+pub fn stop_both(mut both: [Worker; 2]) {
+    both.iter().for_each(Worker::signal);
+    both.iter_mut().for_each(Worker::end);
 }
 
 /// The last sequence of a stream.
