@@ -20,7 +20,7 @@ use support::{Worker, World, tributary};
 use tributary::metrics::label::Label;
 use tributary::metrics::table::{Row, TABLE};
 use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::{NatsServer, skipped};
+use tributary_loadtest::testing::{NatsServer, free_port, skipped};
 
 /// Panels to which the demo has nothing to say: it has no broker and no ledger, so that no epoch is opened and nothing is
 /// committed, and a quantile of nothing is not a number.
@@ -291,9 +291,7 @@ async fn a_worker_fills_the_rest() {
     let client = ready(&broker).await;
     let lines: Vec<_> = world.trace().collect();
     let config = world.path("tributary.toml");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let address = format!("127.0.0.1:{}", free_port());
     let listen = ["--listen", &address];
     let worker = tokio::task::block_in_place(|| Worker::start(&config, &listen));
     // The input goes on while Prometheus looks, so that there is something to see.

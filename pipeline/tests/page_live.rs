@@ -10,7 +10,7 @@ use page_browser::Browser;
 use serde_json::{Value, json};
 use support::{Worker, World};
 use tributary_connectors::nats::{self, Client};
-use tributary_loadtest::testing::NatsServer;
+use tributary_loadtest::testing::{NatsServer, free_port};
 
 const AUDIT: &str = include_str!("page_browser/audit.js");
 
@@ -40,9 +40,7 @@ async fn the_page_lives_and_heals() {
     let config = world.path("tributary.toml");
     let client = nats::connect(&broker, "test").await.unwrap();
     // The page's address outlives the worker.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let address = format!("127.0.0.1:{}", free_port());
     let listen = ["--listen", &address];
     let mut worker = tokio::task::block_in_place(|| Worker::start(&config, &listen));
     tokio::task::block_in_place(|| worker.wait_until_read(0));

@@ -270,7 +270,7 @@ impl Worker {
 
     /// Waits until the worker is ready and has read the stream up to a sequence.
     pub fn wait_until_read(&self, sequence: u64) {
-        let begun = Instant::now();
+        let (mut begun, mut far) = (Instant::now(), 0.0);
         loop {
             let ready = self.get("/readyz").is_some_and(|(status, _)| status == 200);
             let metrics = self
@@ -281,9 +281,13 @@ impl Worker {
                 .lines()
                 .filter_map(|line| line.strip_prefix("tributary_input_stream_sequence "))
                 .filter_map(|value| value.parse::<f64>().ok())
-                .any(|value| value >= sequence as f64);
-            if ready && read {
+                .fold(0.0, f64::max);
+            if ready && read >= sequence as f64 {
                 return;
+            }
+            // Whoever gets on is waited for.
+            if read > far {
+                (begun, far) = (Instant::now(), read);
             }
             let ended = self.silent.load(Relaxed);
             assert!(!ended, "the worker has ended before it was ready");

@@ -1,7 +1,6 @@
 //! What the stories of faults have in common: a trace that comes in, and what stands afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
+use tributary_loadtest::testing::free_port;
 
 use super::{PATIENCE, Worker, World, published, refused_by_broker, succeed, tributary};
 
@@ -39,9 +39,7 @@ pub async fn play(client: &Client, lines: &[TraceLine], rate: Option<f64>) {
 
 /// `[workers]` of two processes on this host.
 pub fn two_processes() -> String {
-    // The ports are free now; the workers take them in a moment.
-    let ports = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
-    let hosts = ports.map(|port| port.local_addr().expect("an address").to_string());
+    let hosts = [0, 1].map(|_| format!("127.0.0.1:{}", free_port()));
     format!("[workers]\nhosts = {hosts:?}\n")
 }
 
