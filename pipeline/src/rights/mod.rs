@@ -451,10 +451,12 @@ impl Rights {
     }
 }
 
-/// The keys of a brand's requests: those of its oldest secret, so that what lasts outlives a rotation.
+/// The keys of a brand's requests and objections, from its oldest secret to its newest.
 pub fn keys(brand: &tributary_config::model::Brand) -> tributary_rights::BrandKeys {
-    let oldest = brand.secrets().next().unwrap_or(&brand.secret);
-    tributary_rights::BrandKeys::new(&brand.name, oldest)
+    let mut secrets = brand.secrets();
+    let oldest = secrets.next().unwrap_or(&brand.secret);
+    let keys = tributary_rights::BrandKeys::new(&brand.name, oldest);
+    secrets.fold(keys, |keys, newer| keys.exchanged(newer))
 }
 
 /// Where what lasts of the rights of a process lies.
