@@ -16,6 +16,9 @@ use crate::model::Brand;
 
 const CONTEXT: &str = "tributary 2025-11 link of the pseudonyms of one brand";
 
+/// For [`proof`].
+const PROOF: &str = "tributary 2025-11 proof of the secrets of one brand";
+
 /// The links between a brand's secrets. Debug output shows no key.
 #[derive(Clone)]
 pub struct Chain {
@@ -46,13 +49,37 @@ impl Chain {
 
     /// Moves a pseudonym that has gone through the first `from` links through all that follow.
     pub fn move_up(&self, pseudonym: u128, from: usize) -> u128 {
-        let links = self.links.iter().skip(from);
-        links.fold(pseudonym, |pseudonym, key| {
-            let hash = blake3::keyed_hash(key, &pseudonym.to_le_bytes());
-            let first: Option<&[u8; 16]> = hash.as_bytes().first_chunk();
-            u128::from_le_bytes(first.copied().unwrap_or_default())
-        })
+        (from..self.links()).fold(pseudonym, |pseudonym, link| self.step(pseudonym, link))
     }
+
+    /// Moves a pseudonym that has gone through the first `link` links through the next one, if there is one.
+    pub fn step(&self, pseudonym: u128, link: usize) -> u128 {
+        let Some(key) = self.links.get(link) else {
+            return pseudonym;
+        };
+        let hash = blake3::keyed_hash(key, &pseudonym.to_le_bytes());
+        let first: Option<&[u8; 16]> = hash.as_bytes().first_chunk();
+        u128::from_le_bytes(first.copied().unwrap_or_default())
+    }
+}
+
+/// What only somebody with all secrets of a brand, in their order, can say to a challenge; it tells none of them.
+pub fn proof(brand: &Brand, challenge: &str) -> String {
+    prove(brand, challenge).to_hex().to_string()
+}
+
+/// Whether somebody who was given a challenge has all secrets of a brand.
+pub fn is_proof(brand: &Brand, challenge: &str, proof: &str) -> bool {
+    // It compares in constant time.
+    blake3::Hash::from_hex(proof).is_ok_and(|proof| proof == prove(brand, challenge))
+}
+
+fn prove(brand: &Brand, challenge: &str) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new_keyed(&derive(PROOF, &brand.name, &brand.secret));
+    for secret in brand.secrets() {
+        hasher.update(&*derive(PROOF, &brand.name, secret));
+    }
+    hasher.update(challenge.as_bytes()).finalize()
 }
 
 /// A key of a brand for one purpose, which is the context. The brand's name is part of it, so that two brands that

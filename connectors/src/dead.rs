@@ -5,12 +5,18 @@
 //! it may be logged, and what is logged must not identify anybody.
 
 use tributary_operators::event::Event;
-use tributary_operators::record::Arrival;
+use tributary_operators::record::{Arrival, IdSet};
 
 /// Where a decoder puts what it reads.
 pub trait Sink {
     /// An accepted record or ping, or a word that they use.
     fn event(&mut self, event: Event);
+    /// An accepted record of a brand whose secret was exchanged, with what its identifiers were under each secret before
+    /// the newest, the oldest first. Who is not concerned takes it as any event.
+    fn exchanged(&mut self, event: Event, earlier: &[IdSet]) {
+        let _ = earlier;
+        self.event(event);
+    }
     /// A line, or a whole message, that is refused.
     fn dead(&mut self, dead: DeadLetter);
     /// A line that is in order and deliberately left out.

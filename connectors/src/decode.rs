@@ -6,9 +6,11 @@
 //! decoder keeps no records; it remembers which words it has told and what time zones have answered,
 //! so that each worker thread has a decoder of its own, and any two give the same events.
 
+mod climb;
 mod lines;
 mod route;
 
+use tributary_config::chain::Chain;
 use tributary_config::model::{Config, Kind};
 use tributary_operators::record::Arrival;
 
@@ -22,6 +24,7 @@ use crate::native::ping::{self, Heard};
 use crate::native::reader::{Read, Reader};
 use crate::native::{consent, fields, spend, transaction, web};
 use crate::tenant::{Feed, Tenant};
+use climb::Climb;
 use route::{Route, Routes};
 
 /// One message as it came.
@@ -50,6 +53,8 @@ pub struct Decoder {
     strict: bool,
     /// For each tenant the words that were told.
     words: Vec<Words>,
+    /// For each tenant the links between its secrets.
+    chains: Vec<Chain>,
     scratch: Scratch,
 }
 
@@ -70,6 +75,7 @@ impl Decoder {
         let feeds = with_keys.map(|(brand, tenant)| Feed::all(brand, &tenant.key));
         Decoder {
             feeds: feeds.collect(),
+            chains: tenants.iter().map(|t| t.key.chain().clone()).collect(),
             words: tenants.iter().map(|tenant| Words::of(tenant.id)).collect(),
             tenants,
             routes: Routes::default(),
@@ -160,9 +166,12 @@ impl Decoder {
             .get(route.tenant)
             .and_then(|feeds| feeds.get(route.feed));
         let words = self.words.get_mut(route.tenant);
-        let (Some(tenant), Some(feed), Some(words)) = (tenant, feed, words) else {
+        let chain = self.chains.get(route.tenant);
+        let (Some(tenant), Some(feed), Some(words), Some(chain)) = (tenant, feed, words, chain)
+        else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
+        let sink = &mut Climb { sink, chain };
         let mut line = Line {
             reader: Reader {
                 fields: &fields,

@@ -12,16 +12,15 @@ use crate::native::mac;
 
 /// The identifiers of a value, under every rule that the brand enables; none where it names nobody.
 pub fn identifiers(brand: &Brand, key: &BrandKey, kind: IdKind, value: &str) -> Vec<Identifier> {
-    let mut ids = key.identify(kind, value);
+    let mut ids = Vec::new();
     let region = key.default_reading().region;
-    let others = brand.identity.rules.iter();
-    for rule in others.filter(|rule| **rule != HashRule::Plain) {
-        let reading = Reading {
-            region,
-            rule: *rule,
-        };
+    let others = brand.identity.rules.iter().copied();
+    let others = others.filter(|rule| *rule != HashRule::Plain);
+    for rule in [HashRule::Plain].into_iter().chain(others) {
+        let reading = Reading { region, rule };
         key.identifiers(kind, value, reading, &mut Scratch::default(), &mut ids);
     }
+    ids = key.newest(&ids);
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -31,7 +30,7 @@ pub fn identifiers(brand: &Brand, key: &BrandKey, kind: IdKind, value: &str) -> 
 pub fn name_postcode(key: &BrandKey, parts: [&str; 3]) -> Vec<Identifier> {
     let mut ids = Vec::new();
     key.name_postcode(parts, &mut Scratch::default(), &mut ids);
-    ids
+    key.newest(&ids)
 }
 
 /// What a sensor calls a device: by its MAC, and by what the sensor has already made of it.

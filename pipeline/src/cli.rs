@@ -58,7 +58,7 @@ pub enum Command {
     /// Look into a ledger, or read all of it and say whether it is sound
     #[command(subcommand)]
     Ledger(LedgerCommand),
-    /// Draw a brand's secret, or move a ledger to the newest one
+    /// Draw a brand's secret, or move ledgers to the newest one
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Check, print or describe the configuration
@@ -389,15 +389,20 @@ pub enum KeysCommand {
         #[arg(long)]
         print: bool,
     },
-    /// Move what a stopped ledger keeps to the newest secrets of a configuration
+    /// Move what ledgers keep to the newest secrets of a configuration, in running workers or in a stopped one's
     ///
-    /// A worker that starts with a newer secret reads what it kept under the older ones, and seals all that is new
-    /// under the newest; this command moves the rest. What was kept loses no link, and when it is done, nothing in
-    /// the directory opens under an older secret. Killed half way, it is run again. In a cluster, run it for the
-    /// directory of each process.
+    /// Without a directory the running workers are asked. Each process reads its configuration file again, seals all
+    /// that is new under the newest secrets, moves what it kept, and goes on reading and counting meanwhile. Every
+    /// process must have the same file and the same secrets: before any begins, each says that it could. They go on
+    /// with the pseudonyms that they began with, and take the newest secret for them at their next start, all together.
+    ///
+    /// With a directory, that of a stopped worker is moved. In a cluster, run it for the directory of each process.
+    ///
+    /// What was kept loses no link, and when it is done, nothing in the ledger opens under an older secret. Stopped or
+    /// killed half way, a worker that starts with the newest secrets reads what it has, and this is run again.
     Rotate {
-        /// The directory of one process's ledger, as tributary-data/process-0
-        directory: PathBuf,
+        /// The directory of a stopped process's ledger, as tributary-data/process-0; the running workers where left out
+        directory: Option<PathBuf>,
         /// The configuration file, with the newest secret and all before it
         #[arg(long, short, value_name = "FILE")]
         config: PathBuf,

@@ -22,6 +22,7 @@ use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
 
 use crate::compaction::{Compaction, install};
+use crate::exchange::{Exchange, Progress};
 use crate::http::State;
 use crate::tally::Tally;
 
@@ -49,6 +50,8 @@ pub enum Word {
     Forget(BrandId, Day),
     /// Something that is committed leaves the ledger, and then somebody hears how much it was.
     Erase(Erasure),
+    /// The ledger takes newer secrets, and then somebody hears how far it has come.
+    Exchange(Exchange),
 }
 
 /// What leaves the ledger, and who waits for it.
@@ -167,6 +170,16 @@ impl Commits {
                 }
             }
             Word::Erase(erasure) => self.compaction.erase(erasure),
+            Word::Exchange(exchange) if exchange.begin => self.compaction.exchange(exchange),
+            Word::Exchange(Exchange { keyring, told, .. }) => {
+                let goes_on = self.ledger.as_ref().map(|ledger| ledger.goes_on(&keyring));
+                told.send_replace(match goes_on {
+                    Some(Err(error)) => Progress::Refused {
+                        why: error.to_string(),
+                    },
+                    _ => Progress::Possible,
+                });
+            }
         }
     }
 
@@ -207,16 +220,18 @@ impl Commits {
     /// Goes on with a compaction, or begins one where it is due.
     async fn compact(&mut self) -> anyhow::Result<()> {
         if let Some(done) = self.compaction.finished().await? {
-            let forgotten = done.forgotten.total();
             let installed = self.with_ledger(move |ledger| install(ledger, done)).await;
-            if unless_full(installed)?.is_some() {
-                self.compaction.installed(forgotten);
+            if let Some(installed) = unless_full(installed)? {
+                self.compaction.installed(installed);
             } else {
                 self.compaction.refused();
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        if self.compaction.has_erasures() {
+        for exchange in self.compaction.exchanges() {
+            self.exchange(exchange).await?;
+        }
+        if self.compaction.is_wanted() {
             let forget = self.compaction.forget();
             let rewrite = self
                 .with_ledger(move |ledger| Ok(ledger.forget(forget)?))
@@ -237,6 +252,37 @@ impl Commits {
                 .await;
             if let Some(rewrite) = unless_full(rewrite)? {
                 self.compaction.begin(rewrite);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the ledger newer secrets. What it refuses leaves everything as it was.
+    async fn exchange(&mut self, exchange: Exchange) -> anyhow::Result<()> {
+        let keyring = exchange.keyring.clone();
+        let taken = self
+            .with_ledger(move |ledger| {
+                ledger.rotate(keyring)?;
+                Ok(ledger.behind())
+            })
+            .await;
+        match taken {
+            Ok(0) => {
+                let nothing = Progress::Done { moved: 0, files: 0 };
+                exchange.told.send_replace(nothing);
+            }
+            Ok(behind) => {
+                tracing::info!(
+                    entries = behind,
+                    "took newer secrets, and moves what is behind"
+                );
+                self.compaction.move_up(exchange);
+            }
+            Err(error) if kind(&error) == Some(Kind::Sync) => return Err(error),
+            Err(error) => {
+                let why = format!("{error:#}");
+                tracing::warn!(error = why, "the ledger did not take newer secrets");
+                exchange.told.send_replace(Progress::Refused { why });
             }
         }
         Ok(())
@@ -347,10 +393,12 @@ async fn telling<T>(state: &State, work: impl Future<Output = T>) -> T {
     work.await
 }
 
+fn kind(error: &anyhow::Error) -> Option<Kind> {
+    error.downcast_ref::<LedgerError>().map(LedgerError::kind)
+}
+
 fn is_full(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<LedgerError>()
-        .is_some_and(|error| error.kind() == Kind::Full)
+    kind(error) == Some(Kind::Full)
 }
 
 /// A compaction that finds no room is left for later.

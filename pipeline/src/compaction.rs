@@ -6,7 +6,8 @@
 //!
 //! An erasure is the same work, begun at once and for as many erasures as have come: whoever asked hears of it when the
 //! old segments are overwritten and gone (invariant I3). Where the process ends before, it was not done, and is asked
-//! for again.
+//! for again. So is the second half of an exchange of secrets ([`crate::exchange`]), after which nothing opens under an
+//! older one. Secrets are exchanged between two rewrites: one that has begun is still sealed under what was before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tributary_ledger::{Forget, Ledger, LedgerError, Rewrite, Rewritten};
 
 use crate::commits::Erasure;
+use crate::exchange::{Exchange, Progress};
 use crate::tally::Tally;
 
 /// Fewer superseded entries are not worth the work.
@@ -32,12 +34,34 @@ pub struct Compaction {
     tally: Arc<Tally>,
     /// What had been superseded when the last compaction began.
     seen: u64,
-    /// What is to be forgotten by the next rewrite.
-    waiting: Vec<Erasure>,
-    /// What is being forgotten by the one under way.
-    erasing: Vec<Erasure>,
+    /// Secrets that the ledger has not taken yet.
+    exchanges: Vec<Exchange>,
+    /// What the next rewrite is for.
+    waiting: Purpose,
+    /// What the one under way is for.
+    purpose: Purpose,
     under_way: Option<JoinHandle<Result<Rewritten, LedgerError>>>,
     written: Option<Result<Result<Rewritten, LedgerError>, JoinError>>,
+}
+
+/// What a rewrite is for, and who waits for it.
+#[derive(Default)]
+struct Purpose {
+    /// What is to be forgotten.
+    erasures: Vec<Erasure>,
+    /// Secrets that the ledger has taken, and that everything is to be sealed under.
+    exchanges: Vec<Exchange>,
+}
+
+impl Purpose {
+    fn append(&mut self, other: &mut Purpose) {
+        self.erasures.append(&mut other.erasures);
+        self.exchanges.append(&mut other.exchanges);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.erasures.is_empty() && self.exchanges.is_empty()
+    }
 }
 
 impl Compaction {
@@ -46,8 +70,9 @@ impl Compaction {
         Compaction {
             tally,
             seen: 0,
-            waiting: Vec::new(),
-            erasing: Vec::new(),
+            exchanges: Vec::new(),
+            waiting: Purpose::default(),
+            purpose: Purpose::default(),
             under_way: None,
             written: None,
         }
@@ -65,28 +90,54 @@ impl Compaction {
 
     /// Takes an erasure, for the next rewrite.
     pub fn erase(&mut self, erasure: Erasure) {
-        self.waiting.push(erasure);
+        self.waiting.erasures.push(erasure);
     }
 
-    /// Whether a rewrite is to begin because something is to be forgotten.
-    pub fn has_erasures(&self) -> bool {
+    /// Takes secrets that the ledger is to take, as soon as no rewrite is under way.
+    pub fn exchange(&mut self, exchange: Exchange) {
+        self.exchanges.push(exchange);
+    }
+
+    /// The secrets that the ledger is to take now.
+    pub fn exchanges(&mut self) -> Vec<Exchange> {
+        match self.is_idle() {
+            true => std::mem::take(&mut self.exchanges),
+            false => Vec::new(),
+        }
+    }
+
+    /// The ledger has taken these secrets: the next rewrite moves what is behind.
+    pub fn move_up(&mut self, exchange: Exchange) {
+        self.waiting.exchanges.push(exchange);
+    }
+
+    /// Whether a rewrite is to begin because somebody waits for it.
+    pub fn is_wanted(&self) -> bool {
         self.is_idle() && !self.waiting.is_empty()
     }
 
     /// Everything that waits to be forgotten.
     pub fn forget(&self) -> Forget {
         let mut forget = Forget::default();
-        for erasure in &self.waiting {
+        for erasure in &self.waiting.erasures {
             forget.extend(erasure.forget.clone());
         }
         forget
     }
 
-    /// Begins to write the segments anew, with everything forgotten that waits.
+    /// Begins to write the segments anew, for everybody who waits.
     pub fn begin(&mut self, rewrite: Rewrite) {
         self.seen = self.superseded();
-        self.erasing.append(&mut self.waiting);
-        let work = move || rewrite.run(&mut |_, _| {});
+        self.purpose.append(&mut self.waiting);
+        let told = self.purpose.exchanges.iter();
+        let told: Vec<_> = told.map(|exchange| exchange.told.clone()).collect();
+        let work = move || {
+            rewrite.run(&mut |read, total| {
+                for told in &told {
+                    told.send_replace(Progress::Moving { read, total });
+                }
+            })
+        };
         self.under_way = Some(tokio::task::spawn_blocking(work));
     }
 
@@ -112,25 +163,37 @@ impl Compaction {
             Err(error) => {
                 tracing::warn!(error = %error, "the ledger could not be compacted, which is tried again later");
                 // What is to be forgotten is asked for again at once otherwise.
-                if !self.erasing.is_empty() {
+                if !self.purpose.is_empty() {
                     tokio::time::sleep(PAUSE).await;
                 }
-                self.waiting.append(&mut self.erasing);
+                self.waiting.append(&mut self.purpose);
                 Ok(None)
             }
         }
     }
 
-    /// The new segments have taken the place of the old ones, so many entries less.
-    pub fn installed(&mut self, forgotten: u64) {
-        for erasure in self.erasing.drain(..) {
+    /// The new segments have taken the place of the old ones.
+    pub fn installed(&mut self, done: Installed) {
+        let Installed {
+            forgotten,
+            moved,
+            files,
+        } = done;
+        let Purpose {
+            erasures,
+            exchanges,
+        } = std::mem::take(&mut self.purpose);
+        for erasure in erasures {
             let _ = erasure.done.send(forgotten);
+        }
+        for exchange in exchanges {
+            exchange.told.send_replace(Progress::Done { moved, files });
         }
     }
 
-    /// The new segments found no room: what was to be forgotten waits for the next rewrite.
+    /// The new segments found no room: who waits for them waits for the next rewrite.
     pub fn refused(&mut self) {
-        self.waiting.append(&mut self.erasing);
+        self.waiting.append(&mut self.purpose);
     }
 
     fn superseded(&self) -> u64 {
@@ -139,9 +202,19 @@ impl Compaction {
     }
 }
 
+/// What a rewrite has done.
+pub struct Installed {
+    /// Entries that were to be forgotten.
+    pub forgotten: u64,
+    /// Entries that were sealed under a secret that was exchanged.
+    pub moved: u64,
+    /// Files that were overwritten and removed.
+    pub files: usize,
+}
+
 /// Puts the new segments in the place of the old ones, which are overwritten and removed.
-pub fn install(ledger: &mut Ledger, done: Rewritten) -> anyhow::Result<()> {
-    let (superseded, forgotten) = (done.superseded, done.forgotten.total());
+pub fn install(ledger: &mut Ledger, done: Rewritten) -> anyhow::Result<Installed> {
+    let (superseded, forgotten, moved) = (done.superseded, done.forgotten.total(), done.moved);
     let files = ledger
         .install(done)?
         .run()
@@ -149,9 +222,14 @@ pub fn install(ledger: &mut Ledger, done: Rewritten) -> anyhow::Result<()> {
     tracing::info!(
         superseded,
         forgotten,
+        moved,
         files,
         bytes = ledger.stats().bytes,
         "compacted the ledger"
     );
-    Ok(())
+    Ok(Installed {
+        forgotten,
+        moved,
+        files,
+    })
 }

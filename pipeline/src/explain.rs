@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use anyhow::{Context, bail};
+use secrecy::SecretString;
 use serde_json::json;
 use tributary_config::model::Brand;
 use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
@@ -47,9 +48,9 @@ async fn person(args: &cli::ExplainPerson) -> anyhow::Result<String> {
         bail!("two identifiers are needed, each as KIND=VALUE");
     };
     let brand = asker.brand()?;
-    let key = BrandKey::new(brand);
-    let (from, from_ids) = identify(brand, &key, "first", first)?;
-    let (to, to_ids) = identify(brand, &key, "second", second)?;
+    let keys = keys(brand);
+    let (from, from_ids) = identify(brand, &keys, "first", first)?;
+    let (to, to_ids) = identify(brand, &keys, "second", second)?;
     let request = request::person_json(&from_ids, &to_ids);
     let answer = asker.ask(Topic::Explain, request).await?;
     if args.json {
@@ -86,10 +87,24 @@ async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
 const UNREADABLE: &str =
     "the worker's answer cannot be read; is it of another version? --json prints it as it is";
 
-/// The pseudonyms of `KIND=VALUE`. 64 hex digits are a digest under any of the brand's rules.
+/// The brand's keys under each of its secrets: a worker goes on with the one that it began with.
+fn keys(brand: &Brand) -> Vec<BrandKey> {
+    let secrets: Vec<SecretString> = brand.secrets().cloned().collect();
+    let keys = (1..=secrets.len()).filter_map(|count| {
+        let (newest, before) = secrets.get(..count)?.split_last()?;
+        Some(BrandKey::new(&Brand {
+            secret: newest.clone(),
+            previous_secrets: before.to_vec(),
+            ..brand.clone()
+        }))
+    });
+    keys.collect()
+}
+
+/// The pseudonyms of `KIND=VALUE` under each key. 64 hex digits are a digest under any of the brand's rules.
 fn identify(
     brand: &Brand,
-    key: &BrandKey,
+    keys: &[BrandKey],
     which: &str,
     text: &str,
 ) -> anyhow::Result<(IdKind, Vec<Identifier>)> {
@@ -114,9 +129,11 @@ fn identify(
                 "name and postcode identify nobody: the brand does not enable identity.name_postcode"
             );
         }
-        whom::name_postcode(key, [first, last, postcode])
+        let ids = |key| whom::name_postcode(key, [first, last, postcode]);
+        keys.iter().flat_map(ids).collect()
     } else {
-        whom::identifiers(brand, key, kind, value)
+        let ids = |key| whom::identifiers(brand, key, kind, value);
+        keys.iter().flat_map(ids).collect::<Vec<_>>()
     };
     if ids.is_empty() {
         let phone = match kind {

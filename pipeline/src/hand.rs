@@ -20,7 +20,7 @@ use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, Day};
+use tributary_operators::record::{Body, BrandId, Day, IdSet};
 use tributary_operators::settings::Settings;
 
 use crate::suppressed::{Suppressed, SuppressedDoor};
@@ -216,23 +216,17 @@ impl Hand {
             self.dataflow.know_salt(brand, day, salt);
         }
         let Opener {
-            keyring,
-            clocks,
-            suppressed,
+            keyring, clocks, ..
         } = &mut self.opener;
-        let suppressed = suppressed.door();
         let mut day = |brand: BrandId, ts: i64| {
             clocks
                 .get_mut(usize::from(brand.0))
                 .map_or(0, |clock| clock.day(ts))
         };
         for block in blocks {
-            // Whoever objected is out, even where the ledger was not written anew before the restart.
-            let mut each = |event| {
-                if !suppressed.refuses(&event) {
-                    self.dataflow.event(event);
-                }
-            };
+            // Who objected and is still there has a request that waits: to be forgotten as a whole, the person is
+            // needed as a whole. Until it is answered no cell leaves.
+            let mut each = |event| self.dataflow.event(event);
             if let Err(error) = block.open(keyring, &mut day, &mut each) {
                 (self.listener)(Report::Unreadable(error.to_string()));
             }
@@ -294,8 +288,9 @@ struct Door<'a> {
     kind: &'static str,
 }
 
-impl Sink for Door<'_> {
-    fn event(&mut self, event: Event) {
+impl Door<'_> {
+    /// Takes what nobody objected to.
+    fn take(&mut self, event: Event, earlier: &[IdSet]) {
         // A web record brings its consent and the evidence along: it counts once.
         let counted = match &event {
             Event::Word { .. } | Event::Evidence { .. } => false,
@@ -306,7 +301,7 @@ impl Sink for Door<'_> {
             _ => true,
         };
         let brand = brand_of(&event).filter(|_| counted);
-        if self.suppressed.refuses(&event) {
+        if self.suppressed.refuses(&event, earlier) {
             if let Some(brand) = brand {
                 *self.counts.suppressed.entry(brand).or_default() += 1;
             }
@@ -326,6 +321,16 @@ impl Sink for Door<'_> {
             page.push(brand, &event);
         }
         self.dataflow.event(event);
+    }
+}
+
+impl Sink for Door<'_> {
+    fn event(&mut self, event: Event) {
+        self.take(event, &[]);
+    }
+
+    fn exchanged(&mut self, event: Event, earlier: &[IdSet]) {
+        self.take(event, earlier);
     }
 
     fn dead(&mut self, dead: DeadLetter) {

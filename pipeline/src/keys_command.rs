@@ -2,7 +2,7 @@
 //!
 //! A secret is drawn into a file of its own that only its owner can read, and is never shown unless that is asked
 //! for. An exchange loses nothing: pseudonyms are re-keyed over the old ones, so that all secrets a brand had stay in
-//! the configuration, in their order.
+//! the configuration, in their order. Where workers run, each of them is asked ([`crate::exchange`]).
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -10,16 +10,21 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use base64::Engine;
-use indicatif::{ProgressBar, ProgressStyle};
+use futures::future::try_join_all;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
+use tributary_connectors::nats::{self, Client};
 use tributary_ledger::{Keyring, Ledger, Options};
 
 use crate::cli::KeysCommand;
+use crate::exchange::{Progress, Request, Told};
+use crate::services::Topic;
+use crate::services::client::ask;
 
 /// Bytes of a drawn secret: in base64 twice of what is asked of one, and without an `=`.
 const BYTES: usize = 48;
@@ -34,12 +39,25 @@ struct Rotated {
     files: usize,
 }
 
+/// What an exchange did to the ledger of one running process.
+#[derive(Debug, Serialize)]
+struct Exchanged {
+    process: usize,
+    /// Entries that were sealed under an older secret.
+    moved: u64,
+    /// Files that were overwritten and removed.
+    files: usize,
+}
+
 /// The command.
-pub fn command(command: &KeysCommand) -> anyhow::Result<()> {
+///
+/// # Errors
+/// Where a file or a ledger refuses, or a worker does or does not answer.
+pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::New { file, print } => new(file, *print),
         KeysCommand::Rotate {
-            directory,
+            directory: Some(directory),
             config,
             json,
         } => {
@@ -47,6 +65,23 @@ pub fn command(command: &KeysCommand) -> anyhow::Result<()> {
             match json {
                 true => println!("{}", serde_json::to_string_pretty(&rotated)?),
                 false => println!("{}", rotated.text()),
+            }
+            Ok(())
+        }
+        KeysCommand::Rotate {
+            directory: None,
+            config,
+            json,
+        } => {
+            let exchanged = rotate_live(config).await?;
+            match json {
+                true => {
+                    let told = serde_json::json!({ "processes": exchanged });
+                    println!("{}", serde_json::to_string_pretty(&told)?);
+                }
+                false => exchanged
+                    .iter()
+                    .for_each(|exchanged| println!("{}", exchanged.text())),
             }
             Ok(())
         }
@@ -108,10 +143,7 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
         files: 0,
     };
     if ledger.behind() > 0 {
-        let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} left")
-            .context("the progress bar")?;
-        bar.set_style(style);
+        let bar = bar("")?;
         let work = ledger.rewrite(Arc::new(|_| true))?;
         let done = work.run(&mut |read, total| {
             bar.set_length(total);
@@ -124,6 +156,81 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
     }
     ledger.close()?;
     Ok(rotated)
+}
+
+/// A bar of bytes behind a few words.
+fn bar(words: &str) -> anyhow::Result<ProgressBar> {
+    let template = format!("{words}{{bar:30}} {{bytes}}/{{total_bytes}} {{eta}} left");
+    let style = ProgressStyle::with_template(&template).context("the progress bar")?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
+
+/// Asks every running process, and comes back when all have moved.
+async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
+    let config = crate::load(config)?;
+    // Any brand leads to the processes, and each has one ledger for all of them.
+    let Some(brand) = config.brands.first().map(|brand| brand.name.as_str()) else {
+        bail!("the configuration has no brand");
+    };
+    let client = nats::connect(&config.nats, "tributary keys").await?;
+    let request = Request::new(&config);
+    // Nothing is begun anywhere before everybody has said that it can.
+    let processes = told(&client, brand, 0, &request).await?.processes;
+    let look = (1..processes).map(|process| told(&client, brand, process, &request));
+    try_join_all(look).await?;
+    let request = request.begin();
+    let bars = MultiProgress::new();
+    let all = (0..processes).map(|process| {
+        let (client, request, bars) = (&client, &request, &bars);
+        async move {
+            let bar = bars.add(bar(&format!("process {process} "))?);
+            loop {
+                match told(client, brand, process, request).await?.progress {
+                    Progress::Moving { read, total } => {
+                        bar.set_length(total);
+                        bar.set_position(read);
+                    }
+                    Progress::Done { moved, files } => {
+                        bar.finish_and_clear();
+                        return anyhow::Ok(Exchanged {
+                            process,
+                            moved,
+                            files,
+                        });
+                    }
+                    Progress::Waiting | Progress::Possible | Progress::Refused { .. } => {}
+                }
+            }
+        }
+    });
+    try_join_all(all).await
+}
+
+/// What a process says to a request.
+async fn told(
+    client: &Client,
+    brand: &str,
+    process: usize,
+    request: &Request,
+) -> anyhow::Result<Told> {
+    let topic = Topic::Keys(process);
+    let answer = ask(client, topic, brand, serde_json::to_string(request)?).await?;
+    let told: Told = serde_json::from_slice(&answer)
+        .with_context(|| format!("process {process} answers what this version cannot read"))?;
+    Ok(told)
+}
+
+impl Exchanged {
+    fn text(&self) -> String {
+        let Exchanged { process, moved, .. } = self;
+        match moved {
+            0 => format!("process {process}: everything is sealed under the newest secrets"),
+            _ => format!(
+                "process {process}: moved {moved} entries to the newest secrets; nothing in its ledger opens under an \
+                 older one"
+            ),
+        }
+    }
 }
 
 impl Rotated {

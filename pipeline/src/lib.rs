@@ -11,6 +11,7 @@ pub mod config_command;
 pub mod consent_command;
 pub mod data_protection;
 pub mod demo;
+pub mod exchange;
 pub mod explain;
 pub mod feed;
 pub mod hand;
@@ -60,7 +61,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Rights(args) => asking(rights_command::command(args))?,
         Command::Audit(command) => audit_command::command(command)?,
         Command::Ledger(command) => ledger_command::command(command)?,
-        Command::Keys(command) => keys_command::command(command)?,
+        Command::Keys(command) => asking(keys_command::command(command))?,
         Command::Config(command) => return config_command::command(command),
         Command::Reference { data_protection } => match data_protection {
             true => print!("{}", data_protection::reference()?),

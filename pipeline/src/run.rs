@@ -8,6 +8,7 @@
 //! broker has them, and exits 0. A second signal exits at once. Killed without a signal, it loses nothing either: the
 //! next start goes on from the last commit (invariants I4 and I5).
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -30,7 +31,7 @@ pub fn command(args: &cli::Run) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(run(config, args.accept_loss));
+    let outcome = runtime.block_on(run(config, &args.config, args.accept_loss));
     // After a failure nobody waits for what cannot end, like the other processes of a cluster.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -66,10 +67,10 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-async fn run(config: Config, accept_loss: bool) -> anyhow::Result<()> {
+async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let running = tokio::select! {
-        started = start(&config, accept_loss) => started?,
+        started = start(&config, file, accept_loss) => started?,
         // What is restored goes nowhere, so that it may be left at any moment.
         () = wait_for(stop.clone()) => {
             tracing::info!("stopped while starting");

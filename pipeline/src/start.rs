@@ -4,6 +4,7 @@
 //! another process holds or nobody can read; then the broker and its streams, the threads, what is restored, and the
 //! input behind it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
 use crate::asks::Asks;
 use crate::commits::{Commits, Durable, Word};
+use crate::exchange::Exchanges;
 use crate::feed::Feed;
 use crate::http::{self, State};
 use crate::outgoing::{Out, publish};
@@ -58,8 +60,9 @@ pub struct Running {
     pub client: Client,
 }
 
-/// Starts, and comes back when everything from before is restored on every process.
-pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running> {
+/// Starts with a configuration that was read from a file, and comes back when everything from before is restored on
+/// every process.
+pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::Result<Running> {
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
@@ -128,6 +131,7 @@ pub async fn start(config: &Config, accept_loss: bool) -> anyhow::Result<Running
         client.clone(),
         config.clone(),
         asks.clone(),
+        Exchanges::new(file.to_owned(), config, &words),
         wait_for(served.subscribe()),
     ));
     let (rights, requests) = Rights::open(rights::Parts {

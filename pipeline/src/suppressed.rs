@@ -3,6 +3,10 @@
 //! The objection list holds keyed entries and nothing else of a person. Every process keeps its own copy beside its
 //! ledger, on disk before an objection is answered, and looks at every record and ping before anything keeps it: what
 //! names an objector is left out, counted, and written nowhere, not even among the dead letters (invariant I3).
+//!
+//! An objection is entered for the pseudonym that the process makes at the time. When the brand's secret has been
+//! exchanged since, a record is still known by what its identifiers were under the secrets before; devices never
+//! change.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -10,9 +14,9 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use anyhow::Context;
 use tributary_config::model::Config;
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Pseudonym};
-use tributary_rights::BrandKeys;
+use tributary_operators::record::{BrandId, IdSet, Pseudonym};
 use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet};
+use tributary_rights::{BrandKeys, Level};
 
 /// The objection list of this process.
 pub struct Suppressed {
@@ -55,20 +59,31 @@ impl Suppressed {
         }
     }
 
-    /// Enters objections of a brand: on disk when it comes back, and refused at the door from then on. How many are
-    /// new. `at` is Unix milliseconds.
+    /// Enters objections of a brand, by identifiers as this process keys them and by devices: on disk when it comes
+    /// back, and refused at the door from then on. How many are new. `at` is Unix milliseconds.
     ///
     /// # Errors
     /// Where the disk does not take them; then none is entered.
-    pub fn object(&self, brand: BrandId, ids: &[Pseudonym], at: i64) -> anyhow::Result<u64> {
+    pub fn object(
+        &self,
+        brand: BrandId,
+        ids: &[Pseudonym],
+        devices: &[Pseudonym],
+        at: i64,
+    ) -> anyhow::Result<u64> {
         let Some(keys) = self.keys.get(usize::from(brand.0)) else {
             return Ok(0);
         };
+        let ids = ids.iter().map(|id| (keys.newest(), *id));
+        let devices = devices.iter().map(|device| (Level::OLDEST, *device));
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh: Vec<Record> = {
             let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
-            let ids = ids.iter().filter(|id| !set.contains(keys, **id));
-            ids.map(|id| Record::objected(keys, *id, at)).collect()
+            let all = ids.chain(devices);
+            let fresh = all.filter(|(level, id)| !set.contains(keys, *level, *id));
+            fresh
+                .filter_map(|(level, id)| Record::objected(keys, level, id, at))
+                .collect()
         };
         if let Some(file) = &mut *file {
             file.append(keys, &fresh).context("the objection list")?;
@@ -86,20 +101,29 @@ pub struct SuppressedDoor<'a> {
 }
 
 impl SuppressedDoor<'_> {
-    /// Whether an event names somebody who objected.
-    pub fn refuses(&self, event: &Event) -> bool {
-        let is = |brand: BrandId, id: Pseudonym| {
-            let keys = self.keys.get(usize::from(brand.0));
-            keys.is_some_and(|keys| self.set.contains(keys, id))
+    /// Whether an event names somebody who objected. `earlier` are its identifiers under each secret that was
+    /// exchanged, the oldest first.
+    pub fn refuses(&self, event: &Event, earlier: &[IdSet]) -> bool {
+        let (brand, ids) = match event {
+            Event::Put { record, .. } => (record.brand, &record.ids),
+            Event::Evidence { brand, ids, .. } => (*brand, ids),
+            Event::Ping { ping, .. } => {
+                let keys = self.keys.get(usize::from(ping.brand.0));
+                return keys
+                    .is_some_and(|keys| self.set.contains(keys, Level::OLDEST, ping.device));
+            }
+            Event::Drop { .. } | Event::Heard { .. } | Event::Word { .. } => return false,
         };
-        let any = |brand: BrandId, ids: &tributary_operators::record::IdSet| {
-            ids.ids().iter().any(|id| is(brand, id.pseudonym))
+        let Some(keys) = self.keys.get(usize::from(brand.0)) else {
+            return false;
         };
-        match event {
-            Event::Put { record, .. } => any(record.brand, &record.ids),
-            Event::Evidence { brand, ids, .. } => any(*brand, ids),
-            Event::Ping { ping, .. } => is(ping.brand, ping.device),
-            Event::Drop { .. } | Event::Heard { .. } | Event::Word { .. } => false,
-        }
+        let any = |level: Level, ids: &IdSet| {
+            let mut ids = ids.ids().iter();
+            ids.any(|id| self.set.contains(keys, level, id.pseudonym))
+        };
+        any(keys.newest(), ids)
+            || (0..)
+                .zip(earlier)
+                .any(|(level, ids)| any(Level(level), ids))
     }
 }

@@ -9,7 +9,8 @@ mod support;
 
 use sha2::{Digest, Sha256};
 use support::person::{ask, found, names, rewrite, somebody};
-use support::story::{assert_stands, last, play, ready};
+use support::secrets::{configure_secrets, draw};
+use support::story::{assert_stands, last, play, ready, until};
 use support::{Worker, World, chosen, succeed, tributary};
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::trace::TraceLine;
@@ -180,4 +181,77 @@ async fn killed_in_the_middle_an_erasure_completes() {
     server.kill();
     assert_eq!(found(server.directory(), &needles), [""; 0]);
     assert_eq!(found(&world.path("tributary-data"), &needles), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_an_objection_forgets_the_whole_person() {
+    killed_in_an_objection(&["secret"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_so_it_does_where_the_secret_is_exchanged_meanwhile() {
+    killed_in_an_objection(&["secret", "second"]).await;
+}
+
+/// The worker is killed once the objection is on the list, and goes on with these secrets.
+async fn killed_in_an_objection(secrets: &[&str]) {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(3_000, Some(&broker), "");
+    let trace: Vec<TraceLine> = world.trace().collect();
+    let expected = world.replayed();
+    let refused = world.refused();
+    let at = trace.last().unwrap().at;
+    // Only the first names her address: it links the number, which the others name alone.
+    let sales = (0..40).map(|n| {
+        let email = if n == 0 { r#","email":"ada@shop.example""# } else { "" };
+        TraceLine {
+            subject: "tributary.in.orchard.transaction".to_owned(),
+            at,
+            headers: Vec::new(),
+            data: format!(
+                r#"{{"id":"ada-{n}","ts":{at},"store":"lyon","amount":1,"customer":"number of ada"{email}}}"#
+            )
+            .into_bytes(),
+        }
+    });
+    let client = ready(&broker).await;
+    let config = world.path("tributary.toml");
+    play(&client, &trace, None).await;
+    play(&client, &sales.collect::<Vec<_>>(), None).await;
+    let end = last(&client, &broker.input_stream).await;
+    draw(&world, "second");
+    let request = ["email=ada@shop.example", "--whole-person", "--id", "r-1"];
+    tokio::task::block_in_place(|| {
+        let worker = Worker::start(&config, &[]);
+        worker.wait_until_read(end);
+        ask(&world, "object", &[&request[..], &["--no-wait"]].concat());
+        until("she is on the list", || {
+            let list = world.path("tributary-data/rights-0/objections");
+            std::fs::metadata(list).is_ok_and(|list| list.len() > 48)
+        });
+        worker.kill();
+        configure_secrets(&world, secrets);
+        for round in 0..4 {
+            let worker = Worker::start(&config, &[]);
+            std::thread::sleep(std::time::Duration::from_millis(80 * round));
+            worker.kill();
+        }
+        let worker = Worker::start(&config, &[]);
+        ask(&world, "object", &request);
+        worker.wait_until_read(end);
+        worker.stop();
+    });
+    assert_stands(&broker, &expected, &refused).await;
+
+    // It is the ledger that has forgotten her, and not the door alone that keeps her out.
+    tokio::task::block_in_place(|| {
+        std::fs::remove_file(world.path("tributary-data/rights-0/objections")).unwrap();
+        let worker = Worker::start(&config, &[]);
+        worker.wait_until_read(end);
+        worker.stop();
+    });
+    assert_stands(&broker, &expected, &refused).await;
 }

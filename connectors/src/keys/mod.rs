@@ -7,7 +7,9 @@
 //! keyed hash. The clear text lives in one buffer that is overwritten before the record is left.
 //!
 //! A brand whose secret was exchanged keys with its oldest one first and then re-keys over that for every later
-//! secret ([`tributary_config::chain`]), so that what is new meets what was held before.
+//! secret ([`tributary_config::chain`]), so that what is new meets what was held before. A record is read with what
+//! the oldest secret gives, and is taken up the chain when it is whole ([`crate::decode`]): what its identifiers were
+//! under the secrets between is known there for a moment, and nowhere else.
 
 mod blocked;
 mod canonical;
@@ -105,12 +107,15 @@ impl BrandKey {
         }
     }
 
-    /// The keyed hash over kind, rule and value: BLAKE3, the first 128 bits, re-keyed for every secret after
-    /// the oldest. The value of an e-mail, a phone number and a customer number is the 32 bytes of its
-    /// SHA-256, of the others its text.
-    pub fn pseudonym(&self, kind: IdKind, rule: HashRule, value: &[u8]) -> u128 {
-        let first = self.hash(kind_tag(kind), rule_tag(rule), value);
-        self.chain.move_up(first, 0)
+    /// The links between its secrets.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The keyed hash over kind, rule and value: BLAKE3, the first 128 bits. The value of an e-mail, a phone
+    /// number and a customer number is the 32 bytes of its SHA-256, of the others its text.
+    fn pseudonym(&self, kind: IdKind, rule: HashRule, value: &[u8]) -> u128 {
+        self.hash(kind_tag(kind), rule_tag(rule), value)
     }
 
     /// The keyed hash of a MAC. It is held nowhere: the salt of the day makes a token of it at once. Tokens cannot
@@ -146,9 +151,9 @@ impl BrandKey {
         first_128(digest.as_bytes())
     }
 
-    /// The identifiers of one value of a record, in clear or as a digest, appended to `out`. False
-    /// where the value names nobody: empty, blocked, or a phone number that is none.
-    pub fn identifiers(
+    /// The identifiers of one value of a record, in clear or as a digest, under the oldest secret, appended to
+    /// `out`. False where the value names nobody: empty, blocked, or a phone number that is none.
+    pub(crate) fn identifiers(
         &self,
         kind: IdKind,
         text: &str,
@@ -161,17 +166,23 @@ impl BrandKey {
         named
     }
 
-    /// The identifiers of a clear value (or a digest under the plain rule) that comes from no source.
+    /// The identifiers of a clear value (or a digest under the plain rule) that comes from no source, under the
+    /// newest secret.
     pub fn identify(&self, kind: IdKind, text: &str) -> Vec<Identifier> {
         let mut out = Vec::new();
         let reading = self.default_reading();
         self.identifiers(kind, text, reading, &mut Scratch::default(), &mut out);
-        out
+        self.newest(&out)
     }
 
-    /// The identifier of first name, last name and postcode together, appended to `out`. False
-    /// where one of them is empty or blocked.
-    pub fn name_postcode(
+    /// Identifiers under the oldest secret as they are under the newest.
+    pub(crate) fn newest(&self, ids: &[Identifier]) -> Vec<Identifier> {
+        re_keyed(ids, |pseudonym| self.chain.move_up(pseudonym, 0))
+    }
+
+    /// The identifier of first name, last name and postcode together, under the oldest secret, appended to `out`.
+    /// False where one of them is empty or blocked.
+    pub(crate) fn name_postcode(
         &self,
         parts: [&str; 3],
         scratch: &mut Scratch,
@@ -303,6 +314,23 @@ impl BrandKey {
         phones.put(place, out.get(start..).unwrap_or_default());
         named
     }
+}
+
+/// Identifiers with other pseudonyms, of the same values.
+pub(crate) fn re_keyed(ids: &[Identifier], key: impl Fn(u128) -> u128) -> Vec<Identifier> {
+    let ids = ids.iter().map(|id| {
+        let pseudonym = key(id.pseudonym);
+        let value = match id.value == id.pseudonym {
+            true => pseudonym,
+            false => key(id.value),
+        };
+        Identifier {
+            pseudonym,
+            value,
+            kind: id.kind,
+        }
+    });
+    ids.collect()
 }
 
 fn first_128(digest: &[u8; 32]) -> u128 {

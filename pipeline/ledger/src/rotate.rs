@@ -38,11 +38,8 @@ impl Ledger {
     /// [`LedgerError::Sync`] the ledger is as it was, and this may be called again.
     pub fn rotate(&mut self, keyring: Arc<Keyring>) -> Result<(), LedgerError> {
         self.usable()?;
+        self.goes_on(&keyring)?;
         let file = self.paths.manifest();
-        if let Some(brand) = self.keyring.broken_off(&keyring) {
-            let brand = brand.to_owned();
-            return Err(LedgerError::NotNewer { file, brand });
-        }
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
         numbers.retain(|brand, _| self.keyring.links(*brand) == keyring.links(*brand));
@@ -53,6 +50,21 @@ impl Ledger {
         self.numbers = numbers;
         self.keyring = keyring;
         Ok(())
+    }
+
+    /// Whether [`Ledger::rotate`] would take these secrets; changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::NotNewer`] where it would not.
+    pub fn goes_on(&self, keyring: &Keyring) -> Result<(), LedgerError> {
+        match self.keyring.broken_off(keyring) {
+            None => Ok(()),
+            Some(brand) => Err(LedgerError::NotNewer {
+                file: self.paths.manifest(),
+                brand: brand.to_owned(),
+            }),
+        }
     }
 
     /// How many entries are still sealed under a secret that was exchanged. A rewrite moves them.

@@ -1,8 +1,12 @@
 //! The keys of a brand, as far as the rights need them.
 //!
-//! They are derived from the brand's secret and its name, each under a context of its own: two brands that were
+//! They are derived from the brand's secrets and its name, each under a context of its own: two brands that were
 //! given the same secret have nothing in common (I7). Whatever the audit key makes is told apart by the word that it
 //! starts with, so that none of it can be passed off as another.
+//!
+//! After an exchange of the secret the audit key stays that of the oldest one, so that log and receipts go on. The
+//! objection list has a key for each [`Level`]: what is entered of a pseudonym belongs to the secret under which the
+//! pseudonym was made.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -18,8 +22,31 @@ const SUPPRESSION: &str = "tributary 2025-11 suppression of one brand";
 #[derive(Clone)]
 pub struct BrandKeys {
     name: String,
+    tag: BrandTag,
     audit: Zeroizing<[u8; 32]>,
-    suppression: Zeroizing<[u8; 32]>,
+    /// One for each secret, the oldest first.
+    suppression: Vec<Zeroizing<[u8; 32]>>,
+}
+
+/// How many times the brand's secret had been exchanged when a pseudonym was made: the pseudonym of a level has gone
+/// through so many links of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(pub u32);
+
+impl Level {
+    /// Under the first secret. What stands for a device is always of this level.
+    pub const OLDEST: Level = Level(0);
+}
+
+/// What stands for a brand where it lasts: its name is no secret, and its number in a configuration does not last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BrandTag(pub [u8; 8]);
+
+impl BrandTag {
+    pub fn of(name: &str) -> BrandTag {
+        let hash = blake3::hash(name.as_bytes());
+        BrandTag(hash.as_bytes().first_chunk().copied().unwrap_or_default())
+    }
 }
 
 /// What stands for a request's id where it lasts: a keyed hash, since a person may have chosen the id.
@@ -54,24 +81,35 @@ impl std::fmt::Display for RequestKey {
 }
 
 impl BrandKeys {
-    /// The keys of a brand of this name with this secret.
+    /// The keys of a brand of this name with this secret, its first.
     pub fn new(name: &str, secret: &SecretString) -> BrandKeys {
-        let mut material = Zeroizing::new(Vec::with_capacity(
-            8 + name.len() + secret.expose_secret().len(),
-        ));
-        material.extend_from_slice(&(name.len() as u64).to_le_bytes());
-        material.extend_from_slice(name.as_bytes());
-        material.extend_from_slice(secret.expose_secret().as_bytes());
         BrandKeys {
             name: name.to_owned(),
-            audit: Zeroizing::new(blake3::derive_key(AUDIT, &material)),
-            suppression: Zeroizing::new(blake3::derive_key(SUPPRESSION, &material)),
+            tag: BrandTag::of(name),
+            audit: derive(AUDIT, name, secret),
+            suppression: vec![derive(SUPPRESSION, name, secret)],
         }
+    }
+
+    /// The same after the secret was exchanged for a newer one.
+    pub fn exchanged(mut self, newer: &SecretString) -> BrandKeys {
+        let key = derive(SUPPRESSION, &self.name, newer);
+        self.suppression.push(key);
+        self
+    }
+
+    /// The level of the pseudonyms that the newest secret gives.
+    pub fn newest(&self) -> Level {
+        Level(u32::try_from(self.suppression.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// The brand's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn tag(&self) -> BrandTag {
+        self.tag
     }
 
     /// What stands for a request's id in the audit log.
@@ -99,21 +137,37 @@ impl BrandKeys {
         Hash(Hex(*hasher.update(bytes).finalize().as_bytes()))
     }
 
-    /// The entry of a pseudonym in the objection list.
-    pub(crate) fn suppression(&self, pseudonym: u128) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.suppression);
+    /// The entry of a pseudonym of a level in the objection list; none where the brand has no such level.
+    pub(crate) fn suppression(&self, level: Level, pseudonym: u128) -> Option<[u8; 16]> {
+        let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(level.0 as usize)?);
         hasher.update(self.name.as_bytes());
         hasher.update(&pseudonym.to_le_bytes());
-        first_16(&hasher.finalize())
+        Some(first_16(&hasher.finalize()))
     }
 
-    /// What tells the suppression key from another one, without telling anything about it. The name is followed
-    /// by fewer bytes than a pseudonym has, so that it is the entry of nobody.
-    pub(crate) fn suppression_check(&self) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.suppression);
-        hasher.update(self.name.as_bytes());
-        first_16(&hasher.update(b"\0key").finalize())
+    /// What tells the key of a level from another one, without telling anything about it. It depends on the keys
+    /// before it, too: with other ones, the pseudonyms of the level would be others. The name is followed by another
+    /// number of bytes than a pseudonym has, so that it is the entry of nobody.
+    pub(crate) fn suppression_check(&self, level: Level) -> Option<[u8; 16]> {
+        let mut before: Option<[u8; 16]> = None;
+        for number in 0..=level.0 as usize {
+            let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(number)?);
+            hasher.update(self.name.as_bytes());
+            hasher.update(b"\0key");
+            hasher.update(before.as_ref().map_or(&[], |check| check.as_slice()));
+            before = Some(first_16(&hasher.finalize()));
+        }
+        before
     }
+}
+
+fn derive(context: &str, name: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
+    let secret = secret.expose_secret().as_bytes();
+    let mut material = Zeroizing::new(Vec::with_capacity(8 + name.len() + secret.len()));
+    material.extend_from_slice(&(name.len() as u64).to_le_bytes());
+    material.extend_from_slice(name.as_bytes());
+    material.extend_from_slice(secret);
+    Zeroizing::new(blake3::derive_key(context, &material))
 }
 
 fn first_16(hash: &blake3::Hash) -> [u8; 16] {

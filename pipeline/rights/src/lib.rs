@@ -38,10 +38,10 @@
 //! | key | context | for |
 //! |---|---|---|
 //! | audit | `tributary 2025-11 rights audit of one brand` | the chain, ids, fingerprints, receipts, told apart by a word |
-//! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list |
+//! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list, one key for each secret |
 //!
-//! Both are derived from the brand's name and secret, as the keys of its pseudonyms and of its ledger are, and have
-//! nothing in common with those.
+//! Both are derived from the brand's name and a secret, as the keys of its pseudonyms and of its ledger are, and have
+//! nothing in common with those. When the secret is exchanged the audit key stays, and the objection list gets one more.
 //!
 //! There is no clock in here: times are arguments, Unix milliseconds. Nothing that comes from outside makes it
 //! panic.
@@ -69,6 +69,6 @@ pub use clear::Clear;
 pub use counts::Counts;
 pub use error::{FileError, Kind, Place};
 pub use hex::Hash;
-pub use keys::{BrandKeys, Fingerprint, RequestKey};
+pub use keys::{BrandKeys, Fingerprint, Level, RequestKey};
 pub use refusal::{Reason, Refusal};
 pub use request::{Request, RequestId, Right};

@@ -9,7 +9,7 @@ use common::*;
 use disk::Disk;
 use tributary_rights::audit::{AppendError, AuditLog, Event, verify};
 use tributary_rights::suppression::{Record, SuppressionFile};
-use tributary_rights::{Kind, Right};
+use tributary_rights::{Kind, Level, Right};
 
 #[test]
 fn then_space_is_freed_and_the_same_append_succeeds() {
@@ -51,7 +51,9 @@ fn then_space_is_freed_and_the_same_append_succeeds() {
         let verified = verify(log.path(), &keys, Some(log.head())).unwrap();
         assert_eq!((verified.entries, verified.torn_bytes), (next, 0));
     }
-    let many: Vec<Record> = (0..2000).map(|n| Record::objected(&keys, n, AT)).collect();
+    let many: Vec<Record> = (0..2000)
+        .filter_map(|n| Record::objected(&keys, Level::OLDEST, n, AT))
+        .collect();
     assert_eq!(file.append(&keys, &many).unwrap_err().kind(), Kind::Full);
     drop(file);
     let opened = SuppressionFile::open(&path, &brands).unwrap();

@@ -7,10 +7,18 @@ use std::path::Path;
 
 use common::*;
 use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet};
-use tributary_rights::{BrandKeys, FileError, Kind};
+use tributary_rights::{BrandKeys, FileError, Kind, Level};
 
 const JANE: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
 const JOHN: u128 = 0xfedc_ba98_7654_3210_8899_aabb_ccdd_eeff;
+
+fn objected(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
+    Record::objected(keys, Level::OLDEST, pseudonym, at).unwrap()
+}
+
+fn withdrawn(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
+    Record::withdrawn(keys, Level::OLDEST, pseudonym, at).unwrap()
+}
 
 fn open(path: &Path, brands: &[BrandKeys]) -> (SuppressionFile, SuppressionSet) {
     let opened = SuppressionFile::open(path, brands).unwrap();
@@ -25,40 +33,35 @@ fn until_withdrawn() {
     let brands = [keys("acme"), keys("bolt")];
     let [acme, bolt] = &brands;
     let (mut file, mut set) = open(&path, &brands);
-    assert!(!set.contains(acme, JANE));
-    file.append(
-        acme,
-        &[
-            Record::objected(acme, JANE, AT),
-            Record::objected(acme, JOHN, AT),
-        ],
-    )
-    .unwrap();
+    assert!(!set.contains(acme, Level::OLDEST, JANE));
+    file.append(acme, &[objected(acme, JANE, AT), objected(acme, JOHN, AT)])
+        .unwrap();
     // The set is what its owner applies, and it is known again after a restart.
-    assert!(set.apply(&Record::objected(acme, JANE, AT)));
-    assert!(!set.apply(&Record::objected(acme, JANE, AT)), "twice");
-    assert!(set.contains(acme, JANE));
+    assert!(set.apply(&objected(acme, JANE, AT)));
+    assert!(!set.apply(&objected(acme, JANE, AT)), "twice");
+    assert!(set.contains(acme, Level::OLDEST, JANE));
     assert_eq!(
         SuppressionFile::open(&path, &brands).unwrap_err().kind(),
         Kind::Locked
     );
     drop(file);
     let (mut file, set) = open(&path, &brands);
-    assert!(set.contains(acme, JANE) && set.contains(acme, JOHN));
-    assert!(!set.contains(bolt, JANE), "brands are apart");
+    assert!(set.contains(acme, Level::OLDEST, JANE) && set.contains(acme, Level::OLDEST, JOHN));
+    assert!(!set.contains(bolt, Level::OLDEST, JANE), "brands are apart");
     assert_eq!((set.count("acme"), set.count("bolt")), (2, 0));
 
-    file.append(acme, &[Record::withdrawn(acme, JANE, AT + 1)])
-        .unwrap();
-    file.append(bolt, &[Record::objected(bolt, JANE, AT + 1)])
-        .unwrap();
+    file.append(acme, &[withdrawn(acme, JANE, AT + 1)]).unwrap();
+    file.append(bolt, &[objected(bolt, JANE, AT + 1)]).unwrap();
     // A message of before comes once more.
-    file.append(acme, &[Record::objected(acme, JANE, AT)])
-        .unwrap();
+    file.append(acme, &[objected(acme, JANE, AT)]).unwrap();
     file.append(acme, &[]).unwrap();
     drop(file);
     let (_file, set) = open(&path, &brands);
-    assert!(!set.contains(acme, JANE) && set.contains(acme, JOHN) && set.contains(bolt, JANE));
+    assert!(
+        !set.contains(acme, Level::OLDEST, JANE)
+            && set.contains(acme, Level::OLDEST, JOHN)
+            && set.contains(bolt, Level::OLDEST, JANE)
+    );
 
     // Nothing in the file tells whom it is about, and the same person looks different to each brand.
     let bytes = std::fs::read(&path).unwrap();
@@ -68,8 +71,8 @@ fn until_withdrawn() {
         }
     }
     assert_ne!(
-        Record::objected(acme, JANE, AT).to_bytes()[..16],
-        Record::objected(bolt, JANE, AT).to_bytes()[..16]
+        objected(acme, JANE, AT).to_bytes()[..16],
+        objected(bolt, JANE, AT).to_bytes()[..16]
     );
 }
 
@@ -77,10 +80,10 @@ fn until_withdrawn() {
 fn in_whatever_order_they_are_told() {
     let acme = keys("acme");
     let records = [
-        Record::objected(&acme, JANE, 1),
-        Record::withdrawn(&acme, JANE, 2),
-        Record::objected(&acme, JANE, 3),
-        Record::withdrawn(&acme, JANE, 3),
+        objected(&acme, JANE, 1),
+        withdrawn(&acme, JANE, 2),
+        objected(&acme, JANE, 3),
+        withdrawn(&acme, JANE, 3),
     ];
     for start in 0..4 {
         let mut set = SuppressionSet::default();
@@ -90,7 +93,7 @@ fn in_whatever_order_they_are_told() {
             set.apply(&told);
         }
         assert!(
-            set.contains(&acme, JANE),
+            set.contains(&acme, Level::OLDEST, JANE),
             "of one moment the objection counts"
         );
     }
@@ -102,8 +105,7 @@ fn another_secret_would_let_everybody_in_and_is_refused() {
     let path = directory.path().join("objections");
     let acme = keys("acme");
     let (mut file, _) = open(&path, std::slice::from_ref(&acme));
-    file.append(&acme, &[Record::objected(&acme, JANE, AT)])
-        .unwrap();
+    file.append(&acme, &[objected(&acme, JANE, AT)]).unwrap();
     drop(file);
     let before = std::fs::read(&path).unwrap();
     let error = SuppressionFile::open(&path, &[keys_of("acme", 'x')]).unwrap_err();
@@ -112,15 +114,50 @@ fn another_secret_would_let_everybody_in_and_is_refused() {
     // A brand that is not configured now keeps its objections for when it is again.
     drop(open(&path, &[keys("bolt")]));
     let (_file, set) = open(&path, std::slice::from_ref(&acme));
-    assert!(set.contains(&acme, JANE));
+    assert!(set.contains(&acme, Level::OLDEST, JANE));
+}
+
+#[test]
+fn what_was_entered_before_an_exchange_stands_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let newer = |keys: BrandKeys, letter| keys.exchanged(&secret(letter));
+    let one = keys("acme");
+    let two = newer(one.clone(), 'y');
+    let three = newer(two.clone(), 'z');
+    let open = |keys: &BrandKeys| open(&path, std::slice::from_ref(keys));
+    let enter = |keys: &BrandKeys, pseudonym| {
+        let (mut file, _) = open(keys);
+        let record = Record::objected(keys, keys.newest(), pseudonym, AT).unwrap();
+        file.append(keys, &[record]).unwrap();
+    };
+    enter(&one, JANE);
+    enter(&two, JOHN);
+    let (_, set) = open(&three);
+    assert!(set.contains(&three, Level::OLDEST, JANE) && set.contains(&three, Level(1), JOHN));
+    // The same number is another person on another level.
+    assert!(!set.contains(&three, Level(1), JANE) && !set.contains(&three, Level::OLDEST, JOHN));
+    assert!(!set.contains(&three, Level(2), JANE) && !set.contains(&three, Level(3), JANE));
+    assert_eq!((set.count("acme"), three.newest()), (2, Level(2)));
+    assert_eq!(Record::objected(&one, Level(1), JANE, AT), None);
+
+    // What was entered under the second secret needs it, and the one before it.
+    let other = newer(keys_of("acme", 'x'), 'y');
+    for keys in [&one, &newer(one.clone(), 'x'), &other] {
+        let error = SuppressionFile::open(&path, std::slice::from_ref(keys)).unwrap_err();
+        assert_eq!(error.kind(), Kind::WrongKey("acme".to_owned()), "{error}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    enter(&two, JOHN);
+    let error = SuppressionFile::open(&path, &[other]).unwrap_err();
+    assert_eq!(error.kind(), Kind::WrongKey("acme".to_owned()), "{error}");
 }
 
 /// A header, a key and three objections.
 fn three(path: &Path, acme: &BrandKeys) -> Vec<u8> {
     let (mut file, _) = open(path, std::slice::from_ref(acme));
     for pseudonym in 1..=3 {
-        file.append(acme, &[Record::objected(acme, pseudonym, AT)])
-            .unwrap();
+        file.append(acme, &[objected(acme, pseudonym, AT)]).unwrap();
     }
     let bytes = std::fs::read(path).unwrap();
     assert_eq!(bytes.len(), 5 * 48);
@@ -139,11 +176,10 @@ fn a_kill_at_any_byte_leaves_what_was_told() {
         assert_eq!(opened.cut_bytes, length as u64 % 48, "at {length}");
         assert_eq!(opened.set.count("acme"), (length / 48).saturating_sub(2));
         let mut file = opened.file;
-        file.append(&acme[0], &[Record::objected(&acme[0], 9, AT)])
-            .unwrap();
+        file.append(&acme[0], &[objected(&acme[0], 9, AT)]).unwrap();
         drop(file);
         let (_file, set) = open(&path, &acme);
-        assert!(set.contains(&acme[0], 9));
+        assert!(set.contains(&acme[0], Level::OLDEST, 9));
     }
 }
 
@@ -180,7 +216,7 @@ fn another_file_or_a_newer_one_is_left_alone() {
         assert!(matches!(error, FileError::Broken { .. }), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), *text);
     }
-    let mut newer = *b"TRIBSUPP\x02\0\0\0............................________";
+    let mut newer = *b"TRIBSUPP\x03\0\0\0............................________";
     newer[12..40].fill(0);
     let sum = xxhash_rust::xxh3::xxh3_64(&newer[..40]).to_le_bytes();
     newer[40..].copy_from_slice(&sum);

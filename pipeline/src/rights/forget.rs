@@ -68,13 +68,11 @@ impl Rights {
         }
         for (job, person) in jobs.iter_mut().zip(persons) {
             if job.rejected.is_none() && job.request.asked == Asked::Object {
-                let ids: Vec<Pseudonym> = person
-                    .pseudonyms()
-                    .iter()
-                    .chain(&person.devices)
-                    .copied()
-                    .collect();
-                job.counts.suppressions = self.suppressed.object(job.brand, &ids, job.said())?;
+                let (ids, devices) = (person.pseudonyms(), &person.devices);
+                let entered = self
+                    .suppressed
+                    .object(job.brand, &ids, devices, job.said())?;
+                job.counts.suppressions = entered;
             }
         }
         let read = self.settle().await?;

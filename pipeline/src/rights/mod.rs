@@ -173,11 +173,13 @@ impl Rights {
             if *stop.borrow() {
                 return Ok(());
             }
-            let messages = match reader.next_batch(AT_ONCE, LOOK).await {
+            let messages = match all_there_are(&mut reader).await {
                 Ok(messages) => messages,
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, "reading rights requests again");
                     tokio::time::sleep(LOOK).await;
+                    let open = || Reader::filtered(&self.client, &stream, &all, next);
+                    reader = patiently(open).await?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -451,10 +453,22 @@ impl Rights {
     }
 }
 
-/// The keys of a brand's requests: those of its oldest secret, so that what lasts outlives a rotation.
+/// Every request that is there, so that all of them read the ledger and the streams once.
+async fn all_there_are(reader: &mut Reader) -> Result<Vec<InMessage>, nats::NatsError> {
+    let mut messages = reader.next_batch(AT_ONCE, LOOK).await?;
+    while !messages.is_empty() && messages.len() < AT_ONCE && !reader.caught_up() {
+        let more = reader.next_batch(AT_ONCE - messages.len(), LOOK).await?;
+        messages.extend(more);
+    }
+    Ok(messages)
+}
+
+/// The keys of a brand's requests and objections, from its oldest secret to its newest.
 pub fn keys(brand: &tributary_config::model::Brand) -> tributary_rights::BrandKeys {
-    let oldest = brand.secrets().next().unwrap_or(&brand.secret);
-    tributary_rights::BrandKeys::new(&brand.name, oldest)
+    let mut secrets = brand.secrets();
+    let oldest = secrets.next().unwrap_or(&brand.secret);
+    let keys = tributary_rights::BrandKeys::new(&brand.name, oldest);
+    secrets.fold(keys, |keys, newer| keys.exchanged(newer))
 }
 
 /// Where what lasts of the rights of a process lies.

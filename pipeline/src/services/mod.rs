@@ -1,10 +1,11 @@
 //! The NATS micro service `tributary`: queries, explanations and rights requests, for each brand on subjects of its own.
 //!
-//! `tributary.query.<brand>`, `tributary.explain.<brand>` and `tributary.rights-request.<brand>` are the only doors. A
-//! rights request is answered as soon as the broker has it; how it goes on is told on the status subject. A brand stands in the subject and never
+//! `tributary.query.<brand>`, `tributary.explain.<brand>` and `tributary.rights-request.<brand>` are a brand's only doors.
+//! A rights request is answered as soon as the broker has it; how it goes on is told on the status subject. A brand stands in the subject and never
 //! in a request, so that the broker's permissions keep brands apart (I7). Any worker process answers for the
 //! whole cluster, because a question goes through the dataflow like any input ([`crate::asks`]) and gathers its
-//! parts from every worker. Requests are JSON ([`request`]), answers NDJSON ([`reply`]) in one message or in
+//! parts from every worker. `tributary.keys.<brand>.<process>` is the operator's, and each process answers for itself
+//! ([`crate::exchange`]). Requests are JSON ([`request`]), answers NDJSON ([`reply`]) in one message or in
 //! several numbered ones ([`parts`]); [`client`] is the other end.
 //!
 //! Micro tells its statistics, the last error among them, to whoever may ask for them: no error text repeats
@@ -35,6 +36,7 @@ use tributary_operators::record::{BrandId, Currency};
 use tributary_rights::status::{self, Status};
 
 use crate::asks::Asks;
+use crate::exchange::Exchanges;
 use crate::rights::submit::{NotSubmitted, submit};
 use reply::Names;
 use request::Refusal;
@@ -60,10 +62,12 @@ pub enum Topic {
     Explain,
     /// A data subject's right, to be handed in.
     Rights,
+    /// That one process exchanges its secrets; not for the brand.
+    Keys(usize),
 }
 
 impl Topic {
-    /// All of them.
+    /// Those that are for the brand.
     pub const ALL: [Topic; 3] = [Topic::Query, Topic::Explain, Topic::Rights];
 
     /// The name of its endpoints.
@@ -72,16 +76,18 @@ impl Topic {
             Topic::Query => "query",
             Topic::Explain => "explain",
             Topic::Rights => "rights",
+            Topic::Keys(_) => "keys",
         }
     }
 
     /// Where a brand is asked: `tributary.query.<brand>`, `tributary.explain.<brand>`,
-    /// `tributary.rights-request.<brand>`.
+    /// `tributary.rights-request.<brand>`, `tributary.keys.<brand>.<process>`.
     pub fn subject(self, brand: &str) -> String {
         let word = match self {
             // The stream of rights captures what is below `tributary.rights`, unchecked.
             Topic::Rights => "rights-request",
             Topic::Query | Topic::Explain => self.name(),
+            Topic::Keys(process) => return format!("tributary.keys.{brand}.{process}"),
         };
         format!("tributary.{word}.{brand}")
     }
@@ -95,9 +101,12 @@ pub async fn serve(
     client: Client,
     config: Config,
     asks: Asks,
+    exchanges: Exchanges,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     Services::start(client, &config, asks)
+        .await?
+        .exchanging(&config, exchanges)
         .await?
         .run(shutdown)
         .await
@@ -107,10 +116,12 @@ pub async fn serve(
 pub struct Services {
     client: Client,
     service: Service,
-    requests: SelectAll<BoxStream<'static, (Arc<Desk>, Request)>>,
+    requests: SelectAll<Requests>,
     asks: Asks,
     answer_within: Duration,
 }
+
+type Requests = BoxStream<'static, (Arc<Desk>, Request)>;
 
 impl Services {
     /// Announces the service and listens for every brand. When it returns, the broker knows all the
@@ -129,17 +140,8 @@ impl Services {
         let mut requests = SelectAll::new();
         for (position, brand) in config.brands.iter().enumerate() {
             for topic in Topic::ALL {
-                let desk = Arc::new(Desk::new(&client, topic, position, brand, config.release.k));
-                let subject = topic.subject(&brand.name);
-                let endpoint = service
-                    .endpoint_builder()
-                    .name(format!("{}-{}", topic.name(), brand.name))
-                    .metadata(schema::metadata(topic))
-                    .add(&subject)
-                    .await
-                    .map_err(|error| anyhow!(error))
-                    .with_context(|| format!("cannot listen on {subject}"))?;
-                requests.push(endpoint.map(move |request| (desk.clone(), request)).boxed());
+                let desk = Desk::new(&client, topic, position, brand, config.release.k);
+                requests.push(desk.open(&service).await?);
             }
         }
         heard(&client).await?;
@@ -150,6 +152,28 @@ impl Services {
             asks,
             answer_within: ANSWER_WITHIN,
         })
+    }
+
+    /// Listens for exchanges of this process's secrets, too.
+    ///
+    /// # Errors
+    /// Where the broker does not take the subscriptions.
+    pub async fn exchanging(
+        mut self,
+        config: &Config,
+        exchanges: Exchanges,
+    ) -> anyhow::Result<Services> {
+        let topic = Topic::Keys(exchanges.process());
+        for (position, brand) in config.brands.iter().enumerate() {
+            let desk = Desk::new(&self.client, topic, position, brand, config.release.k);
+            let desk = Desk {
+                exchanges: Some(exchanges.clone()),
+                ..desk
+            };
+            self.requests.push(desk.open(&self.service).await?);
+        }
+        heard(&self.client).await?;
+        Ok(self)
     }
 
     /// Another limit than [`ANSWER_WITHIN`].
@@ -254,6 +278,7 @@ struct Desk {
     currency: Option<Currency>,
     names: Names,
     k: u64,
+    exchanges: Option<Exchanges>,
 }
 
 impl Desk {
@@ -266,7 +291,28 @@ impl Desk {
             currency: currency::of(&brand.currency).map(|(currency, _)| currency),
             names: Names::of(brand),
             k,
+            exchanges: None,
         }
+    }
+
+    /// Listens.
+    async fn open(self, service: &Service) -> anyhow::Result<Requests> {
+        let desk = Arc::new(self);
+        let (topic, brand) = (desk.topic, &desk.name);
+        let subject = topic.subject(brand);
+        let name = match topic {
+            Topic::Keys(process) => format!("keys-{brand}-{process}"),
+            _ => format!("{}-{brand}", topic.name()),
+        };
+        let endpoint = service
+            .endpoint_builder()
+            .name(name)
+            .metadata(schema::metadata(topic))
+            .add(&subject)
+            .await
+            .map_err(|error| anyhow!(error))
+            .with_context(|| format!("cannot listen on {subject}"))?;
+        Ok(endpoint.map(move |request| (desk.clone(), request)).boxed())
     }
 
     /// Answers a request, with an answer or an error.
@@ -296,6 +342,10 @@ impl Desk {
             Topic::Query => request::query(payload, self.brand)?,
             Topic::Explain => request::explain(payload, self.brand, self.currency)?,
             Topic::Rights => return self.submit(payload).await,
+            Topic::Keys(_) => {
+                let exchanges = self.exchanges.as_ref().ok_or_else(Refusal::stopping)?;
+                return exchanges.answer(payload).await;
+            }
         };
         let told = asks
             .ask(question.clone())

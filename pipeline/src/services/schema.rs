@@ -17,6 +17,7 @@ pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
         Topic::Query => (query_request(), query_line()),
         Topic::Explain => (explain_request(), explain_line()),
         Topic::Rights => (rights_request(), rights_line()),
+        Topic::Keys(_) => (keys_request(), keys_line()),
     };
     HashMap::from([
         ("request_schema".to_owned(), request.to_string()),
@@ -26,6 +27,38 @@ pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
             "application/x-ndjson".to_owned(),
         ),
     ])
+}
+
+fn keys_request() -> Value {
+    let digits =
+        |count: usize| json!({"type": "string", "pattern": format!("^[0-9a-f]{{{count}}}$")});
+    json!({
+        "type": "object",
+        "properties": {
+            "id": digits(32),
+            "proofs": {"type": "object", "additionalProperties": digits(64)},
+            "begin": {"type": "boolean"},
+        },
+        "required": ["id", "proofs", "begin"],
+        "additionalProperties": false,
+    })
+}
+
+fn keys_line() -> Value {
+    let count = json!({"type": "integer", "minimum": 0});
+    json!({
+        "type": "object",
+        "properties": {
+            "process": count,
+            "processes": count,
+            "state": {"enum": ["waiting", "possible", "moving", "done"]},
+            "read": count,
+            "total": count,
+            "moved": count,
+            "files": count,
+        },
+        "required": ["process", "processes", "state"],
+    })
 }
 
 fn query_request() -> Value {

@@ -4,6 +4,7 @@
 
 pub mod disk;
 pub mod person;
+pub mod secrets;
 pub mod statuses;
 pub mod story;
 

@@ -5,20 +5,20 @@ use std::path::Path;
 use rustc_hash::FxHashSet;
 
 use super::SuppressionSet;
-use super::record::{BrandTag, Change, Record, SIZE, checked, content};
+use super::record::{Change, Record, SIZE, checked, content};
 use crate::disk::Growing;
 use crate::error::{FileError, Place};
-use crate::keys::BrandKeys;
+use crate::keys::{BrandKeys, BrandTag, Level};
 
 const MAGIC: &[u8; 8] = b"TRIBSUPP";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The file of one process, open for appending and locked.
 #[derive(Debug)]
 pub struct SuppressionFile {
     file: Growing,
-    /// The brands whose key the file names.
-    keyed: FxHashSet<BrandTag>,
+    /// The brands and levels whose key the file names.
+    keyed: FxHashSet<(BrandTag, Level)>,
 }
 
 /// An opened objection list.
@@ -51,7 +51,7 @@ impl SuppressionFile {
                 match Record::from_bytes(bytes) {
                     Some(record) if record.change == Change::Key => {
                         check_key(path, &record, brands)?;
-                        keyed.insert(record.brand);
+                        keyed.insert((record.brand, record.level));
                     }
                     Some(record) => {
                         set.apply(&record);
@@ -92,16 +92,20 @@ impl SuppressionFile {
         if records.is_empty() {
             return Ok(());
         }
-        let brand = BrandTag::of(keys.name());
         let mut bytes = Vec::with_capacity((records.len() + 1) * SIZE);
-        if !self.keyed.contains(&brand) {
-            bytes.extend_from_slice(&Record::key(keys).to_bytes());
-        }
+        let mut fresh = FxHashSet::default();
         for record in records {
+            let place = (record.brand, record.level);
+            if !self.keyed.contains(&place)
+                && fresh.insert(place)
+                && let Some(key) = Record::key(keys, record.level)
+            {
+                bytes.extend_from_slice(&key.to_bytes());
+            }
             bytes.extend_from_slice(&record.to_bytes());
         }
         self.file.append(&bytes)?;
-        self.keyed.insert(brand);
+        self.keyed.extend(fresh);
         Ok(())
     }
 
@@ -139,14 +143,14 @@ fn check_header(path: &Path, bytes: &[u8; SIZE]) -> Result<(), FileError> {
 }
 
 fn check_key(path: &Path, record: &Record, brands: &[BrandKeys]) -> Result<(), FileError> {
-    let brand = brands
-        .iter()
-        .find(|keys| BrandTag::of(keys.name()) == record.brand);
+    let brand = brands.iter().find(|keys| keys.tag() == record.brand);
     match brand {
-        Some(keys) if keys.suppression_check() != record.entry => Err(FileError::WrongKey {
-            file: path.to_owned(),
-            brand: keys.name().to_owned(),
-        }),
+        Some(keys) if keys.suppression_check(record.level) != Some(record.entry) => {
+            Err(FileError::WrongKey {
+                file: path.to_owned(),
+                brand: keys.name().to_owned(),
+            })
+        }
         _ => Ok(()),
     }
 }

@@ -4,6 +4,11 @@
 //! has to stay, and this is the least that does: for each identifier's pseudonym a keyed hash, under a key of its
 //! own. Without the brand's secret it tells nothing; with it, it says yes or no to a pseudonym that one already has.
 //!
+//! **An exchange of the secret** cannot move an entry up as it moves what the ledger keeps: the pseudonym is gone. So an
+//! entry stays what it was, one of its [`Level`], under a key of that level's secret, and it is the record that is
+//! compared on every level: whoever reads it goes through the whole chain anyway, and has its pseudonyms under all
+//! secrets for a moment. A level without entries costs nothing, and a brand that never exchanged its secret has one.
+//!
 //! [`SuppressionSet`] answers; it is cheap to ask while it is empty for a brand, and one keyed hash otherwise.
 //! [`SuppressionFile`] is what lasts: one append-only file per process, of [`Record`]s of a fixed size. An objection that
 //! is withdrawn is another record, not a removed one. The newest of an entry counts, of two of the same millisecond the
@@ -12,16 +17,18 @@
 //!
 //! ```text
 //! record, 48 bytes, integers little-endian
-//! 0   16  entry: the first 16 bytes of BLAKE3 under the brand's suppression key over the brand's name and the pseudonym
+//! 0   16  entry: the first 16 bytes of BLAKE3 under the level's suppression key over the brand's name and the pseudonym
 //! 16  8   at, Unix milliseconds
 //! 24  8   brand: the first 8 bytes of BLAKE3 of its name
-//! 32  8   kind: 1 objected, 2 withdrawn, 3 which key (the entry tells the key of the brand from another)
+//! 32  4   kind: 1 objected, 2 withdrawn, 3 which key (the entry tells the keys of the brand up to this level from others)
+//! 36  4   level: the pseudonym's, which is how often the secret had been exchanged when it was made; 0 for devices
 //! 40  8   XXH3-64 of the 40 bytes before
-//! file: "TRIBSUPP", version u32 = 1, zeros to 40, XXH3-64 of these 40 bytes; then records
+//! file: "TRIBSUPP", version u32 = 2, zeros to 40, XXH3-64 of these 40 bytes; then records
 //! ```
 //!
 //! Under another secret no entry would match and everybody who objected would be let in again, silently. So the first
-//! record of a brand says which key it is, and opening under another is refused.
+//! record of a brand and level says which key it is, which depends on those before, and opening under others, or
+//! without one of them, is refused.
 //!
 //! A kill leaves whole records and at most a part of one, which is cut: whoever asked for it has not been told that it
 //! is there. A record that is not as it was written is refused.
@@ -34,13 +41,12 @@ use rustc_hash::FxHashMap;
 pub use file::{Opened, SuppressionFile};
 pub use record::{Change, Record};
 
-use crate::keys::BrandKeys;
-use record::BrandTag;
+use crate::keys::{BrandKeys, BrandTag, Level};
 
-/// Who objected, by brand. A clone is a list of its own.
+/// Who objected, by brand and level. A clone is a list of its own.
 #[derive(Clone, Debug, Default)]
 pub struct SuppressionSet {
-    brands: FxHashMap<BrandTag, FxHashMap<[u8; 16], Newest>>,
+    lists: FxHashMap<(BrandTag, Level), FxHashMap<[u8; 16], Newest>>,
 }
 
 /// The newest record of an entry; the order of two is by time, then objected after withdrawn.
@@ -59,7 +65,8 @@ impl SuppressionSet {
             Change::Key => return false,
         };
         let at = record.at;
-        let entries = self.brands.entry(record.brand).or_default();
+        let place = (record.brand, record.level);
+        let entries = self.lists.entry(place).or_default();
         let newest = entries.entry(record.entry).or_insert(Newest {
             at: i64::MIN,
             objected: false,
@@ -69,22 +76,26 @@ impl SuppressionSet {
         before.objected != newest.objected
     }
 
-    /// Whether the owner of a pseudonym of this brand objected.
-    pub fn contains(&self, keys: &BrandKeys, pseudonym: u128) -> bool {
-        // Most deployments have few objections, and most brands none.
-        if self.brands.is_empty() {
+    /// Whether the owner of a pseudonym of this brand and level objected.
+    pub fn contains(&self, keys: &BrandKeys, level: Level, pseudonym: u128) -> bool {
+        // Most deployments have few objections, most brands none, and most levels of a brand none either.
+        if self.lists.is_empty() {
             return false;
         }
-        let entries = self.brands.get(&BrandTag::of(keys.name()));
-        entries
-            .and_then(|entries| entries.get(&keys.suppression(pseudonym)))
+        let Some(entries) = self.lists.get(&(keys.tag(), level)) else {
+            return false;
+        };
+        let entry = keys.suppression(level, pseudonym);
+        entry
+            .and_then(|entry| entries.get(&entry))
             .is_some_and(|newest| newest.objected)
     }
 
-    /// How many entries of a brand keep somebody out.
+    /// How many entries of a brand keep somebody out, of all levels.
     pub fn count(&self, brand: &str) -> usize {
-        let entries = self.brands.get(&BrandTag::of(brand));
-        let entries = entries.into_iter().flat_map(FxHashMap::values);
+        let tag = BrandTag::of(brand);
+        let lists = self.lists.iter().filter(|((of, _), _)| *of == tag);
+        let entries = lists.flat_map(|(_, entries)| entries.values());
         entries.filter(|newest| newest.objected).count()
     }
 }

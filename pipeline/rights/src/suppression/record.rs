@@ -2,14 +2,10 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::keys::BrandKeys;
+use crate::keys::{BrandKeys, BrandTag, Level};
 
 /// The bytes of a record.
 pub(super) const SIZE: usize = 48;
-
-/// What stands for a brand: its name is no secret, and its number in a configuration does not last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct BrandTag(pub [u8; 8]);
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +14,7 @@ pub enum Change {
     Objected,
     /// The objection is withdrawn.
     Withdrawn,
-    /// Under which key the brand's records are.
+    /// Under which key the brand's records of a level are.
     Key,
 }
 
@@ -29,36 +25,36 @@ pub struct Record {
     pub(super) at: i64,
     pub(super) brand: BrandTag,
     pub(super) change: Change,
-}
-
-impl BrandTag {
-    pub fn of(name: &str) -> BrandTag {
-        let hash = blake3::hash(name.as_bytes());
-        BrandTag(hash.as_bytes().first_chunk().copied().unwrap_or_default())
-    }
+    pub(super) level: Level,
 }
 
 impl Record {
-    /// Who owns this pseudonym of the brand objected. `at` is Unix milliseconds.
-    pub fn objected(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
-        Record::of(keys, keys.suppression(pseudonym), at, Change::Objected)
+    /// Who owns this pseudonym of the brand objected. `at` is Unix milliseconds. None where the brand has no such
+    /// level.
+    pub fn objected(keys: &BrandKeys, level: Level, pseudonym: u128, at: i64) -> Option<Record> {
+        let entry = keys.suppression(level, pseudonym)?;
+        Some(Record::of(keys, level, entry, at, Change::Objected))
     }
 
-    /// The objection is withdrawn. `at` is Unix milliseconds.
-    pub fn withdrawn(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
-        Record::of(keys, keys.suppression(pseudonym), at, Change::Withdrawn)
+    /// The objection is withdrawn, which was entered for this level. `at` is Unix milliseconds. None where the brand
+    /// has no such level.
+    pub fn withdrawn(keys: &BrandKeys, level: Level, pseudonym: u128, at: i64) -> Option<Record> {
+        let entry = keys.suppression(level, pseudonym)?;
+        Some(Record::of(keys, level, entry, at, Change::Withdrawn))
     }
 
-    pub(super) fn key(keys: &BrandKeys) -> Record {
-        Record::of(keys, keys.suppression_check(), 0, Change::Key)
+    pub(super) fn key(keys: &BrandKeys, level: Level) -> Option<Record> {
+        let check = keys.suppression_check(level)?;
+        Some(Record::of(keys, level, check, 0, Change::Key))
     }
 
-    fn of(keys: &BrandKeys, entry: [u8; 16], at: i64, change: Change) -> Record {
+    fn of(keys: &BrandKeys, level: Level, entry: [u8; 16], at: i64, change: Change) -> Record {
         Record {
             entry,
             at,
-            brand: BrandTag::of(keys.name()),
+            brand: keys.tag(),
             change,
+            level,
         }
     }
 
@@ -74,7 +70,7 @@ impl Record {
 
     /// Its bytes, as in the file.
     pub fn to_bytes(&self) -> [u8; SIZE] {
-        let kind: u64 = match self.change {
+        let kind: u32 = match self.change {
             Change::Objected => 1,
             Change::Withdrawn => 2,
             Change::Key => 3,
@@ -82,6 +78,7 @@ impl Record {
         let mut content = [0; SIZE - 8];
         let parts = self.entry.into_iter().chain(self.at.to_le_bytes());
         let parts = parts.chain(self.brand.0).chain(kind.to_le_bytes());
+        let parts = parts.chain(self.level.0.to_le_bytes());
         content
             .iter_mut()
             .zip(parts)
@@ -95,17 +92,19 @@ impl Record {
         let (entry, rest) = rest.split_first_chunk()?;
         let (at, rest) = rest.split_first_chunk()?;
         let (brand, rest) = rest.split_first_chunk()?;
-        let kind = rest.first_chunk()?;
+        let (kind, rest) = rest.split_first_chunk()?;
+        let level = rest.first_chunk()?;
         Some(Record {
             entry: *entry,
             at: i64::from_le_bytes(*at),
             brand: BrandTag(*brand),
-            change: match u64::from_le_bytes(*kind) {
+            change: match u32::from_le_bytes(*kind) {
                 1 => Change::Objected,
                 2 => Change::Withdrawn,
                 3 => Change::Key,
                 _ => return None,
             },
+            level: Level(u32::from_le_bytes(*level)),
         })
     }
 }

@@ -13,8 +13,12 @@ pub fn keys(name: &str) -> BrandKeys {
 }
 
 pub fn keys_of(name: &str, letter: char) -> BrandKeys {
+    BrandKeys::new(name, &secret(letter))
+}
+
+pub fn secret(letter: char) -> SecretString {
     let secret: String = std::iter::repeat_n(letter, 40).collect();
-    BrandKeys::new(name, &SecretString::from(secret))
+    SecretString::from(secret)
 }
 
 /// Jane asks `acme` for this; `reply_key`, `record` and `directive` are there where the type needs them.
