@@ -8,7 +8,7 @@
 mod support;
 
 use sha2::{Digest, Sha256};
-use support::person::{ask, found, names, rewrite, somebody};
+use support::person::{apart, ask, found, rewrite, somebody};
 use support::secrets::{configure_secrets, draw};
 use support::story::{assert_stands, last, play, ready, until};
 use support::{Worker, World, chosen, succeed, tributary};
@@ -35,16 +35,7 @@ async fn a_person_is_erased_everywhere() {
         headers: Vec::new(),
         data: format!(r#"{{"id":"x","email":"{email}""#).into_bytes(),
     });
-    let others: Vec<TraceLine> = lines
-        .iter()
-        .filter(|line| !names(line, &email))
-        .cloned()
-        .collect();
-    let hers: Vec<TraceLine> = lines
-        .iter()
-        .filter(|line| names(line, &email))
-        .cloned()
-        .collect();
+    let (hers, others) = apart(&world, &lines, &email);
     assert!(hers.len() > 3, "{} lines name her", hers.len());
     rewrite(&world, &others);
     let expected = world.replayed();
@@ -146,11 +137,7 @@ async fn killed_in_the_middle_an_erasure_completes() {
     let world = World::new(6_000, Some(&broker), "");
     let lines: Vec<TraceLine> = world.trace().collect();
     let email = somebody(&world, &lines);
-    let others: Vec<TraceLine> = lines
-        .iter()
-        .filter(|line| !names(line, &email))
-        .cloned()
-        .collect();
+    let (_, others) = apart(&world, &lines, &email);
     rewrite(&world, &others);
     let expected = world.replayed();
     let refused = world.refused();

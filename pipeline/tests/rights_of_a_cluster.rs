@@ -6,7 +6,7 @@
 mod support;
 
 use support::World;
-use support::person::{ask, found, names, rewrite, somebody};
+use support::person::{apart, ask, found, rewrite, somebody};
 use support::story::{assert_stands, last, play, ready, start_both, stop_both, two_processes};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::testing::NatsServer;
@@ -20,8 +20,8 @@ async fn every_process_forgets() {
     let world = World::new(6_000, Some(&broker), &two_processes());
     let lines: Vec<TraceLine> = world.trace().collect();
     let email = somebody(&world, &lines);
-    let others = lines.iter().filter(|line| !names(line, &email));
-    rewrite(&world, &others.cloned().collect::<Vec<_>>());
+    let (_, others) = apart(&world, &lines, &email);
+    rewrite(&world, &others);
     let expected = world.replayed();
     let refused = world.refused();
     let client = ready(&broker).await;

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::trace::TraceLine;
-use tributary_operators::record::IdKind;
+use tributary_operators::event::Event;
+use tributary_operators::record::{IdKind, Pseudonym};
 
 use super::story::contents;
 use super::{World, succeed, tributary};
@@ -29,10 +32,48 @@ pub fn somebody(world: &World, lines: &[TraceLine]) -> String {
     most.expect("somebody has an address").0
 }
 
-pub fn names(line: &TraceLine, email: &str) -> bool {
-    String::from_utf8_lossy(&line.data)
-        .to_lowercase()
-        .contains(email)
+/// The messages that name her, in whatever spelling, and the others.
+pub fn apart(world: &World, lines: &[TraceLine], email: &str) -> (Vec<TraceLine>, Vec<TraceLine>) {
+    let config = world.config();
+    let key = BrandKey::new(&config.brands[0]);
+    let ids = key.identify(IdKind::Email, email);
+    let mut decoder = Decoder::new(&config);
+    let mut is_hers = |line: &TraceLine| {
+        let mut named = Named {
+            ids: ids.iter().map(|id| id.pseudonym).collect(),
+            found: false,
+        };
+        let message = Message {
+            subject: &line.subject,
+            at: line.at,
+            number: 1,
+            headers: &line.headers,
+            data: &line.data,
+        };
+        decoder.message(&message, &mut named);
+        let text = String::from_utf8_lossy(&line.data).to_lowercase();
+        named.found || text.contains(email)
+    };
+    lines.iter().cloned().partition(|line| is_hers(line))
+}
+
+/// Whether any of some identifiers is named.
+struct Named {
+    ids: Vec<Pseudonym>,
+    found: bool,
+}
+
+impl Sink for Named {
+    fn event(&mut self, event: Event) {
+        if let Event::Put { record, .. } = event {
+            let mut ids = record.ids.ids().iter();
+            self.found |= ids.any(|id| self.ids.contains(&id.pseudonym));
+        }
+    }
+
+    fn dead(&mut self, _: DeadLetter) {}
+
+    fn ignored(&mut self, _: Ignored) {}
 }
 
 /// Writes the trace of a world anew.
