@@ -151,6 +151,8 @@ pub struct Brand {
     pub consent: Consent,
     /// How long records are held.
     pub retention: Retention,
+    /// Noise on what leaves.
+    pub noise: Noise,
     /// Where its records come from. Kinds without a source have one in the `native` format whose name is
     /// the kind's.
     pub sources: Vec<Source>,
@@ -268,6 +270,17 @@ pub struct Retention {
     pub cookies_months: u32,
     /// Statements of consent and their evidence. Default 60.
     pub consent_months: u32,
+}
+
+/// Noise on what leaves of a brand.
+#[derive(Clone, Debug)]
+pub struct Noise {
+    /// The budget of a day, thousandths; none for no noise, which is the default. Not without `money_minor`.
+    pub epsilon_thousandths: Option<u64>,
+    /// The most that one person is taken to move a count of a day. Default 1.
+    pub count: u64,
+    /// The most that one person is taken to pay in a day, minor units.
+    pub money_minor: Option<u64>,
 }
 
 /// On what the processing of a source's records rests.

@@ -37,6 +37,7 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, &brand.consent);
     section(out, &brand.consent.also_needs);
     section(out, &brand.retention);
+    section(out, &brand.noise);
     for source in &brand.sources {
         if is_implied(source) {
             let _ = write!(out, "\n# default: the source that the kind has by itself");

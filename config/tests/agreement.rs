@@ -79,6 +79,10 @@ identification_months = 1
 transactions_months = 2
 cookies_months = 3
 consent_months = 4
+[brand.noise]
+epsilon = "0.25"
+count = 3
+money = 12345
 [[brand.source]]
 name = "s"
 kind = "transaction"
@@ -284,6 +288,11 @@ fn defaults_are_the_specification() {
             retention.consent_months
         ),
         (24, 24, 13, 60)
+    );
+    let noise = &brand.noise;
+    assert_eq!(
+        (noise.epsilon_thousandths, noise.count, noise.money_minor),
+        (None, 1, None)
     );
     assert!(!brand.consent.reads_strings());
     assert!(brand.consent.also_needs.values().all(Vec::is_empty));

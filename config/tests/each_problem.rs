@@ -297,6 +297,37 @@ fn what_surprises_is_warned_of() {
     assert!(warned(&brand("[release]\nk = 1")).contains("release.k"));
     let source = brand("[[brand.source]]\nname = \"a\"\nkind = \"web\"\nhash_rule = \"meta\"");
     assert!(warned(&source).contains("never meet"));
+    let noise = |epsilon: &str| brand(&format!("noise = {{ epsilon = {epsilon}, money = 100 }}"));
+    assert!(warned(&noise("\"10.001\"")).contains("brand[0].noise.epsilon: is so large"));
+    assert!(!warned(&noise("\"10\"")).contains("noise"));
+}
+
+#[test]
+fn noise_has_a_budget_in_digits_and_bounds() {
+    let noise = |lines: &str| brand(&format!("[brand.noise]\n{lines}"));
+    one(
+        &noise("epsilon = \"1\""),
+        &["brand[0].noise.epsilon: does not stand alone", "give money"],
+    );
+    one(
+        &noise("money = 5000"),
+        &["brand[0].noise.money: does not stand alone", "give epsilon"],
+    );
+    let budget = |epsilon: &str| noise(&format!("epsilon = {epsilon}\nmoney = 5000"));
+    one(
+        &budget("0.5"),
+        &["noise.epsilon: must be a number", "in quotation marks"],
+    );
+    one(
+        &budget("\"0.0001\""),
+        &[
+            "\"0.0001\" is no number of at most three decimals",
+            "\"0.5\"",
+        ],
+    );
+    one(&budget("\"0\""), &["\"0\" must lie between 0.001 and 1000"]);
+    let config = good(&budget("\"0.5\"")).config;
+    assert_eq!(config.brands[0].noise.epsilon_thousandths, Some(500));
 }
 
 #[test]

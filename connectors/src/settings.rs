@@ -1,9 +1,10 @@
 //! From the configuration to what the operators need: plain integers, brands by position.
 
+use tributary_config::chain;
 use tributary_config::model::{Brand, Config, Release};
 use tributary_operators::label::Label;
 use tributary_operators::record::IdKind;
-use tributary_operators::settings::{BrandSettings, Settings};
+use tributary_operators::settings::{BrandSettings, Noise, Settings};
 
 use crate::tenant;
 
@@ -15,6 +16,19 @@ pub fn settings(config: &Config) -> Settings {
             .map(|brand| of_brand(brand, &config.release))
             .collect(),
     }
+}
+
+/// What the key of the noise is for. It comes from the oldest secret, so that an exchange draws no other noise.
+const NOISE: &str = "tributary 2026-11 noise on the released cells of one brand";
+
+/// The noise of a brand; none without a budget.
+fn noise(brand: &Brand) -> Option<Noise> {
+    Some(Noise {
+        key: chain::derive(NOISE, &brand.name, brand.secrets().next()?),
+        epsilon: brand.noise.epsilon_thousandths?,
+        count: brand.noise.count,
+        money: brand.noise.money_minor?,
+    })
 }
 
 fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
@@ -46,6 +60,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         k_delta: Some(release.k_delta),
         max_hold: release.max_hold_ms.cast_signed(),
         freeze_after: release.freeze_after_ms.cast_signed(),
+        noise: noise(brand),
         ..BrandSettings::default()
     }
 }
@@ -71,6 +86,29 @@ mod tests {
         assert_eq!(acme.position, [1, 2, 3]);
         assert_eq!((acme.k, acme.k_traffic), (1, 1));
     }
+    #[test]
+    fn noise_is_off_without_a_budget_and_outlives_an_exchange_of_the_secret() {
+        let noise = |brand: &Brand| {
+            let settings = settings(&fixture::config(vec![brand.clone()]));
+            settings.brands[0].noise.clone()
+        };
+        let mut brand = fixture::brand("a");
+        assert!(noise(&brand).is_none());
+        brand.noise.epsilon_thousandths = Some(500);
+        brand.noise.money_minor = Some(5_000);
+        let before = noise(&brand).unwrap();
+        assert_eq!(
+            (before.epsilon, before.count, before.money),
+            (500, 1, 5_000)
+        );
+        brand.previous_secrets.push(brand.secret.clone());
+        brand.secret = "another secret of more than thirty-two bytes".into();
+        assert_eq!(noise(&brand).unwrap().key, before.key);
+        brand.name = "b".to_owned();
+        assert_ne!(noise(&brand).unwrap().key, before.key);
+        assert!(!format!("{before:?}").contains("key"));
+    }
+
     #[test]
     fn the_sources_that_rest_on_consent_are_known_by_their_labels() {
         let on_consent = |brand| {

@@ -29,6 +29,16 @@ pub fn month(day: Day) -> Month {
     year * 12 + month as i32 - 1
 }
 
+/// The first day of a month.
+pub fn first_day(of: Month) -> Day {
+    // Years begin in March, so that a leap day is a year's last.
+    let shifted = of - 2;
+    let year = shifted.div_euclid(12);
+    let day_of_year = (153 * shifted.rem_euclid(12) + 2) / 5;
+    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year
+        - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +50,13 @@ mod tests {
         assert_eq!(civil(19_782), (2024, 2, 29));
         assert_eq!(civil(2_932_896), (9999, 12, 31));
         assert_eq!(month(19_782), 2024 * 12 + 1);
+    }
+
+    #[test]
+    fn months_begin_on_their_first_day() {
+        for of in 1_900 * 12..2_500 * 12 {
+            let day = first_day(of);
+            assert_eq!((month(day), civil(day).2), (of, 1));
+        }
     }
 }

@@ -176,10 +176,12 @@ impl Dataflow {
         inputs.salts.update(SaltWord::Known(brand, day, salt), 1);
     }
 
-    /// Puts in a cell as it stands outside, from before a restart.
-    pub fn stood(&mut self, cell: Cell) {
+    /// Puts in a cell as it stands outside, from before a restart. `at` is the time of the release that told it,
+    /// Unix milliseconds.
+    pub fn stood(&mut self, cell: Cell, at: i64) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.cells.update(Cells::stood(cell, &self.settings), 1);
+            let stood = Cells::stood(cell, at, &self.settings);
+            inputs.cells.update(stood, 1);
             self.anything_stood = true;
         }
     }

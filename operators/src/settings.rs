@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::label::Label;
 use crate::record::{IdKind, TouchKind};
 
@@ -57,6 +59,32 @@ pub struct BrandSettings {
     pub freeze_after: i64,
     /// How often such a batch leaves, milliseconds.
     pub freeze_batch: i64,
+    /// Noise on what leaves; off where there is none.
+    pub noise: Option<Noise>,
+}
+
+/// Noise on what leaves: its budget, and the most that one person is taken to move. What it promises stands in
+/// `cells/noise.rs`. Debug output does not show the key.
+#[derive(Clone)]
+pub struct Noise {
+    /// What the noise is drawn from, for good: another key is other noise.
+    pub key: Zeroizing<[u8; 32]>,
+    /// The budget of a day, thousandths, positive.
+    pub epsilon: u64,
+    /// The most that one person moves any count of a day, positive.
+    pub count: u64,
+    /// The most that one person moves any value of a day, minor units, positive.
+    pub money: u64,
+}
+
+impl std::fmt::Debug for Noise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Noise")
+            .field("epsilon", &self.epsilon)
+            .field("count", &self.count)
+            .field("money", &self.money)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for BrandSettings {
@@ -82,6 +110,7 @@ impl Default for BrandSettings {
             max_hold: DAY,
             freeze_after: 90 * DAY,
             freeze_batch: 7 * DAY,
+            noise: None,
         }
     }
 }

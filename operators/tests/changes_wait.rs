@@ -123,12 +123,15 @@ fn a_restart_lets_nothing_out_that_waits() {
     let outside = known(&told(&settings, 1, &[], &[(shop(), START)]))
         .pop()
         .unwrap();
-    let stood: Vec<Cell> = outside
+    let stood: Vec<(Cell, i64)> = outside
         .iter()
-        .map(|((family, dims), values)| Cell {
-            family: *family,
-            dims: dims.clone(),
-            values: values.clone(),
+        .map(|((family, dims), values)| {
+            let cell = Cell {
+                family: *family,
+                dims: dims.clone(),
+                values: values.clone(),
+            };
+            (cell, START)
         })
         .collect();
     // While nobody was there, a person was erased.

@@ -43,11 +43,12 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
         if index == 0 {
             for ((family, dims), values) in stood.iter() {
                 let (family, dims, values) = (*family, dims.clone(), values.clone());
-                dataflow.stood(Cell {
+                let cell = Cell {
                     family,
                     dims,
                     values,
-                });
+                };
+                dataflow.stood(cell, 0);
             }
         }
         dataflow.live();

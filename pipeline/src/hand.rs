@@ -231,8 +231,8 @@ impl Hand {
                 (self.listener)(Report::Unreadable(error.to_string()));
             }
         }
-        for cell in stood {
-            self.dataflow.stood(cell);
+        for (cell, at) in stood {
+            self.dataflow.stood(cell, at);
         }
     }
 

@@ -143,8 +143,9 @@ async fn stood_of(
             let name = message.subject.split('.').nth(3).unwrap_or_default();
             let family = Family::ALL.into_iter().find(|family| family.name() == name);
             match family.and_then(|family| parse_cell(family, &message.payload)) {
-                Some(cell) if cell.values.is_empty() => {}
-                Some(cell) => stood.push(cell),
+                Some((cell, _)) if cell.values.is_empty() => {}
+                // A live epoch is the time of its release, and a batch has the one behind.
+                Some((cell, epoch)) => stood.push((cell, epoch)),
                 None => strange += 1,
             }
         }

@@ -75,8 +75,8 @@ pub struct Restored {
     pub blocks: Vec<Block>,
     /// Salts of days that are not over.
     pub salts: Vec<(BrandId, Day, Salt)>,
-    /// Cells as they stand outside.
-    pub stood: Vec<Cell>,
+    /// Cells as they stand outside, and when each was told, Unix milliseconds.
+    pub stood: Vec<(Cell, i64)>,
 }
 
 /// What a worker has to say.

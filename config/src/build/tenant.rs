@@ -4,12 +4,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{below, consent, source};
 use crate::context::{Context, Given, Node, Place, quote};
-use crate::model::{Attribution, Brand, HashRule, Identity, Kind, Sensors, Source, Workers};
+use crate::model::{Attribution, Brand, HashRule, Identity, Kind, Noise, Sensors, Source, Workers};
 use crate::read::{Reading, section};
 use crate::settings::Fields;
 
 /// Brands are numbered in 16 bits.
 const MOST: usize = 65_536;
+
+/// A budget, in thousandths, above which a warning says so.
+const MUCH: u64 = 10_000;
 
 /// What earlier brands have taken.
 #[derive(Default)]
@@ -94,6 +97,7 @@ fn brand(
     sensors(table, &mut brand.model, cx);
     brand.model.consent = consent::consent(table, cx);
     brand.model.retention = consent::retention(table, cx);
+    brand.model.noise = noise(table, cx);
     brand.model.sources = source::sources(table, &rules, cx);
     check_web(&brand, cx);
     brand.model
@@ -199,6 +203,18 @@ fn identity(table: &Given<'_>, brand: &mut Brand, cx: &mut Context<'_>) -> Vec<H
     };
     brand.identity = identity.model;
     brand.identity.rules.clone()
+}
+
+/// Reads the noise.
+fn noise(table: &Given<'_>, cx: &mut Context<'_>) -> Noise {
+    let noise = below::<Noise>(table, cx);
+    let epsilon = noise.model.epsilon_thousandths;
+    if noise.right(&["epsilon"]) && epsilon.is_some_and(|epsilon| epsilon > MUCH) {
+        let (place, path) = noise.at("epsilon");
+        let message = "is so large that the noise hides little";
+        cx.warn(place, &path, message, "see what 1 to 10 leaves to read");
+    }
+    noise.model
 }
 
 /// Reads the sensor settings.

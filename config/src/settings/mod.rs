@@ -9,6 +9,7 @@ mod csv;
 mod gate;
 mod identity;
 mod measure;
+mod noise;
 mod process;
 mod retention;
 mod tenant;
@@ -249,10 +250,10 @@ fn abouts<T: Fields>() -> Vec<&'static dyn About> {
 }
 
 /// Every section, parents before children.
-pub(crate) fn sections() -> [Section; 17] {
+pub(crate) fn sections() -> [Section; 18] {
     use crate::model::{
-        Attribution, Brand, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Release, Retention,
-        Sensors, Source, Workers,
+        Attribution, Brand, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise, Release,
+        Retention, Sensors, Source, Workers,
     };
     [
         Nats::SECTION,
@@ -269,6 +270,7 @@ pub(crate) fn sections() -> [Section; 17] {
         Consent::SECTION,
         consent::AlsoNeeds::SECTION,
         Retention::SECTION,
+        Noise::SECTION,
         Source::SECTION,
         Csv::SECTION,
         ROOT,
@@ -302,8 +304,8 @@ pub(crate) fn children(path: &str) -> Vec<Section> {
 mod tests {
     use super::*;
     use crate::model::{
-        Attribution, Brand, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Release, Retention,
-        Sensors, Source, Workers,
+        Attribution, Brand, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise, Release,
+        Retention, Sensors, Source, Workers,
     };
 
     fn defaults_are_clean<T: Fields>() {
@@ -332,6 +334,7 @@ mod tests {
         defaults_are_clean::<Consent>();
         defaults_are_clean::<consent::AlsoNeeds>();
         defaults_are_clean::<Retention>();
+        defaults_are_clean::<Noise>();
         defaults_are_clean::<Source>();
         defaults_are_clean::<Csv>();
     }

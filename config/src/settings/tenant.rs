@@ -5,7 +5,8 @@ use secrecy::SecretString;
 
 use super::{Fallback, Fields, Row, Section, Setting};
 use crate::model::{
-    Attribution, Brand, Consent, Format, HashRule, Identity, Kind, Retention, Sensors, Source,
+    Attribution, Brand, Consent, Format, HashRule, Identity, Kind, Noise, Retention, Sensors,
+    Source,
 };
 use crate::shape::Opt;
 use crate::shape::choice::{BASES, FormatWord, KINDS, RULES};
@@ -43,6 +44,7 @@ impl Fields for Brand {
             sensors: Sensors::blank(),
             consent: Consent::blank(),
             retention: Retention::blank(),
+            noise: Noise::blank(),
             sources: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@
 pub(crate) mod address;
 pub(crate) mod choice;
 pub(crate) mod column;
+pub(crate) mod decimal;
 pub(crate) mod duration;
 pub(crate) mod file;
 pub(crate) mod list;

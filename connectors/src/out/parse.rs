@@ -7,9 +7,9 @@ use tributary_operators::cell::{Cell, Dim, Family};
 
 use crate::calendar;
 
-/// The cell of a published message (`{"cell":…,"value":…,…}`), closed where its value is null; none where it
-/// is not what Tributary writes for the family.
-pub fn parse_cell(family: Family, payload: &[u8]) -> Option<Cell> {
+/// The cell of a published message (`{"cell":…,"value":…,"epoch":…,…}`), closed where its value is null, and the epoch
+/// that told it; none where it is not what Tributary writes for the family.
+pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     let mut message: Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let Value::Object(names) = message.remove("cell")? else {
         return None;
@@ -33,11 +33,12 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<Cell> {
         }
         _ => None,
     };
-    Some(Cell {
+    let cell = Cell {
         family,
         dims: dims?,
         values: values?,
-    })
+    };
+    Some((cell, message.get("epoch")?.as_i64()?))
 }
 
 fn dim(name: &str, value: &Value) -> Option<Dim> {
@@ -135,10 +136,12 @@ mod tests {
                 };
                 let json = cell_json(&cell);
                 let payload = cell_payload(&json, Some(&value_json(&cell)), 7, 0);
-                assert_eq!(parse_cell(family, payload.as_bytes()), Some(cell.clone()));
-                let payload = cell_payload(&json, None, 7, 0);
+                let parsed = parse_cell(family, payload.as_bytes());
+                assert_eq!(parsed, Some((cell.clone(), 7)));
+                let payload = cell_payload(&json, None, 8, 0);
                 cell.values.clear();
-                assert_eq!(parse_cell(family, payload.as_bytes()), Some(cell));
+                let parsed = parse_cell(family, payload.as_bytes());
+                assert_eq!(parsed, Some((cell, 8)));
             }
         }
     }
@@ -150,7 +153,8 @@ mod tests {
             "[]",
             "{}",
             r#"{"cell":{},"value":null}"#,
-            r#"{"cell":{"brand":1},"value":null}"#,
+            r#"{"cell":{"brand":1},"value":null,"epoch":1}"#,
+            r#"{"cell":{"brand":"a"},"value":null}"#,
         ] {
             assert_eq!(
                 parse_cell(Family::Identity, payload.as_bytes()),

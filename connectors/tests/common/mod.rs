@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use tributary_config::model::{
-    Attribution, Brand, Config, Consent, HashRule, Http, Identity, Ingest, Ledger, Nats, Release,
-    Retention, Sensors, Workers,
+    Attribution, Brand, Config, Consent, HashRule, Http, Identity, Ingest, Ledger, Nats, Noise,
+    Release, Retention, Sensors, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -48,6 +48,11 @@ pub fn brand(name: &str) -> Brand {
             transactions_months: 24,
             cookies_months: 13,
             consent_months: 60,
+        },
+        noise: Noise {
+            epsilon_thousandths: None,
+            count: 1,
+            money_minor: None,
         },
         sources: Vec::new(),
     }

@@ -36,6 +36,14 @@ impl Verify {
     /// Whether the cells are the oracle's.
     pub fn run(self) -> anyhow::Result<bool> {
         let config = super::configuration(&self.config)?;
+        let mut brands = config.brands.iter();
+        if let Some(brand) = brands.find(|of| of.noise.epsilon_thousandths.is_some()) {
+            bail!(
+                "brand {:?} has noise.epsilon, and the oracle has no noise: leave [brand.noise] out of the \
+                 configuration, for the replay and for this",
+                brand.name
+            );
+        }
         let output = match &self.cells {
             None => None,
             Some(path) => Some(

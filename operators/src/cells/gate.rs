@@ -10,9 +10,13 @@
 //!
 //! The families of a month add up over its days, so that a month that was told before its days would show what they
 //! still hold back. They leave in a batch alone, in which all of their days leave too.
+//!
+//! Where there is noise, everything that is shown leaves anew when a step of its time line begins, whether it has
+//! changed or not, and nothing in between ([`crate::cells::noise`]). The values under the noise go by these rules.
 
 use crate::calendar::month;
 use crate::cells::group::{Group, GroupKey};
+use crate::cells::noise::Line;
 use crate::record::Day;
 use crate::settings::BrandSettings;
 use crate::sums::CellKey;
@@ -117,8 +121,13 @@ impl Times {
 
     /// Whether the group may leave with a batch now.
     pub(super) fn is_due(self, key: &GroupKey, settings: &BrandSettings) -> bool {
-        self.crossed(settings.freeze_batch)
-            || self.crossed(settings.max_hold) && !self.is_frozen(key, settings)
+        match Line::of(key, settings) {
+            Some(line) => line.begins(self.before, self.now),
+            None => {
+                self.crossed(settings.freeze_batch)
+                    || self.crossed(settings.max_hold) && !self.is_frozen(key, settings)
+            }
+        }
     }
 
     /// Whether the group is so old that only batches correct it.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use crate::cells::months::Chain;
+use crate::cells::noise::Veil;
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, SaleKind};
 use crate::sums::{CellKey, MonthGroup, Sums};
@@ -29,7 +30,7 @@ pub(super) enum GroupKey {
     Alone(CellKey),
 }
 
-/// What was last told of a cell.
+/// What was last told of a cell, without its noise.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Told {
     /// It did not exist.
@@ -55,6 +56,8 @@ impl Told {
 pub(super) struct Entry {
     pub(super) sums: Sums,
     pub(super) told: Told,
+    /// The noise on what was told of it.
+    pub(super) veil: Option<Box<Veil>>,
     /// Whether the gate releases it, as things stand.
     pub(super) open: bool,
 }
@@ -74,9 +77,18 @@ impl Entry {
         }
     }
 
-    /// Whether the outside would see a difference.
+    /// Whether the outside does not know it as it is now.
     pub(super) fn differs(&self) -> bool {
         self.told.values() != self.now().values()
+    }
+
+    /// Its values as they stand outside.
+    pub(super) fn outside(&self) -> Option<[i128; 5]> {
+        let told = self.told.values()?;
+        Some(match &self.veil {
+            Some(veil) => veil.over(told),
+            None => told,
+        })
     }
 }
 
@@ -239,7 +251,21 @@ impl Group {
         }
     }
 
-    /// Whether the outside would see a difference.
+    /// Every cell of it by key, to change.
+    pub(super) fn cells_mut<'a>(
+        &'a mut self,
+        key: &'a GroupKey,
+    ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a mut Entry)> + 'a> {
+        match (&mut self.parts, key) {
+            (Parts::One(entry), GroupKey::Alone(key)) => {
+                Box::new(std::iter::once((key, &mut **entry)))
+            }
+            (Parts::Many(entries), _) => Box::new(entries.iter_mut().chain(&mut self.other)),
+            (Parts::One(_), _) => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// Whether the outside does not know it as it is now.
     pub(super) fn differs(&self) -> bool {
         self.entries().any(Entry::differs)
     }

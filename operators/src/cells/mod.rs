@@ -3,7 +3,8 @@
 //! Sums are added up as they come, in groups that leave together ([`group`]). Nothing is written, and no Markov chain is
 //! solved, until a release is called for; then every group that changed since the last one is looked at once: which of
 //! its cells may be seen ([`weigh`], [`suppress`]), and whether what is known of it outside may change now ([`gate`]).
-//! What was told is remembered, so that what is told is always a change ([`release`]).
+//! What was told is remembered, so that what is told is always a change ([`release`]). A brand may have noise put on what
+//! leaves ([`noise`]); inside everything is exact.
 //!
 //! After a restart every cell is computed anew. What the output stream held before is put in as what was told, and meets
 //! the sums here: an equal value is no news, and a different one goes through the gate like any other change, of nobody
@@ -15,6 +16,7 @@ mod gate;
 mod group;
 mod months;
 mod naming;
+mod noise;
 mod release;
 mod suppress;
 mod weigh;
@@ -38,6 +40,7 @@ pub use gate::{Class, Lot};
 use group::{Counts, Group, GroupKey, Told, is_other};
 use months::{NullPaths, null_month};
 use naming::{dims, key_of};
+use noise::Line;
 
 /// What the stage is told. What every worker must hear names the worker it is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,8 +51,8 @@ pub enum CellsIn {
     Word(u64, Label, Arc<str>),
     /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
     Release(u64, i64),
-    /// A cell as it stood outside at the start, with the hash of its owner.
-    Stood(u64, Cell),
+    /// A cell as it stood outside at the start, with the hash of its owner, and the time at which it was told.
+    Stood(u64, Cell, i64),
     /// A worker says to another that everything that stood outside, and everything that was known of before,
     /// has gone in.
     Complete {
@@ -146,10 +149,10 @@ impl Cells {
         }
     }
 
-    /// The message that brings a cell that stood outside to its owner.
-    pub fn stood(cell: Cell, settings: &Settings) -> CellsIn {
+    /// The message that brings a cell that stood outside, told at some time, to its owner.
+    pub fn stood(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
         let home = key_of(&cell, settings).map_or(0, |key| key.home());
-        CellsIn::Stood(home, cell)
+        CellsIn::Stood(home, cell, at)
     }
 
     fn group(&mut self, key: &GroupKey) -> &mut Group {
@@ -179,7 +182,7 @@ impl Cells {
     }
 
     /// Takes in a cell that stood outside.
-    fn stand(&mut self, cell: Cell) {
+    fn stand(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
         let key = key_of(&cell, &settings);
         let Some((key, of)) = key.and_then(|key| Some((key.clone(), GroupKey::of(&key)?))) else {
@@ -190,15 +193,22 @@ impl Cells {
         for (slot, value) in values.iter_mut().zip(&cell.values) {
             *slot = *value;
         }
-        let adds_up = settings.brands.get(usize::from(key.brand().0));
-        let adds_up = is_other(&key) && adds_up.is_some_and(|of| of.k > 1);
+        let settings = settings.brands.get(usize::from(key.brand().0));
+        let adds_up = is_other(&key) && settings.is_some_and(|settings| settings.k > 1);
+        let line = settings.and_then(|settings| Line::of(&of, settings));
+        let veil = line.and_then(|line| line.veil(cell.family, &cell.dims, at));
         let group = self.group(&of);
         (group.stood, group.published) = (true, true);
         let entry = match adds_up {
             true => group.other.entry(key).or_default(),
             false => group.entry(key),
         };
-        entry.told = Told::Values(values);
+        // A count that was cut off is found when it meets the sums.
+        entry.told = Told::Values(match &veil {
+            Some(veil) => veil.under(values, values),
+            None => values,
+        });
+        entry.veil = veil;
         self.stood.insert(of);
     }
 
@@ -256,7 +266,7 @@ impl Cells {
         let groups = self.groups.iter();
         for (key, group) in groups.filter(|(key, _)| key.brand() == *brand) {
             for (key, entry) in group.cells(key) {
-                if let Some(values) = entry.told.values() {
+                if let Some(values) = entry.outside() {
                     cells.extend(self.cell(key, Some(values)));
                 }
             }
@@ -279,7 +289,7 @@ impl Stage for Cells {
     fn route(update: &CellsIn) -> u64 {
         match update {
             CellsIn::Sum(key, _) => key.home(),
-            CellsIn::Stood(home, _) => *home,
+            CellsIn::Stood(home, ..) => *home,
             CellsIn::Word(target, ..) | CellsIn::Release(target, _) => *target,
             CellsIn::Complete { target, .. } | CellsIn::Due(Due { target, .. }) => *target,
             CellsIn::Ask(asked) => asked.target,
@@ -297,7 +307,7 @@ impl Stage for Cells {
                 CellsIn::Sum(key, sum) => sums.push((key, sum, diff)),
                 CellsIn::Word(_, label, word) => self.words.learn(label, word),
                 CellsIn::Release(_, now) => release = release.max(Some(now)),
-                CellsIn::Stood(_, cell) => self.stand(cell),
+                CellsIn::Stood(_, cell, at) => self.stand(cell, at),
                 CellsIn::Complete { from, stood, .. } => {
                     self.anything_stood |= stood;
                     if let Some(complete) = &mut self.complete {

@@ -3,10 +3,14 @@
 //! A worker looks at its own groups alone, but for the batch: whether enough has gathered is a question of all workers.
 //! At a release whose time is that of a batch each worker says to all what of a brand waits with it, and in the next
 //! epoch all come to the same conclusion.
+//!
+//! Under noise a group is told at the begin of a step: at once, or with the batch, which tells what stays inside under its
+//! new noise too.
 
 use crate::cell::Cell;
 use crate::cells::gate::{Class, Lot, Times, enough, may_leave};
-use crate::cells::group::{Counts, Group, GroupKey, Told};
+use crate::cells::group::{Counts, Entry, Group, GroupKey, Told};
+use crate::cells::noise::{Line, Veil};
 use crate::cells::weigh::weigh;
 use crate::cells::{Cells, CellsOut, Due, Lots};
 use crate::engine::Diff;
@@ -60,6 +64,9 @@ impl Cells {
                 self.null.remove(&month);
             }
         }
+        if self.settings.brands.iter().any(|of| of.noise.is_some()) {
+            self.renew(times);
+        }
         for key in std::mem::take(&mut self.dirty) {
             self.consider(key, times, told);
         }
@@ -73,6 +80,17 @@ impl Cells {
             .release(released, hidden, waiting, self.words.collisions());
     }
 
+    /// Looks at everything that is shown under noise, where a step of its time line begins.
+    fn renew(&mut self, times: Times) {
+        let brands = &self.settings.brands;
+        let shown = self.groups.iter().filter(|(key, group)| {
+            let settings = brands.get(usize::from(key.brand().0));
+            let line = settings.and_then(|settings| Line::of(key, settings));
+            group.published && line.is_some_and(|line| line.begins(times.before, times.now))
+        });
+        self.dirty.extend(shown.map(|(key, _)| key.clone()));
+    }
+
     /// Decides about one group.
     fn consider(&mut self, key: GroupKey, times: Times, told: &mut News) {
         let all_settings = self.settings.clone();
@@ -82,7 +100,10 @@ impl Cells {
         let Some(mut group) = self.groups.remove(&key) else {
             return;
         };
-        if group.stood && self.complete.is_some() {
+        let line = Line::of(&key, settings);
+        let within_step = line.is_some_and(|line| !line.begins(times.before, times.now));
+        if group.stood && self.complete.is_some() || group.published && !group.stood && within_step
+        {
             self.dirty.insert(key.clone());
             self.groups.insert(key, group);
             return;
@@ -96,12 +117,16 @@ impl Cells {
             return;
         }
         self.weigh(&key, &mut group);
-        if at_once {
+        if at_once && !(group.stood && line.is_some()) {
+            self.waiting.remove(&key);
             self.tell(&key, &mut group, told);
         } else if group.stood {
             self.meet(&key, &mut group, told);
         } else if !group.differs() {
             self.waiting.remove(&key);
+            if line.is_some() {
+                self.tell(&key, &mut group, told);
+            }
         } else if !group.published
             || !times.is_frozen(&key, settings) && may_leave(&key, &group, settings)
         {
@@ -171,12 +196,19 @@ impl Cells {
                 .filter(|((brand, of), _)| *brand == key.brand() && is_needed(*of))
                 .filter_map(|(_, changed)| *changed)
                 .all(|changed| enough(changed, settings));
-            if !leaves {
+            let is_veiled = Line::of(&key, settings).is_some();
+            if !leaves && !is_veiled {
                 continue;
             }
             let Some(mut group) = self.groups.remove(&key) else {
                 continue;
             };
+            if !leaves {
+                // What was told stays, under the noise of this step.
+                self.say(&key, &mut group, told, |_| {});
+                self.groups.insert(key, group);
+                continue;
+            }
             self.weigh(&key, &mut group);
             self.waiting.remove(&key);
             self.tell(&key, &mut group, told);
@@ -186,38 +218,60 @@ impl Cells {
 
     /// Tells a group as it is now.
     fn tell(&self, key: &GroupKey, group: &mut Group, told: &mut News) {
-        for (key, entry) in group.cells(key) {
-            let (was, now) = (entry.told.values(), entry.now().values());
-            if was != now || was.is_some() && group.stood {
-                told.extend(self.cell(key, now).map(|cell| (cell, was != now)));
-            }
-        }
         let mut published = group.published;
-        for entry in group.entries_mut() {
+        self.say(key, group, told, |entry| {
             entry.told = entry.now();
             published |= entry.open;
-        }
+        });
         (group.published, group.stood) = (published, false);
         group.unchanged();
         group.shrink();
     }
 
-    /// Compares a group with what stood outside. Who has changed it since is not known, so that it waits as it is.
-    fn meet(&mut self, key: &GroupKey, group: &mut Group, told: &mut News) {
-        for (key, entry) in group.cells(key) {
-            if let Some(values) = entry.told.values() {
-                told.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
+    /// Says what a group's cells come to outside after a change of what is told, under the noise of the release's time.
+    fn say(
+        &self,
+        of: &GroupKey,
+        group: &mut Group,
+        told: &mut News,
+        mut change: impl FnMut(&mut Entry),
+    ) {
+        let stood = group.stood;
+        for (key, entry) in group.cells_mut(of) {
+            let was = entry.outside();
+            change(entry);
+            entry.veil = entry.told.values().and_then(|_| self.veil(of, key));
+            let now = entry.outside();
+            if was != now || was.is_some() && stood {
+                told.extend(self.cell(key, now).map(|cell| (cell, was != now)));
             }
         }
-        for entry in group.entries_mut() {
-            if entry.told == Told::Nothing && entry.exists() {
+    }
+
+    /// The noise on a cell that is told at the last release; none where there is no noise.
+    fn veil(&self, of: &GroupKey, key: &CellKey) -> Option<Box<Veil>> {
+        let settings = self.settings.brands.get(usize::from(of.brand().0))?;
+        let line = Line::of(of, settings)?;
+        let cell = self.cell(key, None)?;
+        line.veil(cell.family, &cell.dims, self.released?)
+    }
+
+    /// Compares a group with what stood outside. Who has changed it since is not known, so that it waits as it is.
+    fn meet(&mut self, of: &GroupKey, group: &mut Group, told: &mut News) {
+        for (key, entry) in group.cells_mut(of) {
+            if let Some(values) = entry.outside() {
+                told.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
+                if let Some(veil) = &entry.veil {
+                    entry.told = Told::Values(veil.under(values, entry.sums.values));
+                }
+            } else if entry.told == Told::Nothing && entry.exists() {
                 entry.told = Told::Hidden;
             }
         }
         group.stood = false;
         group.unchanged();
         if group.differs() {
-            self.waiting.insert(key.clone());
+            self.waiting.insert(of.clone());
         }
     }
 

@@ -48,7 +48,10 @@ pub(super) fn weigh(
             let mut total = 0;
             if let Some(chain) = &group.chain {
                 total = chain.persons();
-                solve(*of, entries, chain.solve(null.unwrap_or(&none), words));
+                // No noise would hide what one path does to all effects.
+                if settings.noise.is_none() {
+                    solve(*of, entries, chain.solve(null.unwrap_or(&none), words));
+                }
             }
             admit(entries, k);
             if k > 1 {

@@ -119,11 +119,11 @@ pub fn erased(id: &str) -> Event {
 }
 
 /// Runs events and releases: of each step its events, and the time of the release behind them. Gives what is told in each
-/// step. With something that stood outside the first step is a restart.
+/// step. With something that stood outside, told at some time, the first step is a restart.
 pub fn told(
     settings: &Settings,
     workers: usize,
-    stood: &[Cell],
+    stood: &[(Cell, i64)],
     steps: &[(Vec<Event>, i64)],
 ) -> Vec<Vec<(Cell, bool)>> {
     let heard = Arc::new(Mutex::new(vec![Vec::new(); steps.len()]));
@@ -143,7 +143,8 @@ pub fn told(
             }
         });
         if index == 0 {
-            stood.iter().for_each(|cell| dataflow.stood(cell.clone()));
+            let stood = stood.iter().cloned();
+            stood.for_each(|(cell, at)| dataflow.stood(cell, at));
         }
         dataflow.live();
         for (step, (events, now)) in steps.iter().enumerate() {

@@ -1,0 +1,62 @@
+//! `[brand.noise]`: noise on what leaves, off unless it has a budget.
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::Noise;
+use crate::shape::Opt;
+use crate::shape::decimal::Thousandths;
+use crate::shape::number::Int;
+use crate::shape::word::One;
+
+impl Fields for Noise {
+    const SECTION: Section = Section {
+        needs: &[("epsilon", &["money"]), ("money", &["epsilon"])],
+        ..Section::of::<Noise>(
+            "brand.noise",
+            "Noise",
+            "Noise on what leaves, so that not even all releases together show whether one person is in them. With it \
+             the values of the brand change once every `release.max_hold`, all at the same time, no longer add up to each \
+             other, and `markov_month` is not told.",
+        )
+    };
+
+    fn blank() -> Noise {
+        Noise {
+            epsilon_thousandths: None,
+            count: 0,
+            money_minor: None,
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Noise>] {
+        static ROWS: &[&dyn Row<Noise>] = &[
+            &Setting {
+                key: "epsilon",
+                shape: Opt(One(Thousandths {
+                    min: 1,
+                    max: 1_000_000,
+                })),
+                fallback: Fallback::Absent("none: no noise"),
+                unit: "",
+                meaning: "The budget of a day: with `release.k_delta = 1`, what is told of it is at most `e^epsilon` times as likely with a person as without. Smaller hides better. As much again goes to what is told of a month, and to `identity`.",
+                field: |noise: &mut Noise| &mut noise.epsilon_thousandths,
+            },
+            &Setting {
+                key: "count",
+                shape: Int::<u64>::new(1, 1_000_000),
+                fallback: Fallback::Toml("1"),
+                unit: "",
+                meaning: "The most that one person is taken to move any count of a day, such as clicks or sales, in sum over its cells. Who moves more is protected less.",
+                field: |noise: &mut Noise| &mut noise.count,
+            },
+            &Setting {
+                key: "money",
+                shape: Opt(Int::<u64>::new(1, 1_000_000_000_000)),
+                fallback: Fallback::Absent("required with `epsilon`"),
+                unit: "minor units of each currency",
+                meaning: "The most that one person is taken to pay in a day. Who pays more is protected less.",
+                field: |noise: &mut Noise| &mut noise.money_minor,
+            },
+        ];
+        ROWS
+    }
+}

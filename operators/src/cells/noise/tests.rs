@@ -1,0 +1,269 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::float_arithmetic,
+    reason = "a test may fail, and knows the exact law in floats alone"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::record::{BrandId, Currency, SaleKind};
+use crate::sums::MonthGroup;
+
+fn settings(epsilon: u64) -> BrandSettings {
+    BrandSettings {
+        noise: Some(Noise {
+            key: [7; 32].into(),
+            epsilon,
+            count: 1,
+            money: 5_000,
+        }),
+        ..BrandSettings::default()
+    }
+}
+
+const ORDERS: CellKey = CellKey::OrdersDay {
+    brand: BrandId(0),
+    day: 20_000,
+    currency: Currency(*b"EUR"),
+};
+
+fn dims() -> Vec<Dim> {
+    vec![
+        Dim::Text("acme".into()),
+        Dim::Day(20_000),
+        Dim::Text("EUR".into()),
+    ]
+}
+
+/// Draws with one key, each from its own input.
+fn draws(t: u128, s: u128, count: u64) -> Vec<i128> {
+    let law = Law { t, s };
+    let draw = |number: u64| {
+        let mut hash = blake3::Hasher::new_keyed(&[3; 32]);
+        hash.update(&number.to_le_bytes());
+        law.draw(&mut Bits(hash.finalize_xof()))
+    };
+    (0..count).map(draw).collect()
+}
+
+#[test]
+fn what_is_drawn_follows_the_exact_law() {
+    let count = 60_000;
+    for (t, s) in [(1, 1), (1, 3), (5, 2), (40, 1), (2_340, 1_000)] {
+        // P(x) = (1 - p) / (1 + p) p^|x| with p = exp(-s / t).
+        let p = (-(s as f64) / t as f64).exp();
+        let chance = |x: i128| (1.0 - p) / (1.0 + p) * p.powi(x.unsigned_abs() as i32);
+        let mut seen: BTreeMap<i128, f64> = BTreeMap::new();
+        for x in draws(t, s, count) {
+            *seen.entry(x).or_default() += 1.0;
+        }
+        // Values that are expected often stand alone, all others together.
+        let often: Vec<i128> = (-2_000..2_000)
+            .filter(|x| chance(*x) * count as f64 > 20.0)
+            .collect();
+        let of = |x: &i128| seen.get(x).copied().unwrap_or(0.0);
+        let (mut chi, mut expected_rest, mut rest) = (0.0, count as f64, count as f64);
+        for x in &often {
+            let expected = chance(*x) * count as f64;
+            chi += (of(x) - expected).powi(2) / expected;
+            expected_rest -= expected;
+            rest -= of(x);
+        }
+        chi += (rest - expected_rest).powi(2) / expected_rest.max(1.0);
+        // Four deviations of the chi-square law above its mean; the draws are always the same.
+        let freedom = often.len() as f64;
+        let bound = freedom + 4.0 * (2.0 * freedom).sqrt();
+        assert!(chi < bound, "{t}/{s}: {chi} of {freedom}");
+    }
+}
+
+#[test]
+fn a_wide_law_has_its_mean_and_its_spread() {
+    let count = 40_000;
+    let (t, s) = (5_000 * 26 * 9 * 1_000, 700);
+    let scale = t as f64 / s as f64;
+    let draws = draws(t, s, count);
+    let mean =
+        |of: &dyn Fn(f64) -> f64| draws.iter().map(|x| of(*x as f64)).sum::<f64>() / count as f64;
+    let error = 4.0 / (count as f64).sqrt();
+    assert!((mean(&|x| x) / scale).abs() < error * 2_f64.sqrt());
+    assert!((mean(&|x| x.abs()) / scale - 1.0).abs() < error);
+    // The fourth moment of Laplace's law is 24, so that the square deviates by the root of 20.
+    assert!((mean(&|x| x * x) / scale.powi(2) - 2.0).abs() < error * 20_f64.sqrt());
+}
+
+#[test]
+fn nodes_cover_the_steps_once_and_few_of_them_are_over_a_step() {
+    for height in [0, 1, 3, 5] {
+        let mut over: BTreeMap<u64, BTreeSet<(u32, u64)>> = BTreeMap::new();
+        for steps in 0..150_u64 {
+            let mut covered = BTreeSet::new();
+            let all: Vec<_> = nodes(steps, height).collect();
+            assert!(all.len() as u64 <= u64::from(height) + (steps >> height));
+            for (level, index) in all {
+                for step in index << level..(index + 1) << level {
+                    assert!(covered.insert(step), "twice under {steps}");
+                    over.entry(step).or_default().insert((level, index));
+                }
+            }
+            assert!(covered.into_iter().eq(0..steps));
+        }
+        let most = over.values().map(BTreeSet::len).max().unwrap();
+        assert!(most <= height as usize + 1, "{most} nodes over one step");
+    }
+}
+
+#[test]
+fn the_noise_of_a_release_is_that_of_its_nodes() {
+    let settings = settings(1_000);
+    let key = GroupKey::of(&ORDERS).unwrap();
+    let line = Line::of(&key, &settings).unwrap();
+    let at = |step: u64| {
+        let time = line.origin + (step as i64 - 1) * DAY;
+        assert_eq!(line.step(time), step);
+        line.veil(Family::OrdersDay, &dims(), time).unwrap().noise
+    };
+    let minus = |a: [i128; 5], b: [i128; 5]| std::array::from_fn::<i128, 5, _>(|i| a[i] - b[i]);
+    // [0, 5) is [0, 4) and [4, 5); [0, 6) is [0, 4) and [4, 6); [0, 7) is [0, 6) and [6, 7).
+    let [four, five, six, seven] = [4, 5, 6, 7].map(at);
+    let parts: BTreeSet<_> = [four, minus(five, four), minus(six, four), minus(seven, six)].into();
+    assert_eq!(parts.len(), 4, "every node has its own");
+    assert!(parts.iter().all(|part| part[0] != 0 && part[1] != 0));
+    // A step of the tree is what it was at any other time of the step.
+    let late = line.origin + 5 * DAY - 1;
+    let veil = line.veil(Family::OrdersDay, &dims(), late).unwrap();
+    assert_eq!(veil.noise, five);
+    assert_eq!(veil.noise[3..], [0, 0], "there are three values");
+}
+
+#[test]
+fn it_grows_with_the_logarithm_of_the_time() {
+    let settings = settings(1_000);
+    let key = GroupKey::of(&ORDERS).unwrap();
+    let line = Line::of(&key, &settings).unwrap();
+    let levels = u64::from(line.height()) + 1;
+    let scale = (parts(Family::OrdersDay) as u64 * levels) as f64;
+    let spread = |step: u64| {
+        let time = line.origin + (step as i64 - 1) * DAY;
+        let cells = 3_000;
+        let squares = (0..cells).map(|cell| {
+            let dims = [Dim::Count(cell)];
+            let veil = line.veil(Family::OrdersDay, &dims, time).unwrap();
+            (veil.noise[0] as f64 / scale).powi(2)
+        });
+        squares.sum::<f64>() / cells as f64
+    };
+    // Two for every node.
+    for (step, nodes) in [(1, 1.0), (3, 2.0), (64, 1.0), (63, 6.0), (85, 4.0)] {
+        let spread = spread(step);
+        let error = 4.0 * (20.0 * nodes / 3_000.0_f64).sqrt();
+        assert!((spread - 2.0 * nodes).abs() < error, "{step}: {spread}");
+    }
+}
+
+#[test]
+fn everything_that_says_how_it_is_drawn_draws_another() {
+    let key = GroupKey::of(&ORDERS).unwrap();
+    let time = 20_010 * DAY;
+    let noise = |settings: &BrandSettings, dims: &[Dim]| {
+        let line = Line::of(&key, settings).unwrap();
+        line.veil(Family::OrdersDay, dims, time).unwrap().noise
+    };
+    let plain = settings(1_000);
+    assert_eq!(noise(&plain, &dims()), noise(&plain, &dims()));
+    let mut others = vec![plain.clone(); 5];
+    others[0].noise.as_mut().unwrap().key = [8; 32].into();
+    others[1].noise.as_mut().unwrap().epsilon = 1_001;
+    others[2].noise.as_mut().unwrap().count = 2;
+    others[3].max_hold = DAY / 2;
+    others[4].freeze_after = 80 * DAY;
+    let mut all: BTreeSet<_> = others.iter().map(|of| noise(of, &dims())).collect();
+    let mut other_day = dims();
+    other_day[1] = Dim::Day(20_001);
+    all.insert(noise(&plain, &other_day));
+    all.insert(noise(&plain, &dims()));
+    assert_eq!(all.len(), 7);
+}
+
+#[test]
+fn steps_are_longer_once_the_day_is_frozen() {
+    let settings = settings(1_000);
+    let key = GroupKey::of(&ORDERS).unwrap();
+    let line = Line::of(&key, &settings).unwrap();
+    let step = |days: i64| line.step(line.origin + days * DAY);
+    assert_eq!([step(-3), step(0), step(1), step(90)], [1, 1, 2, 91]);
+    assert_eq!(step(90 + 70), 101);
+    let day = |days: i64| line.origin + days * DAY;
+    assert!(line.begins(None, day(5)));
+    assert!(line.begins(Some(day(5) - 1), day(5)));
+    assert!(!line.begins(Some(day(5)), day(6) - 2));
+    // The last millisecond of a step belongs to no release: a batch of it would bear the number of the next step.
+    assert!(!line.begins(Some(day(4)), day(6) - 1));
+    assert!(line.begins(Some(day(6) - 1), day(6)));
+    // Two years are one tree.
+    assert_eq!(line.height(), 8);
+    assert!(step(731) <= 1 << 8);
+    // Times from outside may be any.
+    assert!(line.step(i64::MAX) < 1 << 32 && line.step(i64::MIN) == 1);
+    assert!(!line.begins(Some(i64::MAX), i64::MAX));
+}
+
+#[test]
+fn a_budget_is_shared_by_what_one_person_moves() {
+    assert_eq!(parts(Family::StoreDay), 26);
+    assert_eq!(parts(Family::OrdersDay), parts(Family::Attribution));
+    assert_eq!(parts(Family::Assists), 6);
+    assert_eq!(parts(Family::Identity), 5);
+    let settings = settings(1_000);
+    let key = GroupKey::of(&ORDERS).unwrap();
+    let line = Line::of(&key, &settings).unwrap();
+    assert_eq!(line.bound("revenue_minor"), (5_000, false));
+    assert_eq!(line.bound("conversions_millionths"), (1_000_000, true));
+    assert_eq!(line.bound("dwell_seconds"), (8 * 3_600, true));
+    assert_eq!(line.bound("links"), (100, true));
+    assert_eq!(line.bound("persons"), (1, true));
+}
+
+#[test]
+fn what_is_nobodys_and_what_has_no_bound_have_no_noise() {
+    let settings = settings(1_000);
+    let spend = CellKey::SpendDay {
+        brand: BrandId(0),
+        platform: crate::label::Label::of("p"),
+        channel: crate::label::Channel::default(),
+        day: 20_000,
+        currency: Currency(*b"EUR"),
+    };
+    assert!(Line::of(&GroupKey::of(&spend).unwrap(), &settings).is_none());
+    let month = GroupKey::Month(MonthGroup {
+        brand: BrandId(0),
+        month: 2024 * 12,
+        kind: SaleKind::Order,
+        currency: Currency(*b"EUR"),
+    });
+    let line = Line::of(&month, &settings).unwrap();
+    assert!(line.veil(Family::MarkovMonth, &[], 0).is_none());
+    assert!(line.veil(Family::Paths, &[], 0).is_some());
+    assert!(Line::of(&month, &BrandSettings::default()).is_none());
+}
+
+#[test]
+fn counts_end_at_zero_and_what_was_told_is_found_again() {
+    let veil = Veil {
+        noise: [-10, -10, 3, 0, 0],
+        is_count: [true, false, true, true, true],
+    };
+    let exact = [4, 4, 4, 0, 0];
+    let told = veil.over(exact);
+    assert_eq!(told, [0, -6, 7, 0, 0]);
+    // Nothing has changed: the value that was cut off is the present one.
+    assert_eq!(veil.under(told, exact), exact);
+    // The second has changed since.
+    assert_eq!(veil.under(told, [4, 9, 4, 0, 0]), exact);
+    // Where the first has changed but would be told alike, it counts as told.
+    assert_eq!(veil.under(told, [6, 4, 4, 0, 0]), [6, 4, 4, 0, 0]);
+    // Otherwise what would be told alike will do.
+    assert_eq!(veil.over(veil.under(told, [60; 5])), told);
+}
