@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tributary_config::model::Config;
+use tributary_config::model::{Brand, Config};
 use tributary_connectors::decode::{DeadLetter, Decoder, Ignored, Message, Sink};
 use tributary_connectors::{out, settings};
 use tributary_operators::event::Event;
-use tributary_operators::record::Body;
+use tributary_operators::record::{Arrival, Body};
+use tributary_oracle::retention::{Keeper, Terms};
 
 use crate::inputs::{Inputs, InputsError};
 
@@ -31,6 +32,8 @@ pub struct Expected {
     pub ignored: u64,
     /// Lines refused, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Records dropped because they were past their retention by the clock of the inputs.
+    pub past: u64,
 }
 
 /// Decodes all inputs and computes every cell that a replay writes.
@@ -39,9 +42,22 @@ pub struct Expected {
 /// The first input that cannot be read.
 pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, InputsError> {
     let mut decoder = Decoder::new(config);
-    let mut pile = Pile::default();
+    let settings = settings::settings(config);
+    let terms: Vec<Terms> = config.brands.iter().map(terms).collect();
+    let mut pile = Pile {
+        keeper: Keeper::new(&settings, &terms),
+        expected: Expected::default(),
+    };
+    let mut before = 0;
     while let Some(line) = inputs.next() {
         let line = line?;
+        // Behind the last line of the message before.
+        let place = Arrival {
+            message: before,
+            line: u32::MAX,
+        };
+        pile.keeper.clock(line.at, place);
+        before = inputs.messages();
         let message = Message {
             subject: &line.subject,
             at: line.at,
@@ -51,11 +67,12 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
         };
         decoder.message(&message, &mut pile);
     }
-    let held = tributary_oracle::hold(&pile.events);
+    let held = tributary_oracle::hold(pile.keeper.events());
     let mut expected = pile.expected;
+    expected.past = pile.keeper.dropped();
     expected.messages = inputs.messages();
     expected.skipped = inputs.skipped();
-    expected.lines = tributary_oracle::cells(&settings::settings(config), &held)
+    expected.lines = tributary_oracle::cells(&settings, &held)
         .iter()
         .filter(|cell| cell.family.in_replay())
         .map(out::cell_line)
@@ -64,13 +81,25 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
     Ok(expected)
 }
 
-#[derive(Default)]
-struct Pile {
-    events: Vec<Event>,
+/// For how long a brand holds what.
+fn terms(brand: &Brand) -> Terms {
+    let months = |months: u32| i32::try_from(months).unwrap_or(i32::MAX);
+    let of = &brand.retention;
+    Terms {
+        cookies: months(of.cookies_months),
+        transactions: months(of.transactions_months),
+        consent: months(of.consent_months),
+        identification: months(of.identification_months),
+        zone: brand.timezone.clone(),
+    }
+}
+
+struct Pile<'a> {
+    keeper: Keeper<'a>,
     expected: Expected,
 }
 
-impl Sink for Pile {
+impl Sink for Pile<'_> {
     fn event(&mut self, event: Event) {
         // A web record brings its consent along: a record without an id of its own, which counts with it.
         let own = match &event {
@@ -82,7 +111,7 @@ impl Sink for Pile {
             _ => false,
         };
         self.expected.accepted += u64::from(own);
-        self.events.push(event);
+        self.keeper.event(event);
     }
 
     fn dead(&mut self, dead: DeadLetter) {
@@ -189,11 +218,12 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} messages, {} records accepted, {} refused, {} left out, {} lines skipped",
+            "{} messages, {} records accepted, {} refused, {} left out, {} past their retention, {} lines skipped",
             self.messages,
             self.accepted,
             self.refused.values().sum::<u64>(),
             self.ignored,
+            self.past,
             self.skipped
         )?;
         for (reason, count) in &self.refused {

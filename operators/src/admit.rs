@@ -26,6 +26,7 @@ use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::{Routed, route};
 use crate::record::{Body, BrandId, IdKind, IdSet, Pseudonym, Record, RecordKey, SaleKind};
+use crate::retention::{Cutoffs, Oldest};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
 use crate::statements::Stance;
@@ -191,6 +192,8 @@ pub struct Admit {
     groups: FxHashMap<GroupKey, Group>,
     /// The records that name nobody.
     free: FxHashMap<RecordKey, Box<Record>>,
+    /// For each brand how far what is held reaches back.
+    oldest: Vec<Oldest>,
     tally: Tally,
 }
 
@@ -208,6 +211,7 @@ impl Admit {
     /// Holds nothing yet.
     pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Admit {
         Admit {
+            oldest: vec![Oldest::default(); settings.brands.len()],
             settings,
             stats,
             groups: FxHashMap::default(),
@@ -288,34 +292,40 @@ impl Admit {
     }
 
     /// Answers with the records of one set, or with what of all has run out.
-    fn answer(&self, asked: &Asked, set: Option<u128>, out: &mut Vec<(AdmitOut, Diff)>) {
-        let mut tell = |reply| out.push((AdmitOut::Answer(asked.answer(reply)), 1));
-        match (&asked.question, set) {
+    fn answer(&mut self, asked: &Asked, set: Option<u128>, out: &mut Vec<(AdmitOut, Diff)>) {
+        let replies = match (&asked.question, set) {
             (Question::Records { brand, .. }, Some(set)) => {
-                let Some(group) = self.groups.get(&(*brand, set)) else {
-                    return;
-                };
-                for (key, record) in group.records.iter() {
-                    tell(Reply::Record(*key, record.clone()));
-                }
+                let group = self.groups.get(&(*brand, set)).into_iter();
+                let records = group.flat_map(|group| group.records.iter());
+                records
+                    .map(|(key, record)| Reply::Record(*key, record.clone()))
+                    .collect()
             }
-            (Question::Expired { brand, cutoffs }, None) => {
-                let mut replies = Vec::new();
-                let groups = self.groups.iter().filter(|((of, _), _)| of == brand);
-                let named = groups.flat_map(|(_, group)| group.records.iter());
-                let free = self
-                    .free
-                    .iter()
-                    .filter(|(_, record)| record.brand == *brand);
-                for (key, record) in named.chain(free) {
-                    cutoffs.judge(*key, record, &mut replies);
-                }
-                replies.sort_unstable();
-                replies.dedup();
-                replies.into_iter().for_each(tell);
-            }
-            _ => {}
+            (Question::Expired { brand, cutoffs }, None) => self.expired(*brand, cutoffs),
+            _ => Vec::new(),
+        };
+        let replies = replies.into_iter();
+        out.extend(replies.map(|reply| (AdmitOut::Answer(asked.answer(reply)), 1)));
+    }
+
+    /// What of a brand has run out. Nothing is looked at where nothing can have.
+    fn expired(&mut self, brand: BrandId, cutoffs: &Cutoffs) -> Vec<Reply> {
+        let oldest = self.oldest.get_mut(usize::from(brand.0));
+        let Some(oldest) = oldest.filter(|oldest| oldest.reach_behind(cutoffs)) else {
+            return Vec::new();
+        };
+        *oldest = Oldest::default();
+        let mut replies = Vec::new();
+        let groups = self.groups.iter().filter(|((of, _), _)| *of == brand);
+        let named = groups.flat_map(|(_, group)| group.records.iter());
+        let free = self.free.iter().filter(|(_, record)| record.brand == brand);
+        for (key, record) in named.chain(free) {
+            oldest.note(record);
+            cutoffs.judge(*key, record, &mut replies);
         }
+        replies.sort_unstable();
+        replies.dedup();
+        replies
     }
 }
 
@@ -377,6 +387,11 @@ impl Stage for Admit {
         let mut changes: FxHashMap<GroupKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();
         for (update, diff) in updates {
+            if let AdmitIn::Held(_, record, _) = &update
+                && let Some(oldest) = self.oldest.get_mut(usize::from(record.brand.0))
+            {
+                oldest.note(record);
+            }
             match update {
                 AdmitIn::Held(key, record, again) if record.ids.is_empty() => {
                     self.free(key, Some((record, again)), out);

@@ -15,6 +15,7 @@ use crate::label::{Channel, Label};
 use crate::record::{
     Body, BrandId, Currency, Day, Heard, IdKind, Pseudonym, Record, RecordKey, SaleKind,
 };
+use crate::retention::{Category, Cutoffs};
 
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,42 +82,6 @@ pub enum Question {
         /// Unix milliseconds.
         since: i64,
     },
-}
-
-/// From when on the records of each category are held, Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Cutoffs {
-    /// Web records, from the placement of their cookie: its first record.
-    pub web: i64,
-    /// Sales, refunds and adjustments.
-    pub transactions: i64,
-    /// Statements of consent.
-    pub consent: i64,
-}
-
-impl Cutoffs {
-    /// Adds what is past its time: a key, or a cookie that was placed too long ago, whose web records all go.
-    pub(crate) fn judge(&self, key: RecordKey, record: &Record, out: &mut Vec<Reply>) {
-        let cutoff = match record.body {
-            Body::Contact { .. } | Body::Identify => {
-                let cookies = record.ids.ids().iter();
-                let old = record.ts < self.web;
-                out.extend(
-                    cookies
-                        .filter(|id| old && id.kind == IdKind::Cookie)
-                        .map(|id| Reply::OldCookie(id.pseudonym)),
-                );
-                self.web
-            }
-            Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => self.transactions,
-            Body::Consent { .. } => self.consent,
-            // What platforms charged is nobody's, and a right stands until it is withdrawn.
-            Body::Spend { .. } | Body::Right { .. } => return,
-        };
-        if record.ts < cutoff {
-            out.push(Reply::Expired(key));
-        }
-    }
 }
 
 /// The conversions behind the attribution cells of one kind, store, day and currency.
@@ -222,13 +187,15 @@ pub enum Reply {
     /// The same with the words of its labels: source, and what [`labels`] gives, in that order.
     NamedRecord(RecordKey, Box<Record>, Vec<Option<Arc<str>>>),
     /// An identifier of a person.
-    Member(Pseudonym, IdKind),
+    Member(Pseudonym, IdKind, Person),
     /// What was heard under a token, and how often.
     Heard(Heard, i64),
-    /// A record that is past its time.
-    Expired(RecordKey),
+    /// A record that is past the time of its own category.
+    Expired(RecordKey, Category),
     /// A cookie that was placed too long ago.
     OldCookie(Pseudonym),
+    /// There are records so old that they go if nothing happens of their person, and that are not past their own time.
+    Old,
     /// A person of whom nothing happened for too long.
     Idle(Person),
     /// Persons of one worker whose conversions in the group took a path, before its words are known.

@@ -21,6 +21,7 @@ pub mod label;
 pub mod person;
 pub mod presence;
 pub mod record;
+pub mod retention;
 pub mod salt;
 pub mod settings;
 pub mod settle;

@@ -8,26 +8,34 @@ mod support;
 use std::collections::BTreeSet;
 
 use support::{ask, held};
-use tributary_operators::ask::{Cutoffs, Question, Reply};
+use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record};
+use tributary_operators::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey};
+use tributary_operators::retention::{Category, Cutoffs};
 use tributary_oracle::history::random;
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
-/// Whether a record is past its time, and the cookies that are.
-fn expired(cutoffs: Cutoffs, record: &Record) -> (bool, Vec<Pseudonym>) {
-    let (old, web) = match record.body {
-        Body::Contact { .. } | Body::Identify => (record.ts < cutoffs.web, true),
+/// What is told of a record, word for word of the rules: it is past the time of its category, its cookies are, or it is
+/// old enough to go with its person.
+fn told_of(cutoffs: Cutoffs, key: RecordKey, record: &Record) -> Vec<Reply> {
+    let (cutoff, category) = match record.body {
+        Body::Contact { .. } | Body::Identify => (cutoffs.cookies, Category::Cookies),
         Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
-            (record.ts < cutoffs.transactions, false)
+            (cutoffs.transactions, Category::Transactions)
         }
-        Body::Consent { .. } => (record.ts < cutoffs.consent, false),
-        Body::Spend { .. } | Body::Right { .. } => (false, false),
+        Body::Consent { .. } => (cutoffs.consent, Category::Consent),
+        Body::Spend { .. } | Body::Right { .. } => return Vec::new(),
     };
+    if record.ts >= cutoff {
+        let old = record.ts < cutoffs.identification && category != Category::Consent;
+        return old.then_some(Reply::Old).into_iter().collect();
+    }
     let cookies = record.ids.ids().iter();
-    let cookies = cookies.filter(|id| old && web && id.kind == IdKind::Cookie);
-    (old, cookies.map(|id| id.pseudonym).collect())
+    let cookies = cookies.filter(|id| id.kind == IdKind::Cookie && category == Category::Cookies);
+    let mut told: Vec<Reply> = cookies.map(|id| Reply::OldCookie(id.pseudonym)).collect();
+    told.push(Reply::Expired(key, category));
+    told
 }
 
 #[test]
@@ -38,9 +46,10 @@ fn of_every_history_what_is_held_is_told() {
         let moments: Vec<i64> = held.values().map(|record| record.ts).collect();
         let middle = |part: usize| moments.get(moments.len() / part).copied().unwrap_or(0);
         let cutoffs = Cutoffs {
-            web: middle(2),
+            cookies: middle(2),
             transactions: middle(3),
             consent: middle(4),
+            identification: middle(5),
         };
         for brand in (0..history.settings.brands.len() as u16).map(BrandId) {
             let of_brand = || held.iter().filter(move |(_, record)| record.brand == brand);
@@ -83,12 +92,8 @@ fn of_every_history_what_is_held_is_told() {
 
             let mut told = seen.answers[1].clone();
             told.dedup();
-            let mut past = BTreeSet::new();
-            for (key, record) in of_brand() {
-                let (old, cookies) = expired(cutoffs, record);
-                past.extend(old.then_some(Reply::Expired(*key)));
-                past.extend(cookies.into_iter().map(Reply::OldCookie));
-            }
+            let told_of = |(key, record): (&RecordKey, &Record)| told_of(cutoffs, *key, record);
+            let past: BTreeSet<Reply> = of_brand().flat_map(told_of).collect();
             assert_eq!(told, past.into_iter().collect::<Vec<_>>(), "seed {seed}");
         }
     }

@@ -1,5 +1,5 @@
-//! Random histories of insertions, duplicates, corrections, refunds, late records, deletions, consent and rights: at
-//! every epoch, on any number of workers and in any batches, what is released is what the batch oracle
+//! Random histories of insertions, duplicates, corrections, refunds, late records, deletions, consent, rights and of a
+//! clock by which records are past their retention: at every epoch, on any number of workers and in any batches, what is released is what the batch oracle
 //! computes from the records then held (invariant I1).
 //!
 //! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
@@ -8,9 +8,12 @@
 
 mod support;
 
-use support::{Released, released, run};
+use support::{Pass, Released, released, run, run_keeping};
 use tributary_operators::event::Event;
+use tributary_operators::record::BrandId;
+use tributary_operators::retention::Cutoffs;
 use tributary_oracle::history::{History, random};
+use tributary_oracle::retention::Keeper;
 
 fn env(name: &str, default: u64) -> u64 {
     std::env::var(name)
@@ -21,18 +24,60 @@ fn env(name: &str, default: u64) -> u64 {
 
 /// What the oracle says after every batch.
 fn expected(history: &History) -> Vec<Released> {
-    (1..=history.batches.len())
-        .map(|n| {
-            let held = tributary_oracle::hold(history.batches[..n].iter().flatten());
+    let mut keeper = Keeper::new(&history.settings, &history.terms);
+    let batches = history.batches.iter().zip(&history.arrives).enumerate();
+    batches
+        .map(|(at, (batch, arrives))| {
+            keeper.clock(*arrives, history.behind(at));
+            batch.iter().for_each(|event| keeper.event(event.clone()));
+            let held = tributary_oracle::hold(keeper.events());
             released(tributary_oracle::cells(&history.settings, &held))
         })
         .collect()
 }
 
+/// The passes that a worker makes before each batch: one for every day that begins, and every brand.
+fn passes(history: &History) -> Vec<Vec<Pass>> {
+    const DAY: i64 = 86_400_000;
+    let day = |at: usize| history.arrives[at].div_euclid(DAY);
+    let of_day = |at: usize, day: i64| {
+        let place = history.behind(at);
+        let brands = (0..).map(BrandId).zip(&history.terms);
+        brands.map(move |(brand, terms)| {
+            let ends = terms.ends(day * DAY);
+            let cutoffs = Cutoffs {
+                cookies: ends.web,
+                transactions: ends.transactions,
+                consent: ends.consent,
+                identification: ends.persons,
+            };
+            Pass {
+                brand,
+                cutoffs,
+                place,
+            }
+        })
+    };
+    let begun = |at: usize| day(at.saturating_sub(1)) + 1..=day(at);
+    let batches = 0..history.batches.len();
+    batches
+        .map(|at| begun(at).flat_map(|day| of_day(at, day)).collect())
+        .collect()
+}
+
+/// What the dataflow says after every batch.
+fn actual(history: &History, workers: usize) -> Vec<Released> {
+    run_keeping(
+        &history.settings,
+        &history.batches,
+        &passes(history),
+        workers,
+    )
+}
+
 /// The first epoch at which the dataflow and the oracle differ.
 fn differs(history: &History, workers: usize) -> Option<usize> {
-    let actual = run(&history.settings, &history.batches, workers);
-    let expected = expected(history);
+    let (actual, expected) = (actual(history, workers), expected(history));
     actual.iter().zip(&expected).position(|(a, b)| a != b)
 }
 
@@ -62,8 +107,8 @@ fn smallest(mut history: History, workers: usize) -> History {
                 kept.cloned().collect::<Vec<_>>()
             });
             let candidate = History {
-                settings: history.settings.clone(),
                 batches: batches.collect(),
+                ..history.clone()
             };
             let smaller = candidate.batches.iter().map(Vec::len).sum::<usize>() < total;
             if smaller && differs(&candidate, workers).is_some() {
@@ -93,7 +138,8 @@ fn report(history: History, workers: usize, seed: u64) -> ! {
         }
     }
     println!("settings: {:?}", history.settings);
-    let actual = &run(&history.settings, &history.batches, workers)[epoch];
+    println!("arrives: {:?}, terms: {:?}", history.arrives, history.terms);
+    let actual = &actual(&history, workers)[epoch];
     let expected = &expected(&history)[epoch];
     for (key, values) in actual {
         if expected.get(key) != Some(values) {
@@ -125,6 +171,22 @@ fn every_epoch_equals_the_batch_oracle() {
             report(history, workers, seed);
         }
     }
+}
+
+/// The clock of the histories does what it is there for.
+#[test]
+fn records_are_past_their_time_in_many_histories() {
+    let past = |seed: &u64| {
+        let history = random(*seed, 60);
+        let mut keeper = Keeper::new(&history.settings, &history.terms);
+        for (at, batch) in history.batches.iter().enumerate() {
+            keeper.clock(history.arrives[at], history.behind(at));
+            batch.iter().for_each(|event| keeper.event(event.clone()));
+        }
+        keeper.dropped() > 0
+    };
+    let many = (0..300).filter(past).count();
+    assert!(many > 100, "{many} of 300");
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub enum Command {
     Explain(Explain),
     /// Say what a TC string, a GPP string or plain boxes allow, purpose by purpose, and why not
     Consent(Consent),
+    /// Ask a running worker how much is past its retention, or will be on a day to come; nothing is taken back
+    Retention(Retention),
     /// Ask for a data subject's right, and wait until it is answered: access, erase, restrict, object …
     Rights(Rights),
     /// Verify the audit log of rights requests
@@ -244,6 +246,27 @@ pub struct ExplainCell {
     #[arg(long)]
     pub currency: Option<String>,
     /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary retention`.
+///
+/// A dry run: it counts, for each brand and category of `[brand.retention]`, the records that a pass of the retention
+/// would take back, and changes nothing. The worker itself makes a pass at every start and once a day.
+#[derive(Debug, Args)]
+pub struct Retention {
+    /// The configuration file that says how to reach the broker
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only this brand; all of the configuration where left out
+    #[arg(long)]
+    pub brand: Option<String>,
+    /// A day, as 2027-01-01, or a time as RFC 3339; now where left out. A day to come says what will have gone by then
+    /// of what is held today, with the retention as the worker has it: to plan by
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Print one brand a line as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -28,6 +28,7 @@ pub mod query;
 pub mod replay;
 pub mod restore;
 pub mod retention;
+pub mod retention_command;
 pub mod rights;
 pub mod rights_command;
 pub mod run;
@@ -58,6 +59,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Query(args) => asking(query::command(args))?,
         Command::Explain(args) => asking(explain::command(args))?,
         Command::Consent(args) => consent_command::command(args)?,
+        Command::Retention(args) => asking(retention_command::command(args))?,
         Command::Rights(args) => asking(rights_command::command(args))?,
         Command::Audit(command) => audit_command::command(command)?,
         Command::Ledger(command) => ledger_command::command(command)?,

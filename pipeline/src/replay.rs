@@ -1,8 +1,11 @@
 //! `tributary replay`: the same dataflow over traces, in process, until they end.
 //!
-//! Everything goes in as epochs of `--batch` messages; one release at the very end writes the cells. The
-//! number of workers and the size of the batches cannot show in them (invariant I1). With a ledger, what is accepted is
-//! kept as well, so that a worker can start from it.
+//! Everything goes in as epochs of `--batch` messages, or fewer where a day ends; one release at the very end writes the
+//! cells. The number of workers and the size of the batches cannot show in them (invariant I1). What is past its retention
+//! by the trace's clock is taken back (`passes`). With a ledger, what is accepted is kept as well, so that a worker can
+//! start from it.
+
+mod passes;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,11 +13,13 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::runtime::Runtime;
 use tributary_config::model::Config;
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::out::cell_line;
@@ -22,8 +27,14 @@ use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options, Page, Position};
 use tributary_loadtest::inputs;
 use tributary_operators::cell::Cell;
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, BrandId};
 
+use crate::asks::Asks;
 use crate::cli;
+use crate::compaction::install;
+use crate::replay::passes::{OfDay, Passes, UnderWay};
+use crate::retention::{Category, Stopping};
 use crate::tally::Tally;
 use crate::workers::{Batch, Incoming, Report, Workers};
 
@@ -35,6 +46,8 @@ pub struct Outcome {
     pub dead: Vec<DeadLetter>,
     /// The counters.
     pub tally: Arc<Tally>,
+    /// Records that were taken back because they were past their retention, by [`Category`].
+    pub past: [u64; Category::ALL.len()],
     /// Messages that went in.
     pub messages: u64,
     /// From the first message to the last cell.
@@ -58,9 +71,12 @@ where
     let tally = Arc::new(Tally::default());
     let results: Arc<Mutex<(Vec<Cell>, Vec<DeadLetter>)>> = Arc::default();
     let (heard, counted) = (results.clone(), tally.clone());
+    let asks = Asks::default();
+    let answered = Answered(asks.clone());
     let started = Instant::now();
     let durable = ledger.is_some();
     let (keeper, pages) = keep(ledger);
+    let accepted = pages.clone();
     let workers = Workers::start(
         config,
         settings,
@@ -76,7 +92,7 @@ where
             }
             Report::Accepted { page, dead, .. } => {
                 // A closed channel means that the keeper has failed, which is told at the end.
-                let _ = pages.send(page);
+                let _ = accepted.send(page);
                 counted.dead(&dead);
                 heard
                     .lock()
@@ -88,45 +104,66 @@ where
                 thread,
                 before,
                 counts,
-            } => counted.finished(thread, before, counts),
-            Report::Answer(_) | Report::Forgotten(..) | Report::Unreadable(_) => {}
+            } => {
+                counted.finished(thread, before, counts);
+                if thread == 0 {
+                    answered.0.finished(before);
+                }
+            }
+            Report::Answer(answer) => answered.0.answer(answer),
+            Report::Forgotten(..) | Report::Unreadable(_) => {}
         }),
     )?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut feeding = Feeding {
+        workers,
+        runtime,
+        passes: Passes::new(config, asks.clone()),
+        asks,
+        epoch: 0,
+        pages: durable.then_some(pages),
+        changes: Vec::new(),
+    };
     let mut number = 0;
-    let mut epoch = 0;
     let mut newest = 0;
     let mut messages = Vec::new();
+    let mut runs = true;
     for line in lines {
-        number += 1;
         let line = line?;
         newest = line.at.max(newest);
+        if let Some((first, last)) = feeding.passes.turn(line.at) {
+            let ended = std::mem::take(&mut messages);
+            runs = feeding.end_day(ended, (first, last), number);
+        }
+        number += 1;
         messages.push(Incoming { number, line });
-        if messages.len() as u64 >= batch {
-            let messages = std::mem::take(&mut messages);
-            if !workers.send(Batch {
-                epoch,
-                messages,
-                durable,
-                ..Batch::default()
-            }) {
-                break;
-            }
-            epoch += 1;
+        if runs && messages.len() as u64 >= batch {
+            runs = feeding.settle() && feeding.send(std::mem::take(&mut messages), None);
             progress(number);
         }
+        if !runs {
+            break;
+        }
     }
-    workers.send(Batch {
-        epoch,
-        messages,
-        durable,
-        release: Some(newest),
-        ..Batch::default()
-    });
+    // Where a thread has failed, that is told when all have ended.
+    if runs && feeding.settle() {
+        feeding.send(messages, Some(newest));
+    }
+    let Feeding {
+        workers,
+        passes,
+        pages,
+        ..
+    } = feeding;
+    drop(pages);
     workers.finish()?;
-    // The threads and their listener are gone, so that the pages end.
-    keeper
+    // The threads, their listener and this side are gone, so that the pages end.
+    let ledger = keeper
         .join()
         .map_err(|_| anyhow!("the thread that writes the ledger failed"))??;
+    if let Some(ledger) = ledger {
+        close(ledger, &passes).context("the ledger")?;
+    }
     progress(number);
     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut cells, mut dead) = std::mem::take(&mut *results);
@@ -136,28 +173,138 @@ where
         cells,
         dead,
         tally,
+        past: passes.gone(),
         messages: number,
         took: started.elapsed(),
     })
 }
 
+/// The way for answers. When the threads that hold it have ended, nobody waits any more.
+struct Answered(Asks);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// A replay under way.
+struct Feeding {
+    workers: Workers,
+    runtime: Runtime,
+    passes: Passes,
+    asks: Asks,
+    epoch: u64,
+    /// The way to the ledger, where there is one.
+    pages: Option<SyncSender<Page>>,
+    /// What goes in with the next epoch.
+    changes: Vec<Event>,
+}
+
+impl Feeding {
+    /// Hands an epoch to the workers, with the changes and questions that wait for it. Whether they still run.
+    fn send(&mut self, messages: Vec<Incoming>, release: Option<i64>) -> bool {
+        let epoch = self.epoch;
+        self.epoch += 1;
+        self.workers.send(Batch {
+            epoch,
+            messages,
+            durable: self.pages.is_some(),
+            release,
+            changes: std::mem::take(&mut self.changes),
+            questions: self.asks.take(epoch),
+            ..Batch::default()
+        })
+    }
+
+    /// Ends the epoch and with it the day, and begins the passes of the days that follow. Whether the workers still run.
+    fn end_day(&mut self, messages: Vec<Incoming>, days: (i64, i64), number: u64) -> bool {
+        if !self.settle() {
+            return false;
+        }
+        let arrival = Arrival {
+            message: number,
+            line: u32::MAX,
+        };
+        self.passes.begin(days.0, days.1, arrival);
+        self.send(messages, None)
+    }
+
+    /// Waits for what the passes so far have found, and takes it back with the next epoch. Whether the workers still
+    /// run.
+    fn settle(&mut self) -> bool {
+        while let Some(mut pass) = self.passes.take() {
+            let Ok(found) = self.wait(&mut pass) else {
+                return false;
+            };
+            for (brand, past) in self.passes.found(&pass, found) {
+                let drops = past.drops(pass.arrival);
+                if let Some(pages) = &self.pages {
+                    let mut page = Page::default();
+                    drops.iter().for_each(|drop| page.push(brand, drop));
+                    // A closed channel means that the keeper has failed, which is told at the end.
+                    let _ = pages.send(page);
+                }
+                self.changes.extend(drops);
+            }
+        }
+        true
+    }
+
+    /// Waits for the answers of a pass; where they lead to further questions, these go in with epochs of their own.
+    fn wait(&mut self, pass: &mut UnderWay) -> Result<Option<OfDay>, Stopping> {
+        let handle = self.runtime.handle().clone();
+        handle.block_on(std::future::poll_fn(|cx| {
+            let polled = pass.answers.as_mut().poll(cx);
+            let more = polled.is_pending() && self.asks.are_waiting();
+            match more && !self.send(Vec::new(), None) {
+                true => Poll::Ready(Err(Stopping)),
+                false => polled,
+            }
+        }))
+    }
+}
+
+/// Closes a ledger, without what was past its time.
+fn close(mut ledger: Ledger, passes: &Passes) -> anyhow::Result<()> {
+    let evidence: BTreeMap<BrandId, i64> = passes.evidence_before().into_iter().collect();
+    let may_hold_old = ledger.stats().entries.evidence > 0;
+    if may_hold_old || passes.gone() != [0; Category::ALL.len()] {
+        // What was dropped is left out as superseded; that it was dropped nobody needs to know then.
+        let rewrite = ledger.rewrite(Arc::new(move |event| match event {
+            Event::Drop { .. } => false,
+            Event::Evidence { brand, ts, .. } => {
+                evidence.get(brand).is_none_or(|before| ts >= before)
+            }
+            _ => true,
+        }))?;
+        let rewritten = rewrite.run(&mut |_, _| {})?;
+        install(&mut ledger, rewritten)?;
+    }
+    Ok(ledger.close()?)
+}
+
+/// The thread that writes the ledger, and gives it back.
+type Keeping = JoinHandle<anyhow::Result<Option<Ledger>>>;
+
 /// Pages that wait for the disk.
 const WAITING: usize = 16;
 
 /// Writes pages to a ledger until they end; without a ledger they go nowhere.
-fn keep(ledger: Option<Ledger>) -> (JoinHandle<anyhow::Result<()>>, SyncSender<Page>) {
+/// At the end the ledger comes back.
+fn keep(ledger: Option<Ledger>) -> (Keeping, SyncSender<Page>) {
     let (sender, pages) = sync_channel::<Page>(WAITING);
     let keeper = std::thread::spawn(move || {
         let Some(mut ledger) = ledger else {
             pages.iter().for_each(drop);
-            return Ok(());
+            return Ok(None);
         };
         while let Ok(page) = pages.recv() {
             ledger.append(page);
             pages.try_iter().for_each(|page| ledger.append(page));
             ledger.commit(Position::default()).context("the ledger")?;
         }
-        ledger.close().context("the ledger")
+        Ok(Some(ledger))
     });
     (keeper, sender)
 }
@@ -332,6 +479,13 @@ impl Summary<'_> {
         kinds
     }
 
+    fn past(&self) -> BTreeMap<&'static str, u64> {
+        let past = Category::ALL.into_iter().zip(self.outcome.past);
+        past.filter(|(_, records)| *records > 0)
+            .map(|(category, records)| (category.name(), records))
+            .collect()
+    }
+
     fn json(&self) -> String {
         let stages = self.outcome.tally.counts().stages;
         serde_json::json!({
@@ -343,6 +497,7 @@ impl Summary<'_> {
             "corrections": stages.corrections,
             "superseded": stages.superseded,
             "held": stages.held,
+            "past_retention": self.past(),
             "dead_letters": self.outcome.tally.dead_by_reason(),
             "cells": self.families(),
             "hidden_cells": stages.hidden,
@@ -384,6 +539,15 @@ impl Summary<'_> {
             counts.stages.corrections,
             counts.stages.superseded
         );
+        let past = self.past();
+        if !past.is_empty() {
+            let _ = writeln!(
+                out,
+                "gone      {} records past their retention ({})",
+                past.values().sum::<u64>(),
+                list(past)
+            );
+        }
         if counts.ignored > 0 {
             let _ = writeln!(out, "left out  {} pings of fixed devices", counts.ignored);
         }

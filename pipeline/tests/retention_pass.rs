@@ -1,12 +1,13 @@
 //! What is past its retention is gone at the start of a worker: from the numbers, which are those of a world that never
-//! had it, and from the ledger.
+//! had it, and from the ledger. How much that will be a dry run has said before, and changed nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod support;
 
+use jiff::ToSpan;
 use support::story::{assert_stands, configure, inspect, last, play, ready, until};
-use support::{Worker, World};
+use support::{Worker, World, succeed, tributary};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::testing::NatsServer;
 
@@ -37,20 +38,40 @@ async fn what_is_past_its_time_is_gone() {
             .as_u64()
             .unwrap()
     };
-    tokio::task::block_in_place(|| {
+    // The day on which 1200 months reach back as far as one month does today.
+    let planned = jiff::Zoned::now()
+        .date()
+        .checked_add(1199.months())
+        .unwrap();
+    let foretold = tokio::task::block_in_place(|| {
         let worker = Worker::start(&config, &[]);
         worker.wait_until_read(end);
+        assert_eq!(would_go(&world, &[])["records"], 0);
+        let foretold = would_go(&world, &["--at", &planned.to_string()]);
+        let table = ask(&world, &["--at", &planned.to_string()]);
+        assert!(table.contains("Nothing was changed"), "{table}");
         worker.stop();
+        foretold
     });
     assert_stands(&broker, &everything, &[]).await;
     let before = puts();
+    // All of the world is older, and every sale would go, too.
+    let [cookies, transactions, _, _] = &foretold["categories"].as_array().unwrap()[..] else {
+        panic!("{foretold}");
+    };
+    assert_eq!(cookies["category"], "cookies");
+    assert!(cookies["cookies"].as_u64() > Some(0), "{foretold}");
+    assert!(transactions["records"].as_u64() > Some(0), "{foretold}");
 
     // The days of the world are past, so that a month is too short for all of it.
     configure(&world, "cookies_months = 1200", "cookies_months = 1");
     tokio::task::block_in_place(|| {
         let worker = Worker::start(&config, &[]);
         until("the pass is made", || worker.said("past its retention"));
+        let taken_back = worker.metric("tributary_retention_records_total");
+        assert_eq!(taken_back, cookies["records"].as_f64(), "as foretold");
         worker.wait_until_read(end);
+        assert_eq!(would_go(&world, &[])["records"], 0, "nothing is left");
         worker.stop();
     });
     let mut text = String::new();
@@ -74,6 +95,20 @@ async fn what_is_past_its_time_is_gone() {
         assert!(!worker_said_pass(&world));
     });
     assert_stands(&broker, &expected, &[]).await;
+}
+
+/// Asks the running worker what would go.
+fn ask(world: &World, more: &[&str]) -> String {
+    let mut command = tributary();
+    command
+        .args(["retention", "--config"])
+        .arg(world.path("tributary.toml"))
+        .args(more);
+    String::from_utf8(succeed(&mut command).stdout).unwrap()
+}
+
+fn would_go(world: &World, more: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&ask(world, &[more, &["--json"]].concat())).unwrap()
 }
 
 /// Whether a worker that starts now finds anything past its time.

@@ -85,6 +85,8 @@ async fn a_login_of_a_brand_reaches_that_brand_only() {
         ("tributary.explain.zeta", 0),
         ("tributary.query.acme", 20),
         ("tributary.query.zeta", 0),
+        ("tributary.retention.acme", 0),
+        ("tributary.retention.zeta", 0),
         ("tributary.rights-request.acme", 0),
         ("tributary.rights-request.zeta", 0),
     ];

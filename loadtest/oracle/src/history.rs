@@ -7,7 +7,8 @@
 //! two sources, refunds before and beyond their sale, corrections of every version, exact duplicates, records
 //! dropped and put anew, late records and pings, runs that late pings merge. Two histories of three also know consent
 //! and rights: statements that withdraw, renew, tie and are themselves corrected and dropped, sources that rest on
-//! consent, persons who are erased, records that are past their time.
+//! consent, persons who are erased, records that are past their time. In these the clock goes on, too, over the end of
+//! short retentions, while records come in that are past them already.
 //!
 //! What holds in every history: places in the order of arrival ascend from batch to batch (within a
 //! batch the events may be shuffled); the word of a label comes in the batch that first uses it, or
@@ -28,7 +29,10 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::event::Event;
+use tributary_operators::record::Arrival;
 use tributary_operators::settings::Settings;
+
+use crate::retention::Terms;
 
 /// A random world's settings and all that happens in it.
 #[derive(Clone, Debug)]
@@ -37,6 +41,26 @@ pub struct History {
     pub settings: Settings,
     /// Its events, batch by batch; batches are uneven, some are empty.
     pub batches: Vec<Vec<Event>>,
+    /// When each batch arrives, Unix milliseconds, ascending.
+    pub arrives: Vec<i64>,
+    /// For how long each brand holds what.
+    pub terms: Vec<Terms>,
+}
+
+impl History {
+    /// A place in the order of arrival behind all events of the first so many batches, and before all others.
+    pub fn behind(&self, batches: usize) -> Arrival {
+        let events = self.batches.iter().take(batches).flatten();
+        let places = events.filter_map(|event| match event {
+            Event::Put { arrival, .. } | Event::Drop { arrival, .. } => Some(*arrival),
+            _ => None,
+        });
+        let last = places.max().unwrap_or_default();
+        Arrival {
+            line: last.line + 1,
+            ..last
+        }
+    }
 }
 
 /// The history of a seed: always the same for the same seed and size.
@@ -52,8 +76,25 @@ pub fn random(seed: u64, size: usize) -> History {
     }
     let events = teller::tell(&mut rng, settings.brands.len(), size, with_consent);
     let batches = batches(&mut rng, events);
-    History { settings, batches }
+    let terms = settings.brands.iter().map(|_| choices::terms(&mut rng));
+    let terms = terms.collect();
+    let mut now = pools::moment_of_passes(&mut rng);
+    let arrives = batches.iter().map(|_| {
+        let step = choices::pick(&mut rng, [0, 0, 0, 0, 0, 1, 1, 2, 9]) * HOURS;
+        now += if with_consent { step } else { 0 };
+        now
+    });
+    let arrives = arrives.collect();
+    History {
+        settings,
+        batches,
+        arrives,
+        terms,
+    }
 }
+
+/// A good half of a day, so that most steps of the clock begin one, and some do not.
+const HOURS: i64 = 14 * 3_600_000;
 
 /// Cuts events into uneven batches and shuffles some of these.
 fn batches(rng: &mut ChaCha8Rng, mut events: Vec<Event>) -> Vec<Vec<Event>> {

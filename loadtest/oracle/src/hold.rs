@@ -42,11 +42,9 @@ impl<'a> Story<'a> {
     }
 }
 
-/// Folds events into what is held after the last of them.
-pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Held {
+/// Folds events into the records held after the last of them, each under its key.
+pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<RecordKey, Record> {
     let mut stories: BTreeMap<RecordKey, Story> = BTreeMap::new();
-    let mut heard: BTreeMap<&Ping, i64> = BTreeMap::new();
-    let mut words = Dictionary::default();
     for event in events {
         match event {
             Event::Put {
@@ -62,6 +60,25 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Held {
                 let story = stories.entry(*key).or_default();
                 story.last_drop = story.last_drop.max(Some(*arrival));
             }
+            _ => {}
+        }
+    }
+    stories
+        .into_iter()
+        .filter_map(|(key, story)| Some((key, story.held()?.clone())))
+        .collect()
+}
+
+/// Folds events into what is held after the last of them.
+pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) -> Held {
+    let events = events.into_iter();
+    let mut records: Vec<Record> = held(events.clone()).into_values().collect();
+    records.sort();
+    let mut heard: BTreeMap<&Ping, i64> = BTreeMap::new();
+    let mut words = Dictionary::default();
+    for event in events {
+        match event {
+            Event::Put { .. } | Event::Drop { .. } => {}
             Event::Ping { ping, count } => *heard.entry(ping).or_default() += count,
             // A history tells of pings as connectors read them.
             Event::Heard { .. } => {}
@@ -71,8 +88,6 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Held {
         }
     }
 
-    let mut records: Vec<Record> = stories.values().filter_map(Story::held).cloned().collect();
-    records.sort();
     let pings = heard
         .into_iter()
         .filter(|(_, count)| *count > 0)

@@ -72,6 +72,20 @@ impl Identity {
             .copied()
     }
 
+    /// Every person.
+    pub(crate) fn persons(&self) -> impl Iterator<Item = Person> {
+        self.sizes.keys().copied()
+    }
+
+    /// The identifiers of some persons.
+    pub(crate) fn members(&self, persons: &BTreeSet<Person>) -> BTreeSet<Pseudonym> {
+        let members = self.persons.iter();
+        members
+            .filter(|(_, person)| persons.contains(person))
+            .map(|(pseudonym, _)| *pseudonym)
+            .collect()
+    }
+
     /// Whether a person has more identifiers than the size guard allows.
     pub(crate) fn oversized(&self, person: Person) -> bool {
         self.sizes

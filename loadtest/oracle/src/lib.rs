@@ -22,7 +22,9 @@
 //!
 //! [`history`] invents small random worlds in which everything collides, for comparing the two.
 //!
-//! What is absent here on purpose: time (a cell depends on what is held, never on when), any cache,
+//! What is held depends on the clock in one way: [`retention`] drops what is past its time, day by day.
+//!
+//! What is absent here on purpose: time otherwise (a cell depends on what is held, never on when), any cache,
 //! and any reading of `tributary-operators` beyond its types.
 
 #![cfg_attr(not(test), warn(clippy::float_arithmetic))]
@@ -40,6 +42,7 @@ mod journeys;
 pub mod markov;
 mod months;
 mod release;
+pub mod retention;
 pub mod rules;
 mod sales;
 pub mod share;

@@ -436,15 +436,17 @@ impl BrandGraph {
         &self,
         naming: &[Pseudonym],
         persons: &[Person],
-    ) -> Vec<(Pseudonym, IdKind)> {
+    ) -> Vec<(Pseudonym, IdKind, Person)> {
         let of_names = naming
             .iter()
             .filter_map(|id| self.components.person_of(*id));
         let persons: FxHashSet<Person> = of_names.chain(persons.iter().copied()).collect();
-        let members = persons
-            .iter()
-            .flat_map(|person| self.components.members(*person));
-        let with_kind = |id: &Pseudonym| Some((*id, self.nodes.get(id)?.kind));
+        let of = |person: &Person| {
+            let (person, members) = (*person, self.components.members(*person));
+            members.iter().map(move |id| (*id, person))
+        };
+        let members = persons.iter().flat_map(of);
+        let with_kind = |(id, person)| Some((id, self.nodes.get(&id)?.kind, person));
         let mut members: Vec<_> = members.filter_map(with_kind).collect();
         members.sort_unstable();
         members

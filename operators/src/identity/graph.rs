@@ -137,8 +137,8 @@ impl Stage for Graph {
                 Question::Whole {
                     naming, persons, ..
                 } => {
-                    for (id, kind) in graph.members(naming, persons) {
-                        let answer = asked.answer(Reply::Member(id, kind));
+                    for (id, kind, person) in graph.members(naming, persons) {
+                        let answer = asked.answer(Reply::Member(id, kind, person));
                         out.push((GraphOut::Answer(answer), 1));
                     }
                 }

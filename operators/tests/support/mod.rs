@@ -7,13 +7,17 @@ pub mod shop;
 pub mod story;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Barrier, Mutex};
 
+use timely::worker::Worker;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::dataflow::{Output, build};
+use tributary_operators::dataflow::{Dataflow, Output, build};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Heard, Record, RecordKey};
+use tributary_operators::record::{Arrival, BrandId, Heard, Record, RecordKey};
+use tributary_operators::retention::{Cutoffs, Inquiry};
 use tributary_operators::settings::Settings;
 
 /// The released cells at one moment.
@@ -29,50 +33,108 @@ pub fn released(cells: Vec<Cell>) -> Released {
 
 /// Runs the batches as epochs on a number of workers, and returns what is released after each.
 pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<Released> {
+    run_keeping(settings, batches, &[], workers)
+}
+
+/// A pass over the retention of a brand, with the place in the order of arrival of what it takes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    pub brand: BrandId,
+    pub cutoffs: Cutoffs,
+    pub place: Arrival,
+}
+
+/// The same, with passes before each batch, one after the other.
+pub fn run_keeping(
+    settings: &Settings,
+    batches: &[Vec<Event>],
+    passes: &[Vec<Pass>],
+    workers: usize,
+) -> Vec<Released> {
     let outputs = Arc::new(Mutex::new(Vec::new()));
-    let (settings, batches, sink) = (
+    let ends = Arc::new(Mutex::new(Vec::new()));
+    let (settings, batches, passes) = (
         Arc::new(settings.clone()),
         Arc::new(batches.to_vec()),
-        outputs.clone(),
+        Arc::new(passes.to_vec()),
     );
-    let epochs = batches.len();
+    let (sink, ended) = (outputs.clone(), ends.clone());
     let config = match workers {
         1 => timely::Config::thread(),
         n => timely::Config::process(n),
     };
+    let together = Arc::new(Barrier::new(workers));
+    let goes_on = Arc::new(AtomicBool::new(false));
     timely::execute(config, move |worker| {
         let (index, peers) = (worker.index(), worker.peers());
         let sink = sink.clone();
-        let mut dataflow = build(worker, settings.clone(), move |epoch, output| {
-            sink.lock().unwrap().push((epoch, output));
-        });
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let answers = told.clone();
+        let mut dataflow = build(
+            worker,
+            settings.clone(),
+            move |epoch, output| match output {
+                Output::Cell { cell, news } => sink.lock().unwrap().push((epoch, cell, news)),
+                Output::Answer(answer) => answers.lock().unwrap().push(answer.reply),
+            },
+        );
         dataflow.live();
-        for (epoch, batch) in batches.iter().enumerate() {
+        let mut epoch = 0;
+        let mut end = |dataflow: &mut Dataflow, worker: &mut Worker| {
+            epoch += 1;
+            dataflow.advance_to(epoch);
+            while !dataflow.is_done_before(epoch) {
+                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
+            }
+            epoch
+        };
+        for (at, batch) in batches.iter().enumerate() {
+            for pass in passes.get(at).into_iter().flatten() {
+                // The first worker asks, and all know by the end of an epoch whether another one follows.
+                let (mut inquiry, first) = Inquiry::new(pass.brand, pass.cutoffs);
+                let mut next = (index == 0).then_some(first);
+                loop {
+                    if let Some(question) = next.take() {
+                        dataflow.ask(0, question);
+                    }
+                    end(&mut dataflow, worker);
+                    if index == 0 {
+                        next = inquiry.told(std::mem::take(&mut *told.lock().unwrap()));
+                        goes_on.store(next.is_some(), SeqCst);
+                    }
+                    together.wait();
+                    let goes_on = goes_on.load(SeqCst);
+                    together.wait();
+                    if !goes_on {
+                        break;
+                    }
+                }
+                for drop in inquiry.past().drops(pass.place) {
+                    dataflow.event(drop);
+                }
+            }
             for event in batch.iter().skip(index).step_by(peers) {
                 let event = dataflow.salted(worker, event.clone());
                 dataflow.event(event);
             }
-            if index == epoch % peers {
+            if index == at % peers {
                 dataflow.release(0);
             }
-            let next = epoch as u64 + 1;
-            dataflow.advance_to(next);
-            while !dataflow.is_done_before(next) {
-                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
+            let before = end(&mut dataflow, worker);
+            if index == 0 {
+                ended.lock().unwrap().push(before);
             }
         }
     })
     .expect("the dataflow runs");
     let mut outputs = std::mem::take(&mut *outputs.lock().unwrap());
-    outputs.sort_by_key(|(epoch, _)| *epoch);
+    outputs.sort_by_key(|(epoch, _, _)| *epoch);
     let mut outputs = outputs.into_iter().peekable();
     let mut now = Released::new();
-    (0..epochs as u64)
-        .map(|epoch| {
-            while let Some((_, output)) = outputs.next_if(|(of, _)| *of == epoch) {
-                let Output::Cell { cell, news } = output else {
-                    continue;
-                };
+    let ends = std::mem::take(&mut *ends.lock().unwrap());
+    ends.into_iter()
+        .map(|end| {
+            while let Some((_, cell, news)) = outputs.next_if(|(of, _, _)| *of < end) {
                 assert!(news, "nothing stood outside");
                 let key = (cell.family, cell.dims);
                 if cell.values.is_empty() {

@@ -73,9 +73,7 @@ impl Rights {
         let records: Vec<Value> = told
             .into_iter()
             .filter_map(|reply| match reply {
-                Reply::NamedRecord(_, record, words) => {
-                    Some(tell(&record, &words, &retention, &brand.timezone))
-                }
+                Reply::NamedRecord(_, record, words) => Some(tell(&record, &words, &retention)),
                 _ => None,
             })
             .collect();
@@ -106,12 +104,7 @@ impl Rights {
 }
 
 /// One record, as its person reads it.
-fn tell(
-    record: &Record,
-    words: &[Option<Arc<str>>],
-    retention: &Retention,
-    zone: &jiff::tz::TimeZone,
-) -> Value {
+fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> Value {
     let mut words = words
         .iter()
         .cloned()
@@ -164,6 +157,6 @@ fn tell(
         "identified_by": identifiers,
         "says": said,
         "purposes": retention::purposes(&record.body),
-        "kept_until": retention.until(record, zone),
+        "kept_until": retention.until(record),
     })
 }

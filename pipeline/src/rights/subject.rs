@@ -54,7 +54,7 @@ impl Rights {
             let mut all: BTreeMap<Pseudonym, Id> =
                 person.ids.iter().map(|id| (id.pseudonym, *id)).collect();
             for member in members {
-                if let Reply::Member(pseudonym, kind) = member {
+                if let Reply::Member(pseudonym, kind, _) = member {
                     all.entry(pseudonym).or_insert(Id {
                         pseudonym,
                         value: pseudonym,

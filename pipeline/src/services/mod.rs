@@ -1,7 +1,8 @@
 //! The NATS micro service `tributary`: queries, explanations and rights requests, for each brand on subjects of its own.
 //!
-//! `tributary.query.<brand>`, `tributary.explain.<brand>` and `tributary.rights-request.<brand>` are a brand's only doors.
-//! A rights request is answered as soon as the broker has it; how it goes on is told on the status subject. A brand stands in the subject and never
+//! `tributary.query.<brand>`, `tributary.explain.<brand>`, `tributary.retention.<brand>` and
+//! `tributary.rights-request.<brand>` are a brand's only doors. A rights request is answered as soon as the broker has it;
+//! how it goes on is told on the status subject. A brand stands in the subject and never
 //! in a request, so that the broker's permissions keep brands apart (I7). Any worker process answers for the
 //! whole cluster, because a question goes through the dataflow like any input ([`crate::asks`]) and gathers its
 //! parts from every worker. `tributary.keys.<brand>.<process>` is the operator's, and each process answers for itself
@@ -12,6 +13,7 @@
 //! anything that stood in a request.
 
 pub mod client;
+pub mod going;
 pub mod parts;
 pub mod reply;
 pub mod request;
@@ -37,6 +39,7 @@ use tributary_rights::status::{self, Status};
 
 use crate::asks::Asks;
 use crate::exchange::Exchanges;
+use crate::retention::Retention;
 use crate::rights::submit::{NotSubmitted, submit};
 use reply::Names;
 use request::Refusal;
@@ -60,6 +63,8 @@ pub enum Topic {
     Query,
     /// Why two pseudonyms are one person, and why a cell is what it is.
     Explain,
+    /// How much is past its retention at a time, or will be.
+    Retention,
     /// A data subject's right, to be handed in.
     Rights,
     /// That one process exchanges its secrets; not for the brand.
@@ -67,26 +72,32 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Those that are for the brand.
-    pub const ALL: [Topic; 3] = [Topic::Query, Topic::Explain, Topic::Rights];
+    /// Those that any process answers for the whole cluster.
+    pub const ALL: [Topic; 4] = [
+        Topic::Query,
+        Topic::Explain,
+        Topic::Retention,
+        Topic::Rights,
+    ];
 
     /// The name of its endpoints.
     pub fn name(self) -> &'static str {
         match self {
             Topic::Query => "query",
             Topic::Explain => "explain",
+            Topic::Retention => "retention",
             Topic::Rights => "rights",
             Topic::Keys(_) => "keys",
         }
     }
 
-    /// Where a brand is asked: `tributary.query.<brand>`, `tributary.explain.<brand>`,
+    /// Where a brand is asked: `tributary.query.<brand>`, `tributary.explain.<brand>`, `tributary.retention.<brand>`,
     /// `tributary.rights-request.<brand>`, `tributary.keys.<brand>.<process>`.
     pub fn subject(self, brand: &str) -> String {
         let word = match self {
             // The stream of rights captures what is below `tributary.rights`, unchecked.
             Topic::Rights => "rights-request",
-            Topic::Query | Topic::Explain => self.name(),
+            Topic::Query | Topic::Explain | Topic::Retention => self.name(),
             Topic::Keys(process) => return format!("tributary.keys.{brand}.{process}"),
         };
         format!("tributary.{word}.{brand}")
@@ -132,7 +143,7 @@ impl Services {
     pub async fn start(client: Client, config: &Config, asks: Asks) -> anyhow::Result<Services> {
         let service = client
             .service_builder()
-            .description("Released cells of a brand, why they are what they are, and the rights of its persons")
+            .description("Released cells of a brand, why they are what they are, what its retention takes back, and the rights of its persons")
             .start(NAME, env!("CARGO_PKG_VERSION"))
             .await
             .map_err(|error| anyhow!(error))
@@ -277,6 +288,7 @@ struct Desk {
     name: String,
     currency: Option<Currency>,
     names: Names,
+    retention: Retention,
     k: u64,
     exchanges: Option<Exchanges>,
 }
@@ -290,6 +302,7 @@ impl Desk {
             name: brand.name.clone(),
             currency: currency::of(&brand.currency).map(|(currency, _)| currency),
             names: Names::of(brand),
+            retention: Retention::of(brand),
             k,
             exchanges: None,
         }
@@ -341,6 +354,10 @@ impl Desk {
         let question = match self.topic {
             Topic::Query => request::query(payload, self.brand)?,
             Topic::Explain => request::explain(payload, self.brand, self.currency)?,
+            Topic::Retention => {
+                let asked = going::At::read(payload)?;
+                return going::answer(asks, self.brand, &self.name, &self.retention, asked).await;
+            }
             Topic::Rights => return self.submit(payload).await,
             Topic::Keys(_) => {
                 let exchanges = self.exchanges.as_ref().ok_or_else(Refusal::stopping)?;

@@ -1,10 +1,12 @@
 //! The settings of a random world: the defaults and, more often, values small enough to bite.
 
+use jiff::tz::{self, TimeZone};
 use rand::Rng;
 use tributary_operators::label::Label;
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use super::words::{TILLS, WEB};
+use crate::retention::Terms;
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -38,6 +40,20 @@ pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
             let on_consent = sources.filter(|_| rng.random_bool(0.4)).map(Label::of);
             brand.on_consent = on_consent.collect();
         }
+    }
+}
+
+/// Mostly a month or two, in the calendar of some offset.
+pub(super) fn terms(rng: &mut impl Rng) -> Terms {
+    let mut months = || pick(rng, [1, 1, 1, 2, 12]);
+    let (cookies, transactions) = (months(), months());
+    let (consent, identification) = (months(), months());
+    Terms {
+        cookies,
+        transactions,
+        consent,
+        identification,
+        zone: TimeZone::fixed(tz::offset(pick(rng, [0, 1, -5, 9]))),
     }
 }
 

@@ -165,10 +165,10 @@ impl Teller {
         self.events.push(Event::Drop { key, arrival });
     }
 
-    /// The next place: mostly the next line of the same message.
+    /// The next place: mostly the next line but one of the same message. Between two there is room for a retraction.
     fn arrive(&mut self) -> Arrival {
-        self.arrived.line += 1;
-        if self.arrived.line > 3 {
+        self.arrived.line += 2;
+        if self.arrived.line > 7 {
             self.arrived.message += 1;
             self.arrived.line = 0;
         }

@@ -1,0 +1,257 @@
+//! Retention: what is past its time is dropped, day after day.
+//!
+//! Told of everything in the order of arrival, a [`Keeper`] passes over what is held whenever a UTC day begins by the
+//! clock, and adds a drop of every record that is past its time. What is past its time follows from what is held at that
+//! moment and from the day alone:
+//!
+//! - a web record but orders and their refunds, a sale, refund or adjustment, and a statement of consent, each that is
+//!   older than the months of its category;
+//! - all such web records of a cookie that one older than the months names;
+//! - of a person whose last touch or conversion is older than the months, whatever is older, too, but statements of
+//!   consent and rights.
+//!
+//! The months are whole calendar months, counted back from the day of the brand's time zone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey};
+use tributary_operators::settings::{BrandSettings, Settings};
+
+use crate::consent::lawful;
+use crate::hold::held;
+use crate::identity::{Identity, Person};
+use crate::journeys::Journeys;
+use crate::sales::Books;
+
+const DAY: i64 = 86_400_000;
+
+/// For how many calendar months a brand holds what.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Web records, from the first of their cookie.
+    pub cookies: i32,
+    /// Sales, refunds, adjustments.
+    pub transactions: i32,
+    /// Statements of consent.
+    pub consent: i32,
+    /// Persons, from their last touch or conversion.
+    pub identification: i32,
+    /// Whose days and months they are.
+    pub zone: TimeZone,
+}
+
+/// The moments before which things are past their time, Unix milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// Web records.
+    pub web: i64,
+    /// Sales, refunds, adjustments.
+    pub transactions: i64,
+    /// Statements of consent.
+    pub consent: i64,
+    /// The last touch or conversion of a person.
+    pub persons: i64,
+}
+
+impl Terms {
+    /// What is past its time on the day of a moment, Unix milliseconds.
+    pub fn ends(&self, now: i64) -> Ends {
+        let before = |months: i32| {
+            let today = Timestamp::from_millisecond(now).ok()?;
+            let today = today.to_zoned(self.zone.clone()).start_of_day().ok()?;
+            let first = today.date().checked_sub(months.months()).ok()?;
+            let begin = first.to_zoned(self.zone.clone()).ok()?;
+            Some(begin.timestamp().as_millisecond())
+        };
+        let before = |months| before(months).unwrap_or(i64::MIN);
+        Ends {
+            web: before(self.cookies),
+            transactions: before(self.transactions),
+            consent: before(self.consent),
+            persons: before(self.identification),
+        }
+    }
+}
+
+impl Ends {
+    /// Before when a record is past its own time; never where it stays.
+    fn own(&self, body: &Body) -> i64 {
+        match body {
+            body if is_visit(body) => self.web,
+            Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => self.transactions,
+            Body::Consent { .. } => self.consent,
+            _ => i64::MIN,
+        }
+    }
+
+    /// Before when anything may be past its time.
+    fn latest(&self) -> i64 {
+        let sooner = self.web.max(self.transactions);
+        sooner.max(self.consent).max(self.persons)
+    }
+}
+
+fn is_visit(body: &Body) -> bool {
+    matches!(body, Body::Contact { .. } | Body::Identify)
+}
+
+/// The beginnings of the UTC days that begin where the clock goes on to a time, from a day or from nowhere: Unix
+/// milliseconds.
+fn days(from: Option<i64>, to: i64) -> impl Iterator<Item = i64> {
+    let today = to.div_euclid(DAY);
+    (from.unwrap_or(today) + 1..=today).map(|day| day * DAY)
+}
+
+/// Keeps the retention of a world by its clock.
+pub struct Keeper<'a> {
+    settings: &'a Settings,
+    terms: &'a [Terms],
+    /// The day of the clock, days since 1970; none before it was read.
+    day: Option<i64>,
+    events: Vec<Event>,
+    /// The oldest of what may be held in each brand, so that days on which nothing can be past its time cost nothing.
+    oldest: BTreeMap<BrandId, i64>,
+    dropped: u64,
+}
+
+impl<'a> Keeper<'a> {
+    /// Keeps it for brands in the order of their settings.
+    pub fn new(settings: &'a Settings, terms: &'a [Terms]) -> Keeper<'a> {
+        Keeper {
+            settings,
+            terms,
+            day: None,
+            events: Vec::new(),
+            oldest: BTreeMap::new(),
+            dropped: 0,
+        }
+    }
+
+    /// The clock stands at a time, Unix milliseconds; an earlier one than before turns nothing back. For each day that
+    /// has begun a pass is made, and what is past its time is dropped at a place in the order of arrival: behind all
+    /// events so far, and not behind those to come.
+    pub fn clock(&mut self, at: i64, place: Arrival) {
+        for now in days(self.day, at) {
+            self.pass(now, place);
+        }
+        self.day = self.day.max(Some(at.div_euclid(DAY)));
+    }
+
+    /// Something happens.
+    pub fn event(&mut self, event: Event) {
+        if let Event::Put { record, .. } = &event
+            && !matches!(record.body, Body::Spend { .. } | Body::Right { .. })
+        {
+            let oldest = self.oldest.entry(record.brand).or_insert(record.ts);
+            *oldest = record.ts.min(*oldest);
+        }
+        self.events.push(event);
+    }
+
+    /// All that has happened, with what was dropped for its age.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// How many records were dropped for their age.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn pass(&mut self, now: i64, arrival: Arrival) {
+        for (id, (terms, settings)) in (0..)
+            .map(BrandId)
+            .zip(self.terms.iter().zip(&self.settings.brands))
+        {
+            let ends = terms.ends(now);
+            if self
+                .oldest
+                .get(&id)
+                .is_none_or(|oldest| *oldest >= ends.latest())
+            {
+                continue;
+            }
+            let mut held = held(&self.events);
+            held.retain(|_, record| record.brand == id);
+            let gone = past(settings, &ends, &held);
+            let stays = held.iter().filter(|(key, _)| !gone.contains(key));
+            let stays =
+                stays.filter(|(_, r)| !matches!(r.body, Body::Spend { .. } | Body::Right { .. }));
+            match stays.map(|(_, record)| record.ts).min() {
+                Some(oldest) => self.oldest.insert(id, oldest),
+                None => self.oldest.remove(&id),
+            };
+            self.dropped += gone.len() as u64;
+            let drops = gone.into_iter().map(|key| Event::Drop { key, arrival });
+            self.events.extend(drops);
+        }
+    }
+}
+
+/// What of the records held of a brand is past its time.
+fn past(
+    settings: &BrandSettings,
+    ends: &Ends,
+    held: &BTreeMap<RecordKey, Record>,
+) -> BTreeSet<RecordKey> {
+    let cookies = |record: &Record| -> Vec<Pseudonym> {
+        let ids = record.ids.ids().iter();
+        ids.filter(|id| id.kind == IdKind::Cookie)
+            .map(|id| id.pseudonym)
+            .collect()
+    };
+    let visits = || held.values().filter(|record| is_visit(&record.body));
+    let old_visits = visits().filter(|record| record.ts < ends.web);
+    let old_cookies: BTreeSet<Pseudonym> = old_visits.flat_map(cookies).collect();
+    let idle = idle(settings, ends.persons, held);
+
+    let goes = |record: &Record| {
+        let names = |who: &BTreeSet<Pseudonym>| {
+            let mut ids = record.ids.ids().iter();
+            ids.any(|id| who.contains(&id.pseudonym))
+        };
+        let stays_with_idle = matches!(record.body, Body::Consent { .. } | Body::Right { .. });
+        record.ts < ends.own(&record.body)
+            || is_visit(&record.body) && names(&old_cookies)
+            || !stays_with_idle && record.ts < ends.persons && names(&idle)
+    };
+    let gone = held.iter().filter(|(_, record)| goes(record));
+    gone.map(|(key, _)| *key).collect()
+}
+
+/// The identifiers of the persons of whom nothing happened since: who is known by a contact, a conversion or by too many
+/// identifiers, and has no touch and no conversion that is not older.
+fn idle(
+    settings: &BrandSettings,
+    since: i64,
+    held: &BTreeMap<RecordKey, Record>,
+) -> BTreeSet<Pseudonym> {
+    let records: Vec<&Record> = held.values().collect();
+    let records = lawful(settings, &records);
+    let identity = Identity::of(settings, &records);
+    let books = Books::of(&records);
+    let journeys = Journeys::of(settings, &identity, &books, &records);
+
+    let contacts = records
+        .iter()
+        .filter(|record| matches!(record.body, Body::Contact { .. }))
+        .filter_map(|record| identity.person(&record.ids));
+    let conversions = journeys.conversions.iter();
+    let buyers = conversions.clone().filter_map(|one| one.person);
+    let oversized = identity.persons().filter(|one| identity.oversized(*one));
+    let known: BTreeSet<Person> = contacts.chain(buyers).chain(oversized).collect();
+
+    let touched = journeys
+        .touches
+        .iter()
+        .filter(|(_, touches)| touches.iter().any(|touch| touch.ts >= since))
+        .map(|(person, _)| *person);
+    let bought = conversions
+        .filter(|one| one.sale.record.ts >= since)
+        .filter_map(|one| one.person);
+    let active: BTreeSet<Person> = touched.chain(bought).collect();
+    identity.members(&(&known - &active))
+}

@@ -1,0 +1,326 @@
+//! Retention: what is held for the same time, and what of it is past that time.
+//!
+//! A pass asks the dataflow with the [`Cutoffs`] of its day; which questions that are, one after the other, an [`Inquiry`]
+//! knows, and what comes of it is [`Past`]. On most days nothing has run out, and then nothing is looked at either: of
+//! each brand it is known before which time nothing of a category is held. Such a bound may lie too early, since what is
+//! taken back does not move it until somebody has looked; it never lies too late, so that it changes no answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{Question, Reply};
+use crate::event::Event;
+use crate::identity::components::Person;
+use crate::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey};
+
+/// What is held for the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Category {
+    /// Web records.
+    Cookies,
+    /// Sales, refunds, adjustments.
+    Transactions,
+    /// Statements of consent.
+    Consent,
+    /// Persons of whom nothing happens any more.
+    Identification,
+}
+
+impl Category {
+    /// Every category, in the order of their discriminants.
+    pub const ALL: [Category; 4] = [
+        Category::Cookies,
+        Category::Transactions,
+        Category::Consent,
+        Category::Identification,
+    ];
+
+    /// The category of a record for its own sake; none where it stays.
+    pub fn of(body: &Body) -> Option<Category> {
+        match body {
+            Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
+            Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
+                Some(Category::Transactions)
+            }
+            Body::Consent { .. } => Some(Category::Consent),
+            // What platforms charged is nobody's, and a right stands until it is withdrawn.
+            Body::Spend { .. } | Body::Right { .. } => None,
+        }
+    }
+
+    /// Its name; in the configuration `_months` follows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Category::Cookies => "cookies",
+            Category::Transactions => "transactions",
+            Category::Consent => "consent",
+            Category::Identification => "identification",
+        }
+    }
+
+    /// From when its time counts.
+    pub fn from(self) -> &'static str {
+        match self {
+            Category::Cookies => {
+                "the placement of the cookie, which is its first record held; its own time where a record has no cookie"
+            }
+            Category::Transactions | Category::Consent => "the record's own time",
+            Category::Identification => {
+                "the last touch or conversion of the person that counts in a number"
+            }
+        }
+    }
+
+    /// What goes when it has passed.
+    pub fn goes(self) -> &'static str {
+        match self {
+            Category::Cookies => "all web records of the cookie but orders and their refunds",
+            Category::Transactions => "sales, orders, refunds and adjustments",
+            Category::Consent => "statements of consent and their evidence",
+            Category::Identification => {
+                "all records of the person but statements of consent and rights"
+            }
+        }
+    }
+}
+
+/// From when on the records of each category are held, Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Cutoffs {
+    /// Web records, from the placement of their cookie: its first record.
+    pub cookies: i64,
+    /// Sales, refunds and adjustments.
+    pub transactions: i64,
+    /// Statements of consent.
+    pub consent: i64,
+    /// Persons, from the last that happened of them.
+    pub identification: i64,
+}
+
+impl Cutoffs {
+    /// That of a category.
+    pub fn of(&self, category: Category) -> i64 {
+        match category {
+            Category::Cookies => self.cookies,
+            Category::Transactions => self.transactions,
+            Category::Consent => self.consent,
+            Category::Identification => self.identification,
+        }
+    }
+
+    /// Adds what is past its time: a key, or a cookie that was placed too long ago, whose web records all go. Of what
+    /// may go with its person, because it is old enough, it is only told that there is any.
+    pub(crate) fn judge(&self, key: RecordKey, record: &Record, out: &mut Vec<Reply>) {
+        let Some(category) = Category::of(&record.body) else {
+            return;
+        };
+        if record.ts < self.of(category) {
+            out.push(Reply::Expired(key, category));
+            if category == Category::Cookies {
+                let ids = record.ids.ids().iter();
+                let cookies = ids.filter(|id| id.kind == IdKind::Cookie);
+                out.extend(cookies.map(|id| Reply::OldCookie(id.pseudonym)));
+            }
+        } else if record.ts < self.identification && goes_with_person(category) {
+            out.push(Reply::Old);
+        }
+    }
+}
+
+/// Whether records of a category go with their person. Somebody of whom nothing happens may still have said what is
+/// allowed, and that is kept for its own time.
+fn goes_with_person(category: Category) -> bool {
+    category != Category::Consent
+}
+
+/// Of each category a time before which nothing is held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Oldest([i64; Category::ALL.len()]);
+
+impl Default for Oldest {
+    fn default() -> Self {
+        Oldest([i64::MAX; Category::ALL.len()])
+    }
+}
+
+impl Oldest {
+    /// A record is held.
+    pub(crate) fn note(&mut self, record: &Record) {
+        if let Some(category) = Category::of(&record.body) {
+            let oldest = &mut self.0[category as usize];
+            *oldest = record.ts.min(*oldest);
+        }
+    }
+
+    /// Whether [`Cutoffs::judge`] may have something to say of what is held.
+    pub(crate) fn reach_behind(&self, cutoffs: &Cutoffs) -> bool {
+        let mut all = Category::ALL.into_iter().zip(self.0);
+        all.any(|(category, oldest)| {
+            oldest < cutoffs.of(category)
+                || goes_with_person(category) && oldest < cutoffs.identification
+        })
+    }
+}
+
+/// What is past its time in one brand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The records, by what makes them one and the same, each with the category by which it goes: its own where that
+    /// has passed, else that of its cookie or its person.
+    pub records: BTreeMap<RecordKey, Category>,
+    /// Cookies that were placed too long ago.
+    pub cookies: u64,
+    /// Persons of whom nothing has happened for too long, and of whom records go for that alone.
+    pub persons: u64,
+}
+
+impl Past {
+    /// How many records go by a category.
+    pub fn count(&self, category: Category) -> u64 {
+        self.records.values().filter(|by| **by == category).count() as u64
+    }
+
+    /// That each of the records is taken back, at a place in the order of arrival.
+    pub fn drops(&self, arrival: Arrival) -> Vec<Event> {
+        let keys = self.records.keys();
+        keys.map(|key| Event::Drop { key: *key, arrival }).collect()
+    }
+}
+
+/// The questions that find what of a brand is past its time, each of which depends on the answers before. Where nothing
+/// is, one question is all.
+pub struct Inquiry {
+    brand: BrandId,
+    cutoffs: Cutoffs,
+    asked: Asked,
+    /// Whether something would go with an idle person.
+    old: bool,
+    /// The identifiers of those who are idle.
+    idle: BTreeMap<Pseudonym, Person>,
+    past: Past,
+}
+
+/// What was asked for.
+enum Asked {
+    Expired,
+    OfCookies,
+    Idle,
+    Members,
+    OfPersons,
+}
+
+impl Inquiry {
+    /// Begins, with the first question.
+    pub fn new(brand: BrandId, cutoffs: Cutoffs) -> (Inquiry, Question) {
+        let inquiry = Inquiry {
+            brand,
+            cutoffs,
+            asked: Asked::Expired,
+            old: false,
+            idle: BTreeMap::new(),
+            past: Past::default(),
+        };
+        (inquiry, Question::Expired { brand, cutoffs })
+    }
+
+    /// Takes all answers to the last question, and says the next; none where all is known.
+    pub fn told(&mut self, replies: Vec<Reply>) -> Option<Question> {
+        match self.asked {
+            Asked::Expired => self.expired(replies).or_else(|| self.who_is_idle()),
+            Asked::OfCookies => {
+                for reply in replies {
+                    if let Reply::NamedRecord(key, record, _) = reply
+                        && Category::of(&record.body) == Some(Category::Cookies)
+                    {
+                        self.past.records.entry(key).or_insert(Category::Cookies);
+                    }
+                }
+                self.who_is_idle()
+            }
+            Asked::Idle => {
+                let persons = replies.into_iter().filter_map(|reply| match reply {
+                    Reply::Idle(person) => Some(person),
+                    _ => None,
+                });
+                self.ask_members(persons.collect())
+            }
+            Asked::Members => {
+                let members = replies.into_iter().filter_map(|reply| match reply {
+                    Reply::Member(pseudonym, _, person) => Some((pseudonym, person)),
+                    _ => None,
+                });
+                self.idle = members.collect();
+                self.asked = Asked::OfPersons;
+                self.records_naming(self.idle.keys().copied().collect())
+            }
+            Asked::OfPersons => {
+                self.of_persons(replies);
+                None
+            }
+        }
+    }
+
+    /// What was found.
+    pub fn past(self) -> Past {
+        self.past
+    }
+
+    fn expired(&mut self, replies: Vec<Reply>) -> Option<Question> {
+        let mut cookies = BTreeSet::new();
+        for reply in replies {
+            match reply {
+                Reply::Expired(key, category) => drop(self.past.records.insert(key, category)),
+                Reply::OldCookie(cookie) => drop(cookies.insert(cookie)),
+                Reply::Old => self.old = true,
+                _ => {}
+            }
+        }
+        self.past.cookies = cookies.len() as u64;
+        self.asked = Asked::OfCookies;
+        self.records_naming(cookies.into_iter().collect())
+    }
+
+    /// Who is idle is of interest only where there is something that would go with a person.
+    fn who_is_idle(&mut self) -> Option<Question> {
+        self.asked = Asked::Idle;
+        self.old.then_some(Question::Idle {
+            brand: self.brand,
+            since: self.cutoffs.identification,
+        })
+    }
+
+    fn ask_members(&mut self, persons: Arc<[Person]>) -> Option<Question> {
+        self.asked = Asked::Members;
+        (!persons.is_empty()).then(|| Question::Whole {
+            brand: self.brand,
+            naming: Arc::new([]),
+            persons,
+        })
+    }
+
+    fn of_persons(&mut self, replies: Vec<Reply>) {
+        let mut gone: BTreeSet<Person> = BTreeSet::new();
+        for reply in replies {
+            let Reply::NamedRecord(key, record, _) = reply else {
+                continue;
+            };
+            let goes = Category::of(&record.body).is_some_and(goes_with_person);
+            if !goes || record.ts >= self.cutoffs.identification {
+                continue;
+            }
+            let entry = self.past.records.entry(key);
+            if *entry.or_insert(Category::Identification) == Category::Identification {
+                let ids = record.ids.ids().iter();
+                gone.extend(ids.filter_map(|id| self.idle.get(&id.pseudonym)));
+            }
+        }
+        self.past.persons = gone.len() as u64;
+    }
+
+    fn records_naming(&self, naming: Arc<[Pseudonym]>) -> Option<Question> {
+        let brand = self.brand;
+        (!naming.is_empty()).then_some(Question::Records { brand, naming })
+    }
+}
