@@ -51,7 +51,7 @@ pub enum Event {
     /// What was shown to a person and answered, word for word. It is kept to be shown again; no number depends
     /// on it, and the dataflow passes it over.
     Evidence {
-        /// What makes it one and the same: what comes again under the key is not kept twice.
+        /// What makes it one and the same: of what comes again under the key the newest is kept.
         key: RecordKey,
         /// The tenant.
         brand: BrandId,

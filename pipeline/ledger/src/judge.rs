@@ -141,8 +141,8 @@ pub(crate) fn superseded(
                         arrival,
                         ..
                     } => (key, version, arrival),
-                    // The first of equal evidence stays.
-                    Event::Evidence { key, .. } => (key, 0, Arrival::default()),
+                    // The newest of equal evidence stays, so that it is held for its time from when it was last given.
+                    Event::Evidence { key, ts, .. } => (key, ts, Arrival::default()),
                     _ => return Ok(()),
                 };
                 if !mine(&key) {

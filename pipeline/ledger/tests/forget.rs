@@ -8,6 +8,7 @@ use std::path::Path;
 use common::*;
 use tributary_ledger::{Forget, Ledger, Options};
 use tributary_operators::event::Event;
+use tributary_operators::record::{IdSet, RecordKey};
 
 const PERSONS: u64 = 3_000;
 
@@ -96,4 +97,38 @@ fn of_thousands_at_once() {
     }
     let (_ledger, events) = self::ledger(directory.path());
     assert!(events == sorted(left));
+}
+
+#[test]
+fn evidence_is_held_from_when_it_was_last_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = ledger(directory.path());
+    let said = |key: u128, ts: i64| Event::Evidence {
+        key: RecordKey(key),
+        brand: A,
+        ids: IdSet::empty(),
+        ts,
+        text: "{}".into(),
+    };
+    // One was given again and again, one long ago, and they come in any order.
+    let events = [
+        said(1, 50),
+        said(1, 10),
+        said(1, 90),
+        said(1, 20),
+        said(2, 10),
+    ];
+    for (event, position) in events.iter().zip(1..) {
+        ledger.append(page(A, std::slice::from_ref(event)));
+        ledger.commit(at(position)).unwrap();
+    }
+    let forget = Forget {
+        evidence_before: [(A, 60)].into_iter().collect(),
+        ..Forget::default()
+    };
+    let done = ledger.forget(forget).unwrap().run(&mut |_, _| ()).unwrap();
+    ledger.install(done).unwrap().run().unwrap();
+    drop(ledger);
+    let (_ledger, events) = self::ledger(directory.path());
+    assert_eq!(events, [said(1, 90)]);
 }
