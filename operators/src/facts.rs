@@ -13,10 +13,11 @@ use smallvec::SmallVec;
 use crate::admit::Admitted;
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
+use crate::calendar::month;
 use crate::label::{Channel, Label};
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind, SaleName, TouchKind};
 use crate::settle::SaleUpdate;
-use crate::sums::{CellKey, Sums, Tally};
+use crate::sums::{CellKey, Credited, MonthGroup, Sums, Tally};
 
 /// A web contact of somebody. The order is the order of paths: time, then the id's bytes, then the
 /// source.
@@ -217,9 +218,11 @@ pub fn route(
             amount,
             currency,
         } => {
-            let takings = takings(brand, kind, store, day, currency);
+            let rung_up = takings(brand, kind, store, day, currency);
             let sums = Sums::of(&[0, amount.into()]).by(1).whose(Label::of(&id).0);
-            tally.add(takings, sums, diff);
+            tally.add(rung_up, sums, diff);
+            let nobodys = nobodys(brand, kind, store, day, currency);
+            tally.add(nobodys, Sums::default().by(1), diff);
             for model in Model::ALL {
                 let key = CellKey::Attribution {
                     brand,
@@ -279,6 +282,23 @@ pub fn takings(
     }
 }
 
+/// What of a month's takings belongs to nobody.
+fn nobodys(brand: BrandId, kind: SaleKind, store: Label, day: Day, currency: Currency) -> CellKey {
+    let group = MonthGroup {
+        brand,
+        month: month(day),
+        kind,
+        currency,
+    };
+    CellKey::Taken {
+        group,
+        store,
+        day,
+        credited: Credited::Nothing,
+        who: None,
+    }
+}
+
 /// Adds a fact that belongs to nobody to the cells that count it.
 pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
     match fact {
@@ -302,8 +322,10 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
                 ..
             } = *conversion;
             let by = |sums: Sums| sums.by(1).whose(name.0 as u64);
-            let takings = takings(brand, kind, store, day, currency);
-            tally.add(takings, by(Sums::of(&[1, left.into()])), diff);
+            let rung_up = takings(brand, kind, store, day, currency);
+            tally.add(rung_up, by(Sums::of(&[1, left.into()])), diff);
+            let nobodys = nobodys(brand, kind, store, day, currency);
+            tally.add(nobodys, Sums::default().by(1), diff);
             for model in Model::ALL {
                 let key = CellKey::Attribution {
                     brand,

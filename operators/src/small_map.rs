@@ -28,6 +28,14 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        match self {
+            SmallMap::Few(few) => few.len(),
+            SmallMap::Many(many) => many.len(),
+        }
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
         match self {

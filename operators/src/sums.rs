@@ -3,7 +3,7 @@
 //! A cell is a sum over everything that contributes to it, so stages send only the difference that a
 //! change makes, keyed by [`CellKey`] and already added up per epoch and worker. The key also names
 //! the parts that never leave by themselves: the transitions of the Markov chains, which are sums too
-//! and are solved only when a cell is written.
+//! and are solved only when a cell is written, and what the gate must know of takings.
 
 use std::sync::Arc;
 
@@ -28,6 +28,17 @@ pub struct MonthGroup {
     pub kind: SaleKind,
     /// The currency of their values.
     pub currency: Currency,
+}
+
+/// What a conversion is credited to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Credited {
+    /// The channels of its touches.
+    Touches,
+    /// `unattributed`: it has no touch.
+    Nothing,
+    /// `unattributed`/`oversized`.
+    Oversized,
 }
 
 /// What a sum belongs to.
@@ -110,6 +121,22 @@ pub enum CellKey {
     Converted {
         group: MonthGroup,
     },
+    /// The persons with a touch behind the takings of a store and day, or of a day's orders.
+    Touched {
+        brand: BrandId,
+        kind: SaleKind,
+        store: Label,
+        day: Day,
+        currency: Currency,
+    },
+    /// The same takings as a part of their month: one contributor's conversions, or of what names nobody all.
+    Taken {
+        group: MonthGroup,
+        store: Label,
+        day: Day,
+        credited: Credited,
+        who: Option<u64>,
+    },
     /// What a month's chain gives a channel. It is no sum: it names a cell that is solved from the parts above.
     MarkovMonth {
         group: MonthGroup,
@@ -142,6 +169,7 @@ impl CellKey {
             | CellKey::SpendDay { brand, .. }
             | CellKey::Visits { brand, .. }
             | CellKey::Identity { brand }
+            | CellKey::Touched { brand, .. }
             | CellKey::NullEdge { brand, .. }
             | CellKey::NullReach { brand, .. } => *brand,
             CellKey::Paths { group, .. }
@@ -151,6 +179,7 @@ impl CellKey {
             | CellKey::ConvertingEdge { group, .. }
             | CellKey::ConvertingReach { group, .. }
             | CellKey::MarkovMonth { group, .. }
+            | CellKey::Taken { group, .. }
             | CellKey::Converted { group } => group.brand,
         }
     }
@@ -167,6 +196,13 @@ impl CellKey {
                 day,
                 currency,
                 ..
+            }
+            | CellKey::Touched {
+                brand,
+                kind,
+                store,
+                day,
+                currency,
             } => hasher.hash_one((brand, kind, store, day, currency)),
             CellKey::StoreDay {
                 brand,
@@ -186,6 +222,7 @@ impl CellKey {
             | CellKey::ConvertingEdge { group, .. }
             | CellKey::ConvertingReach { group, .. }
             | CellKey::MarkovMonth { group, .. }
+            | CellKey::Taken { group, .. }
             | CellKey::Converted { group } => hasher.hash_one((group.brand, group.month)),
             CellKey::NullEdge { brand, month, .. } | CellKey::NullReach { brand, month, .. } => {
                 hasher.hash_one((*brand, *month))

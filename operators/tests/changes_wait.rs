@@ -118,6 +118,42 @@ fn a_month_never_leaves_before_its_days() {
 }
 
 #[test]
+fn a_month_closes_with_the_batch_that_hides_one_of_its_days() {
+    let nobodys = |number: u128| sale(300 + number, &format!("no touch {number}"), 1, 10);
+    let steps = [
+        (shop(), START),
+        // One of the day is left, and one is too few.
+        (
+            (0..4).map(|buyer| erased(&format!("1 {buyer}"))).collect(),
+            START + MINUTE,
+        ),
+        (Vec::new(), START + DAY),
+        // The day is seen again, but not how many of it had a touch.
+        ((0..3).map(nobodys).collect(), START + DAY + MINUTE),
+        (Vec::new(), START + 2 * DAY),
+        // Now nobody of it had one.
+        (
+            ["1 4", "2 0", "3 0"].map(erased).to_vec(),
+            START + 2 * DAY + MINUTE,
+        ),
+        (Vec::new(), START + 3 * DAY),
+    ];
+    for workers in [1, 3] {
+        let known = known(&told(&brand(2, 3), workers, &[], &steps));
+        let conversions = known.iter().map(|known| {
+            let lengths = known
+                .iter()
+                .filter(|((of, _), _)| *of == Family::PathLength);
+            lengths.map(|(_, values)| values[0]).sum::<i128>()
+        });
+        let conversions: Vec<i128> = conversions.collect();
+        assert_eq!(conversions, [25, 25, 0, 0, 0, 0, 18]);
+        assert_eq!(takings(&known[2], 1), None);
+        assert_eq!(takings(&known[4], 1).unwrap()[0], 4);
+    }
+}
+
+#[test]
 fn a_restart_lets_nothing_out_that_waits() {
     let settings = brand(2, 3);
     let outside = known(&told(&settings, 1, &[], &[(shop(), START)]))

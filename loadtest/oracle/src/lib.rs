@@ -34,6 +34,7 @@ mod brand;
 mod calendar;
 mod consent;
 mod contacts;
+mod days;
 pub mod decay;
 pub mod history;
 mod hold;
@@ -58,7 +59,7 @@ use tributary_operators::record::{BrandId, Ping, Record};
 use tributary_operators::settings::Settings;
 
 pub use hold::{Held, hold};
-use release::MonthTotals;
+use release::Totals;
 use tally::Weighed;
 
 /// Every released cell of every family, sorted.
@@ -69,8 +70,8 @@ use tally::Weighed;
 pub fn cells(settings: &Settings, held: &Held) -> Vec<Cell> {
     let mut cells = Vec::new();
     by_brand(settings, held, |brand, records, pings| {
-        let (inside, months) = brand_cells(brand, records, pings);
-        cells.extend(release::release(brand.settings, inside, &months));
+        let (inside, totals) = brand_cells(brand, records, pings);
+        cells.extend(release::release(brand.settings, inside, &totals));
     });
     cells.sort();
     cells
@@ -114,14 +115,19 @@ fn brand_cells(
     brand: &brand::Brand,
     records: &[&Record],
     pings: &[&Ping],
-) -> (Vec<Weighed>, MonthTotals) {
+) -> (Vec<Weighed>, Totals) {
     let records = &consent::lawful(brand.settings, records);
     let identity = identity::Identity::of(brand.settings, records);
     let books = sales::Books::of(records);
     let journeys = journeys::Journeys::of(brand.settings, &identity, &books, records);
 
     let mut cells = Vec::new();
-    let months = statistics::totals(brand, &journeys);
+    let days = days::Days::of(&journeys, &books);
+    let mut months = statistics::totals(brand, &journeys);
+    for month in days.unsafe_months(brand) {
+        months.remove(&month);
+    }
+    let touched = days.touched(brand);
     cells.extend(attribution::cells(brand, &journeys, &books));
     cells.extend(takings::cells(brand, &journeys, &books));
     cells.extend(contacts::campaign_days(brand, &identity, records));
@@ -130,5 +136,5 @@ fn brand_cells(
     cells.extend(statistics::cells(brand, &journeys));
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));
-    (cells, months)
+    (cells, Totals { months, touched })
 }

@@ -3,8 +3,9 @@
 //! A cell needs `k` contributors. The parts of a known total are hidden by at least two, and at least `k` contributors
 //! stand behind what is hidden; until then the part with the fewest contributors, then the first by its dimensions, is
 //! hidden as well. What is hidden is added up as `other` where a family tells channels apart. The totals: takings, for
-//! the attribution by all models together, in which a channel is hidden by all or by none; and the conversions with a
-//! touch of a month, for its chain, its paths, their lengths and days.
+//! the attribution by all models together, in which a channel is hidden by all or by none, or what has a touch in them,
+//! if it may be seen beside what has none; and the conversions with a touch of a month, for its chain, its paths, their
+//! lengths and days, if no day can be computed from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,17 +24,18 @@ type Counts = BTreeMap<Dim, u64>;
 /// One step of a path, by its words.
 type Step = [Option<Arc<str>>; 3];
 
-/// The total behind which a month's parts stand: brand, kind, month, currency, and its contributors.
-pub(crate) type MonthTotals = BTreeMap<Vec<Dim>, u64>;
+/// The contributors behind the totals that are no cells themselves.
+pub(crate) struct Totals {
+    /// The conversions with a touch of a month that may be told, by brand, kind, month and currency.
+    pub(crate) months: BTreeMap<Vec<Dim>, u64>,
+    /// Those of takings, by brand, kind, store, day and currency.
+    pub(crate) touched: BTreeMap<Vec<Dim>, u64>,
+}
 
 /// What may be seen of a brand's cells.
-pub(crate) fn release(
-    settings: &BrandSettings,
-    cells: Vec<Weighed>,
-    months: &MonthTotals,
-) -> Vec<Cell> {
+pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Totals) -> Vec<Cell> {
     let k = settings.k;
-    let mut totals = months.clone();
+    let mut totals = known.months.clone();
     let mut parted: BTreeMap<(Family, Vec<Dim>), Parts> = BTreeMap::new();
     let (mut assists, mut seen) = (Vec::new(), Vec::new());
     for weighed in cells {
@@ -82,7 +84,15 @@ pub(crate) fn release(
             }
             _ => false,
         };
-        let hidden = hidden(&parts, behind, k, unsafe_beside_paths);
+        let touched = known.touched.get(&total).copied().unwrap_or(0);
+        let channels = match family {
+            Family::Attribution => told_apart(&parts, touched, k),
+            _ => None,
+        };
+        let hidden = match channels {
+            Some(channels) => hidden(&channels, touched, k, unsafe_beside_paths),
+            None => hidden(&parts, behind, k, unsafe_beside_paths),
+        };
         let mut other: BTreeMap<Vec<Dim>, Cell> = BTreeMap::new();
         for (part, weighed) in parts {
             let is_hidden = hidden.contains(&part);
@@ -155,6 +165,19 @@ fn other_of(cell: &Cell) -> Option<Cell> {
     };
     other.dims[channel].clone_from_slice(&other_channel());
     Some(other)
+}
+
+/// The channels of takings without what is credited to nothing, if both this and what has a touch may be seen.
+fn told_apart(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
+    let is_nothing = |part: &Vec<Dim>| {
+        let word = |word: &str| Dim::Text(word.into());
+        let medium = [Dim::Null, word("oversized")];
+        part[0] == word("unattributed") && medium.contains(&part[1]) && part[2] == Dim::Null
+    };
+    let (nothing, channels): (Parts, Parts) =
+        (parts.clone().into_iter()).partition(|(part, _)| is_nothing(part));
+    let mut all = nothing.into_values().flatten();
+    (touched >= k && all.all(|weighed| weighed.contributors >= k)).then_some(channels)
 }
 
 /// The parts of a total that stay inside.

@@ -4,7 +4,7 @@
 //! touches there were, how many whole days lay between the first touch and the conversion, and which
 //! channels helped without being last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::Channel;
@@ -13,7 +13,6 @@ use tributary_operators::record::{Currency, SaleKind};
 use crate::brand::{self, Brand};
 use crate::calendar;
 use crate::journeys::Journeys;
-use crate::release::MonthTotals;
 use crate::rules::Step;
 use crate::tally::{Tally, Weighed};
 
@@ -80,7 +79,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Weighed> {
 }
 
 /// The contributors behind the conversions with a touch, by brand, kind, month and currency.
-pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> MonthTotals {
+pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u64> {
     let mut totals: Tally<Group, 0> = Tally::new();
     for conversion in &journeys.conversions {
         if !conversion.path.is_empty() {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::World;
+use support::{DAY, World};
 use tributary_operators::cell::Family;
 
 /// With `k` = 2 the cells of a family appear with the second contributor.
@@ -169,4 +169,78 @@ fn a_channel_called_other_is_a_part_of_other() {
     );
     let open = clicked(&[("a", 1), ("other", 1)], 1);
     assert_eq!(open.credits("last").len(), 2);
+}
+
+/// Orders of a day: so many persons by a click on `a`, and so many after none. Every person is another one.
+fn on(world: &mut World, day: i64, touched: usize, untouched: usize) {
+    for number in 0..touched + untouched {
+        let who = format!("cookie:{day}-{number}");
+        if number < touched {
+            world.click(&format!("click {who}"), day * DAY, &who, "a");
+        }
+        world.order(&format!("order {who}"), day * DAY + 1, &who, 10);
+    }
+}
+
+/// Whether anything is told of the month, with `k` = 3.
+fn month_is_told(days: &[(usize, usize)]) -> bool {
+    let mut world = World::new();
+    world.brand().k = 3;
+    for (day, (touched, untouched)) in (0..).zip(days) {
+        on(&mut world, day, *touched, *untouched);
+    }
+    let families = [
+        Family::MarkovMonth,
+        Family::Paths,
+        Family::PathLength,
+        Family::PathDays,
+    ];
+    let told = families.map(|family| !world.lines(family).is_empty());
+    assert_eq!(told, [told[0]; 4]);
+    told[0]
+}
+
+#[test]
+fn a_month_that_would_show_a_hidden_day_is_not_told() {
+    assert!(month_is_told(&[(5, 0), (3, 4)]));
+    // The month without the first day is the second.
+    assert!(!month_is_told(&[(5, 0), (2, 0)]));
+    assert!(month_is_told(&[(5, 0), (2, 0), (1, 0)]));
+    assert!(!month_is_told(&[(5, 0), (1, 0), (1, 0)]));
+    // A day without a touch is nothing of the month, whether it is seen or not.
+    assert!(month_is_told(&[(5, 0), (0, 2)]));
+}
+
+#[test]
+fn a_month_that_would_show_who_had_no_touch_is_not_told() {
+    // The takings are known and what has a touch would be; so one had none.
+    assert!(!month_is_told(&[(5, 0), (5, 1)]));
+    assert!(!month_is_told(&[(5, 0), (2, 4)]));
+    assert!(!month_is_told(&[(5, 1), (5, 1)]));
+    assert!(month_is_told(&[(5, 1), (5, 2)]));
+}
+
+#[test]
+fn the_same_person_hides_no_two_days() {
+    let mut world = World::new();
+    world.brand().k = 3;
+    on(&mut world, 0, 5, 0);
+    for (day, who) in [(1, "cookie:1"), (1, "cookie:2"), (2, "cookie:1")] {
+        let id = format!("{who} {day}");
+        world.click(&format!("click {id}"), day * DAY, who, "a");
+        world.order(&format!("order {id}"), day * DAY + 1, who, 10);
+    }
+    assert!(world.lines(Family::Paths).is_empty());
+    on(&mut world, 3, 1, 0);
+    assert!(!world.lines(Family::Paths).is_empty());
+}
+
+#[test]
+fn what_has_no_touch_does_not_hide_a_channel() {
+    let mut world = clicked(&[("a", 2), ("b", 10)], 3);
+    on(&mut world, 0, 0, 5);
+    assert_eq!(
+        world.credits("last"),
+        ["other - - = 12000000 120", "unattributed - - = 5000000 50"]
+    );
 }

@@ -134,6 +134,13 @@ impl GroupKey {
                 day,
                 currency,
                 ..
+            }
+            | CellKey::Touched {
+                brand,
+                kind,
+                store,
+                day,
+                currency,
             } => Some(GroupKey::Takings {
                 brand,
                 kind,
@@ -171,6 +178,7 @@ impl GroupKey {
             | CellKey::ConvertingEdge { group, .. }
             | CellKey::ConvertingReach { group, .. }
             | CellKey::MarkovMonth { group, .. }
+            | CellKey::Taken { group, .. }
             | CellKey::Converted { group } => Some(GroupKey::Month(group)),
             CellKey::NullEdge { .. } | CellKey::NullReach { .. } => None,
             CellKey::CampaignDay { .. }

@@ -1,13 +1,14 @@
 //! Months: the sums that the Markov chains are solved from.
 //!
-//! A month holds the null paths of its persons, and for every kind and currency its converting paths. The chains are
-//! solved when what is told of the month is looked at, never before.
+//! A month holds the null paths of its persons, and for every kind and currency its converting paths and what its days
+//! hide ([`crate::cells::days`]). The chains are solved when what is told of the month is looked at, never before.
 
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
 use crate::attribution::markov::{self, Edges, MonthCredit};
+use crate::cells::days::Days;
 use crate::engine::Diff;
 use crate::label::{Channel, Dictionary};
 use crate::record::BrandId;
@@ -30,6 +31,8 @@ pub(super) struct Chain {
     reach: FxHashMap<Channel, i64>,
     /// The conversions with a touch, their value and persons; and who has changed any part of the chain.
     converted: Sums,
+    /// The days of the month, which add up to it.
+    days: Days,
 }
 
 /// The month of a null path's part; none for any other key.
@@ -84,6 +87,17 @@ impl Chain {
                 bump(&mut self.reach, *channel, sums.contributors * diff);
             }
             CellKey::Converted { .. } => self.converted.add(sums, diff),
+            CellKey::Taken {
+                store,
+                day,
+                credited,
+                who,
+                ..
+            } => {
+                // This changes no value of the month, so that it hides nobody else's change.
+                self.days.add((*store, *day), *credited, *who, sums, diff);
+                return true;
+            }
             _ => return false,
         }
         self.touched_by(sums.changed);
@@ -107,12 +121,18 @@ impl Chain {
 
     /// Whether nothing is held of it.
     pub(super) fn is_empty(&self) -> bool {
-        self.edges.is_empty() && self.reach.is_empty() && self.converted.is_zero()
+        self.edges.is_empty()
+            && self.reach.is_empty()
+            && self.converted.is_zero()
+            && self.days.is_empty()
     }
 
-    /// The persons with a converting path.
-    pub(super) fn persons(&self) -> i64 {
-        self.converted.contributors
+    /// The persons with a converting path; none where the month would show what its days hide.
+    pub(super) fn persons(&self, k: i64) -> i64 {
+        match k <= 1 || self.days.hide_each_other(k) {
+            true => self.converted.contributors,
+            false => 0,
+        }
     }
 
     /// Solves the chain. Behind a channel's cell stand the persons whose converting or null paths hold it.

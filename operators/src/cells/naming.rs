@@ -130,8 +130,10 @@ pub(super) fn dims(
         ),
         CellKey::ConvertingEdge { group, .. }
         | CellKey::ConvertingReach { group, .. }
+        | CellKey::Taken { group, .. }
         | CellKey::Converted { group } => (Family::MarkovMonth, grouped(group, Vec::new())),
         CellKey::NullEdge { .. } | CellKey::NullReach { .. } => (Family::MarkovMonth, vec![brand]),
+        CellKey::Touched { .. } => (Family::Attribution, vec![brand]),
     }
 }
 

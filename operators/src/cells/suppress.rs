@@ -24,7 +24,8 @@ pub(super) struct Part<K> {
 }
 
 impl<K> Part<K> {
-    fn fewest(&self) -> i64 {
+    /// The contributors behind it in the way that has the fewest.
+    pub(super) fn fewest(&self) -> i64 {
         let counts = self.contributors.iter().flatten();
         counts.min().copied().unwrap_or_default()
     }

@@ -5,9 +5,10 @@
 //! total is hidden shows nothing at all, and what platforms charged is nobody's.
 //!
 //! The totals that are known outside: takings, for the attribution of every model; the conversions with a touch of a
-//! month, for its chain, paths, lengths and days, because each of these adds up to it. The paths that a channel helped in
-//! add up to its assists, and those of so many steps to their length, but for repeated touches: these are told when what
-//! the hidden paths among them come to is large enough too.
+//! month, for its chain, paths, lengths and days, because each of these adds up to it. That total itself is the sum over
+//! the month's takings, see [`crate::cells::days`]. The paths that a channel helped in add up to its assists, and those
+//! of so many steps to their length, but for repeated touches: these are told when what the hidden paths among them come
+//! to is large enough too.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ pub(super) fn weigh(
             let none = NullPaths::default();
             let mut total = 0;
             if let Some(chain) = &group.chain {
-                total = chain.persons();
+                total = chain.persons(k);
                 // No noise would hide what one path does to all effects.
                 if settings.noise.is_none() {
                     solve(*of, entries, chain.solve(null.unwrap_or(&none), words));
@@ -65,9 +66,13 @@ pub(super) fn weigh(
                 let is_total = |key: &CellKey| {
                     matches!(key, CellKey::StoreDay { .. } | CellKey::OrdersDay { .. })
                 };
-                let total = entries.iter().find(|(key, _)| is_total(key));
-                let total = total.map_or(0, |(_, entry)| entry.sums.contributors);
-                takings(entries, total, k, words);
+                let is_touched = |key: &CellKey| matches!(key, CellKey::Touched { .. });
+                let behind = |is: &dyn Fn(&CellKey) -> bool| {
+                    let entry = entries.iter().find(|(key, _)| is(key));
+                    entry.map_or(0, |(_, entry)| entry.sums.contributors)
+                };
+                let (total, touched) = (behind(&is_total), behind(&is_touched));
+                takings(entries, total, touched, k, words);
                 add_up(entries, &mut group.other, total >= k);
             }
         }
@@ -97,8 +102,9 @@ fn solve(group: MonthGroup, entries: &mut Entries, solved: impl Iterator<Item = 
     }
 }
 
-/// The attribution of takings: a channel is hidden by every model or by none.
-fn takings(entries: &mut Entries, total: i64, k: i64, words: &Dictionary) {
+/// The attribution of takings: a channel is hidden by every model or by none. What has a touch and what has none are
+/// told apart where both may be seen; then the channels add up to what has a touch.
+fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Dictionary) {
     let mut channels: BTreeMap<Channel, Vec<Option<i64>>> = BTreeMap::new();
     for (key, entry) in entries.iter().filter(|(_, entry)| entry.exists()) {
         if let CellKey::Attribution { model, channel, .. } = key {
@@ -114,10 +120,16 @@ fn takings(entries: &mut Entries, total: i64, k: i64, words: &Dictionary) {
         key: channel,
         contributors,
     });
+    let is_nothing =
+        |channel: &Channel| [Channel::unattributed(), Channel::oversized()].contains(channel);
+    let (nothing, mut channels): (Vec<_>, Vec<_>) = parts.partition(|part| is_nothing(&part.key));
+    let mut parted = touched;
+    if touched < k || nothing.iter().any(|part| part.fewest() < k) {
+        channels.extend(nothing);
+        parted = total;
+    }
     let name = |channel: &Channel| channel_dims(*channel, words);
-    let hidden: FxHashSet<Channel> = hidden(parts.collect(), total, k, name)
-        .into_iter()
-        .collect();
+    let hidden: FxHashSet<Channel> = hidden(channels, parted, k, name).into_iter().collect();
     for (key, entry) in entries {
         if let CellKey::Attribution { channel, .. } = key {
             entry.open = entry.exists() && !hidden.contains(channel);

@@ -28,7 +28,7 @@ use crate::label::Channel;
 use crate::record::BrandId;
 use crate::settings::{BrandSettings, Settings};
 use crate::settle::amend;
-use crate::sums::{CellKey, MonthGroup, Sums, Tally};
+use crate::sums::{CellKey, Credited, MonthGroup, Sums, Tally};
 use affected::Affected;
 use standing::Standing;
 
@@ -146,7 +146,8 @@ impl Person {
         tally: &mut Tally,
     ) {
         for conversion in affected.among(&self.conversions) {
-            self.contribution(brand, settings, conversion, &mut |key, sums| {
+            let who = standing.who;
+            self.contribution(brand, settings, conversion, who, &mut |key, sums| {
                 standing.add(key.clone(), diff);
                 tally.add(key, sums.whose(standing.who), diff);
             });
@@ -159,6 +160,7 @@ impl Person {
         brand: BrandId,
         settings: &BrandSettings,
         conversion: &Conversion,
+        who: u64,
         add: &mut impl FnMut(CellKey, Sums),
     ) {
         let Conversion {
@@ -187,6 +189,38 @@ impl Person {
             true => Vec::new(),
             false => path(&self.touches, conversion, settings),
         };
+        let group = MonthGroup {
+            brand,
+            month: month(day),
+            kind,
+            currency,
+        };
+        // A gate that hides nothing needs to know nothing.
+        if settings.k > 1 {
+            let credited = match (self.oversized, path.is_empty()) {
+                (true, _) => Credited::Oversized,
+                (false, true) => Credited::Nothing,
+                (false, false) => Credited::Touches,
+            };
+            let taken = CellKey::Taken {
+                group,
+                store,
+                day,
+                credited,
+                who: Some(who),
+            };
+            add(taken, Sums::of(&[1]));
+            if credited == Credited::Touches {
+                let touched = CellKey::Touched {
+                    brand,
+                    kind,
+                    store,
+                    day,
+                    currency,
+                };
+                add(touched, Sums::default());
+            }
+        }
         let (Some(first), Some((_, earlier))) = (path.first(), path.split_last()) else {
             let nobody = if self.oversized {
                 Channel::oversized()
@@ -203,12 +237,6 @@ impl Person {
             add(attribution(credit.model, credit.channel), sums);
         }
 
-        let group = MonthGroup {
-            brand,
-            month: month(day),
-            kind,
-            currency,
-        };
         let one = Sums::of(&[1, value]);
         add(CellKey::Converted { group }, one);
         for (from, to) in transitions(path.iter().map(|touch| touch.channel)) {

@@ -33,8 +33,8 @@ impl<'a> Standing<'a> {
 
     /// Adds `diff` contacts or conversions of the person to a cell.
     pub(super) fn add(&mut self, key: CellKey, diff: Diff) {
-        // The transitions of a chain show nobody by themselves and need no contributors.
-        if matches!(key, CellKey::ConvertingEdge { .. }) {
+        // The transitions of a chain show nobody by themselves and need no contributors; takings of a month name theirs.
+        if matches!(key, CellKey::ConvertingEdge { .. } | CellKey::Taken { .. }) {
             return;
         }
         let count = self.reach.entry(fingerprint(&key)).or_default();

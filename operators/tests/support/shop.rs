@@ -71,10 +71,15 @@ fn put(person: u128, id: &str, ts: i64, body: Body) -> Event {
 
 /// A person buys in the store `s` on a day; the record is named `id`.
 pub fn sale(person: u128, id: &str, day: i64, amount: i64) -> Event {
+    sale_in("s", person, id, day, amount)
+}
+
+/// A person buys in a store on a day.
+pub fn sale_in(store: &str, person: u128, id: &str, day: i64, amount: i64) -> Event {
     let body = Body::Sale {
         kind: SaleKind::Transaction,
         name: SaleName::of(id),
-        store: Label::of("s"),
+        store: Label::of(store),
         amount,
         currency: Currency(*b"EUR"),
     };
