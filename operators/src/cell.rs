@@ -1,7 +1,8 @@
 //! Cells: the aggregates that leave, with their dimensions and values by name.
 //!
 //! The families of the specification's section 11 are what a replay writes. `paths`, `path_length`,
-//! `path_days` and `assists` are the path statistics of section 5; they leave over NATS and queries only.
+//! `path_days` and `assists` are the path statistics of section 5; they leave over NATS and queries only, and with a `k`
+//! above 1 in multiples of it: what days tell of channels could be taken from exact ones.
 
 use std::sync::Arc;
 

@@ -5,10 +5,10 @@
 //! hidden as well. What is hidden is added up as `other` where a family tells channels apart. The totals: takings, for
 //! the attribution by all models together, in which a channel is hidden by all or by none, or what has a touch in them,
 //! if it may be seen beside what has none; and the conversions with a touch of a month, for its chain, its paths, their
-//! lengths and days, if no day can be computed from it.
+//! lengths and days, if no day can be computed from it. Paths, their lengths and days, and assists add up to what days
+//! tell of their channels in many ways, and are told in whole `k`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::settings::BrandSettings;
@@ -20,9 +20,6 @@ type Parts = BTreeMap<Vec<Dim>, Vec<Weighed>>;
 
 /// Contributors of a part, for each way to part the total in which it has a share.
 type Counts = BTreeMap<Dim, u64>;
-
-/// One step of a path, by its words.
-type Step = [Option<Arc<str>>; 3];
 
 /// The contributors behind the totals that are no cells themselves.
 pub(crate) struct Totals {
@@ -74,32 +71,21 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
             }
         }
     }
-    let mut paths = Vec::new();
     for ((family, total), parts) in parted {
         let behind = totals.get(&total).copied().unwrap_or(0);
-        let unsafe_beside_paths = |part: &Weighed| match part.cell.dims.last() {
-            Some(Dim::Count(touches)) if family == Family::PathLength => {
-                let of_length = |steps: &[_]| steps.len() as u64 == *touches;
-                !is_safe_beside_paths(part, &paths, of_length, k)
-            }
-            _ => false,
-        };
         let touched = known.touched.get(&total).copied().unwrap_or(0);
         let channels = match family {
             Family::Attribution => told_apart(&parts, touched, k),
             _ => None,
         };
         let hidden = match channels {
-            Some(channels) => hidden(&channels, touched, k, unsafe_beside_paths),
-            None => hidden(&parts, behind, k, unsafe_beside_paths),
+            Some(channels) => hidden(&channels, touched, k),
+            None => hidden(&parts, behind, k),
         };
         let mut other: BTreeMap<Vec<Dim>, Cell> = BTreeMap::new();
         for (part, weighed) in parts {
             let is_hidden = hidden.contains(&part);
-            for Weighed { cell, contributors } in weighed {
-                if family == Family::Paths {
-                    paths.push((cell.clone(), contributors, is_hidden));
-                }
+            for Weighed { cell, .. } in weighed {
                 if !is_hidden {
                     seen.push(cell);
                 } else if let Some(sum) = other_of(&cell).filter(|_| behind >= k) {
@@ -116,18 +102,32 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
     for assist in assists {
         let dims = &assist.cell.dims;
         let behind = totals.get(&dims[..4]).copied().unwrap_or(0);
-        let name = |dim: &Dim| match dim {
-            Dim::Text(text) => Some(text.clone()),
-            _ => None,
-        };
-        let channel = [4, 5, 6].map(|at| name(&dims[at]));
-        let helped = |steps: &[Step]| steps[..steps.len() - 1].contains(&channel);
-        let is_safe = is_safe_beside_paths(&assist, &paths, helped, k);
-        if behind >= k && assist.contributors >= k && is_safe {
+        if behind >= k && assist.contributors >= k {
             seen.push(assist.cell);
         }
     }
+    if k > 1 && settings.noise.is_none() {
+        seen.iter_mut().for_each(|cell| coarsen(cell, k.into()));
+    }
     seen
+}
+
+/// What is told of paths is told in whole `k` conversions, with the value in proportion.
+fn coarsen(cell: &mut Cell, k: i128) {
+    let of_paths = [
+        Family::Paths,
+        Family::PathLength,
+        Family::PathDays,
+        Family::Assists,
+    ];
+    if !of_paths.contains(&cell.family) {
+        return;
+    }
+    let conversions = cell.values[0];
+    let told = conversions / k * k;
+    for value in &mut cell.values {
+        *value = (*value * told).div_euclid(conversions);
+    }
 }
 
 /// The total that a cell is a part of.
@@ -181,12 +181,7 @@ fn told_apart(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
 }
 
 /// The parts of a total that stay inside.
-fn hidden(
-    parts: &Parts,
-    total: u64,
-    k: u64,
-    in_any_case: impl Fn(&Weighed) -> bool,
-) -> BTreeSet<Vec<Dim>> {
+fn hidden(parts: &Parts, total: u64, k: u64) -> BTreeSet<Vec<Dim>> {
     let counts: BTreeMap<&Vec<Dim>, Counts> = parts
         .iter()
         .map(|(part, cells)| {
@@ -201,9 +196,7 @@ fn hidden(
     let is_other = |part: &[Dim]| part == other_channel();
     let mut hidden: BTreeSet<Vec<Dim>> = parts
         .keys()
-        .filter(|part| {
-            total < k || fewest(part) < k || is_other(part) || parts[*part].iter().any(&in_any_case)
-        })
+        .filter(|part| total < k || fewest(part) < k || is_other(part))
         .cloned()
         .collect();
     let ways: BTreeSet<&Dim> = counts.values().flat_map(Counts::keys).collect();
@@ -229,27 +222,4 @@ fn hidden(
         hidden.extend(next);
     }
     hidden
-}
-
-/// Whether the released ones among the paths that a cell is about, taken from it, leave nothing or nobody in particular.
-fn is_safe_beside_paths(
-    weighed: &Weighed,
-    paths: &[(Cell, u64, bool)],
-    is_about: impl Fn(&[Step]) -> bool,
-    k: u64,
-) -> bool {
-    let Weighed { cell, contributors } = weighed;
-    let about = paths.iter().filter(|(path, ..)| match &path.dims[4] {
-        Dim::Path(steps) => path.dims[..4] == cell.dims[..4] && is_about(steps),
-        _ => false,
-    });
-    let (hidden, seen): (Vec<_>, Vec<_>) = about.partition(|(.., is_hidden)| *is_hidden);
-    let told: i128 = seen.iter().map(|(path, ..)| path.values[0]).sum();
-    if told == cell.values[0] {
-        return true;
-    }
-    let of_seen: u64 = seen.iter().map(|(_, contributors, _)| *contributors).sum();
-    let of_hidden = hidden.iter().map(|(_, contributors, _)| *contributors);
-    let behind = of_hidden.max().max(contributors.checked_sub(of_seen));
-    hidden.len() != 1 && behind.unwrap_or(0) >= k
 }

@@ -60,6 +60,8 @@ pub(super) struct Entry {
     pub(super) veil: Option<Box<Veil>>,
     /// Whether the gate releases it, as things stand.
     pub(super) open: bool,
+    /// Its conversions are told in multiples of this, its value in proportion; up to 1 as they are.
+    pub(super) grain: i64,
 }
 
 impl Entry {
@@ -73,7 +75,7 @@ impl Entry {
         match (self.exists(), self.open) {
             (false, _) => Told::Nothing,
             (true, false) => Told::Hidden,
-            (true, true) => Told::Values(self.sums.values),
+            (true, true) => Told::Values(coarse(self.sums.values, self.grain)),
         }
     }
 
@@ -90,6 +92,16 @@ impl Entry {
             None => told,
         })
     }
+}
+
+/// Conversions and their value, in multiples of a grain.
+fn coarse(values: [i128; 5], grain: i64) -> [i128; 5] {
+    let [conversions, ..] = values;
+    if grain <= 1 || conversions == 0 {
+        return values;
+    }
+    let told = conversions - conversions.rem_euclid(grain.into());
+    values.map(|value| (value * told).div_euclid(conversions))
 }
 
 /// The cells of a group.

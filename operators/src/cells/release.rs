@@ -262,7 +262,8 @@ impl Cells {
             if let Some(values) = entry.outside() {
                 told.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
                 if let Some(veil) = &entry.veil {
-                    entry.told = Told::Values(veil.under(values, entry.sums.values));
+                    let now = entry.now().values().unwrap_or(entry.sums.values);
+                    entry.told = Told::Values(veil.under(values, now));
                 }
             } else if entry.told == Told::Nothing && entry.exists() {
                 entry.told = Told::Hidden;

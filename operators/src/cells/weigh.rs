@@ -6,9 +6,8 @@
 //!
 //! The totals that are known outside: takings, for the attribution of every model; the conversions with a touch of a
 //! month, for its chain, paths, lengths and days, because each of these adds up to it. That total itself is the sum over
-//! the month's takings, see [`crate::cells::days`]. The paths that a channel helped in add up to its assists, and those
-//! of so many steps to their length, but for repeated touches: these are told when what the hidden paths among them come
-//! to is large enough too.
+//! the month's takings, see [`crate::cells::days`]. What is told of paths adds up to other things in so many ways that
+//! it is told in multiples of `k`.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +56,9 @@ pub(super) fn weigh(
             admit(entries, k);
             if k > 1 {
                 month(entries, total, k, words);
+                if settings.noise.is_none() {
+                    coarsen(entries, k);
+                }
                 add_up(entries, &mut group.other, total >= k);
             }
         }
@@ -146,14 +148,11 @@ fn month(entries: &mut Entries, total: i64, k: i64, words: &Dictionary) {
         |key| matches!(key, CellKey::PathDays { .. }),
     ];
     for family in families {
-        let by_steps = sides(entries, |path| Some(path.len() as u32));
         let of_family = entries
             .iter()
             .filter(|(key, entry)| family(key) && entry.exists());
         let parts = of_family.map(|(key, entry)| Part {
-            hidden: is_other(key)
-                || matches!(key, CellKey::PathLength { touches, .. }
-                    if !Sides::of(&by_steps, touches).are_safe(&entry.sums, k)),
+            hidden: is_other(key),
             key: key.clone(),
             contributors: vec![Some(entry.sums.contributors)],
         });
@@ -163,13 +162,21 @@ fn month(entries: &mut Entries, total: i64, k: i64, words: &Dictionary) {
             }
         }
     }
-    let helped = sides(entries, |path| {
-        let earlier = path.split_last().map_or(&[][..], |(_, earlier)| earlier);
-        earlier.iter().copied().collect::<FxHashSet<Channel>>()
-    });
     for (key, entry) in entries {
-        if let CellKey::Assists { channel, .. } = key {
-            entry.open &= total >= k && Sides::of(&helped, channel).are_safe(&entry.sums, k);
+        entry.open &= total >= k || !matches!(key, CellKey::Assists { .. });
+    }
+}
+
+/// What is told of paths adds up in many ways to what the days tell of the channels: to `first` by their first step, to
+/// `last` by their last. So it is told in multiples of `k`, and nothing can be taken from anything.
+fn coarsen(entries: &mut Entries, k: i64) {
+    for (key, entry) in entries {
+        if let CellKey::Paths { .. }
+        | CellKey::PathLength { .. }
+        | CellKey::PathDays { .. }
+        | CellKey::Assists { .. } = key
+        {
+            entry.grain = k;
         }
     }
 }
@@ -188,52 +195,6 @@ fn part_dims(key: &CellKey, words: &Dictionary) -> Vec<Dim> {
         CellKey::PathDays { days, .. } => vec![Dim::Count((*days).into())],
         _ => Vec::new(),
     }
-}
-
-/// The paths that a cell of another family is about, on both sides of the gate.
-#[derive(Clone, Copy, Default)]
-struct Sides {
-    released: i128,
-    behind_released: i64,
-    hidden: u64,
-    largest_hidden: i64,
-}
-
-impl Sides {
-    fn of<K: std::hash::Hash + Eq>(sides: &FxHashMap<K, Sides>, key: &K) -> Sides {
-        sides.get(key).copied().unwrap_or_default()
-    }
-
-    /// Whether the released paths can be taken from the cell and leave nothing, or nobody in particular. Repeated
-    /// touches, which no path shows, may be in it too.
-    fn are_safe(self, cell: &Sums, k: i64) -> bool {
-        let behind = cell.contributors - self.behind_released;
-        cell.values[0] == self.released || self.hidden != 1 && self.largest_hidden.max(behind) >= k
-    }
-}
-
-/// Both sides of what each of some keys has of the paths.
-fn sides<K: std::hash::Hash + Eq, I: IntoIterator<Item = K>>(
-    entries: &Entries,
-    keys: impl Fn(&[Channel]) -> I,
-) -> FxHashMap<K, Sides> {
-    let mut all: FxHashMap<K, Sides> = FxHashMap::default();
-    for (key, entry) in entries.iter().filter(|(_, entry)| entry.exists()) {
-        let CellKey::Paths { path, .. } = key else {
-            continue;
-        };
-        for key in keys(path) {
-            let sides = all.entry(key).or_default();
-            if entry.open {
-                sides.released += entry.sums.values[0];
-                sides.behind_released += entry.sums.contributors;
-            } else {
-                sides.hidden += 1;
-                sides.largest_hidden = sides.largest_hidden.max(entry.sums.contributors);
-            }
-        }
-    }
-    all
 }
 
 /// Adds up what is hidden into `other`, where the family has a channel; `open` where the total is released.
