@@ -26,6 +26,7 @@ pub mod outgoing;
 pub mod page;
 pub mod query;
 pub mod replay;
+pub mod replay_command;
 pub mod restore;
 pub mod retention;
 pub mod retention_command;
@@ -55,7 +56,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(args) => demo::command(args)?,
         Command::Run(args) => run::command(args)?,
-        Command::Replay(args) => replay::command(args)?,
+        Command::Replay(args) => replay_command::command(args)?,
         Command::Query(args) => asking(query::command(args))?,
         Command::Explain(args) => asking(explain::command(args))?,
         Command::Consent(args) => consent_command::command(args)?,
