@@ -111,6 +111,9 @@ pub struct Demo {
     /// End after the summary instead of serving on
     #[arg(long)]
     pub once: bool,
+    /// Serve the numbers of the summary as they are, instead of going on with the simulation
+    #[arg(long)]
+    pub still: bool,
 }
 
 /// `tributary run`.

@@ -1,30 +1,47 @@
 //! `tributary demo`: the main job with nothing installed.
 //!
 //! A simulated brand, four weeks of it, through the very dataflow that a worker runs; then the summary, and
-//! the same numbers on the live page and on `/metrics` until it is stopped.
+//! the same numbers on the live page and on `/metrics`. There they go on, an hour a second, for as many days again: what
+//! moves is what the next hours change.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use tributary_config::model::Config;
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::{self, Mix, Options, SecretFrom};
+use tributary_operators::cell::Cell;
+use tributary_operators::record::Day;
 
 use crate::cli;
 use crate::http::{self, State};
-use crate::replay::{self, Outcome};
+use crate::replay::{self, Onlooker};
 use crate::signals;
 use crate::summary::Summary;
+use crate::tally::Tally;
+
+/// An hour and a day, milliseconds.
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// How long a simulated hour takes once somebody may look.
+const PACE: Duration = Duration::from_secs(1);
 
 /// The key of a brand whose customers do not exist.
 const SECRET: &str = "nobody in this world exists, so that its key need not be one";
 
 /// The command.
 pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
+    let goes_on = !args.once && !args.still;
+    let times = if goes_on { 2 } else { 1 };
     let options = Options {
         seed: args.seed,
-        events: args.events,
-        days: Some(args.days),
+        events: args.events.map(|events| events.saturating_mul(times)),
+        days: Some(args.days.saturating_mul(times as u32)),
         // Sensors hear far more than tills ring up, and nobody real can be shown.
         mix: Mix {
             pings: 64,
@@ -76,45 +93,150 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
             data: line.data.into_bytes(),
         })
     });
-    let outcome = replay::run(&config, lines, 2_000, None, |_| {})?;
-    bar.finish_and_clear();
-
-    let summary = Summary::of(&outcome.cells);
-    if args.json {
-        println!("{:#}", summary.json());
-    } else {
-        print!("{}{}", summary.text(), account(&outcome));
+    let mut show = Show {
+        args,
+        config: &config,
+        bar: bar.clone(),
+        next: None,
+        goes_on,
+        started: Instant::now(),
+        stage: None,
+    };
+    let outcome = replay::run(&config, lines, 2_000, None, &mut show)?;
+    match &mut show.stage {
+        Some(stage) => stage.show(&outcome.cells, &outcome.tally),
+        None => show.open(&outcome.cells, &outcome.tally),
     }
-    if args.once {
+    let Some(stage) = show.stage else {
         return Ok(());
+    };
+    let ended = stage.server.join();
+    ended.map_err(|_| anyhow!("the thread that serves the page failed"))?
+}
+
+/// The demo while it runs: a summary first, then numbers that move.
+struct Show<'a> {
+    args: &'a cli::Demo,
+    config: &'a Config,
+    bar: ProgressBar,
+    /// When the next release is due, Unix milliseconds; none before the first message.
+    next: Option<i64>,
+    /// Whether the simulation goes on after the summary.
+    goes_on: bool,
+    started: Instant,
+    stage: Option<Stage>,
+}
+
+/// What is looked at.
+struct Stage {
+    state: Arc<State>,
+    today: Day,
+    ended: Arc<AtomicBool>,
+    server: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Onlooker for &mut Show<'_> {
+    fn progress(&mut self, _: u64) {}
+
+    fn wants(&mut self, at: i64) -> bool {
+        let next = *self
+            .next
+            .get_or_insert(at + i64::from(self.args.days) * DAY);
+        let is_due = self.goes_on && at >= next;
+        if is_due {
+            self.next = Some(at + HOUR);
+        }
+        is_due
     }
-    serve(config, outcome, args.json)
+
+    fn released(&mut self, cells: Vec<Cell>, tally: &Tally) -> bool {
+        match &mut self.stage {
+            Some(stage) => {
+                std::thread::sleep(PACE);
+                stage.show(&cells, tally);
+            }
+            None => self.open(&cells, tally),
+        }
+        let stage = self.stage.as_ref();
+        stage.is_some_and(|stage| !stage.ended.load(Relaxed))
+    }
+}
+
+impl Show<'_> {
+    /// Says what happened, and serves the numbers.
+    fn open(&mut self, cells: &[Cell], tally: &Tally) {
+        self.bar.finish_and_clear();
+        let summary = Summary::of(cells);
+        if self.args.json {
+            println!("{:#}", summary.json());
+        } else {
+            print!(
+                "{}{}",
+                summary.text(),
+                account(tally, self.started.elapsed())
+            );
+        }
+        if self.args.once {
+            return;
+        }
+        let state = Arc::new(State::new(self.config));
+        state.health.set_connected(true);
+        state.health.set_caught_up(true);
+        let ended = Arc::new(AtomicBool::new(false));
+        let (of_server, of_state, config) = (ended.clone(), state.clone(), self.config.clone());
+        let says = (!self.args.json).then_some(self.goes_on);
+        let mut stage = Stage {
+            state,
+            today: 0,
+            ended,
+            server: std::thread::spawn(move || {
+                let served = serve(&config, of_state, says);
+                of_server.store(true, Relaxed);
+                served
+            }),
+        };
+        stage.show(cells, tally);
+        self.stage = Some(stage);
+    }
+}
+
+impl Stage {
+    /// Shows what has changed.
+    fn show(&mut self, cells: &[Cell], tally: &Tally) {
+        let days = cells.iter().filter_map(|cell| cell.day());
+        self.today = days.fold(self.today, Day::max);
+        let board = {
+            let mut board = self.state.board();
+            cells.iter().for_each(|cell| board.apply(cell));
+            board.clone()
+        };
+        let metrics = &self.state.metrics;
+        metrics.sync(&tally.counts(), &tally.dead_letters());
+        metrics.board(&board, |_| self.today);
+        self.state.page.stand_at(self.today);
+    }
 }
 
 /// What happened on the way.
-fn account(outcome: &Outcome) -> String {
-    let counts = outcome.tally.counts();
+fn account(tally: &Tally, took: Duration) -> String {
+    let counts = tally.counts();
     let events: u64 = counts.accepted.values().sum();
-    let refused: u64 = outcome.tally.dead_by_reason().values().sum();
+    let refused: u64 = tally.dead_by_reason().values().sum();
     let thousands = |n: u64| crate::table::thousands(n.into());
     format!(
         "{} events in {:.1} s: {} came twice, {} were corrected, {} were refused with a reason.\n\
          Nobody in this world exists, so that every number is shown; for a real brand a number leaves only\n\
          when 50 persons stand behind it (release.k).\n",
         thousands(events),
-        outcome.took.as_secs_f64(),
+        took.as_secs_f64(),
         thousands(counts.stages.duplicates),
         thousands(counts.stages.corrections),
         thousands(refused),
     )
 }
 
-/// Serves the numbers until a signal.
-fn serve(
-    config: tributary_config::model::Config,
-    outcome: Outcome,
-    quiet: bool,
-) -> anyhow::Result<()> {
+/// Serves the numbers until a signal. Says where, and whether they go on, unless it is to say nothing.
+fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -131,28 +253,14 @@ fn serve(
                 )
             })?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State::new(&config));
-        let today = outcome
-            .cells
-            .iter()
-            .filter_map(|cell| cell.day())
-            .max()
-            .unwrap_or(0);
-        {
-            let mut board = state.board();
-            outcome.cells.iter().for_each(|cell| board.apply(cell));
-            state
-                .metrics
-                .sync(&outcome.tally.counts(), &outcome.tally.dead_letters());
-            state.metrics.board(&board, |_| today);
-            state.page.stand_at(today);
-        }
-        state.health.set_connected(true);
-        state.health.set_caught_up(true);
-        if !quiet {
+        if let Some(goes_on) = says {
+            let numbers = match goes_on {
+                true => "The days go on, an hour a second: ",
+                false => "The same numbers to look at:      ",
+            };
             println!(
-                "\nThe same numbers to look at:     http://{address}/ (Ctrl-C ends)\n\
-                 The same numbers for Prometheus: http://{address}/metrics\n\
+                "\n{numbers}http://{address}/ (Ctrl-C ends)\n\
+                 The same for Prometheus:          http://{address}/metrics\n\
                  \n\
                  Next:\n  \
                  tributary demo --seed 7                 another world\n  \

@@ -47,15 +47,38 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// Runs messages through the dataflow until they end, `batch` an epoch, keeps what is accepted in a ledger where there
-/// is one, and calls `progress` now and then with
-/// the number of messages so far.
+/// Who looks on while a replay runs.
+pub trait Onlooker {
+    /// Hears now and then how many messages have gone in.
+    fn progress(&mut self, messages: u64);
+
+    /// Whether what came before a message that arrived at a time, Unix milliseconds, is to be released first.
+    fn wants(&mut self, at: i64) -> bool {
+        let _ = at;
+        false
+    }
+
+    /// Hears of the cells that a release has changed, and of what was counted so far. Whether to go on.
+    fn released(&mut self, cells: Vec<Cell>, tally: &Tally) -> bool {
+        let _ = (cells, tally);
+        true
+    }
+}
+
+impl<F: FnMut(u64)> Onlooker for F {
+    fn progress(&mut self, messages: u64) {
+        self(messages);
+    }
+}
+
+/// Runs messages through the dataflow until they end or nobody wants to see more, `batch` an epoch, and keeps what is
+/// accepted in a ledger where there is one. The outcome has the cells of the last release.
 pub fn run<E>(
     config: &Config,
     lines: impl Iterator<Item = Result<TraceLine, E>>,
     batch: u64,
     ledger: Option<Ledger>,
-    mut progress: impl FnMut(u64),
+    mut onlooker: impl Onlooker,
 ) -> anyhow::Result<Outcome>
 where
     anyhow::Error: From<E>,
@@ -123,6 +146,17 @@ where
     let mut runs = true;
     for line in lines {
         let line = line?;
+        if onlooker.wants(line.at) {
+            let released = std::mem::take(&mut messages);
+            runs = feeding.release(released, newest, &tally, config.workers.threads) && {
+                let cells =
+                    std::mem::take(&mut results.lock().unwrap_or_else(PoisonError::into_inner).0);
+                onlooker.released(cells, &tally)
+            };
+            if !runs {
+                break;
+            }
+        }
         newest = line.at.max(newest);
         if let Some((first, last)) = feeding.passes.turn(line.at) {
             let ended = std::mem::take(&mut messages);
@@ -132,7 +166,7 @@ where
         messages.push(Incoming { number, line });
         if runs && messages.len() as u64 >= batch {
             runs = feeding.settle() && feeding.send(std::mem::take(&mut messages), None);
-            progress(number);
+            onlooker.progress(number);
         }
         if !runs {
             break;
@@ -157,7 +191,7 @@ where
     if let Some(ledger) = ledger {
         close(ledger, &passes).context("the ledger")?;
     }
-    progress(number);
+    onlooker.progress(number);
     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut cells, mut dead) = std::mem::take(&mut *results);
     cells.sort_unstable();
@@ -180,6 +214,9 @@ impl Drop for Answered {
         self.0.close();
     }
 }
+
+/// How long it takes until it is looked again whether a release has been told.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A replay under way.
 struct Feeding {
@@ -208,6 +245,17 @@ impl Feeding {
             questions: self.asks.take(epoch),
             ..Batch::default()
         })
+    }
+
+    /// Releases what has come so far, and waits until all of it has been told. Whether the workers still run.
+    fn release(&mut self, messages: Vec<Incoming>, at: i64, tally: &Tally, threads: usize) -> bool {
+        let epoch = self.epoch;
+        let mut runs = self.settle() && self.send(messages, Some(at));
+        while runs && tally.finished_before(threads) <= epoch {
+            std::thread::sleep(LOOK);
+            runs = self.send(Vec::new(), None);
+        }
+        runs
     }
 
     /// Ends the epoch and with it the day, and begins the passes of the days that follow. Whether the workers still run.

@@ -36,7 +36,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         Some(directory) => Some(new_ledger(&config, directory)?),
         None => None,
     };
-    let outcome = run(&config, &mut inputs, args.batch, ledger, |messages| {
+    let outcome = run(&config, &mut inputs, args.batch, ledger, |messages: u64| {
         bar.set_position(meter.read());
         bar.set_message(format!("{messages} messages"));
     })?;

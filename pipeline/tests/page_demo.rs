@@ -83,7 +83,7 @@ fn the_page_of_the_demo() {
     let mut summary = tributary();
     summary.args(["demo", "--once", "--json"]).args(arguments);
     let summary: Value = serde_json::from_slice(&succeed(&mut summary).stdout).unwrap();
-    let (_demo, address) = demo(&arguments);
+    let (_demo, address) = demo(&[&arguments[..], &["--still"]].concat());
 
     browser.look(1280, 900, "light");
     browser.open(&format!("http://{address}/"));
@@ -211,6 +211,22 @@ fn the_page_of_the_demo() {
         let inside = asked.starts_with("data:") || asked == "about:blank";
         assert!(inside || asked.starts_with(&own), "{asked}");
     }
+}
+
+#[test]
+fn the_numbers_of_the_demo_go_on() {
+    let Some(mut browser) = Browser::start_or_skip() else {
+        return;
+    };
+    let (_demo, address) = demo(&["--events", "20000"]);
+    browser.look(1280, 900, "light");
+    browser.open(&format!("http://{address}/#window=30d"));
+    browser.until("document.querySelector('[data-key=shops]') !== null");
+    let before = raw(&mut browser, "shops");
+    browser.until(&format!(
+        "document.querySelector('[data-key=shops]').dataset.raw !== '{before}'"
+    ));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod number;
 mod paths;
 mod status;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -43,7 +43,7 @@ pub struct Page {
     /// Which process of how many this is, counted from 1.
     process: [usize; 2],
     /// The day that counts as the current one, where it is not that of the clock.
-    today: OnceLock<Day>,
+    today: RwLock<Option<Day>>,
     document: Document,
     listeners: Arc<Semaphore>,
     ended: watch::Sender<bool>,
@@ -79,16 +79,21 @@ impl Page {
                 config.workers.process + 1,
                 config.workers.hosts.len().max(1),
             ],
-            today: OnceLock::new(),
+            today: RwLock::default(),
             document: Document::new(),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             ended: watch::Sender::new(false),
         }
     }
 
-    /// Takes a day for the current one, for a world whose clock stands. The first day that is given holds.
+    /// Takes a day for the current one, for a world that has a clock of its own.
     pub fn stand_at(&self, day: Day) {
-        self.today.get_or_init(|| day);
+        *self.today.write().unwrap_or_else(PoisonError::into_inner) = Some(day);
+    }
+
+    /// The day that was taken for the current one.
+    fn simulated(&self) -> Option<Day> {
+        *self.today.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends all events, so that nobody's open page keeps the server from ending.
@@ -98,7 +103,7 @@ impl Page {
 
     fn today(&self, brand: &Brand) -> Day {
         let clock = || crate::clock::day(jiff::Timestamp::now(), &brand.zone);
-        self.today.get().copied().unwrap_or_else(clock)
+        self.simulated().unwrap_or_else(clock)
     }
 
     /// The document with its policy.

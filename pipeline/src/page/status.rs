@@ -83,7 +83,7 @@ impl Status<'_> {
                 .map(|brand| brand.name.as_str())
                 .collect(),
             process: page.process,
-            simulated: page.today.get().is_some(),
+            simulated: page.simulated().is_some(),
             ready: reasons.is_empty(),
             reasons,
             k: page.k,
