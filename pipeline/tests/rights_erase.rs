@@ -95,6 +95,9 @@ async fn a_person_is_erased_everywhere() {
             count("ledger_entries") > 0 && count("dead_letters") > 0,
             "{receipt}"
         );
+        for directory in [server.directory(), &world.path("tributary-data")] {
+            assert_eq!(found(directory, &needles), [""; 0]);
+        }
         // The same again is the same request, and there is nobody left to be told of.
         ask(&world, "erase", &[&identifier, "--id", "r-1"]);
         let mut access = tributary();
