@@ -5,26 +5,12 @@
 
 mod support;
 
-use support::shop::{DAY, MINUTE, brand, click, erased, known, sale, takings, told, words};
+use support::shop::{DAY, MINUTE, brand, click, erased, five_a_day, known, sale, takings, told};
 use tributary_operators::cell::{Cell, Family};
 use tributary_operators::event::Event;
 
 /// Noon of the twentieth day.
 const START: i64 = 20 * DAY + DAY / 2;
-
-/// Five persons buy on each of the days before the fifth, after a click on a channel of the day's parity.
-fn shop() -> Vec<Event> {
-    let mut events = words(&["s", "a", "b"]);
-    for day in 0..5 {
-        for buyer in 0..5 {
-            let person = (10 * day + buyer) as u128;
-            let channel = if buyer % 2 == 0 { "a" } else { "b" };
-            events.push(click(person, channel, day, buyer));
-            events.push(sale(person, &format!("{day} {buyer}"), day, 100));
-        }
-    }
-    events
-}
 
 /// The takings of a day after every step.
 fn of_day(workers: usize, steps: &[(Vec<Event>, i64)], day: i64) -> Vec<Option<Vec<i128>>> {
@@ -37,7 +23,7 @@ fn of_day(workers: usize, steps: &[(Vec<Event>, i64)], day: i64) -> Vec<Option<V
 fn one_erasure_waits_until_enough_have_gathered() {
     for workers in [1, 3] {
         let steps = [
-            (shop(), START),
+            (five_a_day(100), START),
             (vec![erased("1 0")], START + MINUTE),
             (vec![erased("1 1")], START + 2 * MINUTE),
             // The batch comes with two, and stays.
@@ -64,14 +50,14 @@ fn enough_persons_in_every_cell_leave_at_once() {
         more.push(click(100 + buyer, channel, 1, 30));
         more.push(sale(100 + buyer, &format!("more {buyer}"), 1, 10));
     }
-    let steps = [(shop(), START), (more, START + MINUTE)];
+    let steps = [(five_a_day(100), START), (more, START + MINUTE)];
     assert_eq!(of_day(1, &steps, 1)[1], Some(vec![11, 560, 11]));
 }
 
 #[test]
 fn one_that_falls_among_many_that_rise_stays() {
     let sales = (0..4).map(|day| sale(200 + day, &format!("new {day}"), day as i64, 10));
-    let mut steps = vec![(shop(), START), (sales.collect(), START + MINUTE)];
+    let mut steps = vec![(five_a_day(100), START), (sales.collect(), START + MINUTE)];
     steps[1].0.push(erased("4 0"));
     steps.push((Vec::new(), START + DAY));
     assert_eq!(of_day(1, &steps, 4)[2], Some(vec![5, 500, 5]));
@@ -84,7 +70,7 @@ fn an_old_day_is_corrected_with_other_old_days() {
     // A hundred days later the days are frozen.
     let late = START + 100 * DAY;
     let steps = [
-        (shop(), START),
+        (five_a_day(100), START),
         (Vec::new(), late),
         (gone(0).collect(), late + MINUTE),
         (Vec::new(), late + DAY),
@@ -98,7 +84,7 @@ fn an_old_day_is_corrected_with_other_old_days() {
 #[test]
 fn a_month_never_leaves_before_its_days() {
     let steps = [
-        (shop(), START),
+        (five_a_day(100), START),
         (vec![erased("1 0"), erased("2 0")], START + MINUTE),
         (Vec::new(), START + DAY),
         (vec![erased("3 0")], START + DAY + MINUTE),
@@ -121,7 +107,7 @@ fn a_month_never_leaves_before_its_days() {
 fn a_month_closes_with_the_batch_that_hides_one_of_its_days() {
     let nobodys = |number: u128| sale(300 + number, &format!("no touch {number}"), 1, 10);
     let steps = [
-        (shop(), START),
+        (five_a_day(100), START),
         // One of the day is left, and one is too few.
         (
             (0..4).map(|buyer| erased(&format!("1 {buyer}"))).collect(),
@@ -157,7 +143,7 @@ fn a_month_closes_with_the_batch_that_hides_one_of_its_days() {
 #[test]
 fn a_restart_lets_nothing_out_that_waits() {
     let settings = brand(2, 3);
-    let outside = known(&told(&settings, 1, &[], &[(shop(), START)]))
+    let outside = known(&told(&settings, 1, &[], &[(five_a_day(100), START)]))
         .pop()
         .unwrap();
     let stood: Vec<(Cell, i64)> = outside
@@ -172,7 +158,7 @@ fn a_restart_lets_nothing_out_that_waits() {
         })
         .collect();
     // While nobody was there, a person was erased.
-    let mut events = shop();
+    let mut events = five_a_day(100);
     events.push(erased("1 0"));
     for workers in [1, 3] {
         let steps = [

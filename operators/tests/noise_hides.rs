@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use support::shop::{DAY, MINUTE, brand, click, erased, known, sale, told, words};
+use support::shop::{DAY, MINUTE, brand, click, erased, five_a_day, known, sale, told, words};
 use support::{Released, released, run};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::event::Event;
@@ -38,24 +38,10 @@ fn noisy(k: u64, k_delta: u64, epsilon: u64, seed: u8) -> Settings {
     settings
 }
 
-/// Five persons buy on each of the days before the fifth, after a click on a channel of the day's parity.
-fn shop() -> Vec<Event> {
-    let mut events = words(&["s", "a", "b"]);
-    for day in 0..5 {
-        for buyer in 0..5 {
-            let person = (10 * day + buyer) as u128;
-            let channel = if buyer % 2 == 0 { "a" } else { "b" };
-            events.push(click(person, channel, day, buyer));
-            events.push(sale(person, &format!("{day} {buyer}"), day, 2_000));
-        }
-    }
-    events
-}
-
 /// The shop, releases within a step and at the begin of steps, and erasures before some of them.
 fn story() -> Steps {
     vec![
-        (shop(), START),
+        (five_a_day(2_000), START),
         (vec![erased("1 0")], START + MINUTE),
         (Vec::new(), START + 2 * MINUTE),
         (vec![erased("2 0")], START + DAY),
@@ -227,12 +213,12 @@ fn a_restart_goes_on_as_if_nothing_had_been() {
                 START + 2 * DAY,
             ),
         ];
-        let mut whole = vec![(shop(), START), (change.clone(), START + MINUTE)];
+        let mut whole = vec![(five_a_day(2_000), START), (change.clone(), START + MINUTE)];
         whole.extend(later.clone());
         let whole = known(&told(&settings, 1, &[], &whole));
         let stood = stood(&whole[1], START);
         for workers in [1, 3] {
-            let mut again = vec![([shop(), change.clone()].concat(), START + MINUTE)];
+            let mut again = vec![([five_a_day(2_000), change.clone()].concat(), START + MINUTE)];
             again.extend(later.clone());
             let told = told(&settings, workers, &stood, &again);
             assert!(told[..2].iter().flatten().all(|(_, news)| !news));

@@ -202,3 +202,17 @@ pub fn takings(known: &Released, day: i64) -> Option<&[i128]> {
         .get(&(Family::StoreDay, name))
         .map(|values| &values[..])
 }
+
+/// Five persons buy on each of the days before the fifth, after a click on a channel of the day's parity.
+pub fn five_a_day(amount: i64) -> Vec<Event> {
+    let mut events = words(&["s", "a", "b"]);
+    for day in 0..5 {
+        for buyer in 0..5 {
+            let person = (10 * day + buyer) as u128;
+            let channel = if buyer % 2 == 0 { "a" } else { "b" };
+            events.push(click(person, channel, day, buyer));
+            events.push(sale(person, &format!("{day} {buyer}"), day, amount));
+        }
+    }
+    events
+}

@@ -34,33 +34,29 @@ impl Metrics {
     /// Identifiers that allow each step and that refuse it, added up over the brands; steps that are not told of are
     /// left out.
     pub fn consents(&self) -> Vec<(Step, [f64; 2])> {
-        let told = |step: &Step| {
-            let mut sums = [0.0; 2];
-            let mut any = false;
-            for brand in &self.brands {
-                for (sum, choice) in sums.iter_mut().zip(CHOICES) {
-                    let value = self.labelled(Id::Consents, &[brand, choice, step.name()]);
-                    any |= value.is_some();
-                    *sum += value.unwrap_or_default();
+        let Some(Own::Gauge(of)) = self.own(Id::Consents) else {
+            return Vec::new();
+        };
+        let mut sums: BTreeMap<String, [f64; 2]> = BTreeMap::new();
+        for family in of.collect() {
+            for metric in family.get_metric() {
+                let word = |label: Label| {
+                    let mut labels = metric.get_label().iter();
+                    let found = labels.find(|l| l.name() == label.name());
+                    found.map_or("", |label| label.value())
+                };
+                let sum = sums.entry(word(Label::Step).to_owned()).or_default();
+                for (sum, choice) in sum.iter_mut().zip(CHOICES) {
+                    if choice == word(Label::Choice) {
+                        *sum += metric.get_gauge().get_value();
+                    }
                 }
             }
-            any.then_some((*step, sums))
-        };
-        Step::ALL.iter().filter_map(told).collect()
-    }
-
-    /// A gauge under exactly these labels, in the order of its table; none where it has none such.
-    fn labelled(&self, id: Id, labels: &[&str]) -> Option<f64> {
-        let Some(Own::Gauge(of)) = self.own(id) else {
-            return None;
-        };
-        let families = of.collect();
-        let mut metrics = families.iter().flat_map(|family| family.get_metric());
-        let found = metrics.find(|metric| {
-            let values = metric.get_label().iter().map(|label| label.value());
-            values.eq(labels.iter().copied())
-        });
-        found.map(|metric| metric.get_gauge().get_value())
+        }
+        let steps = Step::ALL.into_iter();
+        steps
+            .filter_map(|step| Some((step, *sums.get(step.name())?)))
+            .collect()
     }
 
     /// A counter by one of its labels, added up over the others.
