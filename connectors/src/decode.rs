@@ -69,8 +69,7 @@ struct Lent<'a> {
 impl Decoder {
     /// A decoder for the brands of a configuration, with no word told yet.
     pub fn new(config: &Config) -> Decoder {
-        let brands = config.brands.iter().enumerate();
-        let tenants: Vec<Tenant> = brands.map(|(n, brand)| Tenant::new(n, brand)).collect();
+        let tenants: Vec<Tenant> = config.brands.iter().map(Tenant::new).collect();
         let with_keys = config.brands.iter().zip(&tenants);
         let feeds = with_keys.map(|(brand, tenant)| Feed::all(brand, &tenant.key));
         Decoder {

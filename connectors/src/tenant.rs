@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use tributary_config::model::{Brand, Format, HashRule, Kind, Source};
+use tributary_config::model::{Brand, Config, Format, HashRule, Kind, Source};
 use tributary_operators::record::{BrandId, Currency};
 
 use crate::clock::BrandClock;
@@ -15,7 +15,7 @@ use crate::signals::Signals;
 /// A brand.
 #[derive(Clone, Debug)]
 pub struct Tenant {
-    /// Its position in the configuration.
+    /// The hash of its name.
     pub id: BrandId,
     /// Its name.
     pub name: Arc<str>,
@@ -34,10 +34,10 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// The brand at a position of the configuration.
-    pub fn new(position: usize, brand: &Brand) -> Tenant {
+    /// A brand of the configuration.
+    pub fn new(brand: &Brand) -> Tenant {
         Tenant {
-            id: BrandId(u16::try_from(position).unwrap_or(u16::MAX)),
+            id: BrandId::of(&brand.name),
             name: brand.name.as_str().into(),
             key: BrandKey::new(brand),
             clock: BrandClock::new(&brand.timezone, brand.sensors.day_start_s),
@@ -47,6 +47,12 @@ impl Tenant {
             signals: Signals::new(&brand.consent),
         }
     }
+}
+
+/// The configuration of a brand; none where no brand of that hash is configured.
+pub fn configured(config: &Config, id: BrandId) -> Option<&Brand> {
+    let mut brands = config.brands.iter();
+    brands.find(|brand| BrandId::of(&brand.name) == id)
 }
 
 /// A source of a brand.

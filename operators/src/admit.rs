@@ -16,6 +16,7 @@
 //!
 //! The records wait here under their set of identifiers, so that one change of a stance finds them all.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -193,7 +194,7 @@ pub struct Admit {
     /// The records that name nobody.
     free: FxHashMap<RecordKey, Box<Record>>,
     /// For each brand how far what is held reaches back.
-    oldest: Vec<Oldest>,
+    oldest: BTreeMap<BrandId, Oldest>,
     tally: Tally,
 }
 
@@ -211,7 +212,11 @@ impl Admit {
     /// Holds nothing yet.
     pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Admit {
         Admit {
-            oldest: vec![Oldest::default(); settings.brands.len()],
+            oldest: settings
+                .brands
+                .keys()
+                .map(|brand| (*brand, Oldest::default()))
+                .collect(),
             settings,
             stats,
             groups: FxHashMap::default(),
@@ -236,7 +241,7 @@ impl Admit {
     }
 
     fn change(&mut self, key: GroupKey, changes: Changes, out: &mut Vec<(AdmitOut, Diff)>) {
-        let Some(settings) = self.settings.brands.get(usize::from(key.0.0)) else {
+        let Some(settings) = self.settings.brands.get(&key.0) else {
             return;
         };
         let group = self.groups.entry(key).or_default();
@@ -310,7 +315,7 @@ impl Admit {
 
     /// What of a brand has run out. Nothing is looked at where nothing can have.
     fn expired(&mut self, brand: BrandId, cutoffs: &Cutoffs) -> Vec<Reply> {
-        let oldest = self.oldest.get_mut(usize::from(brand.0));
+        let oldest = self.oldest.get_mut(&brand);
         let Some(oldest) = oldest.filter(|oldest| oldest.reach_behind(cutoffs)) else {
             return Vec::new();
         };
@@ -388,7 +393,7 @@ impl Stage for Admit {
         let mut questions = Vec::new();
         for (update, diff) in updates {
             if let AdmitIn::Held(_, record, _) = &update
-                && let Some(oldest) = self.oldest.get_mut(usize::from(record.brand.0))
+                && let Some(oldest) = self.oldest.get_mut(&record.brand)
             {
                 oldest.note(record);
             }

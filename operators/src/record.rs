@@ -11,11 +11,19 @@ use serde::{Deserialize, Serialize};
 use crate::label::{Channel, Label};
 use crate::steps::Steps;
 
-/// A brand (tenant): its position in [`crate::settings::Settings::brands`].
+/// A brand (tenant): the 64-bit XXH3 of its name, so that every process knows it by the same number, whatever its
+/// configuration lists and in what order. Two configured names of one hash are an error of the configuration.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct BrandId(pub u16);
+pub struct BrandId(pub u64);
+
+impl BrandId {
+    /// The brand of a name.
+    pub fn of(name: &str) -> BrandId {
+        BrandId(xxhash_rust::xxh3::xxh3_64(name.as_bytes()))
+    }
+}
 
 /// A calendar day: days since 1970-01-01 in the brand's time zone.
 pub type Day = i32;

@@ -15,12 +15,12 @@ pub fn day(now: Timestamp, zone: &TimeZone) -> Day {
 /// `newest` (Unix milliseconds): a ping is refused when its day has been over for 24 hours, and the day
 /// before yesterday has.
 pub fn salt_days(config: &Config, newest: i64) -> Vec<(BrandId, Day)> {
-    let brands = config.brands.iter().enumerate();
+    let brands = config.brands.iter();
     brands
-        .map(|(at, brand)| {
+        .map(|brand| {
             let mut clock = BrandClock::new(&brand.timezone, brand.sensors.day_start_s);
             let (today, _) = clock.salt_day(newest.div_euclid(1000));
-            (BrandId(at as u16), today - 1)
+            (BrandId::of(&brand.name), today - 1)
         })
         .collect()
 }

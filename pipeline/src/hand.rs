@@ -37,7 +37,7 @@ const NAP: Duration = Duration::from_millis(2);
 pub struct Opener {
     keyring: Arc<Keyring>,
     /// The clock of each brand: days follow the configured time zone.
-    clocks: Vec<BrandClock>,
+    clocks: BTreeMap<BrandId, BrandClock>,
     /// Who objected.
     suppressed: Arc<Suppressed>,
 }
@@ -46,7 +46,10 @@ impl Opener {
     /// What opens the ledger of a configuration's brands.
     pub fn new(config: &Config, keyring: Arc<Keyring>, suppressed: Arc<Suppressed>) -> Opener {
         let clocks = config.brands.iter();
-        let clocks = clocks.map(|brand| BrandClock::new(&brand.timezone, 0));
+        let clocks = clocks.map(|brand| {
+            let clock = BrandClock::new(&brand.timezone, 0);
+            (BrandId::of(&brand.name), clock)
+        });
         Opener {
             keyring,
             clocks: clocks.collect(),
@@ -218,11 +221,8 @@ impl Hand {
         let Opener {
             keyring, clocks, ..
         } = &mut self.opener;
-        let mut day = |brand: BrandId, ts: i64| {
-            clocks
-                .get_mut(usize::from(brand.0))
-                .map_or(0, |clock| clock.day(ts))
-        };
+        let mut day =
+            |brand: BrandId, ts: i64| clocks.get_mut(&brand).map_or(0, |clock| clock.day(ts));
         for block in blocks {
             // Who objected and is still there has a request that waits: to be forgotten as a whole, the person is
             // needed as a whole. Until it is answered no cell leaves.

@@ -169,8 +169,8 @@ impl Keeper {
 
     /// Takes back what is past its time.
     async fn pass(&self, now: i64, first: bool) -> Result<(), Stopping> {
-        for (brand, number) in self.config.brands.iter().zip(0..) {
-            let id = BrandId(number);
+        for brand in &self.config.brands {
+            let id = BrandId::of(&brand.name);
             let retention = Retention::of(brand);
             let past = past(&self.asks, id, &retention, now).await?;
             let records = past.records.len() as u64;

@@ -218,12 +218,16 @@ fn fed() -> Metrics {
         ignored: 3,
         ..Counts::default()
     };
-    counts.suppressed.insert(BrandId(1), 4);
+    counts.suppressed.insert(BrandId::of(BRANDS[1]), 4);
     for step in Step::ALL {
-        counts.consents.insert((BrandId(0), step), [70, 30]);
+        counts
+            .consents
+            .insert((BrandId::of(BRANDS[0]), step), [70, 30]);
     }
     for kind in Kind::ALL {
-        counts.accepted.insert((BrandId(0), kind.name()), 10);
+        counts
+            .accepted
+            .insert((BrandId::of(BRANDS[0]), kind.name()), 10);
     }
     let dead = Reason::ALL
         .iter()

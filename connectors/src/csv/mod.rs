@@ -167,7 +167,7 @@ impl Stamps {
         Stamps {
             subject: format!("tributary.in.{}.{kind}.{}", brand.name, source.name),
             zone: source.zone.clone(),
-            tenant: Tenant::new(0, brand),
+            tenant: Tenant::new(brand),
             ts: columns.place("ts"),
             date: columns.place("date"),
             last: 0,

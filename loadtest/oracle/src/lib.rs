@@ -103,7 +103,7 @@ fn by_brand(
         by_brand.entry(ping.brand).or_default().1.push(ping);
     }
     for (id, (records, pings)) in by_brand {
-        if let Some(settings) = settings.brands.get(usize::from(id.0)) {
+        if let Some(settings) = settings.brands.get(&id) {
             let words = &held.words;
             each(&brand::Brand { settings, words }, &records, &pings);
         }

@@ -174,7 +174,7 @@ impl Cells {
         let Some(of) = GroupKey::of(&key) else {
             return;
         };
-        let settings = self.settings.brands.get(usize::from(of.brand().0));
+        let settings = self.settings.brands.get(&of.brand());
         // A gate that hides nothing needs to know nothing.
         if matches!(key, CellKey::Taken { .. }) && settings.is_none_or(|of| of.k <= 1) {
             return;
@@ -199,7 +199,7 @@ impl Cells {
         for (slot, value) in values.iter_mut().zip(&cell.values) {
             *slot = *value;
         }
-        let settings = settings.brands.get(usize::from(key.brand().0));
+        let settings = settings.brands.get(&key.brand());
         let adds_up = is_other(&key) && settings.is_some_and(|settings| settings.k > 1);
         let line = settings.and_then(|settings| Line::of(&of, settings));
         let veil = line.and_then(|line| line.veil(cell.family, &cell.dims, at));
@@ -219,7 +219,7 @@ impl Cells {
     }
 
     fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
-        let settings = self.settings.brands.get(usize::from(key.brand().0))?;
+        let settings = self.settings.brands.get(&key.brand())?;
         let (family, dims) = dims(key, settings, &self.words);
         let count = family.values().len();
         let values =

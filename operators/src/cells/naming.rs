@@ -140,8 +140,8 @@ pub(super) fn dims(
 /// The key of a cell by its dimensions; none where no key of these brands has them.
 pub(super) fn key_of(cell: &Cell, settings: &Settings) -> Option<CellKey> {
     let name = cell.text("brand");
-    let brand = settings.brands.iter().position(|of| *of.name == *name)?;
-    let brand = BrandId(u16::try_from(brand).ok()?);
+    let named = |(_, of): &(&BrandId, &BrandSettings)| *of.name == *name;
+    let (&brand, _) = settings.brands.iter().find(named)?;
     let label = |dim| Label::of(cell.text(dim));
     let channel = Channel {
         source: label("source"),

@@ -91,7 +91,7 @@ impl Stage for Graph {
             GraphIn::Set { brand, .. } | GraphIn::Witness { brand, .. } => *brand,
             GraphIn::Ask(asked) => asked.question.brand(),
         };
-        u64::from(brand.0)
+        brand.0
     }
 
     fn step(&mut self, _: Epoch, updates: Vec<(GraphIn, Diff)>, out: &mut Vec<(GraphOut, Diff)>) {
@@ -114,7 +114,7 @@ impl Stage for Graph {
             }
         }
         for (brand, sets) in sets {
-            let Some(settings) = self.settings.brands.get(usize::from(brand.0)) else {
+            let Some(settings) = self.settings.brands.get(&brand) else {
                 continue;
             };
             self.brands

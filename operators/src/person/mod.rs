@@ -396,7 +396,7 @@ impl Persons {
             Question::Idle { brand, since } => return self.idle(asked, *brand, *since, out),
             _ => return,
         };
-        let Some(settings) = self.settings.brands.get(usize::from(brand.0)) else {
+        let Some(settings) = self.settings.brands.get(&brand) else {
             return;
         };
         let mut paths: std::collections::BTreeMap<Vec<Channel>, (u64, u64)> = Default::default();
@@ -458,7 +458,7 @@ impl Stage for Persons {
         match update {
             PersonIn::Fact(key, _) | PersonIn::Oversized(key) => {
                 // Labels count up within a brand; brands start at different workers.
-                key.person.wrapping_add(u64::from(key.brand.0))
+                key.person.wrapping_add(key.brand.0)
             }
             PersonIn::Ask(asked) => asked.target,
         }
@@ -477,7 +477,7 @@ impl Stage for Persons {
             }
         }
         for (key, changes) in changes {
-            let Some(settings) = self.settings.brands.get(usize::from(key.brand.0)) else {
+            let Some(settings) = self.settings.brands.get(&key.brand) else {
                 continue;
             };
             let person = self.persons.entry(key).or_default();

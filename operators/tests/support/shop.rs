@@ -30,7 +30,7 @@ pub fn brand(k: u64, k_delta: u64) -> Settings {
         ..BrandSettings::default()
     };
     Settings {
-        brands: vec![brand],
+        brands: [(BrandId(0), brand)].into(),
     }
 }
 

@@ -30,7 +30,9 @@ impl Story {
             ..BrandSettings::default()
         };
         Story {
-            settings: Settings { brands: vec![acme] },
+            settings: Settings {
+                brands: [(ACME, acme)].into(),
+            },
             batches: vec![Vec::new()],
             arrived: 0,
         }

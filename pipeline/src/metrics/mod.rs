@@ -117,14 +117,11 @@ impl Metrics {
     ) {
         let _raising = lock(&self.raising);
         for ((brand, kind), count) in &counts.accepted {
-            let brand = self
-                .brands
-                .get(usize::from(brand.0))
-                .map_or(UNKNOWN, String::as_str);
+            let brand = self.name(*brand).unwrap_or(UNKNOWN);
             self.raise(Id::Accepted, &[brand, kind], *count as f64);
         }
         for (brand, count) in &counts.suppressed {
-            if let Some(brand) = self.brands.get(usize::from(brand.0)) {
+            if let Some(brand) = self.name(*brand) {
                 self.raise(Id::Suppressed, &[brand], *count as f64);
             }
         }
@@ -143,9 +140,9 @@ impl Metrics {
         }
         let stages = &counts.stages;
         if let Some(Own::Gauge(of)) = self.own(Id::Consents) {
-            let brands = self.brands.iter().zip(0..);
-            for ((brand, number), step) in brands.flat_map(|b| Step::ALL.map(|step| (b, step))) {
-                let told = counts.consents.get(&(BrandId(number), step));
+            let brands = self.brands.iter();
+            for (brand, step) in brands.flat_map(|b| Step::ALL.map(|step| (b, step))) {
+                let told = counts.consents.get(&(BrandId::of(brand), step));
                 for (place, choice) in CHOICES.into_iter().enumerate() {
                     let labels = [brand.as_str(), choice, step.name()];
                     match told.and_then(|told| told.get(place)) {
@@ -164,6 +161,14 @@ impl Metrics {
         self.set(Id::Held, &[], stages.held as f64);
         self.set(Id::Released, &[], stages.cells as f64);
         self.set(Id::Hidden, &[], stages.hidden as f64);
+    }
+
+    /// The name of a brand of the configuration.
+    fn name(&self, brand: BrandId) -> Option<&str> {
+        let mut brands = self.brands.iter();
+        brands
+            .find(|name| BrandId::of(name) == brand)
+            .map(String::as_str)
     }
 
     /// Computes the business gauges; `today` is the current day in a brand's time zone. Nothing is done where

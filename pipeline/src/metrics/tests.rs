@@ -41,13 +41,13 @@ fn counts_since_the_start_raise_counters_and_never_lower_them() {
     let series = "tributary_records_accepted_total{brand=\"brew\",kind=\"web\"}";
     assert_eq!(value(&metrics, series), Some(0.0));
     let mut counts = Counts::default();
-    counts.accepted.insert((BrandId(1), "web"), 7);
+    counts.accepted.insert((BrandId::of("brew"), "web"), 7);
     counts.stages.duplicates = 2;
     counts.stages.held = 5;
     metrics.sync(&counts, &BTreeMap::new());
     metrics.sync(&counts, &BTreeMap::new());
     assert_eq!(value(&metrics, series), Some(7.0));
-    counts.accepted.insert((BrandId(1), "web"), 9);
+    counts.accepted.insert((BrandId::of("brew"), "web"), 9);
     counts.stages.duplicates = 1;
     counts.stages.held = 3;
     metrics.sync(&counts, &BTreeMap::new());

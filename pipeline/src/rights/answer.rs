@@ -13,6 +13,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tributary_connectors::nats::subject as subjects;
+use tributary_connectors::tenant;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, Record};
 use tributary_operators::steps::Step;
@@ -57,9 +58,8 @@ impl Rights {
 
     /// Tells what is held. How many records that is.
     async fn answer_one(&self, job: &Job, person: &Person, key: &ReplyKey) -> anyhow::Result<u64> {
-        let place = usize::from(job.brand.0);
-        let (Some(desk), Some(brand)) = (self.desks.get(place), self.config.brands.get(place))
-        else {
+        let brand = tenant::configured(&self.config, job.brand);
+        let (Some(desk), Some(brand)) = (self.desks.get(&job.brand), brand) else {
             return Ok(0);
         };
         let question = Question::Records {

@@ -33,13 +33,15 @@ impl World {
             ..BrandSettings::default()
         };
         World {
-            settings: Settings { brands: vec![acme] },
+            settings: Settings {
+                brands: [(BrandId(0), acme)].into(),
+            },
             events: Vec::new(),
         }
     }
 
     pub fn brand(&mut self) -> &mut BrandSettings {
-        &mut self.settings.brands[0]
+        self.settings.brands.get_mut(&BrandId(0)).unwrap()
     }
 
     fn arrival(&self) -> Arrival {

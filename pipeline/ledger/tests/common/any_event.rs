@@ -9,11 +9,11 @@ use tributary_operators::record::{
 };
 use tributary_operators::steps::Steps;
 
-use crate::common::day;
+use crate::common::{A, B, day};
 
 /// An event and the brand that it belongs to.
 pub fn any_event() -> impl Strategy<Value = (BrandId, Event)> {
-    (0_u16..2).prop_map(BrandId).prop_flat_map(|brand| {
+    prop_oneof![Just(A), Just(B)].prop_flat_map(|brand| {
         let event = prop_oneof![
             10 => put(brand),
             2 => (key(), arrival()).prop_map(|(key, arrival)| Event::Drop { key, arrival }),
