@@ -145,6 +145,8 @@ pub struct Brand {
     pub identity: Identity,
     /// Attribution.
     pub attribution: Attribution,
+    /// Channels.
+    pub channels: Channels,
     /// Sensors.
     pub sensors: Sensors,
     /// Consent.
@@ -270,6 +272,26 @@ pub struct Retention {
     pub cookies_months: u32,
     /// Statements of consent and their evidence. Default 60.
     pub consent_months: u32,
+}
+
+/// How the channels of a brand's web records and spend are named.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    /// Hosts that are the brand's own besides the site of the page, each with all below it, in lower case. Default none.
+    pub own_hosts: Vec<String>,
+    /// Hosts that bring nobody when they refer, each with all below it, in lower case. Default payment providers.
+    pub ignored_referrers: Vec<String>,
+    /// The case of labels. Default as they come.
+    pub case: LabelCase,
+}
+
+/// The case of the labels of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelCase {
+    /// As they come.
+    Keep,
+    /// Lower case.
+    Lower,
 }
 
 /// Noise on what leaves of a brand.

@@ -49,6 +49,18 @@ pub struct DeadLetter {
 pub enum Ignored {
     /// A ping of a device on the brand's list of fixed devices.
     FixedDevice,
+    /// A web record whose user agent is a known robot's.
+    Robot,
+}
+
+impl Ignored {
+    /// What was left out, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ignored::FixedDevice => "pings of fixed devices",
+            Ignored::Robot => "web records of robots",
+        }
+    }
 }
 
 /// Why a line is refused.

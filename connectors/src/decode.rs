@@ -51,6 +51,7 @@ pub struct Decoder {
     max_future: i64,
     max_line: usize,
     strict: bool,
+    robots: bool,
     /// For each tenant the words that were told.
     words: Vec<Words>,
     /// For each tenant the links between its secrets.
@@ -81,8 +82,15 @@ impl Decoder {
             max_future: config.ingest.max_future_ms,
             max_line: config.ingest.max_message_bytes,
             strict: config.ingest.strict,
+            robots: false,
             scratch: Scratch::default(),
         }
+    }
+
+    /// Reads the web records of robots like any others, for whoever looks for all that a person has left.
+    pub fn with_robots(mut self) -> Decoder {
+        self.robots = true;
+        self
     }
 
     /// Decodes a message into the sink, in the order of its lines.
@@ -180,10 +188,17 @@ impl Decoder {
             tenant,
             feed,
             words,
+            robots: self.robots,
             scratch: &mut self.scratch,
         };
         let event = match route.kind {
-            Kind::Web => web::read(&mut line, sink)?,
+            Kind::Web => match web::read(&mut line, sink)? {
+                Ok(event) => event,
+                Err(ignored) => {
+                    sink.ignored(ignored);
+                    return Ok(());
+                }
+            },
             Kind::Transaction => transaction::read(&mut line, sink)?,
             Kind::Spend => spend::read(&mut line, sink)?,
             Kind::Consent => consent::read(&mut line, sink)?,

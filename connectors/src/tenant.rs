@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use tributary_config::model::{Brand, Config, Format, HashRule, Kind, Source};
+use tributary_config::model::{Brand, Channels, Config, Format, HashRule, Kind, Source};
 use tributary_operators::record::{BrandId, Currency};
 
 use crate::clock::BrandClock;
@@ -31,6 +31,8 @@ pub struct Tenant {
     pub fixed: FixedDevices,
     /// How its signals of consent are read.
     pub signals: Signals,
+    /// How the channels of its web records are named.
+    pub channels: Channels,
 }
 
 impl Tenant {
@@ -45,6 +47,7 @@ impl Tenant {
             name_postcode: brand.identity.name_postcode,
             fixed: FixedDevices::new(&brand.sensors.fixed_devices),
             signals: Signals::new(&brand.consent),
+            channels: brand.channels.clone(),
         }
     }
 }

@@ -337,8 +337,8 @@ impl Sink for Door<'_> {
         self.dead.push(dead);
     }
 
-    fn ignored(&mut self, _: Ignored) {
-        self.counts.ignored += 1;
+    fn ignored(&mut self, what: Ignored) {
+        *self.counts.ignored.entry(what).or_default() += 1;
     }
 }
 

@@ -199,13 +199,18 @@ impl Summary<'_> {
             .collect()
     }
 
+    fn ignored(&self) -> BTreeMap<&'static str, u64> {
+        let ignored = &self.outcome.tally.counts().ignored;
+        ignored.iter().map(|(what, n)| (what.name(), *n)).collect()
+    }
+
     fn json(&self) -> String {
         let stages = self.outcome.tally.counts().stages;
         serde_json::json!({
             "messages": self.outcome.messages,
             "skipped_lines": self.skipped,
             "accepted": self.accepted(),
-            "ignored": self.outcome.tally.counts().ignored,
+            "ignored": self.ignored(),
             "duplicates": stages.duplicates,
             "corrections": stages.corrections,
             "superseded": stages.superseded,
@@ -261,8 +266,9 @@ impl Summary<'_> {
                 list(past)
             );
         }
-        if counts.ignored > 0 {
-            let _ = writeln!(out, "left out  {} pings of fixed devices", counts.ignored);
+        let ignored = self.ignored();
+        if !ignored.is_empty() {
+            let _ = writeln!(out, "left out  {}", list(ignored));
         }
         let dead = self.outcome.tally.dead_by_reason();
         if !dead.is_empty() {

@@ -19,7 +19,7 @@ use anyhow::{Context, anyhow};
 use timely::CommunicationConfig;
 use timely::communication::WorkerGuards;
 use tributary_config::model::Config;
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead::{DeadLetter, Ignored};
 use tributary_connectors::decode::Decoder;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Block, Keyring, Page};
@@ -116,8 +116,8 @@ pub enum Report {
 pub struct Counts {
     /// Events accepted, by brand and kind.
     pub accepted: BTreeMap<(BrandId, &'static str), u64>,
-    /// Lines left out on purpose: pings of fixed devices.
-    pub ignored: u64,
+    /// Lines left out on purpose.
+    pub ignored: BTreeMap<Ignored, u64>,
     /// Records and pings left out because they name somebody who objected.
     pub suppressed: BTreeMap<BrandId, u64>,
     /// Identifiers that allow each step, and that refuse it, as far as it may be told.
@@ -132,7 +132,9 @@ impl Counts {
         for (key, count) in &other.accepted {
             *self.accepted.entry(*key).or_default() += count;
         }
-        self.ignored += other.ignored;
+        for (what, count) in &other.ignored {
+            *self.ignored.entry(*what).or_default() += count;
+        }
         for (brand, count) in &other.suppressed {
             *self.suppressed.entry(*brand).or_default() += count;
         }

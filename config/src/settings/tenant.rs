@@ -5,8 +5,8 @@ use secrecy::SecretString;
 
 use super::{Fallback, Fields, Row, Section, Setting};
 use crate::model::{
-    Attribution, Brand, Consent, Format, HashRule, Identity, Kind, Noise, Retention, Sensors,
-    Source,
+    Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Noise, Retention,
+    Sensors, Source,
 };
 use crate::shape::Opt;
 use crate::shape::choice::{BASES, FormatWord, KINDS, RULES};
@@ -41,6 +41,7 @@ impl Fields for Brand {
             previous_secrets: Vec::new(),
             identity: Identity::blank(),
             attribution: Attribution::blank(),
+            channels: Channels::blank(),
             sensors: Sensors::blank(),
             consent: Consent::blank(),
             retention: Retention::blank(),

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::word::{Fault, Word, fault};
 use crate::context::quote;
-use crate::model::{Basis, Csv, Format, HashRule, Kind};
+use crate::model::{Basis, Csv, Format, HashRule, Kind, LabelCase};
 use crate::suggest::did_you_mean;
 
 /// One of a few words, each of which stands for a value.
@@ -24,6 +24,10 @@ pub(crate) const BASES: Choice<Basis> = Choice(&[
     ("consent", Basis::Consent),
     ("legitimate_interest", Basis::LegitimateInterest),
 ]);
+
+/// The case of channels' labels.
+pub(crate) const LABEL_CASES: Choice<LabelCase> =
+    Choice(&[("keep", LabelCase::Keep), ("lower", LabelCase::Lower)]);
 
 /// The rules of hashed values.
 pub(crate) const RULES: Choice<HashRule> = Choice(&[

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
 use tributary_config::model::{Config, Kind};
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead::{Ignored, Reason};
 use tributary_connectors::nats::InputCounts;
 use tributary_operators::record::BrandId;
 use tributary_operators::steps::Step;
@@ -153,7 +153,9 @@ impl Metrics {
                 }
             }
         }
-        self.raise(Id::PingsIgnored, &[], counts.ignored as f64);
+        let ignored = |what| counts.ignored.get(&what).copied().unwrap_or(0) as f64;
+        self.raise(Id::PingsIgnored, &[], ignored(Ignored::FixedDevice));
+        self.raise(Id::RobotRecords, &[], ignored(Ignored::Robot));
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
         self.raise(Id::Corrections, &[], stages.corrections as f64);
         self.raise(Id::Superseded, &[], stages.superseded as f64);

@@ -120,6 +120,8 @@ table! {
         "Refused lines. They stand on the dead-letter subject with their reason; `unknown` where the line names no configured brand or no kind.";
     PingsIgnored: Operation Counter, "pings_ignored_total", "pings", [],
         "Pings of devices on a brand's list of fixed devices, left out on purpose.";
+    RobotRecords: Operation Counter, "robot_records_total", "records", [],
+        "Web records whose user agent is a known robot's. They are counted here, and held and counted nowhere else.";
     Duplicates: Operation Counter, "records_duplicate_total", "records", [],
         "Records that came again with the content held; they change nothing.";
     Corrections: Operation Counter, "records_corrected_total", "records", [],
