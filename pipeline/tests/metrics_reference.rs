@@ -16,7 +16,7 @@ use tributary::metrics::table::{Row, TABLE, Type};
 use tributary::metrics::{Metrics, reference};
 use tributary::workers::Counts;
 use tributary_config::model::Kind;
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead::{Ignored, Reason};
 use tributary_operators::attribution::Model;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::BrandId;
@@ -215,7 +215,7 @@ fn fed() -> Metrics {
     let metrics = Metrics::new(&loaded.expect("the configuration holds").config);
 
     let mut counts = Counts {
-        ignored: 3,
+        ignored: [(Ignored::FixedDevice, 3), (Ignored::Robot, 2)].into(),
         ..Counts::default()
     };
     counts.suppressed.insert(BrandId::of(BRANDS[1]), 4);
