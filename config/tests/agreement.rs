@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use serde_json::Value;
-use tributary_config::model::Config;
+use tributary_config::model::{Config, LabelCase};
 use tributary_config::{parse_in, print, reference, schema};
 
 /// Every setting at a value that is not its default, but those that exclude one another.
@@ -63,6 +63,10 @@ impression_window = "3m"
 max_path = 4
 half_life = "5s"
 position = [1, 2, 3]
+[brand.channels]
+own_hosts = ["shop.example"]
+ignored_referrers = ["pay.example"]
+case = "lower"
 [brand.sensors]
 min_rssi = -60
 min_dwell = "90s"
@@ -289,6 +293,14 @@ fn defaults_are_the_specification() {
         ),
         (24, 24, 13, 60)
     );
+    let channels = &brand.channels;
+    assert_eq!(channels.own_hosts, Vec::<String>::new());
+    assert!(
+        channels
+            .ignored_referrers
+            .contains(&"paypal.com".to_owned())
+    );
+    assert_eq!(channels.case, LabelCase::Keep);
     let noise = &brand.noise;
     assert_eq!(
         (noise.epsilon_thousandths, noise.count, noise.money_minor),
