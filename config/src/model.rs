@@ -180,7 +180,7 @@ impl Brand {
 pub enum HashRule {
     /// SHA-256 of the canonical value, hex. Always the first.
     Plain,
-    /// Google Customer Match: gmail dots and `+suffix` stripped; phones keep `+`.
+    /// Google Customer Match: gmail dots stripped, hashed both with and without `+suffix`; phones keep `+`.
     Google,
     /// Meta: dots kept; phones as digits without `+`.
     Meta,
@@ -199,7 +199,7 @@ pub struct Identity {
     pub name_postcode: bool,
     /// The enabled hash rules, without repetition. Default `plain` alone.
     pub rules: Vec<HashRule>,
-    /// Values that never identify, besides the built-in ones; compared in lower case.
+    /// Values that never identify, besides [`crate::placeholders`]; compared in any case and spelling.
     pub blocked: Vec<String>,
 }
 
