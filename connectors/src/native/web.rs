@@ -26,7 +26,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
     let head = Head::read(line)?;
     let kind = line.reader.required(Field::Type)?;
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
-    let signals = WebSignals::read(line)?;
+    let signals = WebSignals::read(line, sink)?;
     let body = match &*kind {
         "impression" => contact(line, TouchKind::Impression, sink)?,
         "click" => contact(line, TouchKind::Click, sink)?,
