@@ -17,7 +17,6 @@
 //! The records wait here under their set of identifiers, so that one change of a stance finds them all.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -31,7 +30,6 @@ use crate::retention::{Cutoffs, Oldest};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
 use crate::statements::Stance;
-use crate::stats::Stats;
 use crate::steps::{Step, Steps};
 use crate::sums::Tally;
 
@@ -49,9 +47,8 @@ pub struct Admitted {
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AdmitIn {
-    /// The content held under a key that names a set of identifiers, in the place of the one before. Where the set
-    /// is still the same, whether it came with the same version.
-    Held(RecordKey, Box<Record>, Option<bool>),
+    /// The content held under a key that names a set of identifiers, in the place of the one before.
+    Held(RecordKey, Box<Record>),
     /// Nothing is held any more under a key that named the set.
     Gone(RecordKey, BrandId, u128),
     /// A member of a set stands so.
@@ -189,7 +186,6 @@ type GroupKey = (BrandId, u128);
 /// The stage. The held records, under their sets of identifiers.
 pub struct Admit {
     settings: Arc<Settings>,
-    stats: Rc<Stats>,
     groups: FxHashMap<GroupKey, Group>,
     /// The records that name nobody.
     free: FxHashMap<RecordKey, Box<Record>>,
@@ -198,8 +194,8 @@ pub struct Admit {
     tally: Tally,
 }
 
-/// What becomes of a key: the content, and whether its version is the one before.
-type Held = Option<(Box<Record>, Option<bool>)>;
+/// What becomes of a key: the content that is held, if any.
+type Held = Option<Box<Record>>;
 
 /// What an epoch says about one set.
 #[derive(Default)]
@@ -210,7 +206,7 @@ struct Changes {
 
 impl Admit {
     /// Holds nothing yet.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Admit {
+    pub fn new(settings: Arc<Settings>) -> Admit {
         Admit {
             oldest: settings
                 .brands
@@ -218,7 +214,6 @@ impl Admit {
                 .map(|brand| (*brand, Oldest::default()))
                 .collect(),
             settings,
-            stats,
             groups: FxHashMap::default(),
             free: FxHashMap::default(),
             tally: Tally::default(),
@@ -228,12 +223,11 @@ impl Admit {
     /// A record that names nobody, or one that did.
     fn free(&mut self, key: RecordKey, held: Held, out: &mut Vec<(AdmitOut, Diff)>) {
         let mut parts = Parts::new(&mut self.tally, out);
-        let (old, again) = match held {
-            Some((record, again)) => (self.free.insert(key, record), again),
-            None => (self.free.remove(&key), None),
+        let old = match held {
+            Some(record) => self.free.insert(key, record),
+            None => self.free.remove(&key),
         };
         let (old, new) = (old.as_deref(), self.free.get(&key).map(Box::as_ref));
-        count(&self.stats, old, new, again);
         if old != new {
             old.iter().for_each(|old| parts.add(old, &FREE, -1));
             new.iter().for_each(|new| parts.add(new, &FREE, 1));
@@ -273,12 +267,11 @@ impl Admit {
             }
         }
         for (key, held) in changes.held {
-            let (old, again) = match held {
-                Some((record, again)) => (group.records.insert(key, record), again),
-                None => (group.records.remove(&key), None),
+            let old = match held {
+                Some(record) => group.records.insert(key, record),
+                None => group.records.remove(&key),
             };
             let (old, new) = (old.as_deref(), group.records.get(&key).map(Box::as_ref));
-            count(&self.stats, old, new, again);
             let Some(one) = new.or(old).filter(|_| old != new) else {
                 continue;
             };
@@ -365,15 +358,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Counts what came again, and what was corrected.
-fn count(stats: &Stats, old: Option<&Record>, new: Option<&Record>, again: Option<bool>) {
-    match (old, new) {
-        (Some(old), Some(new)) if old == new && again == Some(true) => stats.duplicate(),
-        (Some(_), Some(_)) => stats.correction(),
-        _ => {}
-    }
-}
-
 impl Stage for Admit {
     type In = AdmitIn;
     type Out = AdmitOut;
@@ -381,7 +365,7 @@ impl Stage for Admit {
 
     fn route(update: &AdmitIn) -> u64 {
         match update {
-            AdmitIn::Held(key, record, _) => home(*key, record.ids.key()),
+            AdmitIn::Held(key, record) => home(*key, record.ids.key()),
             AdmitIn::Gone(key, _, set) => home(*key, *set),
             AdmitIn::Stance(_, set, ..) | AdmitIn::Ask(_, Some(set)) => *set as u64,
             AdmitIn::Ask(asked, None) => asked.target,
@@ -392,20 +376,20 @@ impl Stage for Admit {
         let mut changes: FxHashMap<GroupKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();
         for (update, diff) in updates {
-            if let AdmitIn::Held(_, record, _) = &update
+            if let AdmitIn::Held(_, record) = &update
                 && let Some(oldest) = self.oldest.get_mut(&record.brand)
             {
                 oldest.note(record);
             }
             match update {
-                AdmitIn::Held(key, record, again) if record.ids.is_empty() => {
-                    self.free(key, Some((record, again)), out);
+                AdmitIn::Held(key, record) if record.ids.is_empty() => {
+                    self.free(key, Some(record), out);
                 }
                 AdmitIn::Gone(key, _, 0) => self.free(key, None, out),
-                AdmitIn::Held(key, record, again) => {
+                AdmitIn::Held(key, record) => {
                     let group = (record.brand, record.ids.key());
                     let changes = changes.entry(group).or_default();
-                    changes.held.push((key, Some((record, again))));
+                    changes.held.push((key, Some(record)));
                 }
                 AdmitIn::Gone(key, brand, set) => {
                     let changes = changes.entry((brand, set)).or_default();

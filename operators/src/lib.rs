@@ -26,6 +26,7 @@ pub mod salt;
 pub mod settings;
 pub mod settle;
 mod small_map;
+mod statement_order;
 pub mod statements;
 pub mod stats;
 pub mod steps;

@@ -20,7 +20,7 @@ use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, Day, IdSet};
+use tributary_operators::record::{BrandId, Day, IdSet};
 use tributary_operators::settings::Settings;
 
 use crate::suppressed::{Suppressed, SuppressedDoor};
@@ -294,10 +294,7 @@ impl Door<'_> {
         // A web record brings its consent and the evidence along: it counts once.
         let counted = match &event {
             Event::Word { .. } | Event::Evidence { .. } => false,
-            Event::Put { record, .. } => {
-                !matches!(record.body, Body::Consent { .. } | Body::Right { .. })
-                    || self.kind == "consent"
-            }
+            Event::Put { record, .. } => !record.is_attached(),
             _ => true,
         };
         let brand = brand_of(&event).filter(|_| counted);
@@ -339,6 +336,11 @@ impl Sink for Door<'_> {
 
     fn ignored(&mut self, what: Ignored) {
         *self.counts.ignored.entry(what).or_default() += 1;
+    }
+
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let unread = self.counts.unread_sections.entry(brand).or_default();
+        *unread += u64::from(sections);
     }
 }
 

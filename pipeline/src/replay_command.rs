@@ -211,6 +211,7 @@ impl Summary<'_> {
             "skipped_lines": self.skipped,
             "accepted": self.accepted(),
             "ignored": self.ignored(),
+            "unread_consent_sections": self.outcome.tally.counts().unread_sections.values().sum::<u64>(),
             "duplicates": stages.duplicates,
             "corrections": stages.corrections,
             "superseded": stages.superseded,
@@ -264,6 +265,13 @@ impl Summary<'_> {
                 "gone      {} records past their retention ({})",
                 past.values().sum::<u64>(),
                 list(past)
+            );
+        }
+        let unread = counts.unread_sections.values().sum::<u64>();
+        if unread > 0 {
+            let _ = writeln!(
+                out,
+                "unread    {unread} sections of GPP strings; `tributary consent STRING` names those of a string"
             );
         }
         let ignored = self.ignored();

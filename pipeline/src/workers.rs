@@ -120,6 +120,8 @@ pub struct Counts {
     pub ignored: BTreeMap<Ignored, u64>,
     /// Records and pings left out because they name somebody who objected.
     pub suppressed: BTreeMap<BrandId, u64>,
+    /// Sections of GPP strings that were there and not read, by brand.
+    pub unread_sections: BTreeMap<BrandId, u64>,
     /// Identifiers that allow each step, and that refuse it, as far as it may be told.
     pub consents: Told,
     /// What the stages count.
@@ -137,6 +139,9 @@ impl Counts {
         }
         for (brand, count) in &other.suppressed {
             *self.suppressed.entry(*brand).or_default() += count;
+        }
+        for (brand, count) in &other.unread_sections {
+            *self.unread_sections.entry(*brand).or_default() += count;
         }
         for (key, [allow, refuse]) in &other.consents {
             let sum = self.consents.entry(*key).or_default();

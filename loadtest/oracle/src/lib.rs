@@ -34,6 +34,7 @@ mod brand;
 mod calendar;
 mod consent;
 mod contacts;
+pub mod counts;
 mod days;
 pub mod decay;
 pub mod history;

@@ -101,6 +101,7 @@ impl Metrics {
                 }
             }
             metrics.raise(Id::Suppressed, &[brand], 0.0);
+            metrics.raise(Id::UnreadSections, &[brand], 0.0);
             metrics.retention_pass(brand, 0, 0);
             metrics.rights_waiting(brand, 0, Duration::ZERO);
         }
@@ -123,6 +124,11 @@ impl Metrics {
         for (brand, count) in &counts.suppressed {
             if let Some(brand) = self.name(*brand) {
                 self.raise(Id::Suppressed, &[brand], *count as f64);
+            }
+        }
+        for (brand, count) in &counts.unread_sections {
+            if let Some(brand) = self.name(*brand) {
+                self.raise(Id::UnreadSections, &[brand], *count as f64);
             }
         }
         let mut refused: BTreeMap<[&str; 3], u64> = BTreeMap::new();

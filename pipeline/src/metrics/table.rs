@@ -115,7 +115,7 @@ table! {
     InputDropped: Operation Counter, "input_slow_consumer_messages_total", "messages", [],
         "Messages that the client dropped because they were not taken in time; each was read again.";
     Accepted: Operation Counter, "records_accepted_total", "records", [Brand, Kind],
-        "Records and pings taken in, duplicates and corrections included.";
+        "Records and pings taken in, duplicates and corrections included. A statement of consent that rides on a web record is none of its own.";
     DeadLetters: Operation Counter, "dead_letters_total", "lines", [OriginBrand, OriginKind, Reason],
         "Refused lines. They stand on the dead-letter subject with their reason; `unknown` where the line names no configured brand or no kind.";
     PingsIgnored: Operation Counter, "pings_ignored_total", "pings", [],
@@ -123,13 +123,16 @@ table! {
     RobotRecords: Operation Counter, "robot_records_total", "records", [],
         "Web records whose user agent is a known robot's. They are counted here, and held and counted nowhere else.";
     Duplicates: Operation Counter, "records_duplicate_total", "records", [],
-        "Records that came again with the content held; they change nothing.";
+        "Records that came again with the content and the version held; they change nothing. Statements of consent that ride on web records are not counted.";
     Corrections: Operation Counter, "records_corrected_total", "records", [],
-        "Records whose content or version replaced what was held.";
+        "Records whose content or version replaced what was held. Statements of consent that ride on web records are not counted.";
     Superseded: Operation Counter, "records_superseded_total", "records", [],
-        "Records whose version was lower than the one held; they change nothing.";
+        "Records of a lower version than the one held, or of the same version that arrived earlier; they change nothing.";
     Suppressed: Operation Counter, "records_suppressed_total", "records", [Brand],
         "Records and pings left out because they name somebody who objected; they are written nowhere.";
+
+    UnreadSections: Operation Counter, "consent_sections_unread_total", "sections", [Brand],
+        "Sections of GPP strings that were there and are not read, once for each record that brings them: what they say is not obeyed. `tributary consent` names those of a string.";
 
     // Rights and retention
     RightsRequests: Operation Counter, "rights_requests_total", "requests", [OriginBrand, Outcome, Right],
@@ -147,7 +150,7 @@ table! {
 
     // State
     Held: Operation Gauge, "records_held", "records", [],
-        "Records held now, pings not counted.";
+        "Records held now; pings and the statements of consent that ride on web records not counted.";
     Released: Operation Gauge, "cells_released", "cells", [],
         "Cells that this process has released and not closed.";
     Hidden: Operation Gauge, "cells_hidden", "cells", [],
