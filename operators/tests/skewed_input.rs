@@ -421,3 +421,20 @@ fn the_next_refund_does_not_look_at_those_before() {
         }
     });
 }
+
+#[test]
+fn an_order_that_comes_and_goes_does_not_look_at_all_touches() {
+    let toggle = |trace: &mut Trace, times: usize| {
+        for at in 0..times {
+            trace.order(0, "o", 0, &[Cookie(at % 2)]);
+            trace.end();
+        }
+    };
+    let first = |trace: &mut Trace, n: usize| {
+        for at in 0..n {
+            trace.touch(at, at as i64 * 1_000, &[Cookie(0)]);
+        }
+        toggle(trace, 2);
+    };
+    assert_flat("null paths", first, |trace| toggle(trace, 50));
+}

@@ -5,10 +5,10 @@
 //! contribute now is added. A conversion's contribution is a pure function of the path, so nothing of
 //! it is kept but a count per cell, which makes a person count once in a cell.
 //!
-//! A person without a conversion contributes its months of touches as null paths to the Markov chains,
-//! one transition at a time, so that a new touch costs its neighbours only.
+//! A person without a conversion contributes its months of touches as null paths to the Markov chains ([`null`]).
 
 mod affected;
+mod null;
 mod standing;
 mod touches;
 
@@ -32,8 +32,9 @@ use crate::record::BrandId;
 use crate::runs::Runs;
 use crate::settings::{BrandSettings, Settings};
 use crate::stats::Stats;
-use crate::sums::{CellKey, Credited, Month, MonthGroup, Sums, Tally};
+use crate::sums::{CellKey, Credited, MonthGroup, Sums, Tally};
 use affected::Affected;
+use null::NullPaths;
 use standing::Standing;
 use touches::Touches;
 
@@ -72,6 +73,8 @@ struct Person {
     touches: Touches,
     conversions: Runs<Conversion>,
     oversized: bool,
+    /// Kept for who has many touches and now and then a conversion.
+    null: Option<Box<NullPaths>>,
     /// In how many of its contacts or conversions the person stands behind a cell.
     reach: FxHashMap<u64, u32>,
 }
@@ -136,7 +139,9 @@ impl Person {
         };
         steps += self.contribute(brand, settings, &affected, 1, &mut standing, tally);
         if was_null != self.is_null() {
-            steps += self.null_paths(brand, if was_null { -1 } else { 1 }, &mut standing, tally);
+            let diff = if was_null { -1 } else { 1 };
+            let touches = &self.touches;
+            steps += NullPaths::flip(&mut self.null, touches, brand, diff, &mut standing, tally);
         }
         standing.tell(tally);
         self.reach = reach;
@@ -301,88 +306,16 @@ impl Person {
         if diff < 0 {
             moved = self.touches.amend(touch, diff);
         }
-        if is_null {
-            let month_of_touch = month(touch.day);
-            let channel = |other: Option<&Contact>| {
-                let other = other.filter(|other| month(other.day) == month_of_touch);
-                other.map(|other| other.channel).unwrap_or_default()
-            };
-            let [before, next] = self.touches.beside(touch).map(channel);
-            let mut edge = |from, to, diff| {
-                null_edge(brand, month_of_touch, (from, to), diff, standing, tally)
-            };
-            edge(before, next, -diff);
-            edge(before, touch.channel, diff);
-            edge(touch.channel, next, diff);
-            let reach = CellKey::NullReach {
-                brand,
-                month: month_of_touch,
-                channel: touch.channel,
-            };
-            standing.add(reach, diff);
+        if is_null || self.null.is_some() {
+            let null = &mut self.null;
+            null::of_touch(&self.touches, touch, diff, |part, diff| {
+                NullPaths::change(null, brand, is_null, (part, diff), standing, tally);
+            });
         }
         if diff > 0 {
             moved = self.touches.amend(touch, diff);
         }
         moved
-    }
-
-    /// All null paths of the person, one a month. Returns how many steps they have.
-    fn null_paths(
-        &self,
-        brand: BrandId,
-        diff: Diff,
-        standing: &mut Standing<'_>,
-        tally: &mut Tally,
-    ) -> u64 {
-        let end = Channel::default();
-        let mut steps = 0;
-        let mut last: Option<(Month, Channel)> = None;
-        for touch in self.touches.iter() {
-            let month = month(touch.day);
-            let from = match last {
-                Some((of, channel)) if of == month => channel,
-                _ => {
-                    if let Some((of, channel)) = last {
-                        null_edge(brand, of, (channel, end), diff, standing, tally);
-                    }
-                    end
-                }
-            };
-            null_edge(brand, month, (from, touch.channel), diff, standing, tally);
-            let reach = CellKey::NullReach {
-                brand,
-                month,
-                channel: touch.channel,
-            };
-            standing.add(reach, diff);
-            last = Some((month, touch.channel));
-            steps += 1;
-        }
-        if let Some((of, channel)) = last {
-            null_edge(brand, of, (channel, end), diff, standing, tally);
-        }
-        steps
-    }
-}
-
-/// A transition of a null path; those from a channel to itself change no removal effect.
-fn null_edge(
-    brand: BrandId,
-    month: Month,
-    (from, to): (Channel, Channel),
-    diff: Diff,
-    standing: &Standing<'_>,
-    tally: &mut Tally,
-) {
-    if from != to {
-        let key = CellKey::NullEdge {
-            brand,
-            month,
-            from,
-            to,
-        };
-        tally.add(key, Sums::of(&[1]).whose(standing.who), diff);
     }
 }
 

@@ -53,6 +53,11 @@ impl Touches {
         self.classes.is_empty()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> u64 {
+        self.classes.iter().map(|(_, runs)| runs.len() as u64).sum()
+    }
+
     /// The time of the newest.
     pub(super) fn newest(&self) -> Option<i64> {
         let newest = self.classes.iter().filter_map(|(_, runs)| runs.last());
