@@ -112,7 +112,7 @@ fn steps(mut trace: Trace, place: usize) -> (u64, u64) {
         ..BrandSettings::default()
     };
     let settings = Arc::new(Settings {
-        brands: vec![brand],
+        brands: [(BrandId(0), brand)].into(),
     });
     let counted = Arc::new(Mutex::new((0, 0)));
     let (result, epochs) = (counted.clone(), Arc::new(trace.epochs));
