@@ -255,6 +255,7 @@ impl Admit {
                 }
             }
             let is = group.verdict(&ids);
+            self.stats.steps(group.records.len() as u64);
             for (_, record) in group.records.iter() {
                 let before = was.admit(record, settings);
                 let now = is.admit(record, settings);
@@ -266,6 +267,7 @@ impl Admit {
                 }
             }
         }
+        self.stats.steps(changes.held.len() as u64);
         for (key, held) in changes.held {
             let old = match held {
                 Some(record) => group.records.insert(key, record),

@@ -22,6 +22,7 @@ pub mod person;
 pub mod presence;
 pub mod record;
 pub mod retention;
+mod runs;
 pub mod salt;
 pub mod settings;
 pub mod settle;

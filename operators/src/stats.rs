@@ -19,6 +19,7 @@ pub struct Stats {
     cells: Cell<u64>,
     hidden: Cell<u64>,
     waiting: Cell<u64>,
+    steps: Cell<u64>,
     consents: RefCell<Told>,
 }
 
@@ -59,6 +60,16 @@ impl Stats {
     /// How many identifiers allow each step, and how many refuse it, as far as it may be told.
     pub fn told_consents(&self) -> Told {
         self.consents.borrow().clone()
+    }
+
+    pub(crate) fn steps(&self, by: u64) {
+        self.steps.set(self.steps.get() + by);
+    }
+
+    /// How many records, facts, touches, sets and places the stages have looked at: what the work of a worker grows
+    /// with, whatever the machine.
+    pub fn all_steps(&self) -> u64 {
+        self.steps.get()
     }
 
     /// The counters now.
