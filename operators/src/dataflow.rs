@@ -227,11 +227,11 @@ impl Dataflow {
             }
             // Nothing that is not salted comes in, and no number depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
-            Event::Word { label, word, .. } => {
+            Event::Word { brand, label, word } => {
                 for target in 0..self.peers {
                     inputs
                         .cells
-                        .update(CellsIn::Word(target, label, word.clone()), 1);
+                        .update(CellsIn::Word(target, brand, label, word.clone()), 1);
                 }
             }
         }

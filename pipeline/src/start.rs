@@ -104,6 +104,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         .with_context(|| format!("cannot make the directory {}", lasting.display()))?;
     let suppressed = Arc::new(Suppressed::open(config, &lasting)?);
 
+    crate::agreement::publish(&client, config).await?;
     let tally = Arc::new(Tally::default());
     let asks = Asks::default();
     let (out, outgoing) = mpsc::unbounded_channel();
@@ -124,6 +125,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         })
         .await??
     };
+    crate::agreement::compare(&client, config).await?;
     let gauges = {
         let counted = gauge(config.clone(), state.clone(), tally.clone());
         let waiting = rights::watch(config.clone(), client.clone(), state.clone());
@@ -263,6 +265,14 @@ async fn open_input(
     accept_loss: bool,
 ) -> anyhow::Result<(Input, StreamMark)> {
     let before = position.and_then(|position| position.stream);
+    let mut published = false;
+    if position.is_none() {
+        for brand in &config.brands {
+            let cells = format!("tributary.out.{}.>", brand.name);
+            let stream = &config.nats.output_stream;
+            published |= patiently(|| nats::holds(client, stream, &cells)).await?;
+        }
+    }
     let wanted = Wanted {
         stream: config.nats.input_stream.clone(),
         process: config.workers.process,
@@ -270,9 +280,20 @@ async fn open_input(
         partitions: config.nats.partitions,
         next: position.map_or(1, |position| position.sequence + 1),
         created: before.map(|stream| stream.created_ns),
+        published,
         accept_loss,
     };
-    let input = patiently(|| Input::open(client, wanted.clone())).await?;
+    let input = patiently(|| Input::open(client, wanted.clone())).await;
+    let input = match published {
+        true => input.with_context(|| {
+            format!(
+                "{} holds no ledger, but the stream {} holds cells of an earlier run",
+                ledger_options(config).directory.display(),
+                config.nats.output_stream
+            )
+        }),
+        false => input.map_err(Into::into),
+    }?;
     let mut generation = before.map_or(1, |stream| stream.generation);
     if let Some(loss) = input.accepted_loss() {
         let (from, to, next) = (loss.from, loss.to, loss.resume);

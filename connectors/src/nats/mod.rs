@@ -41,5 +41,5 @@ pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
 pub use streams::{
     StreamState, delete_message, ensure_dead_letter_stream, ensure_input_stream,
-    ensure_output_stream, ensure_rights_stream, newest_of, stream_state,
+    ensure_output_stream, ensure_rights_stream, holds, newest_of, stream_state,
 };

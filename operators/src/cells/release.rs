@@ -146,7 +146,7 @@ impl Cells {
             GroupKey::Month(of) => self.null.get(&(of.brand, of.month)),
             _ => None,
         };
-        weigh(key, group, null, settings, &self.words);
+        weigh(key, group, null, settings, self.words.of(key.brand()));
     }
 
     /// Says to every worker what waits here and leaves if the batch does.

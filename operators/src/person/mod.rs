@@ -389,6 +389,7 @@ impl Persons {
         }
         for (path, (persons, conversions)) in paths {
             let reply = Reply::Path {
+                brand: *brand,
                 path,
                 persons,
                 conversions,
