@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use tributary_connectors::nats::{
-    AT_HEADER, Reader, connect, ensure_input_stream, stream_state,
-};
+use tributary_connectors::nats::{AT_HEADER, Reader, connect, ensure_input_stream, stream_state};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::{Options, lines};
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};

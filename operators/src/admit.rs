@@ -17,6 +17,7 @@
 //! The records wait here under their set of identifiers, so that one change of a stance finds them all.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -30,6 +31,7 @@ use crate::retention::{Cutoffs, Oldest};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
 use crate::statements::Stance;
+use crate::stats::Stats;
 use crate::steps::{Step, Steps};
 use crate::sums::Tally;
 
@@ -186,6 +188,7 @@ type GroupKey = (BrandId, u128);
 /// The stage. The held records, under their sets of identifiers.
 pub struct Admit {
     settings: Arc<Settings>,
+    stats: Rc<Stats>,
     groups: FxHashMap<GroupKey, Group>,
     /// The records that name nobody.
     free: FxHashMap<RecordKey, Box<Record>>,
@@ -206,7 +209,7 @@ struct Changes {
 
 impl Admit {
     /// Holds nothing yet.
-    pub fn new(settings: Arc<Settings>) -> Admit {
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Admit {
         Admit {
             oldest: settings
                 .brands
@@ -214,6 +217,7 @@ impl Admit {
                 .map(|brand| (*brand, Oldest::default()))
                 .collect(),
             settings,
+            stats,
             groups: FxHashMap::default(),
             free: FxHashMap::default(),
             tally: Tally::default(),

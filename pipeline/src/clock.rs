@@ -188,7 +188,12 @@ fn span(ms: u64) -> String {
 }
 
 /// Asks the broker for its time, round after round, and says what the clocks come to.
-pub async fn watch(config: Config, client: Client, clocks: std::sync::Arc<Clocks>, state: std::sync::Arc<State>) {
+pub async fn watch(
+    config: Config,
+    client: Client,
+    clocks: std::sync::Arc<Clocks>,
+    state: std::sync::Arc<State>,
+) {
     let mut told = None;
     loop {
         // A broker that is away is said elsewhere, and its clock goes on meanwhile.
@@ -203,7 +208,9 @@ pub async fn watch(config: Config, client: Client, clocks: std::sync::Arc<Clocks
                 None => tracing::info!("the clocks agree again"),
             }
         }
-        state.metrics.clock(reading.offset(), disagreement.is_none());
+        state
+            .metrics
+            .clock(reading.offset(), disagreement.is_none());
         state.health.set_clock(disagreement.clone());
         told = disagreement;
         tokio::time::sleep(ROUND).await;

@@ -199,9 +199,9 @@ impl Feeding {
             for message in arrived {
                 self.newest = self.newest.max(message.at_ms);
                 bytes += message.payload.len() as u64;
-                let arrival =
-                    self.arrivals
-                        .of(&message.subject, &message.headers, message.at_ms);
+                let arrival = self
+                    .arrivals
+                    .of(&message.subject, &message.headers, message.at_ms);
                 if let Some(named) = arrival.brand.and_then(|brand| self.named.get_mut(brand)) {
                     *named = arrival.at.max(*named);
                 }

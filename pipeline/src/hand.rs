@@ -254,10 +254,7 @@ impl Hand {
                     cell,
                     news,
                     released,
-                } => cells
-                    .entry(epoch)
-                    .or_default()
-                    .push((cell, news, released)),
+                } => cells.entry(epoch).or_default().push((cell, news, released)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
             }
         }

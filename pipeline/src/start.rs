@@ -129,8 +129,12 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let gauges = {
         let counted = gauge(config.clone(), state.clone(), tally.clone());
         let waiting = rights::watch(config.clone(), client.clone(), state.clone());
-        let compared =
-            crate::clock::watch(config.clone(), client.clone(), clocks.clone(), state.clone());
+        let compared = crate::clock::watch(
+            config.clone(),
+            client.clone(),
+            clocks.clone(),
+            state.clone(),
+        );
         tokio::spawn(async {
             tokio::join!(counted, waiting, compared);
         })

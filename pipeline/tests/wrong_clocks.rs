@@ -42,7 +42,11 @@ impl Shop {
             server.nats().url,
             path("secret"),
             // No salt day ends while the test runs.
-            (jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).hour() + 12) % 24,
+            (jiff::Zoned::now()
+                .with_time_zone(jiff::tz::TimeZone::UTC)
+                .hour()
+                + 12)
+                % 24,
         );
         std::fs::write(path("tributary.toml"), config).unwrap();
         let client = ready(&server.nats()).await;
@@ -63,7 +67,8 @@ impl Shop {
 
     async fn publish(&self, subject: &str, headers: &[(&str, &str)], data: serde_json::Value) {
         let mut publisher = Publisher::new(&self.client, 1);
-        let header = |(name, value): &(&str, &str)| ((*name).to_owned().into(), (*value).to_owned());
+        let header =
+            |(name, value): &(&str, &str)| ((*name).to_owned().into(), (*value).to_owned());
         let message = Outgoing {
             subject: subject.to_owned(),
             headers: headers.iter().map(header).collect(),
@@ -116,7 +121,12 @@ fn shim(directory: &Path) -> PathBuf {
     let shim = directory.join("wall_clock.so");
     // Whoever builds Rust has this to link with.
     let mut compile = Command::new("cc");
-    succeed(compile.args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source));
+    succeed(
+        compile
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&shim)
+            .arg(source),
+    );
     shim
 }
 
@@ -130,7 +140,9 @@ fn off_by(shop: &Shop, seconds: i64) -> Worker {
 }
 
 fn readiness(worker: &Worker) -> String {
-    worker.get("/readyz").map_or(String::new(), |(_, body)| body)
+    worker
+        .get("/readyz")
+        .map_or(String::new(), |(_, body)| body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +172,10 @@ async fn a_start_with_a_wrong_clock_erases_and_freezes_nothing() {
         shop.wait_for_takings(5_000 + amount * 100).await;
         shop.read(&worker).await;
         assert_eq!(worker.metric("tributary_records_held"), Some(3.0));
-        assert_eq!(worker.metric("tributary_retention_records_total"), Some(0.0));
+        assert_eq!(
+            worker.metric("tributary_retention_records_total"),
+            Some(0.0)
+        );
         assert_eq!(worker.metric("tributary_clock_trusted"), Some(0.0));
         let offset = worker.metric("tributary_clock_offset_seconds").unwrap();
         assert!((offset - (days * DAY) as f64).abs() < 600.0, "{offset}");
@@ -170,7 +185,9 @@ async fn a_start_with_a_wrong_clock_erases_and_freezes_nothing() {
     let worker = Worker::start(&shop.config(), &[]);
     tokio::task::block_in_place(|| {
         until("it is ready", || {
-            worker.get("/readyz").is_some_and(|(status, _)| status == 200)
+            worker
+                .get("/readyz")
+                .is_some_and(|(status, _)| status == 200)
         });
     });
     shop.sale("a", 13).await;
@@ -205,7 +222,8 @@ async fn no_message_chooses_the_time() {
     for minute in 0..10 {
         shop.publish(pings, &[], ping(minute)).await;
     }
-    shop.publish("tributary.in.nobody.web", future, json!({})).await;
+    shop.publish("tributary.in.nobody.web", future, json!({}))
+        .await;
     shop.publish("tributary.in.orchard.web", future, json!({"id": "1"}))
         .await;
     for minute in 10..15 {
@@ -232,7 +250,9 @@ async fn no_message_chooses_the_time() {
     shop.read(&worker).await;
     tokio::task::block_in_place(|| {
         until("it is ready", || {
-            worker.get("/readyz").is_some_and(|(status, _)| status == 200)
+            worker
+                .get("/readyz")
+                .is_some_and(|(status, _)| status == 200)
         });
         worker.stop();
     });

@@ -124,7 +124,10 @@ mod tests {
     #[test]
     fn a_header_counts_where_the_source_says_so_and_never_beyond_the_stream() {
         let at = |subject, header| arrival(subject, header).at;
-        assert_eq!(at("tributary.in.shop.web", "1700000000000"), 1_700_000_000_000);
+        assert_eq!(
+            at("tributary.in.shop.web", "1700000000000"),
+            1_700_000_000_000
+        );
         assert_eq!(at("tributary.in.shop.web", "4102444800000"), STORED);
         assert_eq!(at("tributary.in.shop.web", "yesterday"), STORED);
         assert_eq!(at("tributary.in.shop.ping", "1700000000000"), STORED);

@@ -65,7 +65,9 @@ fn sources() -> String {
         )
     };
     let sources = Kind::ALL.map(source).concat();
-    format!("\n# A load test plays the trace with the time at which each message once arrived.{sources}")
+    format!(
+        "\n# A load test plays the trace with the time at which each message once arrived.{sources}"
+    )
 }
 
 /// A TOML basic string. TOML escapes what JSON escapes, in the same way.

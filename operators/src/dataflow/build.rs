@@ -82,7 +82,7 @@ pub fn build(
             StatementOut::Ask(asked, set) => AdmitIn::Ask(asked, Some(set)),
         });
         let held = held.concat(stances).concat(to_admit);
-        let admitted = stage(held, Admit::new(settings.clone()));
+        let admitted = stage(held, Admit::new(settings.clone(), stats.clone()));
         let (held, admit_answers) = split(admitted, |told| match told {
             AdmitOut::Routed(routed) => Ok(routed),
             AdmitOut::Answer(answer) => Err(CellsIn::Name(answer)),
