@@ -235,7 +235,8 @@ mod tests {
     use super::*;
 
     fn config(text: &str, letter: &str) -> Config {
-        let environment = |_: &str| Some(letter.repeat(40));
+        let secret = |name: &str| format!("{name} {}", letter.repeat(40));
+        let environment = |name: &str| ["ACME", "BETA"].contains(&name).then(|| secret(name));
         let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);
         loaded
             .unwrap_or_else(|problems| panic!("{problems}"))
