@@ -53,6 +53,8 @@ pub struct DeadLetter {
 pub enum Ignored {
     /// A ping of a device on the brand's list of fixed devices.
     FixedDevice,
+    /// A ping that was read again after its day had settled: the sums of the day hold it.
+    SettledPing,
     /// A web record whose user agent is a known robot's.
     Robot,
 }
@@ -62,6 +64,7 @@ impl Ignored {
     pub fn name(self) -> &'static str {
         match self {
             Ignored::FixedDevice => "pings of fixed devices",
+            Ignored::SettledPing => "pings of days that have settled",
             Ignored::Robot => "web records of robots",
         }
     }

@@ -13,7 +13,7 @@ mod route;
 
 use tributary_config::chain::Chain;
 use tributary_config::model::{Config, Kind};
-use tributary_operators::record::Arrival;
+use tributary_operators::record::{Arrival, BrandId, Day};
 
 pub use self::arrivals::{Arrivals, MessageArrival};
 pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
@@ -93,6 +93,14 @@ impl Decoder {
     pub fn with_robots(mut self) -> Decoder {
         self.robots = true;
         self
+    }
+
+    /// Refuses pings of a brand's salt days before one from now on: these days are closed.
+    pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
+        let mut tenants = self.tenants.iter_mut();
+        if let Some(tenant) = tenants.find(|tenant| tenant.id == brand) {
+            tenant.first_salt_day = tenant.first_salt_day.max(before);
+        }
     }
 
     /// Decodes a message into the sink, in the order of its lines.

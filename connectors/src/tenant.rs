@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use tributary_config::model::{Brand, Channels, Config, Format, HashRule, Kind, Source};
-use tributary_operators::record::{BrandId, Currency};
+use tributary_operators::record::{BrandId, Currency, Day};
 
 use crate::clock::BrandClock;
 use crate::keys::{BrandKey, Reading};
@@ -27,6 +27,8 @@ pub struct Tenant {
     pub currency: Option<(Currency, u8)>,
     /// Whether name and postcode together identify.
     pub name_postcode: bool,
+    /// The first salt day of which pings are still taken, whenever they say that they arrived.
+    pub first_salt_day: Day,
     /// Devices that are no visitors.
     pub fixed: FixedDevices,
     /// How its signals of consent are read.
@@ -45,6 +47,7 @@ impl Tenant {
             clock: BrandClock::new(&brand.timezone, brand.sensors.day_start_s),
             currency: currency::of(&brand.currency),
             name_postcode: brand.identity.name_postcode,
+            first_salt_day: Day::MIN,
             fixed: FixedDevices::new(&brand.sensors.fixed_devices),
             signals: Signals::new(&brand.consent),
             channels: brand.channels.clone(),

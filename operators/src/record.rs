@@ -408,3 +408,31 @@ pub struct Heard {
     /// Received signal strength, dBm.
     pub rssi: i8,
 }
+
+/// One device in one store on one salt day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceDay {
+    /// The tenant.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The salt day.
+    pub salt_day: Day,
+    /// The device's token of that store and day.
+    pub token: Token,
+}
+
+/// What the pings of one closed salt day amount to in one hour of one store. Nothing in it can be traced to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SettledHour {
+    /// The tenant.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The start of the hour, Unix seconds.
+    pub hour: i64,
+    /// The brand's offset from UTC at that hour, in seconds east.
+    pub utc_offset: i32,
+    /// Visits, passers-by, seconds of dwell, devices and random devices, in the order of the family `visits`.
+    pub values: [i64; 5],
+}

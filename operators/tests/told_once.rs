@@ -53,8 +53,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
         }
         dataflow.live();
         for event in events.iter().skip(index).step_by(peers) {
-            let event = dataflow.salted(worker, event.clone());
-            dataflow.event(event);
+            dataflow.event(event.clone());
         }
         // Workers come to the end of what they know at different times, and one releases before all have.
         for epoch in 0..peers as u64 + 1 {

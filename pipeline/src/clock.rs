@@ -31,19 +31,39 @@ pub fn day(now: Timestamp, zone: &TimeZone) -> Day {
     BrandClock::new(zone, 0).day(now.as_millisecond())
 }
 
-/// For every brand the first salt day of which pings may still come when its newest message arrived at
-/// `newest` (Unix milliseconds): a ping is refused when its day has been over for 24 hours, and the day
-/// before yesterday has.
-pub fn salt_days(config: &Config, newest: impl Fn(usize) -> i64) -> Vec<(BrandId, Day)> {
+/// The salt days of a brand at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaltDays {
+    /// The tenant.
+    pub brand: BrandId,
+    /// The first of which pings may still come: it has not been over for 24 hours.
+    pub first: Day,
+    /// Tomorrow, the last that a ping of now may belong to.
+    pub last: Day,
+}
+
+/// Of every brand, by its place in the configuration, the salt days that are open when its newest message arrived at
+/// `newest`, Unix milliseconds. None of a brand of which nothing has arrived.
+pub fn salt_days(config: &Config, newest: impl Fn(usize) -> i64) -> Vec<SaltDays> {
     let brands = config.brands.iter().enumerate();
     brands
-        .map(|(at, brand)| {
-            let mut clock = BrandClock::new(&brand.timezone, brand.sensors.day_start_s);
-            let (today, _) = clock.salt_day(newest(at).div_euclid(1000));
-            (BrandId::of(&brand.name), today - 1)
+        .map(|(at, of)| (newest(at), of))
+        .filter(|(newest, _)| *newest > 0)
+        .map(|(newest, of)| {
+            let second = newest.div_euclid(1000);
+            let brand = BrandId::of(&of.name);
+            let mut clock = BrandClock::new(&of.timezone, of.sensors.day_start_s);
+            // Not yesterday: after a day of 23 hours the day before it is open for one hour more.
+            let (first, _) = clock.salt_day(second - GRACE_S);
+            let (today, _) = clock.salt_day(second);
+            let last = today + 1;
+            SaltDays { brand, first, last }
         })
         .collect()
 }
+
+/// For how long pings of a day are taken after its end, seconds.
+const GRACE_S: i64 = 86_400;
 
 /// The clocks of a running worker, compared.
 #[derive(Debug)]
@@ -254,5 +274,29 @@ mod tests {
         let both = reading(NOW - 800 * DAY, Some(NOW - 800 * DAY), NOW);
         let why = both.disagreement().unwrap();
         assert!(why.contains("behind the newest message"), "{why}");
+    }
+
+    #[test]
+    fn a_day_is_open_for_24_hours_after_its_end() {
+        let zone = TimeZone::get("Europe/Paris").unwrap();
+        let first = |at: &str| {
+            let second = at.parse::<Timestamp>().unwrap().as_second();
+            let mut clock = BrandClock::new(&zone, 0);
+            let (first, end) = clock.salt_day(second - GRACE_S);
+            assert!(end + GRACE_S > second);
+            let (before, end) = clock.salt_day(second - GRACE_S - 86_400);
+            assert!(before < first && end + GRACE_S <= second);
+            first
+        };
+        let day = |at: &str| {
+            BrandClock::new(&zone, 0)
+                .salt_day(at.parse::<Timestamp>().unwrap().as_second())
+                .0
+        };
+        assert_eq!(first("2025-10-08T22:00:00Z"), day("2025-10-08T12:00:00Z"));
+        assert_eq!(first("2025-10-08T21:59:59Z"), day("2025-10-07T12:00:00Z"));
+        // The clock goes forward on the 30th, which has 23 hours.
+        assert_eq!(first("2025-03-30T22:30:00Z"), day("2025-03-29T12:00:00Z"));
+        assert_eq!(first("2025-03-30T23:00:00Z"), day("2025-03-30T12:00:00Z"));
     }
 }

@@ -16,7 +16,6 @@ use tributary_connectors::decode::Arrivals;
 use tributary_connectors::nats::{Client, Input, number_of};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Position, StreamMark};
-use tributary_operators::record::{BrandId, Day};
 
 use crate::asks::Asks;
 use crate::clock::Clocks;
@@ -84,7 +83,7 @@ struct Feeding {
     /// For each brand whose clock goes by headers the newest arrival that these name, else 0.
     named: Vec<i64>,
     /// The salt days as they were when the clocks agreed last.
-    salt_days: Vec<(BrandId, Day)>,
+    salt_days: Vec<crate::clock::SaltDays>,
     marks: u64,
     /// The position that was marked last, if any is, and when.
     marked: (Option<u64>, Instant),

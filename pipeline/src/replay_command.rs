@@ -16,10 +16,10 @@ use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::out::cell_line;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options};
-use tributary_loadtest::inputs;
+use tributary_loadtest::inputs::{self, Inputs};
 
 use crate::cli;
-use crate::replay::{Outcome, run};
+use crate::replay::{ClockWentBack, Outcome, run};
 use crate::retention::Category;
 
 /// The command.
@@ -30,16 +30,38 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     }
     config.workers.hosts.clear();
     let mut inputs = inputs::open(Some(&config), &args.traces)?;
-    let meter = inputs.progress();
-    let bar = bar(args.quiet, meter.total());
+    let total = inputs.progress().total();
+    let bar = bar(args.quiet, total);
+    let replay = |inputs: &mut Inputs, ledger, closes_days| {
+        let meter = inputs.progress();
+        run(
+            &config,
+            inputs,
+            args.batch,
+            ledger,
+            closes_days,
+            |messages: u64| {
+                bar.set_position(meter.read());
+                bar.set_message(format!("{messages} messages"));
+            },
+        )
+    };
     let ledger = match &args.ledger {
         Some(directory) => Some(new_ledger(&config, directory)?),
         None => None,
     };
-    let outcome = run(&config, &mut inputs, args.batch, ledger, |messages: u64| {
-        bar.set_position(meter.read());
-        bar.set_message(format!("{messages} messages"));
-    })?;
+    // What cannot be read again is read with all days open. So is what goes to a ledger: the worker that starts from it
+    // closes the days.
+    let is_file = |trace: &String| Path::new(trace).is_file();
+    let closes_days = ledger.is_none() && args.traces.iter().all(is_file);
+    let outcome = match replay(&mut inputs, ledger, closes_days) {
+        Err(error) if error.is::<ClockWentBack>() => {
+            tracing::info!("{error}: reading it once more with all days open");
+            inputs = inputs::open(Some(&config), &args.traces)?;
+            replay(&mut inputs, None, false)?
+        }
+        outcome => outcome?,
+    };
     bar.finish_and_clear();
 
     let mut lines: Vec<String> = outcome

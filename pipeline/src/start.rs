@@ -369,6 +369,14 @@ fn hear(
         Report::Forgotten(brand, before) => {
             let _ = words.send(Word::Forget(brand, before));
         }
+        Report::Settle { page, done } => {
+            let _ = words.send(Word::Settle(page, done));
+        }
+        // Where there are none a rewrite would find nothing.
+        Report::Settled { pings: 0, .. } => {}
+        Report::Settled { brand, before, .. } => {
+            let _ = words.send(Word::Settled(brand, before));
+        }
         Report::Unreadable(why) => tally.set_unreadable(why),
         Report::Answer(answer) => asks.answer(answer),
         Report::Finished {

@@ -98,6 +98,25 @@ pub fn random(seed: u64, size: usize) -> History {
     }
 }
 
+/// The events without devices that were dropped and what was heard of them before: what is left may be told in any order.
+pub fn without_dropped_devices(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
+    let mut kept: Vec<Event> = Vec::new();
+    for event in events {
+        let Event::DropDevice { device } = event else {
+            kept.push(event);
+            continue;
+        };
+        kept.retain(|event| match event {
+            Event::Ping { ping } => {
+                let of = (ping.brand, ping.store, ping.salt_day, ping.device);
+                of != (device.brand, device.store, device.salt_day, device.token.0)
+            }
+            _ => true,
+        });
+    }
+    kept
+}
+
 /// A good half of a day, so that most steps of the clock begin one, and some do not.
 const HOURS: i64 = 14 * 3_600_000;
 
@@ -113,6 +132,8 @@ fn batches(rng: &mut ChaCha8Rng, mut events: Vec<Event>) -> Vec<Vec<Event>> {
         if rng.random_bool(0.3) {
             batch.shuffle(rng);
         }
+        // A device is dropped before anything is heard in the same epoch.
+        batch.sort_by_key(|event| !matches!(event, Event::DropDevice { .. }));
         batches.push(batch);
     }
     batches

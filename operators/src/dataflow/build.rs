@@ -42,8 +42,6 @@ pub fn build(
 ) -> Dataflow {
     let stats = Rc::new(Stats::default());
     let probe = ProbeHandle::new();
-    let salts_heard = ProbeHandle::new();
-    let heard = salts_heard.clone();
     let mut inputs = Inputs {
         hold: InputSession::new(),
         statements: InputSession::new(),
@@ -150,10 +148,21 @@ pub fn build(
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let presence = stage(to_presence, Presence::new(settings.clone(), book.clone()));
-        let (visits, presence_answers) = split(presence, |told| match told {
+        let presence = Presence::new(settings.clone(), book.clone(), peers);
+        let (visits, presence) = split(stage(to_presence, presence), |told| match told {
             PresenceOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
-            PresenceOut::Answer(answer) => Err(answer),
+            other => Err(other),
+        });
+        let (presence_answers, settled) = split(presence, |told| match told {
+            PresenceOut::Answer(answer) => Ok(answer),
+            other => Err(other),
+        });
+        // One worker keeps the sums, so that one commit makes a day settled.
+        let settled = settled.inner.exchange(|_| 0).as_collection();
+        let settled = settled.flat_map(|told| match told {
+            PresenceOut::Settled(day, hour) => Some(Output::Settled(day, hour)),
+            PresenceOut::Closed(brand, before) => Some(Output::Closed(brand, before)),
+            PresenceOut::Sum(..) | PresenceOut::Answer(..) => None,
         });
 
         let (round, due) = scope.feedback(1);
@@ -193,8 +202,8 @@ pub fn build(
             .inner
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
-        desk(to_salts, peers, words).inner.probe_with(&heard);
-        let told = cells.concat(answers.map(Output::Answer));
+        desk(to_salts, peers, words);
+        let told = cells.concatenate([answers.map(Output::Answer), settled]);
         told.inner
             .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
             .probe_with(&probe);
@@ -204,8 +213,8 @@ pub fn build(
         settings,
         anything_stood: false,
         probe,
-        salts_heard,
         book,
+        asked: Default::default(),
         index,
         peers,
         stats,

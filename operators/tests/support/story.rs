@@ -141,7 +141,7 @@ impl Story {
             utc_offset: 0,
             rssi: -50,
         };
-        self.tell(Event::Ping { ping, count: 1 });
+        self.tell(Event::Ping { ping });
     }
 }
 

@@ -102,6 +102,8 @@ impl Metrics {
             }
             metrics.raise(Id::Suppressed, &[brand], 0.0);
             metrics.raise(Id::UnreadSections, &[brand], 0.0);
+            metrics.raise(Id::SettledDays, &[brand], 0.0);
+            metrics.raise(Id::SettledPings, &[brand], 0.0);
             metrics.retention_pass(brand, 0, 0);
             metrics.rights_waiting(brand, 0, Duration::ZERO);
         }
@@ -121,9 +123,15 @@ impl Metrics {
             let brand = self.name(*brand).unwrap_or(UNKNOWN);
             self.raise(Id::Accepted, &[brand, kind], *count as f64);
         }
-        for (brand, count) in &counts.suppressed {
-            if let Some(brand) = self.name(*brand) {
-                self.raise(Id::Suppressed, &[brand], *count as f64);
+        for (id, counts) in [
+            (Id::Suppressed, &counts.suppressed),
+            (Id::SettledDays, &counts.settled_days),
+            (Id::SettledPings, &counts.settled_pings),
+        ] {
+            for (brand, count) in counts {
+                if let Some(brand) = self.name(*brand) {
+                    self.raise(id, &[brand], *count as f64);
+                }
             }
         }
         for (brand, count) in &counts.unread_sections {
@@ -160,7 +168,8 @@ impl Metrics {
             }
         }
         let ignored = |what| counts.ignored.get(&what).copied().unwrap_or(0) as f64;
-        self.raise(Id::PingsIgnored, &[], ignored(Ignored::FixedDevice));
+        let pings = [Ignored::FixedDevice, Ignored::SettledPing].map(ignored);
+        self.raise(Id::PingsIgnored, &[], pings.into_iter().sum());
         self.raise(Id::RobotRecords, &[], ignored(Ignored::Robot));
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
         self.raise(Id::Corrections, &[], stages.corrections as f64);

@@ -119,7 +119,7 @@ table! {
     DeadLetters: Operation Counter, "dead_letters_total", "lines", [OriginBrand, OriginKind, Reason],
         "Refused lines. They stand on the dead-letter subject with their reason; `unknown` where the line names no configured brand or no kind.";
     PingsIgnored: Operation Counter, "pings_ignored_total", "pings", [],
-        "Pings of devices on a brand's list of fixed devices, left out on purpose.";
+        "Pings left out on purpose: those of devices on a brand's list of fixed devices, and those that were read again after their day had settled.";
     RobotRecords: Operation Counter, "robot_records_total", "records", [],
         "Web records whose user agent is a known robot's. They are counted here, and held and counted nowhere else.";
     Duplicates: Operation Counter, "records_duplicate_total", "records", [],
@@ -145,6 +145,10 @@ table! {
         "When this process last took back what was past its retention: at its start and once a day. 0 before the first pass.";
     RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
         "Records taken back because they were past their retention. Every process passes over all of them: do not add up over processes.";
+    SettledDays: Operation Counter, "salt_days_settled_total", "days", [Brand],
+        "Salt days with pings that were closed and became sums per store and hour. Process 0 counts for all.";
+    SettledPings: Operation Counter, "pings_settled_total", "pings", [Brand],
+        "Pings that this process held and dropped because the sums of their day are durable.";
     Consents: Operation Gauge, "consent_identifiers", "identifiers", [Brand, Choice, Step],
         "Identifiers by what is allowed for them, where something was said. A step is there when `k` allow it and `k` refuse it, and changes when `k_delta` have changed.";
 

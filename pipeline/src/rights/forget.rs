@@ -195,10 +195,9 @@ impl Rights {
                 .map(|(key, _)| Event::Drop { key, arrival: LAST })
                 .collect();
             for reply in heard {
-                if let Reply::Heard(heard, count) = reply {
-                    forgotten.tokens.insert(heard.token);
-                    let count = -count;
-                    changes.push(Event::Heard { heard, count });
+                if let Reply::Heard(device) = reply {
+                    forgotten.tokens.insert(device.token);
+                    changes.push(Event::DropDevice { device });
                 }
             }
             if changes.is_empty() {

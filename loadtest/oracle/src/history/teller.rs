@@ -7,7 +7,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Arrival, Body, BrandId, Ping, Record, RecordKey};
+use tributary_operators::record::{
+    Arrival, Body, BrandId, DeviceDay, Ping, Record, RecordKey, Token,
+};
 
 use super::choices::pick;
 use super::records::Author;
@@ -56,7 +58,7 @@ pub(super) struct Teller {
     puts: Vec<Put>,
     /// What is held under each key, with its version.
     pub(super) held: BTreeMap<RecordKey, (i64, Record)>,
-    /// Every hearing of a ping that has not been retracted.
+    /// Every hearing of a ping.
     heard: Vec<Ping>,
     events: Vec<Event>,
 }
@@ -105,9 +107,16 @@ impl Teller {
                 }
             }
             _ => {
+                // A device is erased from a store's day.
                 if let Some(place) = self.hearing(rng) {
-                    let ping = self.heard.swap_remove(place);
-                    self.events.push(Event::Ping { ping, count: -1 });
+                    let ping = self.heard[place];
+                    let device = DeviceDay {
+                        brand: ping.brand,
+                        store: ping.store,
+                        salt_day: ping.salt_day,
+                        token: Token(ping.device),
+                    };
+                    self.events.push(Event::DropDevice { device });
                 }
             }
         }
@@ -213,7 +222,7 @@ impl Teller {
 
     fn hear(&mut self, ping: Ping) {
         self.heard.push(ping);
-        self.events.push(Event::Ping { ping, count: 1 });
+        self.events.push(Event::Ping { ping });
     }
 
     /// The place of some hearing, if there is one.

@@ -184,7 +184,7 @@ impl World {
                 utc_offset: 0,
                 rssi,
             };
-            self.events.push(Event::Ping { ping, count: 1 });
+            self.events.push(Event::Ping { ping });
         }
     }
 

@@ -5,7 +5,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BrandId, ConsentString, Currency, Heard, IdKind, IdSet, Identifier, Ping,
-    Record, RecordKey, Right, SaleKind, SaleName, Token, TouchKind,
+    Record, RecordKey, Right, SaleKind, SaleName, SettledHour, Token, TouchKind,
 };
 use tributary_operators::steps::Steps;
 
@@ -19,6 +19,7 @@ pub fn any_event() -> impl Strategy<Value = (BrandId, Event)> {
             2 => (key(), arrival()).prop_map(|(key, arrival)| Event::Drop { key, arrival }),
             5 => heard(brand),
             1 => ping(brand),
+            1 => settled(brand),
             2 => (key(), ids(), any::<i64>(), "\\PC{0,99}").prop_map(move |(key, ids, ts, text)| {
                 Event::Evidence {
                     key,
@@ -167,10 +168,9 @@ fn put(brand: BrandId) -> impl Strategy<Value = Event> {
 }
 
 fn heard(brand: BrandId) -> impl Strategy<Value = Event> {
-    let count = prop_oneof![Just(1), Just(-1), any::<i64>()];
     let numbers = (any::<i32>(), any::<i64>(), any::<i32>(), any::<i8>());
-    (label(), any::<u128>(), any::<bool>(), numbers, count).prop_map(
-        move |(store, token, random, (salt_day, second, utc_offset, rssi), count)| Event::Heard {
+    (label(), any::<u128>(), any::<bool>(), numbers).prop_map(
+        move |(store, token, random, (salt_day, second, utc_offset, rssi))| Event::Heard {
             heard: Heard {
                 brand,
                 store,
@@ -181,9 +181,24 @@ fn heard(brand: BrandId) -> impl Strategy<Value = Event> {
                 utc_offset,
                 rssi,
             },
-            count,
         },
     )
+}
+
+fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
+    let hour = (label(), any::<i64>(), any::<i32>(), any::<[i64; 5]>());
+    prop_oneof![
+        hour.prop_map(move |(store, hour, utc_offset, values)| Event::Settled {
+            settled: SettledHour {
+                brand,
+                store,
+                hour,
+                utc_offset,
+                values,
+            },
+        }),
+        any::<i32>().prop_map(move |before| Event::Closed { brand, before }),
+    ]
 }
 
 fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
@@ -198,6 +213,5 @@ fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
             utc_offset: 0,
             rssi: 0,
         },
-        count: 1,
     })
 }

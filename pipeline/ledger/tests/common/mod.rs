@@ -199,7 +199,6 @@ pub fn ping(brand: BrandId, n: i64) -> Event {
             utc_offset: 3600,
             rssi: -60,
         },
-        count: 1,
     }
 }
 
