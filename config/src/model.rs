@@ -91,6 +91,8 @@ pub struct Ledger {
 pub struct Http {
     /// Where it listens. Default `127.0.0.1:9464`.
     pub listen: SocketAddr,
+    /// The names under which it is reached, in lower case, besides addresses and names without a dot. Default none.
+    pub hosts: Vec<String>,
     /// Series per metric and brand, the rest in `other`. Default 200.
     pub max_series: usize,
     /// The domain of the processor in OpenDSR; none keeps that door closed.

@@ -33,6 +33,7 @@ directory = "/var/lib/tributary"
 [http]
 listen = "[::1]:9465"
 max_series = 7
+hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
 [ingest]
 max_future = "90s"

@@ -48,7 +48,7 @@ pub struct Running {
     /// True ends the servers.
     pub served: watch::Sender<bool>,
     /// The HTTP server.
-    pub server: JoinHandle<anyhow::Result<()>>,
+    pub server: JoinHandle<()>,
     /// The NATS services.
     pub services: JoinHandle<anyhow::Result<()>>,
     /// What keeps the gauges up.
@@ -64,6 +64,10 @@ pub struct Running {
 /// Starts with a configuration that was read from a file, and comes back when everything from before is restored on
 /// every process.
 pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::Result<Running> {
+    // Connections of scrapers, of the broker and the ledger's files share one limit, which is low on many systems.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;

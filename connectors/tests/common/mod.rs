@@ -96,6 +96,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
         http: Http {
             listen: ([127, 0, 0, 1], 9464).into(),
             max_series: 200,
+            hosts: Vec::new(),
             opendsr_domain: None,
         },
         ingest: Ingest {
