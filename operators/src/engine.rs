@@ -9,8 +9,12 @@
 //! depend on the order of the updates within an epoch: they come from every worker, interleaved as
 //! they please, and a retraction may stand before what it retracts. And the accumulated output must be
 //! a function of the accumulated input.
+//!
+//! What takes long a stage may have done by a thread of its own. The epoch then stays open and later ones wait in front of
+//! this stage, while the worker goes on with everything else and nothing that comes out depends on how long it took.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use differential_dataflow::{AsCollection, VecCollection};
 use timely::dataflow::channels::pact::Exchange;
@@ -24,6 +28,9 @@ pub type Diff = i64;
 
 /// A collection of plain rows.
 pub type Rows<'scope, D> = VecCollection<'scope, Epoch, D, Diff>;
+
+/// Lets a worker look at a stage again. From any thread.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// A keyed, stateful operator.
 pub trait Stage: 'static {
@@ -45,15 +52,29 @@ pub trait Stage: 'static {
         updates: Vec<(Self::In, Diff)>,
         out: &mut Vec<(Self::Out, Diff)>,
     );
+
+    /// Goes on with the epoch that was stepped last. Whether it is finished: whoever says no calls `wake` when it is
+    /// worth to ask again.
+    fn go_on(&mut self, wake: &Wake, out: &mut Vec<(Self::Out, Diff)>) -> bool {
+        let _ = (wake, out);
+        true
+    }
 }
 
 /// Runs a stage over a collection.
 pub fn stage<'scope, S: Stage>(input: Rows<'scope, S::In>, mut stage: S) -> Rows<'scope, S::Out> {
+    let scope = input.inner.scope();
     let exchange = Exchange::new(|update: &(S::In, Epoch, Diff)| S::route(&update.0));
     input
         .inner
-        .unary_frontier(exchange, S::NAME, |_capability, _info| {
+        .unary_frontier(exchange, S::NAME, |_capability, info| {
+            let activator = scope.worker().sync_activator_for(info.address.to_vec());
+            // A worker that is gone needs no waking.
+            let wake: Wake = Arc::new(move || {
+                let _ = activator.activate();
+            });
             let mut waiting = BTreeMap::new();
+            let mut under_way = None;
             let mut changes = Vec::new();
             move |(input, frontier), output| {
                 input.for_each_stamp(|capability, batches| {
@@ -68,16 +89,27 @@ pub fn stage<'scope, S: Stage>(input: Rows<'scope, S::In>, mut stage: S) -> Rows
                             .push((data, diff));
                     }
                 });
-                while let Some(entry) = waiting.first_entry() {
-                    let epoch = *entry.key();
-                    if frontier.less_equal(&epoch) {
+                loop {
+                    if under_way.is_none()
+                        && let Some(entry) = waiting.first_entry()
+                        && !frontier.less_equal(entry.key())
+                    {
+                        let epoch = *entry.key();
+                        let (capability, updates) = entry.remove();
+                        stage.step(epoch, updates, &mut changes);
+                        under_way = Some((capability, epoch));
+                    }
+                    let Some((capability, epoch)) = &under_way else {
+                        break;
+                    };
+                    if !stage.go_on(&wake, &mut changes) {
                         break;
                     }
-                    let (capability, updates) = entry.remove();
-                    stage.step(epoch, updates, &mut changes);
+                    let changes = changes.drain(..);
                     output
-                        .session(&capability)
-                        .give_iterator(changes.drain(..).map(|(data, diff)| (data, epoch, diff)));
+                        .session(capability)
+                        .give_iterator(changes.map(|(data, diff)| (data, *epoch, diff)));
+                    under_way = None;
                 }
             }
         })

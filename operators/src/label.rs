@@ -77,6 +77,11 @@ impl Channel {
     pub fn other() -> Channel {
         Channel::of("other", "", "")
     }
+
+    /// Whether it stands for several channels that have their campaign given up, `*`.
+    pub fn is_several(self) -> bool {
+        self.campaign == Label::of("*")
+    }
 }
 
 /// The words behind the labels that one worker has been told.
@@ -87,7 +92,7 @@ pub struct Dictionary {
 }
 
 /// The words that the operators themselves write, known to every dictionary.
-pub const OWN_WORDS: [&str; 5] = ["direct", "none", "unattributed", "oversized", "other"];
+pub const OWN_WORDS: [&str; 6] = ["direct", "none", "unattributed", "oversized", "other", "*"];
 
 impl Default for Dictionary {
     fn default() -> Self {

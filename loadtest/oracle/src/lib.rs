@@ -36,6 +36,7 @@ mod consent;
 mod contacts;
 mod days;
 pub mod decay;
+mod folding;
 pub mod history;
 mod hold;
 mod identity;
@@ -51,6 +52,7 @@ mod statistics;
 mod takings;
 mod tally;
 mod visits;
+mod wide;
 
 use std::collections::BTreeMap;
 
