@@ -218,6 +218,8 @@ pub struct Attribution {
     pub impression_window_ms: i64,
     /// The newest touches that make a path. Default 200.
     pub max_path: usize,
+    /// The channels of a month that the Markov model tells apart. Default 500.
+    pub max_channels: usize,
     /// Milliseconds. Default 7 days.
     pub half_life_ms: i64,
     /// First, middle, last. Default 40, 20, 40. First and last are not both zero.

@@ -63,6 +63,7 @@ click_window = "1d"
 view_window = "2h"
 impression_window = "3m"
 max_path = 4
+max_channels = 40
 half_life = "5s"
 position = [1, 2, 3]
 [brand.channels]
@@ -272,8 +273,12 @@ fn defaults_are_the_specification() {
         (30 * day, 30 * day, 7 * day, 7 * day)
     );
     assert_eq!(
-        (attribution.max_path, attribution.position),
-        (200, [40, 20, 40])
+        (
+            attribution.max_path,
+            attribution.max_channels,
+            attribution.position
+        ),
+        (200, 500, [40, 20, 40])
     );
     let sensors = &brand.sensors;
     assert_eq!(

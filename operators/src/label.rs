@@ -80,6 +80,11 @@ impl Channel {
     pub fn other() -> Channel {
         Channel::of("other", "", "")
     }
+
+    /// Whether it stands for several channels that have their campaign given up, `*`.
+    pub fn is_several(self) -> bool {
+        self.campaign == Label::of("*")
+    }
 }
 
 /// The words behind the labels that one worker has been told.
@@ -90,7 +95,7 @@ pub struct Dictionary {
 }
 
 /// The words that the operators themselves write, known to every dictionary.
-pub const OWN_WORDS: [&str; 5] = ["direct", "none", "unattributed", "oversized", "other"];
+pub const OWN_WORDS: [&str; 6] = ["direct", "none", "unattributed", "oversized", "other", "*"];
 
 impl Default for Dictionary {
     fn default() -> Self {
@@ -137,25 +142,27 @@ impl Dictionary {
 /// The dictionaries of all brands.
 #[derive(Clone, Debug, Default)]
 pub struct Dictionaries {
-    brands: FxHashMap<BrandId, Dictionary>,
+    brands: FxHashMap<BrandId, Arc<Dictionary>>,
     /// What every brand knows.
-    own: Dictionary,
+    own: Arc<Dictionary>,
 }
 
 impl Dictionaries {
     /// Remembers the word of a label of a brand.
     pub fn learn(&mut self, brand: BrandId, label: Label, word: Arc<str>) {
-        self.brands.entry(brand).or_default().learn(label, word);
+        let words = self.brands.entry(brand).or_default();
+        Arc::make_mut(words).learn(label, word);
     }
 
-    /// The words of a brand.
-    pub fn of(&self, brand: BrandId) -> &Dictionary {
+    /// The words of a brand as they are now; who keeps them shares them.
+    pub fn of(&self, brand: BrandId) -> &Arc<Dictionary> {
         self.brands.get(&brand).unwrap_or(&self.own)
     }
 
     /// How often a second word of a brand claimed a label.
     pub fn collisions(&self) -> u64 {
-        self.brands.values().map(Dictionary::collisions).sum()
+        let brands = self.brands.values();
+        brands.map(|words| words.collisions()).sum()
     }
 }
 

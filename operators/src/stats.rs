@@ -20,6 +20,7 @@ pub struct Stats {
     hidden: Cell<u64>,
     waiting: Cell<u64>,
     steps: Cell<u64>,
+    folded: Cell<u64>,
     consents: RefCell<Told>,
 }
 
@@ -49,6 +50,10 @@ impl Stats {
         self.hidden.set(hidden);
         self.waiting.set(waiting);
         self.collisions.set(collisions);
+    }
+
+    pub(crate) fn folded(&self, folded: u64) {
+        self.folded.set(folded);
     }
 
     pub(crate) fn consents(&self, brand: BrandId, told: impl Iterator<Item = (Step, [u64; 2])>) {
@@ -84,6 +89,7 @@ impl Stats {
             cells: self.cells.get(),
             hidden: self.hidden.get(),
             waiting: self.waiting.get(),
+            folded: self.folded.get(),
         }
     }
 }
@@ -110,6 +116,8 @@ pub struct Snapshot {
     pub hidden: u64,
     /// Released cells whose change waits for others.
     pub waiting: u64,
+    /// Channels of months that went up into larger ones in Markov's chains.
+    pub folded: u64,
 }
 
 impl std::ops::Add for Snapshot {
@@ -126,6 +134,7 @@ impl std::ops::Add for Snapshot {
             cells: self.cells + other.cells,
             hidden: self.hidden + other.hidden,
             waiting: self.waiting + other.waiting,
+            folded: self.folded + other.folded,
         }
     }
 }

@@ -242,6 +242,7 @@ impl Summary<'_> {
             "dead_letters": self.outcome.tally.dead_by_reason(),
             "cells": self.families(),
             "hidden_cells": stages.hidden,
+            "folded_channels": stages.folded,
             "seconds": self.outcome.took.as_secs_f64(),
         })
         .to_string()
@@ -319,6 +320,13 @@ impl Summary<'_> {
                 out,
                 "hidden    {} cells behind which stand fewer than release.k",
                 counts.stages.hidden
+            );
+        }
+        if counts.stages.folded > 0 {
+            let _ = writeln!(
+                out,
+                "folded    {} channels that markov tells under `*`: a month has more than attribution.max_channels",
+                counts.stages.folded
             );
         }
         out

@@ -32,6 +32,7 @@ pub fn brand(name: &str) -> Brand {
             view_window_ms: 30 * DAY,
             impression_window_ms: 7 * DAY,
             max_path: 200,
+            max_channels: 500,
             half_life_ms: 7 * DAY,
             position: [40, 20, 40],
         },

@@ -37,6 +37,7 @@ mod contacts;
 pub mod counts;
 mod days;
 pub mod decay;
+mod folding;
 pub mod history;
 mod hold;
 mod identity;
@@ -52,6 +53,7 @@ mod statistics;
 mod takings;
 mod tally;
 mod visits;
+mod wide;
 
 use std::collections::BTreeMap;
 

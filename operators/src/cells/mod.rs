@@ -3,6 +3,7 @@
 //! Sums are added up as they come, in groups that leave together ([`group`]). Nothing is written, and no Markov chain is
 //! solved, until a release is called for; then every group that changed since the last one is looked at once: which of
 //! its cells may be seen ([`weigh`], [`suppress`]), and whether what is known of it outside may change now ([`gate`]).
+//! Chains are solved by another thread, for which the epoch stays open ([`solver`], [`turn`]).
 //! What was told is remembered, so that what is told is always a change ([`release`]). A brand may have noise put on what
 //! leaves ([`noise`]); inside everything is exact.
 //!
@@ -19,7 +20,9 @@ mod months;
 mod naming;
 mod noise;
 mod release;
+mod solver;
 mod suppress;
+mod turn;
 mod weigh;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{Answer, Asked, Question, Reply, labels};
 use crate::cell::Cell;
-use crate::engine::{Diff, Epoch, Stage};
+use crate::engine::{Diff, Epoch, Stage, Wake};
 use crate::label::{Channel, Dictionaries, Label};
 use crate::record::BrandId;
 use crate::settings::Settings;
@@ -42,6 +45,8 @@ use group::{Counts, Group, GroupKey, Told, is_other};
 use months::{NullPaths, null_month};
 use naming::{dims, key_of, words};
 use noise::Line;
+use solver::Solver;
+use turn::Turn;
 
 /// What the stage is told. What every worker must hear names the worker it is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -126,6 +131,9 @@ pub struct Cells {
     /// The workers that have said `Complete`; none once all have.
     complete: Option<BTreeSet<u64>>,
     counts: Counts,
+    solver: Solver,
+    /// What the epoch that was stepped last has still to do.
+    turn: Option<Turn>,
 }
 
 impl Cells {
@@ -148,6 +156,8 @@ impl Cells {
             anything_stood: false,
             complete: Some(BTreeSet::new()),
             counts: Counts::default(),
+            solver: Solver::default(),
+            turn: None,
         }
     }
 
@@ -316,16 +326,13 @@ impl Stage for Cells {
         }
     }
 
-    fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, out: &mut Vec<(CellsOut, Diff)>) {
-        let mut release = None;
-        let (mut questions, mut answers) = (Vec::new(), Vec::new());
-        let mut due: Lots = BTreeMap::new();
-        let mut sums = Vec::new();
+    fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, _: &mut Vec<(CellsOut, Diff)>) {
+        let mut turn = Turn::default();
         for (update, diff) in updates {
             match update {
-                CellsIn::Sum(key, sum) => sums.push((key, sum, diff)),
+                CellsIn::Sum(key, sum) => turn.sums.push((key, sum, diff)),
                 CellsIn::Word(_, brand, label, word) => self.words.learn(brand, label, word),
-                CellsIn::Release(_, now) => release = release.max(Some(now)),
+                CellsIn::Release(_, now) => turn.release = turn.release.max(Some(now)),
                 CellsIn::Stood(_, cell, at) => self.stand(cell, at),
                 CellsIn::Complete { from, stood, .. } => {
                     self.anything_stood |= stood;
@@ -334,39 +341,20 @@ impl Stage for Cells {
                     }
                 }
                 CellsIn::Due(told) => {
-                    let all = due.entry((told.brand, told.lot)).or_default();
+                    let all = turn.due.entry((told.brand, told.lot)).or_default();
                     *all = match (*all, told.changed) {
                         (Some(all), Some(changed)) => Some(all | changed),
                         (all, changed) => all.or(changed),
                     };
                 }
-                CellsIn::Ask(asked) => questions.push(asked),
-                CellsIn::Name(answer) => answers.push(answer),
+                CellsIn::Ask(asked) => turn.questions.push(asked),
+                CellsIn::Name(answer) => turn.answers.push(answer),
             }
         }
-        let mut told = Vec::new();
-        // A batch is of the epoch before.
-        self.batch(&due, &mut told);
-        for (key, sum, diff) in sums {
-            self.add(key, &sum, diff);
-        }
-        self.completed(&mut told);
-        if let Some(now) = release {
-            self.release(now, &mut told, out);
-        }
-        told.sort_unstable();
-        let released = self.released.unwrap_or_default();
-        out.extend(
-            told.into_iter()
-                .map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)),
-        );
-        for asked in questions {
-            self.answer(&asked, out);
-        }
-        out.extend(
-            answers
-                .into_iter()
-                .map(|answer| (CellsOut::Answer(self.name(answer)), 1)),
-        );
+        self.turn = Some(turn);
+    }
+
+    fn go_on(&mut self, wake: &Wake, out: &mut Vec<(CellsOut, Diff)>) -> bool {
+        self.take_turn(wake, out)
     }
 }

@@ -159,6 +159,8 @@ table! {
         "Cells that this process has released and not closed.";
     Hidden: Operation Gauge, "cells_hidden", "cells", [],
         "Cells that the release gate holds back because too few contributors stand behind them.";
+    FoldedChannels: Operation Gauge, "markov_folded_channels", "channels", [],
+        "Channels of the months held that the Markov model does not tell apart because a month has more than `max_channels`; they stand under `*`.";
     Collisions: Operation Counter, "label_collisions_total", "labels", [],
         "Times that a second word claimed the hash of a label; their cells are added up under the smaller word.";
 
