@@ -74,6 +74,8 @@ pub struct Workers {
     pub tick_ms: u64,
     /// The region where this process runs: `[a-z0-9-]+`. No default.
     pub region: Option<String>,
+    /// How far the wall clock may disagree with the broker's and the newest arrival, milliseconds. Default 10 minutes.
+    pub max_clock_skew_ms: i64,
 }
 
 /// What a process keeps on disk.
@@ -89,6 +91,8 @@ pub struct Ledger {
 pub struct Http {
     /// Where it listens. Default `127.0.0.1:9464`.
     pub listen: SocketAddr,
+    /// The names under which it is reached, in lower case, besides addresses and names without a dot. Default none.
+    pub hosts: Vec<String>,
     /// Series per metric and brand, the rest in `other`. Default 200.
     pub max_series: usize,
     /// The domain of the processor in OpenDSR; none keeps that door closed.
@@ -180,7 +184,7 @@ impl Brand {
 pub enum HashRule {
     /// SHA-256 of the canonical value, hex. Always the first.
     Plain,
-    /// Google Customer Match: gmail dots and `+suffix` stripped; phones keep `+`.
+    /// Google Customer Match: gmail dots stripped, hashed both with and without `+suffix`; phones keep `+`.
     Google,
     /// Meta: dots kept; phones as digits without `+`.
     Meta,
@@ -199,7 +203,7 @@ pub struct Identity {
     pub name_postcode: bool,
     /// The enabled hash rules, without repetition. Default `plain` alone.
     pub rules: Vec<HashRule>,
-    /// Values that never identify, besides the built-in ones; compared in lower case.
+    /// Values that never identify, besides [`crate::placeholders`]; compared in any case and spelling.
     pub blocked: Vec<String>,
 }
 
@@ -214,6 +218,8 @@ pub struct Attribution {
     pub impression_window_ms: i64,
     /// The newest touches that make a path. Default 200.
     pub max_path: usize,
+    /// The channels of a month that the Markov model tells apart. Default 500.
+    pub max_channels: usize,
     /// Milliseconds. Default 7 days.
     pub half_life_ms: i64,
     /// First, middle, last. Default 40, 20, 40. First and last are not both zero.
@@ -368,6 +374,9 @@ pub struct Source {
     pub hash_rule: HashRule,
     /// On what the processing of its records rests; [`Brand::rests_on_consent`] knows the default.
     pub basis: Option<Basis>,
+    /// Whether the header `Tributary-At` of its messages may name an earlier arrival than the stream's own. Default
+    /// false.
+    pub arrival_header: bool,
 }
 
 /// How a source's bytes become records.

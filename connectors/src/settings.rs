@@ -46,6 +46,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         view_window: brand.attribution.view_window_ms,
         impression_window: brand.attribution.impression_window_ms,
         max_path: brand.attribution.max_path,
+        max_channels: brand.attribution.max_channels,
         half_life: brand.attribution.half_life_ms,
         position: brand.attribution.position,
         min_rssi: brand.sensors.min_rssi,

@@ -43,6 +43,8 @@ pub struct BrandSettings {
     pub impression_window: i64,
     /// The newest touches that make a path.
     pub max_path: usize,
+    /// The channels of a month that Markov's chain tells apart, positive; the smallest of more go up.
+    pub max_channels: usize,
     /// The half-life of `time_decay`, milliseconds, positive.
     pub half_life: i64,
     /// The weights of `position`: first, middle, last.
@@ -108,6 +110,7 @@ impl Default for BrandSettings {
             view_window: 30 * DAY,
             impression_window: 7 * DAY,
             max_path: 200,
+            max_channels: 500,
             half_life: 7 * DAY,
             position: [40, 20, 40],
             on_consent: BTreeSet::new(),

@@ -4,6 +4,7 @@
 //! it, in whatever order they arrive. The outcome is the collection of sales that count, each with
 //! what is left of its amount.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use differential_dataflow::consolidation::consolidate;
@@ -14,6 +15,9 @@ use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::{BrandId, Currency, Day, IdSet, SaleKind, SaleName};
+use crate::runs::Runs;
+use crate::small_map::SmallMap;
+use crate::stats::Stats;
 
 /// The name of a sale within a brand and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,23 +107,41 @@ pub struct Settled {
     pub conversion: Conversion,
 }
 
-/// Everything under one name, each list sorted, as multisets.
+/// Refunds of one source in one currency; those of all that is left have none.
+type RefundKey = (Label, Option<Currency>);
+
+/// Everything under one name. Refunds are added up, so that the next one does not look at all before it.
 #[derive(Default)]
 struct Account {
-    sales: Vec<Sale>,
-    refunds: Vec<Refund>,
+    /// A multiset.
+    sales: Runs<Sale>,
+    /// How many there are, and their sum.
+    refunds: SmallMap<RefundKey, (i64, i128)>,
 }
 
 impl Account {
-    /// The sales that count, with what is left of each.
-    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) {
+    /// The sales that count, with what is left of each. Returns how much was looked at.
+    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) -> u64 {
         // Several orders of one name are one order, reported more than once.
         let counting = match key.kind {
-            SaleKind::Order => self.sales.get(..1).unwrap_or_default(),
-            SaleKind::Transaction => &self.sales[..],
+            SaleKind::Order => 1,
+            SaleKind::Transaction => usize::MAX,
         };
-        for (index, sale) in counting.iter().enumerate() {
-            if let Some(left) = left(sale, self.refunds_of(counting, index)) {
+        let counting: Vec<&Sale> = self.sales.iter().take(counting).collect();
+        // Tills number on their own, so a refund belongs to the sale of its own source, and to the earliest of that name
+        // where its source has none.
+        let mut firsts: FxHashMap<Label, usize> = FxHashMap::default();
+        for (at, sale) in counting.iter().enumerate() {
+            firsts.entry(sale.source).or_insert(at);
+        }
+        let mut refunds: FxHashMap<usize, Vec<(Option<Currency>, i128)>> = FxHashMap::default();
+        for ((source, currency), (_, sum)) in self.refunds.iter() {
+            let of = firsts.get(source).copied().unwrap_or(0);
+            refunds.entry(of).or_default().push((*currency, *sum));
+        }
+        for (at, sale) in counting.iter().enumerate() {
+            let refunds = refunds.get(&at).map_or(&[][..], Vec::as_slice);
+            if let Some(left) = left(sale, refunds) {
                 let conversion = Conversion {
                     ts: sale.ts,
                     name: key.name,
@@ -141,46 +163,57 @@ impl Account {
                 ));
             }
         }
+        (counting.len() + self.refunds.len()) as u64
     }
 
-    /// The refunds that go to one of the counting sales: tills number on their own, so a refund belongs
-    /// to the sale of its own source, and to the earliest of that name where its source has none.
-    fn refunds_of<'a>(
-        &'a self,
-        counting: &'a [Sale],
-        index: usize,
-    ) -> impl Iterator<Item = &'a Refund> {
-        self.refunds.iter().filter(move |refund| {
-            let own = counting
-                .iter()
-                .position(|sale| sale.source == refund.source);
-            own.unwrap_or(0) == index
-        })
+    /// Counts a refund so many times more.
+    fn refund(&mut self, refund: &Refund, diff: Diff) {
+        let (currency, amount) = match refund.amount {
+            Some((amount, currency)) => (Some(currency), amount),
+            None => (None, 0),
+        };
+        let key = (refund.source, currency);
+        let (count, sum) = self.refunds.get(&key).copied().unwrap_or_default();
+        let sum = sum + i128::from(amount) * i128::from(diff);
+        match count + diff {
+            0 => drop(self.refunds.remove(&key)),
+            count => drop(self.refunds.insert(key, (count, sum))),
+        }
     }
 }
 
-/// What is left of a sale, or nothing where it no longer counts. Refunds in another currency never
-/// apply. A sale of nothing counts until any refund applies.
-fn left<'a>(sale: &Sale, refunds: impl Iterator<Item = &'a Refund>) -> Option<i64> {
-    let mut left = sale.amount;
+/// What is left of a sale after refunds by currency, or nothing where it no longer counts. Refunds in another currency
+/// never apply. A sale of nothing counts until any refund applies.
+fn left(sale: &Sale, refunds: &[(Option<Currency>, i128)]) -> Option<i64> {
+    let applies = |currency: &Option<Currency>| currency.is_none_or(|of| of == sale.currency);
+    let refunds = refunds.iter().filter(|(currency, _)| applies(currency));
+    let mut left = i128::from(sale.amount);
     let mut refunded = false;
-    for refund in refunds {
-        match refund.amount {
-            None => left = 0,
-            Some((amount, currency)) if currency == sale.currency => {
-                left = left.saturating_sub(amount).max(0);
-            }
-            Some(_) => continue,
-        }
+    for (currency, sum) in refunds {
+        left = match currency {
+            None => 0,
+            Some(_) => (left - sum).max(0),
+        };
         refunded = true;
     }
+    let left = i64::try_from(left).ok()?;
     (left > 0 || !refunded && sale.amount == 0).then_some(left)
 }
 
 /// The stage. One account for each name.
-#[derive(Default)]
 pub struct Settle {
+    stats: Rc<Stats>,
     accounts: FxHashMap<SaleKey, Account>,
+}
+
+impl Settle {
+    /// Nothing is sold yet.
+    pub fn new(stats: Rc<Stats>) -> Settle {
+        Settle {
+            stats,
+            accounts: FxHashMap::default(),
+        }
+    }
 }
 
 impl Stage for Settle {
@@ -203,14 +236,16 @@ impl Stage for Settle {
             let key = updates[0].0.key;
             let account = self.accounts.entry(key).or_default();
             let from = out.len();
-            account.settle(key, -1, out);
+            let mut steps = account.settle(key, -1, out);
             for (update, diff) in updates {
                 match &update.entry {
-                    Entry::Sale(sale) => amend(&mut account.sales, sale, *diff),
-                    Entry::Refund(refund) => amend(&mut account.refunds, refund, *diff),
+                    Entry::Sale(sale) => steps += account.sales.amend(sale, *diff),
+                    Entry::Refund(refund) => account.refund(refund, *diff),
                 }
+                steps += 1;
             }
-            account.settle(key, 1, out);
+            steps += account.settle(key, 1, out);
+            self.stats.steps(steps);
             if account.sales.is_empty() && account.refunds.is_empty() {
                 self.accounts.remove(&key);
             }
@@ -218,21 +253,5 @@ impl Stage for Settle {
             consolidate(&mut changed);
             out.append(&mut changed);
         }
-    }
-}
-
-/// Adds or takes away an element of a sorted multiset.
-pub(crate) fn amend<T: Ord + Clone>(sorted: &mut Vec<T>, element: &T, diff: Diff) {
-    let at = sorted.partition_point(|held| held < element);
-    if diff > 0 {
-        sorted.splice(at..at, std::iter::repeat_n(element.clone(), diff as usize));
-    } else {
-        let held = sorted[at..]
-            .iter()
-            .take_while(|held| *held == element)
-            .count();
-        let gone = held.min(diff.unsigned_abs() as usize);
-        debug_assert_eq!(gone as i64, -diff, "only what is held is retracted");
-        sorted.drain(at..at + gone);
     }
 }

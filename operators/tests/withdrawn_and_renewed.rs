@@ -196,7 +196,10 @@ fn whatever_happened_comes_back() {
             right: Right::Restriction,
             stands: true,
         };
-        let none = Body::Consent { steps: Steps::NONE };
+        let none = Body::Consent {
+            steps: Steps::NONE,
+            string: None,
+        };
         // Restricted, withdrawn under the same keys, and silent again.
         history.batches.push(everybody.says(late, &restricted));
         history.batches.push(everybody.says(late, &none));

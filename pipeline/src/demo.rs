@@ -273,6 +273,7 @@ fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Resu
         http::serve(listener, state, async move {
             let _ = stop.wait_for(|set| *set).await;
         })
-        .await
+        .await;
+        Ok(())
     })
 }

@@ -25,7 +25,7 @@ use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, Day, IdSet, Ping};
+use tributary_operators::record::{BrandId, Day, IdSet, Ping};
 use tributary_operators::settings::Settings;
 
 use crate::clock::SaltDays;
@@ -347,10 +347,14 @@ impl Hand {
             finished = Some(before);
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
-        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool)>> = BTreeMap::new();
+        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
         for (epoch, output) in told {
             match output {
-                Output::Cell { cell, news } => cells.entry(epoch).or_default().push((cell, news)),
+                Output::Cell {
+                    cell,
+                    news,
+                    released,
+                } => cells.entry(epoch).or_default().push((cell, news, released)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
                 Output::Settled(day, settled) => self.settling.add(epoch, day, settled),
                 Output::Closed(brand, before) => self.settling.close(epoch, brand, before),
@@ -424,7 +428,7 @@ impl Intake {
     }
 
     fn event(&mut self, kind: &'static str, event: Event) {
-        if let Some(brand) = counted_for(&event, kind) {
+        if let Some(brand) = counted_for(&event) {
             *self.counts.accepted.entry((brand, kind)).or_default() += 1;
         }
         if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
@@ -456,7 +460,7 @@ impl Door<'_> {
     /// Takes what nobody objected to.
     fn take(&mut self, event: Event, earlier: &[IdSet]) {
         if self.suppressed.refuses(&event, earlier) {
-            if let Some(brand) = counted_for(&event, self.kind) {
+            if let Some(brand) = counted_for(&event) {
                 *self.intake.counts.suppressed.entry(brand).or_default() += 1;
             }
             return;
@@ -484,16 +488,19 @@ impl Sink for Door<'_> {
     fn ignored(&mut self, what: Ignored) {
         *self.intake.counts.ignored.entry(what).or_default() += 1;
     }
+
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let unread = self.intake.counts.unread_sections.entry(brand).or_default();
+        *unread += u64::from(sections);
+    }
 }
 
 /// The brand for which an event counts as a record or a ping. A web record brings its consent and the evidence along:
 /// it counts once.
-fn counted_for(event: &Event, kind: &str) -> Option<BrandId> {
+fn counted_for(event: &Event) -> Option<BrandId> {
     let is_counted = match event {
         Event::Word { .. } | Event::Evidence { .. } => false,
-        Event::Put { record, .. } => {
-            !matches!(record.body, Body::Consent { .. } | Body::Right { .. }) || kind == "consent"
-        }
+        Event::Put { record, .. } => !record.is_attached(),
         _ => true,
     };
     brand_of(event).filter(|_| is_counted)

@@ -233,6 +233,7 @@ impl Summary<'_> {
             "skipped_lines": self.skipped,
             "accepted": self.accepted(),
             "ignored": self.ignored(),
+            "unread_consent_sections": self.outcome.tally.counts().unread_sections.values().sum::<u64>(),
             "duplicates": stages.duplicates,
             "corrections": stages.corrections,
             "superseded": stages.superseded,
@@ -241,6 +242,7 @@ impl Summary<'_> {
             "dead_letters": self.outcome.tally.dead_by_reason(),
             "cells": self.families(),
             "hidden_cells": stages.hidden,
+            "folded_channels": stages.folded,
             "seconds": self.outcome.took.as_secs_f64(),
         })
         .to_string()
@@ -288,6 +290,13 @@ impl Summary<'_> {
                 list(past)
             );
         }
+        let unread = counts.unread_sections.values().sum::<u64>();
+        if unread > 0 {
+            let _ = writeln!(
+                out,
+                "unread    {unread} sections of GPP strings; `tributary consent STRING` names those of a string"
+            );
+        }
         let ignored = self.ignored();
         if !ignored.is_empty() {
             let _ = writeln!(out, "left out  {}", list(ignored));
@@ -311,6 +320,13 @@ impl Summary<'_> {
                 out,
                 "hidden    {} cells behind which stand fewer than release.k",
                 counts.stages.hidden
+            );
+        }
+        if counts.stages.folded > 0 {
+            let _ = writeln!(
+                out,
+                "folded    {} channels that markov tells under `*`: a month has more than attribution.max_channels",
+                counts.stages.folded
             );
         }
         out

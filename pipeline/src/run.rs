@@ -129,14 +129,20 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         format!("the ledger did not take the last records within {DRAIN:?}")
     })???;
     let sequence = durable.borrow().sequence;
-    input.acknowledge(sequence).await;
+    // A broker that is away keeps nobody: what it did not hear is said again after the next start.
+    let _ = timeout_at(end, input.acknowledge(sequence)).await;
     let published = timeout_at(end, publisher).await;
     let _ = served.send(true);
-    let _ = services.await;
-    server.await??;
+    let _ = timeout_at(end, services).await;
+    let _ = timeout_at(end, server).await;
     published
         .with_context(|| format!("the broker did not take the last cells within {DRAIN:?}"))???;
-    client.flush().await.context("the last acknowledgement")?;
+    let flushed = timeout_at(end, client.flush()).await;
+    flushed
+        .with_context(|| {
+            format!("the broker did not take the last acknowledgement within {DRAIN:?}")
+        })?
+        .context("the last acknowledgement")?;
     tracing::info!("stopped");
     Ok(())
 }

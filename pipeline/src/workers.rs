@@ -114,7 +114,7 @@ pub enum Report {
     /// What was known before a restart cannot be read.
     Unreadable(String),
     /// Cells that changed, by the end of an epoch, and of each whether it is news to the outside.
-    Cells(Epoch, Vec<(Cell, bool)>),
+    Cells(Epoch, Vec<(Cell, bool, i64)>),
     /// A part of an answer.
     Answer(Answer),
     /// Everything before an epoch is finished on every worker, and this one has told all of it.
@@ -141,6 +141,8 @@ pub struct Counts {
     pub settled_days: BTreeMap<BrandId, u64>,
     /// Records and pings left out because they name somebody who objected.
     pub suppressed: BTreeMap<BrandId, u64>,
+    /// Sections of GPP strings that were there and not read, by brand.
+    pub unread_sections: BTreeMap<BrandId, u64>,
     /// Identifiers that allow each step, and that refuse it, as far as it may be told.
     pub consents: Told,
     /// What the stages count.
@@ -164,6 +166,9 @@ impl Counts {
             for (brand, count) in counts {
                 *sums.entry(*brand).or_default() += count;
             }
+        }
+        for (brand, count) in &other.unread_sections {
+            *self.unread_sections.entry(*brand).or_default() += count;
         }
         for (key, [allow, refuse]) in &other.consents {
             let sum = self.consents.entry(*key).or_default();

@@ -34,7 +34,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event,
         return Ok(Err(Ignored::Robot));
     }
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
-    let signals = WebSignals::read(line)?;
+    let signals = WebSignals::read(line, sink)?;
     let body = match &*kind {
         "impression" => contact(line, TouchKind::Impression, sink)?,
         "click" => contact(line, TouchKind::Click, sink)?,

@@ -34,8 +34,10 @@ mod brand;
 mod calendar;
 mod consent;
 mod contacts;
+pub mod counts;
 mod days;
 pub mod decay;
+mod folding;
 pub mod history;
 mod hold;
 mod identity;
@@ -51,6 +53,7 @@ mod statistics;
 mod takings;
 mod tally;
 mod visits;
+mod wide;
 
 use std::collections::BTreeMap;
 

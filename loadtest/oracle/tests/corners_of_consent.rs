@@ -31,7 +31,7 @@ fn were_it_allowed(
 ) -> i128 {
     let mut held = held.clone();
     for record in &mut held.records {
-        if let (Body::Consent { steps }, Some(step)) = (&mut record.body, step) {
+        if let (Body::Consent { steps, .. }, Some(step)) = (&mut record.body, step) {
             *steps = steps.with(step);
         }
     }

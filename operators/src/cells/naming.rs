@@ -1,5 +1,7 @@
 //! Naming: keys become dimensions with words, and the other way round.
 
+use std::sync::Arc;
+
 use crate::attribution::Model;
 use crate::cell::{Cell, Dim, Family};
 use crate::label::{Channel, Dictionary, Label};
@@ -135,6 +137,19 @@ pub(super) fn dims(
         CellKey::NullEdge { .. } | CellKey::NullReach { .. } => (Family::MarkovMonth, vec![brand]),
         CellKey::Touched { .. } => (Family::Attribution, vec![brand]),
     }
+}
+
+/// The words of a cell that labels stand for.
+pub(super) fn words(cell: &Cell) -> Vec<&Arc<str>> {
+    let mut words = Vec::new();
+    for name in ["source", "medium", "campaign", "store", "platform", "path"] {
+        match cell.dim(name) {
+            Some(Dim::Text(word)) => words.push(word),
+            Some(Dim::Path(path)) => words.extend(path.iter().flatten().flatten()),
+            _ => {}
+        }
+    }
+    words
 }
 
 /// The key of a cell by its dimensions; none where no key of these brands has them.

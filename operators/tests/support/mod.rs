@@ -91,7 +91,7 @@ pub fn run_settling(
             worker,
             settings.clone(),
             move |epoch, output| match output {
-                Output::Cell { cell, news } => sink.lock().unwrap().push((epoch, cell, news)),
+                Output::Cell { cell, news, .. } => sink.lock().unwrap().push((epoch, cell, news)),
                 Output::Answer(answer) => answers.lock().unwrap().push(answer.reply),
                 Output::Settled(_, settled) => kept
                     .lock()

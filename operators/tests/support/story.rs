@@ -116,7 +116,16 @@ impl Story {
     }
 
     pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
-        self.put("consent", id, ts, who, Body::Consent { steps });
+        self.put(
+            "consent",
+            id,
+            ts,
+            who,
+            Body::Consent {
+                steps,
+                string: None,
+            },
+        );
     }
 
     /// A device is heard once in a store, in the first salt day.

@@ -140,8 +140,12 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
             "kind": "adjustment", "of": kind.name(), "store": word(),
             "amount": money(*amount, currency.as_str()),
         }),
-        Body::Consent { steps } => json!({
+        Body::Consent { steps, string } => json!({
             "kind": "consent",
+            "string_updated": string.and_then(|string| {
+                let day = Timestamp::from_second(i64::from(string.updated) * 86_400);
+                day.map(|day| day.strftime("%F").to_string()).ok()
+            }),
             "allowed": Step::ALL.into_iter().filter(|step| steps.allow(*step)).map(Step::name).collect::<Vec<_>>(),
         }),
         Body::Right { right, stands } => {

@@ -69,7 +69,7 @@ impl Rights {
                     version,
                     record,
                     ..
-                } if !matches!(record.body, Body::Consent { .. }) => {
+                } if !matches!(record.body, Body::Consent { .. } | Body::Right { .. }) => {
                     *version = i64::MAX;
                     Some(*key)
                 }

@@ -62,6 +62,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
         view_window,
         impression_window,
         max_path: pick(rng, [1, 2, 3, 3, 200, 200, 200]),
+        max_channels: pick(rng, [1, 2, 3, 4, 5, 500, 500, 500]),
         // A millisecond makes every earlier touch weigh nothing.
         half_life: pick(rng, [1, HOUR, DAY, 7 * DAY, 12_345_677]),
         position: pick(

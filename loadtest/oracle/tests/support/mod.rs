@@ -153,7 +153,16 @@ impl World {
 
     /// A statement of consent, from the source `consent`.
     pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
-        self.put_from("consent", id, ts, who, Body::Consent { steps });
+        self.put_from(
+            "consent",
+            id,
+            ts,
+            who,
+            Body::Consent {
+                steps,
+                string: None,
+            },
+        );
     }
 
     /// A right that is exercised or taken back, from the source `rights`.

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Currency, Heard, IdKind, IdSet, Identifier, Ping, Record, RecordKey,
-    Right, SaleKind, SaleName, SettledHour, Token, TouchKind,
+    Arrival, Body, BrandId, ConsentString, Currency, Heard, IdKind, IdSet, Identifier, Ping,
+    Record, RecordKey, Right, SaleKind, SaleName, SettledHour, Token, TouchKind,
 };
 use tributary_operators::steps::Steps;
 
@@ -94,8 +94,11 @@ fn body() -> impl Strategy<Value = Body> {
             touch
         }),
         Just(Body::Identify),
-        (0_u8..64).prop_map(|bits| Body::Consent {
-            steps: Steps::from_bits(bits).expect("six bits"),
+        (0_u8..64, prop::option::of((any::<u128>(), any::<i32>()))).prop_map(|(bits, string)| {
+            Body::Consent {
+                steps: Steps::from_bits(bits).expect("six bits"),
+                string: string.map(|(hash, updated)| ConsentString { hash, updated }),
+            }
         }),
         (prop::sample::select(&Right::ALL[..]), any::<bool>())
             .prop_map(|(right, stands)| Body::Right { right, stands }),
