@@ -2,7 +2,8 @@
 //!
 //! Everything that one name refers to meets here: the sales under that name and the refunds that name
 //! it, in whatever order they arrive. The outcome is the collection of sales that count, each with
-//! what is left of its amount.
+//! what is left of its amount. Refunds are kept as sums, so that a record costs the same however many
+//! refunds or reports a sale has.
 
 use std::sync::Arc;
 
@@ -10,12 +11,14 @@ use differential_dataflow::consolidation::consolidate;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::currency;
 use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, Currency, Day, IdSet, SaleKind, SaleName};
+use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
+use crate::small_map::{Bag, SmallMap};
 
-/// The name of a sale within a brand and kind.
+/// The name of a sale within a brand and kind, as a refund says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleKey {
     brand: BrandId,
@@ -47,17 +50,12 @@ pub struct Sale {
     pub joins: bool,
 }
 
-/// Money given back: where the record came from, and how much unless all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct Refund {
-    source: Label,
-    amount: Option<(i64, Currency)>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Entry {
-    Sale(Sale),
-    Refund(Refund),
+    /// A sale, and whether nothing but its source and id names it.
+    Sale(Sale, bool),
+    /// Money given back by a record of a source.
+    Refund(Label, RefundAmount),
 }
 
 /// A sale or refund under the name it belongs to.
@@ -70,21 +68,23 @@ pub struct SaleUpdate {
 impl SaleUpdate {
     /// A sale.
     pub fn sale(brand: BrandId, kind: SaleKind, name: SaleName, sale: Sale) -> SaleUpdate {
-        SaleUpdate {
-            key: SaleKey { brand, kind, name },
-            entry: Entry::Sale(sale),
-        }
+        let own = kind == SaleKind::Transaction || name.is_of_record();
+        SaleUpdate::under(brand, kind, name, Entry::Sale(sale, own))
     }
 
-    /// A refund of the named sale, of all that is left where there is no amount.
+    /// A refund of the named sale.
     pub fn refund(
         brand: BrandId,
         kind: SaleKind,
         name: SaleName,
         source: Label,
-        amount: Option<(i64, Currency)>,
+        amount: RefundAmount,
     ) -> SaleUpdate {
-        let entry = Entry::Refund(Refund { source, amount });
+        SaleUpdate::under(brand, kind, name, Entry::Refund(source, amount))
+    }
+
+    fn under(brand: BrandId, kind: SaleKind, name: SaleName, entry: Entry) -> SaleUpdate {
+        let name = name.named();
         SaleUpdate {
             key: SaleKey { brand, kind, name },
             entry,
@@ -103,77 +103,134 @@ pub struct Settled {
     pub conversion: Conversion,
 }
 
-/// Everything under one name, each list sorted, as multisets.
+/// In what the refunds of a sum are counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Unit {
+    /// Refunds of all that is left.
+    All,
+    /// Minor units of a currency.
+    Minor(Currency),
+    /// Units of ten to the power of minus so many decimals, in the currency of the sale.
+    Decimals(u8),
+}
+
+/// Refunds of one source in one unit.
+#[derive(Clone, Copy, Default)]
+struct Refunds {
+    count: i64,
+    sum: i128,
+}
+
+/// Everything under one name.
 #[derive(Default)]
 struct Account {
-    sales: Vec<Sale>,
-    refunds: Vec<Refund>,
+    /// The reports of the one order that has this name as its `order_id`.
+    reports: Bag<Sale>,
+    /// The sales that are known by their source and id: one a source.
+    own: Bag<Sale>,
+    refunds: SmallMap<(Label, Unit), Refunds>,
 }
 
 impl Account {
-    /// The sales that count, with what is left of each.
-    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) {
-        // Several orders of one name are one order, reported more than once.
-        let counting = match key.kind {
-            SaleKind::Order => self.sales.get(..1).unwrap_or_default(),
-            SaleKind::Transaction => &self.sales[..],
-        };
-        for (index, sale) in counting.iter().enumerate() {
-            if let Some(left) = left(sale, self.refunds_of(counting, index)) {
-                let conversion = Conversion {
-                    ts: sale.ts,
-                    name: key.name,
-                    source: sale.source,
-                    day: sale.day,
-                    kind: key.kind,
-                    store: sale.store,
-                    left,
-                    currency: sale.currency,
-                    joins: sale.joins,
+    fn change(&mut self, entry: &Entry, diff: Diff) {
+        match entry {
+            Entry::Sale(sale, false) => self.reports.add(sale.clone(), diff),
+            Entry::Sale(sale, true) => self.own.add(sale.clone(), diff),
+            Entry::Refund(source, amount) => {
+                let (unit, units) = match *amount {
+                    RefundAmount::All => (Unit::All, 0),
+                    RefundAmount::Of(minor, currency) => (Unit::Minor(currency), minor),
+                    RefundAmount::InCurrencyOfSale { digits, decimals } => {
+                        (Unit::Decimals(decimals), digits)
+                    }
                 };
-                out.push((
-                    Settled {
-                        brand: key.brand,
-                        ids: sale.ids.clone(),
-                        conversion,
-                    },
-                    diff,
-                ));
+                let key = (*source, unit);
+                let mut refunds = self.refunds.get(&key).copied().unwrap_or_default();
+                refunds.count += diff;
+                refunds.sum += i128::from(units) * i128::from(diff);
+                match refunds.count {
+                    0 => drop(self.refunds.remove(&key)),
+                    _ => drop(self.refunds.insert(key, refunds)),
+                }
             }
         }
     }
 
-    /// The refunds that go to one of the counting sales: tills number on their own, so a refund belongs
-    /// to the sale of its own source, and to the earliest of that name where its source has none.
-    fn refunds_of<'a>(
-        &'a self,
-        counting: &'a [Sale],
-        index: usize,
-    ) -> impl Iterator<Item = &'a Refund> {
-        self.refunds.iter().filter(move |refund| {
-            let own = counting
-                .iter()
-                .position(|sale| sale.source == refund.source);
-            own.unwrap_or(0) == index
-        })
+    fn is_empty(&self) -> bool {
+        self.reports.is_empty() && self.own.is_empty() && self.refunds.is_empty()
+    }
+
+    /// The sales that count, with what is left of each. Several orders of one `order_id` are one order,
+    /// reported more than once.
+    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) {
+        let order = self.reports.iter().next().map(|(sale, _)| sale);
+        // A refund goes to the order that has the `order_id`. Without one it goes to the sale of its own
+        // source, since tills and shops number on their own, and else to the earliest.
+        let first = order.or_else(|| self.own.iter().next().map(|(sale, _)| sale));
+        let is_first = |sale: &Sale| first.is_some_and(|first| std::ptr::eq(first, sale));
+        let sources = || self.own.iter().map(|(sale, _)| sale.source);
+        let takes = |sale: &Sale, source: Label| match order {
+            Some(_) => is_first(sale),
+            None if sale.source == source => true,
+            None => is_first(sale) && sources().all(|other| other != source),
+        };
+        for sale in order
+            .into_iter()
+            .chain(self.own.iter().map(|(sale, _)| sale))
+        {
+            let refunds = self.refunds.iter();
+            let refunds = refunds.filter(|((source, _), _)| takes(sale, *source));
+            let Some(left) = left(
+                sale,
+                refunds.map(|((_, unit), refunds)| (*unit, refunds.sum)),
+            ) else {
+                continue;
+            };
+            let own =
+                key.kind == SaleKind::Order && !order.is_some_and(|it| std::ptr::eq(it, sale));
+            let conversion = Conversion {
+                ts: sale.ts,
+                // Orders of several sources that share an id are told apart.
+                name: match own {
+                    true => key.name.within(sale.source),
+                    false => key.name,
+                },
+                source: sale.source,
+                day: sale.day,
+                kind: key.kind,
+                store: sale.store,
+                left,
+                currency: sale.currency,
+                joins: sale.joins,
+            };
+            let settled = Settled {
+                brand: key.brand,
+                ids: sale.ids.clone(),
+                conversion,
+            };
+            out.push((settled, diff));
+        }
     }
 }
 
 /// What is left of a sale, or nothing where it no longer counts. Refunds in another currency never
-/// apply. A sale of nothing counts until any refund applies.
-fn left<'a>(sale: &Sale, refunds: impl Iterator<Item = &'a Refund>) -> Option<i64> {
-    let mut left = sale.amount;
+/// apply, nor do those with more decimals than the sale's currency has. A sale of nothing counts until any
+/// refund applies.
+fn left(sale: &Sale, refunds: impl Iterator<Item = (Unit, i128)>) -> Option<i64> {
+    let decimals = currency::decimals(sale.currency).unwrap_or(0);
+    let mut left = i128::from(sale.amount);
     let mut refunded = false;
-    for refund in refunds {
-        match refund.amount {
-            None => left = 0,
-            Some((amount, currency)) if currency == sale.currency => {
-                left = left.saturating_sub(amount).max(0);
-            }
-            Some(_) => continue,
-        }
+    for (unit, sum) in refunds {
+        left -= match unit {
+            Unit::All => left,
+            Unit::Minor(currency) if currency == sale.currency => sum,
+            Unit::Decimals(of) if of <= decimals => sum * 10_i128.pow(u32::from(decimals - of)),
+            Unit::Minor(_) | Unit::Decimals(_) => continue,
+        };
+        left = left.max(0);
         refunded = true;
     }
+    let left = i64::try_from(left).unwrap_or(i64::MAX);
     (left > 0 || !refunded && sale.amount == 0).then_some(left)
 }
 
@@ -205,13 +262,10 @@ impl Stage for Settle {
             let from = out.len();
             account.settle(key, -1, out);
             for (update, diff) in updates {
-                match &update.entry {
-                    Entry::Sale(sale) => amend(&mut account.sales, sale, *diff),
-                    Entry::Refund(refund) => amend(&mut account.refunds, refund, *diff),
-                }
+                account.change(&update.entry, *diff);
             }
             account.settle(key, 1, out);
-            if account.sales.is_empty() && account.refunds.is_empty() {
+            if account.is_empty() {
                 self.accounts.remove(&key);
             }
             let mut changed = out.split_off(from);

@@ -18,7 +18,7 @@ use crate::position::Position;
 use crate::wire::Input;
 
 /// The version of the format of manifests and segments.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"TRIBSEG\n";
 

@@ -7,6 +7,7 @@ fn channel(line: &str) -> String {
     let reader = Reader {
         fields: &fields,
         loose: false,
+        decimal: Default::default(),
     };
     match derive(&reader) {
         Ok(Some([source, medium, campaign])) => format!("{source}/{medium}/{campaign}"),
