@@ -12,6 +12,7 @@ pub mod chain;
 mod context;
 pub mod fields;
 pub mod model;
+pub mod placeholders;
 mod print;
 mod problem;
 mod read;

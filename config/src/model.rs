@@ -74,6 +74,8 @@ pub struct Workers {
     pub tick_ms: u64,
     /// The region where this process runs: `[a-z0-9-]+`. No default.
     pub region: Option<String>,
+    /// How far the wall clock may disagree with the broker's and the newest arrival, milliseconds. Default 10 minutes.
+    pub max_clock_skew_ms: i64,
 }
 
 /// What a process keeps on disk.
@@ -145,6 +147,8 @@ pub struct Brand {
     pub identity: Identity,
     /// Attribution.
     pub attribution: Attribution,
+    /// Channels.
+    pub channels: Channels,
     /// Sensors.
     pub sensors: Sensors,
     /// Consent.
@@ -178,7 +182,7 @@ impl Brand {
 pub enum HashRule {
     /// SHA-256 of the canonical value, hex. Always the first.
     Plain,
-    /// Google Customer Match: gmail dots and `+suffix` stripped; phones keep `+`.
+    /// Google Customer Match: gmail dots stripped, hashed both with and without `+suffix`; phones keep `+`.
     Google,
     /// Meta: dots kept; phones as digits without `+`.
     Meta,
@@ -197,7 +201,7 @@ pub struct Identity {
     pub name_postcode: bool,
     /// The enabled hash rules, without repetition. Default `plain` alone.
     pub rules: Vec<HashRule>,
-    /// Values that never identify, besides the built-in ones; compared in lower case.
+    /// Values that never identify, besides [`crate::placeholders`]; compared in any case and spelling.
     pub blocked: Vec<String>,
 }
 
@@ -270,6 +274,26 @@ pub struct Retention {
     pub cookies_months: u32,
     /// Statements of consent and their evidence. Default 60.
     pub consent_months: u32,
+}
+
+/// How the channels of a brand's web records and spend are named.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    /// Hosts that are the brand's own besides the site of the page, each with all below it, in lower case. Default none.
+    pub own_hosts: Vec<String>,
+    /// Hosts that bring nobody when they refer, each with all below it, in lower case. Default payment providers.
+    pub ignored_referrers: Vec<String>,
+    /// The case of labels. Default as they come.
+    pub case: LabelCase,
+}
+
+/// The case of the labels of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelCase {
+    /// As they come.
+    Keep,
+    /// Lower case.
+    Lower,
 }
 
 /// Noise on what leaves of a brand.
@@ -348,6 +372,9 @@ pub struct Source {
     pub basis: Option<Basis>,
     /// The unit of time stamps that are integers. Default milliseconds.
     pub unit: TimeUnit,
+    /// Whether the header `Tributary-At` of its messages may name an earlier arrival than the stream's own. Default
+    /// false.
+    pub arrival_header: bool,
 }
 
 /// The unit of time stamps that are integers, from 1970 on.

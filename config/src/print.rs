@@ -33,6 +33,7 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, &brand.identity);
     section(out, &brand.identity.max_degree);
     section(out, &brand.attribution);
+    section(out, &brand.channels);
     section(out, &brand.sensors);
     section(out, &brand.consent);
     section(out, &brand.consent.also_needs);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::fields;
 use crate::model::Kind;
+use crate::placeholders::PLACEHOLDERS;
 use crate::settings::{About, Fallback, Section, sections, variable};
 
 /// What stands before the tables.
@@ -23,6 +24,9 @@ pub fn reference() -> String {
     for section in sections() {
         if !section.path.is_empty() {
             table(&mut out, &section);
+        }
+        if section.path == "brand.identity" {
+            placeholders(&mut out);
         }
     }
     columns(&mut out);
@@ -63,6 +67,22 @@ fn table(out: &mut String, section: &Section) {
         let cells = cells.map(|cell| cell.replace('|', "\\|"));
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
+}
+
+/// The closed list of values that never identify.
+fn placeholders(out: &mut String) {
+    out.push_str(
+        "\n### Values that never identify\n\n\
+A record keeps its place without them. They are compared in any case and without quotes and spaces around; their SHA-256 \
+is blocked in lower case, upper case and with capital initials, in either quotes and without.\n\n\
+- the empty text, and whatever consists of punctuation, symbols, format characters and spaces alone, such as `-`\n\
+- zeros, with or without separators, such as `000-000-0000`\n\
+- `[object …]`, whatever the object\n\
+- telephone numbers whose national number is zeros alone\n\
+- ",
+    );
+    let list: Vec<String> = PLACEHOLDERS.map(|word| format!("`{word}`")).to_vec();
+    let _ = writeln!(out, "{}", list.join(" "));
 }
 
 /// The full path of a setting: `brand[].identity.rules`.

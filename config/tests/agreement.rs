@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use serde_json::Value;
-use tributary_config::model::Config;
+use tributary_config::model::{Config, LabelCase};
 use tributary_config::{parse_in, print, reference, schema};
 
 /// Every setting at a value that is not its default, but those that exclude one another.
@@ -27,6 +27,7 @@ process = 1
 hosts = ["a:1", "[::1]:2"]
 tick = "1500ms"
 region = "eu-west"
+max_clock_skew = "2m"
 [ledger]
 directory = "/var/lib/tributary"
 [http]
@@ -63,6 +64,10 @@ impression_window = "3m"
 max_path = 4
 half_life = "5s"
 position = [1, 2, 3]
+[brand.channels]
+own_hosts = ["shop.example"]
+ignored_referrers = ["pay.example"]
+case = "lower"
 [brand.sensors]
 min_rssi = -60
 min_dwell = "90s"
@@ -91,6 +96,7 @@ zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
 basis = "consent"
+arrival_header = true
 [brand.source.csv]
 delimiter = "\t"
 sum_rows = true
@@ -289,6 +295,14 @@ fn defaults_are_the_specification() {
         ),
         (24, 24, 13, 60)
     );
+    let channels = &brand.channels;
+    assert_eq!(channels.own_hosts, Vec::<String>::new());
+    assert!(
+        channels
+            .ignored_referrers
+            .contains(&"paypal.com".to_owned())
+    );
+    assert_eq!(channels.case, LabelCase::Keep);
     let noise = &brand.noise;
     assert_eq!(
         (noise.epsilon_thousandths, noise.count, noise.money_minor),

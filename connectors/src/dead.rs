@@ -5,7 +5,7 @@
 //! it may be logged, and what is logged must not identify anybody.
 
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, IdSet};
+use tributary_operators::record::{Arrival, BrandId, IdSet};
 
 /// Where a decoder puts what it reads.
 pub trait Sink {
@@ -21,6 +21,10 @@ pub trait Sink {
     fn dead(&mut self, dead: DeadLetter);
     /// A line that is in order and deliberately left out.
     fn ignored(&mut self, what: Ignored);
+    /// So many sections of a GPP string of a brand are there and are not read. Who does not count them does nothing.
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let _ = (brand, sections);
+    }
 }
 
 /// A refused line.
@@ -49,6 +53,18 @@ pub struct DeadLetter {
 pub enum Ignored {
     /// A ping of a device on the brand's list of fixed devices.
     FixedDevice,
+    /// A web record whose user agent is a known robot's.
+    Robot,
+}
+
+impl Ignored {
+    /// What was left out, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ignored::FixedDevice => "pings of fixed devices",
+            Ignored::Robot => "web records of robots",
+        }
+    }
 }
 
 /// Why a line is refused.

@@ -6,6 +6,7 @@
 //! decoder keeps no records; it remembers which words it has told and what time zones have answered,
 //! so that each worker thread has a decoder of its own, and any two give the same events.
 
+mod arrivals;
 mod climb;
 mod lines;
 mod route;
@@ -14,6 +15,7 @@ use tributary_config::chain::Chain;
 use tributary_config::model::{Config, Kind};
 use tributary_operators::record::Arrival;
 
+pub use self::arrivals::{Arrivals, MessageArrival};
 pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
 use crate::dead::{Reason, Refusal};
 use crate::keys::Scratch;
@@ -51,6 +53,7 @@ pub struct Decoder {
     max_future: i64,
     max_line: usize,
     strict: bool,
+    robots: bool,
     /// For each tenant the words that were told.
     words: Vec<Words>,
     /// For each tenant the links between its secrets.
@@ -69,8 +72,7 @@ struct Lent<'a> {
 impl Decoder {
     /// A decoder for the brands of a configuration, with no word told yet.
     pub fn new(config: &Config) -> Decoder {
-        let brands = config.brands.iter().enumerate();
-        let tenants: Vec<Tenant> = brands.map(|(n, brand)| Tenant::new(n, brand)).collect();
+        let tenants: Vec<Tenant> = config.brands.iter().map(Tenant::new).collect();
         let with_keys = config.brands.iter().zip(&tenants);
         let feeds = with_keys.map(|(brand, tenant)| Feed::all(brand, &tenant.key));
         Decoder {
@@ -82,8 +84,15 @@ impl Decoder {
             max_future: config.ingest.max_future_ms,
             max_line: config.ingest.max_message_bytes,
             strict: config.ingest.strict,
+            robots: false,
             scratch: Scratch::default(),
         }
+    }
+
+    /// Reads the web records of robots like any others, for whoever looks for all that a person has left.
+    pub fn with_robots(mut self) -> Decoder {
+        self.robots = true;
+        self
     }
 
     /// Decodes a message into the sink, in the order of its lines.
@@ -185,10 +194,17 @@ impl Decoder {
             tenant,
             feed,
             words,
+            robots: self.robots,
             scratch: &mut self.scratch,
         };
         let event = match route.kind {
-            Kind::Web => web::read(&mut line, sink)?,
+            Kind::Web => match web::read(&mut line, sink)? {
+                Ok(event) => event,
+                Err(ignored) => {
+                    sink.ignored(ignored);
+                    return Ok(());
+                }
+            },
             Kind::Transaction => transaction::read(&mut line, sink)?,
             Kind::Spend => spend::read(&mut line, sink)?,
             Kind::Consent => consent::read(&mut line, sink)?,

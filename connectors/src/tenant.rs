@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tributary_config::model::{Brand, DecimalMark, Format, HashRule, Kind, Source, TimeUnit};
+use tributary_config::model::{
+    Brand, Channels, Config, DecimalMark, Format, HashRule, Kind, Source, TimeUnit,
+};
 use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency};
 
@@ -15,7 +17,7 @@ use crate::signals::Signals;
 /// A brand.
 #[derive(Clone, Debug)]
 pub struct Tenant {
-    /// Its position in the configuration.
+    /// The hash of its name.
     pub id: BrandId,
     /// Its name.
     pub name: Arc<str>,
@@ -31,13 +33,15 @@ pub struct Tenant {
     pub fixed: FixedDevices,
     /// How its signals of consent are read.
     pub signals: Signals,
+    /// How the channels of its web records are named.
+    pub channels: Channels,
 }
 
 impl Tenant {
-    /// The brand at a position of the configuration.
-    pub fn new(position: usize, brand: &Brand) -> Tenant {
+    /// A brand of the configuration.
+    pub fn new(brand: &Brand) -> Tenant {
         Tenant {
-            id: BrandId(u16::try_from(position).unwrap_or(u16::MAX)),
+            id: BrandId::of(&brand.name),
             name: brand.name.as_str().into(),
             key: BrandKey::new(brand),
             clock: BrandClock::new(&brand.timezone, brand.sensors.day_start_s),
@@ -45,8 +49,15 @@ impl Tenant {
             name_postcode: brand.identity.name_postcode,
             fixed: FixedDevices::new(&brand.sensors.fixed_devices),
             signals: Signals::new(&brand.consent),
+            channels: brand.channels.clone(),
         }
     }
+}
+
+/// The configuration of a brand; none where no brand of that hash is configured.
+pub fn configured(config: &Config, id: BrandId) -> Option<&Brand> {
+    let mut brands = config.brands.iter();
+    brands.find(|brand| BrandId::of(&brand.name) == id)
 }
 
 /// A source of a brand.
@@ -64,6 +75,8 @@ pub struct Feed {
     pub decimal: DecimalMark,
     /// How its identifiers are to be read.
     pub reading: Reading,
+    /// Whether its messages may name an earlier arrival in their header.
+    pub arrival_header: bool,
 }
 
 impl Feed {
@@ -87,6 +100,7 @@ impl Feed {
                 Format::Csv(map) => map.decimal,
             },
             reading: key.reading(source),
+            arrival_header: source.arrival_header,
         }
     }
 }
@@ -117,6 +131,7 @@ pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
             hash_rule: HashRule::Plain,
             basis: None,
             unit: TimeUnit::default(),
+            arrival_header: false,
         });
     brand.sources.iter().cloned().chain(implicit)
 }

@@ -224,6 +224,18 @@ fn the_other_kinds_have_reasons_of_their_own() {
             Reason::InvalidMac,
         ),
         (
+            ping(r#""mac":"00:00:00:00:00:00","device":"d","rssi":-60"#),
+            Reason::InvalidMac,
+        ),
+        (
+            ping(r#""mac":"01-00-5e-00-00-fb","rssi":-60"#),
+            Reason::InvalidMac,
+        ),
+        (
+            ping(r#""mac":"ffffffffffff","rssi":-60"#),
+            Reason::InvalidMac,
+        ),
+        (
             format!(r#"{{"ts":{AT},"store":"s",{mac},"rssi":-60}}"#),
             Reason::MissingField,
         ),

@@ -183,6 +183,7 @@ fn source(name: &str, kind: Kind, format: Format) -> Source {
         hash_rule: HashRule::Uid2,
         basis: None,
         unit: TimeUnit::default(),
+        arrival_header: false,
     }
 }
 

@@ -39,6 +39,7 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         hash_rule: HashRule::Plain,
         basis: None,
         unit: TimeUnit::default(),
+        arrival_header: false,
     };
     acme.sources = vec![source.clone()];
     let mut desk = Desk::new(&config(vec![acme.clone()]));

@@ -24,6 +24,7 @@ fn with_sources(names: &[&str]) -> Brand {
             hash_rule: HashRule::Plain,
             basis: None,
             unit: TimeUnit::default(),
+            arrival_header: false,
         })
         .collect();
     acme
@@ -149,7 +150,7 @@ fn subjects_that_lead_nowhere_are_refused_whole() {
 }
 
 #[test]
-fn brands_are_their_positions_and_share_nothing() {
+fn brands_are_known_by_their_names_and_share_nothing() {
     let mut desk = Desk::new(&config(vec![brand("acme"), brand("zeta")]));
     let line = format!(r#"{{"id":"w","ts":{AT},"type":"identify","email":"jane@example.org"}}"#);
     for name in ["zeta", "acme", "zeta"] {
@@ -157,7 +158,7 @@ fn brands_are_their_positions_and_share_nothing() {
     }
     let records = desk.kept.records();
     let brands: Vec<_> = records.iter().map(|record| record.brand).collect();
-    assert_eq!(brands, [BrandId(1), BrandId(0), BrandId(1)]);
+    assert_eq!(brands, ["zeta", "acme", "zeta"].map(BrandId::of));
     assert_ne!(records[0].ids, records[1].ids);
     assert_eq!(records[0].ids, records[2].ids);
 }

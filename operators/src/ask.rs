@@ -200,6 +200,8 @@ pub enum Reply {
     Idle(Person),
     /// Persons of one worker whose conversions in the group took a path, before its words are known.
     Path {
+        /// Their brand, whose words name the channels.
+        brand: BrandId,
         /// The channels, oldest first, repeats in a row once.
         path: Vec<Channel>,
         /// Distinct persons.

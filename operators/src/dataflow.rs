@@ -52,6 +52,8 @@ pub enum Output {
         cell: Cell,
         /// Whether the outside does not know it yet.
         news: bool,
+        /// The time of the release that tells it, Unix milliseconds.
+        released: i64,
     },
     /// A part of the answer to a question that this worker asked.
     Answer(Answer),
@@ -225,11 +227,11 @@ impl Dataflow {
             }
             // Nothing that is not salted comes in, and no number depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
-            Event::Word { label, word, .. } => {
+            Event::Word { brand, label, word } => {
                 for target in 0..self.peers {
                     inputs
                         .cells
-                        .update(CellsIn::Word(target, label, word.clone()), 1);
+                        .update(CellsIn::Word(target, brand, label, word.clone()), 1);
                 }
             }
         }

@@ -269,7 +269,7 @@ impl Stage for Presence {
                 .push(((second, utc_offset, rssi), diff));
         }
         for (device, changes) in changes {
-            let Some(settings) = self.settings.brands.get(usize::from(device.brand.0)) else {
+            let Some(settings) = self.settings.brands.get(&device.brand) else {
                 continue;
             };
             let seconds = self.devices.entry(device).or_default();

@@ -11,11 +11,19 @@ use serde::{Deserialize, Serialize};
 use crate::label::{Channel, Label};
 use crate::steps::Steps;
 
-/// A brand (tenant): its position in [`crate::settings::Settings::brands`].
+/// A brand (tenant): the 64-bit XXH3 of its name, so that every process knows it by the same number, whatever its
+/// configuration lists and in what order. Two configured names of one hash are an error of the configuration.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct BrandId(pub u16);
+pub struct BrandId(pub u64);
+
+impl BrandId {
+    /// The brand of a name.
+    pub fn of(name: &str) -> BrandId {
+        BrandId(xxhash_rust::xxh3::xxh3_64(name.as_bytes()))
+    }
+}
 
 /// A calendar day: days since 1970-01-01 in the brand's time zone.
 pub type Day = i32;
@@ -296,11 +304,13 @@ pub enum Body {
         /// Clicks that the platform reports.
         clicks: u64,
     },
-    /// What is allowed with whatever names one of its identifiers. Of what is said about an identifier the newest by
-    /// time counts, and of several of one time what all of them allow.
+    /// What is allowed with whatever names one of its identifiers. Of what is said about an identifier the newest
+    /// counts, in the order that `statement_order` describes, and of several of one place what all of them allow.
     Consent {
         /// The steps that are allowed.
         steps: Steps,
+        /// The consent string that says so, where it was one that bears its date.
+        string: Option<ConsentString>,
     },
     /// A right that was exercised, or withdrawn, for whatever names one of its identifiers. The newest by time
     /// counts for each right, and of several of one time the one that stands.
@@ -310,6 +320,16 @@ pub enum Body {
         /// Whether it stands from here on.
         stands: bool,
     },
+}
+
+/// A consent string that bears the date of its last update, as far as the order of statements asks for it: which one
+/// it is and its date, never what stands in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConsentString {
+    /// A hash of the very string, 128 bits.
+    pub hash: u128,
+    /// The UTC day of its LastUpdated: days since 1970-01-01.
+    pub updated: i32,
 }
 
 /// A right whose exercise is kept.
@@ -354,6 +374,14 @@ pub struct Record {
     pub ids: IdSet,
     /// What it says.
     pub body: Body,
+}
+
+impl Record {
+    /// Whether it is a statement without an id of its own: one that rides on a web record, or that a rights request
+    /// made. It is no record of the input, so that it is not counted as one, and corrects none.
+    pub fn is_attached(&self) -> bool {
+        self.id.is_empty() && matches!(self.body, Body::Consent { .. } | Body::Right { .. })
+    }
 }
 
 /// What makes a record one and the same: the 128-bit XXH3 of `(brand, source, id)`, or for spend of

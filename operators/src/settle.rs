@@ -5,6 +5,7 @@
 //! what is left of its amount. Refunds are kept as sums, so that a record costs the same however many
 //! refunds or reports a sale has.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use differential_dataflow::consolidation::consolidate;
@@ -17,6 +18,7 @@ use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
 use crate::small_map::{Bag, SmallMap};
+use crate::stats::Stats;
 
 /// The name of a sale within a brand and kind, as a refund says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,37 +163,34 @@ impl Account {
     }
 
     /// The sales that count, with what is left of each. Several orders of one `order_id` are one order,
-    /// reported more than once.
-    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) {
+    /// reported more than once. Returns how much was looked at.
+    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) -> u64 {
         let order = self.reports.iter().next().map(|(sale, _)| sale);
+        let own = self.own.iter().map(|(sale, _)| sale);
+        let counting: Vec<&Sale> = order.into_iter().chain(own).collect();
         // A refund goes to the order that has the `order_id`. Without one it goes to the sale of its own
         // source, since tills and shops number on their own, and else to the earliest.
-        let first = order.or_else(|| self.own.iter().next().map(|(sale, _)| sale));
-        let is_first = |sale: &Sale| first.is_some_and(|first| std::ptr::eq(first, sale));
-        let sources = || self.own.iter().map(|(sale, _)| sale.source);
-        let takes = |sale: &Sale, source: Label| match order {
-            Some(_) => is_first(sale),
-            None if sale.source == source => true,
-            None => is_first(sale) && sources().all(|other| other != source),
-        };
-        for sale in order
-            .into_iter()
-            .chain(self.own.iter().map(|(sale, _)| sale))
-        {
-            let refunds = self.refunds.iter();
-            let refunds = refunds.filter(|((source, _), _)| takes(sale, *source));
-            let Some(left) = left(
-                sale,
-                refunds.map(|((_, unit), refunds)| (*unit, refunds.sum)),
-            ) else {
+        let mut firsts: FxHashMap<Label, usize> = FxHashMap::default();
+        if order.is_none() {
+            for (at, sale) in counting.iter().enumerate() {
+                firsts.entry(sale.source).or_insert(at);
+            }
+        }
+        let mut refunds: FxHashMap<usize, Vec<(Unit, i128)>> = FxHashMap::default();
+        for ((source, unit), of_source) in self.refunds.iter() {
+            let of = firsts.get(source).copied().unwrap_or(0);
+            refunds.entry(of).or_default().push((*unit, of_source.sum));
+        }
+        for (at, sale) in counting.iter().enumerate() {
+            let refunds = refunds.get(&at).map_or(&[][..], Vec::as_slice);
+            let Some(left) = left(sale, refunds) else {
                 continue;
             };
-            let own =
-                key.kind == SaleKind::Order && !order.is_some_and(|it| std::ptr::eq(it, sale));
+            let is_of_record = key.kind == SaleKind::Order && (order.is_none() || at > 0);
             let conversion = Conversion {
                 ts: sale.ts,
                 // Orders of several sources that share an id are told apart.
-                name: match own {
+                name: match is_of_record {
                     true => key.name.within(sale.source),
                     false => key.name,
                 },
@@ -210,17 +209,18 @@ impl Account {
             };
             out.push((settled, diff));
         }
+        (counting.len() + self.refunds.len()) as u64
     }
 }
 
 /// What is left of a sale, or nothing where it no longer counts. Refunds in another currency never
 /// apply, nor do those with more decimals than the sale's currency has. A sale of nothing counts until any
 /// refund applies.
-fn left(sale: &Sale, refunds: impl Iterator<Item = (Unit, i128)>) -> Option<i64> {
+fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
     let decimals = currency::decimals(sale.currency).unwrap_or(0);
     let mut left = i128::from(sale.amount);
     let mut refunded = false;
-    for (unit, sum) in refunds {
+    for (unit, sum) in refunds.iter().copied() {
         left -= match unit {
             Unit::All => left,
             Unit::Minor(currency) if currency == sale.currency => sum,
@@ -235,9 +235,19 @@ fn left(sale: &Sale, refunds: impl Iterator<Item = (Unit, i128)>) -> Option<i64>
 }
 
 /// The stage. One account for each name.
-#[derive(Default)]
 pub struct Settle {
+    stats: Rc<Stats>,
     accounts: FxHashMap<SaleKey, Account>,
+}
+
+impl Settle {
+    /// Nothing is sold yet.
+    pub fn new(stats: Rc<Stats>) -> Settle {
+        Settle {
+            stats,
+            accounts: FxHashMap::default(),
+        }
+    }
 }
 
 impl Stage for Settle {
@@ -260,11 +270,13 @@ impl Stage for Settle {
             let key = updates[0].0.key;
             let account = self.accounts.entry(key).or_default();
             let from = out.len();
-            account.settle(key, -1, out);
+            let mut steps = account.settle(key, -1, out);
             for (update, diff) in updates {
                 account.change(&update.entry, *diff);
+                steps += 1;
             }
-            account.settle(key, 1, out);
+            steps += account.settle(key, 1, out);
+            self.stats.steps(steps);
             if account.is_empty() {
                 self.accounts.remove(&key);
             }
@@ -272,21 +284,5 @@ impl Stage for Settle {
             consolidate(&mut changed);
             out.append(&mut changed);
         }
-    }
-}
-
-/// Adds or takes away an element of a sorted multiset.
-pub(crate) fn amend<T: Ord + Clone>(sorted: &mut Vec<T>, element: &T, diff: Diff) {
-    let at = sorted.partition_point(|held| held < element);
-    if diff > 0 {
-        sorted.splice(at..at, std::iter::repeat_n(element.clone(), diff as usize));
-    } else {
-        let held = sorted[at..]
-            .iter()
-            .take_while(|held| *held == element)
-            .count();
-        let gone = held.min(diff.unsigned_abs() as usize);
-        debug_assert_eq!(gone as i64, -diff, "only what is held is retracted");
-        sorted.drain(at..at + gone);
     }
 }

@@ -14,10 +14,12 @@ pub struct Stats {
     duplicates: Cell<u64>,
     corrections: Cell<u64>,
     superseded: Cell<u64>,
+    restated: Cell<u64>,
     collisions: Cell<u64>,
     cells: Cell<u64>,
     hidden: Cell<u64>,
     waiting: Cell<u64>,
+    steps: Cell<u64>,
     consents: RefCell<Told>,
 }
 
@@ -38,6 +40,10 @@ impl Stats {
         self.superseded.set(self.superseded.get() + 1);
     }
 
+    pub(crate) fn restated(&self) {
+        self.restated.set(self.restated.get() + 1);
+    }
+
     pub(crate) fn release(&self, cells: u64, hidden: u64, waiting: u64, collisions: u64) {
         self.cells.set(cells);
         self.hidden.set(hidden);
@@ -56,6 +62,16 @@ impl Stats {
         self.consents.borrow().clone()
     }
 
+    pub(crate) fn steps(&self, by: u64) {
+        self.steps.set(self.steps.get() + by);
+    }
+
+    /// How many records, facts, touches, sets and places the stages have looked at: what the work of a worker grows
+    /// with, whatever the machine.
+    pub fn all_steps(&self) -> u64 {
+        self.steps.get()
+    }
+
     /// The counters now.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -63,6 +79,7 @@ impl Stats {
             duplicates: self.duplicates.get(),
             corrections: self.corrections.get(),
             superseded: self.superseded.get(),
+            restated: self.restated.get(),
             collisions: self.collisions.get(),
             cells: self.cells.get(),
             hidden: self.hidden.get(),
@@ -74,14 +91,17 @@ impl Stats {
 /// [`Stats`] at one moment, or the sum over several workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Records held, pings not counted.
+    /// Records held, pings and the statements that ride on records not counted.
     pub held: i64,
-    /// Records that came again with the content held.
+    /// Records that came again with the content and the version held.
     pub duplicates: u64,
     /// Records whose content or version replaced what was held.
     pub corrections: u64,
-    /// Records whose version was lower than the one held.
+    /// Records of a lower version than the one held, or of the same version and an earlier arrival.
     pub superseded: u64,
+    /// Statements that ride on records and were held already, in the same words or in others: they are none of the
+    /// above, and take room in a ledger until it is rewritten.
+    pub restated: u64,
     /// Labels that two words claim.
     pub collisions: u64,
     /// Cells released.
@@ -101,6 +121,7 @@ impl std::ops::Add for Snapshot {
             duplicates: self.duplicates + other.duplicates,
             corrections: self.corrections + other.corrections,
             superseded: self.superseded + other.superseded,
+            restated: self.restated + other.restated,
             collisions: self.collisions.max(other.collisions),
             cells: self.cells + other.cells,
             hidden: self.hidden + other.hidden,

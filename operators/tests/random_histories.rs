@@ -10,7 +10,6 @@ mod support;
 
 use support::{Pass, Released, released, run, run_keeping};
 use tributary_operators::event::Event;
-use tributary_operators::record::BrandId;
 use tributary_operators::retention::Cutoffs;
 use tributary_oracle::history::{History, random};
 use tributary_oracle::retention::Keeper;
@@ -42,8 +41,7 @@ fn passes(history: &History) -> Vec<Vec<Pass>> {
     let day = |at: usize| history.arrives[at].div_euclid(DAY);
     let of_day = |at: usize, day: i64| {
         let place = history.behind(at);
-        let brands = (0..).map(BrandId).zip(&history.terms);
-        brands.map(move |(brand, terms)| {
+        history.terms.iter().map(move |(&brand, terms)| {
             let ends = terms.ends(day * DAY);
             let cutoffs = Cutoffs {
                 cookies: ends.web,

@@ -198,7 +198,7 @@ impl Compaction {
 
     fn superseded(&self) -> u64 {
         let stages = self.tally.counts().stages;
-        stages.duplicates + stages.corrections + stages.superseded
+        stages.duplicates + stages.corrections + stages.superseded + stages.restated
     }
 }
 

@@ -128,7 +128,13 @@ fn bodies() -> [(&'static str, Body); 8] {
                 clicks: 0,
             },
         ),
-        ("statement of consent", Body::Consent { steps: Steps::NONE }),
+        (
+            "statement of consent",
+            Body::Consent {
+                steps: Steps::NONE,
+                string: None,
+            },
+        ),
         (
             "right: restriction, do not sell, directive",
             Body::Right {
@@ -209,7 +215,7 @@ fn allows(step: Step, boxes: &[(&str, bool)], feature_2: bool) -> bool {
         return false;
     };
     match Signals::new(&consent).boxes(&boxes) {
-        Signal::Steps(steps) => steps.allow(step),
+        Signal::Steps(consent) => consent.steps.allow(step),
         Signal::OptedOut(_) => false,
     }
 }

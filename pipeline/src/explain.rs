@@ -74,7 +74,7 @@ async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
     .to_string();
     // What the worker would refuse is refused before anybody is asked.
     let own = currency::of(&asker.brand()?.currency).map(|(currency, _)| currency);
-    request::explain(request.as_bytes(), BrandId(0), own)?;
+    request::explain(request.as_bytes(), BrandId::of(&asker.brand()?.name), own)?;
     let answer = asker.ask(Topic::Explain, request).await?;
     if args.json {
         return Ok(answer);

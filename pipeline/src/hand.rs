@@ -20,7 +20,7 @@ use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, Day, IdSet};
+use tributary_operators::record::{BrandId, Day, IdSet};
 use tributary_operators::settings::Settings;
 
 use crate::suppressed::{Suppressed, SuppressedDoor};
@@ -37,7 +37,7 @@ const NAP: Duration = Duration::from_millis(2);
 pub struct Opener {
     keyring: Arc<Keyring>,
     /// The clock of each brand: days follow the configured time zone.
-    clocks: Vec<BrandClock>,
+    clocks: BTreeMap<BrandId, BrandClock>,
     /// Who objected.
     suppressed: Arc<Suppressed>,
 }
@@ -46,7 +46,10 @@ impl Opener {
     /// What opens the ledger of a configuration's brands.
     pub fn new(config: &Config, keyring: Arc<Keyring>, suppressed: Arc<Suppressed>) -> Opener {
         let clocks = config.brands.iter();
-        let clocks = clocks.map(|brand| BrandClock::new(&brand.timezone, 0));
+        let clocks = clocks.map(|brand| {
+            let clock = BrandClock::new(&brand.timezone, 0);
+            (BrandId::of(&brand.name), clock)
+        });
         Opener {
             keyring,
             clocks: clocks.collect(),
@@ -218,11 +221,8 @@ impl Hand {
         let Opener {
             keyring, clocks, ..
         } = &mut self.opener;
-        let mut day = |brand: BrandId, ts: i64| {
-            clocks
-                .get_mut(usize::from(brand.0))
-                .map_or(0, |clock| clock.day(ts))
-        };
+        let mut day =
+            |brand: BrandId, ts: i64| clocks.get_mut(&brand).map_or(0, |clock| clock.day(ts));
         for block in blocks {
             // Who objected and is still there has a request that waits: to be forgotten as a whole, the person is
             // needed as a whole. Until it is answered no cell leaves.
@@ -247,10 +247,14 @@ impl Hand {
             finished = Some(before);
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
-        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool)>> = BTreeMap::new();
+        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
         for (epoch, output) in told {
             match output {
-                Output::Cell { cell, news } => cells.entry(epoch).or_default().push((cell, news)),
+                Output::Cell {
+                    cell,
+                    news,
+                    released,
+                } => cells.entry(epoch).or_default().push((cell, news, released)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
             }
         }
@@ -294,10 +298,7 @@ impl Door<'_> {
         // A web record brings its consent and the evidence along: it counts once.
         let counted = match &event {
             Event::Word { .. } | Event::Evidence { .. } => false,
-            Event::Put { record, .. } => {
-                !matches!(record.body, Body::Consent { .. } | Body::Right { .. })
-                    || self.kind == "consent"
-            }
+            Event::Put { record, .. } => !record.is_attached(),
             _ => true,
         };
         let brand = brand_of(&event).filter(|_| counted);
@@ -337,8 +338,13 @@ impl Sink for Door<'_> {
         self.dead.push(dead);
     }
 
-    fn ignored(&mut self, _: Ignored) {
-        self.counts.ignored += 1;
+    fn ignored(&mut self, what: Ignored) {
+        *self.counts.ignored.entry(what).or_default() += 1;
+    }
+
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let unread = self.counts.unread_sections.entry(brand).or_default();
+        *unread += u64::from(sections);
     }
 }
 

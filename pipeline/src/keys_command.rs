@@ -279,12 +279,12 @@ mod tests {
         let (mut ledger, _) = Ledger::open(Options::new(at("ledger")), keyring.into()).unwrap();
         let mut page = Page::default();
         let word = tributary_operators::event::Event::Word {
-            brand: BrandId(0),
+            brand: BrandId::of("acme"),
             label: tributary_operators::label::Label::of("google"),
             word: "google".into(),
         };
-        page.push(BrandId(0), &word);
-        page.salt(BrandId(0), 1, Salt::from_bytes([1; 32]));
+        page.push(BrandId::of("acme"), &word);
+        page.salt(BrandId::of("acme"), 1, Salt::from_bytes([1; 32]));
         ledger.append(page);
         ledger.commit(Position::default()).unwrap();
         drop(ledger);

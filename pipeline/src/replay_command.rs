@@ -205,13 +205,19 @@ impl Summary<'_> {
             .collect()
     }
 
+    fn ignored(&self) -> BTreeMap<&'static str, u64> {
+        let ignored = &self.outcome.tally.counts().ignored;
+        ignored.iter().map(|(what, n)| (what.name(), *n)).collect()
+    }
+
     fn json(&self) -> String {
         let stages = self.outcome.tally.counts().stages;
         serde_json::json!({
             "messages": self.outcome.messages,
             "skipped_lines": self.skipped,
             "accepted": self.accepted(),
-            "ignored": self.outcome.tally.counts().ignored,
+            "ignored": self.ignored(),
+            "unread_consent_sections": self.outcome.tally.counts().unread_sections.values().sum::<u64>(),
             "duplicates": stages.duplicates,
             "corrections": stages.corrections,
             "superseded": stages.superseded,
@@ -267,8 +273,16 @@ impl Summary<'_> {
                 list(past)
             );
         }
-        if counts.ignored > 0 {
-            let _ = writeln!(out, "left out  {} pings of fixed devices", counts.ignored);
+        let unread = counts.unread_sections.values().sum::<u64>();
+        if unread > 0 {
+            let _ = writeln!(
+                out,
+                "unread    {unread} sections of GPP strings; `tributary consent STRING` names those of a string"
+            );
+        }
+        let ignored = self.ignored();
+        if !ignored.is_empty() {
+            let _ = writeln!(out, "left out  {}", list(ignored));
         }
         let dead = self.outcome.tally.dead_by_reason();
         if !dead.is_empty() {

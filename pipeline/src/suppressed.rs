@@ -8,6 +8,7 @@
 //! exchanged since, a record is still known by what its identifiers were under the secrets before; devices never
 //! change.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -20,7 +21,7 @@ use tributary_rights::{BrandKeys, Level};
 
 /// The objection list of this process.
 pub struct Suppressed {
-    keys: Vec<BrandKeys>,
+    keys: BTreeMap<BrandId, BrandKeys>,
     set: RwLock<SuppressionSet>,
     /// None where nothing is kept: in a replay.
     file: Mutex<Option<SuppressionFile>>,
@@ -30,7 +31,7 @@ impl Suppressed {
     /// Nobody has objected, and nothing is kept.
     pub fn nobody() -> Suppressed {
         Suppressed {
-            keys: Vec::new(),
+            keys: BTreeMap::new(),
             set: RwLock::default(),
             file: Mutex::default(),
         }
@@ -44,8 +45,10 @@ impl Suppressed {
         let keys: Vec<BrandKeys> = config.brands.iter().map(crate::rights::keys).collect();
         let path = directory.join("objections");
         let opened = SuppressionFile::open(&path, &keys).context("the objection list")?;
+        let brands = config.brands.iter();
+        let ids = brands.map(|brand| BrandId::of(&brand.name));
         Ok(Suppressed {
-            keys,
+            keys: ids.zip(keys).collect(),
             set: RwLock::new(opened.set),
             file: Mutex::new(Some(opened.file)),
         })
@@ -71,7 +74,7 @@ impl Suppressed {
         devices: &[Pseudonym],
         at: i64,
     ) -> anyhow::Result<u64> {
-        let Some(keys) = self.keys.get(usize::from(brand.0)) else {
+        let Some(keys) = self.keys.get(&brand) else {
             return Ok(0);
         };
         let ids = ids.iter().map(|id| (keys.newest(), *id));
@@ -96,7 +99,7 @@ impl Suppressed {
 
 /// The objection list as it stands.
 pub struct SuppressedDoor<'a> {
-    keys: &'a [BrandKeys],
+    keys: &'a BTreeMap<BrandId, BrandKeys>,
     set: RwLockReadGuard<'a, SuppressionSet>,
 }
 
@@ -108,13 +111,13 @@ impl SuppressedDoor<'_> {
             Event::Put { record, .. } => (record.brand, &record.ids),
             Event::Evidence { brand, ids, .. } => (*brand, ids),
             Event::Ping { ping, .. } => {
-                let keys = self.keys.get(usize::from(ping.brand.0));
+                let keys = self.keys.get(&ping.brand);
                 return keys
                     .is_some_and(|keys| self.set.contains(keys, Level::OLDEST, ping.device));
             }
             Event::Drop { .. } | Event::Heard { .. } | Event::Word { .. } => return false,
         };
-        let Some(keys) = self.keys.get(usize::from(brand.0)) else {
+        let Some(keys) = self.keys.get(&brand) else {
             return false;
         };
         let any = |level: Level, ids: &IdSet| {

@@ -19,7 +19,7 @@ use anyhow::{Context, anyhow};
 use timely::CommunicationConfig;
 use timely::communication::WorkerGuards;
 use tributary_config::model::Config;
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead::{DeadLetter, Ignored};
 use tributary_connectors::decode::Decoder;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Block, Keyring, Page};
@@ -97,7 +97,7 @@ pub enum Report {
     /// What was known before a restart cannot be read.
     Unreadable(String),
     /// Cells that changed, by the end of an epoch, and of each whether it is news to the outside.
-    Cells(Epoch, Vec<(Cell, bool)>),
+    Cells(Epoch, Vec<(Cell, bool, i64)>),
     /// A part of an answer.
     Answer(Answer),
     /// Everything before an epoch is finished on every worker, and this one has told all of it.
@@ -116,10 +116,12 @@ pub enum Report {
 pub struct Counts {
     /// Events accepted, by brand and kind.
     pub accepted: BTreeMap<(BrandId, &'static str), u64>,
-    /// Lines left out on purpose: pings of fixed devices.
-    pub ignored: u64,
+    /// Lines left out on purpose.
+    pub ignored: BTreeMap<Ignored, u64>,
     /// Records and pings left out because they name somebody who objected.
     pub suppressed: BTreeMap<BrandId, u64>,
+    /// Sections of GPP strings that were there and not read, by brand.
+    pub unread_sections: BTreeMap<BrandId, u64>,
     /// Identifiers that allow each step, and that refuse it, as far as it may be told.
     pub consents: Told,
     /// What the stages count.
@@ -132,9 +134,14 @@ impl Counts {
         for (key, count) in &other.accepted {
             *self.accepted.entry(*key).or_default() += count;
         }
-        self.ignored += other.ignored;
+        for (what, count) in &other.ignored {
+            *self.ignored.entry(*what).or_default() += count;
+        }
         for (brand, count) in &other.suppressed {
             *self.suppressed.entry(*brand).or_default() += count;
+        }
+        for (brand, count) in &other.unread_sections {
+            *self.unread_sections.entry(*brand).or_default() += count;
         }
         for (key, [allow, refuse]) in &other.consents {
             let sum = self.consents.entry(*key).or_default();

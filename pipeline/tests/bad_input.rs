@@ -171,3 +171,47 @@ fn bad_lines_change_nothing_else() {
         assert_eq!(letter["headers"][0][0], "Tributary-Reason", "{line}");
     }
 }
+
+#[test]
+fn robots_are_counted_and_are_nobody() {
+    let world = World::new(300, None, "");
+    let good: Vec<String> = world
+        .lines()
+        .filter(|line| line.object)
+        .map(|line| line.to_trace_line())
+        .collect();
+    let (expected, before) = replay(&world, "people.ndjson", &good);
+    let at = world.lines().next().unwrap().at;
+    let web = |n: usize, body: &str, agent: &str| {
+        format!(
+            r#"{{"subject":"tributary.in.orchard.web","at":{at},"data":{{"id":"r{n}","ts":{at},"cookie":"robot",{body},"user_agent":"{agent}"}}}}"#
+        )
+    };
+    let mut lines = good;
+    for (n, body) in [
+        r#""type":"click","source":"never","medium":"seen""#,
+        r#""type":"identify","email":"robot@example.org""#,
+        r#""type":"order","amount":"10.00""#,
+        r#""type":"view","tc_string":"no string""#,
+    ]
+    .iter()
+    .enumerate()
+    {
+        let agent = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+        lines.insert(n * 17, web(n, body, agent));
+    }
+    let (cells, after) = replay(&world, "robots.ndjson", &lines);
+    assert!(cells == expected, "robots changed the cells");
+    assert_eq!(after["ignored"]["web records of robots"], 4);
+    assert_eq!(after["held"], before["held"]);
+    assert_eq!(after["dead_letters"], before["dead_letters"]);
+
+    // A browser that says the same changes the cells.
+    lines.push(web(
+        9,
+        r#""type":"click","source":"once""#,
+        "Mozilla/5.0 (X11; Linux x86_64) Firefox/143.0",
+    ));
+    let (cells, _) = replay(&world, "browser.ndjson", &lines);
+    assert!(cells != expected);
+}

@@ -4,7 +4,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{below, consent, source};
 use crate::context::{Context, Given, Node, Place, quote};
-use crate::model::{Attribution, Brand, HashRule, Identity, Kind, Noise, Sensors, Source, Workers};
+use crate::model::{
+    Attribution, Brand, Channels, HashRule, Identity, Kind, Noise, Sensors, Source, Workers,
+};
 use crate::read::{Reading, section};
 use crate::settings::Fields;
 
@@ -94,6 +96,7 @@ fn brand(
     }
     let rules = identity(table, &mut brand.model, cx);
     brand.model.attribution = below::<Attribution>(table, cx).model;
+    brand.model.channels = below::<Channels>(table, cx).model;
     sensors(table, &mut brand.model, cx);
     brand.model.consent = consent::consent(table, cx);
     brand.model.retention = consent::retention(table, cx);

@@ -71,7 +71,7 @@ impl Fields for Identity {
                 },
                 fallback: Fallback::Toml("[]"),
                 unit: "",
-                meaning: "Values that never identify, besides the built-in ones such as `null` and `test@test.com`; compared in lower case, never printed.",
+                meaning: "Values that never identify, besides those listed under *Values that never identify* below; compared in any case and spelling, in clear and as SHA-256, never printed.",
                 field: |identity: &mut Identity| &mut identity.blocked,
             },
         ];

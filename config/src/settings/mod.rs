@@ -4,6 +4,7 @@
 //! for printing. A section is the rows of one TOML table; [`sections`] lists them all, parents first.
 
 mod broker;
+mod channels;
 mod consent;
 mod csv;
 mod gate;
@@ -250,10 +251,10 @@ fn abouts<T: Fields>() -> Vec<&'static dyn About> {
 }
 
 /// Every section, parents before children.
-pub(crate) fn sections() -> [Section; 18] {
+pub(crate) fn sections() -> [Section; 19] {
     use crate::model::{
-        Attribution, Brand, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise, Release,
-        Retention, Sensors, Source, Workers,
+        Attribution, Brand, Channels, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise,
+        Release, Retention, Sensors, Source, Workers,
     };
     [
         Nats::SECTION,
@@ -266,6 +267,7 @@ pub(crate) fn sections() -> [Section; 18] {
         Identity::SECTION,
         identity::Degrees::SECTION,
         Attribution::SECTION,
+        Channels::SECTION,
         Sensors::SECTION,
         Consent::SECTION,
         consent::AlsoNeeds::SECTION,
@@ -304,8 +306,8 @@ pub(crate) fn children(path: &str) -> Vec<Section> {
 mod tests {
     use super::*;
     use crate::model::{
-        Attribution, Brand, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise, Release,
-        Retention, Sensors, Source, Workers,
+        Attribution, Brand, Channels, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise,
+        Release, Retention, Sensors, Source, Workers,
     };
 
     fn defaults_are_clean<T: Fields>() {
@@ -330,6 +332,7 @@ mod tests {
         defaults_are_clean::<Identity>();
         defaults_are_clean::<identity::Degrees>();
         defaults_are_clean::<Attribution>();
+        defaults_are_clean::<Channels>();
         defaults_are_clean::<Sensors>();
         defaults_are_clean::<Consent>();
         defaults_are_clean::<consent::AlsoNeeds>();

@@ -4,7 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::word::{Fault, Word, fault};
 use crate::context::quote;
-use crate::model::{Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, TimeUnit};
+use crate::model::{
+    Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, TimeUnit,
+};
 use crate::suggest::did_you_mean;
 
 /// One of a few words, each of which stands for a value.
@@ -50,6 +52,10 @@ pub(crate) const ENCODINGS: Choice<Encoding> = Choice(&[
     ("iso-8859-15", Encoding::OneByte("iso-8859-15")),
     ("macintosh", Encoding::OneByte("macintosh")),
 ]);
+
+/// The case of channels' labels.
+pub(crate) const LABEL_CASES: Choice<LabelCase> =
+    Choice(&[("keep", LabelCase::Keep), ("lower", LabelCase::Lower)]);
 
 /// The rules of hashed values.
 pub(crate) const RULES: Choice<HashRule> = Choice(&[

@@ -1,8 +1,7 @@
 //! Time zones, currencies and the regions of telephone numbers.
 
-use std::str::FromStr;
-
 use jiff::tz::TimeZone;
+use rlibphonenumber::PHONE_NUMBER_UTIL;
 use serde_json::{Value as Json, json};
 
 use super::word::{Fault, Word, fault};
@@ -89,7 +88,14 @@ fn has_minor_units(code: &str) -> bool {
     iso_currency::Currency::from_code(code).is_some_and(|c| c.exponent().is_some())
 }
 
-/// A region by its ISO 3166 alpha-2 code.
+/// Whether telephone numbers may be written without a country code in a region.
+fn has_numbers(code: &str) -> bool {
+    PHONE_NUMBER_UTIL
+        .get_supported_regions()
+        .any(|region| *region.as_region_str() == *code)
+}
+
+/// A region that has telephone numbers, by its ISO 3166 alpha-2 code.
 pub(crate) struct Region;
 
 impl Word for Region {
@@ -104,17 +110,19 @@ impl Word for Region {
     }
 
     fn parse(&self, text: &str) -> Result<String, Fault> {
-        let known = |code: &str| phonenumber::country::Id::from_str(code).is_ok();
-        if known(text) {
+        if has_numbers(text) {
             return Ok(text.to_owned());
         }
         let upper = text.trim().to_uppercase();
         let fix = match upper.as_str() {
             "UK" => r#"did you mean "GB"?"#.to_owned(),
-            code if known(code) => format!("did you mean {code:?}?"),
+            code if has_numbers(code) => format!("did you mean {code:?}?"),
             _ => r#"use two capital letters, such as "FR""#.to_owned(),
         };
-        Err(fault(format!("{} is no ISO 3166 region", quote(text)), fix))
+        Err(fault(
+            format!("{} is no region that has telephone numbers", quote(text)),
+            fix,
+        ))
     }
 
     fn write(&self, out: &String) -> String {
@@ -167,7 +175,7 @@ mod tests {
         for good in ["FR", "DE", "GB", "US"] {
             assert_eq!(Region.parse(good).unwrap(), good);
         }
-        for bad in ["", "fr", "UK", "FRA", "ZZ", "33"] {
+        for bad in ["", "fr", "UK", "FRA", "ZZ", "AQ", "001", "33"] {
             assert!(Region.parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Region.parse("UK").unwrap_err().fix, "did you mean \"GB\"?");

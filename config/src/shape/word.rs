@@ -114,6 +114,37 @@ impl Word for Free {
     }
 }
 
+/// The name of a host in lower case: `shop.example`.
+pub(crate) struct Host;
+
+impl Word for Host {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        "the name of a host".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 253})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Fault> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.chars().all(fits);
+        if text.len() > 253 || !text.split('.').all(label) {
+            return Err(fault(
+                format!("{} is no name of a host", quote(text)),
+                r#"write the host alone, without scheme, port or path, and in ASCII (xn--…), such as "shop.example""#,
+            ));
+        }
+        Ok(text.to_ascii_lowercase())
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
 /// Where processes run and brands are pinned to: `[a-z0-9-]+`.
 pub(crate) struct Region;
 

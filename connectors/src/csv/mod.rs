@@ -194,7 +194,7 @@ impl Stamps {
         Stamps {
             subject: format!("tributary.in.{}.{kind}.{}", brand.name, source.name),
             times: time_format(source),
-            tenant: Tenant::new(0, brand),
+            tenant: Tenant::new(brand),
             ts: columns.place("ts"),
             date: columns.place("date"),
             last: 0,

@@ -34,6 +34,7 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         hash_rule: HashRule::Plain,
         basis: None,
         unit: TimeUnit::default(),
+        arrival_header: false,
     };
     (source, map)
 }

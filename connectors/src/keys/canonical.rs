@@ -1,14 +1,18 @@
 //! Canonical forms: what two spellings of one value have in common.
 //!
 //! E-mail addresses, phone and customer numbers are NFC, trimmed, lower case; cookies, wallets and
-//! devices keep their case; names and postcodes also lose repeated spaces inside. Vendors go on from there
-//! each in its own way ([`under`]), which is why one address has several digests.
+//! devices keep their case; names and postcodes also lose repeated spaces inside. An e-mail address loses besides what
+//! mail programs and forms put around it ([`email`]). Vendors go on from there each in its own way ([`forms`]), which is
+//! why one address has several digests.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
 use tributary_config::model::HashRule;
 use tributary_operators::record::IdKind;
 use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
 
 /// NFC and trimmed, case kept. Replaces what `out` holds.
 pub fn opaque(text: &str, out: &mut String) {
@@ -24,10 +28,83 @@ pub fn lower(text: &str, out: &mut String) {
         out.push_str(text);
         out.make_ascii_lowercase();
     } else {
-        let mut composed = zeroize::Zeroizing::new(String::with_capacity(text.len()));
+        let mut composed = Zeroizing::new(String::with_capacity(text.len()));
         append_nfc(text, &mut composed);
-        let lower = zeroize::Zeroizing::new(composed.to_lowercase());
+        let lower = Zeroizing::new(composed.to_lowercase());
         out.push_str(lower.trim());
+    }
+}
+
+/// An e-mail address: in lower case, without characters of no width, `mailto:`, a display name, and dots and commas at
+/// its end, its domain in ASCII (UTS 46, non-transitional). Replaces what `out` holds.
+pub fn email(text: &str, out: &mut String) {
+    if text.is_ascii() {
+        lower(text, out);
+    } else {
+        let mut visible = Zeroizing::new(String::with_capacity(text.len()));
+        visible.extend(text.chars().filter(|c| !has_no_width(*c)).map(narrow));
+        lower(&visible, out);
+    }
+    let address = address(out);
+    if address.len() < out.len() {
+        let address = Zeroizing::new(address.to_owned());
+        out.clear();
+        out.push_str(&address);
+    }
+    if !out.is_ascii() {
+        domain_to_ascii(out);
+    }
+}
+
+/// What is the address in `Jane Doe <mailto:jane@example.org?subject=x>,`.
+fn address(text: &str) -> &str {
+    let text = without_end(text);
+    let inner = text
+        .strip_suffix('>')
+        .and_then(|text| text.rsplit_once('<'));
+    let text = inner.map_or(text, |(_, inner)| inner.trim());
+    let text = match text.strip_prefix("mailto:") {
+        Some(link) => link.split('?').next().unwrap_or_default(),
+        None => text,
+    };
+    without_end(text).trim_start()
+}
+
+fn without_end(text: &str) -> &str {
+    text.trim_end_matches(|c: char| matches!(c, '.' | ',') || c.is_whitespace())
+}
+
+/// Whether a character shows nothing and takes no room: soft hyphen, byte order mark, joiners, marks of direction.
+fn has_no_width(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A full-width `@` or digit as the ASCII character that it is.
+fn narrow(c: char) -> char {
+    match c {
+        '\u{ff20}' => '@',
+        '\u{ff10}'..='\u{ff19}' => {
+            let digit = u32::from(c) - 0xff10;
+            char::from_digit(digit, 10).unwrap_or(c)
+        }
+        c => c,
+    }
+}
+
+/// Writes the domain of an address as it is asked for in the DNS. One that cannot be stays.
+fn domain_to_ascii(address: &mut String) {
+    let Some((local, domain)) = address.rsplit_once('@') else {
+        return;
+    };
+    let length = local.len() + 1;
+    let (deny, hyphens) = (AsciiDenyList::EMPTY, Hyphens::Allow);
+    let ascii = Uts46::new().to_ascii(domain.as_bytes(), deny, hyphens, DnsLength::Ignore);
+    if let Ok(ascii) = ascii {
+        let ascii = Zeroizing::new(ascii.into_owned());
+        address.truncate(length);
+        address.push_str(without_end(&ascii));
     }
 }
 
@@ -65,32 +142,37 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// The form of a canonical value that a vendor's rule hashes.
-pub fn under<'a>(kind: IdKind, rule: HashRule, clear: &'a str, form: &'a mut String) -> &'a str {
-    match (kind, rule) {
-        (IdKind::Email, HashRule::Google) => {
-            without_dots(clear, &["gmail.com", "googlemail.com"], form)
-        }
-        (IdKind::Email, HashRule::Uid2) => without_dots(clear, &["gmail.com"], form),
-        (IdKind::Phone, HashRule::Meta) => clear.trim_start_matches('+'),
-        _ => clear,
-    }
-}
-
-/// Without the dots and the `+suffix` of the local part, where the domain ignores them.
-fn without_dots<'a>(clear: &'a str, domains: &[&str], form: &'a mut String) -> &'a str {
-    let Some((local, domain)) = clear.rsplit_once('@') else {
-        return clear;
+/// Gives every form of a canonical value that vendors hash under a rule. There is one, except that Google's own formatter
+/// keeps the `+suffix` of an address and vendors take it off.
+pub fn forms(kind: IdKind, rule: HashRule, clear: &str, mut each: impl FnMut(&str)) {
+    let gmail: &[&str] = match (kind, rule) {
+        (IdKind::Phone, HashRule::Meta) => return each(clear.trim_start_matches('+')),
+        (IdKind::Email, HashRule::Google) => &["gmail.com", "googlemail.com"],
+        (IdKind::Email, HashRule::Uid2) => &["gmail.com"],
+        _ => &[],
     };
-    if !domains.contains(&domain) {
-        return clear;
+    let Some((local, domain)) = clear
+        .rsplit_once('@')
+        .filter(|(_, domain)| gmail.contains(domain))
+    else {
+        return each(clear);
+    };
+    let mut form = Zeroizing::new(String::with_capacity(clear.len()));
+    let mut without_dots = |local: &str| {
+        form.clear();
+        form.extend(local.chars().filter(|&c| c != '.'));
+        let is_name = !form.is_empty();
+        form.push('@');
+        form.push_str(domain);
+        if is_name {
+            each(&form);
+        }
+    };
+    let suffixed = local.split_once('+');
+    if rule == HashRule::Google && suffixed.is_some() {
+        without_dots(local);
     }
-    let local = local.split_once('+').map_or(local, |(name, _)| name);
-    form.clear();
-    form.extend(local.chars().filter(|&c| c != '.'));
-    form.push('@');
-    form.push_str(domain);
-    form
+    without_dots(suffixed.map_or(local, |(name, _)| name));
 }
 
 fn append_nfc(text: &str, out: &mut String) {
@@ -105,22 +187,77 @@ fn append_nfc(text: &str, out: &mut String) {
 mod tests {
     use super::*;
 
-    fn email(rule: HashRule, clear: &str) -> String {
-        under(IdKind::Email, rule, clear, &mut String::new()).to_owned()
+    fn emails(rule: HashRule, clear: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        forms(IdKind::Email, rule, clear, |form| {
+            found.push(form.to_owned())
+        });
+        found
     }
 
     #[test]
     fn vendors_disagree_about_addresses() {
-        let clear = "jane.doe+shop@gmail.com";
-        assert_eq!(email(HashRule::Plain, clear), clear);
-        assert_eq!(email(HashRule::Meta, clear), clear);
-        assert_eq!(email(HashRule::Google, clear), "janedoe@gmail.com");
-        assert_eq!(email(HashRule::Uid2, clear), "janedoe@gmail.com");
+        let clear = "jane.doe+sh.op@gmail.com";
+        assert_eq!(emails(HashRule::Plain, clear), [clear]);
+        assert_eq!(emails(HashRule::Meta, clear), [clear]);
+        let both = ["janedoe+shop@gmail.com", "janedoe@gmail.com"];
+        assert_eq!(emails(HashRule::Google, clear), both);
+        assert_eq!(emails(HashRule::Uid2, clear), ["janedoe@gmail.com"]);
         let old = "jane.doe@googlemail.com";
-        assert_eq!(email(HashRule::Google, old), "janedoe@googlemail.com");
-        assert_eq!(email(HashRule::Uid2, old), old);
+        assert_eq!(emails(HashRule::Google, old), ["janedoe@googlemail.com"]);
+        assert_eq!(emails(HashRule::Uid2, old), [old]);
         let own = "jane.doe+shop@example.org";
-        assert_eq!(email(HashRule::Google, own), own);
+        assert_eq!(emails(HashRule::Google, own), [own]);
+        // Without a name there is nobody to meet.
+        assert_eq!(
+            emails(HashRule::Google, "+shop@gmail.com"),
+            ["+shop@gmail.com"]
+        );
+        assert!(emails(HashRule::Google, ".@gmail.com").is_empty());
+    }
+
+    #[test]
+    fn spellings_of_one_address_meet() {
+        let mut out = String::new();
+        for text in [
+            "jane.doe@example.org",
+            " Jane.Doe@Example.ORG ",
+            "mailto:jane.doe@example.org",
+            "MAILTO:Jane.Doe@example.org?subject=Hello,%20you.",
+            "Jane Doe <jane.doe@example.org>",
+            "\"Doe, Jane\" < jane.doe@example.org >,",
+            "<mailto:jane.doe@example.org>",
+            "jane.doe@example.org.",
+            "jane.doe@example.org, ",
+            "jane.doe@example.org ,.",
+            "\u{feff}jane.doe@example.org",
+            "jane.\u{200b}doe@exam\u{ad}ple.org\u{2060}",
+            "jane\u{200d}.doe\u{200c}@example.org\u{200e}",
+            "jane.doe\u{ff20}example.org",
+            "jane.doe\u{ff20}example\u{3002}org\u{3002}",
+        ] {
+            email(text, &mut out);
+            assert_eq!(out, "jane.doe@example.org", "{text:?}");
+        }
+        for (text, ascii) in [
+            ("z\u{f6}e@M\u{dc}NCHEN.de", "z\u{f6}e@xn--mnchen-3ya.de"),
+            ("z\u{f6}e@mu\u{308}nchen.de", "z\u{f6}e@xn--mnchen-3ya.de"),
+            ("zo\u{308}e@XN--MNCHEN-3YA.DE", "z\u{f6}e@xn--mnchen-3ya.de"),
+            ("a@fa\u{df}.de", "a@xn--fa-hia.de"),
+            ("a@\u{4f8b}\u{3048}.jp.", "a@xn--r8jz45g.jp"),
+            ("a\u{ff11}\u{ff12}@example.org", "a12@example.org"),
+            ("a+b@example.org", "a+b@example.org"),
+            // What is no domain stays, and so does what is no address.
+            ("\u{e9}@", "\u{e9}@"),
+            ("a@\u{e9}\u{fffd}", "a@\u{e9}\u{fffd}"),
+            ("\u{e9}t\u{e9}", "\u{e9}t\u{e9}"),
+            ("mailto:", ""),
+            ("Jane <>", ""),
+            ("?", "?"),
+        ] {
+            email(text, &mut out);
+            assert_eq!(out, ascii, "{text:?}");
+        }
     }
 
     #[test]

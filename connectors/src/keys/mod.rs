@@ -24,8 +24,8 @@ use tributary_operators::record::{IdKind, Identifier};
 use zeroize::{Zeroize, Zeroizing};
 
 use blocked::Blocked;
+use phone::PhoneCache;
 pub use phone::Region;
-use phone::{Known, PhoneCache};
 
 /// The most bytes that an identifier may have, as it comes.
 pub const MAX_IDENTIFIER: usize = 1024;
@@ -77,6 +77,7 @@ impl BrandKey {
     /// the same secret still have nothing in common.
     pub fn new(brand: &Brand) -> BrandKey {
         let oldest = brand.secrets().next().unwrap_or(&brand.secret);
+        let region = Region::of(brand.phone_region.as_deref());
         let mut rules = brand.identity.rules.clone();
         if rules.is_empty() {
             rules.push(HashRule::Plain);
@@ -85,8 +86,8 @@ impl BrandKey {
             key: derive(CONTEXT, &brand.name, oldest),
             chain: Chain::new(brand),
             rules: rules.into(),
-            blocked: Arc::new(Blocked::new(&brand.identity.blocked)),
-            region: Region::of(brand.phone_region.as_deref()),
+            blocked: Arc::new(Blocked::new(&brand.identity.blocked, region)),
+            region,
         }
     }
 
@@ -193,7 +194,7 @@ impl BrandKey {
             canonical::lower(part, &mut word);
             scratch.clear.push_str(&word);
             scratch.clear.push('\u{1f}');
-            !self.blocked.lower(&word)
+            !self.blocked.has(&word)
         });
         if named {
             let value = scratch.clear.as_bytes();
@@ -217,25 +218,27 @@ impl BrandKey {
                 canonical::opaque(text, clear);
                 // The placeholder of a vendor that hashes its cookies is a placeholder, too.
                 let digest = canonical::hex_digest(clear);
-                if self.blocked.any_case(clear) || digest.is_some_and(|d| self.blocked.digest(&d)) {
+                if self.blocked.has(clear) || digest.is_some_and(|d| self.blocked.has_digest(&d)) {
                     return false;
                 }
                 self.push_opaque(kind, clear.as_bytes(), out);
                 true
             }
             IdKind::Email | IdKind::Customer | IdKind::Phone => {
-                canonical::lower(text, clear);
-                if self.blocked.lower(clear) {
+                match kind {
+                    IdKind::Email => canonical::email(text, clear),
+                    _ => canonical::lower(text, clear),
+                }
+                if self.blocked.has(clear) {
                     return false;
                 }
                 if let Some(digest) = canonical::digest(text, clear, reading.rule) {
                     return self.push_digest(kind, reading.rule, &digest, out);
                 }
-                let named = match kind {
+                match kind {
                     IdKind::Phone => self.push_phone(reading.region, clear, phones, out),
                     _ => self.push_clear(kind, clear, out),
-                };
-                named.is_some()
+                }
             }
         }
     }
@@ -256,7 +259,7 @@ impl BrandKey {
         digest: &[u8; 32],
         out: &mut Vec<Identifier>,
     ) -> bool {
-        if self.blocked.digest(digest) {
+        if self.blocked.has_digest(digest) {
             return false;
         }
         let pseudonym = self.pseudonym(kind, rule, digest);
@@ -268,23 +271,24 @@ impl BrandKey {
         true
     }
 
-    /// One identifier for every enabled rule; all carry the first one as their value.
-    fn push_clear(&self, kind: IdKind, clear: &str, out: &mut Vec<Identifier>) -> Option<()> {
+    /// One identifier for every form of every enabled rule; all carry the first one as their value. False where there
+    /// is none.
+    fn push_clear(&self, kind: IdKind, clear: &str, out: &mut Vec<Identifier>) -> bool {
         let mut value = None;
-        let mut form = Zeroizing::new(String::new());
         for &rule in self.rules.iter() {
-            let text = canonical::under(kind, rule, clear, &mut form);
-            let mut digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-            let pseudonym = self.pseudonym(kind, rule, &digest);
-            digest.zeroize();
-            let value = *value.get_or_insert(pseudonym);
-            out.push(Identifier {
-                pseudonym,
-                value,
-                kind,
+            canonical::forms(kind, rule, clear, |form| {
+                let mut digest: [u8; 32] = Sha256::digest(form.as_bytes()).into();
+                let pseudonym = self.pseudonym(kind, rule, &digest);
+                digest.zeroize();
+                let value = *value.get_or_insert(pseudonym);
+                out.push(Identifier {
+                    pseudonym,
+                    value,
+                    kind,
+                });
             });
         }
-        Some(())
+        value.is_some()
     }
 
     fn push_phone(
@@ -293,24 +297,23 @@ impl BrandKey {
         clear: &str,
         phones: &mut PhoneCache,
         out: &mut Vec<Identifier>,
-    ) -> Option<()> {
+    ) -> bool {
         let place = self.hash(b'P', region.tag(), clear.as_bytes());
-        match phones.get(place) {
-            Some(Known::Nobody) => return None,
-            Some(Known::Pseudonyms(found)) => {
-                let value = found.first().copied()?;
-                out.extend(found.iter().map(|&pseudonym| Identifier {
-                    pseudonym,
-                    value,
-                    kind: IdKind::Phone,
-                }));
-                return Some(());
-            }
-            None => {}
+        if let Some(found) = phones.get(place) {
+            let Some(&value) = found.first() else {
+                return false;
+            };
+            out.extend(found.iter().map(|&pseudonym| Identifier {
+                pseudonym,
+                value,
+                kind: IdKind::Phone,
+            }));
+            return true;
         }
         let start = out.len();
         let named = phone::e164(region, clear)
-            .and_then(|number| self.push_clear(IdKind::Phone, &number, out));
+            .filter(|number| !self.blocked.has(number))
+            .is_some_and(|number| self.push_clear(IdKind::Phone, &number, out));
         phones.put(place, out.get(start..).unwrap_or_default());
         named
     }
@@ -361,5 +364,7 @@ fn rule_tag(rule: HashRule) -> u8 {
     }
 }
 
+#[cfg(test)]
+mod phone_numbers;
 #[cfg(test)]
 mod tests;

@@ -1,28 +1,41 @@
 //! Phone numbers: from what people type to E.164.
 //!
-//! A number counts when it can be written as E.164 with a known country code and a length that the
-//! country has; whether the range is in service today is not asked, so that a new range of numbers
-//! identifies people before the library's tables know it. Reading a number costs a thousand times
-//! what a cookie costs, so the pseudonyms of the numbers seen last are remembered, found by a keyed hash.
+//! A number is read as libphonenumber reads it, by a port of that library with its own metadata. It counts when its
+//! length is one that a number of its country has when it is dialled from anywhere (*possible*, not merely *possible
+//! locally*); whether the range is in service today is not asked, so that a new range of numbers identifies people before
+//! the library's tables know it. What begins with `+` or with the international prefix of the source's region is read by
+//! the rules of its own country alone; the source's region decides how any other number is read.
+//!
+//! Reading a number costs many times what a cookie costs, so the pseudonyms of the numbers seen last are remembered,
+//! found by a keyed hash.
 
-use phonenumber::Type;
-use phonenumber::country::Id;
-use phonenumber::metadata::DATABASE;
+use std::sync::LazyLock;
+
+use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumberFormat};
 use tributary_operators::record::{Identifier, Pseudonym};
 use zeroize::Zeroizing;
 
-/// No phone number has more characters than this, whatever stands around it.
-const LONGEST: usize = 64;
+/// The regions that have numbers of their own, in a fixed order.
+static REGIONS: LazyLock<Vec<rlibphonenumber::Region>> = LazyLock::new(|| {
+    let mut regions: Vec<_> = PHONE_NUMBER_UTIL.get_supported_regions().collect();
+    regions.sort_unstable_by_key(|region| *region as u16);
+    regions
+});
 
-/// The region whose numbers need no country code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region(Option<Id>);
+/// The region whose numbers need no country code: its place among [`REGIONS`], from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Region(Option<u8>);
 
 impl Region {
     /// The region of an ISO 3166 alpha-2 code; none where the code has no numbering plan.
     pub fn of(code: Option<&str>) -> Region {
-        let id = code.and_then(|code| code.to_ascii_uppercase().parse::<Id>().ok());
-        Region(id.filter(|id| DATABASE.by_id(id.as_ref()).is_some()))
+        let place = code.and_then(|code| {
+            let is_it = |region: &rlibphonenumber::Region| {
+                region.as_region_str().eq_ignore_ascii_case(code.trim())
+            };
+            u8::try_from(REGIONS.iter().position(is_it)? + 1).ok()
+        });
+        Region(place)
     }
 
     /// Whether numbers need their country code.
@@ -32,51 +45,28 @@ impl Region {
 
     /// A byte that differs between the regions of a cache.
     pub fn tag(self) -> u8 {
-        self.0.map_or(0, |id| (id as u8).wrapping_add(1))
+        self.0.unwrap_or(0)
+    }
+
+    fn library(self) -> Option<rlibphonenumber::Region> {
+        REGIONS.get(usize::from(self.0?.checked_sub(1)?)).copied()
     }
 }
 
-/// What the numbers of a plan are for; each use has its own lengths.
-const USES: [Type; 10] = [
-    Type::FixedLine,
-    Type::Mobile,
-    Type::TollFree,
-    Type::PremiumRate,
-    Type::SharedCost,
-    Type::PersonalNumber,
-    Type::Voip,
-    Type::Pager,
-    Type::Uan,
-    Type::Voicemail,
-];
-
-/// The E.164 form of a number, or none.
+/// The E.164 form of a number, or none. Zeros alone are the number of nobody.
 pub fn e164(region: Region, text: &str) -> Option<Zeroizing<String>> {
-    if text.len() > LONGEST {
+    let library = &*PHONE_NUMBER_UTIL;
+    let number = library.parse(text, region.library()).ok()?;
+    let possible = library.is_possible_number_with_reason(&number);
+    if !matches!(possible, Ok(NumberLengthType::IsPossible)) || number.national_number == 0 {
         return None;
     }
-    let number = phonenumber::parse(region.0, text).ok()?;
-    let national = Zeroizing::new(number.national().to_string());
-    let code = number.code().value();
-    let length = u16::try_from(national.len()).ok()?;
-    let possible = DATABASE.by_code(&code)?.iter().any(|plan| {
-        let mut uses = USES.iter().filter_map(|of| plan.descriptors().get(*of));
-        uses.any(|of| of.possible_length().contains(&length))
-    });
-    let written = Zeroizing::new(format!("+{code}{}", *national));
-    (possible && written.len() <= 16).then_some(written)
+    let written = library.format(&number, PhoneNumberFormat::E164);
+    Some(Zeroizing::new(written.into_owned()))
 }
 
 /// How many numbers are remembered.
 const PLACES: usize = 16_384;
-
-/// What is known of a number.
-pub enum Known<'a> {
-    /// It is no phone number.
-    Nobody,
-    /// Its pseudonyms, one a rule.
-    Pseudonyms(&'a [Pseudonym]),
-}
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -90,16 +80,14 @@ struct Entry {
 pub struct PhoneCache(Vec<Option<Entry>>);
 
 impl PhoneCache {
-    /// What is known of the number with this keyed hash.
-    pub fn get(&self, place: u128) -> Option<Known<'_>> {
+    /// The pseudonyms of the number with this keyed hash, one a rule; an empty slice where it is no phone number, none
+    /// where it is not remembered.
+    pub fn get(&self, place: u128) -> Option<&[Pseudonym]> {
         let entry = self.0.get(index(place))?.as_ref()?;
         if entry.place != place {
             return None;
         }
-        Some(match entry.count {
-            0 => Known::Nobody,
-            count => Known::Pseudonyms(entry.pseudonyms.get(..count)?),
-        })
+        entry.pseudonyms.get(..entry.count)
     }
 
     /// Remembers the identifiers of a number, none where it is no number.
@@ -138,27 +126,70 @@ mod tests {
 
     #[test]
     fn spellings_of_one_number_meet() {
-        for text in [
-            "06 12 34 56 78",
-            "06.12.34.56.78",
-            "+33 6 12 34 56 78",
-            "0033612345678",
+        for (region, number, spellings) in [
+            (
+                "FR",
+                "+33612345678",
+                &[
+                    "06 12 34 56 78",
+                    "06.12.34.56.78",
+                    "+33 6 12 34 56 78",
+                    "+33 (0)6 12 34 56 78",
+                    "+33 06 12 34 56 78",
+                    "0033612345678",
+                    "00 33 0612345678",
+                    "tel:+33-6-12-34-56-78",
+                    "6 12 34 56 78",
+                    "33612345678",
+                ][..],
+            ),
+            ("IT", "+390612345678", &["06 1234 5678", "+39 06 1234 5678"]),
+            ("IT", "+393912345678", &["391 234 5678", "+39 391 234 5678"]),
+            (
+                "US",
+                "+16502530000",
+                &["(650) 253-0000", "1-650-253-0000", "011 1 650 253 0000"],
+            ),
+            ("NO", "+4747833049", &["47 83 30 49", "0047 47 83 30 49"]),
+            (
+                "RU",
+                "+78005553535",
+                &["8 (800) 555-35-35", "+7 800 555-35-35", "800 555 35 35"],
+            ),
+            (
+                "JP",
+                "+819012345678",
+                &[
+                    "\u{ff10}\u{ff19}\u{ff10}\u{2212}\u{ff11}\u{ff12}\u{ff13}\u{ff14}\u{2212}\u{ff15}\u{ff16}\u{ff17}\u{ff18}",
+                    "\u{ff0b}\u{ff18}\u{ff11} 90 1234 5678",
+                    "\u{660}\u{669}\u{660}\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}\u{667}\u{668}",
+                ],
+            ),
         ] {
-            assert_eq!(
-                read(Some("FR"), text).as_deref(),
-                Some("+33612345678"),
-                "{text}"
-            );
+            for text in spellings {
+                assert_eq!(read(Some(region), text).as_deref(), Some(number), "{text}");
+            }
         }
         assert_eq!(read(None, "+33612345678").as_deref(), Some("+33612345678"));
-        assert_eq!(
-            read(Some("IT"), "06 1234 5678").as_deref(),
-            Some("+390612345678")
-        );
-        assert_eq!(
-            read(Some("US"), "(650) 253-0000").as_deref(),
-            Some("+16502530000")
-        );
+    }
+
+    #[test]
+    fn a_foreign_number_loses_nothing_to_the_region_of_its_source() {
+        for (region, text, number) in [
+            ("US", "+43 1 664804732", "+431664804732"),
+            ("US", "+43 664 804732", "+43664804732"),
+            ("US", "+49 174 1226279", "+491741226279"),
+            ("US", "011 86 138 1234 5678", "+8613812345678"),
+            ("FR", "+39 0331 123456", "+390331123456"),
+            ("FR", "00 39 06 6981 2345", "+390669812345"),
+            ("RU", "+81 80 1234 5678", "+818012345678"),
+            ("FR", "+225 07 12 34 56 78", "+2250712345678"),
+        ] {
+            assert_eq!(read(Some(region), text).as_deref(), Some(number), "{text}");
+            let home = text.trim_start_matches("011 ").trim_start_matches("00 ");
+            let home = format!("+{}", home.trim_start_matches('+'));
+            assert_eq!(read(None, &home).as_deref(), Some(number), "{text}");
+        }
     }
 
     #[test]
@@ -170,23 +201,23 @@ mod tests {
             "+999123456789",
             "12345",
             "+33 1",
+            "+33 000000000",
             "1".repeat(30).as_str(),
+            "1".repeat(1024).as_str(),
         ] {
             assert_eq!(read(Some("FR"), text), None, "{text}");
         }
+        // A number of the town is no number of the world.
+        assert_eq!(read(Some("US"), "253-0000"), None);
         assert_eq!(read(None, "06 12 34 56 78"), None);
         assert!(Region::of(Some("AQ")).is_none());
         assert!(Region::of(Some("nowhere")).is_none());
+        assert!(Region::of(Some("")).is_none());
     }
 
     /// The library slices strings and looks tables up; whatever it is given, it must give an answer.
     #[test]
     fn no_text_makes_the_library_panic() {
-        let regions: Vec<Option<String>> = DATABASE
-            .iter()
-            .map(|plan| Some(plan.id().to_owned()))
-            .chain([None])
-            .collect();
         let alphabet: Vec<char> =
             "0123456789012345678900+ -().x#;/~,*abctelxtint:=\u{ff0b}\u{661}\u{ff11}\u{e9}"
                 .chars()
@@ -199,14 +230,15 @@ mod tests {
             (state % bound as u64) as usize
         };
         for round in 0..40_000 {
-            let region = regions[next(regions.len())].as_deref();
+            let region = REGIONS.get(next(REGIONS.len() + 1));
+            let region = region.map(|region| region.as_region_str().to_string());
             let only_digits = round % 2 == 0;
             let bound = if only_digits { 20 } else { alphabet.len() };
             let mut text: String = (0..next(22)).map(|_| alphabet[next(bound)]).collect();
             if round % 3 == 0 {
                 text.insert(0, '+');
             }
-            let _ = read(region, &text);
+            let _ = read(region.as_deref(), &text);
         }
     }
 }

@@ -1,29 +1,48 @@
 //! The channel of a web record: what brought the visitor.
 //!
 //! The first that says anything counts: the record's own fields; the `utm_*` parameters of the page's
-//! address; a click identifier of Google or Microsoft; a referrer of another host. Nothing at all is a
-//! direct visit. An address that is none says nothing; it never refuses the record.
+//! address; the identifier that an advertising platform appends to it; a referrer of another site. Nothing
+//! at all is a direct visit. An address that is none says nothing; it never refuses the record.
 
 use std::borrow::Cow;
 
-use url::{ParseError, Url, form_urlencoded};
+use encoding_rs::WINDOWS_1252;
+use percent_encoding::percent_decode_str;
+use tributary_config::model::{Channels, LabelCase};
+use url::{ParseError, Url};
 
 use super::fields::Field;
-use super::labels;
 use super::reader::{MAX_LABEL, Read, Reader};
-use super::referrers;
+use super::{labels, referrers, site};
 use crate::dead::{Reason, Refusal};
 
 /// Longer addresses say nothing.
 const MAX_URL: usize = 65_536;
 
+/// The parameters that advertising platforms append to a landing page's address, each with the source and medium of
+/// its clicks. Of several the first here counts.
+const CLICK_IDS: [(&str, &str, &str); 9] = [
+    ("gclid", "google", "cpc"),
+    ("gbraid", "google", "cpc"),
+    ("wbraid", "google", "cpc"),
+    ("dclid", "google", "display"),
+    ("msclkid", "bing", "cpc"),
+    ("fbclid", "facebook", "social"),
+    ("ttclid", "tiktok", "paid"),
+    ("twclid", "x", "paid"),
+    ("li_fat_id", "linkedin", "paid"),
+];
+
 /// Source, medium and campaign; an empty word is absent, and not all three are.
 pub type ChannelWords<'a> = [Cow<'a, str>; 3];
 
 /// The three fields by the rule of channel labels, none where all are absent.
-pub fn of_fields<'a>(reader: &Reader<'_, 'a>) -> Read<Option<ChannelWords<'a>>> {
+pub fn of_fields<'a>(
+    reader: &Reader<'_, 'a>,
+    channels: &Channels,
+) -> Read<Option<ChannelWords<'a>>> {
     let label = |field| -> Read<Cow<'a, str>> {
-        Ok(labels::of_channel(reader.label(field)?.unwrap_or_default()))
+        Ok(word(reader.label(field)?.unwrap_or_default(), channels))
     };
     Ok(some([
         label(Field::Source)?,
@@ -33,17 +52,34 @@ pub fn of_fields<'a>(reader: &Reader<'_, 'a>) -> Read<Option<ChannelWords<'a>>> 
 }
 
 /// The channel of a contact, none where it is direct.
-pub fn derive<'a>(reader: &Reader<'_, 'a>) -> Read<Option<ChannelWords<'a>>> {
-    let fields = of_fields(reader)?;
+pub fn derive<'a>(reader: &Reader<'_, 'a>, channels: &Channels) -> Read<Option<ChannelWords<'a>>> {
+    let fields = of_fields(reader, channels)?;
     let url = reader.short_text(Field::Url, MAX_URL)?;
     let referrer = reader.short_text(Field::Referrer, MAX_URL)?;
     if fields.is_some() {
         return Ok(fields);
     }
-    if let Some(words) = url.as_deref().map(of_address).transpose()?.flatten() {
+    let url = url.as_deref();
+    let of_url = url.map(|url| of_address(url, channels)).transpose()?;
+    if let Some(words) = of_url.flatten() {
         return Ok(Some(words));
     }
-    Ok(referrer.and_then(|referrer| of_referrer(&referrer, url.as_deref())))
+    Ok(referrer.and_then(|referrer| of_referrer(&referrer, url, channels)))
+}
+
+/// A label of a channel by its rule, in the case that the brand has chosen.
+fn word<'b>(text: Cow<'b, str>, channels: &Channels) -> Cow<'b, str> {
+    let label = labels::of_channel(text);
+    match channels.case {
+        LabelCase::Lower
+            if label
+                .chars()
+                .any(|c| !c.is_lowercase() && c.is_alphabetic()) =>
+        {
+            Cow::Owned(labels::normal(Cow::Owned(label.to_lowercase())).into_owned())
+        }
+        _ => label,
+    }
 }
 
 fn some(words: ChannelWords<'_>) -> Option<ChannelWords<'_>> {
@@ -51,37 +87,39 @@ fn some(words: ChannelWords<'_>) -> Option<ChannelWords<'_>> {
 }
 
 /// What the parameters of an address say.
-fn of_address<'b>(url: &str) -> Read<Option<ChannelWords<'b>>> {
+fn of_address<'b>(url: &str, channels: &Channels) -> Read<Option<ChannelWords<'b>>> {
     let address = url.split_once('#').map_or(url, |(address, _)| address);
     let Some((_, query)) = address.split_once('?') else {
         return Ok(None);
     };
     let mut utm: ChannelWords<'b> = Default::default();
-    let (mut google, mut microsoft) = (false, false);
-    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+    let mut click_id = None;
+    for (key, value) in query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    {
+        let key = decode(key);
         let place = match &*key {
             "utm_source" => 0,
             "utm_medium" => 1,
             "utm_campaign" => 2,
-            "gclid" => {
-                google |= !value.trim().is_empty();
+            key => {
+                let known = CLICK_IDS.iter().position(|(id, ..)| *id == key);
+                if known.is_some() && !decode(value).trim().is_empty() {
+                    click_id = known.into_iter().chain(click_id).min();
+                }
                 continue;
             }
-            "msclkid" => {
-                microsoft |= !value.trim().is_empty();
-                continue;
-            }
-            _ => continue,
         };
-        if let Some(word) = utm.get_mut(place).filter(|word| word.is_empty()) {
-            *word = Cow::Owned(labels::of_channel(value).into_owned());
+        if let Some(place) = utm.get_mut(place).filter(|place| place.is_empty()) {
+            *place = Cow::Owned(word(decode(value), channels).into_owned());
         }
     }
-    let words = some(utm).or(match (google, microsoft) {
-        (true, _) => Some(["google".into(), "cpc".into(), "".into()]),
-        (_, true) => Some(["bing".into(), "cpc".into(), "".into()]),
-        _ => None,
-    });
+    let click_id = click_id.and_then(|place| CLICK_IDS.get(place));
+    let of_click = |(_, source, medium): &(_, &'static str, &'static str)| {
+        [(*source).into(), (*medium).into(), "".into()]
+    };
+    let words = some(utm).or_else(|| click_id.map(of_click));
     match words {
         Some(_) if is_bad(url) => Ok(None),
         Some(words) if words.iter().any(|word| word.len() > MAX_LABEL) => Err(Refusal::new(
@@ -90,6 +128,20 @@ fn of_address<'b>(url: &str) -> Read<Option<ChannelWords<'b>>> {
         )),
         words => Ok(words),
     }
+}
+
+/// A key or a value of a query: percent-decoded, `+` a space. Bytes that are not UTF-8 are windows-1252 as a whole, as
+/// older newsletters and shops write them, so that two words that differ there stay apart.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|c| c == b'%' || c == b'+') {
+        return Cow::Borrowed(text);
+    }
+    let spaced = text.replace('+', " ");
+    let bytes: Vec<u8> = percent_decode_str(&spaced).collect();
+    Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| {
+        let decoded = WINDOWS_1252.decode_without_bom_handling(error.as_bytes());
+        decoded.0.into_owned()
+    }))
 }
 
 /// Whether an address is none. One without scheme and host is a path on the sender's own site.
@@ -101,16 +153,32 @@ fn is_bad(url: &str) -> bool {
         )
 }
 
-/// What a referrer says, where it is of another host than the page.
-fn of_referrer<'b>(referrer: &str, url: Option<&str>) -> Option<ChannelWords<'b>> {
+/// What a referrer says, where it is of another site than the page. A page whose address names no host is on the
+/// brand's own site, which is not known then: of its referrers only search engines and social networks count.
+fn of_referrer<'b>(
+    referrer: &str,
+    url: Option<&str>,
+    channels: &Channels,
+) -> Option<ChannelWords<'b>> {
     let host = host(referrer)?;
-    if url.and_then(self::host).is_some_and(|own| own == host) {
+    let passed_over = [&channels.own_hosts, &channels.ignored_referrers];
+    if passed_over
+        .iter()
+        .any(|hosts| site::is_within(&host, hosts))
+    {
         return None;
     }
-    Some(match referrers::known(&host) {
-        Some((name, medium)) => [name.into(), medium.name().into(), "".into()],
-        None => [Cow::Owned(host.into_owned()), "referral".into(), "".into()],
-    })
+    let page = url.filter(|url| !is_bad(url)).map(self::host);
+    if let Some(Some(page)) = &page
+        && site::of(page) == site::of(&host)
+    {
+        return None;
+    }
+    match referrers::known(&host) {
+        Some((name, medium)) => Some([name.into(), medium.name().into(), "".into()]),
+        None if page == Some(None) => None,
+        None => Some([Cow::Owned(host.into_owned()), "referral".into(), "".into()]),
+    }
 }
 
 /// The host of an address in lower case, as it is written: `www.` is a part of it, as any other label is.

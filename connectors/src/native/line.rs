@@ -41,6 +41,8 @@ pub struct Line<'l, 'a> {
     pub feed: &'l Feed,
     /// The words told so far.
     pub words: &'l mut Words,
+    /// Whether the records of robots are read like any others.
+    pub robots: bool,
     /// Where clear values stand while they are hashed.
     pub scratch: &'l mut Scratch,
 }

@@ -1,9 +1,16 @@
-//! MAC addresses: twelve hex digits, however they are separated, and the list of fixed devices.
+//! MAC addresses: twelve hex digits, however they are separated, those that no device sends from, and the list of fixed
+//! devices.
 
 /// The 48 bits of a MAC, none where the text is no MAC. Anything but a letter or a digit separates.
 pub fn parse(text: &str) -> Option<u64> {
     let (value, digits) = digits(text)?;
     (digits == 12).then_some(value)
+}
+
+/// Whether a device may send from the address: it is neither zero nor that of a group, as multicast addresses and the
+/// broadcast address are (IEEE 802, the lowest bit of the first byte).
+pub fn is_device(mac: u64) -> bool {
+    mac != 0 && mac >> 40 & 1 == 0
 }
 
 /// Whether the address is locally administered, as random ones are.
@@ -92,6 +99,28 @@ mod tests {
         assert!(is_random(0x8e1e_1bb8_f96b));
         assert!(is_random(0x0200_0000_0000));
         assert!(!is_random(0x3003_c870_4efb));
+    }
+
+    #[test]
+    fn zero_and_group_addresses_are_no_devices() {
+        for mac in [
+            0,
+            0x0100_5e00_00fb,
+            0x3333_0000_0001,
+            0x0300_0000_0001,
+            0xffff_ffff_ffff,
+        ] {
+            assert!(!is_device(mac), "{mac:x}");
+        }
+        for mac in [
+            1,
+            0x0200_0000_0000,
+            0x8e1e_1bb8_f96b,
+            0xdcfb_4800_1122,
+            0xfeff_ffff_ffff,
+        ] {
+            assert!(is_device(mac), "{mac:x}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub mod ping;
 pub mod reader;
 pub mod record;
 pub mod referrers;
+pub mod robots;
+pub mod site;
 pub mod spend;
 pub mod time;
 pub mod transaction;

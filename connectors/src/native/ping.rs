@@ -82,12 +82,14 @@ fn address(line: &Line<'_, '_>) -> Read<Option<u64>> {
     let Some(text) = line.reader.clear(Field::Mac, MAX_IDENTIFIER)? else {
         return Ok(None);
     };
-    mac::parse(&text).map(Some).ok_or_else(|| {
-        Refusal::new(
-            Reason::InvalidMac,
-            "`mac` must be 12 hex digits with any separators",
-        )
-    })
+    let refuse = |detail| Err(Refusal::new(Reason::InvalidMac, detail));
+    match mac::parse(&text) {
+        Some(address) if mac::is_device(address) => Ok(Some(address)),
+        Some(_) => refuse(
+            "`mac` is the zero, a multicast or the broadcast address, from which no device sends",
+        ),
+        None => refuse("`mac` must be 12 hex digits with any separators"),
+    }
 }
 
 /// The keyed hash of the `device` field, none where it is absent or blank.

@@ -1,16 +1,46 @@
 //! Referring hosts: search engines, social networks, and everybody else.
 //!
-//! The table is `config/referrers.toml`, part of the binary. A host is looked up by its suffixes at
-//! label boundaries, longest first, so that `news.google.co.uk` is Google and `notgoogle.com` is not.
+//! Two tables are part of the binary: `config/referrers.toml`, kept by hand, and `config/referrers-public.toml`,
+//! generated from a public list; the first counts before the second. A host is looked up as it is, then without its
+//! first label, and so on. Everything below a social network's host is that network. Below a search engine's host only
+//! what is named like a search page is the engine: `news.google.com` is, `mail.google.com` is somebody reading mail.
 
 use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 use toml_edit::{DocumentMut, Item};
 
-const TABLE: &str = include_str!("../../../config/referrers.toml");
+use super::site;
 
-/// The medium of a known host.
+const TABLES: [&str; 2] = [
+    include_str!("../../../config/referrers.toml"),
+    include_str!("../../../config/referrers-public.toml"),
+];
+
+/// The labels below a search engine's host that are pages of the search itself, besides languages and countries.
+const SEARCH_LABELS: [&str; 19] = [
+    "www",
+    "www1",
+    "www2",
+    "www3",
+    "m",
+    "mobile",
+    "touch",
+    "search",
+    "r",
+    "html",
+    "lite",
+    "safe",
+    "encrypted",
+    "image",
+    "images",
+    "news",
+    "shopping",
+    "video",
+    "videos",
+];
+
+/// What kind of host refers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// A search engine.
@@ -29,49 +59,72 @@ impl Medium {
     }
 }
 
+/// A host of the table: its name and medium; without a medium it is a service of a search company, a referral.
+type Entry = (String, Option<Medium>);
+
 #[derive(Default)]
 struct Table {
-    hosts: FxHashMap<String, (String, Medium)>,
-    names: FxHashMap<String, (String, Medium)>,
+    /// Whole hosts.
+    hosts: FxHashMap<String, Entry>,
+    /// Hosts without their public suffix.
+    names: FxHashMap<String, Entry>,
 }
 
-static KNOWN: LazyLock<Table> = LazyLock::new(|| read(TABLE).unwrap_or_default());
+static KNOWN: LazyLock<Table> = LazyLock::new(|| read(&TABLES).unwrap_or_default());
 
 /// The name and medium of a host in lower case, where it is a search engine or a social network.
 pub fn known(host: &str) -> Option<(&'static str, Medium)> {
-    let mut suffix = host;
+    let stem = site::stem(host);
+    let (mut rest, mut below) = (host, true);
     loop {
-        if let Some((name, medium)) = KNOWN.hosts.get(suffix) {
-            return Some((name, *medium));
+        let entry = KNOWN.hosts.get(rest).or_else(|| {
+            // What is left of the stem once the labels in front have been passed over.
+            let passed = host.len() - rest.len();
+            KNOWN.names.get(stem?.get(passed..)?)
+        });
+        if let Some((name, medium)) = entry {
+            let medium = (*medium)?;
+            return (medium == Medium::Social || below).then_some((name, medium));
         }
-        let (label, rest) = suffix.split_once('.')?;
-        match KNOWN.names.get(label) {
-            Some((name, medium)) if is_top_level(rest) => return Some((name, *medium)),
-            _ => suffix = rest,
-        }
+        let (label, parent) = rest.split_once('.')?;
+        below &= is_search_label(label);
+        rest = parent;
     }
 }
 
-/// Whether names are registered directly below this domain.
-fn is_top_level(domain: &str) -> bool {
-    let country = |label: &str| label.len() == 2 && label.bytes().all(|c| c.is_ascii_lowercase());
-    match domain.split_once('.') {
-        Some((second, first)) => matches!(second, "co" | "com" | "net" | "org") && country(first),
-        None => matches!(domain, "com" | "net" | "org" | "info" | "cat") || country(domain),
-    }
+/// Whether a label below a search engine's host names a page of the search: a word of the list, a language, a country.
+fn is_search_label(label: &str) -> bool {
+    let letters = |text: &str| text.len() == 2 && text.bytes().all(|c| c.is_ascii_lowercase());
+    let locale = |text: &str| {
+        letters(text)
+            || text
+                .split_once('-')
+                .is_some_and(|(a, b)| letters(a) && letters(b))
+    };
+    SEARCH_LABELS.contains(&label) || locale(label)
 }
 
-fn read(text: &str) -> Option<Table> {
-    let document: DocumentMut = text.parse().ok()?;
+/// Reads the tables; what stands in an earlier one counts.
+fn read(texts: &[&str]) -> Option<Table> {
     let mut table = Table::default();
-    for (section, medium) in [("search", Medium::Organic), ("social", Medium::Social)] {
-        for (name, hosts) in document.get(section).and_then(Item::as_table)? {
-            for host in hosts.as_array()?.iter() {
-                let entry = (name.to_owned(), medium);
-                match host.as_str()?.strip_suffix(".*") {
-                    Some(label) => table.names.insert(label.to_owned(), entry),
-                    None => table.hosts.insert(host.as_str()?.to_owned(), entry),
-                };
+    let sections = [
+        ("service", None),
+        ("search", Some(Medium::Organic)),
+        ("social", Some(Medium::Social)),
+    ];
+    for text in texts {
+        let document: DocumentMut = text.parse().ok()?;
+        for (section, medium) in sections {
+            for (name, hosts) in document.get(section).and_then(Item::as_table)? {
+                for host in hosts.as_array()?.iter() {
+                    let host = host.as_str()?;
+                    let (map, host) = match host.strip_suffix(".*") {
+                        Some(stem) => (&mut table.names, stem),
+                        None => (&mut table.hosts, host),
+                    };
+                    map.entry(host.to_owned())
+                        .or_insert_with(|| (name.to_owned(), medium));
+                }
             }
         }
     }
@@ -83,8 +136,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_the_repository_is_read() {
-        let table = read(TABLE).unwrap();
+    fn the_tables_of_the_repository_are_read() {
+        let table = read(&TABLES).unwrap();
+        let all = || table.hosts.values().chain(table.names.values());
+        assert!(all().count() > 500);
+        let has = |name: &str, medium| {
+            assert!(
+                all().any(|entry| *entry == (name.to_owned(), Some(medium))),
+                "{name}"
+            );
+        };
         for name in [
             "google",
             "bing",
@@ -95,12 +156,7 @@ mod tests {
             "baidu",
             "yandex",
         ] {
-            let all = table.hosts.values().chain(table.names.values());
-            assert!(
-                all.clone()
-                    .any(|entry| *entry == (name.to_owned(), Medium::Organic)),
-                "{name}"
-            );
+            has(name, Medium::Organic);
         }
         for name in [
             "facebook",
@@ -110,37 +166,73 @@ mod tests {
             "reddit",
             "tiktok",
         ] {
-            let all = table.hosts.values().chain(table.names.values());
-            assert!(
-                all.clone()
-                    .any(|entry| *entry == (name.to_owned(), Medium::Social)),
-                "{name}"
-            );
+            has(name, Medium::Social);
         }
     }
 
     #[test]
-    fn subdomains_and_countries_match_and_lookalikes_do_not() {
+    fn every_host_of_the_tables_is_written_as_a_host() {
+        let table = read(&TABLES).unwrap();
+        for host in table.hosts.keys().chain(table.names.keys()) {
+            let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b".-_".contains(&c);
+            assert!(host.bytes().all(fits) && !host.is_empty(), "{host}");
+        }
+    }
+
+    #[test]
+    fn search_pages_and_countries_match() {
         for (host, name) in [
             ("google.com", "google"),
+            ("www.google.com", "google"),
             ("news.google.com", "google"),
+            ("images.google.fr", "google"),
             ("google.co.uk", "google"),
             ("google.com.br", "google"),
+            ("com.google.android.googlequicksearchbox", "google"),
             ("fr.search.yahoo.com", "yahoo"),
+            ("yahoo.co.jp", "yahoo"),
             ("yandex.ru", "yandex"),
+            ("yandex.com.tr", "yandex"),
             ("m.facebook.com", "facebook"),
             ("l.instagram.com", "instagram"),
             ("t.co", "twitter"),
             ("pinterest.fr", "pinterest"),
+            ("www.pinterest.co.uk", "pinterest"),
             ("out.reddit.com", "reddit"),
             ("cn.bing.com", "bing"),
+            ("html.duckduckgo.com", "duckduckgo"),
+            ("m.baidu.com", "baidu"),
+            ("search.seznam.cz", "seznam"),
         ] {
             assert_eq!(known(host).map(|found| found.0), Some(name), "{host}");
         }
+    }
+
+    #[test]
+    fn other_services_and_lookalikes_do_not_match() {
         for host in [
+            "accounts.google.com",
+            "mail.google.com",
+            "docs.google.com",
+            "drive.google.com",
+            "calendar.google.com",
+            "meet.google.com",
+            "translate.google.fr",
+            "sites.google.com",
+            "maps.google.co.uk",
+            "com.google.android.gm",
+            "login.yahoo.com",
+            "mail.yahoo.com",
+            "mail.yahoo.co.jp",
+            "mail.yandex.ru",
+            "disk.yandex.ru",
+            "passport.yandex.com",
+            "pan.baidu.com",
+            "login.live.com",
             "notgoogle.com",
             "google.evil.com",
             "google.example",
+            "google.blogspot.com",
             "google",
             "mybing.com",
             "facebook.com.evil.org",

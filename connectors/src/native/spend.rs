@@ -24,7 +24,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
     if platform.is_empty() {
         return Err(missing(Field::Platform));
     }
-    let words = channel::of_fields(&line.reader)?.unwrap_or_default();
+    let words = channel::of_fields(&line.reader, &line.tenant.channels)?.unwrap_or_default();
     let money = line.money(Field::Cost)?;
     let (cost, currency) = money.ok_or_else(|| missing(Field::Cost))?;
     let impressions = line.reader.count(Field::Impressions)?;

@@ -11,7 +11,8 @@ use super::identifiers::Identifiers;
 use super::line::Line;
 use super::reader::{Read, missing};
 use super::record::{self, Head};
-use crate::dead::{Reason, Refusal, Sink};
+use super::robots;
+use crate::dead::{Ignored, Reason, Refusal, Sink};
 
 /// The identifiers of a web record.
 const IDENTIFIERS: [(Field, IdKind); 4] = [
@@ -21,12 +22,19 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
     (Field::Customer, IdKind::Customer),
 ];
 
-/// Reads a web record.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
+/// Longer user agents are nobody's.
+const MAX_USER_AGENT: usize = 65_536;
+
+/// Reads a web record. A robot's says nothing but that it is one: it is in order and left out.
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event, Ignored>> {
     let head = Head::read(line)?;
     let kind = line.reader.required(Field::Type)?;
+    let user_agent = line.reader.short_text(Field::UserAgent, MAX_USER_AGENT)?;
+    if !line.robots && user_agent.is_some_and(|user_agent| robots::is_robot(&user_agent)) {
+        return Ok(Err(Ignored::Robot));
+    }
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
-    let signals = WebSignals::read(line)?;
+    let signals = WebSignals::read(line, sink)?;
     let body = match &*kind {
         "impression" => contact(line, TouchKind::Impression, sink)?,
         "click" => contact(line, TouchKind::Click, sink)?,
@@ -42,11 +50,11 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
         }
     };
     signals.tell(line, head.ts, &ids, sink)?;
-    Ok(record::put(line, head, ids, body, sink))
+    Ok(Ok(record::put(line, head, ids, body, sink)))
 }
 
 fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Read<Body> {
-    let derived = channel::derive(&line.reader)?;
+    let derived = channel::derive(&line.reader, &line.tenant.channels)?;
     let touch = match kind {
         TouchKind::Impression | TouchKind::Click => true,
         TouchKind::View => line.reader.flag(Field::Landing)? || derived.is_some(),

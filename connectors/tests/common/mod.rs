@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use tributary_config::model::{
-    Attribution, Brand, Config, Consent, HashRule, Http, Identity, Ingest, Ledger, Nats, Noise,
-    Release, Retention, Sensors, Workers,
+    Attribution, Brand, Channels, Config, Consent, HashRule, Http, Identity, Ingest, LabelCase,
+    Ledger, Nats, Noise, Release, Retention, Sensors, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -41,6 +41,11 @@ pub fn brand(name: &str) -> Brand {
             max_presence_s: 8 * 3600,
             day_start_s: 0,
             fixed_devices: Vec::new(),
+        },
+        channels: Channels {
+            own_hosts: Vec::new(),
+            ignored_referrers: vec!["paypal.com".to_owned()],
+            case: LabelCase::Keep,
         },
         consent: Consent::default(),
         retention: Retention {
@@ -83,6 +88,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             hosts: Vec::new(),
             tick_ms: 50,
             region: None,
+            max_clock_skew_ms: 600_000,
         },
         ledger: Ledger {
             directory: "tributary-data".into(),

@@ -34,6 +34,7 @@ mod brand;
 mod calendar;
 mod consent;
 mod contacts;
+pub mod counts;
 mod days;
 pub mod decay;
 pub mod history;
@@ -103,7 +104,7 @@ fn by_brand(
         by_brand.entry(ping.brand).or_default().1.push(ping);
     }
     for (id, (records, pings)) in by_brand {
-        if let Some(settings) = settings.brands.get(usize::from(id.0)) {
+        if let Some(settings) = settings.brands.get(&id) {
             let words = &held.words;
             each(&brand::Brand { settings, words }, &records, &pings);
         }

@@ -17,7 +17,7 @@ fn held(history: &History) -> Held {
 }
 
 fn open_gate(history: &mut History) {
-    for brand in &mut history.settings.brands {
+    for brand in history.settings.brands.values_mut() {
         brand.k = 0;
         brand.k_traffic = 0;
     }

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Answer, Asked, Question, Reply, labels};
 use crate::cell::Cell;
 use crate::engine::{Diff, Epoch, Stage};
-use crate::label::{Channel, Dictionary, Label};
+use crate::label::{Channel, Dictionaries, Label};
 use crate::record::BrandId;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -40,7 +40,7 @@ use crate::sums::{CellKey, Month, Sums};
 pub use gate::{Class, Lot};
 use group::{Counts, Group, GroupKey, Told, is_other};
 use months::{NullPaths, null_month};
-use naming::{dims, key_of};
+use naming::{dims, key_of, words};
 use noise::Line;
 
 /// What the stage is told. What every worker must hear names the worker it is for.
@@ -48,8 +48,8 @@ use noise::Line;
 pub enum CellsIn {
     /// A change of a cell.
     Sum(CellKey, Sums),
-    /// The word of a label.
-    Word(u64, Label, Arc<str>),
+    /// The word of a label of a brand.
+    Word(u64, BrandId, Label, Arc<str>),
     /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
     Release(u64, i64),
     /// A cell as it stood outside at the start, with the hash of its owner, and the time at which it was told.
@@ -88,8 +88,9 @@ pub struct Due {
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsOut {
-    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet.
-    Cell(Cell, bool),
+    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet. The
+    /// time of the release that tells it, Unix milliseconds.
+    Cell(Cell, bool, i64),
     /// To every worker, for the next epoch.
     Due(Due),
     /// An answer.
@@ -104,7 +105,7 @@ pub struct Cells {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     peers: u64,
-    words: Dictionary,
+    words: Dictionaries,
     groups: FxHashMap<GroupKey, Group>,
     null: FxHashMap<(BrandId, Month), NullPaths>,
     /// What changed since the last release.
@@ -134,7 +135,7 @@ impl Cells {
             settings,
             stats,
             peers,
-            words: Dictionary::default(),
+            words: Dictionaries::default(),
             groups: FxHashMap::default(),
             null: FxHashMap::default(),
             dirty: FxHashSet::default(),
@@ -174,7 +175,7 @@ impl Cells {
         let Some(of) = GroupKey::of(&key) else {
             return;
         };
-        let settings = self.settings.brands.get(usize::from(of.brand().0));
+        let settings = self.settings.brands.get(&of.brand());
         // A gate that hides nothing needs to know nothing.
         if matches!(key, CellKey::Taken { .. }) && settings.is_none_or(|of| of.k <= 1) {
             return;
@@ -191,6 +192,12 @@ impl Cells {
     fn stand(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
         let key = key_of(&cell, &settings);
+        // Nobody else may know its words: the ledger that did can be lost, and the cell is to be closed by its name.
+        if let Some(key) = &key {
+            for word in words(&cell) {
+                self.words.learn(key.brand(), Label::of(word), word.clone());
+            }
+        }
         let Some((key, of)) = key.and_then(|key| Some((key.clone(), GroupKey::of(&key)?))) else {
             self.strangers.insert(cell);
             return;
@@ -199,7 +206,7 @@ impl Cells {
         for (slot, value) in values.iter_mut().zip(&cell.values) {
             *slot = *value;
         }
-        let settings = settings.brands.get(usize::from(key.brand().0));
+        let settings = settings.brands.get(&key.brand());
         let adds_up = is_other(&key) && settings.is_some_and(|settings| settings.k > 1);
         let line = settings.and_then(|settings| Line::of(&of, settings));
         let veil = line.and_then(|line| line.veil(cell.family, &cell.dims, at));
@@ -219,8 +226,8 @@ impl Cells {
     }
 
     fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
-        let settings = self.settings.brands.get(usize::from(key.brand().0))?;
-        let (family, dims) = dims(key, settings, &self.words);
+        let settings = self.settings.brands.get(&key.brand())?;
+        let (family, dims) = dims(key, settings, self.words.of(key.brand()));
         let count = family.values().len();
         let values =
             values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
@@ -238,20 +245,26 @@ impl Cells {
             number,
             reply,
         } = answer;
-        let word = |label| self.words.word(label).cloned();
-        let named = |step: &Channel| [word(step.source), word(step.medium), word(step.campaign)];
+        let word = |brand, label| self.words.of(brand).word(label).cloned();
         let reply = match reply {
             Reply::Path {
+                brand,
                 path,
                 persons,
                 conversions,
-            } => Reply::NamedPath {
-                path: path.iter().map(named).collect(),
-                persons,
-                conversions,
-            },
+            } => {
+                let named = |step: &Channel| {
+                    [step.source, step.medium, step.campaign].map(|label| word(brand, label))
+                };
+                Reply::NamedPath {
+                    path: path.iter().map(named).collect(),
+                    persons,
+                    conversions,
+                }
+            }
             Reply::Record(key, record) => {
-                let words = labels(&record).into_iter().map(word).collect();
+                let words = labels(&record).into_iter();
+                let words = words.map(|label| word(record.brand, label)).collect();
                 Reply::NamedRecord(key, record, words)
             }
             other => other,
@@ -311,7 +324,7 @@ impl Stage for Cells {
         for (update, diff) in updates {
             match update {
                 CellsIn::Sum(key, sum) => sums.push((key, sum, diff)),
-                CellsIn::Word(_, label, word) => self.words.learn(label, word),
+                CellsIn::Word(_, brand, label, word) => self.words.learn(brand, label, word),
                 CellsIn::Release(_, now) => release = release.max(Some(now)),
                 CellsIn::Stood(_, cell, at) => self.stand(cell, at),
                 CellsIn::Complete { from, stood, .. } => {
@@ -342,9 +355,10 @@ impl Stage for Cells {
             self.release(now, &mut told, out);
         }
         told.sort_unstable();
+        let released = self.released.unwrap_or_default();
         out.extend(
             told.into_iter()
-                .map(|(cell, news)| (CellsOut::Cell(cell, news), 1)),
+                .map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)),
         );
         for asked in questions {
             self.answer(&asked, out);

@@ -64,7 +64,7 @@ impl Cells {
                 self.null.remove(&month);
             }
         }
-        if self.settings.brands.iter().any(|of| of.noise.is_some()) {
+        if self.settings.brands.values().any(|of| of.noise.is_some()) {
             self.renew(times);
         }
         for key in std::mem::take(&mut self.dirty) {
@@ -84,7 +84,7 @@ impl Cells {
     fn renew(&mut self, times: Times) {
         let brands = &self.settings.brands;
         let shown = self.groups.iter().filter(|(key, group)| {
-            let settings = brands.get(usize::from(key.brand().0));
+            let settings = brands.get(&key.brand());
             let line = settings.and_then(|settings| Line::of(key, settings));
             group.published && line.is_some_and(|line| line.begins(times.before, times.now))
         });
@@ -94,7 +94,7 @@ impl Cells {
     /// Decides about one group.
     fn consider(&mut self, key: GroupKey, times: Times, told: &mut News) {
         let all_settings = self.settings.clone();
-        let Some(settings) = all_settings.brands.get(usize::from(key.brand().0)) else {
+        let Some(settings) = all_settings.brands.get(&key.brand()) else {
             return;
         };
         let Some(mut group) = self.groups.remove(&key) else {
@@ -139,14 +139,14 @@ impl Cells {
     }
 
     fn weigh(&self, key: &GroupKey, group: &mut Group) {
-        let Some(settings) = self.settings.brands.get(usize::from(key.brand().0)) else {
+        let Some(settings) = self.settings.brands.get(&key.brand()) else {
             return;
         };
         let null = match key {
             GroupKey::Month(of) => self.null.get(&(of.brand, of.month)),
             _ => None,
         };
-        weigh(key, group, null, settings, &self.words);
+        weigh(key, group, null, settings, self.words.of(key.brand()));
     }
 
     /// Says to every worker what waits here and leaves if the batch does.
@@ -154,7 +154,7 @@ impl Cells {
         let mut due = Lots::new();
         self.due.clear();
         for key in &self.waiting {
-            let settings = self.settings.brands.get(usize::from(key.brand().0));
+            let settings = self.settings.brands.get(&key.brand());
             let (Some(settings), Some(group)) = (settings, self.groups.get(key)) else {
                 continue;
             };
@@ -185,7 +185,7 @@ impl Cells {
     pub(super) fn batch(&mut self, due: &Lots, told: &mut News) {
         for (key, lot) in std::mem::take(&mut self.due) {
             let all_settings = self.settings.clone();
-            let Some(settings) = all_settings.brands.get(usize::from(key.brand().0)) else {
+            let Some(settings) = all_settings.brands.get(&key.brand()) else {
                 continue;
             };
             // A month would show which of its days have stayed behind.
@@ -250,7 +250,7 @@ impl Cells {
 
     /// The noise on a cell that is told at the last release; none where there is no noise.
     fn veil(&self, of: &GroupKey, key: &CellKey) -> Option<Box<Veil>> {
-        let settings = self.settings.brands.get(usize::from(of.brand().0))?;
+        let settings = self.settings.brands.get(&of.brand())?;
         let line = Line::of(of, settings)?;
         let cell = self.cell(key, None)?;
         line.veil(cell.family, &cell.dims, self.released?)

@@ -105,7 +105,7 @@ pub fn build(
         });
 
         let sets = stage(mentions, Mentions::default()).concat(to_graph);
-        let graph = stage(sets, Graph::new(settings.clone()));
+        let graph = stage(sets, Graph::new(settings.clone(), stats.clone()));
         let (assigned, graph) = split(graph, |told| match told {
             GraphOut::Assigned { brand, set, person } => Ok(AssignIn::Assigned(brand, set, person)),
             other => Err(other),
@@ -125,7 +125,7 @@ pub fn build(
             _ => None,
         });
 
-        let conversions = stage(sales, Settle::default()).map(|settled| {
+        let conversions = stage(sales, Settle::new(stats.clone())).map(|settled| {
             AssignIn::Fact(
                 settled.brand,
                 settled.ids,
@@ -133,14 +133,17 @@ pub fn build(
             )
         });
         let facts = contacts.concat(conversions).concat(assigned);
-        let (facts, assign_sums) = split(stage(facts, Assign::default()), |told| match told {
-            AssignOut::Person(told) => Ok(told),
-            AssignOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
-        });
+        let (facts, assign_sums) = split(
+            stage(facts, Assign::new(stats.clone())),
+            |told| match told {
+                AssignOut::Person(told) => Ok(told),
+                AssignOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
+            },
+        );
 
         let persons = stage(
             facts.concat(oversized).concat(to_person),
-            Persons::new(settings.clone()),
+            Persons::new(settings.clone(), stats.clone()),
         );
         let (person_sums, person_answers) = split(persons, |told| match told {
             PersonOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
@@ -166,7 +169,11 @@ pub fn build(
         ]);
         let cells = Cells::new(settings.clone(), stats.clone(), peers);
         let (cells, others) = split(stage(sums, cells), |told| match told {
-            CellsOut::Cell(cell, news) => Ok(Output::Cell { cell, news }),
+            CellsOut::Cell(cell, news, released) => Ok(Output::Cell {
+                cell,
+                news,
+                released,
+            }),
             other => Err(other),
         });
         let (due, cell_answers) = split(others, |told| match told {

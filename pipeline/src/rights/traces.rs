@@ -61,7 +61,7 @@ impl Finder {
         texts.dedup();
         let mut builder = AhoCorasick::builder();
         Finder {
-            decoder: Decoder::new(config),
+            decoder: Decoder::new(config).with_robots(),
             named: Named {
                 ids: ids.collect(),
                 found: false,

@@ -2,14 +2,22 @@ use super::*;
 use crate::native::fields::Fields;
 use proptest::prelude::*;
 
+fn channels() -> Channels {
+    crate::fixture::brand("acme").channels
+}
+
 fn channel(line: &str) -> String {
+    channel_with(line, &channels())
+}
+
+fn channel_with(line: &str, channels: &Channels) -> String {
     let fields = Fields::read(line).unwrap();
     let reader = Reader {
         fields: &fields,
         loose: false,
         decimal: Default::default(),
     };
-    match derive(&reader) {
+    match derive(&reader, channels) {
         Ok(Some([source, medium, campaign])) => format!("{source}/{medium}/{campaign}"),
         Ok(None) => "direct".to_owned(),
         Err(refusal) => refusal.reason.name().to_owned(),
@@ -58,6 +66,19 @@ fn parameters_are_decoded() {
     );
     assert_eq!(of_url("https://a.example/?msclkid=1"), "bing/cpc/");
     assert_eq!(of_url("https://a.example/?gclid="), "direct");
+    for (parameter, channel) in [
+        ("gbraid=a", "google/cpc/"),
+        ("wbraid=a", "google/cpc/"),
+        ("dclid=a", "google/display/"),
+        ("fbclid=a", "facebook/social/"),
+        ("ttclid=a", "tiktok/paid/"),
+        ("twclid=a", "x/paid/"),
+        ("li_fat_id=a", "linkedin/paid/"),
+        ("li_fat_id=a&fbclid=%20&msclkid=b", "bing/cpc/"),
+        ("gclidx=a", "direct"),
+    ] {
+        assert_eq!(of_url(&format!("https://a.example/?{parameter}")), channel);
+    }
     let long = format!("https://a.example/?utm_source={}", "x".repeat(257));
     assert_eq!(of_url(&long), "text_too_long");
 }
@@ -95,16 +116,39 @@ fn referrers_of_other_hosts_count() {
 }
 
 #[test]
-fn a_host_is_the_whole_of_its_name() {
+fn bytes_that_are_not_utf_8_are_windows_1252() {
+    let word = |value: &str| {
+        of_url(&format!(
+            "https://a.example/?utm_source=n&utm_campaign={value}"
+        ))
+    };
+    assert_eq!(word("%E9t%E9"), "n//\u{e9}t\u{e9}");
+    assert_eq!(word("%E8t%E8"), "n//\u{e8}t\u{e8}");
+    assert_eq!(word("%80+5"), "n//\u{20ac} 5");
+    // One stray byte makes the whole value windows-1252.
+    assert_eq!(word("%C3%A9%E9"), "n//\u{c3}\u{a9}\u{e9}");
+    assert_eq!(word("%C3%A9"), "n//\u{e9}");
+    assert_eq!(word("100%"), "n//100%");
+}
+
+#[test]
+fn the_hosts_of_a_site_do_not_refer_to_each_other() {
     let own = "https://shop.example/cart";
-    assert_eq!(of_pair(own, "https://shop.example/home"), "direct");
+    for referrer in [
+        "https://shop.example/home",
+        "https://www.shop.example/home",
+        "https://checkout.shop.example/",
+    ] {
+        assert_eq!(of_pair(own, referrer), "direct", "{referrer}");
+        assert_eq!(of_pair(referrer, own), "direct", "{referrer}");
+    }
     assert_eq!(
-        of_pair(own, "https://www.shop.example/home"),
-        "www.shop.example/referral/"
+        of_pair("https://a.github.io/", "https://b.github.io/"),
+        "b.github.io/referral/"
     );
     assert_eq!(
-        of_pair("https://www.shop.example/cart", "https://shop.example/"),
-        "shop.example/referral/"
+        of_pair("http://192.0.2.7/", "http://198.51.100.7/"),
+        "198.51.100.7/referral/"
     );
     assert_eq!(
         channel(r#"{"referrer":"https://www.press.example/a"}"#),
@@ -112,8 +156,72 @@ fn a_host_is_the_whole_of_its_name() {
     );
     assert_eq!(
         of_pair("https://google.com/shopping", "https://www.google.com/"),
+        "direct"
+    );
+}
+
+#[test]
+fn a_page_without_host_is_the_brands_own() {
+    assert_eq!(of_pair("/cart", "https://shop.example/"), "direct");
+    assert_eq!(
+        of_pair("/cart", "https://www.google.fr/"),
         "google/organic/"
     );
+    assert_eq!(of_pair("/cart", "https://t.co/x"), "twitter/social/");
+}
+
+#[test]
+fn own_hosts_and_payment_providers_bring_nobody() {
+    let page = "https://shop.example/thanks";
+    assert_eq!(of_pair(page, "https://www.paypal.com/checkout"), "direct");
+    assert_eq!(channel(r#"{"referrer":"https://paypal.com/"}"#), "direct");
+    let channels = Channels {
+        own_hosts: vec!["shop.test".to_owned()],
+        ignored_referrers: Vec::new(),
+        ..channels()
+    };
+    let line = |referrer: &str| {
+        channel_with(
+            &serde_json::json!({ "url": page, "referrer": referrer }).to_string(),
+            &channels,
+        )
+    };
+    assert_eq!(line("https://m.shop.test/"), "direct");
+    assert_eq!(line("https://workshop.test/"), "workshop.test/referral/");
+    assert_eq!(line("https://www.paypal.com/"), "www.paypal.com/referral/");
+}
+
+#[test]
+fn other_services_of_a_search_company_are_referrals() {
+    let page = "https://shop.example/";
+    assert_eq!(
+        of_pair(page, "https://mail.google.com/mail/u/0/"),
+        "mail.google.com/referral/"
+    );
+    assert_eq!(
+        of_pair(page, "android-app://com.google.android.gm/"),
+        "com.google.android.gm/referral/"
+    );
+    assert_eq!(
+        of_pair(
+            page,
+            "android-app://com.google.android.googlequicksearchbox/"
+        ),
+        "google/organic/"
+    );
+}
+
+#[test]
+fn labels_are_folded_where_the_brand_wants_it() {
+    let lower = Channels {
+        case: LabelCase::Lower,
+        ..channels()
+    };
+    let line = r#"{"source":"Google","medium":"CPC","campaign":"\u00c9t\u00e9"}"#;
+    assert_eq!(channel(line), "Google/CPC/\u{c9}t\u{e9}");
+    assert_eq!(channel_with(line, &lower), "google/cpc/\u{e9}t\u{e9}");
+    let line = r#"{"url":"https://a.example/?utm_source=News&utm_medium=E-Mail"}"#;
+    assert_eq!(channel_with(line, &lower), "news/e-mail/");
 }
 
 #[test]

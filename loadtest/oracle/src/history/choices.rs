@@ -23,18 +23,12 @@ where
 pub(super) fn settings(rng: &mut impl Rng) -> Settings {
     let names = ["north", "south"];
     let brands = pick(rng, [1, 1, 2]);
-    Settings {
-        brands: names
-            .into_iter()
-            .take(brands)
-            .map(|name| brand(rng, name))
-            .collect(),
-    }
+    Settings::new(names.into_iter().take(brands).map(|name| brand(rng, name)))
 }
 
 /// Lets some sources of some brands rest on consent.
 pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
-    for brand in &mut settings.brands {
+    for brand in settings.brands.values_mut() {
         if rng.random_bool(0.4) {
             let sources = WEB.into_iter().chain(TILLS);
             let on_consent = sources.filter(|_| rng.random_bool(0.4)).map(Label::of);

@@ -137,12 +137,18 @@ impl Author {
             false => self.bodies.fresh_id(),
         };
         let mut record = self.said(rng, Label::of(source), &id, near);
+        // Some ride on a record: the same source and identifiers under a key of their own.
+        let rides = rng.random_bool(0.3);
         let opposite = near.and_then(|near| Some((near, statements::opposite(&near.body)?)));
         if let Some((near, opposite)) = opposite.filter(|_| rng.random_bool(0.5)) {
             record.ids = near.ids.clone();
             record.ts = self.moments.after_all();
             record.day = self.pools.day(record.ts.div_euclid(1000));
             record.body = opposite;
+        }
+        if rides {
+            record.id = "".into();
+            return (self.attached_key(&record), record);
         }
         (self.key(source, &id), record)
     }
@@ -250,6 +256,13 @@ impl Author {
             body: bodies::spend(rng, Label::of(platform), channel(words)),
         };
         (RecordKey::of(&self.brand.0.to_string(), &parts), record)
+    }
+
+    /// The key of a statement that rides on a record: what it says of whom, each of a day once.
+    fn attached_key(&self, record: &Record) -> RecordKey {
+        let said = format!("{:?}", record.body);
+        let (set, day) = (record.ids.key().to_le_bytes(), record.day.to_le_bytes());
+        RecordKey::of(&self.brand.0.to_string(), &[said.as_bytes(), &set, &day])
     }
 
     fn key(&self, source: &str, id: &str) -> RecordKey {

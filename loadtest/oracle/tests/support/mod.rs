@@ -33,13 +33,15 @@ impl World {
             ..BrandSettings::default()
         };
         World {
-            settings: Settings { brands: vec![acme] },
+            settings: Settings {
+                brands: [(BrandId(0), acme)].into(),
+            },
             events: Vec::new(),
         }
     }
 
     pub fn brand(&mut self) -> &mut BrandSettings {
-        &mut self.settings.brands[0]
+        self.settings.brands.get_mut(&BrandId(0)).unwrap()
     }
 
     fn arrival(&self) -> Arrival {
@@ -151,7 +153,16 @@ impl World {
 
     /// A statement of consent, from the source `consent`.
     pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
-        self.put_from("consent", id, ts, who, Body::Consent { steps });
+        self.put_from(
+            "consent",
+            id,
+            ts,
+            who,
+            Body::Consent {
+                steps,
+                string: None,
+            },
+        );
     }
 
     /// A right that is exercised or taken back, from the source `rights`.

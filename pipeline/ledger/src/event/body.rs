@@ -2,7 +2,7 @@
 
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
+    Body, ConsentString, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::steps::Steps;
 
@@ -29,6 +29,8 @@ const TRANSACTION: u8 = 0x10;
 const AMOUNT: u8 = 0x20;
 /// On a refund: the digits of an amount and the number of its decimals follow, without a currency.
 const DIGITS: u8 = 0x40;
+/// On a consent: the hash and the day of a string follow.
+const STRING: u8 = 0x10;
 /// On a right: it stands. Above it the right.
 const STANDS: u8 = 0x10;
 
@@ -111,7 +113,14 @@ impl Encoder {
                 put_varint(&mut self.bytes, *impressions);
                 put_varint(&mut self.bytes, *clicks);
             }
-            Body::Consent { steps } => self.bytes.extend([CONSENT, steps.bits()]),
+            Body::Consent { steps, string } => {
+                let some = if string.is_some() { STRING } else { 0 };
+                self.bytes.extend([CONSENT | some, steps.bits()]);
+                if let Some(ConsentString { hash, updated }) = string {
+                    self.bytes.extend_from_slice(&hash.to_le_bytes());
+                    put_signed(&mut self.bytes, i64::from(*updated));
+                }
+            }
             Body::Right { right, stands } => {
                 let stands = if *stands { STANDS } else { 0 };
                 self.bytes.push(RIGHT | stands | (*right as u8) << 5);
@@ -189,8 +198,15 @@ impl Decoder<'_> {
                 }
             }
             (SPEND, 0) => self.spend()?,
-            (CONSENT, 0) => Body::Consent {
+            (CONSENT, flags) if flags & !STRING == 0 => Body::Consent {
                 steps: Steps::from_bits(self.input.byte()?)?,
+                string: match flags & STRING {
+                    0 => None,
+                    _ => Some(ConsentString {
+                        hash: self.input.u128()?,
+                        updated: i32::try_from(self.input.signed()?).ok()?,
+                    }),
+                },
             },
             (RIGHT, flags) => Body::Right {
                 right: *Right::ALL.get(usize::from(flags >> 5))?,

@@ -4,16 +4,16 @@ use proptest::prelude::*;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Currency, Heard, IdKind, IdSet, Identifier, Ping, Record, RecordKey,
-    RefundAmount, Right, SaleKind, SaleName, Token, TouchKind,
+    Arrival, Body, BrandId, ConsentString, Currency, Heard, IdKind, IdSet, Identifier, Ping,
+    Record, RecordKey, RefundAmount, Right, SaleKind, SaleName, Token, TouchKind,
 };
 use tributary_operators::steps::Steps;
 
-use crate::common::day;
+use crate::common::{A, B, day};
 
 /// An event and the brand that it belongs to.
 pub fn any_event() -> impl Strategy<Value = (BrandId, Event)> {
-    (0_u16..2).prop_map(BrandId).prop_flat_map(|brand| {
+    prop_oneof![Just(A), Just(B)].prop_flat_map(|brand| {
         let event = prop_oneof![
             10 => put(brand),
             2 => (key(), arrival()).prop_map(|(key, arrival)| Event::Drop { key, arrival }),
@@ -102,8 +102,11 @@ fn body() -> impl Strategy<Value = Body> {
             touch
         }),
         Just(Body::Identify),
-        (0_u8..64).prop_map(|bits| Body::Consent {
-            steps: Steps::from_bits(bits).expect("six bits"),
+        (0_u8..64, prop::option::of((any::<u128>(), any::<i32>()))).prop_map(|(bits, string)| {
+            Body::Consent {
+                steps: Steps::from_bits(bits).expect("six bits"),
+                string: string.map(|(hash, updated)| ConsentString { hash, updated }),
+            }
         }),
         (prop::sample::select(&Right::ALL[..]), any::<bool>())
             .prop_map(|(right, stands)| Body::Right { right, stands }),

@@ -1,0 +1,63 @@
+//! `[brand.channels]`: how channels are named.
+
+use super::{Fallback, Fields, Row, Section, Setting};
+use crate::model::{Channels, LabelCase};
+use crate::shape::choice::LABEL_CASES;
+use crate::shape::list::Many;
+use crate::shape::word::{Host, One};
+
+impl Fields for Channels {
+    const SECTION: Section = Section::of::<Channels>(
+        "brand.channels",
+        "Channels",
+        "How the channel of a web record is found: by its fields, by `utm_*` of its address, by a click identifier, by \
+         a referrer of another site.",
+    );
+
+    fn blank() -> Channels {
+        Channels {
+            own_hosts: Vec::new(),
+            ignored_referrers: Vec::new(),
+            case: LabelCase::Keep,
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Channels>] {
+        static ROWS: &[&dyn Row<Channels>] = &[
+            &Setting {
+                key: "own_hosts",
+                shape: Many {
+                    each: Host,
+                    private: false,
+                },
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "Hosts that are the brand's own, each with all below it: a referrer of theirs brings nobody. The site of the page itself, its registrable domain, always is.",
+                field: |channels: &mut Channels| &mut channels.own_hosts,
+            },
+            &Setting {
+                key: "ignored_referrers",
+                shape: Many {
+                    each: Host,
+                    private: false,
+                },
+                fallback: Fallback::Toml(PAYMENT_PROVIDERS),
+                unit: "",
+                meaning: "Hosts that bring nobody when they refer, each with all below it; by default payment providers, from which a buyer comes back. A list of your own replaces the default.",
+                field: |channels: &mut Channels| &mut channels.ignored_referrers,
+            },
+            &Setting {
+                key: "case",
+                shape: One(LABEL_CASES),
+                fallback: Fallback::Toml(r#""keep""#),
+                unit: "",
+                meaning: "`lower` folds `source`, `medium` and `campaign` of web records and spend to lower case, so that `Google` and `google` are one.",
+                field: |channels: &mut Channels| &mut channels.case,
+            },
+        ];
+        ROWS
+    }
+}
+
+/// Payment providers and the pages on which banks confirm a payment.
+const PAYMENT_PROVIDERS: &str = r#"["paypal.com", "stripe.com", "klarna.com", "klarna.net", "adyen.com", "mollie.com", "worldpay.com", "worldline.com", "worldline-solutions.com", "sips-services.com", "ingenico.com", "ogone.com", "payzen.eu", "lyra.com", "systempay.fr", "payplug.com", "payline.com", "monext.fr", "e-transactions.fr", "paybox.com", "stancer.com", "sumup.com", "squareup.com", "checkout.com", "braintreegateway.com", "braintree-api.com", "authorize.net", "cybersource.com", "2checkout.com", "paddle.com", "payu.com", "przelewy24.pl", "tpay.com", "redsys.es", "bizum.es", "multisafepay.com", "buckaroo.nl", "ideal.nl", "bancontact.com", "sofort.com", "giropay.de", "paydirekt.de", "unzer.com", "computop-paygate.com", "concardis.com", "saferpay.com", "datatrans.com", "twint.ch", "nexi.it", "vivapayments.com", "afterpay.com", "clearpay.co.uk", "affirm.com", "alma.eu", "getalma.eu", "oney.fr", "oney.com", "cofidis.fr", "floa.fr", "scalapay.com", "zip.co", "pay.google.com", "pay.amazon.com", "payments.amazon.com", "alipay.com", "cardinalcommerce.com", "arcot.com", "3dsecure.io", "wlp-acs.com", "rsa3dsauth.com", "securesuite.net"]"#;

@@ -1,0 +1,88 @@
+//! Sites: hosts that belong together.
+//!
+//! A site is a registrable domain: the label that somebody registered, with the public suffix behind it. Suffixes come
+//! from the [Public Suffix List](https://publicsuffix.org/), private ones (`github.io`, `myshopify.com`) included, so
+//! that two shops on one platform are two sites. An address without registrable domain is a site of its own.
+
+use std::net::IpAddr;
+
+/// The site of a host in lower case, the host itself where nothing is registrable in it.
+pub fn of(host: &str) -> &str {
+    if is_address(host) {
+        return host;
+    }
+    psl::domain_str(host).unwrap_or(host)
+}
+
+/// A host in lower case without its public suffix and the dot before it. None where the suffix is not one of a
+/// registry's, or nothing stands before it.
+pub(super) fn stem(host: &str) -> Option<&str> {
+    if is_address(host) {
+        return None;
+    }
+    let suffix = psl::suffix(host.as_bytes())?;
+    if suffix.typ() != Some(psl::Type::Icann) {
+        return None;
+    }
+    let rest = host.len().checked_sub(suffix.as_bytes().len() + 1)?;
+    host.get(..rest)
+}
+
+/// Whether a host is one of these, or below one of these.
+pub fn is_within<T: AsRef<str>>(host: &str, hosts: &[T]) -> bool {
+    hosts.iter().any(|parent| {
+        host.strip_suffix(parent.as_ref())
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
+}
+
+fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_what_was_registered() {
+        for (host, site) in [
+            ("shop.example", "shop.example"),
+            ("www.shop.example", "shop.example"),
+            ("a.b.shop.co.uk", "shop.co.uk"),
+            ("shop.github.io", "shop.github.io"),
+            ("a.shop.myshopify.com", "shop.myshopify.com"),
+            ("co.uk", "co.uk"),
+            ("localhost", "localhost"),
+            ("192.0.2.7", "192.0.2.7"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ] {
+            assert_eq!(of(host), site, "{host}");
+        }
+    }
+
+    #[test]
+    fn only_suffixes_of_registries_are_taken_off() {
+        assert_eq!(stem("www.google.co.uk"), Some("www.google"));
+        assert_eq!(stem("google.com"), Some("google"));
+        for host in [
+            "google.blogspot.com",
+            "google.example",
+            "com",
+            "",
+            "192.0.2.7",
+        ] {
+            assert_eq!(stem(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_stands_for_all_below_it() {
+        let hosts = ["paypal.com", "pay.example"];
+        assert!(is_within("paypal.com", &hosts));
+        assert!(is_within("www.paypal.com", &hosts));
+        assert!(!is_within("notpaypal.com", &hosts));
+        assert!(!is_within("example", &hosts));
+    }
+}
