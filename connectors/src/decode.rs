@@ -172,11 +172,6 @@ impl Decoder {
         }
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))?;
-        let mut fields = Fields::default();
-        fields.fill(text).map_err(|error| no_object(text, &error))?;
-        if self.strict && fields.has_unknown(route.kind) {
-            return Err(unknown_field(route.kind));
-        }
         let tenant = self.tenants.get_mut(route.tenant);
         let feed = self
             .feeds
@@ -188,11 +183,20 @@ impl Decoder {
         else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
+        let mut fields = Fields::default();
+        fields.fill(text).map_err(|error| match feed.loose {
+            true => no_row(text, &error),
+            false => no_object(text, &error),
+        })?;
+        if self.strict && fields.has_unknown(route.kind) {
+            return Err(unknown_field(route.kind));
+        }
         let sink = &mut Climb { sink, chain };
         let mut line = Line {
             reader: Reader {
                 fields: &fields,
                 loose: feed.loose,
+                decimal: feed.decimal,
             },
             given,
             tenant,
@@ -248,6 +252,33 @@ impl<'a> Lent<'a> {
             *place = Some(value.as_str()).filter(|value| !value.is_empty());
         }
         lent
+    }
+}
+
+/// Why what came of the rows of a CSV file is no record.
+fn no_row(text: &str, error: &serde_json::Error) -> Refusal {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Part {
+        Cell(#[allow(dead_code)] String),
+        Cells(#[allow(dead_code)] Vec<String>),
+        Record(#[allow(dead_code)] serde::de::IgnoredAny),
+    }
+    let parts: Result<Vec<Part>, _> = serde_json::from_str(text);
+    match parts.ok().as_deref() {
+        Some([Part::Cell(_), ..]) => Refusal::new(
+            Reason::MalformedRow,
+            "the row has more or fewer cells than the header: quote cells that hold the delimiter",
+        ),
+        Some([Part::Cells(_), ..]) => Refusal::new(
+            Reason::MalformedRow,
+            "a row that shares this `id` has more or fewer cells than the header: quote cells that hold the delimiter",
+        ),
+        Some([Part::Record(_), ..]) => Refusal::new(
+            Reason::MixedCurrencies,
+            "rows that share this `id` are of different currencies: give each currency an id of its own",
+        ),
+        _ => no_object(text, error),
     }
 }
 

@@ -123,6 +123,7 @@ mod tests {
             name: name.to_owned(),
             kind,
             basis,
+            unit: tributary_config::model::TimeUnit::default(),
             ..template.clone()
         };
         brand.sources = vec![

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-use tributary_config::model::{Brand, Channels, Config, Format, HashRule, Kind, Source};
+use tributary_config::model::{
+    Brand, Channels, Config, DecimalMark, Format, HashRule, Kind, Source, TimeUnit,
+};
+use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency, Day};
 
 use crate::clock::BrandClock;
 use crate::keys::{BrandKey, Reading};
-use crate::native::currency;
 use crate::native::mac::FixedDevices;
+use crate::native::time::TimeFormat;
 use crate::signals::Signals;
 
 /// A brand.
@@ -70,8 +72,10 @@ pub struct Feed {
     pub kind: Kind,
     /// Whether its values come as text, from a CSV file.
     pub loose: bool,
-    /// The zone of time stamps without one.
-    pub zone: Option<TimeZone>,
+    /// How its time stamps are written.
+    pub times: TimeFormat,
+    /// How the decimals of its amounts are written.
+    pub decimal: DecimalMark,
     /// How its identifiers are to be read.
     pub reading: Reading,
     /// Whether its messages may name an earlier arrival in their header.
@@ -93,10 +97,26 @@ impl Feed {
             name: source.name.as_str().into(),
             kind: source.kind,
             loose: matches!(source.format, Format::Csv(_)),
-            zone: source.zone.clone(),
+            times: time_format(source),
+            decimal: match &source.format {
+                Format::Native => DecimalMark::Point,
+                Format::Csv(map) => map.decimal,
+            },
             reading: key.reading(source),
             arrival_header: source.arrival_header,
         }
+    }
+}
+
+/// How the time stamps of a source are written.
+pub fn time_format(source: &Source) -> TimeFormat {
+    TimeFormat {
+        zone: source.zone.clone(),
+        unit: source.unit,
+        patterns: match &source.format {
+            Format::Native => Vec::new(),
+            Format::Csv(map) => map.time_patterns.clone(),
+        },
     }
 }
 
@@ -113,6 +133,7 @@ pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            unit: TimeUnit::default(),
             arrival_header: false,
         });
     brand.sources.iter().cloned().chain(implicit)

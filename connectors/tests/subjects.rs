@@ -7,7 +7,7 @@ mod sink;
 
 use common::{AT, brand, config};
 use sink::Desk;
-use tributary_config::model::{Brand, Format, HashRule, Kind, Source};
+use tributary_config::model::{Brand, Format, HashRule, Kind, Source, TimeUnit};
 use tributary_connectors::dead::Reason;
 use tributary_operators::record::BrandId;
 
@@ -23,6 +23,7 @@ fn with_sources(names: &[&str]) -> Brand {
             phone_region: Some("GB".to_owned()),
             hash_rule: HashRule::Plain,
             basis: None,
+            unit: TimeUnit::default(),
             arrival_header: false,
         })
         .collect();
@@ -171,7 +172,7 @@ fn headers_lend_what_a_record_lacks() {
     let mut desk = Desk::acme();
     let web = "tributary.in.acme.web";
     desk.send_with(web, AT, &headers, br#"{"type":"identify"}"#);
-    let own = br#"{"id":"own","ts":1,"type":"identify"}"#;
+    let own = br#"{"id":"own","ts":31536000001,"type":"identify"}"#;
     desk.send_with(web, AT, &headers, own);
     desk.send_with(
         web,

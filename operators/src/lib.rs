@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod cell;
 pub mod cells;
 pub mod consents;
+pub mod currency;
 pub mod dataflow;
 pub mod engine;
 pub mod event;

@@ -180,14 +180,64 @@ impl SaleKind {
     }
 }
 
-/// The 128-bit XXH3 of an `order_id` or a transaction's `id`: what a refund names.
+/// What a refund calls a sale: 127 bits of the XXH3 of an `order_id` or a record's `id`. The first bit
+/// says whether it is the `id` of an order that has no `order_id`. Such an order is known by its source and id, and
+/// no other record reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleName(pub u128);
 
 impl SaleName {
-    /// The name of a sale, from its `order_id` or `id`.
+    const OF_RECORD: u128 = 1 << 127;
+
+    /// The name of a sale, from its `order_id` or, for a transaction, its `id`; and what a refund names.
     pub fn of(text: &str) -> SaleName {
-        SaleName(xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+        SaleName(xxhash_rust::xxh3::xxh3_128(text.as_bytes())).named()
+    }
+
+    /// The name of an order that has no `order_id`, from its `id`.
+    pub fn of_record(id: &str) -> SaleName {
+        SaleName(SaleName::of(id).0 | SaleName::OF_RECORD)
+    }
+
+    /// Whether it is the `id` of an order that has no `order_id`.
+    pub fn is_of_record(self) -> bool {
+        self.0 & SaleName::OF_RECORD != 0
+    }
+
+    /// The name of an order without an `order_id`, apart from those of other sources with its `id`.
+    pub fn within(self, source: Label) -> SaleName {
+        SaleName((self.0 ^ u128::from(source.0)) | SaleName::OF_RECORD)
+    }
+
+    /// What a refund calls it: the same for an `order_id` and an `id` of the same text.
+    pub fn named(self) -> SaleName {
+        SaleName(self.0 & !SaleName::OF_RECORD)
+    }
+}
+
+/// How much a refund gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RefundAmount {
+    /// All that is left.
+    All,
+    /// Minor units of a currency, not negative.
+    Of(i64, Currency),
+    /// An amount that names no currency and is read in its sale's: `digits` times ten to the power of
+    /// minus `decimals`, with no more decimals than it needs. Not negative.
+    InCurrencyOfSale {
+        /// The decimal digits.
+        digits: i64,
+        /// How many of them stand behind the point.
+        decimals: u8,
+    },
+}
+
+impl From<Option<(i64, Currency)>> for RefundAmount {
+    /// An amount in minor units of a currency; none for all that is left.
+    fn from(amount: Option<(i64, Currency)>) -> RefundAmount {
+        amount.map_or(RefundAmount::All, |(minor, currency)| {
+            RefundAmount::Of(minor, currency)
+        })
     }
 }
 
@@ -225,8 +275,8 @@ pub enum Body {
         kind: SaleKind,
         /// The name of that sale.
         name: SaleName,
-        /// Minor units, not negative, with their currency; none refunds all that is left.
-        amount: Option<(i64, Currency)>,
+        /// How much.
+        amount: RefundAmount,
     },
     /// A negative amount that names no sale.
     Adjustment {

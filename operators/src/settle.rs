@@ -2,7 +2,8 @@
 //!
 //! Everything that one name refers to meets here: the sales under that name and the refunds that name
 //! it, in whatever order they arrive. The outcome is the collection of sales that count, each with
-//! what is left of its amount.
+//! what is left of its amount. Refunds are kept as sums, so that a record costs the same however many
+//! refunds or reports a sale has.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,15 +12,15 @@ use differential_dataflow::consolidation::consolidate;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::currency;
 use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, Currency, Day, IdSet, SaleKind, SaleName};
-use crate::runs::Runs;
-use crate::small_map::SmallMap;
+use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
+use crate::small_map::{Bag, SmallMap};
 use crate::stats::Stats;
 
-/// The name of a sale within a brand and kind.
+/// The name of a sale within a brand and kind, as a refund says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleKey {
     brand: BrandId,
@@ -51,17 +52,12 @@ pub struct Sale {
     pub joins: bool,
 }
 
-/// Money given back: where the record came from, and how much unless all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct Refund {
-    source: Label,
-    amount: Option<(i64, Currency)>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Entry {
-    Sale(Sale),
-    Refund(Refund),
+    /// A sale, and whether nothing but its source and id names it.
+    Sale(Sale, bool),
+    /// Money given back by a record of a source.
+    Refund(Label, RefundAmount),
 }
 
 /// A sale or refund under the name it belongs to.
@@ -74,21 +70,23 @@ pub struct SaleUpdate {
 impl SaleUpdate {
     /// A sale.
     pub fn sale(brand: BrandId, kind: SaleKind, name: SaleName, sale: Sale) -> SaleUpdate {
-        SaleUpdate {
-            key: SaleKey { brand, kind, name },
-            entry: Entry::Sale(sale),
-        }
+        let own = kind == SaleKind::Transaction || name.is_of_record();
+        SaleUpdate::under(brand, kind, name, Entry::Sale(sale, own))
     }
 
-    /// A refund of the named sale, of all that is left where there is no amount.
+    /// A refund of the named sale.
     pub fn refund(
         brand: BrandId,
         kind: SaleKind,
         name: SaleName,
         source: Label,
-        amount: Option<(i64, Currency)>,
+        amount: RefundAmount,
     ) -> SaleUpdate {
-        let entry = Entry::Refund(Refund { source, amount });
+        SaleUpdate::under(brand, kind, name, Entry::Refund(source, amount))
+    }
+
+    fn under(brand: BrandId, kind: SaleKind, name: SaleName, entry: Entry) -> SaleUpdate {
+        let name = name.named();
         SaleUpdate {
             key: SaleKey { brand, kind, name },
             entry,
@@ -107,96 +105,132 @@ pub struct Settled {
     pub conversion: Conversion,
 }
 
-/// Refunds of one source in one currency; those of all that is left have none.
-type RefundKey = (Label, Option<Currency>);
+/// In what the refunds of a sum are counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Unit {
+    /// Refunds of all that is left.
+    All,
+    /// Minor units of a currency.
+    Minor(Currency),
+    /// Units of ten to the power of minus so many decimals, in the currency of the sale.
+    Decimals(u8),
+}
 
-/// Everything under one name. Refunds are added up, so that the next one does not look at all before it.
+/// Refunds of one source in one unit.
+#[derive(Clone, Copy, Default)]
+struct Refunds {
+    count: i64,
+    sum: i128,
+}
+
+/// Everything under one name.
 #[derive(Default)]
 struct Account {
-    /// A multiset.
-    sales: Runs<Sale>,
-    /// How many there are, and their sum.
-    refunds: SmallMap<RefundKey, (i64, i128)>,
+    /// The reports of the one order that has this name as its `order_id`.
+    reports: Bag<Sale>,
+    /// The sales that are known by their source and id: one a source.
+    own: Bag<Sale>,
+    refunds: SmallMap<(Label, Unit), Refunds>,
 }
 
 impl Account {
-    /// The sales that count, with what is left of each. Returns how much was looked at.
-    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) -> u64 {
-        // Several orders of one name are one order, reported more than once.
-        let counting = match key.kind {
-            SaleKind::Order => 1,
-            SaleKind::Transaction => usize::MAX,
-        };
-        let counting: Vec<&Sale> = self.sales.iter().take(counting).collect();
-        // Tills number on their own, so a refund belongs to the sale of its own source, and to the earliest of that name
-        // where its source has none.
-        let mut firsts: FxHashMap<Label, usize> = FxHashMap::default();
-        for (at, sale) in counting.iter().enumerate() {
-            firsts.entry(sale.source).or_insert(at);
+    fn change(&mut self, entry: &Entry, diff: Diff) {
+        match entry {
+            Entry::Sale(sale, false) => self.reports.add(sale.clone(), diff),
+            Entry::Sale(sale, true) => self.own.add(sale.clone(), diff),
+            Entry::Refund(source, amount) => {
+                let (unit, units) = match *amount {
+                    RefundAmount::All => (Unit::All, 0),
+                    RefundAmount::Of(minor, currency) => (Unit::Minor(currency), minor),
+                    RefundAmount::InCurrencyOfSale { digits, decimals } => {
+                        (Unit::Decimals(decimals), digits)
+                    }
+                };
+                let key = (*source, unit);
+                let mut refunds = self.refunds.get(&key).copied().unwrap_or_default();
+                refunds.count += diff;
+                refunds.sum += i128::from(units) * i128::from(diff);
+                match refunds.count {
+                    0 => drop(self.refunds.remove(&key)),
+                    _ => drop(self.refunds.insert(key, refunds)),
+                }
+            }
         }
-        let mut refunds: FxHashMap<usize, Vec<(Option<Currency>, i128)>> = FxHashMap::default();
-        for ((source, currency), (_, sum)) in self.refunds.iter() {
+    }
+
+    fn is_empty(&self) -> bool {
+        self.reports.is_empty() && self.own.is_empty() && self.refunds.is_empty()
+    }
+
+    /// The sales that count, with what is left of each. Several orders of one `order_id` are one order,
+    /// reported more than once. Returns how much was looked at.
+    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) -> u64 {
+        let order = self.reports.iter().next().map(|(sale, _)| sale);
+        let own = self.own.iter().map(|(sale, _)| sale);
+        let counting: Vec<&Sale> = order.into_iter().chain(own).collect();
+        // A refund goes to the order that has the `order_id`. Without one it goes to the sale of its own
+        // source, since tills and shops number on their own, and else to the earliest.
+        let mut firsts: FxHashMap<Label, usize> = FxHashMap::default();
+        if order.is_none() {
+            for (at, sale) in counting.iter().enumerate() {
+                firsts.entry(sale.source).or_insert(at);
+            }
+        }
+        let mut refunds: FxHashMap<usize, Vec<(Unit, i128)>> = FxHashMap::default();
+        for ((source, unit), of_source) in self.refunds.iter() {
             let of = firsts.get(source).copied().unwrap_or(0);
-            refunds.entry(of).or_default().push((*currency, *sum));
+            refunds.entry(of).or_default().push((*unit, of_source.sum));
         }
         for (at, sale) in counting.iter().enumerate() {
             let refunds = refunds.get(&at).map_or(&[][..], Vec::as_slice);
-            if let Some(left) = left(sale, refunds) {
-                let conversion = Conversion {
-                    ts: sale.ts,
-                    name: key.name,
-                    source: sale.source,
-                    day: sale.day,
-                    kind: key.kind,
-                    store: sale.store,
-                    left,
-                    currency: sale.currency,
-                    joins: sale.joins,
-                };
-                out.push((
-                    Settled {
-                        brand: key.brand,
-                        ids: sale.ids.clone(),
-                        conversion,
-                    },
-                    diff,
-                ));
-            }
+            let Some(left) = left(sale, refunds) else {
+                continue;
+            };
+            let is_of_record = key.kind == SaleKind::Order && (order.is_none() || at > 0);
+            let conversion = Conversion {
+                ts: sale.ts,
+                // Orders of several sources that share an id are told apart.
+                name: match is_of_record {
+                    true => key.name.within(sale.source),
+                    false => key.name,
+                },
+                source: sale.source,
+                day: sale.day,
+                kind: key.kind,
+                store: sale.store,
+                left,
+                currency: sale.currency,
+                joins: sale.joins,
+            };
+            let settled = Settled {
+                brand: key.brand,
+                ids: sale.ids.clone(),
+                conversion,
+            };
+            out.push((settled, diff));
         }
         (counting.len() + self.refunds.len()) as u64
     }
-
-    /// Counts a refund so many times more.
-    fn refund(&mut self, refund: &Refund, diff: Diff) {
-        let (currency, amount) = match refund.amount {
-            Some((amount, currency)) => (Some(currency), amount),
-            None => (None, 0),
-        };
-        let key = (refund.source, currency);
-        let (count, sum) = self.refunds.get(&key).copied().unwrap_or_default();
-        let sum = sum + i128::from(amount) * i128::from(diff);
-        match count + diff {
-            0 => drop(self.refunds.remove(&key)),
-            count => drop(self.refunds.insert(key, (count, sum))),
-        }
-    }
 }
 
-/// What is left of a sale after refunds by currency, or nothing where it no longer counts. Refunds in another currency
-/// never apply. A sale of nothing counts until any refund applies.
-fn left(sale: &Sale, refunds: &[(Option<Currency>, i128)]) -> Option<i64> {
-    let applies = |currency: &Option<Currency>| currency.is_none_or(|of| of == sale.currency);
-    let refunds = refunds.iter().filter(|(currency, _)| applies(currency));
+/// What is left of a sale, or nothing where it no longer counts. Refunds in another currency never
+/// apply, nor do those with more decimals than the sale's currency has. A sale of nothing counts until any
+/// refund applies.
+fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
+    let decimals = currency::decimals(sale.currency).unwrap_or(0);
     let mut left = i128::from(sale.amount);
     let mut refunded = false;
-    for (currency, sum) in refunds {
-        left = match currency {
-            None => 0,
-            Some(_) => (left - sum).max(0),
+    for (unit, sum) in refunds.iter().copied() {
+        left -= match unit {
+            Unit::All => left,
+            Unit::Minor(currency) if currency == sale.currency => sum,
+            Unit::Decimals(of) if of <= decimals => sum * 10_i128.pow(u32::from(decimals - of)),
+            Unit::Minor(_) | Unit::Decimals(_) => continue,
         };
+        left = left.max(0);
         refunded = true;
     }
-    let left = i64::try_from(left).ok()?;
+    let left = i64::try_from(left).unwrap_or(i64::MAX);
     (left > 0 || !refunded && sale.amount == 0).then_some(left)
 }
 
@@ -238,15 +272,12 @@ impl Stage for Settle {
             let from = out.len();
             let mut steps = account.settle(key, -1, out);
             for (update, diff) in updates {
-                match &update.entry {
-                    Entry::Sale(sale) => steps += account.sales.amend(sale, *diff),
-                    Entry::Refund(refund) => account.refund(refund, *diff),
-                }
+                account.change(&update.entry, *diff);
                 steps += 1;
             }
             steps += account.settle(key, 1, out);
             self.stats.steps(steps);
-            if account.sales.is_empty() && account.refunds.is_empty() {
+            if account.is_empty() {
                 self.accounts.remove(&key);
             }
             let mut changed = out.split_off(from);

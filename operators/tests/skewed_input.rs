@@ -12,7 +12,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Record, RecordKey, Right,
-    SaleKind, SaleName, TouchKind,
+    RefundAmount, SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
@@ -397,7 +397,7 @@ fn the_next_refund_does_not_look_at_those_before() {
             let body = Body::Refund {
                 kind: SaleKind::Order,
                 name: SaleName::of("o"),
-                amount: Some((1, Currency(*b"EUR"))),
+                amount: RefundAmount::Of(1, Currency(*b"EUR")),
             };
             trace.put(&format!("refund {at}"), 0, &[], body);
         }

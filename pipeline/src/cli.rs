@@ -162,6 +162,9 @@ pub struct Replay {
     /// Worker threads: they change the speed, never a byte of OUT. Default: `workers.threads`
     #[arg(long, value_parser = threads())]
     pub workers: Option<usize>,
+    /// Replace files of these outputs that hold something else; an input is never replaced
+    #[arg(long)]
+    pub force: bool,
     /// Messages an epoch: the batch changes the speed, never a byte of OUT
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub batch: u64,
@@ -352,6 +355,9 @@ pub struct Rights {
     /// Where the answer or the receipt goes, readable by its owner alone; standard output where left out
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Replace the file of --out where it is there already
+    #[arg(long, requires = "out")]
+    pub force: bool,
     /// Send it and end
     #[arg(long)]
     pub no_wait: bool,

@@ -12,7 +12,9 @@ use tributary_config::model::Consent;
 use tributary_connectors::signals::{Signal, Signals};
 use tributary_consent::Boxes;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, Right, SaleKind, SaleName, TouchKind};
+use tributary_operators::record::{
+    Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
+};
 use tributary_operators::steps::{Step, Steps};
 
 use crate::retention::{Category, Retention, purposes};
@@ -103,7 +105,7 @@ fn bodies() -> [(&'static str, Body); 8] {
             Body::Refund {
                 kind,
                 name,
-                amount: None,
+                amount: RefundAmount::All,
             },
         ),
         (

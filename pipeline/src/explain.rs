@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use tributary_config::model::Brand;
 use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
-use tributary_connectors::native::currency;
 use tributary_connectors::whom;
+use tributary_operators::currency;
 use tributary_operators::label::Channel;
 use tributary_operators::record::{BrandId, IdKind, Identifier};
 

@@ -4,7 +4,6 @@
 //! mended can be replayed.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tributary_config::model::Config;
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::out::cell_line;
+use tributary_connectors::output::{Contents, Output, Outputs};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options};
 use tributary_loadtest::inputs::{self, Inputs};
@@ -29,6 +29,23 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         config.workers.threads = workers.max(1);
     }
     config.workers.hosts.clear();
+    // Where something cannot be written is said before an hour of reading.
+    let mut read = inputs::files(Some(&config), &args.traces)?;
+    read.push(args.config.clone());
+    let mut outputs = Outputs::new(read, args.force);
+    let cells_file = match args.cells == Path::new("-") {
+        true => None,
+        false => Some(outputs.file(&args.cells, Contents::Cells)?),
+    };
+    let dead_file = args.dead_letters.clone().or_else(|| beside(&args.cells));
+    let dead_file = match &dead_file {
+        Some(path) => Some(
+            outputs
+                .private(path, Contents::DeadLetters)
+                .context("the file of refused lines; --dead-letters names another")?,
+        ),
+        None => None,
+    };
     let mut inputs = inputs::open(Some(&config), &args.traces)?;
     let total = inputs.progress().total();
     let bar = bar(args.quiet, total);
@@ -71,8 +88,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         .map(cell_line)
         .collect();
     lines.sort_unstable();
-    write_lines(&args.cells, lines.iter().map(String::as_str))?;
-    let dead_file = args.dead_letters.clone().or_else(|| beside(&args.cells));
+    write_lines(cells_file.as_ref(), lines.iter().map(String::as_str))?;
     if let Some(file) = &dead_file {
         write_dead_letters(file, &outcome.dead)?;
     }
@@ -81,7 +97,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         outcome: &outcome,
         lines: lines.len(),
         skipped: inputs.skipped(),
-        dead_file: dead_file.as_deref(),
+        dead_file: dead_file.as_ref().map(Output::path),
     };
     if args.json {
         println!("{}", summary.json());
@@ -124,47 +140,37 @@ fn beside(cells: &Path) -> Option<PathBuf> {
     Some(cells.with_file_name(name))
 }
 
-fn write_lines<'a>(path: &Path, lines: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
-    let write = |out: &mut dyn Write| -> std::io::Result<()> {
-        let mut out = BufWriter::new(out);
+fn write_lines<'a>(
+    file: Option<&Output>,
+    lines: impl Iterator<Item = &'a str>,
+) -> anyhow::Result<()> {
+    let write = |out: &mut dyn Write| -> anyhow::Result<()> {
         for line in lines {
             out.write_all(line.as_bytes())?;
             out.write_all(b"\n")?;
         }
-        out.flush()
+        Ok(())
     };
-    if path == Path::new("-") {
-        return write(&mut std::io::stdout().lock()).context("cannot write to standard output");
+    match file {
+        Some(file) => file
+            .write(write)
+            .with_context(|| format!("cannot write {}", file.path().display())),
+        None => {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            write(&mut out)
+                .and_then(|()| Ok(out.flush()?))
+                .context("cannot write to standard output")
+        }
     }
-    if path.is_dir() {
-        bail!("{} is a directory: name a file", path.display());
-    }
-    File::create(path)
-        .and_then(|mut file| write(&mut file))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes refused lines as a trace of their own, so that what was mended can be replayed; nothing is left
 /// of an older file where nothing was refused. The lines are as they came, so only the owner may read them.
-fn write_dead_letters(path: &Path, dead: &[DeadLetter]) -> anyhow::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
+fn write_dead_letters(file: &Output, dead: &[DeadLetter]) -> anyhow::Result<()> {
     if dead.is_empty() {
-        return match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
-            }
-            _ => Ok(()),
-        };
+        return Ok(file.remove()?);
     }
-    let mut options = std::fs::OpenOptions::new();
-    let file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path);
-    let write = |file: File| -> std::io::Result<()> {
-        let mut out = BufWriter::new(file);
+    let write = |out: &mut dyn Write| -> anyhow::Result<()> {
         for letter in dead {
             let line = TraceLine {
                 subject: letter.subject.clone(),
@@ -178,10 +184,10 @@ fn write_dead_letters(path: &Path, dead: &[DeadLetter]) -> anyhow::Result<()> {
             out.write_all(line.to_json().as_bytes())?;
             out.write_all(b"\n")?;
         }
-        out.flush()
+        Ok(())
     };
-    file.and_then(write)
-        .with_context(|| format!("cannot write {}", path.display()))
+    file.write(write)
+        .with_context(|| format!("cannot write {}", file.path().display()))
 }
 
 struct Summary<'a> {

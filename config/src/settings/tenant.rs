@@ -6,10 +6,10 @@ use secrecy::SecretString;
 use super::{Fallback, Fields, Row, Section, Setting};
 use crate::model::{
     Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Noise, Retention,
-    Sensors, Source,
+    Sensors, Source, TimeUnit,
 };
 use crate::shape::Opt;
-use crate::shape::choice::{BASES, FormatWord, KINDS, RULES};
+use crate::shape::choice::{BASES, FormatWord, KINDS, RULES, TIME_UNITS};
 use crate::shape::file::{SecretFile, SecretFiles, SecretVariable};
 use crate::shape::number::Switch;
 use crate::shape::region::{Currency, Region, Zone};
@@ -142,6 +142,7 @@ impl Fields for Source {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            unit: TimeUnit::default(),
             arrival_header: false,
         }
     }
@@ -205,6 +206,14 @@ impl Fields for Source {
                 unit: "",
                 meaning: "On what the processing of its records rests: on `consent` nothing is allowed without a statement, on `legitimate_interest` everything that no statement refuses.",
                 field: |source: &mut Source| &mut source.basis,
+            },
+            &Setting {
+                key: "unit",
+                shape: One(TIME_UNITS),
+                fallback: Fallback::Toml(r#""ms""#),
+                unit: "",
+                meaning: "The unit of a `ts` that is an integer: `s` for Unix seconds, `ms` for Unix milliseconds. Other forms of `ts` are not concerned.",
+                field: |source: &mut Source| &mut source.unit,
             },
             &Setting {
                 key: "arrival_header",

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tributary_connectors::nats::subject as subjects;
 use tributary_connectors::tenant;
 use tributary_operators::ask::{Question, Reply};
-use tributary_operators::record::{Body, Record};
+use tributary_operators::record::{Body, Record, RefundAmount};
 use tributary_operators::steps::Step;
 use tributary_rights::Reason;
 use tributary_rights::request::Asked;
@@ -129,7 +129,13 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
         }
         Body::Refund { kind, amount, .. } => json!({
             "kind": "refund", "of": kind.name(),
-            "amount": amount.map(|(amount, currency)| money(amount, currency.as_str())),
+            "amount": match *amount {
+                RefundAmount::All => Value::Null,
+                RefundAmount::Of(minor, currency) => money(minor, currency.as_str()),
+                RefundAmount::InCurrencyOfSale { digits, decimals } => json!({
+                    "digits": digits, "decimals": decimals, "currency": null,
+                }),
+            },
         }),
         Body::Adjustment {
             kind,

@@ -33,7 +33,7 @@ use futures::stream::{BoxStream, SelectAll};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tributary_config::model::{Brand, Config};
-use tributary_connectors::native::currency;
+use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency};
 use tributary_rights::status::{self, Status};
 

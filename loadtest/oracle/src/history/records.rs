@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleKind};
+use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleKind, SaleName};
 
 use super::bodies::{self, Bodies};
 use super::choices::pick;
@@ -61,7 +61,7 @@ impl Author {
         let id = self.bodies.fresh_id();
         match rng.random_range(0..6) {
             0..=1 => {
-                let body = self.bodies.order(rng);
+                let body = self.bodies.order(rng, &id);
                 records.push(self.step(rng, WEB[0], &id, ts, home, body));
             }
             2..=3 => {
@@ -94,6 +94,10 @@ impl Author {
         };
         let ts = record.ts + pick(rng, [0, 0, 0, 1, -1]) * MS_PER_HOUR;
         let home = self.pools.home(rng);
+        let name = match name.is_of_record() {
+            true => SaleName::of_record(&id),
+            false => name,
+        };
         let body = self.bodies.sale(rng, kind, name);
         Some(self.step(rng, source, &id, ts, home, body))
     }
@@ -226,7 +230,7 @@ impl Author {
             ids: self.pools.ids(rng, home, 0),
             body: match TILLS.map(Label::of).contains(&source) {
                 true => self.bodies.till(rng, id),
-                false => self.bodies.web(rng),
+                false => self.bodies.web(rng, id),
             },
         }
     }

@@ -250,9 +250,32 @@ pub fn order(name: &str, amount: i64) -> Body {
     }
 }
 
+/// An order without an `order_id`.
+pub fn own_order(id: &str, amount: i64) -> Body {
+    match order(id, amount) {
+        Body::Sale {
+            kind,
+            store,
+            amount,
+            currency,
+            ..
+        } => Body::Sale {
+            kind,
+            name: SaleName::of_record(id),
+            store,
+            amount,
+            currency,
+        },
+        other => other,
+    }
+}
+
 pub fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Body {
-    let name = SaleName::of(name);
-    Body::Refund { kind, name, amount }
+    Body::Refund {
+        kind,
+        name: SaleName::of(name),
+        amount: amount.into(),
+    }
 }
 
 fn line(cell: &Cell) -> String {

@@ -2,7 +2,7 @@
 
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Body, ConsentString, Currency, Right, SaleKind, SaleName, TouchKind,
+    Body, ConsentString, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::steps::Steps;
 
@@ -27,6 +27,8 @@ const TOUCH: u8 = 0x40;
 const TRANSACTION: u8 = 0x10;
 /// On a refund: an amount and its currency follow.
 const AMOUNT: u8 = 0x20;
+/// On a refund: the digits of an amount and the number of its decimals follow, without a currency.
+const DIGITS: u8 = 0x40;
 /// On a consent: the hash and the day of a string follow.
 const STRING: u8 = 0x10;
 /// On a right: it stands. Above it the right.
@@ -70,11 +72,20 @@ impl Encoder {
                 self.money(*amount, *currency);
             }
             Body::Refund { kind, name, amount } => {
-                let some = if amount.is_some() { AMOUNT } else { 0 };
-                self.bytes.push(REFUND | sale_flag(*kind) | some);
+                let flag = match amount {
+                    RefundAmount::All => 0,
+                    RefundAmount::Of(..) => AMOUNT,
+                    RefundAmount::InCurrencyOfSale { .. } => DIGITS,
+                };
+                self.bytes.push(REFUND | sale_flag(*kind) | flag);
                 self.bytes.extend_from_slice(&name.0.to_le_bytes());
-                if let Some((amount, currency)) = amount {
-                    self.money(*amount, *currency);
+                match *amount {
+                    RefundAmount::All => {}
+                    RefundAmount::Of(amount, currency) => self.money(amount, currency),
+                    RefundAmount::InCurrencyOfSale { digits, decimals } => {
+                        put_signed(&mut self.bytes, digits);
+                        self.bytes.push(decimals);
+                    }
                 }
             }
             Body::Adjustment {
@@ -160,12 +171,20 @@ impl Decoder<'_> {
                     currency,
                 }
             }
-            (REFUND, flags) if flags & !(TRANSACTION | AMOUNT) == 0 => Body::Refund {
+            (REFUND, flags) if flags & !(TRANSACTION | AMOUNT | DIGITS) == 0 => Body::Refund {
                 kind: sale,
                 name: SaleName(self.input.u128()?),
-                amount: match flags & AMOUNT {
-                    0 => None,
-                    _ => Some(self.money()?),
+                amount: match flags & !TRANSACTION {
+                    0 => RefundAmount::All,
+                    AMOUNT => {
+                        let (minor, currency) = self.money()?;
+                        RefundAmount::Of(minor, currency)
+                    }
+                    DIGITS => RefundAmount::InCurrencyOfSale {
+                        digits: self.input.signed()?,
+                        decimals: self.input.byte()?,
+                    },
+                    _ => return None,
                 },
             },
             (ADJUSTMENT, flags) if flags & !TRANSACTION == 0 => {

@@ -5,7 +5,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BrandId, ConsentString, Currency, Heard, IdKind, IdSet, Identifier, Ping,
-    Record, RecordKey, Right, SaleKind, SaleName, SettledHour, Token, TouchKind,
+    Record, RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledHour, Token, TouchKind,
 };
 use tributary_operators::steps::Steps;
 
@@ -80,6 +80,15 @@ fn ids() -> impl Strategy<Value = IdSet> {
     prop::collection::vec(id, 0..5).prop_map(IdSet::new)
 }
 
+fn refund_amount() -> impl Strategy<Value = RefundAmount> {
+    prop_oneof![
+        Just(RefundAmount::All),
+        (any::<i64>(), currency()).prop_map(|(minor, currency)| RefundAmount::Of(minor, currency)),
+        (any::<i64>(), any::<u8>())
+            .prop_map(|(digits, decimals)| { RefundAmount::InCurrencyOfSale { digits, decimals } }),
+    ]
+}
+
 fn body() -> impl Strategy<Value = Body> {
     let touch = prop::sample::select(vec![
         TouchKind::Impression,
@@ -111,8 +120,11 @@ fn body() -> impl Strategy<Value = Body> {
                 currency
             }
         ),
-        (sale(), name(), prop::option::of((any::<i64>(), currency())))
-            .prop_map(|(kind, name, amount)| Body::Refund { kind, name, amount }),
+        (sale(), name(), refund_amount()).prop_map(|(kind, name, amount)| Body::Refund {
+            kind,
+            name,
+            amount
+        }),
         (sale(), label(), any::<i64>(), currency()).prop_map(|(kind, store, amount, currency)| {
             Body::Adjustment {
                 kind,
