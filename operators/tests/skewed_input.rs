@@ -11,8 +11,8 @@ use tributary_operators::dataflow::build;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Record, RecordKey, Right,
-    RefundAmount, SaleKind, SaleName, TouchKind,
+    Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Record, RecordKey, RefundAmount,
+    Right, SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::model::Config;
 
@@ -95,7 +96,9 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     } = running;
     let mut rights = rights;
     let fed = tokio::select! {
-        fed = feed.run(input, workers, stop) => fed,
+        fed = feed.run(input, workers, stop.clone()) => fed,
+        // It hands epochs to workers, which may wait for another process that no longer answers.
+        () = overdue(stop) => bail!("the workers did not take what was read within {DRAIN:?} after the signal"),
         // It ends by itself only when it cannot go on.
         ended = &mut commits => match ended? {
             Ok(()) => bail!("the ledger has stopped"),
@@ -145,6 +148,12 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         .context("the last acknowledgement")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Comes back when everything should have ended that a signal ends.
+async fn overdue(stop: watch::Receiver<bool>) {
+    wait_for(stop).await;
+    tokio::time::sleep(DRAIN).await;
 }
 
 /// Ends the input and waits until everything is through.

@@ -167,7 +167,7 @@ async fn settles(processes: usize) {
     let days: Vec<Vec<TraceLine>> = (0..5).map(day).collect();
     write_trace(&world, "trace.ndjson", &days.concat());
     let expected = world.replayed();
-    assert!(expected.len() > 20, "{expected:#?}");
+    assert!(expected.len() >= 20, "{expected:#?}");
 
     let client = ready(&broker).await;
     let config = world.path("tributary.toml");

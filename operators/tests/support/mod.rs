@@ -187,7 +187,7 @@ pub fn run_settling(
 }
 
 /// Puts an event in, a ping once its salt is known, as a worker does.
-fn put_in(dataflow: &mut Dataflow, worker: &mut Worker, event: &Event) {
+pub fn put_in(dataflow: &mut Dataflow, worker: &mut Worker, event: &Event) {
     match event {
         Event::Ping { ping } => {
             if let Some(heard) = salted(dataflow, worker, *ping) {

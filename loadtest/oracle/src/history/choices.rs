@@ -21,7 +21,7 @@ where
 
 /// The settings of one or two brands.
 pub(super) fn settings(rng: &mut impl Rng) -> Settings {
-    let names = ["north", "south"];
+    let names = ["acme", "bolt"];
     let brands = pick(rng, [1, 1, 2]);
     Settings::new(names.into_iter().take(brands).map(|name| brand(rng, name)))
 }
