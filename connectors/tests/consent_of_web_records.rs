@@ -197,7 +197,7 @@ fn keys_never_change() {
     );
 }
 
-const STATEMENT_KEY: u128 = 0;
+const STATEMENT_KEY: u128 = 0x1436_5947_c3fd_f4eb_a1ae_c5c3_5eba_1339;
 const EVIDENCE_KEY: u128 = 0x61e6_c8ef_a84d_5835_a568_d43b_4d97_e1ff;
 
 #[test]
