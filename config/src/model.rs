@@ -74,6 +74,8 @@ pub struct Workers {
     pub tick_ms: u64,
     /// The region where this process runs: `[a-z0-9-]+`. No default.
     pub region: Option<String>,
+    /// How far the wall clock may disagree with the broker's and the newest arrival, milliseconds. Default 10 minutes.
+    pub max_clock_skew_ms: i64,
 }
 
 /// What a process keeps on disk.
@@ -346,6 +348,9 @@ pub struct Source {
     pub hash_rule: HashRule,
     /// On what the processing of its records rests; [`Brand::rests_on_consent`] knows the default.
     pub basis: Option<Basis>,
+    /// Whether the header `Tributary-At` of its messages may name an earlier arrival than the stream's own. Default
+    /// false.
+    pub arrival_header: bool,
 }
 
 /// How a source's bytes become records.

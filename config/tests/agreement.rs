@@ -27,6 +27,7 @@ process = 1
 hosts = ["a:1", "[::1]:2"]
 tick = "1500ms"
 region = "eu-west"
+max_clock_skew = "2m"
 [ledger]
 directory = "/var/lib/tributary"
 [http]
@@ -91,6 +92,7 @@ zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
 basis = "consent"
+arrival_header = true
 [brand.source.csv]
 delimiter = "\t"
 sum_rows = true

@@ -6,6 +6,7 @@
 //! decoder keeps no records; it remembers which words it has told and what time zones have answered,
 //! so that each worker thread has a decoder of its own, and any two give the same events.
 
+mod arrivals;
 mod climb;
 mod lines;
 mod route;
@@ -14,6 +15,7 @@ use tributary_config::chain::Chain;
 use tributary_config::model::{Config, Kind};
 use tributary_operators::record::Arrival;
 
+pub use self::arrivals::{Arrivals, MessageArrival};
 pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
 use crate::dead::{Reason, Refusal};
 use crate::keys::Scratch;

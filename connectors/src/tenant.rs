@@ -62,6 +62,8 @@ pub struct Feed {
     pub zone: Option<TimeZone>,
     /// How its identifiers are to be read.
     pub reading: Reading,
+    /// Whether its messages may name an earlier arrival in their header.
+    pub arrival_header: bool,
 }
 
 impl Feed {
@@ -81,6 +83,7 @@ impl Feed {
             loose: matches!(source.format, Format::Csv(_)),
             zone: source.zone.clone(),
             reading: key.reading(source),
+            arrival_header: source.arrival_header,
         }
     }
 }
@@ -98,6 +101,7 @@ pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            arrival_header: false,
         });
     brand.sources.iter().cloned().chain(implicit)
 }

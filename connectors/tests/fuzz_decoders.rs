@@ -180,6 +180,7 @@ fn source(name: &str, kind: Kind, format: Format) -> Source {
         phone_region: None,
         hash_rule: HashRule::Uid2,
         basis: None,
+        arrival_header: false,
     }
 }
 

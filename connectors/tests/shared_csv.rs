@@ -36,6 +36,7 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        arrival_header: false,
     };
     acme.sources = vec![source.clone()];
     let mut desk = Desk::new(&config(vec![acme.clone()]));

@@ -23,6 +23,7 @@ fn with_sources(names: &[&str]) -> Brand {
             phone_region: Some("GB".to_owned()),
             hash_rule: HashRule::Plain,
             basis: None,
+            arrival_header: false,
         })
         .collect();
     acme

@@ -52,6 +52,8 @@ pub enum Output {
         cell: Cell,
         /// Whether the outside does not know it yet.
         news: bool,
+        /// The time of the release that tells it, Unix milliseconds.
+        released: i64,
     },
     /// A part of the answer to a question that this worker asked.
     Answer(Answer),

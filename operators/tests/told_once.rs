@@ -36,7 +36,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
         let (index, peers) = (worker.index(), worker.peers());
         let sink = sink.clone();
         let mut dataflow = build(worker, settings.clone(), move |_, output| {
-            if let Output::Cell { cell, news } = output {
+            if let Output::Cell { cell, news, .. } = output {
                 sink.lock().unwrap().push((cell, news));
             }
         });

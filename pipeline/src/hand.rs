@@ -247,10 +247,17 @@ impl Hand {
             finished = Some(before);
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
-        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool)>> = BTreeMap::new();
+        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
         for (epoch, output) in told {
             match output {
-                Output::Cell { cell, news } => cells.entry(epoch).or_default().push((cell, news)),
+                Output::Cell {
+                    cell,
+                    news,
+                    released,
+                } => cells
+                    .entry(epoch)
+                    .or_default()
+                    .push((cell, news, released)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
             }
         }

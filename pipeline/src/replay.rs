@@ -104,7 +104,7 @@ where
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
-                    .extend(cells.into_iter().map(|(cell, _)| cell));
+                    .extend(cells.into_iter().map(|(cell, ..)| cell));
             }
             Report::Accepted { page, dead, .. } => {
                 // A closed channel means that the keeper has failed, which is told at the end.

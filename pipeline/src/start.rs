@@ -16,6 +16,7 @@ use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Outgo
 use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
 use crate::asks::Asks;
+use crate::clock::Clocks;
 use crate::commits::{Commits, Durable, Word};
 use crate::exchange::Exchanges;
 use crate::feed::Feed;
@@ -90,6 +91,14 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
     patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
     state.opendsr.open(client.clone());
+    let clocks = Arc::new(Clocks::new(config));
+    let time = patiently(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
+    clocks.set_broker(&time);
+    // What was kept of the newest arrival and lies beyond every message of the stream was never true: it mends itself.
+    let newest = position.map_or(0, |position| position.newest_at);
+    let newest = newest.min(time.newest.unwrap_or(clocks.read().wall.max(time.now)));
+    clocks.set_newest(newest);
+    state.health.set_clock(clocks.read().disagreement());
     let lasting = crate::rights::directory(config);
     std::fs::create_dir_all(&lasting)
         .with_context(|| format!("cannot make the directory {}", lasting.display()))?;
@@ -118,11 +127,14 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let gauges = {
         let counted = gauge(config.clone(), state.clone(), tally.clone());
         let waiting = rights::watch(config.clone(), client.clone(), state.clone());
+        let compared =
+            crate::clock::watch(config.clone(), client.clone(), clocks.clone(), state.clone());
         tokio::spawn(async {
-            tokio::join!(counted, waiting);
+            tokio::join!(counted, waiting, compared);
         })
     };
-    let workers = restore(&client, config, recovered, workers, &state, &tally).await?;
+    let now = clocks.read().release_time();
+    let workers = restore(&client, config, recovered, workers, &state, &tally, now).await?;
     let (input, stream) = open_input(&client, config, position, accept_loss).await?;
     let past = patiently(|| nats::stream_state(&client, &config.nats.input_stream))
         .await?
@@ -154,6 +166,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         asks: asks.clone(),
         words: words.clone(),
         state: state.clone(),
+        clocks: clocks.clone(),
     };
     let keeper = tokio::spawn(keeper.run(served.subscribe()));
     let feed = Feed {
@@ -167,6 +180,8 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         past,
         position,
         client: client.clone(),
+        clocks,
+        newest,
         clear,
     };
     Ok(Running {
@@ -312,13 +327,12 @@ fn hear(
     // again.
     Arc::new(move |report| match report {
         Report::Cells(epoch, cells) => {
-            let now = jiff::Timestamp::now().as_millisecond();
             let mut board = state.board();
-            for (cell, news) in cells {
+            for (cell, news, released) in cells {
                 board.apply(&cell);
                 if news {
                     let closed = cell.values.is_empty();
-                    let message = Outgoing::cell(&cell, epoch, now);
+                    let message = Outgoing::cell(&cell, epoch, released);
                     let _ = out.send(Out { message, closed });
                 }
             }

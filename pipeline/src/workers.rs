@@ -97,7 +97,7 @@ pub enum Report {
     /// What was known before a restart cannot be read.
     Unreadable(String),
     /// Cells that changed, by the end of an epoch, and of each whether it is news to the outside.
-    Cells(Epoch, Vec<(Cell, bool)>),
+    Cells(Epoch, Vec<(Cell, bool, i64)>),
     /// A part of an answer.
     Answer(Answer),
     /// Everything before an epoch is finished on every worker, and this one has told all of it.

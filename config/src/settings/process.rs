@@ -31,6 +31,7 @@ impl Fields for Workers {
             hosts: Vec::new(),
             tick_ms: 0,
             region: None,
+            max_clock_skew_ms: 0,
         }
     }
 
@@ -78,6 +79,14 @@ impl Fields for Workers {
                 unit: "",
                 meaning: "The region where this process runs: `[a-z0-9-]+`, as the brands' `region`.",
                 field: |workers: &mut Workers| &mut workers.region,
+            },
+            &Setting {
+                key: "max_clock_skew",
+                shape: One(Duration::<i64>::millis(1_000, 86_400_000)),
+                fallback: Fallback::Toml(r#""10m""#),
+                unit: "",
+                meaning: "How far this machine's clock may be away from the broker's, or behind the newest arrival. While it is                           further away nothing is erased for its age and no day is frozen, and `/readyz` says which clock                           disagrees and by how much.",
+                field: |workers: &mut Workers| &mut workers.max_clock_skew_ms,
             },
         ];
         ROWS

@@ -11,6 +11,7 @@ use crate::model::{
 use crate::shape::Opt;
 use crate::shape::choice::{BASES, FormatWord, KINDS, RULES};
 use crate::shape::file::{SecretFile, SecretFiles, SecretVariable};
+use crate::shape::number::Switch;
 use crate::shape::region::{Currency, Region, Zone};
 use crate::shape::word::{self, Name, One};
 
@@ -140,6 +141,7 @@ impl Fields for Source {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            arrival_header: false,
         }
     }
 
@@ -202,6 +204,14 @@ impl Fields for Source {
                 unit: "",
                 meaning: "On what the processing of its records rests: on `consent` nothing is allowed without a statement, on `legitimate_interest` everything that no statement refuses.",
                 field: |source: &mut Source| &mut source.basis,
+            },
+            &Setting {
+                key: "arrival_header",
+                shape: Switch,
+                fallback: Fallback::Toml("false"),
+                unit: "",
+                meaning: "For load tests: whether the header `Tributary-At` (Unix milliseconds) of its messages may name an arrival                           that is earlier than the stream's own time, and drive the brand's sensor days. Whoever may publish                           then chooses when a message came; a header never counts beyond the stream's time.",
+                field: |source: &mut Source| &mut source.arrival_header,
             },
         ];
         ROWS

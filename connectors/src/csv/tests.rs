@@ -28,6 +28,7 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        arrival_header: false,
     };
     (source, map)
 }

@@ -12,6 +12,7 @@
 //! brand, the kind and hashes of aggregates, never an identifier ([`subject`]).
 
 mod addresses;
+mod clock;
 mod connect;
 mod consumer;
 mod error;
@@ -28,6 +29,7 @@ pub mod subject;
 
 pub use async_nats::Client;
 
+pub use clock::{BrokerTime, broker_time};
 pub use connect::{MIN_VERSION, connect, connect_with};
 pub use error::{NatsError, NatsErrorKind};
 pub use input::{Input, InputCounts, Wanted};

@@ -83,6 +83,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             hosts: Vec::new(),
             tick_ms: 50,
             region: None,
+            max_clock_skew_ms: 600_000,
         },
         ledger: Ledger {
             directory: "tributary-data".into(),

@@ -88,8 +88,9 @@ pub struct Due {
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsOut {
-    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet.
-    Cell(Cell, bool),
+    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet. The
+    /// time of the release that tells it, Unix milliseconds.
+    Cell(Cell, bool, i64),
     /// To every worker, for the next epoch.
     Due(Due),
     /// An answer.
@@ -342,9 +343,10 @@ impl Stage for Cells {
             self.release(now, &mut told, out);
         }
         told.sort_unstable();
+        let released = self.released.unwrap_or_default();
         out.extend(
             told.into_iter()
-                .map(|(cell, news)| (CellsOut::Cell(cell, news), 1)),
+                .map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)),
         );
         for asked in questions {
             self.answer(&asked, out);

@@ -166,7 +166,11 @@ pub fn build(
         ]);
         let cells = Cells::new(settings.clone(), stats.clone(), peers);
         let (cells, others) = split(stage(sums, cells), |told| match told {
-            CellsOut::Cell(cell, news) => Ok(Output::Cell { cell, news }),
+            CellsOut::Cell(cell, news, released) => Ok(Output::Cell {
+                cell,
+                news,
+                released,
+            }),
             other => Err(other),
         });
         let (due, cell_answers) = split(others, |told| match told {

@@ -74,7 +74,7 @@ pub fn run_keeping(
             worker,
             settings.clone(),
             move |epoch, output| match output {
-                Output::Cell { cell, news } => sink.lock().unwrap().push((epoch, cell, news)),
+                Output::Cell { cell, news, .. } => sink.lock().unwrap().push((epoch, cell, news)),
                 Output::Answer(answer) => answers.lock().unwrap().push(answer.reply),
             },
         );

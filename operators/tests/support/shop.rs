@@ -143,7 +143,7 @@ pub fn told(
         let sink = sink.clone();
         // A batch leaves in the epoch behind its release, which belongs to the same step.
         let mut dataflow = build(worker, settings.clone(), move |epoch, output| {
-            if let Output::Cell { cell, news } = output {
+            if let Output::Cell { cell, news, .. } = output {
                 sink.lock().unwrap()[epoch as usize / 2].push((cell, news));
             }
         });

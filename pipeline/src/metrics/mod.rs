@@ -242,19 +242,26 @@ impl Metrics {
         self.set(Id::RestoredEntries, &[], entries as f64);
     }
 
-    /// How epochs go: the newest closed one (`closed_ms`, Unix milliseconds of its opening, 0 where there is
-    /// none), how far the closed ones are behind, and the tick.
-    pub fn epoch(&self, closed_ms: u64, lag_seconds: f64, tick_seconds: f64) {
+    /// How epochs go: the number of the newest closed one (0 where there is none) and how long ago it was opened, how far
+    /// the closed ones are behind, and the tick.
+    pub fn epoch(&self, closed: u64, since: Duration, lag_seconds: f64, tick_seconds: f64) {
         self.lag(lag_seconds);
         self.set(Id::Tick, &[], tick_seconds);
-        if self.closed.fetch_max(closed_ms, Relaxed) < closed_ms {
-            self.set(Id::Epoch, &[], closed_ms as f64 / 1000.0);
+        if self.closed.fetch_max(closed, Relaxed) < closed {
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default();
-            let took = now.as_secs_f64() - closed_ms as f64 / 1000.0;
-            self.observe(Id::EpochDuration, took.max(0.0));
+            self.set(Id::Epoch, &[], now.as_secs_f64());
+            self.observe(Id::EpochDuration, since.as_secs_f64());
         }
+    }
+
+    /// How far the wall clock is ahead of the broker's, milliseconds, where that is known, and whether it is trusted.
+    pub fn clock(&self, offset_ms: Option<i64>, trusted: bool) {
+        if let Some(offset) = offset_ms {
+            self.set(Id::ClockOffset, &[], offset as f64 / 1000.0);
+        }
+        self.set(Id::ClockTrusted, &[], f64::from(u8::from(trusted)));
     }
 
     /// How far the closed epochs are behind what went in, seconds.

@@ -167,7 +167,7 @@ table! {
 
     // Progress
     Epoch: Operation Gauge, "epoch_closed_timestamp_seconds", "seconds since 1970", [],
-        "The newest closed epoch: it and all before are finished on every worker of this process.";
+        "When an epoch was last found closed: it and all before are finished on every worker of this process.";
     Lag: Operation Gauge, "lag_seconds", "seconds", [],
         "How far the closed epochs are behind the input that went in; 0 when all of it is through.";
     Tick: Operation Gauge, "tick_seconds", "seconds", [],
@@ -184,6 +184,10 @@ table! {
         "Attempts to publish that failed; each is made again.";
 
     // Process
+    ClockOffset: Operation Gauge, "clock_offset_seconds", "seconds", [],
+        "How far this machine's clock is ahead of the broker's.";
+    ClockTrusted: Operation Gauge, "clock_trusted", "0 or 1", [],
+        "Whether this machine's clock agrees with the broker's and the newest arrival within `workers.max_clock_skew`. While it does not, nothing is erased for its age and no day is frozen.";
     Connected: Operation Gauge, "connected", "0 or 1", [],
         "Whether there is a connection to NATS.";
     Ready: Operation Gauge, "ready", "0 or 1", [],

@@ -94,20 +94,21 @@ fn dead_letters_have_labels_of_closed_sets_whatever_a_subject_says() {
 #[test]
 fn an_epoch_is_observed_once() {
     let metrics = metrics("");
-    metrics.epoch(0, 0.0, 0.05);
+    let since = Duration::from_millis(250);
+    metrics.epoch(0, since, 0.0, 0.05);
     assert_eq!(
         value(&metrics, "tributary_epoch_duration_seconds_count"),
         Some(0.0)
     );
-    metrics.epoch(1_700_000_000_500, 1.5, 0.05);
-    metrics.epoch(1_700_000_000_500, 0.5, 0.05);
+    metrics.epoch(1_700_000_000_500, since, 1.5, 0.05);
+    metrics.epoch(1_700_000_000_500, since, 0.5, 0.05);
     assert_eq!(
         value(&metrics, "tributary_epoch_duration_seconds_count"),
         Some(1.0)
     );
     assert_eq!(
-        value(&metrics, "tributary_epoch_closed_timestamp_seconds"),
-        Some(1_700_000_000.5)
+        value(&metrics, "tributary_epoch_duration_seconds_sum"),
+        Some(0.25)
     );
     assert_eq!(value(&metrics, "tributary_lag_seconds"), Some(0.5));
 }
