@@ -19,6 +19,8 @@ use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::nats::{Client, Outgoing, Publisher};
 use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Page, Position};
 use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
+use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day};
 
 use crate::compaction::{Compaction, install};
@@ -48,6 +50,9 @@ pub enum Word {
     Part(Epoch, Page, Vec<DeadLetter>),
     /// The salts of a brand's days before one are destroyed.
     Forget(BrandId, Day),
+    /// Records were retracted because they were past their retention: that is kept with the next commit, before anything
+    /// that came after it, and their entries leave the ledger.
+    Expired(Vec<Expired>),
     /// Something that is committed leaves the ledger, and then somebody hears how much it was.
     Erase(Erasure),
     /// The ledger takes newer secrets, and then somebody hears how far it has come.
@@ -98,6 +103,8 @@ pub struct Commits {
     /// Days to forget once everything that is open now is committed.
     forget: Vec<(Epoch, BrandId, Day)>,
     forgotten: BTreeSet<(BrandId, Day)>,
+    /// Retractions for the next commit.
+    expired: Vec<Page>,
     compaction: Compaction,
     commits: u64,
 }
@@ -121,6 +128,7 @@ impl Commits {
             open: BTreeMap::new(),
             forget: Vec::new(),
             forgotten: BTreeSet::new(),
+            expired: Vec::new(),
             compaction: Compaction::new(tally),
             commits: 0,
         }
@@ -169,6 +177,19 @@ impl Commits {
                     self.forget.push((last, brand, before));
                 }
             }
+            Word::Expired(records) => {
+                let mut page = Page::default();
+                let mut forget = Forget::default();
+                for Expired { brand, key, behind } in records {
+                    let arrival = behind;
+                    page.push(brand, &Event::Drop { key, arrival });
+                    forget.expired.insert(key, behind);
+                }
+                self.expired.push(page);
+                // Nobody waits for this one: who does asks for a rewrite behind it.
+                let (done, _) = oneshot::channel();
+                self.compaction.erase(Erasure { forget, done });
+            }
             Word::Erase(erasure) => self.compaction.erase(erasure),
             Word::Exchange(exchange) if exchange.begin => self.compaction.exchange(exchange),
             Word::Exchange(Exchange { keyring, told, .. }) => {
@@ -186,6 +207,12 @@ impl Commits {
     /// Commits the epochs that are whole.
     async fn commit(&mut self) -> anyhow::Result<()> {
         let (mut pages, mut marks, mut last) = (Vec::new(), 0, None);
+        let is_whole = |(_, open): (&Epoch, &Open)| {
+            open.position.is_some() && open.parts == self.threads
+        };
+        if self.open.first_key_value().is_some_and(is_whole) {
+            pages.append(&mut self.expired);
+        }
         while let Some(entry) = self.open.first_entry() {
             let open = entry.get();
             let Some(position) = open.position.filter(|_| open.parts == self.threads) else {

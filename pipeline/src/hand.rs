@@ -24,7 +24,7 @@ use tributary_operators::record::{Body, BrandId, Day, IdSet};
 use tributary_operators::settings::Settings;
 
 use crate::suppressed::{Suppressed, SuppressedDoor};
-use crate::workers::{Batch, Counts, Incoming, Listener, Report, Restored};
+use crate::workers::{Batch, Counts, Incoming, InnerChange, Listener, Report, Restored};
 
 /// How many epochs a worker may run ahead of the cluster.
 const AHEAD: usize = 4;
@@ -173,6 +173,13 @@ impl Hand {
         }
         drop(sink);
         for change in changes {
+            let change = match change {
+                InnerChange::Event(event) => event,
+                InnerChange::Expire(key, as_of) => {
+                    self.dataflow.expire(key, as_of);
+                    continue;
+                }
+            };
             // What is taken back leaves the ledger by being written anew without it.
             if let (Event::Put { record, .. }, Some(page)) = (&change, &mut page) {
                 page.push(record.brand, &change);
@@ -248,8 +255,12 @@ impl Hand {
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
         let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
+        let mut expired = Vec::new();
         for (epoch, output) in told {
             match output {
+                // Every thread hears of it, and one of them tells the ledger.
+                Output::Expired(record) if self.thread == 0 => expired.push(record),
+                Output::Expired(_) => {}
                 Output::Cell {
                     cell,
                     news,
@@ -263,6 +274,9 @@ impl Hand {
         }
         for (epoch, cells) in cells {
             (self.listener)(Report::Cells(epoch, cells));
+        }
+        if !expired.is_empty() {
+            (self.listener)(Report::Expired(expired));
         }
         for (brand, before) in self.dataflow.book().take_forgotten() {
             self.sealed

@@ -29,7 +29,7 @@ use crate::compaction::install;
 use crate::replay::passes::{OfDay, Passes, UnderWay};
 use crate::retention::{Category, Stopping};
 use crate::tally::Tally;
-use crate::workers::{Batch, Incoming, Report, Workers};
+use crate::workers::{Batch, Incoming, InnerChange, Report, Workers};
 
 /// What a replay has done.
 pub struct Outcome {
@@ -127,7 +127,7 @@ where
                 }
             }
             Report::Answer(answer) => answered.0.answer(answer),
-            Report::Forgotten(..) | Report::Unreadable(_) => {}
+            Report::Forgotten(..) | Report::Unreadable(_) | Report::Expired(_) => {}
         }),
     )?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -241,7 +241,10 @@ impl Feeding {
             messages,
             durable: self.pages.is_some(),
             release,
-            changes: std::mem::take(&mut self.changes),
+            changes: std::mem::take(&mut self.changes)
+                .into_iter()
+                .map(InnerChange::Event)
+                .collect(),
             questions: self.asks.take(epoch),
             ..Batch::default()
         })

@@ -344,6 +344,9 @@ fn hear(
         Report::Forgotten(brand, before) => {
             let _ = words.send(Word::Forget(brand, before));
         }
+        Report::Expired(records) => {
+            let _ = words.send(Word::Expired(records));
+        }
         Report::Unreadable(why) => tally.set_unreadable(why),
         Report::Answer(answer) => asks.answer(answer),
         Report::Finished {

@@ -142,6 +142,7 @@ async fn a_start_with_a_wrong_clock_erases_and_freezes_nothing() {
         shop.sale(id, amount).await;
     }
     let worker = Worker::start(&shop.config(), &[]);
+    shop.read(&worker).await;
     shop.wait_for_takings(6_000).await;
     let right = inspect(&shop.ledger())["position"]["epoch"].as_u64();
     tokio::task::block_in_place(|| worker.stop());

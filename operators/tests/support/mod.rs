@@ -76,6 +76,7 @@ pub fn run_keeping(
             move |epoch, output| match output {
                 Output::Cell { cell, news, .. } => sink.lock().unwrap().push((epoch, cell, news)),
                 Output::Answer(answer) => answers.lock().unwrap().push(answer.reply),
+                Output::Expired(_) => {}
             },
         );
         dataflow.live();

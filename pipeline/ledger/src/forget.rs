@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, IdSet, Pseudonym, RecordKey, Token};
+use tributary_operators::record::{Arrival, BrandId, IdSet, Pseudonym, RecordKey, Token};
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -21,6 +21,8 @@ use crate::rewrite::Rewrite;
 pub struct Forget {
     /// Every version of these records, and that they were dropped.
     pub records: FxHashSet<RecordKey>,
+    /// Of each of these keys what arrived before a place, and that it was dropped there. What came later stays.
+    pub expired: FxHashMap<RecordKey, Arrival>,
     /// Every record of the brand that names one of these pseudonyms, made under any of the brand's secrets. That such
     /// a record was dropped stays, unless its key is named, too.
     pub pseudonyms: FxHashSet<(BrandId, Pseudonym)>,
@@ -34,6 +36,7 @@ impl std::fmt::Debug for Forget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Forget")
             .field("records", &self.records.len())
+            .field("expired", &self.expired.len())
             .field("pseudonyms", &self.pseudonyms.len())
             .field("tokens", &self.tokens.len())
             .finish()
@@ -44,14 +47,25 @@ impl Forget {
     /// Whether an event is named here.
     pub fn names(&self, event: &Event) -> bool {
         match event {
-            Event::Put { key, record, .. } => {
-                self.records.contains(key) || self.any(record.brand, &record.ids)
+            Event::Put {
+                key,
+                arrival,
+                record,
+                ..
+            } => {
+                let behind = self.expired.get(key);
+                self.records.contains(key)
+                    || behind.is_some_and(|behind| arrival < behind)
+                    || self.any(record.brand, &record.ids)
             }
             Event::Evidence { brand, ids, ts, .. } => {
                 let before = self.evidence_before.get(brand);
                 before.is_some_and(|before| ts < before) || self.any(*brand, ids)
             }
-            Event::Drop { key, .. } => self.records.contains(key),
+            Event::Drop { key, arrival } => {
+                let behind = self.expired.get(key);
+                self.records.contains(key) || behind.is_some_and(|behind| arrival <= behind)
+            }
             Event::Heard { heard, .. } => self.tokens.contains(&(heard.brand, heard.token)),
             Event::Word { .. } | Event::Ping { .. } => false,
         }
@@ -67,6 +81,10 @@ impl Forget {
     /// Adds what another one names.
     pub fn extend(&mut self, other: Forget) {
         self.records.extend(other.records);
+        for (key, behind) in other.expired {
+            let mine = self.expired.entry(key).or_insert(behind);
+            *mine = (*mine).max(behind);
+        }
         self.pseudonyms.extend(other.pseudonyms);
         self.tokens.extend(other.tokens);
         for (brand, before) in other.evidence_before {
