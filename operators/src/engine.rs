@@ -116,3 +116,88 @@ pub fn stage<'scope, S: Stage>(input: Rows<'scope, S::In>, mut stage: S) -> Rows
         .container::<Vec<_>>()
         .as_collection()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    use differential_dataflow::input::Input;
+    use timely::dataflow::operators::Inspect;
+
+    use super::*;
+
+    /// Has each epoch finished by somebody else.
+    struct Elsewhere {
+        finished: Receiver<()>,
+        wake: Arc<Mutex<Option<Wake>>>,
+        updates: Vec<(u64, Diff)>,
+    }
+
+    impl Stage for Elsewhere {
+        type In = u64;
+        type Out = u64;
+        const NAME: &'static str = "Elsewhere";
+
+        fn route(update: &u64) -> u64 {
+            *update
+        }
+
+        fn step(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
+            assert!(self.updates.is_empty(), "the epoch before is finished");
+            self.updates = updates;
+        }
+
+        fn go_on(&mut self, wake: &Wake, out: &mut Vec<(u64, Diff)>) -> bool {
+            *self.wake.lock().unwrap() = Some(wake.clone());
+            let is_finished = self.finished.try_recv().is_ok();
+            if is_finished {
+                out.append(&mut self.updates);
+            }
+            is_finished
+        }
+    }
+
+    #[test]
+    fn a_worker_goes_on_while_an_epoch_is_worked_at_elsewhere() {
+        timely::execute_directly(|worker| {
+            let (finish, finished) = channel();
+            let wake = Arc::default();
+            let (told, heard) = channel();
+            let slow = Elsewhere {
+                finished,
+                wake: Arc::clone(&wake),
+                updates: Vec::new(),
+            };
+            let (mut input, probe, beside) = worker.dataflow(|scope| {
+                let (input, rows) = scope.new_collection();
+                let out = stage(rows.clone(), slow);
+                out.inner.clone().inspect(move |(data, epoch, _)| {
+                    told.send((*data, *epoch)).unwrap();
+                });
+                (input, out.probe().0, rows.probe().0)
+            });
+            for epoch in 0..3u64 {
+                input.update(epoch + 7, 1);
+                input.advance_to(epoch + 1);
+                input.flush();
+            }
+            while beside.less_than(&3) || wake.lock().unwrap().is_none() {
+                worker.step();
+            }
+            // Everything beside it is through, and nothing has come out.
+            assert!(probe.less_than(&1));
+            assert!(heard.try_recv().is_err());
+            for epoch in 0..3u64 {
+                finish.send(()).unwrap();
+                let wake = wake.lock().unwrap().clone().unwrap();
+                std::thread::spawn(move || wake()).join().unwrap();
+                while probe.less_than(&(epoch + 1)) {
+                    worker.step_or_park(Some(Duration::from_secs(60)));
+                }
+                assert_eq!(heard.try_iter().collect::<Vec<_>>(), [(epoch + 7, epoch)]);
+            }
+        });
+    }
+}

@@ -203,7 +203,11 @@ fn histories_reach_the_corners() {
                     reach("zero sale", v[1] == 0);
                 }
                 Family::MarkovMonth => {
+                    let is_several = |at: usize| cell.dims[at] == Dim::Text("*".into());
                     reach("removal effect below one", v[0] < 1_000_000);
+                    reach("other campaigns", is_several(6) && !is_several(5));
+                    reach("other media of a source", is_several(5) && !is_several(4));
+                    reach("other sources", is_several(4));
                 }
                 Family::Visits => {
                     reach("visit", v[0] > 0);

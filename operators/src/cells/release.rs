@@ -89,7 +89,7 @@ impl Cells {
     /// The months of which a release solves the chain.
     pub(super) fn weighed(&self, times: Times) -> Vec<MonthGroup> {
         let is_weighed = |key: &GroupKey| {
-            let settings = self.settings.brands.get(usize::from(key.brand().0));
+            let settings = self.settings.brands.get(&key.brand());
             let group = self.groups.get(key);
             settings.zip(group).is_some_and(|(settings, group)| {
                 matches!(self.fate(key, group, settings, times), Fate::Weighed)
@@ -243,7 +243,7 @@ impl Cells {
         // A month would show which of its days have stayed behind.
         let is_needed =
             |of: Lot| of == lot || lot.class == Class::Month && of.class == Class::Takings;
-        let settings = self.settings.brands.get(usize::from(key.brand().0));
+        let settings = self.settings.brands.get(&key.brand());
         settings.is_some_and(|settings| {
             due.iter()
                 .filter(|((brand, of), _)| *brand == key.brand() && is_needed(*of))

@@ -97,7 +97,7 @@ impl Cells {
             return false;
         }
         for of in months {
-            let settings = self.settings.brands.get(usize::from(of.brand.0));
+            let settings = self.settings.brands.get(&of.brand);
             let group = self.groups.get_mut(&GroupKey::Month(*of));
             let chain = group.and_then(|group| group.chain.as_mut());
             // No noise would hide what one path does to all effects.
@@ -114,5 +114,102 @@ impl Cells {
             }
         }
         !self.solver.is_busy()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cell::Family;
+    use crate::cells::CellsIn;
+    use crate::engine::Stage;
+    use crate::label::Channel;
+    use crate::record::{BrandId, Currency, SaleKind};
+    use crate::settings::{BrandSettings, Settings};
+    use crate::stats::Stats;
+
+    /// A month of one conversion through each of some channels: its parts, times `diff`.
+    fn month(channels: u32, diff: i64) -> Vec<(CellsIn, Diff)> {
+        let group = MonthGroup {
+            brand: BrandId(0),
+            month: 1,
+            kind: SaleKind::Order,
+            currency: Currency(*b"EUR"),
+        };
+        let end = Channel::default();
+        let mut parts = vec![(
+            CellKey::Converted { group },
+            Sums::of(&[channels.into(), channels.into()]).by(channels.into()),
+        )];
+        for at in 0..channels {
+            let channel = Channel::of("s", "m", &at.to_string());
+            for (from, to) in [(end, channel), (channel, end)] {
+                parts.push((CellKey::ConvertingEdge { group, from, to }, Sums::of(&[1])));
+            }
+            let reach = CellKey::ConvertingReach { group, channel };
+            parts.push((reach, Sums::default().by(1)));
+        }
+        let parts = parts.into_iter();
+        parts
+            .map(|(key, sums)| (CellsIn::Sum(key, sums), diff))
+            .collect()
+    }
+
+    #[test]
+    fn chains_are_solved_by_another_thread_and_the_epoch_waits() {
+        let brand = BrandSettings {
+            name: "acme".into(),
+            k: 1,
+            max_channels: 10,
+            ..BrandSettings::default()
+        };
+        let settings = Arc::new(Settings {
+            brands: [(BrandId(0), brand)].into(),
+        });
+        let stats = Rc::new(Stats::default());
+        let mut cells = Cells::new(settings, stats.clone(), 1);
+        let (woken, wakes) = channel();
+        let wake: Wake = Arc::new(move || {
+            woken.send(std::thread::current().id()).unwrap();
+        });
+        let mut epoch = |updates: Vec<(CellsIn, Diff)>, is_solved: bool| {
+            let mut out = Vec::new();
+            cells.step(0, updates, &mut out);
+            let mut is_finished = cells.go_on(&wake, &mut out);
+            // Without a chain nobody is waited for. One may be back at once, but that takes a thread, too.
+            let mut away = 0;
+            while !is_finished {
+                let by = wakes.recv_timeout(Duration::from_secs(60)).unwrap();
+                assert_ne!(by, std::thread::current().id());
+                away += 1;
+                is_finished = cells.go_on(&wake, &mut out);
+            }
+            assert_eq!(away > 0, is_solved);
+            let told = out.into_iter().filter_map(|(told, _)| match told {
+                CellsOut::Cell(cell, _) if cell.family == Family::MarkovMonth => Some(cell),
+                _ => None,
+            });
+            (told.collect::<Vec<_>>(), stats.snapshot().folded)
+        };
+        let release = |parts: Vec<(CellsIn, Diff)>| {
+            let release = (CellsIn::Release(0, 0), 1);
+            parts.into_iter().chain([release]).collect()
+        };
+        // Nothing is solved before it is looked at.
+        assert_eq!(epoch(month(25, 1), false), (Vec::new(), 0));
+        let (told, folded) = epoch(release(Vec::new()), true);
+        assert_eq!((told.len(), folded), (10, 16));
+        // What has not changed is not solved again.
+        assert_eq!(epoch(release(Vec::new()), false), (Vec::new(), 16));
+        // What is taken back leaves nothing.
+        let (told, folded) = epoch(release(month(25, -1)), true);
+        assert!(told.iter().all(|cell| cell.values.is_empty()));
+        assert_eq!((told.len(), folded), (10, 0));
+        assert!(cells.groups.is_empty() && cells.null.is_empty());
     }
 }
