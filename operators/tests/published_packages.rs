@@ -185,7 +185,7 @@ fn released(events: &[Event], half_life: i64) -> Released {
     };
     run(
         &Settings {
-            brands: [(BrandId(0), brand)].into(),
+            brands: vec![brand],
         },
         &[events.to_vec()],
         2,

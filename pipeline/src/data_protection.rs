@@ -12,9 +12,7 @@ use tributary_config::model::Consent;
 use tributary_connectors::signals::{Signal, Signals};
 use tributary_consent::Boxes;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{
-    Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
-};
+use tributary_operators::record::{Body, Currency, Right, SaleKind, SaleName, TouchKind};
 use tributary_operators::steps::{Step, Steps};
 
 use crate::retention::{Category, Retention, purposes};
@@ -105,7 +103,7 @@ fn bodies() -> [(&'static str, Body); 8] {
             Body::Refund {
                 kind,
                 name,
-                amount: RefundAmount::All,
+                amount: None,
             },
         ),
         (
@@ -128,13 +126,7 @@ fn bodies() -> [(&'static str, Body); 8] {
                 clicks: 0,
             },
         ),
-        (
-            "statement of consent",
-            Body::Consent {
-                steps: Steps::NONE,
-                string: None,
-            },
-        ),
+        ("statement of consent", Body::Consent { steps: Steps::NONE }),
         (
             "right: restriction, do not sell, directive",
             Body::Right {
@@ -215,7 +207,7 @@ fn allows(step: Step, boxes: &[(&str, bool)], feature_2: bool) -> bool {
         return false;
     };
     match Signals::new(&consent).boxes(&boxes) {
-        Signal::Steps(consent) => consent.steps.allow(step),
+        Signal::Steps(steps) => steps.allow(step),
         Signal::OptedOut(_) => false,
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
-use tributary_operators::currency;
+use tributary_connectors::native::currency;
 
 /// How wide a table may be, in characters.
 pub const WIDTH: usize = 100;

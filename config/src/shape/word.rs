@@ -115,9 +115,9 @@ impl Word for Free {
 }
 
 /// The name of a host in lower case: `shop.example`.
-pub(crate) struct HostName;
+pub(crate) struct Host;
 
-impl Word for HostName {
+impl Word for Host {
     type Out = String;
 
     fn kind(&self) -> String {

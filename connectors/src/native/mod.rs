@@ -8,6 +8,7 @@
 pub mod amount;
 pub mod channel;
 pub mod consent;
+pub mod currency;
 pub mod fields;
 pub mod identifiers;
 pub mod labels;

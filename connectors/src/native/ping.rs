@@ -44,8 +44,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
         )
     })?;
     let (salt_day, end) = line.tenant.clock.salt_day(second);
-    let is_late = line.given.at >= end.saturating_mul(1000).saturating_add(GRACE);
-    if is_late || salt_day < line.tenant.first_salt_day {
+    if line.given.at >= end.saturating_mul(1000).saturating_add(GRACE) {
         return Err(Refusal::new(
             Reason::LatePing,
             "the ping arrived 24 hours or more after its day ended",
@@ -75,6 +74,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
             utc_offset: line.tenant.clock.offset(second),
             rssi,
         },
+        count: 1,
     }))
 }
 

@@ -160,8 +160,7 @@ impl Iterator for TraceReader {
                 }
             };
             self.lines += 1;
-            let blank = files::without_mark(&self.buffer).trim_ascii().is_empty();
-            if length == Length::Whole && blank {
+            if length == Length::Whole && self.buffer.trim_ascii().is_empty() {
                 continue;
             }
             match line::read(&self.buffer) {

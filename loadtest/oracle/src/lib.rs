@@ -34,10 +34,8 @@ mod brand;
 mod calendar;
 mod consent;
 mod contacts;
-pub mod counts;
 mod days;
 pub mod decay;
-mod folding;
 pub mod history;
 mod hold;
 mod identity;
@@ -53,7 +51,6 @@ mod statistics;
 mod takings;
 mod tally;
 mod visits;
-mod wide;
 
 use std::collections::BTreeMap;
 
@@ -106,7 +103,7 @@ fn by_brand(
         by_brand.entry(ping.brand).or_default().1.push(ping);
     }
     for (id, (records, pings)) in by_brand {
-        if let Some(settings) = settings.brands.get(&id) {
+        if let Some(settings) = settings.brands.get(usize::from(id.0)) {
             let words = &held.words;
             each(&brand::Brand { settings, words }, &records, &pings);
         }

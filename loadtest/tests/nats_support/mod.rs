@@ -50,7 +50,6 @@ pub fn wanted() -> Wanted {
         partitions: 0,
         next: 1,
         created: None,
-        published: false,
         accept_loss: false,
     }
 }

@@ -30,9 +30,7 @@ impl Story {
             ..BrandSettings::default()
         };
         Story {
-            settings: Settings {
-                brands: [(ACME, acme)].into(),
-            },
+            settings: Settings { brands: vec![acme] },
             batches: vec![Vec::new()],
             arrived: 0,
         }
@@ -116,16 +114,7 @@ impl Story {
     }
 
     pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
-        self.put(
-            "consent",
-            id,
-            ts,
-            who,
-            Body::Consent {
-                steps,
-                string: None,
-            },
-        );
+        self.put("consent", id, ts, who, Body::Consent { steps });
     }
 
     /// A device is heard once in a store, in the first salt day.
@@ -141,7 +130,7 @@ impl Story {
             utc_offset: 0,
             rssi: -50,
         };
-        self.tell(Event::Ping { ping });
+        self.tell(Event::Ping { ping, count: 1 });
     }
 }
 

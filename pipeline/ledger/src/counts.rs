@@ -20,17 +20,15 @@ pub struct Entries {
     pub word: u64,
     /// Evidence of consent.
     pub evidence: u64,
-    /// Sums of salt days that settled, and up to where they did.
-    pub settled: u64,
 }
 
 impl Entries {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.put + self.drop + self.heard + self.word + self.evidence + self.settled
+        self.put + self.drop + self.heard + self.word + self.evidence
     }
 
-    /// Counts an event. A ping without a token is never an entry, nor that a device was dropped.
+    /// Counts an event. A ping without a token is never an entry.
     pub(crate) fn count(&mut self, event: &Event) {
         match event {
             Event::Put { .. } => self.put += 1,
@@ -38,8 +36,7 @@ impl Entries {
             Event::Heard { .. } => self.heard += 1,
             Event::Word { .. } => self.word += 1,
             Event::Evidence { .. } => self.evidence += 1,
-            Event::Settled { .. } | Event::Closed { .. } => self.settled += 1,
-            Event::Ping { .. } | Event::DropDevice { .. } => {}
+            Event::Ping { .. } => {}
         }
     }
 }
@@ -53,7 +50,6 @@ impl Add for Entries {
             heard: self.heard + other.heard,
             word: self.word + other.word,
             evidence: self.evidence + other.evidence,
-            settled: self.settled + other.settled,
         }
     }
 }

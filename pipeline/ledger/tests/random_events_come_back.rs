@@ -84,15 +84,12 @@ fn histories_come_back() {
                 let brand = match event {
                     Event::Put { record, .. } => record.brand,
                     Event::Heard { heard, .. } => heard.brand,
-                    Event::Settled { settled } => settled.brand,
-                    Event::Word { brand, .. }
-                    | Event::Evidence { brand, .. }
-                    | Event::Closed { brand, .. } => *brand,
+                    Event::Word { brand, .. } | Event::Evidence { brand, .. } => *brand,
                     // A key belongs to one brand, which the event does not say; any will do here.
-                    Event::Drop { .. } | Event::Ping { .. } | Event::DropDevice { .. } => A,
+                    Event::Drop { .. } | Event::Ping { .. } => A,
                 };
                 page.push(brand, event);
-                if !matches!(event, Event::Ping { .. } | Event::DropDevice { .. }) {
+                if !matches!(event, Event::Ping { .. }) {
                     expected.push(with_own_day(event.clone()));
                 }
             }

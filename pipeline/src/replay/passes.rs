@@ -47,11 +47,11 @@ pub struct UnderWay {
 impl Passes {
     /// None yet.
     pub fn new(config: &Config, asks: Asks) -> Passes {
-        let brands = config.brands.iter();
+        let brands = (0..).map(BrandId).zip(&config.brands);
         Passes {
             asks,
             brands: brands
-                .map(|brand| (BrandId::of(&brand.name), Retention::of(brand)))
+                .map(|(id, brand)| (id, Retention::of(brand)))
                 .collect(),
             day: None,
             under_way: None,

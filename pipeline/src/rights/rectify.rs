@@ -48,7 +48,8 @@ impl Rights {
             let Asked::Rectify(correction) = &job.request.asked else {
                 continue;
             };
-            let (None, Some(desk)) = (job.rejected, self.desks.get(&job.brand)) else {
+            let place = usize::from(job.brand.0);
+            let (None, Some(desk)) = (job.rejected, self.desks.get(place)) else {
                 continue;
             };
             let at = now();
@@ -69,7 +70,7 @@ impl Rights {
                     version,
                     record,
                     ..
-                } if !matches!(record.body, Body::Consent { .. } | Body::Right { .. }) => {
+                } if !matches!(record.body, Body::Consent { .. }) => {
                     *version = i64::MAX;
                     Some(*key)
                 }

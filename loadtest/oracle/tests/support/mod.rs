@@ -33,15 +33,13 @@ impl World {
             ..BrandSettings::default()
         };
         World {
-            settings: Settings {
-                brands: [(BrandId(0), acme)].into(),
-            },
+            settings: Settings { brands: vec![acme] },
             events: Vec::new(),
         }
     }
 
     pub fn brand(&mut self) -> &mut BrandSettings {
-        self.settings.brands.get_mut(&BrandId(0)).unwrap()
+        &mut self.settings.brands[0]
     }
 
     fn arrival(&self) -> Arrival {
@@ -153,16 +151,7 @@ impl World {
 
     /// A statement of consent, from the source `consent`.
     pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
-        self.put_from(
-            "consent",
-            id,
-            ts,
-            who,
-            Body::Consent {
-                steps,
-                string: None,
-            },
-        );
+        self.put_from("consent", id, ts, who, Body::Consent { steps });
     }
 
     /// A right that is exercised or taken back, from the source `rights`.
@@ -184,7 +173,7 @@ impl World {
                 utc_offset: 0,
                 rssi,
             };
-            self.events.push(Event::Ping { ping });
+            self.events.push(Event::Ping { ping, count: 1 });
         }
     }
 
@@ -250,32 +239,9 @@ pub fn order(name: &str, amount: i64) -> Body {
     }
 }
 
-/// An order without an `order_id`.
-pub fn own_order(id: &str, amount: i64) -> Body {
-    match order(id, amount) {
-        Body::Sale {
-            kind,
-            store,
-            amount,
-            currency,
-            ..
-        } => Body::Sale {
-            kind,
-            name: SaleName::of_record(id),
-            store,
-            amount,
-            currency,
-        },
-        other => other,
-    }
-}
-
 pub fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Body {
-    Body::Refund {
-        kind,
-        name: SaleName::of(name),
-        amount: amount.into(),
-    }
+    let name = SaleName::of(name);
+    Body::Refund { kind, name, amount }
 }
 
 fn line(cell: &Cell) -> String {
