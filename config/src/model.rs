@@ -74,6 +74,8 @@ pub struct Workers {
     pub tick_ms: u64,
     /// The region where this process runs: `[a-z0-9-]+`. No default.
     pub region: Option<String>,
+    /// How far the wall clock may disagree with the broker's and the newest arrival, milliseconds. Default 10 minutes.
+    pub max_clock_skew_ms: i64,
 }
 
 /// What a process keeps on disk.
@@ -89,6 +91,8 @@ pub struct Ledger {
 pub struct Http {
     /// Where it listens. Default `127.0.0.1:9464`.
     pub listen: SocketAddr,
+    /// The names under which it is reached, in lower case, besides addresses and names without a dot. Default none.
+    pub hosts: Vec<String>,
     /// Series per metric and brand, the rest in `other`. Default 200.
     pub max_series: usize,
     /// The domain of the processor in OpenDSR; none keeps that door closed.
@@ -214,6 +218,8 @@ pub struct Attribution {
     pub impression_window_ms: i64,
     /// The newest touches that make a path. Default 200.
     pub max_path: usize,
+    /// The channels of a month that the Markov model tells apart. Default 500.
+    pub max_channels: usize,
     /// Milliseconds. Default 7 days.
     pub half_life_ms: i64,
     /// First, middle, last. Default 40, 20, 40. First and last are not both zero.
@@ -368,6 +374,21 @@ pub struct Source {
     pub hash_rule: HashRule,
     /// On what the processing of its records rests; [`Brand::rests_on_consent`] knows the default.
     pub basis: Option<Basis>,
+    /// The unit of time stamps that are integers. Default milliseconds.
+    pub unit: TimeUnit,
+    /// Whether the header `Tributary-At` of its messages may name an earlier arrival than the stream's own. Default
+    /// false.
+    pub arrival_header: bool,
+}
+
+/// The unit of time stamps that are integers, from 1970 on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    #[default]
+    Milliseconds,
 }
 
 /// How a source's bytes become records.
@@ -390,6 +411,36 @@ pub struct Csv {
     pub sum_rows: bool,
     /// Rows are taken only where every one of these columns has the given text.
     pub only: BTreeMap<String, String>,
+    /// How the decimals of its amounts are written. Default [`DecimalMark::Auto`].
+    pub decimal: DecimalMark,
+    /// How its bytes are read as text. Default [`Encoding::Auto`].
+    pub encoding: Encoding,
+    /// Patterns of its time stamps besides RFC 3339, as strptime has them. Default none.
+    pub time_patterns: Vec<String>,
+}
+
+/// How the decimals of amounts are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DecimalMark {
+    /// With a point, or with a comma where it cannot group thousands: `12,50`, but not `1,250`.
+    #[default]
+    Auto,
+    /// With a point.
+    Point,
+    /// With a comma; points, spaces and apostrophes may group thousands.
+    Comma,
+}
+
+/// How bytes are read as text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8, and a cell that is not UTF-8 as windows-1252.
+    #[default]
+    Auto,
+    /// UTF-8 alone.
+    Utf8,
+    /// An encoding of one byte a character, by its label of the WHATWG.
+    OneByte(&'static str),
 }
 
 /// Where the text of a field comes from.

@@ -27,11 +27,13 @@ process = 1
 hosts = ["a:1", "[::1]:2"]
 tick = "1500ms"
 region = "eu-west"
+max_clock_skew = "2m"
 [ledger]
 directory = "/var/lib/tributary"
 [http]
 listen = "[::1]:9465"
 max_series = 7
+hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
 [ingest]
 max_future = "90s"
@@ -61,6 +63,7 @@ click_window = "1d"
 view_window = "2h"
 impression_window = "3m"
 max_path = 4
+max_channels = 40
 half_life = "5s"
 position = [1, 2, 3]
 [brand.channels]
@@ -95,6 +98,7 @@ zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
 basis = "consent"
+arrival_header = true
 [brand.source.csv]
 delimiter = "\t"
 sum_rows = true
@@ -269,8 +273,12 @@ fn defaults_are_the_specification() {
         (30 * day, 30 * day, 7 * day, 7 * day)
     );
     assert_eq!(
-        (attribution.max_path, attribution.position),
-        (200, [40, 20, 40])
+        (
+            attribution.max_path,
+            attribution.max_channels,
+            attribution.position
+        ),
+        (200, 500, [40, 20, 40])
     );
     let sensors = &brand.sensors;
     assert_eq!(

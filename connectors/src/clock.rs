@@ -3,6 +3,11 @@
 //! Asking the time-zone database for every record would cost more than reading the record, so the
 //! answers are remembered as intervals: between two changes of the offset it is one number. The
 //! intervals are facts of the zone, so remembering them never changes an answer.
+//!
+//! An interval is found by walking forward through the changes from the start of its window, a fixed
+//! stretch of time. It is never found by asking for the change before a moment: behind the last change
+//! that the database lists, where a zone goes on by a rule, that answer may be a change by the rule
+//! that never took place.
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Time};
@@ -12,6 +17,10 @@ use tributary_operators::record::Day;
 use crate::calendar;
 
 const DAY: i64 = 86_400;
+
+/// The length of a window, seconds. No interval reaches beyond its window, so that finding one takes a
+/// few steps.
+const WINDOW: i64 = 64 * DAY;
 
 /// A span of Unix seconds, from `start` until before `end`, and what holds in it.
 #[derive(Clone, Copy, Debug)]
@@ -132,20 +141,26 @@ impl BrandClock {
         resolve(&self.zone, date.ok()?.to_datetime(time)).map(|ms| ms.div_euclid(1000))
     }
 
+    /// The interval around a second within its window. Its value is always the database's answer for
+    /// that very second.
     fn look_up(&self, second: i64) -> Span {
         // The library's time ends a day before the year 9999 does; the last offset holds on.
         let nearest = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
-        let moment = nearest(second);
-        let start = self
-            .zone
-            .preceding(nearest(second.saturating_add(1)))
-            .next();
-        let end = self.zone.following(moment).next();
-        Span {
-            start: start.map_or(i64::MIN, |change| change.timestamp().as_second()),
-            end: end.map_or(i64::MAX, |change| change.timestamp().as_second()),
-            value: self.zone.to_offset(moment).seconds(),
+        let window = second - second.rem_euclid(WINDOW);
+        let mut span = Span {
+            start: window,
+            end: window.saturating_add(WINDOW),
+            value: self.zone.to_offset(nearest(second)).seconds(),
+        };
+        for change in self.zone.following(nearest(window)) {
+            let change = change.timestamp().as_second();
+            if change > second {
+                span.end = span.end.min(change);
+                break;
+            }
+            span.start = change;
         }
+        span
     }
 }
 
@@ -179,6 +194,57 @@ mod tests {
         assert_eq!(clock.offset(change - 1), 7200);
         assert_eq!(clock.offset(change), 3600);
         assert_eq!(clock.offset(change - 1), 7200);
+    }
+
+    /// Moments of 1970 to 2100 in no order: any, and those around every change of the zone.
+    fn moments(zone: &TimeZone) -> Vec<i64> {
+        let last = second("2101-01-01T00:00:00Z");
+        let changes = zone.following(Timestamp::UNIX_EPOCH);
+        let changes = changes.map(|change| change.timestamp().as_second());
+        let mut moments: Vec<i64> = changes
+            .take_while(|change| *change < last)
+            .flat_map(|change| [change - 1, change, change + 1, change - 3 * DAY])
+            .filter(|moment| *moment >= 0)
+            .collect();
+        let mut state = 7_u64;
+        let mut random = |below: i64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i64 % below
+        };
+        moments.extend((0..400).map(|_| random(last)));
+        for place in (1..moments.len()).rev() {
+            moments.swap(place, random(place as i64 + 1) as usize);
+        }
+        moments
+    }
+
+    #[test]
+    fn what_came_before_never_shows_in_any_zone() {
+        let mut zones = 0;
+        for name in jiff::tz::db().available() {
+            let zone = TimeZone::get(name.as_str()).unwrap();
+            let day_start = 4 * 3600 + 1800;
+            let mut clock = BrandClock::new(&zone, day_start);
+            for moment in moments(&zone) {
+                let offset = zone.to_offset(Timestamp::from_second(moment).unwrap());
+                let offset = offset.seconds();
+                assert_eq!(clock.offset(moment), offset, "{name} at {moment}");
+                let day = (moment + i64::from(offset)).div_euclid(DAY) as Day;
+                assert_eq!(clock.day(moment * 1000 + 999), day, "{name} at {moment}");
+                let mut alone = BrandClock::new(&zone, day_start);
+                let salt_day = clock.salt_day(moment);
+                assert_eq!(salt_day, alone.salt_day(moment), "{name} at {moment}");
+                let start = clock.salt_start(salt_day.0).unwrap();
+                assert!(
+                    (start..salt_day.1).contains(&moment),
+                    "{name}: {moment} lies outside of its salt day"
+                );
+            }
+            zones += 1;
+        }
+        assert!(zones > 400, "the bundled database has only {zones} zones");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! it may be logged, and what is logged must not identify anybody.
 
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, IdSet};
+use tributary_operators::record::{Arrival, BrandId, IdSet};
 
 /// Where a decoder puts what it reads.
 pub trait Sink {
@@ -21,6 +21,10 @@ pub trait Sink {
     fn dead(&mut self, dead: DeadLetter);
     /// A line that is in order and deliberately left out.
     fn ignored(&mut self, what: Ignored);
+    /// So many sections of a GPP string of a brand are there and are not read. Who does not count them does nothing.
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let _ = (brand, sections);
+    }
 }
 
 /// A refused line.
@@ -49,6 +53,8 @@ pub struct DeadLetter {
 pub enum Ignored {
     /// A ping of a device on the brand's list of fixed devices.
     FixedDevice,
+    /// A ping that was read again after its day had settled: the sums of the day hold it.
+    SettledPing,
     /// A web record whose user agent is a known robot's.
     Robot,
 }
@@ -58,6 +64,7 @@ impl Ignored {
     pub fn name(self) -> &'static str {
         match self {
             Ignored::FixedDevice => "pings of fixed devices",
+            Ignored::SettledPing => "pings of days that have settled",
             Ignored::Robot => "web records of robots",
         }
     }
@@ -75,6 +82,8 @@ pub enum Reason {
     NotUtf8,
     MalformedJson,
     NotAnObject,
+    MalformedRow,
+    MixedCurrencies,
     UnknownField,
     MissingField,
     WrongType,
@@ -98,7 +107,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 27] = [
+    pub const ALL: [Reason; 29] = [
         Reason::MalformedSubject,
         Reason::UnknownBrand,
         Reason::UnknownKind,
@@ -107,6 +116,8 @@ impl Reason {
         Reason::NotUtf8,
         Reason::MalformedJson,
         Reason::NotAnObject,
+        Reason::MalformedRow,
+        Reason::MixedCurrencies,
         Reason::UnknownField,
         Reason::MissingField,
         Reason::WrongType,
@@ -139,6 +150,8 @@ impl Reason {
             Reason::NotUtf8 => "not_utf8",
             Reason::MalformedJson => "malformed_json",
             Reason::NotAnObject => "not_an_object",
+            Reason::MalformedRow => "malformed_row",
+            Reason::MixedCurrencies => "mixed_currencies",
             Reason::UnknownField => "unknown_field",
             Reason::MissingField => "missing_field",
             Reason::WrongType => "wrong_type",
@@ -184,6 +197,12 @@ impl Reason {
                 "The line is not JSON (`NaN`, `Infinity`, comments and trailing commas are not): serialise it with a JSON library, one object a line."
             }
             Reason::NotAnObject => "The line is JSON, but not an object.",
+            Reason::MalformedRow => {
+                "A row of a CSV file has more or fewer cells than the header: quote cells that hold the delimiter. With `sum_rows`, all rows that share its id are refused with it."
+            }
+            Reason::MixedCurrencies => {
+                "With `sum_rows`, rows that share an id are of different currencies, whose amounts are not added."
+            }
             Reason::UnknownField => {
                 "With `ingest.strict`, the record has a field that its kind does not know: remove it, or switch `strict` off."
             }
@@ -201,18 +220,20 @@ impl Reason {
             }
             Reason::TooManyIdentifiers => "The record has more than 16 identifiers.",
             Reason::InvalidTime => {
-                "`ts` is neither integer Unix milliseconds nor an RFC 3339 date and time."
+                "`ts` is neither integer Unix milliseconds (seconds, with the source's `unit = \"s\"`) nor an RFC 3339 date and time, nor by one of the patterns of a CSV source."
             }
             Reason::TimeWithoutZone => {
                 "`ts` has no time zone and the source names none: send an offset, or set the source's `zone`."
             }
-            Reason::TimeOutOfRange => "`ts` lies before 1970 or after 9999.",
+            Reason::TimeOutOfRange => {
+                "`ts` lies before 1971 or after 9999: before 1971 lies what is sent in seconds; send milliseconds, or set the source's `unit = \"s\"`."
+            }
             Reason::TimeInFuture => {
                 "`ts` lies more than `ingest.max_future` after the arrival: check the sender's clock and zone."
             }
             Reason::InvalidDate => "`date` is no date of the form `2025-10-26` from 1970 to 9999.",
             Reason::InvalidAmount => {
-                "An amount is not decimal digits with an optional sign and fraction (a point, no grouping, an exponent only in a JSON number)."
+                "An amount is not decimal digits with an optional sign and fraction (a point, no grouping, an exponent only in a JSON number; a CSV source may have a decimal comma)."
             }
             Reason::TooManyDecimals => "An amount has more decimals than its currency has.",
             Reason::AmountOutOfRange => "An amount is more than 10^15 minor units.",

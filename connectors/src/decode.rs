@@ -6,14 +6,16 @@
 //! decoder keeps no records; it remembers which words it has told and what time zones have answered,
 //! so that each worker thread has a decoder of its own, and any two give the same events.
 
+mod arrivals;
 mod climb;
 mod lines;
 mod route;
 
 use tributary_config::chain::Chain;
 use tributary_config::model::{Config, Kind};
-use tributary_operators::record::Arrival;
+use tributary_operators::record::{Arrival, BrandId, Day};
 
+pub use self::arrivals::{Arrivals, MessageArrival};
 pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
 use crate::dead::{Reason, Refusal};
 use crate::keys::Scratch;
@@ -70,8 +72,7 @@ struct Lent<'a> {
 impl Decoder {
     /// A decoder for the brands of a configuration, with no word told yet.
     pub fn new(config: &Config) -> Decoder {
-        let brands = config.brands.iter().enumerate();
-        let tenants: Vec<Tenant> = brands.map(|(n, brand)| Tenant::new(n, brand)).collect();
+        let tenants: Vec<Tenant> = config.brands.iter().map(Tenant::new).collect();
         let with_keys = config.brands.iter().zip(&tenants);
         let feeds = with_keys.map(|(brand, tenant)| Feed::all(brand, &tenant.key));
         Decoder {
@@ -92,6 +93,14 @@ impl Decoder {
     pub fn with_robots(mut self) -> Decoder {
         self.robots = true;
         self
+    }
+
+    /// Refuses pings of a brand's salt days before one from now on: these days are closed.
+    pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
+        let mut tenants = self.tenants.iter_mut();
+        if let Some(tenant) = tenants.find(|tenant| tenant.id == brand) {
+            tenant.first_salt_day = tenant.first_salt_day.max(before);
+        }
     }
 
     /// Decodes a message into the sink, in the order of its lines.
@@ -163,11 +172,6 @@ impl Decoder {
         }
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))?;
-        let mut fields = Fields::default();
-        fields.fill(text).map_err(|error| no_object(text, &error))?;
-        if self.strict && fields.has_unknown(route.kind) {
-            return Err(unknown_field(route.kind));
-        }
         let tenant = self.tenants.get_mut(route.tenant);
         let feed = self
             .feeds
@@ -179,11 +183,20 @@ impl Decoder {
         else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
+        let mut fields = Fields::default();
+        fields.fill(text).map_err(|error| match feed.loose {
+            true => no_row(text, &error),
+            false => no_object(text, &error),
+        })?;
+        if self.strict && fields.has_unknown(route.kind) {
+            return Err(unknown_field(route.kind));
+        }
         let sink = &mut Climb { sink, chain };
         let mut line = Line {
             reader: Reader {
                 fields: &fields,
                 loose: feed.loose,
+                decimal: feed.decimal,
             },
             given,
             tenant,
@@ -239,6 +252,33 @@ impl<'a> Lent<'a> {
             *place = Some(value.as_str()).filter(|value| !value.is_empty());
         }
         lent
+    }
+}
+
+/// Why what came of the rows of a CSV file is no record.
+fn no_row(text: &str, error: &serde_json::Error) -> Refusal {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Part {
+        Cell(#[allow(dead_code)] String),
+        Cells(#[allow(dead_code)] Vec<String>),
+        Record(#[allow(dead_code)] serde::de::IgnoredAny),
+    }
+    let parts: Result<Vec<Part>, _> = serde_json::from_str(text);
+    match parts.ok().as_deref() {
+        Some([Part::Cell(_), ..]) => Refusal::new(
+            Reason::MalformedRow,
+            "the row has more or fewer cells than the header: quote cells that hold the delimiter",
+        ),
+        Some([Part::Cells(_), ..]) => Refusal::new(
+            Reason::MalformedRow,
+            "a row that shares this `id` has more or fewer cells than the header: quote cells that hold the delimiter",
+        ),
+        Some([Part::Record(_), ..]) => Refusal::new(
+            Reason::MixedCurrencies,
+            "rows that share this `id` are of different currencies: give each currency an id of its own",
+        ),
+        _ => no_object(text, error),
     }
 }
 

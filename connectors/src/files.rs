@@ -1,4 +1,5 @@
-//! Files that come plain, gzipped or as Zstandard: told apart by their first bytes, read as they stream.
+//! Files that come plain, gzipped or as Zstandard: told apart by their first bytes, read as they stream. A byte order
+//! mark before the text is passed over.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -61,7 +62,29 @@ pub fn open(path: &Path) -> io::Result<Opened> {
     } else {
         Box::new(raw)
     };
+    let reader = past_mark(reader)?;
     Ok(Opened { reader, progress })
+}
+
+/// The mark of UTF-8 that some programs put before a text.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What follows a byte order mark, or everything where there is none.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(MARK).unwrap_or(text)
+}
+
+fn past_mark(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut first = Vec::with_capacity(MARK.len());
+    reader
+        .by_ref()
+        .take(MARK.len() as u64)
+        .read_to_end(&mut first)?;
+    let rest = without_mark(&first).to_vec();
+    match rest.is_empty() {
+        true => Ok(reader),
+        false => Ok(Box::new(Cursor::new(rest).chain(reader))),
+    }
 }
 
 struct Counted {

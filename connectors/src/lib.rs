@@ -16,6 +16,7 @@ pub mod keys;
 pub mod native;
 pub mod nats;
 pub mod out;
+pub mod output;
 pub mod settings;
 pub mod signals;
 pub mod tenant;

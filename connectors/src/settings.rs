@@ -1,4 +1,4 @@
-//! From the configuration to what the operators need: plain integers, brands by position.
+//! From the configuration to what the operators need: plain integers, brands by the hash of their name.
 
 use tributary_config::chain;
 use tributary_config::model::{Brand, Config, Release};
@@ -8,14 +8,10 @@ use tributary_operators::settings::{BrandSettings, Noise, Settings};
 
 use crate::tenant;
 
-/// The settings of every brand, in the order of the configuration, which is that of `BrandId`.
+/// The settings of every brand.
 pub fn settings(config: &Config) -> Settings {
     let brands = config.brands.iter();
-    Settings {
-        brands: brands
-            .map(|brand| of_brand(brand, &config.release))
-            .collect(),
-    }
+    Settings::new(brands.map(|brand| of_brand(brand, &config.release)))
 }
 
 /// What the key of the noise is for. It comes from the oldest secret, so that an exchange draws no other noise.
@@ -50,6 +46,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         view_window: brand.attribution.view_window_ms,
         impression_window: brand.attribution.impression_window_ms,
         max_path: brand.attribution.max_path,
+        max_channels: brand.attribution.max_channels,
         half_life: brand.attribution.half_life_ms,
         position: brand.attribution.position,
         min_rssi: brand.sensors.min_rssi,
@@ -68,6 +65,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
 #[cfg(test)]
 mod tests {
     use tributary_config::model::{Basis, Kind, Source};
+    use tributary_operators::record::BrandId;
 
     use super::*;
     use crate::fixture;
@@ -78,7 +76,7 @@ mod tests {
         brand.identity.max_degree.insert("phone".to_owned(), 3);
         brand.attribution.position = [1, 2, 3];
         let settings = settings(&fixture::config(vec![fixture::brand("a"), brand]));
-        let acme = &settings.brands[1];
+        let acme = &settings.brands[&BrandId::of("acme")];
         assert_eq!(&*acme.name, "acme");
         assert_eq!(acme.max_degree(IdKind::Phone), 3);
         assert_eq!(acme.max_degree(IdKind::Email), 20);
@@ -90,7 +88,7 @@ mod tests {
     fn noise_is_off_without_a_budget_and_outlives_an_exchange_of_the_secret() {
         let noise = |brand: &Brand| {
             let settings = settings(&fixture::config(vec![brand.clone()]));
-            settings.brands[0].noise.clone()
+            settings.brands[&BrandId::of(&brand.name)].noise.clone()
         };
         let mut brand = fixture::brand("a");
         assert!(noise(&brand).is_none());
@@ -112,9 +110,8 @@ mod tests {
     #[test]
     fn the_sources_that_rest_on_consent_are_known_by_their_labels() {
         let on_consent = |brand| {
-            settings(&fixture::config(vec![brand])).brands[0]
-                .on_consent
-                .clone()
+            let settings = settings(&fixture::config(vec![brand]));
+            settings.brands[&BrandId::of("a")].on_consent.clone()
         };
         assert!(on_consent(fixture::brand("a")).is_empty());
         let mut brand = fixture::brand("a");
@@ -126,6 +123,7 @@ mod tests {
             name: name.to_owned(),
             kind,
             basis,
+            unit: tributary_config::model::TimeUnit::default(),
             ..template.clone()
         };
         brand.sources = vec![

@@ -4,6 +4,10 @@
 //! dataflow knows only the steps that need them. The table from the one to the other stands here, and a brand may
 //! make it stricter, never laxer.
 //!
+//! A string that bears the date of its last update is known by a hash of the very string ([`ConsentString`]), so that it
+//! stays in its place however often it is sent: a TC string, and a GPP string with one in it. US sections bear no date,
+//! and the same choice is the same text whenever it is made: what they say is of the time at which it is said.
+//!
 //! A signal that holds opt-outs alone (US sections without a TC string, a box «do not sell») says nothing of purposes:
 //! as a consent it would withdraw all of them, or grant them where nobody was asked. So it is told apart.
 
@@ -12,15 +16,36 @@ use tributary_config::model;
 use tributary_consent::{
     Allowed, Basis, Boxes, Gpp, Malformed, Numbers, OptOut, Party, Section, TcString, Terms,
 };
+use tributary_operators::record::ConsentString;
 use tributary_operators::steps::{Step, Steps};
 
 /// What a signal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// It answers for purposes: these steps are allowed.
-    Steps(Steps),
+    /// It answers for purposes.
+    Steps(Consent),
     /// It holds opt-outs alone: whether the person opted out of sale, sharing or targeted advertising.
     OptedOut(bool),
+}
+
+/// What a signal that answers for purposes says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// The steps that are allowed.
+    pub steps: Steps,
+    /// The string, where it is one that bears its date.
+    pub string: Option<ConsentString>,
+    /// Whether a part of it that bears no date opts out of sale, sharing or targeted advertising.
+    pub opted_out: bool,
+}
+
+/// What a GPP string says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GppSignal {
+    /// Nothing where it has no US section that is read, and a TC string that cannot be read for anybody.
+    pub signal: Option<Signal>,
+    /// How many of its sections are not read.
+    pub unread: u32,
 }
 
 /// How a brand reads signals.
@@ -30,8 +55,8 @@ pub struct Signals {
     reads_strings: bool,
     /// What each step needs besides, in the order of [`Step::ALL`].
     also_needs: [Numbers; Step::ALL.len()],
-    tc_strings: Known<Steps>,
-    gpp_strings: Known<Option<Signal>>,
+    tc_strings: Known<Consent>,
+    gpp_strings: Known<GppSignal>,
 }
 
 /// Strings that were read, since the views of one visitor carry the same one and reading it takes longer than the rest
@@ -81,47 +106,58 @@ impl Signals {
     /// # Errors
     ///
     /// [`Malformed`] where it cannot be read.
-    pub fn tc_string(&mut self, text: &str) -> Result<Steps, Malformed> {
-        if let Some(steps) = self.tc_strings.get(text) {
-            return Ok(steps);
+    pub fn tc_string(&mut self, text: &str) -> Result<Consent, Malformed> {
+        if let Some(consent) = self.tc_strings.get(text) {
+            return Ok(consent);
         }
-        let steps = self.steps(TcString::parse(text)?.allowed(&self.terms));
-        self.tc_strings.put(text, steps);
-        Ok(steps)
+        let string = TcString::parse(text)?;
+        let consent = Consent {
+            steps: self.steps(string.allowed(&self.terms)),
+            string: Some(dated(text, &string)),
+            opted_out: false,
+        };
+        self.tc_strings.put(text, consent);
+        Ok(consent)
     }
 
-    /// What a GPP string says; nothing where it has no US section, and a TC string that cannot be read for anybody.
+    /// What a GPP string says.
     ///
     /// # Errors
     ///
     /// [`Malformed`] where it cannot be read.
-    pub fn gpp(&mut self, text: &str) -> Result<Option<Signal>, Malformed> {
+    pub fn gpp(&mut self, text: &str) -> Result<GppSignal, Malformed> {
         if let Some(signal) = self.gpp_strings.get(text) {
             return Ok(signal);
         }
         let string = Gpp::parse(text)?;
-        let asks = string.tc_string().is_some();
+        let allowed = string.allowed(&self.terms);
+        let opted_out = opted_out(allowed);
         let mut sections = string.sections().iter();
-        let silent = match asks {
-            true => !self.reads_strings,
-            false => sections.all(|(_, section)| matches!(section, Section::Other)),
+        let signal = match string.tc_string() {
+            Some(tc_string) if self.reads_strings => Some(Signal::Steps(Consent {
+                steps: self.steps(allowed),
+                string: Some(dated(text, tc_string)),
+                opted_out,
+            })),
+            Some(_) => opted_out.then_some(Signal::OptedOut(true)),
+            None if sections.all(|(_, section)| matches!(section, Section::Other)) => None,
+            None => Some(Signal::OptedOut(opted_out)),
         };
-        let signal = match self.signal(asks && !silent, string.allowed(&self.terms)) {
-            Signal::OptedOut(false) if silent => None,
-            signal => Some(signal),
-        };
+        let unread = string.unread().map(|_| 1).sum();
+        let signal = GppSignal { signal, unread };
         self.gpp_strings.put(text, signal);
         Ok(signal)
     }
 
     /// What boxes say.
     pub fn boxes(&self, boxes: &Boxes) -> Signal {
-        self.signal(boxes.asks_for_purposes(), boxes.allowed(&self.terms))
-    }
-
-    fn signal(&self, asks: bool, allowed: Allowed) -> Signal {
-        match asks {
-            true => Signal::Steps(self.steps(allowed)),
+        let allowed = boxes.allowed(&self.terms);
+        match boxes.asks_for_purposes() {
+            true => Signal::Steps(Consent {
+                steps: self.steps(allowed),
+                string: None,
+                opted_out: false,
+            }),
             false => Signal::OptedOut(opted_out(allowed)),
         }
     }
@@ -139,6 +175,44 @@ impl Signals {
         (Step::ALL.into_iter().zip(self.also_needs))
             .filter(|(step, also)| granted(*step) && also.iter().all(purpose))
             .fold(Steps::NONE, |steps, (step, _)| steps.with(step))
+    }
+}
+
+/// A string that bears a date, by the hash of its text and the date of its TC string.
+fn dated(text: &str, string: &TcString) -> ConsentString {
+    ConsentString {
+        hash: hash(&[text.as_bytes()]),
+        updated: string.updated_day(),
+    }
+}
+
+/// The first 16 bytes of BLAKE3.
+fn hash(parts: &[&[u8]]) -> u128 {
+    let mut hash = blake3::Hasher::new_derive_key("tributary 2025-11 consent strings");
+    for part in parts {
+        hash.update(part);
+    }
+    let mut first = [0; 16];
+    hash.finalize_xof().fill(&mut first);
+    u128::from_le_bytes(first)
+}
+
+impl Consent {
+    /// What both allow, said together: of the later date, since nothing is allowed that the later one does not allow.
+    #[must_use]
+    pub fn and(self, other: Consent) -> Consent {
+        let string = match (self.string, other.string) {
+            (Some(one), Some(other)) => Some(ConsentString {
+                hash: hash(&[&one.hash.to_le_bytes(), &other.hash.to_le_bytes()]),
+                updated: one.updated.max(other.updated),
+            }),
+            (one, other) => one.or(other),
+        };
+        Consent {
+            steps: self.steps.and(other.steps),
+            string,
+            opted_out: self.opted_out || other.opted_out,
+        }
     }
 }
 

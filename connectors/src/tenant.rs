@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-use tributary_config::model::{Brand, Channels, Format, HashRule, Kind, Source};
-use tributary_operators::record::{BrandId, Currency};
+use tributary_config::model::{
+    Brand, Channels, Config, DecimalMark, Format, HashRule, Kind, Source, TimeUnit,
+};
+use tributary_operators::currency;
+use tributary_operators::record::{BrandId, Currency, Day};
 
 use crate::clock::BrandClock;
 use crate::keys::{BrandKey, Reading};
-use crate::native::currency;
 use crate::native::mac::FixedDevices;
+use crate::native::time::TimeFormat;
 use crate::signals::Signals;
 
 /// A brand.
 #[derive(Clone, Debug)]
 pub struct Tenant {
-    /// Its position in the configuration.
+    /// The hash of its name.
     pub id: BrandId,
     /// Its name.
     pub name: Arc<str>,
@@ -27,6 +29,8 @@ pub struct Tenant {
     pub currency: Option<(Currency, u8)>,
     /// Whether name and postcode together identify.
     pub name_postcode: bool,
+    /// The first salt day of which pings are still taken, whenever they say that they arrived.
+    pub first_salt_day: Day,
     /// Devices that are no visitors.
     pub fixed: FixedDevices,
     /// How its signals of consent are read.
@@ -36,20 +40,27 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// The brand at a position of the configuration.
-    pub fn new(position: usize, brand: &Brand) -> Tenant {
+    /// A brand of the configuration.
+    pub fn new(brand: &Brand) -> Tenant {
         Tenant {
-            id: BrandId(u16::try_from(position).unwrap_or(u16::MAX)),
+            id: BrandId::of(&brand.name),
             name: brand.name.as_str().into(),
             key: BrandKey::new(brand),
             clock: BrandClock::new(&brand.timezone, brand.sensors.day_start_s),
             currency: currency::of(&brand.currency),
             name_postcode: brand.identity.name_postcode,
+            first_salt_day: Day::MIN,
             fixed: FixedDevices::new(&brand.sensors.fixed_devices),
             signals: Signals::new(&brand.consent),
             channels: brand.channels.clone(),
         }
     }
+}
+
+/// The configuration of a brand; none where no brand of that hash is configured.
+pub fn configured(config: &Config, id: BrandId) -> Option<&Brand> {
+    let mut brands = config.brands.iter();
+    brands.find(|brand| BrandId::of(&brand.name) == id)
 }
 
 /// A source of a brand.
@@ -61,10 +72,14 @@ pub struct Feed {
     pub kind: Kind,
     /// Whether its values come as text, from a CSV file.
     pub loose: bool,
-    /// The zone of time stamps without one.
-    pub zone: Option<TimeZone>,
+    /// How its time stamps are written.
+    pub times: TimeFormat,
+    /// How the decimals of its amounts are written.
+    pub decimal: DecimalMark,
     /// How its identifiers are to be read.
     pub reading: Reading,
+    /// Whether its messages may name an earlier arrival in their header.
+    pub arrival_header: bool,
 }
 
 impl Feed {
@@ -82,9 +97,26 @@ impl Feed {
             name: source.name.as_str().into(),
             kind: source.kind,
             loose: matches!(source.format, Format::Csv(_)),
-            zone: source.zone.clone(),
+            times: time_format(source),
+            decimal: match &source.format {
+                Format::Native => DecimalMark::Point,
+                Format::Csv(map) => map.decimal,
+            },
             reading: key.reading(source),
+            arrival_header: source.arrival_header,
         }
+    }
+}
+
+/// How the time stamps of a source are written.
+pub fn time_format(source: &Source) -> TimeFormat {
+    TimeFormat {
+        zone: source.zone.clone(),
+        unit: source.unit,
+        patterns: match &source.format {
+            Format::Native => Vec::new(),
+            Format::Csv(map) => map.time_patterns.clone(),
+        },
     }
 }
 
@@ -101,6 +133,8 @@ pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            unit: TimeUnit::default(),
+            arrival_header: false,
         });
     brand.sources.iter().cloned().chain(implicit)
 }

@@ -92,6 +92,13 @@ fn bad_lines() -> Vec<(Vec<u8>, Reason)> {
         (at("\"2023-11-14T22:13:20\""), Reason::TimeWithoutZone),
         (at("\"1969-12-31T23:59:59Z\""), Reason::TimeOutOfRange),
         (at("-1"), Reason::TimeOutOfRange),
+        (at("1700000000"), Reason::TimeOutOfRange),
+        (at("\"1970-12-31T23:59:59Z\""), Reason::TimeOutOfRange),
+        (
+            format!(r#"{{"id":"x","ts":{AT},"type":"refund","order_id":"o","amount":"0.00001"}}"#)
+                .into_bytes(),
+            Reason::TooManyDecimals,
+        ),
         (at("\"10000-01-01T00:00:00Z\""), Reason::InvalidTime),
         (at("253402300800000"), Reason::TimeOutOfRange),
         (at("1e400"), Reason::WrongType),

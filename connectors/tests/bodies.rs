@@ -9,7 +9,9 @@ use common::{AT, brand, config};
 use sink::{Desk, body, record};
 use tributary_config::model::HashRule;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, IdKind, SaleKind, SaleName, TouchKind};
+use tributary_operators::record::{
+    Body, Currency, IdKind, RefundAmount, SaleKind, SaleName, TouchKind,
+};
 
 const EUR: Currency = Currency(*b"EUR");
 const USD: Currency = Currency(*b"USD");
@@ -29,7 +31,27 @@ fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Body {
     Body::Refund {
         kind,
         name: SaleName::of(name),
+        amount: amount.into(),
+    }
+}
+
+/// A refund that names no currency.
+fn unnamed(kind: SaleKind, name: &str, digits: i64, decimals: u8) -> Body {
+    Body::Refund {
+        kind,
+        name: SaleName::of(name),
+        amount: RefundAmount::InCurrencyOfSale { digits, decimals },
+    }
+}
+
+/// An order that has no `order_id`.
+fn own_order(id: &str, amount: i64) -> Body {
+    Body::Sale {
+        kind: SaleKind::Order,
+        name: SaleName::of_record(id),
+        store: Label::ABSENT,
         amount,
+        currency: EUR,
     }
 }
 
@@ -101,23 +123,27 @@ fn contacts_are_touches_unless_they_are_plain_views() {
 fn orders_sell_refund_and_adjust() {
     use SaleKind::*;
     let order = |fields: &str| web(&format!(r#""type":"order",{fields}"#));
-    assert_eq!(order(r#""amount":12.5"#), sale(Order, "w", 1250));
+    assert_eq!(order(r#""amount":12.5"#), own_order("w", 1250));
     assert_eq!(
         order(r#""amount":"12.50","order_id":77"#),
         sale(Order, "77", 1250)
     );
-    assert_eq!(order(r#""amount":0,"refund_of":"t""#), sale(Order, "w", 0));
+    assert_eq!(order(r#""amount":0,"refund_of":"t""#), own_order("w", 0));
     assert_eq!(
         order(r#""amount":-0.00,"order_id":"o""#),
         sale(Order, "o", 0)
     );
     assert_eq!(
         order(r#""amount":-5,"order_id":"o""#),
+        unnamed(Order, "o", 5, 0)
+    );
+    assert_eq!(
+        order(r#""amount":-5,"order_id":"o","currency":"eur""#),
         refund(Order, "o", Some((500, EUR)))
     );
     assert_eq!(
-        order(r#""amount":-5,"order_id":"o","refund_of":"t""#),
-        refund(Transaction, "t", Some((500, EUR)))
+        order(r#""amount":-0.0050,"order_id":"o","refund_of":"t""#),
+        unnamed(Transaction, "t", 5, 3)
     );
     assert_eq!(order(r#""amount":-5"#), adjustment(Order, -500));
     let dollars = order(r#""amount":1.5e2,"currency":"usd""#);
@@ -146,7 +172,11 @@ fn refunds_name_a_sale_and_maybe_an_amount() {
     );
     assert_eq!(
         back(r#""order_id":"o","amount":5"#),
-        refund(Order, "o", Some((500, EUR)))
+        unnamed(Order, "o", 5, 0)
+    );
+    assert_eq!(
+        back(r#""order_id":"o","amount":"-4.50""#),
+        unnamed(Order, "o", 45, 1)
     );
     assert_eq!(
         back(r#""order_id":"o","refund_of":9,"amount":-5,"currency":"USD""#),
@@ -164,13 +194,13 @@ fn tills_sell_refund_and_adjust() {
     );
     assert_eq!(
         till(r#""amount":-3,"order_id":"o""#),
-        refund(Order, "o", Some((300, EUR)))
+        unnamed(Order, "o", 3, 0)
     );
     assert_eq!(till(r#""amount":-3"#), adjustment(Transaction, -300));
     assert_eq!(till(r#""refund_of":"u""#), refund(Transaction, "u", None));
     assert_eq!(
         till(r#""refund_of":"u","amount":3,"order_id":"o""#),
-        refund(Transaction, "u", Some((300, EUR)))
+        unnamed(Transaction, "u", 3, 0)
     );
 }
 

@@ -12,8 +12,9 @@ use common::{AT, brand, config};
 use sink::Desk;
 use tributary_config::model::{Brand, Consent};
 use tributary_connectors::dead::Reason;
+use tributary_consent::TcString;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, IdKind, IdSet, Record, RecordKey, Right};
+use tributary_operators::record::{Body, ConsentString, IdKind, IdSet, Record, RecordKey, Right};
 use tributary_operators::steps::{Step, Steps};
 
 const WEB: &str = "tributary.in.acme.web";
@@ -81,11 +82,24 @@ fn contacts(desk: &Desk) -> usize {
     records.iter().filter(contact).count()
 }
 
-fn steps(list: &[Step]) -> Body {
-    let steps = list
-        .iter()
-        .fold(Steps::NONE, |steps, step| steps.with(*step));
-    Body::Consent { steps }
+fn steps(list: &[Step]) -> Steps {
+    let list = list.iter();
+    list.fold(Steps::NONE, |steps, step| steps.with(*step))
+}
+
+fn allowed(body: &Body) -> Option<Steps> {
+    match body {
+        Body::Consent { steps, .. } => Some(*steps),
+        _ => None,
+    }
+}
+
+/// The string of the last statement.
+fn string(desk: &Desk) -> ConsentString {
+    match statements(desk).last().unwrap().2.body {
+        Body::Consent { string, .. } => string.unwrap(),
+        ref body => panic!("{body:?}"),
+    }
 }
 
 #[test]
@@ -96,10 +110,10 @@ fn a_view_with_a_string_is_a_statement_of_the_browser_with_its_evidence() {
     let [(_, version, record)] = said.as_slice() else {
         panic!("{said:?}");
     };
-    assert_eq!((*version, record.ts), (AT, AT));
+    assert_eq!((*version, record.ts), (-AT, AT), "the first counts");
     assert_eq!(
-        record.body,
-        steps(&[Step::Hold, Step::Credit, Step::Link, Step::Share])
+        allowed(&record.body),
+        Some(steps(&[Step::Hold, Step::Credit, Step::Link, Step::Share]))
     );
     assert_eq!(desk.kept.word(record.source), "web");
     let kinds: Vec<IdKind> = record.ids.ids().iter().map(|id| id.kind).collect();
@@ -131,7 +145,7 @@ fn a_view_with_a_string_is_a_statement_of_the_browser_with_its_evidence() {
 }
 
 #[test]
-fn the_same_choice_is_one_statement_and_another_choice_another() {
+fn the_same_string_is_one_statement_and_another_string_another() {
     let mut desk = desk();
     let sent = [
         ("w1", strings::ALL),
@@ -146,12 +160,12 @@ fn the_same_choice_is_one_statement_and_another_choice_another() {
     let keys: Vec<RecordKey> = statements(&desk).iter().map(|(key, ..)| *key).collect();
     assert_eq!(keys[0], keys[1]);
     assert_ne!(keys[1], keys[2]);
-    assert_eq!(keys[2], keys[3]);
+    assert_ne!(keys[2], keys[3]);
     let versions: Vec<i64> = statements(&desk)
         .iter()
         .map(|(_, version, _)| *version)
         .collect();
-    assert_eq!(versions, [AT, AT + 1, AT + 2, AT + 3]);
+    assert_eq!(versions, [-AT, -AT - 1, -AT - 2, -AT - 3]);
     let kept: Vec<RecordKey> = evidence(&desk).iter().map(|(key, ..)| *key).collect();
     assert_eq!(kept[0], kept[1], "one string of one cookie is kept once");
     assert_ne!(kept[2], kept[3], "each string is kept");
@@ -183,7 +197,7 @@ fn keys_never_change() {
     );
 }
 
-const STATEMENT_KEY: u128 = 0xc32b_f6a4_a95d_6e5b_1bd0_cfbe_df31_702f;
+const STATEMENT_KEY: u128 = 0x1436_5947_c3fd_f4eb_a1ae_c5c3_5eba_1339;
 const EVIDENCE_KEY: u128 = 0x61e6_c8ef_a84d_5835_a568_d43b_4d97_e1ff;
 
 #[test]
@@ -292,6 +306,10 @@ fn whoever_reads_no_strings_passes_them_over() {
 
 #[test]
 fn an_opt_out_alone_is_an_objection_to_sharing_and_nothing_else() {
+    let objection = Body::Right {
+        right: Right::DoNotSell,
+        stands: true,
+    };
     let gpp = |brand: Brand, strings: &str| {
         let mut desk = Desk::new(&config(vec![brand]));
         desk.send(
@@ -304,11 +322,10 @@ fn an_opt_out_alone_is_an_objection_to_sharing_and_nothing_else() {
             .iter()
             .map(|(.., record)| record.body.clone())
             .collect();
-        (bodies, evidence(&desk).len())
-    };
-    let objection = Body::Right {
-        right: Right::DoNotSell,
-        stands: true,
+        let consents: Vec<Steps> = bodies.iter().filter_map(allowed).collect();
+        let objected = bodies.contains(&objection);
+        assert_eq!(bodies.len(), consents.len() + usize::from(objected));
+        (consents, objected, evidence(&desk).len())
     };
     for brand in [acme(), brand("acme")] {
         let one = |string: &str| {
@@ -317,33 +334,73 @@ fn an_opt_out_alone_is_an_objection_to_sharing_and_nothing_else() {
                 &format!(r#","gpp":"{string}","gpp_sid":[7]"#),
             )
         };
-        assert_eq!(one(strings::US_OUT), (vec![objection.clone()], 1));
+        assert_eq!(one(strings::US_OUT), (vec![], true, 1));
         assert_eq!(
             one(strings::US_IN),
-            (vec![], 1),
+            (vec![], false, 1),
             "who has not opted out has not consented"
         );
-        assert_eq!(one(strings::GPP_EMPTY), (vec![], 1));
+        assert_eq!(one(strings::GPP_EMPTY), (vec![], false, 1));
     }
     // A TC string within counts where there is somebody for whom it speaks.
     let tc = format!(r#","gpp":"{}""#, strings::GPP_TC);
-    assert_eq!(gpp(acme(), &tc), (vec![steps(&[Step::Share])], 1));
-    assert_eq!(gpp(brand("acme"), &tc), (vec![], 1));
-    // Both strings are signals of one time: what both allow.
+    let share = steps(&[Step::Share]);
+    assert_eq!(gpp(acme(), &tc), (vec![share], false, 1));
+    assert_eq!(gpp(brand("acme"), &tc), (vec![], false, 1));
+    // Both strings are signals of one time: what both allow, and an opt-out of its own time.
     let both = |gpp: &str| format!(r#","tc_string":"{}","gpp":"{gpp}""#, strings::JOINED);
-    let joined = [Step::Hold, Step::Join, Step::Link, Step::Share];
+    let joined = steps(&[Step::Hold, Step::Join, Step::Link, Step::Share]);
+    assert_eq!(gpp(acme(), &both(strings::US_IN)), (vec![joined], false, 2));
+    assert_eq!(gpp(acme(), &both(strings::US_OUT)), (vec![joined], true, 2));
+    assert_eq!(gpp(acme(), &both(strings::GPP_TC)), (vec![share], false, 2));
+}
+
+#[test]
+fn a_string_is_known_by_itself_and_by_the_day_of_its_last_update() {
+    let said = |fields: &str| {
+        let mut desk = desk();
+        desk.send(
+            WEB,
+            view("w1", AT, &format!(r#","cookie":"c1"{fields}"#)).as_bytes(),
+        );
+        assert_eq!(desk.kept.dead, []);
+        string(&desk)
+    };
+    let tc = |text: &str| said(&format!(r#","tc_string":"{text}""#));
+    let one = tc(strings::ALL);
+    assert_eq!(one, tc(strings::ALL));
     assert_eq!(
-        gpp(acme(), &both(strings::US_IN)),
-        (vec![steps(&joined)], 2)
+        one.updated,
+        TcString::parse(strings::ALL).unwrap().updated_day()
     );
-    assert_eq!(
-        gpp(acme(), &both(strings::US_OUT)),
-        (vec![steps(&joined[..3])], 2)
-    );
-    assert_eq!(
-        gpp(acme(), &both(strings::GPP_TC)),
-        (vec![steps(&[Step::Share])], 2)
-    );
+    assert_ne!(one.hash, tc(strings::NOTHING).hash);
+    // A GPP string with a TC string bears its date; of two strings the later date counts.
+    let gpp = said(&format!(r#","gpp":"{}""#, strings::GPP_TC));
+    let both = said(&format!(
+        r#","gpp":"{}","tc_string":"{}""#,
+        strings::GPP_TC,
+        strings::ALL
+    ));
+    assert_eq!(both.updated, one.updated.max(gpp.updated));
+    assert!(both.hash != one.hash && both.hash != gpp.hash);
+}
+
+#[test]
+fn a_string_that_is_still_sent_is_stated_again_after_four_weeks() {
+    let mut desk = desk();
+    let day = 86_400_000;
+    for (n, ts) in [AT - 60 * day, AT - 60 * day + 1, AT]
+        .into_iter()
+        .enumerate()
+    {
+        desk.send(
+            WEB,
+            with_string(&format!("w{n}"), ts, strings::ALL).as_bytes(),
+        );
+    }
+    let keys: Vec<RecordKey> = statements(&desk).iter().map(|(key, ..)| *key).collect();
+    assert_eq!(keys[0], keys[1]);
+    assert_ne!(keys[1], keys[2]);
 }
 
 #[test]

@@ -44,7 +44,20 @@ fn body(signal: &str) -> Body {
         &line(&format!(r#""email":"jane@example.org",{signal}"#)),
     );
     assert_eq!(desk.kept.dead, []);
-    desk.kept.records()[0].body.clone()
+    // An opt-out beside it is a statement of its own.
+    let record = desk
+        .kept
+        .records()
+        .into_iter()
+        .find(|record| &*record.id == "k1");
+    match record.unwrap().body.clone() {
+        // Which string it was is another story.
+        Body::Consent { steps, .. } => Body::Consent {
+            steps,
+            string: None,
+        },
+        other => other,
+    }
 }
 
 fn reason(fields: &str) -> Reason {
@@ -57,7 +70,10 @@ fn allowed(steps: &[Step]) -> Body {
     let steps = steps
         .iter()
         .fold(Steps::NONE, |steps, step| steps.with(*step));
-    Body::Consent { steps }
+    Body::Consent {
+        steps,
+        string: None,
+    }
 }
 
 /// Key, time and text of the evidence.

@@ -55,20 +55,20 @@ fn seen(letters: &str) -> Vec<(RecordKey, Vec<IdSet>)> {
     for (kind, data) in [
         (
             "web",
-            r#"{"id":"1","ts":1,"type":"order","amount":1,"cookie":"c-1","email":"Jane@example.org","phone":"06 12 34 56 78"}"#,
+            r#"{"id":"1","ts":31536000001,"type":"order","amount":1,"cookie":"c-1","email":"Jane@example.org","phone":"06 12 34 56 78"}"#,
         ),
         // The number is remembered from the line before.
         (
             "transaction",
-            r#"{"id":"2","ts":1,"store":"lyon","amount":1,"phone":"06 12 34 56 78"}"#,
+            r#"{"id":"2","ts":31536000001,"store":"lyon","amount":1,"phone":"06 12 34 56 78"}"#,
         ),
         (
             "consent",
-            r#"{"id":"3","ts":1,"email":"jane@example.org","purposes":{"7":true}}"#,
+            r#"{"id":"3","ts":31536000001,"email":"jane@example.org","purposes":{"7":true}}"#,
         ),
         (
             "transaction",
-            r#"{"id":"4","ts":1,"store":"lyon","amount":1}"#,
+            r#"{"id":"4","ts":31536000001,"store":"lyon","amount":1}"#,
         ),
     ] {
         decoder.message(

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 use common::{brand, config};
 use sink::{Desk, Kept};
-use tributary_config::model::{Column, Csv, Format, HashRule, Kind, Source};
+use tributary_config::model::{
+    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
+};
 use tributary_connectors::csv;
 use tributary_operators::record::Body;
 
@@ -36,6 +38,8 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        unit: TimeUnit::default(),
+        arrival_header: false,
     };
     acme.sources = vec![source.clone()];
     let mut desk = Desk::new(&config(vec![acme.clone()]));
@@ -59,6 +63,9 @@ fn map(columns: &[(&str, &str)], sum_rows: bool) -> Csv {
         columns: columns.iter().map(column).collect(),
         sum_rows,
         only: BTreeMap::new(),
+        decimal: DecimalMark::default(),
+        encoding: Encoding::default(),
+        time_patterns: Vec::new(),
     }
 }
 

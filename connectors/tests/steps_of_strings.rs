@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tributary_config::model::Consent;
-use tributary_connectors::signals::Signals;
+use tributary_connectors::signals::{self, Signal, Signals};
 use tributary_consent::{Boxes, VendorList};
 use tributary_operators::steps::{Step, Steps};
 
@@ -21,7 +21,7 @@ fn vendor(id: u16) -> Consent {
 }
 
 fn allowed(consent: &Consent, string: &str) -> Vec<&'static str> {
-    let steps = Signals::new(consent).tc_string(string).unwrap();
+    let steps = Signals::new(consent).tc_string(string).unwrap().steps;
     names(steps)
 }
 
@@ -85,7 +85,12 @@ fn a_brand_may_be_stricter() {
     );
     let boxes = Boxes::read([("1", true), ("7", true)]).unwrap();
     let signals = Signals::new(&strict);
-    assert_eq!(format!("{:?}", signals.boxes(&boxes)), "Steps({Hold})");
+    let consent = signals::Consent {
+        steps: Steps::NONE.with(Step::Hold),
+        string: None,
+        opted_out: false,
+    };
+    assert_eq!(signals.boxes(&boxes), Signal::Steps(consent));
 }
 
 #[test]

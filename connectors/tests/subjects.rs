@@ -7,7 +7,7 @@ mod sink;
 
 use common::{AT, brand, config};
 use sink::Desk;
-use tributary_config::model::{Brand, Format, HashRule, Kind, Source};
+use tributary_config::model::{Brand, Format, HashRule, Kind, Source, TimeUnit};
 use tributary_connectors::dead::Reason;
 use tributary_operators::record::BrandId;
 
@@ -23,6 +23,8 @@ fn with_sources(names: &[&str]) -> Brand {
             phone_region: Some("GB".to_owned()),
             hash_rule: HashRule::Plain,
             basis: None,
+            unit: TimeUnit::default(),
+            arrival_header: false,
         })
         .collect();
     acme
@@ -148,7 +150,7 @@ fn subjects_that_lead_nowhere_are_refused_whole() {
 }
 
 #[test]
-fn brands_are_their_positions_and_share_nothing() {
+fn brands_are_known_by_their_names_and_share_nothing() {
     let mut desk = Desk::new(&config(vec![brand("acme"), brand("zeta")]));
     let line = format!(r#"{{"id":"w","ts":{AT},"type":"identify","email":"jane@example.org"}}"#);
     for name in ["zeta", "acme", "zeta"] {
@@ -156,7 +158,7 @@ fn brands_are_their_positions_and_share_nothing() {
     }
     let records = desk.kept.records();
     let brands: Vec<_> = records.iter().map(|record| record.brand).collect();
-    assert_eq!(brands, [BrandId(1), BrandId(0), BrandId(1)]);
+    assert_eq!(brands, ["zeta", "acme", "zeta"].map(BrandId::of));
     assert_ne!(records[0].ids, records[1].ids);
     assert_eq!(records[0].ids, records[2].ids);
 }
@@ -170,7 +172,7 @@ fn headers_lend_what_a_record_lacks() {
     let mut desk = Desk::acme();
     let web = "tributary.in.acme.web";
     desk.send_with(web, AT, &headers, br#"{"type":"identify"}"#);
-    let own = br#"{"id":"own","ts":1,"type":"identify"}"#;
+    let own = br#"{"id":"own","ts":31536000001,"type":"identify"}"#;
     desk.send_with(web, AT, &headers, own);
     desk.send_with(
         web,

@@ -27,9 +27,13 @@ fn labels(event: &Event) -> Vec<Label> {
     match event {
         Event::Put { record, .. } => [vec![record.source], of(&record.body)].concat(),
         Event::Ping { ping, .. } => vec![ping.store],
-        Event::Drop { .. } | Event::Heard { .. } | Event::Evidence { .. } | Event::Word { .. } => {
-            vec![]
-        }
+        Event::Drop { .. }
+        | Event::DropDevice { .. }
+        | Event::Heard { .. }
+        | Event::Settled { .. }
+        | Event::Closed { .. }
+        | Event::Evidence { .. }
+        | Event::Word { .. } => vec![],
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tributary_config::model::{Brand, Config, Format, Source};
+use tributary_config::model::{Brand, Column, Config, Format, Source};
 use tributary_connectors::csv::{self, CsvError, CsvReader};
 use tributary_connectors::files::Progress;
 use tributary_connectors::trace::{self, TraceError, TraceLine, TraceReader};
@@ -85,6 +85,30 @@ pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, Inp
         current: 0,
         messages: 0,
     })
+}
+
+/// The files that the arguments name, and those that their column maps look up.
+///
+/// # Errors
+/// The first argument that names nothing.
+pub fn files(config: Option<&Config>, arguments: &[String]) -> Result<Vec<PathBuf>, InputsError> {
+    let mut files = Vec::new();
+    for argument in arguments {
+        match named(config, argument)? {
+            Named::Trace(path) => files.push(path),
+            Named::Csv(_, source, path) => {
+                files.push(path.to_owned());
+                if let Format::Csv(map) = &source.format {
+                    let beside = map.columns.values().filter_map(|column| match column {
+                        Column::Lookup { file, .. } => Some(path.with_file_name(file)),
+                        _ => None,
+                    });
+                    files.extend(beside);
+                }
+            }
+        }
+    }
+    Ok(files)
 }
 
 enum Named<'a> {

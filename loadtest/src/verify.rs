@@ -12,7 +12,7 @@ use tributary_config::model::{Brand, Config};
 use tributary_connectors::decode::{DeadLetter, Decoder, Ignored, Message, Sink};
 use tributary_connectors::{out, settings};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, Body};
+use tributary_operators::record::{Arrival, BrandId};
 use tributary_oracle::retention::{Keeper, Terms};
 
 use crate::inputs::{Inputs, InputsError};
@@ -43,7 +43,9 @@ pub struct Expected {
 pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, InputsError> {
     let mut decoder = Decoder::new(config);
     let settings = settings::settings(config);
-    let terms: Vec<Terms> = config.brands.iter().map(terms).collect();
+    let brands = config.brands.iter();
+    let terms = brands.map(|brand| (BrandId::of(&brand.name), terms(brand)));
+    let terms: BTreeMap<BrandId, Terms> = terms.collect();
     let mut pile = Pile {
         keeper: Keeper::new(&settings, &terms),
         expected: Expected::default(),
@@ -103,10 +105,7 @@ impl Sink for Pile<'_> {
     fn event(&mut self, event: Event) {
         // A web record brings its consent along: a record without an id of its own, which counts with it.
         let own = match &event {
-            Event::Put { record, .. } => {
-                !matches!(record.body, Body::Consent { .. } | Body::Right { .. })
-                    || !record.id.is_empty()
-            }
+            Event::Put { record, .. } => !record.is_attached(),
             Event::Ping { .. } => true,
             _ => false,
         };

@@ -41,12 +41,34 @@ fn made_and_verified() {
             .contains(&String::from_utf8(read("t.secret")).unwrap())
     );
 
+    // A configuration that somebody may have changed stays as it is, and nothing else is written.
+    std::fs::write(folder.join("t.toml"), "# mine\n").unwrap();
+    let refused = loadtest(folder, "generate --out other.ndjson --config-out ./t.toml");
+    assert!(!refused.status.success());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains("t.toml") && said.contains("--force"),
+        "{said}"
+    );
+    assert_eq!(read("t.toml"), b"# mine\n");
+    assert!(!folder.join("other.ndjson").exists());
+    // Nor is a file overwritten that is no trace, or that is named twice, or that is the secret.
+    for arguments in [
+        "generate --out t.toml",
+        "generate --out t.secret",
+        "generate --out a.ndjson --config-out ./a.ndjson",
+        "generate --out t.secret --config-out t.toml --force",
+    ] {
+        assert!(!loadtest(folder, arguments).status.success(), "{arguments}");
+        assert_eq!(read("t.toml"), b"# mine\n", "{arguments}");
+    }
+
     // Compressed by name, the same; on standard output, the same; a second time the secret stays.
     let before = read("t.secret");
     for name in ["t.ndjson.gz", "t.ndjson.zst"] {
         let made = loadtest(
             folder,
-            &format!("generate --events 3000 --out {name} --config-out t.toml"),
+            &format!("generate --events 3000 --out {name} --config-out t.toml --force"),
         );
         assert!(made.status.success(), "{made:?}");
         assert!(read(name).len() < read("t.ndjson").len() / 3);
@@ -64,6 +86,12 @@ fn made_and_verified() {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("the same, byte for byte"), "{said}");
     }
+    let before = read("t.ndjson");
+    for file in ["t.ndjson", "./t.ndjson", "t.toml"] {
+        let (code, _) = status(&format!("{verify} --write {file} --force t.ndjson"));
+        assert_eq!(code, Some(2), "{file}");
+    }
+    assert_eq!(read("t.ndjson"), before);
     let cells = String::from_utf8(read("cells")).unwrap();
     std::fs::write(
         folder.join("cells"),

@@ -61,7 +61,7 @@ impl Sink for Said {
     fn event(&mut self, event: Event) {
         match event {
             Event::Put { record, .. } => {
-                if let Body::Consent { steps } = record.body {
+                if let Body::Consent { steps, .. } = record.body {
                     let cookie = record.ids.ids()[0].pseudonym;
                     self.0
                         .entry(cookie)

@@ -59,7 +59,7 @@ async fn from_a_sequence_through_gaps_and_a_death() {
 }
 
 #[tokio::test]
-async fn a_header_replaces_the_time_of_arrival() {
+async fn no_header_replaces_the_time_of_the_stream() {
     let Some((_server, client)) = broker().await else {
         return;
     };
@@ -81,7 +81,7 @@ async fn a_header_replaces_the_time_of_arrival() {
 
     let mut reader = Reader::open(&client, STREAM, 1).await.unwrap();
     let messages = read(&mut reader, 2).await;
-    assert_eq!(messages[0].at_ms, 1_700_000_000_000);
+    assert!(messages[0].at_ms > 1_700_000_000_000);
     let header = ("ce-id".to_owned(), "7".to_owned());
     assert!(messages[0].headers.contains(&header));
     assert!(messages[1].at_ms > 1_700_000_000_000);

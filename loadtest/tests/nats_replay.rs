@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tributary_connectors::nats::{Reader, connect, ensure_input_stream, stream_state};
+use tributary_connectors::nats::{AT_HEADER, Reader, connect, ensure_input_stream, stream_state};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::{Options, lines};
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
@@ -46,8 +46,10 @@ async fn held(
             .unwrap();
         assert!(!batch.is_empty());
         for message in batch {
+            let named = message.headers.iter().find(|(name, _)| name == AT_HEADER);
+            let at = named.map_or(message.at_ms, |(_, at)| at.parse().unwrap());
             for line in std::str::from_utf8(&message.payload).unwrap().split('\n') {
-                events.push((message.subject.to_string(), message.at_ms, line.to_owned()));
+                events.push((message.subject.to_string(), at, line.to_owned()));
             }
         }
     }

@@ -16,6 +16,7 @@
 //!
 //! The records wait here under their set of identifiers, so that one change of a stance finds them all.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -48,9 +49,8 @@ pub struct Admitted {
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AdmitIn {
-    /// The content held under a key that names a set of identifiers, in the place of the one before. Where the set
-    /// is still the same, whether it came with the same version.
-    Held(RecordKey, Box<Record>, Option<bool>),
+    /// The content held under a key that names a set of identifiers, in the place of the one before.
+    Held(RecordKey, Box<Record>),
     /// Nothing is held any more under a key that named the set.
     Gone(RecordKey, BrandId, u128),
     /// A member of a set stands so.
@@ -193,12 +193,12 @@ pub struct Admit {
     /// The records that name nobody.
     free: FxHashMap<RecordKey, Box<Record>>,
     /// For each brand how far what is held reaches back.
-    oldest: Vec<Oldest>,
+    oldest: BTreeMap<BrandId, Oldest>,
     tally: Tally,
 }
 
-/// What becomes of a key: the content, and whether its version is the one before.
-type Held = Option<(Box<Record>, Option<bool>)>;
+/// What becomes of a key: the content that is held, if any.
+type Held = Option<Box<Record>>;
 
 /// What an epoch says about one set.
 #[derive(Default)]
@@ -211,7 +211,11 @@ impl Admit {
     /// Holds nothing yet.
     pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Admit {
         Admit {
-            oldest: vec![Oldest::default(); settings.brands.len()],
+            oldest: settings
+                .brands
+                .keys()
+                .map(|brand| (*brand, Oldest::default()))
+                .collect(),
             settings,
             stats,
             groups: FxHashMap::default(),
@@ -223,12 +227,11 @@ impl Admit {
     /// A record that names nobody, or one that did.
     fn free(&mut self, key: RecordKey, held: Held, out: &mut Vec<(AdmitOut, Diff)>) {
         let mut parts = Parts::new(&mut self.tally, out);
-        let (old, again) = match held {
-            Some((record, again)) => (self.free.insert(key, record), again),
-            None => (self.free.remove(&key), None),
+        let old = match held {
+            Some(record) => self.free.insert(key, record),
+            None => self.free.remove(&key),
         };
         let (old, new) = (old.as_deref(), self.free.get(&key).map(Box::as_ref));
-        count(&self.stats, old, new, again);
         if old != new {
             old.iter().for_each(|old| parts.add(old, &FREE, -1));
             new.iter().for_each(|new| parts.add(new, &FREE, 1));
@@ -236,7 +239,7 @@ impl Admit {
     }
 
     fn change(&mut self, key: GroupKey, changes: Changes, out: &mut Vec<(AdmitOut, Diff)>) {
-        let Some(settings) = self.settings.brands.get(usize::from(key.0.0)) else {
+        let Some(settings) = self.settings.brands.get(&key.0) else {
             return;
         };
         let group = self.groups.entry(key).or_default();
@@ -256,6 +259,7 @@ impl Admit {
                 }
             }
             let is = group.verdict(&ids);
+            self.stats.steps(group.records.len() as u64);
             for (_, record) in group.records.iter() {
                 let before = was.admit(record, settings);
                 let now = is.admit(record, settings);
@@ -267,13 +271,13 @@ impl Admit {
                 }
             }
         }
+        self.stats.steps(changes.held.len() as u64);
         for (key, held) in changes.held {
-            let (old, again) = match held {
-                Some((record, again)) => (group.records.insert(key, record), again),
-                None => (group.records.remove(&key), None),
+            let old = match held {
+                Some(record) => group.records.insert(key, record),
+                None => group.records.remove(&key),
             };
             let (old, new) = (old.as_deref(), group.records.get(&key).map(Box::as_ref));
-            count(&self.stats, old, new, again);
             let Some(one) = new.or(old).filter(|_| old != new) else {
                 continue;
             };
@@ -310,7 +314,7 @@ impl Admit {
 
     /// What of a brand has run out. Nothing is looked at where nothing can have.
     fn expired(&mut self, brand: BrandId, cutoffs: &Cutoffs) -> Vec<Reply> {
-        let oldest = self.oldest.get_mut(usize::from(brand.0));
+        let oldest = self.oldest.get_mut(&brand);
         let Some(oldest) = oldest.filter(|oldest| oldest.reach_behind(cutoffs)) else {
             return Vec::new();
         };
@@ -360,15 +364,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Counts what came again, and what was corrected.
-fn count(stats: &Stats, old: Option<&Record>, new: Option<&Record>, again: Option<bool>) {
-    match (old, new) {
-        (Some(old), Some(new)) if old == new && again == Some(true) => stats.duplicate(),
-        (Some(_), Some(_)) => stats.correction(),
-        _ => {}
-    }
-}
-
 impl Stage for Admit {
     type In = AdmitIn;
     type Out = AdmitOut;
@@ -376,7 +371,7 @@ impl Stage for Admit {
 
     fn route(update: &AdmitIn) -> u64 {
         match update {
-            AdmitIn::Held(key, record, _) => home(*key, record.ids.key()),
+            AdmitIn::Held(key, record) => home(*key, record.ids.key()),
             AdmitIn::Gone(key, _, set) => home(*key, *set),
             AdmitIn::Stance(_, set, ..) | AdmitIn::Ask(_, Some(set)) => *set as u64,
             AdmitIn::Ask(asked, None) => asked.target,
@@ -387,20 +382,20 @@ impl Stage for Admit {
         let mut changes: FxHashMap<GroupKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();
         for (update, diff) in updates {
-            if let AdmitIn::Held(_, record, _) = &update
-                && let Some(oldest) = self.oldest.get_mut(usize::from(record.brand.0))
+            if let AdmitIn::Held(_, record) = &update
+                && let Some(oldest) = self.oldest.get_mut(&record.brand)
             {
                 oldest.note(record);
             }
             match update {
-                AdmitIn::Held(key, record, again) if record.ids.is_empty() => {
-                    self.free(key, Some((record, again)), out);
+                AdmitIn::Held(key, record) if record.ids.is_empty() => {
+                    self.free(key, Some(record), out);
                 }
                 AdmitIn::Gone(key, _, 0) => self.free(key, None, out),
-                AdmitIn::Held(key, record, again) => {
+                AdmitIn::Held(key, record) => {
                     let group = (record.brand, record.ids.key());
                     let changes = changes.entry(group).or_default();
-                    changes.held.push((key, Some((record, again))));
+                    changes.held.push((key, Some(record)));
                 }
                 AdmitIn::Gone(key, brand, set) => {
                     let changes = changes.entry((brand, set)).or_default();

@@ -13,7 +13,7 @@ use crate::facts::Conversion;
 use crate::identity::components::Person;
 use crate::label::{Channel, Label};
 use crate::record::{
-    Body, BrandId, Currency, Day, Heard, IdKind, Pseudonym, Record, RecordKey, SaleKind,
+    Body, BrandId, Currency, Day, DeviceDay, IdKind, Pseudonym, Record, RecordKey, SaleKind,
 };
 use crate::retention::{Category, Cutoffs};
 
@@ -188,8 +188,8 @@ pub enum Reply {
     NamedRecord(RecordKey, Box<Record>, Vec<Option<Arc<str>>>),
     /// An identifier of a person.
     Member(Pseudonym, IdKind, Person),
-    /// What was heard under a token, and how often.
-    Heard(Heard, i64),
+    /// Something was heard of a device on a salt day that is not closed.
+    Heard(DeviceDay),
     /// A record that is past the time of its own category.
     Expired(RecordKey, Category),
     /// A cookie that was placed too long ago.
@@ -200,6 +200,8 @@ pub enum Reply {
     Idle(Person),
     /// Persons of one worker whose conversions in the group took a path, before its words are known.
     Path {
+        /// Their brand, whose words name the channels.
+        brand: BrandId,
         /// The channels, oldest first, repeats in a row once.
         path: Vec<Channel>,
         /// Distinct persons.

@@ -15,13 +15,12 @@
 //! has passed it. One thing goes round: what waits for a batch on each worker, which all hear in the next epoch.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use differential_dataflow::input::InputSession;
 use timely::dataflow::ProbeHandle;
-use timely::worker::Worker;
 
 use crate::admit::AdmitIn;
 use crate::ask::{Answer, Asked, Question};
@@ -33,8 +32,8 @@ use crate::hold::Change;
 use crate::identity::graph::GraphIn;
 use crate::person::PersonIn;
 use crate::presence::PresenceIn;
-use crate::record::{BrandId, Day, Heard};
-use crate::salt::{Book, Salt, SaltWord};
+use crate::record::{BrandId, Day, Heard, Ping, SettledHour};
+use crate::salt::{Book, LIVE, Salt, SaltWord};
 use crate::settings::Settings;
 use crate::statements::StatementIn;
 use crate::stats::Stats;
@@ -52,9 +51,27 @@ pub enum Output {
         cell: Cell,
         /// Whether the outside does not know it yet.
         news: bool,
+        /// The time of the release that tells it, Unix milliseconds.
+        released: i64,
     },
     /// A part of the answer to a question that this worker asked.
     Answer(Answer),
+    /// To the first worker: a part of what a salt day came to, which settled at the end of this epoch. Parts of the
+    /// same hour add up.
+    Settled(Day, SettledHour),
+    /// To the first worker: all salt days of a brand before one have settled by the end of this epoch.
+    Closed(BrandId, Day),
+}
+
+/// A ping on its way into the dataflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Salted {
+    /// The ping under the token of its day.
+    Heard(Heard),
+    /// The salt of its day is being drawn: it may be tried again once the worker has stepped.
+    Waits(Ping),
+    /// Its day is closed, and the ping counts no more.
+    Closed,
 }
 
 /// A worker's ends of the dataflow.
@@ -64,9 +81,9 @@ pub struct Dataflow {
     settings: Arc<Settings>,
     anything_stood: bool,
     probe: ProbeHandle<Epoch>,
-    /// How far the words about salts have been heard, in a time of their own.
-    salts_heard: ProbeHandle<Epoch>,
     book: Rc<RefCell<Book>>,
+    /// The salts that this worker has asked for.
+    asked: BTreeSet<(BrandId, Day)>,
     index: u64,
     peers: u64,
     /// What this worker counts.
@@ -98,48 +115,44 @@ impl Inputs {
     }
 }
 
-/// The time of the words about salts from which on asking is allowed: before it stand the salts from before a restart.
-const LIVE: Epoch = 1;
-
-/// How long a worker that waits for a salt sleeps before it looks again.
-const NAP: Duration = Duration::from_micros(200);
-
 impl Dataflow {
-    /// Puts the token of its day in the place of a ping's device; any other event stays as it is. The first ping
-    /// of a brand and day waits until the salt is known, while the worker goes on stepping.
-    pub fn salted(&mut self, worker: &mut Worker, event: Event) -> Event {
-        let (Event::Ping { ping, count }, Some(inputs)) = (&event, &mut self.inputs) else {
-            return event;
-        };
+    /// Puts the token of its day in the place of a ping's device. Where the salt is not known yet it is asked for, and
+    /// nobody waits.
+    pub fn salted(&mut self, ping: Ping) -> Salted {
         let (brand, day) = (ping.brand, ping.salt_day);
-        let mut asked = false;
-        loop {
-            let token = self
-                .book
-                .borrow()
-                .token(brand, day, ping.store, ping.device);
-            if let Some(token) = token {
-                let heard = Heard {
-                    brand,
-                    store: ping.store,
-                    token,
-                    random: ping.random,
-                    salt_day: day,
-                    second: ping.second,
-                    utc_offset: ping.utc_offset,
-                    rssi: ping.rssi,
-                };
-                return Event::Heard {
-                    heard,
-                    count: *count,
-                };
-            }
-            // The desk may draw only when it has been told every salt from before a restart.
-            if !asked && !self.salts_heard.less_than(&LIVE) {
-                inputs.say(SaltWord::Ask(self.index, brand, day));
-                asked = true;
-            }
-            worker.step_or_park(Some(NAP));
+        if self.book.borrow().is_closed(brand, day) {
+            return Salted::Closed;
+        }
+        let book = self.book.borrow();
+        if let Some(token) = book.token(brand, day, ping.store, ping.device) {
+            return Salted::Heard(Heard {
+                brand,
+                store: ping.store,
+                token,
+                random: ping.random,
+                salt_day: day,
+                second: ping.second,
+                utc_offset: ping.utc_offset,
+                rssi: ping.rssi,
+            });
+        }
+        drop(book);
+        self.draw_salt(brand, day);
+        Salted::Waits(ping)
+    }
+
+    /// Asks for the salt of a day, unless it is known, asked for, or closed.
+    pub fn draw_salt(&mut self, brand: BrandId, day: Day) {
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        let book = self.book.borrow();
+        if book.salt(brand, day).is_some() || book.is_closed(brand, day) {
+            return;
+        }
+        drop(book);
+        if self.asked.insert((brand, day)) {
+            inputs.say(SaltWord::Ask(self.index, brand, day));
         }
     }
 
@@ -195,6 +208,13 @@ impl Dataflow {
         }
     }
 
+    /// Says that the sums of a brand's salt days before one are durable: nobody needs their pings any more.
+    pub fn settled(&mut self, brand: BrandId, before: Day) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.say(SaltWord::Settled(brand, before));
+        }
+    }
+
     /// Puts in a change of what is held. Pings go in [salted](Dataflow::salted).
     pub fn event(&mut self, event: Event) {
         let Some(inputs) = &mut self.inputs else {
@@ -220,16 +240,24 @@ impl Dataflow {
                     1,
                 );
             }
-            Event::Heard { heard, count } => {
-                inputs.presence.update(PresenceIn::Heard(heard), count)
+            Event::Heard { heard } => inputs.presence.update(PresenceIn::Heard(heard), 1),
+            Event::DropDevice { device } => inputs.presence.update(PresenceIn::Drop(device), 1),
+            Event::Settled { settled } => inputs.presence.update(PresenceIn::Settled(settled), 1),
+            Event::Closed { brand, before } => {
+                for target in 0..self.peers {
+                    let closed = PresenceIn::Closed(target, brand, before);
+                    inputs.presence.update(closed, 1);
+                }
+                // In its time: what stood before a restart is known before any salt is drawn.
+                inputs.salts.update(SaltWord::Settled(brand, before), 1);
             }
             // Nothing that is not salted comes in, and no number depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
-            Event::Word { label, word, .. } => {
+            Event::Word { brand, label, word } => {
                 for target in 0..self.peers {
                     inputs
                         .cells
-                        .update(CellsIn::Word(target, label, word.clone()), 1);
+                        .update(CellsIn::Word(target, brand, label, word.clone()), 1);
                 }
             }
         }
@@ -247,11 +275,22 @@ impl Dataflow {
     }
 
     /// Says that this worker will put in no more pings of a brand's salt days before one, once this
-    /// epoch is over. When every worker has said so, the salts of those days are destroyed.
+    /// epoch is over. When every worker has said so, the salts of those days are destroyed, and the days settle.
     pub fn days_are_over(&mut self, brand: BrandId, before: Day) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
+        self.asked
+            .retain(|(of, day)| *of != brand || *day >= before);
+        for target in 0..self.peers {
+            let over = PresenceIn::Over {
+                target,
+                from: self.index,
+                brand,
+                before,
+            };
+            inputs.presence.update(over, 1);
+        }
         inputs.say(SaltWord::Over(self.index, brand, before));
     }
 

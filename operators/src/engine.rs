@@ -9,8 +9,12 @@
 //! depend on the order of the updates within an epoch: they come from every worker, interleaved as
 //! they please, and a retraction may stand before what it retracts. And the accumulated output must be
 //! a function of the accumulated input.
+//!
+//! What takes long a stage may have done by a thread of its own. The epoch then stays open and later ones wait in front of
+//! this stage, while the worker goes on with everything else and nothing that comes out depends on how long it took.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use differential_dataflow::{AsCollection, VecCollection};
 use timely::dataflow::channels::pact::Exchange;
@@ -24,6 +28,9 @@ pub type Diff = i64;
 
 /// A collection of plain rows.
 pub type Rows<'scope, D> = VecCollection<'scope, Epoch, D, Diff>;
+
+/// Lets a worker look at a stage again. From any thread.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// A keyed, stateful operator.
 pub trait Stage: 'static {
@@ -45,15 +52,29 @@ pub trait Stage: 'static {
         updates: Vec<(Self::In, Diff)>,
         out: &mut Vec<(Self::Out, Diff)>,
     );
+
+    /// Goes on with the epoch that was stepped last. Whether it is finished: whoever says no calls `wake` when it is
+    /// worth to ask again.
+    fn go_on(&mut self, wake: &Wake, out: &mut Vec<(Self::Out, Diff)>) -> bool {
+        let _ = (wake, out);
+        true
+    }
 }
 
 /// Runs a stage over a collection.
 pub fn stage<'scope, S: Stage>(input: Rows<'scope, S::In>, mut stage: S) -> Rows<'scope, S::Out> {
+    let scope = input.inner.scope();
     let exchange = Exchange::new(|update: &(S::In, Epoch, Diff)| S::route(&update.0));
     input
         .inner
-        .unary_frontier(exchange, S::NAME, |_capability, _info| {
+        .unary_frontier(exchange, S::NAME, |_capability, info| {
+            let activator = scope.worker().sync_activator_for(info.address.to_vec());
+            // A worker that is gone needs no waking.
+            let wake: Wake = Arc::new(move || {
+                let _ = activator.activate();
+            });
             let mut waiting = BTreeMap::new();
+            let mut under_way = None;
             let mut changes = Vec::new();
             move |(input, frontier), output| {
                 input.for_each_stamp(|capability, batches| {
@@ -68,19 +89,115 @@ pub fn stage<'scope, S: Stage>(input: Rows<'scope, S::In>, mut stage: S) -> Rows
                             .push((data, diff));
                     }
                 });
-                while let Some(entry) = waiting.first_entry() {
-                    let epoch = *entry.key();
-                    if frontier.less_equal(&epoch) {
+                loop {
+                    if under_way.is_none()
+                        && let Some(entry) = waiting.first_entry()
+                        && !frontier.less_equal(entry.key())
+                    {
+                        let epoch = *entry.key();
+                        let (capability, updates) = entry.remove();
+                        stage.step(epoch, updates, &mut changes);
+                        under_way = Some((capability, epoch));
+                    }
+                    let Some((capability, epoch)) = &under_way else {
+                        break;
+                    };
+                    if !stage.go_on(&wake, &mut changes) {
                         break;
                     }
-                    let (capability, updates) = entry.remove();
-                    stage.step(epoch, updates, &mut changes);
+                    let changes = changes.drain(..);
                     output
-                        .session(&capability)
-                        .give_iterator(changes.drain(..).map(|(data, diff)| (data, epoch, diff)));
+                        .session(capability)
+                        .give_iterator(changes.map(|(data, diff)| (data, *epoch, diff)));
+                    under_way = None;
                 }
             }
         })
         .container::<Vec<_>>()
         .as_collection()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    use differential_dataflow::input::Input;
+    use timely::dataflow::operators::Inspect;
+
+    use super::*;
+
+    /// Has each epoch finished by somebody else.
+    struct Elsewhere {
+        finished: Receiver<()>,
+        wake: Arc<Mutex<Option<Wake>>>,
+        updates: Vec<(u64, Diff)>,
+    }
+
+    impl Stage for Elsewhere {
+        type In = u64;
+        type Out = u64;
+        const NAME: &'static str = "Elsewhere";
+
+        fn route(update: &u64) -> u64 {
+            *update
+        }
+
+        fn step(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
+            assert!(self.updates.is_empty(), "the epoch before is finished");
+            self.updates = updates;
+        }
+
+        fn go_on(&mut self, wake: &Wake, out: &mut Vec<(u64, Diff)>) -> bool {
+            *self.wake.lock().unwrap() = Some(wake.clone());
+            let is_finished = self.finished.try_recv().is_ok();
+            if is_finished {
+                out.append(&mut self.updates);
+            }
+            is_finished
+        }
+    }
+
+    #[test]
+    fn a_worker_goes_on_while_an_epoch_is_worked_at_elsewhere() {
+        timely::execute_directly(|worker| {
+            let (finish, finished) = channel();
+            let wake = Arc::default();
+            let (told, heard) = channel();
+            let slow = Elsewhere {
+                finished,
+                wake: Arc::clone(&wake),
+                updates: Vec::new(),
+            };
+            let (mut input, probe, beside) = worker.dataflow(|scope| {
+                let (input, rows) = scope.new_collection();
+                let out = stage(rows.clone(), slow);
+                out.inner.clone().inspect(move |(data, epoch, _)| {
+                    told.send((*data, *epoch)).unwrap();
+                });
+                (input, out.probe().0, rows.probe().0)
+            });
+            for epoch in 0..3u64 {
+                input.update(epoch + 7, 1);
+                input.advance_to(epoch + 1);
+                input.flush();
+            }
+            while beside.less_than(&3) || wake.lock().unwrap().is_none() {
+                worker.step();
+            }
+            // Everything beside it is through, and nothing has come out.
+            assert!(probe.less_than(&1));
+            assert!(heard.try_recv().is_err());
+            for epoch in 0..3u64 {
+                finish.send(()).unwrap();
+                let wake = wake.lock().unwrap().clone().unwrap();
+                std::thread::spawn(move || wake()).join().unwrap();
+                while probe.less_than(&(epoch + 1)) {
+                    worker.step_or_park(Some(Duration::from_secs(60)));
+                }
+                assert_eq!(heard.try_iter().collect::<Vec<_>>(), [(epoch + 7, epoch)]);
+            }
+        });
+    }
 }

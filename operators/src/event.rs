@@ -1,14 +1,16 @@
 //! Events: what enters the dataflow, in any order and on any worker.
 //!
 //! A ping comes as [`Event::Ping`] from its connector and is salted before anything else sees it; what is
-//! kept, in memory or on disk, is [`Event::Heard`].
+//! kept, in memory or on disk, is [`Event::Heard`], and once its salt day is closed only [`Event::Settled`].
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
-use crate::record::{Arrival, BrandId, Heard, IdSet, Ping, Record, RecordKey};
+use crate::record::{
+    Arrival, BrandId, Day, DeviceDay, Heard, IdSet, Ping, Record, RecordKey, SettledHour,
+};
 
 /// One change of what is held, or a word for the dictionaries.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,20 +35,33 @@ pub enum Event {
         /// The place of the retraction in the order of arrival.
         arrival: Arrival,
     },
-    /// A ping is heard (`count` 1) or one hearing of it is retracted (`count` -1). Pings are a multiset;
-    /// those with a positive count are held.
+    /// A ping is heard. The same ping again changes nothing.
     Ping {
         /// The ping.
         ping: Ping,
-        /// 1 or -1.
-        count: i64,
     },
     /// The same, with the token of its day in the place of the device.
     Heard {
         /// The salted ping.
         heard: Heard,
-        /// 1 or -1.
-        count: i64,
+    },
+    /// Everything that was heard of a device on a salt day in a store before this epoch is retracted.
+    DropDevice {
+        /// The device and the day.
+        device: DeviceDay,
+    },
+    /// What the pings of a salt day that was closed amount to in one hour of a store. They add up.
+    Settled {
+        /// The sums.
+        settled: SettledHour,
+    },
+    /// The salt days of a brand before one are closed and settled: their pings, whether heard before or after this,
+    /// no longer count, because their sums do.
+    Closed {
+        /// The tenant.
+        brand: BrandId,
+        /// The first salt day that is not closed.
+        before: Day,
     },
     /// What was shown to a person and answered, word for word. It is kept to be shown again; no number depends
     /// on it, and the dataflow passes it over.

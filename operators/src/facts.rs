@@ -82,6 +82,14 @@ pub(crate) fn net(changes: &mut FactChanges) {
     changes.truncate(left);
 }
 
+/// Changes that are in order, as sorted lists take them with the fewest moves: what goes from the last to the first, then
+/// what comes from the first to the last.
+pub(crate) fn in_cheap_order(changes: FactChanges) -> impl Iterator<Item = (Fact, i64)> {
+    let (come, go): (FactChanges, FactChanges) =
+        changes.into_iter().partition(|(_, diff)| *diff > 0);
+    go.into_iter().rev().chain(come)
+}
+
 /// That the identifiers of a set stood in one record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mention {
@@ -93,6 +101,8 @@ pub struct Mention {
     pub source: Label,
     /// The record's day.
     pub day: Day,
+    /// Whether the record is a fact of somebody besides.
+    pub is_fact: bool,
 }
 
 /// Where a part of a record goes.
@@ -142,6 +152,7 @@ pub fn route(
             set: ids.clone(),
             source,
             day,
+            is_fact: matches!(body, Body::Contact { .. } | Body::Sale { .. }),
         };
         out.push((Routed::Mention(mention), diff));
     }

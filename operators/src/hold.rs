@@ -4,14 +4,18 @@
 //! whole record. That is a maximum, so it does not matter in which epoch or on which worker the
 //! arrivals come in. The same content again changes nothing.
 //!
+//! Whether what arrives is a duplicate or a correction is judged here, in the order of arrival, by a hash of the content
+//! held; statements that ride on records are neither ([`Record::is_attached`]).
+//!
 //! The contents themselves wait in [`crate::admit`], under the set of identifiers that they name; this stage only
 //! knows where, and says of each key that an epoch has touched what is held now. What is said about identifiers
 //! (consent, rights) goes to [`crate::statements`] from here, and so does which sets are named at all.
 
 use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
 use serde::{Deserialize, Serialize};
 
 use crate::admit::AdmitIn;
@@ -47,6 +51,8 @@ struct Slot {
     arrival: Arrival,
     brand: BrandId,
     set: u128,
+    /// A hash of the content.
+    content: u64,
     /// The record where it is a statement, so that it can be taken back.
     statement: Option<Box<Record>>,
 }
@@ -55,8 +61,6 @@ struct Slot {
 struct Touched {
     before: Option<(BrandId, u128)>,
     now: Option<Box<Record>>,
-    /// Whether the content came with the version that was held before the epoch.
-    again: bool,
 }
 
 /// The stage. A few words for each key, and the sets that its records name.
@@ -89,55 +93,68 @@ impl Hold {
                     return;
                 };
                 name(&mut self.sets, &record, out);
-                vacant.insert(Slot::of(version, arrival, &record, out));
-                self.stats.held(1);
-                let touched = touched.entry(key).or_insert(Touched {
+                let slot = vacant.insert(Slot::of(version, arrival, &record, out));
+                self.stats.held(slot.counts());
+                let first = Touched {
                     before: None,
                     now: None,
-                    again: false,
-                });
-                touched.now = Some(record);
+                };
+                touched.entry(key).or_insert(first).now = Some(record);
                 return;
             }
             Entry::Occupied(slot) => slot,
         };
         let held = slot.get();
-        let before = Some((held.brand, held.set));
         let first = Touched {
-            before,
+            before: Some((held.brand, held.set)),
             now: None,
-            again: false,
         };
         match put {
             None if arrival > held.arrival => {
                 let held = slot.remove();
                 held.unsay(out);
                 unname(&mut self.sets, held.brand, held.set, out);
-                self.stats.held(-1);
+                self.stats.held(-held.counts());
                 touched.entry(key).or_insert(first).now = None;
             }
             None => {}
-            Some((version, _)) if (version, arrival) <= (held.version, held.arrival) => {
-                self.stats.superseded();
+            Some((version, record)) if (version, arrival) <= (held.version, held.arrival) => {
+                match record.is_attached() {
+                    true => self.stats.restated(),
+                    // The very line that is held, delivered again.
+                    false if arrival == held.arrival => self.stats.duplicate(),
+                    false => self.stats.superseded(),
+                }
             }
             Some((version, record)) => {
-                let again = version == held.version;
                 let slot = slot.into_mut();
+                let before = (slot.version, slot.content, slot.counts());
                 name(&mut self.sets, &record, out);
                 unname(&mut self.sets, slot.brand, slot.set, out);
                 slot.unsay(out);
                 *slot = Slot::of(version, arrival, &record, out);
-                let touched = touched.entry(key).or_insert(first);
-                match &touched.now {
-                    // What came earlier in the epoch has not left yet and is judged here, all else where it waits.
-                    Some(earlier) if *earlier == record && again => self.stats.duplicate(),
-                    Some(_) => self.stats.correction(),
-                    None => touched.again = again,
+                self.stats.held(slot.counts() - before.2);
+                match (
+                    record.is_attached(),
+                    (slot.version, slot.content) == (before.0, before.1),
+                ) {
+                    (true, _) => self.stats.restated(),
+                    (false, true) => self.stats.duplicate(),
+                    (false, false) => self.stats.correction(),
                 }
-                touched.now = Some(record);
+                touched.entry(key).or_insert(first).now = Some(record);
             }
         }
     }
+}
+
+/// A hash of what a record says; its source and id are those of its key.
+fn content(record: &Record) -> u64 {
+    let mut hash = FxHasher::default();
+    record.ids.key().hash(&mut hash);
+    (record.ts, record.day).hash(&mut hash);
+    record.body.hash(&mut hash);
+    hash.finish()
 }
 
 impl Slot {
@@ -148,10 +165,21 @@ impl Slot {
             arrival,
             brand: record.brand,
             set: record.ids.key(),
+            content: content(record),
             statement: said(&record.body).map(|_| Box::new(record.clone())),
         };
         slot.say(1, out);
         slot
+    }
+
+    /// For how many records it counts: a statement that rides on another is none.
+    fn counts(&self) -> i64 {
+        i64::from(
+            !self
+                .statement
+                .as_ref()
+                .is_some_and(|record| record.is_attached()),
+        )
     }
 
     fn unsay(&self, out: &mut Vec<(HoldOut, Diff)>) {
@@ -175,7 +203,7 @@ impl Slot {
 /// What a record says about its identifiers, where it is a statement.
 fn said(body: &Body) -> Option<Said> {
     match body {
-        Body::Consent { steps } => Some(Said::Consent(*steps)),
+        Body::Consent { steps, string } => Some(Said::Consent(*steps, *string)),
         Body::Right { right, stands } => Some(Said::Right(*right, *stands)),
         _ => None,
     }
@@ -229,19 +257,15 @@ impl Stage for Hold {
         for (change, _) in changes {
             self.apply(change, &mut touched, out);
         }
-        for (key, Touched { before, now, again }) in touched {
+        for (key, Touched { before, now }) in touched {
             let stays = now
                 .as_ref()
                 .is_some_and(|now| before == Some((now.brand, now.ids.key())));
             if let Some((brand, set)) = before.filter(|_| !stays) {
                 out.push((HoldOut::Admit(AdmitIn::Gone(key, brand, set)), 1));
-                if now.is_some() {
-                    self.stats.correction();
-                }
             }
             if let Some(now) = now {
-                let again = stays.then_some(again);
-                out.push((HoldOut::Admit(AdmitIn::Held(key, now, again)), 1));
+                out.push((HoldOut::Admit(AdmitIn::Held(key, now)), 1));
             }
         }
     }

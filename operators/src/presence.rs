@@ -1,124 +1,75 @@
 //! Presence: sensor pings become runs, visits and passers-by.
 //!
 //! A device is known by its token (see [`crate::salt`]); the same device has unrelated tokens in two stores
-//! or on two days, and once the salt is gone nobody can find it again. The stage keeps the seconds at which a
-//! token was heard.
-//! When some of them change, the runs of that token, store and day are laid out again, so that a late
-//! ping reopens and merges what it must.
+//! or on two days, and once the salt is gone nobody can find it again. Of a token's pings the stage keeps only the
+//! runs that they form ([`runs`]), which is exact because pings are never taken back one by one: what is retracted is
+//! a device's whole salt day. So memory grows with the devices of the open days, not with their pings.
+//!
+//! A salt day is **closed** when every worker has said that it puts in no more pings of it. In that epoch it
+//! settles: its tokens become sums per store and hour, which leave the stage to be kept, and are dropped. The cells
+//! already hold what the tokens contributed, so no cell moves. After a restart the sums come back as
+//! [`PresenceIn::Settled`], and [`PresenceIn::Closed`] takes out what the ledger may still hold of the pings: in
+//! whatever order the three come, each ping counts exactly once.
+
+mod runs;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::ask::{Answer, Asked, Question, Reply};
-use crate::engine::{Diff, Epoch, Stage};
-use crate::label::Label;
-use crate::record::{BrandId, Day, Heard, Token};
-use crate::salt::Book;
-use crate::settings::{BrandSettings, Settings};
-use crate::sums::{CellKey, Sums, Tally};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-/// The longest silence within a run, seconds.
-pub const MAX_GAP: i64 = 30 * 60;
+use crate::ask::{Answer, Asked, Question, Reply};
+use crate::engine::{Diff, Epoch, Stage};
+use crate::label::Label;
+use crate::record::{BrandId, Day, DeviceDay, Heard, SettledHour, Token};
+use crate::salt::Book;
+use crate::settings::{BrandSettings, Settings};
+use crate::sums::{CellKey, Sums, Tally};
+use runs::Sighting;
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Device {
-    brand: BrandId,
-    store: Label,
-    salt_day: Day,
-    token: Token,
-    random: bool,
-}
+pub use runs::{MAX_GAP, Runs};
 
-/// One second at which a token was heard: the offset from UTC, and how strongly.
-type Second = (i64, i32, i8);
-
-/// What a token was heard as, a multiset in order.
-#[derive(Default)]
-struct Seconds {
-    heard: BTreeMap<Second, Diff>,
-}
-
-/// A run: its first and last second, the offset from UTC at its start, and how many of its seconds
-/// are strong enough.
-struct Run {
-    first: i64,
-    last: i64,
-    utc_offset: i32,
-    strong: u32,
-}
-
-impl Seconds {
-    fn runs(&self, settings: &BrandSettings) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
-        let mut seconds = self
-            .heard
-            .iter()
-            .filter(|(_, count)| **count > 0)
-            .map(|(h, _)| *h)
-            .peekable();
-        while let Some((second, utc_offset, mut rssi)) = seconds.next() {
-            // Within a second the strongest counts.
-            while let Some(again) = seconds.next_if(|next| next.0 == second) {
-                rssi = rssi.max(again.2);
-            }
-            let strong = u32::from(rssi >= settings.min_rssi);
-            match runs.last_mut() {
-                Some(run) if second - run.last <= MAX_GAP => {
-                    run.last = second;
-                    run.strong += strong;
-                }
-                _ => runs.push(Run {
-                    first: second,
-                    last: second,
-                    utc_offset,
-                    strong,
-                }),
-            }
-        }
-        runs
-    }
-
-    /// What the token contributes to the cells of its store and day.
-    fn contribute(&self, device: &Device, settings: &BrandSettings, diff: Diff, tally: &mut Tally) {
-        let runs = self.runs(settings);
-        let presence: i64 = runs.iter().map(|run| run.last - run.first).sum();
-        if presence > settings.max_presence {
-            return;
-        }
-        let who = device.token.0 as u64;
-        let mut hours: Vec<CellKey> = Vec::new();
-        for run in &runs {
-            let local = run.first + i64::from(run.utc_offset);
-            let hour = run.first - local.rem_euclid(3600);
-            let key = CellKey::Visits {
-                brand: device.brand,
-                store: device.store,
-                hour,
-                utc_offset: run.utc_offset,
+/// What is told of a token to the cells of its store and day.
+fn contribute(
+    device: &DeviceDay,
+    is_random: bool,
+    runs: &Runs,
+    settings: &BrandSettings,
+    diff: Diff,
+    tally: &mut Tally,
+) {
+    let who = device.token.0 as u64;
+    let mut counted_in = None;
+    for run in runs.iter() {
+        let local = run.first + i64::from(run.utc_offset);
+        let hour = run.first - local.rem_euclid(3600);
+        let key = CellKey::Visits {
+            brand: device.brand,
+            store: device.store,
+            hour,
+            utc_offset: run.utc_offset,
+        };
+        if !is_random {
+            let dwell = run.last - run.first;
+            let sums = if run.has_two_strong() && dwell >= settings.min_dwell {
+                Sums::of(&[1, 0, dwell.into()])
+            } else {
+                Sums::of(&[0, 1])
             };
-            if !device.random {
-                let dwell = run.last - run.first;
-                let sums = if run.strong >= 2 && dwell >= settings.min_dwell {
-                    Sums::of(&[1, 0, dwell.into()])
-                } else {
-                    Sums::of(&[0, 1])
-                };
-                tally.add(key.clone(), sums.whose(who), diff);
-            }
-            // A device counts once in an hour, however many of its runs begin there.
-            if !hours.contains(&key) {
-                let counted = if device.random {
-                    [0, 0, 0, 0, 1]
-                } else {
-                    [0, 0, 0, 1, 0]
-                };
-                tally.add(key.clone(), Sums::of(&counted).by(1).whose(who), diff);
-                hours.push(key);
-            }
+            tally.add(key.clone(), sums.whose(who), diff);
+        }
+        // A device counts once in an hour, however many of its runs begin there. Runs are in order, and so their hours.
+        if counted_in.as_ref() != Some(&key) {
+            let counted = if is_random {
+                [0, 0, 0, 0, 1]
+            } else {
+                [0, 0, 0, 1, 0]
+            };
+            tally.add(key.clone(), Sums::of(&counted).by(1).whose(who), diff);
+            counted_in = Some(key);
         }
     }
 }
@@ -128,6 +79,23 @@ impl Seconds {
 pub enum PresenceIn {
     /// A token was heard.
     Heard(Heard),
+    /// What was heard of a device on a salt day before this epoch is retracted.
+    Drop(DeviceDay),
+    /// Sums of a day that was settled before a restart.
+    Settled(SettledHour),
+    /// To a worker (`target`): another one (`from`) puts in no more pings of a brand's salt days before one.
+    Over {
+        /// Who is told.
+        target: u64,
+        /// Who says it.
+        from: u64,
+        /// The tenant.
+        brand: BrandId,
+        /// The first day of which pings may still come.
+        before: Day,
+    },
+    /// To a worker: the salt days of a brand before one were settled before a restart.
+    Closed(u64, BrandId, Day),
     /// Somebody asks when devices were heard.
     Ask(Asked),
 }
@@ -139,83 +107,257 @@ pub enum PresenceOut {
     Sum(CellKey, Sums),
     /// An answer.
     Answer(Answer),
+    /// This worker's part of what a salt day came to in one hour of a store.
+    Settled(Day, SettledHour),
+    /// This worker held something of a brand's salt days before one, and no longer does.
+    Closed(BrandId, Day),
 }
 
-/// The stage. The seconds of every token.
+/// The tokens of one store and day: first those of devices, then random ones.
+type Store = [FxHashMap<Token, Runs>; 2];
+
+/// The stage: the runs of every token of the open days.
 pub struct Presence {
     settings: Arc<Settings>,
     book: Rc<RefCell<Book>>,
-    devices: FxHashMap<Device, Seconds>,
+    peers: u64,
+    days: BTreeMap<(BrandId, Day), FxHashMap<Label, Store>>,
+    /// Up to where each worker has said that a brand's days are over.
+    over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
+    /// The first salt day of each brand that is not closed.
+    closed: FxHashMap<BrandId, Day>,
     tally: Tally,
 }
 
 impl Presence {
-    /// Has heard nothing yet. The salts in the book tell a device that is asked for.
-    pub fn new(settings: Arc<Settings>, book: Rc<RefCell<Book>>) -> Presence {
+    /// Has heard nothing yet, on one of `peers` workers. The salts in the book tell a device that is asked for.
+    pub fn new(settings: Arc<Settings>, book: Rc<RefCell<Book>>, peers: u64) -> Presence {
         Presence {
             settings,
             book,
-            devices: FxHashMap::default(),
+            peers,
+            days: BTreeMap::new(),
+            over: FxHashMap::default(),
+            closed: FxHashMap::default(),
             tally: Tally::default(),
         }
     }
-}
 
-impl Presence {
-    /// What was heard of devices, in one walk for all who ask.
+    fn is_closed(&self, brand: BrandId, day: Day) -> bool {
+        self.closed.get(&brand).is_some_and(|before| day < *before)
+    }
+
+    /// Takes the pings of one device and day.
+    fn hear(&mut self, device: DeviceDay, is_random: bool, sightings: Vec<Sighting>) {
+        let DeviceDay {
+            brand,
+            store,
+            salt_day,
+            token,
+        } = device;
+        let settings = self.settings.brands.get(&brand);
+        let Some(settings) = settings.filter(|_| !self.is_closed(brand, salt_day)) else {
+            return;
+        };
+        let day = self.days.entry((brand, salt_day)).or_default();
+        let [devices, random] = day.entry(store).or_default();
+        let tokens = if is_random { random } else { devices };
+        let runs = tokens.entry(token).or_default();
+        let mut new = sightings.into_iter().filter(|one| !runs.holds(one));
+        let Some(first) = new.next() else {
+            return;
+        };
+        let new: Vec<Sighting> = std::iter::once(first).chain(new).collect();
+        contribute(&device, is_random, runs, settings, -1, &mut self.tally);
+        new.iter().for_each(|one| runs.add(one));
+        runs.leave_out_fixture(settings.max_presence);
+        contribute(&device, is_random, runs, settings, 1, &mut self.tally);
+    }
+
+    /// Takes back what was heard of a device on a day.
+    fn drop_device(&mut self, device: &DeviceDay) {
+        let DeviceDay {
+            brand,
+            store,
+            salt_day,
+            token,
+        } = device;
+        let Some(settings) = self.settings.brands.get(brand) else {
+            return;
+        };
+        let Some(day) = self.days.get_mut(&(*brand, *salt_day)) else {
+            return;
+        };
+        if let Some(stored) = day.get_mut(store) {
+            for (is_random, tokens) in [false, true].into_iter().zip(stored.iter_mut()) {
+                if let Some(runs) = tokens.remove(token) {
+                    contribute(device, is_random, &runs, settings, -1, &mut self.tally);
+                }
+            }
+            if stored.iter().all(FxHashMap::is_empty) {
+                day.remove(store);
+            }
+        }
+        if day.is_empty() {
+            self.days.remove(&(*brand, *salt_day));
+        }
+    }
+
+    /// Drops the tokens of a brand's days before one, and hands over what each of these days contributed.
+    fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<(Day, Tally)> {
+        let mut contributed = Vec::new();
+        let mut rest = self.days.split_off(&(brand, Day::MIN));
+        let mut later = rest.split_off(&(brand, before));
+        self.days.append(&mut later);
+        let Some(settings) = self.settings.brands.get(&brand) else {
+            return contributed;
+        };
+        for ((_, salt_day), stores) in rest {
+            let mut tally = Tally::default();
+            for (store, tokens) in stores {
+                for (is_random, tokens) in [false, true].into_iter().zip(tokens) {
+                    for (token, runs) in tokens {
+                        let device = DeviceDay {
+                            brand,
+                            store,
+                            salt_day,
+                            token,
+                        };
+                        contribute(&device, is_random, &runs, settings, 1, &mut tally);
+                    }
+                }
+            }
+            contributed.push((salt_day, tally));
+        }
+        contributed
+    }
+
+    /// A worker puts in no more pings of a brand's days before one; when all have said so, these days settle.
+    fn end_days(
+        &mut self,
+        from: u64,
+        brand: BrandId,
+        before: Day,
+        out: &mut Vec<(PresenceOut, Diff)>,
+    ) {
+        let over = self.over.entry(brand).or_default();
+        let day = over.entry(from).or_insert(before);
+        *day = (*day).max(before);
+        let all = over.len() as u64 == self.peers;
+        let Some(first) = over.values().min().copied().filter(|_| all) else {
+            return;
+        };
+        if self
+            .closed
+            .get(&brand)
+            .is_some_and(|closed| first <= *closed)
+        {
+            return;
+        }
+        self.closed.insert(brand, first);
+        let days = self.take_days(brand, first);
+        // Where nothing was heard, nothing is to be kept.
+        if !days.is_empty() {
+            out.push((PresenceOut::Closed(brand, first), 1));
+        }
+        for (salt_day, mut tally) in days {
+            let hours = tally.drain().filter_map(|(key, sums)| settled(&key, &sums));
+            out.extend(hours.map(|hour| (PresenceOut::Settled(salt_day, hour), 1)));
+        }
+    }
+
+    /// Days that were settled before a restart: what came back of their pings counts in the settled sums.
+    fn close_days(&mut self, brand: BrandId, before: Day) {
+        let closed = self.closed.entry(brand).or_insert(before);
+        *closed = (*closed).max(before);
+        for (_, mut tally) in self.take_days(brand, before) {
+            for (key, sums) in tally.drain() {
+                self.tally.add(key, sums, -1);
+            }
+        }
+    }
+
+    /// The days of devices that were heard, for all who ask.
     fn answer(&self, questions: &[Asked], out: &mut Vec<(PresenceOut, Diff)>) {
         let mut answers = Vec::new();
-        // The tokens of the devices in question, of each store and day as they come up.
-        let mut tokens: FxHashMap<(BrandId, Label, Day), FxHashMap<Token, Vec<&Asked>>> =
-            FxHashMap::default();
-        for (device, seconds) in &self.devices {
-            let place = (device.brand, device.store, device.salt_day);
-            let asked = tokens
-                .entry(place)
-                .or_insert_with(|| self.tokens(place, questions));
-            for asked in asked.get(&device.token).into_iter().flatten() {
-                for ((second, utc_offset, rssi), count) in &seconds.heard {
-                    let heard = Heard {
-                        brand: device.brand,
-                        store: device.store,
-                        token: device.token,
-                        random: device.random,
-                        salt_day: device.salt_day,
-                        second: *second,
-                        utc_offset: *utc_offset,
-                        rssi: *rssi,
-                    };
-                    answers.push(asked.answer(Reply::Heard(heard, *count)));
+        let book = self.book.borrow();
+        for asked in questions {
+            let Question::Heard { brand, devices } = &asked.question else {
+                continue;
+            };
+            let days = self.days.range((*brand, Day::MIN)..=(*brand, Day::MAX));
+            for ((_, salt_day), stores) in days {
+                for (store, tokens) in stores {
+                    let places = devices
+                        .iter()
+                        .filter_map(|device| book.token(*brand, *salt_day, *store, *device));
+                    for token in places.filter(|token| tokens.iter().any(|t| t.contains_key(token)))
+                    {
+                        let device = DeviceDay {
+                            brand: *brand,
+                            store: *store,
+                            salt_day: *salt_day,
+                            token,
+                        };
+                        answers.push(asked.answer(Reply::Heard(device)));
+                    }
                 }
             }
         }
         answers.sort_unstable();
+        answers.dedup();
         out.extend(
             answers
                 .into_iter()
                 .map(|answer| (PresenceOut::Answer(answer), 1)),
         );
     }
+}
 
-    fn tokens<'a>(
-        &self,
-        (brand, store, day): (BrandId, Label, Day),
-        questions: &'a [Asked],
-    ) -> FxHashMap<Token, Vec<&'a Asked>> {
-        let mut tokens: FxHashMap<Token, Vec<&Asked>> = FxHashMap::default();
-        let book = self.book.borrow();
-        for asked in questions {
-            let Question::Heard { brand: of, devices } = &asked.question else {
-                continue;
-            };
-            for device in devices.iter().filter(|_| *of == brand) {
-                if let Some(token) = book.token(brand, day, store, *device) {
-                    tokens.entry(token).or_default().push(asked);
-                }
-            }
-        }
-        tokens
+/// A cell's part as it is kept.
+fn settled(key: &CellKey, sums: &Sums) -> Option<SettledHour> {
+    let CellKey::Visits {
+        brand,
+        store,
+        hour,
+        utc_offset,
+    } = key
+    else {
+        return None;
+    };
+    let values = sums.values;
+    Some(SettledHour {
+        brand: *brand,
+        store: *store,
+        hour: *hour,
+        utc_offset: *utc_offset,
+        values: values.map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
+    })
+}
+
+/// The same again as a part of a cell. Devices and random devices are its contributors; who they were nobody knows any
+/// more, so that they change the cell as that many strangers would.
+fn restored(settled: &SettledHour) -> (CellKey, Sums) {
+    let SettledHour {
+        brand,
+        store,
+        hour,
+        utc_offset,
+        values,
+    } = *settled;
+    let [_, _, _, devices, random] = values;
+    let contributors = devices.saturating_add(random);
+    let mut sums = Sums::of(&values.map(i128::from)).by(contributors);
+    for stranger in 0..contributors.clamp(0, 1024).unsigned_abs() {
+        sums = sums.whose(stranger);
     }
+    let key = CellKey::Visits {
+        brand,
+        store,
+        hour,
+        utc_offset,
+    };
+    (key, sums)
 }
 
 impl Stage for Presence {
@@ -225,7 +367,11 @@ impl Stage for Presence {
 
     fn route(update: &PresenceIn) -> u64 {
         match update {
-            PresenceIn::Heard(Heard { token, .. }) => token.0 as u64,
+            PresenceIn::Heard(Heard { token, .. }) | PresenceIn::Drop(DeviceDay { token, .. }) => {
+                token.0 as u64
+            }
+            PresenceIn::Settled(settled) => settled.store.0,
+            PresenceIn::Over { target, .. } | PresenceIn::Closed(target, ..) => *target,
             PresenceIn::Ask(asked) => asked.target,
         }
     }
@@ -236,61 +382,56 @@ impl Stage for Presence {
         updates: Vec<(PresenceIn, Diff)>,
         out: &mut Vec<(PresenceOut, Diff)>,
     ) {
-        let mut questions = Vec::new();
-        let mut changes: FxHashMap<Device, Vec<(Second, Diff)>> = FxHashMap::default();
+        let (mut questions, mut drops, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        let mut heard: FxHashMap<(DeviceDay, bool), Vec<Sighting>> = FxHashMap::default();
         for (update, diff) in updates {
-            let heard = match update {
-                PresenceIn::Heard(heard) => heard,
-                PresenceIn::Ask(asked) => {
-                    questions.push(asked);
-                    continue;
+            match update {
+                PresenceIn::Heard(one) => {
+                    let Some(settings) = self.settings.brands.get(&one.brand) else {
+                        continue;
+                    };
+                    let device = DeviceDay {
+                        brand: one.brand,
+                        store: one.store,
+                        salt_day: one.salt_day,
+                        token: one.token,
+                    };
+                    let sightings = heard.entry((device, one.random)).or_default();
+                    sightings.push(Sighting {
+                        second: one.second,
+                        utc_offset: one.utc_offset,
+                        is_strong: one.rssi >= settings.min_rssi,
+                    });
                 }
-            };
-            let Heard {
-                brand,
-                store,
-                token,
-                random,
-                salt_day,
-                second,
-                utc_offset,
-                rssi,
-            } = heard;
-            let device = Device {
-                brand,
-                store,
-                salt_day,
-                token,
-                random,
-            };
-            changes
-                .entry(device)
-                .or_default()
-                .push(((second, utc_offset, rssi), diff));
+                PresenceIn::Drop(device) => drops.push(device),
+                PresenceIn::Settled(hour) => {
+                    let (key, sums) = restored(&hour);
+                    self.tally.add(key, sums, diff);
+                }
+                PresenceIn::Over {
+                    from,
+                    brand,
+                    before,
+                    ..
+                } => over.push((brand, before, from)),
+                PresenceIn::Closed(_, brand, before) => self.close_days(brand, before),
+                PresenceIn::Ask(asked) => questions.push(asked),
+            }
         }
-        for (device, changes) in changes {
-            let Some(settings) = self.settings.brands.get(usize::from(device.brand.0)) else {
-                continue;
-            };
-            let seconds = self.devices.entry(device).or_default();
-            seconds.contribute(&device, settings, -1, &mut self.tally);
-            for (second, diff) in changes {
-                let count = seconds.heard.entry(second).or_default();
-                *count += diff;
-                if *count == 0 {
-                    seconds.heard.remove(&second);
-                }
-            }
-            seconds.contribute(&device, settings, 1, &mut self.tally);
-            if seconds.heard.is_empty() {
-                self.devices.remove(&device);
-            }
+        // What is heard in the epoch of a retraction is heard anew.
+        drops.iter().for_each(|device| self.drop_device(device));
+        for ((device, is_random), sightings) in heard {
+            self.hear(device, is_random, sightings);
         }
         out.extend(
             self.tally
                 .drain()
                 .map(|(key, sums)| (PresenceOut::Sum(key, sums), 1)),
         );
+        over.sort_unstable();
+        for (brand, before, from) in over {
+            self.end_days(from, brand, before, out);
+        }
         if !questions.is_empty() {
             self.answer(&questions, out);
         }

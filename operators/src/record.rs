@@ -11,11 +11,19 @@ use serde::{Deserialize, Serialize};
 use crate::label::{Channel, Label};
 use crate::steps::Steps;
 
-/// A brand (tenant): its position in [`crate::settings::Settings::brands`].
+/// A brand (tenant): the 64-bit XXH3 of its name, so that every process knows it by the same number, whatever its
+/// configuration lists and in what order. Two configured names of one hash are an error of the configuration.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct BrandId(pub u16);
+pub struct BrandId(pub u64);
+
+impl BrandId {
+    /// The brand of a name.
+    pub fn of(name: &str) -> BrandId {
+        BrandId(xxhash_rust::xxh3::xxh3_64(name.as_bytes()))
+    }
+}
 
 /// A calendar day: days since 1970-01-01 in the brand's time zone.
 pub type Day = i32;
@@ -172,14 +180,64 @@ impl SaleKind {
     }
 }
 
-/// The 128-bit XXH3 of an `order_id` or a transaction's `id`: what a refund names.
+/// What a refund calls a sale: 127 bits of the XXH3 of an `order_id` or a record's `id`. The first bit
+/// says whether it is the `id` of an order that has no `order_id`. Such an order is known by its source and id, and
+/// no other record reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleName(pub u128);
 
 impl SaleName {
-    /// The name of a sale, from its `order_id` or `id`.
+    const OF_RECORD: u128 = 1 << 127;
+
+    /// The name of a sale, from its `order_id` or, for a transaction, its `id`; and what a refund names.
     pub fn of(text: &str) -> SaleName {
-        SaleName(xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+        SaleName(xxhash_rust::xxh3::xxh3_128(text.as_bytes())).named()
+    }
+
+    /// The name of an order that has no `order_id`, from its `id`.
+    pub fn of_record(id: &str) -> SaleName {
+        SaleName(SaleName::of(id).0 | SaleName::OF_RECORD)
+    }
+
+    /// Whether it is the `id` of an order that has no `order_id`.
+    pub fn is_of_record(self) -> bool {
+        self.0 & SaleName::OF_RECORD != 0
+    }
+
+    /// The name of an order without an `order_id`, apart from those of other sources with its `id`.
+    pub fn within(self, source: Label) -> SaleName {
+        SaleName((self.0 ^ u128::from(source.0)) | SaleName::OF_RECORD)
+    }
+
+    /// What a refund calls it: the same for an `order_id` and an `id` of the same text.
+    pub fn named(self) -> SaleName {
+        SaleName(self.0 & !SaleName::OF_RECORD)
+    }
+}
+
+/// How much a refund gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RefundAmount {
+    /// All that is left.
+    All,
+    /// Minor units of a currency, not negative.
+    Of(i64, Currency),
+    /// An amount that names no currency and is read in its sale's: `digits` times ten to the power of
+    /// minus `decimals`, with no more decimals than it needs. Not negative.
+    InCurrencyOfSale {
+        /// The decimal digits.
+        digits: i64,
+        /// How many of them stand behind the point.
+        decimals: u8,
+    },
+}
+
+impl From<Option<(i64, Currency)>> for RefundAmount {
+    /// An amount in minor units of a currency; none for all that is left.
+    fn from(amount: Option<(i64, Currency)>) -> RefundAmount {
+        amount.map_or(RefundAmount::All, |(minor, currency)| {
+            RefundAmount::Of(minor, currency)
+        })
     }
 }
 
@@ -217,8 +275,8 @@ pub enum Body {
         kind: SaleKind,
         /// The name of that sale.
         name: SaleName,
-        /// Minor units, not negative, with their currency; none refunds all that is left.
-        amount: Option<(i64, Currency)>,
+        /// How much.
+        amount: RefundAmount,
     },
     /// A negative amount that names no sale.
     Adjustment {
@@ -246,11 +304,13 @@ pub enum Body {
         /// Clicks that the platform reports.
         clicks: u64,
     },
-    /// What is allowed with whatever names one of its identifiers. Of what is said about an identifier the newest by
-    /// time counts, and of several of one time what all of them allow.
+    /// What is allowed with whatever names one of its identifiers. Of what is said about an identifier the newest
+    /// counts, in the order that `statement_order` describes, and of several of one place what all of them allow.
     Consent {
         /// The steps that are allowed.
         steps: Steps,
+        /// The consent string that says so, where it was one that bears its date.
+        string: Option<ConsentString>,
     },
     /// A right that was exercised, or withdrawn, for whatever names one of its identifiers. The newest by time
     /// counts for each right, and of several of one time the one that stands.
@@ -260,6 +320,16 @@ pub enum Body {
         /// Whether it stands from here on.
         stands: bool,
     },
+}
+
+/// A consent string that bears the date of its last update, as far as the order of statements asks for it: which one
+/// it is and its date, never what stands in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConsentString {
+    /// A hash of the very string, 128 bits.
+    pub hash: u128,
+    /// The UTC day of its LastUpdated: days since 1970-01-01.
+    pub updated: i32,
 }
 
 /// A right whose exercise is kept.
@@ -304,6 +374,14 @@ pub struct Record {
     pub ids: IdSet,
     /// What it says.
     pub body: Body,
+}
+
+impl Record {
+    /// Whether it is a statement without an id of its own: one that rides on a web record, or that a rights request
+    /// made. It is no record of the input, so that it is not counted as one, and corrects none.
+    pub fn is_attached(&self) -> bool {
+        self.id.is_empty() && matches!(self.body, Body::Consent { .. } | Body::Right { .. })
+    }
 }
 
 /// What makes a record one and the same: the 128-bit XXH3 of `(brand, source, id)`, or for spend of
@@ -379,4 +457,32 @@ pub struct Heard {
     pub utc_offset: i32,
     /// Received signal strength, dBm.
     pub rssi: i8,
+}
+
+/// One device in one store on one salt day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceDay {
+    /// The tenant.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The salt day.
+    pub salt_day: Day,
+    /// The device's token of that store and day.
+    pub token: Token,
+}
+
+/// What the pings of one closed salt day amount to in one hour of one store. Nothing in it can be traced to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SettledHour {
+    /// The tenant.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The start of the hour, Unix seconds.
+    pub hour: i64,
+    /// The brand's offset from UTC at that hour, in seconds east.
+    pub utc_offset: i32,
+    /// Visits, passers-by, seconds of dwell, devices and random devices, in the order of the family `visits`.
+    pub values: [i64; 5],
 }

@@ -2,9 +2,10 @@
 //!
 //! A salt is drawn at random for a brand and a salt day, and the store enters the hash, so that the same
 //! device has unrelated tokens in two stores or on two days. One worker, the *desk*, draws the salts of the
-//! whole cluster when they are first asked for; every other worker asks it once and remembers the answer in
-//! its [`Book`]. When every worker has said that a day is over, the desk tells all of them to forget its
-//! salt, and what was heard on it can no longer be linked to anything.
+//! whole cluster when they are first asked for, and tells every worker, which remembers the answer in its [`Book`].
+//! Salts are asked for a day ahead, and whoever asks never waits for the answer: a ping whose salt is not known yet is
+//! set aside by the caller. When every worker has said that a day is over, the desk tells all of them to forget its
+//! salt, and what was heard on it can no longer be linked to anything. No salt is ever drawn for such a day again.
 //!
 //! Tokens never show in any output, so a random salt cannot make two runs differ.
 
@@ -90,13 +91,22 @@ pub enum SaltWord {
     Tell(u64, BrandId, Day, Salt),
     /// To a worker: the salts of a brand's days before one are to be forgotten.
     Forget(u64, BrandId, Day),
+    /// To the desk: a brand's days before one are settled, and their sums are durable.
+    Settled(BrandId, Day),
+    /// To a worker: the same.
+    TellSettled(u64, BrandId, Day),
 }
 
 impl SaltWord {
     fn target(&self) -> u64 {
         match self {
-            SaltWord::Ask(..) | SaltWord::Known(..) | SaltWord::Over(..) => DESK,
-            SaltWord::Tell(target, ..) | SaltWord::Forget(target, ..) => *target,
+            SaltWord::Ask(..)
+            | SaltWord::Known(..)
+            | SaltWord::Over(..)
+            | SaltWord::Settled(..) => DESK,
+            SaltWord::Tell(target, ..)
+            | SaltWord::Forget(target, ..)
+            | SaltWord::TellSettled(target, ..) => *target,
         }
     }
 }
@@ -108,7 +118,10 @@ const DESK: u64 = 0;
 #[derive(Debug, Default)]
 pub struct Book {
     salts: BTreeMap<(BrandId, Day), Salt>,
+    /// The first salt day of each brand that is not closed.
+    closed: BTreeMap<BrandId, Day>,
     forgotten: Vec<(BrandId, Day)>,
+    settled: Vec<(BrandId, Day)>,
 }
 
 impl Book {
@@ -129,6 +142,11 @@ impl Book {
         self.salts.get(&(brand, day))
     }
 
+    /// Whether a day is closed on every worker: it has no salt any more and gets none.
+    pub fn is_closed(&self, brand: BrandId, day: Day) -> bool {
+        self.closed.get(&brand).is_some_and(|before| day < *before)
+    }
+
     /// Enters a salt.
     pub fn enter(&mut self, brand: BrandId, day: Day, salt: Salt) {
         self.salts.insert((brand, day), salt);
@@ -140,10 +158,27 @@ impl Book {
         std::mem::take(&mut self.forgotten)
     }
 
+    /// The first days that count since the last call: for these brands all days before are settled, and nobody needs
+    /// their pings any more.
+    pub fn take_settled(&mut self) -> Vec<(BrandId, Day)> {
+        std::mem::take(&mut self.settled)
+    }
+
+    fn close(&mut self, brand: BrandId, before: Day) {
+        let closed = self.closed.entry(brand).or_insert(before);
+        *closed = (*closed).max(before);
+    }
+
     fn forget(&mut self, brand: BrandId, before: Day) {
+        self.close(brand, before);
         self.salts
             .retain(|(of, day), _| *of != brand || *day >= before);
         self.forgotten.push((brand, before));
+    }
+
+    fn settle(&mut self, brand: BrandId, before: Day) {
+        self.close(brand, before);
+        self.settled.push((brand, before));
     }
 }
 
@@ -157,6 +192,11 @@ struct Desk {
 impl Desk {
     fn hear(&mut self, word: SaltWord, answer: &mut Vec<SaltWord>) {
         match word {
+            // Who asks for a closed day did not know that it is.
+            SaltWord::Ask(from, brand, day) if self.book.is_closed(brand, day) => {
+                let before = self.book.closed.get(&brand).copied().unwrap_or(day);
+                answer.push(SaltWord::Forget(from, brand, before));
+            }
             // Every worker is told, because what was heard under a token lies with whoever owns the token, and is asked
             // for by the device.
             SaltWord::Ask(_, brand, day) => {
@@ -182,14 +222,22 @@ impl Desk {
                     answer.extend((0..self.peers).map(|to| SaltWord::Forget(to, brand, first)));
                 }
             }
-            SaltWord::Tell(..) | SaltWord::Forget(..) => {}
+            SaltWord::Settled(brand, before) => {
+                self.book.close(brand, before);
+                let tell = |to| SaltWord::TellSettled(to, brand, before);
+                answer.extend((0..self.peers).map(tell));
+            }
+            SaltWord::Tell(..) | SaltWord::Forget(..) | SaltWord::TellSettled(..) => {}
         }
     }
 }
 
+/// The time of the words about salts from which on salts are drawn: before it stand those from before a restart.
+pub const LIVE: Epoch = 1;
+
 /// Runs the desk and enters its answers into this worker's book. The words have a time of their own, one a word, and are
-/// heard as they come, so that a worker may ask in the middle of an epoch. The frontier of what comes out tells how far
-/// they have been heard.
+/// heard as they come, so that a worker may ask in the middle of an epoch. Before every worker is [`LIVE`] a salt from
+/// before a restart may still come, and so nothing is answered that would draw one.
 pub fn desk<'scope>(
     words: Rows<'scope, SaltWord>,
     peers: u64,
@@ -205,18 +253,33 @@ pub fn desk<'scope>(
                 peers,
             };
             let mut answers = Vec::new();
-            move |(input, _frontier), output| {
+            let mut waiting = Vec::new();
+            move |(input, frontier), output| {
                 input.for_each_stamp(|capability, batches| {
                     let Some(capability) = capability.retain_least(output.output_index()) else {
                         return;
                     };
                     for (word, epoch, _) in batches.flat_map(|batch| batch.drain(..)) {
+                        if matches!(word, SaltWord::Ask(..)) {
+                            waiting.push((capability.delayed(&epoch), word));
+                            continue;
+                        }
                         desk.hear(word, &mut answers);
                         output
                             .session(&capability)
                             .give_iterator(answers.drain(..).map(|word| (word, epoch, 1)));
                     }
                 });
+                if frontier.less_than(&LIVE) {
+                    return;
+                }
+                for (capability, word) in waiting.drain(..) {
+                    desk.hear(word, &mut answers);
+                    let epoch = *capability.time();
+                    output
+                        .session(&capability)
+                        .give_iterator(answers.drain(..).map(|word| (word, epoch, 1)));
+                }
             }
         })
         .container::<Vec<_>>();
@@ -225,7 +288,11 @@ pub fn desk<'scope>(
         .inspect(move |(word, _, _)| match word.clone() {
             SaltWord::Tell(_, brand, day, salt) => book.borrow_mut().enter(brand, day, salt),
             SaltWord::Forget(_, brand, before) => book.borrow_mut().forget(brand, before),
-            SaltWord::Ask(..) | SaltWord::Known(..) | SaltWord::Over(..) => {}
+            SaltWord::TellSettled(_, brand, before) => book.borrow_mut().settle(brand, before),
+            SaltWord::Ask(..)
+            | SaltWord::Known(..)
+            | SaltWord::Over(..)
+            | SaltWord::Settled(..) => {}
         })
         .as_collection()
 }

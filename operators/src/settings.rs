@@ -1,18 +1,28 @@
 //! What a brand may choose about the meaning of its numbers, as plain integers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::label::Label;
-use crate::record::{IdKind, TouchKind};
+use crate::record::{BrandId, IdKind, TouchKind};
 
-/// The settings of every brand; [`crate::record::BrandId`] is the position in `brands`.
+/// The settings of every brand.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// One entry a brand.
-    pub brands: Vec<BrandSettings>,
+    /// One entry a brand. What belongs to no brand of these is dropped.
+    pub brands: BTreeMap<BrandId, BrandSettings>,
+}
+
+impl Settings {
+    /// The settings of these brands, each under the hash of its name.
+    pub fn new(brands: impl IntoIterator<Item = BrandSettings>) -> Settings {
+        let brands = brands.into_iter();
+        Settings {
+            brands: brands.map(|of| (BrandId::of(&of.name), of)).collect(),
+        }
+    }
 }
 
 /// The settings of one brand. The defaults are the specification's.
@@ -33,6 +43,8 @@ pub struct BrandSettings {
     pub impression_window: i64,
     /// The newest touches that make a path.
     pub max_path: usize,
+    /// The channels of a month that Markov's chain tells apart, positive; the smallest of more go up.
+    pub max_channels: usize,
     /// The half-life of `time_decay`, milliseconds, positive.
     pub half_life: i64,
     /// The weights of `position`: first, middle, last.
@@ -98,6 +110,7 @@ impl Default for BrandSettings {
             view_window: 30 * DAY,
             impression_window: 7 * DAY,
             max_path: 200,
+            max_channels: 500,
             half_life: 7 * DAY,
             position: [40, 20, 40],
             on_consent: BTreeSet::new(),

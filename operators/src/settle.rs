@@ -2,20 +2,25 @@
 //!
 //! Everything that one name refers to meets here: the sales under that name and the refunds that name
 //! it, in whatever order they arrive. The outcome is the collection of sales that count, each with
-//! what is left of its amount.
+//! what is left of its amount. Refunds are kept as sums, so that a record costs the same however many
+//! refunds or reports a sale has.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use differential_dataflow::consolidation::consolidate;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::currency;
 use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, Currency, Day, IdSet, SaleKind, SaleName};
+use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
+use crate::small_map::{Bag, SmallMap};
+use crate::stats::Stats;
 
-/// The name of a sale within a brand and kind.
+/// The name of a sale within a brand and kind, as a refund says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleKey {
     brand: BrandId,
@@ -47,17 +52,12 @@ pub struct Sale {
     pub joins: bool,
 }
 
-/// Money given back: where the record came from, and how much unless all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct Refund {
-    source: Label,
-    amount: Option<(i64, Currency)>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Entry {
-    Sale(Sale),
-    Refund(Refund),
+    /// A sale, and whether nothing but its source and id names it.
+    Sale(Sale, bool),
+    /// Money given back by a record of a source.
+    Refund(Label, RefundAmount),
 }
 
 /// A sale or refund under the name it belongs to.
@@ -70,21 +70,23 @@ pub struct SaleUpdate {
 impl SaleUpdate {
     /// A sale.
     pub fn sale(brand: BrandId, kind: SaleKind, name: SaleName, sale: Sale) -> SaleUpdate {
-        SaleUpdate {
-            key: SaleKey { brand, kind, name },
-            entry: Entry::Sale(sale),
-        }
+        let own = kind == SaleKind::Transaction || name.is_of_record();
+        SaleUpdate::under(brand, kind, name, Entry::Sale(sale, own))
     }
 
-    /// A refund of the named sale, of all that is left where there is no amount.
+    /// A refund of the named sale.
     pub fn refund(
         brand: BrandId,
         kind: SaleKind,
         name: SaleName,
         source: Label,
-        amount: Option<(i64, Currency)>,
+        amount: RefundAmount,
     ) -> SaleUpdate {
-        let entry = Entry::Refund(Refund { source, amount });
+        SaleUpdate::under(brand, kind, name, Entry::Refund(source, amount))
+    }
+
+    fn under(brand: BrandId, kind: SaleKind, name: SaleName, entry: Entry) -> SaleUpdate {
+        let name = name.named();
         SaleUpdate {
             key: SaleKey { brand, kind, name },
             entry,
@@ -103,84 +105,149 @@ pub struct Settled {
     pub conversion: Conversion,
 }
 
-/// Everything under one name, each list sorted, as multisets.
+/// In what the refunds of a sum are counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Unit {
+    /// Refunds of all that is left.
+    All,
+    /// Minor units of a currency.
+    Minor(Currency),
+    /// Units of ten to the power of minus so many decimals, in the currency of the sale.
+    Decimals(u8),
+}
+
+/// Refunds of one source in one unit.
+#[derive(Clone, Copy, Default)]
+struct Refunds {
+    count: i64,
+    sum: i128,
+}
+
+/// Everything under one name.
 #[derive(Default)]
 struct Account {
-    sales: Vec<Sale>,
-    refunds: Vec<Refund>,
+    /// The reports of the one order that has this name as its `order_id`.
+    reports: Bag<Sale>,
+    /// The sales that are known by their source and id: one a source.
+    own: Bag<Sale>,
+    refunds: SmallMap<(Label, Unit), Refunds>,
 }
 
 impl Account {
-    /// The sales that count, with what is left of each.
-    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) {
-        // Several orders of one name are one order, reported more than once.
-        let counting = match key.kind {
-            SaleKind::Order => self.sales.get(..1).unwrap_or_default(),
-            SaleKind::Transaction => &self.sales[..],
-        };
-        for (index, sale) in counting.iter().enumerate() {
-            if let Some(left) = left(sale, self.refunds_of(counting, index)) {
-                let conversion = Conversion {
-                    ts: sale.ts,
-                    name: key.name,
-                    source: sale.source,
-                    day: sale.day,
-                    kind: key.kind,
-                    store: sale.store,
-                    left,
-                    currency: sale.currency,
-                    joins: sale.joins,
+    fn change(&mut self, entry: &Entry, diff: Diff) {
+        match entry {
+            Entry::Sale(sale, false) => self.reports.add(sale.clone(), diff),
+            Entry::Sale(sale, true) => self.own.add(sale.clone(), diff),
+            Entry::Refund(source, amount) => {
+                let (unit, units) = match *amount {
+                    RefundAmount::All => (Unit::All, 0),
+                    RefundAmount::Of(minor, currency) => (Unit::Minor(currency), minor),
+                    RefundAmount::InCurrencyOfSale { digits, decimals } => {
+                        (Unit::Decimals(decimals), digits)
+                    }
                 };
-                out.push((
-                    Settled {
-                        brand: key.brand,
-                        ids: sale.ids.clone(),
-                        conversion,
-                    },
-                    diff,
-                ));
+                let key = (*source, unit);
+                let mut refunds = self.refunds.get(&key).copied().unwrap_or_default();
+                refunds.count += diff;
+                refunds.sum += i128::from(units) * i128::from(diff);
+                match refunds.count {
+                    0 => drop(self.refunds.remove(&key)),
+                    _ => drop(self.refunds.insert(key, refunds)),
+                }
             }
         }
     }
 
-    /// The refunds that go to one of the counting sales: tills number on their own, so a refund belongs
-    /// to the sale of its own source, and to the earliest of that name where its source has none.
-    fn refunds_of<'a>(
-        &'a self,
-        counting: &'a [Sale],
-        index: usize,
-    ) -> impl Iterator<Item = &'a Refund> {
-        self.refunds.iter().filter(move |refund| {
-            let own = counting
-                .iter()
-                .position(|sale| sale.source == refund.source);
-            own.unwrap_or(0) == index
-        })
+    fn is_empty(&self) -> bool {
+        self.reports.is_empty() && self.own.is_empty() && self.refunds.is_empty()
+    }
+
+    /// The sales that count, with what is left of each. Several orders of one `order_id` are one order,
+    /// reported more than once. Returns how much was looked at.
+    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) -> u64 {
+        let order = self.reports.iter().next().map(|(sale, _)| sale);
+        let own = self.own.iter().map(|(sale, _)| sale);
+        let counting: Vec<&Sale> = order.into_iter().chain(own).collect();
+        // A refund goes to the order that has the `order_id`. Without one it goes to the sale of its own
+        // source, since tills and shops number on their own, and else to the earliest.
+        let mut firsts: FxHashMap<Label, usize> = FxHashMap::default();
+        if order.is_none() {
+            for (at, sale) in counting.iter().enumerate() {
+                firsts.entry(sale.source).or_insert(at);
+            }
+        }
+        let mut refunds: FxHashMap<usize, Vec<(Unit, i128)>> = FxHashMap::default();
+        for ((source, unit), of_source) in self.refunds.iter() {
+            let of = firsts.get(source).copied().unwrap_or(0);
+            refunds.entry(of).or_default().push((*unit, of_source.sum));
+        }
+        for (at, sale) in counting.iter().enumerate() {
+            let refunds = refunds.get(&at).map_or(&[][..], Vec::as_slice);
+            let Some(left) = left(sale, refunds) else {
+                continue;
+            };
+            let is_of_record = key.kind == SaleKind::Order && (order.is_none() || at > 0);
+            let conversion = Conversion {
+                ts: sale.ts,
+                // Orders of several sources that share an id are told apart.
+                name: match is_of_record {
+                    true => key.name.within(sale.source),
+                    false => key.name,
+                },
+                source: sale.source,
+                day: sale.day,
+                kind: key.kind,
+                store: sale.store,
+                left,
+                currency: sale.currency,
+                joins: sale.joins,
+            };
+            let settled = Settled {
+                brand: key.brand,
+                ids: sale.ids.clone(),
+                conversion,
+            };
+            out.push((settled, diff));
+        }
+        (counting.len() + self.refunds.len()) as u64
     }
 }
 
 /// What is left of a sale, or nothing where it no longer counts. Refunds in another currency never
-/// apply. A sale of nothing counts until any refund applies.
-fn left<'a>(sale: &Sale, refunds: impl Iterator<Item = &'a Refund>) -> Option<i64> {
-    let mut left = sale.amount;
+/// apply, nor do those with more decimals than the sale's currency has. A sale of nothing counts until any
+/// refund applies.
+fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
+    let decimals = currency::decimals(sale.currency).unwrap_or(0);
+    let mut left = i128::from(sale.amount);
     let mut refunded = false;
-    for refund in refunds {
-        match refund.amount {
-            None => left = 0,
-            Some((amount, currency)) if currency == sale.currency => {
-                left = left.saturating_sub(amount).max(0);
-            }
-            Some(_) => continue,
-        }
+    for (unit, sum) in refunds.iter().copied() {
+        left -= match unit {
+            Unit::All => left,
+            Unit::Minor(currency) if currency == sale.currency => sum,
+            Unit::Decimals(of) if of <= decimals => sum * 10_i128.pow(u32::from(decimals - of)),
+            Unit::Minor(_) | Unit::Decimals(_) => continue,
+        };
+        left = left.max(0);
         refunded = true;
     }
+    let left = i64::try_from(left).unwrap_or(i64::MAX);
     (left > 0 || !refunded && sale.amount == 0).then_some(left)
 }
 
 /// The stage. One account for each name.
-#[derive(Default)]
 pub struct Settle {
+    stats: Rc<Stats>,
     accounts: FxHashMap<SaleKey, Account>,
+}
+
+impl Settle {
+    /// Nothing is sold yet.
+    pub fn new(stats: Rc<Stats>) -> Settle {
+        Settle {
+            stats,
+            accounts: FxHashMap::default(),
+        }
+    }
 }
 
 impl Stage for Settle {
@@ -203,36 +270,19 @@ impl Stage for Settle {
             let key = updates[0].0.key;
             let account = self.accounts.entry(key).or_default();
             let from = out.len();
-            account.settle(key, -1, out);
+            let mut steps = account.settle(key, -1, out);
             for (update, diff) in updates {
-                match &update.entry {
-                    Entry::Sale(sale) => amend(&mut account.sales, sale, *diff),
-                    Entry::Refund(refund) => amend(&mut account.refunds, refund, *diff),
-                }
+                account.change(&update.entry, *diff);
+                steps += 1;
             }
-            account.settle(key, 1, out);
-            if account.sales.is_empty() && account.refunds.is_empty() {
+            steps += account.settle(key, 1, out);
+            self.stats.steps(steps);
+            if account.is_empty() {
                 self.accounts.remove(&key);
             }
             let mut changed = out.split_off(from);
             consolidate(&mut changed);
             out.append(&mut changed);
         }
-    }
-}
-
-/// Adds or takes away an element of a sorted multiset.
-pub(crate) fn amend<T: Ord + Clone>(sorted: &mut Vec<T>, element: &T, diff: Diff) {
-    let at = sorted.partition_point(|held| held < element);
-    if diff > 0 {
-        sorted.splice(at..at, std::iter::repeat_n(element.clone(), diff as usize));
-    } else {
-        let held = sorted[at..]
-            .iter()
-            .take_while(|held| *held == element)
-            .count();
-        let gone = held.min(diff.unsigned_abs() as usize);
-        debug_assert_eq!(gone as i64, -diff, "only what is held is retracted");
-        sorted.drain(at..at + gone);
     }
 }

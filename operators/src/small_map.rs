@@ -47,6 +47,56 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
+    /// The value of a key, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        match self {
+            SmallMap::Few(few) => {
+                let at = few.binary_search_by(|(held, _)| held.cmp(key)).ok()?;
+                few.get_mut(at).map(|(_, value)| value)
+            }
+            SmallMap::Many(many) => many.get_mut(key),
+        }
+    }
+
+    /// The entry with the least key.
+    pub fn first(&self) -> Option<(&K, &V)> {
+        match self {
+            SmallMap::Few(few) => few.first().map(|(key, value)| (key, value)),
+            SmallMap::Many(many) => many.first_key_value(),
+        }
+    }
+
+    /// The entry with the greatest key.
+    pub fn last(&self) -> Option<(&K, &V)> {
+        match self {
+            SmallMap::Few(few) => few.last().map(|(key, value)| (key, value)),
+            SmallMap::Many(many) => many.last_key_value(),
+        }
+    }
+
+    /// The entry with the greatest key that is not greater than one.
+    pub fn last_to(&self, key: &K) -> Option<(&K, &V)> {
+        match self {
+            SmallMap::Few(few) => {
+                let behind = few.partition_point(|(held, _)| held <= key);
+                few.get(behind.checked_sub(1)?)
+                    .map(|(key, value)| (key, value))
+            }
+            SmallMap::Many(many) => many.range(..=key).next_back(),
+        }
+    }
+
+    /// The entries from a key on, ascending.
+    pub fn from(&self, key: &K) -> Box<dyn Iterator<Item = (&K, &V)> + '_> {
+        match self {
+            SmallMap::Few(few) => {
+                let from = few.partition_point(|(held, _)| held < key);
+                Box::new(few.iter().skip(from).map(|(key, value)| (key, value)))
+            }
+            SmallMap::Many(many) => Box::new(many.range(key..)),
+        }
+    }
+
     /// Puts a value in the place of the one before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let few = match self {

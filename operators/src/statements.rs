@@ -1,8 +1,8 @@
 //! Statements: what each identifier's owner allows, and which rights stand for it.
 //!
 //! A consent and a right are records like any other, held, corrected and retracted. Of what is said about one
-//! identifier the newest by time counts; where two were said at one time, what both allow. So the outcome is a
-//! function of the statements held, and the order in which they arrived cannot show (invariant I1).
+//! identifier the newest counts, as [`crate::statement_order`] has it. So the outcome is a function of the statements
+//! held, and the order in which they arrived cannot show (invariant I1).
 //!
 //! The stage also knows in which sets of identifiers held records name the identifier, and tells each of these sets
 //! how its members stand. Only those about whom something was said are told of.
@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::ask::Asked;
 use crate::consents::Consents;
 use crate::engine::{Diff, Epoch, Stage};
-use crate::record::{BrandId, Pseudonym, Right};
+use crate::record::{BrandId, ConsentString, Pseudonym, Right};
 use crate::small_map::{Bag, SmallMap};
+use crate::statement_order::StatementOrder;
 use crate::steps::Steps;
 
 /// How an identifier stands. The default is that nothing was said about it.
@@ -33,8 +34,8 @@ pub struct Stance {
 /// Something said about an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Said {
-    /// These steps are allowed.
-    Consent(Steps),
+    /// These steps are allowed, by a consent string where it was one that bears its date.
+    Consent(Steps, Option<ConsentString>),
     /// A right stands, or no longer.
     Right(Right, bool),
 }
@@ -62,46 +63,12 @@ pub enum StatementOut {
 /// What is known about one identifier.
 #[derive(Default)]
 struct Voice {
-    /// What was said when, a multiset.
-    said: Bag<(i64, Said)>,
+    /// What was said; nothing of most identifiers.
+    said: Option<Box<StatementOrder>>,
     /// The sets that it stands in, each with the number of workers that hold records of it.
     sets: Bag<u128>,
     /// How it stood at the end of the last epoch in which something changed.
     stance: Stance,
-}
-
-impl Voice {
-    fn stance(&self) -> Stance {
-        let mut stance = Stance::default();
-        let mut newest = None;
-        let mut rights: [Option<(i64, bool)>; Right::ALL.len()] = Default::default();
-        for ((ts, said), _) in self.said.iter().rev() {
-            match said {
-                Said::Consent(steps) => match newest {
-                    None => {
-                        newest = Some(*ts);
-                        stance.allowed = Some(*steps);
-                    }
-                    Some(newest) if newest == *ts => {
-                        stance.allowed = stance.allowed.map(|allowed| allowed.and(*steps));
-                    }
-                    Some(_) => {}
-                },
-                Said::Right(right, stands) => {
-                    let newest = &mut rights[*right as usize];
-                    match newest {
-                        None => *newest = Some((*ts, *stands)),
-                        Some((at, stood)) if at == ts => *stood |= stands,
-                        Some(_) => {}
-                    }
-                }
-            }
-        }
-        let stands = |right: Right| rights[right as usize].is_some_and(|(_, stands)| stands);
-        stance.restricted = stands(Right::Restriction);
-        stance.do_not_sell = stands(Right::DoNotSell);
-        stance
-    }
 }
 
 /// The stage. Every identifier that is named or spoken about.
@@ -166,10 +133,14 @@ impl Stage for Statements {
             let voice = self.voices.entry(key).or_default();
             let was = voice.stance;
             if !changes.said.is_empty() {
-                for (said, diff) in changes.said {
-                    voice.said.add(said, diff);
+                let order = voice.said.get_or_insert_default();
+                for ((ts, said), diff) in changes.said {
+                    order.add(ts, said, diff);
                 }
-                voice.stance = voice.stance();
+                voice.stance = order.stance();
+                if order.is_empty() {
+                    voice.said = None;
+                }
                 let is = voice.stance.allowed;
                 self.consents.change(brand, id, was.allowed, is);
             }
@@ -203,7 +174,7 @@ impl Stage for Statements {
                     }
                 }
             }
-            if voice.said.is_empty() && voice.sets.is_empty() {
+            if voice.said.is_none() && voice.sets.is_empty() {
                 self.voices.remove(&key);
             }
         }

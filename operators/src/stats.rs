@@ -14,10 +14,13 @@ pub struct Stats {
     duplicates: Cell<u64>,
     corrections: Cell<u64>,
     superseded: Cell<u64>,
+    restated: Cell<u64>,
     collisions: Cell<u64>,
     cells: Cell<u64>,
     hidden: Cell<u64>,
     waiting: Cell<u64>,
+    steps: Cell<u64>,
+    folded: Cell<u64>,
     consents: RefCell<Told>,
 }
 
@@ -38,11 +41,19 @@ impl Stats {
         self.superseded.set(self.superseded.get() + 1);
     }
 
+    pub(crate) fn restated(&self) {
+        self.restated.set(self.restated.get() + 1);
+    }
+
     pub(crate) fn release(&self, cells: u64, hidden: u64, waiting: u64, collisions: u64) {
         self.cells.set(cells);
         self.hidden.set(hidden);
         self.waiting.set(waiting);
         self.collisions.set(collisions);
+    }
+
+    pub(crate) fn folded(&self, folded: u64) {
+        self.folded.set(folded);
     }
 
     pub(crate) fn consents(&self, brand: BrandId, told: impl Iterator<Item = (Step, [u64; 2])>) {
@@ -56,6 +67,16 @@ impl Stats {
         self.consents.borrow().clone()
     }
 
+    pub(crate) fn steps(&self, by: u64) {
+        self.steps.set(self.steps.get() + by);
+    }
+
+    /// How many records, facts, touches, sets and places the stages have looked at: what the work of a worker grows
+    /// with, whatever the machine.
+    pub fn all_steps(&self) -> u64 {
+        self.steps.get()
+    }
+
     /// The counters now.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -63,10 +84,12 @@ impl Stats {
             duplicates: self.duplicates.get(),
             corrections: self.corrections.get(),
             superseded: self.superseded.get(),
+            restated: self.restated.get(),
             collisions: self.collisions.get(),
             cells: self.cells.get(),
             hidden: self.hidden.get(),
             waiting: self.waiting.get(),
+            folded: self.folded.get(),
         }
     }
 }
@@ -74,14 +97,17 @@ impl Stats {
 /// [`Stats`] at one moment, or the sum over several workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Records held, pings not counted.
+    /// Records held, pings and the statements that ride on records not counted.
     pub held: i64,
-    /// Records that came again with the content held.
+    /// Records that came again with the content and the version held.
     pub duplicates: u64,
     /// Records whose content or version replaced what was held.
     pub corrections: u64,
-    /// Records whose version was lower than the one held.
+    /// Records of a lower version than the one held, or of the same version and an earlier arrival.
     pub superseded: u64,
+    /// Statements that ride on records and were held already, in the same words or in others: they are none of the
+    /// above, and take room in a ledger until it is rewritten.
+    pub restated: u64,
     /// Labels that two words claim.
     pub collisions: u64,
     /// Cells released.
@@ -90,6 +116,8 @@ pub struct Snapshot {
     pub hidden: u64,
     /// Released cells whose change waits for others.
     pub waiting: u64,
+    /// Channels of months that went up into larger ones in Markov's chains.
+    pub folded: u64,
 }
 
 impl std::ops::Add for Snapshot {
@@ -101,10 +129,12 @@ impl std::ops::Add for Snapshot {
             duplicates: self.duplicates + other.duplicates,
             corrections: self.corrections + other.corrections,
             superseded: self.superseded + other.superseded,
+            restated: self.restated + other.restated,
             collisions: self.collisions.max(other.collisions),
             cells: self.cells + other.cells,
             hidden: self.hidden + other.hidden,
             waiting: self.waiting + other.waiting,
+            folded: self.folded + other.folded,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use support::{ask, held};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey};
+use tributary_operators::record::{Arrival, Body, IdKind, Pseudonym, Record, RecordKey};
 use tributary_operators::retention::{Category, Cutoffs};
 use tributary_oracle::history::random;
 
@@ -51,7 +51,7 @@ fn of_every_history_what_is_held_is_told() {
             consent: middle(4),
             identification: middle(5),
         };
-        for brand in (0..history.settings.brands.len() as u16).map(BrandId) {
+        for &brand in history.settings.brands.keys() {
             let of_brand = || held.iter().filter(move |(_, record)| record.brand == brand);
             let asked: Vec<Pseudonym> = of_brand()
                 .flat_map(|(_, record)| record.ids.ids().first())

@@ -15,6 +15,7 @@ use support::shop::{DAY, MINUTE, brand, click, erased, five_a_day, known, sale, 
 use support::{Released, released, run};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::event::Event;
+use tributary_operators::record::BrandId;
 use tributary_operators::settings::{Noise, Settings};
 use tributary_oracle::history::random;
 
@@ -29,7 +30,7 @@ type Steps = Vec<(Vec<Event>, i64)>;
 /// A brand with a budget in thousandths.
 fn noisy(k: u64, k_delta: u64, epsilon: u64, seed: u8) -> Settings {
     let mut settings = brand(k, k_delta);
-    settings.brands[0].noise = Some(Noise {
+    settings.brands.get_mut(&BrandId(0)).unwrap().noise = Some(Noise {
         key: [seed; 32].into(),
         epsilon,
         count: 1,
@@ -79,8 +80,8 @@ fn random_histories_of_every_family_go_through() {
         let held = tributary_oracle::hold(&events[0]);
         let exact = released(tributary_oracle::cells(&history.settings, &held));
         let mut with = |epsilon| {
-            for brand in &mut history.settings.brands {
-                brand.noise = noisy(1, 1, epsilon, 1).brands.remove(0).noise;
+            for brand in history.settings.brands.values_mut() {
+                brand.noise = noisy(1, 1, epsilon, 1).brands[&BrandId(0)].noise.clone();
             }
             [1, 2, 3, 8].map(|workers| run(&history.settings, &events, workers).remove(0))
         };
@@ -298,7 +299,13 @@ fn the_attacker_is_right_no_more_often_than_the_budget_allows() {
     let with = |epsilon: u64| {
         right(cases, |seed| {
             let mut settings = noisy(2, 1, epsilon, 0);
-            let noise = settings.brands[0].noise.as_mut().unwrap();
+            let noise = settings
+                .brands
+                .get_mut(&BrandId(0))
+                .unwrap()
+                .noise
+                .as_mut()
+                .unwrap();
             noise.key[..8].copy_from_slice(&seed.to_le_bytes());
             settings
         })

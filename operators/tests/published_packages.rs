@@ -185,7 +185,7 @@ fn released(events: &[Event], half_life: i64) -> Released {
     };
     run(
         &Settings {
-            brands: vec![brand],
+            brands: [(BrandId(0), brand)].into(),
         },
         &[events.to_vec()],
         2,

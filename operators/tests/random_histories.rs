@@ -8,11 +8,13 @@
 
 mod support;
 
-use support::{Pass, Released, released, run, run_keeping};
+use std::collections::{BTreeMap, BTreeSet};
+
+use support::{Pass, Released, released, run, run_settling};
 use tributary_operators::event::Event;
-use tributary_operators::record::BrandId;
+use tributary_operators::record::{BrandId, Day};
 use tributary_operators::retention::Cutoffs;
-use tributary_oracle::history::{History, random};
+use tributary_oracle::history::{History, random, without_dropped_devices};
 use tributary_oracle::retention::Keeper;
 
 fn env(name: &str, default: u64) -> u64 {
@@ -42,8 +44,7 @@ fn passes(history: &History) -> Vec<Vec<Pass>> {
     let day = |at: usize| history.arrives[at].div_euclid(DAY);
     let of_day = |at: usize, day: i64| {
         let place = history.behind(at);
-        let brands = (0..).map(BrandId).zip(&history.terms);
-        brands.map(move |(brand, terms)| {
+        history.terms.iter().map(move |(&brand, terms)| {
             let ends = terms.ends(day * DAY);
             let cutoffs = Cutoffs {
                 cookies: ends.web,
@@ -65,14 +66,43 @@ fn passes(history: &History) -> Vec<Vec<Pass>> {
         .collect()
 }
 
+/// Behind each batch, the salt days of which nothing more comes: they are over, and settle.
+fn closings(history: &History) -> Vec<Vec<(BrandId, Day)>> {
+    let brands = history.settings.brands.keys().copied();
+    let of = |event: &Event| match event {
+        Event::Ping { ping } => Some((ping.brand, ping.salt_day)),
+        Event::DropDevice { device } => Some((device.brand, device.salt_day)),
+        _ => None,
+    };
+    let mut first: BTreeMap<BrandId, Day> = brands.map(|brand| (brand, LAST_DAY)).collect();
+    let mut closings = Vec::new();
+    for batch in history.batches.iter().rev() {
+        closings.push(first.iter().map(|(brand, day)| (*brand, *day)).collect());
+        for (brand, day) in batch.iter().filter_map(of) {
+            first
+                .entry(brand)
+                .and_modify(|first| *first = day.min(*first));
+        }
+    }
+    closings.reverse();
+    closings
+}
+
+/// Later than every day of a history.
+const LAST_DAY: Day = 40_000;
+
 /// What the dataflow says after every batch.
 fn actual(history: &History, workers: usize) -> Vec<Released> {
-    run_keeping(
+    let closings = closings(history);
+    let passes = passes(history);
+    run_settling(
         &history.settings,
         &history.batches,
-        &passes(history),
+        &passes,
+        &closings,
         workers,
     )
+    .0
 }
 
 /// The first epoch at which the dataflow and the oracle differ.
@@ -205,6 +235,7 @@ fn batches_and_workers_never_show() {
             .concat()
             .into_iter()
             .partition(|e| matches!(e, Event::Word { .. }));
+        let others = without_dropped_devices(others);
         let mut events = [words, others].concat();
         // What is dropped enters no later than its drop; all else may enter in any order.
         let drops = |event: &Event| matches!(event, Event::Drop { .. });
@@ -228,4 +259,70 @@ fn batches_and_workers_never_show() {
             }
         }
     }
+}
+
+/// Whatever a kill leaves of the pings of days that settled, and whatever the number of workers is then: each ping counts
+/// once, and the days that settle later settle as they would have.
+#[test]
+fn what_settled_counts_once_after_a_restart() {
+    let mut reached = BTreeSet::new();
+    for seed in 200_000..200_000 + env("TRIBUTARY_HISTORIES", 2_000) / 10 {
+        let history = random(seed, 120);
+        let (workers, later) = [(1, 3), (2, 1), (3, 8), (8, 2)][(seed % 4) as usize];
+        let all = closings(&history);
+        let (before, settled) =
+            run_settling(&history.settings, &history.batches, &[], &all, workers);
+        let kill = history.batches.len() / 2;
+        let kept: Vec<Event> = settled
+            .iter()
+            .filter(|(at, _)| *at < kill)
+            .map(|(_, event)| event.clone())
+            .collect();
+        let closed: BTreeMap<BrandId, Day> = kept
+            .iter()
+            .filter_map(|event| match event {
+                Event::Closed { brand, before } => Some((*brand, *before)),
+                _ => None,
+            })
+            .collect();
+        // The pings of days that settled are there as long as no rewrite has left them out; a part of them may be.
+        let mut pings = 0;
+        let mut still = |event: &Event| {
+            let (brand, day) = match event {
+                Event::Ping { ping } => (ping.brand, ping.salt_day),
+                Event::DropDevice { device } => (device.brand, device.salt_day),
+                _ => return true,
+            };
+            pings += 1;
+            closed.get(&brand).is_none_or(|before| day >= *before) || (seed + pings) % 3 > 0
+        };
+        let mut restored: Vec<Vec<Event>> = history.batches[..kill].to_vec();
+        restored
+            .iter_mut()
+            .for_each(|batch| batch.retain(&mut still));
+        let place = (seed as usize / 4) % (kill + 1);
+        restored.insert(place, kept.clone());
+        // Nothing is released before all words are there again.
+        let is_word = |event: &&Event| matches!(event, Event::Word { .. });
+        let words = restored.iter().flatten().filter(is_word).cloned().collect();
+        restored.insert(0, words);
+        let batches = [restored, history.batches[kill..].to_vec()].concat();
+        let restoring = vec![Vec::new(); kill + 2];
+        let closings = [restoring, all[kill..].to_vec()].concat();
+        let (after, _) = run_settling(&history.settings, &batches, &[], &closings, later);
+        // With what settles behind the last restored batch the two are level.
+        let level = kill + 2;
+        for (at, (after, before)) in after[level..].iter().zip(&before[kill..]).enumerate() {
+            for (key, values) in before {
+                assert_eq!(
+                    after.get(key),
+                    Some(values),
+                    "seed {seed}, batch {at}: {key:?}"
+                );
+            }
+            assert_eq!(after.len(), before.len(), "seed {seed}, batch {at}");
+        }
+        reached.insert((kept.len() > closed.len(), closed.len() > 1));
+    }
+    assert!(reached.contains(&(true, true)), "{reached:?}");
 }

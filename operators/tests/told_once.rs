@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{Released, released};
+use support::{Released, put_in, released};
 use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Output, build};
-use tributary_oracle::history::{History, random};
+use tributary_oracle::history::{History, random, without_dropped_devices};
 
 /// The cells after the first `batches` of a history.
 fn after(history: &History, batches: usize) -> Released {
@@ -26,7 +26,8 @@ fn after(history: &History, batches: usize) -> Released {
 fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bool)> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let settings = Arc::new(history.settings.clone());
-    let events: Arc<Vec<_>> = Arc::new(history.batches.iter().flatten().cloned().collect());
+    // All of it goes in at once, and in one epoch what is dropped goes before what is heard.
+    let events = Arc::new(without_dropped_devices(history.batches.concat()));
     let (stood, sink) = (Arc::new(stood.clone()), told.clone());
     let config = match workers {
         1 => timely::Config::thread(),
@@ -36,7 +37,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
         let (index, peers) = (worker.index(), worker.peers());
         let sink = sink.clone();
         let mut dataflow = build(worker, settings.clone(), move |_, output| {
-            if let Output::Cell { cell, news } = output {
+            if let Output::Cell { cell, news, .. } = output {
                 sink.lock().unwrap().push((cell, news));
             }
         });
@@ -53,8 +54,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
         }
         dataflow.live();
         for event in events.iter().skip(index).step_by(peers) {
-            let event = dataflow.salted(worker, event.clone());
-            dataflow.event(event);
+            put_in(&mut dataflow, worker, event);
         }
         // Workers come to the end of what they know at different times, and one releases before all have.
         for epoch in 0..peers as u64 + 1 {

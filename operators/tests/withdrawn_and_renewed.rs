@@ -183,7 +183,7 @@ impl Everybody {
 fn whatever_happened_comes_back() {
     for seed in 200_000..200_080 {
         let mut history = random(seed, 60);
-        for brand in &mut history.settings.brands {
+        for brand in history.settings.brands.values_mut() {
             (brand.k, brand.k_traffic) = (1, 1);
         }
         let n = history.batches.len();
@@ -196,7 +196,10 @@ fn whatever_happened_comes_back() {
             right: Right::Restriction,
             stands: true,
         };
-        let none = Body::Consent { steps: Steps::NONE };
+        let none = Body::Consent {
+            steps: Steps::NONE,
+            string: None,
+        };
         // Restricted, withdrawn under the same keys, and silent again.
         history.batches.push(everybody.says(late, &restricted));
         history.batches.push(everybody.says(late, &none));

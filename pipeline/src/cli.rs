@@ -87,6 +87,11 @@ impl Command {
     }
 }
 
+/// More threads than any machine has cores are a typing error.
+fn threads() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(1..=1024)
+}
+
 /// `tributary demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
@@ -100,7 +105,7 @@ pub struct Demo {
     #[arg(long, default_value_t = 28)]
     pub days: u32,
     /// Worker threads
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = threads())]
     pub workers: usize,
     /// Where the page and /metrics are served; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:9464")]
@@ -123,7 +128,7 @@ pub struct Run {
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// Worker threads of this process, instead of `workers.threads`
-    #[arg(long)]
+    #[arg(long, value_parser = threads())]
     pub workers: Option<usize>,
     /// This process's position in `workers.hosts`, instead of `workers.process`
     #[arg(long)]
@@ -155,8 +160,11 @@ pub struct Replay {
     #[arg(long, value_name = "FILE")]
     pub dead_letters: Option<PathBuf>,
     /// Worker threads: they change the speed, never a byte of OUT. Default: `workers.threads`
-    #[arg(long)]
+    #[arg(long, value_parser = threads())]
     pub workers: Option<usize>,
+    /// Replace files of these outputs that hold something else; an input is never replaced
+    #[arg(long)]
+    pub force: bool,
     /// Messages an epoch: the batch changes the speed, never a byte of OUT
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub batch: u64,
@@ -347,6 +355,9 @@ pub struct Rights {
     /// Where the answer or the receipt goes, readable by its owner alone; standard output where left out
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Replace the file of --out where it is there already
+    #[arg(long, requires = "out")]
+    pub force: bool,
     /// Send it and end
     #[arg(long)]
     pub no_wait: bool,

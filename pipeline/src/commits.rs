@@ -48,6 +48,10 @@ pub enum Word {
     Part(Epoch, Page, Vec<DeadLetter>),
     /// The salts of a brand's days before one are destroyed.
     Forget(BrandId, Day),
+    /// Sums of salt days that have settled, to be durable in one commit, and who hears of it.
+    Settle(Page, std::sync::mpsc::Sender<()>),
+    /// The pings of a brand's salt days before one leave the ledger: their sums are durable.
+    Settled(BrandId, Day),
     /// Something that is committed leaves the ledger, and then somebody hears how much it was.
     Erase(Erasure),
     /// The ledger takes newer secrets, and then somebody hears how far it has come.
@@ -98,6 +102,10 @@ pub struct Commits {
     /// Days to forget once everything that is open now is committed.
     forget: Vec<(Epoch, BrandId, Day)>,
     forgotten: BTreeSet<(BrandId, Day)>,
+    /// Sums of salt days for the next commit.
+    settle: Vec<(Page, std::sync::mpsc::Sender<()>)>,
+    /// Days whose pings leave once everything that is open now is committed.
+    settled: Vec<(Epoch, BrandId, Day)>,
     compaction: Compaction,
     commits: u64,
 }
@@ -121,6 +129,8 @@ impl Commits {
             open: BTreeMap::new(),
             forget: Vec::new(),
             forgotten: BTreeSet::new(),
+            settle: Vec::new(),
+            settled: Vec::new(),
             compaction: Compaction::new(tally),
             commits: 0,
         }
@@ -165,10 +175,11 @@ impl Commits {
             }
             Word::Forget(brand, before) => {
                 if self.forgotten.insert((brand, before)) {
-                    let last = self.open.last_key_value().map_or(0, |(epoch, _)| *epoch);
-                    self.forget.push((last, brand, before));
+                    self.forget.push((self.last(), brand, before));
                 }
             }
+            Word::Settle(page, done) => self.settle.push((page, done)),
+            Word::Settled(brand, before) => self.settled.push((self.last(), brand, before)),
             Word::Erase(erasure) => self.compaction.erase(erasure),
             Word::Exchange(exchange) if exchange.begin => self.compaction.exchange(exchange),
             Word::Exchange(Exchange { keyring, told, .. }) => {
@@ -181,6 +192,11 @@ impl Commits {
                 });
             }
         }
+    }
+
+    /// The last epoch that is open.
+    fn last(&self) -> Epoch {
+        self.open.last_key_value().map_or(0, |(epoch, _)| *epoch)
     }
 
     /// Commits the epochs that are whole.
@@ -205,6 +221,7 @@ impl Commits {
                 durable.epoch = position.epoch;
             });
         }
+        self.settle().await?;
         let first = self
             .open
             .first_key_value()
@@ -214,7 +231,27 @@ impl Commits {
             self.patiently(move |ledger| ledger.forget_salts(brand, before))
                 .await?;
         }
+        let due = self.settled.extract_if(.., |(after, ..)| *after < first);
+        for (_, brand, before) in due {
+            self.compaction.drop_pings(brand, before);
+        }
         self.compact().await
+    }
+
+    /// Makes the sums of days that have settled durable, at the position of the last commit: what they sum up may be
+    /// behind it, and is passed over when it is read again.
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        let position = self.ledger.as_ref().and_then(Ledger::position);
+        let Some(position) = position.filter(|_| !self.settle.is_empty()) else {
+            return Ok(());
+        };
+        let (pages, waiting): (Vec<_>, Vec<_>) = self.settle.drain(..).unzip();
+        self.write(pages, position).await?;
+        for done in waiting {
+            // Whoever waits may have ended.
+            let _ = done.send(());
+        }
+        Ok(())
     }
 
     /// Goes on with a compaction, or begins one where it is due.

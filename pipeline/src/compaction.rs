@@ -7,14 +7,16 @@
 //! An erasure is the same work, begun at once and for as many erasures as have come: whoever asked hears of it when the
 //! old segments are overwritten and gone (invariant I3). Where the process ends before, it was not done, and is asked
 //! for again. So is the second half of an exchange of secrets ([`crate::exchange`]), after which nothing opens under an
-//! older one. Secrets are exchanged between two rewrites: one that has begun is still sealed under what was before.
+//! older one. Pings of salt days that have settled leave the same way, when nobody waits for anything else. Secrets are exchanged between two rewrites: one that has begun is still sealed under what was before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::{JoinError, JoinHandle};
 use tributary_ledger::{Forget, Ledger, LedgerError, Rewrite, Rewritten};
+use tributary_operators::record::{BrandId, Day};
 
 use crate::commits::Erasure;
 use crate::exchange::{Exchange, Progress};
@@ -51,16 +53,52 @@ struct Purpose {
     erasures: Vec<Erasure>,
     /// Secrets that the ledger has taken, and that everything is to be sealed under.
     exchanges: Vec<Exchange>,
+    /// For each brand the first salt day whose pings stay. What an erasure has forgotten is told to whoever asked, and
+    /// so these go in a rewrite of their own.
+    settled: BTreeMap<BrandId, Day>,
 }
 
 impl Purpose {
     fn append(&mut self, other: &mut Purpose) {
         self.erasures.append(&mut other.erasures);
         self.exchanges.append(&mut other.exchanges);
+        for (brand, before) in std::mem::take(&mut other.settled) {
+            self.drop_pings(brand, before);
+        }
+    }
+
+    fn drop_pings(&mut self, brand: BrandId, before: Day) {
+        let mine = self.settled.entry(brand).or_insert(before);
+        *mine = (*mine).max(before);
     }
 
     fn is_empty(&self) -> bool {
-        self.erasures.is_empty() && self.exchanges.is_empty()
+        self.erasures.is_empty() && self.exchanges.is_empty() && self.settled.is_empty()
+    }
+
+    fn is_waited_for(&self) -> bool {
+        !self.erasures.is_empty() || !self.exchanges.is_empty()
+    }
+
+    /// What the next rewrite is for; the rest stays here.
+    fn next(&mut self) -> Purpose {
+        let mut next = std::mem::take(self);
+        if next.is_waited_for() {
+            self.settled = std::mem::take(&mut next.settled);
+        }
+        next
+    }
+
+    /// What is to be forgotten.
+    fn forget(&self) -> Forget {
+        let mut forget = Forget::default();
+        for erasure in &self.erasures {
+            forget.extend(erasure.forget.clone());
+        }
+        if !self.is_waited_for() {
+            forget.pings_before.extend(self.settled.clone());
+        }
+        forget
     }
 }
 
@@ -116,19 +154,20 @@ impl Compaction {
         self.is_idle() && !self.waiting.is_empty()
     }
 
-    /// Everything that waits to be forgotten.
+    /// The pings of a brand's salt days before one are to go.
+    pub fn drop_pings(&mut self, brand: BrandId, before: Day) {
+        self.waiting.drop_pings(brand, before);
+    }
+
+    /// What the next rewrite is to forget.
     pub fn forget(&self) -> Forget {
-        let mut forget = Forget::default();
-        for erasure in &self.waiting.erasures {
-            forget.extend(erasure.forget.clone());
-        }
-        forget
+        self.waiting.forget()
     }
 
     /// Begins to write the segments anew, for everybody who waits.
     pub fn begin(&mut self, rewrite: Rewrite) {
         self.seen = self.superseded();
-        self.purpose.append(&mut self.waiting);
+        self.purpose = self.waiting.next();
         let told = self.purpose.exchanges.iter();
         let told: Vec<_> = told.map(|exchange| exchange.told.clone()).collect();
         let work = move || {
@@ -182,6 +221,7 @@ impl Compaction {
         let Purpose {
             erasures,
             exchanges,
+            settled: _,
         } = std::mem::take(&mut self.purpose);
         for erasure in erasures {
             let _ = erasure.done.send(forgotten);
@@ -198,7 +238,7 @@ impl Compaction {
 
     fn superseded(&self) -> u64 {
         let stages = self.tally.counts().stages;
-        stages.duplicates + stages.corrections + stages.superseded
+        stages.duplicates + stages.corrections + stages.superseded + stages.restated
     }
 }
 

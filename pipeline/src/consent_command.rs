@@ -8,7 +8,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use tributary_consent::{Allowed, Basis, Boxes, Gpp, OptOut, Party, TcString, Terms, VendorList};
+use tributary_consent::{
+    Allowed, Basis, Boxes, Gpp, OptOut, Party, Section, TcString, Terms, VendorList,
+};
 
 use crate::cli;
 use crate::table::{Align, Table};
@@ -123,6 +125,28 @@ impl Signal {
         }
     }
 
+    /// The sections of a GPP string that are there and were not read.
+    fn unread(&self) -> Vec<u16> {
+        match self {
+            Signal::Gpp(gpp) => gpp.unread().collect(),
+            Signal::Tc(_) | Signal::Boxes(_) => Vec::new(),
+        }
+    }
+
+    /// The states whose sections were read.
+    fn states(&self) -> Vec<(u16, &'static str)> {
+        let Signal::Gpp(gpp) = self else {
+            return Vec::new();
+        };
+        let sections = gpp.sections().iter();
+        sections
+            .filter_map(|(id, section)| match section {
+                Section::UsState(section) => Some((*id, section.state)),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// For every purpose whether it is allowed, and the reason where there is one to give.
     fn purposes(
         &self,
@@ -159,6 +183,9 @@ impl Signal {
             "feature_2": allowed.feature_2(),
             "special_feature_1": allowed.special_feature(1),
             "opted_out": opt_outs(allowed),
+            "states": self.states().into_iter().map(|(_, state)| state).collect::<Vec<_>>(),
+            "unread_sections": self.unread(),
+            "updated_day": self.tc().map(|tc| at(tc.last_updated).strftime("%F").to_string()),
         })
     }
 
@@ -166,13 +193,19 @@ impl Signal {
         use std::fmt::Write;
         let mut out = String::new();
         if let Some(tc) = self.tc() {
-            let at = i64::try_from(tc.last_updated).unwrap_or(0) / 10;
-            let at = jiff::Timestamp::from_second(at).unwrap_or_default();
             let _ = writeln!(
                 out,
-                "updated {at}, policy {}, vendor list {}, consent management platform {}",
-                tc.policy_version, tc.vendor_list_version, tc.cmp_id
+                "created {}, updated {}, policy {}, vendor list {}, consent management platform {}",
+                at(tc.created),
+                at(tc.last_updated),
+                tc.policy_version,
+                tc.vendor_list_version,
+                tc.cmp_id
             );
+            let _ = match &tc.disclosed_vendors {
+                Some(vendors) => writeln!(out, "{} disclosed vendors", vendors.iter().count()),
+                None => writeln!(out, "disclosed vendors are not listed"),
+            };
         }
         let mut table = Table::new(&[
             ("purpose", Align::Right),
@@ -194,8 +227,23 @@ impl Signal {
         if !outs.is_empty() {
             let _ = writeln!(out, "opted out of: {}", outs.join(", "));
         }
+        for (id, state) in self.states() {
+            let _ = writeln!(out, "section {id} ({state}) was read");
+        }
+        for id in self.unread() {
+            let _ = writeln!(
+                out,
+                "section {id} was not read: what it says is not known here, and is not obeyed"
+            );
+        }
         out
     }
+}
+
+/// The moment of a number of tenths of a second since 1970.
+fn at(deciseconds: u64) -> jiff::Timestamp {
+    let second = i64::try_from(deciseconds / 10).unwrap_or(0);
+    jiff::Timestamp::from_second(second).unwrap_or_default()
 }
 
 fn opt_outs(allowed: Allowed) -> Vec<&'static str> {

@@ -12,7 +12,9 @@ use tributary_config::model::Consent;
 use tributary_connectors::signals::{Signal, Signals};
 use tributary_consent::Boxes;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, Right, SaleKind, SaleName, TouchKind};
+use tributary_operators::record::{
+    Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
+};
 use tributary_operators::steps::{Step, Steps};
 
 use crate::retention::{Category, Retention, purposes};
@@ -103,7 +105,7 @@ fn bodies() -> [(&'static str, Body); 8] {
             Body::Refund {
                 kind,
                 name,
-                amount: None,
+                amount: RefundAmount::All,
             },
         ),
         (
@@ -126,7 +128,13 @@ fn bodies() -> [(&'static str, Body); 8] {
                 clicks: 0,
             },
         ),
-        ("statement of consent", Body::Consent { steps: Steps::NONE }),
+        (
+            "statement of consent",
+            Body::Consent {
+                steps: Steps::NONE,
+                string: None,
+            },
+        ),
         (
             "right: restriction, do not sell, directive",
             Body::Right {
@@ -207,7 +215,7 @@ fn allows(step: Step, boxes: &[(&str, bool)], feature_2: bool) -> bool {
         return false;
     };
     match Signals::new(&consent).boxes(&boxes) {
-        Signal::Steps(steps) => steps.allow(step),
+        Signal::Steps(consent) => consent.steps.allow(step),
         Signal::OptedOut(_) => false,
     }
 }

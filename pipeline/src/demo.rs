@@ -102,7 +102,7 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         started: Instant::now(),
         stage: None,
     };
-    let outcome = replay::run(&config, lines, 2_000, None, &mut show)?;
+    let outcome = replay::run(&config, lines, 2_000, None, true, &mut show)?;
     match &mut show.stage {
         Some(stage) => stage.show(&outcome.cells, &outcome.tally),
         None => show.open(&outcome.cells, &outcome.tally),
@@ -273,6 +273,7 @@ fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Resu
         http::serve(listener, state, async move {
             let _ = stop.wait_for(|set| *set).await;
         })
-        .await
+        .await;
+        Ok(())
     })
 }

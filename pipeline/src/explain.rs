@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use tributary_config::model::Brand;
 use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
-use tributary_connectors::native::currency;
 use tributary_connectors::whom;
+use tributary_operators::currency;
 use tributary_operators::label::Channel;
 use tributary_operators::record::{BrandId, IdKind, Identifier};
 
@@ -74,7 +74,7 @@ async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
     .to_string();
     // What the worker would refuse is refused before anybody is asked.
     let own = currency::of(&asker.brand()?.currency).map(|(currency, _)| currency);
-    request::explain(request.as_bytes(), BrandId(0), own)?;
+    request::explain(request.as_bytes(), BrandId::of(&asker.brand()?.name), own)?;
     let answer = asker.ask(Topic::Explain, request).await?;
     if args.json {
         return Ok(answer);

@@ -12,11 +12,13 @@ use anyhow::{anyhow, bail};
 use async_nats::connection::State as ConnectionState;
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
+use tributary_connectors::decode::Arrivals;
 use tributary_connectors::nats::{Client, Input, number_of};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Position, StreamMark};
 
 use crate::asks::Asks;
+use crate::clock::Clocks;
 use crate::commits::{Durable, Word};
 use crate::http::State;
 use crate::start::wait_for;
@@ -56,6 +58,10 @@ pub struct Feed {
     pub position: Option<Position>,
     /// The broker, to know whether it is there.
     pub client: Client,
+    /// The clocks that releases go by.
+    pub clocks: Arc<Clocks>,
+    /// The newest arrival of before, Unix milliseconds by the stream's time; 0 where nothing came.
+    pub newest: i64,
     /// Whether everything that was to be forgotten before a restart is: before that nothing is released.
     pub clear: watch::Receiver<bool>,
 }
@@ -71,8 +77,13 @@ struct Feeding {
     unreleased: bool,
     /// Whether all that was known before has gone in, and was released.
     complete: bool,
-    /// The arrival of the newest message, Unix milliseconds.
+    /// The arrival of the newest message, Unix milliseconds by the stream's time.
     newest: i64,
+    arrivals: Arrivals,
+    /// For each brand whose clock goes by headers the newest arrival that these name, else 0.
+    named: Vec<i64>,
+    /// The salt days as they were when the clocks agreed last.
+    salt_days: Vec<crate::clock::SaltDays>,
     marks: u64,
     /// The position that was marked last, if any is, and when.
     marked: (Option<u64>, Instant),
@@ -90,7 +101,8 @@ impl Feed {
         workers: Workers,
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<(Workers, Input)> {
-        let (epoch, newest) = self.position.map_or((0, 0), |p| (p.epoch, p.newest_at));
+        let epoch = self.position.map_or(0, |position| position.epoch);
+        let reading = self.clocks.read();
         let sequence = input.next_sequence().saturating_sub(1);
         // A loss that was accepted is to be kept before anything has come after it.
         let kept = self
@@ -98,14 +110,17 @@ impl Feed {
             .and_then(|position| Some((position.stream?, position.sequence)))
             .is_none_or(|kept| kept == (self.stream, sequence));
         let feeding = Feeding {
-            clock: EpochClock::after(epoch),
+            clock: EpochClock::after(epoch, reading.broker.unwrap_or(reading.wall)),
             epoch,
             first_epoch: 0,
             tick: Tick::new(Duration::from_millis(self.config.workers.tick_ms)),
             released: None,
             unreleased: true,
             complete: false,
-            newest,
+            newest: self.newest,
+            arrivals: Arrivals::new(&self.config),
+            named: vec![0; self.config.brands.len()],
+            salt_days: Vec::new(),
             marks: 0,
             marked: (kept.then_some(sequence), Instant::now()),
             acknowledged: 0,
@@ -183,9 +198,15 @@ impl Feeding {
             for message in arrived {
                 self.newest = self.newest.max(message.at_ms);
                 bytes += message.payload.len() as u64;
+                let arrival = self
+                    .arrivals
+                    .of(&message.subject, &message.headers, message.at_ms);
+                if let Some(named) = arrival.brand.and_then(|brand| self.named.get_mut(brand)) {
+                    *named = arrival.at.max(*named);
+                }
                 let line = TraceLine {
                     subject: message.subject.to_string(),
-                    at: message.at_ms,
+                    at: arrival.at,
                     headers: message.headers,
                     data: message.payload.into(),
                 };
@@ -231,15 +252,25 @@ impl Feeding {
         if self.first_epoch == 0 {
             self.first_epoch = self.epoch;
         }
+        self.feed.clocks.set_newest(self.newest);
+        let reading = self.feed.clocks.read();
+        // A salt is erased for its age, too.
+        if reading.agrees() {
+            let newest = |brand| match self.arrivals.is_by_header(brand) {
+                true => self.named.get(brand).copied().unwrap_or_default(),
+                false => self.newest,
+            };
+            self.salt_days = crate::clock::salt_days(&self.feed.config, newest);
+        }
         Some(Batch {
             epoch: self.epoch,
             messages,
             durable,
             complete,
-            release: release.then(|| self.epoch.cast_signed()),
+            release: release.then(|| reading.release_time()),
             changes: changes.unwrap_or_default(),
             questions: self.feed.asks.take(self.epoch),
-            salt_days: crate::clock::salt_days(&self.feed.config, self.newest),
+            salt_days: self.salt_days.clone(),
             ..Batch::default()
         })
     }
@@ -313,8 +344,10 @@ impl Feeding {
         self.tick
             .adapt(input.caught_up(), Duration::from_millis(lag));
         let lag = lag as f64 / 1000.0;
+        let closed = finished.saturating_sub(1);
         self.feed.state.metrics.epoch(
-            finished.saturating_sub(1),
+            closed,
+            Duration::from_millis(self.clock.now().saturating_sub(closed)),
             lag,
             self.tick.length().as_secs_f64(),
         );

@@ -2,12 +2,16 @@
 //!
 //! It decodes its share of every epoch, puts what is accepted into the dataflow and on the page for the ledger,
 //! steps the dataflow, and tells what comes out.
+//!
+//! No lock is held while it works, and it waits for nobody in the middle of an epoch: salts are asked for a day ahead, and
+//! a ping whose salt is still being drawn is set aside. Its epoch stays open while the worker goes on stepping and
+//! reporting, and ends when all of its pings are in.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
 use timely::worker::Worker;
@@ -16,15 +20,21 @@ use tributary_connectors::clock::BrandClock;
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_ledger::{Keyring, Page};
+use tributary_operators::ask::Question;
 use tributary_operators::cell::Cell;
-use tributary_operators::dataflow::{Dataflow, Output, build};
+use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, Day, IdSet};
+use tributary_operators::record::{BrandId, Day, IdSet, Ping};
 use tributary_operators::settings::Settings;
 
-use crate::suppressed::{Suppressed, SuppressedDoor};
+use crate::clock::SaltDays;
+use crate::suppressed::{Suppressed, SuppressedSnapshot};
 use crate::workers::{Batch, Counts, Incoming, Listener, Report, Restored};
+
+mod settling;
+
+use settling::Settling;
 
 /// How many epochs a worker may run ahead of the cluster.
 const AHEAD: usize = 4;
@@ -37,7 +47,7 @@ const NAP: Duration = Duration::from_millis(2);
 pub struct Opener {
     keyring: Arc<Keyring>,
     /// The clock of each brand: days follow the configured time zone.
-    clocks: Vec<BrandClock>,
+    clocks: BTreeMap<BrandId, BrandClock>,
     /// Who objected.
     suppressed: Arc<Suppressed>,
 }
@@ -46,7 +56,10 @@ impl Opener {
     /// What opens the ledger of a configuration's brands.
     pub fn new(config: &Config, keyring: Arc<Keyring>, suppressed: Arc<Suppressed>) -> Opener {
         let clocks = config.brands.iter();
-        let clocks = clocks.map(|brand| BrandClock::new(&brand.timezone, 0));
+        let clocks = clocks.map(|brand| {
+            let clock = BrandClock::new(&brand.timezone, 0);
+            (BrandId::of(&brand.name), clock)
+        });
         Opener {
             keyring,
             clocks: clocks.collect(),
@@ -58,17 +71,42 @@ impl Opener {
 /// One worker thread at work: a hand of the process.
 pub struct Hand {
     thread: usize,
-    dataflow: Dataflow,
     decoder: Decoder,
     opener: Opener,
-    /// The salts that a page has carried to the ledger.
-    sealed: BTreeSet<(BrandId, Day)>,
+    intake: Intake,
     listener: Listener,
     told: Rc<RefCell<Vec<(Epoch, Output)>>>,
-    counts: Counts,
     dead: Vec<DeadLetter>,
     ahead: VecDeque<Epoch>,
-    salt_days: BTreeMap<BrandId, Day>,
+    /// The epoch that was begun and has not ended.
+    open: Option<Open>,
+    salt_days: BTreeMap<BrandId, SaltDays>,
+    settling: Settling,
+}
+
+/// What is accepted goes through here: into the dataflow and on the page for the ledger.
+struct Intake {
+    dataflow: Dataflow,
+    counts: Counts,
+    /// The page of the open epoch; none where nothing of it goes to a ledger.
+    page: Option<Page>,
+    /// The salts that a page has carried to the ledger.
+    sealed: BTreeSet<(BrandId, Day)>,
+    /// The pings of this thread in the ledger.
+    pings: BTreeMap<(BrandId, Day), u64>,
+    /// The pings of the open epoch that wait for a salt, each with the kind of its message.
+    waiting: Vec<(&'static str, Ping)>,
+}
+
+/// An epoch that was begun: what is left to be done when its pings are in.
+struct Open {
+    epoch: Epoch,
+    durable: bool,
+    complete: bool,
+    release: Option<i64>,
+    changes: Vec<Event>,
+    questions: Vec<(u64, Question)>,
+    salt_days: Vec<SaltDays>,
 }
 
 impl Hand {
@@ -88,48 +126,58 @@ impl Hand {
         });
         Hand {
             thread,
-            dataflow,
             decoder,
             opener,
-            sealed: BTreeSet::new(),
+            intake: Intake {
+                dataflow,
+                counts: Counts::default(),
+                page: None,
+                sealed: BTreeSet::new(),
+                pings: BTreeMap::new(),
+                waiting: Vec::new(),
+            },
             listener,
             told,
-            counts: Counts::default(),
             dead: Vec::new(),
             ahead: VecDeque::new(),
+            open: None,
             salt_days: BTreeMap::new(),
+            settling: Settling::default(),
         }
     }
 
     /// Works until the batches end and everything is through, on every worker.
     pub fn run(mut self, worker: &mut Worker, batches: &Receiver<Batch>) {
         loop {
-            while self.ahead.len() >= AHEAD {
-                worker.step_or_park(Some(NAP));
-                self.report();
-            }
-            match batches.try_recv() {
+            let is_free = self.open.is_none() && self.ahead.len() < AHEAD;
+            let next = match is_free {
+                true => batches.try_recv(),
+                false => Err(TryRecvError::Empty),
+            };
+            match next {
                 Ok(batch) => {
-                    self.put_in(worker, batch);
+                    self.begin(batch);
                     worker.step();
                 }
                 Err(TryRecvError::Empty) => {
                     worker.step_or_park(Some(NAP));
+                    self.go_on();
                 }
                 Err(TryRecvError::Disconnected) => break,
             }
             self.report();
         }
         // Other processes may still send what belongs here.
-        self.dataflow.end();
-        while !self.dataflow.is_complete() {
+        self.intake.dataflow.end();
+        while !self.intake.dataflow.is_complete() {
             worker.step_or_park(Some(NAP));
             self.report();
         }
         self.report();
     }
 
-    fn put_in(&mut self, worker: &mut Worker, batch: Batch) {
+    /// Begins an epoch, and ends it where no ping has to wait.
+    fn begin(&mut self, batch: Batch) {
         let Batch {
             epoch,
             messages,
@@ -141,21 +189,17 @@ impl Hand {
             questions,
             salt_days,
         } = batch;
-        self.dataflow.advance_to(epoch);
+        self.intake.dataflow.advance_to(epoch);
         match restored {
             Some(restored) => self.restore(restored),
-            None => self.dataflow.live(),
+            None => self.intake.dataflow.live(),
         }
-        let mut page = durable.then(Page::default);
-        let suppressed = self.opener.suppressed.clone();
+        self.draw_salts(&salt_days);
+        self.intake.page = durable.then(Page::default);
         let mut sink = Door {
-            suppressed: suppressed.door(),
-            worker,
-            dataflow: &mut self.dataflow,
-            counts: &mut self.counts,
+            suppressed: self.opener.suppressed.snapshot(),
+            intake: &mut self.intake,
             dead: &mut self.dead,
-            page: page.as_mut(),
-            sealed: &mut self.sealed,
             kind: "",
         };
         for Incoming { number, line } in &messages {
@@ -171,13 +215,62 @@ impl Hand {
             sink.kind = known.map_or("", |kind| kind.name());
             self.decoder.message(&message, &mut sink);
         }
-        drop(sink);
+        self.open = Some(Open {
+            epoch,
+            durable,
+            complete,
+            release,
+            changes,
+            questions,
+            salt_days,
+        });
+        self.go_on();
+    }
+
+    /// Asks for the salts of the days that are open, tomorrow included. One thread of a process asks for all.
+    fn draw_salts(&mut self, salt_days: &[SaltDays]) {
+        for days in salt_days.iter().filter(|_| self.thread == 0) {
+            if self.salt_days.get(&days.brand) != Some(days) {
+                for day in days.first..=days.last {
+                    self.intake.dataflow.draw_salt(days.brand, day);
+                }
+            }
+        }
+    }
+
+    /// Ends the open epoch, where there is one and no ping has to wait any more.
+    fn go_on(&mut self) {
+        if self.open.is_none() {
+            return;
+        }
+        for (kind, ping) in std::mem::take(&mut self.intake.waiting) {
+            self.intake.ping(kind, ping);
+        }
+        if self.intake.waiting.is_empty()
+            && let Some(open) = self.open.take()
+        {
+            self.end(open);
+        }
+    }
+
+    fn end(&mut self, open: Open) {
+        let Open {
+            epoch,
+            durable,
+            complete,
+            release,
+            changes,
+            questions,
+            salt_days,
+        } = open;
+        let dataflow = &mut self.intake.dataflow;
+        let mut page = self.intake.page.take();
         for change in changes {
             // What is taken back leaves the ledger by being written anew without it.
             if let (Event::Put { record, .. }, Some(page)) = (&change, &mut page) {
                 page.push(record.brand, &change);
             }
-            self.dataflow.event(change);
+            dataflow.event(change);
         }
         // Before this worker says that a day is over, whoever keeps the ledger has what was heard on it.
         if durable || !self.dead.is_empty() {
@@ -187,21 +280,23 @@ impl Hand {
                 dead: std::mem::take(&mut self.dead),
             });
         }
-        for (brand, day) in salt_days {
-            if self.salt_days.insert(brand, day) != Some(day) {
-                self.dataflow.days_are_over(brand, day);
+        for days in salt_days {
+            let before = self.salt_days.insert(days.brand, days);
+            if before.is_none_or(|before| before.first != days.first) {
+                self.decoder.close_salt_days(days.brand, days.first);
+                dataflow.days_are_over(days.brand, days.first);
             }
         }
         for (number, question) in questions {
-            self.dataflow.ask(number, question);
+            dataflow.ask(number, question);
         }
         if let Some(now) = release {
-            self.dataflow.release(now);
+            dataflow.release(now);
         }
         if complete {
-            self.dataflow.complete();
+            dataflow.complete();
         }
-        self.dataflow.advance_to(epoch + 1);
+        dataflow.advance_to(epoch + 1);
         self.ahead.push_back(epoch + 1);
     }
 
@@ -212,27 +307,32 @@ impl Hand {
             salts,
             stood,
         } = restored;
+        let Intake {
+            dataflow, pings, ..
+        } = &mut self.intake;
         for (brand, day, salt) in salts {
-            self.dataflow.know_salt(brand, day, salt);
+            dataflow.know_salt(brand, day, salt);
         }
         let Opener {
             keyring, clocks, ..
         } = &mut self.opener;
-        let mut day = |brand: BrandId, ts: i64| {
-            clocks
-                .get_mut(usize::from(brand.0))
-                .map_or(0, |clock| clock.day(ts))
-        };
+        let mut day =
+            |brand: BrandId, ts: i64| clocks.get_mut(&brand).map_or(0, |clock| clock.day(ts));
         for block in blocks {
             // Who objected and is still there has a request that waits: to be forgotten as a whole, the person is
             // needed as a whole. Until it is answered no cell leaves.
-            let mut each = |event| self.dataflow.event(event);
+            let mut each = |event| {
+                if let Event::Heard { heard } = &event {
+                    *pings.entry((heard.brand, heard.salt_day)).or_default() += 1;
+                }
+                dataflow.event(event);
+            };
             if let Err(error) = block.open(keyring, &mut day, &mut each) {
                 (self.listener)(Report::Unreadable(error.to_string()));
             }
         }
         for (cell, at) in stood {
-            self.dataflow.stood(cell, at);
+            dataflow.stood(cell, at);
         }
     }
 
@@ -240,32 +340,54 @@ impl Hand {
     fn report(&mut self) {
         let mut finished = None;
         while let Some(before) = self.ahead.front().copied() {
-            if !self.dataflow.is_done_before(before) {
+            if !self.intake.dataflow.is_done_before(before) {
                 break;
             }
             self.ahead.pop_front();
             finished = Some(before);
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
-        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool)>> = BTreeMap::new();
+        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
         for (epoch, output) in told {
             match output {
-                Output::Cell { cell, news } => cells.entry(epoch).or_default().push((cell, news)),
+                Output::Cell {
+                    cell,
+                    news,
+                    released,
+                } => cells.entry(epoch).or_default().push((cell, news, released)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
+                Output::Settled(day, settled) => self.settling.add(epoch, day, settled),
+                Output::Closed(brand, before) => self.settling.close(epoch, brand, before),
             }
         }
         for (epoch, cells) in cells {
             (self.listener)(Report::Cells(epoch, cells));
         }
-        for (brand, before) in self.dataflow.book().take_forgotten() {
-            self.sealed
-                .retain(|(of, day)| *of != brand || *day >= before);
+        self.settle(finished);
+        let (forgotten, settled) = {
+            let mut book = self.intake.dataflow.book();
+            (book.take_forgotten(), book.take_settled())
+        };
+        for (brand, before) in forgotten {
+            let sealed = &mut self.intake.sealed;
+            sealed.retain(|(of, day)| *of != brand || *day >= before);
             (self.listener)(Report::Forgotten(brand, before));
         }
+        for (brand, before) in settled {
+            let gone = |(of, day): &(BrandId, Day), _: &mut u64| *of == brand && *day < before;
+            let pings = self.intake.pings.extract_if(.., gone);
+            let pings = pings.map(|(_, pings)| pings).sum();
+            *self.intake.counts.settled_pings.entry(brand).or_default() += pings;
+            (self.listener)(Report::Settled {
+                brand,
+                before,
+                pings,
+            });
+        }
         if let Some(before) = finished {
-            self.counts.stages = self.dataflow.stats.snapshot();
-            self.counts.consents = self.dataflow.stats.told_consents();
-            let counts = self.counts.clone();
+            self.intake.counts.stages = self.intake.dataflow.stats.snapshot();
+            self.intake.counts.consents = self.intake.dataflow.stats.told_consents();
+            let counts = self.intake.counts.clone();
             (self.listener)(Report::Finished {
                 thread: self.thread,
                 before,
@@ -273,17 +395,63 @@ impl Hand {
             });
         }
     }
+
+    /// Hands over the days that have settled on the whole cluster, and says of those that are durable that they are.
+    fn settle(&mut self, finished: Option<Epoch>) {
+        for settled in finished.map_or_else(Vec::new, |before| self.settling.take(before)) {
+            for (brand, days) in settled.days() {
+                *self.intake.counts.settled_days.entry(brand).or_default() += days;
+            }
+            let (done, durable) = channel();
+            let page = settled.page();
+            self.settling.wait(durable, settled);
+            (self.listener)(Report::Settle { page, done });
+        }
+        for (brand, before) in self.settling.durable() {
+            self.intake.dataflow.settled(brand, before);
+        }
+    }
+}
+
+impl Intake {
+    /// Takes a ping, or sets it aside until its salt is known.
+    fn ping(&mut self, kind: &'static str, ping: Ping) {
+        match self.dataflow.salted(ping) {
+            Salted::Heard(heard) => self.event(kind, Event::Heard { heard }),
+            Salted::Waits(ping) => self.waiting.push((kind, ping)),
+            // Read again after a restart: the sums of its day hold it.
+            Salted::Closed => {
+                let ignored = self.counts.ignored.entry(Ignored::SettledPing);
+                *ignored.or_default() += 1;
+            }
+        }
+    }
+
+    fn event(&mut self, kind: &'static str, event: Event) {
+        if let Some(brand) = counted_for(&event) {
+            *self.counts.accepted.entry((brand, kind)).or_default() += 1;
+        }
+        if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
+            if let Event::Heard { heard } = &event {
+                let day = (heard.brand, heard.salt_day);
+                *self.pings.entry(day).or_default() += 1;
+                if self.sealed.insert(day)
+                    && let Some(salt) = self.dataflow.book().salt(heard.brand, heard.salt_day)
+                {
+                    page.salt(heard.brand, heard.salt_day, salt.clone());
+                }
+            }
+            page.push(brand, &event);
+        }
+        self.dataflow.event(event);
+    }
 }
 
 /// Where the decoder's findings go.
 struct Door<'a> {
-    suppressed: SuppressedDoor<'a>,
-    worker: &'a mut Worker,
-    dataflow: &'a mut Dataflow,
-    counts: &'a mut Counts,
+    suppressed: SuppressedSnapshot,
+    intake: &'a mut Intake,
     dead: &'a mut Vec<DeadLetter>,
-    page: Option<&'a mut Page>,
-    sealed: &'a mut BTreeSet<(BrandId, Day)>,
     /// The kind that the message's subject names.
     kind: &'static str,
 }
@@ -291,36 +459,16 @@ struct Door<'a> {
 impl Door<'_> {
     /// Takes what nobody objected to.
     fn take(&mut self, event: Event, earlier: &[IdSet]) {
-        // A web record brings its consent and the evidence along: it counts once.
-        let counted = match &event {
-            Event::Word { .. } | Event::Evidence { .. } => false,
-            Event::Put { record, .. } => {
-                !matches!(record.body, Body::Consent { .. } | Body::Right { .. })
-                    || self.kind == "consent"
-            }
-            _ => true,
-        };
-        let brand = brand_of(&event).filter(|_| counted);
         if self.suppressed.refuses(&event, earlier) {
-            if let Some(brand) = brand {
-                *self.counts.suppressed.entry(brand).or_default() += 1;
+            if let Some(brand) = counted_for(&event) {
+                *self.intake.counts.suppressed.entry(brand).or_default() += 1;
             }
             return;
         }
-        if let Some(brand) = brand {
-            *self.counts.accepted.entry((brand, self.kind)).or_default() += 1;
+        match event {
+            Event::Ping { ping } => self.intake.ping(self.kind, ping),
+            event => self.intake.event(self.kind, event),
         }
-        let event = self.dataflow.salted(self.worker, event);
-        if let (Some(page), Some(brand)) = (self.page.as_deref_mut(), brand_of(&event)) {
-            if let Event::Heard { heard, .. } = &event
-                && self.sealed.insert((heard.brand, heard.salt_day))
-                && let Some(salt) = self.dataflow.book().salt(heard.brand, heard.salt_day)
-            {
-                page.salt(heard.brand, heard.salt_day, salt.clone());
-            }
-            page.push(brand, &event);
-        }
-        self.dataflow.event(event);
     }
 }
 
@@ -338,17 +486,37 @@ impl Sink for Door<'_> {
     }
 
     fn ignored(&mut self, what: Ignored) {
-        *self.counts.ignored.entry(what).or_default() += 1;
+        *self.intake.counts.ignored.entry(what).or_default() += 1;
     }
+
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let unread = self.intake.counts.unread_sections.entry(brand).or_default();
+        *unread += u64::from(sections);
+    }
+}
+
+/// The brand for which an event counts as a record or a ping. A web record brings its consent and the evidence along:
+/// it counts once.
+fn counted_for(event: &Event) -> Option<BrandId> {
+    let is_counted = match event {
+        Event::Word { .. } | Event::Evidence { .. } => false,
+        Event::Put { record, .. } => !record.is_attached(),
+        _ => true,
+    };
+    brand_of(event).filter(|_| is_counted)
 }
 
 /// The brand that an event belongs to, where it says so.
 fn brand_of(event: &Event) -> Option<BrandId> {
     match event {
         Event::Put { record, .. } => Some(record.brand),
-        Event::Ping { ping, .. } => Some(ping.brand),
-        Event::Heard { heard, .. } => Some(heard.brand),
-        Event::Word { brand, .. } | Event::Evidence { brand, .. } => Some(*brand),
+        Event::Ping { ping } => Some(ping.brand),
+        Event::Heard { heard } => Some(heard.brand),
+        Event::DropDevice { device } => Some(device.brand),
+        Event::Settled { settled } => Some(settled.brand),
+        Event::Word { brand, .. } | Event::Evidence { brand, .. } | Event::Closed { brand, .. } => {
+            Some(*brand)
+        }
         Event::Drop { .. } => None,
     }
 }

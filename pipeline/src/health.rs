@@ -29,6 +29,8 @@ pub struct Health {
     restoring: Mutex<Option<String>>,
     /// What the ledger waits for.
     ledger: Mutex<Option<String>>,
+    /// Which clock disagrees.
+    clock: Mutex<Option<String>>,
     /// When an epoch closed last.
     progress: AtomicU64,
     /// Since when there has been input under way.
@@ -53,6 +55,7 @@ impl Health {
             caught_up: AtomicBool::new(false),
             restoring: Mutex::default(),
             ledger: Mutex::default(),
+            clock: Mutex::default(),
             progress: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             behind: AtomicI64::new(IDLE),
@@ -80,6 +83,11 @@ impl Health {
         if waited && !waits {
             self.progress();
         }
+    }
+
+    /// Which clock disagrees and by how much, in words; none when all agree.
+    pub fn set_clock(&self, told: Option<String>) {
+        *lock(&self.clock) = told;
     }
 
     /// Whether everything that stood in the stream at the start has been read.
@@ -162,6 +170,7 @@ impl Health {
         let restored = restoring.is_none();
         reasons.extend(restoring);
         reasons.extend(lock(&self.ledger).clone());
+        reasons.extend(lock(&self.clock).clone());
         if restored && !self.caught_up.load(Relaxed) {
             reasons.push(
                 "the input stream's past is still being read: the numbers are not whole yet"

@@ -2,17 +2,17 @@
 //!
 //! All of that is read-only, and without names of persons: released numbers, the health of the
 //! process, and the configuration with its secrets masked. Nobody is asked who they are, so that the address
-//! (`http.listen`) decides who may look. Where the configuration opens it, [`crate::opendsr`] is behind the same address.
+//! (`http.listen`) decides who may look, and the name that they ask for (`http.hosts`). Where the configuration opens it, [`crate::opendsr`] is behind the same address.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::Router;
 use axum::extract;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tributary_config::model::Config;
@@ -23,9 +23,15 @@ use crate::metrics::Metrics;
 use crate::opendsr::Door;
 use crate::page::{self, Page};
 
+mod connections;
+mod host;
+
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
+
+/// How long a request may take until its answer begins, the sending of its body included.
+const REQUEST: Duration = Duration::from_secs(30);
 
 /// How long answers under way may take once the server is to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -44,6 +50,8 @@ pub struct State {
     pub page: Page,
     /// The door for rights requests by OpenDSR.
     pub opendsr: Door,
+    /// The names by which the server answers, besides addresses and local names.
+    pub hosts: Arc<[String]>,
 }
 
 impl State {
@@ -56,6 +64,13 @@ impl State {
             config: tributary_config::print(config),
             page: Page::new(config),
             opendsr: Door::new(config),
+            hosts: config
+                .http
+                .hosts
+                .iter()
+                .chain(&config.http.opendsr_domain)
+                .cloned()
+                .collect(),
         }
     }
 
@@ -68,37 +83,21 @@ impl State {
 type Shared = extract::State<Arc<State>>;
 
 /// Serves until `shutdown`, and then what is under way for a few seconds more.
-///
-/// # Errors
-///
-/// Where the listener fails for good.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     state: Arc<State>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let (ending, ended) = tokio::sync::oneshot::channel();
+) {
     let listened = state.clone();
-    let signal = async move {
+    let ended = async move {
         shutdown.await;
         listened.page.end();
-        // The other end waits for as long as the server runs.
-        let _ = ending.send(());
     };
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(signal);
-    let grace = async {
-        match ended.await {
-            Ok(()) => tokio::time::sleep(GRACE).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        served = server.into_future() => served.context("the HTTP server failed"),
-        () = grace => Ok(()),
-    }
+    connections::accept(listener, router(state), ended, GRACE).await;
 }
 
 fn router(state: Arc<State>) -> Router {
+    let hosts = state.hosts.clone();
     let router = Router::new()
         .route("/", get(document))
         .route("/events", get(page::events))
@@ -119,7 +118,24 @@ fn router(state: Arc<State>) -> Router {
             let hint = "not found: there are /, /events, /metrics, /livez, /readyz and /config\n";
             text(StatusCode::NOT_FOUND, TEXT, hint)
         })
+        .layer(from_fn(within))
+        .layer(from_fn(move |request, next| {
+            let hosts = hosts.clone();
+            async move { host::check(&hosts, request, next).await }
+        }))
         .with_state(state)
+}
+
+/// Answers within a time, however slowly the body of a request comes.
+async fn within(request: extract::Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => text(
+            StatusCode::REQUEST_TIMEOUT,
+            TEXT,
+            "the request took too long\n",
+        ),
+    }
 }
 
 /// An answer that nobody takes for anything but what it says it is.

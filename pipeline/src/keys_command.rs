@@ -4,9 +4,6 @@
 //! for. An exchange loses nothing: pseudonyms are re-keyed over the old ones, so that all secrets a brand had stay in
 //! the configuration, in their order. Where workers run, each of them is asked ([`crate::exchange`]).
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +16,7 @@ use rand::rngs::OsRng;
 use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 use tributary_connectors::nats::{self, Client};
+use tributary_connectors::output::write_new;
 use tributary_ledger::{Keyring, Ledger, Options};
 
 use crate::cli::KeysCommand;
@@ -94,7 +92,7 @@ fn new(file: &Path, print: bool) -> anyhow::Result<()> {
     drawn.context("the system gives no random bytes")?;
     let text = base64::engine::general_purpose::STANDARD.encode(bytes.as_slice());
     let text = Zeroizing::new(format!("{text}\n"));
-    write(file, text.as_bytes()).with_context(|| {
+    write_new(file, text.as_bytes()).with_context(|| {
         format!(
             "{} cannot be written; a file that is there is never replaced",
             file.display()
@@ -110,21 +108,6 @@ fn new(file: &Path, print: bool) -> anyhow::Result<()> {
         print!("{}", *text);
     }
     Ok(())
-}
-
-/// Writes a file that is not there yet, for the owner alone; leaves none that is half written.
-fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut to = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)?;
-    let written = to.write_all(bytes).and_then(|()| to.sync_all());
-    written.inspect_err(|_| {
-        // What is said is why it could not be written.
-        let _ = std::fs::remove_file(file);
-    })
 }
 
 fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
@@ -296,12 +279,12 @@ mod tests {
         let (mut ledger, _) = Ledger::open(Options::new(at("ledger")), keyring.into()).unwrap();
         let mut page = Page::default();
         let word = tributary_operators::event::Event::Word {
-            brand: BrandId(0),
+            brand: BrandId::of("acme"),
             label: tributary_operators::label::Label::of("google"),
             word: "google".into(),
         };
-        page.push(BrandId(0), &word);
-        page.salt(BrandId(0), 1, Salt::from_bytes([1; 32]));
+        page.push(BrandId::of("acme"), &word);
+        page.salt(BrandId::of("acme"), 1, Salt::from_bytes([1; 32]));
         ledger.append(page);
         ledger.commit(Position::default()).unwrap();
         drop(ledger);

@@ -1,5 +1,6 @@
 //! Tributary's process: commands, epochs, workers, and the doors to the outside.
 
+pub mod agreement;
 pub mod asks;
 pub mod audit_command;
 pub mod board;

@@ -2,7 +2,7 @@
 //!
 //! Everything goes in as epochs of `--batch` messages, or fewer where a day ends; one release at the very end writes the
 //! cells. The number of workers and the size of the batches cannot show in them (invariant I1). What is past its retention
-//! by the trace's clock is taken back (`passes`). With a ledger, what is accepted is kept as well, so that a worker can
+//! by the trace's clock is taken back (`passes`), and by the same clock salt days are closed and settle. With a ledger, what is accepted is kept as well, so that a worker can
 //! start from it.
 
 mod passes;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tokio::runtime::Runtime;
-use tributary_config::model::Config;
+use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Page, Position};
@@ -25,6 +25,7 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
 
 use crate::asks::Asks;
+use crate::clock::{SaltDays, salt_days};
 use crate::compaction::install;
 use crate::replay::passes::{OfDay, Passes, UnderWay};
 use crate::retention::{Category, Stopping};
@@ -71,13 +72,24 @@ impl<F: FnMut(u64)> Onlooker for F {
     }
 }
 
+/// The clock of a trace went back by so much that a ping may belong to a salt day that was closed. A record is judged by
+/// its own arrival, and so the trace can only be replayed with all days open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the clock of the trace went back over a salt day that was closed")]
+pub struct ClockWentBack;
+
 /// Runs messages through the dataflow until they end or nobody wants to see more, `batch` an epoch, and keeps what is
-/// accepted in a ledger where there is one. The outcome has the cells of the last release.
+/// accepted in a ledger where there is one. The outcome has the cells of the last release. Where `closes_days` is set,
+/// salt days are closed and settled by the clock of the trace, so that memory does not grow with its length.
+///
+/// # Errors
+/// [`ClockWentBack`], only where `closes_days` is set; and what the lines, the workers and the ledger fail with.
 pub fn run<E>(
     config: &Config,
     lines: impl Iterator<Item = Result<TraceLine, E>>,
     batch: u64,
     ledger: Option<Ledger>,
+    closes_days: bool,
     mut onlooker: impl Onlooker,
 ) -> anyhow::Result<Outcome>
 where
@@ -104,7 +116,7 @@ where
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
-                    .extend(cells.into_iter().map(|(cell, _)| cell));
+                    .extend(cells.into_iter().map(|(cell, ..)| cell));
             }
             Report::Accepted { page, dead, .. } => {
                 // A closed channel means that the keeper has failed, which is told at the end.
@@ -127,7 +139,11 @@ where
                 }
             }
             Report::Answer(answer) => answered.0.answer(answer),
-            Report::Forgotten(..) | Report::Unreadable(_) => {}
+            Report::Settle { done, .. } => {
+                // Nothing is kept of it here; whoever waits may have ended.
+                let _ = done.send(());
+            }
+            Report::Forgotten(..) | Report::Settled { .. } | Report::Unreadable(_) => {}
         }),
     )?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -139,13 +155,21 @@ where
         epoch: 0,
         pages: durable.then_some(pages),
         changes: Vec::new(),
+        days: closes_days.then(|| OpenDays::new(config)),
     };
     let mut number = 0;
     let mut newest = 0;
     let mut messages = Vec::new();
-    let mut runs = true;
+    let (mut runs, mut went_back) = (true, false);
     for line in lines {
         let line = line?;
+        went_back = feeding
+            .days
+            .as_ref()
+            .is_some_and(|days| days.is_over(&line));
+        if went_back {
+            break;
+        }
         if onlooker.wants(line.at) {
             let released = std::mem::take(&mut messages);
             runs = feeding.release(released, newest, &tally, config.workers.threads) && {
@@ -158,6 +182,9 @@ where
             }
         }
         newest = line.at.max(newest);
+        if let Some(days) = &mut feeding.days {
+            days.newest = newest;
+        }
         if let Some((first, last)) = feeding.passes.turn(line.at) {
             let ended = std::mem::take(&mut messages);
             runs = feeding.end_day(ended, (first, last), number);
@@ -173,7 +200,7 @@ where
         }
     }
     // Where a thread has failed, that is told when all have ended.
-    if runs && feeding.settle() {
+    if runs && !went_back && feeding.settle() {
         feeding.send(messages, Some(newest));
     }
     let Feeding {
@@ -190,6 +217,9 @@ where
         .map_err(|_| anyhow!("the thread that writes the ledger failed"))??;
     if let Some(ledger) = ledger {
         close(ledger, &passes).context("the ledger")?;
+    }
+    if went_back {
+        return Err(ClockWentBack.into());
     }
     onlooker.progress(number);
     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,6 +245,9 @@ impl Drop for Answered {
     }
 }
 
+/// After how much of the trace's time salt days are looked up again, milliseconds.
+const LOOK_UP: i64 = 60_000;
+
 /// How long it takes until it is looked again whether a release has been told.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -229,6 +262,52 @@ struct Feeding {
     pages: Option<SyncSender<Page>>,
     /// What goes in with the next epoch.
     changes: Vec<Event>,
+    /// The salt days by the clock of the trace; none where they are never closed.
+    days: Option<OpenDays>,
+}
+
+/// Which salt days are open by the clock of a trace.
+struct OpenDays {
+    config: Config,
+    /// The newest arrival so far, Unix milliseconds.
+    newest: i64,
+    /// The days that were told last, and the newest arrival then.
+    told: Vec<SaltDays>,
+    told_at: i64,
+}
+
+impl OpenDays {
+    fn new(config: &Config) -> OpenDays {
+        OpenDays {
+            config: config.clone(),
+            newest: 0,
+            told: Vec::new(),
+            told_at: i64::MIN,
+        }
+    }
+
+    /// The days for an epoch. They are looked up once in a while, so that small epochs cost little.
+    fn of_epoch(&mut self) -> Vec<SaltDays> {
+        if self.newest >= self.told_at.saturating_add(LOOK_UP) {
+            self.told = salt_days(&self.config, |_| self.newest);
+            self.told_at = self.newest;
+        }
+        self.told.clone()
+    }
+
+    /// Whether a message may hold a ping of a day that was closed, although by its own arrival it counts.
+    fn is_over(&self, line: &TraceLine) -> bool {
+        let is_ping = || line.subject.split('.').nth(3) == Some(Kind::Ping.name());
+        line.at < self.told_at && is_ping() && {
+            let open = salt_days(&self.config, |_| line.at);
+            // At no time everything is open.
+            open.is_empty() && !self.told.is_empty()
+                || open
+                    .iter()
+                    .zip(&self.told)
+                    .any(|(open, told)| open.first < told.first)
+        }
+    }
 }
 
 impl Feeding {
@@ -243,6 +322,7 @@ impl Feeding {
             release,
             changes: std::mem::take(&mut self.changes),
             questions: self.asks.take(epoch),
+            salt_days: self.days.as_mut().map_or_else(Vec::new, OpenDays::of_epoch),
             ..Batch::default()
         })
     }

@@ -4,7 +4,6 @@
 //! mended can be replayed.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +13,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tributary_config::model::Config;
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::out::cell_line;
+use tributary_connectors::output::{Contents, Output, Outputs};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options};
-use tributary_loadtest::inputs;
+use tributary_loadtest::inputs::{self, Inputs};
 
 use crate::cli;
-use crate::replay::{Outcome, run};
+use crate::replay::{ClockWentBack, Outcome, run};
 use crate::retention::Category;
 
 /// The command.
@@ -29,17 +29,56 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         config.workers.threads = workers.max(1);
     }
     config.workers.hosts.clear();
+    // Where something cannot be written is said before an hour of reading.
+    let mut read = inputs::files(Some(&config), &args.traces)?;
+    read.push(args.config.clone());
+    let mut outputs = Outputs::new(read, args.force);
+    let cells_file = match args.cells == Path::new("-") {
+        true => None,
+        false => Some(outputs.file(&args.cells, Contents::Cells)?),
+    };
+    let dead_file = args.dead_letters.clone().or_else(|| beside(&args.cells));
+    let dead_file = match &dead_file {
+        Some(path) => Some(
+            outputs
+                .private(path, Contents::DeadLetters)
+                .context("the file of refused lines; --dead-letters names another")?,
+        ),
+        None => None,
+    };
     let mut inputs = inputs::open(Some(&config), &args.traces)?;
-    let meter = inputs.progress();
-    let bar = bar(args.quiet, meter.total());
+    let total = inputs.progress().total();
+    let bar = bar(args.quiet, total);
+    let replay = |inputs: &mut Inputs, ledger, closes_days| {
+        let meter = inputs.progress();
+        run(
+            &config,
+            inputs,
+            args.batch,
+            ledger,
+            closes_days,
+            |messages: u64| {
+                bar.set_position(meter.read());
+                bar.set_message(format!("{messages} messages"));
+            },
+        )
+    };
     let ledger = match &args.ledger {
         Some(directory) => Some(new_ledger(&config, directory)?),
         None => None,
     };
-    let outcome = run(&config, &mut inputs, args.batch, ledger, |messages: u64| {
-        bar.set_position(meter.read());
-        bar.set_message(format!("{messages} messages"));
-    })?;
+    // What cannot be read again is read with all days open. So is what goes to a ledger: the worker that starts from it
+    // closes the days.
+    let is_file = |trace: &String| Path::new(trace).is_file();
+    let closes_days = ledger.is_none() && args.traces.iter().all(is_file);
+    let outcome = match replay(&mut inputs, ledger, closes_days) {
+        Err(error) if error.is::<ClockWentBack>() => {
+            tracing::info!("{error}: reading it once more with all days open");
+            inputs = inputs::open(Some(&config), &args.traces)?;
+            replay(&mut inputs, None, false)?
+        }
+        outcome => outcome?,
+    };
     bar.finish_and_clear();
 
     let mut lines: Vec<String> = outcome
@@ -49,8 +88,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         .map(cell_line)
         .collect();
     lines.sort_unstable();
-    write_lines(&args.cells, lines.iter().map(String::as_str))?;
-    let dead_file = args.dead_letters.clone().or_else(|| beside(&args.cells));
+    write_lines(cells_file.as_ref(), lines.iter().map(String::as_str))?;
     if let Some(file) = &dead_file {
         write_dead_letters(file, &outcome.dead)?;
     }
@@ -59,7 +97,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         outcome: &outcome,
         lines: lines.len(),
         skipped: inputs.skipped(),
-        dead_file: dead_file.as_deref(),
+        dead_file: dead_file.as_ref().map(Output::path),
     };
     if args.json {
         println!("{}", summary.json());
@@ -102,47 +140,37 @@ fn beside(cells: &Path) -> Option<PathBuf> {
     Some(cells.with_file_name(name))
 }
 
-fn write_lines<'a>(path: &Path, lines: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
-    let write = |out: &mut dyn Write| -> std::io::Result<()> {
-        let mut out = BufWriter::new(out);
+fn write_lines<'a>(
+    file: Option<&Output>,
+    lines: impl Iterator<Item = &'a str>,
+) -> anyhow::Result<()> {
+    let write = |out: &mut dyn Write| -> anyhow::Result<()> {
         for line in lines {
             out.write_all(line.as_bytes())?;
             out.write_all(b"\n")?;
         }
-        out.flush()
+        Ok(())
     };
-    if path == Path::new("-") {
-        return write(&mut std::io::stdout().lock()).context("cannot write to standard output");
+    match file {
+        Some(file) => file
+            .write(write)
+            .with_context(|| format!("cannot write {}", file.path().display())),
+        None => {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            write(&mut out)
+                .and_then(|()| Ok(out.flush()?))
+                .context("cannot write to standard output")
+        }
     }
-    if path.is_dir() {
-        bail!("{} is a directory: name a file", path.display());
-    }
-    File::create(path)
-        .and_then(|mut file| write(&mut file))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes refused lines as a trace of their own, so that what was mended can be replayed; nothing is left
 /// of an older file where nothing was refused. The lines are as they came, so only the owner may read them.
-fn write_dead_letters(path: &Path, dead: &[DeadLetter]) -> anyhow::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
+fn write_dead_letters(file: &Output, dead: &[DeadLetter]) -> anyhow::Result<()> {
     if dead.is_empty() {
-        return match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
-            }
-            _ => Ok(()),
-        };
+        return Ok(file.remove()?);
     }
-    let mut options = std::fs::OpenOptions::new();
-    let file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path);
-    let write = |file: File| -> std::io::Result<()> {
-        let mut out = BufWriter::new(file);
+    let write = |out: &mut dyn Write| -> anyhow::Result<()> {
         for letter in dead {
             let line = TraceLine {
                 subject: letter.subject.clone(),
@@ -156,10 +184,10 @@ fn write_dead_letters(path: &Path, dead: &[DeadLetter]) -> anyhow::Result<()> {
             out.write_all(line.to_json().as_bytes())?;
             out.write_all(b"\n")?;
         }
-        out.flush()
+        Ok(())
     };
-    file.and_then(write)
-        .with_context(|| format!("cannot write {}", path.display()))
+    file.write(write)
+        .with_context(|| format!("cannot write {}", file.path().display()))
 }
 
 struct Summary<'a> {
@@ -211,6 +239,7 @@ impl Summary<'_> {
             "skipped_lines": self.skipped,
             "accepted": self.accepted(),
             "ignored": self.ignored(),
+            "unread_consent_sections": self.outcome.tally.counts().unread_sections.values().sum::<u64>(),
             "duplicates": stages.duplicates,
             "corrections": stages.corrections,
             "superseded": stages.superseded,
@@ -219,6 +248,7 @@ impl Summary<'_> {
             "dead_letters": self.outcome.tally.dead_by_reason(),
             "cells": self.families(),
             "hidden_cells": stages.hidden,
+            "folded_channels": stages.folded,
             "seconds": self.outcome.took.as_secs_f64(),
         })
         .to_string()
@@ -266,6 +296,13 @@ impl Summary<'_> {
                 list(past)
             );
         }
+        let unread = counts.unread_sections.values().sum::<u64>();
+        if unread > 0 {
+            let _ = writeln!(
+                out,
+                "unread    {unread} sections of GPP strings; `tributary consent STRING` names those of a string"
+            );
+        }
         let ignored = self.ignored();
         if !ignored.is_empty() {
             let _ = writeln!(out, "left out  {}", list(ignored));
@@ -289,6 +326,13 @@ impl Summary<'_> {
                 out,
                 "hidden    {} cells behind which stand fewer than release.k",
                 counts.stages.hidden
+            );
+        }
+        if counts.stages.folded > 0 {
+            let _ = writeln!(
+                out,
+                "folded    {} channels that markov tells under `*`: a month has more than attribution.max_channels",
+                counts.stages.folded
             );
         }
         out

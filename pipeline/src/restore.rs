@@ -27,7 +27,8 @@ const CELLS: usize = 20_000;
 /// The epoch that ends restoring: later than all before, earlier than any clock's.
 const LAST: u64 = 1 << 32;
 
-/// Restores, and gives the workers back once every process has.
+/// Restores, and gives the workers back once every process has. `now` is the time of this start, Unix milliseconds:
+/// what was released by a clock that was ahead of it counts as released now.
 pub async fn restore(
     client: &Client,
     config: &Config,
@@ -35,12 +36,13 @@ pub async fn restore(
     workers: Workers,
     state: &State,
     tally: &Tally,
+    now: i64,
 ) -> anyhow::Result<Workers> {
     let begun = Instant::now();
     let entries = recovered.stats.entries.total();
     let (workers, mut epoch) = tokio::task::block_in_place(|| ledger(recovered, workers, state))?;
     if config.workers.process == 0 {
-        epoch = stood(client, config, &workers, epoch, state).await?;
+        epoch = stood(client, config, &workers, epoch, state, now).await?;
     }
     debug_assert!(epoch < LAST);
     let threads = config.workers.threads.max(1);
@@ -101,6 +103,7 @@ async fn stood(
     workers: &Workers,
     mut epoch: u64,
     state: &State,
+    now: i64,
 ) -> anyhow::Result<u64> {
     let told = "the output stream is being read, to tell only what differs";
     state.health.set_restoring(Some(told.to_owned()));
@@ -109,7 +112,7 @@ async fn stood(
         let subjects = format!("tributary.out.{}.>", brand.name);
         let begin = epoch;
         // What was put in before a failure is put in again, which changes nothing.
-        let read = || stood_of(client, config, workers, &subjects, begin);
+        let read = || stood_of(client, config, workers, &subjects, begin, now);
         let (next, unread) = patiently(read).await?;
         epoch = next;
         strange += unread;
@@ -130,6 +133,7 @@ async fn stood_of(
     workers: &Workers,
     subjects: &str,
     mut epoch: u64,
+    now: i64,
 ) -> Result<(u64, u64), NatsError> {
     let mut strange = 0;
     let mut values = nats::last_values(client, &config.nats.output_stream, subjects).await?;
@@ -144,8 +148,7 @@ async fn stood_of(
             let family = Family::ALL.into_iter().find(|family| family.name() == name);
             match family.and_then(|family| parse_cell(family, &message.payload)) {
                 Some((cell, _)) if cell.values.is_empty() => {}
-                // A live epoch is the time of its release, and a batch has the one behind.
-                Some((cell, epoch)) => stood.push((cell, epoch)),
+                Some((cell, released)) => stood.push((cell, released.min(now))),
                 None => strange += 1,
             }
         }

@@ -22,11 +22,15 @@ pub use tributary_operators::retention::{Category, Past};
 use tributary_operators::retention::{Cutoffs, Inquiry};
 
 use crate::asks::Asks;
+use crate::clock::Clocks;
 use crate::commits::{Erasure, Word};
 use crate::http::State;
 
 /// How often it is looked whether a day has begun.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
 
 /// For how long the records of a brand are held.
 #[derive(Clone, Debug)]
@@ -144,6 +148,8 @@ pub struct Keeper {
     pub words: mpsc::UnboundedSender<Word>,
     /// Where it is told when a pass was made, and what it took back.
     pub state: Arc<State>,
+    /// The clocks: nothing is taken back while they disagree.
+    pub clocks: Arc<Clocks>,
 }
 
 impl Keeper {
@@ -154,10 +160,10 @@ impl Keeper {
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Stopping> {
         let mut last = None;
         loop {
-            let now = Timestamp::now();
-            let today = now.to_zoned(TimeZone::UTC).date();
-            if last != Some(today) {
-                self.pass(now.as_millisecond(), last.is_none()).await?;
+            let reading = self.clocks.read();
+            let today = reading.wall.div_euclid(DAY);
+            if last != Some(today) && reading.agrees() {
+                self.pass(reading.wall, last.is_none()).await?;
                 last = Some(today);
             }
             tokio::select! {
@@ -169,8 +175,8 @@ impl Keeper {
 
     /// Takes back what is past its time.
     async fn pass(&self, now: i64, first: bool) -> Result<(), Stopping> {
-        for (brand, number) in self.config.brands.iter().zip(0..) {
-            let id = BrandId(number);
+        for brand in &self.config.brands {
+            let id = BrandId::of(&brand.name);
             let retention = Retention::of(brand);
             let past = past(&self.asks, id, &retention, now).await?;
             let records = past.records.len() as u64;

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use async_nats::jetstream;
 use serde_json::{Map, Value, json};
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
+use tributary_connectors::output::{Contents, Output, Outputs};
 use tributary_rights::request::Request;
 use tributary_rights::sealed::KeyPair;
 
@@ -27,6 +28,17 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Where the request is none, is rejected, or no broker takes it.
 pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
+    // An answer comes once: where it cannot be written is said before it is asked for.
+    let read = [
+        Some(&args.config),
+        args.request.as_ref(),
+        args.record.as_ref(),
+    ];
+    let mut outputs = Outputs::new(read.into_iter().flatten().cloned().collect(), args.force);
+    let out = match &args.out {
+        Some(path) => Some(outputs.private(path, Contents::Nothing)?),
+        None => None,
+    };
     let brand = asker.brand()?.name.clone();
     let pair = KeyPair::generate();
     let (id, request) = request(args, &brand, &pair)?;
@@ -58,9 +70,9 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
     if matches!(args.right.as_str(), "access" | "portability") {
         let subject = subjects::rights_answer(&brand, pair.public().as_bytes());
         let answer = fetch(&client, &stream, &subject, &pair).await?;
-        write(args.out.as_deref(), &answer)?;
+        write(out.as_ref(), &answer)?;
     } else if let Some(receipt) = receipt(&client, &stream, &brand, &id, sent.sequence).await? {
-        write(args.out.as_deref(), receipt.as_bytes())?;
+        write(out.as_ref(), receipt.as_bytes())?;
     }
     Ok(())
 }
@@ -244,18 +256,14 @@ async fn receipt(
 }
 
 /// Writes an answer to a file that only its owner can read, or to standard output.
-fn write(out: Option<&Path>, answer: &[u8]) -> anyhow::Result<()> {
-    let Some(path) = out else {
+fn write(out: Option<&Output>, answer: &[u8]) -> anyhow::Result<()> {
+    let Some(file) = out else {
         let mut out = std::io::stdout().lock();
         out.write_all(answer)?;
         return Ok(writeln!(out)?);
     };
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options
-        .open(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(answer)
-        .with_context(|| format!("cannot write {}", path.display()))
+    file.write(|out| -> anyhow::Result<()> {
+        out.write_all(answer)
+            .with_context(|| format!("cannot write {}", file.path().display()))
+    })
 }

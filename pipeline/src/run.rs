@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::model::Config;
 
@@ -95,7 +96,9 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     } = running;
     let mut rights = rights;
     let fed = tokio::select! {
-        fed = feed.run(input, workers, stop) => fed,
+        fed = feed.run(input, workers, stop.clone()) => fed,
+        // It hands epochs to workers, which may wait for another process that no longer answers.
+        () = overdue(stop) => bail!("the workers did not take what was read within {DRAIN:?} after the signal"),
         // It ends by itself only when it cannot go on.
         ended = &mut commits => match ended? {
             Ok(()) => bail!("the ledger has stopped"),
@@ -129,16 +132,28 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         format!("the ledger did not take the last records within {DRAIN:?}")
     })???;
     let sequence = durable.borrow().sequence;
-    input.acknowledge(sequence).await;
+    // A broker that is away keeps nobody: what it did not hear is said again after the next start.
+    let _ = timeout_at(end, input.acknowledge(sequence)).await;
     let published = timeout_at(end, publisher).await;
     let _ = served.send(true);
-    let _ = services.await;
-    server.await??;
+    let _ = timeout_at(end, services).await;
+    let _ = timeout_at(end, server).await;
     published
         .with_context(|| format!("the broker did not take the last cells within {DRAIN:?}"))???;
-    client.flush().await.context("the last acknowledgement")?;
+    let flushed = timeout_at(end, client.flush()).await;
+    flushed
+        .with_context(|| {
+            format!("the broker did not take the last acknowledgement within {DRAIN:?}")
+        })?
+        .context("the last acknowledgement")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Comes back when everything should have ended that a signal ends.
+async fn overdue(stop: watch::Receiver<bool>) {
+    wait_for(stop).await;
+    tokio::time::sleep(DRAIN).await;
 }
 
 /// Ends the input and waits until everything is through.

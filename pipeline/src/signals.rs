@@ -1,4 +1,5 @@
-//! Signals: the first asks for an orderly end, the second ends at once.
+//! Signals: the first SIGTERM or SIGINT asks for an orderly end, the second ends at once. SIGHUP, which a closed terminal
+//! or a log rotation sends, ends nothing.
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,7 +9,15 @@ use tokio::sync::watch;
 pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!(
+                "SIGHUP changes nothing: a new configuration counts from the next start"
+            );
+        }
+    });
     tokio::spawn(async move {
         for first in [true, false] {
             tokio::select! {

@@ -16,6 +16,7 @@ use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Outgo
 use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
 use crate::asks::Asks;
+use crate::clock::Clocks;
 use crate::commits::{Commits, Durable, Word};
 use crate::exchange::Exchanges;
 use crate::feed::Feed;
@@ -47,7 +48,7 @@ pub struct Running {
     /// True ends the servers.
     pub served: watch::Sender<bool>,
     /// The HTTP server.
-    pub server: JoinHandle<anyhow::Result<()>>,
+    pub server: JoinHandle<()>,
     /// The NATS services.
     pub services: JoinHandle<anyhow::Result<()>>,
     /// What keeps the gauges up.
@@ -63,6 +64,10 @@ pub struct Running {
 /// Starts with a configuration that was read from a file, and comes back when everything from before is restored on
 /// every process.
 pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::Result<Running> {
+    // Connections of scrapers, of the broker and the ledger's files share one limit, which is low on many systems.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
@@ -90,11 +95,20 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
     patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
     state.opendsr.open(client.clone());
+    let clocks = Arc::new(Clocks::new(config));
+    let time = patiently(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
+    clocks.set_broker(&time);
+    // What was kept of the newest arrival and lies beyond every message of the stream was never true: it mends itself.
+    let newest = position.map_or(0, |position| position.newest_at);
+    let newest = newest.min(time.newest.unwrap_or(clocks.read().wall.max(time.now)));
+    clocks.set_newest(newest);
+    state.health.set_clock(clocks.read().disagreement());
     let lasting = crate::rights::directory(config);
     std::fs::create_dir_all(&lasting)
         .with_context(|| format!("cannot make the directory {}", lasting.display()))?;
     let suppressed = Arc::new(Suppressed::open(config, &lasting)?);
 
+    crate::agreement::publish(&client, config).await?;
     let tally = Arc::new(Tally::default());
     let asks = Asks::default();
     let (out, outgoing) = mpsc::unbounded_channel();
@@ -115,14 +129,22 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         })
         .await??
     };
+    crate::agreement::compare(&client, config).await?;
     let gauges = {
         let counted = gauge(config.clone(), state.clone(), tally.clone());
         let waiting = rights::watch(config.clone(), client.clone(), state.clone());
+        let compared = crate::clock::watch(
+            config.clone(),
+            client.clone(),
+            clocks.clone(),
+            state.clone(),
+        );
         tokio::spawn(async {
-            tokio::join!(counted, waiting);
+            tokio::join!(counted, waiting, compared);
         })
     };
-    let workers = restore(&client, config, recovered, workers, &state, &tally).await?;
+    let now = clocks.read().release_time();
+    let workers = restore(&client, config, recovered, workers, &state, &tally, now).await?;
     let (input, stream) = open_input(&client, config, position, accept_loss).await?;
     let past = patiently(|| nats::stream_state(&client, &config.nats.input_stream))
         .await?
@@ -154,6 +176,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         asks: asks.clone(),
         words: words.clone(),
         state: state.clone(),
+        clocks: clocks.clone(),
     };
     let keeper = tokio::spawn(keeper.run(served.subscribe()));
     let feed = Feed {
@@ -167,6 +190,8 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         past,
         position,
         client: client.clone(),
+        clocks,
+        newest,
         clear,
     };
     Ok(Running {
@@ -248,6 +273,14 @@ async fn open_input(
     accept_loss: bool,
 ) -> anyhow::Result<(Input, StreamMark)> {
     let before = position.and_then(|position| position.stream);
+    let mut published = false;
+    if position.is_none() {
+        for brand in &config.brands {
+            let cells = format!("tributary.out.{}.>", brand.name);
+            let stream = &config.nats.output_stream;
+            published |= patiently(|| nats::holds(client, stream, &cells)).await?;
+        }
+    }
     let wanted = Wanted {
         stream: config.nats.input_stream.clone(),
         process: config.workers.process,
@@ -255,9 +288,20 @@ async fn open_input(
         partitions: config.nats.partitions,
         next: position.map_or(1, |position| position.sequence + 1),
         created: before.map(|stream| stream.created_ns),
+        published,
         accept_loss,
     };
-    let input = patiently(|| Input::open(client, wanted.clone())).await?;
+    let input = patiently(|| Input::open(client, wanted.clone())).await;
+    let input = match published {
+        true => input.with_context(|| {
+            format!(
+                "{} holds no ledger, but the stream {} holds cells of an earlier run",
+                ledger_options(config).directory.display(),
+                config.nats.output_stream
+            )
+        }),
+        false => input.map_err(Into::into),
+    }?;
     let mut generation = before.map_or(1, |stream| stream.generation);
     if let Some(loss) = input.accepted_loss() {
         let (from, to, next) = (loss.from, loss.to, loss.resume);
@@ -312,13 +356,12 @@ fn hear(
     // again.
     Arc::new(move |report| match report {
         Report::Cells(epoch, cells) => {
-            let now = jiff::Timestamp::now().as_millisecond();
             let mut board = state.board();
-            for (cell, news) in cells {
+            for (cell, news, released) in cells {
                 board.apply(&cell);
                 if news {
                     let closed = cell.values.is_empty();
-                    let message = Outgoing::cell(&cell, epoch, now);
+                    let message = Outgoing::cell(&cell, epoch, released);
                     let _ = out.send(Out { message, closed });
                 }
             }
@@ -329,6 +372,14 @@ fn hear(
         }
         Report::Forgotten(brand, before) => {
             let _ = words.send(Word::Forget(brand, before));
+        }
+        Report::Settle { page, done } => {
+            let _ = words.send(Word::Settle(page, done));
+        }
+        // Where there are none a rewrite would find nothing.
+        Report::Settled { pings: 0, .. } => {}
+        Report::Settled { brand, before, .. } => {
+            let _ = words.send(Word::Settled(brand, before));
         }
         Report::Unreadable(why) => tally.set_unreadable(why),
         Report::Answer(answer) => asks.answer(answer),

@@ -4,12 +4,17 @@
 //! ledger, on disk before an objection is answered, and looks at every record and ping before anything keeps it: what
 //! names an objector is left out, counted, and written nowhere, not even among the dead letters (invariant I3).
 //!
+//! A worker thread reads a snapshot of the list in every epoch, and no lock is held while it works. That loses nobody: who
+//! enters an objection asks afterwards what is held of the person, in an epoch behind all that were begun, and takes back
+//! what came in under an older snapshot.
+//!
 //! An objection is entered for the pseudonym that the process makes at the time. When the brand's secret has been
 //! exchanged since, a record is still known by what its identifiers were under the secrets before; devices never
 //! change.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::Context;
 use tributary_config::model::Config;
@@ -20,9 +25,10 @@ use tributary_rights::{BrandKeys, Level};
 
 /// The objection list of this process.
 pub struct Suppressed {
-    keys: Vec<BrandKeys>,
-    set: RwLock<SuppressionSet>,
-    /// None where nothing is kept: in a replay.
+    keys: Arc<BTreeMap<BrandId, BrandKeys>>,
+    /// Replaced as a whole. Locked for as long as it takes to copy the pointer.
+    set: RwLock<Arc<SuppressionSet>>,
+    /// Locked by whoever changes the list. None where nothing is kept: in a replay.
     file: Mutex<Option<SuppressionFile>>,
 }
 
@@ -30,7 +36,7 @@ impl Suppressed {
     /// Nobody has objected, and nothing is kept.
     pub fn nobody() -> Suppressed {
         Suppressed {
-            keys: Vec::new(),
+            keys: Arc::default(),
             set: RwLock::default(),
             file: Mutex::default(),
         }
@@ -44,23 +50,30 @@ impl Suppressed {
         let keys: Vec<BrandKeys> = config.brands.iter().map(crate::rights::keys).collect();
         let path = directory.join("objections");
         let opened = SuppressionFile::open(&path, &keys).context("the objection list")?;
+        let brands = config.brands.iter();
+        let ids = brands.map(|brand| BrandId::of(&brand.name));
         Ok(Suppressed {
-            keys,
-            set: RwLock::new(opened.set),
+            keys: Arc::new(ids.zip(keys).collect()),
+            set: RwLock::new(Arc::new(opened.set)),
             file: Mutex::new(Some(opened.file)),
         })
     }
 
-    /// Looks at what comes in, until the guard is gone.
-    pub fn door(&self) -> SuppressedDoor<'_> {
-        SuppressedDoor {
-            keys: &self.keys,
-            set: self.set.read().unwrap_or_else(PoisonError::into_inner),
+    /// The list as it stands now.
+    pub fn snapshot(&self) -> SuppressedSnapshot {
+        SuppressedSnapshot {
+            keys: self.keys.clone(),
+            set: self.set(),
         }
     }
 
+    fn set(&self) -> Arc<SuppressionSet> {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        set.clone()
+    }
+
     /// Enters objections of a brand, by identifiers as this process keys them and by devices: on disk when it comes
-    /// back, and refused at the door from then on. How many are new. `at` is Unix milliseconds.
+    /// back, and in every snapshot from then on. How many are new. `at` is Unix milliseconds.
     ///
     /// # Errors
     /// Where the disk does not take them; then none is entered.
@@ -71,50 +84,60 @@ impl Suppressed {
         devices: &[Pseudonym],
         at: i64,
     ) -> anyhow::Result<u64> {
-        let Some(keys) = self.keys.get(usize::from(brand.0)) else {
+        let Some(keys) = self.keys.get(&brand) else {
             return Ok(0);
         };
         let ids = ids.iter().map(|id| (keys.newest(), *id));
         let devices = devices.iter().map(|device| (Level::OLDEST, *device));
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh: Vec<Record> = {
-            let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
-            let all = ids.chain(devices);
-            let fresh = all.filter(|(level, id)| !set.contains(keys, *level, *id));
-            fresh
-                .filter_map(|(level, id)| Record::objected(keys, level, id, at))
-                .collect()
-        };
+        let current = self.set();
+        let all = ids.chain(devices);
+        let fresh: Vec<Record> = all
+            .filter(|(level, id)| !current.contains(keys, *level, *id))
+            .filter_map(|(level, id)| Record::objected(keys, level, id, at))
+            .collect();
         if let Some(file) = &mut *file {
             file.append(keys, &fresh).context("the objection list")?;
         }
-        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        if fresh.is_empty() {
+            return Ok(0);
+        }
+        let mut set = SuppressionSet::clone(&current);
         let entered = fresh.iter().filter(|record| set.apply(record)).count();
+        if entered > 0 {
+            let set = Arc::new(set);
+            *self.set.write().unwrap_or_else(PoisonError::into_inner) = set;
+        }
         Ok(entered as u64)
     }
 }
 
-/// The objection list as it stands.
-pub struct SuppressedDoor<'a> {
-    keys: &'a [BrandKeys],
-    set: RwLockReadGuard<'a, SuppressionSet>,
+/// The objection list as it stood when this was taken.
+pub struct SuppressedSnapshot {
+    keys: Arc<BTreeMap<BrandId, BrandKeys>>,
+    set: Arc<SuppressionSet>,
 }
 
-impl SuppressedDoor<'_> {
+impl SuppressedSnapshot {
     /// Whether an event names somebody who objected. `earlier` are its identifiers under each secret that was
     /// exchanged, the oldest first.
     pub fn refuses(&self, event: &Event, earlier: &[IdSet]) -> bool {
         let (brand, ids) = match event {
             Event::Put { record, .. } => (record.brand, &record.ids),
             Event::Evidence { brand, ids, .. } => (*brand, ids),
-            Event::Ping { ping, .. } => {
-                let keys = self.keys.get(usize::from(ping.brand.0));
+            Event::Ping { ping } => {
+                let keys = self.keys.get(&ping.brand);
                 return keys
                     .is_some_and(|keys| self.set.contains(keys, Level::OLDEST, ping.device));
             }
-            Event::Drop { .. } | Event::Heard { .. } | Event::Word { .. } => return false,
+            Event::Drop { .. }
+            | Event::Heard { .. }
+            | Event::DropDevice { .. }
+            | Event::Settled { .. }
+            | Event::Closed { .. }
+            | Event::Word { .. } => return false,
         };
-        let Some(keys) = self.keys.get(usize::from(brand.0)) else {
+        let Some(keys) = self.keys.get(&brand) else {
             return false;
         };
         let any = |level: Level, ids: &IdSet| {

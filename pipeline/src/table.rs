@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
-use tributary_connectors::native::currency;
+use tributary_operators::currency;
 
 /// How wide a table may be, in characters.
 pub const WIDTH: usize = 100;

@@ -1,9 +1,10 @@
 //! Ticks: how long messages are gathered into an epoch, and what the epoch is called.
 //!
 //! Ticks widen while the workers or the reading are behind, because large epochs cost less for each message, and narrow
-//! when it is quiet. Epochs are numbered by the milliseconds since 1970, so that several processes agree on them without
-//! talking. That clock is read from the wall once, at the start, and never again: the wall's may jump. It begins behind
-//! every epoch that was committed before, so that one that was set back between two runs gives no number twice.
+//! when it is quiet. Epochs number, they do not tell time: a number is a count of milliseconds that begins with the
+//! broker's clock at the start, so that several processes agree on it without talking, whatever their own clocks say, and
+//! goes on by the monotonic clock. It begins behind every epoch that was committed before, so that a clock that was set
+//! back between two runs gives no number twice. Whoever wants the time asks [`crate::clock`].
 
 use std::time::{Duration, Instant};
 
@@ -47,11 +48,12 @@ pub struct EpochClock {
 }
 
 impl EpochClock {
-    /// A clock whose epochs are all later than one of before.
-    pub fn after(epoch: u64) -> EpochClock {
-        let now = jiff::Timestamp::now().as_millisecond().max(0) as u64;
+    /// A clock whose epochs are all later than one of before, and count from a time that all processes share, Unix
+    /// milliseconds.
+    pub fn after(epoch: u64, shared: i64) -> EpochClock {
+        let shared = u64::try_from(shared).unwrap_or(0);
         EpochClock {
-            start: now.max(epoch + 1),
+            start: shared.max(epoch.saturating_add(1)),
             since: Instant::now(),
         }
     }
@@ -97,9 +99,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_gives_no_epoch_twice() {
-        let ahead = EpochClock::after(0).now() + 3_600_000;
-        let clock = EpochClock::after(ahead);
-        assert!(clock.now() > ahead);
-        assert!(EpochClock::after(0).now() < ahead);
+        let shared = 1_790_000_000_000;
+        let ahead = EpochClock::after(0, shared).now() + 3_600_000;
+        assert!(EpochClock::after(ahead, shared).now() > ahead);
+        assert!(EpochClock::after(0, shared).now() < ahead);
+        assert!(EpochClock::after(7, -1).now() > 7);
     }
 }

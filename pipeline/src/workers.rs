@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 
@@ -33,6 +33,7 @@ use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
 use tributary_operators::stats::Snapshot;
 
+use crate::clock::SaltDays;
 use crate::hand::{Hand, Opener};
 use crate::suppressed::Suppressed;
 
@@ -64,8 +65,8 @@ pub struct Batch {
     pub changes: Vec<Event>,
     /// Questions, with the numbers that their answers carry. Asked by the first thread.
     pub questions: Vec<(u64, Question)>,
-    /// For each brand the first salt day of which pings may still come.
-    pub salt_days: Vec<(BrandId, Day)>,
+    /// For each brand the salt days that are open.
+    pub salt_days: Vec<SaltDays>,
 }
 
 /// What was known before a restart.
@@ -94,10 +95,26 @@ pub enum Report {
     },
     /// The salts of a brand's days before one are destroyed on every worker.
     Forgotten(BrandId, Day),
+    /// Salt days have settled on the whole cluster: their sums are to become durable, all of them in one commit.
+    Settle {
+        /// The sums, and up to where days are settled.
+        page: Page,
+        /// Hears of it when they are durable.
+        done: Sender<()>,
+    },
+    /// The sums of a brand's salt days before one are durable: their pings are to leave the ledger.
+    Settled {
+        /// The tenant.
+        brand: BrandId,
+        /// The first day that has not settled.
+        before: Day,
+        /// Their pings that this thread has put into the ledger.
+        pings: u64,
+    },
     /// What was known before a restart cannot be read.
     Unreadable(String),
     /// Cells that changed, by the end of an epoch, and of each whether it is news to the outside.
-    Cells(Epoch, Vec<(Cell, bool)>),
+    Cells(Epoch, Vec<(Cell, bool, i64)>),
     /// A part of an answer.
     Answer(Answer),
     /// Everything before an epoch is finished on every worker, and this one has told all of it.
@@ -118,8 +135,14 @@ pub struct Counts {
     pub accepted: BTreeMap<(BrandId, &'static str), u64>,
     /// Lines left out on purpose.
     pub ignored: BTreeMap<Ignored, u64>,
+    /// Pings that were replaced by the sums of their day.
+    pub settled_pings: BTreeMap<BrandId, u64>,
+    /// Salt days with pings that have settled. Counted by the first worker of the cluster.
+    pub settled_days: BTreeMap<BrandId, u64>,
     /// Records and pings left out because they name somebody who objected.
     pub suppressed: BTreeMap<BrandId, u64>,
+    /// Sections of GPP strings that were there and not read, by brand.
+    pub unread_sections: BTreeMap<BrandId, u64>,
     /// Identifiers that allow each step, and that refuse it, as far as it may be told.
     pub consents: Told,
     /// What the stages count.
@@ -135,8 +158,17 @@ impl Counts {
         for (what, count) in &other.ignored {
             *self.ignored.entry(*what).or_default() += count;
         }
-        for (brand, count) in &other.suppressed {
-            *self.suppressed.entry(*brand).or_default() += count;
+        for (sums, counts) in [
+            (&mut self.suppressed, &other.suppressed),
+            (&mut self.settled_pings, &other.settled_pings),
+            (&mut self.settled_days, &other.settled_days),
+        ] {
+            for (brand, count) in counts {
+                *sums.entry(*brand).or_default() += count;
+            }
+        }
+        for (brand, count) in &other.unread_sections {
+            *self.unread_sections.entry(*brand).or_default() += count;
         }
         for (key, [allow, refuse]) in &other.consents {
             let sum = self.consents.entry(*key).or_default();

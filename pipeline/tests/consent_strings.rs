@@ -78,3 +78,36 @@ fn what_is_no_string_is_refused_without_repeating_it() {
         assert!(!text.is_empty() && !text.contains(bad), "{text}");
     }
 }
+
+#[test]
+fn opt_outs_in_a_state_and_sections_that_are_not_read_are_said() {
+    // Virginia: sale opted out, precise position refused; and section 24, which is not known.
+    let both = "DBACRkY~BFYggaE~BAAA";
+    let said = answer(both, &[]);
+    assert_eq!(
+        said["opted_out"],
+        serde_json::json!(["sale", "precise position"])
+    );
+    assert_eq!(said["states"], serde_json::json!(["VA"]));
+    assert_eq!(said["unread_sections"], serde_json::json!([24]));
+    let output = succeed(tributary().args(["consent", both]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("opted out of: sale, precise position"),
+        "{text}"
+    );
+    assert!(text.contains("section 24 was not read"), "{text}");
+    // Nothing is said of sections where all were read.
+    let known = answer("DBABRg~BFYggaE", &[]);
+    assert_eq!(known["unread_sections"], serde_json::json!([]));
+}
+
+#[test]
+fn a_string_of_tcf_2_3_without_disclosed_vendors_says_why_it_allows_nothing() {
+    let new = "CQh-8AAQh-8AAEsABBFRBkFgAP_gAAAAAAqIF5wAQF5gAAAA";
+    let said = answer(new, &["--vendor", "755"]);
+    assert!(allowed(&said).is_empty());
+    assert_eq!(said["purposes"][0]["reason"], "no_disclosed_vendors");
+    let said = answer(&format!("{new}.IF5wAQF5g"), &["--vendor", "755"]);
+    assert_eq!(allowed(&said).len(), 11);
+}

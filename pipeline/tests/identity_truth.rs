@@ -210,13 +210,14 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
                     set: ids,
                     source,
                     day,
+                    is_fact: true,
                 },
                 1,
             )
         });
     let (mut sets, mut out) = (Vec::new(), Vec::new());
     Mentions::default().step(0, mentions.collect(), &mut sets);
-    Graph::new(settings).step(0, sets, &mut out);
+    Graph::new(settings, Default::default()).step(0, sets, &mut out);
     let person_of: HashMap<u128, u64> = out
         .into_iter()
         .filter_map(|(told, _)| match told {

@@ -218,12 +218,16 @@ fn fed() -> Metrics {
         ignored: [(Ignored::FixedDevice, 3), (Ignored::Robot, 2)].into(),
         ..Counts::default()
     };
-    counts.suppressed.insert(BrandId(1), 4);
+    counts.suppressed.insert(BrandId::of(BRANDS[1]), 4);
     for step in Step::ALL {
-        counts.consents.insert((BrandId(0), step), [70, 30]);
+        counts
+            .consents
+            .insert((BrandId::of(BRANDS[0]), step), [70, 30]);
     }
     for kind in Kind::ALL {
-        counts.accepted.insert((BrandId(0), kind.name()), 10);
+        counts
+            .accepted
+            .insert((BrandId::of(BRANDS[0]), kind.name()), 10);
     }
     let dead = Reason::ALL
         .iter()
@@ -241,7 +245,8 @@ fn fed() -> Metrics {
         });
     metrics.sync(&counts, &dead.collect());
     metrics.input(12, 3, 12, 3_456);
-    metrics.epoch(1_761_436_800_000, 0.25, 0.05);
+    let since = std::time::Duration::from_millis(250);
+    metrics.epoch(1_761_436_800_000, since, 0.25, 0.05);
     metrics.published(5, 1, 0);
     metrics.right_answered("acme", Some(Right::Erase), true);
     metrics.right_answered("nobody", None, false);

@@ -154,5 +154,5 @@ async fn listeners_hear_of_changes_and_are_bounded() {
         rest.ends_with("0\r\n\r\n"),
         "the stream is ended and not cut: {rest:?}"
     );
-    server.await.unwrap().unwrap();
+    server.await.unwrap();
 }

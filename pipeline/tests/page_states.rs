@@ -102,7 +102,7 @@ async fn the_page_says_what_is_the_matter() {
         metrics.rights_waiting("zeta", 1, Duration::from_secs(90));
         metrics.retention_pass("acme", 1_761_436_800_000, 3);
         metrics.retention_pass("zeta", 1_761_436_801_000, 0);
-        let consents = [([BrandId(0), BrandId(1)], Step::Credit, [30, 10])];
+        let consents = [(["acme", "zeta"].map(BrandId::of), Step::Credit, [30, 10])];
         let consents = consents
             .iter()
             .flat_map(|(brands, step, counts)| brands.map(|brand| ((brand, *step), *counts)));

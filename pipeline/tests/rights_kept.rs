@@ -189,3 +189,101 @@ async fn what_is_kept_counts_for_one_brand_alone() {
     world.takes("birch", Some(1_250)).await;
     tokio::task::block_in_place(|| worker.stop());
 }
+
+/// A number without a country code is that of a person of every region in which a source of the brand reads it; a number
+/// with one is nobody else's, however alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_telephone_number_is_read_in_every_region_of_the_brand() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = Two::new(&broker);
+    let mut text = std::fs::read_to_string(world.config()).unwrap();
+    text = text.replace(
+        "name = \"birch\"\n",
+        "name = \"birch\"\nphone_region = \"FR\"\n",
+    );
+    for (source, region) in [("fr", "FR"), ("be", "BE"), ("us", "US")] {
+        text.push_str(&format!(
+            "[[brand.source]]\nname = \"{source}\"\nkind = \"transaction\"\nphone_region = \"{region}\"\n"
+        ));
+    }
+    std::fs::write(world.config(), text).unwrap();
+    let sale = |source: &str, id: &str, phone: &str, amount: &str| {
+        let data = serde_json::json!({"id": id, "ts": NOON, "store": "lyon", "amount": amount, "phone": phone});
+        TraceLine {
+            subject: format!("tributary.in.birch.transaction.{source}"),
+            at: NOON + 1,
+            headers: Vec::new(),
+            data: data.to_string().into_bytes(),
+        }
+    };
+    let lines = [
+        sale("be", "liege", "0470 12 34 56", "1.00"),
+        sale("fr", "vichy", "04 70 12 34 56", "2.00"),
+        sale("us", "vienna", "+43 1 664804732", "4.00"),
+        sale("us", "chicago", "(312) 555-0142", "8.00"),
+    ];
+    let client = ready(&broker).await;
+    support::story::play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let worker = tokio::task::block_in_place(|| {
+        let worker = Worker::start(&world.config(), &[]);
+        worker.wait_until_read(end);
+        worker
+    });
+    world.takes("birch", Some(1_500)).await;
+
+    // The ids of the records that an access request is answered with.
+    let records = |phone: &str| -> Vec<String> {
+        tokio::task::block_in_place(|| {
+            let phone = format!("phone={phone}");
+            let mut command = tributary();
+            command.args([
+                "rights", "access", &phone, "--proof", "t", "--brand", "birch", "--config",
+            ]);
+            let output = command.arg(world.config()).output().unwrap();
+            if !output.status.success() {
+                assert!(String::from_utf8_lossy(&output.stderr).contains("not_found"));
+                return Vec::new();
+            }
+            let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let records = told["records"].as_array().unwrap().iter();
+            let ids = ["liege", "vichy", "vienna", "chicago"]
+                .into_iter()
+                .filter(|id| {
+                    records
+                        .clone()
+                        .any(|record| record.to_string().contains(id))
+                });
+            ids.map(str::to_owned).collect()
+        })
+    };
+    assert_eq!(records("0470 12 34 56"), ["liege", "vichy"]);
+    assert_eq!(records("+32470123456"), ["liege"]);
+    assert_eq!(records("0033 4 70 12 34 56"), ["vichy"]);
+    assert_eq!(records("312-555-0142"), ["chicago"]);
+    assert_eq!(records("+43 664 804732"), [""; 0]);
+    assert_eq!(records("+43 (1) 664804732"), ["vienna"]);
+
+    let ask = |right: &str, phone: &str| {
+        tokio::task::block_in_place(|| world.ask("birch", right, &[&format!("phone={phone}")]));
+    };
+    ask("erase", "312 555 0142");
+    world.takes("birch", Some(700)).await;
+    ask("object", "0470 12 34 56");
+    world.takes("birch", Some(400)).await;
+    // What comes of an objector later is refused, whichever source brings it.
+    let later = [
+        sale("fr", "liege-2", "+32 470 12 34 56", "16.00"),
+        sale("be", "liege-3", "0470/12.34.56", "16.00"),
+        sale("us", "vichy-2", "+33 4 70 12 34 56", "16.00"),
+        sale("us", "vienna-2", "+43 1 664804732", "32.00"),
+    ];
+    support::story::play(&client, &later, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| worker.wait_until_read(end));
+    world.takes("birch", Some(3_600)).await;
+    tokio::task::block_in_place(|| worker.stop());
+}

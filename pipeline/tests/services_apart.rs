@@ -9,6 +9,7 @@ use tributary::services::{Services, Topic};
 use tributary_config::model::Config;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};
+use tributary_operators::record::BrandId;
 
 const USERS: &str = r#"
 authorization {
@@ -29,8 +30,9 @@ fn with_login(config: &Config, user: &str, password: &str) -> Config {
 }
 
 fn answer(question: &Question) -> Vec<Reply> {
-    let brand = ["acme", "zeta"][usize::from(question.brand().0)];
-    vec![Reply::Cell(store_day(brand, "lyon", [1, 2, 3]))]
+    let mut names = ["acme", "zeta"].into_iter();
+    let brand = names.find(|name| BrandId::of(name) == question.brand());
+    vec![Reply::Cell(store_day(brand.unwrap(), "lyon", [1, 2, 3]))]
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tributary_connectors::out::cell_line;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::cell::Cell;
+use tributary_operators::record::BrandId;
 
 fn cells(brand: &str) -> Vec<Cell> {
     vec![
@@ -19,13 +20,14 @@ fn cells(brand: &str) -> Vec<Cell> {
     ]
 }
 
-/// The workers' part: `acme` stands first in the configuration, `zeta` second.
+/// The workers' part, for `acme` and `zeta`.
 fn answer(question: &Question) -> Vec<Reply> {
     let Question::Cells { brand, family } = question else {
         panic!("{question:?}");
     };
-    let name = ["acme", "zeta"][usize::from(brand.0)];
-    let held = cells(name).into_iter();
+    let mut names = ["acme", "zeta"].into_iter();
+    let name = names.find(|name| BrandId::of(name) == *brand);
+    let held = cells(name.unwrap()).into_iter();
     held.filter(|cell| family.is_none_or(|family| family == cell.family))
         .map(Reply::Cell)
         .collect()

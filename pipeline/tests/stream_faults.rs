@@ -177,3 +177,28 @@ async fn what_was_read_may_go() {
     reads_all(&world, &client, &[]).await;
     assert_stands(&broker, &expected, &refused).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_directory_beside_a_trimmed_input_and_published_cells_is_a_loss() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::of(calm(4_000), Some(&broker), "");
+    let lines: Vec<_> = world.trace().collect();
+    let client = ready(&broker).await;
+    play(&client, &lines, None).await;
+    reads_all(&world, &client, &[]).await;
+    let published_before = support::published(&broker).await;
+
+    let lost = lines.len() - 400;
+    purge(&client, lost as u64 + 1).await;
+    std::fs::remove_dir_all(world.path("tributary-data")).unwrap();
+    refuses(&world, &["holds no ledger", "--accept-loss"]);
+    assert!(support::published(&broker).await == published_before);
+
+    // Every cell that does not stand any more is closed under its own subject, though nobody told its words again.
+    reads_all(&world, &client, &["--accept-loss"]).await;
+    rewrite(&world, &lines[lost..]);
+    assert_stands(&broker, &world.replayed(), &[]).await;
+}

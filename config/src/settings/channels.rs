@@ -4,7 +4,7 @@ use super::{Fallback, Fields, Row, Section, Setting};
 use crate::model::{Channels, LabelCase};
 use crate::shape::choice::LABEL_CASES;
 use crate::shape::list::Many;
-use crate::shape::word::{Host, One};
+use crate::shape::word::{HostName, One};
 
 impl Fields for Channels {
     const SECTION: Section = Section::of::<Channels>(
@@ -27,7 +27,7 @@ impl Fields for Channels {
             &Setting {
                 key: "own_hosts",
                 shape: Many {
-                    each: Host,
+                    each: HostName,
                     private: false,
                 },
                 fallback: Fallback::Toml("[]"),
@@ -38,7 +38,7 @@ impl Fields for Channels {
             &Setting {
                 key: "ignored_referrers",
                 shape: Many {
-                    each: Host,
+                    each: HostName,
                     private: false,
                 },
                 fallback: Fallback::Toml(PAYMENT_PROVIDERS),

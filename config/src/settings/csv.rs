@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{Fallback, Fields, Row, Section, Setting};
-use crate::model::Csv;
+use crate::model::{Csv, DecimalMark, Encoding};
+use crate::shape::choice::{DECIMAL_MARKS, ENCODINGS};
 use crate::shape::column::{Columns, Only};
+use crate::shape::list::Many;
 use crate::shape::number::Switch;
+use crate::shape::time_pattern::TimePattern;
 use crate::shape::word::{Delimiter, One};
 
 impl Fields for Csv {
@@ -21,6 +24,9 @@ impl Fields for Csv {
             columns: BTreeMap::new(),
             sum_rows: false,
             only: BTreeMap::new(),
+            decimal: DecimalMark::default(),
+            encoding: Encoding::default(),
+            time_patterns: Vec::new(),
         }
     }
 
@@ -57,6 +63,33 @@ impl Fields for Csv {
                 unit: "",
                 meaning: "Rows are taken only where each of these columns has this text.",
                 field: |csv: &mut Csv| &mut csv.only,
+            },
+            &Setting {
+                key: "decimal",
+                shape: One(DECIMAL_MARKS),
+                fallback: Fallback::Toml(r#""auto""#),
+                unit: "",
+                meaning: "How the decimals of amounts are written: with a `point`, or with a `comma`, where points, spaces and apostrophes may group thousands. `auto` takes a point, and a comma where it cannot group thousands: `12,50`, but not `1,250`.",
+                field: |csv: &mut Csv| &mut csv.decimal,
+            },
+            &Setting {
+                key: "encoding",
+                shape: One(ENCODINGS),
+                fallback: Fallback::Toml(r#""auto""#),
+                unit: "",
+                meaning: "How the bytes of the file are read as text. `auto` is UTF-8, and for each cell that is not UTF-8 windows-1252, which spreadsheets write in western Europe.",
+                field: |csv: &mut Csv| &mut csv.encoding,
+            },
+            &Setting {
+                key: "time_patterns",
+                shape: Many {
+                    each: TimePattern,
+                    private: false,
+                },
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "Patterns of time stamps, as strptime has them, which are tried in order before RFC 3339 and Unix time: `%d/%m/%Y %H:%M` for `31/12/2025 23:59`. `%z` is an offset from UTC; without one the source's `zone` counts.",
+                field: |csv: &mut Csv| &mut csv.time_patterns,
             },
         ];
         ROWS

@@ -26,6 +26,7 @@ impl Fields for Attribution {
             view_window_ms: 0,
             impression_window_ms: 0,
             max_path: 0,
+            max_channels: 0,
             half_life_ms: 0,
             position: [0; 3],
         }
@@ -64,6 +65,14 @@ impl Fields for Attribution {
                 unit: "touches",
                 meaning: "The newest touches that make a path; older ones get no credit.",
                 field: |attribution: &mut Attribution| &mut attribution.max_path,
+            },
+            &Setting {
+                key: "max_channels",
+                shape: Int::<usize>::new(10, 2_000),
+                fallback: Fallback::Toml("500"),
+                unit: "channels",
+                meaning: "`markov`: the channels of a month that are told apart. Of more, the smallest are taken together under campaign `*` of their source and medium, and where these are too many under medium `*` of their source and under source `*`. Solving a month takes up to eight times as long for twice as many.",
+                field: |attribution: &mut Attribution| &mut attribution.max_channels,
             },
             &Setting {
                 key: "half_life",

@@ -11,7 +11,7 @@ use crate::shape::duration::Duration;
 use crate::shape::file::Directory;
 use crate::shape::list::Many;
 use crate::shape::number::Int;
-use crate::shape::word::{Domain, One, Region};
+use crate::shape::word::{Domain, HostName, One, Region};
 
 impl Fields for Workers {
     const SECTION: Section = Section {
@@ -31,6 +31,7 @@ impl Fields for Workers {
             hosts: Vec::new(),
             tick_ms: 0,
             region: None,
+            max_clock_skew_ms: 0,
         }
     }
 
@@ -78,6 +79,14 @@ impl Fields for Workers {
                 unit: "",
                 meaning: "The region where this process runs: `[a-z0-9-]+`, as the brands' `region`.",
                 field: |workers: &mut Workers| &mut workers.region,
+            },
+            &Setting {
+                key: "max_clock_skew",
+                shape: One(Duration::<i64>::millis(1_000, 86_400_000)),
+                fallback: Fallback::Toml(r#""10m""#),
+                unit: "",
+                meaning: "How far this machine's clock may be away from the broker's, or behind the newest arrival. While it is                           further away nothing is erased for its age and no day is frozen, and `/readyz` says which clock                           disagrees and by how much.",
+                field: |workers: &mut Workers| &mut workers.max_clock_skew_ms,
             },
         ];
         ROWS
@@ -129,6 +138,7 @@ impl Fields for Http {
     fn blank() -> Http {
         Http {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            hosts: Vec::new(),
             max_series: 0,
             opendsr_domain: None,
         }
@@ -143,6 +153,17 @@ impl Fields for Http {
                 unit: "",
                 meaning: "Where it listens. Beyond the loopback address everybody who reaches it can read it, which gives a warning.",
                 field: |http: &mut Http| &mut http.listen,
+            },
+            &Setting {
+                key: "hosts",
+                shape: Many {
+                    each: HostName,
+                    private: false,
+                },
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "The names under which it is reached, such as those of a reverse proxy. It answers by its address, by names without a dot and by these alone, so that no foreign page can make a browser read it.",
+                field: |http: &mut Http| &mut http.hosts,
             },
             &Setting {
                 key: "max_series",

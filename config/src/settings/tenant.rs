@@ -6,11 +6,12 @@ use secrecy::SecretString;
 use super::{Fallback, Fields, Row, Section, Setting};
 use crate::model::{
     Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Noise, Retention,
-    Sensors, Source,
+    Sensors, Source, TimeUnit,
 };
 use crate::shape::Opt;
-use crate::shape::choice::{BASES, FormatWord, KINDS, RULES};
+use crate::shape::choice::{BASES, FormatWord, KINDS, RULES, TIME_UNITS};
 use crate::shape::file::{SecretFile, SecretFiles, SecretVariable};
+use crate::shape::number::Switch;
 use crate::shape::region::{Currency, Region, Zone};
 use crate::shape::word::{self, Name, One};
 
@@ -141,6 +142,8 @@ impl Fields for Source {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            unit: TimeUnit::default(),
+            arrival_header: false,
         }
     }
 
@@ -203,6 +206,22 @@ impl Fields for Source {
                 unit: "",
                 meaning: "On what the processing of its records rests: on `consent` nothing is allowed without a statement, on `legitimate_interest` everything that no statement refuses.",
                 field: |source: &mut Source| &mut source.basis,
+            },
+            &Setting {
+                key: "unit",
+                shape: One(TIME_UNITS),
+                fallback: Fallback::Toml(r#""ms""#),
+                unit: "",
+                meaning: "The unit of a `ts` that is an integer: `s` for Unix seconds, `ms` for Unix milliseconds. Other forms of `ts` are not concerned.",
+                field: |source: &mut Source| &mut source.unit,
+            },
+            &Setting {
+                key: "arrival_header",
+                shape: Switch,
+                fallback: Fallback::Toml("false"),
+                unit: "",
+                meaning: "For load tests: whether the header `Tributary-At` (Unix milliseconds) of its messages may name an arrival                           that is earlier than the stream's own time, and drive the brand's sensor days. Whoever may publish                           then chooses when a message came; a header never counts beyond the stream's time.",
+                field: |source: &mut Source| &mut source.arrival_header,
             },
         ];
         ROWS

@@ -4,7 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::word::{Fault, Word, fault};
 use crate::context::quote;
-use crate::model::{Basis, Csv, Format, HashRule, Kind, LabelCase};
+use crate::model::{
+    Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, TimeUnit,
+};
 use crate::suggest::did_you_mean;
 
 /// One of a few words, each of which stands for a value.
@@ -23,6 +25,32 @@ pub(crate) const KINDS: Choice<Kind> = Choice(&[
 pub(crate) const BASES: Choice<Basis> = Choice(&[
     ("consent", Basis::Consent),
     ("legitimate_interest", Basis::LegitimateInterest),
+]);
+
+/// The units of time stamps that are integers.
+pub(crate) const TIME_UNITS: Choice<TimeUnit> =
+    Choice(&[("ms", TimeUnit::Milliseconds), ("s", TimeUnit::Seconds)]);
+
+/// How the decimals of amounts may be written.
+pub(crate) const DECIMAL_MARKS: Choice<DecimalMark> = Choice(&[
+    ("auto", DecimalMark::Auto),
+    ("point", DecimalMark::Point),
+    ("comma", DecimalMark::Comma),
+]);
+
+/// The encodings of CSV files.
+pub(crate) const ENCODINGS: Choice<Encoding> = Choice(&[
+    ("auto", Encoding::Auto),
+    ("utf-8", Encoding::Utf8),
+    ("windows-1250", Encoding::OneByte("windows-1250")),
+    ("windows-1251", Encoding::OneByte("windows-1251")),
+    ("windows-1252", Encoding::OneByte("windows-1252")),
+    ("windows-1253", Encoding::OneByte("windows-1253")),
+    ("windows-1254", Encoding::OneByte("windows-1254")),
+    ("windows-1257", Encoding::OneByte("windows-1257")),
+    ("iso-8859-2", Encoding::OneByte("iso-8859-2")),
+    ("iso-8859-15", Encoding::OneByte("iso-8859-15")),
+    ("macintosh", Encoding::OneByte("macintosh")),
 ]);
 
 /// The case of channels' labels.

@@ -13,6 +13,7 @@ pub(crate) mod file;
 pub(crate) mod list;
 pub(crate) mod number;
 pub(crate) mod region;
+pub(crate) mod time_pattern;
 pub(crate) mod word;
 
 use serde_json::Value as Json;

@@ -115,9 +115,9 @@ impl Word for Free {
 }
 
 /// The name of a host in lower case: `shop.example`.
-pub(crate) struct Host;
+pub(crate) struct HostName;
 
-impl Word for Host {
+impl Word for HostName {
     type Out = String;
 
     fn kind(&self) -> String {

@@ -1,7 +1,8 @@
 //! The string of the Global Privacy Platform: a header that names sections, and the sections, joined by `~`.
 //!
 //! All sections are believed at once. Which of them applies to a person is said outside of the string, where it is
-//! said at all, so the purposes are those of section 2 and every US section takes away what it was told to.
+//! said at all, so the purposes are those of section 2 and every US section takes away what it was told to. A section
+//! that is not read may be the one that says no, so that [`Gpp::unread`] tells of it.
 
 use crate::allowed::Allowed;
 use crate::bits::Bits;
@@ -10,6 +11,7 @@ use crate::tcf::TcString;
 use crate::terms::Terms;
 use crate::us::UsPrivacy;
 use crate::us_sections::{UsCalifornia, UsNational};
+use crate::us_states::UsState;
 
 /// A GPP string, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum Section {
     UsNational(UsNational),
     /// 8: California.
     UsCalifornia(UsCalifornia),
+    /// 9 to 23: a single state.
+    UsState(UsState),
     /// Any other. It is not read.
     Other,
 }
@@ -39,7 +43,7 @@ impl Gpp {
     /// # Errors
     ///
     /// [`Malformed`], with the section, the sub-section and the bit, for a bad header, a number of sections that is
-    /// not the header's, and a section 2, 6, 7 or 8 that cannot be read.
+    /// not the header's, and a section 2 or 6 to 23 that cannot be read.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut parts = text.split('~');
         let header = parts.next().unwrap_or_default();
@@ -57,6 +61,13 @@ impl Gpp {
     /// The sections by id, ascending.
     pub fn sections(&self) -> &[(u16, Section)] {
         &self.sections
+    }
+
+    /// The ids of the sections that are there and were not read, ascending.
+    pub fn unread(&self) -> impl Iterator<Item = u16> {
+        let sections = self.sections.iter();
+        let unread = sections.filter(|(_, section)| matches!(section, Section::Other));
+        unread.map(|(id, _)| *id)
     }
 
     /// The TC string of section 2.
@@ -78,6 +89,7 @@ impl Gpp {
                 Section::UsPrivacy(section) => section.restrict(allowed),
                 Section::UsNational(section) => section.restrict(allowed),
                 Section::UsCalifornia(section) => section.restrict(allowed),
+                Section::UsState(section) => section.restrict(allowed),
                 Section::TcfEu(_) | Section::Other => allowed,
             })
     }
@@ -90,7 +102,7 @@ impl Section {
             6 => Ok(Self::UsPrivacy(UsPrivacy::parse(text)?)),
             7 => Ok(Self::UsNational(UsNational::parse(text)?)),
             8 => Ok(Self::UsCalifornia(UsCalifornia::parse(text)?)),
-            _ => Ok(Self::Other),
+            _ => Ok(UsState::parse(id, text)?.map_or(Self::Other, Self::UsState)),
         }
     }
 }

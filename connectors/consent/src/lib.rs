@@ -3,7 +3,7 @@
 //! Three kinds of signal become one [`Allowed`] for a party under its [`Terms`]:
 //!
 //! ```text
-//! TcString::parse   "CO….I….Y…"     IAB Europe TCF v2.0 to v2.2
+//! TcString::parse   "CO….I….Y…"     IAB Europe TCF v2.0 to v2.3
 //! Gpp::parse        "DBACNYA~C…~1YNN"  IAB Global Privacy Platform v1
 //! Boxes::read       {"7": true}        plain boxes
 //! ```
@@ -44,8 +44,10 @@
 //! - **Global scope from policy version 4 (v2.2) on** ([`Refusal::GlobalScope`]): "When a Vendor encounters a TC
 //!   String with IsServiceSpecific=0 then it is considered invalid" («IAB TCF Europe Technical Specification», the
 //!   standard's form as GPP section 2, which is that of v2.2).
+//! - **No Disclosed Vendors segment from policy version 5 (v2.3) on, in a string created from 2026-03-01 on**
+//!   ([`Refusal::NoDisclosedVendors`]): from that day on the segment is mandatory, for every party.
 //! - **A vendor that is missing from a Disclosed Vendors segment that is there**: nobody consents to whom he was
-//!   not shown. A string without the segment says nothing of it.
+//!   not shown. An older string without the segment says nothing of it.
 //! - **Legitimate interest for purpose 1, and from policy version 4 on for purposes 3 to 6**: it never is, or no
 //!   longer is, a basis there, whatever the bit says.
 //! - **Purpose 1 under `PurposeOneTreatment`**: it "was NOT disclosed at all".
@@ -61,9 +63,9 @@
 //!
 //! «Global Privacy Platform String». The header ("Header Encoding": type 3, version 1, Fibonacci range)
 //! must name as many sections as there are. Sections 2 (the TC string), 6 (US Privacy), 7 (US National, both
-//! layouts) and 8 (California) are decoded, and a malformed one of them refuses the whole string, since the part
-//! that could not be read may be the one that says no. All others are kept by id and ignored. Values of two bits
-//! that the sections leave undefined (3) are refused.
+//! layouts), 8 (California) and 9 to 23 (single states) are decoded, and a malformed one of them refuses the whole
+//! string, since the part that could not be read may be the one that says no. All others are kept by id and told of
+//! ([`Gpp::unread`]). Values of two bits that the sections leave undefined (3) are refused.
 mod allowed;
 mod bits;
 mod boxes;
@@ -76,6 +78,7 @@ mod tcf;
 mod terms;
 mod us;
 mod us_sections;
+mod us_states;
 mod vendor_ids;
 mod vendor_list;
 
@@ -90,5 +93,6 @@ pub use tcf::{PublisherTc, TcString};
 pub use terms::{Party, Terms};
 pub use us::{Consented, Notice, OptedOut, UsPrivacy, YesNo};
 pub use us_sections::{UsCalifornia, UsNational};
+pub use us_states::UsState;
 pub use vendor_ids::VendorIds;
 pub use vendor_list::{ListError, Vendor, VendorList};

@@ -44,6 +44,8 @@ pub enum Refusal {
     NoCmp,
     /// The string is of the global scope, which has ended.
     GlobalScope,
+    /// The string does not list who was shown, which it must since TCF 2.3.
+    NoDisclosedVendors,
     /// The string lists who was shown, and not this vendor.
     NotDisclosed,
     /// The publisher does not allow it, or restricts it in a way that is not defined.
@@ -93,6 +95,7 @@ impl Refusal {
             Self::UnknownPurpose => "unknown_purpose",
             Self::NoCmp => "no_cmp",
             Self::GlobalScope => "global_scope",
+            Self::NoDisclosedVendors => "no_disclosed_vendors",
             Self::NotDisclosed => "not_disclosed",
             Self::NotAllowed => "not_allowed_by_publisher",
             Self::ConsentRequired => "consent_required_by_publisher",
@@ -119,6 +122,12 @@ struct Restricted {
 
 /// The first policy version of TCF v2.2.
 const V2_2: u8 = 4;
+
+/// The first policy version of TCF v2.3.
+const V2_3: u8 = 5;
+
+/// 2026-03-01T00:00Z in tenths of a second: strings created from then on must list who was shown.
+const DISCLOSURE_MANDATORY: u64 = 1_772_323_200 * 10;
 
 impl TcString {
     /// Whether the vendor may process for the purpose on the basis that it declared.
@@ -175,6 +184,9 @@ impl TcString {
         if !self.is_service_specific && self.policy_version >= V2_2 {
             return Err(Refusal::GlobalScope);
         }
+        if self.must_disclose() && self.disclosed_vendors.is_none() {
+            return Err(Refusal::NoDisclosedVendors);
+        }
         match (party, &self.disclosed_vendors) {
             (Party::Vendor(vendor), Some(disclosed)) if !disclosed.contains(vendor) => {
                 Err(Refusal::NotDisclosed)
@@ -182,6 +194,11 @@ impl TcString {
             (Party::Publisher, _) if self.publisher.is_none() => Err(Refusal::NoPublisherSegment),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the string must list the vendors that were shown.
+    fn must_disclose(&self) -> bool {
+        self.policy_version >= V2_3 && self.created >= DISCLOSURE_MANDATORY
     }
 
     fn restricted(&self, vendor: u16, purpose: u8) -> Restricted {

@@ -27,7 +27,7 @@ pub struct TcString {
     pub consent_language: [u8; 2],
     /// The version of the Global Vendor List.
     pub vendor_list_version: u16,
-    /// The version of the policies: 2 (v2.0), 3 (v2.1), 4 (v2.2); later ones are read alike.
+    /// The version of the policies: 2 (v2.0), 3 (v2.1), 4 (v2.2), 5 (v2.3); later ones are read alike.
     pub policy_version: u8,
     /// Whether it counts for this service only; false for the global scope, which has ended.
     pub is_service_specific: bool,
@@ -73,6 +73,12 @@ pub struct PublisherTc {
 }
 
 impl TcString {
+    /// The UTC day on which it was last updated: days since 1970-01-01.
+    pub fn updated_day(&self) -> i32 {
+        // 36 bits of tenths of a second are less than 80,000 days.
+        i32::try_from(self.last_updated / (10 * 86_400)).unwrap_or(i32::MAX)
+    }
+
     /// Reads a TC string.
     ///
     /// # Errors

@@ -68,6 +68,14 @@ pub(crate) trait Answer: Copy + Default {
         Self::VALUES.get(value).copied().ok_or(error)
     }
 
+    /// Reads one where the section has it; otherwise it does not apply.
+    fn read_if(there: bool, bits: &mut Bits<'_>) -> Result<Self, Malformed> {
+        match there {
+            true => Self::read(bits),
+            false => Ok(Self::default()),
+        }
+    }
+
     /// Reads `count` of them, up to `N`; the others do not apply.
     fn several<const N: usize>(bits: &mut Bits<'_>, count: usize) -> Result<[Self; N], Malformed> {
         let mut answers = [Self::default(); N];
@@ -97,6 +105,30 @@ impl Answer for YesNo {
 /// Whether that which `notice` was of is off: by choice, or because nobody was told that there was one.
 pub(crate) fn out(notice: Notice, opted_out: OptedOut) -> bool {
     notice == Notice::NotProvided || opted_out == OptedOut::Out
+}
+
+/// What is left without what was opted out of.
+pub(crate) fn take_away(allowed: Allowed, outs: &[(OptOut, bool)]) -> Allowed {
+    let outs = outs.iter().filter(|(_, out)| *out);
+    outs.fold(allowed, |allowed, (out, _)| allowed.without(*out))
+}
+
+/// The core and the Global Privacy Control of the sub-section of type 1, if it is there.
+pub(crate) fn subsections(text: &str) -> Result<(&str, Option<bool>), Malformed> {
+    let mut parts = text.split('.').enumerate();
+    let (_, core) = parts.next().unwrap_or_default();
+    let mut gpc = None;
+    for (number, part) in parts {
+        let mut bits = Bits::new(part, number)?;
+        let start = bits.clone();
+        match bits.byte(2)? {
+            1 if gpc.is_none() => gpc = Some(bits.flag()?),
+            1 => return Err(start.error(Kind::SegmentTwice(1))),
+            kind => return Err(start.error(Kind::SegmentType(kind))),
+        }
+        bits.finish()?;
+    }
+    Ok((core, gpc))
 }
 
 /// A US Privacy string.

@@ -12,7 +12,7 @@
 use crate::allowed::{Allowed, OptOut};
 use crate::bits::Bits;
 use crate::error::{Kind, Malformed};
-use crate::us::{Answer, Consented, Notice, OptedOut, YesNo, out};
+use crate::us::{Answer, Consented, Notice, OptedOut, YesNo, out, subsections, take_away};
 
 /// The US National section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl UsNational {
         let [_, _, _, _, _, _, _, position, ..] = self.sensitive_data;
         take_away(
             allowed,
-            [
+            &[
                 (OptOut::Sale, all || sale),
                 (OptOut::Sharing, all || sharing),
                 (OptOut::TargetedAdvertising, all || targeted),
@@ -202,7 +202,7 @@ impl UsCalifornia {
         let [_, _, position, ..] = self.sensitive_data;
         take_away(
             allowed,
-            [
+            &[
                 (OptOut::Sale, sale),
                 (OptOut::Sharing, sharing),
                 (OptOut::TargetedAdvertising, sharing),
@@ -210,27 +210,4 @@ impl UsCalifornia {
             ],
         )
     }
-}
-
-fn take_away(allowed: Allowed, outs: [(OptOut, bool); 4]) -> Allowed {
-    let outs = outs.into_iter().filter(|(_, out)| *out);
-    outs.fold(allowed, |allowed, (out, _)| allowed.without(out))
-}
-
-/// The core and the Global Privacy Control of the sub-section of type 1, if it is there.
-fn subsections(text: &str) -> Result<(&str, Option<bool>), Malformed> {
-    let mut parts = text.split('.').enumerate();
-    let (_, core) = parts.next().unwrap_or_default();
-    let mut gpc = None;
-    for (number, part) in parts {
-        let mut bits = Bits::new(part, number)?;
-        let start = bits.clone();
-        match bits.byte(2)? {
-            1 if gpc.is_none() => gpc = Some(bits.flag()?),
-            1 => return Err(start.error(Kind::SegmentTwice(1))),
-            kind => return Err(start.error(Kind::SegmentType(kind))),
-        }
-        bits.finish()?;
-    }
-    Ok((core, gpc))
 }

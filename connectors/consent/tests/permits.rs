@@ -15,6 +15,8 @@ const VENDOR: u64 = 7;
 struct Says {
     cmp: u64,
     policy: u64,
+    /// Tenths of a second since 1970.
+    created: u64,
     global: bool,
     consents: u64,
     interests: u64,
@@ -32,6 +34,7 @@ const ALL: u64 = 0xff_ffff;
 const YES: Says = Says {
     cmp: 2,
     policy: 4,
+    created: 0,
     global: false,
     consents: ALL,
     interests: ALL,
@@ -58,7 +61,8 @@ fn purposes(bits: &mut Writer, purposes: u64) {
 fn string(says: Says) -> TcString {
     let mut core = Writer::default();
     core.put(2, 6);
-    core.put(0, 72);
+    core.put(says.created, 36);
+    core.put(says.created, 36);
     core.put(says.cmp, 12);
     core.put(0, 12 + 6 + 12 + 12);
     core.put(says.policy, 6);
@@ -213,4 +217,35 @@ fn nobody_is_not_a_vendor() {
         string(YES).permits(u16::MAX, 7, C).word(),
         "no_vendor_consent"
     );
+}
+
+/// 2026-03-01T00:00Z in tenths of a second.
+const MARCH: u64 = 17_723_232_000;
+
+#[test]
+fn since_tcf_2_3_a_string_lists_the_vendors_that_were_shown() {
+    let word = |says: Says| {
+        let string = string(Says {
+            publisher: Some((ALL, ALL)),
+            ..says
+        });
+        let vendor = string.permits(7, 7, C).word();
+        let publisher = string.permits_publisher(7, C).word();
+        assert_eq!(vendor == "consent", publisher == "consent");
+        vendor
+    };
+    let (policy, created) = (5, MARCH);
+    let new = Says {
+        policy,
+        created,
+        ..YES
+    };
+    assert_eq!(word(new), "no_disclosed_vendors");
+    assert_eq!(word(Says { policy: 6, ..new }), "no_disclosed_vendors");
+    let disclosed = Some(VENDOR);
+    assert_eq!(word(Says { disclosed, ..new }), "consent");
+    // An older string, or one of older policies, need not.
+    let created = MARCH - 1;
+    assert_eq!(word(Says { created, ..new }), "consent");
+    assert_eq!(word(Says { policy: 4, ..new }), "consent");
 }

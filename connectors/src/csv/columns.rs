@@ -4,8 +4,9 @@ use std::io::BufRead;
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
-use tributary_config::model::{Column, Csv};
+use tributary_config::model::{Column, Csv, Encoding};
 
+use super::encoding::decode;
 use super::{CsvError, Row};
 use crate::files;
 
@@ -13,6 +14,8 @@ use crate::files;
 pub struct Columns {
     fields: Vec<(String, Cell)>,
     only: Vec<(usize, Vec<u8>)>,
+    width: usize,
+    encoding: Encoding,
 }
 
 enum Cell {
@@ -22,21 +25,22 @@ enum Cell {
     Lookup(usize, FxHashMap<Vec<u8>, Vec<u8>>),
 }
 
-/// A reader of rows that may be shorter or longer than the header.
+/// A reader of rows; of rows that are shorter or longer than the header too where `flexible`.
 pub fn reader(
     bytes: Box<dyn BufRead + Send>,
     delimiter: u8,
+    flexible: bool,
 ) -> ::csv::Reader<Box<dyn BufRead + Send>> {
     ::csv::ReaderBuilder::new()
         .delimiter(delimiter)
-        .flexible(true)
+        .flexible(flexible)
         .from_reader(bytes)
 }
 
 impl Columns {
     /// Finds the map's columns in the header, and reads the files that it looks up.
     pub fn new(path: &Path, header: &::csv::ByteRecord, map: &Csv) -> Result<Columns, CsvError> {
-        let find = |name: &String| position(path, header, name);
+        let find = |name: &String| position(path, header, map.encoding, name);
         let mut fields = Vec::new();
         for (field, column) in &map.columns {
             let cell = match column {
@@ -53,7 +57,7 @@ impl Columns {
                     value,
                 } => {
                     let beside = path.with_file_name(file);
-                    Cell::Lookup(find(by)?, table(&beside, map.delimiter, key, value)?)
+                    Cell::Lookup(find(by)?, table(&beside, map, key, value)?)
                 }
             };
             fields.push((field.clone(), cell));
@@ -62,7 +66,12 @@ impl Columns {
         for (name, text) in &map.only {
             only.push((find(name)?, text.clone().into_bytes()));
         }
-        Ok(Columns { fields, only })
+        Ok(Columns {
+            fields,
+            only,
+            width: header.len(),
+            encoding: map.encoding,
+        })
     }
 
     /// The place of a field in a row.
@@ -70,30 +79,46 @@ impl Columns {
         self.fields.iter().position(|(name, _)| name == field)
     }
 
-    /// The texts of a record, none where the map does not take it.
-    pub fn row(&self, record: &::csv::ByteRecord) -> Option<Row> {
-        let at = |place: usize| record.get(place).unwrap_or_default();
-        if self.only.iter().any(|(place, text)| at(*place) != text) {
-            return None;
-        }
+    /// Whether a record has as many cells as the header.
+    pub fn fits(&self, record: &::csv::ByteRecord) -> bool {
+        record.len() == self.width
+    }
+
+    /// Whether the map takes a record.
+    pub fn takes(&self, record: &::csv::ByteRecord) -> bool {
+        let at = |place: usize| decode(self.encoding, record.get(place).unwrap_or_default());
+        self.only.iter().all(|(place, text)| *at(*place) == **text)
+    }
+
+    /// The texts of a record.
+    pub fn row(&self, record: &::csv::ByteRecord) -> Row {
+        let at = |place: usize| decode(self.encoding, record.get(place).unwrap_or_default());
         let text = |cell: &Cell| match cell {
-            Cell::At(place) => at(*place).to_vec(),
+            Cell::At(place) => at(*place).into_owned(),
             Cell::Const(text) => text.clone(),
             Cell::Join(places, with) => {
-                let parts: Vec<&[u8]> = places.iter().map(|place| at(*place)).collect();
+                let parts: Vec<_> = places.iter().map(|place| at(*place)).collect();
                 match parts.iter().all(|part| part.is_empty()) {
                     true => Vec::new(),
                     false => parts.join(with.as_slice()),
                 }
             }
-            Cell::Lookup(by, table) => table.get(at(*by)).cloned().unwrap_or_default(),
+            Cell::Lookup(by, table) => table.get(&*at(*by)).cloned().unwrap_or_default(),
         };
         let texts = self.fields.iter().map(|(_, cell)| text(cell));
-        Some(
-            texts
-                .map(|text| (!text.is_empty()).then_some(text))
-                .collect(),
-        )
+        texts
+            .map(|text| (!text.is_empty()).then_some(text))
+            .collect()
+    }
+
+    /// The JSON array of a record's cells.
+    pub fn cells(&self, record: &::csv::ByteRecord) -> Vec<u8> {
+        let cells = record.iter().map(|cell| {
+            let mut out = Vec::new();
+            quote(&mut out, &decode(self.encoding, cell));
+            out
+        });
+        list(cells)
     }
 
     /// The JSON object of a row. Bytes that are no UTF-8 stay what they are: the decoder refuses them.
@@ -115,6 +140,12 @@ impl Columns {
     }
 }
 
+/// A JSON array of values.
+pub fn list(values: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let values: Vec<Vec<u8>> = values.collect();
+    [b"[", values.join(&b',').as_slice(), b"]"].concat()
+}
+
 fn quote(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for &byte in text {
@@ -127,21 +158,26 @@ fn quote(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-fn position(path: &Path, header: &::csv::ByteRecord, name: &str) -> Result<usize, CsvError> {
-    let bare = |cell: &[u8]| cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell) == name.as_bytes();
+fn position(
+    path: &Path,
+    header: &::csv::ByteRecord,
+    encoding: Encoding,
+    name: &str,
+) -> Result<usize, CsvError> {
+    let mut header = header.iter();
     header
-        .iter()
-        .position(bare)
+        .position(|cell| *decode(encoding, cell) == *name.as_bytes())
         .ok_or_else(|| CsvError::NoColumn {
             path: path.to_owned(),
             column: name.to_owned(),
         })
 }
 
-/// From key to value of another file; the first row of a key counts.
+/// From key to value of another file; the first row of a key counts. A row that is shorter or longer than the
+/// header is an error: what it says cannot be told.
 fn table(
     path: &Path,
-    delimiter: u8,
+    map: &Csv,
     key: &str,
     value: &str,
 ) -> Result<FxHashMap<Vec<u8>, Vec<u8>>, CsvError> {
@@ -153,13 +189,15 @@ fn table(
         path: path.to_owned(),
         source,
     };
-    let mut reader = reader(opened.reader, delimiter);
+    let mut reader = reader(opened.reader, map.delimiter, false);
     let header = reader.byte_headers().map_err(failed)?;
-    let (key, value) = (position(path, header, key)?, position(path, header, value)?);
+    let find = |name: &str| position(path, header, map.encoding, name);
+    let (key, value) = (find(key)?, find(value)?);
     let mut table = FxHashMap::default();
     for record in reader.byte_records() {
         let record = record.map_err(failed)?;
-        let at = |place: usize| record.get(place).unwrap_or_default().to_vec();
+        let at =
+            |place: usize| decode(map.encoding, record.get(place).unwrap_or_default()).into_owned();
         table.entry(at(key)).or_insert_with(|| at(value));
     }
     Ok(table)

@@ -2,9 +2,12 @@
 //!
 //! Every row becomes one JSON object of texts, by the source's column map, on the subject of that source;
 //! from there it is decoded like anything else. It arrives at its own time, so that an old file is
-//! neither late nor from the future. What a row lacks or gets wrong is for the decoder to refuse.
+//! neither late nor from the future. What a row lacks or gets wrong is for the decoder to refuse. What cannot be one
+//! object goes to it as a JSON array, which it refuses: the cells of a row that is shorter or longer than the
+//! header, or a record for each currency of rows that should be added up.
 
 mod columns;
+mod encoding;
 mod sum;
 
 use std::io::BufRead;
@@ -13,8 +16,8 @@ use std::path::{Path, PathBuf};
 use tributary_config::model::{Brand, Format, Source};
 
 use crate::files::{self, Progress};
-use crate::native::time;
-use crate::tenant::Tenant;
+use crate::native::time::{self, TimeFormat};
+use crate::tenant::{Tenant, time_format};
 use crate::trace::TraceLine;
 use columns::Columns;
 use sum::Sums;
@@ -57,13 +60,21 @@ pub enum CsvError {
 /// One record's texts, in the order of the column map; none where a cell is empty.
 type Row = Vec<Option<Vec<u8>>>;
 
+/// What becomes of one row, or of several that are added up.
+enum Item {
+    /// A record.
+    Row(Row),
+    /// JSON that is no record.
+    Refused(Vec<u8>),
+}
+
 /// The rows of a file, in order; with `sum_rows` in the order in which their ids first appear.
 pub struct CsvReader {
     path: PathBuf,
     rows: ::csv::ByteRecordsIntoIter<Box<dyn BufRead + Send>>,
     columns: Columns,
     sums: Option<Sums>,
-    summed: Option<std::vec::IntoIter<Row>>,
+    summed: Option<std::vec::IntoIter<Item>>,
     progress: Progress,
     stamps: Stamps,
     ended: bool,
@@ -80,7 +91,7 @@ pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, Cs
         path: path.to_owned(),
         source,
     })?;
-    let mut reader = columns::reader(opened.reader, map.delimiter);
+    let mut reader = columns::reader(opened.reader, map.delimiter, true);
     let header = reader.byte_headers().map_err(|source| CsvError::Read {
         path: path.to_owned(),
         source,
@@ -88,7 +99,9 @@ pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, Cs
     let columns = Columns::new(path, header, map)?;
     Ok(CsvReader {
         path: path.to_owned(),
-        sums: map.sum_rows.then(|| Sums::new(&columns)),
+        sums: map
+            .sum_rows
+            .then(|| Sums::new(&columns, map, &brand.currency)),
         stamps: Stamps::new(brand, source, &columns),
         columns,
         rows: reader.into_byte_records(),
@@ -104,14 +117,14 @@ impl CsvReader {
         self.progress.clone()
     }
 
-    /// The next row that the map takes.
-    fn row(&mut self) -> Option<Result<Row, CsvError>> {
+    /// The next row that the map takes, or that does not fit the header.
+    fn record(&mut self) -> Option<Result<::csv::ByteRecord, CsvError>> {
         while !self.ended {
             match self.rows.next() {
                 None => self.ended = true,
                 Some(Ok(record)) => {
-                    if let Some(row) = self.columns.row(&record) {
-                        return Some(Ok(row));
+                    if !self.columns.fits(&record) || self.columns.takes(&record) {
+                        return Some(Ok(record));
                     }
                 }
                 Some(Err(source)) => {
@@ -126,14 +139,28 @@ impl CsvReader {
         None
     }
 
-    fn summed_row(&mut self, mut sums: Sums) -> Option<Result<Row, CsvError>> {
-        while let Some(row) = self.row() {
-            match row {
-                Ok(row) => sums.add(row),
+    fn row(&mut self) -> Option<Result<Item, CsvError>> {
+        let record = self.record()?;
+        Some(record.map(|record| match self.columns.fits(&record) {
+            true => Item::Row(self.columns.row(&record)),
+            false => Item::Refused(self.columns.cells(&record)),
+        }))
+    }
+
+    fn summed_row(&mut self, mut sums: Sums) -> Option<Result<Item, CsvError>> {
+        while let Some(record) = self.record() {
+            match record {
+                Ok(record) => {
+                    let row = self.columns.row(&record);
+                    match self.columns.fits(&record) {
+                        true => sums.add(row),
+                        false => sums.refuse(row, self.columns.cells(&record)),
+                    }
+                }
                 Err(error) => return Some(Err(error)),
             }
         }
-        let rows = self.summed.insert(sums.rows().into_iter());
+        let rows = self.summed.insert(sums.rows(&self.columns).into_iter());
         rows.next().map(Ok)
     }
 }
@@ -147,14 +174,14 @@ impl Iterator for CsvReader {
             (None, Some(sums)) => self.summed_row(sums),
             (None, None) => self.row(),
         };
-        Some(row?.map(|row| self.stamps.line(&row, &self.columns)))
+        Some(row?.map(|item| self.stamps.line(item, &self.columns)))
     }
 }
 
 /// Subject and time of a source's rows.
 struct Stamps {
     subject: String,
-    zone: Option<jiff::tz::TimeZone>,
+    times: TimeFormat,
     tenant: Tenant,
     ts: Option<usize>,
     date: Option<usize>,
@@ -166,29 +193,35 @@ impl Stamps {
         let kind = source.kind.name();
         Stamps {
             subject: format!("tributary.in.{}.{kind}.{}", brand.name, source.name),
-            zone: source.zone.clone(),
-            tenant: Tenant::new(0, brand),
+            times: time_format(source),
+            tenant: Tenant::new(brand),
             ts: columns.place("ts"),
             date: columns.place("date"),
             last: 0,
         }
     }
 
-    fn line(&mut self, row: &Row, columns: &Columns) -> TraceLine {
+    fn line(&mut self, item: Item, columns: &Columns) -> TraceLine {
         // A row whose time cannot be read is refused by the decoder; it arrives with the row before it.
-        self.last = self.at(row).unwrap_or(self.last);
+        let data = match item {
+            Item::Row(row) => {
+                self.last = self.at(&row).unwrap_or(self.last);
+                columns.json(&row)
+            }
+            Item::Refused(data) => data,
+        };
         TraceLine {
             subject: self.subject.clone(),
             at: self.last,
             headers: Vec::new(),
-            data: columns.json(row),
+            data,
         }
     }
 
     fn at(&self, row: &Row) -> Option<i64> {
         let text = |place: Option<usize>| std::str::from_utf8(row.get(place?)?.as_deref()?).ok();
         if let Some(ts) = text(self.ts) {
-            return time::loose(ts, self.zone.as_ref()).ok();
+            return self.times.cell(ts).ok();
         }
         let day = time::date(text(self.date)?)?;
         Some(self.tenant.clock.start_of_day(day))

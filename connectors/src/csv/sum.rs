@@ -1,19 +1,42 @@
 //! Rows that share an `id`, added up to one record: the lines of a basket, the positions of an invoice.
 //!
-//! Amounts are added as exact decimals; the first row gives everything else. Where an amount of the group
-//! is none that can be added, the group keeps that text, so that the decoder refuses the record.
+//! Amounts are added as exact decimals, and only those of one currency; the first row gives everything else.
+//! Where an amount of the group is none that can be added, the group keeps that text, so that the decoder refuses
+//! the record. A group of several currencies, or one of whose rows does not fit the header, is refused whole: what
+//! is left of it would be a wrong amount.
 
 use rustc_hash::FxHashMap;
+use tributary_config::model::{Csv, DecimalMark};
 
-use super::Row;
-use super::columns::Columns;
+use super::columns::{Columns, list};
+use super::{Item, Row};
+use crate::native::amount;
 
 /// The groups so far, in the order in which their ids first appeared.
 pub struct Sums {
     id: Option<usize>,
     amount: Option<usize>,
+    currency: Option<usize>,
+    own_currency: Vec<u8>,
+    decimal: DecimalMark,
     places: FxHashMap<Vec<u8>, usize>,
-    groups: Vec<(Row, Total)>,
+    groups: Vec<Group>,
+}
+
+/// The rows of one id.
+#[derive(Default)]
+struct Group {
+    first: Option<Row>,
+    /// For each currency what its first row calls it, and the sum of its amounts.
+    totals: Vec<CurrencyTotal>,
+    /// Rows that do not fit the header, as JSON.
+    refused: Vec<Vec<u8>>,
+}
+
+struct CurrencyTotal {
+    code: Vec<u8>,
+    cell: Option<Vec<u8>>,
+    total: Total,
 }
 
 enum Total {
@@ -29,11 +52,14 @@ struct Decimal {
 }
 
 impl Sums {
-    /// No groups yet.
-    pub fn new(columns: &Columns) -> Sums {
+    /// No groups yet, of a brand with a currency of its own.
+    pub fn new(columns: &Columns, map: &Csv, own_currency: &str) -> Sums {
         Sums {
             id: columns.place("id"),
             amount: columns.place("amount"),
+            currency: columns.place("currency"),
+            own_currency: own_currency.as_bytes().to_ascii_uppercase(),
+            decimal: map.decimal,
             places: FxHashMap::default(),
             groups: Vec::new(),
         }
@@ -41,47 +67,108 @@ impl Sums {
 
     /// Adds a row to its group. One without an id is a group of its own.
     pub fn add(&mut self, row: Row) {
-        let cell = |place: Option<usize>| row.get(place?)?.clone();
-        let amount = cell(self.amount);
-        let group = match cell(self.id) {
-            Some(id) => *self.places.entry(id).or_insert(self.groups.len()),
-            None => self.groups.len(),
+        let amount = cell(&row, self.amount).cloned();
+        let currency = cell(&row, self.currency).cloned();
+        let code = match &currency {
+            Some(text) => text.trim_ascii().to_ascii_uppercase(),
+            None => self.own_currency.clone(),
         };
-        if group == self.groups.len() {
-            self.groups.push((row, Total::Nothing));
-        }
-        if let (Some((_, total)), Some(amount)) = (self.groups.get_mut(group), amount) {
-            total.add(amount);
+        let decimal = self.decimal;
+        let group = self.group(&row);
+        group.first.get_or_insert(row);
+        let known = group.totals.iter().position(|total| total.code == code);
+        let place = known.unwrap_or_else(|| {
+            group.totals.push(CurrencyTotal {
+                code,
+                cell: None,
+                total: Total::Nothing,
+            });
+            group.totals.len() - 1
+        });
+        if let Some(total) = group.totals.get_mut(place) {
+            // A row that names the brand's own currency names it for those that name none.
+            total.cell = total.cell.take().or(currency);
+            if let Some(amount) = amount {
+                total.total.add(amount, decimal);
+            }
         }
     }
 
-    /// The rows of all groups.
-    pub fn rows(self) -> Vec<Row> {
-        let amount = self.amount;
+    /// Refuses the group of a row that does not fit the header, as far as its id can be read.
+    pub fn refuse(&mut self, row: Row, cells: Vec<u8>) {
+        self.group(&row).refused.push(cells);
+    }
+
+    fn group(&mut self, row: &Row) -> &mut Group {
+        let place = match cell(row, self.id) {
+            Some(id) => *self.places.entry(id.clone()).or_insert(self.groups.len()),
+            None => self.groups.len(),
+        };
+        if place >= self.groups.len() {
+            self.groups.push(Group::default());
+        }
+        let last = self.groups.len() - 1;
+        &mut self.groups[place.min(last)]
+    }
+
+    /// What becomes of all groups.
+    pub fn rows(self, columns: &Columns) -> Vec<Item> {
+        let (amount, currency, decimal) = (self.amount, self.currency, self.decimal);
         let groups = self.groups.into_iter();
-        let rows = groups.map(|(mut row, total)| {
-            if let Some(cell) = amount.and_then(|place| row.get_mut(place)) {
-                *cell = match total {
-                    Total::Nothing => None,
-                    Total::Sum(sum) => Some(sum.text().into_bytes()),
-                    Total::Bad(text) => Some(text),
-                };
+        let items = groups.map(|group| {
+            let first = group.first.unwrap_or_default();
+            let rows = group.totals.into_iter().map(|total| {
+                let mut row = first.clone();
+                if let Some(cell) = currency.and_then(|place| row.get_mut(place)) {
+                    *cell = total.cell;
+                }
+                if let Some(cell) = amount.and_then(|place| row.get_mut(place)) {
+                    *cell = total.total.text(decimal);
+                }
+                row
+            });
+            let mut rows: Vec<Row> = rows.collect();
+            match (group.refused.is_empty(), rows.len()) {
+                (true, 1) => Item::Row(rows.remove(0)),
+                _ => {
+                    let rows = rows.iter().map(|row| columns.json(row));
+                    Item::Refused(list(group.refused.into_iter().chain(rows)))
+                }
             }
-            row
         });
-        rows.collect()
+        items.collect()
     }
 }
 
+fn cell(row: &Row, place: Option<usize>) -> Option<&Vec<u8>> {
+    row.get(place?)?.as_ref()
+}
+
 impl Total {
-    fn add(&mut self, text: Vec<u8>) {
-        let one = std::str::from_utf8(&text).ok().and_then(Decimal::read);
+    fn add(&mut self, text: Vec<u8>, mark: DecimalMark) {
+        let one = std::str::from_utf8(&text).ok();
+        let one = one.and_then(|text| amount::with_point(text.trim(), mark));
+        let one = one.and_then(|text| Decimal::read(&text));
         *self = match (&*self, one) {
             (Total::Bad(_), _) => return,
             (_, None) => Total::Bad(text),
             (Total::Nothing, Some(one)) => Total::Sum(one),
             (Total::Sum(sum), Some(one)) => sum.plus(one).map_or(Total::Bad(text), Total::Sum),
         };
+    }
+}
+
+impl Total {
+    /// The sum as the file would write it.
+    fn text(self, mark: DecimalMark) -> Option<Vec<u8>> {
+        match self {
+            Total::Nothing => None,
+            Total::Bad(text) => Some(text),
+            Total::Sum(sum) if mark == DecimalMark::Comma => {
+                Some(sum.text().replace('.', ",").into_bytes())
+            }
+            Total::Sum(sum) => Some(sum.text().into_bytes()),
+        }
     }
 }
 
@@ -144,7 +231,7 @@ mod tests {
     fn sum(texts: &[&str]) -> String {
         let mut total = Total::Nothing;
         for text in texts {
-            total.add(text.as_bytes().to_vec());
+            total.add(text.as_bytes().to_vec(), DecimalMark::Point);
         }
         match total {
             Total::Nothing => "nothing".to_owned(),

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use tributary_config::model::{Column, Csv, Format, HashRule, Kind, Source};
+use tributary_config::model::{
+    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
+};
 
 use super::*;
 use crate::fixture;
@@ -19,6 +21,9 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
             .collect(),
         sum_rows: false,
         only: BTreeMap::new(),
+        decimal: DecimalMark::default(),
+        encoding: Encoding::default(),
+        time_patterns: Vec::new(),
     };
     let source = Source {
         name: "till".to_owned(),
@@ -28,6 +33,8 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        unit: TimeUnit::default(),
+        arrival_header: false,
     };
     (source, map)
 }
@@ -92,6 +99,51 @@ fn columns_constants_joins_and_lookups() {
     map.columns.insert("wallet".to_owned(), name("card"));
     let error = read(&file, source, map).unwrap_err();
     assert!(matches!(error, CsvError::NoColumn { column, .. } if column == "card"));
+}
+
+#[test]
+fn what_cannot_be_a_record_is_an_array() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.csv");
+    let rows = "id;ts;amount;cur\nb;1;1;EUR\nc;2;3;EUR;x\nb;3;2;usd\nc;4;5;EUR\nd;5;\"a\tb\"\ne;6;7;\ne;7;8;eur\n";
+    std::fs::write(&file, rows).unwrap();
+    let columns = [
+        ("id", name("id")),
+        ("ts", name("ts")),
+        ("amount", name("amount")),
+        ("currency", name("cur")),
+    ];
+    let (tills, mut map) = source(&columns);
+    let rows = read(&file, tills.clone(), map.clone()).unwrap();
+    assert_eq!(rows[1], (1, r#"["c","2","3","EUR","x"]"#.to_owned()));
+    assert_eq!(rows[4], (4, "[\"d\",\"5\",\"a\\u0009b\"]".to_owned()));
+    map.sum_rows = true;
+    let expected = [
+        r#"[{"amount":"1","currency":"EUR","id":"b","ts":"1"},{"amount":"2","currency":"usd","id":"b","ts":"1"}]"#,
+        r#"[["c","2","3","EUR","x"],{"amount":"5","currency":"EUR","id":"c","ts":"4"}]"#,
+        "[[\"d\",\"5\",\"a\\u0009b\"]]",
+        r#"{"amount":"15","currency":"eur","id":"e","ts":"6"}"#,
+    ];
+    let rows = read(&file, tills, map).unwrap();
+    let texts: Vec<String> = rows.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn a_file_that_is_looked_up_must_fit_its_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.csv");
+    std::fs::write(&file, "id\n1\n").unwrap();
+    std::fs::write(folder.path().join("people.csv"), "key;mail\n1;a@b.c;x\n").unwrap();
+    let lookup = Column::Lookup {
+        file: "people.csv".to_owned(),
+        by: "id".to_owned(),
+        key: "key".to_owned(),
+        value: "mail".to_owned(),
+    };
+    let (tills, map) = source(&[("id", name("id")), ("email", lookup)]);
+    let error = read(&file, tills, map).unwrap_err();
+    assert!(error.to_string().contains("people.csv"), "{error}");
 }
 
 #[test]

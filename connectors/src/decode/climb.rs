@@ -8,7 +8,7 @@
 
 use tributary_config::chain::Chain;
 use tributary_operators::event::Event;
-use tributary_operators::record::IdSet;
+use tributary_operators::record::{BrandId, IdSet};
 
 use crate::dead::{DeadLetter, Ignored, Sink};
 use crate::keys::re_keyed;
@@ -49,5 +49,9 @@ impl<S: Sink> Sink for Climb<'_, S> {
 
     fn ignored(&mut self, what: Ignored) {
         self.sink.ignored(what);
+    }
+
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        self.sink.unread_sections(brand, sections);
     }
 }

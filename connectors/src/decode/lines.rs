@@ -13,7 +13,7 @@ pub struct Objects<'a> {
 /// Cuts a message. When its first line is no JSON and the whole is, the whole is one object; otherwise
 /// every line stands alone.
 pub fn split(data: &[u8]) -> Objects<'_> {
-    let rest = trim(data);
+    let rest = trim(crate::files::without_mark(data));
     let Some(end) = memchr::memchr(b'\n', rest) else {
         return Objects {
             rest,
@@ -48,7 +48,7 @@ impl<'a> Iterator for Objects<'a> {
                 None => (self.rest, &[][..]),
             };
             self.rest = rest;
-            let line = trim(line);
+            let line = trim(crate::files::without_mark(line));
             if !line.is_empty() {
                 return Some(line);
             }
@@ -85,6 +85,14 @@ mod tests {
         assert_eq!(cut("{\n{}"), ["{", "{}"]);
         assert!(cut(" \n ").is_empty());
         assert!(cut("").is_empty());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(cut("\u{feff}{}\n{\"a\":1}"), ["{}", "{\"a\":1}"]);
+        assert_eq!(cut("{}\n\u{feff}{\"a\":1}"), ["{}", "{\"a\":1}"]);
+        assert_eq!(cut("\u{feff}{\n}"), ["{\n}"]);
+        assert!(cut("\u{feff}\n").is_empty());
     }
 
     #[test]

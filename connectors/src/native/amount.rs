@@ -1,5 +1,9 @@
 //! Amounts: from written decimal digits to integer minor units, never through a float.
 
+use std::borrow::Cow;
+
+use tributary_config::model::DecimalMark;
+
 /// The most minor units that an amount may have, either way.
 pub const MAX_MINOR: i64 = 1_000_000_000_000_000;
 
@@ -17,43 +21,128 @@ pub enum AmountError {
 /// The minor units of `[+-]digits[.digits]`, with `[eE][+-]digits` where `exponent` allows it, in a
 /// currency with so many `decimals`. Costs no more than reading the digits, whatever the exponent.
 pub fn minor(text: &str, exponent: bool, decimals: u8) -> Result<i64, AmountError> {
-    let bytes = text.as_bytes();
-    let (negative, bytes) = match bytes {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let (whole, rest) = digits(bytes)?;
-    let (fraction, rest) = match rest {
-        [b'.', rest @ ..] => digits(rest)?,
-        rest => (&[][..], rest),
-    };
-    let power = match rest {
-        [] => 0,
-        [b'e' | b'E', rest @ ..] if exponent => self::exponent(rest)?,
-        _ => return Err(AmountError::Invalid),
-    };
-    // The value is the significant digits times ten to the power `scale`, in minor units.
-    let significant = Significant::of(whole, fraction);
-    let Some((digits, last_place)) = significant else {
+    let Some(number) = Number::read(text, exponent)? else {
         return Ok(0);
     };
-    let scale = power
-        .saturating_add(last_place)
-        .saturating_add(i64::from(decimals));
-    if scale < 0 {
-        return Err(AmountError::TooManyDecimals);
+    number.units(decimals)
+}
+
+/// The digits of such a text, and how many of them stand behind the point: no more than it needs, and not
+/// more than `most`.
+pub fn decimal(text: &str, exponent: bool, most: u8) -> Result<(i64, u8), AmountError> {
+    let Some(number) = Number::read(text, exponent)? else {
+        return Ok((0, 0));
+    };
+    let decimals = u8::try_from(number.power.saturating_neg().max(0));
+    let decimals = decimals.map_err(|_| AmountError::TooManyDecimals)?;
+    match decimals > most {
+        true => Err(AmountError::TooManyDecimals),
+        false => Ok((number.units(decimals)?, decimals)),
     }
-    if scale.saturating_add(digits.len() as i64) > 16 {
-        return Err(AmountError::OutOfRange);
+}
+
+/// Whether a text says less than zero, if it says a number.
+pub fn is_negative(text: &str) -> bool {
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    digits.starts_with('-') && digits.bytes().any(|c| matches!(c, b'1'..=b'9'))
+}
+
+/// A decimal text of a file with a point as its decimal mark; none where a text with a comma is none.
+pub fn with_point(text: &str, mark: DecimalMark) -> Option<Cow<'_, str>> {
+    match mark {
+        DecimalMark::Point => Some(Cow::Borrowed(text)),
+        DecimalMark::Comma => with_comma(text).map(Cow::Owned),
+        DecimalMark::Auto => {
+            let Some((whole, fraction)) = text.split_once(',') else {
+                return Some(Cow::Borrowed(text));
+            };
+            // Three digits behind a comma may as well be thousands.
+            let digits = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+            let unsigned = whole.strip_prefix(['-', '+']).unwrap_or(whole);
+            let is_decimal = digits(unsigned) && digits(fraction) && fraction.len() != 3;
+            is_decimal.then(|| Cow::Owned(format!("{whole}.{fraction}")))
+        }
     }
-    let zeros = std::iter::repeat_n(0, scale as usize);
-    let value = digits
-        .chain(zeros)
-        .fold(0_i64, |value, digit| value * 10 + i64::from(digit));
-    match value > MAX_MINOR {
-        true => Err(AmountError::OutOfRange),
-        false => Ok(if negative { -value } else { value }),
+}
+
+/// A text with a decimal comma, whose whole part may be grouped by threes.
+fn with_comma(text: &str) -> Option<String> {
+    let (whole, fraction) = match text.split_once(',') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (text, None),
+    };
+    let unsigned = whole.strip_prefix(['-', '+']).unwrap_or(whole);
+    let is_group = |c: char| matches!(c, '.' | ' ' | '\u{a0}' | '\u{202f}' | '\'' | '\u{2019}');
+    let group = unsigned.chars().find(|c| is_group(*c));
+    let digits = match group {
+        None => unsigned.to_owned(),
+        Some(mark) => {
+            let mut groups = unsigned.split(mark);
+            let first = groups.next().unwrap_or_default();
+            if !(1..=3).contains(&first.len()) || groups.any(|group| group.len() != 3) {
+                return None;
+            }
+            unsigned.split(mark).collect()
+        }
+    };
+    let sign = if whole.starts_with('-') { "-" } else { "" };
+    let point = fraction.map_or(String::new(), |fraction| format!(".{fraction}"));
+    let text = format!("{sign}{digits}{point}");
+    // A point that is still there was no mark of thousands.
+    (!digits.contains('.') && !fraction.is_some_and(|fraction| fraction.contains('.')))
+        .then_some(text)
+}
+
+/// The significant digits of a text, and the power of ten of the last of them.
+struct Number<'a> {
+    digits: Significant<'a>,
+    power: i64,
+    negative: bool,
+}
+
+impl<'a> Number<'a> {
+    /// None where the text says zero.
+    fn read(text: &'a str, exponent: bool) -> Result<Option<Number<'a>>, AmountError> {
+        let bytes = text.as_bytes();
+        let (negative, bytes) = match bytes {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            rest => (false, rest),
+        };
+        let (whole, rest) = digits(bytes)?;
+        let (fraction, rest) = match rest {
+            [b'.', rest @ ..] => digits(rest)?,
+            rest => (&[][..], rest),
+        };
+        let power = match rest {
+            [] => 0,
+            [b'e' | b'E', rest @ ..] if exponent => self::exponent(rest)?,
+            _ => return Err(AmountError::Invalid),
+        };
+        let significant = Significant::of(whole, fraction);
+        Ok(significant.map(|(digits, last_place)| Number {
+            digits,
+            power: power.saturating_add(last_place),
+            negative,
+        }))
+    }
+
+    /// The value in units of ten to the power of minus `decimals`.
+    fn units(self, decimals: u8) -> Result<i64, AmountError> {
+        let scale = self.power.saturating_add(i64::from(decimals));
+        if scale < 0 {
+            return Err(AmountError::TooManyDecimals);
+        }
+        if scale.saturating_add(self.digits.len() as i64) > 16 {
+            return Err(AmountError::OutOfRange);
+        }
+        let zeros = std::iter::repeat_n(0, scale as usize);
+        let digits = self.digits.chain(zeros);
+        let value = digits.fold(0_i64, |value, digit| value * 10 + i64::from(digit));
+        match value > MAX_MINOR {
+            true => Err(AmountError::OutOfRange),
+            false => Ok(if self.negative { -value } else { value }),
+        }
     }
 }
 
@@ -185,6 +274,82 @@ mod tests {
         }
         assert_eq!(minor("1e2", false, 2), Err(Invalid));
         assert_eq!(minor("1.1", true, 0), Err(TooManyDecimals));
+    }
+
+    #[test]
+    fn without_a_currency_the_digits_are_kept_with_the_decimals_that_they_need() {
+        for (text, expected) in [
+            ("4.00", (4, 0)),
+            ("4.50", (45, 1)),
+            ("-0.001", (-1, 3)),
+            ("1.5e2", (150, 0)),
+            ("15e-1", (15, 1)),
+            ("0.000", (0, 0)),
+            ("1000000000000000", (MAX_MINOR, 0)),
+        ] {
+            assert_eq!(decimal(text, true, 4), Ok(expected), "{text}");
+        }
+        use AmountError::*;
+        for (text, error) in [
+            ("0.00001", TooManyDecimals),
+            ("1e-400", TooManyDecimals),
+            ("10000000000000000", OutOfRange),
+            ("1000000000000000.1", OutOfRange),
+            ("4,5", Invalid),
+        ] {
+            assert_eq!(decimal(text, true, 4), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn minus_zero_is_not_negative() {
+        for text in ["-1", "-0.01", "-1e-9", "-10"] {
+            assert!(is_negative(text), "{text}");
+        }
+        for text in ["1", "-0", "-0.00", "-0e5", "", "-", "+1"] {
+            assert!(!is_negative(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_comma_is_a_decimal_mark_where_it_can_be_nothing_else() {
+        let auto = |text| with_point(text, DecimalMark::Auto).map(Cow::into_owned);
+        for (text, expected) in [
+            ("12,50", Some("12.50")),
+            ("-12,5", Some("-12.5")),
+            ("12,5000", Some("12.5000")),
+            ("12.50", Some("12.50")),
+            ("1,250", None),
+            ("1,250.00", None),
+            ("1.250,00", None),
+            ("1,2,3", None),
+            (",50", None),
+            ("12,", None),
+        ] {
+            assert_eq!(auto(text).as_deref(), expected, "{text}");
+        }
+        let comma = |text| with_point(text, DecimalMark::Comma).map(Cow::into_owned);
+        for (text, expected) in [
+            ("12,50", Some("12.50")),
+            ("1,250", Some("1.250")),
+            ("12", Some("12")),
+            ("1.250,00", Some("1250.00")),
+            ("-1.234.567,8", Some("-1234567.8")),
+            ("1 250,00", Some("1250.00")),
+            ("1\u{a0}250,00", Some("1250.00")),
+            ("1\u{202f}250", Some("1250")),
+            ("1'250,00", Some("1250.00")),
+            ("1.250", Some("1250")),
+            ("12.50", None),
+            ("1.25,0", None),
+            ("1.250 000", None),
+            ("1234.567,00", None),
+            ("1,250.00", None),
+        ] {
+            assert_eq!(comma(text).as_deref(), expected, "{text}");
+        }
+        let point = with_point("12,50", DecimalMark::Point).unwrap();
+        assert_eq!(minor(&point, false, 2), Err(AmountError::Invalid));
     }
 
     #[test]

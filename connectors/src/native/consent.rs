@@ -5,8 +5,11 @@
 //! what was allowed and why.
 //!
 //! A web record speaks for its browser, so its statement names the cookie alone, and everybody in the record where it
-//! has none. One statement is held for each source, cookie and outcome, the newest, however many views repeat it; and
-//! one evidence for each cookie and string. A signal that cannot be read refuses the record that brings it: what the
+//! has none. However many views repeat a string, one statement is held for each source, cookie, string and four weeks, the
+//! first: that the very same string was said before is what orders statements, and that it was said again keeps it from
+//! being forgotten. Of opt-outs, which bear no date, one is held for each source and cookie, the newest. There is one
+//! evidence for each cookie and string. Such a statement is a fact of its own, that a string was sent; a correction of the
+//! record that brought it does not unsay it. A signal that cannot be read refuses the record that brings it: what the
 //! person allowed is not known, so nothing may be held.
 
 use std::borrow::Cow;
@@ -18,7 +21,6 @@ use serde_json::value::RawValue;
 use tributary_consent::Boxes;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, IdKind, IdSet, Record, RecordKey, Right};
-use tributary_operators::steps::Step;
 
 use super::fields::Field;
 use super::identifiers::Identifiers;
@@ -26,7 +28,7 @@ use super::line::Line;
 use super::reader::{MAX_LABEL, Read, Reader, missing, too_long, wrong_type};
 use super::record::{self, Head};
 use crate::dead::{Reason, Refusal, Sink};
-use crate::signals::Signal;
+use crate::signals::{Consent, Signal};
 
 /// The most bytes of a consent string.
 const MAX_STRING: usize = 16_384;
@@ -90,8 +92,16 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
             "a consent needs one of `tc_string`, `gpp` and `purposes`, and no other",
         ));
     };
-    let body = match signal(line, &given)? {
-        Some(Signal::Steps(steps)) => Body::Consent { steps },
+    let body = match signal(line, &given, sink)? {
+        Some(Signal::Steps(consent)) => {
+            if consent.opted_out {
+                opt_out(line, head.ts, &ids, sink);
+            }
+            Body::Consent {
+                steps: consent.steps,
+                string: consent.string,
+            }
+        }
         Some(Signal::OptedOut(out)) => do_not_sell(out),
         None => {
             return Err(Refusal::new(
@@ -107,35 +117,44 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
 /// What a web record brings along.
 pub struct WebSignals<'a> {
     given: [Option<Given<'a>>; 2],
-    signal: Option<Signal>,
+    consent: Option<Consent>,
+    opted_out: bool,
 }
+
+/// For so many days a string that is said again is no new statement.
+const SAME_STATEMENT_DAYS: i32 = 28;
 
 impl<'a> WebSignals<'a> {
     /// Reads the strings of a web record. A TC string that speaks for nobody is passed over.
-    pub fn read(line: &mut Line<'_, 'a>) -> Read<WebSignals<'a>> {
+    pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> Read<WebSignals<'a>> {
         let reader = line.reader;
         let tc_string = match line.tenant.signals.reads_strings() {
             true => tc_string(&reader)?,
             false => None,
         };
-        let given = [tc_string, gpp(&reader)?];
-        let mut all = None;
-        for given in given.iter().flatten() {
-            all = match (all, signal(line, given)?) {
-                (None, one) | (one, None | Some(Signal::OptedOut(false))) => one,
-                (Some(Signal::OptedOut(_)), one) => one,
-                (Some(Signal::Steps(steps)), Some(Signal::OptedOut(true))) => {
-                    Some(Signal::Steps(steps.without(Step::Share)))
+        let mut signals = WebSignals {
+            given: [tc_string, gpp(&reader)?],
+            consent: None,
+            opted_out: false,
+        };
+        for given in signals.given.iter().flatten() {
+            match signal(line, given, sink)? {
+                Some(Signal::Steps(consent)) => {
+                    signals.opted_out |= consent.opted_out;
+                    signals.consent = match signals.consent {
+                        Some(other) => Some(other.and(consent)),
+                        None => Some(consent),
+                    };
                 }
-                (Some(Signal::Steps(one)), Some(Signal::Steps(other))) => {
-                    Some(Signal::Steps(one.and(other)))
-                }
-            };
+                // The page says that nobody opted out to everybody: it takes no objection back.
+                Some(Signal::OptedOut(out)) => signals.opted_out |= out,
+                None => {}
+            }
         }
-        Ok(WebSignals { given, signal: all })
+        Ok(signals)
     }
 
-    /// Tells the statement and the evidence of a record that is in order.
+    /// Tells the statements and the evidence of a record that is in order.
     pub fn tell(
         &self,
         line: &mut Line<'_, '_>,
@@ -147,35 +166,65 @@ impl<'a> WebSignals<'a> {
             return Ok(());
         }
         let ids = browser(ids);
-        let said = match self.signal {
-            Some(Signal::Steps(steps)) => Some(("consent", Body::Consent { steps }, steps.bits())),
-            // The page says that nobody opted out to everybody: it takes no objection back.
-            Some(Signal::OptedOut(true)) => Some(("do_not_sell", do_not_sell(true), 0)),
-            Some(Signal::OptedOut(false)) | None => None,
-        };
-        if let Some((what, body, bits)) = said {
-            let key = key(line, what, &ids, &[bits]);
-            let record = Record {
-                brand: line.tenant.id,
-                source: line.words.tell(&line.feed.name, sink),
-                id: Arc::from(""),
-                ts,
-                day: line.tenant.clock.day(ts),
-                ids: ids.clone(),
-                body,
-            };
-            sink.event(Event::Put {
+        if let Some(Consent { steps, string, .. }) = self.consent {
+            let hash = string.map_or(0, |string| string.hash);
+            let weeks = line.tenant.clock.day(ts).div_euclid(SAME_STATEMENT_DAYS);
+            let mut last = vec![steps.bits()];
+            last.extend(hash.to_le_bytes());
+            last.extend(weeks.to_le_bytes());
+            let key = key(line, "consent", &ids, &last);
+            // Of the highest version is the first.
+            attach(
+                line,
                 key,
-                version: ts,
-                arrival: line.given.arrival,
-                record,
-            });
+                -ts,
+                ts,
+                &ids,
+                Body::Consent { steps, string },
+                sink,
+            );
+        }
+        if self.opted_out {
+            opt_out(line, ts, &ids, sink);
         }
         for given in self.given.iter().flatten() {
             evidence(line, given, None, ts, &ids, sink)?;
         }
         Ok(())
     }
+}
+
+/// Tells that somebody opted out, beside what a record says of purposes: the newest of each source.
+fn opt_out(line: &mut Line<'_, '_>, ts: i64, ids: &IdSet, sink: &mut impl Sink) {
+    let key = key(line, "do_not_sell", ids, &[0]);
+    attach(line, key, ts, ts, ids, do_not_sell(true), sink);
+}
+
+/// Tells a statement that rides on a record, and so has no id of its own.
+fn attach(
+    line: &mut Line<'_, '_>,
+    key: RecordKey,
+    version: i64,
+    ts: i64,
+    ids: &IdSet,
+    body: Body,
+    sink: &mut impl Sink,
+) {
+    let record = Record {
+        brand: line.tenant.id,
+        source: line.words.tell(&line.feed.name, sink),
+        id: Arc::from(""),
+        ts,
+        day: line.tenant.clock.day(ts),
+        ids: ids.clone(),
+        body,
+    };
+    sink.event(Event::Put {
+        key,
+        version,
+        arrival: line.given.arrival,
+        record,
+    });
 }
 
 /// The cookie among the identifiers, all of them where there is none.
@@ -223,15 +272,25 @@ fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
     }
 }
 
-/// What was given says; nothing where it says nothing that the brand reads.
-fn signal(line: &mut Line<'_, '_>, given: &Given<'_>) -> Read<Option<Signal>> {
+/// What was given says; nothing where it says nothing that the brand reads. Sections that are not read are told of.
+fn signal(
+    line: &mut Line<'_, '_>,
+    given: &Given<'_>,
+    sink: &mut impl Sink,
+) -> Read<Option<Signal>> {
+    let brand = line.tenant.id;
     let signals = &mut line.tenant.signals;
     let read = match given {
         Given::TcString(_) if !signals.reads_strings() => Ok(None),
         Given::TcString(text) => signals
             .tc_string(text)
-            .map(|steps| Some(Signal::Steps(steps))),
-        Given::Gpp(text) => signals.gpp(text),
+            .map(|consent| Some(Signal::Steps(consent))),
+        Given::Gpp(text) => signals.gpp(text).map(|gpp| {
+            if gpp.unread > 0 {
+                sink.unread_sections(brand, gpp.unread);
+            }
+            gpp.signal
+        }),
         Given::Boxes(boxes) => {
             let named = boxes.iter().map(|(name, ticked)| (name.as_str(), *ticked));
             Boxes::read(named).map(|boxes| Some(signals.boxes(&boxes)))

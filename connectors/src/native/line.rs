@@ -1,16 +1,17 @@
 //! One line on its way to a record: what every kind needs besides its own fields.
 
-use jiff::tz::TimeZone;
-use tributary_operators::record::{Arrival, Currency};
+use tributary_config::model::{DecimalMark, TimeUnit};
+use tributary_operators::currency::{self, MOST_DECIMALS};
+use tributary_operators::record::{Arrival, Currency, RefundAmount};
 
+use super::amount;
 use super::fields::Field;
 use super::labels::Words;
 use super::reader::{Read, Reader, missing, wrong_type};
-use super::{amount, currency, time};
 use crate::dead::{Reason, Refusal};
 use crate::keys::Scratch;
 use crate::native::amount::AmountError;
-use crate::native::time::TimeError;
+use crate::native::time::{TimeError, TimeFormat};
 use crate::tenant::{Feed, Tenant};
 
 /// What the message says about each of its lines.
@@ -49,12 +50,13 @@ pub struct Line<'l, 'a> {
 impl Line<'_, '_> {
     /// The record's `ts`, or the message's, in Unix milliseconds.
     pub fn ts(&self) -> Read<i64> {
-        let zone = self.feed.zone.as_ref();
-        let ts = match moment(&self.reader, zone)? {
+        let times = &self.feed.times;
+        let ts = match moment(&self.reader, times)? {
             Some(ts) => ts,
             None => {
                 let given = self.given.time.ok_or_else(|| missing(Field::Ts))?;
-                time::time(given, zone, false).map_err(refused_time)?
+                let read = times.text(given);
+                read.map_err(|error| refused_time(error, times.unit))?
             }
         };
         if ts > self.given.at.saturating_add(self.given.max_future) {
@@ -77,26 +79,67 @@ impl Line<'_, '_> {
             return Ok(None);
         };
         let (currency, decimals) = self.currency()?;
-        let minor = amount::minor(&digits, exponent, decimals).map_err(|error| {
-            let name = field.name();
-            match error {
-                AmountError::Invalid => Refusal::new(
-                    Reason::InvalidAmount,
-                    format!(
-                        "`{name}` must be decimal digits with a point, and no exponent in a string"
-                    ),
-                ),
-                AmountError::TooManyDecimals => Refusal::new(
-                    Reason::TooManyDecimals,
-                    format!("`{name}` has more decimals than the {decimals} of its currency"),
-                ),
-                AmountError::OutOfRange => Refusal::new(
-                    Reason::AmountOutOfRange,
-                    format!("`{name}` is more than 10^15 minor units"),
-                ),
-            }
-        })?;
+        let minor = amount::minor(&digits, exponent, decimals);
+        let minor = minor.map_err(|error| self.refused_amount(field, error, decimals))?;
         Ok(Some((minor, currency)))
+    }
+
+    /// The `amount` of a refund, its sign aside. Where it names no currency it is read in its sale's.
+    pub fn refund_amount(&self) -> Read<RefundAmount> {
+        let field = Field::Amount;
+        let Some((digits, exponent)) = self.reader.decimal(field)? else {
+            return Ok(RefundAmount::All);
+        };
+        if self.reader.is_present(Field::Currency) {
+            let money = self.money(field)?;
+            return Ok(money
+                .map(|(minor, currency)| (minor.abs(), currency))
+                .into());
+        }
+        let (digits, decimals) = amount::decimal(&digits, exponent, MOST_DECIMALS)
+            .map_err(|error| self.refused_amount(field, error, MOST_DECIMALS))?;
+        Ok(RefundAmount::InCurrencyOfSale {
+            digits: digits.abs(),
+            decimals,
+        })
+    }
+
+    /// Whether the record has an `amount` below zero.
+    pub fn is_negative(&self) -> Read<bool> {
+        let amount = self.reader.decimal(Field::Amount)?;
+        Ok(amount.is_some_and(|(digits, _)| amount::is_negative(&digits)))
+    }
+
+    fn refused_amount(&self, field: Field, error: AmountError, decimals: u8) -> Refusal {
+        let name = field.name();
+        match error {
+            AmountError::Invalid => {
+                let hint = match (self.feed.loose, self.feed.decimal) {
+                    (false, _) => "",
+                    (true, DecimalMark::Auto) => {
+                        "; where a comma is the decimal mark, set `decimal = \"comma\"` in [brand.source.csv]"
+                    }
+                    (true, DecimalMark::Point) => "; the source has `decimal = \"point\"`",
+                    (true, DecimalMark::Comma) => "; the source has `decimal = \"comma\"`",
+                };
+                let mark = match self.feed.decimal {
+                    DecimalMark::Comma => "comma",
+                    _ => "point",
+                };
+                let detail = format!(
+                    "`{name}` must be decimal digits with a {mark}, and no exponent in a string{hint}"
+                );
+                Refusal::new(Reason::InvalidAmount, detail)
+            }
+            AmountError::TooManyDecimals => Refusal::new(
+                Reason::TooManyDecimals,
+                format!("`{name}` has more decimals than the {decimals} of its currency"),
+            ),
+            AmountError::OutOfRange => Refusal::new(
+                Reason::AmountOutOfRange,
+                format!("`{name}` is more than 10^15 minor units"),
+            ),
+        }
     }
 
     fn currency(&self) -> Read<(Currency, u8)> {
@@ -116,27 +159,33 @@ impl Line<'_, '_> {
 }
 
 /// The `ts` of a record in Unix milliseconds, none where it is absent.
-pub fn moment(reader: &Reader<'_, '_>, zone: Option<&TimeZone>) -> Read<Option<i64>> {
+pub fn moment(reader: &Reader<'_, '_>, times: &TimeFormat) -> Read<Option<i64>> {
+    let refused = |error| refused_time(error, times.unit);
     if let Some(digits) = reader.json_integer(Field::Ts) {
-        return time::integer(digits).map(Some).map_err(refused_time);
+        return times.integer(digits).map(Some).map_err(refused);
     }
     let text = reader
         .label(Field::Ts)
         .map_err(|refusal| match refusal.reason {
             Reason::WrongType => wrong_type(Field::Ts, "an integer or a string"),
-            Reason::TextTooLong => refused_time(TimeError::Invalid),
+            Reason::TextTooLong => refused(TimeError::Invalid),
             _ => refusal,
         })?;
     let Some(text) = text else { return Ok(None) };
     let read = match reader.loose {
-        true => time::loose(&text, zone),
-        false => time::time(&text, zone, false),
+        true => times.cell(&text),
+        false => times.text(&text),
     };
-    read.map(Some).map_err(refused_time)
+    read.map(Some).map_err(refused)
 }
 
-fn refused_time(error: TimeError) -> Refusal {
+fn refused_time(error: TimeError, unit: TimeUnit) -> Refusal {
+    let seconds = unit == TimeUnit::Seconds;
     match error {
+        TimeError::Invalid if seconds => Refusal::new(
+            Reason::InvalidTime,
+            "`ts` must be integer Unix seconds, as the source's `unit` says, or RFC 3339",
+        ),
         TimeError::Invalid => Refusal::new(
             Reason::InvalidTime,
             "`ts` must be integer Unix milliseconds or RFC 3339",
@@ -145,8 +194,19 @@ fn refused_time(error: TimeError) -> Refusal {
             Reason::TimeWithoutZone,
             "`ts` has no zone: send an offset, or set the source's zone",
         ),
-        TimeError::OutOfRange => {
-            Refusal::new(Reason::TimeOutOfRange, "`ts` must lie from 1970 to 9999")
+        TimeError::TooEarly if seconds => {
+            Refusal::new(Reason::TimeOutOfRange, "`ts` must lie from 1971 to 9999")
+        }
+        TimeError::TooEarly => Refusal::new(
+            Reason::TimeOutOfRange,
+            "`ts` must lie from 1971 to 9999: it seems to be in seconds; send milliseconds, or set `unit = \"s\"` for the source",
+        ),
+        TimeError::TooLate if seconds => Refusal::new(
+            Reason::TimeOutOfRange,
+            "`ts` must lie from 1971 to 9999: the source has `unit = \"s\"`, and this seems to be in milliseconds",
+        ),
+        TimeError::TooLate => {
+            Refusal::new(Reason::TimeOutOfRange, "`ts` must lie from 1971 to 9999")
         }
     }
 }

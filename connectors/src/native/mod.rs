@@ -8,7 +8,6 @@
 pub mod amount;
 pub mod channel;
 pub mod consent;
-pub mod currency;
 pub mod fields;
 pub mod identifiers;
 pub mod labels;

@@ -44,7 +44,8 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
         )
     })?;
     let (salt_day, end) = line.tenant.clock.salt_day(second);
-    if line.given.at >= end.saturating_mul(1000).saturating_add(GRACE) {
+    let is_late = line.given.at >= end.saturating_mul(1000).saturating_add(GRACE);
+    if is_late || salt_day < line.tenant.first_salt_day {
         return Err(Refusal::new(
             Reason::LatePing,
             "the ping arrived 24 hours or more after its day ended",
@@ -74,7 +75,6 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
             utc_offset: line.tenant.clock.offset(second),
             rssi,
         },
-        count: 1,
     }))
 }
 

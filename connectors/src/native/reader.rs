@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 
+use tributary_config::model::DecimalMark;
 use zeroize::Zeroize;
 
+use super::amount;
 use super::fields::{Field, Fields};
 use crate::dead::{Reason, Refusal};
 
@@ -43,6 +45,8 @@ pub struct Reader<'f, 'a> {
     pub fields: &'f Fields<'a>,
     /// Whether every value comes as text.
     pub loose: bool,
+    /// How the decimals of amounts in texts are written.
+    pub decimal: DecimalMark,
 }
 
 /// What a raw value is, as far as a field may ask.
@@ -168,10 +172,13 @@ impl<'a> Reader<'_, 'a> {
             }
             Value::Text(inner) => {
                 let text = unescape(field, inner, self.fields.raw(field))?;
-                Ok(Some(match self.loose {
-                    true => (Cow::Owned(text.trim().to_owned()), false),
-                    false => (text, false),
-                }))
+                if !self.loose {
+                    return Ok(Some((text, false)));
+                }
+                // What has another decimal mark stays as it is, and is no amount.
+                let point = amount::with_point(text.trim(), self.decimal);
+                let text = point.map_or(String::from(","), Cow::into_owned);
+                Ok(Some((Cow::Owned(text), false)))
             }
             _ => Err(wrong_type(field, "a number or a string of digits")),
         }

@@ -3,14 +3,20 @@
 //! A time with an offset is one moment. Without one it is read in the zone of its source, where it may
 //! name two moments (the earlier counts) or none (it moves forward by what the clock skips). Digits
 //! below a millisecond are cut. A leap second, `:60`, is read as the second before it, since Unix
-//! time has no other place for it.
+//! time has no other place for it. What lies before 1971 is refused: it was sent in seconds, and 1971 in
+//! seconds is the year 2968 in milliseconds, so that no time is in doubt.
 
 use jiff::civil::DateTime;
+use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
+use tributary_config::model::TimeUnit;
 use tributary_operators::record::Day;
 
 use crate::calendar;
 use crate::clock;
+
+/// The first millisecond of the year 1971.
+pub const MIN: i64 = 31_536_000_000;
 
 /// The last millisecond of the year 9999.
 pub const MAX: i64 = 253_402_300_799_999;
@@ -22,12 +28,77 @@ pub enum TimeError {
     Invalid,
     /// It names no zone, and neither does its source.
     NoZone,
-    /// It lies before 1970 or after 9999.
-    OutOfRange,
+    /// It lies before 1971.
+    TooEarly,
+    /// It lies after 9999.
+    TooLate,
+}
+
+/// How the time stamps of a source are written.
+#[derive(Clone, Debug, Default)]
+pub struct TimeFormat {
+    /// The zone of those without one.
+    pub zone: Option<TimeZone>,
+    /// The unit of integers.
+    pub unit: TimeUnit,
+    /// The strptime patterns that are tried first.
+    pub patterns: Vec<String>,
+}
+
+impl TimeFormat {
+    /// The Unix milliseconds of an integer's digits.
+    pub fn integer(&self, digits: &str) -> Result<i64, TimeError> {
+        let negative = digits.starts_with('-');
+        let outside = match negative {
+            true => TimeError::TooEarly,
+            false => TimeError::TooLate,
+        };
+        let value: i64 = digits.parse().map_err(|_| outside)?;
+        let ms = match self.unit {
+            TimeUnit::Milliseconds => Some(value),
+            TimeUnit::Seconds => value.checked_mul(1000),
+        };
+        in_range(ms.ok_or(outside)?)
+    }
+
+    /// The Unix milliseconds of an RFC 3339 text.
+    pub fn text(&self, text: &str) -> Result<i64, TimeError> {
+        time(text, self.zone.as_ref(), false)
+    }
+
+    /// The Unix milliseconds of a CSV cell, spaces around it aside: by one of the patterns, digits, or what
+    /// [`time`] reads loosely.
+    pub fn cell(&self, text: &str) -> Result<i64, TimeError> {
+        let text = text.trim();
+        for pattern in &self.patterns {
+            if let Some(found) = self.pattern(pattern, text) {
+                return found;
+            }
+        }
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        match !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) {
+            true => self.integer(text),
+            false => time(text, self.zone.as_ref(), true),
+        }
+    }
+
+    /// What a text says by a pattern, nothing where it has another form.
+    fn pattern(&self, pattern: &str, text: &str) -> Option<Result<i64, TimeError>> {
+        let parsed = strtime::parse(pattern, text).ok()?;
+        if let Ok(moment) = parsed.to_timestamp() {
+            return Some(in_range(moment.as_millisecond()));
+        }
+        let shown = parsed.to_datetime().ok()?;
+        let Some(zone) = &self.zone else {
+            return Some(Err(TimeError::NoZone));
+        };
+        Some(clock::resolve(zone, shown).map_or(Err(TimeError::TooLate), in_range))
+    }
 }
 
 /// The Unix milliseconds of an RFC 3339 text, `T` and `Z` in any case, a space allowed for the `T`. With
-/// `loose`, the time or its seconds may be missing.
+/// `loose`, the time or its seconds may be missing, a space may stand before the offset, the offset may do
+/// without its colon or minutes, and `UTC` and `GMT` are offsets.
 pub fn time(text: &str, zone: Option<&TimeZone>, loose: bool) -> Result<i64, TimeError> {
     let mut rest = Digits(text.as_bytes());
     let year = rest.number(4)?;
@@ -51,36 +122,22 @@ pub fn time(text: &str, zone: Option<&TimeZone>, loose: bool) -> Result<i64, Tim
         }
     }
     let local = (i64::from(day) * 86_400 + i64::from(seconds)) * 1000 + i64::from(ms);
-    let moment = match rest.offset()? {
+    let moment = match rest.offset(loose)? {
         Some(offset) => local - i64::from(offset) * 1000,
         None => {
             let zone = zone.ok_or(TimeError::NoZone)?;
             let shown = shown(year, month, of_month, seconds, ms).ok_or(TimeError::Invalid)?;
-            clock::resolve(zone, shown).ok_or(TimeError::OutOfRange)?
+            clock::resolve(zone, shown).ok_or(TimeError::TooLate)?
         }
     };
     in_range(moment)
 }
 
-/// The Unix milliseconds of an integer's digits.
-pub fn integer(digits: &str) -> Result<i64, TimeError> {
-    in_range(digits.parse().map_err(|_| TimeError::OutOfRange)?)
-}
-
-/// The Unix milliseconds of a CSV cell: digits, or what [`time`] reads loosely, spaces around it aside.
-pub fn loose(text: &str, zone: Option<&TimeZone>) -> Result<i64, TimeError> {
-    let text = text.trim();
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    match !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) {
-        true => integer(text),
-        false => time(text, zone, true),
-    }
-}
-
 fn in_range(ms: i64) -> Result<i64, TimeError> {
-    match (0..=MAX).contains(&ms) {
-        true => Ok(ms),
-        false => Err(TimeError::OutOfRange),
+    match ms {
+        ..MIN => Err(TimeError::TooEarly),
+        MIN..=MAX => Ok(ms),
+        _ => Err(TimeError::TooLate),
     }
 }
 
@@ -162,7 +219,17 @@ impl Digits<'_> {
     }
 
     /// The seconds east of UTC that end the text, or none where it just ends.
-    fn offset(&mut self) -> Result<Option<i32>, TimeError> {
+    fn offset(&mut self, loose: bool) -> Result<Option<i32>, TimeError> {
+        if loose && let [b' ', rest @ ..] = self.0 {
+            self.0 = rest;
+            if rest.is_empty() {
+                return Err(TimeError::Invalid);
+            }
+        }
+        let is = |word: &[u8]| self.0.eq_ignore_ascii_case(word);
+        if loose && (is(b"UTC") || is(b"GMT")) {
+            return Ok(Some(0));
+        }
         let sign = match self.0 {
             [] => return Ok(None),
             [b'Z' | b'z'] => return Ok(Some(0)),
@@ -172,8 +239,14 @@ impl Digits<'_> {
         };
         self.skip(b"+-")?;
         let hours = self.below(2, 24)?;
-        self.skip(b":")?;
-        let minutes = self.below(2, 60)?;
+        let minutes = match self.0 {
+            [] if loose => 0,
+            [b'0'..=b'9', ..] if loose => self.below(2, 60)?,
+            _ => {
+                self.skip(b":")?;
+                self.below(2, 60)?
+            }
+        };
         match self.0 {
             [] => Ok(Some(sign * (hours * 3600 + minutes * 60) as i32)),
             _ => Err(TimeError::Invalid),
@@ -202,7 +275,7 @@ mod tests {
         ] {
             assert_eq!(utc(text), moment, "{text}");
         }
-        assert_eq!(utc("1970-01-01T00:00:00Z"), Ok(0));
+        assert_eq!(utc("1971-01-01T00:00:00Z"), Ok(MIN));
         assert_eq!(utc("9999-12-31T23:59:59.999Z"), Ok(MAX));
         assert_eq!(utc("2016-12-31T23:59:60.5Z"), utc("2016-12-31T23:59:59.5Z"));
     }
@@ -236,19 +309,45 @@ mod tests {
     }
 
     #[test]
-    fn the_range_ends_at_1970_and_9999() {
+    fn the_range_ends_at_1971_and_9999() {
         for text in [
-            "1969-12-31T23:59:59.999Z",
-            "1970-01-01T00:00:00+00:01",
-            "9999-12-31T23:59:59-00:01",
+            "1970-12-31T23:59:59.999Z",
+            "1971-01-01T00:00:00+00:01",
             "0000-01-01T00:00:00Z",
         ] {
-            assert_eq!(utc(text), Err(TimeError::OutOfRange), "{text}");
+            assert_eq!(utc(text), Err(TimeError::TooEarly), "{text}");
         }
-        assert_eq!(integer("-1"), Err(TimeError::OutOfRange));
-        assert_eq!(integer("253402300800000"), Err(TimeError::OutOfRange));
-        assert_eq!(integer("99999999999999999999"), Err(TimeError::OutOfRange));
-        assert_eq!(integer("-0"), Ok(0));
+        let late = utc("9999-12-31T23:59:59-00:01");
+        assert_eq!(late, Err(TimeError::TooLate));
+        let ms = TimeFormat::default();
+        for digits in [
+            "-1",
+            "0",
+            "-0",
+            "1760000000",
+            "31535999999",
+            "-99999999999999999999",
+        ] {
+            assert_eq!(ms.integer(digits), Err(TimeError::TooEarly), "{digits}");
+        }
+        for digits in ["253402300800000", "99999999999999999999"] {
+            assert_eq!(ms.integer(digits), Err(TimeError::TooLate), "{digits}");
+        }
+        assert_eq!(ms.integer("31536000000"), Ok(MIN));
+    }
+
+    #[test]
+    fn integers_may_be_seconds_and_nothing_else_is() {
+        let s = TimeFormat {
+            unit: TimeUnit::Seconds,
+            ..TimeFormat::default()
+        };
+        assert_eq!(s.integer("1760000000"), Ok(1_760_000_000_000));
+        assert_eq!(s.cell(" 1760000000 "), Ok(1_760_000_000_000));
+        assert_eq!(s.text("2025-10-09T08:53:20Z"), Ok(1_760_000_000_000));
+        assert_eq!(s.integer("1760000000000"), Err(TimeError::TooLate));
+        assert_eq!(s.integer("9223372036854775807"), Err(TimeError::TooLate));
+        assert_eq!(s.integer("31535999"), Err(TimeError::TooEarly));
     }
 
     #[test]
@@ -267,7 +366,7 @@ mod tests {
             utc("2025-03-30T03:30:00.25+02:00")
         );
         assert_eq!(read("2025-03-30T02:30:00Z"), utc("2025-03-30T02:30:00Z"));
-        assert_eq!(read("1969-12-31T00:00:00"), Err(TimeError::OutOfRange));
+        assert_eq!(read("1969-12-31T00:00:00"), Err(TimeError::TooEarly));
     }
 
     #[test]
@@ -277,6 +376,74 @@ mod tests {
         assert_eq!(read("2017-03-03"), utc("2017-03-03T00:00:00Z"));
         assert_eq!(read("2017-03-03 10:20"), utc("2017-03-03T10:20:00Z"));
         assert_eq!(time("2017-03-03", None, true), Err(TimeError::NoZone));
+    }
+
+    #[test]
+    fn csv_files_write_offsets_in_many_ways() {
+        let read = |text: &str| time(text, None, true);
+        let moment = utc("2025-10-01T10:00:00Z");
+        for text in [
+            "2025-10-01 10:00:00 UTC",
+            "2025-10-01 10:00:00 utc",
+            "2025-10-01 10:00:00 GMT",
+            "2025-10-01 10:00:00UTC",
+            "2025-10-01 10:00 UTC",
+            "2025-10-01 10:00:00+0000",
+            "2025-10-01 10:00:00 +0000",
+            "2025-10-01 10:00:00.0 +00",
+            "2025-10-01 12:00:00 +02",
+            "2025-10-01T12:00:00+0200",
+            "2025-10-01T04:30:00 -05:30",
+            "2025-10-01T10:00:00 Z",
+        ] {
+            assert_eq!(read(text), moment, "{text}");
+        }
+        for text in [
+            "2025-10-01 10:00:00 ",
+            "2025-10-01 10:00:00  UTC",
+            "2025-10-01 10:00:00 CET",
+            "2025-10-01 10:00:00 UTC+1",
+            "2025-10-01 10:00:00 +1",
+            "2025-10-01 10:00:00 +020",
+            "2025-10-01 10:00:00 +02000",
+            "2025-10-01 10:00:00 +2400",
+        ] {
+            assert_eq!(read(text), Err(TimeError::Invalid), "{text}");
+        }
+        for text in ["2025-10-01 10:00:00 UTC", "2025-10-01 10:00:00+0000"] {
+            assert_eq!(utc(text), Err(TimeError::Invalid), "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_read_what_spreadsheets_write() {
+        let format = TimeFormat {
+            zone: TimeZone::get("Europe/Paris").ok(),
+            unit: TimeUnit::Milliseconds,
+            patterns: vec![
+                "%d/%m/%Y %H:%M:%S %z".to_owned(),
+                "%d/%m/%Y %H:%M:%S".to_owned(),
+                "%d/%m/%Y".to_owned(),
+            ],
+        };
+        for (text, moment) in [
+            ("01/10/2025 10:00:00", "2025-10-01T10:00:00+02:00"),
+            (" 01/10/2025 ", "2025-10-01T00:00:00+02:00"),
+            ("01/10/2025 10:00:00 +0000", "2025-10-01T10:00:00Z"),
+            ("2025-10-01 10:00", "2025-10-01T10:00:00+02:00"),
+            // Two moments show 02:30; the earlier counts. None shows 02:30 in March.
+            ("26/10/2025 02:30:00", "2025-10-26T02:30:00+02:00"),
+            ("30/03/2025 02:30:00", "2025-03-30T03:30:00+02:00"),
+        ] {
+            assert_eq!(format.cell(text), utc(moment), "{text}");
+        }
+        assert_eq!(format.cell("31/02/2025"), Err(TimeError::Invalid));
+        assert_eq!(format.cell("01/10/1969"), Err(TimeError::TooEarly));
+        let nowhere = TimeFormat {
+            zone: None,
+            ..format
+        };
+        assert_eq!(nowhere.cell("01/10/2025"), Err(TimeError::NoZone));
     }
 
     #[test]

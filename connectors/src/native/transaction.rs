@@ -1,7 +1,7 @@
 //! Transactions of a till: sales, refunds of a transaction or an order, adjustments.
 
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, IdKind, SaleKind, SaleName};
+use tributary_operators::record::{Body, IdKind, RefundAmount, SaleKind, SaleName};
 
 use super::fields::Field;
 use super::identifiers::Identifiers;
@@ -28,15 +28,25 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
     }
     let refund_of = line.reader.label(Field::RefundOf)?;
     let order_id = line.reader.label(Field::OrderId)?;
-    let money = line.money(Field::Amount)?;
+    // A refund takes the currency of its sale where it names none, so that it is read apart.
+    let is_refund = refund_of.is_some() || order_id.is_some() && line.is_negative()?;
+    let (refund, money) = match is_refund {
+        true => (line.refund_amount()?, None),
+        false => (RefundAmount::All, line.money(Field::Amount)?),
+    };
     let mut ids = Identifiers::read(line, &IDENTIFIERS)?;
     ids.read_name(line)?;
     let kind = SaleKind::Transaction;
     let body = match (refund_of, order_id, money) {
-        (Some(transaction), _, money) => Body::Refund {
+        (Some(transaction), _, _) => Body::Refund {
             kind,
             name: SaleName::of(&transaction),
-            amount: money.map(|(amount, currency)| (amount.abs(), currency)),
+            amount: refund,
+        },
+        (None, Some(order), _) if is_refund => Body::Refund {
+            kind: SaleKind::Order,
+            name: SaleName::of(&order),
+            amount: refund,
         },
         (None, Some(_), None) => {
             return Err(Refusal::new(
@@ -45,11 +55,6 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
             ));
         }
         (None, None, None) => return Err(missing(Field::Amount)),
-        (None, Some(order), Some((amount, currency))) if amount < 0 => Body::Refund {
-            kind: SaleKind::Order,
-            name: SaleName::of(&order),
-            amount: Some((-amount, currency)),
-        },
         (None, _, Some((amount, currency))) => {
             let store = line.words.tell(&store, sink);
             match amount {

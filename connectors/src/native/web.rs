@@ -34,7 +34,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event,
         return Ok(Err(Ignored::Robot));
     }
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
-    let signals = WebSignals::read(line)?;
+    let signals = WebSignals::read(line, sink)?;
     let body = match &*kind {
         "impression" => contact(line, TouchKind::Impression, sink)?,
         "click" => contact(line, TouchKind::Click, sink)?,
@@ -88,54 +88,57 @@ fn order(line: &Line<'_, '_>, head: &Head<'_>) -> Read<Body> {
     let kind = SaleKind::Order;
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;
+    if line.is_negative()?
+        && let Some((kind, name)) = refunded(refund_of.as_deref(), order_id.as_deref())
+    {
+        let amount = line.refund_amount()?;
+        return Ok(Body::Refund { kind, name, amount });
+    }
     let money = line.money(Field::Amount)?;
     let (amount, currency) = money.ok_or_else(|| missing(Field::Amount))?;
-    if amount >= 0 {
-        return Ok(Body::Sale {
+    let store = Label::ABSENT;
+    Ok(match amount {
+        0.. => Body::Sale {
             kind,
-            name: SaleName::of(order_id.as_deref().unwrap_or(&head.id)),
-            store: Label::ABSENT,
+            name: match order_id {
+                Some(order_id) => SaleName::of(&order_id),
+                None => SaleName::of_record(&head.id),
+            },
+            store,
             amount,
             currency,
-        });
-    }
-    let named = match (&refund_of, &order_id) {
-        (Some(transaction), _) => Some((SaleKind::Transaction, SaleName::of(transaction))),
-        (None, Some(order)) => Some((SaleKind::Order, SaleName::of(order))),
-        (None, None) => None,
-    };
-    Ok(match named {
-        Some((kind, name)) => Body::Refund {
-            kind,
-            name,
-            amount: Some((-amount, currency)),
         },
-        None => Body::Adjustment {
+        _ => Body::Adjustment {
             kind,
-            store: Label::ABSENT,
+            store,
             amount,
             currency,
         },
     })
 }
 
+/// The sale that a refund names.
+fn refunded(refund_of: Option<&str>, order_id: Option<&str>) -> Option<(SaleKind, SaleName)> {
+    match (refund_of, order_id) {
+        (Some(transaction), _) => Some((SaleKind::Transaction, SaleName::of(transaction))),
+        (None, Some(order)) => Some((SaleKind::Order, SaleName::of(order))),
+        (None, None) => None,
+    }
+}
+
 fn refund(line: &Line<'_, '_>) -> Read<Body> {
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;
-    let (kind, name) = match (&refund_of, &order_id) {
-        (Some(transaction), _) => (SaleKind::Transaction, SaleName::of(transaction)),
-        (None, Some(order)) => (SaleKind::Order, SaleName::of(order)),
-        (None, None) => {
-            return Err(Refusal::new(
-                Reason::MissingField,
-                "a refund needs `order_id` or `refund_of`",
-            ));
-        }
-    };
-    let money = line.money(Field::Amount)?;
+    let named = refunded(refund_of.as_deref(), order_id.as_deref());
+    let (kind, name) = named.ok_or_else(|| {
+        Refusal::new(
+            Reason::MissingField,
+            "a refund needs `order_id` or `refund_of`",
+        )
+    })?;
     Ok(Body::Refund {
         kind,
         name,
-        amount: money.map(|(amount, currency)| (amount.abs(), currency)),
+        amount: line.refund_amount()?,
     })
 }

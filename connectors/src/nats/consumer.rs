@@ -85,7 +85,7 @@ pub(super) async fn open(
     let connections = connections(&client);
     let info = existing(&client, &wanted.stream).await?;
     let state = StreamState::from(&info);
-    if let Some(loss) = loss(&state, position.from, position.created) {
+    if let Some(loss) = loss(&state, position.from, Some(position.created)) {
         return Err(loss.error(&wanted.stream));
     }
     share::judge(&info, wanted.partitions)?;

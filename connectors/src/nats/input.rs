@@ -50,6 +50,8 @@ pub struct Wanted {
     pub next: u64,
     /// [`Input::created`] as the ledger has it; none before the first commit.
     pub created: Option<i64>,
+    /// Whether cells of an earlier run are published, which came from the beginning of the stream.
+    pub published: bool,
     /// Go on where the stream no longer holds what was to be read. Counts at the opening only.
     pub accept_loss: bool,
 }
@@ -132,8 +134,14 @@ impl Input {
     pub async fn open(client: &Client, wanted: Wanted) -> Result<Input, NatsError> {
         let state = stream_state(client, &wanted.stream).await?;
         let fresh = wanted.created.is_none() && wanted.next <= 1;
-        let known = (!fresh).then_some(wanted.next.max(1));
-        let accepted = loss(&state, known, wanted.created.unwrap_or(state.created_ns));
+        // What was published came from the beginning: without it, all of it would be taken back.
+        let known = (!fresh || wanted.published).then_some(wanted.next.max(1));
+        let is_anew = fresh && wanted.published && state.last_sequence == 0;
+        let created = match is_anew {
+            true => None,
+            false => Some(wanted.created.unwrap_or(state.created_ns)),
+        };
+        let accepted = loss(&state, known, created);
         let next = match (accepted, known) {
             (Some(loss), _) if !wanted.accept_loss => return Err(loss.error(&wanted.stream)),
             (Some(loss), _) => loss.resume,

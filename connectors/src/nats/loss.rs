@@ -78,11 +78,11 @@ impl Loss {
     }
 }
 
-/// What is lost for a reader of the stream that was made at `created` (Unix nanoseconds) who wants
-/// `next`, or else begins with whatever is there.
-pub(super) fn loss(state: &StreamState, next: Option<u64>, created: i64) -> Option<Loss> {
+/// What is lost for a reader of the stream that was made at `created` (Unix nanoseconds; none where it was another
+/// one) who wants `next`, or else begins with whatever is there.
+pub(super) fn loss(state: &StreamState, next: Option<u64>, created: Option<i64>) -> Option<Loss> {
     let first = state.first_sequence.max(1);
-    if created != state.created_ns {
+    if created != Some(state.created_ns) {
         return Some(Loss {
             kind: LossKind::Anew,
             from: 1,
@@ -125,16 +125,16 @@ mod tests {
     #[test]
     fn what_was_read_is_no_loss() {
         for (first, last, next) in [(0, 0, 1), (1, 10, 1), (1, 10, 11), (11, 10, 11), (5, 10, 5)] {
-            assert_eq!(loss(&state(first, last), Some(next), 7), None);
+            assert_eq!(loss(&state(first, last), Some(next), Some(7)), None);
         }
         // A first start takes what there is.
-        assert_eq!(loss(&state(400, 900), None, 7), None);
+        assert_eq!(loss(&state(400, 900), None, Some(7)), None);
     }
 
     #[test]
     fn each_loss_says_what_and_where_to_go_on() {
         let found = |first, last, next, created| {
-            let loss = loss(&state(first, last), Some(next), created).unwrap();
+            let loss = loss(&state(first, last), Some(next), Some(created)).unwrap();
             (loss.kind, loss.count(), loss.resume)
         };
         assert_eq!(found(11, 10, 5, 7), (LossKind::Passed, 6, 11));

@@ -5,8 +5,8 @@ use bytes::Bytes;
 
 use super::error::{NatsError, NatsErrorKind};
 
-/// A header with the arrival time in Unix milliseconds, which replaces the stream's own time stamp:
-/// a replayed trace keeps its clock by it.
+/// A header with an arrival time in Unix milliseconds, by which a replayed trace keeps its clock. Anybody who may publish
+/// can write it, so that it counts only where a source says so ([`crate::decode::Arrivals`]).
 pub const AT_HEADER: &str = "Tributary-At";
 
 /// One message of a stream.
@@ -16,8 +16,7 @@ pub struct InMessage {
     pub subject: Subject,
     /// Its sequence in the stream.
     pub sequence: u64,
-    /// When it arrived, Unix milliseconds: [`AT_HEADER`] where it holds an integer, else the
-    /// stream's time stamp.
+    /// When it arrived, Unix milliseconds: the stream's time stamp, which no sender chooses.
     pub at_ms: i64,
     /// Its headers, sorted by name, the values of one name in their order.
     pub headers: Vec<(String, String)>,
@@ -56,17 +55,11 @@ impl Place {
 
 /// The message that a delivery carries.
 pub(super) fn message(message: async_nats::Message, place: &Place) -> InMessage {
-    let headers = sorted(message.headers.as_ref());
-    let at_ms = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(AT_HEADER))
-        .and_then(|(_, value)| value.trim().parse().ok())
-        .unwrap_or(place.at_ms);
     InMessage {
         subject: message.subject,
         sequence: place.sequence,
-        at_ms,
-        headers,
+        at_ms: place.at_ms,
+        headers: sorted(message.headers.as_ref()),
         payload: message.payload,
     }
 }

@@ -12,6 +12,7 @@
 //! brand, the kind and hashes of aggregates, never an identifier ([`subject`]).
 
 mod addresses;
+mod clock;
 mod connect;
 mod consumer;
 mod error;
@@ -28,6 +29,7 @@ pub mod subject;
 
 pub use async_nats::Client;
 
+pub use clock::{BrokerTime, broker_time};
 pub use connect::{MIN_VERSION, connect, connect_with};
 pub use error::{NatsError, NatsErrorKind};
 pub use input::{Input, InputCounts, Wanted};
@@ -39,5 +41,5 @@ pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
 pub use streams::{
     StreamState, delete_message, ensure_dead_letter_stream, ensure_input_stream,
-    ensure_output_stream, ensure_rights_stream, newest_of, stream_state,
+    ensure_output_stream, ensure_rights_stream, holds, newest_of, stream_state,
 };

@@ -230,6 +230,35 @@ pub async fn newest_of(
     Ok(newest)
 }
 
+/// Whether a stream holds anything on the subjects of a filter.
+///
+/// # Errors
+/// As [`stream_state`].
+pub async fn holds(client: &Client, stream: &str, filter: &str) -> Result<bool, NatsError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let what = format!("reading the end of the stream {stream}");
+        NatsError::caused(NatsErrorKind::Unreachable, what, error)
+    };
+    let found = async_nats::jetstream::new(client.clone())
+        .get_stream_no_info(stream)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .get_last_raw_message_by_subject(filter)
+        .await;
+    match found {
+        Ok(_) => Ok(true),
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(false),
+            LastRawMessageErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
+            {
+                Ok(false)
+            }
+            _ => Err(failed(error.into())),
+        },
+    }
+}
+
 /// Deletes one message of a stream, and its bytes from the server's disk. Whether it was there.
 ///
 /// # Errors

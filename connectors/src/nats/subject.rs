@@ -58,6 +58,11 @@ pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     format!("tributary.rights.{brand}.answer.{hex}")
 }
 
+/// Where a process tells the others of its cluster something on a topic; `*` for every process.
+pub fn of_process(topic: &str, process: &str) -> String {
+    format!("tributary.rights.cluster.{topic}.{process}")
+}
+
 /// Stands for a brand or a kind that is not known.
 const UNKNOWN: &str = "unknown";
 

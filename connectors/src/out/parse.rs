@@ -7,8 +7,8 @@ use tributary_operators::cell::{Cell, Dim, Family};
 
 use crate::calendar;
 
-/// The cell of a published message (`{"cell":…,"value":…,"epoch":…,…}`), closed where its value is null, and the epoch
-/// that told it; none where it is not what Tributary writes for the family.
+/// The cell of a published message (`{"cell":…,"value":…,"as_of":…,…}`), closed where its value is null, and the time
+/// of the release that told it, Unix milliseconds; none where it is not what Tributary writes for the family.
 pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     let mut message: Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let Value::Object(names) = message.remove("cell")? else {
@@ -38,7 +38,8 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
         dims: dims?,
         values: values?,
     };
-    Some((cell, message.get("epoch")?.as_i64()?))
+    let released: jiff::Timestamp = message.get("as_of")?.as_str()?.parse().ok()?;
+    Some((cell, released.as_millisecond()))
 }
 
 fn dim(name: &str, value: &Value) -> Option<Dim> {
@@ -135,10 +136,10 @@ mod tests {
                     values: values.map(|(_, value)| value).collect(),
                 };
                 let json = cell_json(&cell);
-                let payload = cell_payload(&json, Some(&value_json(&cell)), 7, 0);
+                let payload = cell_payload(&json, Some(&value_json(&cell)), 3, 7);
                 let parsed = parse_cell(family, payload.as_bytes());
                 assert_eq!(parsed, Some((cell.clone(), 7)));
-                let payload = cell_payload(&json, None, 8, 0);
+                let payload = cell_payload(&json, None, 3, 8);
                 cell.values.clear();
                 let parsed = parse_cell(family, payload.as_bytes());
                 assert_eq!(parsed, Some((cell, 8)));
@@ -155,6 +156,7 @@ mod tests {
             r#"{"cell":{},"value":null}"#,
             r#"{"cell":{"brand":1},"value":null,"epoch":1}"#,
             r#"{"cell":{"brand":"a"},"value":null}"#,
+            r#"{"cell":{"brand":"a"},"value":null,"as_of":"yesterday"}"#,
         ] {
             assert_eq!(
                 parse_cell(Family::Identity, payload.as_bytes()),

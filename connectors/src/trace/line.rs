@@ -7,18 +7,25 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::TraceLine;
+use crate::files::without_mark;
 use crate::native::time;
 
 /// The message of a line, none where the line is no such thing.
 pub fn read(bytes: &[u8]) -> Option<TraceLine> {
-    let text = std::str::from_utf8(bytes).ok()?;
+    let text = std::str::from_utf8(without_mark(bytes)).ok()?;
     let raw: Raw<'_> = serde_json::from_str(text).ok()?;
     Some(TraceLine {
         subject: serde_json::from_str(raw.subject?).ok()?,
-        at: time::integer(raw.at?).ok()?,
+        at: arrival(raw.at?)?,
         headers: headers(raw.headers)?,
         data: data(raw.data, raw.data_base64)?,
     })
+}
+
+/// Unix milliseconds from 1970 to 9999.
+fn arrival(digits: &str) -> Option<i64> {
+    let at = digits.parse().ok()?;
+    (0..=time::MAX).contains(&at).then_some(at)
 }
 
 /// The line of a message: an object where the message is one on one line, its text otherwise, base64 where

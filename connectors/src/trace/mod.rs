@@ -160,7 +160,8 @@ impl Iterator for TraceReader {
                 }
             };
             self.lines += 1;
-            if length == Length::Whole && self.buffer.trim_ascii().is_empty() {
+            let blank = files::without_mark(&self.buffer).trim_ascii().is_empty();
+            if length == Length::Whole && blank {
                 continue;
             }
             match line::read(&self.buffer) {

@@ -32,6 +32,7 @@ pub fn brand(name: &str) -> Brand {
             view_window_ms: 30 * DAY,
             impression_window_ms: 7 * DAY,
             max_path: 200,
+            max_channels: 500,
             half_life_ms: 7 * DAY,
             position: [40, 20, 40],
         },
@@ -88,6 +89,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             hosts: Vec::new(),
             tick_ms: 50,
             region: None,
+            max_clock_skew_ms: 600_000,
         },
         ledger: Ledger {
             directory: "tributary-data".into(),
@@ -95,6 +97,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
         http: Http {
             listen: ([127, 0, 0, 1], 9464).into(),
             max_series: 200,
+            hosts: Vec::new(),
             opendsr_domain: None,
         },
         ingest: Ingest {

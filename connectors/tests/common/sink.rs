@@ -45,7 +45,7 @@ impl Kept {
     /// The pings, in order.
     pub fn pings(&self) -> Vec<Ping> {
         let pings = self.events.iter().filter_map(|event| match event {
-            Event::Ping { ping, count: 1 } => Some(*ping),
+            Event::Ping { ping } => Some(*ping),
             _ => None,
         });
         pings.collect()

@@ -1,7 +1,8 @@
 //! Consent and rights: which held records count, for whom and for what.
 //!
-//! First every identifier's stance, from the statements held about it: of what was said the newest by time, of
-//! several things said at one time what all of them allow, or the right that stands. Then every other record is
+//! First every identifier's stance, from the statements held about it: of the consents the newest in their order
+//! ([`place`]), and of several at one place what all of them allow; of each right the newest by time, and of several of
+//! one time that it stands. Then every other record is
 //! judged by the stances of its identifiers. A record that may not be counted is out, and one that may
 //! not be used for everything is rewritten, so that all that follows needs to know nothing of consent: no touch
 //! without leave to credit it, fewer identifiers without leave to link them. Only whether it may meet what
@@ -59,12 +60,7 @@ fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
         }
     }
     let stance = |said: &Vec<&Record>| Stance {
-        allowed: newest(said, |body| match body {
-            Body::Consent { steps } => Some(*steps),
-            _ => None,
-        })
-        .into_iter()
-        .reduce(Steps::and),
+        allowed: consented(said),
         restricted: newest(said, |body| match body {
             Body::Right {
                 right: Right::Restriction,
@@ -78,6 +74,38 @@ fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
         .iter()
         .map(|(pseudonym, said)| (*pseudonym, stance(said)))
         .collect()
+}
+
+/// What is consented to by those of the statements that are at the last place; none where none is a consent.
+fn consented(said: &[&Record]) -> Option<Steps> {
+    let last = said.iter().filter_map(|record| place(record, said)).max()?;
+    let at_last = said
+        .iter()
+        .filter(|record| place(record, said) == Some(last));
+    let steps = at_last.filter_map(|record| match record.body {
+        Body::Consent { steps, .. } => Some(steps),
+        _ => None,
+    });
+    steps.reduce(Steps::and)
+}
+
+/// The place of a consent among all that was said about an identifier: the UTC day on which the person decided, and when
+/// that was first heard of. Whoever sends a string decided on the day of its last update, or before the string was first
+/// heard of, if that was earlier; whoever does anything else decides there and then.
+fn place(record: &Record, said: &[&Record]) -> Option<(i64, i64)> {
+    const DAY: i64 = 86_400_000;
+    let Body::Consent { string, .. } = &record.body else {
+        return None;
+    };
+    let Some(sent) = string else {
+        return Some((record.ts.div_euclid(DAY), record.ts));
+    };
+    let the_same = |other: &&&Record| match &other.body {
+        Body::Consent { string, .. } => string.as_ref() == Some(sent),
+        _ => false,
+    };
+    let first = said.iter().filter(the_same).map(|other| other.ts).min()?;
+    Some((first.div_euclid(DAY).min(sent.updated.into()), first))
 }
 
 /// What the newest of the statements of one sort say: several, where they are of one time.

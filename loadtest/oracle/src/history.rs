@@ -25,11 +25,13 @@ mod teller;
 mod wishes;
 mod words;
 
+use std::collections::BTreeMap;
+
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::event::Event;
-use tributary_operators::record::Arrival;
+use tributary_operators::record::{Arrival, BrandId};
 use tributary_operators::settings::Settings;
 
 use crate::retention::Terms;
@@ -44,7 +46,7 @@ pub struct History {
     /// When each batch arrives, Unix milliseconds, ascending.
     pub arrives: Vec<i64>,
     /// For how long each brand holds what.
-    pub terms: Vec<Terms>,
+    pub terms: BTreeMap<BrandId, Terms>,
 }
 
 impl History {
@@ -74,9 +76,12 @@ pub fn random(seed: u64, size: usize) -> History {
     if with_consent {
         choices::rest_on_consent(&mut rng, &mut settings);
     }
-    let events = teller::tell(&mut rng, settings.brands.len(), size, with_consent);
+    let brands: Vec<BrandId> = settings.brands.keys().copied().collect();
+    let events = teller::tell(&mut rng, &brands, size, with_consent);
     let batches = batches(&mut rng, events);
-    let terms = settings.brands.iter().map(|_| choices::terms(&mut rng));
+    let terms = brands
+        .iter()
+        .map(|brand| (*brand, choices::terms(&mut rng)));
     let terms = terms.collect();
     let mut now = pools::moment_of_passes(&mut rng);
     let arrives = batches.iter().map(|_| {
@@ -91,6 +96,25 @@ pub fn random(seed: u64, size: usize) -> History {
         arrives,
         terms,
     }
+}
+
+/// The events without devices that were dropped and what was heard of them before: what is left may be told in any order.
+pub fn without_dropped_devices(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
+    let mut kept: Vec<Event> = Vec::new();
+    for event in events {
+        let Event::DropDevice { device } = event else {
+            kept.push(event);
+            continue;
+        };
+        kept.retain(|event| match event {
+            Event::Ping { ping } => {
+                let of = (ping.brand, ping.store, ping.salt_day, ping.device);
+                of != (device.brand, device.store, device.salt_day, device.token.0)
+            }
+            _ => true,
+        });
+    }
+    kept
 }
 
 /// A good half of a day, so that most steps of the clock begin one, and some do not.
@@ -108,6 +132,8 @@ fn batches(rng: &mut ChaCha8Rng, mut events: Vec<Event>) -> Vec<Vec<Event>> {
         if rng.random_bool(0.3) {
             batch.shuffle(rng);
         }
+        // A device is dropped before anything is heard in the same epoch.
+        batch.sort_by_key(|event| !matches!(event, Event::DropDevice { .. }));
         batches.push(batch);
     }
     batches

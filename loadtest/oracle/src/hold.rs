@@ -3,9 +3,10 @@
 //! Under one key a record is put, corrected, put again the same, dropped and put anew. Read in the
 //! order of arrival that comes to one rule: whatever arrived before the last `Drop` no longer counts,
 //! and of what remains the highest `(version, arrival)` is held. So neither the order of the events
-//! in the slice nor their batches matter, only their places in the order of arrival.
+//! in the slice nor their batches matter, only their places in the order of arrival. Pings have no such place: a device
+//! that is dropped loses what comes before that in the slice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::event::Event;
 use tributary_operators::label::Dictionary;
@@ -16,7 +17,8 @@ use tributary_operators::record::{Arrival, Ping, Record, RecordKey};
 pub struct Held {
     /// The held records, sorted.
     pub records: Vec<Record>,
-    /// The held pings, sorted, each once however often it was heard.
+    /// The held pings, sorted, each once however often it was heard: those of a device that was dropped only if they were
+    /// heard after that.
     pub pings: Vec<Ping>,
     /// The words behind the labels.
     pub words: Dictionary,
@@ -74,25 +76,26 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
     let events = events.into_iter();
     let mut records: Vec<Record> = held(events.clone()).into_values().collect();
     records.sort();
-    let mut heard: BTreeMap<&Ping, i64> = BTreeMap::new();
+    let mut heard: BTreeSet<&Ping> = BTreeSet::new();
     let mut words = Dictionary::default();
     for event in events {
         match event {
             Event::Put { .. } | Event::Drop { .. } => {}
-            Event::Ping { ping, count } => *heard.entry(ping).or_default() += count,
-            // A history tells of pings as connectors read them.
-            Event::Heard { .. } => {}
+            Event::Ping { ping } => drop(heard.insert(ping)),
+            // A history tells of devices as connectors read them, without tokens.
+            Event::DropDevice { device } => heard.retain(|ping| {
+                let of = (ping.brand, ping.store, ping.salt_day, ping.device);
+                of != (device.brand, device.store, device.salt_day, device.token.0)
+            }),
+            // Salts and what becomes of pings in the ledger change no number.
+            Event::Heard { .. } | Event::Settled { .. } | Event::Closed { .. } => {}
             // No number depends on evidence.
             Event::Evidence { .. } => {}
             Event::Word { label, word, .. } => words.learn(*label, word.clone()),
         }
     }
 
-    let pings = heard
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(ping, _)| *ping)
-        .collect();
+    let pings = heard.into_iter().copied().collect();
     Held {
         records,
         pings,

@@ -34,8 +34,10 @@ mod brand;
 mod calendar;
 mod consent;
 mod contacts;
+pub mod counts;
 mod days;
 pub mod decay;
+mod folding;
 pub mod history;
 mod hold;
 mod identity;
@@ -51,6 +53,7 @@ mod statistics;
 mod takings;
 mod tally;
 mod visits;
+mod wide;
 
 use std::collections::BTreeMap;
 
@@ -103,7 +106,7 @@ fn by_brand(
         by_brand.entry(ping.brand).or_default().1.push(ping);
     }
     for (id, (records, pings)) in by_brand {
-        if let Some(settings) = settings.brands.get(usize::from(id.0)) {
+        if let Some(settings) = settings.brands.get(&id) {
             let words = &held.words;
             each(&brand::Brand { settings, words }, &records, &pings);
         }

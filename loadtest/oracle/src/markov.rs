@@ -31,6 +31,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use num_bigint::BigInt;
 use num_traits::{One, ToPrimitive, Zero};
 
+use crate::wide;
+
 /// A removal effect, an exact fraction from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
@@ -47,6 +49,28 @@ impl Effect {
         let rounded: BigInt = doubled / (&self.denominator * 2);
         rounded.to_u64().unwrap_or(0)
     }
+}
+
+/// More channels than this make fractions too long to be waited for.
+const FEW: usize = 40;
+
+/// The removal effect of every channel in the paths, in parts per million, rounded half up: by the fractions, or where
+/// there are many channels by [`wide`].
+pub(crate) fn effects_ppm<C: Ord + Clone>(
+    converting: &PathCounts<C>,
+    null: &PathCounts<C>,
+) -> BTreeMap<C, u64> {
+    let paths = converting.keys().chain(null.keys());
+    let channels: BTreeSet<&C> = paths.flatten().collect();
+    if channels.len() <= FEW {
+        let effects = removal_effects(converting, null).into_iter();
+        return effects
+            .map(|(channel, effect)| (channel, effect.ppm()))
+            .collect();
+    }
+    let chain = Chain::count(&channels, converting, null);
+    let effects = wide::effects_ppm(&chain.matrix(), &chain.starts, &chain.conversions);
+    channels.into_iter().cloned().zip(effects).collect()
 }
 
 /// How often each path was taken, oldest channel first.
@@ -152,7 +176,7 @@ impl Chain {
 ///
 /// Fraction-free Gauss–Jordan elimination of the matrix beside the identity. After step k the
 /// first k columns hold the k-th leading minor on the diagonal and zeros elsewhere.
-fn adjugate(matrix: &[Vec<BigInt>]) -> Vec<Vec<BigInt>> {
+pub(crate) fn adjugate(matrix: &[Vec<BigInt>]) -> Vec<Vec<BigInt>> {
     let size = matrix.len();
     let mut rows: Vec<Vec<BigInt>> = matrix.to_vec();
     for (place, row) in rows.iter_mut().enumerate() {

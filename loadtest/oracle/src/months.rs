@@ -4,7 +4,8 @@
 //! persons (not oversized) without any conversion that still counts, in whatever month, kind or currency: per person and
 //! month all its touches of that month, uncut, one path. They enter every chain of the month. The
 //! effects in parts per million, and no longer the fractions, are the weights that share the month's
-//! attributed conversions and value; spare units go by the channels' words, bytewise, null first.
+//! attributed conversions and value; spare units go by the channels' words, bytewise, null first. Where a month has more
+//! channels than are told apart, the paths lead through what [`folding`](crate::folding) makes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use tributary_operators::record::{Currency, SaleKind};
 use crate::attribution::MILLIONTHS;
 use crate::brand::{self, Brand};
 use crate::calendar;
+use crate::folding;
 use crate::identity::{Identity, Person};
 use crate::journeys::Journeys;
-use crate::markov::{PathCounts, removal_effects};
+use crate::markov::{PathCounts, effects_ppm};
 use crate::share::largest_remainder;
 use crate::tally::{Weighed, weighed};
 
@@ -100,10 +102,25 @@ fn group_cells(
     converted: &Converted,
     null: &PathCounts<Channel>,
 ) -> Vec<Weighed> {
-    let mut channels: Vec<(Channel, u64)> = removal_effects(&converted.paths, null)
-        .into_iter()
-        .map(|(channel, effect)| (channel, effect.ppm()))
-        .collect();
+    let names = folding::names(brand, &converted.paths, null, brand.settings.max_channels);
+    let paths = renamed(&converted.paths, &names);
+    let effects = effects_ppm(&paths, &renamed(null, &names));
+    let mut channels: Vec<(Channel, u64)> = effects.into_iter().collect();
+    // A person without a conversion has one path a month, so paths count persons here.
+    let mut null_persons: BTreeMap<Channel, u64> = BTreeMap::new();
+    for (path, times) in null {
+        for channel in path.iter().collect::<BTreeSet<_>>() {
+            *null_persons.entry(*channel).or_default() += times;
+        }
+    }
+    // Behind several channels stand at least as many as behind the one with the most.
+    let mut behind: BTreeMap<Channel, u64> = BTreeMap::new();
+    for (channel, name) in &names {
+        let persons = converted.persons.get(channel).map_or(0, BTreeSet::len) as u64;
+        let persons = persons + null_persons.get(channel).copied().unwrap_or(0);
+        let most = behind.entry(*name).or_default();
+        *most = persons.max(*most);
+    }
     channels.sort_by_key(|(channel, _)| words(brand, *channel));
 
     let weights: Vec<u128> = channels.iter().map(|(_, ppm)| u128::from(*ppm)).collect();
@@ -124,21 +141,22 @@ fn group_cells(
                 campaign,
             ];
             let values = vec![i128::from(ppm), millionths as i128, value as i128];
-            // A person without a conversion has one path a month, so paths count persons here.
-            let null_paths = null.iter().filter(|(path, _)| path.contains(&channel));
-            let null_persons: u64 = null_paths.map(|(_, count)| *count).sum();
-            let persons = converted.persons.get(&channel).map_or(0, BTreeSet::len);
-            weighed(
-                Family::MarkovMonth,
-                dims,
-                values,
-                persons as u64 + null_persons,
-            )
+            weighed(Family::MarkovMonth, dims, values, behind[&channel])
         })
         .collect()
 }
 
+/// Paths through what their channels are called.
+fn renamed(paths: &PathCounts<Channel>, names: &BTreeMap<Channel, Channel>) -> PathCounts<Channel> {
+    let mut renamed = PathCounts::new();
+    for (path, times) in paths {
+        let path = path.iter().map(|channel| names[channel]).collect();
+        *renamed.entry(path).or_default() += times;
+    }
+    renamed
+}
+
 /// The words of a channel: strings compare by their bytes, and none comes first.
-fn words(brand: &Brand, channel: Channel) -> [Option<Arc<str>>; 3] {
+pub(crate) fn words(brand: &Brand, channel: Channel) -> [Option<Arc<str>>; 3] {
     [channel.source, channel.medium, channel.campaign].map(|label| brand.words.word(label).cloned())
 }

@@ -194,9 +194,14 @@ fn hidden(parts: &Parts, total: u64, k: u64) -> BTreeSet<Vec<Dim>> {
         .collect();
     let fewest = |part: &Vec<Dim>| counts[part].values().min().copied().unwrap_or(0);
     let is_other = |part: &[Dim]| part == other_channel();
+    // How many persons stand behind several channels of a chain nobody counts.
+    let is_several = |part: &Vec<Dim>| {
+        let is_markov = |weighed: &Weighed| weighed.cell.family == Family::MarkovMonth;
+        parts[part].iter().any(is_markov) && part.last() == Some(&Dim::Text("*".into()))
+    };
     let mut hidden: BTreeSet<Vec<Dim>> = parts
         .keys()
-        .filter(|part| total < k || fewest(part) < k || is_other(part))
+        .filter(|part| total < k || fewest(part) < k || is_other(part) || is_several(part))
         .cloned()
         .collect();
     let ways: BTreeSet<&Dim> = counts.values().flat_map(Counts::keys).collect();

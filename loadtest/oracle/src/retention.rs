@@ -108,7 +108,7 @@ fn days(from: Option<i64>, to: i64) -> impl Iterator<Item = i64> {
 /// Keeps the retention of a world by its clock.
 pub struct Keeper<'a> {
     settings: &'a Settings,
-    terms: &'a [Terms],
+    terms: &'a BTreeMap<BrandId, Terms>,
     /// The day of the clock, days since 1970; none before it was read.
     day: Option<i64>,
     events: Vec<Event>,
@@ -118,8 +118,8 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Keeps it for brands in the order of their settings.
-    pub fn new(settings: &'a Settings, terms: &'a [Terms]) -> Keeper<'a> {
+    /// Keeps it for the brands that have terms.
+    pub fn new(settings: &'a Settings, terms: &'a BTreeMap<BrandId, Terms>) -> Keeper<'a> {
         Keeper {
             settings,
             terms,
@@ -162,10 +162,10 @@ impl<'a> Keeper<'a> {
     }
 
     fn pass(&mut self, now: i64, arrival: Arrival) {
-        for (id, (terms, settings)) in (0..)
-            .map(BrandId)
-            .zip(self.terms.iter().zip(&self.settings.brands))
-        {
+        for (&id, settings) in &self.settings.brands {
+            let Some(terms) = self.terms.get(&id) else {
+                continue;
+            };
             let ends = terms.ends(now);
             if self
                 .oldest

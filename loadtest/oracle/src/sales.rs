@@ -1,13 +1,14 @@
 //! Sales, what refunds leave of them, and adjustments.
 //!
-//! An order is known by its name within the brand; of several with one name the earliest
-//! `(ts, id, source)` counts and the others are no sale at all. Every transaction counts. A refund
-//! finds its sale by kind and name; what all its refunds take is capped at its amount.
+//! An order is known by its `order_id` within the brand; of several with one the earliest
+//! `(ts, id, source)` counts and the others are no sale at all. An order without one, and every transaction,
+//! counts by itself. A refund finds its sale by kind and name; what all its refunds take is capped at its amount.
 
 use std::collections::BTreeMap;
 
+use tributary_operators::currency;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Body, Currency, Day, Record, SaleKind, SaleName};
+use tributary_operators::record::{Body, Currency, Day, Record, RefundAmount, SaleKind, SaleName};
 
 use crate::consent::Lawful;
 
@@ -75,9 +76,10 @@ impl<'a> Books<'a> {
     }
 }
 
-/// Every sale with its whole amount left: all transactions, and per name the earliest order.
+/// Every sale with its whole amount left: all transactions and all orders without an `order_id`, and per
+/// `order_id` the earliest order.
 fn sales<'a>(records: &'a [Lawful<'a>]) -> Vec<Sale<'a>> {
-    let mut transactions = Vec::new();
+    let mut alone = Vec::new();
     let mut orders: BTreeMap<SaleName, Sale> = BTreeMap::new();
     for record in records {
         let Body::Sale {
@@ -98,7 +100,8 @@ fn sales<'a>(records: &'a [Lawful<'a>]) -> Vec<Sale<'a>> {
             left: amount,
         };
         match kind {
-            SaleKind::Transaction => transactions.push(sale),
+            SaleKind::Transaction => alone.push(sale),
+            SaleKind::Order if name.is_of_record() => alone.push(sale),
             SaleKind::Order => {
                 let earliest = orders.entry(name).or_insert(sale);
                 let order = |sale: &Sale<'a>| (sale.record.ts, &sale.record.id, sale.record.source);
@@ -108,8 +111,8 @@ fn sales<'a>(records: &'a [Lawful<'a>]) -> Vec<Sale<'a>> {
             }
         }
     }
-    transactions.extend(orders.into_values());
-    transactions
+    alone.extend(orders.into_values());
+    alone
 }
 
 /// What the refunds of each sale take from it, in the order of the sales.
@@ -118,7 +121,10 @@ fn taken(records: &[Lawful], sales: &[Sale]) -> Vec<Taken> {
     let mut named: BTreeMap<(SaleKind, SaleName), Vec<usize>> = BTreeMap::new();
     for (position, sale) in sales.iter().enumerate() {
         if let Body::Sale { kind, name, .. } = sale.record.body {
-            named.entry((kind, name)).or_default().push(position);
+            named
+                .entry((kind, name.named()))
+                .or_default()
+                .push(position);
         }
     }
 
@@ -127,26 +133,38 @@ fn taken(records: &[Lawful], sales: &[Sale]) -> Vec<Taken> {
         let Body::Refund { kind, name, amount } = record.body else {
             continue;
         };
-        let candidates = named.get(&(kind, name)).into_iter().flatten().copied();
-        // The refund's own source knows its transactions best; otherwise the earliest of that name.
-        // An order has only one candidate.
+        let candidates = named.get(&(kind, name.named()));
+        let candidates = candidates.into_iter().flatten().copied();
+        // The order with that `order_id` comes first. Otherwise the refund's own source knows its sales
+        // best, and else it is the earliest of that name.
         let Some(position) = candidates.min_by_key(|position| {
             let sale = sales[*position].record;
-            (sale.source != record.source, sale.ts, sale.source, &sale.id)
+            let by_id = match sale.body {
+                Body::Sale { kind, name, .. } => kind == SaleKind::Order && name.is_of_record(),
+                _ => false,
+            };
+            let other = sale.source != record.source;
+            (by_id, other, sale.ts, sale.source, &sale.id)
         }) else {
             continue;
         };
-        let taken = &mut taken[position];
-        match amount {
-            None => {
-                taken.any = true;
-                taken.all = true;
+        let in_minor = match amount {
+            RefundAmount::All => {
+                taken[position].all = true;
+                Some(0)
             }
-            Some((minor, currency)) if currency == sales[position].currency => {
-                taken.any = true;
-                taken.sum += i128::from(minor);
+            RefundAmount::Of(minor, currency) => {
+                (currency == sales[position].currency).then_some(i128::from(minor))
             }
-            Some(_) => {}
+            RefundAmount::InCurrencyOfSale { digits, decimals } => {
+                let has = currency::decimals(sales[position].currency).unwrap_or(0);
+                let missing = has.checked_sub(decimals);
+                missing.map(|zeros| (0..zeros).fold(i128::from(digits), |units, _| units * 10))
+            }
+        };
+        if let Some(minor) = in_minor {
+            taken[position].any = true;
+            taken[position].sum += minor;
         }
     }
     taken

@@ -31,7 +31,7 @@ fn were_it_allowed(
 ) -> i128 {
     let mut held = held.clone();
     for record in &mut held.records {
-        if let (Body::Consent { steps }, Some(step)) = (&mut record.body, step) {
+        if let (Body::Consent { steps, .. }, Some(step)) = (&mut record.body, step) {
             *steps = steps.with(step);
         }
     }
@@ -87,7 +87,7 @@ fn histories_reach_the_corners_of_consent() {
     let mut plain = 0;
     for (seed, half) in (0..225).flat_map(|seed| [(seed, true), (seed, false)]) {
         let mut history = random(seed, 150);
-        for brand in &mut history.settings.brands {
+        for brand in history.settings.brands.values_mut() {
             brand.k = 0;
         }
         // What is undone at the end of a history stood in its midst.
@@ -100,7 +100,7 @@ fn histories_reach_the_corners_of_consent() {
             matches!(event, Event::Put { record, .. }
                 if matches!(record.body, Body::Consent { .. } | Body::Right { .. }))
         };
-        let rests = settings.brands.iter().any(|b| !b.on_consent.is_empty());
+        let rests = settings.brands.values().any(|b| !b.on_consent.is_empty());
         if !rests && !history.batches.iter().flatten().any(is_statement) {
             plain += 1;
             continue;

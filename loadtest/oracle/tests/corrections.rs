@@ -5,7 +5,7 @@ mod support;
 use support::{World, order};
 use tributary_operators::cell::Family;
 use tributary_operators::event::Event;
-use tributary_operators::record::Arrival;
+use tributary_operators::record::{Arrival, DeviceDay, Token};
 
 fn world(versions: &[(i64, i64)]) -> World {
     let mut world = World::new();
@@ -75,15 +75,19 @@ fn lines_of_one_message_arrive_in_their_order() {
 }
 
 #[test]
-fn pings_are_a_multiset() {
+fn a_ping_counts_once_until_its_device_is_dropped() {
     let mut world = World::new();
     world.pings(1, false, &[10, 10, 20], -50);
-    let ping = tributary_oracle::hold(&world.events).pings[0];
-    let take_back = Event::Ping { ping, count: -1 };
-    world.events.push(take_back.clone());
-    assert_eq!(tributary_oracle::hold(&world.events).pings.len(), 2);
-    world.events.push(take_back);
-    let held = tributary_oracle::hold(&world.events).pings;
-    assert_eq!(held.len(), 1);
-    assert_eq!(held[0].second, 20);
+    let pings = tributary_oracle::hold(&world.events).pings;
+    assert_eq!(pings.len(), 2);
+    let device = DeviceDay {
+        brand: pings[0].brand,
+        store: pings[0].store,
+        salt_day: pings[0].salt_day,
+        token: Token(pings[0].device),
+    };
+    world.events.push(Event::DropDevice { device });
+    assert_eq!(tributary_oracle::hold(&world.events).pings, []);
+    world.pings(1, false, &[20], -50);
+    assert_eq!(tributary_oracle::hold(&world.events).pings, [pings[1]]);
 }

@@ -146,3 +146,36 @@ fn neither_the_oversized_nor_the_anonymous_leave_a_null_path() {
     world.put("5", 0, "cookie:visitor email:visitor", Body::Identify);
     assert_eq!(world.lines(Family::MarkovMonth), WITHOUT_VISITOR);
 }
+
+#[test]
+fn of_too_many_channels_the_smallest_are_one() {
+    let mut world = month();
+    for (at, campaign) in ["x", "y"].into_iter().enumerate() {
+        let channel = world.channel(["g", "cpc", campaign]);
+        let body = Body::Contact {
+            kind: TouchKind::Click,
+            channel,
+            touch: true,
+        };
+        world.put(campaign, 0, &format!("cookie:{at}{campaign}"), body);
+    }
+    world.order("ox", 2, "cookie:0x", 100);
+    world.brand().max_channels = 3;
+    // g's campaigns are met once on a converting path and once on a null path.
+    // start: a 3/6, b 1/6, g 2/6; a: b 2/3, null 1/3; b: conversion; g: conversion 1/2, null 1/2.
+    // P = 1/3 + 1/6 + 1/6 = 2/3. Without a: 1/3, a half is lost. Without b: 1/6, 3/4. Without g: 1/2, 1/4.
+    assert_eq!(
+        world.lines(Family::MarkovMonth),
+        [
+            "order 1970-01 EUR a - - = 500000 1333334 100",
+            "order 1970-01 EUR b - - = 750000 2000000 151",
+            "order 1970-01 EUR g cpc * = 250000 666666 50"
+        ]
+    );
+    // Two places are for b and for whatever is left of the month.
+    world.brand().max_channels = 2;
+    let lines = world.lines(Family::MarkovMonth);
+    assert!(lines[0].contains(" * * * = "), "{lines:?}");
+    assert!(lines[1].contains(" b - - = "), "{lines:?}");
+    assert_eq!(lines.len(), 2);
+}

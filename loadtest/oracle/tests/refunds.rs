@@ -2,10 +2,10 @@
 
 mod support;
 
-use support::{DAY, EUR, USD, World, refund};
+use support::{DAY, EUR, USD, World, order, own_order, refund};
 use tributary_operators::cell::Family;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Body, Currency, SaleKind, SaleName};
+use tributary_operators::record::{Body, Currency, RefundAmount, SaleKind, SaleName};
 
 use SaleKind::{Order, Transaction};
 
@@ -118,4 +118,62 @@ fn credit_follows_what_is_left() {
     world.put("r2", 2, "", refund(Order, "o", None));
     assert!(world.credits("linear").is_empty());
     assert!(world.lines(Family::MarkovMonth).is_empty());
+}
+
+#[test]
+fn a_refund_that_names_no_currency_is_in_that_of_its_sale() {
+    let left = |currency: &[u8; 3], amounts: &[(i64, u8)]| {
+        let mut world = World::new();
+        for (number, (digits, decimals)) in amounts.iter().enumerate() {
+            let amount = RefundAmount::InCurrencyOfSale {
+                digits: *digits,
+                decimals: *decimals,
+            };
+            let (kind, name) = (Order, SaleName::of("o"));
+            let body = Body::Refund { kind, name, amount };
+            world.put(&number.to_string(), 0, "", body);
+        }
+        let body = Body::Sale {
+            kind: Order,
+            name: SaleName::of("o"),
+            store: Label::ABSENT,
+            amount: 1000,
+            currency: Currency(*currency),
+        };
+        world.put("o", 0, "", body);
+        world.lines(Family::OrdersDay)
+    };
+    assert_eq!(left(b"USD", &[(4, 0)]), ["day0 USD = 1 600 0"]);
+    assert_eq!(left(b"USD", &[(45, 1), (1, 2)]), ["day0 USD = 1 549 0"]);
+    assert_eq!(left(b"JPY", &[(4, 0)]), ["day0 JPY = 1 996 0"]);
+    assert_eq!(left(b"KWD", &[(45, 2)]), ["day0 KWD = 1 550 0"]);
+    // More decimals than the currency of the sale has never apply.
+    assert_eq!(left(b"JPY", &[(45, 1)]), ["day0 JPY = 1 1000 0"]);
+    assert_eq!(left(b"USD", &[(1, 3)]), ["day0 USD = 1 1000 0"]);
+    assert!(left(b"USD", &[(1_000_000_000_000_000, 0)]).is_empty());
+}
+
+/// Two shops number their orders from 1 and send no `order_id`.
+#[test]
+fn orders_without_an_order_id_are_known_by_source_and_id() {
+    let shops = |refunded: Option<&str>, also: Option<i64>| {
+        let mut world = World::new();
+        world.put_from("a", "1", 0, "", own_order("1", 1000));
+        world.put_from("b", "1", 5, "", own_order("1", 2000));
+        if let Some(amount) = also {
+            world.put_from("c", "x", 9, "", order("1", amount));
+        }
+        if let Some(source) = refunded {
+            world.put_from(source, "r", 0, "", refund(Order, "1", None));
+        }
+        world.lines(Family::OrdersDay)
+    };
+    assert_eq!(shops(None, None), ["day0 EUR = 2 3000 0"]);
+    // A refund goes to the order of its own source, and else to the earliest.
+    assert_eq!(shops(Some("b"), None), ["day0 EUR = 1 1000 0"]);
+    assert_eq!(shops(Some("a"), None), ["day0 EUR = 1 2000 0"]);
+    assert_eq!(shops(Some("till"), None), ["day0 EUR = 1 2000 0"]);
+    // An order that has the `order_id` comes first.
+    assert_eq!(shops(None, Some(70)), ["day0 EUR = 3 3070 0"]);
+    assert_eq!(shops(Some("b"), Some(70)), ["day0 EUR = 2 3000 0"]);
 }

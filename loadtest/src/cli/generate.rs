@@ -1,12 +1,12 @@
 //! `loadtest generate`.
 
-use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::civil::Date;
+use tributary_connectors::output::{Contents, Output, Outputs, write_new};
 use tributary_loadtest::generate::{Mix, Options, SecretFrom, config_toml, lines};
 
 use super::bar::{self, Unit};
@@ -71,9 +71,12 @@ pub struct Generate {
     #[arg(long, short)]
     out: Option<PathBuf>,
     /// Also write a configuration for the brand, and a random secret beside it (one that is there
-    /// is kept)
+    /// is kept; a configuration that is there is replaced only with --force)
     #[arg(long, value_name = "FILE")]
     config_out: Option<PathBuf>,
+    /// Replace a configuration that is there, and a file of --out that is no trace
+    #[arg(long)]
+    force: bool,
 }
 
 impl Generate {
@@ -97,19 +100,29 @@ impl Generate {
             k: 1,
         };
         options.check()?;
-        if let Some(path) = &self.config_out {
-            write_configuration(&options, path)?;
+        // Everything is checked before anything is written.
+        let secret = self.config_out.as_deref().map(secret_beside).transpose()?;
+        let mut outputs = Outputs::new(secret.iter().cloned().collect(), self.force);
+        let configuration = match &self.config_out {
+            Some(path) => Some(outputs.file(path, Contents::Nothing)?),
+            None => None,
+        };
+        let trace = match &self.out {
+            Some(path) => Some(outputs.file(path, Contents::Trace)?),
+            None => None,
+        };
+        if let (Some(file), Some(secret)) = (&configuration, &secret) {
+            write_configuration(&options, file, secret)?;
         }
-        match &self.out {
+        match &trace {
             None => {
                 let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
                 write_lines(options, &mut out)?;
                 out.flush()?;
             }
-            Some(path) => {
-                let file = File::create(path)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                write_file(options, path, BufWriter::with_capacity(1 << 20, file))
+            Some(file) => {
+                let path = file.path();
+                file.write(|out| write_file(options, path, out))
                     .with_context(|| format!("writing {}", path.display()))?;
             }
         }
@@ -117,7 +130,7 @@ impl Generate {
     }
 }
 
-fn write_file(options: Options, path: &Path, mut file: BufWriter<File>) -> anyhow::Result<()> {
+fn write_file(options: Options, path: &Path, mut file: &mut dyn Write) -> anyhow::Result<()> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => {
             let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
@@ -157,27 +170,30 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where the secret of a configuration stands.
+fn secret_beside(configuration: &Path) -> anyhow::Result<PathBuf> {
+    let secret = configuration.with_extension("secret");
+    if secret == configuration {
+        bail!("{} is the name that the secret needs", secret.display());
+    }
+    Ok(secret)
+}
+
 /// Writes the configuration and, unless it is there, the secret `<name>.secret` beside it, which
 /// only the owner may read.
-fn write_configuration(options: &Options, path: &Path) -> anyhow::Result<()> {
-    let secret = path.with_extension("secret");
-    if secret == path {
-        bail!("{} is the name that the secret needs", path.display());
-    }
+fn write_configuration(options: &Options, file: &Output, secret: &Path) -> anyhow::Result<()> {
     if !secret.exists() {
-        use std::os::unix::fs::OpenOptionsExt;
         let bytes: [u8; 32] = rand::random();
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&secret)
+        let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        text.push('\n');
+        write_new(secret, text.as_bytes())
             .with_context(|| format!("cannot write {}", secret.display()))?;
-        writeln!(file, "{text}")?;
     }
     // The configuration names it relative to itself, so that both can be moved.
-    let name = secret.file_name().map(Path::new).unwrap_or(&secret);
-    std::fs::write(path, config_toml(options, SecretFrom::File(name)))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let name = secret.file_name().map(Path::new).unwrap_or(secret);
+    let text = config_toml(options, SecretFrom::File(name));
+    file.write(|out| -> anyhow::Result<()> {
+        out.write_all(text.as_bytes())
+            .with_context(|| format!("cannot write {}", file.path().display()))
+    })
 }

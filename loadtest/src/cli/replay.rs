@@ -13,8 +13,8 @@ use super::bar::{self, Unit};
 /// Play traces into NATS.
 ///
 /// Every message carries the trace's arrival time in the header Tributary-At, so that a worker
-/// comes to the very cells that `tributary replay` writes. The input stream is made when it is
-/// missing.
+/// whose sources say `arrival_header = true` comes to the very cells that `tributary replay`
+/// writes. The input stream is made when it is missing.
 ///
 ///   loadtest replay --url nats://localhost:4222 t.ndjson.zst
 ///   loadtest replay --config t.toml --rate 20000 t.ndjson.zst

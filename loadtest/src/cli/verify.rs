@@ -1,10 +1,10 @@
 //! `loadtest verify`.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use tributary_connectors::output::{Contents, Outputs};
 use tributary_loadtest::{inputs, verify};
 
 /// Check the cells of a replay against the batch oracle.
@@ -30,6 +30,9 @@ pub struct Verify {
     /// Write the oracle's cells
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Replace the file of --write even where it holds no cells
+    #[arg(long)]
+    force: bool,
 }
 
 impl Verify {
@@ -44,6 +47,14 @@ impl Verify {
                 brand.name
             );
         }
+        let mut read = inputs::files(Some(&config), &self.traces)?;
+        read.push(self.config.clone());
+        read.extend(self.cells.clone());
+        let mut outputs = Outputs::new(read, self.force);
+        let write = match &self.write {
+            Some(path) => Some(outputs.file(path, Contents::Cells)?),
+            None => None,
+        };
         let output = match &self.cells {
             None => None,
             Some(path) => Some(
@@ -53,14 +64,14 @@ impl Verify {
         let mut inputs = inputs::open(Some(&config), &self.traces)?;
         let expected = verify::expected(&config, &mut inputs)?;
         println!("{expected}");
-        if let Some(path) = &self.write {
-            let writing = || format!("cannot write {}", path.display());
-            let file = std::fs::File::create(path).with_context(writing)?;
-            let mut file = std::io::BufWriter::new(file);
-            for line in &expected.lines {
-                writeln!(file, "{line}").with_context(writing)?;
-            }
-            file.flush().with_context(writing)?;
+        if let Some(file) = &write {
+            file.write(|out| -> anyhow::Result<()> {
+                for line in &expected.lines {
+                    writeln!(out, "{line}")
+                        .with_context(|| format!("cannot write {}", file.path().display()))?;
+                }
+                Ok(())
+            })?;
         }
         match output {
             Some(output) => {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tributary_config::model::Kind;
+
 use super::options::Options;
 use super::tc_string::VENDOR;
 
@@ -46,9 +48,25 @@ pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
          identification_months = 1200\n\
          transactions_months = 1200\n\
          cookies_months = 1200\n\
-         consent_months = 1200\n",
+         consent_months = 1200\n\
+         {}",
         quoted(brand),
         quoted(timezone),
+        sources(),
+    )
+}
+
+/// The sources that every brand has by itself, which go by the arrival that a played trace names.
+fn sources() -> String {
+    let source = |kind: Kind| {
+        format!(
+            "\n[[brand.source]]\nname = \"{0}\"\nkind = \"{0}\"\narrival_header = true\n",
+            kind.name()
+        )
+    };
+    let sources = Kind::ALL.map(source).concat();
+    format!(
+        "\n# A load test plays the trace with the time at which each message once arrived.{sources}"
     )
 }
 

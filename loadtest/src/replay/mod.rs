@@ -3,8 +3,8 @@
 //!
 //! A record is judged by its arrival, so that a replay of an old trace would be another trace if
 //! the stream's own clock counted. Every message therefore carries the trace's `at` in the header
-//! `Tributary-At`, and a worker that reads it comes to the very cells that `tributary replay`
-//! writes. Packing several events into one message, the efficient form, can keep to that
+//! `Tributary-At`, and a worker whose sources go by it (`arrival_header = true`, as a generated
+//! configuration says) comes to the very cells that `tributary replay` writes. Packing several events into one message, the efficient form, can keep to that
 //! ([`Clock::Exact`]: only what shares an `at` shares a message) or trade it for throughput. Packs
 //! are kept per subject: the events of one subject keep their order, which is all that corrections
 //! depend on.

@@ -50,6 +50,7 @@ pub fn wanted() -> Wanted {
         partitions: 0,
         next: 1,
         created: None,
+        published: false,
         accept_loss: false,
     }
 }

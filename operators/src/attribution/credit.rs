@@ -4,8 +4,8 @@
 //! minor units, by largest remainder: shares are floored, and the units left over go one each to the
 //! largest fractions, then to the earlier touch.
 
+use crate::attribution::path::Touch;
 use crate::attribution::{Model, decay};
-use crate::facts::Contact;
 use crate::label::Channel;
 use crate::settings::BrandSettings;
 
@@ -36,11 +36,18 @@ pub fn share(total: i128, weights: &[u128]) -> Vec<i128> {
         };
     }
     let total = total.max(0) as u128;
-    let mut shares: Vec<u128> = weights.iter().map(|weight| total * weight / sum).collect();
+    // Most products fit a machine word, and words are divided much faster.
+    let narrow = |number: u128| u64::try_from(number).ok();
+    let divide = |product: u128| match (narrow(product), narrow(sum)) {
+        (Some(product), Some(sum)) => ((product / sum).into(), (product % sum).into()),
+        _ => (product / sum, product % sum),
+    };
+    let parts = weights.iter().map(|weight| divide(total * weight));
+    let (mut shares, fractions): (Vec<u128>, Vec<u128>) = parts.unzip();
     let spare = (total - shares.iter().sum::<u128>()) as usize;
     if spare > 0 {
         let mut order: Vec<usize> = (0..weights.len()).collect();
-        order.sort_by_key(|at| std::cmp::Reverse(total * weights[*at] % sum));
+        order.sort_by_key(|at| std::cmp::Reverse(fractions[*at]));
         for at in order.into_iter().take(spare) {
             shares[at] += 1;
         }
@@ -69,7 +76,7 @@ fn position_weights(weights: [u32; 3], touches: usize) -> Vec<u128> {
 /// Which parts of a path get how much weight: indices into the distinct channels, and weights.
 fn weigh(
     model: Model,
-    path: &[Contact],
+    path: &[Touch],
     channel_of: &[usize],
     distinct: &[Channel],
     settings: &BrandSettings,
@@ -88,7 +95,7 @@ fn weigh(
         Model::Position => all(position_weights(settings.position, touches)),
         Model::TimeDecay => {
             let end = path[touches - 1].ts;
-            let weight = |t: &Contact| u128::from(decay::weight(end - t.ts, settings.half_life));
+            let weight = |t: &Touch| u128::from(decay::weight(end - t.ts, settings.half_life));
             all(path.iter().map(weight).collect())
         }
         Model::Shapley => ((0..distinct.len()).collect(), vec![1; distinct.len()]),
@@ -97,7 +104,7 @@ fn weigh(
 
 /// Shares a conversion of some value over its path, under every model. Channels come in the order of their
 /// first appearance, those without credit left out. An empty path gets nothing.
-pub fn credits(path: &[Contact], value: i128, settings: &BrandSettings) -> Vec<Credit> {
+pub fn credits(path: &[Touch], value: i128, settings: &BrandSettings) -> Vec<Credit> {
     let mut credits = Vec::new();
     if path.is_empty() {
         return credits;

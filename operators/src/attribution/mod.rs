@@ -5,7 +5,10 @@
 
 pub mod credit;
 pub mod decay;
+mod elimination;
+mod fold;
 pub mod markov;
+mod number;
 pub mod path;
 mod solve;
 

@@ -127,12 +127,14 @@ pub(super) struct Group {
     pub(super) counts: Counts,
 }
 
-/// How many cells are released, hidden, and released with a change that waits.
+/// How many cells are released, hidden, and released with a change that waits; and how many channels are in no cell of their own.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) released: u64,
     pub(super) hidden: u64,
     pub(super) waiting: u64,
+    /// Channels that went up into larger ones in chains.
+    pub(super) folded: u64,
 }
 
 impl GroupKey {

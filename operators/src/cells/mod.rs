@@ -3,6 +3,7 @@
 //! Sums are added up as they come, in groups that leave together ([`group`]). Nothing is written, and no Markov chain is
 //! solved, until a release is called for; then every group that changed since the last one is looked at once: which of
 //! its cells may be seen ([`weigh`], [`suppress`]), and whether what is known of it outside may change now ([`gate`]).
+//! Chains are solved by another thread, for which the epoch stays open ([`solver`], [`turn`]).
 //! What was told is remembered, so that what is told is always a change ([`release`]). A brand may have noise put on what
 //! leaves ([`noise`]); inside everything is exact.
 //!
@@ -19,7 +20,9 @@ mod months;
 mod naming;
 mod noise;
 mod release;
+mod solver;
 mod suppress;
+mod turn;
 mod weigh;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +34,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{Answer, Asked, Question, Reply, labels};
 use crate::cell::Cell;
-use crate::engine::{Diff, Epoch, Stage};
-use crate::label::{Channel, Dictionary, Label};
+use crate::engine::{Diff, Epoch, Stage, Wake};
+use crate::label::{Channel, Dictionaries, Label};
 use crate::record::BrandId;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -40,16 +43,18 @@ use crate::sums::{CellKey, Month, Sums};
 pub use gate::{Class, Lot};
 use group::{Counts, Group, GroupKey, Told, is_other};
 use months::{NullPaths, null_month};
-use naming::{dims, key_of};
+use naming::{dims, key_of, words};
 use noise::Line;
+use solver::Solver;
+use turn::Turn;
 
 /// What the stage is told. What every worker must hear names the worker it is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsIn {
     /// A change of a cell.
     Sum(CellKey, Sums),
-    /// The word of a label.
-    Word(u64, Label, Arc<str>),
+    /// The word of a label of a brand.
+    Word(u64, BrandId, Label, Arc<str>),
     /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
     Release(u64, i64),
     /// A cell as it stood outside at the start, with the hash of its owner, and the time at which it was told.
@@ -88,8 +93,9 @@ pub struct Due {
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsOut {
-    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet.
-    Cell(Cell, bool),
+    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet. The
+    /// time of the release that tells it, Unix milliseconds.
+    Cell(Cell, bool, i64),
     /// To every worker, for the next epoch.
     Due(Due),
     /// An answer.
@@ -104,7 +110,7 @@ pub struct Cells {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     peers: u64,
-    words: Dictionary,
+    words: Dictionaries,
     groups: FxHashMap<GroupKey, Group>,
     null: FxHashMap<(BrandId, Month), NullPaths>,
     /// What changed since the last release.
@@ -125,6 +131,9 @@ pub struct Cells {
     /// The workers that have said `Complete`; none once all have.
     complete: Option<BTreeSet<u64>>,
     counts: Counts,
+    solver: Solver,
+    /// What the epoch that was stepped last has still to do.
+    turn: Option<Turn>,
 }
 
 impl Cells {
@@ -134,7 +143,7 @@ impl Cells {
             settings,
             stats,
             peers,
-            words: Dictionary::default(),
+            words: Dictionaries::default(),
             groups: FxHashMap::default(),
             null: FxHashMap::default(),
             dirty: FxHashSet::default(),
@@ -147,6 +156,8 @@ impl Cells {
             anything_stood: false,
             complete: Some(BTreeSet::new()),
             counts: Counts::default(),
+            solver: Solver::default(),
+            turn: None,
         }
     }
 
@@ -174,7 +185,7 @@ impl Cells {
         let Some(of) = GroupKey::of(&key) else {
             return;
         };
-        let settings = self.settings.brands.get(usize::from(of.brand().0));
+        let settings = self.settings.brands.get(&of.brand());
         // A gate that hides nothing needs to know nothing.
         if matches!(key, CellKey::Taken { .. }) && settings.is_none_or(|of| of.k <= 1) {
             return;
@@ -191,6 +202,12 @@ impl Cells {
     fn stand(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
         let key = key_of(&cell, &settings);
+        // Nobody else may know its words: the ledger that did can be lost, and the cell is to be closed by its name.
+        if let Some(key) = &key {
+            for word in words(&cell) {
+                self.words.learn(key.brand(), Label::of(word), word.clone());
+            }
+        }
         let Some((key, of)) = key.and_then(|key| Some((key.clone(), GroupKey::of(&key)?))) else {
             self.strangers.insert(cell);
             return;
@@ -199,7 +216,7 @@ impl Cells {
         for (slot, value) in values.iter_mut().zip(&cell.values) {
             *slot = *value;
         }
-        let settings = settings.brands.get(usize::from(key.brand().0));
+        let settings = settings.brands.get(&key.brand());
         let adds_up = is_other(&key) && settings.is_some_and(|settings| settings.k > 1);
         let line = settings.and_then(|settings| Line::of(&of, settings));
         let veil = line.and_then(|line| line.veil(cell.family, &cell.dims, at));
@@ -219,8 +236,8 @@ impl Cells {
     }
 
     fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
-        let settings = self.settings.brands.get(usize::from(key.brand().0))?;
-        let (family, dims) = dims(key, settings, &self.words);
+        let settings = self.settings.brands.get(&key.brand())?;
+        let (family, dims) = dims(key, settings, self.words.of(key.brand()));
         let count = family.values().len();
         let values =
             values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
@@ -238,20 +255,26 @@ impl Cells {
             number,
             reply,
         } = answer;
-        let word = |label| self.words.word(label).cloned();
-        let named = |step: &Channel| [word(step.source), word(step.medium), word(step.campaign)];
+        let word = |brand, label| self.words.of(brand).word(label).cloned();
         let reply = match reply {
             Reply::Path {
+                brand,
                 path,
                 persons,
                 conversions,
-            } => Reply::NamedPath {
-                path: path.iter().map(named).collect(),
-                persons,
-                conversions,
-            },
+            } => {
+                let named = |step: &Channel| {
+                    [step.source, step.medium, step.campaign].map(|label| word(brand, label))
+                };
+                Reply::NamedPath {
+                    path: path.iter().map(named).collect(),
+                    persons,
+                    conversions,
+                }
+            }
             Reply::Record(key, record) => {
-                let words = labels(&record).into_iter().map(word).collect();
+                let words = labels(&record).into_iter();
+                let words = words.map(|label| word(record.brand, label)).collect();
                 Reply::NamedRecord(key, record, words)
             }
             other => other,
@@ -303,16 +326,13 @@ impl Stage for Cells {
         }
     }
 
-    fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, out: &mut Vec<(CellsOut, Diff)>) {
-        let mut release = None;
-        let (mut questions, mut answers) = (Vec::new(), Vec::new());
-        let mut due: Lots = BTreeMap::new();
-        let mut sums = Vec::new();
+    fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, _: &mut Vec<(CellsOut, Diff)>) {
+        let mut turn = Turn::default();
         for (update, diff) in updates {
             match update {
-                CellsIn::Sum(key, sum) => sums.push((key, sum, diff)),
-                CellsIn::Word(_, label, word) => self.words.learn(label, word),
-                CellsIn::Release(_, now) => release = release.max(Some(now)),
+                CellsIn::Sum(key, sum) => turn.sums.push((key, sum, diff)),
+                CellsIn::Word(_, brand, label, word) => self.words.learn(brand, label, word),
+                CellsIn::Release(_, now) => turn.release = turn.release.max(Some(now)),
                 CellsIn::Stood(_, cell, at) => self.stand(cell, at),
                 CellsIn::Complete { from, stood, .. } => {
                     self.anything_stood |= stood;
@@ -321,38 +341,20 @@ impl Stage for Cells {
                     }
                 }
                 CellsIn::Due(told) => {
-                    let all = due.entry((told.brand, told.lot)).or_default();
+                    let all = turn.due.entry((told.brand, told.lot)).or_default();
                     *all = match (*all, told.changed) {
                         (Some(all), Some(changed)) => Some(all | changed),
                         (all, changed) => all.or(changed),
                     };
                 }
-                CellsIn::Ask(asked) => questions.push(asked),
-                CellsIn::Name(answer) => answers.push(answer),
+                CellsIn::Ask(asked) => turn.questions.push(asked),
+                CellsIn::Name(answer) => turn.answers.push(answer),
             }
         }
-        let mut told = Vec::new();
-        // A batch is of the epoch before.
-        self.batch(&due, &mut told);
-        for (key, sum, diff) in sums {
-            self.add(key, &sum, diff);
-        }
-        self.completed(&mut told);
-        if let Some(now) = release {
-            self.release(now, &mut told, out);
-        }
-        told.sort_unstable();
-        out.extend(
-            told.into_iter()
-                .map(|(cell, news)| (CellsOut::Cell(cell, news), 1)),
-        );
-        for asked in questions {
-            self.answer(&asked, out);
-        }
-        out.extend(
-            answers
-                .into_iter()
-                .map(|answer| (CellsOut::Answer(self.name(answer)), 1)),
-        );
+        self.turn = Some(turn);
+    }
+
+    fn go_on(&mut self, wake: &Wake, out: &mut Vec<(CellsOut, Diff)>) -> bool {
+        self.take_turn(wake, out)
     }
 }

@@ -1,13 +1,15 @@
 //! Months: the sums that the Markov chains are solved from.
 //!
 //! A month holds the null paths of its persons, and for every kind and currency its converting paths and what its days
-//! hide ([`crate::cells::days`]). The chains are solved when what is told of the month is looked at, never before.
+//! hide ([`crate::cells::days`]). The chains are solved when what is told of the month is looked at, never before, and by
+//! another thread ([`crate::cells::solver`]). What came of it stays until the sums are others.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::attribution::markov::{self, Edges, MonthCredit};
+use crate::attribution::markov::{Edges, MonthChain, MonthCredit, Reach, Solved};
 use crate::cells::days::Days;
 use crate::engine::Diff;
 use crate::label::{Channel, Dictionary};
@@ -17,8 +19,8 @@ use crate::sums::{CellKey, Month, MonthGroup, Sums};
 /// The null paths of one month, and the groups that they enter.
 #[derive(Default)]
 pub(super) struct NullPaths {
-    edges: Edges,
-    reach: FxHashMap<Channel, i64>,
+    edges: Arc<Edges>,
+    reach: Arc<Reach>,
     /// Who has changed since the groups were told of it.
     pub(super) changed: u128,
     pub(super) groups: BTreeSet<MonthGroup>,
@@ -27,12 +29,14 @@ pub(super) struct NullPaths {
 /// The converting paths of one kind and currency.
 #[derive(Default)]
 pub(super) struct Chain {
-    edges: Edges,
-    reach: FxHashMap<Channel, i64>,
+    edges: Arc<Edges>,
+    reach: Arc<Reach>,
     /// The conversions with a touch, their value and persons; and who has changed any part of the chain.
     converted: Sums,
     /// The days of the month, which add up to it.
     days: Days,
+    /// What the sums come to; none where they have changed since it was solved.
+    solved: Option<Solved>,
 }
 
 /// The month of a null path's part; none for any other key.
@@ -60,10 +64,14 @@ impl NullPaths {
         match key {
             CellKey::NullEdge { from, to, .. } => {
                 let times = (sums.values[0] * i128::from(diff)) as i64;
-                bump(&mut self.edges, (*from, *to), times);
+                bump(Arc::make_mut(&mut self.edges), (*from, *to), times);
             }
             CellKey::NullReach { channel, .. } => {
-                bump(&mut self.reach, *channel, sums.contributors * diff);
+                bump(
+                    Arc::make_mut(&mut self.reach),
+                    *channel,
+                    sums.contributors * diff,
+                );
             }
             _ => {}
         }
@@ -81,10 +89,14 @@ impl Chain {
         match key {
             CellKey::ConvertingEdge { from, to, .. } => {
                 let times = (sums.values[0] * i128::from(diff)) as i64;
-                bump(&mut self.edges, (*from, *to), times);
+                bump(Arc::make_mut(&mut self.edges), (*from, *to), times);
             }
             CellKey::ConvertingReach { channel, .. } => {
-                bump(&mut self.reach, *channel, sums.contributors * diff);
+                bump(
+                    Arc::make_mut(&mut self.reach),
+                    *channel,
+                    sums.contributors * diff,
+                );
             }
             CellKey::Converted { .. } => self.converted.add(sums, diff),
             CellKey::Taken {
@@ -107,6 +119,7 @@ impl Chain {
     /// Notes that somebody has changed it.
     pub(super) fn touched_by(&mut self, changed: u128) {
         self.converted.changed |= changed;
+        self.solved = None;
     }
 
     /// Who has changed it since it was last told.
@@ -135,27 +148,50 @@ impl Chain {
         }
     }
 
-    /// Solves the chain. Behind a channel's cell stand the persons whose converting or null paths hold it.
-    pub(super) fn solve(
+    /// What is to be solved; none where that has been done.
+    pub(super) fn unsolved(
         &self,
-        null: &NullPaths,
-        words: &Dictionary,
-    ) -> impl Iterator<Item = (Channel, Sums)> {
+        null: Option<&NullPaths>,
+        max_channels: usize,
+        words: &Arc<Dictionary>,
+    ) -> Option<MonthChain> {
         let [conversions, value, ..] = self.converted.values;
-        let credits = match conversions > 0 {
-            true => markov::solve(&self.edges, &null.edges, conversions, value, words),
-            false => Vec::new(),
-        };
-        credits.into_iter().map(move |credit| {
+        let null = null.map(|null| (null.edges.clone(), null.reach.clone()));
+        let (null, null_reach) = null.unwrap_or_default();
+        self.solved.is_none().then(|| MonthChain {
+            converting: self.edges.clone(),
+            null,
+            converting_reach: self.reach.clone(),
+            null_reach,
+            conversions,
+            value,
+            max_channels,
+            words: words.clone(),
+        })
+    }
+
+    /// Takes what was solved.
+    pub(super) fn solve(&mut self, solved: Solved) {
+        self.solved = Some(solved);
+    }
+
+    /// How many channels have gone up into larger ones.
+    pub(super) fn folded(&self) -> u64 {
+        self.solved.as_ref().map_or(0, |solved| solved.folded)
+    }
+
+    /// What the chain gives each channel. Behind its cell stand the persons whose converting or null paths hold it.
+    pub(super) fn credits(&self) -> impl Iterator<Item = (Channel, Sums)> {
+        let credits = self.solved.iter().flat_map(|solved| &solved.credits);
+        credits.map(|credit| {
             let MonthCredit {
                 channel,
                 effect_ppm,
                 millionths,
                 value,
-            } = credit;
-            let of = |reach: &FxHashMap<Channel, i64>| reach.get(&channel).copied().unwrap_or(0);
-            let mut sums = Sums::of(&[effect_ppm.into(), millionths, value]);
-            sums.contributors = of(&self.reach) + of(&null.reach);
+                persons,
+            } = *credit;
+            let mut sums = Sums::of(&[effect_ppm.into(), millionths, value]).by(persons);
             sums.changed = self.converted.changed;
             (channel, sums)
         })

@@ -1,5 +1,7 @@
 //! Naming: keys become dimensions with words, and the other way round.
 
+use std::sync::Arc;
+
 use crate::attribution::Model;
 use crate::cell::{Cell, Dim, Family};
 use crate::label::{Channel, Dictionary, Label};
@@ -137,11 +139,24 @@ pub(super) fn dims(
     }
 }
 
+/// The words of a cell that labels stand for.
+pub(super) fn words(cell: &Cell) -> Vec<&Arc<str>> {
+    let mut words = Vec::new();
+    for name in ["source", "medium", "campaign", "store", "platform", "path"] {
+        match cell.dim(name) {
+            Some(Dim::Text(word)) => words.push(word),
+            Some(Dim::Path(path)) => words.extend(path.iter().flatten().flatten()),
+            _ => {}
+        }
+    }
+    words
+}
+
 /// The key of a cell by its dimensions; none where no key of these brands has them.
 pub(super) fn key_of(cell: &Cell, settings: &Settings) -> Option<CellKey> {
     let name = cell.text("brand");
-    let brand = settings.brands.iter().position(|of| *of.name == *name)?;
-    let brand = BrandId(u16::try_from(brand).ok()?);
+    let named = |(_, of): &(&BrandId, &BrandSettings)| *of.name == *name;
+    let (&brand, _) = settings.brands.iter().find(named)?;
     let label = |dim| Label::of(cell.text(dim));
     let channel = Channel {
         source: label("source"),

@@ -14,7 +14,23 @@ use crate::cells::noise::{Line, Veil};
 use crate::cells::weigh::weigh;
 use crate::cells::{Cells, CellsOut, Due, Lots};
 use crate::engine::Diff;
-use crate::sums::CellKey;
+use crate::settings::BrandSettings;
+use crate::sums::{CellKey, MonthGroup};
+
+/// What becomes of a group that has changed.
+enum Fate {
+    /// It is looked at by a later release.
+    Later,
+    /// It waits for a batch as it is.
+    Waits,
+    /// It is looked at.
+    Weighed,
+}
+
+/// Whether what changes is told without waiting for others.
+fn is_at_once(key: &GroupKey, settings: &BrandSettings) -> bool {
+    settings.k_delta() <= 1 || matches!(key, GroupKey::Alone(CellKey::SpendDay { .. }))
+}
 
 /// What is to be told: cells, and whether each is news.
 pub(super) type News = Vec<(Cell, bool)>;
@@ -35,8 +51,8 @@ impl Cells {
         }));
     }
 
-    /// Tells what changed since the last release and may be told.
-    pub(super) fn release(&mut self, now: i64, told: &mut News, out: &mut Vec<(CellsOut, Diff)>) {
+    /// Finds what a release at a time, Unix milliseconds, has to look at.
+    pub(super) fn prepare(&mut self, now: i64) -> Times {
         // After a restart the first release is none of a batch: what stood outside was told before.
         let before = match self.anything_stood {
             true => Some(self.released.unwrap_or(now)),
@@ -64,9 +80,35 @@ impl Cells {
                 self.null.remove(&month);
             }
         }
-        if self.settings.brands.iter().any(|of| of.noise.is_some()) {
+        if self.settings.brands.values().any(|of| of.noise.is_some()) {
             self.renew(times);
         }
+        times
+    }
+
+    /// The months of which a release solves the chain.
+    pub(super) fn weighed(&self, times: Times) -> Vec<MonthGroup> {
+        let is_weighed = |key: &GroupKey| {
+            let settings = self.settings.brands.get(&key.brand());
+            let group = self.groups.get(key);
+            settings.zip(group).is_some_and(|(settings, group)| {
+                matches!(self.fate(key, group, settings, times), Fate::Weighed)
+            })
+        };
+        let months = self.dirty.iter().filter_map(|key| match key {
+            GroupKey::Month(of) if is_weighed(key) => Some(*of),
+            _ => None,
+        });
+        months.collect()
+    }
+
+    /// Tells what changed since the last release and may be told.
+    pub(super) fn release(
+        &mut self,
+        times: Times,
+        told: &mut News,
+        out: &mut Vec<(CellsOut, Diff)>,
+    ) {
         for key in std::mem::take(&mut self.dirty) {
             self.consider(key, times, told);
         }
@@ -75,16 +117,18 @@ impl Cells {
             released,
             hidden,
             waiting,
+            folded,
         } = self.counts;
         self.stats
             .release(released, hidden, waiting, self.words.collisions());
+        self.stats.folded(folded);
     }
 
     /// Looks at everything that is shown under noise, where a step of its time line begins.
     fn renew(&mut self, times: Times) {
         let brands = &self.settings.brands;
         let shown = self.groups.iter().filter(|(key, group)| {
-            let settings = brands.get(usize::from(key.brand().0));
+            let settings = brands.get(&key.brand());
             let line = settings.and_then(|settings| Line::of(key, settings));
             group.published && line.is_some_and(|line| line.begins(times.before, times.now))
         });
@@ -94,28 +138,45 @@ impl Cells {
     /// Decides about one group.
     fn consider(&mut self, key: GroupKey, times: Times, told: &mut News) {
         let all_settings = self.settings.clone();
-        let Some(settings) = all_settings.brands.get(usize::from(key.brand().0)) else {
+        let Some(settings) = all_settings.brands.get(&key.brand()) else {
             return;
         };
-        let Some(mut group) = self.groups.remove(&key) else {
+        let Some(group) = self.groups.remove(&key) else {
             return;
         };
-        let line = Line::of(&key, settings);
+        match self.fate(&key, &group, settings, times) {
+            Fate::Later => self.dirty.insert(key.clone()),
+            Fate::Waits => self.waiting.insert(key.clone()),
+            Fate::Weighed => return self.consider_weighed(key, group, settings, times, told),
+        };
+        self.groups.insert(key, group);
+    }
+
+    /// What a release does with a group that has changed.
+    fn fate(&self, key: &GroupKey, group: &Group, settings: &BrandSettings, times: Times) -> Fate {
+        let line = Line::of(key, settings);
         let within_step = line.is_some_and(|line| !line.begins(times.before, times.now));
         if group.stood && self.complete.is_some() || group.published && !group.stood && within_step
         {
-            self.dirty.insert(key.clone());
-            self.groups.insert(key, group);
-            return;
+            return Fate::Later;
         }
-        let at_once =
-            settings.k_delta() <= 1 || matches!(key, GroupKey::Alone(CellKey::SpendDay { .. }));
         // A chain is not solved for nothing.
-        if !at_once && !group.stood && matches!(key, GroupKey::Month(_)) {
-            self.waiting.insert(key.clone());
-            self.groups.insert(key, group);
-            return;
+        match !is_at_once(key, settings) && !group.stood && matches!(key, GroupKey::Month(_)) {
+            true => Fate::Waits,
+            false => Fate::Weighed,
         }
+    }
+
+    /// Decides about one group that is looked at.
+    fn consider_weighed(
+        &mut self,
+        key: GroupKey,
+        mut group: Group,
+        settings: &BrandSettings,
+        times: Times,
+        told: &mut News,
+    ) {
+        let (at_once, line) = (is_at_once(&key, settings), Line::of(&key, settings));
         self.weigh(&key, &mut group);
         if at_once && !(group.stood && line.is_some()) {
             self.waiting.remove(&key);
@@ -139,14 +200,10 @@ impl Cells {
     }
 
     fn weigh(&self, key: &GroupKey, group: &mut Group) {
-        let Some(settings) = self.settings.brands.get(usize::from(key.brand().0)) else {
+        let Some(settings) = self.settings.brands.get(&key.brand()) else {
             return;
         };
-        let null = match key {
-            GroupKey::Month(of) => self.null.get(&(of.brand, of.month)),
-            _ => None,
-        };
-        weigh(key, group, null, settings, &self.words);
+        weigh(key, group, settings, self.words.of(key.brand()));
     }
 
     /// Says to every worker what waits here and leaves if the batch does.
@@ -154,7 +211,7 @@ impl Cells {
         let mut due = Lots::new();
         self.due.clear();
         for key in &self.waiting {
-            let settings = self.settings.brands.get(usize::from(key.brand().0));
+            let settings = self.settings.brands.get(&key.brand());
             let (Some(settings), Some(group)) = (settings, self.groups.get(key)) else {
                 continue;
             };
@@ -181,21 +238,37 @@ impl Cells {
         }
     }
 
+    /// Whether what is due of a group leaves: enough has gathered on all workers.
+    fn leaves(&self, key: &GroupKey, lot: Lot, due: &Lots) -> bool {
+        // A month would show which of its days have stayed behind.
+        let is_needed =
+            |of: Lot| of == lot || lot.class == Class::Month && of.class == Class::Takings;
+        let settings = self.settings.brands.get(&key.brand());
+        settings.is_some_and(|settings| {
+            due.iter()
+                .filter(|((brand, of), _)| *brand == key.brand() && is_needed(*of))
+                .filter_map(|(_, changed)| *changed)
+                .all(|changed| enough(changed, settings))
+        })
+    }
+
+    /// The months that leave with a batch.
+    pub(super) fn leaving(&self, due: &Lots) -> Vec<MonthGroup> {
+        let months = self.due.iter().filter_map(|(key, lot)| match key {
+            GroupKey::Month(of) if self.leaves(key, *lot, due) => Some(*of),
+            _ => None,
+        });
+        months.collect()
+    }
+
     /// Lets what is due leave, where enough has gathered on all workers.
     pub(super) fn batch(&mut self, due: &Lots, told: &mut News) {
         for (key, lot) in std::mem::take(&mut self.due) {
             let all_settings = self.settings.clone();
-            let Some(settings) = all_settings.brands.get(usize::from(key.brand().0)) else {
+            let Some(settings) = all_settings.brands.get(&key.brand()) else {
                 continue;
             };
-            // A month would show which of its days have stayed behind.
-            let is_needed =
-                |of: Lot| of == lot || lot.class == Class::Month && of.class == Class::Takings;
-            let leaves = due
-                .iter()
-                .filter(|((brand, of), _)| *brand == key.brand() && is_needed(*of))
-                .filter_map(|(_, changed)| *changed)
-                .all(|changed| enough(changed, settings));
+            let leaves = self.leaves(&key, lot, due);
             let is_veiled = Line::of(&key, settings).is_some();
             if !leaves && !is_veiled {
                 continue;
@@ -250,7 +323,7 @@ impl Cells {
 
     /// The noise on a cell that is told at the last release; none where there is no noise.
     fn veil(&self, of: &GroupKey, key: &CellKey) -> Option<Box<Veil>> {
-        let settings = self.settings.brands.get(usize::from(of.brand().0))?;
+        let settings = self.settings.brands.get(&of.brand())?;
         let line = Line::of(of, settings)?;
         let cell = self.cell(key, None)?;
         line.veil(cell.family, &cell.dims, self.released?)
@@ -285,11 +358,13 @@ impl Cells {
             counts.hidden += u64::from(!shown && entry.exists());
             counts.waiting += u64::from(shown && entry.differs());
         }
+        counts.folded = group.chain.as_ref().map_or(0, |chain| chain.folded());
         let was = std::mem::replace(&mut group.counts, counts);
         let all = &mut self.counts;
         all.released = all.released + counts.released - was.released;
         all.hidden = all.hidden + counts.hidden - was.hidden;
         all.waiting = all.waiting + counts.waiting - was.waiting;
+        all.folded = all.folded + counts.folded - was.folded;
         if !group.is_empty() {
             self.groups.insert(key, group);
             return;

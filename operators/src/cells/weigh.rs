@@ -16,7 +16,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::attribution::Model;
 use crate::cell::Dim;
 use crate::cells::group::{Entry, Group, GroupKey, Parts, is_other};
-use crate::cells::months::NullPaths;
 use crate::cells::naming::channel_dims;
 use crate::cells::suppress::{Part, hidden};
 use crate::label::{Channel, Dictionary};
@@ -29,7 +28,6 @@ type Entries = FxHashMap<CellKey, Entry>;
 pub(super) fn weigh(
     key: &GroupKey,
     group: &mut Group,
-    null: Option<&NullPaths>,
     settings: &BrandSettings,
     words: &Dictionary,
 ) {
@@ -44,13 +42,12 @@ pub(super) fn weigh(
             entry.open = entry.exists() && entry.sums.contributors.max(0) >= k;
         }
         (Parts::Many(entries), GroupKey::Month(of)) => {
-            let none = NullPaths::default();
             let mut total = 0;
             if let Some(chain) = &group.chain {
                 total = chain.persons(k);
                 // No noise would hide what one path does to all effects.
                 if settings.noise.is_none() {
-                    solve(*of, entries, chain.solve(null.unwrap_or(&none), words));
+                    put_credits(*of, entries, chain.credits());
                 }
             }
             admit(entries, k);
@@ -90,7 +87,11 @@ fn admit(entries: &mut Entries, k: i64) {
 }
 
 /// Puts what the chain gives each channel in the place of what it gave.
-fn solve(group: MonthGroup, entries: &mut Entries, solved: impl Iterator<Item = (Channel, Sums)>) {
+fn put_credits(
+    group: MonthGroup,
+    entries: &mut Entries,
+    credits: impl Iterator<Item = (Channel, Sums)>,
+) {
     for (key, entry) in &mut *entries {
         if matches!(key, CellKey::MarkovMonth { .. }) {
             let changed = entry.sums.changed;
@@ -98,7 +99,7 @@ fn solve(group: MonthGroup, entries: &mut Entries, solved: impl Iterator<Item = 
             entry.sums.changed = changed;
         }
     }
-    for (channel, sums) in solved {
+    for (channel, sums) in credits {
         let entry = entries.entry(CellKey::MarkovMonth { group, channel });
         entry.or_default().sums = sums;
     }
@@ -152,7 +153,7 @@ fn month(entries: &mut Entries, total: i64, k: i64, words: &Dictionary) {
             .iter()
             .filter(|(key, entry)| family(key) && entry.exists());
         let parts = of_family.map(|(key, entry)| Part {
-            hidden: is_other(key),
+            hidden: is_other(key) || is_several(key),
             key: key.clone(),
             contributors: vec![Some(entry.sums.contributors)],
         });
@@ -179,6 +180,12 @@ fn coarsen(entries: &mut Entries, k: i64) {
             entry.grain = k;
         }
     }
+}
+
+/// Whether a cell of the chain stands for several channels. How many persons stand behind these together nobody counts, so
+/// that they are added up with what is hidden.
+fn is_several(key: &CellKey) -> bool {
+    matches!(key, CellKey::MarkovMonth { channel, .. } if channel.is_several())
 }
 
 /// What tells the parts of a month apart.

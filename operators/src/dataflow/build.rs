@@ -42,8 +42,6 @@ pub fn build(
 ) -> Dataflow {
     let stats = Rc::new(Stats::default());
     let probe = ProbeHandle::new();
-    let salts_heard = ProbeHandle::new();
-    let heard = salts_heard.clone();
     let mut inputs = Inputs {
         hold: InputSession::new(),
         statements: InputSession::new(),
@@ -105,7 +103,7 @@ pub fn build(
         });
 
         let sets = stage(mentions, Mentions::default()).concat(to_graph);
-        let graph = stage(sets, Graph::new(settings.clone()));
+        let graph = stage(sets, Graph::new(settings.clone(), stats.clone()));
         let (assigned, graph) = split(graph, |told| match told {
             GraphOut::Assigned { brand, set, person } => Ok(AssignIn::Assigned(brand, set, person)),
             other => Err(other),
@@ -125,7 +123,7 @@ pub fn build(
             _ => None,
         });
 
-        let conversions = stage(sales, Settle::default()).map(|settled| {
+        let conversions = stage(sales, Settle::new(stats.clone())).map(|settled| {
             AssignIn::Fact(
                 settled.brand,
                 settled.ids,
@@ -133,24 +131,38 @@ pub fn build(
             )
         });
         let facts = contacts.concat(conversions).concat(assigned);
-        let (facts, assign_sums) = split(stage(facts, Assign::default()), |told| match told {
-            AssignOut::Person(told) => Ok(told),
-            AssignOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
-        });
+        let (facts, assign_sums) = split(
+            stage(facts, Assign::new(stats.clone())),
+            |told| match told {
+                AssignOut::Person(told) => Ok(told),
+                AssignOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
+            },
+        );
 
         let persons = stage(
             facts.concat(oversized).concat(to_person),
-            Persons::new(settings.clone()),
+            Persons::new(settings.clone(), stats.clone()),
         );
         let (person_sums, person_answers) = split(persons, |told| match told {
             PersonOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let presence = stage(to_presence, Presence::new(settings.clone(), book.clone()));
-        let (visits, presence_answers) = split(presence, |told| match told {
+        let presence = Presence::new(settings.clone(), book.clone(), peers);
+        let (visits, presence) = split(stage(to_presence, presence), |told| match told {
             PresenceOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
-            PresenceOut::Answer(answer) => Err(answer),
+            other => Err(other),
+        });
+        let (presence_answers, settled) = split(presence, |told| match told {
+            PresenceOut::Answer(answer) => Ok(answer),
+            other => Err(other),
+        });
+        // One worker keeps the sums, so that one commit makes a day settled.
+        let settled = settled.inner.exchange(|_| 0).as_collection();
+        let settled = settled.flat_map(|told| match told {
+            PresenceOut::Settled(day, hour) => Some(Output::Settled(day, hour)),
+            PresenceOut::Closed(brand, before) => Some(Output::Closed(brand, before)),
+            PresenceOut::Sum(..) | PresenceOut::Answer(..) => None,
         });
 
         let (round, due) = scope.feedback(1);
@@ -166,7 +178,11 @@ pub fn build(
         ]);
         let cells = Cells::new(settings.clone(), stats.clone(), peers);
         let (cells, others) = split(stage(sums, cells), |told| match told {
-            CellsOut::Cell(cell, news) => Ok(Output::Cell { cell, news }),
+            CellsOut::Cell(cell, news, released) => Ok(Output::Cell {
+                cell,
+                news,
+                released,
+            }),
             other => Err(other),
         });
         let (due, cell_answers) = split(others, |told| match told {
@@ -186,8 +202,8 @@ pub fn build(
             .inner
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
-        desk(to_salts, peers, words).inner.probe_with(&heard);
-        let told = cells.concat(answers.map(Output::Answer));
+        desk(to_salts, peers, words);
+        let told = cells.concatenate([answers.map(Output::Answer), settled]);
         told.inner
             .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
             .probe_with(&probe);
@@ -197,8 +213,8 @@ pub fn build(
         settings,
         anything_stood: false,
         probe,
-        salts_heard,
         book,
+        asked: Default::default(),
         index,
         peers,
         stats,

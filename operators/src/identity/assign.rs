@@ -4,15 +4,18 @@
 //! *set* of identifiers, and one statement of the graph moves them all. Facts whose identifiers are all
 //! hubs belong to nobody.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::{Fact, FactChanges, anonymous, net};
+use crate::facts::{Fact, FactChanges, anonymous, in_cheap_order, net};
 use crate::identity::components::Person;
 use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
-use crate::settle::amend;
+use crate::runs::Runs;
+use crate::stats::Stats;
 use crate::sums::{CellKey, Sums, Tally};
 
 /// What the stage is told.
@@ -36,7 +39,7 @@ pub enum AssignOut {
 #[derive(Default)]
 struct Waiting {
     person: Option<Person>,
-    facts: Vec<Fact>,
+    facts: Runs<Fact>,
 }
 
 #[derive(Default)]
@@ -47,10 +50,21 @@ struct Changes {
 }
 
 /// The stage. The facts of every set of identifiers.
-#[derive(Default)]
 pub struct Assign {
+    stats: Rc<Stats>,
     sets: FxHashMap<(BrandId, u128), Waiting>,
     tally: Tally,
+}
+
+impl Assign {
+    /// No facts yet.
+    pub fn new(stats: Rc<Stats>) -> Assign {
+        Assign {
+            stats,
+            sets: FxHashMap::default(),
+            tally: Tally::default(),
+        }
+    }
 }
 
 /// Tells a fact to its person, or counts it where it has none.
@@ -120,18 +134,21 @@ impl Stage for Assign {
                 (Some(_), None) => None,
                 (None, None) => old,
             };
+            let mut steps = change.facts.len() as u64;
             if old != new {
-                for fact in &waiting.facts {
+                for fact in waiting.facts.iter() {
+                    steps += 1;
                     tell(key.0, old, fact.clone(), -1, &mut self.tally, out);
                     tell(key.0, new, fact.clone(), 1, &mut self.tally, out);
                 }
                 waiting.person = new;
             }
             net(&mut change.facts);
-            for (fact, diff) in change.facts {
-                amend(&mut waiting.facts, &fact, diff);
+            for (fact, diff) in in_cheap_order(change.facts) {
+                steps += waiting.facts.amend(&fact, diff);
                 tell(key.0, new, fact, diff, &mut self.tally, out);
             }
+            self.stats.steps(steps);
             if waiting.facts.is_empty() && waiting.person.is_none() {
                 self.sets.remove(&key);
             }

@@ -1,259 +1,346 @@
 //! The identity graph of a brand: sets of identifiers, the hub guard, and the persons that follow.
 //!
-//! The graph is bipartite, identifiers and the sets they stand in: a record of sixteen identifiers is
-//! one star, not 120 edges. An identifier with more distinct other values around it than its kind allows
-//! is a hub: it stays in the graph's books and is passed over by every path. The size guard marks a
-//! person and changes no path.
+//! Two identifiers that stand together in some set are a pair. An identifier with more distinct other values around
+//! it than its kind allows is a hub: it stays in the graph's books and is passed over by every path, so that a pair links
+//! only where neither is a hub. The size guard marks a person and changes no path.
 //!
-//! An epoch is applied in three moves. First the books: sets come and go, degrees and pairs are
-//! counted, hubs flip. Then persons that may have lost a link are walked and split where they fall
-//! apart. Then new links unite. Everything is a function of the sets now present, so the order of
-//! history cannot show (invariant I1).
-
-use std::collections::VecDeque;
+//! An epoch is applied in three moves. First the books: sets come and go, degrees and pairs are counted, hubs flip. Then
+//! the pairs that no longer link are taken out of the forest, and then those that do now are put in. Everything is a
+//! function of the sets now present, so the order of history cannot show (invariant I1).
+//!
+//! The cost of a change does not grow with the person it happens to: a pair costs a few steps down the forest
+//! ([`super::forest`]), the facts of the smaller side move, and a hub that flips looks at its own sets. A hub with many
+//! values around it does not flip by one record.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::ask::{Hop, Reply};
+use super::components::{Components, Moves, Person};
+use super::forest::{Link, NO_LINK};
+use super::graph::GraphOut;
 use crate::engine::Diff;
-use crate::identity::components::{Components, Moved, Person};
-use crate::identity::graph::GraphOut;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdKind, IdSet, Identifier, Pseudonym};
 use crate::settings::BrandSettings;
+use crate::small_map::{Bag, SmallMap};
 use crate::sums::{CellKey, Sums};
 
-struct Node {
-    kind: IdKind,
+/// An identifier, by its number in the graph.
+pub(super) type Id = u32;
+
+pub(super) struct Node {
+    pub(super) pseudonym: Pseudonym,
+    pub(super) kind: IdKind,
     hub: bool,
-    /// The sets it stands in, ascending.
-    sets: Vec<u128>,
+    /// The sets it stands in.
+    pub(super) sets: SmallMap<u128, ()>,
     /// Distinct other values beside it, each with the number of sets.
-    values: FxHashMap<Pseudonym, u32>,
+    values: Bag<Pseudonym>,
+    /// How many facts stand under its sets, as the graph was told.
+    facts: u64,
 }
 
-struct Star {
-    ids: IdSet,
+pub(super) struct Star {
+    pub(super) ids: Box<[Id]>,
+    /// How many facts stand under the set, as the graph was told.
+    facts: i64,
     person: Option<Person>,
-    witness: Option<(Day, Label)>,
+    pub(super) witness: Option<(Day, Label)>,
+}
+
+/// Two identifiers that stand together.
+#[derive(Clone, Copy)]
+struct Pair {
+    /// In how many sets.
+    sets: u32,
+    /// Their link, while neither is a hub.
+    link: Link,
 }
 
 #[derive(Default)]
 pub(super) struct BrandGraph {
-    nodes: FxHashMap<Pseudonym, Node>,
-    stars: FxHashMap<u128, Star>,
-    /// In how many sets two identifiers stand together; the smaller pseudonym first.
-    pairs: FxHashMap<(Pseudonym, Pseudonym), u32>,
-    components: Components,
+    pub(super) ids: FxHashMap<Pseudonym, Id>,
+    pub(super) nodes: Vec<Option<Node>>,
+    free: Vec<Id>,
+    pub(super) stars: FxHashMap<u128, Star>,
+    /// The smaller number first.
+    pairs: FxHashMap<(Id, Id), Pair>,
+    pub(super) components: Components,
     oversized: FxHashSet<Person>,
     links: i64,
     hubs: i64,
     published: Sums,
+    /// How many sets and identifiers were looked at.
+    steps: u64,
 }
 
 /// What an epoch has touched so far.
 #[derive(Default)]
 struct Work {
-    added: Vec<u128>,
-    broken: FxHashSet<Person>,
-    touched: FxHashSet<Pseudonym>,
-    moved: Moved,
+    /// The sets whose person may be another one.
+    sets: FxHashSet<u128>,
+    nodes: FxHashSet<Id>,
+    /// The pairs that may link now, or no longer.
+    pairs: FxHashSet<(Id, Id)>,
+}
+
+/// What the graph is told of a brand's sets in an epoch.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Sets that come and go.
+    pub(super) sets: Vec<(IdSet, Diff)>,
+    /// By how many facts a set has more.
+    pub(super) facts: Vec<(u128, i64)>,
+}
+
+fn pair(a: Id, b: Id) -> (Id, Id) {
+    (a.min(b), a.max(b))
 }
 
 impl BrandGraph {
-    fn is_path(&self, id: Pseudonym) -> bool {
-        self.nodes.get(&id).is_some_and(|node| !node.hub)
+    /// Whether nothing is kept.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+            && self.free.len() == self.nodes.len()
+            && self.stars.is_empty()
+            && self.pairs.is_empty()
+            && self.components.is_empty()
+            && self.oversized.is_empty()
     }
 
-    fn add_set(&mut self, set: IdSet, work: &mut Work) {
+    /// How much was looked at since this was asked last.
+    pub(super) fn steps(&mut self) -> u64 {
+        std::mem::take(&mut self.steps) + self.components.steps()
+    }
+
+    pub(super) fn node(&self, id: Id) -> Option<&Node> {
+        self.nodes.get(id as usize)?.as_ref()
+    }
+
+    fn node_mut(&mut self, id: Id) -> Option<&mut Node> {
+        self.nodes.get_mut(id as usize)?.as_mut()
+    }
+
+    pub(super) fn is_path(&self, id: Id) -> bool {
+        self.node(id).is_some_and(|node| !node.hub)
+    }
+
+    /// The number of an identifier, given where it is new.
+    fn number(&mut self, id: &Identifier) -> Id {
+        if let Some(number) = self.ids.get(&id.pseudonym) {
+            return *number;
+        }
+        let node = Some(Node {
+            pseudonym: id.pseudonym,
+            kind: id.kind,
+            hub: false,
+            sets: SmallMap::default(),
+            values: Bag::default(),
+            facts: 0,
+        });
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.nodes[number as usize] = node;
+                number
+            }
+            None => {
+                self.nodes.push(node);
+                (self.nodes.len() - 1) as Id
+            }
+        };
+        self.ids.insert(id.pseudonym, number);
+        number
+    }
+
+    fn add_set(&mut self, set: &IdSet, work: &mut Work) {
         let key = set.key();
-        for id in set.ids() {
-            let node = self.nodes.entry(id.pseudonym).or_insert_with(|| Node {
-                kind: id.kind,
-                hub: false,
-                sets: Vec::new(),
-                values: FxHashMap::default(),
-            });
-            if let Err(at) = node.sets.binary_search(&key) {
-                node.sets.insert(at, key);
-            }
-            for value in other_values(&set, id) {
-                *node.values.entry(value).or_default() += 1;
-            }
-            work.touched.insert(id.pseudonym);
-        }
-        for pair in pairs(&set) {
-            let count = self.pairs.entry(pair).or_default();
-            *count += 1;
-            if *count == 1 && self.is_path(pair.0) && self.is_path(pair.1) {
-                self.links += 1;
-            }
-        }
-        work.added.push(key);
+        let ids: Box<[Id]> = set.ids().iter().map(|id| self.number(id)).collect();
+        self.count(set, &ids, 1, work);
         self.stars.insert(
             key,
             Star {
-                ids: set,
+                ids,
+                facts: 0,
                 person: None,
                 witness: None,
             },
         );
+        work.sets.insert(key);
     }
 
-    fn remove_set(&mut self, set: &IdSet, work: &mut Work) -> Option<Star> {
-        let key = set.key();
-        for id in set.ids() {
-            if let Some(node) = self.nodes.get_mut(&id.pseudonym) {
-                if let Ok(at) = node.sets.binary_search(&key) {
-                    node.sets.remove(at);
-                }
-                for value in other_values(set, id) {
-                    if let Some(count) = node.values.get_mut(&value) {
-                        *count -= 1;
-                        if *count == 0 {
-                            node.values.remove(&value);
-                        }
-                    }
-                }
-            }
-            work.touched.insert(id.pseudonym);
-            work.broken.extend(self.components.person_of(id.pseudonym));
-        }
-        for pair in pairs(set) {
-            if let Some(count) = self.pairs.get_mut(&pair) {
-                *count -= 1;
-                if *count == 0 {
-                    self.pairs.remove(&pair);
-                    if self.is_path(pair.0) && self.is_path(pair.1) {
-                        self.links -= 1;
-                    }
-                }
-            }
-        }
-        self.stars.remove(&key)
+    /// Takes a set out and returns its person.
+    fn remove_set(&mut self, set: &IdSet, work: &mut Work) -> Option<Person> {
+        let star = self.stars.remove(&set.key())?;
+        self.count(set, &star.ids, -1, work);
+        self.carry(&star.ids, -star.facts, work);
+        star.person
     }
 
-    /// Settles which touched identifiers are hubs now, and forgets those that stand in no set.
+    /// Counts a set more or less with its identifiers, their values and pairs.
+    fn count(&mut self, set: &IdSet, ids: &[Id], by: i64, work: &mut Work) {
+        for (number, id) in ids.iter().zip(set.ids()) {
+            self.steps += 1;
+            let Some(node) = self.node_mut(*number) else {
+                continue;
+            };
+            match by > 0 {
+                true => drop(node.sets.insert(set.key(), ())),
+                false => drop(node.sets.remove(&set.key())),
+            }
+            for value in other_values(set, id) {
+                node.values.add(value, by);
+            }
+        }
+        work.nodes.extend(ids);
+        for (at, a) in ids.iter().enumerate() {
+            for b in ids.iter().skip(at + 1) {
+                let key = pair(*a, *b);
+                let held = self.pairs.entry(key).or_insert(Pair {
+                    sets: 0,
+                    link: NO_LINK,
+                });
+                held.sets = held.sets.wrapping_add_signed(by as i32);
+                // Others keep what they are.
+                if held.sets == 0 || held.sets == 1 && by > 0 {
+                    work.pairs.insert(key);
+                }
+            }
+        }
+    }
+
+    /// Counts facts more or less with the identifiers of their set.
+    fn carry(&mut self, ids: &[Id], facts: i64, work: &mut Work) {
+        if facts != 0 {
+            for id in ids {
+                if let Some(node) = self.node_mut(*id) {
+                    node.facts = node.facts.saturating_add_signed(facts);
+                    work.nodes.insert(*id);
+                }
+            }
+        }
+    }
+
+    /// Notes that more or fewer facts stand under a set.
+    fn add_facts(&mut self, set: u128, facts: i64, work: &mut Work) {
+        let Some(star) = self.stars.get_mut(&set) else {
+            return;
+        };
+        let had = star.facts > 0;
+        star.facts += facts;
+        if had != (star.facts > 0) {
+            work.sets.insert(set);
+        }
+        let ids = std::mem::take(&mut star.ids);
+        self.carry(&ids, facts, work);
+        if let Some(star) = self.stars.get_mut(&set) {
+            star.ids = ids;
+        }
+    }
+
+    /// Settles which touched identifiers are hubs now.
     fn flip_hubs(&mut self, settings: &BrandSettings, work: &mut Work) {
-        for id in std::mem::take(&mut work.touched) {
-            let Some(node) = self.nodes.get(&id) else {
+        for id in &work.nodes {
+            let Some(node) = self.node_mut(*id) else {
                 continue;
             };
-            let (was, gone) = (node.hub, node.sets.is_empty());
             let is = node.values.len() > settings.max_degree(node.kind) as usize;
-            if was != is {
-                let links = self.path_neighbours(id);
-                if is {
-                    work.broken.extend(self.components.person_of(id));
-                } else {
-                    work.added
-                        .extend(self.nodes.get(&id).into_iter().flat_map(|n| &n.sets));
-                }
-                let sign = if is { 1 } else { -1 };
-                self.hubs += sign;
-                self.links -= sign * links;
-                if let Some(node) = self.nodes.get_mut(&id) {
-                    node.hub = is;
-                }
-                work.moved.push(id);
-            }
-            if gone {
-                self.nodes.remove(&id);
-            }
-        }
-    }
-
-    /// How many distinct identifiers that are no hubs stand beside this one.
-    fn path_neighbours(&self, id: Pseudonym) -> i64 {
-        let mut seen = FxHashSet::default();
-        for set in self.nodes.get(&id).into_iter().flat_map(|node| &node.sets) {
-            for other in self
-                .stars
-                .get(set)
-                .into_iter()
-                .flat_map(|star| star.ids.ids())
-            {
-                if other.pseudonym != id && self.is_path(other.pseudonym) {
-                    seen.insert(other.pseudonym);
-                }
-            }
-        }
-        seen.len() as i64
-    }
-
-    /// Walks the persons that may have lost a link, and splits those that have fallen apart.
-    fn split_broken(&mut self, work: &mut Work) {
-        for person in std::mem::take(&mut work.broken) {
-            let mut parts = Vec::new();
-            let mut seen = FxHashSet::default();
-            let mut stars_seen = FxHashSet::default();
-            for &start in self.components.members(person) {
-                if !self.is_path(start) || !seen.insert(start) {
+            if node.hub != is {
+                node.hub = is;
+                self.hubs += if is { 1 } else { -1 };
+                let Some(node) = self.node(*id) else {
                     continue;
+                };
+                let mut steps = 0;
+                for (set, ()) in node.sets.iter() {
+                    work.sets.insert(*set);
+                    let ids = self.stars.get(set).map(|star| &star.ids);
+                    let others = ids.into_iter().flatten().filter(|other| *other != id);
+                    work.pairs.extend(others.map(|other| pair(*id, *other)));
+                    steps += 1;
                 }
-                let mut part = vec![start];
-                let mut next = 0;
-                while let Some(&id) = part.get(next) {
-                    next += 1;
-                    for set in self.nodes.get(&id).into_iter().flat_map(|node| &node.sets) {
-                        if !stars_seen.insert(*set) {
-                            continue;
-                        }
-                        for other in self.stars.get(set).into_iter().flat_map(|s| s.ids.ids()) {
-                            let other = other.pseudonym;
-                            if self.components.person_of(other) == Some(person)
-                                && self.is_path(other)
-                                && seen.insert(other)
-                            {
-                                part.push(other);
-                            }
-                        }
-                    }
-                }
-                parts.push(part);
+                self.steps += steps;
             }
-            self.components.split(person, parts, &mut work.moved);
         }
     }
 
-    /// Unites along the sets that are new or have a new path through them.
-    fn unite_added(&mut self, work: &mut Work) {
-        for set in &work.added {
-            let Some(star) = self.stars.get(set) else {
+    /// Takes the links out that are none any more, then identifiers, and puts the new ones in.
+    fn relink(&mut self, work: &Work) {
+        let mut new = Vec::new();
+        for key in &work.pairs {
+            let Some(held) = self.pairs.get(key).copied() else {
                 continue;
             };
-            let mut first = None;
-            for id in star.ids.ids() {
-                if self.nodes.get(&id.pseudonym).is_some_and(|node| !node.hub) {
-                    match first {
-                        None => {
-                            self.components.found(id.pseudonym, &mut work.moved);
-                            first = Some(id.pseudonym);
-                        }
-                        Some(first) => {
-                            self.components.unite(first, id.pseudonym, &mut work.moved);
-                        }
+            let links = held.sets > 0 && self.is_path(key.0) && self.is_path(key.1);
+            match (held.link, links) {
+                (NO_LINK, true) => new.push(*key),
+                (NO_LINK, false) | (_, true) => {}
+                (link, false) => {
+                    self.components.unlink(link, key.0, key.1);
+                    self.links -= 1;
+                    if let Some(held) = self.pairs.get_mut(key) {
+                        held.link = NO_LINK;
                     }
                 }
+            }
+            if held.sets == 0 {
+                self.pairs.remove(key);
+            }
+        }
+        for id in &work.nodes {
+            let Some(node) = self.node(*id) else {
+                continue;
+            };
+            let (facts, gone) = (node.facts, node.sets.is_empty());
+            match (self.components.holds(*id), node.hub || gone) {
+                (false, false) => self.components.insert(*id),
+                (true, true) => self.components.remove(*id),
+                _ => {}
+            }
+            self.components.weigh(*id, facts);
+            if gone {
+                self.forget(*id);
+            }
+        }
+        for key in new {
+            let link = self.components.link(key.0, key.1);
+            self.links += 1;
+            if let Some(held) = self.pairs.get_mut(&key) {
+                held.link = link;
             }
         }
     }
 
-    /// Says for every set whose identifiers moved which person its records belong to.
-    fn reassign(&mut self, brand: BrandId, work: Work, out: &mut Vec<(GraphOut, Diff)>) {
-        let mut sets: FxHashSet<u128> = work.added.into_iter().collect();
-        for id in &work.moved {
-            sets.extend(self.nodes.get(id).into_iter().flat_map(|node| &node.sets));
+    /// Forgets an identifier that stands in no set.
+    fn forget(&mut self, id: Id) {
+        let node = self.nodes.get_mut(id as usize).and_then(Option::take);
+        if let Some(node) = node {
+            self.ids.remove(&node.pseudonym);
+            self.free.push(id);
         }
+        if self.free.len() == self.nodes.len() {
+            (self.free, self.nodes) = (Vec::new(), Vec::new());
+        }
+    }
+
+    /// Says for every set with facts whose identifiers moved which person its facts belong to.
+    fn reassign(
+        &mut self,
+        brand: BrandId,
+        mut sets: FxHashSet<u128>,
+        moved: &[Id],
+        out: &mut Vec<(GraphOut, Diff)>,
+    ) {
+        for id in moved {
+            let of_moved = self.node(*id).into_iter().flat_map(|node| node.sets.iter());
+            sets.extend(of_moved.map(|(set, ())| *set));
+        }
+        self.steps += sets.len() as u64;
         for set in sets {
             let Some(star) = self.stars.get(&set) else {
                 continue;
             };
-            let person = star
-                .ids
-                .ids()
-                .iter()
-                .find_map(|id| self.components.person_of(id.pseudonym));
+            let mut ids = star.ids.iter().filter(|_| star.facts > 0);
+            let person = ids.find_map(|id| self.components.person_of(*id));
             let Some(star) = self.stars.get_mut(&set) else {
                 continue;
             };
@@ -266,15 +353,16 @@ impl BrandGraph {
         }
     }
 
+    /// Marks the persons among those that changed that are too large now.
     fn guard_sizes(
         &mut self,
         brand: BrandId,
         max: usize,
-        persons: FxHashSet<Person>,
+        sizes: FxHashMap<Person, usize>,
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
-        for person in persons {
-            let is = self.components.size(person) > max;
+        for (person, size) in sizes {
+            let is = size > max;
             let changed = if is {
                 self.oversized.insert(person)
             } else {
@@ -300,7 +388,7 @@ impl BrandGraph {
         let persons = self.components.persons() as i64;
         let values = [
             persons,
-            self.nodes.len() as i64,
+            self.ids.len() as i64,
             self.links,
             self.hubs,
             self.oversized.len() as i64,
@@ -319,148 +407,45 @@ impl BrandGraph {
         }
     }
 
-    /// Applies the sets that have come and gone in an epoch.
+    /// Applies what has happened to the sets in an epoch.
     pub(super) fn step(
         &mut self,
         brand: BrandId,
         settings: &BrandSettings,
-        sets: Vec<(IdSet, Diff)>,
+        changes: Changes,
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
         let mut work = Work::default();
-        for (set, diff) in sets {
+        for (set, diff) in changes.sets {
             if diff > 0 {
-                self.add_set(set, &mut work);
-            } else if let Some(Star {
-                person: Some(person),
-                ..
-            }) = self.remove_set(&set, &mut work)
-            {
-                out.push((
-                    GraphOut::Assigned {
-                        brand,
-                        set: set.key(),
-                        person,
-                    },
-                    -1,
-                ));
+                self.add_set(&set, &mut work);
+            } else if let Some(person) = self.remove_set(&set, &mut work) {
+                let set = set.key();
+                out.push((GraphOut::Assigned { brand, set, person }, -1));
             }
+        }
+        for (set, facts) in changes.facts {
+            self.add_facts(set, facts, &mut work);
         }
         self.flip_hubs(settings, &mut work);
-        let mut persons = work.broken.clone();
-        self.split_broken(&mut work);
-        // A person that a union swallows is among those that its members leave.
-        persons.extend(
-            work.moved
-                .iter()
-                .filter_map(|id| self.components.person_of(*id)),
-        );
-        persons.extend(
-            work.added
-                .iter()
-                .filter_map(|set| self.stars.get(set))
-                .flat_map(|star| {
-                    star.ids
-                        .ids()
-                        .iter()
-                        .filter_map(|id| self.components.person_of(id.pseudonym))
-                }),
-        );
-        self.unite_added(&mut work);
-        persons.extend(
-            work.moved
-                .iter()
-                .filter_map(|id| self.components.person_of(*id)),
-        );
-        self.reassign(brand, work, out);
-        let who = persons.iter();
+        self.relink(&work);
+        let Moves {
+            moved,
+            touched,
+            labels,
+        } = self.components.moves();
+        self.reassign(brand, work.sets, &moved, out);
+
+        let mut sizes: FxHashMap<Person, usize> = labels.into_iter().map(|of| (of, 0)).collect();
+        for id in touched.into_iter().chain(work.nodes) {
+            if let Some(person) = self.components.person_of(id) {
+                sizes.insert(person, self.components.size(id));
+            }
+        }
+        let who = sizes.keys();
         let changed = who.fold(Sums::default(), |sums, person| sums.whose(*person));
-        self.guard_sizes(brand, settings.max_identifiers as usize, persons, out);
+        self.guard_sizes(brand, settings.max_identifiers as usize, sizes, out);
         self.publish(brand, changed.changed, out);
-    }
-
-    /// A shortest chain of sets from any of some identifiers to any of others.
-    fn chain(&self, from: &[Pseudonym], to: &[Pseudonym]) -> Option<Vec<Hop>> {
-        let goal: FxHashSet<Pseudonym> = to.iter().copied().collect();
-        let mut came: FxHashMap<Pseudonym, Option<(Pseudonym, u128)>> = FxHashMap::default();
-        let mut queue = VecDeque::new();
-        for id in from {
-            if self.is_path(*id) && came.insert(*id, None).is_none() {
-                queue.push_back(*id);
-            }
-        }
-        let mut stars_seen = FxHashSet::default();
-        while let Some(id) = queue.pop_front() {
-            if goal.contains(&id) {
-                let mut hops = Vec::new();
-                let mut at = id;
-                while let Some(Some((previous, set))) = came.get(&at) {
-                    let witness = self.stars.get(set).and_then(|star| star.witness);
-                    if let (Some((day, source)), Some(a), Some(b)) =
-                        (witness, self.nodes.get(previous), self.nodes.get(&at))
-                    {
-                        hops.push(Hop {
-                            from: a.kind,
-                            to: b.kind,
-                            source,
-                            day,
-                        });
-                    }
-                    at = *previous;
-                }
-                hops.reverse();
-                return Some(hops);
-            }
-            for set in self.nodes.get(&id).into_iter().flat_map(|node| &node.sets) {
-                if !stars_seen.insert(*set) {
-                    continue;
-                }
-                for other in self
-                    .stars
-                    .get(set)
-                    .into_iter()
-                    .flat_map(|star| star.ids.ids())
-                {
-                    if self.is_path(other.pseudonym) && !came.contains_key(&other.pseudonym) {
-                        came.insert(other.pseudonym, Some((id, *set)));
-                        queue.push_back(other.pseudonym);
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    /// The identifiers of the persons named, in order.
-    pub(super) fn members(
-        &self,
-        naming: &[Pseudonym],
-        persons: &[Person],
-    ) -> Vec<(Pseudonym, IdKind, Person)> {
-        let of_names = naming
-            .iter()
-            .filter_map(|id| self.components.person_of(*id));
-        let persons: FxHashSet<Person> = of_names.chain(persons.iter().copied()).collect();
-        let of = |person: &Person| {
-            let (person, members) = (*person, self.components.members(*person));
-            members.iter().map(move |id| (*id, person))
-        };
-        let members = persons.iter().flat_map(of);
-        let with_kind = |(id, person)| Some((id, self.nodes.get(&id)?.kind, person));
-        let mut members: Vec<_> = members.filter_map(with_kind).collect();
-        members.sort_unstable();
-        members
-    }
-
-    /// Why identifiers are one person, or that they are not.
-    pub(super) fn why(&self, from: &[Pseudonym], to: &[Pseudonym]) -> Reply {
-        let known = |ids: &[Pseudonym]| ids.iter().any(|id| self.nodes.contains_key(id));
-        let is_hub = |ids: &[Pseudonym]| known(ids) && !ids.iter().any(|id| self.is_path(*id));
-        Reply::Link {
-            known: [known(from), known(to)],
-            hub: [is_hub(from), is_hub(to)],
-            hops: self.chain(from, to),
-        }
     }
 }
 
@@ -476,11 +461,87 @@ fn other_values(set: &IdSet, id: &Identifier) -> impl Iterator<Item = Pseudonym>
     values.into_iter()
 }
 
-fn pairs(set: &IdSet) -> impl Iterator<Item = (Pseudonym, Pseudonym)> {
-    let ids = set.ids();
-    ids.iter().enumerate().flat_map(move |(at, a)| {
-        ids.iter()
-            .skip(at + 1)
-            .map(move |b| (a.pseudonym, b.pseudonym))
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ids: &[u128]) -> IdSet {
+        let id = |id: &u128| Identifier {
+            pseudonym: *id,
+            value: *id,
+            kind: IdKind::Cookie,
+        };
+        IdSet::new(ids.iter().map(id).collect())
+    }
+
+    /// Applies sets and facts, and says which facts have which person in the end.
+    fn step(
+        graph: &mut BrandGraph,
+        sets: &[(&[u128], Diff, i64)],
+        persons: &mut FxHashMap<u128, Person>,
+    ) -> usize {
+        let mut changes = Changes::default();
+        for (ids, diff, facts) in sets {
+            let set = set(ids);
+            changes.facts.push((set.key(), *facts));
+            changes.sets.extend((*diff != 0).then_some((set, *diff)));
+        }
+        let mut out = Vec::new();
+        let settings = BrandSettings::default();
+        graph.step(BrandId(0), &settings, changes, &mut out);
+        out.sort_by_key(|(_, diff)| *diff);
+        let mut moved = 0;
+        for (told, diff) in out {
+            if let GraphOut::Assigned { set, person, .. } = told {
+                moved += 1;
+                match diff > 0 {
+                    true => drop(persons.insert(set, person)),
+                    false => assert_eq!(persons.remove(&set), Some(person)),
+                }
+            }
+        }
+        moved
+    }
+
+    #[test]
+    fn facts_stay_where_there_are_more() {
+        let (mut graph, mut persons) = (BrandGraph::default(), FxHashMap::default());
+        let few: &[(&[u128], Diff, i64)] = &[(&[2], 1, 5), (&[2, 3], 1, 0), (&[3, 4], 1, 0)];
+        step(&mut graph, &[(&[1], 1, 1_000)], &mut persons);
+        step(&mut graph, few, &mut persons);
+        assert_eq!(persons.len(), 2, "only what has facts has a person");
+        let much = persons[&set(&[1]).key()];
+        for _ in 0..3 {
+            let moved = step(&mut graph, &[(&[1, 4], 1, 0)], &mut persons);
+            assert_eq!((moved, persons[&set(&[2]).key()]), (2, much));
+            let moved = step(&mut graph, &[(&[1, 4], -1, 0)], &mut persons);
+            assert_eq!((moved, persons[&set(&[1]).key()]), (2, much));
+        }
+        let all: Vec<_> = few
+            .iter()
+            .map(|(ids, _, facts)| (*ids, -1, -facts))
+            .collect();
+        step(&mut graph, &all, &mut persons);
+        step(&mut graph, &[(&[1], -1, -1_000)], &mut persons);
+        assert!(graph.is_empty() && persons.is_empty());
+        assert!(graph.published.is_zero());
+    }
+
+    #[test]
+    fn a_hub_comes_and_goes_and_leaves_nothing() {
+        let (mut graph, mut persons) = (BrandGraph::default(), FxHashMap::default());
+        // A cookie may stand beside ten others.
+        for other in 2..=13 {
+            step(&mut graph, &[(&[1, other], 1, 1)], &mut persons);
+            let distinct: FxHashSet<Person> = persons.values().copied().collect();
+            assert_eq!(
+                distinct.len(),
+                if other <= 11 { 1 } else { other as usize - 1 }
+            );
+        }
+        for other in (2..=13).rev() {
+            step(&mut graph, &[(&[1, other], -1, -1)], &mut persons);
+        }
+        assert!(graph.is_empty() && persons.is_empty());
+    }
 }

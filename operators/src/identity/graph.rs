@@ -1,6 +1,7 @@
 //! The stage of the identity graph: each brand's graph lives on one worker, which hears of the sets that come and
 //! go and says who is one person. What happens within an epoch stands in [`super::brand_graph`].
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -8,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
-use crate::identity::brand_graph::BrandGraph;
+use crate::identity::brand_graph::{BrandGraph, Changes};
 use crate::identity::components::Person;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet};
 use crate::settings::Settings;
+use crate::stats::Stats;
 use crate::sums::{CellKey, Sums};
 
 /// What the graph is told.
@@ -24,6 +26,15 @@ pub enum GraphIn {
         brand: BrandId,
         /// The identifiers.
         set: IdSet,
+    },
+    /// About how many facts stand under a set; none where there are none.
+    Facts {
+        /// The tenant.
+        brand: BrandId,
+        /// The set's key.
+        set: u128,
+        /// More than a quarter of them, and at most twice as many.
+        facts: u32,
     },
     /// The earliest day and source that support a linking set.
     Witness {
@@ -43,7 +54,7 @@ pub enum GraphIn {
 /// What the graph says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum GraphOut {
-    /// The records of a set belong to a person; no statement where all its identifiers are hubs.
+    /// The facts of a set belong to a person; no statement where it has none, or where all its identifiers are hubs.
     Assigned {
         /// The tenant.
         brand: BrandId,
@@ -68,14 +79,16 @@ pub enum GraphOut {
 /// The stage. The graph of each brand that this worker owns.
 pub struct Graph {
     settings: Arc<Settings>,
+    stats: Rc<Stats>,
     brands: FxHashMap<BrandId, BrandGraph>,
 }
 
 impl Graph {
     /// Empty graphs.
-    pub fn new(settings: Arc<Settings>) -> Graph {
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Graph {
         Graph {
             settings,
+            stats,
             brands: FxHashMap::default(),
         }
     }
@@ -88,19 +101,27 @@ impl Stage for Graph {
 
     fn route(update: &GraphIn) -> u64 {
         let brand = match update {
-            GraphIn::Set { brand, .. } | GraphIn::Witness { brand, .. } => *brand,
+            GraphIn::Set { brand, .. }
+            | GraphIn::Facts { brand, .. }
+            | GraphIn::Witness { brand, .. } => *brand,
             GraphIn::Ask(asked) => asked.question.brand(),
         };
-        u64::from(brand.0)
+        brand.0
     }
 
     fn step(&mut self, _: Epoch, updates: Vec<(GraphIn, Diff)>, out: &mut Vec<(GraphOut, Diff)>) {
-        let mut sets: FxHashMap<BrandId, Vec<(IdSet, Diff)>> = FxHashMap::default();
+        let mut changes: FxHashMap<BrandId, Changes> = FxHashMap::default();
         let mut witnesses = Vec::new();
         let mut questions = Vec::new();
         for (update, diff) in updates {
             match update {
-                GraphIn::Set { brand, set } => sets.entry(brand).or_default().push((set, diff)),
+                GraphIn::Set { brand, set } => {
+                    changes.entry(brand).or_default().sets.push((set, diff));
+                }
+                GraphIn::Facts { brand, set, facts } => {
+                    let facts = i64::from(facts) * diff;
+                    changes.entry(brand).or_default().facts.push((set, facts));
+                }
                 GraphIn::Witness {
                     brand,
                     set,
@@ -113,14 +134,13 @@ impl Stage for Graph {
                 GraphIn::Ask(asked) => questions.push(asked),
             }
         }
-        for (brand, sets) in sets {
-            let Some(settings) = self.settings.brands.get(usize::from(brand.0)) else {
+        for (brand, changes) in changes {
+            let Some(settings) = self.settings.brands.get(&brand) else {
                 continue;
             };
-            self.brands
-                .entry(brand)
-                .or_default()
-                .step(brand, settings, sets, out);
+            let graph = self.brands.entry(brand).or_default();
+            graph.step(brand, settings, changes, out);
+            self.stats.steps(graph.steps());
         }
         for (brand, set, day, source) in witnesses {
             if let Some(graph) = self.brands.get_mut(&brand) {

@@ -2,6 +2,9 @@
 //!
 //! A set enters the graph with its first record and leaves with its last. For sets that link, the
 //! earliest `(day, source)` that supports them goes along as a witness, so that a link can be explained.
+//!
+//! The graph also hears whether facts stand under a set, and about how many, so that it can move the smaller side. It
+//! hears so when their number has grown fourfold or has fallen by half, which is a few times for each set.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +19,25 @@ use crate::record::{BrandId, Day};
 #[derive(Default)]
 struct Support {
     records: Diff,
+    /// The records that are facts.
+    facts: Diff,
+    /// About how many facts there are, as the graph knows it.
+    told: u32,
     by_day: BTreeMap<(Day, Label), Diff>,
 }
 
 impl Support {
     fn witness(&self) -> Option<(Day, Label)> {
         self.by_day.keys().next().copied()
+    }
+
+    /// About how many facts there are: what the graph knows as long as that is not too far off.
+    fn about(&self) -> u32 {
+        let facts = u32::try_from(self.facts.max(0)).unwrap_or(u32::MAX);
+        let (told, all) = (u64::from(self.told), u64::from(facts));
+        // What comes and goes again is not told each time.
+        let near = told <= 2 * all && all < 4 * told;
+        if near { self.told } else { facts }
     }
 }
 
@@ -49,6 +65,7 @@ impl Stage for Mentions {
                 set,
                 source,
                 day,
+                is_fact,
             } = mention;
             let key = (brand, set.key());
             let support = self.sets.entry(key).or_default();
@@ -57,6 +74,7 @@ impl Stage for Mentions {
                 .entry(key)
                 .or_insert_with(|| (set, support.records > 0, support.witness()));
             support.records += diff;
+            support.facts += if is_fact { diff } else { 0 };
             if links {
                 let days = support.by_day.entry((day, source)).or_default();
                 *days += diff;
@@ -66,14 +84,24 @@ impl Stage for Mentions {
             }
         }
         for ((brand, key), (set, was_there, old_witness)) in before {
-            let Some(support) = self.sets.get(&(brand, key)) else {
+            let Some(support) = self.sets.get_mut(&(brand, key)) else {
                 continue;
             };
+            let (told, about) = (support.told, support.about());
+            support.told = about;
             let is_there = support.records > 0;
             let new_witness = support.witness();
             if was_there != is_there {
                 let diff = if is_there { 1 } else { -1 };
                 out.push((GraphIn::Set { brand, set }, diff));
+            }
+            if told != about {
+                for (facts, diff) in [(told, -1), (about, 1)] {
+                    if facts > 0 {
+                        let set = key;
+                        out.push((GraphIn::Facts { brand, set, facts }, diff));
+                    }
+                }
             }
             if old_witness != new_witness {
                 for (witness, diff) in [(old_witness, -1), (new_witness, 1)] {

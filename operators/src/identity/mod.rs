@@ -6,11 +6,14 @@
 //! with both guards, and [`assign`] gives every fact its person.
 //!
 //! The graph of a brand lives on one worker. It sees only changes of the identity structure, a
-//! small part of the events; in exchange a merge moves the smaller side only, and a retraction looks
-//! at one person only.
+//! small part of the events; in exchange a link or its end moves the facts of the smaller side only, and finds out who
+//! still hangs together in steps that do not grow with the person ([`forest`]).
 
 pub mod assign;
 mod brand_graph;
 pub mod components;
+mod forest;
 pub mod graph;
 pub mod mentions;
+mod tours;
+mod why;

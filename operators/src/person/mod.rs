@@ -5,12 +5,15 @@
 //! contribute now is added. A conversion's contribution is a pure function of the path, so nothing of
 //! it is kept but a count per cell, which makes a person count once in a cell.
 //!
-//! A person without a conversion contributes its months of touches as null paths to the Markov chains,
-//! one transition at a time, so that a new touch costs its neighbours only.
+//! A person without a conversion contributes its months of touches as null paths to the Markov chains ([`null`]).
 
 mod affected;
+mod null;
 mod standing;
+mod touches;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -19,18 +22,21 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Answer, Asked, Question, Reply};
 use crate::attribution::Model;
 use crate::attribution::credit::{CONVERSION, credits};
-use crate::attribution::path::{path, steps};
+use crate::attribution::path::{Touch, steps};
 use crate::calendar::month;
 use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::{Contact, Conversion, Fact, FactChanges, net, takings};
+use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net, takings};
 use crate::identity::components::Person as PersonLabel;
 use crate::label::Channel;
 use crate::record::BrandId;
+use crate::runs::Runs;
 use crate::settings::{BrandSettings, Settings};
-use crate::settle::amend;
+use crate::stats::Stats;
 use crate::sums::{CellKey, Credited, MonthGroup, Sums, Tally};
 use affected::Affected;
+use null::NullPaths;
 use standing::Standing;
+use touches::Touches;
 
 /// A person of a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,12 +67,14 @@ pub enum PersonOut {
     Answer(Answer),
 }
 
-/// What one person did, each list in order, as multisets.
+/// What one person did, as multisets.
 #[derive(Default)]
 struct Person {
-    touches: Vec<Contact>,
-    conversions: Vec<Conversion>,
+    touches: Touches,
+    conversions: Runs<Conversion>,
     oversized: bool,
+    /// Kept for who has many touches and now and then a conversion.
+    null: Option<Box<NullPaths>>,
     /// In how many of its contacts or conversions the person stands behind a cell.
     reach: FxHashMap<u64, u32>,
 }
@@ -97,28 +105,30 @@ impl Person {
         settings: &BrandSettings,
         mut changes: Changes,
         tally: &mut Tally,
-    ) {
+    ) -> u64 {
         let brand = key.brand;
         net(&mut changes.facts);
         let mut reach = std::mem::take(&mut self.reach);
         let mut standing = Standing::new(&mut reach, key.person);
         let was_null = self.is_null();
         let flips = changes.oversized != 0;
-        let affected = Affected::of(&changes.facts, flips, settings);
+        let (touches, conversions) = (&self.touches, &self.conversions);
+        let affected = Affected::of(&changes.facts, flips, touches, conversions, settings);
 
-        self.contribute(brand, settings, &affected, -1, &mut standing, tally);
-        for (fact, diff) in &changes.facts {
-            match fact {
-                Fact::Conversion(conversion) => amend(&mut self.conversions, conversion, *diff),
+        let mut steps = self.contribute(brand, settings, &affected, -1, &mut standing, tally);
+        let changed = changes.facts.len() as u64;
+        for (fact, diff) in in_cheap_order(changes.facts) {
+            match &fact {
+                Fact::Conversion(conversion) => steps += self.conversions.amend(conversion, diff),
                 Fact::Contact(contact) => {
                     let day = CellKey::CampaignDay {
                         brand,
                         channel: contact.channel,
                         day: contact.day,
                     };
-                    standing.add(day, *diff);
+                    standing.add(day, diff);
                     if contact.touch {
-                        self.touch(brand, contact, *diff, was_null, &mut standing, tally);
+                        steps += self.touch(brand, contact, diff, was_null, &mut standing, tally);
                     }
                 }
             }
@@ -127,15 +137,18 @@ impl Person {
             0 => self.oversized,
             change => change > 0,
         };
-        self.contribute(brand, settings, &affected, 1, &mut standing, tally);
+        steps += self.contribute(brand, settings, &affected, 1, &mut standing, tally);
         if was_null != self.is_null() {
-            self.null_paths(brand, if was_null { -1 } else { 1 }, &mut standing, tally);
+            let diff = if was_null { -1 } else { 1 };
+            let touches = &self.touches;
+            steps += NullPaths::flip(&mut self.null, touches, brand, diff, &mut standing, tally);
         }
         standing.tell(tally);
         self.reach = reach;
+        steps + changed
     }
 
-    /// What the affected conversions contribute as things stand now.
+    /// What the affected conversions contribute as things stand now. Returns how many steps that took.
     fn contribute(
         &self,
         brand: BrandId,
@@ -144,23 +157,34 @@ impl Person {
         diff: Diff,
         standing: &mut Standing<'_>,
         tally: &mut Tally,
-    ) {
+    ) -> u64 {
+        let looked = Cell::new(0);
         for conversion in affected.among(&self.conversions) {
             let who = standing.who;
-            self.contribution(brand, settings, conversion, who, &mut |key, sums| {
-                standing.add(key.clone(), diff);
-                tally.add(key, sums.whose(standing.who), diff);
-            });
+            self.contribution(
+                brand,
+                settings,
+                conversion,
+                who,
+                &looked,
+                &mut |key, sums| {
+                    standing.add(key.clone(), diff);
+                    tally.add(key, sums.whose(standing.who), diff);
+                },
+            );
+            looked.set(looked.get() + 1);
         }
+        looked.get()
     }
 
-    /// What one conversion adds to the cells, this person standing behind each.
+    /// What one conversion adds to the cells, this person standing behind each. Counts the touches that it looks at.
     fn contribution(
         &self,
         brand: BrandId,
         settings: &BrandSettings,
         conversion: &Conversion,
         who: u64,
+        looked: &Cell<u64>,
         add: &mut impl FnMut(CellKey, Sums),
     ) {
         let Conversion {
@@ -187,7 +211,7 @@ impl Person {
         };
         let path = match self.oversized {
             true => Vec::new(),
-            false => path(&self.touches, conversion, settings),
+            false => self.touches.path(conversion, settings, looked),
         };
         let group = MonthGroup {
             brand,
@@ -266,7 +290,8 @@ impl Person {
         }
     }
 
-    /// Adds or takes away a touch, and while the person is a null path what it changes in its month.
+    /// Adds or takes away a touch, and while the person is a null path what it changes in its month. Returns how many
+    /// other touches moved.
     fn touch(
         &mut self,
         brand: BrandId,
@@ -275,79 +300,22 @@ impl Person {
         is_null: bool,
         standing: &mut Standing<'_>,
         tally: &mut Tally,
-    ) {
-        if is_null {
-            let at = self.touches.partition_point(|held| held < touch);
-            let after = at + usize::from(diff < 0);
-            let of_month = |at: usize| {
-                let touch_month = month(touch.day);
-                self.touches
-                    .get(at)
-                    .filter(|t| month(t.day) == touch_month)
-                    .map(|t| t.channel)
-            };
-            let before = at.checked_sub(1).and_then(of_month).unwrap_or_default();
-            let next = of_month(after).unwrap_or_default();
-            let month = month(touch.day);
-            let mut edge = |from: Channel, to: Channel, diff| {
-                if from != to {
-                    let key = CellKey::NullEdge {
-                        brand,
-                        month,
-                        from,
-                        to,
-                    };
-                    tally.add(key, Sums::of(&[1]).whose(standing.who), diff);
-                }
-            };
-            edge(before, next, -diff);
-            edge(before, touch.channel, diff);
-            edge(touch.channel, next, diff);
-            standing.add(
-                CellKey::NullReach {
-                    brand,
-                    month,
-                    channel: touch.channel,
-                },
-                diff,
-            );
+    ) -> u64 {
+        let mut moved = 0;
+        // It is between its neighbours without itself.
+        if diff < 0 {
+            moved = self.touches.amend(touch, diff);
         }
-        amend(&mut self.touches, touch, diff);
-    }
-
-    /// All null paths of the person, one a month.
-    fn null_paths(
-        &self,
-        brand: BrandId,
-        diff: Diff,
-        standing: &mut Standing<'_>,
-        tally: &mut Tally,
-    ) {
-        for path in self.touches.chunk_by(|a, b| month(a.day) == month(b.day)) {
-            let month = month(path[0].day);
-            for (from, to) in transitions(path.iter().map(|touch| touch.channel)) {
-                tally.add(
-                    CellKey::NullEdge {
-                        brand,
-                        month,
-                        from,
-                        to,
-                    },
-                    Sums::of(&[1]).whose(standing.who),
-                    diff,
-                );
-            }
-            for touch in path {
-                standing.add(
-                    CellKey::NullReach {
-                        brand,
-                        month,
-                        channel: touch.channel,
-                    },
-                    diff,
-                );
-            }
+        if is_null || self.null.is_some() {
+            let null = &mut self.null;
+            null::of_touch(&self.touches, touch, diff, |part, diff| {
+                NullPaths::change(null, brand, is_null, (part, diff), standing, tally);
+            });
         }
+        if diff > 0 {
+            moved = self.touches.amend(touch, diff);
+        }
+        moved
     }
 }
 
@@ -365,7 +333,7 @@ fn transitions(
     })
 }
 
-fn distinct(path: &[Contact]) -> Vec<Channel> {
+fn distinct(path: &[Touch]) -> Vec<Channel> {
     let mut channels: Vec<Channel> = path.iter().map(|touch| touch.channel).collect();
     channels.sort_unstable();
     channels.dedup();
@@ -375,15 +343,17 @@ fn distinct(path: &[Contact]) -> Vec<Channel> {
 /// The stage. The persons that this worker owns.
 pub struct Persons {
     settings: Arc<Settings>,
+    stats: Rc<Stats>,
     persons: FxHashMap<PersonKey, Person>,
     tally: Tally,
 }
 
 impl Persons {
     /// Knows nobody yet.
-    pub fn new(settings: Arc<Settings>) -> Persons {
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Persons {
         Persons {
             settings,
+            stats,
             persons: FxHashMap::default(),
             tally: Tally::default(),
         }
@@ -396,7 +366,7 @@ impl Persons {
             Question::Idle { brand, since } => return self.idle(asked, *brand, *since, out),
             _ => return,
         };
-        let Some(settings) = self.settings.brands.get(usize::from(brand.0)) else {
+        let Some(settings) = self.settings.brands.get(&brand) else {
             return;
         };
         let mut paths: std::collections::BTreeMap<Vec<Channel>, (u64, u64)> = Default::default();
@@ -406,7 +376,7 @@ impl Persons {
             }
             let mut own: FxHashMap<Vec<Channel>, u64> = FxHashMap::default();
             for conversion in person.conversions.iter().filter(|c| of.holds(c)) {
-                let path = path(&person.touches, conversion, settings);
+                let path = person.touches.path(conversion, settings, &Cell::default());
                 if path.iter().any(|touch| touch.channel == *channel) {
                     *own.entry(steps(&path)).or_default() += 1;
                 }
@@ -419,6 +389,7 @@ impl Persons {
         }
         for (path, (persons, conversions)) in paths {
             let reply = Reply::Path {
+                brand: *brand,
                 path,
                 persons,
                 conversions,
@@ -432,9 +403,12 @@ impl Persons {
     /// The persons of whom nothing happened since a time.
     fn idle(&self, asked: &Asked, brand: BrandId, since: i64, out: &mut Vec<(PersonOut, Diff)>) {
         let idle = |person: &Person| {
-            let touches = person.touches.iter().map(|touch| touch.ts);
-            let conversions = person.conversions.iter().map(|conversion| conversion.ts);
-            touches.chain(conversions).all(|ts| ts < since)
+            let conversion = person.conversions.last().map(|last| last.ts);
+            person
+                .touches
+                .newest()
+                .max(conversion)
+                .is_none_or(|ts| ts < since)
         };
         let persons = self.persons.iter();
         let mut labels: Vec<PersonLabel> = persons
@@ -458,7 +432,7 @@ impl Stage for Persons {
         match update {
             PersonIn::Fact(key, _) | PersonIn::Oversized(key) => {
                 // Labels count up within a brand; brands start at different workers.
-                key.person.wrapping_add(u64::from(key.brand.0))
+                key.person.wrapping_add(key.brand.0)
             }
             PersonIn::Ask(asked) => asked.target,
         }
@@ -477,11 +451,12 @@ impl Stage for Persons {
             }
         }
         for (key, changes) in changes {
-            let Some(settings) = self.settings.brands.get(usize::from(key.brand.0)) else {
+            let Some(settings) = self.settings.brands.get(&key.brand) else {
                 continue;
             };
             let person = self.persons.entry(key).or_default();
-            person.change(key, settings, changes, &mut self.tally);
+            let steps = person.change(key, settings, changes, &mut self.tally);
+            self.stats.steps(steps);
             if person.is_gone() {
                 self.persons.remove(&key);
             }

@@ -14,9 +14,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use timely::worker::Worker;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::dataflow::{Dataflow, Output, build};
+use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, BrandId, Heard, Record, RecordKey};
+use tributary_operators::record::{Arrival, BrandId, Day, DeviceDay, Ping, Record, RecordKey};
 use tributary_operators::retention::{Cutoffs, Inquiry};
 use tributary_operators::settings::Settings;
 
@@ -36,6 +36,9 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
     run_keeping(settings, batches, &[], workers)
 }
 
+/// For every batch, up to where the salt days of brands are over once it has gone in.
+pub type Closings = [Vec<(BrandId, Day)>];
+
 /// A pass over the retention of a brand, with the place in the order of arrival of what it takes back.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
@@ -51,7 +54,21 @@ pub fn run_keeping(
     passes: &[Vec<Pass>],
     workers: usize,
 ) -> Vec<Released> {
+    run_settling(settings, batches, passes, &[], workers).0
+}
+
+/// The same, with the salt days that end behind each batch. What settled comes as well, with the batch behind which it
+/// did.
+pub fn run_settling(
+    settings: &Settings,
+    batches: &[Vec<Event>],
+    passes: &[Vec<Pass>],
+    closings: &Closings,
+    workers: usize,
+) -> (Vec<Released>, Vec<(usize, Event)>) {
     let outputs = Arc::new(Mutex::new(Vec::new()));
+    let settled = Arc::new(Mutex::new(Vec::new()));
+    let (to_keep, closings) = (settled.clone(), Arc::new(closings.to_vec()));
     let ends = Arc::new(Mutex::new(Vec::new()));
     let (settings, batches, passes) = (
         Arc::new(settings.clone()),
@@ -67,15 +84,23 @@ pub fn run_keeping(
     let goes_on = Arc::new(AtomicBool::new(false));
     timely::execute(config, move |worker| {
         let (index, peers) = (worker.index(), worker.peers());
-        let sink = sink.clone();
+        let (sink, kept) = (sink.clone(), to_keep.clone());
         let told = Arc::new(Mutex::new(Vec::new()));
         let answers = told.clone();
         let mut dataflow = build(
             worker,
             settings.clone(),
             move |epoch, output| match output {
-                Output::Cell { cell, news } => sink.lock().unwrap().push((epoch, cell, news)),
+                Output::Cell { cell, news, .. } => sink.lock().unwrap().push((epoch, cell, news)),
                 Output::Answer(answer) => answers.lock().unwrap().push(answer.reply),
+                Output::Settled(_, settled) => kept
+                    .lock()
+                    .unwrap()
+                    .push((epoch, Event::Settled { settled })),
+                Output::Closed(brand, before) => kept
+                    .lock()
+                    .unwrap()
+                    .push((epoch, Event::Closed { brand, before })),
             },
         );
         dataflow.live();
@@ -114,8 +139,10 @@ pub fn run_keeping(
                 }
             }
             for event in batch.iter().skip(index).step_by(peers) {
-                let event = dataflow.salted(worker, event.clone());
-                dataflow.event(event);
+                put_in(&mut dataflow, worker, event);
+            }
+            for (brand, before) in closings.get(at).into_iter().flatten() {
+                dataflow.days_are_over(*brand, *before);
             }
             if index == at % peers {
                 dataflow.release(0);
@@ -132,7 +159,13 @@ pub fn run_keeping(
     let mut outputs = outputs.into_iter().peekable();
     let mut now = Released::new();
     let ends = std::mem::take(&mut *ends.lock().unwrap());
-    ends.into_iter()
+    let settled = std::mem::take(&mut *settled.lock().unwrap());
+    let settled = settled
+        .into_iter()
+        .map(|(epoch, event)| (ends.partition_point(|end| *end <= epoch), event))
+        .collect();
+    let released = ends
+        .into_iter()
         .map(|end| {
             while let Some((_, cell, news)) = outputs.next_if(|(of, _, _)| *of < end) {
                 assert!(news, "nothing stood outside");
@@ -149,14 +182,57 @@ pub fn run_keeping(
             }
             now.clone()
         })
-        .collect()
+        .collect();
+    (released, settled)
+}
+
+/// Puts an event in, a ping once its salt is known, as a worker does.
+pub fn put_in(dataflow: &mut Dataflow, worker: &mut Worker, event: &Event) {
+    match event {
+        Event::Ping { ping } => {
+            if let Some(heard) = salted(dataflow, worker, *ping) {
+                dataflow.event(heard);
+            }
+        }
+        // A history names a device by what it is hashed to, and a worker by its token.
+        Event::DropDevice { device } => {
+            let ping = Ping {
+                brand: device.brand,
+                store: device.store,
+                device: device.token.0,
+                random: false,
+                salt_day: device.salt_day,
+                second: 0,
+                utc_offset: 0,
+                rssi: 0,
+            };
+            if let Some(Event::Heard { heard }) = salted(dataflow, worker, ping) {
+                let device = DeviceDay {
+                    token: heard.token,
+                    ..*device
+                };
+                dataflow.event(Event::DropDevice { device });
+            }
+        }
+        _ => dataflow.event(event.clone()),
+    }
+}
+
+fn salted(dataflow: &mut Dataflow, worker: &mut Worker, ping: Ping) -> Option<Event> {
+    loop {
+        match dataflow.salted(ping) {
+            Salted::Heard(heard) => return Some(Event::Heard { heard }),
+            Salted::Closed => return None,
+            Salted::Waits(_) => {
+                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
+            }
+        }
+    }
 }
 
 /// What came out of questions.
 #[derive(Default)]
 pub struct Seen {
-    /// What was heard under the tokens of this run.
-    pub heard: Vec<Heard>,
     /// The answers to each question, sorted.
     pub answers: Vec<Vec<Reply>>,
 }
@@ -192,11 +268,7 @@ pub fn ask(
         dataflow.live();
         for (epoch, batch) in (1..).zip(batches.iter()) {
             for event in batch.iter().skip(index).step_by(peers) {
-                let event = dataflow.salted(worker, event.clone());
-                if let Event::Heard { heard, .. } = event {
-                    shared.lock().unwrap().heard.push(heard);
-                }
-                dataflow.event(event);
+                put_in(&mut dataflow, worker, event);
             }
             dataflow.advance_to(epoch);
             while !dataflow.is_done_before(epoch) {
@@ -207,7 +279,6 @@ pub fn ask(
         for number in 0.. {
             let question = {
                 let mut seen = shared.lock().unwrap();
-                seen.heard.sort_unstable();
                 seen.answers.truncate(number);
                 seen.answers.resize_with(number, Vec::new);
                 seen.answers.iter_mut().for_each(|all| all.sort_unstable());

@@ -30,7 +30,7 @@ pub fn brand(k: u64, k_delta: u64) -> Settings {
         ..BrandSettings::default()
     };
     Settings {
-        brands: vec![brand],
+        brands: [(BrandId(0), brand)].into(),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn refund(person: u128, id: &str, day: i64, amount: Option<i64>) -> Event {
     let body = Body::Refund {
         kind: SaleKind::Transaction,
         name: SaleName::of(id),
-        amount: amount.map(|amount| (amount, Currency(*b"EUR"))),
+        amount: amount.map(|amount| (amount, Currency(*b"EUR"))).into(),
     };
     put(
         person,
@@ -143,7 +143,7 @@ pub fn told(
         let sink = sink.clone();
         // A batch leaves in the epoch behind its release, which belongs to the same step.
         let mut dataflow = build(worker, settings.clone(), move |epoch, output| {
-            if let Output::Cell { cell, news } = output {
+            if let Output::Cell { cell, news, .. } = output {
                 sink.lock().unwrap()[epoch as usize / 2].push((cell, news));
             }
         });

@@ -30,7 +30,9 @@ impl Story {
             ..BrandSettings::default()
         };
         Story {
-            settings: Settings { brands: vec![acme] },
+            settings: Settings {
+                brands: [(ACME, acme)].into(),
+            },
             batches: vec![Vec::new()],
             arrived: 0,
         }
@@ -114,7 +116,16 @@ impl Story {
     }
 
     pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
-        self.put("consent", id, ts, who, Body::Consent { steps });
+        self.put(
+            "consent",
+            id,
+            ts,
+            who,
+            Body::Consent {
+                steps,
+                string: None,
+            },
+        );
     }
 
     /// A device is heard once in a store, in the first salt day.
@@ -130,7 +141,7 @@ impl Story {
             utc_offset: 0,
             rssi: -50,
         };
-        self.tell(Event::Ping { ping, count: 1 });
+        self.tell(Event::Ping { ping });
     }
 }
 

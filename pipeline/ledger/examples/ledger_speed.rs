@@ -17,7 +17,8 @@ use tributary_operators::record::{
     Arrival, Body, BrandId, IdKind, IdSet, Identifier, Record, RecordKey, TouchKind,
 };
 
-const BRAND: BrandId = BrandId(0);
+/// The brand `acme`.
+const BRAND: BrandId = BrandId(0x44ad_9865_5d88_58e1);
 const TEXT: &str = "[nats]\nurl = \"nats://127.0.0.1:4222\"\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
 
 /// A click with one cookie: the most frequent record.

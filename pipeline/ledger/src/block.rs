@@ -18,7 +18,7 @@ use crate::position::Position;
 use crate::wire::Input;
 
 /// The version of the format of manifests and segments.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"TRIBSEG\n";
 
@@ -26,7 +26,7 @@ const MAGIC: [u8; 8] = *b"TRIBSEG\n";
 pub(crate) const SEGMENT_HEADER: usize = 48;
 
 /// The bytes of a data block before its nonce.
-pub(crate) const DATA_HEADER: usize = 32;
+pub(crate) const DATA_HEADER: usize = 36;
 
 /// The bytes of a data block around its sealed content.
 pub(crate) const DATA_FRAME: usize = DATA_HEADER + NONCE + 8;
@@ -194,8 +194,9 @@ impl DataHeader {
             heard,
             word,
             evidence,
+            settled,
         } = self.entries;
-        for count in [put, drop, heard, word, evidence] {
+        for count in [put, drop, heard, word, evidence, settled] {
             out.extend_from_slice(&u32::try_from(count).ok()?.to_le_bytes());
         }
         Some(out)
@@ -216,6 +217,7 @@ impl DataHeader {
                 heard: input.u32()?.into(),
                 word: input.u32()?.into(),
                 evidence: input.u32()?.into(),
+                settled: input.u32()?.into(),
             },
         })
     }

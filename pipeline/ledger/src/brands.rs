@@ -1,7 +1,6 @@
 //! Which number a brand has in this ledger, and whether its key is the one that sealed it.
 //!
-//! A [`BrandId`] is a position in the present configuration and says nothing in another run; what lasts is the
-//! brand's name, and a number of the ledger's own. A brand whose secret was exchanged gets a new number: so every
+//! What lasts is the brand's name; within a ledger a number of its own stands for it. A brand whose secret was exchanged gets a new number: so every
 //! block says under which of the secrets it was sealed, and the line of an old number, with its check, goes with
 //! the last entry under it.
 

@@ -111,7 +111,7 @@ impl Ledger {
     fn keys(&self, brand: BrandId) -> Result<&BrandKeys, LedgerError> {
         let unknown = || LedgerError::UnknownBrand {
             file: self.paths.manifest(),
-            brand: format!("number {} of the configuration", brand.0),
+            brand: format!("{:016x}, by the hash of its name,", brand.0),
         };
         self.keyring.of(brand).ok_or_else(unknown)
     }

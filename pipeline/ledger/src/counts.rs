@@ -20,15 +20,17 @@ pub struct Entries {
     pub word: u64,
     /// Evidence of consent.
     pub evidence: u64,
+    /// Sums of salt days that settled, and up to where they did.
+    pub settled: u64,
 }
 
 impl Entries {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.put + self.drop + self.heard + self.word + self.evidence
+        self.put + self.drop + self.heard + self.word + self.evidence + self.settled
     }
 
-    /// Counts an event. A ping without a token is never an entry.
+    /// Counts an event. A ping without a token is never an entry, nor that a device was dropped.
     pub(crate) fn count(&mut self, event: &Event) {
         match event {
             Event::Put { .. } => self.put += 1,
@@ -36,7 +38,8 @@ impl Entries {
             Event::Heard { .. } => self.heard += 1,
             Event::Word { .. } => self.word += 1,
             Event::Evidence { .. } => self.evidence += 1,
-            Event::Ping { .. } => {}
+            Event::Settled { .. } | Event::Closed { .. } => self.settled += 1,
+            Event::Ping { .. } | Event::DropDevice { .. } => {}
         }
     }
 }
@@ -50,6 +53,7 @@ impl Add for Entries {
             heard: self.heard + other.heard,
             word: self.word + other.word,
             evidence: self.evidence + other.evidence,
+            settled: self.settled + other.settled,
         }
     }
 }

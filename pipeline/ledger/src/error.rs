@@ -3,6 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The process has no file descriptor left, and the system none: `errno` of Linux. Both pass, like a full disk.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
 /// An error of the ledger. Its text names the file and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -80,8 +84,9 @@ pub enum LedgerError {
         /// What it means.
         what: &'static str,
     },
-    /// The disk is full, or a quota is used up. Nothing is lost: the same commit may be tried again.
-    #[error("{}: no space left ({error}); free some, the commit is then tried again", .file.display())]
+    /// The disk is full, a quota is used up, or there are no file descriptors. Nothing is lost: the same commit may be
+    /// tried again.
+    #[error("{}: no room ({error}); make some, the commit is then tried again", .file.display())]
     Full {
         /// The file.
         file: PathBuf,
@@ -181,6 +186,9 @@ impl LedgerError {
 
     pub(crate) fn io(file: &Path, error: io::Error) -> LedgerError {
         let file = file.to_owned();
+        if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
+            return LedgerError::Full { file, error };
+        }
         match error.kind() {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded

@@ -17,7 +17,9 @@ pub use decode::{Malformed, decode};
 use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Arrival, Body, Day, Heard, IdSet, Record, RecordKey};
+use tributary_operators::record::{
+    Arrival, Body, Day, Heard, IdSet, Record, RecordKey, SettledHour,
+};
 
 use crate::counts::Entries;
 use crate::wire::{put_signed, put_varint};
@@ -28,13 +30,14 @@ const DROP: u8 = 2;
 const HEARD: u8 = 3;
 const WORD: u8 = 4;
 const EVIDENCE: u8 = 5;
+const SETTLED: u8 = 6;
 const KIND: u8 = 0x07;
 
 /// On a put: a version follows. On a ping: the MAC is random.
 const VERSION: u8 = 0x08;
 const RANDOM: u8 = 0x08;
-/// On a ping: another count than 1 follows.
-const COUNT: u8 = 0x10;
+/// On what is settled: no sums, but up to where a brand's salt days are.
+const CLOSED: u8 = 0x08;
 /// On an identifier: it does not stand for itself.
 const OTHER: u8 = 0x80;
 
@@ -70,9 +73,10 @@ impl Encoder {
         (whole.bytes, whole.entries)
     }
 
-    /// Appends an entry. A ping that has no token yet is never kept: it is passed over.
+    /// Appends an entry. A ping that has no token yet is never kept, nor that a device was dropped, which is left out of
+    /// what is kept by a rewrite: they are passed over.
     pub fn push(&mut self, event: &Event) {
-        if matches!(event, Event::Ping { .. }) {
+        if matches!(event, Event::Ping { .. } | Event::DropDevice { .. }) {
             return;
         }
         if self.bytes.is_empty() {
@@ -99,9 +103,18 @@ impl Encoder {
                 self.bytes.push(DROP);
                 self.key(*key, *arrival);
             }
-            Event::Heard { heard, count } => {
+            Event::Heard { heard } => {
                 self.entries.heard += 1;
-                self.heard(heard, *count);
+                self.heard(heard);
+            }
+            Event::Settled { settled } => {
+                self.entries.settled += 1;
+                self.settled(settled);
+            }
+            Event::Closed { before, .. } => {
+                self.entries.settled += 1;
+                self.bytes.push(SETTLED | CLOSED);
+                self.day(*before);
             }
             Event::Word { label, word, .. } => {
                 self.entries.word += 1;
@@ -119,7 +132,7 @@ impl Encoder {
                 self.ids(ids);
                 self.text(text);
             }
-            Event::Ping { .. } => {}
+            Event::Ping { .. } | Event::DropDevice { .. } => {}
         }
     }
 
@@ -161,23 +174,32 @@ impl Encoder {
         }
     }
 
-    fn heard(&mut self, heard: &Heard, count: i64) {
+    fn heard(&mut self, heard: &Heard) {
         let random = if heard.random { RANDOM } else { 0 };
-        let flag = if count == 1 { 0 } else { COUNT };
-        self.bytes.push(HEARD | random | flag);
+        self.bytes.push(HEARD | random);
         self.label(heard.store);
         self.bytes.extend_from_slice(&heard.token.0.to_le_bytes());
         self.day(heard.salt_day);
-        let second = heard.second.wrapping_sub(self.before.second);
-        put_signed(&mut self.bytes, second);
-        self.before.second = heard.second;
-        let offset = heard.utc_offset.wrapping_sub(self.before.offset);
-        put_signed(&mut self.bytes, i64::from(offset));
-        self.before.offset = heard.utc_offset;
+        self.second(heard.second, heard.utc_offset);
         self.bytes.push(heard.rssi as u8);
-        if count != 1 {
-            put_signed(&mut self.bytes, count);
-        }
+    }
+
+    fn settled(&mut self, settled: &SettledHour) {
+        self.bytes.push(SETTLED);
+        self.label(settled.store);
+        self.second(settled.hour, settled.utc_offset);
+        settled
+            .values
+            .iter()
+            .for_each(|value| put_signed(&mut self.bytes, *value));
+    }
+
+    fn second(&mut self, second: i64, utc_offset: i32) {
+        put_signed(&mut self.bytes, second.wrapping_sub(self.before.second));
+        self.before.second = second;
+        let offset = utc_offset.wrapping_sub(self.before.offset);
+        put_signed(&mut self.bytes, i64::from(offset));
+        self.before.offset = utc_offset;
     }
 
     fn day(&mut self, day: Day) {
@@ -205,7 +227,7 @@ impl Encoder {
     }
 }
 
-/// Writes events of one brand as [`decode`] reads them; pings without a token are passed over.
+/// Writes events of one brand as [`decode`] reads them; what is never kept is passed over.
 pub fn encode(events: &[Event]) -> Vec<u8> {
     let mut encoder = Encoder::default();
     events.iter().for_each(|event| encoder.push(event));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, IdSet, Pseudonym, RecordKey, Token};
+use tributary_operators::record::{BrandId, Day, IdSet, Pseudonym, RecordKey, Token};
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -28,6 +28,8 @@ pub struct Forget {
     pub tokens: FxHashSet<(BrandId, Token)>,
     /// All evidence of the brand that is older, Unix milliseconds.
     pub evidence_before: FxHashMap<BrandId, i64>,
+    /// All pings of the brand of earlier salt days: these have settled.
+    pub pings_before: FxHashMap<BrandId, Day>,
 }
 
 impl std::fmt::Debug for Forget {
@@ -52,8 +54,16 @@ impl Forget {
                 before.is_some_and(|before| ts < before) || self.any(*brand, ids)
             }
             Event::Drop { key, .. } => self.records.contains(key),
-            Event::Heard { heard, .. } => self.tokens.contains(&(heard.brand, heard.token)),
-            Event::Word { .. } | Event::Ping { .. } => false,
+            Event::Heard { heard } => {
+                let before = self.pings_before.get(&heard.brand);
+                before.is_some_and(|before| heard.salt_day < *before)
+                    || self.tokens.contains(&(heard.brand, heard.token))
+            }
+            Event::Word { .. }
+            | Event::Ping { .. }
+            | Event::DropDevice { .. }
+            | Event::Settled { .. }
+            | Event::Closed { .. } => false,
         }
     }
 
@@ -71,6 +81,10 @@ impl Forget {
         self.tokens.extend(other.tokens);
         for (brand, before) in other.evidence_before {
             let mine = self.evidence_before.entry(brand).or_insert(before);
+            *mine = (*mine).max(before);
+        }
+        for (brand, before) in other.pings_before {
+            let mine = self.pings_before.entry(brand).or_insert(before);
             *mine = (*mine).max(before);
         }
     }

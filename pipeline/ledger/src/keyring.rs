@@ -7,8 +7,8 @@
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use rustc_hash::FxHashMap;
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use tributary_config::chain::{Chain, derive};
 use tributary_config::model::{Brand, Config};
 use tributary_operators::record::BrandId;
@@ -21,8 +21,7 @@ pub(crate) const NONCE: usize = 24;
 
 /// The keys of all configured brands. Debug output shows none.
 pub struct Keyring {
-    brands: Vec<BrandKeys>,
-    names: FxHashMap<String, BrandId>,
+    brands: BTreeMap<BrandId, BrandKeys>,
 }
 
 /// The keys of one brand, and how its pseudonyms move from one secret to the next.
@@ -49,21 +48,22 @@ impl std::fmt::Debug for Keyring {
 impl Keyring {
     /// The keys of a configuration's brands.
     pub fn new(config: &Config) -> Keyring {
-        let ids = (0..=u16::MAX).map(BrandId);
-        let brands = || config.brands.iter();
+        let brands = config.brands.iter();
         Keyring {
-            names: brands().map(|brand| brand.name.clone()).zip(ids).collect(),
-            brands: brands().map(BrandKeys::new).collect(),
+            brands: brands
+                .map(|brand| (BrandId::of(&brand.name), BrandKeys::new(brand)))
+                .collect(),
         }
     }
 
     pub(crate) fn of(&self, brand: BrandId) -> Option<&BrandKeys> {
-        self.brands.get(usize::from(brand.0))
+        self.brands.get(&brand)
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
-        let brand = *self.names.get(name)?;
-        Some((brand, self.of(brand)?))
+        let brand = BrandId::of(name);
+        let keys = self.of(brand).filter(|keys| keys.name == name)?;
+        Some((brand, keys))
     }
 
     /// How many links the pseudonyms of a brand go through.
@@ -72,16 +72,14 @@ impl Keyring {
     }
 
     /// The first brand whose secrets are not those of the other keyring, perhaps with newer ones behind them, or
-    /// that stands in another place.
+    /// that only one of the two knows.
     pub(crate) fn broken_off<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {
-        let most = self.brands.len().max(newer.brands.len());
-        (0..most).find_map(
-            |place| match (self.brands.get(place), newer.brands.get(place)) {
-                (Some(held), Some(newer)) if newer.goes_on(held) => None,
-                (Some(held), _) => Some(held.name()),
-                (None, newer) => newer.map(BrandKeys::name),
-            },
-        )
+        let mut brands = self.brands.keys().chain(newer.brands.keys());
+        brands.find_map(|brand| match (self.of(*brand), newer.of(*brand)) {
+            (Some(held), Some(newer)) if newer.goes_on(held) => None,
+            (Some(held), _) => Some(held.name()),
+            (None, newer) => newer.map(BrandKeys::name),
+        })
     }
 }
 

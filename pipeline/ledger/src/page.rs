@@ -41,11 +41,11 @@ impl std::fmt::Debug for Page {
 }
 
 impl Page {
-    /// Appends an event of a brand. A ping that has no token yet ([`Event::Ping`]) is passed over: it is never
-    /// kept.
+    /// Appends an event of a brand. A ping that has no token yet ([`Event::Ping`]) and that a device was dropped
+    /// ([`Event::DropDevice`]) are passed over: they are never kept.
     pub fn push(&mut self, brand: BrandId, event: &Event) {
         match event {
-            Event::Ping { .. } => return,
+            Event::Ping { .. } | Event::DropDevice { .. } => return,
             Event::Word { label, word, .. } => self.words.push((brand, *label, word.clone())),
             _ => self.brands.entry(brand).or_default().push(event),
         }

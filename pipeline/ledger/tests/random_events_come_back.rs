@@ -84,12 +84,15 @@ fn histories_come_back() {
                 let brand = match event {
                     Event::Put { record, .. } => record.brand,
                     Event::Heard { heard, .. } => heard.brand,
-                    Event::Word { brand, .. } | Event::Evidence { brand, .. } => *brand,
+                    Event::Settled { settled } => settled.brand,
+                    Event::Word { brand, .. }
+                    | Event::Evidence { brand, .. }
+                    | Event::Closed { brand, .. } => *brand,
                     // A key belongs to one brand, which the event does not say; any will do here.
-                    Event::Drop { .. } | Event::Ping { .. } => A,
+                    Event::Drop { .. } | Event::Ping { .. } | Event::DropDevice { .. } => A,
                 };
                 page.push(brand, event);
-                if !matches!(event, Event::Ping { .. }) {
+                if !matches!(event, Event::Ping { .. } | Event::DropDevice { .. }) {
                     expected.push(with_own_day(event.clone()));
                 }
             }

@@ -86,7 +86,7 @@ fn a_brand_that_is_not_configured_is_named() {
 }
 
 #[test]
-fn names_last_and_positions_do_not() {
+fn brands_are_known_by_their_names_whatever_their_order() {
     let directory = tempfile::tempdir().unwrap();
     two_brands(directory.path());
     // Another brand comes first in the order of names.
@@ -101,12 +101,11 @@ fn names_last_and_positions_do_not() {
         .map(of)
         .filter(|(id, ..)| !id.is_empty())
         .collect();
-    // The day is the one that the brand now has.
     assert_eq!(
         puts,
         [
-            ("click-1".to_owned(), BrandId(1), 19_676),
-            ("click-2".to_owned(), BrandId(2), 19_677)
+            ("click-1".to_owned(), A, 19_675),
+            ("click-2".to_owned(), B, 19_676)
         ]
     );
 }

@@ -89,7 +89,7 @@ async fn the_door_answers_over_a_socket() {
     assert_eq!((status, body.as_str()), (200, ""));
 
     stop.send(()).unwrap();
-    server.await.unwrap().unwrap();
+    server.await.unwrap();
 }
 
 #[tokio::test]
@@ -114,5 +114,50 @@ async fn a_scrape_waits_for_nobody_who_holds_the_board() {
     release.0.send(()).unwrap();
     holder.join().unwrap();
     stop.send(()).unwrap();
-    server.await.unwrap().unwrap();
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn half_sent_requests_keep_nobody_out() {
+    let state = state();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, state, async {
+        let _ = stopped.await;
+    }));
+    let mut half = Vec::new();
+    for _ in 0..700 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /metrics HT").await.unwrap();
+        half.push(stream);
+    }
+    // The oldest have made room.
+    let mut byte = [0; 1];
+    assert_eq!(half[0].read(&mut byte).await.unwrap_or(0), 0);
+    let (status, _, body) = request(address, "GET /livez", "").await;
+    assert_eq!((status, body.as_str()), (200, "live\n"));
+    // The server ends although the others are still half sent.
+    let _ = stop.send(());
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_foreign_name_is_not_answered() {
+    let state = state();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, state, async {
+        let _ = stopped.await;
+    }));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "GET /metrics HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    assert!(answer.contains("http.hosts") && !answer.contains("tributary_"));
+    let _ = stop.send(());
+    server.await.unwrap();
 }

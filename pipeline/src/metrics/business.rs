@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
-use tributary_connectors::native::currency;
 use tributary_operators::calendar;
 use tributary_operators::cell::{Dim, Family};
+use tributary_operators::currency;
 use tributary_operators::record::Day;
 
 use super::cap::{self, Amount, Points};

@@ -101,6 +101,9 @@ impl Metrics {
                 }
             }
             metrics.raise(Id::Suppressed, &[brand], 0.0);
+            metrics.raise(Id::UnreadSections, &[brand], 0.0);
+            metrics.raise(Id::SettledDays, &[brand], 0.0);
+            metrics.raise(Id::SettledPings, &[brand], 0.0);
             metrics.retention_pass(brand, 0, 0);
             metrics.rights_waiting(brand, 0, Duration::ZERO);
         }
@@ -117,15 +120,23 @@ impl Metrics {
     ) {
         let _raising = lock(&self.raising);
         for ((brand, kind), count) in &counts.accepted {
-            let brand = self
-                .brands
-                .get(usize::from(brand.0))
-                .map_or(UNKNOWN, String::as_str);
+            let brand = self.name(*brand).unwrap_or(UNKNOWN);
             self.raise(Id::Accepted, &[brand, kind], *count as f64);
         }
-        for (brand, count) in &counts.suppressed {
-            if let Some(brand) = self.brands.get(usize::from(brand.0)) {
-                self.raise(Id::Suppressed, &[brand], *count as f64);
+        for (id, counts) in [
+            (Id::Suppressed, &counts.suppressed),
+            (Id::SettledDays, &counts.settled_days),
+            (Id::SettledPings, &counts.settled_pings),
+        ] {
+            for (brand, count) in counts {
+                if let Some(brand) = self.name(*brand) {
+                    self.raise(id, &[brand], *count as f64);
+                }
+            }
+        }
+        for (brand, count) in &counts.unread_sections {
+            if let Some(brand) = self.name(*brand) {
+                self.raise(Id::UnreadSections, &[brand], *count as f64);
             }
         }
         let mut refused: BTreeMap<[&str; 3], u64> = BTreeMap::new();
@@ -143,9 +154,9 @@ impl Metrics {
         }
         let stages = &counts.stages;
         if let Some(Own::Gauge(of)) = self.own(Id::Consents) {
-            let brands = self.brands.iter().zip(0..);
-            for ((brand, number), step) in brands.flat_map(|b| Step::ALL.map(|step| (b, step))) {
-                let told = counts.consents.get(&(BrandId(number), step));
+            let brands = self.brands.iter();
+            for (brand, step) in brands.flat_map(|b| Step::ALL.map(|step| (b, step))) {
+                let told = counts.consents.get(&(BrandId::of(brand), step));
                 for (place, choice) in CHOICES.into_iter().enumerate() {
                     let labels = [brand.as_str(), choice, step.name()];
                     match told.and_then(|told| told.get(place)) {
@@ -157,7 +168,8 @@ impl Metrics {
             }
         }
         let ignored = |what| counts.ignored.get(&what).copied().unwrap_or(0) as f64;
-        self.raise(Id::PingsIgnored, &[], ignored(Ignored::FixedDevice));
+        let pings = [Ignored::FixedDevice, Ignored::SettledPing].map(ignored);
+        self.raise(Id::PingsIgnored, &[], pings.into_iter().sum());
         self.raise(Id::RobotRecords, &[], ignored(Ignored::Robot));
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
         self.raise(Id::Corrections, &[], stages.corrections as f64);
@@ -166,6 +178,15 @@ impl Metrics {
         self.set(Id::Held, &[], stages.held as f64);
         self.set(Id::Released, &[], stages.cells as f64);
         self.set(Id::Hidden, &[], stages.hidden as f64);
+        self.set(Id::FoldedChannels, &[], stages.folded as f64);
+    }
+
+    /// The name of a brand of the configuration.
+    fn name(&self, brand: BrandId) -> Option<&str> {
+        let mut brands = self.brands.iter();
+        brands
+            .find(|name| BrandId::of(name) == brand)
+            .map(String::as_str)
     }
 
     /// Computes the business gauges; `today` is the current day in a brand's time zone. Nothing is done where
@@ -244,19 +265,26 @@ impl Metrics {
         self.set(Id::RestoredEntries, &[], entries as f64);
     }
 
-    /// How epochs go: the newest closed one (`closed_ms`, Unix milliseconds of its opening, 0 where there is
-    /// none), how far the closed ones are behind, and the tick.
-    pub fn epoch(&self, closed_ms: u64, lag_seconds: f64, tick_seconds: f64) {
+    /// How epochs go: the number of the newest closed one (0 where there is none) and how long ago it was opened, how far
+    /// the closed ones are behind, and the tick.
+    pub fn epoch(&self, closed: u64, since: Duration, lag_seconds: f64, tick_seconds: f64) {
         self.lag(lag_seconds);
         self.set(Id::Tick, &[], tick_seconds);
-        if self.closed.fetch_max(closed_ms, Relaxed) < closed_ms {
-            self.set(Id::Epoch, &[], closed_ms as f64 / 1000.0);
+        if self.closed.fetch_max(closed, Relaxed) < closed {
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default();
-            let took = now.as_secs_f64() - closed_ms as f64 / 1000.0;
-            self.observe(Id::EpochDuration, took.max(0.0));
+            self.set(Id::Epoch, &[], now.as_secs_f64());
+            self.observe(Id::EpochDuration, since.as_secs_f64());
         }
+    }
+
+    /// How far the wall clock is ahead of the broker's, milliseconds, where that is known, and whether it is trusted.
+    pub fn clock(&self, offset_ms: Option<i64>, trusted: bool) {
+        if let Some(offset) = offset_ms {
+            self.set(Id::ClockOffset, &[], offset as f64 / 1000.0);
+        }
+        self.set(Id::ClockTrusted, &[], f64::from(u8::from(trusted)));
     }
 
     /// How far the closed epochs are behind what went in, seconds.

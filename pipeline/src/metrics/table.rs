@@ -115,21 +115,24 @@ table! {
     InputDropped: Operation Counter, "input_slow_consumer_messages_total", "messages", [],
         "Messages that the client dropped because they were not taken in time; each was read again.";
     Accepted: Operation Counter, "records_accepted_total", "records", [Brand, Kind],
-        "Records and pings taken in, duplicates and corrections included.";
+        "Records and pings taken in, duplicates and corrections included. A statement of consent that rides on a web record is none of its own.";
     DeadLetters: Operation Counter, "dead_letters_total", "lines", [OriginBrand, OriginKind, Reason],
         "Refused lines. They stand on the dead-letter subject with their reason; `unknown` where the line names no configured brand or no kind.";
     PingsIgnored: Operation Counter, "pings_ignored_total", "pings", [],
-        "Pings of devices on a brand's list of fixed devices, left out on purpose.";
+        "Pings left out on purpose: those of devices on a brand's list of fixed devices, and those that were read again after their day had settled.";
     RobotRecords: Operation Counter, "robot_records_total", "records", [],
         "Web records whose user agent is a known robot's. They are counted here, and held and counted nowhere else.";
     Duplicates: Operation Counter, "records_duplicate_total", "records", [],
-        "Records that came again with the content held; they change nothing.";
+        "Records that came again with the content and the version held; they change nothing. Statements of consent that ride on web records are not counted.";
     Corrections: Operation Counter, "records_corrected_total", "records", [],
-        "Records whose content or version replaced what was held.";
+        "Records whose content or version replaced what was held. Statements of consent that ride on web records are not counted.";
     Superseded: Operation Counter, "records_superseded_total", "records", [],
-        "Records whose version was lower than the one held; they change nothing.";
+        "Records of a lower version than the one held, or of the same version that arrived earlier; they change nothing.";
     Suppressed: Operation Counter, "records_suppressed_total", "records", [Brand],
         "Records and pings left out because they name somebody who objected; they are written nowhere.";
+
+    UnreadSections: Operation Counter, "consent_sections_unread_total", "sections", [Brand],
+        "Sections of GPP strings that were there and are not read, once for each record that brings them: what they say is not obeyed. `tributary consent` names those of a string.";
 
     // Rights and retention
     RightsRequests: Operation Counter, "rights_requests_total", "requests", [OriginBrand, Outcome, Right],
@@ -142,16 +145,22 @@ table! {
         "When this process last took back what was past its retention: at its start and once a day. 0 before the first pass.";
     RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
         "Records taken back because they were past their retention. Every process passes over all of them: do not add up over processes.";
+    SettledDays: Operation Counter, "salt_days_settled_total", "days", [Brand],
+        "Salt days with pings that were closed and became sums per store and hour. Process 0 counts for all.";
+    SettledPings: Operation Counter, "pings_settled_total", "pings", [Brand],
+        "Pings that this process held and dropped because the sums of their day are durable.";
     Consents: Operation Gauge, "consent_identifiers", "identifiers", [Brand, Choice, Step],
         "Identifiers by what is allowed for them, where something was said. A step is there when `k` allow it and `k` refuse it, and changes when `k_delta` have changed.";
 
     // State
     Held: Operation Gauge, "records_held", "records", [],
-        "Records held now, pings not counted.";
+        "Records held now; pings and the statements of consent that ride on web records not counted.";
     Released: Operation Gauge, "cells_released", "cells", [],
         "Cells that this process has released and not closed.";
     Hidden: Operation Gauge, "cells_hidden", "cells", [],
         "Cells that the release gate holds back because too few contributors stand behind them.";
+    FoldedChannels: Operation Gauge, "markov_folded_channels", "channels", [],
+        "Channels of the months held that the Markov model does not tell apart because a month has more than `max_channels`; they stand under `*`.";
     Collisions: Operation Counter, "label_collisions_total", "labels", [],
         "Times that a second word claimed the hash of a label; their cells are added up under the smaller word.";
 
@@ -169,7 +178,7 @@ table! {
 
     // Progress
     Epoch: Operation Gauge, "epoch_closed_timestamp_seconds", "seconds since 1970", [],
-        "The newest closed epoch: it and all before are finished on every worker of this process.";
+        "When an epoch was last found closed: it and all before are finished on every worker of this process.";
     Lag: Operation Gauge, "lag_seconds", "seconds", [],
         "How far the closed epochs are behind the input that went in; 0 when all of it is through.";
     Tick: Operation Gauge, "tick_seconds", "seconds", [],
@@ -186,6 +195,10 @@ table! {
         "Attempts to publish that failed; each is made again.";
 
     // Process
+    ClockOffset: Operation Gauge, "clock_offset_seconds", "seconds", [],
+        "How far this machine's clock is ahead of the broker's.";
+    ClockTrusted: Operation Gauge, "clock_trusted", "0 or 1", [],
+        "Whether this machine's clock agrees with the broker's and the newest arrival within `workers.max_clock_skew`. While it does not, nothing is erased for its age and no day is frozen.";
     Connected: Operation Gauge, "connected", "0 or 1", [],
         "Whether there is a connection to NATS.";
     Ready: Operation Gauge, "ready", "0 or 1", [],

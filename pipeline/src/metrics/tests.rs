@@ -41,13 +41,13 @@ fn counts_since_the_start_raise_counters_and_never_lower_them() {
     let series = "tributary_records_accepted_total{brand=\"brew\",kind=\"web\"}";
     assert_eq!(value(&metrics, series), Some(0.0));
     let mut counts = Counts::default();
-    counts.accepted.insert((BrandId(1), "web"), 7);
+    counts.accepted.insert((BrandId::of("brew"), "web"), 7);
     counts.stages.duplicates = 2;
     counts.stages.held = 5;
     metrics.sync(&counts, &BTreeMap::new());
     metrics.sync(&counts, &BTreeMap::new());
     assert_eq!(value(&metrics, series), Some(7.0));
-    counts.accepted.insert((BrandId(1), "web"), 9);
+    counts.accepted.insert((BrandId::of("brew"), "web"), 9);
     counts.stages.duplicates = 1;
     counts.stages.held = 3;
     metrics.sync(&counts, &BTreeMap::new());
@@ -94,20 +94,21 @@ fn dead_letters_have_labels_of_closed_sets_whatever_a_subject_says() {
 #[test]
 fn an_epoch_is_observed_once() {
     let metrics = metrics("");
-    metrics.epoch(0, 0.0, 0.05);
+    let since = Duration::from_millis(250);
+    metrics.epoch(0, since, 0.0, 0.05);
     assert_eq!(
         value(&metrics, "tributary_epoch_duration_seconds_count"),
         Some(0.0)
     );
-    metrics.epoch(1_700_000_000_500, 1.5, 0.05);
-    metrics.epoch(1_700_000_000_500, 0.5, 0.05);
+    metrics.epoch(1_700_000_000_500, since, 1.5, 0.05);
+    metrics.epoch(1_700_000_000_500, since, 0.5, 0.05);
     assert_eq!(
         value(&metrics, "tributary_epoch_duration_seconds_count"),
         Some(1.0)
     );
     assert_eq!(
-        value(&metrics, "tributary_epoch_closed_timestamp_seconds"),
-        Some(1_700_000_000.5)
+        value(&metrics, "tributary_epoch_duration_seconds_sum"),
+        Some(0.25)
     );
     assert_eq!(value(&metrics, "tributary_lag_seconds"), Some(0.5));
 }

@@ -47,11 +47,11 @@ pub struct UnderWay {
 impl Passes {
     /// None yet.
     pub fn new(config: &Config, asks: Asks) -> Passes {
-        let brands = (0..).map(BrandId).zip(&config.brands);
+        let brands = config.brands.iter();
         Passes {
             asks,
             brands: brands
-                .map(|(id, brand)| (id, Retention::of(brand)))
+                .map(|brand| (BrandId::of(&brand.name), Retention::of(brand)))
                 .collect(),
             day: None,
             under_way: None,

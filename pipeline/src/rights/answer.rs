@@ -13,8 +13,9 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tributary_connectors::nats::subject as subjects;
+use tributary_connectors::tenant;
 use tributary_operators::ask::{Question, Reply};
-use tributary_operators::record::{Body, Record};
+use tributary_operators::record::{Body, Record, RefundAmount};
 use tributary_operators::steps::Step;
 use tributary_rights::Reason;
 use tributary_rights::request::Asked;
@@ -57,9 +58,8 @@ impl Rights {
 
     /// Tells what is held. How many records that is.
     async fn answer_one(&self, job: &Job, person: &Person, key: &ReplyKey) -> anyhow::Result<u64> {
-        let place = usize::from(job.brand.0);
-        let (Some(desk), Some(brand)) = (self.desks.get(place), self.config.brands.get(place))
-        else {
+        let brand = tenant::configured(&self.config, job.brand);
+        let (Some(desk), Some(brand)) = (self.desks.get(&job.brand), brand) else {
             return Ok(0);
         };
         let question = Question::Records {
@@ -129,7 +129,13 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
         }
         Body::Refund { kind, amount, .. } => json!({
             "kind": "refund", "of": kind.name(),
-            "amount": amount.map(|(amount, currency)| money(amount, currency.as_str())),
+            "amount": match *amount {
+                RefundAmount::All => Value::Null,
+                RefundAmount::Of(minor, currency) => money(minor, currency.as_str()),
+                RefundAmount::InCurrencyOfSale { digits, decimals } => json!({
+                    "digits": digits, "decimals": decimals, "currency": null,
+                }),
+            },
         }),
         Body::Adjustment {
             kind,
@@ -140,8 +146,12 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
             "kind": "adjustment", "of": kind.name(), "store": word(),
             "amount": money(*amount, currency.as_str()),
         }),
-        Body::Consent { steps } => json!({
+        Body::Consent { steps, string } => json!({
             "kind": "consent",
+            "string_updated": string.and_then(|string| {
+                let day = Timestamp::from_second(i64::from(string.updated) * 86_400);
+                day.map(|day| day.strftime("%F").to_string()).ok()
+            }),
             "allowed": Step::ALL.into_iter().filter(|step| steps.allow(*step)).map(Step::name).collect::<Vec<_>>(),
         }),
         Body::Right { right, stands } => {

@@ -23,12 +23,7 @@ pub struct Desk {
 
 impl Desk {
     /// Opens the log of a brand.
-    pub fn open(
-        brand: &Brand,
-        id: BrandId,
-        directory: &Path,
-        registrar: bool,
-    ) -> anyhow::Result<Desk> {
+    pub fn open(brand: &Brand, directory: &Path, registrar: bool) -> anyhow::Result<Desk> {
         let keys = super::keys(brand);
         let log = match registrar {
             false => None,
@@ -46,7 +41,7 @@ impl Desk {
             }
         };
         Ok(Desk {
-            brand: id,
+            brand: BrandId::of(&brand.name),
             name: brand.name.clone(),
             key: BrandKey::new(brand),
             keys,

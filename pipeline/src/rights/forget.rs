@@ -77,7 +77,7 @@ impl Rights {
         }
         let read = self.settle().await?;
         let mut brands = Vec::new();
-        for brand in self.desks.iter().map(|desk| desk.brand) {
+        for &brand in self.desks.keys() {
             let of_brand = places.iter().filter(|place| jobs[**place].brand == brand);
             let person = union(of_brand.filter_map(|place| persons.get(*place)));
             if !person.ids.is_empty() || !person.devices.is_empty() {
@@ -195,10 +195,9 @@ impl Rights {
                 .map(|(key, _)| Event::Drop { key, arrival: LAST })
                 .collect();
             for reply in heard {
-                if let Reply::Heard(heard, count) = reply {
-                    forgotten.tokens.insert(heard.token);
-                    let count = -count;
-                    changes.push(Event::Heard { heard, count });
+                if let Reply::Heard(device) = reply {
+                    forgotten.tokens.insert(device.token);
+                    changes.push(Event::DropDevice { device });
                 }
             }
             if changes.is_empty() {
@@ -241,7 +240,7 @@ impl Rights {
             Some((job.brand, *job.sequences.first()?))
         });
         let of_brand = |brand: BrandId| {
-            let desk = self.desks.get(usize::from(brand.0));
+            let desk = self.desks.get(&brand);
             desk.map_or("", |desk| desk.name.as_str())
         };
         if !self.is_registrar() {
@@ -309,7 +308,7 @@ impl Rights {
 
     /// Deletes the sealed answers of a brand that wait to be fetched: whose they are nobody can tell.
     async fn forget_answers(&self, brand: BrandId) -> anyhow::Result<()> {
-        let Some(desk) = self.desks.get(usize::from(brand.0)) else {
+        let Some(desk) = self.desks.get(&brand) else {
             return Ok(());
         };
         let stream = &self.config.nats.rights_stream;

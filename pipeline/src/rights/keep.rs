@@ -41,7 +41,7 @@ impl Rights {
             if job.rejected.is_some() {
                 continue;
             }
-            let Some(desk) = self.desks.get(usize::from(job.brand.0)) else {
+            let Some(desk) = self.desks.get(&job.brand) else {
                 continue;
             };
             job.counts.records = person.ids.len() as u64;

@@ -71,7 +71,7 @@ pub struct Rights {
     suppressed: Arc<Suppressed>,
     restored: u64,
     state: Arc<State>,
-    desks: Vec<Desk>,
+    desks: BTreeMap<BrandId, Desk>,
 }
 
 /// What a worker gives to [`Rights`].
@@ -135,10 +135,13 @@ impl Rights {
         } = parts;
         let directory = directory(&config);
         let registrar = config.workers.process == 0;
-        let brands = config.brands.iter().zip(0..);
+        let brands = config.brands.iter();
         let desks = brands
-            .map(|(brand, number)| Desk::open(brand, BrandId(number), &directory, registrar))
-            .collect::<anyhow::Result<Vec<Desk>>>()?;
+            .map(|brand| {
+                let desk = Desk::open(brand, &directory, registrar)?;
+                Ok((desk.brand, desk))
+            })
+            .collect::<anyhow::Result<BTreeMap<BrandId, Desk>>>()?;
         let all = subjects::rights_requests("*");
         let stream = &config.nats.rights_stream;
         let reader = patiently(|| Reader::filtered(&client, stream, &all, 1)).await?;
@@ -222,9 +225,9 @@ impl Rights {
             let token = message.subject.split('.').nth(2).unwrap_or_default();
             let known = |name: &str| self.config.brands.iter().any(|brand| brand.name == name);
             let request = Request::parse(&message.payload, Some(token), &known);
-            let place = self.config.brands.iter().position(|b| b.name == token);
-            let (request, place) = match (request, place) {
-                (Ok(request), Some(place)) => (request, place),
+            let brand = known(token).then(|| BrandId::of(token));
+            let (request, brand) = match (request, brand) {
+                (Ok(request), Some(brand)) => (request, brand),
                 (Err(refusal), _) => {
                     let id = Request::id_of(&message.payload);
                     self.refuse(message, token, id, refusal.reason).await?;
@@ -237,7 +240,7 @@ impl Rights {
                     continue;
                 }
             };
-            let Some(desk) = self.desks.get_mut(place) else {
+            let Some(desk) = self.desks.get_mut(&brand) else {
                 continue;
             };
             let key = desk.keys.request(&request.id);
@@ -277,7 +280,6 @@ impl Rights {
                     at
                 }
             };
-            let brand = BrandId(place as u16);
             jobs.insert(
                 (brand, key),
                 Job {
@@ -304,7 +306,7 @@ impl Rights {
         }
         let begun = std::time::Instant::now();
         for job in &jobs {
-            let Some(desk) = self.desks.get_mut(usize::from(job.brand.0)) else {
+            let Some(desk) = self.desks.get_mut(&job.brand) else {
                 continue;
             };
             let pending = desk
@@ -343,7 +345,7 @@ impl Rights {
 
     /// Says that a request is done, or not, and deletes it.
     async fn close(&mut self, job: Job) -> anyhow::Result<()> {
-        let Some(desk) = self.desks.get_mut(usize::from(job.brand.0)) else {
+        let Some(desk) = self.desks.get_mut(&job.brand) else {
             return Ok(());
         };
         let (at, right) = (now(), job.request.asked.right());

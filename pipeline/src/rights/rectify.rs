@@ -48,8 +48,7 @@ impl Rights {
             let Asked::Rectify(correction) = &job.request.asked else {
                 continue;
             };
-            let place = usize::from(job.brand.0);
-            let (None, Some(desk)) = (job.rejected, self.desks.get(place)) else {
+            let (None, Some(desk)) = (job.rejected, self.desks.get(&job.brand)) else {
                 continue;
             };
             let at = now();
@@ -70,7 +69,7 @@ impl Rights {
                     version,
                     record,
                     ..
-                } if !matches!(record.body, Body::Consent { .. }) => {
+                } if !matches!(record.body, Body::Consent { .. } | Body::Right { .. }) => {
                     *version = i64::MAX;
                     Some(*key)
                 }

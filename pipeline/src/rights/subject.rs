@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use tributary_connectors::tenant;
 use tributary_connectors::whom;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
@@ -69,9 +70,8 @@ impl Rights {
     }
 
     fn named(&self, job: &Job) -> Person {
-        let place = usize::from(job.brand.0);
-        let (Some(desk), Some(brand)) = (self.desks.get(place), self.config.brands.get(place))
-        else {
+        let brand = tenant::configured(&self.config, job.brand);
+        let (Some(desk), Some(brand)) = (self.desks.get(&job.brand), brand) else {
             return Person::default();
         };
         let mut person = Person::default();

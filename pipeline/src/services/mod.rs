@@ -33,7 +33,7 @@ use futures::stream::{BoxStream, SelectAll};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tributary_config::model::{Brand, Config};
-use tributary_connectors::native::currency;
+use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency};
 use tributary_rights::status::{self, Status};
 
@@ -149,9 +149,9 @@ impl Services {
             .map_err(|error| anyhow!(error))
             .context("cannot start the NATS service")?;
         let mut requests = SelectAll::new();
-        for (position, brand) in config.brands.iter().enumerate() {
+        for brand in &config.brands {
             for topic in Topic::ALL {
-                let desk = Desk::new(&client, topic, position, brand, config.release.k);
+                let desk = Desk::new(&client, topic, brand, config.release.k);
                 requests.push(desk.open(&service).await?);
             }
         }
@@ -175,8 +175,8 @@ impl Services {
         exchanges: Exchanges,
     ) -> anyhow::Result<Services> {
         let topic = Topic::Keys(exchanges.process());
-        for (position, brand) in config.brands.iter().enumerate() {
-            let desk = Desk::new(&self.client, topic, position, brand, config.release.k);
+        for brand in &config.brands {
+            let desk = Desk::new(&self.client, topic, brand, config.release.k);
             let desk = Desk {
                 exchanges: Some(exchanges.clone()),
                 ..desk
@@ -294,11 +294,11 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(client: &Client, topic: Topic, position: usize, brand: &Brand, k: u64) -> Desk {
+    fn new(client: &Client, topic: Topic, brand: &Brand, k: u64) -> Desk {
         Desk {
             client: client.clone(),
             topic,
-            brand: BrandId(u16::try_from(position).unwrap_or(u16::MAX)),
+            brand: BrandId::of(&brand.name),
             name: brand.name.clone(),
             currency: currency::of(&brand.currency).map(|(currency, _)| currency),
             names: Names::of(brand),

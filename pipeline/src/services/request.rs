@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tributary_connectors::calendar;
-use tributary_connectors::native::{currency, labels};
+use tributary_connectors::native::labels;
 use tributary_operators::ask::{ConversionGroup, Question};
 use tributary_operators::cell::Family;
+use tributary_operators::currency;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{BrandId, Currency, Day, Identifier, Pseudonym, SaleKind};
 

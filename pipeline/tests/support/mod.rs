@@ -174,11 +174,17 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker and waits until it says where it serves.
     pub fn start(config: &Path, arguments: &[&str]) -> Worker {
+        Worker::start_with(config, arguments, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub fn start_with(config: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
         command
             .args(["--log-format", "json", "run", "--config"])
             .arg(config)
-            .args(arguments);
+            .args(arguments)
+            .envs(variables.iter().copied());
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the worker starts");
         let mut log = child.stderr.take().expect("a pipe");

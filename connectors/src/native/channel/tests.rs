@@ -15,6 +15,7 @@ fn channel_with(line: &str, channels: &Channels) -> String {
     let reader = Reader {
         fields: &fields,
         loose: false,
+        decimal: Default::default(),
     };
     match derive(&reader, channels) {
         Ok(Some([source, medium, campaign])) => format!("{source}/{medium}/{campaign}"),

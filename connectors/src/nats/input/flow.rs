@@ -108,7 +108,7 @@ impl Input {
         self.asked = None;
         self.due = Instant::now() + ASK;
         let (state, consumer) = seen.map_err(|error| self.interrupted(error))?;
-        if let Some(loss) = loss(&state, self.position().from, self.created) {
+        if let Some(loss) = loss(&state, self.position().from, Some(self.created)) {
             return Err(loss.error(&self.wanted.stream));
         }
         if self.jump.take().is_some() {

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, SaleKind, SaleName, TouchKind};
+use tributary_operators::record::{Body, Currency, RefundAmount, SaleKind, SaleName, TouchKind};
 
 use super::choices::pick;
 use super::words::{CHANNELS, SHARED_IDS, amount, channel, currency, store};
@@ -33,12 +33,12 @@ impl Bodies {
         format!("r{}", self.last_id)
     }
 
-    /// Anything that a web source says.
-    pub(super) fn web(&mut self, rng: &mut ChaCha8Rng) -> Body {
+    /// Anything that a web source says under an id.
+    pub(super) fn web(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
         match rng.random_range(0..24) {
             0..=13 => contact(rng),
             14..=15 => Body::Identify,
-            16..=20 => self.order(rng),
+            16..=20 => self.order(rng, id),
             21..=22 => self.refund(rng),
             _ => adjustment(rng, SaleKind::Order, Label::ABSENT),
         }
@@ -56,10 +56,13 @@ impl Bodies {
         }
     }
 
-    /// An order under one of few names.
-    pub(super) fn order(&mut self, rng: &mut ChaCha8Rng) -> Body {
-        let name = self.order_name(rng);
-        self.sale(rng, SaleKind::Order, SaleName::of(&name))
+    /// An order under one of few names, or under its id alone.
+    pub(super) fn order(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
+        let name = match rng.random_bool(0.3) {
+            true => SaleName::of_record(id),
+            false => SaleName::of(&self.order_name(rng)),
+        };
+        self.sale(rng, SaleKind::Order, name)
     }
 
     /// The transaction that has an id.
@@ -68,7 +71,12 @@ impl Bodies {
     }
 
     fn order_name(&self, rng: &mut ChaCha8Rng) -> String {
-        format!("o{}", rng.random_range(0..self.order_names))
+        // Some shops call an order what others call a record.
+        match rng.random_range(0..6) {
+            0 => pick(rng, SHARED_IDS).to_owned(),
+            1 => format!("r{}", self.last_id),
+            _ => format!("o{}", rng.random_range(0..self.order_names)),
+        }
     }
 
     /// A sale of some amount.
@@ -93,12 +101,20 @@ impl Bodies {
         let known = rng.random_range(0..self.sales.len().max(1));
         if let Some(sale) = self.sales.get(known).filter(|_| rng.random_bool(0.8)) {
             let (kind, name, amount, sale_currency) = *sale;
+            let name = name.named();
             let part = pick(rng, [amount, amount / 2, amount / 3, 1, 0, amount + 1]);
             let currency = match rng.random_bool(0.8) {
                 true => sale_currency,
                 false => currency(rng),
             };
-            let amount = rng.random_bool(0.75).then_some((part, currency));
+            let amount = match rng.random_range(0..8) {
+                0..=1 => RefundAmount::All,
+                2..=3 => RefundAmount::InCurrencyOfSale {
+                    digits: pick(rng, [part, part / 10, part / 100]),
+                    decimals: pick(rng, [0, 1, 2, 2, 3]),
+                },
+                _ => RefundAmount::Of(part, currency),
+            };
             return Body::Refund { kind, name, amount };
         }
         let soon = self.last_id + rng.random_range(1..6);
@@ -111,7 +127,7 @@ impl Bodies {
         Body::Refund {
             kind,
             name: SaleName::of(&name),
-            amount,
+            amount: amount.into(),
         }
     }
 }

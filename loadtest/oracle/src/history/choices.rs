@@ -21,20 +21,14 @@ where
 
 /// The settings of one or two brands.
 pub(super) fn settings(rng: &mut impl Rng) -> Settings {
-    let names = ["north", "south"];
+    let names = ["acme", "bolt"];
     let brands = pick(rng, [1, 1, 2]);
-    Settings {
-        brands: names
-            .into_iter()
-            .take(brands)
-            .map(|name| brand(rng, name))
-            .collect(),
-    }
+    Settings::new(names.into_iter().take(brands).map(|name| brand(rng, name)))
 }
 
 /// Lets some sources of some brands rest on consent.
 pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
-    for brand in &mut settings.brands {
+    for brand in settings.brands.values_mut() {
         if rng.random_bool(0.4) {
             let sources = WEB.into_iter().chain(TILLS);
             let on_consent = sources.filter(|_| rng.random_bool(0.4)).map(Label::of);
@@ -68,6 +62,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
         view_window,
         impression_window,
         max_path: pick(rng, [1, 2, 3, 3, 200, 200, 200]),
+        max_channels: pick(rng, [1, 2, 3, 4, 5, 500, 500, 500]),
         // A millisecond makes every earlier touch weigh nothing.
         half_life: pick(rng, [1, HOUR, DAY, 7 * DAY, 12_345_677]),
         position: pick(

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleKind};
+use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleKind, SaleName};
 
 use super::bodies::{self, Bodies};
 use super::choices::pick;
@@ -61,7 +61,7 @@ impl Author {
         let id = self.bodies.fresh_id();
         match rng.random_range(0..6) {
             0..=1 => {
-                let body = self.bodies.order(rng);
+                let body = self.bodies.order(rng, &id);
                 records.push(self.step(rng, WEB[0], &id, ts, home, body));
             }
             2..=3 => {
@@ -94,6 +94,10 @@ impl Author {
         };
         let ts = record.ts + pick(rng, [0, 0, 0, 1, -1]) * MS_PER_HOUR;
         let home = self.pools.home(rng);
+        let name = match name.is_of_record() {
+            true => SaleName::of_record(&id),
+            false => name,
+        };
         let body = self.bodies.sale(rng, kind, name);
         Some(self.step(rng, source, &id, ts, home, body))
     }
@@ -133,12 +137,18 @@ impl Author {
             false => self.bodies.fresh_id(),
         };
         let mut record = self.said(rng, Label::of(source), &id, near);
+        // Some ride on a record: the same source and identifiers under a key of their own.
+        let rides = rng.random_bool(0.3);
         let opposite = near.and_then(|near| Some((near, statements::opposite(&near.body)?)));
         if let Some((near, opposite)) = opposite.filter(|_| rng.random_bool(0.5)) {
             record.ids = near.ids.clone();
             record.ts = self.moments.after_all();
             record.day = self.pools.day(record.ts.div_euclid(1000));
             record.body = opposite;
+        }
+        if rides {
+            record.id = "".into();
+            return (self.attached_key(&record), record);
         }
         (self.key(source, &id), record)
     }
@@ -220,7 +230,7 @@ impl Author {
             ids: self.pools.ids(rng, home, 0),
             body: match TILLS.map(Label::of).contains(&source) {
                 true => self.bodies.till(rng, id),
-                false => self.bodies.web(rng),
+                false => self.bodies.web(rng, id),
             },
         }
     }
@@ -246,6 +256,13 @@ impl Author {
             body: bodies::spend(rng, Label::of(platform), channel(words)),
         };
         (RecordKey::of(&self.brand.0.to_string(), &parts), record)
+    }
+
+    /// The key of a statement that rides on a record: what it says of whom, each of a day once.
+    fn attached_key(&self, record: &Record) -> RecordKey {
+        let said = format!("{:?}", record.body);
+        let (set, day) = (record.ids.key().to_le_bytes(), record.day.to_le_bytes());
+        RecordKey::of(&self.brand.0.to_string(), &[said.as_bytes(), &set, &day])
     }
 
     fn key(&self, source: &str, id: &str) -> RecordKey {

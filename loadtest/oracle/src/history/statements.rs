@@ -2,11 +2,13 @@
 //!
 //! Statements are about few identifiers, and mostly about those of a record that is there. Many are said at the very
 //! moment of another, many after all others, so that withdrawals, renewals and ties are common; the rest are said at
-//! any moment, and so arrive late.
+//! any moment, and so arrive late. Half of the consents come with one of a few strings, whose last update is before, on or
+//! after the day on which they are said, so that old strings are sent again after a withdrawal and before it, and the first
+//! saying of one is corrected and dropped. Some statements ride on a web record and have no id of their own.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use tributary_operators::record::{Body, IdSet, Right};
+use tributary_operators::record::{Body, ConsentString, IdSet, Right};
 use tributary_operators::steps::{Step, Steps};
 
 use super::choices::pick;
@@ -43,7 +45,11 @@ impl Moments {
 /// A statement of consent, or a right that is exercised or taken back.
 pub(super) fn statement(rng: &mut ChaCha8Rng) -> Body {
     match rng.random_range(0..10) {
-        0..=6 => Body::Consent { steps: steps(rng) },
+        0..=3 => by_string(rng),
+        4..=6 => Body::Consent {
+            steps: steps(rng),
+            string: None,
+        },
         7..=8 => Body::Right {
             right: Right::Restriction,
             stands: rng.random_bool(0.6),
@@ -58,17 +64,42 @@ pub(super) fn statement(rng: &mut ChaCha8Rng) -> Body {
 /// What somebody says who has changed his mind; none where it was no statement.
 pub(super) fn opposite(body: &Body) -> Option<Body> {
     match *body {
-        Body::Consent { steps } => Some(Body::Consent {
+        Body::Consent { steps, .. } => Some(Body::Consent {
             steps: match steps == Steps::ALL {
                 true => Steps::NONE,
                 false => Steps::ALL,
             },
+            string: None,
         }),
         Body::Right { right, stands } => Some(Body::Right {
             right,
             stands: !stands,
         }),
         _ => None,
+    }
+}
+
+/// The first day on which strings of a random world were updated: some days before its first.
+const FIRST_UPDATE: i32 = 19_746;
+
+/// A consent by one of a few strings. The string decides what is allowed, unless the brand reads it otherwise by now.
+fn by_string(rng: &mut ChaCha8Rng) -> Body {
+    let number = rng.random_range(0..8_u8);
+    let all_or_nothing = match number % 2 {
+        0 => Steps::ALL,
+        _ => Steps::NONE,
+    };
+    let string = ConsentString {
+        hash: number.into(),
+        // Two strings of one day each, over the days that see most and behind them.
+        updated: FIRST_UPDATE + i32::from(number / 2) * 4,
+    };
+    Body::Consent {
+        steps: match rng.random_bool(0.1) {
+            true => steps(rng),
+            false => all_or_nothing,
+        },
+        string: Some(string),
     }
 }
 

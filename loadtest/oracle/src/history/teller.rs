@@ -7,20 +7,24 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Arrival, Body, BrandId, Ping, Record, RecordKey};
+use tributary_operators::record::{
+    Arrival, Body, BrandId, DeviceDay, Ping, Record, RecordKey, Token,
+};
 
 use super::choices::pick;
 use super::records::Author;
 use super::words::{labels, store, vocabulary};
 
-/// Lets `size` things happen to `brands` brands; consent and rights are among them or are not.
+/// Lets `size` things happen to the brands; consent and rights are among them or are not.
 pub(super) fn tell(
     rng: &mut ChaCha8Rng,
-    brands: usize,
+    brands: &[BrandId],
     size: usize,
     with_consent: bool,
 ) -> Vec<Event> {
-    let authors = (0..brands as u16).map(|brand| Author::new(rng, BrandId(brand), size / brands));
+    let authors = brands
+        .iter()
+        .map(|brand| Author::new(rng, *brand, size / brands.len()));
     let mut teller = Teller {
         authors: authors.collect(),
         vocabulary: vocabulary()
@@ -48,13 +52,13 @@ pub(super) type Put = (RecordKey, i64, Record);
 pub(super) struct Teller {
     pub(super) authors: Vec<Author>,
     vocabulary: BTreeMap<Label, Arc<str>>,
-    /// The labels whose word has been told.
-    told: BTreeSet<Label>,
+    /// The labels whose word has been told to a brand.
+    told: BTreeSet<(BrandId, Label)>,
     arrived: Arrival,
     puts: Vec<Put>,
     /// What is held under each key, with its version.
     pub(super) held: BTreeMap<RecordKey, (i64, Record)>,
-    /// Every hearing of a ping that has not been retracted.
+    /// Every hearing of a ping.
     heard: Vec<Ping>,
     events: Vec<Event>,
 }
@@ -72,7 +76,7 @@ impl Teller {
                 let earlier: Vec<Put> = (0..4).filter_map(|_| self.earlier(rng)).collect();
                 let is_sale = |put: &&Put| matches!(put.2.body, Body::Sale { .. });
                 if let Some((_, _, sale)) = earlier.iter().find(is_sale) {
-                    let author = &mut self.authors[usize::from(sale.brand.0)];
+                    let author = self.author_of(sale.brand);
                     let echo = author.echo(rng, sale);
                     if let Some((key, record)) = echo {
                         self.put(key, 0, record);
@@ -103,9 +107,16 @@ impl Teller {
                 }
             }
             _ => {
+                // A device is erased from a store's day.
                 if let Some(place) = self.hearing(rng) {
-                    let ping = self.heard.swap_remove(place);
-                    self.events.push(Event::Ping { ping, count: -1 });
+                    let ping = self.heard[place];
+                    let device = DeviceDay {
+                        brand: ping.brand,
+                        store: ping.store,
+                        salt_day: ping.salt_day,
+                        token: Token(ping.device),
+                    };
+                    self.events.push(Event::DropDevice { device });
                 }
             }
         }
@@ -114,6 +125,11 @@ impl Teller {
     pub(super) fn author(&mut self, rng: &mut ChaCha8Rng) -> &mut Author {
         let place = rng.random_range(0..self.authors.len());
         &mut self.authors[place]
+    }
+
+    pub(super) fn author_of(&mut self, brand: BrandId) -> &mut Author {
+        let place = self.authors.iter().position(|of| of.brand == brand);
+        &mut self.authors[place.unwrap_or_default()]
     }
 
     /// Some put of the past, if there is one; mostly a recent one.
@@ -128,7 +144,7 @@ impl Teller {
 
     fn correct(&mut self, rng: &mut ChaCha8Rng) {
         if let Some((key, before, record)) = self.earlier(rng) {
-            let author = &mut self.authors[usize::from(record.brand.0)];
+            let author = self.author_of(record.brand);
             let record = author.correction(rng, &record);
             let version = match rng.random_bool(0.5) {
                 true => before,
@@ -139,7 +155,7 @@ impl Teller {
     }
 
     pub(super) fn put(&mut self, key: RecordKey, version: i64, record: Record) {
-        self.tell_words(&labels(&record));
+        self.tell_words(record.brand, &labels(&record));
         self.puts.push((key, version, record.clone()));
         if self.held.get(&key).is_none_or(|held| version >= held.0) {
             self.held.insert(key, (version, record.clone()));
@@ -179,12 +195,13 @@ impl Teller {
     fn burst(&mut self, rng: &mut ChaCha8Rng) {
         let store = store(rng);
         let author = self.author(rng);
+        let brand = author.brand;
         let (device, random) = author.pools.device(rng);
         let mut second = author.pools.moment(rng).div_euclid(1000);
         let mut pings = Vec::new();
         for _ in 0..rng.random_range(1..8) {
             pings.push(Ping {
-                brand: author.brand,
+                brand,
                 store,
                 device,
                 random,
@@ -197,7 +214,7 @@ impl Teller {
             });
             second += pick(rng, [0, 1, 30, 59, 60, 61, 600, 1799, 1800, 1801, 3600]);
         }
-        self.tell_words(&[store]);
+        self.tell_words(brand, &[store]);
         for ping in pings {
             self.hear(ping);
         }
@@ -205,7 +222,7 @@ impl Teller {
 
     fn hear(&mut self, ping: Ping) {
         self.heard.push(ping);
-        self.events.push(Event::Ping { ping, count: 1 });
+        self.events.push(Event::Ping { ping });
     }
 
     /// The place of some hearing, if there is one.
@@ -214,15 +231,15 @@ impl Teller {
     }
 
     /// Tells the words of labels that were never told.
-    fn tell_words(&mut self, labels: &[Label]) {
+    fn tell_words(&mut self, brand: BrandId, labels: &[Label]) {
         for label in labels {
             if let Some(word) = self
                 .vocabulary
                 .get(label)
-                .filter(|_| self.told.insert(*label))
+                .filter(|_| self.told.insert((brand, *label)))
             {
                 self.events.push(Event::Word {
-                    brand: BrandId(0),
+                    brand,
                     label: *label,
                     word: word.clone(),
                 });

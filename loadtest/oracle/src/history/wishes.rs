@@ -18,7 +18,7 @@ impl Teller {
                     false => self.earlier(rng).map(|(_, _, record)| record),
                 };
                 let author = match &near {
-                    Some(near) => &mut self.authors[usize::from(near.brand.0)],
+                    Some(near) => self.author_of(near.brand),
                     None => self.author(rng),
                 };
                 let (key, record) = author.statement(rng, near.as_ref());
@@ -29,7 +29,7 @@ impl Teller {
                 let puts: Vec<Put> = (0..6).filter_map(|_| self.earlier(rng)).collect();
                 let at = puts.iter().position(|put| is_statement(&put.2));
                 if let Some((key, before, record)) = puts.get(at.unwrap_or(0)) {
-                    let author = &mut self.authors[usize::from(record.brand.0)];
+                    let author = self.author_of(record.brand);
                     let record = author.restated(rng, record);
                     let version = match rng.random_bool(0.7) {
                         true => *before,

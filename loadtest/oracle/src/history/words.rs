@@ -79,5 +79,5 @@ pub(super) fn amount(rng: &mut ChaCha8Rng) -> i64 {
 }
 
 pub(super) fn currency(rng: &mut ChaCha8Rng) -> Currency {
-    Currency(pick(rng, [*b"EUR", *b"EUR", *b"EUR", *b"USD"]))
+    Currency(pick(rng, [*b"EUR", *b"EUR", *b"EUR", *b"USD", *b"JPY"]))
 }

@@ -33,13 +33,15 @@ impl World {
             ..BrandSettings::default()
         };
         World {
-            settings: Settings { brands: vec![acme] },
+            settings: Settings {
+                brands: [(BrandId(0), acme)].into(),
+            },
             events: Vec::new(),
         }
     }
 
     pub fn brand(&mut self) -> &mut BrandSettings {
-        &mut self.settings.brands[0]
+        self.settings.brands.get_mut(&BrandId(0)).unwrap()
     }
 
     fn arrival(&self) -> Arrival {
@@ -151,7 +153,16 @@ impl World {
 
     /// A statement of consent, from the source `consent`.
     pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
-        self.put_from("consent", id, ts, who, Body::Consent { steps });
+        self.put_from(
+            "consent",
+            id,
+            ts,
+            who,
+            Body::Consent {
+                steps,
+                string: None,
+            },
+        );
     }
 
     /// A right that is exercised or taken back, from the source `rights`.
@@ -173,7 +184,7 @@ impl World {
                 utc_offset: 0,
                 rssi,
             };
-            self.events.push(Event::Ping { ping, count: 1 });
+            self.events.push(Event::Ping { ping });
         }
     }
 
@@ -239,9 +250,32 @@ pub fn order(name: &str, amount: i64) -> Body {
     }
 }
 
+/// An order without an `order_id`.
+pub fn own_order(id: &str, amount: i64) -> Body {
+    match order(id, amount) {
+        Body::Sale {
+            kind,
+            store,
+            amount,
+            currency,
+            ..
+        } => Body::Sale {
+            kind,
+            name: SaleName::of_record(id),
+            store,
+            amount,
+            currency,
+        },
+        other => other,
+    }
+}
+
 pub fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Body {
-    let name = SaleName::of(name);
-    Body::Refund { kind, name, amount }
+    Body::Refund {
+        kind,
+        name: SaleName::of(name),
+        amount: amount.into(),
+    }
 }
 
 fn line(cell: &Cell) -> String {

@@ -1,7 +1,9 @@
 //! What a record says, as bytes: a tag with the kind and its flags, then the fields.
 
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, Right, SaleKind, SaleName, TouchKind};
+use tributary_operators::record::{
+    Body, ConsentString, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
+};
 use tributary_operators::steps::Steps;
 
 use super::Encoder;
@@ -25,6 +27,10 @@ const TOUCH: u8 = 0x40;
 const TRANSACTION: u8 = 0x10;
 /// On a refund: an amount and its currency follow.
 const AMOUNT: u8 = 0x20;
+/// On a refund: the digits of an amount and the number of its decimals follow, without a currency.
+const DIGITS: u8 = 0x40;
+/// On a consent: the hash and the day of a string follow.
+const STRING: u8 = 0x10;
 /// On a right: it stands. Above it the right.
 const STANDS: u8 = 0x10;
 
@@ -66,11 +72,20 @@ impl Encoder {
                 self.money(*amount, *currency);
             }
             Body::Refund { kind, name, amount } => {
-                let some = if amount.is_some() { AMOUNT } else { 0 };
-                self.bytes.push(REFUND | sale_flag(*kind) | some);
+                let flag = match amount {
+                    RefundAmount::All => 0,
+                    RefundAmount::Of(..) => AMOUNT,
+                    RefundAmount::InCurrencyOfSale { .. } => DIGITS,
+                };
+                self.bytes.push(REFUND | sale_flag(*kind) | flag);
                 self.bytes.extend_from_slice(&name.0.to_le_bytes());
-                if let Some((amount, currency)) = amount {
-                    self.money(*amount, *currency);
+                match *amount {
+                    RefundAmount::All => {}
+                    RefundAmount::Of(amount, currency) => self.money(amount, currency),
+                    RefundAmount::InCurrencyOfSale { digits, decimals } => {
+                        put_signed(&mut self.bytes, digits);
+                        self.bytes.push(decimals);
+                    }
                 }
             }
             Body::Adjustment {
@@ -98,7 +113,14 @@ impl Encoder {
                 put_varint(&mut self.bytes, *impressions);
                 put_varint(&mut self.bytes, *clicks);
             }
-            Body::Consent { steps } => self.bytes.extend([CONSENT, steps.bits()]),
+            Body::Consent { steps, string } => {
+                let some = if string.is_some() { STRING } else { 0 };
+                self.bytes.extend([CONSENT | some, steps.bits()]);
+                if let Some(ConsentString { hash, updated }) = string {
+                    self.bytes.extend_from_slice(&hash.to_le_bytes());
+                    put_signed(&mut self.bytes, i64::from(*updated));
+                }
+            }
             Body::Right { right, stands } => {
                 let stands = if *stands { STANDS } else { 0 };
                 self.bytes.push(RIGHT | stands | (*right as u8) << 5);
@@ -149,12 +171,20 @@ impl Decoder<'_> {
                     currency,
                 }
             }
-            (REFUND, flags) if flags & !(TRANSACTION | AMOUNT) == 0 => Body::Refund {
+            (REFUND, flags) if flags & !(TRANSACTION | AMOUNT | DIGITS) == 0 => Body::Refund {
                 kind: sale,
                 name: SaleName(self.input.u128()?),
-                amount: match flags & AMOUNT {
-                    0 => None,
-                    _ => Some(self.money()?),
+                amount: match flags & !TRANSACTION {
+                    0 => RefundAmount::All,
+                    AMOUNT => {
+                        let (minor, currency) = self.money()?;
+                        RefundAmount::Of(minor, currency)
+                    }
+                    DIGITS => RefundAmount::InCurrencyOfSale {
+                        digits: self.input.signed()?,
+                        decimals: self.input.byte()?,
+                    },
+                    _ => return None,
                 },
             },
             (ADJUSTMENT, flags) if flags & !TRANSACTION == 0 => {
@@ -168,8 +198,15 @@ impl Decoder<'_> {
                 }
             }
             (SPEND, 0) => self.spend()?,
-            (CONSENT, 0) => Body::Consent {
+            (CONSENT, flags) if flags & !STRING == 0 => Body::Consent {
                 steps: Steps::from_bits(self.input.byte()?)?,
+                string: match flags & STRING {
+                    0 => None,
+                    _ => Some(ConsentString {
+                        hash: self.input.u128()?,
+                        updated: i32::try_from(self.input.signed()?).ok()?,
+                    }),
+                },
             },
             (RIGHT, flags) => Body::Right {
                 right: *Right::ALL.get(usize::from(flags >> 5))?,

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, Heard, IdKind, IdSet, Identifier, Record, RecordKey, Token,
+    Arrival, Body, BrandId, Day, Heard, IdKind, IdSet, Identifier, Record, RecordKey, SettledHour,
+    Token,
 };
 
-use super::{Before, COUNT, DROP, EVIDENCE, HEARD, KIND, OTHER, PUT, RANDOM, RESET, VERSION, WORD};
+use super::{
+    Before, CLOSED, DROP, EVIDENCE, HEARD, KIND, OTHER, PUT, RANDOM, RESET, SETTLED, VERSION, WORD,
+};
 use crate::counts::Entries;
 use crate::wire::Input;
 
@@ -78,7 +81,12 @@ impl Decoder<'_> {
                 let (key, arrival) = self.key()?;
                 Event::Drop { key, arrival }
             }
-            (HEARD, flags) if flags & !(RANDOM | COUNT) == 0 => self.heard(flags)?,
+            (HEARD, flags) if flags & !RANDOM == 0 => self.heard(flags)?,
+            (SETTLED, 0) => self.settled()?,
+            (SETTLED, CLOSED) => Event::Closed {
+                brand: self.brand,
+                before: self.day()?,
+            },
             (WORD, 0) => Event::Word {
                 brand: self.brand,
                 label: self.label()?,
@@ -167,25 +175,43 @@ impl Decoder<'_> {
         let store = self.label()?;
         let token = Token(self.input.u128()?);
         let salt_day = self.day()?;
-        self.before.second = self.before.second.wrapping_add(self.input.signed()?);
-        let offset = i32::try_from(self.input.signed()?).ok()?;
-        self.before.offset = self.before.offset.wrapping_add(offset);
+        let (second, utc_offset) = self.second()?;
         let rssi = self.input.byte()? as i8;
-        let count = match flags & COUNT {
-            0 => 1,
-            _ => self.input.signed()?,
-        };
         let heard = Heard {
             brand: self.brand,
             store,
             token,
             random: flags & RANDOM != 0,
             salt_day,
-            second: self.before.second,
-            utc_offset: self.before.offset,
+            second,
+            utc_offset,
             rssi,
         };
-        Some(Event::Heard { heard, count })
+        Some(Event::Heard { heard })
+    }
+
+    fn settled(&mut self) -> Option<Event> {
+        let store = self.label()?;
+        let (hour, utc_offset) = self.second()?;
+        let mut values = [0; 5];
+        for value in &mut values {
+            *value = self.input.signed()?;
+        }
+        let settled = SettledHour {
+            brand: self.brand,
+            store,
+            hour,
+            utc_offset,
+            values,
+        };
+        Some(Event::Settled { settled })
+    }
+
+    fn second(&mut self) -> Option<(i64, i32)> {
+        self.before.second = self.before.second.wrapping_add(self.input.signed()?);
+        let offset = i32::try_from(self.input.signed()?).ok()?;
+        self.before.offset = self.before.offset.wrapping_add(offset);
+        Some((self.before.second, self.before.offset))
     }
 
     fn day(&mut self) -> Option<Day> {

@@ -4,21 +4,22 @@ use proptest::prelude::*;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Currency, Heard, IdKind, IdSet, Identifier, Ping, Record, RecordKey,
-    Right, SaleKind, SaleName, Token, TouchKind,
+    Arrival, Body, BrandId, ConsentString, Currency, Heard, IdKind, IdSet, Identifier, Ping,
+    Record, RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledHour, Token, TouchKind,
 };
 use tributary_operators::steps::Steps;
 
-use crate::common::day;
+use crate::common::{A, B, day};
 
 /// An event and the brand that it belongs to.
 pub fn any_event() -> impl Strategy<Value = (BrandId, Event)> {
-    (0_u16..2).prop_map(BrandId).prop_flat_map(|brand| {
+    prop_oneof![Just(A), Just(B)].prop_flat_map(|brand| {
         let event = prop_oneof![
             10 => put(brand),
             2 => (key(), arrival()).prop_map(|(key, arrival)| Event::Drop { key, arrival }),
             5 => heard(brand),
             1 => ping(brand),
+            1 => settled(brand),
             2 => (key(), ids(), any::<i64>(), "\\PC{0,99}").prop_map(move |(key, ids, ts, text)| {
                 Event::Evidence {
                     key,
@@ -79,6 +80,15 @@ fn ids() -> impl Strategy<Value = IdSet> {
     prop::collection::vec(id, 0..5).prop_map(IdSet::new)
 }
 
+fn refund_amount() -> impl Strategy<Value = RefundAmount> {
+    prop_oneof![
+        Just(RefundAmount::All),
+        (any::<i64>(), currency()).prop_map(|(minor, currency)| RefundAmount::Of(minor, currency)),
+        (any::<i64>(), any::<u8>())
+            .prop_map(|(digits, decimals)| { RefundAmount::InCurrencyOfSale { digits, decimals } }),
+    ]
+}
+
 fn body() -> impl Strategy<Value = Body> {
     let touch = prop::sample::select(vec![
         TouchKind::Impression,
@@ -93,8 +103,11 @@ fn body() -> impl Strategy<Value = Body> {
             touch
         }),
         Just(Body::Identify),
-        (0_u8..64).prop_map(|bits| Body::Consent {
-            steps: Steps::from_bits(bits).expect("six bits"),
+        (0_u8..64, prop::option::of((any::<u128>(), any::<i32>()))).prop_map(|(bits, string)| {
+            Body::Consent {
+                steps: Steps::from_bits(bits).expect("six bits"),
+                string: string.map(|(hash, updated)| ConsentString { hash, updated }),
+            }
         }),
         (prop::sample::select(&Right::ALL[..]), any::<bool>())
             .prop_map(|(right, stands)| Body::Right { right, stands }),
@@ -107,8 +120,11 @@ fn body() -> impl Strategy<Value = Body> {
                 currency
             }
         ),
-        (sale(), name(), prop::option::of((any::<i64>(), currency())))
-            .prop_map(|(kind, name, amount)| Body::Refund { kind, name, amount }),
+        (sale(), name(), refund_amount()).prop_map(|(kind, name, amount)| Body::Refund {
+            kind,
+            name,
+            amount
+        }),
         (sale(), label(), any::<i64>(), currency()).prop_map(|(kind, store, amount, currency)| {
             Body::Adjustment {
                 kind,
@@ -164,10 +180,9 @@ fn put(brand: BrandId) -> impl Strategy<Value = Event> {
 }
 
 fn heard(brand: BrandId) -> impl Strategy<Value = Event> {
-    let count = prop_oneof![Just(1), Just(-1), any::<i64>()];
     let numbers = (any::<i32>(), any::<i64>(), any::<i32>(), any::<i8>());
-    (label(), any::<u128>(), any::<bool>(), numbers, count).prop_map(
-        move |(store, token, random, (salt_day, second, utc_offset, rssi), count)| Event::Heard {
+    (label(), any::<u128>(), any::<bool>(), numbers).prop_map(
+        move |(store, token, random, (salt_day, second, utc_offset, rssi))| Event::Heard {
             heard: Heard {
                 brand,
                 store,
@@ -178,9 +193,24 @@ fn heard(brand: BrandId) -> impl Strategy<Value = Event> {
                 utc_offset,
                 rssi,
             },
-            count,
         },
     )
+}
+
+fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
+    let hour = (label(), any::<i64>(), any::<i32>(), any::<[i64; 5]>());
+    prop_oneof![
+        hour.prop_map(move |(store, hour, utc_offset, values)| Event::Settled {
+            settled: SettledHour {
+                brand,
+                store,
+                hour,
+                utc_offset,
+                values,
+            },
+        }),
+        any::<i32>().prop_map(move |before| Event::Closed { brand, before }),
+    ]
 }
 
 fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
@@ -195,6 +225,5 @@ fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
             utc_offset: 0,
             rssi: 0,
         },
-        count: 1,
     })
 }

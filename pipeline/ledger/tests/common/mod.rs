@@ -19,8 +19,10 @@ use tributary_operators::record::{
     TouchKind,
 };
 
-pub const A: BrandId = BrandId(0);
-pub const B: BrandId = BrandId(1);
+/// The brand `acme`.
+pub const A: BrandId = BrandId(0x44ad_9865_5d88_58e1);
+/// The brand `bolt`.
+pub const B: BrandId = BrandId(0xb66d_4a7a_ec33_8489);
 
 /// A configuration with these brands; the secret of a brand is made of the letter that comes with it.
 pub fn config(brands: &[(&str, char)]) -> Config {
@@ -94,7 +96,7 @@ pub fn at(sequence: u64) -> Position {
 
 /// The day of a brand in these tests: another one for every brand.
 pub fn day(brand: BrandId, ts: i64) -> Day {
-    (ts.div_euclid(86_400_000) as i32).wrapping_add(i32::from(brand.0))
+    (ts.div_euclid(86_400_000) as i32).wrapping_add(i32::from(brand == B))
 }
 
 /// Everything that a ledger gives back.
@@ -149,7 +151,7 @@ pub fn put(brand: BrandId, key: u64, version: i64, arrival: u64) -> Event {
     let pseudonym = u128::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     let ts = 1_700_000_000_000 + arrival as i64 * 1_000;
     Event::Put {
-        key: RecordKey(u128::from(key) | u128::from(brand.0) << 100),
+        key: RecordKey(u128::from(key) | u128::from(brand == B) << 100),
         version,
         arrival: Arrival {
             message: arrival,
@@ -177,7 +179,7 @@ pub fn put(brand: BrandId, key: u64, version: i64, arrival: u64) -> Event {
 
 pub fn drop_of(brand: BrandId, key: u64, arrival: u64) -> Event {
     Event::Drop {
-        key: RecordKey(u128::from(key) | u128::from(brand.0) << 100),
+        key: RecordKey(u128::from(key) | u128::from(brand == B) << 100),
         arrival: Arrival {
             message: arrival,
             line: 0,
@@ -197,7 +199,6 @@ pub fn ping(brand: BrandId, n: i64) -> Event {
             utc_offset: 3600,
             rssi: -60,
         },
-        count: 1,
     }
 }
 

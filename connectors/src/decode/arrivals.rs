@@ -1,0 +1,146 @@
+//! Arrivals: when a message counts as having arrived, and by which clock a brand's sensor days go.
+//!
+//! A message arrives when the stream stores it, at a time that no sender chooses. A source may say otherwise
+//! (`arrival_header`): a load test that plays an old trace names the arrival in the header
+//! [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow these headers alone. A header never
+//! counts beyond the time of the stream, so that nobody moves a clock into the future, and what belongs to no source
+//! moves none.
+
+use tributary_config::model::Config;
+
+use super::Lent;
+use super::route::Routes;
+use crate::nats::AT_HEADER;
+use crate::tenant::{Feed, Tenant};
+
+/// Finds the arrival of messages.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    tenants: Vec<Tenant>,
+    feeds: Vec<Vec<Feed>>,
+    routes: Routes,
+    /// For each brand whether any of its sources goes by the header.
+    by_header: Vec<bool>,
+}
+
+/// When a message counts as having arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageArrival {
+    /// Unix milliseconds.
+    pub at: i64,
+    /// The position of the brand whose clock goes by this message; none where it is that of the stream.
+    pub brand: Option<usize>,
+}
+
+impl Arrivals {
+    /// Arrivals by the sources of a configuration.
+    pub fn new(config: &Config) -> Arrivals {
+        let tenants: Vec<Tenant> = config.brands.iter().map(Tenant::new).collect();
+        let with_keys = config.brands.iter().zip(&tenants);
+        let feeds: Vec<Vec<Feed>> = with_keys
+            .map(|(brand, tenant)| Feed::all(brand, &tenant.key))
+            .collect();
+        let any = |feeds: &Vec<Feed>| feeds.iter().any(|feed| feed.arrival_header);
+        Arrivals {
+            by_header: feeds.iter().map(any).collect(),
+            tenants,
+            feeds,
+            routes: Routes::default(),
+        }
+    }
+
+    /// Whether the clock of the brand at a position goes by headers.
+    pub fn is_by_header(&self, brand: usize) -> bool {
+        self.by_header.get(brand).copied().unwrap_or_default()
+    }
+
+    /// When a message arrived that the stream stored at a time, Unix milliseconds.
+    pub fn of(
+        &mut self,
+        subject: &str,
+        headers: &[(String, String)],
+        stored: i64,
+    ) -> MessageArrival {
+        let by_stream = MessageArrival {
+            at: stored,
+            brand: None,
+        };
+        // Most configurations know no such source, and look at nothing.
+        if !self.by_header.contains(&true) {
+            return by_stream;
+        }
+        let source = Lent::of(headers).source;
+        let route = self
+            .routes
+            .find(subject, source, &self.tenants, &self.feeds);
+        let Ok(route) = route else {
+            return by_stream;
+        };
+        if !self.is_by_header(route.tenant) {
+            return by_stream;
+        }
+        let feed = self.feeds.get(route.tenant);
+        let feed = feed.and_then(|feeds| feeds.get(route.feed));
+        let named = feed
+            .filter(|feed| feed.arrival_header)
+            .and_then(|_| named(headers));
+        MessageArrival {
+            at: named.map_or(stored, |named| named.min(stored)),
+            brand: Some(route.tenant),
+        }
+    }
+}
+
+/// The arrival that headers name.
+fn named(headers: &[(String, String)]) -> Option<i64> {
+    let mut headers = headers.iter();
+    let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case(AT_HEADER))?;
+    value.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use tributary_config::model::Kind;
+
+    use super::*;
+    use crate::fixture;
+    use crate::tenant::sources;
+
+    const STORED: i64 = 1_750_000_000_000;
+
+    fn arrival(subject: &str, header: &str) -> MessageArrival {
+        let mut shop = fixture::brand("shop");
+        shop.sources = sources(&shop).collect();
+        for source in &mut shop.sources {
+            source.arrival_header = source.kind == Kind::Web;
+        }
+        let config = fixture::config(vec![fixture::brand("acme"), shop]);
+        let headers = [("tributary-at".to_owned(), header.to_owned())];
+        Arrivals::new(&config).of(subject, &headers, STORED)
+    }
+
+    #[test]
+    fn a_header_counts_where_the_source_says_so_and_never_beyond_the_stream() {
+        let at = |subject, header| arrival(subject, header).at;
+        assert_eq!(
+            at("tributary.in.shop.web", "1700000000000"),
+            1_700_000_000_000
+        );
+        assert_eq!(at("tributary.in.shop.web", "4102444800000"), STORED);
+        assert_eq!(at("tributary.in.shop.web", "yesterday"), STORED);
+        assert_eq!(at("tributary.in.shop.ping", "1700000000000"), STORED);
+        assert_eq!(at("tributary.in.acme.web", "1700000000000"), STORED);
+    }
+
+    #[test]
+    fn only_a_brand_of_the_configuration_has_a_clock_of_its_own() {
+        let brand = |subject| arrival(subject, "1700000000000").brand;
+        assert_eq!(brand("tributary.in.shop.web"), Some(1));
+        assert_eq!(brand("tributary.in.shop.transaction"), Some(1));
+        assert_eq!(brand("tributary.in.acme.web"), None);
+        assert_eq!(brand("tributary.in.unknown.web"), None);
+        assert_eq!(brand("strange"), None);
+    }
+}

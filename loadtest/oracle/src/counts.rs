@@ -1,0 +1,76 @@
+//! How often records came again, told from all that arrived: what the counters of a worker must say.
+//!
+//! Each key is a story of its own, read in the order of arrival. A statement without an id of its own rides on a record:
+//! it is none itself, and repeats or replaces none.
+
+use std::collections::BTreeMap;
+
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, Body, Record, RecordKey};
+
+/// What came of all records that arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records held in the end.
+    pub held: i64,
+    /// Records that came again with the content and the version that were held.
+    pub duplicates: u64,
+    /// Records that replaced another content or a lower version.
+    pub corrections: u64,
+    /// Records of a lower version than the one held.
+    pub superseded: u64,
+}
+
+/// Counts what came of events; their order in the slice does not matter, only their places in the order of arrival.
+pub fn counts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Counts {
+    type Arrived<'a> = (Arrival, Option<(i64, &'a Record)>);
+    let mut stories: BTreeMap<RecordKey, Vec<Arrived>> = BTreeMap::new();
+    for event in events {
+        match event {
+            Event::Put {
+                key,
+                version,
+                arrival,
+                record,
+            } => {
+                let story = stories.entry(*key).or_default();
+                story.push((*arrival, Some((*version, record))));
+            }
+            Event::Drop { key, arrival } => {
+                stories.entry(*key).or_default().push((*arrival, None));
+            }
+            _ => {}
+        }
+    }
+    let mut counts = Counts::default();
+    for mut story in stories.into_values() {
+        // What is dropped at the place of a put was there before it.
+        story.sort_by_key(|(arrival, put)| (*arrival, put.is_some()));
+        let mut held: Option<(i64, &Record)> = None;
+        for (_, put) in story {
+            let (Some((version, record)), Some((before, of))) = (put, held) else {
+                held = put;
+                continue;
+            };
+            let again = match version.cmp(&before) {
+                std::cmp::Ordering::Less => &mut counts.superseded,
+                std::cmp::Ordering::Equal if record == of => &mut counts.duplicates,
+                _ => &mut counts.corrections,
+            };
+            if !rides(record) {
+                *again += 1;
+            }
+            if version >= before {
+                held = put;
+            }
+        }
+        counts.held += i64::from(held.is_some_and(|(_, record)| !rides(record)));
+    }
+    counts
+}
+
+/// Whether a record is a statement that came with another, or with a rights request.
+fn rides(record: &Record) -> bool {
+    let is_statement = matches!(record.body, Body::Consent { .. } | Body::Right { .. });
+    is_statement && record.id.is_empty()
+}

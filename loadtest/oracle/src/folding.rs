@@ -1,0 +1,94 @@
+//! Folding: the channels of a chain, where a month has more than may be told apart.
+//!
+//! The room for channels is given out on four steps: to channels, to sources with their medium, to sources, to the month.
+//! On each, what there is competes. If all of it fits, it stays. Otherwise the weakest go up, one after the other, until
+//! the others and what these become fit; but no more go than leaves half of the room taken (rounded down). If that is not
+//! enough, what has gone up competes on the next step for the room that is left. On the last step all that goes up is one.
+//!
+//! Stronger is who is met more often on converting paths, then on null paths, then who comes first by words, bytewise,
+//! null first. To be met again right away does not count. A word that was given up is `*`.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary_operators::label::{Channel, Label};
+
+use crate::brand::Brand;
+use crate::markov::PathCounts;
+use crate::months::words;
+
+/// How often something is met on converting and on null paths.
+type Met = (u64, u64);
+
+/// The channel that each channel is, in a chain that tells at most so many apart.
+pub(crate) fn names(
+    brand: &Brand,
+    converting: &PathCounts<Channel>,
+    null: &PathCounts<Channel>,
+    room: usize,
+) -> BTreeMap<Channel, Channel> {
+    let met = met(converting, null);
+    let mut names: BTreeMap<Channel, Channel> = met.keys().map(|of| (*of, *of)).collect();
+    let mut competing = met;
+    let mut room = room.max(1);
+    for step in 0..=3 {
+        if competing.len() <= room {
+            return names;
+        }
+        let mut ranked: Vec<(Channel, Met)> = competing.into_iter().collect();
+        ranked.sort_by_key(|(channel, met)| (Reverse(*met), words(brand, *channel)));
+        let half = room / 2;
+        let (mut stay, mut above) = (ranked.len(), BTreeSet::new());
+        while stay > half && stay + above.len() > room {
+            stay -= 1;
+            above.insert(up(ranked[stay].0, step));
+        }
+        competing = BTreeMap::new();
+        let mut going = BTreeMap::new();
+        for (channel, met) in ranked.split_off(stay) {
+            let above = up(channel, step);
+            let sum = competing.entry(above).or_default();
+            *sum = (sum.0 + met.0, sum.1 + met.1);
+            going.insert(channel, above);
+        }
+        for name in names.values_mut() {
+            *name = going.get(name).copied().unwrap_or(*name);
+        }
+        room -= stay;
+    }
+    names
+}
+
+/// What goes up on a step becomes.
+fn up(channel: Channel, step: usize) -> Channel {
+    let star = Label::of("*");
+    let Channel { source, medium, .. } = channel;
+    let [source, medium] = match step {
+        0 => [source, medium],
+        1 => [source, star],
+        _ => [star, star],
+    };
+    Channel {
+        source,
+        medium,
+        campaign: star,
+    }
+}
+
+fn met(converting: &PathCounts<Channel>, null: &PathCounts<Channel>) -> BTreeMap<Channel, Met> {
+    let mut met: BTreeMap<Channel, Met> = BTreeMap::new();
+    for (path, times) in converting {
+        each(path, |channel| met.entry(channel).or_default().0 += times);
+    }
+    for (path, times) in null {
+        each(path, |channel| met.entry(channel).or_default().1 += times);
+    }
+    met
+}
+
+/// The channels of a path, where the one before is another.
+fn each(path: &[Channel], mut tell: impl FnMut(Channel)) {
+    let mut path = path.to_vec();
+    path.dedup();
+    path.into_iter().for_each(&mut tell);
+}

@@ -1,0 +1,218 @@
+//! Turns: what an epoch does, up to where a chain is away to be solved.
+//!
+//! An epoch first lets the batch of the one before leave, then adds what has changed, then releases. In front of both
+//! steps that tell something the chains that they look at are solved; until then the epoch stays where it is, and nothing
+//! is added to what is being solved.
+
+use crate::ask::{Answer, Asked};
+use crate::cells::gate::Times;
+use crate::cells::group::GroupKey;
+use crate::cells::release::News;
+use crate::cells::{Cells, CellsOut, Lots};
+use crate::engine::{Diff, Wake};
+use crate::sums::{CellKey, MonthGroup, Sums};
+
+/// An epoch under way.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// What waits for a batch, on all workers.
+    pub(super) due: Lots,
+    pub(super) sums: Vec<(CellKey, Sums, Diff)>,
+    /// The time of the release at its end.
+    pub(super) release: Option<i64>,
+    pub(super) questions: Vec<Asked>,
+    pub(super) answers: Vec<Answer>,
+    told: News,
+    step: Step,
+}
+
+/// What is next.
+#[derive(Clone, Copy, Default)]
+enum Step {
+    /// The batch leaves, and the sums are added.
+    #[default]
+    Batch,
+    /// What has changed is told.
+    Release(Times),
+    /// Questions are answered.
+    Answer,
+}
+
+impl Cells {
+    /// Goes on with the epoch under way. Whether it is finished.
+    pub(super) fn take_turn(&mut self, wake: &Wake, out: &mut Vec<(CellsOut, Diff)>) -> bool {
+        let Some(mut turn) = self.turn.take() else {
+            return true;
+        };
+        if let Step::Batch = turn.step {
+            let leaving = self.leaving(&turn.due);
+            if !self.are_solved(&leaving, wake) {
+                self.turn = Some(turn);
+                return false;
+            }
+            self.batch(&turn.due, &mut turn.told);
+            for (key, sums, diff) in std::mem::take(&mut turn.sums) {
+                self.add(key, &sums, diff);
+            }
+            self.completed(&mut turn.told);
+            turn.step = match turn.release {
+                Some(now) => Step::Release(self.prepare(now)),
+                None => Step::Answer,
+            };
+        }
+        if let Step::Release(times) = turn.step {
+            let weighed = self.weighed(times);
+            if !self.are_solved(&weighed, wake) {
+                self.turn = Some(turn);
+                return false;
+            }
+            self.release(times, &mut turn.told, out);
+        }
+        let Turn {
+            mut told,
+            questions,
+            answers,
+            ..
+        } = turn;
+        told.sort_unstable();
+        let told = told.into_iter();
+        let released = self.released.unwrap_or_default();
+        out.extend(told.map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)));
+        for asked in questions {
+            self.answer(&asked, out);
+        }
+        let answers = answers.into_iter();
+        out.extend(answers.map(|answer| (CellsOut::Answer(self.name(answer)), 1)));
+        true
+    }
+
+    /// Whether the chains of some months are solved. If not, they are on their way.
+    fn are_solved(&mut self, months: &[MonthGroup], wake: &Wake) -> bool {
+        for (of, solved) in self.solver.solved() {
+            let group = self.groups.get_mut(&GroupKey::Month(of));
+            if let Some(chain) = group.and_then(|group| group.chain.as_mut()) {
+                chain.solve(solved);
+            }
+        }
+        if self.solver.is_busy() {
+            return false;
+        }
+        for of in months {
+            let settings = self.settings.brands.get(&of.brand);
+            let group = self.groups.get_mut(&GroupKey::Month(*of));
+            let chain = group.and_then(|group| group.chain.as_mut());
+            // No noise would hide what one path does to all effects.
+            let (Some(settings), Some(chain)) = (settings.filter(|of| of.noise.is_none()), chain)
+            else {
+                continue;
+            };
+            let null = self.null.get(&(of.brand, of.month));
+            let Some(unsolved) =
+                chain.unsolved(null, settings.max_channels, self.words.of(of.brand))
+            else {
+                continue;
+            };
+            if let Some(solved) = self.solver.hand_over(*of, unsolved, wake) {
+                chain.solve(solved);
+            }
+        }
+        !self.solver.is_busy()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cell::Family;
+    use crate::cells::CellsIn;
+    use crate::engine::Stage;
+    use crate::label::Channel;
+    use crate::record::{BrandId, Currency, SaleKind};
+    use crate::settings::{BrandSettings, Settings};
+    use crate::stats::Stats;
+
+    /// A month of one conversion through each of some channels: its parts, times `diff`.
+    fn month(channels: u32, diff: i64) -> Vec<(CellsIn, Diff)> {
+        let group = MonthGroup {
+            brand: BrandId(0),
+            month: 1,
+            kind: SaleKind::Order,
+            currency: Currency(*b"EUR"),
+        };
+        let end = Channel::default();
+        let mut parts = vec![(
+            CellKey::Converted { group },
+            Sums::of(&[channels.into(), channels.into()]).by(channels.into()),
+        )];
+        for at in 0..channels {
+            let channel = Channel::of("s", "m", &at.to_string());
+            for (from, to) in [(end, channel), (channel, end)] {
+                parts.push((CellKey::ConvertingEdge { group, from, to }, Sums::of(&[1])));
+            }
+            let reach = CellKey::ConvertingReach { group, channel };
+            parts.push((reach, Sums::default().by(1)));
+        }
+        let parts = parts.into_iter();
+        parts
+            .map(|(key, sums)| (CellsIn::Sum(key, sums), diff))
+            .collect()
+    }
+
+    #[test]
+    fn chains_are_solved_by_another_thread_and_the_epoch_waits() {
+        let brand = BrandSettings {
+            name: "acme".into(),
+            k: 1,
+            max_channels: 10,
+            ..BrandSettings::default()
+        };
+        let settings = Arc::new(Settings {
+            brands: [(BrandId(0), brand)].into(),
+        });
+        let stats = Rc::new(Stats::default());
+        let mut cells = Cells::new(settings, stats.clone(), 1);
+        let (woken, wakes) = channel();
+        let wake: Wake = Arc::new(move || {
+            woken.send(std::thread::current().id()).unwrap();
+        });
+        let mut epoch = |updates: Vec<(CellsIn, Diff)>, is_solved: bool| {
+            let mut out = Vec::new();
+            cells.step(0, updates, &mut out);
+            let mut is_finished = cells.go_on(&wake, &mut out);
+            // Without a chain nobody is waited for. One may be back at once, but that takes a thread, too.
+            let mut away = 0;
+            while !is_finished {
+                let by = wakes.recv_timeout(Duration::from_secs(60)).unwrap();
+                assert_ne!(by, std::thread::current().id());
+                away += 1;
+                is_finished = cells.go_on(&wake, &mut out);
+            }
+            assert_eq!(away > 0, is_solved);
+            let told = out.into_iter().filter_map(|(told, _)| match told {
+                CellsOut::Cell(cell, ..) if cell.family == Family::MarkovMonth => Some(cell),
+                _ => None,
+            });
+            (told.collect::<Vec<_>>(), stats.snapshot().folded)
+        };
+        let release = |parts: Vec<(CellsIn, Diff)>| {
+            let release = (CellsIn::Release(0, 0), 1);
+            parts.into_iter().chain([release]).collect()
+        };
+        // Nothing is solved before it is looked at.
+        assert_eq!(epoch(month(25, 1), false), (Vec::new(), 0));
+        let (told, folded) = epoch(release(Vec::new()), true);
+        assert_eq!((told.len(), folded), (10, 16));
+        // What has not changed is not solved again.
+        assert_eq!(epoch(release(Vec::new()), false), (Vec::new(), 16));
+        // What is taken back leaves nothing.
+        let (told, folded) = epoch(release(month(25, -1)), true);
+        assert!(told.iter().all(|cell| cell.values.is_empty()));
+        assert_eq!((told.len(), folded), (10, 0));
+        assert!(cells.groups.is_empty() && cells.null.is_empty());
+    }
+}

@@ -1,0 +1,135 @@
+//! Currencies: ISO 4217 codes and how many decimals each has.
+//!
+//! A code counts when the standard gives it a minor unit. Units of account with one (`CLF`) count too; `XXX`
+//! (none), `XTS` (testing), metals and the like have no minor unit and are refused. Currencies that were
+//! withdrawn count as well: a record may be as old as the longest retention, which is longer than the
+//! standard's list of withdrawn currencies.
+
+use std::sync::LazyLock;
+
+use crate::record::Currency;
+
+/// The most decimals that a currency has.
+pub const MOST_DECIMALS: u8 = 4;
+
+const LETTERS: usize = 26;
+const NONE: u8 = u8::MAX;
+
+/// Withdrawn currencies by their decimals: those of ISO 4217's list of historic codes (list three) that had
+/// a minor unit, withdrawn from 1978 on.
+const WITHDRAWN: [(u8, &str); 3] = [
+    (
+        2,
+        "AFA ALK ANG AOK AON AOR ARA ARP ARY ATS AYM AZM BAD BEC BEL BGJ BGK BGL BGN BOP BRB BRC BRE BRN BRR BUK \
+         CHC CSD CSJ CSK CUC CYP DDM DEM ECS ECV EEK ESA ESB FIM FRF GEK GHC GHP GNE GNS GQE GWE GWP HRD HRK IEP \
+         ILP ILR ISJ LAJ LSM LTL LTT LUC LUL LVL LVR MLF MRO MTL MVQ MWK MXP MZE MZM NIC NLG PEH PEI PES PLZ \
+         RHD ROK ROL RUR SDD SDP SIT SKK SLL SRG STD SUR TJR TMM UAK UGS UGW USS UYN UYP VEB VEF VNC YDD YUD YUM \
+         YUN ZAL ZMK ZRN ZRZ ZWC ZWD ZWL ZWN ZWR",
+    ),
+    (0, "ADP BEF BYB BYR ESP GRD ITL LUF MGF PTE TPE TRL XEU"),
+    (3, "MTP"),
+];
+
+/// The decimals of every three-letter code, in alphabetical order.
+static DECIMALS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let letter = |place: usize| b'A' + (place % LETTERS) as u8;
+    let codes = (0..LETTERS.pow(3)).map(|n| [letter(n / 676), letter(n / 26), letter(n)]);
+    let decimals = codes.map(|code| {
+        let code = std::str::from_utf8(&code).ok()?;
+        match iso_currency::Currency::from_code(code) {
+            Some(current) => u8::try_from(current.exponent()?).ok(),
+            None => withdrawn(code),
+        }
+    });
+    decimals.map(|decimals| decimals.unwrap_or(NONE)).collect()
+});
+
+fn withdrawn(code: &str) -> Option<u8> {
+    let has = |codes: &str| codes.split_ascii_whitespace().any(|other| other == code);
+    let found = WITHDRAWN.iter().find(|(_, codes)| has(codes))?;
+    Some(found.0)
+}
+
+/// The currency of a code in any case, with the number of its decimals.
+pub fn of(code: &str) -> Option<(Currency, u8)> {
+    let mut letters: [u8; 3] = code.as_bytes().try_into().ok()?;
+    letters.make_ascii_uppercase();
+    let currency = Currency(letters);
+    decimals(currency).map(|decimals| (currency, decimals))
+}
+
+/// The number of decimals of a currency; none where it has no minor unit.
+pub fn decimals(currency: Currency) -> Option<u8> {
+    let mut place = 0;
+    for letter in currency.0 {
+        if !letter.is_ascii_uppercase() {
+            return None;
+        }
+        place = place * LETTERS + usize::from(letter - b'A');
+    }
+    let decimals = DECIMALS.get(place).copied();
+    decimals.filter(|decimals| *decimals != NONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_those_of_the_standard() {
+        for (code, decimals) in [
+            ("EUR", 2),
+            ("eur", 2),
+            ("JPY", 0),
+            ("KWD", 3),
+            ("CLF", 4),
+            ("XAF", 0),
+        ] {
+            assert_eq!(of(code).map(|found| found.1), Some(decimals), "{code}");
+        }
+        assert_eq!(of("usd").unwrap().0.as_str(), "USD");
+        let most = DECIMALS.iter().filter(|decimals| **decimals != NONE).max();
+        assert_eq!(most, Some(&MOST_DECIMALS));
+    }
+
+    #[test]
+    fn withdrawn_currencies_count_for_as_long_as_records_may_be_held() {
+        // Each with the year in which it was withdrawn, and its decimals.
+        for (code, year, decimals) in [
+            ("BGN", 2026, 2),
+            ("ANG", 2025, 2),
+            ("ZWL", 2024, 2),
+            ("SLL", 2023, 2),
+            ("HRK", 2023, 2),
+            ("CUC", 2021, 2),
+            ("VEF", 2018, 2),
+            ("MRO", 2017, 2),
+            ("STD", 2017, 2),
+            ("BYR", 2016, 0),
+            ("LTL", 2015, 2),
+            ("USS", 2014, 2),
+            ("LVL", 2014, 2),
+            ("ZMK", 2013, 2),
+            ("EEK", 2011, 2),
+            ("TRL", 2005, 0),
+            ("DEM", 2002, 2),
+            ("ITL", 2002, 0),
+            ("MXP", 1993, 2),
+        ] {
+            assert_eq!(
+                of(code).map(|found| found.1),
+                Some(decimals),
+                "{code}, {year}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_no_minor_unit_is_no_currency() {
+        for code in [
+            "XXX", "XTS", "XAU", "XDR", "ABC", "EURO", "EU", "", "E\u{dc}", "€", "E R", "XFO",
+        ] {
+            assert_eq!(of(code), None, "{code}");
+        }
+    }
+}

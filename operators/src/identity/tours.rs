@@ -1,0 +1,335 @@
+//! Tours: sequences of places that are split and joined in logarithmic time.
+//!
+//! A tree of links is kept as the tour around it (Henzinger and King 1999): each vertex has a place in it, and each link
+//! one on the way there and one on the way back. To cut a link is to take out what stands between its two places. The
+//! sequences are treaps in one arena, with sums over whole tours at their roots. Priorities come from the places' own
+//! numbers, so that equal histories make equal treaps.
+
+use std::cell::Cell;
+
+/// A place in a tour.
+pub(super) type Place = u32;
+
+/// No place at all.
+pub(super) const NOWHERE: Place = u32::MAX;
+
+/// Says of a place that it is a vertex.
+const VERTEX: u8 = 1;
+/// Says of a vertex that links which are no part of the forest end in it.
+pub(super) const LOOSE: u8 = 2;
+/// Says of a place that it stands for a link of the very level of its tour.
+pub(super) const LEVEL: u8 = 4;
+
+struct Slot {
+    parent: Place,
+    left: Place,
+    right: Place,
+    /// The vertex, or the link.
+    item: u32,
+    weight: u32,
+    /// Sums over the place and all below it; the weights stop at the largest number.
+    weights: u32,
+    vertices: u32,
+    /// Whose the tour is; of the root alone.
+    tag: u32,
+    own: u8,
+    any: u8,
+}
+
+/// All tours.
+#[derive(Default)]
+pub(super) struct Tours {
+    slots: Vec<Slot>,
+    free: Vec<Place>,
+    /// How many places were looked at.
+    steps: Cell<u64>,
+}
+
+/// The priority of a place: its number, well mixed (the finaliser of SplitMix64).
+fn priority(place: Place) -> u64 {
+    let mixed = (u64::from(place) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
+impl Tours {
+    /// How many places were looked at since this was asked last.
+    pub(super) fn steps(&self) -> u64 {
+        self.steps.take()
+    }
+
+    /// Whether there is no place.
+    pub(super) fn is_empty(&self) -> bool {
+        self.free.len() == self.slots.len()
+    }
+
+    fn step(&self) {
+        self.steps.set(self.steps.get() + 1);
+    }
+
+    fn at(&self, place: Place) -> &Slot {
+        self.step();
+        &self.slots[place as usize]
+    }
+
+    fn at_mut(&mut self, place: Place) -> &mut Slot {
+        self.step();
+        &mut self.slots[place as usize]
+    }
+
+    fn new_place(&mut self, item: u32, own: u8) -> Place {
+        let slot = Slot {
+            parent: NOWHERE,
+            left: NOWHERE,
+            right: NOWHERE,
+            item,
+            weight: 0,
+            weights: 0,
+            vertices: u32::from(own & VERTEX),
+            tag: NOWHERE,
+            own,
+            any: own,
+        };
+        match self.free.pop() {
+            Some(place) => {
+                self.slots[place as usize] = slot;
+                place
+            }
+            None => {
+                self.slots.push(slot);
+                (self.slots.len() - 1) as Place
+            }
+        }
+    }
+
+    /// A tour of one vertex.
+    pub(super) fn vertex(&mut self, vertex: u32) -> Place {
+        self.new_place(vertex, VERTEX)
+    }
+
+    /// Gives back a place that stands alone.
+    pub(super) fn remove(&mut self, place: Place) {
+        debug_assert!(self.is_alone(place), "what is given back stands alone");
+        self.free.push(place);
+        if self.is_empty() {
+            *self = Tours {
+                steps: self.steps.clone(),
+                ..Tours::default()
+            };
+        }
+    }
+
+    /// Whether a place is all of its tour.
+    pub(super) fn is_alone(&self, place: Place) -> bool {
+        let slot = self.at(place);
+        [slot.parent, slot.left, slot.right] == [NOWHERE; 3]
+    }
+
+    /// The root of a place's tour, which stands for the tour until it is changed.
+    pub(super) fn root(&self, mut place: Place) -> Place {
+        loop {
+            match self.at(place).parent {
+                NOWHERE => return place,
+                parent => place = parent,
+            }
+        }
+    }
+
+    /// How many vertices are in the tour of a root.
+    pub(super) fn vertices(&self, root: Place) -> u32 {
+        self.at(root).vertices
+    }
+
+    /// The sum of weights in the tour of a root.
+    pub(super) fn weight(&self, root: Place) -> u32 {
+        self.at(root).weights
+    }
+
+    /// Whose the tour of a root is.
+    pub(super) fn tag(&self, root: Place) -> u32 {
+        self.at(root).tag
+    }
+
+    /// Says whose the tour of a root is.
+    pub(super) fn set_tag(&mut self, root: Place, tag: u32) {
+        self.at_mut(root).tag = tag;
+    }
+
+    /// The vertex or link of a place.
+    pub(super) fn item(&self, place: Place) -> u32 {
+        self.at(place).item
+    }
+
+    /// Gives a vertex its weight.
+    pub(super) fn set_weight(&mut self, place: Place, weight: u32) {
+        if self.at(place).weight != weight {
+            self.at_mut(place).weight = weight;
+            self.sum_up(place);
+        }
+    }
+
+    /// Marks a place or takes the mark away.
+    pub(super) fn mark(&mut self, place: Place, mark: u8, is: bool) {
+        let slot = self.at_mut(place);
+        slot.own = if is {
+            slot.own | mark
+        } else {
+            slot.own & !mark
+        };
+        self.sum_up(place);
+    }
+
+    /// Some place of a root's tour that has a mark.
+    pub(super) fn find(&self, root: Place, mark: u8) -> Option<Place> {
+        let mut place = root;
+        if self.at(place).any & mark == 0 {
+            return None;
+        }
+        loop {
+            let slot = self.at(place);
+            if slot.own & mark != 0 {
+                return Some(place);
+            }
+            let left = slot.left != NOWHERE && self.at(slot.left).any & mark != 0;
+            place = if left { slot.left } else { slot.right };
+        }
+    }
+
+    /// Appends the vertices of a root's tour, or only those that weigh something.
+    pub(super) fn list(&self, root: Place, weighty: bool, out: &mut Vec<u32>) {
+        let mut waiting = vec![root];
+        while let Some(place) = waiting.pop() {
+            if place == NOWHERE {
+                continue;
+            }
+            let slot = self.at(place);
+            if weighty && slot.weights == 0 || slot.vertices == 0 {
+                continue;
+            }
+            if slot.own & VERTEX != 0 && (!weighty || slot.weight > 0) {
+                out.push(slot.item);
+            }
+            waiting.extend([slot.right, slot.left]);
+        }
+    }
+
+    /// Joins the tours of two vertices by a link, and says which places it has.
+    pub(super) fn link(&mut self, a: Place, b: Place, link: u32) -> [Place; 2] {
+        let arcs = [self.new_place(link, 0), self.new_place(link, 0)];
+        let (a, b) = (self.begin_at(a), self.begin_at(b));
+        let there = self.join(a, arcs[0]);
+        let back = self.join(b, arcs[1]);
+        self.join(there, back);
+        arcs
+    }
+
+    /// Cuts a link that has these places, which are gone.
+    pub(super) fn cut(&mut self, [first, second]: [Place; 2]) {
+        let (before, from) = self.split(first, false);
+        // The part between the two places is one tree, what stands around them is the other.
+        let (before, after) = if self.root(second) == from {
+            let (_, after) = self.split(first, true);
+            let (_, from) = self.split(second, false);
+            debug_assert_eq!(from, self.root(second), "it begins there");
+            let (_, rest) = self.split(second, true);
+            debug_assert!(after != NOWHERE, "the other end is between them");
+            (before, rest)
+        } else {
+            let (_, after) = self.split(first, true);
+            let (before, _) = self.split(second, false);
+            self.split(second, true);
+            (before, after)
+        };
+        self.join(before, after);
+        self.remove(first);
+        self.remove(second);
+    }
+
+    /// Turns a tour so that it begins at a place.
+    fn begin_at(&mut self, place: Place) -> Place {
+        let (before, from) = self.split(place, false);
+        self.join(from, before)
+    }
+
+    /// Sums up a place anew.
+    fn sum(&mut self, place: Place) {
+        let slot = self.at(place);
+        let (mut weights, mut vertices) = (slot.weight, u32::from(slot.own & VERTEX));
+        let mut any = slot.own;
+        for child in [slot.left, slot.right] {
+            if child != NOWHERE {
+                let child = self.at(child);
+                weights = weights.saturating_add(child.weights);
+                vertices += child.vertices;
+                any |= child.any;
+            }
+        }
+        let slot = self.at_mut(place);
+        (slot.weights, slot.vertices, slot.any) = (weights, vertices, any);
+    }
+
+    /// Sums up a place and all above it.
+    fn sum_up(&mut self, mut place: Place) {
+        while place != NOWHERE {
+            self.sum(place);
+            place = self.at(place).parent;
+        }
+    }
+
+    /// Splits a tour before a place, or behind it, and returns the roots of both parts.
+    fn split(&mut self, place: Place, behind: bool) -> (Place, Place) {
+        let slot = self.at_mut(place);
+        let mut above = std::mem::replace(&mut slot.parent, NOWHERE);
+        let torn = match behind {
+            true => std::mem::replace(&mut slot.right, NOWHERE),
+            false => std::mem::replace(&mut slot.left, NOWHERE),
+        };
+        self.sum(place);
+        if torn != NOWHERE {
+            self.at_mut(torn).parent = NOWHERE;
+        }
+        let (mut before, mut after) = if behind { (place, torn) } else { (torn, place) };
+        let mut below = place;
+        while above != NOWHERE {
+            let slot = self.at_mut(above);
+            let next = std::mem::replace(&mut slot.parent, NOWHERE);
+            let (side, part) = if slot.left == below {
+                (&mut slot.left, &mut after)
+            } else {
+                (&mut slot.right, &mut before)
+            };
+            *side = *part;
+            let child = std::mem::replace(part, above);
+            if child != NOWHERE {
+                self.at_mut(child).parent = above;
+            }
+            self.sum(above);
+            below = above;
+            above = next;
+        }
+        (before, after)
+    }
+
+    /// Joins two tours, of which either may be empty, and returns the root.
+    fn join(&mut self, a: Place, b: Place) -> Place {
+        if a == NOWHERE || b == NOWHERE {
+            return a.min(b);
+        }
+        if priority(a) > priority(b) {
+            let right = self.at(a).right;
+            let right = self.join(right, b);
+            self.at_mut(a).right = right;
+            self.at_mut(right).parent = a;
+            self.sum(a);
+            a
+        } else {
+            let left = self.at(b).left;
+            let left = self.join(a, left);
+            self.at_mut(b).left = left;
+            self.at_mut(left).parent = b;
+            self.sum(b);
+            b
+        }
+    }
+}

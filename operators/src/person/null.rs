@@ -1,0 +1,207 @@
+//! Null paths: what the touches of a person without a conversion say to the Markov chains, one path a month.
+//!
+//! They are told a transition at a time, so that a new touch costs its neighbours only. A person's first conversion takes
+//! all of them back, and its end brings them again. Who does that with many touches is remembered in sums, so that it does
+//! not cost all touches the next time.
+
+use rustc_hash::FxHashMap;
+
+use super::standing::Standing;
+use super::touches::Touches;
+use crate::calendar::month;
+use crate::engine::Diff;
+use crate::facts::Contact;
+use crate::label::Channel;
+use crate::record::BrandId;
+use crate::sums::{CellKey, Month, Sums, Tally};
+
+/// From how many touches on the sums are kept.
+const MANY: u64 = 256;
+
+/// What null paths have: a transition of a month between two channels, or a channel of a month.
+type Part = (Month, Channel, Option<Channel>);
+
+/// Sums over the null paths that a person has, or would have.
+#[derive(Default)]
+pub(super) struct NullPaths {
+    parts: FxHashMap<Part, Diff>,
+}
+
+/// Adds a part to the cells so many times.
+fn tell(
+    brand: BrandId,
+    (month, channel, to): Part,
+    diff: Diff,
+    standing: &mut Standing<'_>,
+    tally: &mut Tally,
+) {
+    match to {
+        Some(to) => {
+            let key = CellKey::NullEdge {
+                brand,
+                month,
+                from: channel,
+                to,
+            };
+            tally.add(key, Sums::of(&[1]).whose(standing.who), diff);
+        }
+        None => {
+            let key = CellKey::NullReach {
+                brand,
+                month,
+                channel,
+            };
+            standing.add(key, diff);
+        }
+    }
+}
+
+/// What a touch changes that comes (`diff` 1) or goes (-1), given the other touches.
+pub(super) fn of_touch(
+    touches: &Touches,
+    touch: &Contact,
+    diff: Diff,
+    mut add: impl FnMut(Part, Diff),
+) {
+    let of = month(touch.day);
+    let channel = |other: Option<&Contact>| {
+        let other = other.filter(|other| month(other.day) == of);
+        other.map(|other| other.channel).unwrap_or_default()
+    };
+    let [before, next] = touches.beside(touch).map(channel);
+    let edges = [
+        (before, next, -diff),
+        (before, touch.channel, diff),
+        (touch.channel, next, diff),
+    ];
+    // A transition from a channel to itself changes no removal effect.
+    for (from, to, diff) in edges.into_iter().filter(|(from, to, _)| from != to) {
+        add((of, from, Some(to)), diff);
+    }
+    add((of, touch.channel, None), diff);
+}
+
+impl NullPaths {
+    /// Sums up all touches of a person, one path a month. An end of a path is the default channel.
+    fn of(touches: &Touches) -> NullPaths {
+        let mut sums = NullPaths::default();
+        let end = Channel::default();
+        let mut last: Option<(Month, Channel)> = None;
+        for touch in touches.iter() {
+            let of = month(touch.day);
+            let mut from = end;
+            match last {
+                Some((month, channel)) if month == of => from = channel,
+                Some((month, channel)) if channel != end => {
+                    sums.add((month, channel, Some(end)), 1);
+                }
+                _ => {}
+            }
+            if from != touch.channel {
+                sums.add((of, from, Some(touch.channel)), 1);
+            }
+            sums.add((of, touch.channel, None), 1);
+            last = Some((of, touch.channel));
+        }
+        if let Some((month, channel)) = last.filter(|(_, channel)| *channel != end) {
+            sums.add((month, channel, Some(end)), 1);
+        }
+        sums
+    }
+
+    /// Adds to a part.
+    pub(super) fn add(&mut self, part: Part, diff: Diff) {
+        let count = self.parts.entry(part).or_default();
+        *count += diff;
+        if *count == 0 {
+            self.parts.remove(&part);
+        }
+    }
+
+    /// Adds all null paths of a person to the cells so many times, and keeps their sums where there are many touches.
+    /// Returns how much was looked at.
+    pub(super) fn flip(
+        kept: &mut Option<Box<NullPaths>>,
+        touches: &Touches,
+        brand: BrandId,
+        diff: Diff,
+        standing: &mut Standing<'_>,
+        tally: &mut Tally,
+    ) -> u64 {
+        let mut steps = 0;
+        let sums = kept.take().unwrap_or_else(|| {
+            steps += touches.len();
+            Box::new(NullPaths::of(touches))
+        });
+        for (part, count) in &sums.parts {
+            tell(brand, *part, count * diff, standing, tally);
+        }
+        steps += sums.parts.len() as u64;
+        *kept = (touches.len() >= MANY).then_some(sums);
+        steps
+    }
+
+    /// Adds a part to the cells, and to the sums where they are kept.
+    pub(super) fn change(
+        kept: &mut Option<Box<NullPaths>>,
+        brand: BrandId,
+        is_null: bool,
+        (part, diff): (Part, Diff),
+        standing: &mut Standing<'_>,
+        tally: &mut Tally,
+    ) {
+        if let Some(kept) = kept {
+            kept.add(part, diff);
+        }
+        if is_null {
+            tell(brand, part, diff, standing, tally);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+    use crate::label::Label;
+    use crate::record::TouchKind;
+
+    #[test]
+    fn kept_sums_equal_those_of_all_touches() {
+        let mut rng = StdRng::seed_from_u64(7);
+        let (mut touches, mut held) = (Touches::default(), Vec::new());
+        let mut kept = NullPaths::default();
+        for at in 0..3_000 {
+            let comes = held.is_empty() || rng.random_bool(if at < 2_000 { 0.7 } else { 0.2 });
+            let touch = if comes {
+                let day = rng.random_range(0..90);
+                Contact {
+                    ts: i64::from(day) * 86_400_000 + rng.random_range(0..5),
+                    id: at.to_string().into(),
+                    source: Label::of("s"),
+                    channel: Channel::of(["a", "b", "c"][rng.random_range(0..3)], "", ""),
+                    day,
+                    kind: [TouchKind::Click, TouchKind::View][rng.random_range(0..2)],
+                    touch: true,
+                    joins: rng.random_bool(0.5),
+                }
+            } else {
+                held.swap_remove(rng.random_range(0..held.len()))
+            };
+            if !comes {
+                touches.amend(&touch, -1);
+            }
+            let diff = if comes { 1 } else { -1 };
+            of_touch(&touches, &touch, diff, |part, diff| kept.add(part, diff));
+            if comes {
+                touches.amend(&touch, 1);
+                held.push(touch);
+            }
+            if at % 50 == 0 {
+                assert_eq!(kept.parts, NullPaths::of(&touches).parts);
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Agreement: the processes of one cluster count by the same settings, or none of them starts.
+//!
+//! Before a process connects to the others it publishes its settings; the processes meet only when all of them have.
+//! Then, before any record goes in, each reads what all have published. Where two differ, every process stops and
+//! names the setting. Everything in the configuration belongs to it, new settings by themselves, but for those that
+//! [`may_differ`] names: where a process listens, where it keeps its files, how it connects to the broker. Secrets are
+//! compared by keyed fingerprints and never published.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use async_nats::jetstream;
+use tributary_config::chain::derive;
+use tributary_config::model::{Brand, Config};
+use tributary_connectors::nats::{self, Client, subject};
+
+use crate::start::patiently;
+
+/// The value of every setting that processes share, by its path.
+pub type Shared = BTreeMap<String, String>;
+
+/// What the fingerprints of secrets are keyed for.
+const FINGERPRINT: &str = "tributary 2026-11 fingerprint of what the processes of a cluster share";
+
+/// How long a process that has found a difference waits for the others to find it, too.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The settings that a process shares with the others of its cluster.
+pub fn shared(config: &Config) -> Shared {
+    let mut all = Shared::new();
+    let (mut brand, mut source) = (String::new(), String::new());
+    let printed = tributary_config::print(config);
+    let mut sections: Vec<(&str, Vec<(&str, &str)>)> = Vec::new();
+    for line in printed.lines() {
+        if line.starts_with('[') {
+            sections.push((line.trim_matches(['[', ']']), Vec::new()));
+        } else if let (Some((_, rows)), Some(row)) = (sections.last_mut(), line.split_once(" = "))
+            && !line.starts_with('#')
+        {
+            rows.push(row);
+        }
+    }
+    for (section, rows) in sections {
+        let name = rows.iter().find(|(key, _)| *key == "name");
+        let name = name.map(|(_, value)| value.trim_matches('"').to_owned());
+        match (section, name) {
+            ("brand", Some(name)) => brand = name,
+            ("brand.source", Some(name)) => source = name,
+            _ => {}
+        }
+        let path = match section.strip_prefix("brand") {
+            Some(rest) => match rest.strip_prefix(".source") {
+                Some(rest) => format!("brand.{brand}.source.{source}{rest}"),
+                None => format!("brand.{brand}{rest}"),
+            },
+            None => section.to_owned(),
+        };
+        for (key, value) in rows {
+            let value = value.strip_suffix(" # default").unwrap_or(value);
+            all.insert(format!("{path}.{key}"), value.to_owned());
+        }
+    }
+    all.retain(|path, _| !may_differ(path));
+    for brand in &config.brands {
+        let path = |key: &str| format!("brand.{}.{key}", brand.name);
+        let secrets: Vec<String> = brand
+            .secrets()
+            .map(|secret| {
+                let key = derive(FINGERPRINT, &brand.name, secret);
+                fingerprint(&key, &[])
+            })
+            .collect();
+        all.insert(path("secret"), secrets.join(", "));
+        let fixed = fixed_devices(brand);
+        all.insert(path("sensors.fixed_devices"), fixed);
+    }
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    all.insert("version of tributary".to_owned(), version);
+    let processes = config.workers.hosts.len().max(1).to_string();
+    all.insert("number of workers.hosts".to_owned(), processes);
+    all
+}
+
+/// Whether a setting changes no number and no promise, so that processes may have it each in their own way.
+fn may_differ(path: &str) -> bool {
+    const STREAMS: [&str; 5] = [
+        "nats.input_stream",
+        "nats.output_stream",
+        "nats.dead_letter_stream",
+        "nats.rights_stream",
+        "nats.partitions",
+    ];
+    let own = ["ledger.", "http.", "nats."];
+    let is_own = own.iter().any(|section| path.starts_with(section));
+    let is_place = ["_file", "_env", "_files", "_envs"];
+    let is_place = is_place.iter().any(|end| path.ends_with(end));
+    is_own && !STREAMS.contains(&path)
+        || is_place
+        || ["workers.process", "workers.hosts"].contains(&path)
+}
+
+/// Devices may identify somebody: they are compared and never shown.
+fn fixed_devices(brand: &Brand) -> String {
+    let mut devices = brand.sensors.fixed_devices.clone();
+    devices.sort_unstable();
+    let key = derive(FINGERPRINT, &brand.name, &brand.secret);
+    fingerprint(&key, &devices)
+}
+
+fn fingerprint(key: &[u8; 32], parts: &[String]) -> String {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let hex = hasher.finalize().to_hex();
+    format!("*** ({})", hex.get(..16).unwrap_or_default())
+}
+
+/// The first setting that two processes do not share, with both values.
+pub fn difference(here: &Shared, there: &Shared) -> Option<(String, String, String)> {
+    let paths = here.keys().chain(there.keys());
+    let differs = paths.filter(|path| here.get(*path) != there.get(*path));
+    let path = differs.min()?;
+    let value = |of: &Shared| of.get(path).map_or("not set", String::as_str).to_owned();
+    Some((path.clone(), value(here), value(there)))
+}
+
+/// Publishes this process's settings; to be done before it connects to the others.
+///
+/// # Errors
+/// Where the broker does not take them.
+pub async fn publish(client: &Client, config: &Config) -> anyhow::Result<()> {
+    if config.workers.hosts.len() <= 1 {
+        return Ok(());
+    }
+    let process = config.workers.process;
+    let stream = jetstream::new(client.clone())
+        .get_stream_no_info(&config.nats.rights_stream)
+        .await
+        .context("cannot publish the settings of this process")?;
+    // What an earlier run of this process has published says nothing about this one.
+    for topic in [SETTINGS, READ] {
+        let stale = subject::of_process(topic, &process.to_string());
+        let purged = stream.purge().filter(stale).await;
+        purged.context("cannot delete the settings of an earlier run")?;
+    }
+    let text = serde_json::to_string(&shared(config))?;
+    say(client, SETTINGS, process, text).await
+}
+
+const SETTINGS: &str = "settings";
+const READ: &str = "settings_read";
+
+async fn say(client: &Client, topic: &str, process: usize, text: String) -> anyhow::Result<()> {
+    let subject = subject::of_process(topic, &process.to_string());
+    jetstream::new(client.clone())
+        .publish(subject, text.into())
+        .await
+        .context("cannot publish the settings of this process")?
+        .await
+        .context("cannot publish the settings of this process")?;
+    Ok(())
+}
+
+/// What each process has published on a topic.
+async fn published(
+    client: &Client,
+    config: &Config,
+    topic: &str,
+) -> anyhow::Result<BTreeMap<usize, String>> {
+    let filter = subject::of_process(topic, "*");
+    let stream = &config.nats.rights_stream;
+    let mut values = patiently(|| nats::last_values(client, stream, &filter)).await?;
+    let mut all = BTreeMap::new();
+    loop {
+        let batch = values.next_batch(1_000).await?;
+        if batch.is_empty() {
+            return Ok(all);
+        }
+        for message in batch {
+            let process = message.subject.rsplit('.').next();
+            if let Some(process) = process.and_then(|process| process.parse().ok()) {
+                let text = String::from_utf8_lossy(&message.payload).into_owned();
+                all.insert(process, text);
+            }
+        }
+    }
+}
+
+/// Compares the settings of all processes; to be done when they are connected and before any record goes in.
+///
+/// # Errors
+/// Where two processes differ, or the broker does not answer.
+pub async fn compare(client: &Client, config: &Config) -> anyhow::Result<()> {
+    let processes = config.workers.hosts.len();
+    if processes <= 1 {
+        return Ok(());
+    }
+    let here = shared(config);
+    let all = published(client, config, SETTINGS).await?;
+    let process = config.workers.process;
+    say(client, READ, process, String::new()).await?;
+    for other in (0..processes).filter(|other| *other != process) {
+        let text = all.get(&other).map_or("{}", String::as_str);
+        let there: Shared = serde_json::from_str(text)
+            .with_context(|| format!("cannot read the settings of process {other}"))?;
+        let Some((path, mine, theirs)) = difference(&here, &there) else {
+            continue;
+        };
+        // A process that ends now would take the others down before they can say why.
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let read = published(client, config, READ).await?;
+            if (0..processes).all(|process| read.contains_key(&process)) {
+                break;
+            }
+        }
+        bail!(
+            "process {other} has another setting than this process {process}: {path} is {theirs} there and {mine} \
+             here. Give every process of the cluster the same configuration, secrets and version, and start all of \
+             them again"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(text: &str, letter: &str) -> Config {
+        let secret = |name: &str| format!("{name} {}", letter.repeat(40));
+        let environment = |name: &str| ["ACME", "BETA"].contains(&name).then(|| secret(name));
+        let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);
+        loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .config
+    }
+
+    const ACME: &str = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"ACME\"\n";
+    const BETA: &str = "[[brand]]\nname = \"beta\"\ntimezone = \"UTC\"\nsecret_env = \"BETA\"\n";
+
+    fn differs(one: &str, other: &str) -> Option<String> {
+        let (one, other) = (shared(&config(one, "s")), shared(&config(other, "s")));
+        difference(&one, &other).map(|(path, ..)| path)
+    }
+
+    #[test]
+    fn the_order_of_brands_and_what_belongs_to_a_process_may_differ() {
+        assert_eq!(
+            differs(&format!("{ACME}{BETA}"), &format!("{BETA}{ACME}")),
+            None
+        );
+        let own = "[http]\nlisten = \"127.0.0.1:1\"\n[ledger]\ndirectory = \"elsewhere\"\n";
+        assert_eq!(differs(ACME, &format!("{own}{ACME}")), None);
+    }
+
+    #[test]
+    fn every_other_setting_is_named() {
+        let both = format!("{ACME}{BETA}");
+        assert!(differs(ACME, &both).unwrap().starts_with("brand.beta."));
+        let zone = ACME.replace("UTC", "Asia/Tokyo");
+        assert_eq!(differs(ACME, &zone).unwrap(), "brand.acme.timezone");
+        let gate = format!("[release]\nk = 7\n{ACME}");
+        assert!(differs(ACME, &gate).unwrap().starts_with("release.k"));
+        let fixed = |mac: &str| format!("{ACME}[brand.sensors]\nfixed_devices = [\"{mac}\"]\n");
+        let (one, other) = (fixed("00:11:22:33:44:55"), fixed("00:11:22:33:44:56"));
+        assert_eq!(
+            differs(&one, &other).unwrap(),
+            "brand.acme.sensors.fixed_devices"
+        );
+        let (one, other) = (shared(&config(ACME, "s")), shared(&config(ACME, "t")));
+        let (path, mine, theirs) = difference(&one, &other).unwrap();
+        assert_eq!(path, "brand.acme.secret");
+        assert!(mine.starts_with("***") && theirs.starts_with("***") && mine != theirs);
+    }
+}

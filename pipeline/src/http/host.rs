@@ -1,0 +1,86 @@
+//! Hosts: by which names the server answers.
+//!
+//! A web page may let its own name point to this server's address and then read what a browser beside it may read
+//! (DNS rebinding). So a request is answered only where its `Host` is an address, a name without a dot, which nobody
+//! outside can give away, a name below `localhost`, or one that the configuration lists (`http.hosts`).
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::{TEXT, text};
+
+/// Whether the server answers by a `Host` header's value. `names` are in lower case.
+fn is_known(host: &str, names: &[String]) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => {
+            return rest
+                .split_once(']')
+                .is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
+        }
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name.parse::<IpAddr>().is_ok()
+        || (!name.is_empty() && !name.contains('.'))
+        || name.ends_with(".localhost")
+        || names.contains(&name)
+}
+
+/// Refuses requests for a host that is not this server's.
+pub(super) async fn check(names: &[String], request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let known = match (hosts.next(), hosts.next()) {
+        (None, _) => true,
+        (Some(host), None) => host.to_str().is_ok_and(|host| is_known(host, names)),
+        (Some(_), Some(_)) => false,
+    };
+    match known {
+        true => next.run(request).await,
+        false => text(
+            StatusCode::MISDIRECTED_REQUEST,
+            TEXT,
+            "this server does not answer by that name: use its address, or list the name in http.hosts\n",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_local_names_and_listed_names_are_known() {
+        let names = ["metrics.shop.example".to_owned()];
+        for host in [
+            "127.0.0.1:9464",
+            "[::1]:9464",
+            "[::1]",
+            "10.0.0.7",
+            "localhost",
+            "LOCALHOST:80",
+            "tributary:9464",
+            "app.localhost",
+            "metrics.shop.example",
+            "Metrics.Shop.Example.:443",
+        ] {
+            assert!(is_known(host, &names), "{host}");
+        }
+        for host in [
+            "",
+            ":80",
+            "evil.example",
+            "evil.example:9464",
+            "metrics.shop.example.evil.example",
+            "127.0.0.1.evil.example",
+            "[evil.example]",
+            "localhost.evil.example",
+        ] {
+            assert!(!is_known(host, &names), "{host}");
+        }
+    }
+}
