@@ -32,7 +32,7 @@ async fn a_full_disk_is_waited_for() {
     let waits = || {
         let ready = worker.get("/readyz");
         ready.is_some_and(|(status, why)| {
-            status == 503 && why.contains("no space left") && why.contains("process-0")
+            status == 503 && why.contains("no room") && why.contains("process-0")
         })
     };
     tokio::task::block_in_place(|| until("the worker waits for room", waits));
