@@ -116,8 +116,20 @@ fn what_cannot_be_a_record_is_an_array() {
     ];
     let (tills, mut map) = source(&columns);
     let rows = read(&file, tills.clone(), map.clone()).unwrap();
-    assert_eq!(rows[1], (31_536_000_001, r#"["c","31536000002","3","EUR","x"]"#.to_owned()));
-    assert_eq!(rows[4], (31_536_000_004, "[\"d\",\"31536000005\",\"a\\u0009b\"]".to_owned()));
+    assert_eq!(
+        rows[1],
+        (
+            31_536_000_001,
+            r#"["c","31536000002","3","EUR","x"]"#.to_owned()
+        )
+    );
+    assert_eq!(
+        rows[4],
+        (
+            31_536_000_004,
+            "[\"d\",\"31536000005\",\"a\\u0009b\"]".to_owned()
+        )
+    );
     map.sum_rows = true;
     let expected = [
         r#"[{"amount":"1","currency":"EUR","id":"b","ts":"31536000001"},{"amount":"2","currency":"usd","id":"b","ts":"31536000001"}]"#,
@@ -160,8 +172,14 @@ fn rows_of_one_basket_are_one_record() {
     ]);
     map.sum_rows = true;
     let expected = [
-        (31_536_000_001, r#"{"amount":"0.25","id":"b","ts":"31536000001"}"#),
-        (31_536_000_002, r#"{"amount":"5","id":"a","ts":"31536000002"}"#),
+        (
+            31_536_000_001,
+            r#"{"amount":"0.25","id":"b","ts":"31536000001"}"#,
+        ),
+        (
+            31_536_000_002,
+            r#"{"amount":"5","id":"a","ts":"31536000002"}"#,
+        ),
         (31_536_000_004, r#"{"amount":"7","ts":"31536000004"}"#),
         (31_536_000_006, r#"{"amount":"8","ts":"31536000006"}"#),
     ];
