@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::Config;
@@ -24,7 +24,7 @@ use crate::http::{self, State};
 use crate::outgoing::{Out, publish};
 use crate::restore::restore;
 use crate::retention::{self, Keeper};
-use crate::rights::{self, Rights};
+use crate::rights::{self, Rights, losses};
 use crate::suppressed::Suppressed;
 use crate::tally::Tally;
 use crate::workers::{Report, Workers};
@@ -80,8 +80,11 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let server = tokio::spawn(http::serve(listener, state.clone(), wait_for(end_serving)));
 
     let keyring = Arc::new(Keyring::new(config));
-    let (ledger, recovered) = open(config, keyring.clone()).await?;
-    let position = recovered.position;
+    // A ledger that is missing is begun when it is known that nothing of it was lost.
+    let opened = match Ledger::is_in(&ledger_options(config).directory) {
+        true => Some(open(config, keyring.clone()).await?),
+        false => None,
+    };
     let client = nats::connect(&config.nats, "tributary").await?;
     state.metrics.connected(true);
     state.health.set_connected(true);
@@ -90,10 +93,27 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         .iter()
         .map(|brand| brand.name.as_str())
         .collect();
+    let found = losses::find(&client, config, opened.as_ref().map(|(ledger, _)| ledger)).await?;
+    if !found.losses.is_empty() && !accept_loss {
+        bail!("{}", found.refusal(config));
+    }
+    let (ledger, recovered) = match opened {
+        Some(opened) => opened,
+        None => open(config, keyring.clone()).await?,
+    };
+    let position = recovered.position;
+    let mark = rights::mark(ledger.mark());
+    if !found.losses.is_empty() {
+        for loss in &found.losses {
+            tracing::error!(loss, "going on after a loss, as accepted");
+        }
+        losses::repair(config, mark.id())?;
+    }
     patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
     patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
     patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
     patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
+    patiently(|| nats::refuse_copies(&client, &config.nats)).await?;
     state.opendsr.open(client.clone());
     let clocks = Arc::new(Clocks::new(config));
     let time = patiently(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
@@ -104,9 +124,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     clocks.set_newest(newest);
     state.health.set_clock(clocks.read().disagreement());
     let lasting = crate::rights::directory(config);
-    std::fs::create_dir_all(&lasting)
-        .with_context(|| format!("cannot make the directory {}", lasting.display()))?;
-    let suppressed = Arc::new(Suppressed::open(config, &lasting)?);
+    let suppressed = Arc::new(Suppressed::open(config, &lasting, mark.id())?);
 
     crate::agreement::publish(&client, config).await?;
     let tally = Arc::new(Tally::default());
@@ -167,6 +185,8 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
             .filter(|position| position.stream == Some(stream))
             .map_or(0, |position| position.sequence),
         state: state.clone(),
+        mark,
+        found,
     })
     .await?;
     let (cleared, clear) = watch::channel(requests.caught_up());
@@ -218,7 +238,7 @@ pub async fn wait_for(mut flag: watch::Receiver<bool>) {
 }
 
 /// How long a broker that does not answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks the broker again while it does not answer, for a while.
 pub async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, NatsError>

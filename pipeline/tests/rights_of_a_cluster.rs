@@ -7,7 +7,9 @@ mod support;
 
 use support::World;
 use support::person::{apart, ask, found, rewrite, somebody};
-use support::story::{assert_stands, last, play, ready, start_both, stop_both, two_processes};
+use support::story::{
+    assert_stands, last, play, ready, refusal, start_both, stop_both, two_processes,
+};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::testing::NatsServer;
 
@@ -40,4 +42,30 @@ async fn every_process_forgets() {
         stop_both(both);
     });
     assert_stands(&broker, &expected, &refused).await;
+
+    // Each process has its own list, its own ledger, and what the broker knows of both.
+    tokio::task::block_in_place(|| {
+        let both = start_both(&config);
+        both.iter().for_each(|worker| worker.wait_until_read(end));
+        ask(&world, "object", &["email=somebody@else.example"]);
+        stop_both(both);
+        let refuses = |words: &str| {
+            let told = refusal(&world, &["--process", "1"]);
+            assert!(
+                told.contains(words) && told.contains("--accept-loss"),
+                "{told}"
+            );
+        };
+        let data = world.path("tributary-data");
+        std::fs::rename(data.join("rights-1"), data.join("away")).unwrap();
+        refuses("rights-1/objections is missing");
+        std::fs::rename(data.join("process-1"), data.join("far-away")).unwrap();
+        refuses("process-1/MANIFEST is missing");
+        std::fs::rename(data.join("away"), data.join("rights-1")).unwrap();
+        refuses("process-1/MANIFEST is missing");
+        std::fs::rename(data.join("far-away"), data.join("process-1")).unwrap();
+        let both = start_both(&config);
+        both.iter().for_each(|worker| worker.wait_until_read(end));
+        stop_both(both);
+    });
 }
