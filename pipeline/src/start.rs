@@ -25,6 +25,7 @@ use crate::outgoing::{Out, publish};
 use crate::restore::restore;
 use crate::retention::{self, Keeper};
 use crate::rights::{self, Rights, losses};
+use crate::standing::{Again, Standing};
 use crate::suppressed::Suppressed;
 use crate::tally::Tally;
 use crate::workers::{Report, Workers};
@@ -97,9 +98,19 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     if !found.losses.is_empty() && !accept_loss {
         bail!("{}", found.refusal(config));
     }
+    patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
+    let known = patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
+    patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
+    patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
+    patiently(|| nats::refuse_copies(&client, &config.nats)).await?;
     let (ledger, recovered) = match opened {
         Some(opened) => opened,
-        None => open(config, keyring.clone()).await?,
+        None => {
+            let wanted = wanted(&client, config, None, accept_loss).await?;
+            let judged = patiently(|| Input::judge(&client, &wanted)).await;
+            explained(judged, config, &wanted)?;
+            open(config, keyring.clone()).await?
+        }
     };
     let position = recovered.position;
     let mark = rights::mark(ledger.mark());
@@ -109,11 +120,6 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         }
         losses::repair(config, mark.id())?;
     }
-    patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
-    patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
-    patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
-    patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
-    patiently(|| nats::refuse_copies(&client, &config.nats)).await?;
     state.opendsr.open(client.clone());
     let clocks = Arc::new(Clocks::new(config));
     let time = patiently(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
@@ -136,6 +142,16 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let threads = config.workers.threads.max(1);
     let commits = Commits::new(ledger, &client, threads, state.clone(), tally.clone(), told);
     let commits = tokio::spawn(commits.run(heard));
+    let again = Arc::new(Again::default());
+    let standing = Standing {
+        config: config.clone(),
+        client: client.clone(),
+        state: state.clone(),
+        tally: tally.clone(),
+        out: out.clone(),
+        again: again.clone(),
+        known,
+    };
     let workers = {
         let (tally, asks, state) = (tally.clone(), asks.clone(), state.clone());
         let listener = hear(tally, asks, state, out, words.clone());
@@ -158,7 +174,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
             state.clone(),
         );
         tokio::spawn(async {
-            tokio::join!(counted, waiting, compared);
+            tokio::join!(counted, waiting, compared, standing.watch());
         })
     };
     let now = clocks.read().release_time();
@@ -213,6 +229,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         clocks,
         newest,
         clear,
+        again,
     };
     Ok(Running {
         asks,
@@ -285,13 +302,13 @@ pub fn ledger_options(config: &Config) -> tributary_ledger::Options {
     }
 }
 
-/// Opens the input behind a position, and says which stream it is.
-async fn open_input(
+/// What is to be read of the input behind a position.
+async fn wanted(
     client: &Client,
     config: &Config,
     position: Option<Position>,
     accept_loss: bool,
-) -> anyhow::Result<(Input, StreamMark)> {
+) -> anyhow::Result<Wanted> {
     let before = position.and_then(|position| position.stream);
     let mut published = false;
     if position.is_none() {
@@ -301,7 +318,7 @@ async fn open_input(
             published |= patiently(|| nats::holds(client, stream, &cells)).await?;
         }
     }
-    let wanted = Wanted {
+    Ok(Wanted {
         stream: config.nats.input_stream.clone(),
         process: config.workers.process,
         processes: config.workers.hosts.len().max(1),
@@ -310,18 +327,38 @@ async fn open_input(
         created: before.map(|stream| stream.created_ns),
         published,
         accept_loss,
-    };
-    let input = patiently(|| Input::open(client, wanted.clone())).await;
-    let input = match published {
-        true => input.with_context(|| {
+    })
+}
+
+/// Says what an input that is lost means where the ledger is missing, too.
+fn explained<T>(
+    result: Result<T, NatsError>,
+    config: &Config,
+    wanted: &Wanted,
+) -> anyhow::Result<T> {
+    match wanted.published {
+        true => result.with_context(|| {
             format!(
                 "{} holds no ledger, but the stream {} holds cells of an earlier run",
                 ledger_options(config).directory.display(),
                 config.nats.output_stream
             )
         }),
-        false => input.map_err(Into::into),
-    }?;
+        false => result.map_err(Into::into),
+    }
+}
+
+/// Opens the input behind a position, and says which stream it is.
+async fn open_input(
+    client: &Client,
+    config: &Config,
+    position: Option<Position>,
+    accept_loss: bool,
+) -> anyhow::Result<(Input, StreamMark)> {
+    let before = position.and_then(|position| position.stream);
+    let wanted = wanted(client, config, position, accept_loss).await?;
+    let input = patiently(|| Input::open(client, wanted.clone())).await;
+    let input = explained(input, config, &wanted)?;
     let mut generation = before.map_or(1, |stream| stream.generation);
     if let Some(loss) = input.accepted_loss() {
         let (from, to, next) = (loss.from, loss.to, loss.resume);
@@ -382,7 +419,7 @@ fn hear(
                 if news {
                     let closed = cell.values.is_empty();
                     let message = Outgoing::cell(&cell, epoch, released);
-                    let _ = out.send(Out { message, closed });
+                    let _ = out.send(Out::Cell { message, closed });
                 }
             }
         }

@@ -366,7 +366,7 @@ impl Persons {
             Question::Idle { brand, since } => return self.idle(asked, *brand, *since, out),
             _ => return,
         };
-        let Some(settings) = self.settings.brands.get(&brand) else {
+        let Some(settings) = self.settings.brands.get(brand) else {
             return;
         };
         let mut paths: std::collections::BTreeMap<Vec<Channel>, (u64, u64)> = Default::default();

@@ -145,7 +145,7 @@ table! {
         "When this process last took back what was past its retention: at its start and once a day. 0 before the first pass.";
     RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
         "Records taken back because they were past their retention. Every process passes over all of them: do not add up over processes.";
-    SettledDays: Operation Counter, "salt_days_settled_total", "days", [Brand],
+    SettledDays: Operation Counter, "salts_settled_total", "salts", [Brand],
         "Salt days with pings that were closed and became sums per store and hour. Process 0 counts for all.";
     SettledPings: Operation Counter, "pings_settled_total", "pings", [Brand],
         "Pings that this process held and dropped because the sums of their day are durable.";
