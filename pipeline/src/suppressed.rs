@@ -82,6 +82,11 @@ impl Suppressed {
         file.as_ref().map(SuppressionFile::head)
     }
 
+    /// How many identifiers are kept out, of all brands.
+    pub fn total(&self) -> u64 {
+        self.set().total()
+    }
+
     /// Notes in the list how far the ledger is.
     ///
     /// # Errors

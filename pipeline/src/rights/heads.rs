@@ -31,6 +31,8 @@ use crate::suppressed::LIST;
 pub(super) struct PublishedHeads {
     pub ledger: LedgerMark,
     pub objections: Head,
+    /// How many identifiers the list keeps out.
+    pub kept_out: u64,
 }
 
 /// Where a process publishes its heads.
@@ -129,6 +131,7 @@ impl Rights {
         let heads = PublishedHeads {
             ledger: self.mark,
             objections,
+            kept_out: self.suppressed.total(),
         };
         let subject = subject(self.config.workers.process);
         let text = serde_json::to_string(&heads)?;

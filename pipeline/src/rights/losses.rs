@@ -86,6 +86,7 @@ pub async fn find(
         search.named(&list, &logs, ledger);
     }
     search.published_heads(client, &list).await?;
+    search.list_of_process_0(client, &list).await?;
     search.receipts(client, &logs).await?;
     Ok(search.found)
 }
@@ -304,6 +305,34 @@ impl<'a> Search<'a> {
             }
         }
         self.found.is_named = ledger.heads().contains_key(LIST);
+    }
+
+    /// Holds the list of a process that is new in its cluster against that of process 0, which publishes its heads when
+    /// every process has an objection on its list.
+    async fn list_of_process_0(
+        &mut self,
+        client: &Client,
+        list: &File<List>,
+    ) -> anyhow::Result<()> {
+        let stream = &self.config.nats.rights_stream;
+        let is_empty = match list {
+            File::Missing => true,
+            File::Damaged => false,
+            File::Read(list) => list.set().total() == 0,
+        };
+        if is_registrar(self.config) || !is_empty {
+            return Ok(());
+        }
+        let subject = subject(0);
+        let newest = patiently(|| newest(client, stream, &subject)).await?;
+        let published = newest.and_then(|message| serde_json::from_slice(&message.payload).ok());
+        if let Some(PublishedHeads { kept_out: 1.., .. }) = published {
+            let what = format!(
+                "keeps out nobody, but that of process 0 does (stream {stream}); copy the list of process 0 there"
+            );
+            self.lost(&self.path(LIST), &what);
+        }
+        Ok(())
     }
 
     /// Holds list and ledger against what this process has published.

@@ -88,6 +88,11 @@ pub fn repair(
 }
 
 impl List {
+    /// Who is kept out.
+    pub fn set(&self) -> &SuppressionSet {
+        &self.set
+    }
+
     fn read(path: &Path, bytes: &[u8], brands: &[BrandKeys]) -> Result<List, FileError> {
         let (chunks, torn) = bytes.as_chunks::<SIZE>();
         let mut list = List {

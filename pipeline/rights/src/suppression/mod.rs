@@ -97,6 +97,12 @@ impl SuppressionSet {
             .is_some_and(|newest| newest.objected)
     }
 
+    /// How many entries keep somebody out, of all brands.
+    pub fn total(&self) -> u64 {
+        let entries = self.lists.values().flat_map(FxHashMap::values);
+        entries.filter(|newest| newest.objected).count() as u64
+    }
+
     /// How many entries of a brand keep somebody out, of all levels.
     pub fn count(&self, brand: &str) -> usize {
         let tag = BrandTag::of(brand);
