@@ -456,6 +456,11 @@ async fn a_worker_refuses_changes_nothing_and_goes_on_when_told() {
             if lists {
                 until("she is kept out", || refused() >= more.len() as f64);
             }
+            // What is asked and answered from now on belongs together again.
+            ask(&story.world, "restrict", &["email=bob@shop.example"]);
+            worker.stop();
+            let worker = Worker::start(&story.world.path("tributary.toml"), &[]);
+            worker.wait_until_read(end);
             worker.stop();
             let mut audit = tributary();
             let audit = audit.args(["audit", "verify", "--config"]);

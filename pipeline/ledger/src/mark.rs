@@ -54,9 +54,11 @@ impl NamedHead {
 pub type NamedHeads = BTreeMap<String, NamedHead>;
 
 impl Ledger {
-    /// Whether a directory holds a ledger, or the remains of one.
+    /// Whether there is a ledger in a directory, or anything that opening it would refuse.
     pub fn is_in(directory: &Path) -> bool {
-        Paths(directory.to_owned()).manifest().exists()
+        let paths = Paths(directory.to_owned());
+        let is_empty = || paths.present().is_ok_and(|segments| segments.is_empty());
+        paths.manifest().exists() || directory.exists() && !(directory.is_dir() && is_empty())
     }
 
     /// How far it is.

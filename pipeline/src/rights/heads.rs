@@ -57,7 +57,7 @@ impl Rights {
         if !found.losses.is_empty() {
             let brands = self.desks.keys().copied().collect();
             let accepted = self.desks.values().map(|desk| {
-                let published = found.receipts.get(&desk.name).copied();
+                let published = found.published.get(&desk.name).copied();
                 (desk.brand, published.unwrap_or(Head::new(0, [0; 32])))
             });
             let accepted = accepted.collect();

@@ -12,6 +12,8 @@
 //! | an audit log | id, manifest, commits | its head | | one of each completed request |
 //! | the broker | id, manifest, commits | its head | the entry of the newest receipt | |
 //!
+//! A process that is new in its cluster, and so keeps out nobody, is held against process 0.
+//!
 //! What a kill leaves is no loss. A file may be ahead of what the others name of it, its last entry may be torn, and a
 //! request that is completed by the log but has no receipt still waits at the broker.
 
@@ -41,8 +43,10 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Found {
     /// What is missing, shorter, older or damaged, a sentence each.
     pub losses: Vec<String>,
-    /// The entry of its audit log that the newest receipt of each brand names.
-    pub receipts: BTreeMap<String, Head>,
+    /// Up to which entry of its audit log each brand's receipts are with the broker.
+    receipted: BTreeMap<String, u64>,
+    /// The highest entry that any receipt of each brand names, also of a log that was lost.
+    pub published: BTreeMap<String, Head>,
     /// Whether the ledger names heads, so that the broker must have them.
     is_named: bool,
 }
@@ -50,7 +54,7 @@ pub struct Found {
 impl Found {
     /// Up to which entry of a brand's log receipts are with the broker.
     pub fn receipted(&self, brand: &str) -> u64 {
-        self.receipts.get(brand).map_or(0, |head| head.seq)
+        self.receipted.get(brand).copied().unwrap_or(0)
     }
 
     /// What an operator reads.
@@ -384,31 +388,32 @@ impl<'a> Search<'a> {
                 File::Read(log) => Some(log),
                 File::Missing | File::Damaged => None,
             };
-            let last = read.map_or(0, |log| log.entries.head().seq);
-            let receipts = patiently(|| receipts(client, stream, &keys, last)).await?;
+            let receipts = patiently(|| receipts(client, stream, &keys, read)).await?;
             let name = log(&brand.name);
-            let by = format!("the newest receipt of {} in stream {stream}", brand.name);
-            if let Some(head) = receipts.newest {
-                self.found.receipts.insert(brand.name.clone(), head);
-                let accepted = read.and_then(|log| log.accepted);
-                let accepted = accepted.is_some_and(|(_, accepted)| accepted == head);
+            let (accepted_at, accepted) = match read.and_then(|log| log.accepted) {
+                Some((seq, head)) => (seq, Some(head)),
+                None => (0, None),
+            };
+            let all = [receipts.newest, receipts.unknown, accepted];
+            if let Some(head) = all.into_iter().flatten().max_by_key(|head| head.seq) {
+                self.found.published.insert(brand.name.clone(), head);
+            }
+            let newest = receipts.newest.map_or(0, |head| head.seq);
+            self.found.receipted.insert(brand.name.clone(), newest);
+            let by = format!("a receipt of {} in stream {stream}", brand.name);
+            let is_accepted = |head: &Head| accepted.is_some_and(|end| head.seq <= end.seq);
+            if let Some(head) = receipts.unknown.filter(|head| !is_accepted(head)) {
                 match of_brand {
                     File::Damaged => {}
                     File::Missing => self.compare(&name, None, &head, &by),
-                    File::Read(_) if accepted => {}
                     File::Read(log) => self.compare(&name, Some(&log.entries), &head, &by),
                 }
             }
             let Some(log) = read else {
                 continue;
             };
-            let newest = receipts
-                .newest
-                .filter(|head| log.entries.contain(head))
-                .map_or(0, |head| head.seq);
-            let accepted = log.accepted.map_or(0, |(seq, _)| seq);
             let mut open: BTreeSet<RequestKey> =
-                log.completed_after(newest.max(accepted)).collect();
+                log.completed_after(newest.max(accepted_at)).collect();
             if open.is_empty() {
                 continue;
             }
@@ -468,44 +473,56 @@ async fn all(client: &Client, stream: &str, subject: &str) -> Result<Vec<InMessa
 }
 
 /// The receipts of a brand.
+#[derive(Default)]
 struct Receipts {
-    /// The entry of the log that the newest one names.
+    /// The last entry of the log that one of them names.
     newest: Option<Head>,
+    /// The highest entry that one of them names and that is not in the log.
+    unknown: Option<Head>,
     /// The last message, where it is no receipt.
     damaged: Option<u64>,
 }
 
-/// Anybody who may publish there could put something behind the last receipt: where that is not the one of the end of
-/// the log, which has `entries`, all are read.
+/// Reads the receipts of a brand that has this log. Anybody who may publish there could put something behind the last
+/// one: unless that is of the last request that was completed, all are read.
 async fn receipts(
     client: &Client,
     stream: &str,
     keys: &BrandKeys,
-    entries: u64,
+    log: Option<&Log>,
 ) -> Result<Receipts, NatsError> {
     let subject = subjects::rights_receipt(keys.name());
     let head = |message: &InMessage| {
         let receipt = verify_receipt(&message.payload, keys);
         receipt.ok().map(|receipt| receipt.audit)
     };
-    let Some(last) = newest(client, stream, &subject).await? else {
-        return Ok(Receipts {
-            newest: None,
-            damaged: None,
-        });
+    let is_known = |head: &Head| log.is_some_and(|log| log.entries.contain(head));
+    let is_last = |head: &Head| {
+        let after = |log: &Log| log.completed_after(head.seq).next().is_some();
+        is_known(head) && !log.is_some_and(after)
     };
-    let newest = head(&last);
-    if newest.is_some_and(|head| head.seq == entries) {
-        return Ok(Receipts {
-            newest,
-            damaged: None,
-        });
+    let mut found = Receipts::default();
+    let Some(last) = newest(client, stream, &subject).await? else {
+        return Ok(found);
+    };
+    match head(&last) {
+        Some(head) if is_last(&head) => {
+            found.newest = Some(head);
+            return Ok(found);
+        }
+        Some(_) => {}
+        None => found.damaged = Some(last.sequence),
     }
-    let every = all(client, stream, &subject).await?;
-    Ok(Receipts {
-        newest: every.iter().filter_map(head).max_by_key(|head| head.seq),
-        damaged: newest.is_none().then_some(last.sequence),
-    })
+    for head in all(client, stream, &subject).await?.iter().filter_map(head) {
+        let place = match is_known(&head) {
+            true => &mut found.newest,
+            false => &mut found.unknown,
+        };
+        if place.is_none_or(|before| before.seq < head.seq) {
+            *place = Some(head);
+        }
+    }
+    Ok(found)
 }
 
 /// The requests of a brand that wait at the broker.
