@@ -228,14 +228,11 @@ impl Story {
 
     /// The rights stream in a state.
     async fn publish(&self, state: State) {
-        let jetstream = jetstream::new(self.client.clone());
-        let _ = jetstream.delete_stream(STREAM).await;
         if state == State::Missing {
+            let jetstream = jetstream::new(self.client.clone());
+            let _ = jetstream.delete_stream(STREAM).await;
             return;
         }
-        nats::ensure_rights_stream(&self.client, &self.broker)
-            .await
-            .unwrap();
         let mut all = match state {
             State::Older => self.older.messages.clone(),
             _ => self.good.messages.clone(),
@@ -252,6 +249,15 @@ impl Story {
             }
             _ => {}
         }
+        self.publish_all(all).await;
+    }
+
+    /// The rights stream with these messages alone.
+    async fn publish_all(&self, all: Messages) {
+        let jetstream = jetstream::new(self.client.clone());
+        let _ = jetstream.delete_stream(STREAM).await;
+        let made = nats::ensure_rights_stream(&self.client, &self.broker).await;
+        made.unwrap();
         for (subject, bytes) in all {
             let sent = jetstream.publish(subject, bytes.into()).await.unwrap();
             sent.await.unwrap();
@@ -361,6 +367,32 @@ async fn every_combination_is_refused_by_name() {
         );
         assert_eq!(story.losses(&config).await, Vec::<String>::new(), "{bytes}");
     }
+    // An objection is on the list, and nothing else knows it yet.
+    story.place([State::Good; 3]);
+    let list = story.data().join("rights-0/objections");
+    let mut bytes = std::fs::read(&list).unwrap();
+    bytes.extend_from_within(bytes.len() - 48..);
+    std::fs::write(&list, bytes).unwrap();
+    assert_eq!(story.losses(&config).await, Vec::<String>::new());
+
+    // A request is completed by the log and has no receipt: it still waits, or its receipt was lost.
+    let mut killed = story.good.messages.clone();
+    let is_receipt = |(subject, _): &(String, Vec<u8>)| subject.ends_with(".receipt");
+    let last_receipt = killed.iter().rposition(is_receipt).unwrap();
+    let (subject, receipt) = killed.remove(last_receipt);
+    let before = killed.iter().filter(|message| is_receipt(message)).count();
+    story.publish_all(killed.clone()).await;
+    assert_eq!(story.losses(&config).await.len(), 1);
+    let id = serde_json::from_slice::<serde_json::Value>(&receipt).unwrap()["request"].clone();
+    let request = json!({
+        "id": id, "ts": "2025-11-20T09:00:00Z", "type": "object", "brand": "orchard",
+        "identifiers": [{"kind": "email", "value": "carol@shop.example"}], "proof": "t",
+    });
+    let requests = subject.replace(".receipt", ".request");
+    killed.push((requests, request.to_string().into_bytes()));
+    story.publish_all(killed).await;
+    assert_eq!(story.losses(&config).await, Vec::<String>::new());
+    assert_eq!(before, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
