@@ -112,14 +112,29 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
             open(config, keyring.clone()).await?
         }
     };
+    for loss in &found.losses {
+        tracing::error!(loss, "going on after a loss, as accepted");
+    }
+    let id = rights::mark(ledger.mark()).id();
+    if !found.losses.is_empty() {
+        losses::repair(config, id)?;
+    }
+    let suppressed = Suppressed::open(config, &rights::directory(config), id)?;
+    let suppressed = Arc::new(suppressed);
+    let (ledger, recovered) = match found.losses.is_empty() {
+        true => (ledger, recovered),
+        // An older ledger may hold whom the list keeps out.
+        false => {
+            drop(recovered);
+            let suppressed = suppressed.clone();
+            let left_out =
+                move || losses::leave_out(ledger, &suppressed).context("leaving out objectors");
+            tokio::task::spawn_blocking(left_out).await??;
+            open(config, keyring.clone()).await?
+        }
+    };
     let position = recovered.position;
     let mark = rights::mark(ledger.mark());
-    if !found.losses.is_empty() {
-        for loss in &found.losses {
-            tracing::error!(loss, "going on after a loss, as accepted");
-        }
-        losses::repair(config, mark.id())?;
-    }
     state.opendsr.open(client.clone());
     let clocks = Arc::new(Clocks::new(config));
     let time = patiently(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
@@ -129,8 +144,6 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let newest = newest.min(time.newest.unwrap_or(clocks.read().wall.max(time.now)));
     clocks.set_newest(newest);
     state.health.set_clock(clocks.read().disagreement());
-    let lasting = crate::rights::directory(config);
-    let suppressed = Arc::new(Suppressed::open(config, &lasting, mark.id())?);
 
     crate::agreement::publish(&client, config).await?;
     let tally = Arc::new(Tally::default());

@@ -19,6 +19,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tributary_config::model::Config;
@@ -33,7 +34,7 @@ use tributary_rights::{BrandKeys, Head, Kind, LedgerMark, Request, RequestKey};
 
 use super::heads::{PublishedHeads, log, mark, subject};
 use crate::start::{ledger_options, patiently};
-use crate::suppressed::LIST;
+use crate::suppressed::{LIST, Suppressed};
 
 /// How long one look into the stream waits for messages.
 const LOOK: Duration = Duration::from_millis(500);
@@ -112,6 +113,27 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
         if let Some(kept) = audit::repair(&path, &super::keys(brand))? {
             tracing::warn!(file = %path.display(), kept = %kept.display(), "wrote the audit log anew");
         }
+    }
+    Ok(())
+}
+
+/// Writes a ledger anew without the records of whom the list keeps out, which an older copy holds. What was entered under
+/// a secret that was exchanged since is not found.
+///
+/// # Errors
+/// Any of the ledger.
+pub fn leave_out(mut ledger: Ledger, suppressed: &Suppressed) -> anyhow::Result<()> {
+    let objectors = suppressed.snapshot();
+    let rewrite = ledger.rewrite(Arc::new(move |event| !objectors.refuses(event, &[])))?;
+    let written = rewrite.run(&mut |_, _| ())?;
+    let entries = written.forgotten.total();
+    ledger.install(written)?.run()?;
+    ledger.close()?;
+    if entries > 0 {
+        tracing::warn!(
+            entries,
+            "left out of the ledger whom the objection list keeps out"
+        );
     }
     Ok(())
 }
