@@ -17,7 +17,7 @@ use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::nats::{Client, Outgoing, Publisher};
-use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Page, Position};
+use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Mark, NamedHeads, Page, Position};
 use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
 
@@ -52,6 +52,8 @@ pub enum Word {
     Settle(Page, std::sync::mpsc::Sender<()>),
     /// The pings of a brand's salt days before one leave the ledger: their sums are durable.
     Settled(BrandId, Day),
+    /// The heads of files beside the ledger are named in it, and then somebody hears how far it is.
+    Name(NamedHeads, oneshot::Sender<Mark>),
     /// Something that is committed leaves the ledger, and then somebody hears how much it was.
     Erase(Erasure),
     /// The ledger takes newer secrets, and then somebody hears how far it has come.
@@ -104,6 +106,8 @@ pub struct Commits {
     forgotten: BTreeSet<(BrandId, Day)>,
     /// Sums of salt days for the next commit.
     settle: Vec<(Page, std::sync::mpsc::Sender<()>)>,
+    /// Heads of files beside the ledger, and who waits until they are named.
+    names: Vec<(NamedHeads, oneshot::Sender<Mark>)>,
     /// Days whose pings leave once everything that is open now is committed.
     settled: Vec<(Epoch, BrandId, Day)>,
     compaction: Compaction,
@@ -130,6 +134,7 @@ impl Commits {
             forget: Vec::new(),
             forgotten: BTreeSet::new(),
             settle: Vec::new(),
+            names: Vec::new(),
             settled: Vec::new(),
             compaction: Compaction::new(tally),
             commits: 0,
@@ -180,6 +185,7 @@ impl Commits {
             }
             Word::Settle(page, done) => self.settle.push((page, done)),
             Word::Settled(brand, before) => self.settled.push((self.last(), brand, before)),
+            Word::Name(heads, done) => self.names.push((heads, done)),
             Word::Erase(erasure) => self.compaction.erase(erasure),
             Word::Exchange(exchange) if exchange.begin => self.compaction.exchange(exchange),
             Word::Exchange(Exchange { keyring, told, .. }) => {
@@ -222,6 +228,13 @@ impl Commits {
             });
         }
         self.settle().await?;
+        for (heads, done) in std::mem::take(&mut self.names) {
+            let mark = self
+                .patiently(move |ledger| ledger.name_heads(&heads))
+                .await?;
+            // Whoever waits may have ended.
+            let _ = done.send(mark);
+        }
         let first = self
             .open
             .first_key_value()
