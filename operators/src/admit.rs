@@ -27,7 +27,7 @@ use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::{Routed, route};
 use crate::record::{Body, BrandId, IdKind, IdSet, Pseudonym, Record, RecordKey, SaleKind};
-use crate::retention::{Cutoffs, Oldest};
+use crate::retention::{Cutoffs, Oldest, is_interaction};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
 use crate::statements::Stance;
@@ -305,6 +305,11 @@ impl Admit {
                     .map(|(key, record)| Reply::Record(*key, record.clone()))
                     .collect()
             }
+            (Question::Recent { brand, since, .. }, Some(set)) => {
+                let group = self.groups.get(&(*brand, set));
+                let recent = group.and_then(|group| recent(group, *since));
+                recent.into_iter().collect()
+            }
             (Question::Expired { brand, cutoffs }, None) => self.expired(*brand, cutoffs),
             _ => Vec::new(),
         };
@@ -321,9 +326,24 @@ impl Admit {
         *oldest = Oldest::default();
         let mut replies = Vec::new();
         let groups = self.groups.iter().filter(|((of, _), _)| *of == brand);
-        let named = groups.flat_map(|(_, group)| group.records.iter());
+        for (_, group) in groups {
+            let (mut goes, mut acts) = (None, false);
+            for (key, record) in group.records.iter() {
+                oldest.note(record);
+                cutoffs.judge(*key, record, &mut replies);
+                acts |= cutoffs.is_recent(record);
+                if cutoffs.goes_with_person(record) {
+                    goes = goes.or(Some(&record.ids));
+                }
+            }
+            // One of its identifiers finds the person.
+            if let Some(ids) = goes.filter(|_| !acts) {
+                let ids = ids.ids().iter();
+                replies.extend(ids.map(|id| Reply::Quiet(id.pseudonym)));
+            }
+        }
         let free = self.free.iter().filter(|(_, record)| record.brand == brand);
-        for (key, record) in named.chain(free) {
+        for (key, record) in free {
             oldest.note(record);
             cutoffs.judge(*key, record, &mut replies);
         }
@@ -331,6 +351,14 @@ impl Admit {
         replies.dedup();
         replies
     }
+}
+
+/// The identifiers of a set that a record has named since a time.
+fn recent(group: &Group, since: i64) -> Option<Reply> {
+    let mut records = group.records.iter();
+    let (_, record) = records.find(|(_, record)| is_interaction(record) && record.ts >= since)?;
+    let ids = record.ids.ids().iter().map(|id| id.pseudonym);
+    Some(Reply::Recent(ids.collect()))
 }
 
 /// A record that nobody stands behind counts for everything.

@@ -75,10 +75,12 @@ pub enum Question {
         /// From when on each category is held.
         cutoffs: Cutoffs,
     },
-    /// The persons of whom nothing happened since.
-    Idle {
+    /// Which sets of identifiers that name any of these are named by a record that is not older, rights aside.
+    Recent {
         /// The tenant.
         brand: BrandId,
+        /// The identifiers.
+        naming: Arc<[Pseudonym]>,
         /// Unix milliseconds.
         since: i64,
     },
@@ -128,7 +130,7 @@ impl Question {
             | Question::Whole { brand, .. }
             | Question::Heard { brand, .. }
             | Question::Expired { brand, .. }
-            | Question::Idle { brand, .. } => *brand,
+            | Question::Recent { brand, .. } => *brand,
         }
     }
 }
@@ -194,10 +196,11 @@ pub enum Reply {
     Expired(RecordKey, Category),
     /// A cookie that was placed too long ago.
     OldCookie(Pseudonym),
-    /// There are records so old that they go if nothing happens of their person, and that are not past their own time.
-    Old,
-    /// A person of whom nothing happened for too long.
-    Idle(Person),
+    /// An identifier of a set that no record has named for so long that its records go, if nothing else happened of the
+    /// person.
+    Quiet(Pseudonym),
+    /// The identifiers of a set that a record has named since.
+    Recent(Vec<Pseudonym>),
     /// Persons of one worker whose conversions in the group took a path, before its words are known.
     Path {
         /// Their brand, whose words name the channels.

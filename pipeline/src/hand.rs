@@ -30,7 +30,7 @@ use tributary_operators::settings::Settings;
 
 use crate::clock::SaltDays;
 use crate::suppressed::{Suppressed, SuppressedSnapshot};
-use crate::workers::{Batch, Counts, Incoming, Listener, Report, Restored};
+use crate::workers::{Batch, Counts, Incoming, InnerChange, Listener, Report, Restored};
 
 mod settling;
 
@@ -104,7 +104,7 @@ struct Open {
     durable: bool,
     complete: bool,
     release: Option<i64>,
-    changes: Vec<Event>,
+    changes: Vec<InnerChange>,
     questions: Vec<(u64, Question)>,
     salt_days: Vec<SaltDays>,
 }
@@ -266,6 +266,13 @@ impl Hand {
         let dataflow = &mut self.intake.dataflow;
         let mut page = self.intake.page.take();
         for change in changes {
+            let change = match change {
+                InnerChange::Event(event) => event,
+                InnerChange::Expire(key, as_of) => {
+                    dataflow.expire(key, as_of);
+                    continue;
+                }
+            };
             // What is taken back leaves the ledger by being written anew without it.
             if let (Event::Put { record, .. }, Some(page)) = (&change, &mut page) {
                 page.push(record.brand, &change);
@@ -348,8 +355,12 @@ impl Hand {
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
         let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
+        let mut expired = Vec::new();
         for (epoch, output) in told {
             match output {
+                // Every thread hears of it, and one of them tells the ledger.
+                Output::Expired(record) if self.thread == 0 => expired.push(record),
+                Output::Expired(_) => {}
                 Output::Cell {
                     cell,
                     news,
@@ -362,6 +373,9 @@ impl Hand {
         }
         for (epoch, cells) in cells {
             (self.listener)(Report::Cells(epoch, cells));
+        }
+        if !expired.is_empty() {
+            (self.listener)(Report::Expired(expired));
         }
         self.settle(finished);
         let (forgotten, settled) = {

@@ -30,7 +30,7 @@ use crate::compaction::install;
 use crate::replay::passes::{OfDay, Passes, UnderWay};
 use crate::retention::{Category, Stopping};
 use crate::tally::Tally;
-use crate::workers::{Batch, Incoming, Report, Workers};
+use crate::workers::{Batch, Incoming, InnerChange, Report, Workers};
 
 /// What a replay has done.
 pub struct Outcome {
@@ -143,7 +143,10 @@ where
                 // Nothing is kept of it here; whoever waits may have ended.
                 let _ = done.send(());
             }
-            Report::Forgotten(..) | Report::Settled { .. } | Report::Unreadable(_) => {}
+            Report::Forgotten(..)
+            | Report::Settled { .. }
+            | Report::Expired(_)
+            | Report::Unreadable(_) => {}
         }),
     )?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -320,7 +323,10 @@ impl Feeding {
             messages,
             durable: self.pages.is_some(),
             release,
-            changes: std::mem::take(&mut self.changes),
+            changes: std::mem::take(&mut self.changes)
+                .into_iter()
+                .map(InnerChange::Event)
+                .collect(),
             questions: self.asks.take(epoch),
             salt_days: self.days.as_mut().map_or_else(Vec::new, OpenDays::of_epoch),
             ..Batch::default()

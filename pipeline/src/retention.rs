@@ -1,8 +1,10 @@
 //! Retention: what is past its time is retracted and leaves the ledger.
 //!
 //! Every day and at every start the dataflow is asked what is past its time, by category and in whole calendar months,
-//! and that is taken back like anything else: the numbers follow, and the ledger is written anew without it. What came
-//! in is gone by then, because the input stream is short-lived. A replay does the same by the clock of its trace
+//! and that is taken back like anything else: the numbers follow, and the ledger is written anew without it. Input goes on
+//! meanwhile, so that only what was judged is taken back: a correction that came after the first question stays, and is
+//! judged by the next pass. Process 0 asks for a whole cluster, and the dataflow tells every process what was retracted.
+//! What came in is gone by then, because the input stream is short-lived. A replay does the same by the clock of its trace
 //! ([`crate::replay`]), and whoever only wants to know asks and takes nothing back ([`crate::services::going`]).
 //!
 //! [`Category`] says what belongs together and from when its time counts. Spend is nobody's and stays. A right that
@@ -17,7 +19,8 @@ use jiff::{Span, Timestamp, ToSpan};
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::model::{Brand, Config};
 use tributary_ledger::Forget;
-use tributary_operators::record::{Arrival, Body, BrandId, Record};
+use tributary_operators::engine::Epoch;
+use tributary_operators::record::{Body, BrandId, Record};
 pub use tributary_operators::retention::{Category, Past};
 use tributary_operators::retention::{Cutoffs, Inquiry};
 
@@ -119,7 +122,8 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
 #[error("the worker stops")]
 pub struct Stopping;
 
-/// Asks what of a brand is past its time at `now`, Unix milliseconds.
+/// Asks what of a brand is past its time at `now`, Unix milliseconds, and says as of the end of which epoch: what changed
+/// later was not judged.
 ///
 /// # Errors
 /// [`Stopping`] where the dataflow ends before it has answered.
@@ -128,14 +132,15 @@ pub async fn past(
     brand: BrandId,
     retention: &Retention,
     now: i64,
-) -> Result<Past, Stopping> {
+) -> Result<(Past, Epoch), Stopping> {
     let (mut inquiry, first) = Inquiry::new(brand, retention.cutoffs(now));
-    let mut next = Some(first);
+    let (replies, as_of) = asks.ask_as_of(first).await.ok_or(Stopping)?;
+    let mut next = inquiry.told(replies);
     while let Some(question) = next {
         let replies = asks.ask(question).await.ok_or(Stopping)?;
         next = inquiry.told(replies);
     }
-    Ok(inquiry.past())
+    Ok((inquiry.past(), as_of))
 }
 
 /// Keeps the retention of a running worker.
@@ -173,30 +178,29 @@ impl Keeper {
         }
     }
 
-    /// Takes back what is past its time.
+    /// Takes back what is past its time. Process 0 asks for all, and every process hears what was retracted; each looks
+    /// after the evidence in its own ledger.
     async fn pass(&self, now: i64, first: bool) -> Result<(), Stopping> {
         for brand in &self.config.brands {
             let id = BrandId::of(&brand.name);
             let retention = Retention::of(brand);
-            let past = past(&self.asks, id, &retention, now).await?;
+            let (past, as_of) = match self.config.workers.process {
+                0 => past(&self.asks, id, &retention, now).await?,
+                _ => Default::default(),
+            };
             let records = past.records.len() as u64;
             // Old evidence is looked for once a day, because it means to read the ledger.
             if records == 0 && first {
                 self.state.metrics.retention_pass(&brand.name, now, 0);
                 continue;
             }
-            // Every process asks before any has taken back, so that each finds what its own ledger holds.
-            if self.config.workers.hosts.len() > 1 {
-                tokio::time::sleep(2 * LOOK).await;
+            if records > 0 {
+                let keys = past.records.keys().copied();
+                self.asks.expire(keys, as_of).await.ok_or(Stopping)?;
             }
-            let drops = past.drops(Arrival {
-                message: u64::MAX,
-                line: u32::MAX,
-            });
-            self.asks.tell(drops).await.ok_or(Stopping)?;
+            // Behind what the ledger has heard of the records, so that they are gone, too, when this is done.
             let (done, gone) = oneshot::channel();
             let forget = Forget {
-                records: past.records.keys().copied().collect(),
                 evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
                 ..Forget::default()
             };

@@ -101,6 +101,7 @@ pub fn run_settling(
                     .lock()
                     .unwrap()
                     .push((epoch, Event::Closed { brand, before })),
+                Output::Expired(_) => {}
             },
         );
         dataflow.live();

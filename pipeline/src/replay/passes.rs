@@ -129,7 +129,10 @@ async fn first_day(
     let on = async |day: i64| {
         let all = brands.iter().map(|(id, retention)| {
             let asks = &asks;
-            async move { Ok((*id, past(asks, *id, retention, day * DAY).await?)) }
+            async move {
+                let (past, _) = past(asks, *id, retention, day * DAY).await?;
+                Ok((*id, past))
+            }
         });
         let mut all: Vec<(BrandId, Past)> = try_join_all(all).await?;
         all.retain(|(_, past)| !past.records.is_empty());
