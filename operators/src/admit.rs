@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::{Routed, route};
-use crate::record::{Body, BrandId, IdKind, IdSet, Pseudonym, Record, RecordKey, SaleKind};
+use crate::record::{Body, BrandId, IdKind, IdSet, Pseudonym, Record, RecordKey};
 use crate::retention::{Cutoffs, Oldest, is_interaction};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
@@ -115,17 +115,6 @@ impl Group {
     }
 }
 
-/// Whether a record comes from the web.
-fn is_web(body: &Body) -> bool {
-    match body {
-        Body::Contact { .. } | Body::Identify => true,
-        Body::Sale { kind, .. } | Body::Refund { kind, .. } | Body::Adjustment { kind, .. } => {
-            *kind == SaleKind::Order
-        }
-        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
-    }
-}
-
 impl Verdict {
     /// What may be done with a record of the set.
     fn allowed(&self, record: &Record, settings: &BrandSettings) -> Steps {
@@ -148,7 +137,7 @@ impl Verdict {
             return Some(FREE);
         }
         let allowed = self.allowed(record, settings);
-        let needs_hold = is_web(&record.body) || settings.on_consent.contains(&record.source);
+        let needs_hold = record.body.is_web() || settings.on_consent.contains(&record.source);
         if self.restricted || needs_hold && !allowed.allow(Step::Hold) {
             return None;
         }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Question, Reply};
 use crate::event::Event;
 use crate::identity::components::Person;
-use crate::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey, SaleKind};
+use crate::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey};
 
 /// What is held for the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl Cutoffs {
         if let Some(category) = self.past_on_its_own(record) {
             out.push(Reply::Expired(key, category));
         }
-        if is_web(&record.body) && record.ts < self.cookies {
+        if record.body.is_web() && record.ts < self.cookies {
             let ids = record.ids.ids().iter();
             let cookies = ids.filter(|id| id.kind == IdKind::Cookie);
             out.extend(cookies.map(|id| Reply::OldCookie(id.pseudonym)));
@@ -141,17 +141,6 @@ impl Cutoffs {
 /// Whether a record is an interaction of whom it names: all are but rights, which somebody else may have entered.
 pub(crate) fn is_interaction(record: &Record) -> bool {
     !matches!(record.body, Body::Right { .. } | Body::Spend { .. })
-}
-
-/// Whether a record comes from the web, and so places its cookie.
-fn is_web(body: &Body) -> bool {
-    match body {
-        Body::Contact { .. } | Body::Identify => true,
-        Body::Sale { kind, .. } | Body::Refund { kind, .. } | Body::Adjustment { kind, .. } => {
-            *kind == SaleKind::Order
-        }
-        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
-    }
 }
 
 /// Whether records of a category go with their person. Somebody of whom nothing happens may still have said what is
@@ -183,7 +172,7 @@ impl Oldest {
             let oldest = &mut self.held[category as usize];
             *oldest = record.ts.min(*oldest);
         }
-        if is_web(&record.body) {
+        if record.body.is_web() {
             self.placed = record.ts.min(self.placed);
         }
     }

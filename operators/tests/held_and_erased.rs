@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use support::{ask, held};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
+use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, Body, IdKind, Pseudonym, Record, RecordKey, SaleKind};
 use tributary_operators::retention::{Category, Cutoffs};
 use tributary_oracle::history::random;
@@ -37,20 +38,12 @@ fn told_of(cutoffs: Cutoffs, key: RecordKey, record: &Record) -> Vec<Reply> {
     {
         told.push(Reply::Expired(key, category));
     }
-    let of_an_order = matches!(
-        record.body,
-        Body::Sale {
-            kind: SaleKind::Order,
-            ..
-        } | Body::Refund {
-            kind: SaleKind::Order,
-            ..
-        } | Body::Adjustment {
-            kind: SaleKind::Order,
-            ..
-        }
-    );
-    let is_web = of_an_order || matches!(record.body, Body::Contact { .. } | Body::Identify);
+    let is_web = match &record.body {
+        Body::Contact { .. } | Body::Identify => true,
+        Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
+        Body::Refund { store, .. } => *store == Label::ABSENT,
+        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+    };
     if is_web && record.ts < cutoffs.cookies {
         let cookies = record.ids.ids().iter();
         let cookies = cookies.filter(|id| id.kind == IdKind::Cookie);

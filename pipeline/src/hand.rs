@@ -29,6 +29,7 @@ use tributary_operators::record::{BrandId, Day, IdSet, Ping};
 use tributary_operators::settings::Settings;
 
 use crate::clock::SaltDays;
+use crate::retention::AtArrival;
 use crate::suppressed::{Suppressed, SuppressedSnapshot};
 use crate::workers::{Batch, Counts, Incoming, InnerChange, Listener, Report, Restored};
 
@@ -50,6 +51,8 @@ pub struct Opener {
     clocks: BTreeMap<BrandId, BrandClock>,
     /// Who objected.
     suppressed: Arc<Suppressed>,
+    /// What is past its retention when it comes.
+    at_arrival: AtArrival,
 }
 
 impl Opener {
@@ -64,6 +67,7 @@ impl Opener {
             keyring,
             clocks: clocks.collect(),
             suppressed,
+            at_arrival: AtArrival::new(config),
         }
     }
 }
@@ -200,6 +204,8 @@ impl Hand {
             suppressed: self.opener.suppressed.snapshot(),
             intake: &mut self.intake,
             dead: &mut self.dead,
+            at_arrival: &mut self.opener.at_arrival,
+            at: 0,
             kind: "",
         };
         for Incoming { number, line } in &messages {
@@ -212,6 +218,7 @@ impl Hand {
             };
             let kind = line.subject.split('.').nth(3).unwrap_or_default();
             let known = Kind::ALL.iter().find(|known| known.name() == kind);
+            sink.at = line.at;
             sink.kind = known.map_or("", |kind| kind.name());
             self.decoder.message(&message, &mut sink);
         }
@@ -466,16 +473,26 @@ struct Door<'a> {
     suppressed: SuppressedSnapshot,
     intake: &'a mut Intake,
     dead: &'a mut Vec<DeadLetter>,
+    at_arrival: &'a mut AtArrival,
+    /// When the message arrived, Unix milliseconds.
+    at: i64,
     /// The kind that the message's subject names.
     kind: &'static str,
 }
 
 impl Door<'_> {
-    /// Takes what nobody objected to.
+    /// Takes what nobody objected to and what is not past its retention.
     fn take(&mut self, event: Event, earlier: &[IdSet]) {
         if self.suppressed.refuses(&event, earlier) {
             if let Some(brand) = counted_for(&event) {
                 *self.intake.counts.suppressed.entry(brand).or_default() += 1;
+            }
+            return;
+        }
+        if self.at_arrival.refuses(&event, self.at) {
+            if counted_for(&event).is_some() {
+                let ignored = self.intake.counts.ignored.entry(Ignored::PastRetention);
+                *ignored.or_default() += 1;
             }
             return;
         }

@@ -7,9 +7,13 @@
 //! What came in is gone by then, because the input stream is short-lived. A replay does the same by the clock of its trace
 //! ([`crate::replay`]), and whoever only wants to know asks and takes nothing back ([`crate::services::going`]).
 //!
+//! What is past its own time when it comes is left out at once ([`AtArrival`]), by the time of its arrival, so that it makes
+//! no difference what came before it and whether a pass was made since.
+//!
 //! [`Category`] says what belongs together and from when its time counts. Spend is nobody's and stays. A right that
 //! stands stays until it is withdrawn or its person erased.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +22,11 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::model::{Brand, Config};
+use tributary_connectors::clock::BrandClock;
 use tributary_ledger::Forget;
 use tributary_operators::engine::Epoch;
-use tributary_operators::record::{Body, BrandId, Record};
+use tributary_operators::event::Event;
+use tributary_operators::record::{Body, BrandId, Day, Record};
 pub use tributary_operators::retention::{Category, Past};
 use tributary_operators::retention::{Cutoffs, Inquiry};
 
@@ -101,6 +107,69 @@ impl Retention {
 
 fn span(months: u32) -> Option<Span> {
     Span::new().try_months(i64::from(months)).ok()
+}
+
+/// Judges what arrives: a record that is past its retention by then never counts, whatever is held or comes later.
+#[derive(Clone)]
+pub struct AtArrival {
+    brands: BTreeMap<BrandId, OfBrand>,
+}
+
+#[derive(Clone)]
+struct OfBrand {
+    retention: Retention,
+    clock: BrandClock,
+    /// The cutoffs of the day of the arrival before.
+    of_day: Option<(Day, Cutoffs)>,
+}
+
+impl AtArrival {
+    /// By the retentions of a configuration's brands.
+    pub fn new(config: &Config) -> AtArrival {
+        let brands = config.brands.iter().map(|brand| {
+            let of_brand = OfBrand {
+                retention: Retention::of(brand),
+                clock: BrandClock::new(&brand.timezone, 0),
+                of_day: None,
+            };
+            (BrandId::of(&brand.name), of_brand)
+        });
+        AtArrival {
+            brands: brands.collect(),
+        }
+    }
+
+    /// Whether what arrived at a time, Unix milliseconds, was past the retention of its category.
+    pub fn refuses(&mut self, event: &Event, at: i64) -> bool {
+        match event {
+            Event::Put { record, .. } => {
+                let cutoffs = self.cutoffs(record.brand, at);
+                cutoffs.is_some_and(|cutoffs| cutoffs.past_on_its_own(record).is_some())
+            }
+            Event::Evidence { brand, ts, .. } => {
+                let cutoffs = self.cutoffs(*brand, at);
+                cutoffs.is_some_and(|cutoffs| *ts < cutoffs.consent)
+            }
+            _ => false,
+        }
+    }
+
+    fn cutoffs(&mut self, brand: BrandId, at: i64) -> Option<Cutoffs> {
+        let OfBrand {
+            retention,
+            clock,
+            of_day,
+        } = self.brands.get_mut(&brand)?;
+        let day = clock.day(at);
+        match of_day {
+            Some((of, cutoffs)) if *of == day => Some(*cutoffs),
+            _ => {
+                let cutoffs = retention.cutoffs(at);
+                *of_day = Some((day, cutoffs));
+                Some(cutoffs)
+            }
+        }
+    }
 }
 
 /// For what a record is used.

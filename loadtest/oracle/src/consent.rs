@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use tributary_operators::label::Label;
 use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right, SaleKind};
 use tributary_operators::settings::BrandSettings;
 use tributary_operators::steps::{Step, Steps};
@@ -193,9 +194,8 @@ fn is_statement(body: &Body) -> bool {
 fn is_web(body: &Body) -> bool {
     match body {
         Body::Contact { .. } | Body::Identify => true,
-        Body::Sale { kind, .. } | Body::Refund { kind, .. } | Body::Adjustment { kind, .. } => {
-            *kind == SaleKind::Order
-        }
+        Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
+        Body::Refund { store, .. } => *store == Label::ABSENT,
         Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
     }
 }

@@ -10,6 +10,8 @@
 //! - of a person whom no record names that is not older than the months, rights aside, whatever is older, but statements
 //!   of consent and rights.
 //!
+//! Besides, what is older than the months of its own category when it arrives never counts.
+//!
 //! The months are whole calendar months, counted back from the day of the brand's time zone.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use tributary_operators::event::Event;
+use tributary_operators::label::Label;
 use tributary_operators::record::{
     Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey, SaleKind,
 };
@@ -100,20 +103,12 @@ fn is_visit(body: &Body) -> bool {
 
 /// Whether a record comes from the web: a visit, or what an online shop says of money.
 fn is_from_the_web(body: &Body) -> bool {
-    let of_orders = matches!(
-        body,
-        Body::Sale {
-            kind: SaleKind::Order,
-            ..
-        } | Body::Refund {
-            kind: SaleKind::Order,
-            ..
-        } | Body::Adjustment {
-            kind: SaleKind::Order,
-            ..
+    is_visit(body)
+        || match body {
+            Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
+            Body::Refund { store, .. } => *store == Label::ABSENT,
+            _ => false,
         }
-    );
-    is_visit(body) || of_orders
 }
 
 /// The beginnings of the UTC days that begin where the clock goes on to a time, from a day or from nowhere: Unix
@@ -156,6 +151,27 @@ impl<'a> Keeper<'a> {
             self.pass(now, place);
         }
         self.day = self.day.max(Some(at.div_euclid(DAY)));
+    }
+
+    /// Something arrives at a time, Unix milliseconds. A record that is past its own time by then never counts. Whether it
+    /// was taken.
+    pub fn arrives(&mut self, event: Event, at: i64) -> bool {
+        let (brand, own, ts) = match &event {
+            Event::Put { record, .. } => (record.brand, Some(&record.body), record.ts),
+            Event::Evidence { brand, ts, .. } => (*brand, None, *ts),
+            _ => {
+                self.event(event);
+                return true;
+            }
+        };
+        let is_past = self.terms.get(&brand).is_some_and(|terms| {
+            let ends = terms.ends(at);
+            ts < own.map_or(ends.consent, |body| ends.own(body))
+        });
+        if !is_past {
+            self.event(event);
+        }
+        !is_past
     }
 
     /// Something happens.

@@ -122,6 +122,8 @@ table! {
         "Pings left out on purpose: those of devices on a brand's list of fixed devices, and those that were read again after their day had settled.";
     RobotRecords: Operation Counter, "robot_records_total", "records", [],
         "Web records whose user agent is a known robot's. They are counted here, and held and counted nowhere else.";
+    ArrivedPast: Operation Counter, "records_past_retention_total", "records", [],
+        "Records that were past the retention of their category when they came. They are counted here, and held and counted nowhere else.";
     Duplicates: Operation Counter, "records_duplicate_total", "records", [],
         "Records that came again with the content and the version held; they change nothing. Statements of consent that ride on web records are not counted.";
     Corrections: Operation Counter, "records_corrected_total", "records", [],
