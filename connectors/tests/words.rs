@@ -34,6 +34,7 @@ fn labels(event: &Event) -> Vec<Label> {
         | Event::Heard { .. }
         | Event::Settled { .. }
         | Event::Closed { .. }
+        | Event::LinkTime { .. }
         | Event::Evidence { .. }
         | Event::Word { .. } => vec![],
     }

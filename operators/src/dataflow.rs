@@ -249,6 +249,11 @@ impl Dataflow {
                 // In its time: what stood before a restart is known before any salt is drawn.
                 inputs.salts.update(SaltWord::Settled(brand, before), 1);
             }
+            Event::LinkTime { brand, at } => {
+                for target in 0..self.peers {
+                    inputs.admit.update(AdmitIn::LinkTime(brand, at, target), 1);
+                }
+            }
             // Nothing that is not salted comes in, and no number depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
             Event::Word { brand, label, word } => {

@@ -75,6 +75,7 @@ fn passes(history: &History) -> Vec<Vec<Pass>> {
         history.terms.iter().map(move |(&brand, terms)| Pass {
             brand,
             cutoffs: cutoffs(terms, day * DAY),
+            links: day * DAY,
             place,
         })
     };
@@ -261,7 +262,6 @@ fn batches_and_workers_never_show() {
                 .pop()
                 .unwrap_or_default()
         };
-        let reference = last(&history.batches, 1);
         // A word is told before what uses it, as decoders do.
         let (words, others): (Vec<Event>, Vec<Event>) = history
             .batches
@@ -269,7 +269,12 @@ fn batches_and_workers_never_show() {
             .into_iter()
             .partition(|e| matches!(e, Event::Word { .. }));
         let others = without_dropped_devices(others);
-        let mut events = [words, others].concat();
+        let at = history.arrives.last().copied().unwrap_or_default();
+        let brands = history.settings.brands.keys().copied();
+        let links: Vec<Event> = brands.map(|brand| Event::LinkTime { brand, at }).collect();
+        let whole = [history.batches.clone(), vec![links.clone()]].concat();
+        let reference = last(&whole, 1);
+        let mut events = [words, links, others].concat();
         // What is dropped enters no later than its drop; all else may enter in any order.
         let drops = |event: &Event| matches!(event, Event::Drop { .. });
         if events.iter().any(drops) {

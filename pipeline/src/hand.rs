@@ -281,8 +281,13 @@ impl Hand {
                 }
             };
             // What is taken back leaves the ledger by being written anew without it.
-            if let (Event::Put { record, .. }, Some(page)) = (&change, &mut page) {
-                page.push(record.brand, &change);
+            let brand = match &change {
+                Event::Put { record, .. } => Some(record.brand),
+                Event::LinkTime { brand, .. } => Some(*brand),
+                _ => None,
+            };
+            if let Some((brand, page)) = brand.zip(page.as_mut()) {
+                page.push(brand, &change);
             }
             dataflow.event(change);
         }
@@ -530,7 +535,7 @@ impl Sink for Door<'_> {
 /// it counts once.
 fn counted_for(event: &Event) -> Option<BrandId> {
     let is_counted = match event {
-        Event::Word { .. } | Event::Evidence { .. } => false,
+        Event::Word { .. } | Event::Evidence { .. } | Event::LinkTime { .. } => false,
         Event::Put { record, .. } => !record.is_attached(),
         _ => true,
     };
@@ -545,9 +550,10 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         Event::Heard { heard } => Some(heard.brand),
         Event::DropDevice { device } => Some(device.brand),
         Event::Settled { settled } => Some(settled.brand),
-        Event::Word { brand, .. } | Event::Evidence { brand, .. } | Event::Closed { brand, .. } => {
-            Some(*brand)
-        }
+        Event::Word { brand, .. }
+        | Event::Evidence { brand, .. }
+        | Event::Closed { brand, .. }
+        | Event::LinkTime { brand, .. } => Some(*brand),
         Event::Drop { .. } => None,
     }
 }

@@ -318,15 +318,14 @@ impl Feeding {
     fn send(&mut self, messages: Vec<Incoming>, release: Option<i64>) -> bool {
         let epoch = self.epoch;
         self.epoch += 1;
+        let mut changes = self.asks.changes(epoch).unwrap_or_default();
+        changes.extend(self.changes.drain(..).map(InnerChange::Event));
         self.workers.send(Batch {
             epoch,
             messages,
             durable: self.pages.is_some(),
             release,
-            changes: std::mem::take(&mut self.changes)
-                .into_iter()
-                .map(InnerChange::Event)
-                .collect(),
+            changes,
             questions: self.asks.take(epoch),
             salt_days: self.days.as_mut().map_or_else(Vec::new, OpenDays::of_epoch),
             ..Batch::default()

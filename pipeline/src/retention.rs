@@ -7,6 +7,9 @@
 //! What came in is gone by then, because the input stream is short-lived. A replay does the same by the clock of its trace
 //! ([`crate::replay`]), and whoever only wants to know asks and takes nothing back ([`crate::services::going`]).
 //!
+//! A pass moves the time by which links are judged, too: from then on a record that is older than the `link_ttl` of a kind
+//! no longer links identifiers of that kind. That is kept in the ledger, so that a restart finds the same persons.
+//!
 //! What is past its own time when it comes is left out at once ([`AtArrival`]), by the time of its arrival, so that it makes
 //! no difference what came before it and whether a pass was made since.
 //!
@@ -191,6 +194,20 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
 #[error("the worker stops")]
 pub struct Stopping;
 
+/// That the links of some brands are judged by the UTC day of `now`, Unix milliseconds, from here on.
+pub fn link_times(brands: impl IntoIterator<Item = BrandId>, now: i64) -> Vec<Event> {
+    let at = now.div_euclid(DAY) * DAY;
+    let brands = brands.into_iter();
+    brands.map(|brand| Event::LinkTime { brand, at }).collect()
+}
+
+/// The brands of a configuration whose records do not link for good.
+pub fn with_link_ttl(config: &Config) -> Vec<BrandId> {
+    let ends = |brand: &&Brand| brand.identity.link_ttl.values().any(Option::is_some);
+    let brands = config.brands.iter().filter(ends);
+    brands.map(|brand| BrandId::of(&brand.name)).collect()
+}
+
 /// Asks what of a brand is past its time at `now`, Unix milliseconds, and says as of the end of which epoch: what changed
 /// later was not judged.
 ///
@@ -250,6 +267,10 @@ impl Keeper {
     /// Takes back what is past its time. Process 0 asks for all, and every process hears what was retracted; each looks
     /// after the evidence in its own ledger.
     async fn pass(&self, now: i64, first: bool) -> Result<(), Stopping> {
+        let links = link_times(with_link_ttl(&self.config), now);
+        if self.config.workers.process == 0 && !links.is_empty() {
+            self.asks.tell(links).await.ok_or(Stopping)?;
+        }
         for brand in &self.config.brands {
             let id = BrandId::of(&brand.name);
             let retention = Retention::of(brand);

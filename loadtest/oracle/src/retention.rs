@@ -12,6 +12,8 @@
 //!
 //! Besides, what is older than the months of its own category when it arrives never counts.
 //!
+//! By the same clock links end: before a pass is made it is told that they are judged by its day.
+//!
 //! The months are whole calendar months, counted back from the day of the brand's time zone.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -197,6 +199,10 @@ impl<'a> Keeper<'a> {
 
     fn pass(&mut self, now: i64, arrival: Arrival) {
         for (&id, settings) in &self.settings.brands {
+            let link_time = settings.link_ttl.iter().any(Option::is_some).then_some(now);
+            if let Some(at) = link_time {
+                self.events.push(Event::LinkTime { brand: id, at });
+            }
             let Some(terms) = self.terms.get(&id) else {
                 continue;
             };
@@ -210,7 +216,7 @@ impl<'a> Keeper<'a> {
             }
             let mut held = held(&self.events);
             held.retain(|_, record| record.brand == id);
-            let gone = past(settings, &ends, &held);
+            let gone = past(settings, &ends, &held, link_time);
             let stays = held.iter().filter(|(key, _)| !gone.contains(key));
             let stays =
                 stays.filter(|(_, r)| !matches!(r.body, Body::Spend { .. } | Body::Right { .. }));
@@ -230,6 +236,7 @@ fn past(
     settings: &BrandSettings,
     ends: &Ends,
     held: &BTreeMap<RecordKey, Record>,
+    link_time: Option<i64>,
 ) -> BTreeSet<RecordKey> {
     let cookies = |record: &Record| -> Vec<Pseudonym> {
         let ids = record.ids.ids().iter();
@@ -241,7 +248,7 @@ fn past(
         .values()
         .filter(|record| is_from_the_web(&record.body) && record.ts < ends.web);
     let old_cookies: BTreeSet<Pseudonym> = placed_early.flat_map(cookies).collect();
-    let idle = idle(settings, ends.persons, held);
+    let idle = idle(settings, ends.persons, held, link_time);
 
     let goes = |record: &Record| {
         let names = |who: &BTreeSet<Pseudonym>| {
@@ -263,9 +270,10 @@ fn idle(
     settings: &BrandSettings,
     since: i64,
     held: &BTreeMap<RecordKey, Record>,
+    link_time: Option<i64>,
 ) -> BTreeSet<Pseudonym> {
     let records: Vec<&Record> = held.values().collect();
-    let identity = Identity::of(settings, &lawful(settings, &records));
+    let identity = Identity::of(settings, &lawful(settings, &records, link_time));
     let newer = records
         .iter()
         .filter(|record| record.ts >= since && !matches!(record.body, Body::Right { .. }));

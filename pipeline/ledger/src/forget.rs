@@ -67,7 +67,8 @@ impl Forget {
             | Event::Ping { .. }
             | Event::DropDevice { .. }
             | Event::Settled { .. }
-            | Event::Closed { .. } => false,
+            | Event::Closed { .. }
+            | Event::LinkTime { .. } => false,
         }
     }
 

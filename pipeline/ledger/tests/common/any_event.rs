@@ -213,6 +213,7 @@ fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
             },
         }),
         any::<i32>().prop_map(move |before| Event::Closed { brand, before }),
+        any::<i64>().prop_map(move |at| Event::LinkTime { brand, at }),
     ]
 }
 
