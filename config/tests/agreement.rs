@@ -99,9 +99,13 @@ zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
 basis = "consent"
+unit = "s"
 arrival_header = true
 [brand.source.csv]
 delimiter = "\t"
+decimal = "comma"
+encoding = "windows-1252"
+time_patterns = ["%d/%m/%Y %H:%M"]
 sum_rows = true
 only = { "a b" = "c\"d", e = "" }
 columns = { id = "i", ts = { lookup = "f.csv", by = "b", key = "k", value = "v" }, store = { const = "" }, amount = { join = ["x", "y"], with = "." } }
@@ -186,12 +190,20 @@ fn defaults_are_marked_and_others_are_not() {
         "publisher = false # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
     ];
     assert_eq!(marked, expected);
 }

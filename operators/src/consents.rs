@@ -63,7 +63,7 @@ impl Consents {
     /// Tells what may be told.
     pub fn tell(&mut self) {
         for (brand, tally) in &mut self.brands {
-            let Some(settings) = self.settings.brands.get(&brand) else {
+            let Some(settings) = self.settings.brands.get(brand) else {
                 continue;
             };
             if u64::from(tally.changed.count_ones()) < settings.k_delta().max(1) {

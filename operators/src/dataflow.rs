@@ -285,6 +285,13 @@ impl Dataflow {
         }
     }
 
+    /// Has this worker tell again, at the end of this epoch, every cell of its own that stands outside: it was lost there.
+    pub fn tell_again(&mut self) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.cells.update(CellsIn::Again(self.index), 1);
+        }
+    }
+
     /// Says that this worker will put in no more pings of a brand's salt days before one, once this
     /// epoch is over. When every worker has said so, the salts of those days are destroyed, and the days settle.
     pub fn days_are_over(&mut self, brand: BrandId, before: Day) {

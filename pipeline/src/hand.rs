@@ -108,6 +108,7 @@ struct Open {
     durable: bool,
     complete: bool,
     release: Option<i64>,
+    again: bool,
     changes: Vec<InnerChange>,
     questions: Vec<(u64, Question)>,
     salt_days: Vec<SaltDays>,
@@ -189,6 +190,7 @@ impl Hand {
             restored,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -227,6 +229,7 @@ impl Hand {
             durable,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -266,6 +269,7 @@ impl Hand {
             durable,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -311,6 +315,9 @@ impl Hand {
         }
         if let Some(now) = release {
             dataflow.release(now);
+        }
+        if again {
+            dataflow.tell_again();
         }
         if complete {
             dataflow.complete();

@@ -87,8 +87,11 @@ fn a_replay_counts_what_stands_in_the_trace() {
             .arg(world.path("trace.ndjson")),
     );
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let dead = summary["dead_letters"].as_object().unwrap().values();
-    let dead: u64 = dead.map(|count| count.as_u64().unwrap()).sum();
+    let mut dead = summary["dead_letters"].as_object().unwrap().clone();
+    // Some pings of the trace come when their day is closed.
+    let late = dead.remove("late_ping").and_then(|count| count.as_u64());
+    *counted.accepted.get_mut("ping").unwrap() -= late.unwrap_or(0);
+    let dead: u64 = dead.values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(dead, bad.len() as u64, "{summary}");
     let counts = [
         "accepted",

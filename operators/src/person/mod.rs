@@ -364,7 +364,7 @@ impl Persons {
         let Question::Paths { brand, of, channel } = &asked.question else {
             return;
         };
-        let Some(settings) = self.settings.brands.get(&brand) else {
+        let Some(settings) = self.settings.brands.get(brand) else {
             return;
         };
         let mut paths: std::collections::BTreeMap<Vec<Channel>, (u64, u64)> = Default::default();

@@ -147,7 +147,7 @@ table! {
         "When a pass over the retention was last made: at a start and once a day, by process 0 over all records, by every process over the evidence in its ledger. 0 before the first.";
     RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
         "Records found past their retention and taken back. Process 0 passes over all of them for the whole cluster.";
-    SettledDays: Operation Counter, "salt_days_settled_total", "days", [Brand],
+    SettledDays: Operation Counter, "salts_settled_total", "salts", [Brand],
         "Salt days with pings that were closed and became sums per store and hour. Process 0 counts for all.";
     SettledPings: Operation Counter, "pings_settled_total", "pings", [Brand],
         "Pings that this process held and dropped because the sums of their day are durable.";
