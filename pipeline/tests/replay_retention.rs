@@ -84,6 +84,32 @@ fn neither_workers_nor_batches_show_in_what_is_past_its_time() {
 }
 
 #[test]
+fn links_end_by_the_clock_of_the_trace() {
+    let world = world(5);
+    let config = world.config();
+    let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
+    let for_good = verify::expected(&config, &mut inputs).unwrap();
+    let text = std::fs::read_to_string(world.path("tributary.toml")).unwrap();
+    let brand = "[brand.retention]\n";
+    assert!(
+        text.contains(brand) && !text.contains("[brand.identity]"),
+        "{text}"
+    );
+    let lifetime =
+        "[brand.identity]\nlink_ttl = { cookie = \"9d\", email = \"30d\", customer = \"40d\" }\n";
+    configure(&world, brand, &format!("{lifetime}{brand}"));
+    let config = world.config();
+    let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
+    let expected = verify::expected(&config, &mut inputs).unwrap();
+    assert!(for_good.lines != expected.lines, "links end");
+    for (workers, batch) in [("1", "20000"), ("3", "41"), ("8", "1000")] {
+        let (cells, _) = replay(&world, &["--workers", workers, "--batch", batch]);
+        let comparison = verify::compare(&expected.lines, &cells);
+        assert!(comparison.same(), "{workers}, {batch}: {comparison}");
+    }
+}
+
+#[test]
 fn a_trace_of_one_day_and_a_leap_of_fifty_years() {
     let world = world(5);
     let line = |id: &str, at: i64, ts: i64| {
