@@ -7,6 +7,9 @@
 //! Whether what arrives is a duplicate or a correction is judged here, in the order of arrival, by a hash of the content
 //! held; statements that ride on records are neither ([`Record::is_attached`]).
 //!
+//! A pass over the retention judges what was held at the end of an epoch, and comes epochs later: what began to be held
+//! since then was not judged and stays.
+//!
 //! The contents themselves wait in [`crate::admit`], under the set of identifiers that they name; this stage only
 //! knows where, and says of each key that an epoch has touched what is held now. What is said about identifiers
 //! (consent, rights) goes to [`crate::statements`] from here, and so does which sets are named at all.

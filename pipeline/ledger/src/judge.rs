@@ -136,7 +136,8 @@ pub(crate) fn superseded(
                     also(block, entry, &event);
                 }
                 // Of a brand's times by which links are judged the last counts.
-                if let Event::LinkTime { brand, .. } = &event
+                if range == 0
+                    && let Event::LinkTime { brand, .. } = &event
                     && let Some(before) = link_times.insert(*brand, entry)
                 {
                     marks.set(before);
