@@ -492,6 +492,11 @@ impl Stage for Admit {
         }
     }
 
+    fn entries(&self) -> usize {
+        let links = self.links.values().map(|links| links.records.len());
+        self.groups.len() + self.free.len() + links.sum::<usize>()
+    }
+
     fn step(&mut self, _: Epoch, updates: Vec<(AdmitIn, Diff)>, out: &mut Vec<(AdmitOut, Diff)>) {
         let mut changes: FxHashMap<GroupKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();

@@ -26,7 +26,7 @@ use crate::admit::AdmitIn;
 use crate::ask::{Answer, Asked, Question};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
-use crate::engine::{Diff, Epoch};
+use crate::engine::{Diff, Epoch, Sizes};
 use crate::event::Event;
 use crate::hold::{Change, Expired, HoldIn};
 use crate::identity::graph::GraphIn;
@@ -90,6 +90,8 @@ pub struct Dataflow {
     peers: u64,
     /// What this worker counts.
     pub stats: Rc<Stats>,
+    /// How much the stages of this worker hold.
+    pub sizes: Sizes,
 }
 
 type Session<D> = InputSession<Epoch, D, Diff>;

@@ -344,6 +344,10 @@ impl Stage for Hold {
         }
     }
 
+    fn entries(&self) -> usize {
+        self.slots.len() + self.sets.len()
+    }
+
     fn step(&mut self, epoch: Epoch, told: Vec<(HoldIn, Diff)>, out: &mut Vec<(HoldOut, Diff)>) {
         let mut touched = FxHashMap::default();
         let mut changes = Vec::with_capacity(told.len());

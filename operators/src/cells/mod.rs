@@ -337,6 +337,13 @@ impl Stage for Cells {
         }
     }
 
+    fn entries(&self) -> usize {
+        let turn = self.turn.as_ref().map_or(0, |_| 1);
+        let marks = self.dirty.len() + self.dirty_null.len() + self.waiting.len() + self.due.len();
+        let stood = self.stood.len() + self.strangers.len();
+        self.groups.len() + self.null.len() + marks + stood + turn
+    }
+
     fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, _: &mut Vec<(CellsOut, Diff)>) {
         let mut turn = Turn::default();
         for (update, diff) in updates {
