@@ -243,6 +243,8 @@ pub enum HashRule {
 pub struct Identity {
     /// Hub guard per kind of identifier: email, phone, cookie, customer, wallet, device, name_postcode.
     pub max_degree: BTreeMap<String, u32>,
+    /// How long a record links identifiers of a kind, milliseconds, by the same kinds. Default: for as long as it is held.
+    pub link_ttl: BTreeMap<String, Option<i64>>,
     /// Size guard. Default 100.
     pub max_identifiers: u32,
     /// Whether name and postcode together link. Default false.

@@ -55,6 +55,7 @@ region = "eu-west"
 secret_env = "SECRET"
 [brand.identity]
 max_degree = { email = 1, phone = 2, cookie = 3, customer = 4, wallet = 5, device = 6, name_postcode = 0 }
+link_ttl = { email = "1d", phone = "2d", cookie = "3d", customer = "4d", wallet = "5d", device = "6d", name_postcode = "7d" }
 max_identifiers = 8
 name_postcode = true
 rules = ["uid2", "plain", "meta"]

@@ -282,7 +282,10 @@ fn check(kept: &Kept) {
                 assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "{text}");
             }
             Event::Drop { .. } | Event::DropDevice { .. } => panic!("a decoder drops nothing"),
-            Event::Heard { .. } | Event::Settled { .. } | Event::Closed { .. } => {
+            Event::Heard { .. }
+            | Event::Settled { .. }
+            | Event::Closed { .. }
+            | Event::LinkTime { .. } => {
                 panic!("a decoder salts nothing")
             }
         }

@@ -397,6 +397,7 @@ fn the_next_refund_does_not_look_at_those_before() {
             let body = Body::Refund {
                 kind: SaleKind::Order,
                 name: SaleName::of("o"),
+                store: Label::ABSENT,
                 amount: RefundAmount::Of(1, Currency(*b"EUR")),
             };
             trace.put(&format!("refund {at}"), 0, &[], body);

@@ -451,6 +451,9 @@ fn hear(
         Report::Settled { brand, before, .. } => {
             let _ = words.send(Word::Settled(brand, before));
         }
+        Report::Expired(records) => {
+            let _ = words.send(Word::Expired(records));
+        }
         Report::Unreadable(why) => tally.set_unreadable(why),
         Report::Answer(answer) => asks.answer(answer),
         Report::Finished {

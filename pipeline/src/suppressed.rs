@@ -165,6 +165,7 @@ impl SuppressedSnapshot {
             | Event::DropDevice { .. }
             | Event::Settled { .. }
             | Event::Closed { .. }
+            | Event::LinkTime { .. }
             | Event::Word { .. } => return false,
         };
         let Some(keys) = self.keys.get(&brand) else {

@@ -204,6 +204,10 @@ fn identity(table: &Given<'_>, brand: &mut Brand, cx: &mut Context<'_>) -> Vec<H
         Some(given) => below(&given, cx).model,
         None => Fields::defaults(),
     };
+    identity.model.link_ttl = match table.child(Identity::SECTION.key()) {
+        Some(given) => below(&given, cx).model,
+        None => Fields::defaults(),
+    };
     brand.identity = identity.model;
     brand.identity.rules.clone()
 }

@@ -22,6 +22,7 @@ pub fn brand(name: &str) -> Brand {
         previous_secrets: Vec::new(),
         identity: Identity {
             max_degree: BTreeMap::new(),
+            link_ttl: BTreeMap::new(),
             max_identifiers: 100,
             name_postcode: false,
             rules: vec![HashRule::Plain],

@@ -108,7 +108,13 @@ fn by_brand(
     for (id, (records, pings)) in by_brand {
         if let Some(settings) = settings.brands.get(&id) {
             let words = &held.words;
-            each(&brand::Brand { settings, words }, &records, &pings);
+            let link_time = held.link_times.get(&id).copied();
+            let brand = brand::Brand {
+                settings,
+                words,
+                link_time,
+            };
+            each(&brand, &records, &pings);
         }
     }
 }
@@ -119,7 +125,7 @@ fn brand_cells(
     records: &[&Record],
     pings: &[&Ping],
 ) -> (Vec<Weighed>, Totals) {
-    let records = &consent::lawful(brand.settings, records);
+    let records = &consent::lawful(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
     let books = sales::Books::of(records);
     let journeys = journeys::Journeys::of(brand.settings, &identity, &books, records);

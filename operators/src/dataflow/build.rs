@@ -67,14 +67,27 @@ pub fn build(
         let to_person = inputs.person.to_collection(scope);
         let to_cells = inputs.cells.to_collection(scope);
 
-        let (statements, held) =
+        let (expired, held) =
             split(
                 stage(changes, Hold::new(stats.clone()), &sizes),
                 |told| match told {
-                    HoldOut::Statement(statement) => Ok(statement),
-                    HoldOut::Admit(held) => Err(held),
+                    HoldOut::Expired(expired) => Ok(expired),
+                    other => Err(other),
                 },
             );
+        // Whoever keeps a ledger hears of it.
+        let expired = expired
+            .flat_map(move |expired| (0..peers).map(move |target| (target, expired)))
+            .inner
+            .exchange(|((target, _), _, _)| *target)
+            .as_collection()
+            .map(|(_, expired)| Output::Expired(expired));
+        let (statements, held) = split(held, |told| match told {
+            HoldOut::Statement(statement) => Ok(Some(statement)),
+            HoldOut::Admit(held) => Err(Some(held)),
+            HoldOut::Expired(_) => Err(None),
+        });
+        let (statements, held) = (statements.flat_map(|told| told), held.flat_map(|told| told));
         let consents = Consents::new(settings.clone(), stats.clone());
         let statements = stage(
             statements.concat(to_statements),
@@ -210,7 +223,7 @@ pub fn build(
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
         desk(to_salts, peers, words);
-        let told = cells.concatenate([answers.map(Output::Answer), settled]);
+        let told = cells.concatenate([answers.map(Output::Answer), settled, expired]);
         told.inner
             .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
             .probe_with(&probe);

@@ -361,10 +361,8 @@ impl Persons {
 
     /// The paths of the conversions in question, with their persons.
     fn answer(&self, asked: &Asked, out: &mut Vec<(PersonOut, Diff)>) {
-        let (brand, of, channel) = match &asked.question {
-            Question::Paths { brand, of, channel } => (brand, of, channel),
-            Question::Idle { brand, since } => return self.idle(asked, *brand, *since, out),
-            _ => return,
+        let Question::Paths { brand, of, channel } = &asked.question else {
+            return;
         };
         let Some(settings) = self.settings.brands.get(brand) else {
             return;
@@ -396,30 +394,6 @@ impl Persons {
             };
             out.push((PersonOut::Answer(asked.answer(reply)), 1));
         }
-    }
-}
-
-impl Persons {
-    /// The persons of whom nothing happened since a time.
-    fn idle(&self, asked: &Asked, brand: BrandId, since: i64, out: &mut Vec<(PersonOut, Diff)>) {
-        let idle = |person: &Person| {
-            let conversion = person.conversions.last().map(|last| last.ts);
-            person
-                .touches
-                .newest()
-                .max(conversion)
-                .is_none_or(|ts| ts < since)
-        };
-        let persons = self.persons.iter();
-        let mut labels: Vec<PersonLabel> = persons
-            .filter(|(key, person)| key.brand == brand && idle(person))
-            .map(|(key, _)| key.person)
-            .collect();
-        labels.sort_unstable();
-        let answers = labels
-            .into_iter()
-            .map(|label| asked.answer(Reply::Idle(label)));
-        out.extend(answers.map(|answer| (PersonOut::Answer(answer), 1)));
     }
 }
 

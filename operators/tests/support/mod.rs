@@ -50,6 +50,8 @@ pub struct Pass {
     pub brand: BrandId,
     pub cutoffs: Cutoffs,
     pub place: Arrival,
+    /// The time by which links are judged from here on.
+    pub links: i64,
 }
 
 /// The same, with passes before each batch, one after the other.
@@ -106,6 +108,7 @@ pub fn run_settling(
                     .lock()
                     .unwrap()
                     .push((epoch, Event::Closed { brand, before })),
+                Output::Expired(_) => {}
             },
         );
         dataflow.live();
@@ -123,6 +126,10 @@ pub fn run_settling(
                 // The first worker asks, and all know by the end of an epoch whether another one follows.
                 let (mut inquiry, first) = Inquiry::new(pass.brand, pass.cutoffs);
                 let mut next = (index == 0).then_some(first);
+                if index == 0 {
+                    let (brand, at) = (pass.brand, pass.links);
+                    dataflow.event(Event::LinkTime { brand, at });
+                }
                 loop {
                     if let Some(question) = next.take() {
                         dataflow.ask(0, question);

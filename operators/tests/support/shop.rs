@@ -92,6 +92,7 @@ pub fn refund(person: u128, id: &str, day: i64, amount: Option<i64>) -> Event {
     let body = Body::Refund {
         kind: SaleKind::Transaction,
         name: SaleName::of(id),
+        store: Label::ABSENT,
         amount: amount.map(|amount| (amount, Currency(*b"EUR"))).into(),
     };
     put(

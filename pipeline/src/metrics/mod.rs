@@ -171,6 +171,8 @@ impl Metrics {
         let pings = [Ignored::FixedDevice, Ignored::SettledPing].map(ignored);
         self.raise(Id::PingsIgnored, &[], pings.into_iter().sum());
         self.raise(Id::RobotRecords, &[], ignored(Ignored::Robot));
+        let past = ignored(Ignored::PastRetention);
+        self.raise(Id::ArrivedPast, &[], past);
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
         self.raise(Id::Corrections, &[], stages.corrections as f64);
         self.raise(Id::Superseded, &[], stages.superseded as f64);

@@ -57,6 +57,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
     BrandSettings {
         name: name.into(),
         max_degree: std::array::from_fn(|_| pick(rng, [2, 3, 5, 20, 20])),
+        link_ttl: std::array::from_fn(|_| pick(rng, [None, None, None, Some(DAY), Some(9 * DAY)])),
         max_identifiers: pick(rng, [3, 5, 8, 100, 100]),
         click_window,
         view_window,
