@@ -378,6 +378,10 @@ impl Stage for Admit {
         }
     }
 
+    fn entries(&self) -> usize {
+        self.groups.len() + self.free.len()
+    }
+
     fn step(&mut self, _: Epoch, updates: Vec<(AdmitIn, Diff)>, out: &mut Vec<(AdmitOut, Diff)>) {
         let mut changes: FxHashMap<GroupKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();

@@ -60,6 +60,12 @@ impl Consents {
         }
     }
 
+    /// The brands of which anybody has spoken.
+    pub fn entries(&self) -> usize {
+        let brands = self.brands.values();
+        brands.filter(|tally| tally.stated > 0).count()
+    }
+
     /// Tells what may be told.
     pub fn tell(&mut self) {
         for (brand, tally) in &mut self.brands {

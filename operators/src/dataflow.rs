@@ -26,7 +26,7 @@ use crate::admit::AdmitIn;
 use crate::ask::{Answer, Asked, Question};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
-use crate::engine::{Diff, Epoch};
+use crate::engine::{Diff, Epoch, Sizes};
 use crate::event::Event;
 use crate::hold::Change;
 use crate::identity::graph::GraphIn;
@@ -88,6 +88,8 @@ pub struct Dataflow {
     peers: u64,
     /// What this worker counts.
     pub stats: Rc<Stats>,
+    /// How much the stages of this worker hold.
+    pub sizes: Sizes,
 }
 
 type Session<D> = InputSession<Epoch, D, Diff>;
@@ -271,6 +273,13 @@ impl Dataflow {
         };
         for target in 0..self.peers {
             inputs.cells.update(CellsIn::Release(target, now), 1);
+        }
+    }
+
+    /// Has this worker tell again, at the end of this epoch, every cell of its own that stands outside: it was lost there.
+    pub fn tell_again(&mut self) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.cells.update(CellsIn::Again(self.index), 1);
         }
     }
 

@@ -251,6 +251,10 @@ impl Stage for Hold {
         change.key.0 as u64
     }
 
+    fn entries(&self) -> usize {
+        self.slots.len() + self.sets.len()
+    }
+
     fn step(&mut self, _: Epoch, mut changes: Vec<(Change, Diff)>, out: &mut Vec<(HoldOut, Diff)>) {
         changes.sort_unstable_by_key(|(change, _)| change.arrival);
         let mut touched = FxHashMap::default();

@@ -436,6 +436,10 @@ impl Stage for Presence {
         }
     }
 
+    fn entries(&self) -> usize {
+        self.days.values().map(FxHashMap::len).sum()
+    }
+
     fn step(
         &mut self,
         _: Epoch,

@@ -10,19 +10,12 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use support::{Pass, Released, released, run, run_settling};
+use support::{Pass, Released, chosen, released, run, run_settling};
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::retention::Cutoffs;
 use tributary_oracle::history::{History, random, without_dropped_devices};
 use tributary_oracle::retention::Keeper;
-
-fn env(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
 
 /// What the oracle says after every batch.
 fn expected(history: &History) -> Vec<Released> {
@@ -187,8 +180,8 @@ fn report(history: History, workers: usize, seed: u64) -> ! {
 
 #[test]
 fn every_epoch_equals_the_batch_oracle() {
-    let start = env("TRIBUTARY_SEED", 0);
-    for seed in start..start + env("TRIBUTARY_HISTORIES", 2_000) {
+    let start = chosen("TRIBUTARY_SEED", 0);
+    for seed in start..start + chosen("TRIBUTARY_HISTORIES", 2_000) {
         // Small histories shrink well; rare corners need large ones.
         let size = if seed % 16 == 0 {
             300
@@ -221,7 +214,7 @@ fn records_are_past_their_time_in_many_histories() {
 
 #[test]
 fn batches_and_workers_never_show() {
-    for seed in 100_000..100_000 + env("TRIBUTARY_HISTORIES", 2_000) / 100 {
+    for seed in 100_000..100_000 + chosen("TRIBUTARY_HISTORIES", 2_000) / 100 {
         let history = random(seed, 120);
         let last = |batches: &[Vec<Event>], workers| {
             run(&history.settings, batches, workers)
@@ -266,7 +259,7 @@ fn batches_and_workers_never_show() {
 #[test]
 fn what_settled_counts_once_after_a_restart() {
     let mut reached = BTreeSet::new();
-    for seed in 200_000..200_000 + env("TRIBUTARY_HISTORIES", 2_000) / 10 {
+    for seed in 200_000..200_000 + chosen("TRIBUTARY_HISTORIES", 2_000) / 10 {
         let history = random(seed, 120);
         let (workers, later) = [(1, 3), (2, 1), (3, 8), (8, 2)][(seed % 4) as usize];
         let all = closings(&history);

@@ -104,6 +104,7 @@ struct Open {
     durable: bool,
     complete: bool,
     release: Option<i64>,
+    again: bool,
     changes: Vec<Event>,
     questions: Vec<(u64, Question)>,
     salt_days: Vec<SaltDays>,
@@ -185,6 +186,7 @@ impl Hand {
             restored,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -220,6 +222,7 @@ impl Hand {
             durable,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -259,6 +262,7 @@ impl Hand {
             durable,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -292,6 +296,9 @@ impl Hand {
         }
         if let Some(now) = release {
             dataflow.release(now);
+        }
+        if again {
+            dataflow.tell_again();
         }
         if complete {
             dataflow.complete();

@@ -36,6 +36,7 @@ pub mod rights_command;
 pub mod run;
 pub mod services;
 pub mod signals;
+pub mod standing;
 pub mod start;
 pub mod summary;
 pub mod suppressed;

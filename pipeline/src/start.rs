@@ -25,6 +25,7 @@ use crate::outgoing::{Out, publish};
 use crate::restore::restore;
 use crate::retention::{self, Keeper};
 use crate::rights::{self, Rights};
+use crate::standing::{Again, Standing};
 use crate::suppressed::Suppressed;
 use crate::tally::Tally;
 use crate::workers::{Report, Workers};
@@ -91,7 +92,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         .map(|brand| brand.name.as_str())
         .collect();
     patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
-    patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
+    let known = patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
     patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
     patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
     state.opendsr.open(client.clone());
@@ -118,6 +119,16 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let threads = config.workers.threads.max(1);
     let commits = Commits::new(ledger, &client, threads, state.clone(), tally.clone(), told);
     let commits = tokio::spawn(commits.run(heard));
+    let again = Arc::new(Again::default());
+    let standing = Standing {
+        config: config.clone(),
+        client: client.clone(),
+        state: state.clone(),
+        tally: tally.clone(),
+        out: out.clone(),
+        again: again.clone(),
+        known,
+    };
     let workers = {
         let (tally, asks, state) = (tally.clone(), asks.clone(), state.clone());
         let listener = hear(tally, asks, state, out, words.clone());
@@ -140,7 +151,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
             state.clone(),
         );
         tokio::spawn(async {
-            tokio::join!(counted, waiting, compared);
+            tokio::join!(counted, waiting, compared, standing.watch());
         })
     };
     let now = clocks.read().release_time();
@@ -193,6 +204,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         clocks,
         newest,
         clear,
+        again,
     };
     Ok(Running {
         asks,
@@ -362,7 +374,7 @@ fn hear(
                 if news {
                     let closed = cell.values.is_empty();
                     let message = Outgoing::cell(&cell, epoch, released);
-                    let _ = out.send(Out { message, closed });
+                    let _ = out.send(Out::Cell { message, closed });
                 }
             }
         }

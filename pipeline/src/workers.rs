@@ -61,6 +61,8 @@ pub struct Batch {
     pub complete: bool,
     /// The time, in Unix milliseconds, of the release at its end; none where changed cells stay inside.
     pub release: Option<i64>,
+    /// Whether every cell that stands outside is told again.
+    pub again: bool,
     /// What is changed from within: a right that is answered, a record whose time is over. Put in by the first thread.
     pub changes: Vec<Event>,
     /// Questions, with the numbers that their answers carry. Asked by the first thread.
@@ -252,6 +254,7 @@ impl Workers {
             restored,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -285,6 +288,7 @@ impl Workers {
                 }),
                 complete,
                 release: release.filter(|_| thread == 0),
+                again,
                 changes: changes.take().unwrap_or_default(),
                 questions: questions.take().unwrap_or_default(),
                 salt_days: salt_days.clone(),

@@ -9,7 +9,15 @@ use tributary_consent::{
 
 /// Section, state, string, categories of sensitive data, consents for children, whether the last category is the precise
 /// position, and the control of the browser.
-type State = (u16, &'static str, &'static str, usize, usize, bool, Option<bool>);
+type State = (
+    u16,
+    &'static str,
+    &'static str,
+    usize,
+    usize,
+    bool,
+    Option<bool>,
+);
 
 #[rustfmt::skip]
 const STATES: [State; 15] = [

@@ -44,6 +44,8 @@ pub struct StreamState {
     pub messages: u64,
     /// Bytes of all messages.
     pub bytes: u64,
+    /// Subjects that messages stand under.
+    pub subjects: u64,
 }
 
 impl From<&Info> for StreamState {
@@ -55,6 +57,7 @@ impl From<&Info> for StreamState {
             last_sequence: info.state.last_sequence,
             messages: info.state.messages,
             bytes: info.state.bytes,
+            subjects: info.state.subjects_count,
         }
     }
 }

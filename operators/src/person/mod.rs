@@ -438,6 +438,10 @@ impl Stage for Persons {
         }
     }
 
+    fn entries(&self) -> usize {
+        self.persons.len()
+    }
+
     fn step(&mut self, _: Epoch, updates: Vec<(PersonIn, Diff)>, out: &mut Vec<(PersonOut, Diff)>) {
         let mut changes: FxHashMap<PersonKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();

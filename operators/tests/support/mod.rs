@@ -21,6 +21,11 @@ use tributary_operators::retention::{Cutoffs, Inquiry};
 use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
 
+/// How much of something a test takes: what the environment says, so that it can be run longer.
+pub fn chosen(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 /// The released cells at one moment.
 pub type Released = BTreeMap<(Family, Vec<Dim>), Vec<i128>>;
 
