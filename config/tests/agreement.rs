@@ -75,6 +75,7 @@ case = "lower"
 min_rssi = -60
 min_dwell = "90s"
 max_presence = "7h"
+max_devices = 1000
 day_start = "04:30:05"
 [brand.consent]
 vendor = 755
@@ -299,9 +300,10 @@ fn defaults_are_the_specification() {
             sensors.min_rssi,
             sensors.min_dwell_s,
             sensors.max_presence_s,
+            sensors.max_devices,
             sensors.day_start_s
         ),
-        (-75, 60, 28_800, 0)
+        (-75, 60, 28_800, 200_000, 0)
     );
     assert_eq!(brand.currency, "EUR");
     let retention = &brand.retention;

@@ -54,6 +54,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         min_rssi: brand.sensors.min_rssi,
         min_dwell: brand.sensors.min_dwell_s,
         max_presence: brand.sensors.max_presence_s,
+        max_devices: brand.sensors.max_devices,
         k: release.k,
         k_traffic: release.k_traffic,
         k_delta: Some(release.k_delta),
@@ -81,6 +82,11 @@ mod tests {
         let settings = settings(&fixture::config(vec![fixture::brand("a"), brand]));
         let acme = &settings.brands[&BrandId::of("acme")];
         assert_eq!(&*acme.name, "acme");
+        // The configuration refuses two names of one number, and this is the number.
+        assert_eq!(
+            BrandId::of("acme").0,
+            tributary_config::brand_number("acme")
+        );
         assert_eq!(acme.max_degree(IdKind::Phone), 3);
         assert_eq!(acme.max_degree(IdKind::Email), 20);
         assert_eq!(acme.max_degree(IdKind::Customer), 50);

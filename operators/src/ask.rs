@@ -192,6 +192,9 @@ pub enum Reply {
     Member(Pseudonym, IdKind, Person),
     /// Something was heard of a device on a salt day that is not closed.
     Heard(DeviceDay),
+    /// Something may have been heard of a device on a salt day that is not closed, and was refused: too many smaller
+    /// tokens are there.
+    Refused(DeviceDay),
     /// A record that is past the time of its own category.
     Expired(RecordKey, Category),
     /// A cookie that was placed too long ago.

@@ -61,6 +61,8 @@ pub struct BrandSettings {
     pub min_dwell: i64,
     /// The longest presence in a store and day that is not staff or a fixture, seconds.
     pub max_presence: i64,
+    /// How many devices of a store and day count, and how many random ones, positive.
+    pub max_devices: usize,
     /// Contributors behind a released cell.
     pub k: u64,
     /// Contributors behind a released cell of pure traffic counts.
@@ -121,6 +123,7 @@ impl Default for BrandSettings {
             min_rssi: -75,
             min_dwell: 60,
             max_presence: 8 * 3600,
+            max_devices: 200_000,
             k: 50,
             k_traffic: 10,
             k_delta: None,

@@ -41,6 +41,7 @@ pub fn brand(name: &str) -> Brand {
             min_rssi: -75,
             min_dwell_s: 60,
             max_presence_s: 8 * 3600,
+            max_devices: 200_000,
             day_start_s: 0,
             fixed_devices: Vec::new(),
         },

@@ -14,7 +14,7 @@
 //!                  records ─ identity ─► persons ┐
 //!                  records ─ sales ─► what is left ┼─ journeys ─► conversions with their paths
 //!                  records ─ contacts ─► touches  ┘        │
-//!          pings ─ visits                                  ├─ rules ─► attribution
+//!          pings ─ crowd ─ visits                          ├─ rules ─► attribution
 //!                                                          ├─ markov ─► markov_month
 //!                                                          └─ statistics ─► paths …
 //! all cells ─ release ─► what may be seen
@@ -35,6 +35,7 @@ mod calendar;
 mod consent;
 mod contacts;
 pub mod counts;
+pub mod crowd;
 mod days;
 pub mod decay;
 mod folding;

@@ -168,7 +168,7 @@ pub fn build(
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let presence = Presence::new(settings.clone(), book.clone(), peers);
+        let presence = Presence::new(settings.clone(), stats.clone(), book.clone(), peers);
         let (visits, presence) = split(stage(to_presence, presence, &sizes), |told| match told {
             PresenceOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             other => Err(other),

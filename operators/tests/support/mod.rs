@@ -6,7 +6,7 @@
 pub mod shop;
 pub mod story;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Barrier, Mutex};
@@ -18,6 +18,7 @@ use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, Day, DeviceDay, Ping, Record, RecordKey};
 use tributary_operators::retention::{Cutoffs, Inquiry};
+use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
 
 /// How much of something a test takes: what the environment says, so that it can be run longer.
@@ -111,6 +112,7 @@ pub fn run_settling(
                 Output::Expired(_) => {}
             },
         );
+        know_salts(&mut dataflow, &batches);
         dataflow.live();
         let mut epoch = 0;
         let mut end = |dataflow: &mut Dataflow, worker: &mut Worker| {
@@ -198,6 +200,19 @@ pub fn run_settling(
     (released, settled)
 }
 
+/// The salts of all days of which something is heard: those by which the oracle knows who counts.
+pub fn know_salts(dataflow: &mut Dataflow, batches: &[Vec<Event>]) {
+    let of = |event: &Event| match event {
+        Event::Ping { ping } => Some((ping.brand, ping.salt_day)),
+        _ => None,
+    };
+    let days: BTreeSet<(BrandId, Day)> = batches.iter().flatten().filter_map(of).collect();
+    for (brand, day) in days {
+        let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
+        dataflow.know_salt(brand, day, salt);
+    }
+}
+
 /// Puts an event in, a ping once its salt is known, as a worker does.
 pub fn put_in(dataflow: &mut Dataflow, worker: &mut Worker, event: &Event) {
     match event {
@@ -277,6 +292,7 @@ pub fn ask(
                 seen.answers[answer.number as usize].push(answer.reply);
             }
         });
+        know_salts(&mut dataflow, &batches);
         dataflow.live();
         for (epoch, batch) in (1..).zip(batches.iter()) {
             for event in batch.iter().skip(index).step_by(peers) {

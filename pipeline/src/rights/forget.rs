@@ -202,9 +202,14 @@ impl Rights {
                 .map(|(key, _)| Event::Drop { key, arrival: LAST })
                 .collect();
             for reply in heard {
-                if let Reply::Heard(device) = reply {
-                    forgotten.tokens.insert(device.token);
-                    changes.push(Event::DropDevice { device });
+                match reply {
+                    Reply::Heard(device) => {
+                        forgotten.tokens.insert(device.token);
+                        changes.push(Event::DropDevice { device });
+                    }
+                    // The dataflow holds nothing of it, and a ledger may.
+                    Reply::Refused(device) => drop(forgotten.tokens.insert(device.token)),
+                    _ => {}
                 }
             }
             if changes.is_empty() {
