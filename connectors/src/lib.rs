@@ -20,6 +20,7 @@ pub mod output;
 pub mod settings;
 pub mod signals;
 pub mod tenant;
+pub mod terminal;
 pub mod trace;
 pub mod whom;
 

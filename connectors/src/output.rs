@@ -49,12 +49,12 @@ pub enum OutputError {
     #[error("{0} is there already: name another file, or replace it with --force")]
     Exists(PathBuf),
     /// It cannot be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {error}")]
     Write {
         /// The output.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -214,9 +214,9 @@ impl Output {
         &self,
         write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<(), E> {
-        let failed = |source| OutputError::Write {
+        let failed = |error| OutputError::Write {
             path: self.path.clone(),
-            source,
+            error,
         };
         if self.special {
             let file = OpenOptions::new().write(true).open(&self.place);
@@ -244,9 +244,9 @@ impl Output {
         if self.special || !self.place.exists() || !self.contents.are_in(&self.place) {
             return Ok(());
         }
-        fs::remove_file(&self.place).map_err(|source| OutputError::Write {
+        fs::remove_file(&self.place).map_err(|error| OutputError::Write {
             path: self.path.clone(),
-            source,
+            error,
         })
     }
 }
@@ -316,9 +316,9 @@ mod tests {
     fn put(output: &Output, text: &str) -> Result<(), OutputError> {
         output.write(|out| {
             out.write_all(text.as_bytes())
-                .map_err(|source| OutputError::Write {
+                .map_err(|error| OutputError::Write {
                     path: output.path().to_owned(),
-                    source,
+                    error,
                 })
         })
     }

@@ -1,5 +1,7 @@
 //! `loadtest`: traces made, played and checked from the command line.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 
 use std::process::ExitCode;

@@ -343,6 +343,8 @@ impl Admit {
                 let before = was.admit(record, settings, at);
                 let now = is.admit(record, settings, at);
                 if before != now {
+                    count(&self.stats, record, before.as_ref(), -1);
+                    count(&self.stats, record, now.as_ref(), 1);
                     before
                         .iter()
                         .for_each(|before| parts.add(record, before, -1));
@@ -368,9 +370,10 @@ impl Admit {
             };
             let verdict = group.verdict(&one.ids);
             for (record, diff) in [(old, -1), (new, 1)] {
-                let admitted =
-                    record.and_then(|record| Some((record, verdict.admit(record, settings, at)?)));
-                if let Some((record, admitted)) = admitted {
+                let Some(record) = record else { continue };
+                let admitted = verdict.admit(record, settings, at);
+                count(&self.stats, record, admitted.as_ref(), diff);
+                if let Some(admitted) = admitted {
                     parts.add(record, &admitted, diff);
                 }
             }
@@ -444,6 +447,17 @@ fn recent(group: &Group, since: i64) -> Option<Reply> {
     let (_, record) = records.find(|(_, record)| is_interaction(record) && record.ts >= since)?;
     let ids = record.ids.ids().iter().map(|id| id.pseudonym);
     Some(Reply::Recent(ids.collect()))
+}
+
+/// Counts a record that counts for less than it says.
+fn count(stats: &Stats, record: &Record, admitted: Option<&Admitted>, diff: Diff) {
+    match admitted {
+        None => stats.withheld(diff as i64),
+        Some(of) if !of.credit && matches!(record.body, Body::Contact { .. }) => {
+            stats.uncredited(diff as i64);
+        }
+        Some(_) => {}
+    }
 }
 
 /// A record that nobody stands behind counts for everything.

@@ -15,6 +15,8 @@ pub struct Stats {
     corrections: Cell<u64>,
     superseded: Cell<u64>,
     restated: Cell<u64>,
+    withheld: Cell<i64>,
+    uncredited: Cell<i64>,
     collisions: Cell<u64>,
     cells: Cell<u64>,
     hidden: Cell<u64>,
@@ -44,6 +46,14 @@ impl Stats {
 
     pub(crate) fn restated(&self) {
         self.restated.set(self.restated.get() + 1);
+    }
+
+    pub(crate) fn withheld(&self, by: i64) {
+        self.withheld.set(self.withheld.get() + by);
+    }
+
+    pub(crate) fn uncredited(&self, by: i64) {
+        self.uncredited.set(self.uncredited.get() + by);
     }
 
     pub(crate) fn release(&self, cells: u64, hidden: u64, waiting: u64, collisions: u64) {
@@ -90,6 +100,8 @@ impl Stats {
             corrections: self.corrections.get(),
             superseded: self.superseded.get(),
             restated: self.restated.get(),
+            withheld: self.withheld.get(),
+            uncredited: self.uncredited.get(),
             collisions: self.collisions.get(),
             cells: self.cells.get(),
             hidden: self.hidden.get(),
@@ -114,6 +126,10 @@ pub struct Snapshot {
     /// Statements that ride on records and were held already, in the same words or in others: they are none of the
     /// above, and take room in a ledger until it is rewritten.
     pub restated: u64,
+    /// Records held that are in no number, because nothing allows it or a right restricts them.
+    pub withheld: i64,
+    /// Contacts held that are counted and may be credited with nothing.
+    pub uncredited: i64,
     /// Labels that two words claim.
     pub collisions: u64,
     /// Cells released.
@@ -139,6 +155,8 @@ impl std::ops::Add for Snapshot {
             corrections: self.corrections + other.corrections,
             superseded: self.superseded + other.superseded,
             restated: self.restated + other.restated,
+            withheld: self.withheld + other.withheld,
+            uncredited: self.uncredited + other.uncredited,
             collisions: self.collisions.max(other.collisions),
             cells: self.cells + other.cells,
             hidden: self.hidden + other.hidden,

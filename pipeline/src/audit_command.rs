@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde_json::json;
+use tributary_connectors::terminal;
 use tributary_rights::BrandKeys;
 use tributary_rights::audit::{Head, verify};
 
@@ -64,15 +65,15 @@ fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyh
             "first_at": verified.first_at,
             "last_at": verified.last_at,
         });
-        println!("{line}");
+        terminal::tell(line)?;
     } else {
-        println!(
+        terminal::tell(format_args!(
             "{}: {} entries, each linked to the one before; the last is {}:{}",
             keys.name(),
             verified.entries,
             verified.entries,
             verified.last_hash
-        );
+        ))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 /// Start with `tributary demo`: it needs nothing installed. Then replay data of your own with
 /// `tributary replay`, and run a worker on a NATS broker with `tributary run`.
 #[derive(Debug, Parser)]
-#[command(name = "tributary", version, max_term_width = 100)]
+#[command(name = "tributary", version = crate::version::TEXT, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tributary_config::{ConfigError, Problem, example, load, print, reference, schema};
+use tributary_connectors::terminal;
 
 use crate::cli::ConfigCommand;
 
@@ -11,10 +12,12 @@ use crate::cli::ConfigCommand;
 pub fn command(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Check { file, json } => return check(file, *json),
-        ConfigCommand::Print { file } => print!("{}", print(&crate::load(file)?)),
-        ConfigCommand::Schema { markdown: false } => println!("{:#}", schema()),
-        ConfigCommand::Schema { markdown: true } => print!("{}", reference()),
-        ConfigCommand::Example => print!("{}", example()),
+        ConfigCommand::Print { file } => terminal::print(print(&crate::load(file)?))?,
+        ConfigCommand::Schema { markdown: false } => {
+            terminal::line(format_args!("{:#}", schema()))?
+        }
+        ConfigCommand::Schema { markdown: true } => terminal::print(reference())?,
+        ConfigCommand::Example => terminal::print(example())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -37,21 +40,18 @@ fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
                 })
                 .collect()
         };
-        println!(
-            "{}",
-            serde_json::json!({"errors": list(&errors), "warnings": list(&warnings)})
-        );
+        terminal::tell(serde_json::json!({"errors": list(&errors), "warnings": list(&warnings)}))?;
     } else {
         for problem in &errors {
-            println!("{problem}");
+            terminal::tell(problem)?;
         }
         for warning in &warnings {
-            println!("warning: {warning}");
+            terminal::tell(format_args!("warning: {warning}"))?;
         }
         match errors.len() {
-            0 => println!("{} holds", file.display()),
-            1 => println!("1 problem"),
-            n => println!("{n} problems"),
+            0 => terminal::tell(format_args!("{} holds", file.display()))?,
+            1 => terminal::tell("1 problem")?,
+            n => terminal::tell(format_args!("{n} problems"))?,
         }
     }
     Ok(if errors.is_empty() {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
+use tributary_connectors::terminal;
 use tributary_consent::{
     Allowed, Basis, Boxes, Gpp, OptOut, Party, Section, TcString, Terms, VendorList,
 };
@@ -54,9 +55,9 @@ pub fn command(args: &cli::Consent) -> anyhow::Result<()> {
     let terms = terms(args)?;
     let allowed = signal.allowed(&terms);
     if args.json {
-        println!("{:#}", signal.json(&terms, allowed));
+        terminal::line(format_args!("{:#}", signal.json(&terms, allowed)))?;
     } else {
-        print!("{}", signal.text(&terms, allowed));
+        terminal::print(signal.text(&terms, allowed))?;
     }
     Ok(())
 }

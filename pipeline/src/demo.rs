@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use tributary_config::model::Config;
+use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::{self, Mix, Options, SecretFrom};
 use tributary_operators::cell::Cell;
@@ -62,10 +63,10 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     config.http.listen = args.listen;
 
     if !args.json {
-        eprintln!(
+        terminal::note(format_args!(
             "Four weeks of a brand that does not exist: {} shops with sensors and tills, a web shop, {} campaigns.\n",
             options.stores, options.campaigns
-        );
+        ));
     }
     let bar = ProgressBar::new_spinner().with_style(
         ProgressStyle::with_template("{spinner} {msg}")
@@ -101,11 +102,16 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         goes_on,
         started: Instant::now(),
         stage: None,
+        failed: None,
     };
     let outcome = replay::run(&config, lines, 2_000, None, true, &mut show)?;
     match &mut show.stage {
         Some(stage) => stage.show(&outcome.cells, &outcome.tally),
-        None => show.open(&outcome.cells, &outcome.tally),
+        None if show.failed.is_none() => show.open(&outcome.cells, &outcome.tally),
+        None => {}
+    }
+    if let Some(error) = show.failed {
+        return Err(error.into());
     }
     let Some(stage) = show.stage else {
         return Ok(());
@@ -125,6 +131,8 @@ struct Show<'a> {
     goes_on: bool,
     started: Instant,
     stage: Option<Stage>,
+    /// Why the summary could not be printed.
+    failed: Option<std::io::Error>,
 }
 
 /// What is looked at.
@@ -167,14 +175,13 @@ impl Show<'_> {
     fn open(&mut self, cells: &[Cell], tally: &Tally) {
         self.bar.finish_and_clear();
         let summary = Summary::of(cells);
-        if self.args.json {
-            println!("{:#}", summary.json());
-        } else {
-            print!(
-                "{}{}",
-                summary.text(),
-                account(tally, self.started.elapsed())
-            );
+        let printed = match self.args.json {
+            true => terminal::line(format_args!("{:#}", summary.json())),
+            false => terminal::print(summary.text() + &account(tally, self.started.elapsed())),
+        };
+        if let Err(error) = printed {
+            self.failed = Some(error);
+            return;
         }
         if self.args.once {
             return;
@@ -258,7 +265,7 @@ fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Resu
                 true => "The days go on, an hour a second: ",
                 false => "The same numbers to look at:      ",
             };
-            println!(
+            terminal::line(format_args!(
                 "\n{numbers}http://{address}/ (Ctrl-C ends)\n\
                  The same for Prometheus:          http://{address}/metrics\n\
                  \n\
@@ -268,10 +275,14 @@ fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Resu
                  tributary replay --help                 data of your own, as NDJSON or CSV\n  \
                  tributary config example > my.toml      a configuration to start from\n  \
                  tributary run --config my.toml          live, on a NATS broker"
-            );
+            ))?;
         }
         http::serve(listener, state, async move {
-            let _ = stop.wait_for(|set| *set).await;
+            tokio::select! {
+                _ = stop.wait_for(|set| *set) => {}
+                // A reader such as `head` has seen enough.
+                () = terminal::closed() => {}
+            }
         })
         .await;
         Ok(())

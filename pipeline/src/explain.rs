@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tributary_config::model::Brand;
 use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
+use tributary_connectors::terminal;
 use tributary_connectors::whom;
 use tributary_operators::currency;
 use tributary_operators::label::Channel;
@@ -21,14 +22,14 @@ use crate::services::Topic;
 use crate::services::client::Asker;
 use crate::services::reply::{Hop, Link, Paths};
 use crate::services::request;
-use crate::table::{self, Align, Table, harmless, thousands};
+use crate::table::{Align, Table, harmless, thousands};
 
 /// The command.
 ///
 /// # Errors
 /// Where the question makes no sense, or no worker answers it.
 pub async fn command(args: &cli::Explain) -> anyhow::Result<()> {
-    Ok(table::print(&answer(args).await?)?)
+    Ok(terminal::print(answer(args).await?)?)
 }
 
 /// What the command prints.

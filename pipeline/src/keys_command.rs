@@ -17,6 +17,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::output::write_new;
+use tributary_connectors::terminal;
 use tributary_ledger::{Keyring, Ledger, Options};
 
 use crate::cli::KeysCommand;
@@ -61,8 +62,8 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
         } => {
             let rotated = rotate(directory, config)?;
             match json {
-                true => println!("{}", serde_json::to_string_pretty(&rotated)?),
-                false => println!("{}", rotated.text()),
+                true => terminal::line(serde_json::to_string_pretty(&rotated)?)?,
+                false => terminal::line(rotated.text())?,
             }
             Ok(())
         }
@@ -75,11 +76,13 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
             match json {
                 true => {
                     let told = serde_json::json!({ "processes": exchanged });
-                    println!("{}", serde_json::to_string_pretty(&told)?);
+                    terminal::line(serde_json::to_string_pretty(&told)?)?;
                 }
-                false => exchanged
-                    .iter()
-                    .for_each(|exchanged| println!("{}", exchanged.text())),
+                false => {
+                    for exchanged in &exchanged {
+                        terminal::line(exchanged.text())?;
+                    }
+                }
             }
             Ok(())
         }
@@ -99,13 +102,13 @@ fn new(file: &Path, print: bool) -> anyhow::Result<()> {
         )
     })?;
     let name = file.display();
-    eprintln!(
+    terminal::note(format_args!(
         "drew a secret into {name}, which only its owner can read\n\
          for a new brand:          secret_file = \"{name}\"\n\
          in exchange for another:  secret_file = \"{name}\" and previous_secret_files = [all before it, the oldest first]"
-    );
+    ));
     if print {
-        print!("{}", *text);
+        terminal::print(text.as_str())?;
     }
     Ok(())
 }

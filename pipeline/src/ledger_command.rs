@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use tributary_connectors::terminal;
 use tributary_ledger::Keyring;
 
 use crate::cli::LedgerCommand;
@@ -15,8 +16,8 @@ pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
         LedgerCommand::Inspect { directory, json } => {
             let inspection = tributary_ledger::inspect(directory)?;
             match json {
-                true => println!("{}", serde_json::to_string_pretty(&inspection)?),
-                false => print!("{}", inspection.text()),
+                true => terminal::line(serde_json::to_string_pretty(&inspection)?)?,
+                false => terminal::print(inspection.text())?,
             }
         }
         LedgerCommand::Verify {
@@ -43,10 +44,10 @@ fn verify(directory: &Path, config: &Path, json: bool) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let verification = verified?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&verification)?);
+        terminal::line(serde_json::to_string_pretty(&verification)?)?;
     } else {
-        print!("{}", verification.text());
-        println!("read in {:.2} s", begun.elapsed().as_secs_f64());
+        let took = begun.elapsed().as_secs_f64();
+        terminal::line(format_args!("{}read in {took:.2} s", verification.text()))?;
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! Tributary's process: commands, epochs, workers, and the doors to the outside.
 
+// What is printed may find its reader gone: `tributary_connectors::terminal` prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod agreement;
 pub mod asks;
 pub mod audit_command;
 pub mod board;
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod commits;
@@ -43,6 +47,7 @@ pub mod suppressed;
 pub mod table;
 pub mod tally;
 pub mod tick;
+pub mod version;
 pub mod workers;
 
 use std::path::Path;
@@ -50,6 +55,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use tributary_config::model::Config;
+use tributary_connectors::terminal;
 
 use cli::{Cli, Command};
 
@@ -69,8 +75,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => asking(keys_command::command(command))?,
         Command::Config(command) => return config_command::command(command),
         Command::Reference { data_protection } => match data_protection {
-            true => print!("{}", data_protection::reference()?),
-            false => print!("{}", metrics::reference()),
+            true => terminal::print(data_protection::reference()?)?,
+            false => terminal::print(metrics::reference())?,
         },
     }
     Ok(ExitCode::SUCCESS)

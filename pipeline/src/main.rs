@@ -1,9 +1,12 @@
 //! `tributary`: the binary. It parses the command line, starts the log and hands over.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::Parser;
 use tributary::cli::Cli;
+use tributary_connectors::terminal;
 
 /// Records come and go by the million; this allocator takes a sixth less time for them than the system's.
 #[global_allocator]
@@ -14,8 +17,13 @@ fn main() -> ExitCode {
     tributary::log::start(cli.log_format, cli.command.log_level());
     match tributary::run(&cli) {
         Ok(code) => code,
+        // Whoever reads the output has gone, as `head` does: that is no failure.
+        Err(error) if terminal::is_closed(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tributary: {error:#}");
+            terminal::note(format_args!(
+                "tributary: {}",
+                terminal::causes(error.as_ref())
+            ));
             ExitCode::FAILURE
         }
     }

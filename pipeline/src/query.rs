@@ -10,20 +10,20 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::Value;
+use tributary_connectors::terminal;
 use tributary_operators::cell::Family;
 
 use crate::cli;
 use crate::services::Topic;
 use crate::services::client::Asker;
 use crate::services::request;
-use crate::table;
 
 /// The command.
 ///
 /// # Errors
 /// Where the question makes no sense, or no worker answers it.
 pub async fn command(args: &cli::Query) -> anyhow::Result<()> {
-    Ok(table::print(&answer(args).await?)?)
+    Ok(terminal::print(answer(args).await?)?)
 }
 
 /// What the command prints.

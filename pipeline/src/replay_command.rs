@@ -4,7 +4,7 @@
 //! mended can be replayed.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use tributary_config::model::Config;
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::out::cell_line;
 use tributary_connectors::output::{Contents, Output, Outputs};
+use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options};
 use tributary_loadtest::inputs::{self, Inputs};
@@ -94,15 +95,16 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     }
     let summary = Summary {
         args,
+        config: &config,
         outcome: &outcome,
         lines: lines.len(),
         skipped: inputs.skipped(),
         dead_file: dead_file.as_ref().map(Output::path),
     };
     if args.json {
-        println!("{}", summary.json());
+        terminal::line(summary.json())?;
     } else if !args.quiet {
-        eprint!("{}", summary.text());
+        terminal::note(summary.text().trim_end());
     }
     Ok(())
 }
@@ -156,7 +158,7 @@ fn write_lines<'a>(
             .write(write)
             .with_context(|| format!("cannot write {}", file.path().display())),
         None => {
-            let mut out = BufWriter::new(std::io::stdout().lock());
+            let mut out = terminal::output();
             write(&mut out)
                 .and_then(|()| Ok(out.flush()?))
                 .context("cannot write to standard output")
@@ -192,6 +194,7 @@ fn write_dead_letters(file: &Output, dead: &[DeadLetter]) -> anyhow::Result<()> 
 
 struct Summary<'a> {
     args: &'a cli::Replay,
+    config: &'a Config,
     outcome: &'a Outcome,
     lines: usize,
     skipped: u64,
@@ -227,6 +230,22 @@ impl Summary<'_> {
             .collect()
     }
 
+    /// The sources that rest on consent, as `brand/source`.
+    fn on_consent(&self) -> String {
+        let brands = self.config.brands.iter();
+        let sources = brands.flat_map(|brand| {
+            let sources = brand.sources.iter();
+            sources
+                .filter(|source| brand.rests_on_consent(source))
+                .map(|source| format!("{}/{}", brand.name, source.name))
+        });
+        let sources: Vec<String> = sources.collect();
+        match sources.is_empty() {
+            true => "none".to_owned(),
+            false => sources.join(", "),
+        }
+    }
+
     fn ignored(&self) -> BTreeMap<&'static str, u64> {
         let ignored = &self.outcome.tally.counts().ignored;
         ignored.iter().map(|(what, n)| (what.name(), *n)).collect()
@@ -244,6 +263,8 @@ impl Summary<'_> {
             "corrections": stages.corrections,
             "superseded": stages.superseded,
             "held": stages.held,
+            "withheld": stages.withheld,
+            "uncredited": stages.uncredited,
             "past_retention": self.past(),
             "dead_letters": self.outcome.tally.dead_by_reason(),
             "cells": self.families(),
@@ -288,6 +309,22 @@ impl Summary<'_> {
             counts.stages.corrections,
             counts.stages.superseded
         );
+        if counts.stages.withheld > 0 {
+            let _ = writeln!(
+                out,
+                "withheld  {} records that may not count: nothing they name has consent that allows it, and these sources \
+                 rest on consent (basis): {}",
+                counts.stages.withheld,
+                self.on_consent()
+            );
+        }
+        if counts.stages.uncredited > 0 {
+            let _ = writeln!(
+                out,
+                "uncredited {} contacts that are counted and credited with no sale: their consent does not allow it",
+                counts.stages.uncredited
+            );
+        }
         let past = self.past();
         if !past.is_empty() {
             let _ = writeln!(

@@ -6,19 +6,20 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tributary_config::model::Brand;
 use tributary_connectors::nats;
+use tributary_connectors::terminal;
 
 use crate::cli;
 use crate::services::Topic;
 use crate::services::client::ask;
 use crate::services::going::{At, Going, Part};
-use crate::table::{self, ABSENT, Align, Table, thousands};
+use crate::table::{ABSENT, Align, Table, thousands};
 
 /// The command.
 ///
 /// # Errors
 /// Where the time cannot be read, or no worker answers.
 pub async fn command(args: &cli::Retention) -> anyhow::Result<()> {
-    Ok(table::print(&answer(args).await?)?)
+    Ok(terminal::print(answer(args).await?)?)
 }
 
 /// What the command prints.

@@ -13,6 +13,7 @@ use async_nats::jetstream;
 use serde_json::{Map, Value, json};
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
 use tributary_connectors::output::{Contents, Output, Outputs};
+use tributary_connectors::terminal;
 use tributary_rights::request::Request;
 use tributary_rights::sealed::KeyPair;
 
@@ -56,7 +57,7 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
         .await
         .context("the broker does not take the request")?;
     if args.no_wait {
-        say(args, &json!({"id": id, "brand": brand, "status": "sent"}));
+        say(args, &json!({"id": id, "brand": brand, "status": "sent"}))?;
         return Ok(());
     }
     let status = wait(args, &client, &stream, &brand, &id, sent.sequence).await?;
@@ -171,9 +172,9 @@ async fn wait(
     loop {
         let batch = reader.next_batch(1_000, LOOK).await?;
         if batch.is_empty() && silent {
-            eprintln!(
+            terminal::note(format_args!(
                 "waiting for a worker of {brand}: the request stays with the broker until one answers it"
-            );
+            ));
             silent = false;
         }
         for message in batch {
@@ -183,7 +184,7 @@ async fn wait(
             if status["id"] != json!(id) {
                 continue;
             }
-            say(args, &status);
+            say(args, &status)?;
             if matches!(status["status"].as_str(), Some("completed" | "rejected")) {
                 return Ok(status);
             }
@@ -191,10 +192,9 @@ async fn wait(
     }
 }
 
-fn say(args: &cli::Rights, status: &Value) {
+fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
     if args.json {
-        println!("{status}");
-        return;
+        return terminal::line(status);
     }
     let mut line = status["status"]
         .as_str()
@@ -210,7 +210,8 @@ fn say(args: &cli::Rights, status: &Value) {
             line = format!("{line}: {}", counts.join(", "));
         }
     }
-    eprintln!("{line}");
+    terminal::note(line);
+    Ok(())
 }
 
 /// The sealed answer, opened, and deleted at the broker.
@@ -258,9 +259,10 @@ async fn receipt(
 /// Writes an answer to a file that only its owner can read, or to standard output.
 fn write(out: Option<&Output>, answer: &[u8]) -> anyhow::Result<()> {
     let Some(file) = out else {
-        let mut out = std::io::stdout().lock();
+        let mut out = terminal::output();
         out.write_all(answer)?;
-        return Ok(writeln!(out)?);
+        writeln!(out)?;
+        return Ok(out.flush()?);
     };
     file.write(|out| -> anyhow::Result<()> {
         out.write_all(answer)

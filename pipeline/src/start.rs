@@ -28,6 +28,7 @@ use crate::rights::{self, Rights, losses};
 use crate::standing::{Again, Standing};
 use crate::suppressed::Suppressed;
 use crate::tally::Tally;
+use crate::version::{COMMIT, VERSION};
 use crate::workers::{Report, Workers};
 
 /// A worker process that is ready to read.
@@ -65,6 +66,7 @@ pub struct Running {
 /// Starts with a configuration that was read from a file, and comes back when everything from before is restored on
 /// every process.
 pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::Result<Running> {
+    tracing::info!(version = VERSION, commit = COMMIT, "starting");
     // Connections of scrapers, of the broker and the ledger's files share one limit, which is low on many systems.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "cannot raise the limit of open files");
@@ -86,7 +88,10 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         true => Some(open(config, keyring.clone()).await?),
         false => None,
     };
-    let client = nats::connect(&config.nats, "tributary").await?;
+    let client = crate::broker::connect(&config.nats, &state.health).await?;
+    state
+        .health
+        .set_restoring(Some("the worker is starting".to_owned()));
     state.metrics.connected(true);
     state.health.set_connected(true);
     let brands: Vec<&str> = config

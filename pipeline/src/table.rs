@@ -4,7 +4,6 @@
 //! fits. What stands in a cell may come from outside: characters that steer a terminal are replaced.
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 
 use tributary_operators::currency;
 
@@ -216,18 +215,6 @@ pub fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| if steers(c) { '\u{fffd}' } else { c })
         .collect()
-}
-
-/// Writes a text to standard output. That the reader has gone, as `head` does, is no error.
-///
-/// # Errors
-/// Where standard output cannot be written for another reason.
-pub fn print(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
 }
 
 fn clean(cells: impl IntoIterator<Item = String>) -> Vec<String> {

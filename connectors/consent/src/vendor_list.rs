@@ -48,7 +48,7 @@ pub struct Vendor {
 #[non_exhaustive]
 pub enum ListError {
     /// Not JSON, or not that of a vendor list.
-    #[error("not a vendor list: {0}")]
+    #[error("not a vendor list")]
     Json(#[from] serde_json::Error),
     /// A specification that is not known.
     #[error("vendor lists of specification {0} are not known, only 2 and 3")]

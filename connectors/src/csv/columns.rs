@@ -181,13 +181,13 @@ fn table(
     key: &str,
     value: &str,
 ) -> Result<FxHashMap<Vec<u8>, Vec<u8>>, CsvError> {
-    let opened = files::open(path).map_err(|source| CsvError::Open {
+    let opened = files::open(path).map_err(|error| CsvError::Open {
         path: path.to_owned(),
-        source,
+        error,
     })?;
-    let failed = |source| CsvError::Read {
+    let failed = |error| CsvError::Read {
         path: path.to_owned(),
-        source,
+        error,
     };
     let mut reader = reader(opened.reader, map.delimiter, false);
     let header = reader.byte_headers().map_err(failed)?;

@@ -32,20 +32,20 @@ pub enum CsvError {
         source_name: String,
     },
     /// A file cannot be opened.
-    #[error("cannot open {path}: {source}")]
+    #[error("cannot open {path}: {error}")]
     Open {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A file cannot be read on.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {error}")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why, and where.
-        source: ::csv::Error,
+        error: ::csv::Error,
     },
     /// The column map names a column that the header has not.
     #[error("{path} has no column {column:?}: its header or the column map must change")]
@@ -87,14 +87,14 @@ pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, Cs
             source_name: source.name.clone(),
         });
     };
-    let opened = files::open(path).map_err(|source| CsvError::Open {
+    let opened = files::open(path).map_err(|error| CsvError::Open {
         path: path.to_owned(),
-        source,
+        error,
     })?;
     let mut reader = columns::reader(opened.reader, map.delimiter, true);
-    let header = reader.byte_headers().map_err(|source| CsvError::Read {
+    let header = reader.byte_headers().map_err(|error| CsvError::Read {
         path: path.to_owned(),
-        source,
+        error,
     })?;
     let columns = Columns::new(path, header, map)?;
     Ok(CsvReader {
@@ -127,11 +127,11 @@ impl CsvReader {
                         return Some(Ok(record));
                     }
                 }
-                Some(Err(source)) => {
+                Some(Err(error)) => {
                     self.ended = true;
                     return Some(Err(CsvError::Read {
                         path: self.path.clone(),
-                        source,
+                        error,
                     }));
                 }
             }

@@ -6,14 +6,14 @@
 
 use std::error::Error as StdError;
 
+use crate::terminal::causes;
+
 /// A failure at or on the way to the broker.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct NatsError {
     kind: NatsErrorKind,
     message: String,
-    #[source]
-    source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 /// What kind of failure it is.
@@ -52,22 +52,18 @@ impl NatsError {
         NatsError {
             kind,
             message: message.into(),
-            source: None,
         }
     }
 
-    /// The text of the source is put behind the message, because most callers print one line only.
+    /// The text of the cause is put behind the message, because most callers print one line only; so there is no source
+    /// besides, which would be said twice.
     pub(super) fn caused(
         kind: NatsErrorKind,
         message: impl Into<String>,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> NatsError {
-        let source = source.into();
-        NatsError {
-            kind,
-            message: format!("{}: {source}", message.into()),
-            source: Some(source),
-        }
+        let message = format!("{}: {}", message.into(), causes(cause.into().as_ref()));
+        NatsError { kind, message }
     }
 
     /// What kind of failure it is.

@@ -30,22 +30,22 @@ pub struct TraceLine {
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The file cannot be opened.
-    #[error("cannot open the trace {path}: {source}")]
+    #[error("cannot open the trace {path}: {error}")]
     Open {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file cannot be read on, or its compression is damaged.
-    #[error("cannot read the trace {path} after line {line}: {source}")]
+    #[error("cannot read the trace {path} after line {line}: {error}")]
     Read {
         /// The file.
         path: PathBuf,
         /// The last line that was read.
         line: u64,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
 }
 
@@ -62,9 +62,9 @@ pub struct TraceReader {
 
 /// Opens a trace: plain, `.gz` or `.zst`, whatever its name says.
 pub fn open(path: &Path) -> Result<TraceReader, TraceError> {
-    let Opened { reader, progress } = files::open(path).map_err(|source| TraceError::Open {
+    let Opened { reader, progress } = files::open(path).map_err(|error| TraceError::Open {
         path: path.to_owned(),
-        source,
+        error,
     })?;
     Ok(TraceReader {
         path: path.to_owned(),
@@ -150,12 +150,12 @@ impl Iterator for TraceReader {
                     self.ended = true;
                     return None;
                 }
-                Err(source) => {
+                Err(error) => {
                     self.ended = true;
                     return Some(Err(TraceError::Read {
                         path: self.path.clone(),
                         line: self.lines,
-                        source,
+                        error,
                     }));
                 }
             };

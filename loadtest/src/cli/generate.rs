@@ -1,21 +1,23 @@
 //! `loadtest generate`.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::civil::Date;
 use tributary_connectors::output::{Contents, Output, Outputs, write_new};
-use tributary_loadtest::generate::{Mix, Options, SecretFrom, config_toml, lines};
+use tributary_connectors::terminal;
+use tributary_loadtest::generate::{Mix, Options, SecretFrom, config_toml, ending_at, lines};
 
 use super::bar::{self, Unit};
 
 /// Make a trace of one brand that does not exist.
 ///
 /// People with several cookies and devices, campaigns that start and end journeys, store visits,
-/// tills, refunds, corrections, duplicates, late arrivals and malformed lines. The same seed and
-/// options give the same bytes.
+/// tills, refunds, corrections, duplicates, late arrivals and malformed lines. The trace ends now, so
+/// that a worker can be fed with it; with --start, the same seed and options always give the same
+/// bytes.
 ///
 ///   loadtest generate --events 1000000 --out million.ndjson.zst --config-out million.toml
 ///   loadtest generate --persons 500 --days 7 | head
@@ -46,9 +48,9 @@ pub struct Generate {
     /// How many campaigns it runs
     #[arg(long, default_value_t = 8)]
     campaigns: u32,
-    /// The first day; four weeks from the default contain a clock change
-    #[arg(long, default_value = "2025-10-06")]
-    start: Date,
+    /// The first day [default: such that the trace ends today, or yesterday where it would not be over by now]
+    #[arg(long)]
+    start: Option<Date>,
     /// The share of events that arrive 10 minutes to 36 hours late
     #[arg(long, default_value_t = 0.01)]
     late: f64,
@@ -88,7 +90,8 @@ impl Generate {
             persons: self.persons,
             brand: self.brand,
             timezone: self.timezone,
-            start: self.start,
+            start: self.start.unwrap_or(Options::default().start),
+            until: i64::MAX,
             stores: self.stores,
             campaigns: self.campaigns,
             late: self.late,
@@ -98,6 +101,10 @@ impl Generate {
             consent: self.consent,
             pack: self.pack,
             k: 1,
+        };
+        let options = match self.start {
+            Some(_) => options,
+            None => ending_at(options, jiff::Timestamp::now())?,
         };
         options.check()?;
         // Everything is checked before anything is written.
@@ -116,7 +123,7 @@ impl Generate {
         }
         match &trace {
             None => {
-                let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+                let mut out = terminal::output();
                 write_lines(options, &mut out)?;
                 out.flush()?;
             }
@@ -155,6 +162,7 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
         Some(events) => bar::towards(events, Unit::Events),
         None => bar::counting(),
     };
+    let start = options.start;
     for line in lines(options)? {
         let events = match line.object {
             true => 1,
@@ -166,7 +174,7 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
         bar.inc(events);
     }
     bar.finish_and_clear();
-    eprintln!("{} events", bar.position());
+    terminal::note(format_args!("{} events from {start} on", bar.position()));
     Ok(())
 }
 

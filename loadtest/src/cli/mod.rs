@@ -8,6 +8,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tributary_connectors::terminal;
 
 /// Make, play and check event traces.
 ///
@@ -26,7 +27,11 @@ use clap::{Parser, Subcommand};
 ///   tributary run --config t.toml &
 ///   loadtest replay --config t.toml --rate 5000 t.ndjson.zst
 #[derive(Parser)]
-#[command(name = "loadtest", version, verbatim_doc_comment)]
+#[command(
+    name = "loadtest",
+    version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TRIBUTARY_BUILD_COMMIT"), ")"),
+    verbatim_doc_comment
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -52,34 +57,23 @@ pub fn main() -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             // Whoever reads the output has gone, as `head` does: that is no failure.
-            if let Some(io) = error.downcast_ref::<std::io::Error>()
-                && io.kind() == std::io::ErrorKind::BrokenPipe
-            {
+            if terminal::is_closed(error.as_ref()) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("loadtest: {}", told(&error));
+            terminal::note(format_args!(
+                "loadtest: {}",
+                terminal::causes(error.as_ref())
+            ));
             ExitCode::from(2)
         }
     }
-}
-
-/// An error with its causes; those that its own text tells already are not told twice.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |text, cause| {
-        let cause = cause.to_string();
-        match text {
-            text if text.is_empty() => cause,
-            text if text.contains(&cause) => text,
-            text => format!("{text}: {cause}"),
-        }
-    })
 }
 
 /// Reads a configuration and says what may surprise about it.
 fn configuration(path: &std::path::Path) -> anyhow::Result<tributary_config::model::Config> {
     let loaded = tributary_config::load(path)?;
     for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
+        terminal::note(format_args!("warning: {warning}"));
     }
     Ok(loaded.config)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use tributary_connectors::nats::{NatsErrorKind, connect, ensure_input_stream};
+use tributary_connectors::terminal;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, Summary, replay};
 use tributary_loadtest::{inputs, nats_at};
 
@@ -116,7 +117,7 @@ impl Replay {
                 // Another stream may capture the subjects; if none does, the first acknowledgement
                 // tells.
                 Err(error) if error.kind() == NatsErrorKind::Stream => {
-                    eprintln!("warning: {error}");
+                    terminal::note(format_args!("warning: {error}"));
                 }
                 other => drop(other?),
             }
@@ -126,8 +127,8 @@ impl Replay {
         summary.skipped = inputs.skipped();
         bar.finish_and_clear();
         match self.json {
-            true => println!("{}", serde_json::to_string(&summary)?),
-            false => println!(
+            true => terminal::line(serde_json::to_string(&summary)?)?,
+            false => terminal::line(format_args!(
                 "{} events in {} messages, {} bytes, {:.2} s, {:.0} events/s, {} lines skipped",
                 summary.events,
                 summary.messages,
@@ -135,7 +136,7 @@ impl Replay {
                 summary.seconds,
                 summary.events_per_second,
                 summary.skipped
-            ),
+            ))?,
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use tributary_connectors::output::{Contents, Outputs};
+use tributary_connectors::terminal;
 use tributary_loadtest::{inputs, verify};
 
 /// Check the cells of a replay against the batch oracle.
@@ -63,7 +64,7 @@ impl Verify {
         };
         let mut inputs = inputs::open(Some(&config), &self.traces)?;
         let expected = verify::expected(&config, &mut inputs)?;
-        println!("{expected}");
+        terminal::tell(&expected)?;
         if let Some(file) = &write {
             file.write(|out| -> anyhow::Result<()> {
                 for line in &expected.lines {
@@ -76,11 +77,11 @@ impl Verify {
         match output {
             Some(output) => {
                 let comparison = verify::compare(&expected.lines, &output);
-                println!("{comparison}");
+                terminal::tell(&comparison)?;
                 Ok(comparison.same())
             }
             None if self.write.is_some() => {
-                println!("{} cells", expected.lines.len());
+                terminal::tell(format_args!("{} cells", expected.lines.len()))?;
                 Ok(true)
             }
             None => bail!("neither --cells nor --write is given"),

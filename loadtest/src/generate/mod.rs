@@ -16,6 +16,7 @@ mod choices;
 mod config;
 mod delivery;
 mod dice;
+mod ending;
 mod json;
 mod line;
 mod market;
@@ -28,6 +29,7 @@ mod tc_string;
 mod world;
 
 pub use config::{SecretFrom, config_toml};
+pub use ending::ending_at;
 pub use line::Line;
 pub use options::{Mix, Options, OptionsError};
 pub use world::World;

@@ -20,6 +20,8 @@ pub struct Options {
     pub timezone: String,
     /// The first day.
     pub start: Date,
+    /// Nothing arrives after this moment, Unix milliseconds.
+    pub until: i64,
     /// Stores, 1 to 500.
     pub stores: u32,
     /// Campaigns, 1 to 500.
@@ -67,6 +69,7 @@ impl Default for Options {
             timezone: "Europe/Paris".to_owned(),
             // Four weeks from here contain the end of summer time and an end of a month.
             start: jiff::civil::date(2025, 10, 6),
+            until: i64::MAX,
             stores: 4,
             campaigns: 8,
             late: 0.01,

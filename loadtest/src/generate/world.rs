@@ -167,6 +167,11 @@ impl World {
         }
     }
 
+    /// Whether the number of events has ended it.
+    pub(crate) fn has_all_events(&self) -> bool {
+        self.events_left == 0
+    }
+
     fn close(&mut self) {
         self.days_left = 0;
         self.queue.clear();
@@ -185,6 +190,7 @@ impl Iterator for World {
                 return Some(line);
             }
             match self.queue.peek() {
+                Some(Reverse(item)) if item.at > self.options.until => self.close(),
                 Some(Reverse(item)) if item.at < self.horizon => {
                     if let Some(Reverse(item)) = self.queue.pop() {
                         self.emit(item);

@@ -72,12 +72,12 @@ pub enum ReplayError {
     #[error(transparent)]
     Inputs(#[from] InputsError),
     /// The broker.
-    #[error("after {messages} messages: {source}")]
+    #[error("after {messages} messages: {error}")]
     Nats {
         /// Messages sent so far.
         messages: u64,
         /// What happened.
-        source: NatsError,
+        error: NatsError,
     },
     /// The connection, without acknowledgements.
     #[error("after {messages} messages: {reason}")]
@@ -177,7 +177,7 @@ impl Sender {
             Some(publisher) => publisher
                 .send(message)
                 .await
-                .map_err(|source| ReplayError::Nats { messages, source }),
+                .map_err(|error| ReplayError::Nats { messages, error }),
             None => self
                 .client
                 .publish_with_headers(
@@ -199,7 +199,7 @@ impl Sender {
             Some(publisher) => publisher
                 .flush()
                 .await
-                .map_err(|source| ReplayError::Nats { messages, source }),
+                .map_err(|error| ReplayError::Nats { messages, error }),
             None => self
                 .client
                 .flush()

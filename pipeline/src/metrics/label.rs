@@ -66,11 +66,13 @@ pub enum Label {
     Choice,
     /// The version of the program.
     Version,
+    /// The commit that the program was built from.
+    Commit,
 }
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 18] = [
+    pub const ALL: [Label; 19] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -89,6 +91,7 @@ impl Label {
         Label::Step,
         Label::Choice,
         Label::Version,
+        Label::Commit,
     ];
 
     /// The label's name.
@@ -108,6 +111,7 @@ impl Label {
             Label::Step => "step",
             Label::Choice => "choice",
             Label::Version => "version",
+            Label::Commit => "commit",
         }
     }
 
@@ -171,6 +175,7 @@ impl Label {
             Label::Step => "A step that needs to be allowed",
             Label::Choice => "What the newest statement about an identifier says of the step",
             Label::Version => "The version of the program",
+            Label::Commit => "The commit that the program was built from, or `unknown`",
         }
     }
 }

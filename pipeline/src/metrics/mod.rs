@@ -31,6 +31,7 @@ use tributary_rights::Right;
 pub use reference::reference;
 
 use crate::board::Board;
+use crate::version;
 use crate::workers::Counts;
 use label::{CHOICES, Label, OUTCOMES, UNKNOWN};
 use table::{Id, Part, Row, TABLE, Type};
@@ -107,7 +108,7 @@ impl Metrics {
             metrics.retention_pass(brand, 0, 0);
             metrics.rights_waiting(brand, 0, Duration::ZERO);
         }
-        metrics.set(Id::Build, &[env!("CARGO_PKG_VERSION")], 1.0);
+        metrics.set(Id::Build, &[version::VERSION, version::COMMIT], 1.0);
         metrics
     }
 

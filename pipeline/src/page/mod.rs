@@ -134,7 +134,7 @@ impl Document {
             .collect();
         let html = HTML
             .replace("{{build}}", &build)
-            .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+            .replace("{{version}}", crate::version::TEXT)
             .replace("{{style}}", STYLE)
             .replace("{{script}}", SCRIPT);
         Document {

@@ -1,0 +1,170 @@
+//! What a command prints, so that a reader who has gone is no failure.
+//!
+//! `tributary demo | head` and its like close the pipe that a command writes to. Writing there fails with [`Closed`],
+//! which [`is_closed`] finds in any error, and the command ends quietly. Notes on standard error are written where
+//! somebody may read them, and never fail.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
+
+/// Nobody reads standard output any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nobody reads the output any more")]
+pub struct Closed;
+
+/// Standard output, buffered. Flush it: what is left at the end is lost.
+pub struct Output(BufWriter<StdoutLock<'static>>);
+
+/// Standard output of this process.
+pub fn output() -> Output {
+    Output(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(told)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush().and_then(|()| self.0.get_mut().flush());
+        flushed.map_err(told)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // What could not be written has been said.
+        let _ = self.0.flush();
+    }
+}
+
+fn told(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, Closed),
+        _ => error,
+    }
+}
+
+/// Prints on standard output.
+///
+/// # Errors
+/// Where it cannot be written; see [`is_closed`].
+pub fn print(text: impl Display) -> io::Result<()> {
+    let mut out = output();
+    write!(out, "{text}")?;
+    out.flush()
+}
+
+/// Prints a line on standard output.
+///
+/// # Errors
+/// As [`print`].
+pub fn line(text: impl Display) -> io::Result<()> {
+    print(format_args!("{text}\n"))
+}
+
+/// Prints a line, for a command whose status is the answer: it goes on where nobody reads the line.
+///
+/// # Errors
+/// Where the line cannot be written for another reason.
+pub fn tell(text: impl Display) -> io::Result<()> {
+    match line(text) {
+        Err(error) if is_closed(&error) => Ok(()),
+        other => other,
+    }
+}
+
+/// How often it is looked whether somebody still reads.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Comes back when standard output is a pipe that nobody reads any more, and never otherwise.
+pub async fn closed() {
+    let pipe = || -> io::Result<Sender> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        match file.metadata()?.file_type().is_fifo() {
+            // It is looked at and never written to, so that it stays in the mode in which it was given.
+            true => Sender::from_owned_fd_unchecked(file.into()),
+            false => Err(ErrorKind::Unsupported.into()),
+        }
+    };
+    let Ok(pipe) = pipe() else {
+        return std::future::pending().await;
+    };
+    while !matches!(pipe.ready(Interest::WRITABLE).await, Ok(ready) if ready.is_write_closed()) {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Says something on standard error, as far as anybody listens.
+pub fn note(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether an error comes from an output that nobody reads any more.
+pub fn is_closed(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if error.is::<Closed>() || inner.is_some_and(|inner| inner.is::<Closed>()) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// An error with its causes, each said once: what the text before it says already is left out.
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Wrapped(&'static str, #[source] io::Error);
+
+    #[test]
+    fn a_closed_output_is_found_behind_any_context_and_no_other_pipe_is_one() {
+        let closed = || told(ErrorKind::BrokenPipe.into());
+        assert!(is_closed(&closed()));
+        assert!(is_closed(&Wrapped("the cells", closed())));
+        assert!(!is_closed(&Wrapped(
+            "the broker",
+            ErrorKind::BrokenPipe.into()
+        )));
+        assert!(!is_closed(&told(ErrorKind::StorageFull.into())));
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let cause = || io::Error::other("the disk is full");
+        assert_eq!(
+            causes(&Wrapped("cannot write", cause())),
+            "cannot write: the disk is full"
+        );
+        let repeats = Wrapped("cannot write: the disk is full", cause());
+        assert_eq!(causes(&repeats), "cannot write: the disk is full");
+    }
+}

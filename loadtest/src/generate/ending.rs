@@ -1,0 +1,66 @@
+//! A trace that ends now: what a live worker is given, so that nothing is past its time and nothing lies ahead.
+//!
+//! How many days a number of events lasts shows only when they have happened, and the weekday on which they begin is a
+//! part of it. So the world is lived without anybody looking, and begun again on a better day, until it ends on this
+//! day before this moment, or else on the day before.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::options::{Options, OptionsError};
+use super::world::World;
+
+/// How often another first day is tried. A day's shift seldom changes how many days the events last.
+const TRIES: u32 = 8;
+
+/// The options with a first day that lets the trace end at a moment: nothing arrives after it. A trace that is limited
+/// by its days is cut there; one that is limited by its events has all of them, the last within two days.
+///
+/// # Errors
+/// See [`Options::check`].
+pub fn ending_at(mut options: Options, now: Timestamp) -> Result<Options, OptionsError> {
+    options.check()?;
+    let zone = TimeZone::get(&options.timezone).map_err(|error| OptionsError(error.to_string()))?;
+    let today = now.to_zoned(zone).date();
+    let before = |days: u32| -> Result<Date, OptionsError> {
+        let first = today.checked_sub(i64::from(days).days());
+        first.map_err(|error| OptionsError(error.to_string()))
+    };
+    let (events, days) = options.ends();
+    let mut back = days.unwrap_or(28) - 1;
+    options.start = before(back)?;
+    options.until = now.as_millisecond();
+    if events.is_none() {
+        return Ok(options);
+    }
+    let mut latest = 0;
+    for _ in 0..TRIES {
+        let mut world = World::new(Options {
+            until: i64::MAX,
+            ..options.clone()
+        })?;
+        let last = world.by_ref().map(|line| line.at).max();
+        if !world.has_all_events() {
+            return Ok(options);
+        }
+        let is_over = last.is_none_or(|last| last <= options.until);
+        // Once it was too late with a first day, no later one is tried again.
+        let lasts = world.day.saturating_sub(1);
+        let next = match is_over {
+            true => lasts.max(latest),
+            false => {
+                latest = lasts.max(back) + 1;
+                latest
+            }
+        };
+        if is_over && next == back {
+            return Ok(options);
+        }
+        back = next;
+        options.start = before(back)?;
+    }
+    // It would go back and forth between two days: a day that is early enough in any case.
+    options.start = before(back + 1)?;
+    Ok(options)
+}
