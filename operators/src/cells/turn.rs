@@ -4,7 +4,10 @@
 //! steps that tell something the chains that they look at are solved; until then the epoch stays where it is, and nothing
 //! is added to what is being solved.
 
+use std::collections::BTreeSet;
+
 use crate::ask::{Answer, Asked};
+use crate::cell::Cell;
 use crate::cells::gate::Times;
 use crate::cells::group::GroupKey;
 use crate::cells::release::News;
@@ -78,10 +81,12 @@ impl Cells {
             ..
         } = turn;
         if again {
-            told.extend(self.outside().map(|cell| (cell, true)));
+            // What is news in this epoch stands outside already.
+            let news: BTreeSet<(Cell, bool)> = told.iter().cloned().collect();
+            let all = self.outside().map(|cell| (cell, true));
+            told.extend(all.filter(|cell| !news.contains(cell)));
         }
         told.sort_unstable();
-        told.dedup();
         let told = told.into_iter();
         let released = self.released.unwrap_or_default();
         out.extend(told.map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)));
