@@ -226,6 +226,11 @@ impl Worker {
         self.log.lock().unwrap().contains(text)
     }
 
+    /// All of the log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     /// Whether the process is there.
     pub fn lives(&mut self) -> bool {
         self.child.try_wait().expect("the worker").is_none()
