@@ -66,6 +66,8 @@ pub enum Command {
     /// Check, print or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the recording and alerting rules for Prometheus, with the address of your runbook
+    Rules(Rules),
     /// Print the reference of every metric, as Markdown
     #[command(hide = true)]
     Reference {
@@ -448,6 +450,14 @@ pub enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `tributary rules`.
+#[derive(Debug, Args)]
+pub struct Rules {
+    /// Where whoever is woken reads grafana/RUNBOOK.md: each alert's runbook_url is this address and #itsname
+    #[arg(long, value_name = "URL")]
+    pub runbook_url: String,
 }
 
 /// `tributary config`.

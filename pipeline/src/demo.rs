@@ -273,6 +273,7 @@ fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Resu
                  tributary demo --seed 7                 another world\n  \
                  make build                              the load tester too: target/release/loadtest --help\n  \
                  tributary replay --help                 data of your own, as NDJSON or CSV\n  \
+                 tributary keys new acme.secret          a secret for a brand of your own\n  \
                  tributary config example > my.toml      a configuration to start from\n  \
                  tributary run --config my.toml          live, on a NATS broker"
             ))?;

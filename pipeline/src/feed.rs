@@ -352,7 +352,11 @@ impl Feeding {
         self.tick
             .adapt(input.caught_up(), Duration::from_millis(lag));
         let lag = lag as f64 / 1000.0;
-        let closed = finished.saturating_sub(1);
+        // What was restored and prepared went in under numbers from before the first epoch, which are no times at all.
+        let closed = match self.first_epoch {
+            first if first > 0 && finished > first => finished - 1,
+            _ => 0,
+        };
         self.feed.state.metrics.epoch(
             closed,
             Duration::from_millis(self.clock.now().saturating_sub(closed)),

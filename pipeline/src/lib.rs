@@ -37,6 +37,7 @@ pub mod retention;
 pub mod retention_command;
 pub mod rights;
 pub mod rights_command;
+pub mod rules_command;
 pub mod run;
 pub mod services;
 pub mod signals;
@@ -74,6 +75,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => ledger_command::command(command)?,
         Command::Keys(command) => asking(keys_command::command(command))?,
         Command::Config(command) => return config_command::command(command),
+        Command::Rules(args) => rules_command::command(args)?,
         Command::Reference { data_protection } => match data_protection {
             true => terminal::print(data_protection::reference()?)?,
             false => terminal::print(metrics::reference())?,

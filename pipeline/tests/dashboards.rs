@@ -19,6 +19,7 @@ use support::story::{play, ready, until};
 use support::{Worker, World, tributary};
 use tributary::metrics::label::Label;
 use tributary::metrics::table::{Row, TABLE};
+use tributary::rules_command::{RUNBOOK, rules as printed};
 use tributary_loadtest::generate::Options;
 use tributary_loadtest::testing::{NatsServer, free_port, skipped};
 
@@ -192,7 +193,7 @@ fn every_alert_has_its_section() {
         .collect();
     let alerts: Vec<Rule> = all_rules().into_iter().filter(|rule| rule.alert).collect();
     for alert in &alerts {
-        let anchor = format!("grafana/RUNBOOK.md#{}", alert.name.to_lowercase());
+        let anchor = format!("{RUNBOOK}#{}", alert.name.to_lowercase());
         assert_eq!(alert.runbook.as_ref(), Some(&anchor), "{}", alert.name);
     }
     assert_eq!(
@@ -206,7 +207,7 @@ fn every_alert_has_its_section() {
     }
     let tests = read("rules/tests.yml");
     for alert in &alerts {
-        let tested = format!("grafana/RUNBOOK.md#{}\n", alert.name.to_lowercase());
+        let tested = format!("{RUNBOOK}#{}\n", alert.name.to_lowercase());
         let fires = tests.contains(&tested) || tests.ends_with(tested.trim_end());
         assert!(fires, "no test lets {} fire", alert.name);
     }
@@ -239,6 +240,48 @@ fn promtool_finds_nothing_to_mend() {
             "{count} were read here: {said}"
         );
     }
+}
+
+#[test]
+fn the_rules_are_printed_with_the_address_of_the_runbook() {
+    let own = "https://wiki.example.org/on-call/tributary.md";
+    let text = printed(own).unwrap();
+    assert!(!text.contains(RUNBOOK));
+    let alerts = all_rules().into_iter().filter(|rule| rule.alert);
+    for alert in alerts {
+        let line = format!("runbook_url: {own}#{}\n", alert.name.to_lowercase());
+        assert_eq!(text.matches(&line).count(), 1, "{}", alert.name);
+    }
+    for wrong in [
+        "",
+        "RUNBOOK.md",
+        "ftp://a/b",
+        "https://",
+        "https://a b",
+        "https://a/{{b}}",
+        "https://a#b",
+        "https://a/\"b",
+    ] {
+        assert!(printed(wrong).is_err(), "{wrong:?}");
+    }
+    let Some(promtool) = program("promtool") else {
+        skipped("no promtool: run `bash .ci/tools.sh promtool`");
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules.yml");
+    std::fs::write(&file, &text).unwrap();
+    let checked = Command::new(&promtool)
+        .args(["check", "rules"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8([checked.stdout, checked.stderr].concat()).unwrap();
+    let count = all_rules().len();
+    assert!(
+        checked.status.success() && said.contains(&format!("{count} rules found")),
+        "{said}"
+    );
 }
 
 /// The panels of a dashboard that need a worker.

@@ -1,10 +1,12 @@
 //! `loadtest replay`.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use tributary_connectors::nats::{NatsErrorKind, connect, ensure_input_stream};
+use tributary_config::model::Nats;
+use tributary_connectors::nats::{Client, NatsError, NatsErrorKind, connect, ensure_input_stream};
 use tributary_connectors::terminal;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, Summary, replay};
 use tributary_loadtest::{inputs, nats_at};
@@ -62,6 +64,22 @@ pub struct Replay {
     json: bool,
 }
 
+/// How long a broker that has just been started is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connects, and waits a moment for a broker that is not there yet.
+async fn connected(nats: &Nats) -> Result<Client, NatsError> {
+    let begun = Instant::now();
+    loop {
+        match connect(nats, "loadtest").await {
+            Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum At {
     /// The trace's; a message holds only events that arrived together
@@ -112,7 +130,7 @@ impl Replay {
         };
         let runtime = tokio::runtime::Runtime::new()?;
         let mut summary = runtime.block_on(async {
-            let client = connect(&nats, "loadtest").await?;
+            let client = connected(&nats).await?;
             match ensure_input_stream(&client, &nats, &brands).await {
                 // Another stream may capture the subjects; if none does, the first acknowledgement
                 // tells.
