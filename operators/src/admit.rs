@@ -286,6 +286,7 @@ impl Admit {
         if old != new {
             old.iter().for_each(|old| parts.add(old, &FREE, -1));
             new.iter().for_each(|new| parts.add(new, &FREE, 1));
+            parts.tally.end_contributor();
         }
     }
 
@@ -311,6 +312,7 @@ impl Admit {
             if was != is {
                 was.iter().for_each(|was| parts.add(record, was, -1));
                 is.iter().for_each(|is| parts.add(record, is, 1));
+                parts.tally.end_contributor();
             }
         }
     }
@@ -349,6 +351,7 @@ impl Admit {
                         .iter()
                         .for_each(|before| parts.add(record, before, -1));
                     now.iter().for_each(|now| parts.add(record, now, 1));
+                    parts.tally.end_contributor();
                 }
             }
         }
@@ -377,6 +380,7 @@ impl Admit {
                     parts.add(record, &admitted, diff);
                 }
             }
+            parts.tally.end_contributor();
         }
         if group.records.is_empty() && group.stances.is_empty() {
             self.groups.remove(&key);

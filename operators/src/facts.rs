@@ -312,6 +312,16 @@ fn nobodys(brand: BrandId, kind: SaleKind, store: Label, day: Day, currency: Cur
     }
 }
 
+impl Fact {
+    /// A hash that stands for the record where no person stands behind it.
+    pub(crate) fn contributor(&self) -> u64 {
+        match self {
+            Fact::Contact(contact) => Label::of(&contact.id).0,
+            Fact::Conversion(conversion) => conversion.name.0 as u64,
+        }
+    }
+}
+
 /// Adds a fact that belongs to nobody to the cells that count it.
 pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
     match fact {
@@ -321,7 +331,7 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
                 channel: contact.channel,
                 day: contact.day,
             };
-            let who = Label::of(&contact.id).0;
+            let who = fact.contributor();
             tally.add(key, Sums::default().by(1).whose(who), diff);
         }
         Fact::Conversion(conversion) => {

@@ -289,20 +289,32 @@ impl Sums {
     }
 }
 
-/// Adds up the differences of one epoch before they travel.
+/// Adds up the differences of one epoch before they travel. What a contributor takes back and gives again in one epoch is
+/// no change of theirs, whoever else changes the cell, and on whatever worker.
 #[derive(Default)]
 pub struct Tally {
     sums: FxHashMap<CellKey, Sums>,
+    /// Those of the contributor at hand.
+    own: FxHashMap<CellKey, Sums>,
 }
 
 impl Tally {
     /// Adds `count` times the sums to a cell.
     pub fn add(&mut self, key: CellKey, sums: Sums, count: i64) {
-        self.sums.entry(key).or_default().add(&sums, count);
+        self.own.entry(key).or_default().add(&sums, count);
     }
 
-    /// Hands over what is not zero.
+    /// The contributor at hand has no more to say.
+    pub fn end_contributor(&mut self) {
+        for (key, sums) in self.own.drain().filter(|(_, sums)| !sums.is_zero()) {
+            self.sums.entry(key).or_default().add(&sums, 1);
+        }
+    }
+
+    /// Hands over what has changed.
     pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Sums)> + '_ {
-        self.sums.drain().filter(|(_, sums)| !sums.is_zero())
+        self.end_contributor();
+        let sums = self.sums.drain();
+        sums.filter(|(_, sums)| !sums.is_zero() || sums.changed != 0)
     }
 }

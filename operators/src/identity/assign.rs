@@ -69,15 +69,15 @@ impl Assign {
 
 /// Tells a fact to its person, or counts it where it has none.
 fn tell(
-    brand: BrandId,
+    (brand, set): (BrandId, u128),
     person: Option<Person>,
     fact: Fact,
     diff: Diff,
-    tally: &mut Tally,
+    nobodys: &mut Vec<(BrandId, u128, Fact, Diff)>,
     out: &mut Vec<(AssignOut, Diff)>,
 ) {
     match person {
-        None => anonymous(brand, &fact, diff, tally),
+        None => nobodys.push((brand, set, fact, diff)),
         Some(person) => {
             let told = PersonIn::Fact(PersonKey { brand, person }, fact);
             out.push((AssignOut::Person(told), diff));
@@ -107,10 +107,12 @@ impl Stage for Assign {
 
     fn step(&mut self, _: Epoch, updates: Vec<(AssignIn, Diff)>, out: &mut Vec<(AssignOut, Diff)>) {
         let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
+        // What nobody stands behind counts record by record.
+        let mut nobodys: Vec<(BrandId, u128, Fact, Diff)> = Vec::new();
         for (update, diff) in updates {
             match update {
                 AssignIn::Fact(brand, set, fact) if set.is_empty() => {
-                    anonymous(brand, &fact, diff, &mut self.tally);
+                    nobodys.push((brand, 0, fact, diff));
                 }
                 AssignIn::Fact(brand, set, fact) => {
                     changes
@@ -142,20 +144,30 @@ impl Stage for Assign {
             if old != new {
                 for fact in waiting.facts.iter() {
                     steps += 1;
-                    tell(key.0, old, fact.clone(), -1, &mut self.tally, out);
-                    tell(key.0, new, fact.clone(), 1, &mut self.tally, out);
+                    tell(key, old, fact.clone(), -1, &mut nobodys, out);
+                    tell(key, new, fact.clone(), 1, &mut nobodys, out);
                 }
                 waiting.person = new;
             }
             net(&mut change.facts);
             for (fact, diff) in in_cheap_order(change.facts) {
                 steps += waiting.facts.amend(&fact, diff);
-                tell(key.0, new, fact, diff, &mut self.tally, out);
+                tell(key, new, fact, diff, &mut nobodys, out);
             }
             self.stats.steps(steps);
             if waiting.facts.is_empty() && waiting.person.is_none() {
                 self.sets.remove(&key);
             }
+        }
+        nobodys.sort_unstable_by_key(|(brand, set, fact, _)| (*brand, *set, fact.contributor()));
+        let is_one = |one: &(BrandId, u128, Fact, Diff), other: &(BrandId, u128, Fact, Diff)| {
+            (one.0, one.1, one.2.contributor()) == (other.0, other.1, other.2.contributor())
+        };
+        for records in nobodys.chunk_by(is_one) {
+            for (brand, _, fact, diff) in records {
+                anonymous(*brand, fact, *diff, &mut self.tally);
+            }
+            self.tally.end_contributor();
         }
         out.extend(
             self.tally

@@ -434,6 +434,7 @@ impl Stage for Persons {
             };
             let person = self.persons.entry(key).or_default();
             let steps = person.change(key, settings, changes, &mut self.tally);
+            self.tally.end_contributor();
             self.stats.steps(steps);
             if person.is_gone() {
                 self.persons.remove(&key);
