@@ -25,6 +25,7 @@ mod syntax;
 
 use std::path::Path;
 
+pub use build::brand_number;
 pub use print::print;
 pub use problem::{ConfigError, Problem, Problems};
 pub use reference::reference;

@@ -27,6 +27,52 @@ pub struct Config {
     pub brands: Vec<Brand>,
 }
 
+/// A secret that lets this process in somewhere, and that may be exchanged while it runs.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// As it was at the start.
+    first: SecretString,
+    /// Where it is read again; none where it came from the environment, which does not change.
+    file: Option<PathBuf>,
+}
+
+impl Credential {
+    /// What stands in a file, which is read again whenever the credential is used.
+    pub fn in_file(first: SecretString, file: PathBuf) -> Credential {
+        let file = Some(file);
+        Credential { first, file }
+    }
+
+    /// The secret as it is now, without the line ends behind it.
+    ///
+    /// # Errors
+    /// Where its file cannot be read any more.
+    pub fn read(&self) -> std::io::Result<SecretString> {
+        let Some(file) = &self.file else {
+            return Ok(self.first.clone());
+        };
+        let text = std::fs::read_to_string(file)?;
+        Ok(SecretString::from(text.trim_end_matches(['\n', '\r'])))
+    }
+
+    /// Where it is read again.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        self.file.as_deref()
+    }
+}
+
+impl From<String> for Credential {
+    fn from(first: String) -> Credential {
+        SecretString::from(first).into()
+    }
+}
+
+impl From<SecretString> for Credential {
+    fn from(first: SecretString) -> Credential {
+        Credential { first, file: None }
+    }
+}
+
 /// How to reach the broker and which streams to use.
 #[derive(Clone, Debug)]
 pub struct Nats {
@@ -35,11 +81,11 @@ pub struct Nats {
     /// A `.creds` file (JWT and nkey seed).
     pub credentials_file: Option<PathBuf>,
     /// An nkey seed, from `nkey_seed_file` or the environment variable that `nkey_seed_env` names.
-    pub nkey_seed: Option<SecretString>,
+    pub nkey_seed: Option<Credential>,
     /// A user name, with `password`.
     pub user: Option<String>,
     /// A password, from `password_file` or the environment variable that `password_env` names.
-    pub password: Option<SecretString>,
+    pub password: Option<Credential>,
     /// Require TLS even where the URL does not say so.
     pub tls: bool,
     /// PEM file of certificate authorities to trust, instead of the system's.
@@ -197,6 +243,8 @@ pub enum HashRule {
 pub struct Identity {
     /// Hub guard per kind of identifier: email, phone, cookie, customer, wallet, device, name_postcode.
     pub max_degree: BTreeMap<String, u32>,
+    /// How long a record links identifiers of a kind, milliseconds, by the same kinds. Default: for as long as it is held.
+    pub link_ttl: BTreeMap<String, Option<i64>>,
     /// Size guard. Default 100.
     pub max_identifiers: u32,
     /// Whether name and postcode together link. Default false.
@@ -235,6 +283,8 @@ pub struct Sensors {
     pub min_dwell_s: i64,
     /// Seconds. Default 8 hours.
     pub max_presence_s: i64,
+    /// Devices of a store and day that count, and as many random ones. Default 200 000.
+    pub max_devices: usize,
     /// When a salt day begins, seconds after midnight. Default 0.
     pub day_start_s: u32,
     /// MACs (12 hex digits, any separators) or OUI prefixes (`dc:fb:48:*`) of fixed devices.

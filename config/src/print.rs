@@ -32,6 +32,7 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, brand);
     section(out, &brand.identity);
     section(out, &brand.identity.max_degree);
+    section(out, &brand.identity.link_ttl);
     section(out, &brand.attribution);
     section(out, &brand.channels);
     section(out, &brand.sensors);

@@ -55,6 +55,7 @@ region = "eu-west"
 secret_env = "SECRET"
 [brand.identity]
 max_degree = { email = 1, phone = 2, cookie = 3, customer = 4, wallet = 5, device = 6, name_postcode = 0 }
+link_ttl = { email = "1d", phone = "2d", cookie = "3d", customer = "4d", wallet = "5d", device = "6d", name_postcode = "7d" }
 max_identifiers = 8
 name_postcode = true
 rules = ["uid2", "plain", "meta"]
@@ -74,6 +75,7 @@ case = "lower"
 min_rssi = -60
 min_dwell = "90s"
 max_presence = "7h"
+max_devices = 1000
 day_start = "04:30:05"
 [brand.consent]
 vendor = 755
@@ -98,9 +100,13 @@ zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
 basis = "consent"
+unit = "s"
 arrival_header = true
 [brand.source.csv]
 delimiter = "\t"
+decimal = "comma"
+encoding = "windows-1252"
+time_patterns = ["%d/%m/%Y %H:%M"]
 sum_rows = true
 only = { "a b" = "c\"d", e = "" }
 columns = { id = "i", ts = { lookup = "f.csv", by = "b", key = "k", value = "v" }, store = { const = "" }, amount = { join = ["x", "y"], with = "." } }
@@ -185,12 +191,20 @@ fn defaults_are_marked_and_others_are_not() {
         "publisher = false # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
         "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
     ];
     assert_eq!(marked, expected);
 }
@@ -286,9 +300,10 @@ fn defaults_are_the_specification() {
             sensors.min_rssi,
             sensors.min_dwell_s,
             sensors.max_presence_s,
+            sensors.max_devices,
             sensors.day_start_s
         ),
-        (-75, 60, 28_800, 0)
+        (-75, 60, 28_800, 200_000, 0)
     );
     assert_eq!(brand.currency, "EUR");
     let retention = &brand.retention;

@@ -21,7 +21,7 @@ fn check(text: &str) {
 }
 
 /// Pieces of TOML that are likely to meet somewhere.
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 25] = [
     "[[brand]]",
     "[brand]",
     "[brand.identity]",
@@ -31,6 +31,7 @@ const PIECES: [&str; 24] = [
     "name",
     "secret_env",
     "max_degree",
+    "link_ttl",
     "columns",
     "format",
     "url",

@@ -57,6 +57,8 @@ pub enum Ignored {
     SettledPing,
     /// A web record whose user agent is a known robot's.
     Robot,
+    /// A record that was past the retention of its category when it came.
+    PastRetention,
 }
 
 impl Ignored {
@@ -66,6 +68,7 @@ impl Ignored {
             Ignored::FixedDevice => "pings of fixed devices",
             Ignored::SettledPing => "pings of days that have settled",
             Ignored::Robot => "web records of robots",
+            Ignored::PastRetention => "records past their retention when they came",
         }
     }
 }

@@ -34,9 +34,11 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
             *limit = *own;
         }
     }
+    let ttl = |kind: IdKind| brand.identity.link_ttl.get(kind.name()).copied().flatten();
     BrandSettings {
         name: brand.name.as_str().into(),
         max_degree,
+        link_ttl: IdKind::ALL.map(ttl),
         on_consent: tenant::sources(brand)
             .filter(|source| brand.rests_on_consent(source))
             .map(|source| Label::of(&source.name))
@@ -52,6 +54,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         min_rssi: brand.sensors.min_rssi,
         min_dwell: brand.sensors.min_dwell_s,
         max_presence: brand.sensors.max_presence_s,
+        max_devices: brand.sensors.max_devices,
         k: release.k,
         k_traffic: release.k_traffic,
         k_delta: Some(release.k_delta),
@@ -74,13 +77,21 @@ mod tests {
     fn what_the_configuration_says_reaches_the_operators() {
         let mut brand = fixture::brand("acme");
         brand.identity.max_degree.insert("phone".to_owned(), 3);
+        brand.identity.link_ttl.insert("phone".to_owned(), Some(5));
         brand.attribution.position = [1, 2, 3];
         let settings = settings(&fixture::config(vec![fixture::brand("a"), brand]));
         let acme = &settings.brands[&BrandId::of("acme")];
         assert_eq!(&*acme.name, "acme");
+        // The configuration refuses two names of one number, and this is the number.
+        assert_eq!(
+            BrandId::of("acme").0,
+            tributary_config::brand_number("acme")
+        );
         assert_eq!(acme.max_degree(IdKind::Phone), 3);
         assert_eq!(acme.max_degree(IdKind::Email), 20);
         assert_eq!(acme.max_degree(IdKind::Customer), 50);
+        assert_eq!(acme.link_ttl[IdKind::Phone as usize], Some(5));
+        assert_eq!(acme.link_ttl.iter().flatten().count(), 1);
         assert_eq!(acme.position, [1, 2, 3]);
         assert_eq!((acme.k, acme.k_traffic), (1, 1));
     }

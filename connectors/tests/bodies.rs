@@ -31,7 +31,23 @@ fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Body {
     Body::Refund {
         kind,
         name: SaleName::of(name),
+        store: Label::ABSENT,
         amount: amount.into(),
+    }
+}
+
+/// The same, given back by the till.
+fn at_till(body: Body) -> Body {
+    match body {
+        Body::Refund {
+            kind, name, amount, ..
+        } => Body::Refund {
+            kind,
+            name,
+            store: Label::of("S1"),
+            amount,
+        },
+        other => other,
     }
 }
 
@@ -40,6 +56,7 @@ fn unnamed(kind: SaleKind, name: &str, digits: i64, decimals: u8) -> Body {
     Body::Refund {
         kind,
         name: SaleName::of(name),
+        store: Label::ABSENT,
         amount: RefundAmount::InCurrencyOfSale { digits, decimals },
     }
 }
@@ -194,13 +211,16 @@ fn tills_sell_refund_and_adjust() {
     );
     assert_eq!(
         till(r#""amount":-3,"order_id":"o""#),
-        unnamed(Order, "o", 3, 0)
+        at_till(unnamed(Order, "o", 3, 0))
     );
     assert_eq!(till(r#""amount":-3"#), adjustment(Transaction, -300));
-    assert_eq!(till(r#""refund_of":"u""#), refund(Transaction, "u", None));
+    assert_eq!(
+        till(r#""refund_of":"u""#),
+        at_till(refund(Transaction, "u", None))
+    );
     assert_eq!(
         till(r#""refund_of":"u","amount":3,"order_id":"o""#),
-        unnamed(Transaction, "u", 3, 0)
+        at_till(unnamed(Transaction, "u", 3, 0))
     );
 }
 

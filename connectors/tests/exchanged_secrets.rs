@@ -74,7 +74,7 @@ fn seen(letters: &str) -> Vec<(RecordKey, Vec<IdSet>)> {
         decoder.message(
             &Message {
                 subject: &format!("tributary.in.acme.{kind}"),
-                at: 2,
+                at: 31_536_000_002,
                 number: 1,
                 headers: &[],
                 data: data.as_bytes(),

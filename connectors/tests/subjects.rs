@@ -195,7 +195,10 @@ fn headers_lend_what_a_record_lacks() {
         .collect();
     assert_eq!(
         heads,
-        [("from-header".to_owned(), AT + 500), ("own".to_owned(), 1)]
+        [
+            ("from-header".to_owned(), AT + 500),
+            ("own".to_owned(), 31_536_000_001)
+        ]
     );
     use Reason::*;
     assert_eq!(

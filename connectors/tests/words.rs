@@ -16,13 +16,15 @@ use tributary_operators::record::Body;
 fn labels(event: &Event) -> Vec<Label> {
     let of = |body: &Body| match body {
         Body::Contact { channel, .. } => vec![channel.source, channel.medium, channel.campaign],
-        Body::Sale { store, .. } | Body::Adjustment { store, .. } => vec![*store],
+        Body::Sale { store, .. } | Body::Refund { store, .. } | Body::Adjustment { store, .. } => {
+            vec![*store]
+        }
         Body::Spend {
             platform, channel, ..
         } => {
             vec![*platform, channel.source, channel.medium, channel.campaign]
         }
-        Body::Identify | Body::Refund { .. } | Body::Consent { .. } | Body::Right { .. } => vec![],
+        Body::Identify | Body::Consent { .. } | Body::Right { .. } => vec![],
     };
     match event {
         Event::Put { record, .. } => [vec![record.source], of(&record.body)].concat(),
@@ -32,6 +34,7 @@ fn labels(event: &Event) -> Vec<Label> {
         | Event::Heard { .. }
         | Event::Settled { .. }
         | Event::Closed { .. }
+        | Event::LinkTime { .. }
         | Event::Evidence { .. }
         | Event::Word { .. } => vec![],
     }

@@ -34,6 +34,8 @@ pub struct Expected {
     pub refused: BTreeMap<&'static str, u64>,
     /// Records dropped because they were past their retention by the clock of the inputs.
     pub past: u64,
+    /// Records held in the end, statements that ride on web records among them.
+    pub held: u64,
 }
 
 /// Decodes all inputs and computes every cell that a replay writes.
@@ -48,6 +50,7 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
     let terms: BTreeMap<BrandId, Terms> = terms.collect();
     let mut pile = Pile {
         keeper: Keeper::new(&settings, &terms),
+        at: 0,
         expected: Expected::default(),
     };
     let mut before = 0;
@@ -59,6 +62,7 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
             line: u32::MAX,
         };
         pile.keeper.clock(line.at, place);
+        pile.at = line.at;
         before = inputs.messages();
         let message = Message {
             subject: &line.subject,
@@ -71,6 +75,7 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
     }
     let held = tributary_oracle::hold(pile.keeper.events());
     let mut expected = pile.expected;
+    expected.held = held.records.len() as u64;
     expected.past = pile.keeper.dropped();
     expected.messages = inputs.messages();
     expected.skipped = inputs.skipped();
@@ -98,6 +103,8 @@ fn terms(brand: &Brand) -> Terms {
 
 struct Pile<'a> {
     keeper: Keeper<'a>,
+    /// When the message arrived.
+    at: i64,
     expected: Expected,
 }
 
@@ -109,8 +116,10 @@ impl Sink for Pile<'_> {
             Event::Ping { .. } => true,
             _ => false,
         };
-        self.expected.accepted += u64::from(own);
-        self.keeper.event(event);
+        match self.keeper.arrives(event, self.at) {
+            true => self.expected.accepted += u64::from(own),
+            false => self.expected.ignored += u64::from(own),
+        }
     }
 
     fn dead(&mut self, dead: DeadLetter) {

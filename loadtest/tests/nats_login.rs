@@ -15,11 +15,11 @@ async fn with_a_user_and_a_password() {
     };
     let mut nats = server.nats();
     nats.user = Some("worker".to_owned());
-    nats.password = Some(SecretString::from("correct horse"));
+    nats.password = Some(SecretString::from("correct horse").into());
     let client = connect(&nats, "test").await.unwrap();
     client.flush().await.unwrap();
 
-    nats.password = Some(SecretString::from("hunter2"));
+    nats.password = Some(SecretString::from("hunter2").into());
     let error = connect(&nats, "test").await.unwrap_err();
     assert_eq!(error.kind(), NatsErrorKind::Authorization);
     assert!(!error.to_string().contains("hunter2"), "{error}");
@@ -46,10 +46,10 @@ async fn with_an_nkey() {
         return;
     };
     let mut nats = server.nats();
-    nats.nkey_seed = Some(SecretString::from(format!("{seed}\n")));
+    nats.nkey_seed = Some(SecretString::from(format!("{seed}\n")).into());
     connect(&nats, "test").await.unwrap().flush().await.unwrap();
 
-    nats.nkey_seed = Some(SecretString::from(public));
+    nats.nkey_seed = Some(SecretString::from(public).into());
     let error = connect(&nats, "test").await.unwrap_err();
     assert_eq!(error.kind(), NatsErrorKind::Config);
     assert!(!error.to_string().contains(public), "{error}");

@@ -16,7 +16,7 @@
 //!
 //! The records wait here under their set of identifiers, so that one change of a stance finds them all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::{Routed, route};
-use crate::record::{Body, BrandId, IdKind, IdSet, Pseudonym, Record, RecordKey, SaleKind};
-use crate::retention::{Cutoffs, Oldest};
+use crate::record::{Body, BrandId, IdKind, IdSet, Identifier, Pseudonym, Record, RecordKey};
+use crate::retention::{Cutoffs, Oldest, is_interaction};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
 use crate::statements::Stance;
@@ -53,6 +53,8 @@ pub enum AdmitIn {
     Held(RecordKey, Box<Record>),
     /// Nothing is held any more under a key that named the set.
     Gone(RecordKey, BrandId, u128),
+    /// The time by which the links of a brand are judged, Unix milliseconds; told to a worker.
+    LinkTime(BrandId, i64, u64),
     /// A member of a set stands so.
     Stance(BrandId, u128, Pseudonym, Stance),
     /// Somebody asks for the records of a set, or of every set on a worker.
@@ -115,17 +117,6 @@ impl Group {
     }
 }
 
-/// Whether a record comes from the web.
-fn is_web(body: &Body) -> bool {
-    match body {
-        Body::Contact { .. } | Body::Identify => true,
-        Body::Sale { kind, .. } | Body::Refund { kind, .. } | Body::Adjustment { kind, .. } => {
-            *kind == SaleKind::Order
-        }
-        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
-    }
-}
-
 impl Verdict {
     /// What may be done with a record of the set.
     fn allowed(&self, record: &Record, settings: &BrandSettings) -> Steps {
@@ -137,8 +128,8 @@ impl Verdict {
         }
     }
 
-    /// For what a record of the set counts; none where it is out.
-    fn admit(&self, record: &Record, settings: &BrandSettings) -> Option<Admitted> {
+    /// For what a record of the set counts when links are judged by a time; none where it is out.
+    fn admit(&self, record: &Record, settings: &BrandSettings, at: i64) -> Option<Admitted> {
         let free = record.ids.is_empty()
             || matches!(
                 record.body,
@@ -148,17 +139,31 @@ impl Verdict {
             return Some(FREE);
         }
         let allowed = self.allowed(record, settings);
-        let needs_hold = is_web(&record.body) || settings.on_consent.contains(&record.source);
+        let needs_hold = record.body.is_web() || settings.on_consent.contains(&record.source);
         if self.restricted || needs_hold && !allowed.allow(Step::Hold) {
             return None;
         }
         Some(Admitted {
-            reduced: (!allowed.allow(Step::Link))
-                .then(|| alone(&record.ids))
-                .flatten(),
+            reduced: match allowed.allow(Step::Link) {
+                true => linked(record, settings, at),
+                false => alone(&record.ids),
+            },
             credit: allowed.allow(Step::Credit),
             joins: allowed.allow(Step::Join),
         })
+    }
+}
+
+/// The identifiers that a record still links when links are judged by a time; none where these are all, or one clear value
+/// is all that it has. Where it links none any more, it is known as one that may not link.
+fn linked(record: &Record, settings: &BrandSettings, at: i64) -> Option<IdSet> {
+    let ids = record.ids.ids();
+    let links = |id: &&Identifier| settings.links(id.kind, record.ts, at);
+    let kept: Vec<_> = ids.iter().filter(links).copied().collect();
+    match kept.len() {
+        0 => alone(&record.ids),
+        all if all == ids.len() => None,
+        _ => Some(IdSet::new(kept)),
     }
 }
 
@@ -178,7 +183,7 @@ fn alone(ids: &IdSet) -> Option<IdSet> {
         .ids()
         .iter()
         .min_by_key(|id| (rank(id.kind), id.value))?;
-    let same = |id: &&crate::record::Identifier| id.value == first.value && id.kind == first.kind;
+    let same = |id: &&Identifier| id.value == first.value && id.kind == first.kind;
     let kept: Vec<_> = ids.ids().iter().filter(same).copied().collect();
     (kept.len() < ids.ids().len()).then(|| IdSet::new(kept))
 }
@@ -194,7 +199,44 @@ pub struct Admit {
     free: FxHashMap<RecordKey, Box<Record>>,
     /// For each brand how far what is held reaches back.
     oldest: BTreeMap<BrandId, Oldest>,
+    links: BTreeMap<BrandId, Links>,
     tally: Tally,
+}
+
+/// The links of a brand whose records do not link for good.
+struct Links {
+    /// The time by which they are judged; before the first everything links.
+    at: i64,
+    /// The records that may stop to link, in the order of their times, with their sets.
+    records: BTreeSet<(i64, u128, RecordKey)>,
+}
+
+impl Links {
+    /// A record is held from now on, or no longer.
+    fn hold(&mut self, key: RecordKey, record: &Record, settings: &BrandSettings, held: bool) {
+        let ids = record.ids.ids();
+        let ends = |id: &Identifier| settings.link_ttl[id.kind as usize].is_some();
+        if ids.len() > 1 && ids.iter().any(ends) {
+            let entry = (record.ts, record.ids.key(), key);
+            match held {
+                true => drop(self.records.insert(entry)),
+                false => drop(self.records.remove(&entry)),
+            }
+        }
+    }
+
+    /// The time by which links are judged moves: the time before, and the records that link more or less than then.
+    fn turn(&mut self, at: i64, settings: &BrandSettings) -> (i64, BTreeSet<(u128, RecordKey)>) {
+        let before = std::mem::replace(&mut self.at, at);
+        let (from, to) = (before.min(at), before.max(at));
+        let mut moved = BTreeSet::new();
+        for ttl in settings.link_ttl.into_iter().flatten() {
+            let edge = |at: i64| (at.saturating_sub(ttl), 0, RecordKey(0));
+            let records = self.records.range(edge(from)..edge(to));
+            moved.extend(records.map(|(_, set, key)| (*set, *key)));
+        }
+        (before, moved)
+    }
 }
 
 /// What becomes of a key: the content that is held, if any.
@@ -215,6 +257,15 @@ impl Admit {
                 .brands
                 .keys()
                 .map(|brand| (*brand, Oldest::default()))
+                .collect(),
+            links: settings
+                .brands
+                .iter()
+                .filter(|(_, of)| of.links_end())
+                .map(|(brand, _)| {
+                    let (at, records) = (i64::MIN, BTreeSet::new());
+                    (*brand, Links { at, records })
+                })
                 .collect(),
             settings,
             stats,
@@ -238,10 +289,38 @@ impl Admit {
         }
     }
 
+    /// The time by which the links of a brand are judged moves. Only what links more or less by it is looked at.
+    fn turn(&mut self, brand: BrandId, at: i64, out: &mut Vec<(AdmitOut, Diff)>) {
+        let settings = self.settings.brands.get(&brand);
+        let Some((settings, links)) = settings.zip(self.links.get_mut(&brand)) else {
+            return;
+        };
+        let (before, moved) = links.turn(at, settings);
+        self.stats.steps(moved.len() as u64);
+        let mut parts = Parts::new(&mut self.tally, out);
+        for (set, key) in moved {
+            let Some(group) = self.groups.get(&(brand, set)) else {
+                continue;
+            };
+            let Some(record) = group.records.get(&key) else {
+                continue;
+            };
+            let verdict = group.verdict(&record.ids);
+            let was = verdict.admit(record, settings, before);
+            let is = verdict.admit(record, settings, at);
+            if was != is {
+                was.iter().for_each(|was| parts.add(record, was, -1));
+                is.iter().for_each(|is| parts.add(record, is, 1));
+            }
+        }
+    }
+
     fn change(&mut self, key: GroupKey, changes: Changes, out: &mut Vec<(AdmitOut, Diff)>) {
         let Some(settings) = self.settings.brands.get(&key.0) else {
             return;
         };
+        let mut links = self.links.get_mut(&key.0);
+        let at = links.as_ref().map_or(i64::MIN, |links| links.at);
         let group = self.groups.entry(key).or_default();
         let mut parts = Parts::new(&mut self.tally, out);
         // Most changes are of a record alone, and do not look at the others of its set.
@@ -261,8 +340,8 @@ impl Admit {
             let is = group.verdict(&ids);
             self.stats.steps(group.records.len() as u64);
             for (_, record) in group.records.iter() {
-                let before = was.admit(record, settings);
-                let now = is.admit(record, settings);
+                let before = was.admit(record, settings, at);
+                let now = is.admit(record, settings, at);
                 if before != now {
                     count(&self.stats, record, before.as_ref(), -1);
                     count(&self.stats, record, now.as_ref(), 1);
@@ -280,13 +359,19 @@ impl Admit {
                 None => group.records.remove(&key),
             };
             let (old, new) = (old.as_deref(), group.records.get(&key).map(Box::as_ref));
+            if let Some(links) = &mut links {
+                old.iter()
+                    .for_each(|old| links.hold(key, old, settings, false));
+                new.iter()
+                    .for_each(|new| links.hold(key, new, settings, true));
+            }
             let Some(one) = new.or(old).filter(|_| old != new) else {
                 continue;
             };
             let verdict = group.verdict(&one.ids);
             for (record, diff) in [(old, -1), (new, 1)] {
                 let Some(record) = record else { continue };
-                let admitted = verdict.admit(record, settings);
+                let admitted = verdict.admit(record, settings, at);
                 count(&self.stats, record, admitted.as_ref(), diff);
                 if let Some(admitted) = admitted {
                     parts.add(record, &admitted, diff);
@@ -308,6 +393,11 @@ impl Admit {
                     .map(|(key, record)| Reply::Record(*key, record.clone()))
                     .collect()
             }
+            (Question::Recent { brand, since, .. }, Some(set)) => {
+                let group = self.groups.get(&(*brand, set));
+                let recent = group.and_then(|group| recent(group, *since));
+                recent.into_iter().collect()
+            }
             (Question::Expired { brand, cutoffs }, None) => self.expired(*brand, cutoffs),
             _ => Vec::new(),
         };
@@ -324,9 +414,24 @@ impl Admit {
         *oldest = Oldest::default();
         let mut replies = Vec::new();
         let groups = self.groups.iter().filter(|((of, _), _)| *of == brand);
-        let named = groups.flat_map(|(_, group)| group.records.iter());
+        for (_, group) in groups {
+            let (mut goes, mut acts) = (None, false);
+            for (key, record) in group.records.iter() {
+                oldest.note(record);
+                cutoffs.judge(*key, record, &mut replies);
+                acts |= cutoffs.is_recent(record);
+                if cutoffs.goes_with_person(record) {
+                    goes = goes.or(Some(&record.ids));
+                }
+            }
+            // One of its identifiers finds the person.
+            if let Some(ids) = goes.filter(|_| !acts) {
+                let ids = ids.ids().iter();
+                replies.extend(ids.map(|id| Reply::Quiet(id.pseudonym)));
+            }
+        }
         let free = self.free.iter().filter(|(_, record)| record.brand == brand);
-        for (key, record) in named.chain(free) {
+        for (key, record) in free {
             oldest.note(record);
             cutoffs.judge(*key, record, &mut replies);
         }
@@ -334,6 +439,14 @@ impl Admit {
         replies.dedup();
         replies
     }
+}
+
+/// The identifiers of a set that a record has named since a time.
+fn recent(group: &Group, since: i64) -> Option<Reply> {
+    let mut records = group.records.iter();
+    let (_, record) = records.find(|(_, record)| is_interaction(record) && record.ts >= since)?;
+    let ids = record.ids.ids().iter().map(|id| id.pseudonym);
+    Some(Reply::Recent(ids.collect()))
 }
 
 /// Counts a record that counts for less than it says.
@@ -389,12 +502,19 @@ impl Stage for Admit {
             AdmitIn::Gone(key, _, set) => home(*key, *set),
             AdmitIn::Stance(_, set, ..) | AdmitIn::Ask(_, Some(set)) => *set as u64,
             AdmitIn::Ask(asked, None) => asked.target,
+            AdmitIn::LinkTime(_, _, target) => *target,
         }
+    }
+
+    fn entries(&self) -> usize {
+        let links = self.links.values().map(|links| links.records.len());
+        self.groups.len() + self.free.len() + links.sum::<usize>()
     }
 
     fn step(&mut self, _: Epoch, updates: Vec<(AdmitIn, Diff)>, out: &mut Vec<(AdmitOut, Diff)>) {
         let mut changes: FxHashMap<GroupKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();
+        let mut times: BTreeMap<BrandId, i64> = BTreeMap::new();
         for (update, diff) in updates {
             if let AdmitIn::Held(_, record) = &update
                 && let Some(oldest) = self.oldest.get_mut(&record.brand)
@@ -419,8 +539,15 @@ impl Stage for Admit {
                     let changes = changes.entry((brand, set)).or_default();
                     changes.stances.push((id, stance, diff));
                 }
+                AdmitIn::LinkTime(brand, at, _) => {
+                    let time = times.entry(brand).or_insert(at);
+                    *time = at.max(*time);
+                }
                 AdmitIn::Ask(asked, set) => questions.push((asked, set)),
             }
+        }
+        for (brand, at) in times {
+            self.turn(brand, at, out);
         }
         for (key, changes) in changes {
             self.change(key, changes, out);

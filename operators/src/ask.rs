@@ -75,10 +75,12 @@ pub enum Question {
         /// From when on each category is held.
         cutoffs: Cutoffs,
     },
-    /// The persons of whom nothing happened since.
-    Idle {
+    /// Which sets of identifiers that name any of these are named by a record that is not older, rights aside.
+    Recent {
         /// The tenant.
         brand: BrandId,
+        /// The identifiers.
+        naming: Arc<[Pseudonym]>,
         /// Unix milliseconds.
         since: i64,
     },
@@ -128,7 +130,7 @@ impl Question {
             | Question::Whole { brand, .. }
             | Question::Heard { brand, .. }
             | Question::Expired { brand, .. }
-            | Question::Idle { brand, .. } => *brand,
+            | Question::Recent { brand, .. } => *brand,
         }
     }
 }
@@ -190,14 +192,18 @@ pub enum Reply {
     Member(Pseudonym, IdKind, Person),
     /// Something was heard of a device on a salt day that is not closed.
     Heard(DeviceDay),
+    /// Something may have been heard of a device on a salt day that is not closed, and was refused: too many smaller
+    /// tokens are there.
+    Refused(DeviceDay),
     /// A record that is past the time of its own category.
     Expired(RecordKey, Category),
     /// A cookie that was placed too long ago.
     OldCookie(Pseudonym),
-    /// There are records so old that they go if nothing happens of their person, and that are not past their own time.
-    Old,
-    /// A person of whom nothing happened for too long.
-    Idle(Person),
+    /// An identifier of a set that no record has named for so long that its records go, if nothing else happened of the
+    /// person.
+    Quiet(Pseudonym),
+    /// The identifiers of a set that a record has named since.
+    Recent(Vec<Pseudonym>),
     /// Persons of one worker whose conversions in the group took a path, before its words are known.
     Path {
         /// Their brand, whose words name the channels.
@@ -226,14 +232,16 @@ pub fn labels(record: &Record) -> Vec<Label> {
     let mut labels = vec![record.source];
     match &record.body {
         Body::Contact { channel, .. } => labels.extend(parts(channel)),
-        Body::Sale { store, .. } | Body::Adjustment { store, .. } => labels.push(*store),
+        Body::Sale { store, .. } | Body::Refund { store, .. } | Body::Adjustment { store, .. } => {
+            labels.push(*store)
+        }
         Body::Spend {
             platform, channel, ..
         } => {
             labels.push(*platform);
             labels.extend(parts(channel));
         }
-        Body::Identify | Body::Refund { .. } | Body::Consent { .. } | Body::Right { .. } => {}
+        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
     }
     labels
 }

@@ -60,10 +60,16 @@ impl Consents {
         }
     }
 
+    /// The brands of which anybody has spoken.
+    pub fn entries(&self) -> usize {
+        let brands = self.brands.values();
+        brands.filter(|tally| tally.stated > 0).count()
+    }
+
     /// Tells what may be told.
     pub fn tell(&mut self) {
         for (brand, tally) in &mut self.brands {
-            let Some(settings) = self.settings.brands.get(&brand) else {
+            let Some(settings) = self.settings.brands.get(brand) else {
                 continue;
             };
             if u64::from(tally.changed.count_ones()) < settings.k_delta().max(1) {

@@ -26,13 +26,13 @@ use crate::admit::AdmitIn;
 use crate::ask::{Answer, Asked, Question};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
-use crate::engine::{Diff, Epoch};
+use crate::engine::{Diff, Epoch, Sizes};
 use crate::event::Event;
-use crate::hold::Change;
+use crate::hold::{Change, Expired, HoldIn};
 use crate::identity::graph::GraphIn;
 use crate::person::PersonIn;
 use crate::presence::PresenceIn;
-use crate::record::{BrandId, Day, Heard, Ping, SettledHour};
+use crate::record::{BrandId, Day, Heard, Ping, RecordKey, SettledHour};
 use crate::salt::{Book, LIVE, Salt, SaltWord};
 use crate::settings::Settings;
 use crate::statements::StatementIn;
@@ -56,6 +56,8 @@ pub enum Output {
     },
     /// A part of the answer to a question that this worker asked.
     Answer(Answer),
+    /// A record was retracted on some worker because it was past its retention.
+    Expired(Expired),
     /// To the first worker: a part of what a salt day came to, which settled at the end of this epoch. Parts of the
     /// same hour add up.
     Settled(Day, SettledHour),
@@ -88,13 +90,15 @@ pub struct Dataflow {
     peers: u64,
     /// What this worker counts.
     pub stats: Rc<Stats>,
+    /// How much the stages of this worker hold.
+    pub sizes: Sizes,
 }
 
 type Session<D> = InputSession<Epoch, D, Diff>;
 
 /// One input for each stage that is told something from outside.
 struct Inputs {
-    hold: Session<Change>,
+    hold: Session<HoldIn>,
     statements: Session<StatementIn>,
     admit: Session<AdmitIn>,
     presence: Session<PresenceIn>,
@@ -228,17 +232,13 @@ impl Dataflow {
                 record,
             } => {
                 let put = Some((version, Box::new(record)));
-                inputs.hold.update(Change { arrival, key, put }, 1);
+                let change = Change { arrival, key, put };
+                inputs.hold.update(HoldIn::Change(change), 1);
             }
             Event::Drop { key, arrival } => {
-                inputs.hold.update(
-                    Change {
-                        arrival,
-                        key,
-                        put: None,
-                    },
-                    1,
-                );
+                let put = None;
+                let change = Change { arrival, key, put };
+                inputs.hold.update(HoldIn::Change(change), 1);
             }
             Event::Heard { heard } => inputs.presence.update(PresenceIn::Heard(heard), 1),
             Event::DropDevice { device } => inputs.presence.update(PresenceIn::Drop(device), 1),
@@ -250,6 +250,11 @@ impl Dataflow {
                 }
                 // In its time: what stood before a restart is known before any salt is drawn.
                 inputs.salts.update(SaltWord::Settled(brand, before), 1);
+            }
+            Event::LinkTime { brand, at } => {
+                for target in 0..self.peers {
+                    inputs.admit.update(AdmitIn::LinkTime(brand, at, target), 1);
+                }
             }
             // Nothing that is not salted comes in, and no number depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
@@ -263,6 +268,14 @@ impl Dataflow {
         }
     }
 
+    /// Retracts what was held under a key at the end of an epoch, because it is past its retention. What has changed since
+    /// stays. Every worker hears of what was retracted.
+    pub fn expire(&mut self, key: RecordKey, as_of: Epoch) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.hold.update(HoldIn::Expire(key, as_of), 1);
+        }
+    }
+
     /// Lets changed cells leave at the end of this epoch, on every worker. `now`, in Unix milliseconds, is the time
     /// that the gate goes by.
     pub fn release(&mut self, now: i64) {
@@ -271,6 +284,13 @@ impl Dataflow {
         };
         for target in 0..self.peers {
             inputs.cells.update(CellsIn::Release(target, now), 1);
+        }
+    }
+
+    /// Has this worker tell again, at the end of this epoch, every cell of its own that stands outside: it was lost there.
+    pub fn tell_again(&mut self) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.cells.update(CellsIn::Again(self.index), 1);
         }
     }
 
@@ -311,10 +331,12 @@ impl Dataflow {
             Question::Link { .. } | Question::Whole { .. } => {
                 inputs.graph.update(GraphIn::Ask(asked(0)), 1);
             }
-            Question::Records { naming, .. } => naming.iter().for_each(|id| {
-                let asked = StatementIn::Ask(asked(0), *id);
-                inputs.statements.update(asked, 1);
-            }),
+            Question::Records { naming, .. } | Question::Recent { naming, .. } => {
+                naming.iter().for_each(|id| {
+                    let asked = StatementIn::Ask(asked(0), *id);
+                    inputs.statements.update(asked, 1);
+                })
+            }
             Question::Expired { .. } => {
                 (0..self.peers)
                     .for_each(|to| inputs.admit.update(AdmitIn::Ask(asked(to), None), 1));
@@ -326,7 +348,7 @@ impl Dataflow {
             Question::Cells { .. } => {
                 (0..self.peers).for_each(|to| inputs.cells.update(CellsIn::Ask(asked(to)), 1));
             }
-            Question::Paths { .. } | Question::Idle { .. } => {
+            Question::Paths { .. } => {
                 (0..self.peers).for_each(|to| inputs.person.update(PersonIn::Ask(asked(to)), 1));
             }
         }

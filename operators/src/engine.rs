@@ -13,7 +13,9 @@
 //! What takes long a stage may have done by a thread of its own. The epoch then stays open and later ones wait in front of
 //! this stage, while the worker goes on with everything else and nothing that comes out depends on how long it took.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use differential_dataflow::{AsCollection, VecCollection};
@@ -32,6 +34,20 @@ pub type Rows<'scope, D> = VecCollection<'scope, Epoch, D, Diff>;
 /// Lets a worker look at a stage again. From any thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
+/// How much each stage of a worker holds. Asking costs something, telling nothing.
+#[derive(Clone, Default)]
+pub struct Sizes(Rc<RefCell<Vec<Size>>>);
+
+type Size = (&'static str, Box<dyn Fn() -> usize>);
+
+impl Sizes {
+    /// The entries of every stage, by its name.
+    pub fn all(&self) -> BTreeMap<&'static str, usize> {
+        let stages = self.0.borrow();
+        stages.iter().map(|(name, size)| (*name, size())).collect()
+    }
+}
+
 /// A keyed, stateful operator.
 pub trait Stage: 'static {
     /// What changes in its input.
@@ -44,6 +60,9 @@ pub trait Stage: 'static {
 
     /// The hash of the key that an update belongs to: equal keys meet on one worker.
     fn route(update: &Self::In) -> u64;
+
+    /// The entries that it holds: none once everything that went in was retracted, and what was told was taken back.
+    fn entries(&self) -> usize;
 
     /// Takes all updates of one epoch, in any order, and appends the changes of the output.
     fn step(
@@ -61,9 +80,17 @@ pub trait Stage: 'static {
     }
 }
 
-/// Runs a stage over a collection.
-pub fn stage<'scope, S: Stage>(input: Rows<'scope, S::In>, mut stage: S) -> Rows<'scope, S::Out> {
+/// Runs a stage over a collection, and has its size known.
+pub fn stage<'scope, S: Stage>(
+    input: Rows<'scope, S::In>,
+    stage: S,
+    sizes: &Sizes,
+) -> Rows<'scope, S::Out> {
     let scope = input.inner.scope();
+    let stage = Rc::new(RefCell::new(stage));
+    let sized = stage.clone();
+    let size = Box::new(move || sized.borrow().entries());
+    sizes.0.borrow_mut().push((S::NAME, size));
     let exchange = Exchange::new(|update: &(S::In, Epoch, Diff)| S::route(&update.0));
     input
         .inner
@@ -77,6 +104,7 @@ pub fn stage<'scope, S: Stage>(input: Rows<'scope, S::In>, mut stage: S) -> Rows
             let mut under_way = None;
             let mut changes = Vec::new();
             move |(input, frontier), output| {
+                let mut stage = stage.borrow_mut();
                 input.for_each_stamp(|capability, batches| {
                     let Some(capability) = capability.retain_least(output.output_index()) else {
                         return;
@@ -144,6 +172,10 @@ mod tests {
             *update
         }
 
+        fn entries(&self) -> usize {
+            self.updates.len()
+        }
+
         fn step(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
             assert!(self.updates.is_empty(), "the epoch before is finished");
             self.updates = updates;
@@ -172,7 +204,7 @@ mod tests {
             };
             let (mut input, probe, beside) = worker.dataflow(|scope| {
                 let (input, rows) = scope.new_collection();
-                let out = stage(rows.clone(), slow);
+                let out = stage(rows.clone(), slow, &Sizes::default());
                 out.inner.clone().inspect(move |(data, epoch, _)| {
                     told.send((*data, *epoch)).unwrap();
                 });

@@ -63,6 +63,14 @@ pub enum Event {
         /// The first salt day that is not closed.
         before: Day,
     },
+    /// The time by which the links of a brand are judged from here on: a record that is older than the `link_ttl` of a
+    /// kind no longer links identifiers of that kind. Of several that enter together the latest counts, else the last.
+    LinkTime {
+        /// The tenant.
+        brand: BrandId,
+        /// Unix milliseconds.
+        at: i64,
+    },
     /// What was shown to a person and answered, word for word. It is kept to be shown again; no number depends
     /// on it, and the dataflow passes it over.
     Evidence {

@@ -217,7 +217,9 @@ pub fn route(
                 diff,
             ));
         }
-        Body::Refund { kind, name, amount } => {
+        Body::Refund {
+            kind, name, amount, ..
+        } => {
             out.push((
                 Routed::Sale(SaleUpdate::refund(brand, kind, name, source, amount)),
                 diff,

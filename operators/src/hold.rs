@@ -7,6 +7,9 @@
 //! Whether what arrives is a duplicate or a correction is judged here, in the order of arrival, by a hash of the content
 //! held; statements that ride on records are neither ([`Record::is_attached`]).
 //!
+//! A pass over the retention judges what was held at the end of an epoch, and comes epochs later: what began to be held
+//! since then was not judged and stays.
+//!
 //! The contents themselves wait in [`crate::admit`], under the set of identifiers that they name; this stage only
 //! knows where, and says of each key that an epoch has touched what is held now. What is said about identifiers
 //! (consent, rights) goes to [`crate::statements`] from here, and so does which sets are named at all.
@@ -36,9 +39,33 @@ pub struct Change {
     pub put: Option<(i64, Box<Record>)>,
 }
 
+/// What the stage is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HoldIn {
+    /// Something happens to a key.
+    Change(Change),
+    /// What was held under a key at the end of an epoch is past its retention. Whatever has changed since was not judged
+    /// and stays.
+    Expire(RecordKey, Epoch),
+}
+
+/// A record that was retracted because it was past its retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Expired {
+    /// The tenant.
+    pub brand: BrandId,
+    /// What made it one and the same.
+    pub key: RecordKey,
+    /// The place in the order of arrival behind it and all that it superseded: what arrived under the key before no longer
+    /// counts.
+    pub behind: Arrival,
+}
+
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HoldOut {
+    /// A record is retracted because it is past its retention.
+    Expired(Expired),
     /// What is held under a key.
     Admit(AdmitIn),
     /// What is said about an identifier, and where it is named.
@@ -48,8 +75,14 @@ pub enum HoldOut {
 /// What is held under a key, and where.
 struct Slot {
     version: i64,
-    arrival: Arrival,
+    /// The place of what is held, its two parts beside each other to save room.
+    message: u64,
+    line: u32,
     brand: BrandId,
+    /// When it began to be held.
+    since: Epoch,
+    /// The newest message that had something under the key, superseded or not.
+    newest: u64,
     set: u128,
     /// A hash of the content.
     content: u64,
@@ -83,6 +116,7 @@ impl Hold {
     fn apply(
         &mut self,
         change: Change,
+        epoch: Epoch,
         touched: &mut FxHashMap<RecordKey, Touched>,
         out: &mut Vec<(HoldOut, Diff)>,
     ) {
@@ -93,7 +127,7 @@ impl Hold {
                     return;
                 };
                 name(&mut self.sets, &record, out);
-                let slot = vacant.insert(Slot::of(version, arrival, &record, out));
+                let slot = vacant.insert(Slot::of(version, arrival, epoch, &record, out));
                 self.stats.held(slot.counts());
                 let first = Touched {
                     before: None,
@@ -110,7 +144,7 @@ impl Hold {
             now: None,
         };
         match put {
-            None if arrival > held.arrival => {
+            None if arrival > held.arrival() => {
                 let held = slot.remove();
                 held.unsay(out);
                 unname(&mut self.sets, held.brand, held.set, out);
@@ -118,11 +152,13 @@ impl Hold {
                 touched.entry(key).or_insert(first).now = None;
             }
             None => {}
-            Some((version, record)) if (version, arrival) <= (held.version, held.arrival) => {
+            Some((version, record)) if (version, arrival) <= (held.version, held.arrival()) => {
+                let slot = slot.into_mut();
+                slot.newest = arrival.message.max(slot.newest);
                 match record.is_attached() {
                     true => self.stats.restated(),
                     // The very line that is held, delivered again.
-                    false if arrival == held.arrival => self.stats.duplicate(),
+                    false if arrival == slot.arrival() => self.stats.duplicate(),
                     false => self.stats.superseded(),
                 }
             }
@@ -132,7 +168,9 @@ impl Hold {
                 name(&mut self.sets, &record, out);
                 unname(&mut self.sets, slot.brand, slot.set, out);
                 slot.unsay(out);
-                *slot = Slot::of(version, arrival, &record, out);
+                let newest = slot.newest;
+                *slot = Slot::of(version, arrival, epoch, &record, out);
+                slot.newest = newest.max(slot.newest);
                 self.stats.held(slot.counts() - before.2);
                 match (
                     record.is_attached(),
@@ -148,6 +186,43 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// Retracts what has been held under a key since an epoch or longer.
+    fn expire(
+        &mut self,
+        key: RecordKey,
+        as_of: Epoch,
+        touched: &mut FxHashMap<RecordKey, Touched>,
+        out: &mut Vec<(HoldOut, Diff)>,
+    ) {
+        let Entry::Occupied(slot) = self.slots.entry(key) else {
+            return;
+        };
+        if slot.get().since > as_of {
+            return;
+        }
+        let held = slot.remove();
+        held.unsay(out);
+        unname(&mut self.sets, held.brand, held.set, out);
+        self.stats.held(-held.counts());
+        let gone = Touched {
+            before: Some((held.brand, held.set)),
+            now: None,
+        };
+        touched.entry(key).or_insert(gone).now = None;
+        let behind = Arrival {
+            message: held.newest.saturating_add(1),
+            line: 0,
+        };
+        let expired = Expired {
+            brand: held.brand,
+            key,
+            behind,
+        };
+        out.push((HoldOut::Expired(expired), 1));
+    }
+}
+
 /// A hash of what a record says; its source and id are those of its key.
 fn content(record: &Record) -> u64 {
     let mut hash = FxHasher::default();
@@ -159,10 +234,19 @@ fn content(record: &Record) -> u64 {
 
 impl Slot {
     /// What is held from now on; a statement is said.
-    fn of(version: i64, arrival: Arrival, record: &Record, out: &mut Vec<(HoldOut, Diff)>) -> Slot {
+    fn of(
+        version: i64,
+        arrival: Arrival,
+        since: Epoch,
+        record: &Record,
+        out: &mut Vec<(HoldOut, Diff)>,
+    ) -> Slot {
         let slot = Slot {
             version,
-            arrival,
+            message: arrival.message,
+            line: arrival.line,
+            since,
+            newest: arrival.message,
             brand: record.brand,
             set: record.ids.key(),
             content: content(record),
@@ -180,6 +264,13 @@ impl Slot {
                 .as_ref()
                 .is_some_and(|record| record.is_attached()),
         )
+    }
+
+    fn arrival(&self) -> Arrival {
+        Arrival {
+            message: self.message,
+            line: self.line,
+        }
     }
 
     fn unsay(&self, out: &mut Vec<(HoldOut, Diff)>) {
@@ -243,19 +334,33 @@ fn unname(sets: &mut Sets, brand: BrandId, set: u128, out: &mut Vec<(HoldOut, Di
 }
 
 impl Stage for Hold {
-    type In = Change;
+    type In = HoldIn;
     type Out = HoldOut;
     const NAME: &'static str = "Hold";
 
-    fn route(change: &Change) -> u64 {
-        change.key.0 as u64
+    fn route(told: &HoldIn) -> u64 {
+        match told {
+            HoldIn::Change(Change { key, .. }) | HoldIn::Expire(key, _) => key.0 as u64,
+        }
     }
 
-    fn step(&mut self, _: Epoch, mut changes: Vec<(Change, Diff)>, out: &mut Vec<(HoldOut, Diff)>) {
-        changes.sort_unstable_by_key(|(change, _)| change.arrival);
+    fn entries(&self) -> usize {
+        self.slots.len() + self.sets.len()
+    }
+
+    fn step(&mut self, epoch: Epoch, told: Vec<(HoldIn, Diff)>, out: &mut Vec<(HoldOut, Diff)>) {
         let mut touched = FxHashMap::default();
-        for (change, _) in changes {
-            self.apply(change, &mut touched, out);
+        let mut changes = Vec::with_capacity(told.len());
+        for (told, _) in told {
+            match told {
+                HoldIn::Change(change) => changes.push(change),
+                // What was judged was held before this epoch, and so goes before its changes.
+                HoldIn::Expire(key, as_of) => self.expire(key, as_of, &mut touched, out),
+            }
+        }
+        changes.sort_unstable_by_key(|change| change.arrival);
+        for change in changes {
+            self.apply(change, epoch, &mut touched, out);
         }
         for (key, Touched { before, now }) in touched {
             let stays = now

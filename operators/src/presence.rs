@@ -3,7 +3,8 @@
 //! A device is known by its token (see [`crate::salt`]); the same device has unrelated tokens in two stores
 //! or on two days, and once the salt is gone nobody can find it again. Of a token's pings the stage keeps only the
 //! runs that they form ([`runs`]), which is exact because pings are never taken back one by one: what is retracted is
-//! a device's whole salt day. So memory grows with the devices of the open days, not with their pings.
+//! a device's whole salt day. So memory grows with the devices of the open days, not with their pings, and of these
+//! `max_devices` of a store and day count at most, and as many random ones ([`tokens`]).
 //!
 //! A salt day is **closed** when every worker has said that it puts in no more pings of it. In that epoch it
 //! settles: its tokens become sums per store and hour, which leave the stage to be kept, and are dropped. The cells
@@ -12,6 +13,7 @@
 //! whatever order the three come, each ping counts exactly once.
 
 mod runs;
+mod tokens;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,13 +26,16 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::label::Label;
-use crate::record::{BrandId, Day, DeviceDay, Heard, SettledHour, Token};
+use crate::record::{BrandId, Day, DeviceDay, Heard, SettledHour};
 use crate::salt::Book;
 use crate::settings::{BrandSettings, Settings};
+use crate::stats::Stats;
 use crate::sums::{CellKey, Sums, Tally};
 use runs::Sighting;
+use tokens::{Bounds, Tokens, Turn};
 
 pub use runs::{MAX_GAP, Runs};
+pub use tokens::{PARTS, part};
 
 /// What is told of a token to the cells of its store and day.
 fn contribute(
@@ -114,11 +119,12 @@ pub enum PresenceOut {
 }
 
 /// The tokens of one store and day: first those of devices, then random ones.
-type Store = [FxHashMap<Token, Runs>; 2];
+type Store = [Tokens; 2];
 
 /// The stage: the runs of every token of the open days.
 pub struct Presence {
     settings: Arc<Settings>,
+    stats: Rc<Stats>,
     book: Rc<RefCell<Book>>,
     peers: u64,
     days: BTreeMap<(BrandId, Day), FxHashMap<Label, Store>>,
@@ -131,9 +137,15 @@ pub struct Presence {
 
 impl Presence {
     /// Has heard nothing yet, on one of `peers` workers. The salts in the book tell a device that is asked for.
-    pub fn new(settings: Arc<Settings>, book: Rc<RefCell<Book>>, peers: u64) -> Presence {
+    pub fn new(
+        settings: Arc<Settings>,
+        stats: Rc<Stats>,
+        book: Rc<RefCell<Book>>,
+        peers: u64,
+    ) -> Presence {
         Presence {
             settings,
+            stats,
             book,
             peers,
             days: BTreeMap::new(),
@@ -159,19 +171,51 @@ impl Presence {
         let Some(settings) = settings.filter(|_| !self.is_closed(brand, salt_day)) else {
             return;
         };
+        let bounds = Bounds::of(settings.max_devices);
+        let tally = &mut self.tally;
         let day = self.days.entry((brand, salt_day)).or_default();
         let [devices, random] = day.entry(store).or_default();
         let tokens = if is_random { random } else { devices };
-        let runs = tokens.entry(token).or_default();
+        if !tokens.holds(token) {
+            match tokens.enter(token, bounds) {
+                Turn::Refused => return,
+                Turn::Nothing => {}
+                Turn::Of(token) => {
+                    let other = DeviceDay { token, ..device };
+                    if let Some(runs) = tokens.runs(token) {
+                        contribute(&other, is_random, runs, settings, -1, tally);
+                    }
+                }
+            }
+        }
+        let counts = tokens.counts(token);
+        let Some(runs) = tokens.runs_mut(token) else {
+            return;
+        };
         let mut new = sightings.into_iter().filter(|one| !runs.holds(one));
         let Some(first) = new.next() else {
             return;
         };
         let new: Vec<Sighting> = std::iter::once(first).chain(new).collect();
-        contribute(&device, is_random, runs, settings, -1, &mut self.tally);
+        if counts {
+            contribute(&device, is_random, runs, settings, -1, tally);
+        }
         new.iter().for_each(|one| runs.add(one));
         runs.leave_out_fixture(settings.max_presence);
-        contribute(&device, is_random, runs, settings, 1, &mut self.tally);
+        if counts {
+            contribute(&device, is_random, runs, settings, 1, tally);
+        }
+    }
+
+    /// Whether a device that was heard is not among those of its store's open day that count.
+    fn is_over(&self, device: &DeviceDay, is_random: bool) -> bool {
+        let day = self.days.get(&(device.brand, device.salt_day));
+        let store = day.and_then(|day| day.get(&device.store));
+        let Some([devices, random]) = store else {
+            return false;
+        };
+        let tokens = if is_random { random } else { devices };
+        !(tokens.holds(device.token) && tokens.counts(device.token))
     }
 
     /// Takes back what was heard of a device on a day.
@@ -185,16 +229,27 @@ impl Presence {
         let Some(settings) = self.settings.brands.get(brand) else {
             return;
         };
+        let bounds = Bounds::of(settings.max_devices);
         let Some(day) = self.days.get_mut(&(*brand, *salt_day)) else {
             return;
         };
         if let Some(stored) = day.get_mut(store) {
             for (is_random, tokens) in [false, true].into_iter().zip(stored.iter_mut()) {
-                if let Some(runs) = tokens.remove(token) {
+                let counts = tokens.counts(*token);
+                let Some((runs, turn)) = tokens.leave(*token, bounds) else {
+                    continue;
+                };
+                if counts {
                     contribute(device, is_random, &runs, settings, -1, &mut self.tally);
                 }
+                if let Turn::Of(token) = turn
+                    && let Some(runs) = tokens.runs(token)
+                {
+                    let other = DeviceDay { token, ..*device };
+                    contribute(&other, is_random, runs, settings, 1, &mut self.tally);
+                }
             }
-            if stored.iter().all(FxHashMap::is_empty) {
+            if stored.iter().all(Tokens::is_empty) {
                 day.remove(store);
             }
         }
@@ -216,14 +271,14 @@ impl Presence {
             let mut tally = Tally::default();
             for (store, tokens) in stores {
                 for (is_random, tokens) in [false, true].into_iter().zip(tokens) {
-                    for (token, runs) in tokens {
+                    for (token, runs) in tokens.counted() {
                         let device = DeviceDay {
                             brand,
                             store,
                             salt_day,
                             token,
                         };
-                        contribute(&device, is_random, &runs, settings, 1, &mut tally);
+                        contribute(&device, is_random, runs, settings, 1, &mut tally);
                     }
                 }
             }
@@ -291,15 +346,19 @@ impl Presence {
                     let places = devices
                         .iter()
                         .filter_map(|device| book.token(*brand, *salt_day, *store, *device));
-                    for token in places.filter(|token| tokens.iter().any(|t| t.contains_key(token)))
-                    {
+                    for token in places {
                         let device = DeviceDay {
                             brand: *brand,
                             store: *store,
                             salt_day: *salt_day,
                             token,
                         };
-                        answers.push(asked.answer(Reply::Heard(device)));
+                        if tokens.iter().any(|of| of.holds(token)) {
+                            answers.push(asked.answer(Reply::Heard(device)));
+                        }
+                        if tokens.iter().any(|of| of.refuses(token)) {
+                            answers.push(asked.answer(Reply::Refused(device)));
+                        }
                     }
                 }
             }
@@ -367,13 +426,18 @@ impl Stage for Presence {
 
     fn route(update: &PresenceIn) -> u64 {
         match update {
-            PresenceIn::Heard(Heard { token, .. }) | PresenceIn::Drop(DeviceDay { token, .. }) => {
-                token.0 as u64
+            PresenceIn::Heard(Heard { store, token, .. })
+            | PresenceIn::Drop(DeviceDay { store, token, .. }) => {
+                store.0.wrapping_add(part(*token) as u64)
             }
             PresenceIn::Settled(settled) => settled.store.0,
             PresenceIn::Over { target, .. } | PresenceIn::Closed(target, ..) => *target,
             PresenceIn::Ask(asked) => asked.target,
         }
+    }
+
+    fn entries(&self) -> usize {
+        self.days.values().map(FxHashMap::len).sum()
     }
 
     fn step(
@@ -420,9 +484,13 @@ impl Stage for Presence {
         }
         // What is heard in the epoch of a retraction is heard anew.
         drops.iter().for_each(|device| self.drop_device(device));
+        let mut pings = Vec::with_capacity(heard.len());
         for ((device, is_random), sightings) in heard {
+            pings.push((device, is_random, sightings.len() as u64));
             self.hear(device, is_random, sightings);
         }
+        let uncounted = pings.iter().filter(|of| self.is_over(&of.0, of.1));
+        self.stats.pings_over(uncounted.map(|of| of.2).sum());
         out.extend(
             self.tally
                 .drain()

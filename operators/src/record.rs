@@ -275,6 +275,8 @@ pub enum Body {
         kind: SaleKind,
         /// The name of that sale.
         name: SaleName,
+        /// The store whose till gave it back; absent where it comes from the web. Numbers are those of the sale's store.
+        store: Label,
         /// How much.
         amount: RefundAmount,
     },
@@ -320,6 +322,19 @@ pub enum Body {
         /// Whether it stands from here on.
         stands: bool,
     },
+}
+
+impl Body {
+    /// Whether it comes from the web, and not from a till: a contact, who identifies, and what an online shop says of
+    /// money. A refund comes from where it was given back, whatever it names.
+    pub fn is_web(&self) -> bool {
+        match self {
+            Body::Contact { .. } | Body::Identify => true,
+            Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
+            Body::Refund { store, .. } => *store == Label::ABSENT,
+            Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+        }
+    }
 }
 
 /// A consent string that bears the date of its last update, as far as the order of statements asks for it: which one

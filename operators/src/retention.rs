@@ -64,11 +64,11 @@ impl Category {
     pub fn from(self) -> &'static str {
         match self {
             Category::Cookies => {
-                "the placement of the cookie, which is its first record held; its own time where a record has no cookie"
+                "the placement of the cookie, which is its first web record held, orders among them; its own time where a record has no cookie"
             }
             Category::Transactions | Category::Consent => "the record's own time",
             Category::Identification => {
-                "the last touch or conversion of the person that counts in a number"
+                "the last interaction of the person: the newest record held that names it, of whatever kind"
             }
         }
     }
@@ -110,23 +110,37 @@ impl Cutoffs {
         }
     }
 
-    /// Adds what is past its time: a key, or a cookie that was placed too long ago, whose web records all go. Of what
-    /// may go with its person, because it is old enough, it is only told that there is any.
+    /// Adds what is past its time: a key, or a cookie that was placed too long ago, whose web records all go.
     pub(crate) fn judge(&self, key: RecordKey, record: &Record, out: &mut Vec<Reply>) {
-        let Some(category) = Category::of(&record.body) else {
-            return;
-        };
-        if record.ts < self.of(category) {
+        if let Some(category) = self.past_on_its_own(record) {
             out.push(Reply::Expired(key, category));
-            if category == Category::Cookies {
-                let ids = record.ids.ids().iter();
-                let cookies = ids.filter(|id| id.kind == IdKind::Cookie);
-                out.extend(cookies.map(|id| Reply::OldCookie(id.pseudonym)));
-            }
-        } else if record.ts < self.identification && goes_with_person(category) {
-            out.push(Reply::Old);
+        }
+        if record.body.is_web() && record.ts < self.cookies {
+            let ids = record.ids.ids().iter();
+            let cookies = ids.filter(|id| id.kind == IdKind::Cookie);
+            out.extend(cookies.map(|id| Reply::OldCookie(id.pseudonym)));
         }
     }
+
+    /// The category of a record that is past its own time; none where it is not.
+    pub fn past_on_its_own(&self, record: &Record) -> Option<Category> {
+        Category::of(&record.body).filter(|category| record.ts < self.of(*category))
+    }
+
+    /// Whether a record shows that its person is not idle.
+    pub(crate) fn is_recent(&self, record: &Record) -> bool {
+        is_interaction(record) && record.ts >= self.identification
+    }
+
+    /// Whether a record goes if nothing happened of its person for too long.
+    pub(crate) fn goes_with_person(&self, record: &Record) -> bool {
+        record.ts < self.identification && Category::of(&record.body).is_some_and(goes_with_person)
+    }
+}
+
+/// Whether a record is an interaction of whom it names: all are but rights, which somebody else may have entered.
+pub(crate) fn is_interaction(record: &Record) -> bool {
+    !matches!(record.body, Body::Right { .. } | Body::Spend { .. })
 }
 
 /// Whether records of a category go with their person. Somebody of whom nothing happens may still have said what is
@@ -135,13 +149,19 @@ fn goes_with_person(category: Category) -> bool {
     category != Category::Consent
 }
 
-/// Of each category a time before which nothing is held.
+/// Of each category a time before which nothing is held, and one before which no cookie was placed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Oldest([i64; Category::ALL.len()]);
+pub(crate) struct Oldest {
+    held: [i64; Category::ALL.len()],
+    placed: i64,
+}
 
 impl Default for Oldest {
     fn default() -> Self {
-        Oldest([i64::MAX; Category::ALL.len()])
+        Oldest {
+            held: [i64::MAX; Category::ALL.len()],
+            placed: i64::MAX,
+        }
     }
 }
 
@@ -149,18 +169,22 @@ impl Oldest {
     /// A record is held.
     pub(crate) fn note(&mut self, record: &Record) {
         if let Some(category) = Category::of(&record.body) {
-            let oldest = &mut self.0[category as usize];
+            let oldest = &mut self.held[category as usize];
             *oldest = record.ts.min(*oldest);
+        }
+        if record.body.is_web() {
+            self.placed = record.ts.min(self.placed);
         }
     }
 
     /// Whether [`Cutoffs::judge`] may have something to say of what is held.
     pub(crate) fn reach_behind(&self, cutoffs: &Cutoffs) -> bool {
-        let mut all = Category::ALL.into_iter().zip(self.0);
-        all.any(|(category, oldest)| {
-            oldest < cutoffs.of(category)
-                || goes_with_person(category) && oldest < cutoffs.identification
-        })
+        let mut all = Category::ALL.into_iter().zip(self.held);
+        self.placed < cutoffs.cookies
+            || all.any(|(category, oldest)| {
+                oldest < cutoffs.of(category)
+                    || goes_with_person(category) && oldest < cutoffs.identification
+            })
     }
 }
 
@@ -195,8 +219,8 @@ pub struct Inquiry {
     brand: BrandId,
     cutoffs: Cutoffs,
     asked: Asked,
-    /// Whether something would go with an idle person.
-    old: bool,
+    /// Identifiers that were not named for so long that their persons may be idle.
+    quiet: Vec<Pseudonym>,
     /// The identifiers of those who are idle.
     idle: BTreeMap<Pseudonym, Person>,
     past: Past,
@@ -206,8 +230,8 @@ pub struct Inquiry {
 enum Asked {
     Expired,
     OfCookies,
-    Idle,
     Members,
+    Recent,
     OfPersons,
 }
 
@@ -218,7 +242,7 @@ impl Inquiry {
             brand,
             cutoffs,
             asked: Asked::Expired,
-            old: false,
+            quiet: Vec::new(),
             idle: BTreeMap::new(),
             past: Past::default(),
         };
@@ -228,7 +252,7 @@ impl Inquiry {
     /// Takes all answers to the last question, and says the next; none where all is known.
     pub fn told(&mut self, replies: Vec<Reply>) -> Option<Question> {
         match self.asked {
-            Asked::Expired => self.expired(replies).or_else(|| self.who_is_idle()),
+            Asked::Expired => self.expired(replies).or_else(|| self.ask_members()),
             Asked::OfCookies => {
                 for reply in replies {
                     if let Reply::NamedRecord(key, record, _) = reply
@@ -237,14 +261,7 @@ impl Inquiry {
                         self.past.records.entry(key).or_insert(Category::Cookies);
                     }
                 }
-                self.who_is_idle()
-            }
-            Asked::Idle => {
-                let persons = replies.into_iter().filter_map(|reply| match reply {
-                    Reply::Idle(person) => Some(person),
-                    _ => None,
-                });
-                self.ask_members(persons.collect())
+                self.ask_members()
             }
             Asked::Members => {
                 let members = replies.into_iter().filter_map(|reply| match reply {
@@ -252,6 +269,17 @@ impl Inquiry {
                     _ => None,
                 });
                 self.idle = members.collect();
+                self.ask_recent()
+            }
+            Asked::Recent => {
+                let recent = replies.into_iter().filter_map(|reply| match reply {
+                    Reply::Recent(ids) => Some(ids),
+                    _ => None,
+                });
+                let ids = recent.flatten();
+                let active: BTreeSet<Person> =
+                    ids.filter_map(|id| self.idle.get(&id).copied()).collect();
+                self.idle.retain(|_, person| !active.contains(person));
                 self.asked = Asked::OfPersons;
                 self.records_naming(self.idle.keys().copied().collect())
             }
@@ -273,7 +301,7 @@ impl Inquiry {
             match reply {
                 Reply::Expired(key, category) => drop(self.past.records.insert(key, category)),
                 Reply::OldCookie(cookie) => drop(cookies.insert(cookie)),
-                Reply::Old => self.old = true,
+                Reply::Quiet(id) => self.quiet.push(id),
                 _ => {}
             }
         }
@@ -283,20 +311,22 @@ impl Inquiry {
     }
 
     /// Who is idle is of interest only where there is something that would go with a person.
-    fn who_is_idle(&mut self) -> Option<Question> {
-        self.asked = Asked::Idle;
-        self.old.then_some(Question::Idle {
+    fn ask_members(&mut self) -> Option<Question> {
+        self.asked = Asked::Members;
+        let naming = std::mem::take(&mut self.quiet);
+        (!naming.is_empty()).then(|| Question::Whole {
             brand: self.brand,
-            since: self.cutoffs.identification,
+            naming: naming.into(),
+            persons: Arc::new([]),
         })
     }
 
-    fn ask_members(&mut self, persons: Arc<[Person]>) -> Option<Question> {
-        self.asked = Asked::Members;
-        (!persons.is_empty()).then(|| Question::Whole {
+    fn ask_recent(&mut self) -> Option<Question> {
+        self.asked = Asked::Recent;
+        (!self.idle.is_empty()).then(|| Question::Recent {
             brand: self.brand,
-            naming: Arc::new([]),
-            persons,
+            naming: self.idle.keys().copied().collect(),
+            since: self.cutoffs.identification,
         })
     }
 

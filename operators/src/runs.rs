@@ -43,7 +43,7 @@ impl<T> Runs<T> {
         self.runs().first()?.first()
     }
 
-    /// The largest.
+    #[cfg(test)]
     pub fn last(&self) -> Option<&T> {
         self.runs().last()?.last()
     }

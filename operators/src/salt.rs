@@ -7,7 +7,8 @@
 //! set aside by the caller. When every worker has said that a day is over, the desk tells all of them to forget its
 //! salt, and what was heard on it can no longer be linked to anything. No salt is ever drawn for such a day again.
 //!
-//! Tokens never show in any output, so a random salt cannot make two runs differ.
+//! Tokens never show in any output, so a random salt cannot make two runs differ, but for which devices are the sample of
+//! a store's day that has too many (`presence/tokens.rs`).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

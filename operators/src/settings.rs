@@ -33,6 +33,9 @@ pub struct BrandSettings {
     /// Hub guard: how many distinct other values an identifier may share records with, by
     /// [`IdKind`] in the order of [`IdKind::ALL`].
     pub max_degree: [u32; 7],
+    /// How long a record links identifiers of a kind, milliseconds, by [`IdKind`] in the order of [`IdKind::ALL`]; for
+    /// as long as it is held where there is none.
+    pub link_ttl: [Option<i64>; 7],
     /// Size guard: how many identifiers a person may have.
     pub max_identifiers: u32,
     /// How long a click counts, milliseconds.
@@ -58,6 +61,8 @@ pub struct BrandSettings {
     pub min_dwell: i64,
     /// The longest presence in a store and day that is not staff or a fixture, seconds.
     pub max_presence: i64,
+    /// How many devices of a store and day count, and how many random ones, positive.
+    pub max_devices: usize,
     /// Contributors behind a released cell.
     pub k: u64,
     /// Contributors behind a released cell of pure traffic counts.
@@ -105,6 +110,7 @@ impl Default for BrandSettings {
         BrandSettings {
             name: "".into(),
             max_degree: [20, 10, 10, 50, 10, 10, 10],
+            link_ttl: [None; 7],
             max_identifiers: 100,
             click_window: 30 * DAY,
             view_window: 30 * DAY,
@@ -117,6 +123,7 @@ impl Default for BrandSettings {
             min_rssi: -75,
             min_dwell: 60,
             max_presence: 8 * 3600,
+            max_devices: 200_000,
             k: 50,
             k_traffic: 10,
             k_delta: None,
@@ -137,6 +144,16 @@ impl BrandSettings {
     /// The hub guard of a kind.
     pub fn max_degree(&self, kind: IdKind) -> u32 {
         self.max_degree[kind as usize]
+    }
+
+    /// Whether records stop linking after a time.
+    pub fn links_end(&self) -> bool {
+        self.link_ttl.iter().any(Option::is_some)
+    }
+
+    /// Whether a record of a time still links identifiers of a kind when links are judged; both Unix milliseconds.
+    pub fn links(&self, kind: IdKind, ts: i64, at: i64) -> bool {
+        self.link_ttl[kind as usize].is_none_or(|ttl| ts >= at.saturating_sub(ttl))
     }
 
     /// How long a touch of a kind counts, milliseconds.

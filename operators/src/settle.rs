@@ -259,6 +259,10 @@ impl Stage for Settle {
         update.key.name.0 as u64
     }
 
+    fn entries(&self) -> usize {
+        self.accounts.len()
+    }
+
     fn step(
         &mut self,
         _: Epoch,

@@ -107,6 +107,10 @@ impl Stage for Statements {
         }
     }
 
+    fn entries(&self) -> usize {
+        self.voices.len() + self.consents.entries()
+    }
+
     fn step(
         &mut self,
         _: Epoch,

@@ -23,6 +23,7 @@ pub struct Stats {
     waiting: Cell<u64>,
     steps: Cell<u64>,
     folded: Cell<u64>,
+    pings_over: Cell<u64>,
     consents: RefCell<Told>,
 }
 
@@ -66,6 +67,10 @@ impl Stats {
         self.folded.set(folded);
     }
 
+    pub(crate) fn pings_over(&self, by: u64) {
+        self.pings_over.set(self.pings_over.get() + by);
+    }
+
     pub(crate) fn consents(&self, brand: BrandId, told: impl Iterator<Item = (Step, [u64; 2])>) {
         let mut consents = self.consents.borrow_mut();
         consents.retain(|(of, _), _| *of != brand);
@@ -102,6 +107,7 @@ impl Stats {
             hidden: self.hidden.get(),
             waiting: self.waiting.get(),
             folded: self.folded.get(),
+            pings_over: self.pings_over.get(),
         }
     }
 }
@@ -134,6 +140,9 @@ pub struct Snapshot {
     pub waiting: u64,
     /// Channels of months that went up into larger ones in Markov's chains.
     pub folded: u64,
+    /// Pings of devices that did not count at the end of the epoch in which they came, because more were heard in their
+    /// store that day than may.
+    pub pings_over: u64,
 }
 
 impl std::ops::Add for Snapshot {
@@ -153,6 +162,7 @@ impl std::ops::Add for Snapshot {
             hidden: self.hidden + other.hidden,
             waiting: self.waiting + other.waiting,
             folded: self.folded + other.folded,
+            pings_over: self.pings_over + other.pings_over,
         }
     }
 }

@@ -11,6 +11,7 @@ use support::story::{ACME, DAY, Story, identifier, key};
 use support::{Seen, ask};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, IdKind, Pseudonym, RecordKey, Right};
+use tributary_operators::retention::{Cutoffs, Inquiry};
 use tributary_operators::steps::{Step, Steps};
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
@@ -133,47 +134,55 @@ fn whole_is_the_person_as_far_as_records_may_link() {
     }
 }
 
+/// The records that a pass over the retention finds.
+fn past(story: &Story, workers: usize, cutoffs: Cutoffs) -> BTreeSet<RecordKey> {
+    let asked = move |answers: &[Vec<Reply>]| {
+        let (mut inquiry, first) = Inquiry::new(ACME, cutoffs);
+        let mut next = Some(first);
+        for replies in answers {
+            next = inquiry.told(replies.clone());
+        }
+        (inquiry, next)
+    };
+    let seen = ask(&story.settings, &story.batches, workers, move |seen| {
+        asked(&seen.answers).1
+    });
+    let (inquiry, _) = asked(&seen.answers);
+    inquiry.past().records.into_keys().collect()
+}
+
 #[test]
-fn idle_are_those_of_whom_nothing_happened_since() {
+fn idle_are_those_whom_no_record_names_any_more() {
     let mut story = Story::new();
     story.click("1", DAY, "cookie:old email:old", "google");
     story.order("o", 2 * DAY, "email:old", 1);
     story.click("2", DAY, "cookie:edge", "google");
     story.transaction("t", 5 * DAY, "wallet:edge", 1);
-    story.put(
-        "web",
-        "3",
-        6 * DAY,
-        "cookie:edge wallet:edge",
-        Body::Identify,
-    );
+    // Whoever only ever identifies is somebody, too, and identifying is an interaction.
+    let both = "cookie:edge wallet:edge";
+    story.put("web", "3", 6 * DAY, both, Body::Identify);
+    story.put("web", "5", 3 * DAY, "cookie:known", Body::Identify);
     story.click("4", 9 * DAY, "cookie:new", "google");
-    let next = |since| {
-        move |seen: &Seen| match &seen.answers[..] {
-            [] => Some(Question::Idle { brand: ACME, since }),
-            [idle] => Some(Question::Whole {
-                brand: ACME,
-                naming: [].into(),
-                persons: idle
-                    .iter()
-                    .map(|reply| match reply {
-                        Reply::Idle(person) => *person,
-                        other => panic!("{other:?}"),
-                    })
-                    .collect(),
-            }),
-            _ => None,
-        }
-    };
     for workers in WORKERS {
-        let told = |since| ask(&story.settings, &story.batches, workers, next(since)).answers;
-        assert_eq!(told_members(&told(2 * DAY)[1]), members(&[]));
-        let old = ["cookie:old", "email:old"];
-        assert_eq!(told_members(&told(2 * DAY + 1)[1]), members(&old));
+        let past = |identification| {
+            let cutoffs = Cutoffs {
+                cookies: i64::MIN,
+                transactions: i64::MIN,
+                consent: i64::MIN,
+                identification,
+            };
+            past(&story, workers, cutoffs)
+        };
+        let web =
+            |ids: &[&str]| -> BTreeSet<RecordKey> { ids.iter().map(|id| key("web", id)).collect() };
+        assert_eq!(past(2 * DAY), web(&[]));
+        assert_eq!(past(2 * DAY + 1), web(&["1", "o"]));
+        assert_eq!(past(3 * DAY + 1), web(&["1", "5", "o"]));
         // To the millisecond: what happened at the very time is not before it.
-        assert_eq!(told_members(&told(5 * DAY)[1]), members(&old));
-        let both = ["cookie:old", "email:old", "cookie:edge", "wallet:edge"];
-        assert_eq!(told_members(&told(5 * DAY + 1)[1]), members(&both));
+        assert_eq!(past(6 * DAY), web(&["1", "5", "o"]));
+        let mut all = web(&["1", "2", "3", "5", "o"]);
+        all.insert(key("till", "t"));
+        assert_eq!(past(6 * DAY + 1), all);
     }
 }
 

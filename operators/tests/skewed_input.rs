@@ -15,6 +15,7 @@ use tributary_operators::record::{
     Right, SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
+use tributary_operators::steps::Steps;
 
 const DAY: i64 = 86_400_000;
 
@@ -74,6 +75,18 @@ impl Trace {
         if self.open.len() == 100 {
             self.end();
         }
+    }
+
+    /// A record is dropped, in the epoch of those before: an erasure or a retention pass is one epoch.
+    fn gone(&mut self, id: &str) {
+        self.arrived += 1;
+        self.open.push(Event::Drop {
+            key: RecordKey::of("acme", &[id.as_bytes()]),
+            arrival: Arrival {
+                message: self.arrived,
+                line: 0,
+            },
+        });
     }
 
     fn touch(&mut self, number: usize, ts: i64, ids: &[Who]) {
@@ -323,20 +336,138 @@ fn a_hub_that_flips_looks_at_its_own_sets_only() {
     assert_flat("flip", first, flip);
 }
 
+/// What a cookie's owner allows, or no longer.
+fn consent(allows: bool) -> Body {
+    Body::Consent {
+        steps: if allows { Steps::ALL } else { Steps::NONE },
+        string: None,
+    }
+}
+
 #[test]
 fn a_withdrawal_costs_what_is_withdrawn() {
-    assert_as_spread("withdraw", |trace, spread| {
+    let restriction = Body::Right {
+        right: Right::Restriction,
+        stands: true,
+    };
+    for (what, body) in [("restriction", restriction), ("consent", consent(false))] {
+        assert_as_spread(what, |trace, spread| {
+            let cookie = |at: usize| if spread { at } else { 0 };
+            for at in 0..8_000 {
+                trace.touch(at, at as i64 * 1_000, &[Cookie(cookie(at))]);
+            }
+            trace.end();
+            for at in 0..if spread { 8_000 } else { 1 } {
+                let ids = [Cookie(cookie(at))];
+                trace.put(&format!("right {at}"), DAY, &ids, body.clone());
+            }
+        });
+    }
+    // An erasure, an objection and a retention drop the records themselves.
+    assert_as_spread("erasure", |trace, spread| {
         let cookie = |at: usize| if spread { at } else { 0 };
         for at in 0..8_000 {
             trace.touch(at, at as i64 * 1_000, &[Cookie(cookie(at))]);
         }
         trace.end();
-        for at in 0..if spread { 8_000 } else { 1 } {
-            let body = Body::Right {
-                right: Right::Restriction,
-                stands: true,
+        for at in 0..8_000 {
+            trace.gone(&format!("touch {at}"));
+        }
+    });
+}
+
+#[test]
+fn a_consent_that_comes_and_goes_costs_what_it_moves_and_once_an_epoch() {
+    let first = |trace: &mut Trace, n: usize| {
+        for at in 0..n {
+            trace.touch(at, at as i64 * 1_000, &[Cookie(0)]);
+        }
+    };
+    let toggle = |times: usize, apart: bool| {
+        move |trace: &mut Trace| {
+            for at in 0..times {
+                let ts = DAY + at as i64;
+                trace.put(
+                    &format!("toggle {at}"),
+                    ts,
+                    &[Cookie(0)],
+                    consent(at % 2 == 1),
+                );
+                if apart {
+                    trace.end();
+                }
+            }
+        }
+    };
+    let n = 8_000;
+    let once = behind(n, first, toggle(1, true));
+    let many = behind(n, first, toggle(20, true));
+    let together = behind(n, first, toggle(21, false));
+    println!("toggle: {once} steps once, {many} twenty times, {together} for 21 in an epoch");
+    // Each record in each of the stages that know it.
+    assert!(once <= 6 * n as u64 && many <= 21 * once, "{once}, {many}");
+    assert!(together <= once + 1_000, "{together} against {once}");
+}
+
+#[test]
+fn a_person_that_crosses_the_size_guard_costs_its_conversions() {
+    let first = |trace: &mut Trace, n: usize| {
+        whale(trace, n);
+        // As many identifiers as a person may have, and one that comes and goes at their end.
+        for at in 0..99 {
+            let ids = [Cookie(usize::div_ceil(at, 2)), Email(at / 2)];
+            trace.put(&format!("link {at}"), 0, &ids, Body::Identify);
+        }
+    };
+    let cross = |trace: &mut Trace| {
+        for at in 0..10 {
+            let email = if at % 2 == 0 { 1 << 20 } else { 49 };
+            trace.put("last", 0, &[Cookie(49), Email(email)], Body::Identify);
+            trace.end();
+        }
+    };
+    let (few, many) = (behind(2_000, first, cross), behind(16_000, first, cross));
+    println!("size guard: {few} steps beside 40 orders, {many} beside 320");
+    // A conversion is looked at again with its path, which is bounded.
+    assert!(many <= 10 * 320 * (200 + 20) + 10_000, "{many}");
+    assert!(many <= 9 * few, "{few} grow to {many}");
+}
+
+#[test]
+fn views_of_one_cookie_cost_what_those_of_many_do() {
+    assert_as_spread("cookie", |trace, spread| {
+        for at in 0..8_000 {
+            let body = Body::Contact {
+                kind: TouchKind::View,
+                channel: Channel::default(),
+                touch: false,
             };
-            trace.put(&format!("right {at}"), DAY, &[Cookie(cookie(at))], body);
+            let cookie = if spread { at } else { 0 };
+            trace.put(
+                &format!("view {at}"),
+                at as i64 * 1_000,
+                &[Cookie(cookie)],
+                body,
+            );
+        }
+    });
+}
+
+#[test]
+fn channels_that_nobody_shares_cost_what_shared_ones_do() {
+    assert_as_spread("channels", |trace, spread| {
+        for at in 0..8_000 {
+            let campaign = if spread { at % 5 } else { at };
+            let body = Body::Contact {
+                kind: TouchKind::Click,
+                channel: Channel::of("s", "m", &campaign.to_string()),
+                touch: true,
+            };
+            let ids = [Cookie(at / 10)];
+            trace.put(&format!("click {at}"), at as i64 * 200, &ids, body);
+            if at % 10 == 9 {
+                trace.order(at, &at.to_string(), at as i64 * 200 + 1, &ids);
+            }
         }
     });
 }
@@ -397,6 +528,7 @@ fn the_next_refund_does_not_look_at_those_before() {
             let body = Body::Refund {
                 kind: SaleKind::Order,
                 name: SaleName::of("o"),
+                store: Label::ABSENT,
                 amount: RefundAmount::Of(1, Currency(*b"EUR")),
             };
             trace.put(&format!("refund {at}"), 0, &[], body);

@@ -10,6 +10,9 @@ use tokio::sync::oneshot;
 use tributary_operators::ask::{Answer, Question, Reply};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
+use tributary_operators::record::RecordKey;
+
+use crate::workers::InnerChange;
 
 /// The questions that are under way.
 #[derive(Clone, Default)]
@@ -22,7 +25,7 @@ struct Inner {
     next: u64,
     waiting: Vec<(u64, Question)>,
     asked: BTreeMap<u64, Asked>,
-    changes: Vec<Event>,
+    changes: Vec<InnerChange>,
     /// Who waits for changes to be through: none before they went in, then the first epoch that is later.
     told: Vec<(Option<Epoch>, oneshot::Sender<Epoch>)>,
 }
@@ -31,7 +34,7 @@ struct Asked {
     /// The first epoch that is later than the question's; none before it went in.
     until: Option<Epoch>,
     parts: Vec<Reply>,
-    back: oneshot::Sender<Vec<Reply>>,
+    back: oneshot::Sender<(Vec<Reply>, Epoch)>,
 }
 
 impl Asks {
@@ -41,6 +44,11 @@ impl Asks {
 
     /// Asks, and waits for all parts of the answer, in no particular order. None where the worker stops before.
     pub async fn ask(&self, question: Question) -> Option<Vec<Reply>> {
+        self.ask_as_of(question).await.map(|(parts, _)| parts)
+    }
+
+    /// The same, with the epoch at whose end the answer was so.
+    pub async fn ask_as_of(&self, question: Question) -> Option<(Vec<Reply>, Epoch)> {
         let (back, answer) = oneshot::channel();
         {
             let mut inner = self.inner();
@@ -62,6 +70,21 @@ impl Asks {
     /// Changes what is held, and waits until every number has followed, on every worker. The epoch in which it
     /// went in; none where the worker stops before.
     pub async fn tell(&self, changes: Vec<Event>) -> Option<Epoch> {
+        self.change(changes.into_iter().map(InnerChange::Event))
+            .await
+    }
+
+    /// Retracts what was held under keys at the end of an epoch, unless it has changed since, and waits as [`Asks::tell`].
+    pub async fn expire(
+        &self,
+        keys: impl Iterator<Item = RecordKey>,
+        as_of: Epoch,
+    ) -> Option<Epoch> {
+        self.change(keys.map(|key| InnerChange::Expire(key, as_of)))
+            .await
+    }
+
+    async fn change(&self, changes: impl Iterator<Item = InnerChange>) -> Option<Epoch> {
         let (back, through) = oneshot::channel();
         {
             let mut inner = self.inner();
@@ -72,7 +95,7 @@ impl Asks {
     }
 
     /// The changes that go in with an epoch; none where nobody waits for it.
-    pub fn changes(&self, epoch: Epoch) -> Option<Vec<Event>> {
+    pub fn changes(&self, epoch: Epoch) -> Option<Vec<InnerChange>> {
         let mut inner = self.inner();
         if inner.told.iter().all(|(until, _)| until.is_some()) {
             return None;
@@ -120,7 +143,8 @@ impl Asks {
         for number in done {
             if let Some(asked) = inner.asked.remove(&number) {
                 // Whoever asked may have gone.
-                let _ = asked.back.send(asked.parts);
+                let epoch = asked.until.unwrap_or(before).saturating_sub(1);
+                let _ = asked.back.send((asked.parts, epoch));
             }
         }
         let through = |until: &Option<Epoch>| until.is_some_and(|until| until <= before);

@@ -135,7 +135,8 @@ pub struct Run {
     /// This process's position in `workers.hosts`, instead of `workers.process`
     #[arg(long)]
     pub process: Option<usize>,
-    /// Go on where the input stream no longer holds what was to be read, or is another one: what is lost is logged
+    /// Go on after a loss, which is logged: where the input stream no longer holds what was to be read or is another one,
+    /// and where the ledger, the objection list, the audit log or the receipts at the broker are missing, older or damaged
     #[arg(long)]
     pub accept_loss: bool,
     /// A file with the `host:port` of every process, one a line, instead of `workers.hosts`

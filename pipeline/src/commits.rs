@@ -17,8 +17,10 @@ use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_connectors::dead::DeadLetter;
 use tributary_connectors::nats::{Client, Outgoing, Publisher};
-use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Page, Position};
+use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Mark, NamedHeads, Page, Position};
 use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
+use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day};
 
 use crate::compaction::{Compaction, install};
@@ -52,6 +54,11 @@ pub enum Word {
     Settle(Page, std::sync::mpsc::Sender<()>),
     /// The pings of a brand's salt days before one leave the ledger: their sums are durable.
     Settled(BrandId, Day),
+    /// The heads of files beside the ledger are named in it, and then somebody hears how far it is.
+    Name(NamedHeads, oneshot::Sender<Mark>),
+    /// Records were retracted because they were past their retention. Once everything that is open now is committed, that
+    /// is, too, and then their entries leave the ledger.
+    Expired(Vec<Expired>),
     /// Something that is committed leaves the ledger, and then somebody hears how much it was.
     Erase(Erasure),
     /// The ledger takes newer secrets, and then somebody hears how far it has come.
@@ -104,8 +111,12 @@ pub struct Commits {
     forgotten: BTreeSet<(BrandId, Day)>,
     /// Sums of salt days for the next commit.
     settle: Vec<(Page, std::sync::mpsc::Sender<()>)>,
+    /// Heads of files beside the ledger, and who waits until they are named.
+    names: Vec<(NamedHeads, oneshot::Sender<Mark>)>,
     /// Days whose pings leave once everything that is open now is committed.
     settled: Vec<(Epoch, BrandId, Day)>,
+    /// Retractions, and erasures behind them, that wait until everything that was open when they came is committed.
+    expired: Vec<(Epoch, Page, Erasure)>,
     compaction: Compaction,
     commits: u64,
 }
@@ -120,6 +131,11 @@ impl Commits {
         tally: Arc<Tally>,
         told: watch::Sender<Durable>,
     ) -> Commits {
+        let mut compaction = Compaction::new(tally);
+        // The process ended before what it had dropped was gone.
+        if ledger.stats().entries.drop > 0 {
+            compaction.erase(leave_out_dropped());
+        }
         Commits {
             ledger: Some(ledger),
             publisher: Publisher::new(client, WINDOW),
@@ -130,8 +146,10 @@ impl Commits {
             forget: Vec::new(),
             forgotten: BTreeSet::new(),
             settle: Vec::new(),
+            names: Vec::new(),
             settled: Vec::new(),
-            compaction: Compaction::new(tally),
+            expired: Vec::new(),
+            compaction,
             commits: 0,
         }
     }
@@ -180,6 +198,18 @@ impl Commits {
             }
             Word::Settle(page, done) => self.settle.push((page, done)),
             Word::Settled(brand, before) => self.settled.push((self.last(), brand, before)),
+            Word::Name(heads, done) => self.names.push((heads, done)),
+            Word::Expired(records) => {
+                let mut page = Page::default();
+                for Expired { brand, key, behind } in records {
+                    let arrival = behind;
+                    page.push(brand, &Event::Drop { key, arrival });
+                }
+                self.expired.push((self.last(), page, leave_out_dropped()));
+            }
+            Word::Erase(erasure) if !self.expired.is_empty() => {
+                self.expired.push((self.last(), Page::default(), erasure));
+            }
             Word::Erase(erasure) => self.compaction.erase(erasure),
             Word::Exchange(exchange) if exchange.begin => self.compaction.exchange(exchange),
             Word::Exchange(Exchange { keyring, told, .. }) => {
@@ -222,6 +252,13 @@ impl Commits {
             });
         }
         self.settle().await?;
+        for (heads, done) in std::mem::take(&mut self.names) {
+            let mark = self
+                .patiently(move |ledger| ledger.name_heads(&heads))
+                .await?;
+            // Whoever waits may have ended.
+            let _ = done.send(mark);
+        }
         let first = self
             .open
             .first_key_value()
@@ -231,6 +268,7 @@ impl Commits {
             self.patiently(move |ledger| ledger.forget_salts(brand, before))
                 .await?;
         }
+        self.expire(first).await?;
         let due = self.settled.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due {
             self.compaction.drop_pings(brand, before);
@@ -250,6 +288,25 @@ impl Commits {
         for done in waiting {
             // Whoever waits may have ended.
             let _ = done.send(());
+        }
+        Ok(())
+    }
+
+    /// Makes it durable that records were retracted, where everything before the first epoch that is open may have put
+    /// them is, and lets their entries leave. What is kept of it stands at the position of the last commit: what is read
+    /// again behind it came before the retraction, or is new.
+    async fn expire(&mut self, first: Epoch) -> anyhow::Result<()> {
+        let Some(position) = self.ledger.as_ref().and_then(Ledger::position) else {
+            return Ok(());
+        };
+        let due = self.expired.extract_if(.., |(after, ..)| *after < first);
+        let (pages, erasures): (Vec<_>, Vec<_>) =
+            due.map(|(_, page, erasure)| (page, erasure)).unzip();
+        if !pages.is_empty() {
+            self.write(pages, position).await?;
+        }
+        for erasure in erasures {
+            self.compaction.erase(erasure);
         }
         Ok(())
     }
@@ -418,6 +475,16 @@ impl Commits {
         self.ledger = Some(ledger);
         done.context("the ledger")
     }
+}
+
+/// That what was dropped leaves the ledger, for which nobody waits: who does asks for an erasure behind it.
+fn leave_out_dropped() -> Erasure {
+    let forget = Forget {
+        dropped: true,
+        ..Forget::default()
+    };
+    let (done, _) = oneshot::channel();
+    Erasure { forget, done }
 }
 
 /// Waits for the broker to take dead letters, and says so where that takes long.

@@ -105,6 +105,7 @@ fn bodies() -> [(&'static str, Body); 8] {
             Body::Refund {
                 kind,
                 name,
+                store,
                 amount: RefundAmount::All,
             },
         ),

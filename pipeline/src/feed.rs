@@ -21,6 +21,7 @@ use crate::asks::Asks;
 use crate::clock::Clocks;
 use crate::commits::{Durable, Word};
 use crate::http::State;
+use crate::standing::Again;
 use crate::start::wait_for;
 use crate::tally::Tally;
 use crate::tick::{EpochClock, Tick};
@@ -64,6 +65,8 @@ pub struct Feed {
     pub newest: i64,
     /// Whether everything that was to be forgotten before a restart is: before that nothing is released.
     pub clear: watch::Receiver<bool>,
+    /// Whether what stands outside was lost there.
+    pub again: Arc<Again>,
 }
 
 /// A feed at work.
@@ -239,8 +242,12 @@ impl Feeding {
         let durable = changed
             || !messages.is_empty()
             || moved && (stopping || self.marked.1.elapsed() >= KEEP);
-        if !durable && !release && !self.feed.asks.are_waiting() && alone {
+        let again = self.complete && self.feed.again.is_wanted();
+        if !durable && !release && !again && !self.feed.asks.are_waiting() && alone {
             return None;
+        }
+        if again {
+            self.feed.again.told_with(epoch);
         }
         let complete = release && !self.complete;
         if release {
@@ -267,6 +274,7 @@ impl Feeding {
             messages,
             durable,
             complete,
+            again,
             release: release.then(|| reading.release_time()),
             changes: changes.unwrap_or_default(),
             questions: self.feed.asks.take(self.epoch),

@@ -29,8 +29,9 @@ use tributary_operators::record::{BrandId, Day, IdSet, Ping};
 use tributary_operators::settings::Settings;
 
 use crate::clock::SaltDays;
+use crate::retention::AtArrival;
 use crate::suppressed::{Suppressed, SuppressedSnapshot};
-use crate::workers::{Batch, Counts, Incoming, Listener, Report, Restored};
+use crate::workers::{Batch, Counts, Incoming, InnerChange, Listener, Report, Restored};
 
 mod settling;
 
@@ -50,6 +51,8 @@ pub struct Opener {
     clocks: BTreeMap<BrandId, BrandClock>,
     /// Who objected.
     suppressed: Arc<Suppressed>,
+    /// What is past its retention when it comes.
+    at_arrival: AtArrival,
 }
 
 impl Opener {
@@ -64,6 +67,7 @@ impl Opener {
             keyring,
             clocks: clocks.collect(),
             suppressed,
+            at_arrival: AtArrival::new(config),
         }
     }
 }
@@ -104,7 +108,8 @@ struct Open {
     durable: bool,
     complete: bool,
     release: Option<i64>,
-    changes: Vec<Event>,
+    again: bool,
+    changes: Vec<InnerChange>,
     questions: Vec<(u64, Question)>,
     salt_days: Vec<SaltDays>,
 }
@@ -185,6 +190,7 @@ impl Hand {
             restored,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -200,6 +206,8 @@ impl Hand {
             suppressed: self.opener.suppressed.snapshot(),
             intake: &mut self.intake,
             dead: &mut self.dead,
+            at_arrival: &mut self.opener.at_arrival,
+            at: 0,
             kind: "",
         };
         for Incoming { number, line } in &messages {
@@ -212,6 +220,7 @@ impl Hand {
             };
             let kind = line.subject.split('.').nth(3).unwrap_or_default();
             let known = Kind::ALL.iter().find(|known| known.name() == kind);
+            sink.at = line.at;
             sink.kind = known.map_or("", |kind| kind.name());
             self.decoder.message(&message, &mut sink);
         }
@@ -220,6 +229,7 @@ impl Hand {
             durable,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -259,6 +269,7 @@ impl Hand {
             durable,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -266,9 +277,21 @@ impl Hand {
         let dataflow = &mut self.intake.dataflow;
         let mut page = self.intake.page.take();
         for change in changes {
+            let change = match change {
+                InnerChange::Event(event) => event,
+                InnerChange::Expire(key, as_of) => {
+                    dataflow.expire(key, as_of);
+                    continue;
+                }
+            };
             // What is taken back leaves the ledger by being written anew without it.
-            if let (Event::Put { record, .. }, Some(page)) = (&change, &mut page) {
-                page.push(record.brand, &change);
+            let brand = match &change {
+                Event::Put { record, .. } => Some(record.brand),
+                Event::LinkTime { brand, .. } => Some(*brand),
+                _ => None,
+            };
+            if let Some((brand, page)) = brand.zip(page.as_mut()) {
+                page.push(brand, &change);
             }
             dataflow.event(change);
         }
@@ -292,6 +315,9 @@ impl Hand {
         }
         if let Some(now) = release {
             dataflow.release(now);
+        }
+        if again {
+            dataflow.tell_again();
         }
         if complete {
             dataflow.complete();
@@ -348,8 +374,12 @@ impl Hand {
         }
         let told = std::mem::take(&mut *self.told.borrow_mut());
         let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
+        let mut expired = Vec::new();
         for (epoch, output) in told {
             match output {
+                // Every thread hears of it, and one of them tells the ledger.
+                Output::Expired(record) if self.thread == 0 => expired.push(record),
+                Output::Expired(_) => {}
                 Output::Cell {
                     cell,
                     news,
@@ -362,6 +392,9 @@ impl Hand {
         }
         for (epoch, cells) in cells {
             (self.listener)(Report::Cells(epoch, cells));
+        }
+        if !expired.is_empty() {
+            (self.listener)(Report::Expired(expired));
         }
         self.settle(finished);
         let (forgotten, settled) = {
@@ -452,16 +485,26 @@ struct Door<'a> {
     suppressed: SuppressedSnapshot,
     intake: &'a mut Intake,
     dead: &'a mut Vec<DeadLetter>,
+    at_arrival: &'a mut AtArrival,
+    /// When the message arrived, Unix milliseconds.
+    at: i64,
     /// The kind that the message's subject names.
     kind: &'static str,
 }
 
 impl Door<'_> {
-    /// Takes what nobody objected to.
+    /// Takes what nobody objected to and what is not past its retention.
     fn take(&mut self, event: Event, earlier: &[IdSet]) {
         if self.suppressed.refuses(&event, earlier) {
             if let Some(brand) = counted_for(&event) {
                 *self.intake.counts.suppressed.entry(brand).or_default() += 1;
+            }
+            return;
+        }
+        if self.at_arrival.refuses(&event, self.at) {
+            if counted_for(&event).is_some() {
+                let ignored = self.intake.counts.ignored.entry(Ignored::PastRetention);
+                *ignored.or_default() += 1;
             }
             return;
         }
@@ -499,7 +542,7 @@ impl Sink for Door<'_> {
 /// it counts once.
 fn counted_for(event: &Event) -> Option<BrandId> {
     let is_counted = match event {
-        Event::Word { .. } | Event::Evidence { .. } => false,
+        Event::Word { .. } | Event::Evidence { .. } | Event::LinkTime { .. } => false,
         Event::Put { record, .. } => !record.is_attached(),
         _ => true,
     };
@@ -514,9 +557,10 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         Event::Heard { heard } => Some(heard.brand),
         Event::DropDevice { device } => Some(device.brand),
         Event::Settled { settled } => Some(settled.brand),
-        Event::Word { brand, .. } | Event::Evidence { brand, .. } | Event::Closed { brand, .. } => {
-            Some(*brand)
-        }
+        Event::Word { brand, .. }
+        | Event::Evidence { brand, .. }
+        | Event::Closed { brand, .. }
+        | Event::LinkTime { brand, .. } => Some(*brand),
         Event::Drop { .. } => None,
     }
 }

@@ -31,6 +31,8 @@ pub struct Health {
     ledger: Mutex<Option<String>>,
     /// Which clock disagrees.
     clock: Mutex<Option<String>>,
+    /// What became of the output stream.
+    output: Mutex<Option<String>>,
     /// When an epoch closed last.
     progress: AtomicU64,
     /// Since when there has been input under way.
@@ -56,6 +58,7 @@ impl Health {
             restoring: Mutex::default(),
             ledger: Mutex::default(),
             clock: Mutex::default(),
+            output: Mutex::default(),
             progress: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             behind: AtomicI64::new(IDLE),
@@ -88,6 +91,11 @@ impl Health {
     /// Which clock disagrees and by how much, in words; none when all agree.
     pub fn set_clock(&self, told: Option<String>) {
         *lock(&self.clock) = told;
+    }
+
+    /// What became of the output stream, in words; none when it holds what was told.
+    pub fn set_output(&self, told: Option<String>) {
+        *lock(&self.output) = told;
     }
 
     /// Whether everything that stood in the stream at the start has been read.
@@ -171,6 +179,7 @@ impl Health {
         reasons.extend(restoring);
         reasons.extend(lock(&self.ledger).clone());
         reasons.extend(lock(&self.clock).clone());
+        reasons.extend(lock(&self.output).clone());
         if restored && !self.caught_up.load(Relaxed) {
             reasons.push(
                 "the input stream's past is still being read: the numbers are not whole yet"

@@ -41,6 +41,7 @@ pub mod rules_command;
 pub mod run;
 pub mod services;
 pub mod signals;
+pub mod standing;
 pub mod start;
 pub mod summary;
 pub mod suppressed;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tributary_connectors::nats::{Client, Latest, Outgoing};
 
 use crate::http::State;
@@ -12,12 +12,17 @@ use crate::http::State;
 /// Cells in flight to the broker.
 const WINDOW: usize = 512;
 
-/// A cell's message, and whether it closes the cell.
-pub struct Out {
-    /// The message.
-    pub message: Outgoing,
-    /// Whether it is a tombstone.
-    pub closed: bool,
+/// What leaves.
+pub enum Out {
+    /// A cell's message.
+    Cell {
+        /// The message.
+        message: Outgoing,
+        /// Whether it is a tombstone.
+        closed: bool,
+    },
+    /// Somebody hears when the broker has all that came before.
+    Heard(oneshot::Sender<()>),
 }
 
 /// Publishes what comes until the channel ends, and waits until the broker has all of it.
@@ -28,20 +33,32 @@ pub async fn publish(
 ) -> anyhow::Result<()> {
     let mut latest = Latest::new(&client, WINDOW);
     let mut batch = Vec::new();
+    let mut waiting = Vec::new();
     loop {
         let more = tokio::select! {
             biased;
             count = outgoing.recv_many(&mut batch, usize::MAX) => count > 0,
             flushed = latest.flush(), if latest.pending() > 0 => {
                 again(flushed, &state);
-                continue;
+                true
             }
         };
-        for Out { message, closed } in batch.drain(..) {
-            state
-                .metrics
-                .published(u64::from(!closed), u64::from(closed), 0);
-            latest.put(message);
+        for out in batch.drain(..) {
+            match out {
+                Out::Cell { message, closed } => {
+                    state
+                        .metrics
+                        .published(u64::from(!closed), u64::from(closed), 0);
+                    latest.put(message);
+                }
+                Out::Heard(heard) => waiting.push(heard),
+            }
+        }
+        if latest.pending() == 0 {
+            // Whoever waits may have ended.
+            waiting.drain(..).for_each(|heard: oneshot::Sender<()>| {
+                let _ = heard.send(());
+            });
         }
         if !more {
             break;

@@ -30,7 +30,7 @@ use crate::compaction::install;
 use crate::replay::passes::{OfDay, Passes, UnderWay};
 use crate::retention::{Category, Stopping};
 use crate::tally::Tally;
-use crate::workers::{Batch, Incoming, Report, Workers};
+use crate::workers::{Batch, Incoming, InnerChange, Report, Workers};
 
 /// What a replay has done.
 pub struct Outcome {
@@ -143,7 +143,10 @@ where
                 // Nothing is kept of it here; whoever waits may have ended.
                 let _ = done.send(());
             }
-            Report::Forgotten(..) | Report::Settled { .. } | Report::Unreadable(_) => {}
+            Report::Forgotten(..)
+            | Report::Settled { .. }
+            | Report::Expired(_)
+            | Report::Unreadable(_) => {}
         }),
     )?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -315,12 +318,14 @@ impl Feeding {
     fn send(&mut self, messages: Vec<Incoming>, release: Option<i64>) -> bool {
         let epoch = self.epoch;
         self.epoch += 1;
+        let mut changes = self.asks.changes(epoch).unwrap_or_default();
+        changes.extend(self.changes.drain(..).map(InnerChange::Event));
         self.workers.send(Batch {
             epoch,
             messages,
             durable: self.pages.is_some(),
             release,
-            changes: std::mem::take(&mut self.changes),
+            changes,
             questions: self.asks.take(epoch),
             salt_days: self.days.as_mut().map_or_else(Vec::new, OpenDays::of_epoch),
             ..Batch::default()

@@ -270,6 +270,7 @@ impl Summary<'_> {
             "cells": self.families(),
             "hidden_cells": stages.hidden,
             "folded_channels": stages.folded,
+            "pings_over_max_devices": stages.pings_over,
             "seconds": self.outcome.took.as_secs_f64(),
         })
         .to_string()
@@ -363,6 +364,13 @@ impl Summary<'_> {
                 out,
                 "hidden    {} cells behind which stand fewer than release.k",
                 counts.stages.hidden
+            );
+        }
+        if counts.stages.pings_over > 0 {
+            let _ = writeln!(
+                out,
+                "crowded   {} pings of devices that did not count: a store's day has more than sensors.max_devices",
+                counts.stages.pings_over
             );
         }
         if counts.stages.folded > 0 {

@@ -1,13 +1,22 @@
 //! Retention: what is past its time is retracted and leaves the ledger.
 //!
 //! Every day and at every start the dataflow is asked what is past its time, by category and in whole calendar months,
-//! and that is taken back like anything else: the numbers follow, and the ledger is written anew without it. What came
-//! in is gone by then, because the input stream is short-lived. A replay does the same by the clock of its trace
+//! and that is taken back like anything else: the numbers follow, and the ledger is written anew without it. Input goes on
+//! meanwhile, so that only what was judged is taken back: a correction that came after the first question stays, and is
+//! judged by the next pass. Process 0 asks for a whole cluster, and the dataflow tells every process what was retracted.
+//! What came in is gone by then, because the input stream is short-lived. A replay does the same by the clock of its trace
 //! ([`crate::replay`]), and whoever only wants to know asks and takes nothing back ([`crate::services::going`]).
+//!
+//! A pass moves the time by which links are judged, too: from then on a record that is older than the `link_ttl` of a kind
+//! no longer links identifiers of that kind. That is kept in the ledger, so that a restart finds the same persons.
+//!
+//! What is past its own time when it comes is left out at once ([`AtArrival`]), by the time of its arrival, so that it makes
+//! no difference what came before it and whether a pass was made since.
 //!
 //! [`Category`] says what belongs together and from when its time counts. Spend is nobody's and stays. A right that
 //! stands stays until it is withdrawn or its person erased.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +25,11 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::model::{Brand, Config};
+use tributary_connectors::clock::BrandClock;
 use tributary_ledger::Forget;
-use tributary_operators::record::{Arrival, Body, BrandId, Record};
+use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
+use tributary_operators::record::{Body, BrandId, Day, Record};
 pub use tributary_operators::retention::{Category, Past};
 use tributary_operators::retention::{Cutoffs, Inquiry};
 
@@ -100,6 +112,69 @@ fn span(months: u32) -> Option<Span> {
     Span::new().try_months(i64::from(months)).ok()
 }
 
+/// Judges what arrives: a record that is past its retention by then never counts, whatever is held or comes later.
+#[derive(Clone)]
+pub struct AtArrival {
+    brands: BTreeMap<BrandId, OfBrand>,
+}
+
+#[derive(Clone)]
+struct OfBrand {
+    retention: Retention,
+    clock: BrandClock,
+    /// The cutoffs of the day of the arrival before.
+    of_day: Option<(Day, Cutoffs)>,
+}
+
+impl AtArrival {
+    /// By the retentions of a configuration's brands.
+    pub fn new(config: &Config) -> AtArrival {
+        let brands = config.brands.iter().map(|brand| {
+            let of_brand = OfBrand {
+                retention: Retention::of(brand),
+                clock: BrandClock::new(&brand.timezone, 0),
+                of_day: None,
+            };
+            (BrandId::of(&brand.name), of_brand)
+        });
+        AtArrival {
+            brands: brands.collect(),
+        }
+    }
+
+    /// Whether what arrived at a time, Unix milliseconds, was past the retention of its category.
+    pub fn refuses(&mut self, event: &Event, at: i64) -> bool {
+        match event {
+            Event::Put { record, .. } => {
+                let cutoffs = self.cutoffs(record.brand, at);
+                cutoffs.is_some_and(|cutoffs| cutoffs.past_on_its_own(record).is_some())
+            }
+            Event::Evidence { brand, ts, .. } => {
+                let cutoffs = self.cutoffs(*brand, at);
+                cutoffs.is_some_and(|cutoffs| *ts < cutoffs.consent)
+            }
+            _ => false,
+        }
+    }
+
+    fn cutoffs(&mut self, brand: BrandId, at: i64) -> Option<Cutoffs> {
+        let OfBrand {
+            retention,
+            clock,
+            of_day,
+        } = self.brands.get_mut(&brand)?;
+        let day = clock.day(at);
+        match of_day {
+            Some((of, cutoffs)) if *of == day => Some(*cutoffs),
+            _ => {
+                let cutoffs = retention.cutoffs(at);
+                *of_day = Some((day, cutoffs));
+                Some(cutoffs)
+            }
+        }
+    }
+}
+
 /// For what a record is used.
 pub fn purposes(body: &Body) -> &'static [&'static str] {
     match body {
@@ -119,7 +194,22 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
 #[error("the worker stops")]
 pub struct Stopping;
 
-/// Asks what of a brand is past its time at `now`, Unix milliseconds.
+/// That the links of some brands are judged by the UTC day of `now`, Unix milliseconds, from here on.
+pub fn link_times(brands: impl IntoIterator<Item = BrandId>, now: i64) -> Vec<Event> {
+    let at = now.div_euclid(DAY) * DAY;
+    let brands = brands.into_iter();
+    brands.map(|brand| Event::LinkTime { brand, at }).collect()
+}
+
+/// The brands of a configuration whose records do not link for good.
+pub fn with_link_ttl(config: &Config) -> Vec<BrandId> {
+    let ends = |brand: &&Brand| brand.identity.link_ttl.values().any(Option::is_some);
+    let brands = config.brands.iter().filter(ends);
+    brands.map(|brand| BrandId::of(&brand.name)).collect()
+}
+
+/// Asks what of a brand is past its time at `now`, Unix milliseconds, and says as of the end of which epoch: what changed
+/// later was not judged.
 ///
 /// # Errors
 /// [`Stopping`] where the dataflow ends before it has answered.
@@ -128,14 +218,15 @@ pub async fn past(
     brand: BrandId,
     retention: &Retention,
     now: i64,
-) -> Result<Past, Stopping> {
+) -> Result<(Past, Epoch), Stopping> {
     let (mut inquiry, first) = Inquiry::new(brand, retention.cutoffs(now));
-    let mut next = Some(first);
+    let (replies, as_of) = asks.ask_as_of(first).await.ok_or(Stopping)?;
+    let mut next = inquiry.told(replies);
     while let Some(question) = next {
         let replies = asks.ask(question).await.ok_or(Stopping)?;
         next = inquiry.told(replies);
     }
-    Ok(inquiry.past())
+    Ok((inquiry.past(), as_of))
 }
 
 /// Keeps the retention of a running worker.
@@ -173,30 +264,33 @@ impl Keeper {
         }
     }
 
-    /// Takes back what is past its time.
+    /// Takes back what is past its time. Process 0 asks for all, and every process hears what was retracted; each looks
+    /// after the evidence in its own ledger.
     async fn pass(&self, now: i64, first: bool) -> Result<(), Stopping> {
+        let links = link_times(with_link_ttl(&self.config), now);
+        if self.config.workers.process == 0 && !links.is_empty() {
+            self.asks.tell(links).await.ok_or(Stopping)?;
+        }
         for brand in &self.config.brands {
             let id = BrandId::of(&brand.name);
             let retention = Retention::of(brand);
-            let past = past(&self.asks, id, &retention, now).await?;
+            let (past, as_of) = match self.config.workers.process {
+                0 => past(&self.asks, id, &retention, now).await?,
+                _ => Default::default(),
+            };
             let records = past.records.len() as u64;
             // Old evidence is looked for once a day, because it means to read the ledger.
             if records == 0 && first {
                 self.state.metrics.retention_pass(&brand.name, now, 0);
                 continue;
             }
-            // Every process asks before any has taken back, so that each finds what its own ledger holds.
-            if self.config.workers.hosts.len() > 1 {
-                tokio::time::sleep(2 * LOOK).await;
+            if records > 0 {
+                let keys = past.records.keys().copied();
+                self.asks.expire(keys, as_of).await.ok_or(Stopping)?;
             }
-            let drops = past.drops(Arrival {
-                message: u64::MAX,
-                line: u32::MAX,
-            });
-            self.asks.tell(drops).await.ok_or(Stopping)?;
+            // Behind what the ledger has heard of the records, so that they are gone, too, when this is done.
             let (done, gone) = oneshot::channel();
             let forget = Forget {
-                records: past.records.keys().copied().collect(),
                 evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
                 ..Forget::default()
             };

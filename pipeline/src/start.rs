@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::Config;
@@ -24,7 +24,8 @@ use crate::http::{self, State};
 use crate::outgoing::{Out, publish};
 use crate::restore::restore;
 use crate::retention::{self, Keeper};
-use crate::rights::{self, Rights};
+use crate::rights::{self, Rights, losses};
+use crate::standing::{Again, Standing};
 use crate::suppressed::Suppressed;
 use crate::tally::Tally;
 use crate::version::{COMMIT, VERSION};
@@ -82,8 +83,11 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let server = tokio::spawn(http::serve(listener, state.clone(), wait_for(end_serving)));
 
     let keyring = Arc::new(Keyring::new(config));
-    let (ledger, recovered) = open(config, keyring.clone()).await?;
-    let position = recovered.position;
+    // A ledger that is missing is begun when it is known that nothing of it was lost.
+    let opened = match Ledger::is_in(&ledger_options(config).directory) {
+        true => Some(open(config, keyring.clone()).await?),
+        false => None,
+    };
     let client = crate::broker::connect(&config.nats, &state.health).await?;
     state
         .health
@@ -95,10 +99,47 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         .iter()
         .map(|brand| brand.name.as_str())
         .collect();
+    let found = losses::find(&client, config, opened.as_ref().map(|(ledger, _)| ledger)).await?;
+    if !found.losses.is_empty() && !accept_loss {
+        bail!("{}", found.refusal(config));
+    }
     patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
-    patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
+    let known = patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
     patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
     patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
+    patiently(|| nats::refuse_copies(&client, &config.nats)).await?;
+    let (ledger, recovered) = match opened {
+        Some(opened) => opened,
+        None => {
+            let wanted = wanted(&client, config, None, accept_loss).await?;
+            let judged = patiently(|| Input::judge(&client, &wanted)).await;
+            explained(judged, config, &wanted)?;
+            open(config, keyring.clone()).await?
+        }
+    };
+    for loss in &found.losses {
+        tracing::error!(loss, "going on after a loss, as accepted");
+    }
+    let id = rights::mark(ledger.mark()).id();
+    if !found.losses.is_empty() {
+        losses::repair(config, id)?;
+    }
+    let suppressed = Suppressed::open(config, &rights::directory(config), id)?;
+    let suppressed = Arc::new(suppressed);
+    let (ledger, recovered) = match found.losses.is_empty() {
+        true => (ledger, recovered),
+        // An older ledger may hold whom the list keeps out.
+        false => {
+            drop(recovered);
+            let suppressed = suppressed.clone();
+            let left_out =
+                move || losses::leave_out(ledger, &suppressed).context("leaving out objectors");
+            tokio::task::spawn_blocking(left_out).await??;
+            open(config, keyring.clone()).await?
+        }
+    };
+    let position = recovered.position;
+    let mark = rights::mark(ledger.mark());
     state.opendsr.open(client.clone());
     let clocks = Arc::new(Clocks::new(config));
     let time = patiently(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
@@ -108,10 +149,6 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let newest = newest.min(time.newest.unwrap_or(clocks.read().wall.max(time.now)));
     clocks.set_newest(newest);
     state.health.set_clock(clocks.read().disagreement());
-    let lasting = crate::rights::directory(config);
-    std::fs::create_dir_all(&lasting)
-        .with_context(|| format!("cannot make the directory {}", lasting.display()))?;
-    let suppressed = Arc::new(Suppressed::open(config, &lasting)?);
 
     crate::agreement::publish(&client, config).await?;
     let tally = Arc::new(Tally::default());
@@ -123,6 +160,16 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let threads = config.workers.threads.max(1);
     let commits = Commits::new(ledger, &client, threads, state.clone(), tally.clone(), told);
     let commits = tokio::spawn(commits.run(heard));
+    let again = Arc::new(Again::default());
+    let standing = Standing {
+        config: config.clone(),
+        client: client.clone(),
+        state: state.clone(),
+        tally: tally.clone(),
+        out: out.clone(),
+        again: again.clone(),
+        known,
+    };
     let workers = {
         let (tally, asks, state) = (tally.clone(), asks.clone(), state.clone());
         let listener = hear(tally, asks, state, out, words.clone());
@@ -145,7 +192,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
             state.clone(),
         );
         tokio::spawn(async {
-            tokio::join!(counted, waiting, compared);
+            tokio::join!(counted, waiting, compared, standing.watch());
         })
     };
     let now = clocks.read().release_time();
@@ -172,6 +219,8 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
             .filter(|position| position.stream == Some(stream))
             .map_or(0, |position| position.sequence),
         state: state.clone(),
+        mark,
+        found,
     })
     .await?;
     let (cleared, clear) = watch::channel(requests.caught_up());
@@ -198,6 +247,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         clocks,
         newest,
         clear,
+        again,
     };
     Ok(Running {
         asks,
@@ -223,7 +273,7 @@ pub async fn wait_for(mut flag: watch::Receiver<bool>) {
 }
 
 /// How long a broker that does not answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks the broker again while it does not answer, for a while.
 pub async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, NatsError>
@@ -270,13 +320,13 @@ pub fn ledger_options(config: &Config) -> tributary_ledger::Options {
     }
 }
 
-/// Opens the input behind a position, and says which stream it is.
-async fn open_input(
+/// What is to be read of the input behind a position.
+async fn wanted(
     client: &Client,
     config: &Config,
     position: Option<Position>,
     accept_loss: bool,
-) -> anyhow::Result<(Input, StreamMark)> {
+) -> anyhow::Result<Wanted> {
     let before = position.and_then(|position| position.stream);
     let mut published = false;
     if position.is_none() {
@@ -286,7 +336,7 @@ async fn open_input(
             published |= patiently(|| nats::holds(client, stream, &cells)).await?;
         }
     }
-    let wanted = Wanted {
+    Ok(Wanted {
         stream: config.nats.input_stream.clone(),
         process: config.workers.process,
         processes: config.workers.hosts.len().max(1),
@@ -295,18 +345,38 @@ async fn open_input(
         created: before.map(|stream| stream.created_ns),
         published,
         accept_loss,
-    };
-    let input = patiently(|| Input::open(client, wanted.clone())).await;
-    let input = match published {
-        true => input.with_context(|| {
+    })
+}
+
+/// Says what an input that is lost means where the ledger is missing, too.
+fn explained<T>(
+    result: Result<T, NatsError>,
+    config: &Config,
+    wanted: &Wanted,
+) -> anyhow::Result<T> {
+    match wanted.published {
+        true => result.with_context(|| {
             format!(
                 "{} holds no ledger, but the stream {} holds cells of an earlier run",
                 ledger_options(config).directory.display(),
                 config.nats.output_stream
             )
         }),
-        false => input.map_err(Into::into),
-    }?;
+        false => result.map_err(Into::into),
+    }
+}
+
+/// Opens the input behind a position, and says which stream it is.
+async fn open_input(
+    client: &Client,
+    config: &Config,
+    position: Option<Position>,
+    accept_loss: bool,
+) -> anyhow::Result<(Input, StreamMark)> {
+    let before = position.and_then(|position| position.stream);
+    let wanted = wanted(client, config, position, accept_loss).await?;
+    let input = patiently(|| Input::open(client, wanted.clone())).await;
+    let input = explained(input, config, &wanted)?;
     let mut generation = before.map_or(1, |stream| stream.generation);
     if let Some(loss) = input.accepted_loss() {
         let (from, to, next) = (loss.from, loss.to, loss.resume);
@@ -367,7 +437,7 @@ fn hear(
                 if news {
                     let closed = cell.values.is_empty();
                     let message = Outgoing::cell(&cell, epoch, released);
-                    let _ = out.send(Out { message, closed });
+                    let _ = out.send(Out::Cell { message, closed });
                 }
             }
         }
@@ -385,6 +455,9 @@ fn hear(
         Report::Settled { pings: 0, .. } => {}
         Report::Settled { brand, before, .. } => {
             let _ = words.send(Word::Settled(brand, before));
+        }
+        Report::Expired(records) => {
+            let _ = words.send(Word::Expired(records));
         }
         Report::Unreadable(why) => tally.set_unreadable(why),
         Report::Answer(answer) => asks.answer(answer),

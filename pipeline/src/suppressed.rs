@@ -21,7 +21,10 @@ use tributary_config::model::Config;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, IdSet, Pseudonym};
 use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet};
-use tributary_rights::{BrandKeys, Level};
+use tributary_rights::{BrandKeys, Head, LedgerMark, Level};
+
+/// The name of the file.
+pub const LIST: &str = "objections";
 
 /// The objection list of this process.
 pub struct Suppressed {
@@ -42,14 +45,20 @@ impl Suppressed {
         }
     }
 
-    /// The list of a process, in a directory that is made where it is missing.
+    /// The list of a process beside the ledger of this id, in a directory that is made where it is missing.
     ///
     /// # Errors
     /// Where the file cannot be read, or was written with another secret.
-    pub fn open(config: &Config, directory: &Path) -> anyhow::Result<Suppressed> {
+    pub fn open(config: &Config, directory: &Path, ledger: [u8; 16]) -> anyhow::Result<Suppressed> {
         let keys: Vec<BrandKeys> = config.brands.iter().map(crate::rights::keys).collect();
-        let path = directory.join("objections");
-        let opened = SuppressionFile::open(&path, &keys).context("the objection list")?;
+        let path = directory.join(LIST);
+        let opened = SuppressionFile::open(&path, &keys, ledger).context("the objection list")?;
+        if opened.cut_bytes > 0 {
+            tracing::warn!(
+                bytes = opened.cut_bytes,
+                "cut an unfinished record of the objection list; its request is answered again"
+            );
+        }
         let brands = config.brands.iter();
         let ids = brands.map(|brand| BrandId::of(&brand.name));
         Ok(Suppressed {
@@ -65,6 +74,27 @@ impl Suppressed {
             keys: self.keys.clone(),
             set: self.set(),
         }
+    }
+
+    /// Where the file ends; none where nothing is kept.
+    pub fn head(&self) -> Option<Head> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.as_ref().map(SuppressionFile::head)
+    }
+
+    /// How many identifiers are kept out, of all brands.
+    pub fn total(&self) -> u64 {
+        self.set().total()
+    }
+
+    /// Notes in the list how far the ledger is.
+    ///
+    /// # Errors
+    /// Where the disk does not take it.
+    pub fn mark(&self, ledger: &LedgerMark) -> anyhow::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let marked = file.as_mut().map_or(Ok(()), |file| file.mark(ledger));
+        marked.context("the objection list")
     }
 
     fn set(&self) -> Arc<SuppressionSet> {
@@ -135,6 +165,7 @@ impl SuppressedSnapshot {
             | Event::DropDevice { .. }
             | Event::Settled { .. }
             | Event::Closed { .. }
+            | Event::LinkTime { .. }
             | Event::Word { .. } => return false,
         };
         let Some(keys) = self.keys.get(&brand) else {

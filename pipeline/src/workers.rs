@@ -28,7 +28,8 @@ use tributary_operators::cell::Cell;
 use tributary_operators::consents::Told;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Day};
+use tributary_operators::hold::Expired;
+use tributary_operators::record::{BrandId, Day, RecordKey};
 use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
 use tributary_operators::stats::Snapshot;
@@ -61,12 +62,23 @@ pub struct Batch {
     pub complete: bool,
     /// The time, in Unix milliseconds, of the release at its end; none where changed cells stay inside.
     pub release: Option<i64>,
-    /// What is changed from within: a right that is answered, a record whose time is over. Put in by the first thread.
-    pub changes: Vec<Event>,
+    /// Whether every cell that stands outside is told again.
+    pub again: bool,
+    /// What is changed from within. Put in by the first thread.
+    pub changes: Vec<InnerChange>,
     /// Questions, with the numbers that their answers carry. Asked by the first thread.
     pub questions: Vec<(u64, Question)>,
     /// For each brand the salt days that are open.
     pub salt_days: Vec<SaltDays>,
+}
+
+/// A change of what is held that no message asks for.
+#[derive(Clone, Debug)]
+pub enum InnerChange {
+    /// A right that is answered, or in a replay a record whose time is over.
+    Event(Event),
+    /// What was held under a key at the end of an epoch is past its retention.
+    Expire(RecordKey, Epoch),
 }
 
 /// What was known before a restart.
@@ -117,6 +129,8 @@ pub enum Report {
     Cells(Epoch, Vec<(Cell, bool, i64)>),
     /// A part of an answer.
     Answer(Answer),
+    /// Records that were retracted on any worker because they were past their retention. Every process hears of all.
+    Expired(Vec<Expired>),
     /// Everything before an epoch is finished on every worker, and this one has told all of it.
     Finished {
         /// Which thread of this process.
@@ -252,6 +266,7 @@ impl Workers {
             restored,
             complete,
             release,
+            again,
             changes,
             questions,
             salt_days,
@@ -285,6 +300,7 @@ impl Workers {
                 }),
                 complete,
                 release: release.filter(|_| thread == 0),
+                again,
                 changes: changes.take().unwrap_or_default(),
                 questions: questions.take().unwrap_or_default(),
                 salt_days: salt_days.clone(),

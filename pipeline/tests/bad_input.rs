@@ -268,7 +268,9 @@ fn buyers_are_joined_by_what_names_them_alone() {
         (0, ["us", "253-0000"], ["us", "253-0000"]),
         (0, ["fr", "+33 000000000"], ["fr", "+33 000000000"]),
     ];
-    let mut cases: Vec<(u64, [(&str, &str, String); 2])> = Vec::new();
+    /// The source, the kind of the identifier and its value.
+    type Buyer = (&'static str, &'static str, String);
+    let mut cases: Vec<(u64, [Buyer; 2])> = Vec::new();
     for (persons, one, other) in phone_pairs {
         let sale = |[source, value]: [&'static str; 2]| (source, "phone", value.to_owned());
         cases.push((persons, [one, other].map(sale)));

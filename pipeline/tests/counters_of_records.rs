@@ -87,9 +87,12 @@ fn a_replay_counts_what_stands_in_the_trace() {
             .arg(world.path("trace.ndjson")),
     );
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let dead = summary["dead_letters"].as_object().unwrap().values();
-    let dead: u64 = dead.map(|count| count.as_u64().unwrap()).sum();
-    assert_eq!(dead, bad.len() as u64);
+    let mut dead = summary["dead_letters"].as_object().unwrap().clone();
+    // Some pings of the trace come when their day is closed.
+    let late = dead.remove("late_ping").and_then(|count| count.as_u64());
+    *counted.accepted.get_mut("ping").unwrap() -= late.unwrap_or(0);
+    let dead: u64 = dead.values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(dead, bad.len() as u64, "{summary}");
     let counts = [
         "accepted",
         "duplicates",
@@ -118,4 +121,63 @@ fn a_replay_counts_what_stands_in_the_trace() {
         counted.corrections + counted.duplicates < web / 10,
         "{summary}"
     );
+}
+
+#[test]
+fn a_refund_that_comes_again_with_another_store_is_a_correction() {
+    let world = World::new(1, None, "");
+    let line = |id: &str, more: Value| {
+        let mut data = json!({"id": id, "ts": 1_760_000_000_000_i64, "store": "lyon"});
+        data.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let line = json!({
+            "subject": "tributary.in.orchard.transaction", "at": 1_760_000_000_000_i64, "data": data,
+        });
+        format!("{line}\n")
+    };
+    let trace = [
+        line("sale", json!({"amount": 20})),
+        line("back", json!({"amount": -5, "refund_of": "sale"})),
+        line("back", json!({"amount": -5, "refund_of": "sale"})),
+        line(
+            "back",
+            json!({"amount": -5, "refund_of": "sale", "store": "nice"}),
+        ),
+        line(
+            "back",
+            json!({"amount": -5, "order_id": "o", "store": "nice"}),
+        ),
+        line(
+            "back",
+            json!({"amount": -5, "order_id": "o", "store": "lyon"}),
+        ),
+        line(
+            "back",
+            json!({"amount": -5, "refund_of": "sale", "store": "paris"}),
+        ),
+    ];
+    std::fs::write(world.path("trace.ndjson"), trace.concat()).unwrap();
+    let output = succeed(
+        tributary()
+            .args(["replay", "--json", "--config"])
+            .arg(world.path("tributary.toml"))
+            .arg("--cells")
+            .arg(world.path("cells.ndjson"))
+            .arg(world.path("trace.ndjson")),
+    );
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["corrections"], 4, "{summary}");
+    assert_eq!(summary["duplicates"], 1, "{summary}");
+    assert_eq!(summary["held"], 2, "{summary}");
+    // It lowers the takings of the store of the sale, wherever the money was given back.
+    let cells = std::fs::read_to_string(world.path("cells.ndjson")).unwrap();
+    let takings: Vec<&str> = cells
+        .lines()
+        .filter(|cell| cell.contains("\"family\":\"store_day\""))
+        .collect();
+    let [takings] = takings[..] else {
+        panic!("{takings:?}");
+    };
+    assert!(takings.contains("\"store\":\"lyon\"") && takings.contains("\"revenue_minor\":1500"));
 }

@@ -70,6 +70,28 @@ fn segment(world: &World, number: u64) -> PathBuf {
     world.ledger(0).join(format!("segments/{number:010}.seg"))
 }
 
+/// The number of the segment that is written to: days that settle have earlier ones sealed and rewritten.
+fn active(world: &World) -> u64 {
+    let manifest = std::fs::read_to_string(world.ledger(0).join("MANIFEST")).unwrap();
+    let (_, manifest) = manifest.split_once('\n').unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(manifest).unwrap();
+    manifest["active"].as_u64().unwrap()
+}
+
+/// The largest segment.
+fn largest(world: &World) -> PathBuf {
+    let segments = std::fs::read_dir(world.ledger(0).join("segments")).unwrap();
+    let segments = segments.map(|file| file.unwrap().path());
+    segments
+        .max_by_key(|file| file.metadata().unwrap().len())
+        .unwrap()
+}
+
+/// The file name of a segment.
+fn name(segment: &Path) -> &str {
+    segment.file_name().unwrap().to_str().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_worker_has_a_ledger() {
     let Some(server) = NatsServer::start_or_skip("") else {
@@ -140,11 +162,12 @@ async fn what_is_not_its_own_or_not_whole_is_refused() {
             refuses(&world, &ledger, &[], &words);
         },
     );
+    let sealed = largest(&world);
     damaged(
-        &segment(&world, 1),
+        &sealed,
         |bytes| bytes[8] = 9,
         || {
-            let words = ["0000000001.seg", "format 9", "run the newer version"];
+            let words = [name(&sealed), "format 9", "run the newer version"];
             refuses(&world, &ledger, &[], &words);
         },
     );
@@ -159,21 +182,21 @@ async fn what_is_not_its_own_or_not_whole_is_refused() {
     while recovered.next_block().unwrap().is_some() {}
     open.commit(recovered.position.unwrap()).unwrap();
     open.close().unwrap();
-    assert!(segment(&world, 2).exists(), "the first segment is sealed");
+    assert!(segment(&world, active(&world)) != sealed, "it is sealed");
     for place in [100, 20_000] {
         damaged(
-            &segment(&world, 1),
+            &sealed,
             |bytes| bytes[place] ^= 1,
             || {
-                let words = ["0000000001.seg", "corrupt", "from a backup"];
+                let words = [name(&sealed), "corrupt", "from a backup"];
                 refuses(&world, &ledger, &[], &words);
             },
         );
     }
     damaged(
-        &segment(&world, 1),
+        &sealed,
         |bytes| bytes.truncate(30_000),
-        || refuses(&world, &ledger, &[], &["0000000001.seg", "from a backup"]),
+        || refuses(&world, &ledger, &[], &[name(&sealed), "from a backup"]),
     );
     damaged(
         &manifest,
@@ -225,11 +248,11 @@ async fn a_torn_end_is_cut() {
     let broker = server.nats();
     let world = World::new(4_000, Some(&broker), "");
     let client = half_way(&world, &broker).await;
-    let active = segment(&world, 1);
+    let active = segment(&world, active(&world));
     // What a kill leaves: the beginning of a commit behind the last one that was synced. A synced one must not be torn
     // here, because salts may have been forgotten since.
     let mut bytes = std::fs::read(&active).unwrap();
-    bytes.extend_from_within(48..148);
+    bytes.extend(&std::fs::read(largest(&world)).unwrap()[48..148]);
     std::fs::write(&active, bytes).unwrap();
     let worker = Worker::start(&world.path("tributary.toml"), &[]);
     let read = last(&client, &broker.input_stream).await;

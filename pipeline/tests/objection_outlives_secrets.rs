@@ -183,5 +183,5 @@ async fn an_objector_stays_out_over_two_exchanges() {
     let mut audit = tributary();
     let audit = audit.args(["audit", "verify", "--config"]);
     let output = succeed(audit.arg(world.path("tributary.toml")));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("orchard: 15 entries"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("orchard: 20 entries"));
 }

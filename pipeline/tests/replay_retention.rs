@@ -84,6 +84,32 @@ fn neither_workers_nor_batches_show_in_what_is_past_its_time() {
 }
 
 #[test]
+fn links_end_by_the_clock_of_the_trace() {
+    let world = world(5);
+    let config = world.config();
+    let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
+    let for_good = verify::expected(&config, &mut inputs).unwrap();
+    let text = std::fs::read_to_string(world.path("tributary.toml")).unwrap();
+    let brand = "[brand.retention]\n";
+    assert!(
+        text.contains(brand) && !text.contains("[brand.identity]"),
+        "{text}"
+    );
+    let lifetime =
+        "[brand.identity]\nlink_ttl = { cookie = \"9d\", email = \"30d\", customer = \"40d\" }\n";
+    configure(&world, brand, &format!("{lifetime}{brand}"));
+    let config = world.config();
+    let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
+    let expected = verify::expected(&config, &mut inputs).unwrap();
+    assert!(for_good.lines != expected.lines, "links end");
+    for (workers, batch) in [("1", "20000"), ("3", "41"), ("8", "1000")] {
+        let (cells, _) = replay(&world, &["--workers", workers, "--batch", batch]);
+        let comparison = verify::compare(&expected.lines, &cells);
+        assert!(comparison.same(), "{workers}, {batch}: {comparison}");
+    }
+}
+
+#[test]
 fn a_trace_of_one_day_and_a_leap_of_fifty_years() {
     let world = world(5);
     let line = |id: &str, at: i64, ts: i64| {
@@ -95,12 +121,29 @@ fn a_trace_of_one_day_and_a_leap_of_fifty_years() {
     let now = 20_000 * DAY;
     let (old, long_ago) = (now - 400 * DAY, 1_000 * DAY);
     let write = |lines: &[String]| std::fs::write(world.path("trace.ndjson"), lines.join("\n"));
-    // What is past its time already when it comes stands until a day begins.
-    write(&[line("a", now, old), line("b", now + 1, now)]).unwrap();
-    let (_, summary) = replay(&world, &[]);
-    assert_eq!(summary["held"], 2);
-    assert_eq!(summary["past_retention"], serde_json::json!({}));
-    write(&[line("a", now, old), line("b", now + DAY, now)]).unwrap();
+    let left_out = serde_json::json!({"records past their retention when they came": 1});
+    // What is past its time already when it comes never counts, whatever comes before or after it, and no pass is needed.
+    // It does not place its cookie, either.
+    let edge = now - 80 * DAY;
+    for lines in [
+        [line("a", now, old), line("b", now + 1, now)],
+        [line("b", now, now), line("a", now + 1, old)],
+        [line("a", now, now), line("a", now + 1, old)],
+        [line("a", now, edge), line("b", now - 400 * DAY, old)],
+    ] {
+        let is_past = lines[1].contains(&format!("\"at\":{}", now - 400 * DAY));
+        write(&lines).unwrap();
+        let (_, summary) = replay(&world, &[]);
+        let (held, ignored) = match is_past {
+            // By its own arrival this one was in time, although the clock stood later.
+            true => (2, serde_json::json!({})),
+            false => (1, left_out.clone()),
+        };
+        assert_eq!(summary["held"], held, "{lines:?}");
+        assert_eq!(summary["ignored"], ignored, "{lines:?}");
+        assert_eq!(summary["past_retention"], serde_json::json!({}));
+    }
+    write(&[line("a", old, old), line("b", now, now)]).unwrap();
     let (_, summary) = replay(&world, &[]);
     assert_eq!(summary["held"], 1);
     assert_eq!(summary["past_retention"], serde_json::json!({"cookies": 1}));
@@ -112,7 +155,8 @@ fn a_trace_of_one_day_and_a_leap_of_fifty_years() {
     ])
     .unwrap();
     let (_, summary) = replay(&world, &[]);
-    assert_eq!(summary["held"], 2);
+    assert_eq!(summary["ignored"], left_out);
+    assert_eq!(summary["held"], 1);
     assert_eq!(summary["past_retention"], serde_json::json!({"cookies": 1}));
 }
 
@@ -126,7 +170,12 @@ fn the_ledger_of_a_replay_holds_nothing_that_is_past_its_time() {
     let (without, _) = replay(&world, &[]);
     assert!(with == without, "a ledger changes no cell");
     let entries = inspect(&world.ledger(0))["brands"][0]["entries"].clone();
-    assert_eq!(entries["put"], summary["held"], "{entries}");
+    // Statements that ride on web records are held as well.
+    let config = world.config();
+    let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
+    let expected = verify::expected(&config, &mut inputs).unwrap();
+    assert!(summary["held"].as_u64().unwrap() < expected.held);
+    assert_eq!(entries["put"], expected.held, "{entries}");
     assert_eq!(entries["drop"], 0, "{entries}");
     let kept = entries["evidence"].as_u64().unwrap();
     assert!(kept > 0, "{entries}");
@@ -142,7 +191,10 @@ fn the_ledger_of_a_replay_holds_nothing_that_is_past_its_time() {
     let (_, all) = replay(&world, &ledger);
     assert_eq!(all["past_retention"], serde_json::json!({}));
     let entries = inspect(&world.ledger(0))["brands"][0]["entries"].clone();
-    assert_eq!(entries["put"], all["held"], "{entries}");
+    let config = world.config();
+    let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
+    let everything = verify::expected(&config, &mut inputs).unwrap();
+    assert_eq!(entries["put"], everything.held, "{entries}");
     assert!(entries["evidence"].as_u64().unwrap() > kept, "{entries}");
     assert!(all["held"].as_u64() > summary["held"].as_u64());
 }

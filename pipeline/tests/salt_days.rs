@@ -79,7 +79,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
     const EPOCHS: u64 = 400;
     let world = World::new(10, None, "[workers]\nthreads = 2");
     let config = world.config();
-    let suppressed = Arc::new(Suppressed::open(&config, &world.path("rights")).unwrap());
+    let suppressed = Arc::new(Suppressed::open(&config, &world.path("rights"), [7; 16]).unwrap());
     let finished = Arc::new(Mutex::new([0; 2]));
     let heard = finished.clone();
     let settings = Arc::new(tributary_connectors::settings::settings(&config));

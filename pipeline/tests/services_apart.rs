@@ -1,5 +1,7 @@
 //! Two worker processes, two brands with a login each: any process answers, once; a brand's login reaches that brand alone.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod services_common;
 
 use services_common::{Running, answering, config_file, connect, store_day};

@@ -63,7 +63,7 @@ fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply
         | Question::Whole { .. }
         | Question::Heard { .. }
         | Question::Expired { .. }
-        | Question::Idle { .. }) => panic!("{other:?}"),
+        | Question::Recent { .. }) => panic!("{other:?}"),
         Question::Cells { .. } => panic!("{question:?}"),
     }
 }

@@ -1,5 +1,7 @@
 //! A brand asks for its cells: what the workers hold comes as one sorted answer, as a table or as lines.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod services_common;
 
 use services_common::{Running, answering, config_file, connect, store_day};

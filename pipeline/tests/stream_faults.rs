@@ -195,6 +195,7 @@ async fn an_empty_directory_beside_a_trimmed_input_and_published_cells_is_a_loss
     purge(&client, lost as u64 + 1).await;
     std::fs::remove_dir_all(world.path("tributary-data")).unwrap();
     refuses(&world, &["holds no ledger", "--accept-loss"]);
+    assert!(!world.path("tributary-data").exists(), "nothing is begun");
     assert!(support::published(&broker).await == published_before);
 
     // Every cell that does not stand any more is closed under its own subject, though nobody told its words again.

@@ -5,6 +5,8 @@ mod consent;
 mod source;
 mod tenant;
 
+pub use tenant::brand_number;
+
 use crate::context::{Context, Given, Node, Place};
 use crate::model::{Config, Http, Ingest, Ledger, Nats, Release, Workers};
 use crate::read::{Reading, section, unknown_keys};

@@ -1,5 +1,7 @@
 //! The brands, each with its own name and its own secret.
 
+use std::collections::BTreeMap;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{below, consent, source};
@@ -10,7 +12,7 @@ use crate::model::{
 use crate::read::{Reading, section};
 use crate::settings::Fields;
 
-/// Brands are numbered in 16 bits.
+/// More brands than anybody has: each costs memory on every worker.
 const MOST: usize = 65_536;
 
 /// A budget, in thousandths, above which a warning says so.
@@ -19,7 +21,8 @@ const MUCH: u64 = 10_000;
 /// What earlier brands have taken.
 #[derive(Default)]
 struct Taken {
-    names: Vec<String>,
+    /// By their numbers.
+    names: BTreeMap<u64, String>,
     /// With the paths of the settings that name them.
     secrets: Vec<(String, SecretString)>,
 }
@@ -118,18 +121,45 @@ fn check_web(brand: &Reading<Brand>, cx: &mut Context<'_>) {
     }
 }
 
-/// No two brands share a name.
+/// By what the processes of a cluster know a brand: the 64-bit XXH3 of its name.
+pub fn brand_number(name: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(name.as_bytes())
+}
+
+/// Takes a name and its number; what is wrong where an earlier brand has one of them, and what to do.
+fn take_name(
+    name: &str,
+    number: u64,
+    taken: &mut BTreeMap<u64, String>,
+) -> Option<(String, &'static str)> {
+    match taken.get(&number) {
+        None => {
+            taken.insert(number, name.to_owned());
+            None
+        }
+        Some(other) if other == name => {
+            let message = format!("{} is already the name of another brand", quote(name));
+            Some((message, "give each brand its own"))
+        }
+        Some(other) => {
+            let (name, other) = (quote(name), quote(other));
+            let message =
+                format!("{name} and {other} have the same hash, and brands are known by it");
+            Some((message, "call one of them otherwise"))
+        }
+    }
+}
+
+/// No two brands share a name, or what it is hashed to.
 fn check_unique_name(brand: &Reading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
     let name = &brand.model.name;
     if name.is_empty() {
         return;
     }
-    if taken.names.contains(name) {
+    if let Some((message, fix)) = take_name(name, brand_number(name), &mut taken.names) {
         let (place, path) = brand.at("name");
-        let message = format!("{} is already the name of another brand", quote(name));
-        cx.problem(place, &path, message, "give each brand its own");
+        cx.problem(place, &path, message, fix);
     }
-    taken.names.push(name.clone());
 }
 
 /// No two brands share a secret, and none has the same one twice.
@@ -204,6 +234,10 @@ fn identity(table: &Given<'_>, brand: &mut Brand, cx: &mut Context<'_>) -> Vec<H
         Some(given) => below(&given, cx).model,
         None => Fields::defaults(),
     };
+    identity.model.link_ttl = match table.child(Identity::SECTION.key()) {
+        Some(given) => below(&given, cx).model,
+        None => Fields::defaults(),
+    };
     brand.identity = identity.model;
     brand.identity.rules.clone()
 }
@@ -235,4 +269,24 @@ fn sensors(table: &Given<'_>, brand: &mut Brand, cx: &mut Context<'_>) {
         cx.warn(place, &path, message, "make min_dwell the shorter one");
     }
     brand.sensors = sensors.model;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_names_of_one_number_are_refused() {
+        let mut taken = BTreeMap::new();
+        let mut take = |name, number| take_name(name, number, &mut taken).map(|wrong| wrong.0);
+        assert_eq!(take("acme", 1), None);
+        assert_eq!(take("beta", 2), None);
+        let same = take("acme", 1).unwrap_or_default();
+        assert!(same.contains("already the name"), "{same}");
+        let hash = take("zeta", 2).unwrap_or_default();
+        assert!(
+            hash.starts_with("\"zeta\" and \"beta\" have the same hash"),
+            "{hash}"
+        );
+    }
 }

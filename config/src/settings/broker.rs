@@ -4,7 +4,9 @@ use super::{Fallback, Fields, Row, Section, Setting};
 use crate::model::Nats;
 use crate::shape::Opt;
 use crate::shape::address::{Broker, Stream};
-use crate::shape::file::{Readable, SecretFile, SecretVariable};
+use crate::shape::file::{
+    CredentialFile, CredentialVariable, Readable, SecretFile, SecretVariable,
+};
 use crate::shape::number::{Int, Switch};
 use crate::shape::word::{Free, One};
 
@@ -69,20 +71,20 @@ impl Fields for Nats {
                 shape: Opt(Readable { secret: true }),
                 fallback: Fallback::Absent("none"),
                 unit: "",
-                meaning: "A `.creds` file: a JWT and its nkey seed.",
+                meaning: "A `.creds` file: a JWT and its nkey seed. It is read again at every connection, so that it may be exchanged while the program runs.",
                 field: |nats: &mut Nats| &mut nats.credentials_file,
             },
             &Setting {
                 key: "nkey_seed_file",
-                shape: Opt(SecretFile { min: 1 }),
+                shape: Opt(CredentialFile(SecretFile { min: 1 })),
                 fallback: Fallback::Absent("none"),
                 unit: "",
-                meaning: "A file that holds an nkey seed.",
+                meaning: "A file that holds an nkey seed. It is read again at every connection.",
                 field: |nats: &mut Nats| &mut nats.nkey_seed,
             },
             &Setting {
                 key: "nkey_seed_env",
-                shape: Opt(SecretVariable { min: 1 }),
+                shape: Opt(CredentialVariable(SecretVariable { min: 1 })),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "The environment variable that holds an nkey seed.",
@@ -98,15 +100,15 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "password_file",
-                shape: Opt(SecretFile { min: 1 }),
+                shape: Opt(CredentialFile(SecretFile { min: 1 })),
                 fallback: Fallback::Absent("none"),
                 unit: "",
-                meaning: "A file that holds the user's password.",
+                meaning: "A file that holds the user's password. It is read again at every connection.",
                 field: |nats: &mut Nats| &mut nats.password,
             },
             &Setting {
                 key: "password_env",
-                shape: Opt(SecretVariable { min: 1 }),
+                shape: Opt(CredentialVariable(SecretVariable { min: 1 })),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "The environment variable that holds the user's password.",

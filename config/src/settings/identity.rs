@@ -1,16 +1,21 @@
-//! `[brand.identity]` and its hub guard.
+//! `[brand.identity]`, its hub guard and how long its links last.
 
 use std::collections::BTreeMap;
 
 use super::{Fallback, Fields, Row, Section, Setting};
 use crate::model::Identity;
+use crate::shape::Opt;
 use crate::shape::choice::RULES;
+use crate::shape::duration::Duration;
 use crate::shape::list::Many;
 use crate::shape::number::{Int, Switch};
-use crate::shape::word::Free;
+use crate::shape::word::{Free, One};
 
 /// The hub guard per kind of identifier.
 pub(crate) type Degrees = BTreeMap<String, u32>;
+
+/// How long links last per kind of identifier, milliseconds.
+pub(crate) type Lasting = BTreeMap<String, Option<i64>>;
 
 impl Fields for Identity {
     const SECTION: Section = Section::of::<Identity>(
@@ -22,6 +27,7 @@ impl Fields for Identity {
     fn blank() -> Identity {
         Identity {
             max_degree: Degrees::new(),
+            link_ttl: Lasting::new(),
             max_identifiers: 0,
             name_postcode: false,
             rules: Vec::new(),
@@ -119,6 +125,52 @@ impl Fields for Degrees {
             degree!("wallet", "10", "a wallet"),
             degree!("device", "10", "a device"),
             degree!("name_postcode", "10", "a name with postcode"),
+        ];
+        ROWS
+    }
+}
+
+/// A century: a longer time is for good, which is said by leaving the setting out.
+const LONGEST: i64 = 36_525 * 86_400_000;
+
+/// The row of how long one kind of identifier is linked.
+macro_rules! lasting {
+    ($key:literal, $what:literal) => {
+        &Setting {
+            key: $key,
+            shape: Opt(One(Duration::<i64>::millis(86_400_000, LONGEST))),
+            fallback: Fallback::Absent("for as long as the record is held"),
+            unit: "",
+            meaning: concat!("How long a record links ", $what, " with others."),
+            field: |lasting: &mut Lasting| lasting.entry($key.to_owned()).or_default(),
+        }
+    };
+}
+
+impl Fields for Lasting {
+    const SECTION: Section = Section::of::<Lasting>(
+        "brand.identity.link_ttl",
+        "Lifetime of links",
+        "After so long a record no longer links identifiers of a kind with its others: a telephone number that somebody \
+         else has by now, a till tablet that changed hands. The record stays with the person of its other identifiers, and \
+         where none of them links any more with that of one of them, the first of: cookie, customer, wallet, device, e-mail, \
+         telephone number, name with postcode. Judged once a day, when the UTC day begins, and at a start. Often written in \
+         one line: `link_ttl = { phone = \"365d\" }`.",
+    );
+
+    fn blank() -> Lasting {
+        Lasting::new()
+    }
+
+    fn rows() -> &'static [&'static dyn Row<Lasting>] {
+        static ROWS: &[&dyn Row<Lasting>] = &[
+            lasting!("email", "an e-mail address"),
+            lasting!("phone", "a telephone number"),
+            lasting!("cookie", "a cookie"),
+            lasting!("customer", "a customer number"),
+            lasting!("wallet", "a wallet"),
+            lasting!("device", "a device"),
+            lasting!("name_postcode", "a name with postcode"),
         ];
         ROWS
     }

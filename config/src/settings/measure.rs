@@ -107,6 +107,7 @@ impl Fields for Sensors {
             min_rssi: 0,
             min_dwell_s: 0,
             max_presence_s: 0,
+            max_devices: 0,
             day_start_s: 0,
             fixed_devices: Vec::new(),
         }
@@ -137,6 +138,14 @@ impl Fields for Sensors {
                 unit: "",
                 meaning: "Devices that are in a store for longer in one day are staff or fixtures and count nowhere.",
                 field: |sensors: &mut Sensors| &mut sensors.max_presence_s,
+            },
+            &Setting {
+                key: "max_devices",
+                shape: Int::<usize>::new(64, 10_000_000),
+                fallback: Fallback::Toml("200_000"),
+                unit: "",
+                meaning: "How many devices of a store and day count, and as many with random MACs; of more a fair sample does. About 100 bytes of memory each.",
+                field: |sensors: &mut Sensors| &mut sensors.max_devices,
             },
             &Setting {
                 key: "day_start",

@@ -251,7 +251,7 @@ fn abouts<T: Fields>() -> Vec<&'static dyn About> {
 }
 
 /// Every section, parents before children.
-pub(crate) fn sections() -> [Section; 19] {
+pub(crate) fn sections() -> [Section; 20] {
     use crate::model::{
         Attribution, Brand, Channels, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise,
         Release, Retention, Sensors, Source, Workers,
@@ -266,6 +266,7 @@ pub(crate) fn sections() -> [Section; 19] {
         Brand::SECTION,
         Identity::SECTION,
         identity::Degrees::SECTION,
+        identity::Lasting::SECTION,
         Attribution::SECTION,
         Channels::SECTION,
         Sensors::SECTION,
@@ -331,6 +332,7 @@ mod tests {
         defaults_are_clean::<Brand>();
         defaults_are_clean::<Identity>();
         defaults_are_clean::<identity::Degrees>();
+        defaults_are_clean::<identity::Lasting>();
         defaults_are_clean::<Attribution>();
         defaults_are_clean::<Channels>();
         defaults_are_clean::<Sensors>();

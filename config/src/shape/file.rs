@@ -14,6 +14,7 @@ use toml_edit::Value;
 use super::list::MASK;
 use super::{Shape, Shown};
 use crate::context::{Context, Given};
+use crate::model::Credential;
 
 /// No secret is longer, bytes.
 const LONGEST: u64 = 65_536;
@@ -117,6 +118,54 @@ impl Shape for SecretFile {
 
     fn show(&self, out: &SecretString) -> Shown {
         masked(out)
+    }
+}
+
+/// The same, for a secret that may be exchanged while the program runs: its file is kept in mind.
+pub(crate) struct CredentialFile(pub(crate) SecretFile);
+
+impl Shape for CredentialFile {
+    type Out = Credential;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn schema(&self) -> Json {
+        self.0.schema()
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Credential> {
+        let secret = self.0.read(given, cx)?;
+        Some(Credential::in_file(secret, path_of(given, cx)?))
+    }
+
+    fn show(&self, _: &Credential) -> Shown {
+        Shown::Masked
+    }
+}
+
+/// A credential in an environment variable.
+pub(crate) struct CredentialVariable(pub(crate) SecretVariable);
+
+impl Shape for CredentialVariable {
+    type Out = Credential;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn schema(&self) -> Json {
+        self.0.schema()
+    }
+
+    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Credential> {
+        self.0.read(given, cx).map(Credential::from)
+    }
+
+    fn show(&self, _: &Credential) -> Shown {
+        // The row of the file, which fills the same field, shows the mask.
+        Shown::Nothing
     }
 }
 

@@ -200,7 +200,9 @@ fn fibonacci_ranges() {
         assert_eq!(ids(&text), [id]);
     }
     let range = header(&[("0011", None), ("1011", None), ("011", Some("11"))]);
-    assert_eq!(ids(&format!("{range}~~BVQqAAAACg~~")[..]).len(), 4);
+    let virginia_and_colorado = "BFYggaE~BFYghoQ.QA";
+    let range = format!("{range}~~BVQqAAAACg~{virginia_and_colorado}");
+    assert_eq!(ids(&range), [3, 7, 9, 10]);
     let example = header(&[("0011", None), ("011", Some("0011"))]);
     assert_eq!(
         ids(&format!("{example}~~~1YNN~BVQqAAAACg~BVqqqqpY")),

@@ -9,8 +9,18 @@ use tributary_consent::{
 
 /// Section, state, string, categories of sensitive data, consents for children, whether the last category is the precise
 /// position, and the control of the browser.
+type State = (
+    u16,
+    &'static str,
+    &'static str,
+    usize,
+    usize,
+    bool,
+    Option<bool>,
+);
+
 #[rustfmt::skip]
-const STATES: [(u16, &str, &str, usize, usize, bool, Option<bool>); 15] = [
+const STATES: [State; 15] = [
     (9, "VA", "DBABRg~BFYggaE", 8, 1, true, None),
     (10, "CO", "DBABJg~BFYghoQ.QA", 7, 1, false, Some(false)),
     (11, "UT", "DBABFg~BFGIIGhA", 8, 1, true, None),

@@ -56,7 +56,7 @@ fn columns_constants_joins_and_lookups() {
     let file = folder.path().join("sales.csv.gz");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let rows = "\u{feff}when;basket;line;customer;state\n\
-        1970-01-02;b1;1;c1;ok\n1970-01-03;b1;2;;ok\nnever;\"b\"\"2\";;c9;ok\n1970-01-05;b3;1;c1;no\n";
+        2001-09-10;b1;1;c1;ok\n2001-09-11;b1;2;;ok\nnever;\"b\"\"2\";;c9;ok\n2001-09-13;b3;1;c1;no\n";
     gzip.write_all(rows.as_bytes()).unwrap();
     std::fs::write(&file, gzip.finish().unwrap()).unwrap();
     std::fs::write(
@@ -86,14 +86,15 @@ fn columns_constants_joins_and_lookups() {
     ]);
     map.only.insert("state".to_owned(), "ok".to_owned());
     let rows = read(&file, source.clone(), map.clone()).unwrap();
-    let day = 86_400_000;
+    let day = 1_000_080_000_000;
+    let next = day + 86_400_000;
     let expected = [
         (
             day,
-            r#"{"email":"a@b.c","id":"b1/1","store":"s1","ts":"1970-01-02"}"#,
+            r#"{"email":"a@b.c","id":"b1/1","store":"s1","ts":"2001-09-10"}"#,
         ),
-        (2 * day, r#"{"id":"b1/2","store":"s1","ts":"1970-01-03"}"#),
-        (2 * day, r#"{"id":"b\"2/","store":"s1","ts":"never"}"#),
+        (next, r#"{"id":"b1/2","store":"s1","ts":"2001-09-11"}"#),
+        (next, r#"{"id":"b\"2/","store":"s1","ts":"never"}"#),
     ];
     assert_eq!(rows, expected.map(|(at, line)| (at, line.to_owned())));
     map.columns.insert("wallet".to_owned(), name("card"));
@@ -105,7 +106,7 @@ fn columns_constants_joins_and_lookups() {
 fn what_cannot_be_a_record_is_an_array() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lines.csv");
-    let rows = "id;ts;amount;cur\nb;1;1;EUR\nc;2;3;EUR;x\nb;3;2;usd\nc;4;5;EUR\nd;5;\"a\tb\"\ne;6;7;\ne;7;8;eur\n";
+    let rows = "id;ts;amount;cur\nb;31536000001;1;EUR\nc;31536000002;3;EUR;x\nb;31536000003;2;usd\nc;31536000004;5;EUR\nd;31536000005;\"a\tb\"\ne;31536000006;7;\ne;31536000007;8;eur\n";
     std::fs::write(&file, rows).unwrap();
     let columns = [
         ("id", name("id")),
@@ -115,14 +116,26 @@ fn what_cannot_be_a_record_is_an_array() {
     ];
     let (tills, mut map) = source(&columns);
     let rows = read(&file, tills.clone(), map.clone()).unwrap();
-    assert_eq!(rows[1], (1, r#"["c","2","3","EUR","x"]"#.to_owned()));
-    assert_eq!(rows[4], (4, "[\"d\",\"5\",\"a\\u0009b\"]".to_owned()));
+    assert_eq!(
+        rows[1],
+        (
+            31_536_000_001,
+            r#"["c","31536000002","3","EUR","x"]"#.to_owned()
+        )
+    );
+    assert_eq!(
+        rows[4],
+        (
+            31_536_000_004,
+            "[\"d\",\"31536000005\",\"a\\u0009b\"]".to_owned()
+        )
+    );
     map.sum_rows = true;
     let expected = [
-        r#"[{"amount":"1","currency":"EUR","id":"b","ts":"1"},{"amount":"2","currency":"usd","id":"b","ts":"1"}]"#,
-        r#"[["c","2","3","EUR","x"],{"amount":"5","currency":"EUR","id":"c","ts":"4"}]"#,
-        "[[\"d\",\"5\",\"a\\u0009b\"]]",
-        r#"{"amount":"15","currency":"eur","id":"e","ts":"6"}"#,
+        r#"[{"amount":"1","currency":"EUR","id":"b","ts":"31536000001"},{"amount":"2","currency":"usd","id":"b","ts":"31536000001"}]"#,
+        r#"[["c","31536000002","3","EUR","x"],{"amount":"5","currency":"EUR","id":"c","ts":"31536000004"}]"#,
+        "[[\"d\",\"31536000005\",\"a\\u0009b\"]]",
+        r#"{"amount":"15","currency":"eur","id":"e","ts":"31536000006"}"#,
     ];
     let rows = read(&file, tills, map).unwrap();
     let texts: Vec<String> = rows.into_iter().map(|(_, text)| text).collect();
@@ -150,7 +163,7 @@ fn a_file_that_is_looked_up_must_fit_its_header() {
 fn rows_of_one_basket_are_one_record() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lines.csv");
-    let rows = "id;ts;amount\nb;1;0.10\na;2;5\nb;3;0.20\n;4;7\nb;5;-0.05\n;6;8\n";
+    let rows = "id;ts;amount\nb;31536000001;0.10\na;31536000002;5\nb;31536000003;0.20\n;31536000004;7\nb;31536000005;-0.05\n;31536000006;8\n";
     std::fs::write(&file, rows).unwrap();
     let (source, mut map) = source(&[
         ("id", name("id")),
@@ -159,10 +172,16 @@ fn rows_of_one_basket_are_one_record() {
     ]);
     map.sum_rows = true;
     let expected = [
-        (1, r#"{"amount":"0.25","id":"b","ts":"1"}"#),
-        (2, r#"{"amount":"5","id":"a","ts":"2"}"#),
-        (4, r#"{"amount":"7","ts":"4"}"#),
-        (6, r#"{"amount":"8","ts":"6"}"#),
+        (
+            31_536_000_001,
+            r#"{"amount":"0.25","id":"b","ts":"31536000001"}"#,
+        ),
+        (
+            31_536_000_002,
+            r#"{"amount":"5","id":"a","ts":"31536000002"}"#,
+        ),
+        (31_536_000_004, r#"{"amount":"7","ts":"31536000004"}"#),
+        (31_536_000_006, r#"{"amount":"8","ts":"31536000006"}"#),
     ];
     let rows = read(&file, source, map).unwrap();
     assert_eq!(rows, expected.map(|(at, line)| (at, line.to_owned())));

@@ -41,11 +41,13 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
         (Some(transaction), _, _) => Body::Refund {
             kind,
             name: SaleName::of(&transaction),
+            store: line.words.tell(&store, sink),
             amount: refund,
         },
         (None, Some(order), _) if is_refund => Body::Refund {
             kind: SaleKind::Order,
             name: SaleName::of(&order),
+            store: line.words.tell(&store, sink),
             amount: refund,
         },
         (None, Some(_), None) => {

@@ -92,7 +92,13 @@ fn order(line: &Line<'_, '_>, head: &Head<'_>) -> Read<Body> {
         && let Some((kind, name)) = refunded(refund_of.as_deref(), order_id.as_deref())
     {
         let amount = line.refund_amount()?;
-        return Ok(Body::Refund { kind, name, amount });
+        let store = Label::ABSENT;
+        return Ok(Body::Refund {
+            kind,
+            name,
+            store,
+            amount,
+        });
     }
     let money = line.money(Field::Amount)?;
     let (amount, currency) = money.ok_or_else(|| missing(Field::Amount))?;
@@ -139,6 +145,7 @@ fn refund(line: &Line<'_, '_>) -> Read<Body> {
     Ok(Body::Refund {
         kind,
         name,
+        store: Label::ABSENT,
         amount: line.refund_amount()?,
     })
 }

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
-use secrecy::ExposeSecret;
 use tributary_config::model::Nats;
 
 use super::addresses::Addresses;
+use super::credentials::Credentials;
 use super::error::{NatsError, NatsErrorKind};
 
 /// The oldest server that has all that Tributary relies on: major and minor version.
@@ -47,11 +47,12 @@ pub async fn connect_with(
     adjust: impl FnOnce(ConnectOptions) -> ConnectOptions,
 ) -> Result<Client, NatsError> {
     let addresses = Addresses::parse(&nats.url)?;
-    let mut options = ConnectOptions::new()
+    let credentials = Credentials::of(nats, addresses.login.clone());
+    let mut options = credentials
+        .options()?
         .name(name)
         .ping_interval(PING)
         .event_callback(|event| async move { note(&event) });
-    options = credentials(options, nats, addresses.login.clone()).await?;
     options = tls(options, nats)?;
 
     let shown = addresses.shown();
@@ -93,47 +94,6 @@ fn new_enough(version: &str) -> bool {
         (Some(major), Some(minor)) => (major, minor) >= MIN_VERSION,
         _ => false,
     }
-}
-
-async fn credentials(
-    mut options: ConnectOptions,
-    nats: &Nats,
-    login: Option<(String, String)>,
-) -> Result<ConnectOptions, NatsError> {
-    if let Some(path) = &nats.credentials_file {
-        options = options.credentials_file(path).await.map_err(|error| {
-            NatsError::caused(
-                NatsErrorKind::Config,
-                format!("cannot use nats.credentials_file {}", path.display()),
-                error,
-            )
-        })?;
-    }
-    if let Some(seed) = &nats.nkey_seed {
-        // A wrong seed would otherwise show only as a failed signature during the handshake.
-        let seed = seed.expose_secret().trim();
-        if !(seed.starts_with("SU") && seed.len() == 58) {
-            return Err(NatsError::new(
-                NatsErrorKind::Config,
-                "the nkey seed is no user seed: those are 58 characters long and start with SU",
-            ));
-        }
-        options = options.nkey(seed.to_owned());
-    }
-    let user = match (&nats.user, &nats.password) {
-        (None, None) => login,
-        (user, password) => Some((
-            user.clone().unwrap_or_default(),
-            password
-                .as_ref()
-                .map(|password| password.expose_secret().to_owned())
-                .unwrap_or_default(),
-        )),
-    };
-    if let Some((user, password)) = user {
-        options = options.user_and_password(user, password);
-    }
-    Ok(options)
 }
 
 fn tls(mut options: ConnectOptions, nats: &Nats) -> Result<ConnectOptions, NatsError> {

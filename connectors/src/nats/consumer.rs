@@ -25,6 +25,7 @@ use futures::TryStreamExt;
 use tokio::time::Instant;
 
 use super::connect::connections;
+use super::copies;
 use super::error::{NatsError, NatsErrorKind};
 use super::input::Wanted;
 use super::loss::loss;
@@ -84,6 +85,7 @@ pub(super) async fn open(
 ) -> Result<Opened, NatsError> {
     let connections = connections(&client);
     let info = existing(&client, &wanted.stream).await?;
+    copies::judge(&info)?;
     let state = StreamState::from(&info);
     if let Some(loss) = loss(&state, position.from, Some(position.created)) {
         return Err(loss.error(&wanted.stream));

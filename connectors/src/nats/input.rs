@@ -62,6 +62,30 @@ impl Wanted {
         format!("tributary_{}", self.process)
     }
 
+    /// Whether nothing was read before.
+    fn is_fresh(&self) -> bool {
+        self.created.is_none() && self.next <= 1
+    }
+
+    /// The next sequence, where it is known that it must be there. What was published came from the beginning: without
+    /// it, all of it would be taken back.
+    fn known(&self) -> Option<u64> {
+        (!self.is_fresh() || self.published).then_some(self.next.max(1))
+    }
+
+    /// The loss that is accepted.
+    fn judge(&self, state: &StreamState) -> Result<Option<Loss>, NatsError> {
+        let is_anew = self.is_fresh() && self.published && state.last_sequence == 0;
+        let created = match is_anew {
+            true => None,
+            false => Some(self.created.unwrap_or(state.created_ns)),
+        };
+        match loss(state, self.known(), created) {
+            Some(loss) if !self.accept_loss => Err(loss.error(&self.stream)),
+            judged => Ok(judged),
+        }
+    }
+
     pub(super) fn share(&self) -> Share {
         Share::new(self.process, self.processes, self.partitions)
     }
@@ -125,6 +149,15 @@ pub struct Input {
 }
 
 impl Input {
+    /// Whether the input can be opened, without opening it.
+    ///
+    /// # Errors
+    /// As [`Input::open`] for what the stream no longer holds.
+    pub async fn judge(client: &Client, wanted: &Wanted) -> Result<(), NatsError> {
+        let state = stream_state(client, &wanted.stream).await?;
+        wanted.judge(&state).map(drop)
+    }
+
     /// Opens the input.
     ///
     /// # Errors
@@ -133,17 +166,9 @@ impl Input {
     /// there is no such stream or it cannot be read as wanted, else what [`stream_state`] says.
     pub async fn open(client: &Client, wanted: Wanted) -> Result<Input, NatsError> {
         let state = stream_state(client, &wanted.stream).await?;
-        let fresh = wanted.created.is_none() && wanted.next <= 1;
-        // What was published came from the beginning: without it, all of it would be taken back.
-        let known = (!fresh || wanted.published).then_some(wanted.next.max(1));
-        let is_anew = fresh && wanted.published && state.last_sequence == 0;
-        let created = match is_anew {
-            true => None,
-            false => Some(wanted.created.unwrap_or(state.created_ns)),
-        };
-        let accepted = loss(&state, known, created);
-        let next = match (accepted, known) {
-            (Some(loss), _) if !wanted.accept_loss => return Err(loss.error(&wanted.stream)),
+        let fresh = wanted.is_fresh();
+        let accepted = wanted.judge(&state)?;
+        let next = match (accepted, wanted.known()) {
             (Some(loss), _) => loss.resume,
             (None, Some(next)) => next,
             (None, None) => state.first_sequence.max(1),

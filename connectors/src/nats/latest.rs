@@ -36,6 +36,9 @@ use super::error::NatsError;
 use super::outgoing::Outgoing;
 use super::publish::{PAUSE, acknowledged, context, dispatch, failed};
 
+/// The longest pause between two rounds of sending again.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// How long no message may be acknowledged, the server refusing them, before the caller hears of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -55,6 +58,8 @@ pub struct Latest {
     sending: FuturesUnordered<BoxFuture<'static, (Outgoing, Result<(), PublishError>)>>,
     /// When sending goes on after a failure.
     resume: Instant,
+    /// How long the next pause is.
+    pause: Duration,
     /// Since when nothing was acknowledged.
     failing: Option<Instant>,
 }
@@ -73,6 +78,7 @@ impl Latest {
             busy: FxHashSet::default(),
             sending: FuturesUnordered::new(),
             resume: Instant::now(),
+            pause: PAUSE,
             failing: None,
         }
     }
@@ -153,7 +159,7 @@ impl Latest {
     ) -> Result<(), NatsError> {
         let error = match result {
             Ok(()) => {
-                self.failing = None;
+                (self.failing, self.pause) = (None, PAUSE);
                 self.done(&message.subject);
                 return Ok(());
             }
@@ -167,7 +173,8 @@ impl Latest {
         let since = *self.failing.get_or_insert(now);
         if now >= self.resume {
             tracing::warn!(pending = self.pending(), %error, "publishing cells again");
-            self.resume = now + PAUSE;
+            self.resume = now + self.pause;
+            self.pause = (self.pause * 2).min(LONGEST);
         }
         let refused = !matches!(
             error.kind(),
@@ -175,10 +182,12 @@ impl Latest {
         );
         let subject = message.subject.clone();
         self.again.push_back(message);
-        match refused && since.elapsed() > PATIENCE {
-            true => Err(failed(&subject, error)),
-            false => Ok(()),
+        if refused && since.elapsed() > PATIENCE {
+            // Once for all that are refused in this while.
+            self.failing = Some(now);
+            return Err(failed(&subject, error));
         }
+        Ok(())
     }
 
     /// Nothing of a subject is in flight any more; what waits of it is next.

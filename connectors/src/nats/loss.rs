@@ -119,6 +119,7 @@ mod tests {
             last_sequence: last,
             messages: 0,
             bytes: 0,
+            subjects: 0,
         }
     }
 

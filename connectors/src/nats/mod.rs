@@ -15,6 +15,8 @@ mod addresses;
 mod clock;
 mod connect;
 mod consumer;
+mod copies;
+mod credentials;
 mod error;
 mod input;
 mod latest;
@@ -31,6 +33,7 @@ pub use async_nats::Client;
 
 pub use clock::{BrokerTime, broker_time};
 pub use connect::{MIN_VERSION, connect, connect_with};
+pub use copies::refuse_copies;
 pub use error::{NatsError, NatsErrorKind};
 pub use input::{Input, InputCounts, Wanted};
 pub use latest::Latest;

@@ -22,7 +22,7 @@ use async_nats::jetstream::stream::{
 use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
-use super::{share, subject};
+use super::{copies, share, subject};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long the server remembers message ids, in the streams that are made here.
@@ -44,6 +44,8 @@ pub struct StreamState {
     pub messages: u64,
     /// Bytes of all messages.
     pub bytes: u64,
+    /// Subjects that messages stand under.
+    pub subjects: u64,
 }
 
 impl From<&Info> for StreamState {
@@ -55,13 +57,14 @@ impl From<&Info> for StreamState {
             last_sequence: info.state.last_sequence,
             messages: info.state.messages,
             bytes: info.state.bytes,
+            subjects: info.state.subjects_count,
         }
     }
 }
 
 /// Makes or checks the stream that captures `tributary.in.>`. One that exists must cover
 /// `tributary.in.<brand>.>` for every brand of `brands` (all of `tributary.in.>` where there are
-/// none), or be filled by a mirror or sources, and keep messages by limits: a work queue or an
+/// none), be no copy of another stream (see `copies`) and keep messages by limits: a work queue or an
 /// interest stream would delete what has not been read. It must sort into `nats.partitions`
 /// partitions (see [`super::Wanted`]).
 ///
@@ -83,10 +86,8 @@ pub async fn ensure_input_stream(
         },
     )
     .await?;
-    let fed = info.config.mirror.is_some() || info.config.sources.is_some();
-    if !fed {
-        captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?;
-    }
+    copies::judge(&info)?;
+    captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?;
     limits(&info)?;
     share::judge(&info, nats.partitions)?;
     Ok((&info).into())
@@ -152,6 +153,7 @@ pub async fn ensure_dead_letter_stream(
         },
     )
     .await?;
+    copies::judge(&info)?;
     captures(&info, subject::DEAD_LETTER, "", "", &[] as &[&str])?;
     limits(&info)?;
     Ok((&info).into())
@@ -172,6 +174,7 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
         },
     )
     .await?;
+    copies::judge(&info)?;
     captures(&info, subject::RIGHTS, "", "", &[] as &[&str])?;
     limits(&info)?;
     must(
@@ -299,6 +302,13 @@ pub async fn delete_message(
 /// [`NatsErrorKind::Stream`] where there is no such stream, else as [`ensure_input_stream`].
 pub async fn stream_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
     existing(client, name).await.map(|info| (&info).into())
+}
+
+/// The same of the input stream, unless it has become a copy of another one since the start.
+pub(super) async fn input_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
+    let info = existing(client, name).await?;
+    copies::judge(&info)?;
+    Ok((&info).into())
 }
 
 /// All that the server says about a stream.

@@ -22,6 +22,7 @@ pub fn brand(name: &str) -> Brand {
         previous_secrets: Vec::new(),
         identity: Identity {
             max_degree: BTreeMap::new(),
+            link_ttl: BTreeMap::new(),
             max_identifiers: 100,
             name_postcode: false,
             rules: vec![HashRule::Plain],
@@ -40,6 +41,7 @@ pub fn brand(name: &str) -> Brand {
             min_rssi: -75,
             min_dwell_s: 60,
             max_presence_s: 8 * 3600,
+            max_devices: 200_000,
             day_start_s: 0,
             fixed_devices: Vec::new(),
         },

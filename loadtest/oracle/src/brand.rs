@@ -9,6 +9,8 @@ use tributary_operators::settings::BrandSettings;
 pub(crate) struct Brand<'a> {
     pub(crate) settings: &'a BrandSettings,
     pub(crate) words: &'a Dictionary,
+    /// By which time its links are judged, Unix milliseconds; none where nobody has said.
+    pub(crate) link_time: Option<i64>,
 }
 
 impl Brand<'_> {

@@ -8,6 +8,8 @@
 //! without leave to credit it, fewer identifiers without leave to link them. Only whether it may meet what
 //! happened on the other side, in the web or at the till, has to be carried along.
 //!
+//! A record that is older than the `link_ttl` of a kind is rewritten in the same way, without what it no longer links.
+//!
 //! The statements themselves are not among what is counted: they say something about records and about nothing else,
 //! not even that their identifiers belong together. That nothing shall be sold keeps records from partners, and no
 //! number counts what partners get.
@@ -16,6 +18,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use tributary_operators::label::Label;
 use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right, SaleKind};
 use tributary_operators::settings::BrandSettings;
 use tributary_operators::steps::{Step, Steps};
@@ -36,13 +39,37 @@ impl Deref for Lawful<'_> {
 }
 
 /// What may be counted of the held records of one brand.
-pub(crate) fn lawful<'a>(settings: &BrandSettings, records: &[&'a Record]) -> Vec<Lawful<'a>> {
+pub(crate) fn lawful<'a>(
+    settings: &BrandSettings,
+    records: &[&'a Record],
+    link_time: Option<i64>,
+) -> Vec<Lawful<'a>> {
     let stances = stances(records);
     records
         .iter()
         .filter(|record| !is_statement(&record.body))
         .filter_map(|record| judge(settings, &stances, record))
+        .map(|lawful| match link_time {
+            Some(now) => young_links(settings, lawful, now),
+            None => lawful,
+        })
         .collect()
+}
+
+/// A record without the identifiers of kinds that it is too old to link. It keeps those of one value in any case, because
+/// a record of one person stays that person's.
+fn young_links<'a>(settings: &BrandSettings, mut lawful: Lawful<'a>, now: i64) -> Lawful<'a> {
+    let age = now.saturating_sub(lawful.ts);
+    let too_old = |kind: IdKind| settings.link_ttl[kind as usize].is_some_and(|ttl| age > ttl);
+    let (old, young): (Vec<_>, Vec<_>) = lawful.ids.ids().iter().partition(|id| too_old(id.kind));
+    if !old.is_empty() {
+        let ids = match young.is_empty() {
+            true => one_value(&lawful.ids),
+            false => IdSet::new(young),
+        };
+        lawful.record.to_mut().ids = ids;
+    }
+    lawful
 }
 
 /// How somebody stands to the use of an identifier.
@@ -193,9 +220,8 @@ fn is_statement(body: &Body) -> bool {
 fn is_web(body: &Body) -> bool {
     match body {
         Body::Contact { .. } | Body::Identify => true,
-        Body::Sale { kind, .. } | Body::Refund { kind, .. } | Body::Adjustment { kind, .. } => {
-            *kind == SaleKind::Order
-        }
+        Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
+        Body::Refund { store, .. } => *store == Label::ABSENT,
         Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
     }
 }

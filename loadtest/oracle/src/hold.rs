@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::event::Event;
 use tributary_operators::label::Dictionary;
-use tributary_operators::record::{Arrival, Ping, Record, RecordKey};
+use tributary_operators::record::{Arrival, BrandId, Ping, Record, RecordKey};
 
 /// The records and pings held, and the words of their labels.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Held {
     /// The held pings, sorted, each once however often it was heard: those of a device that was dropped only if they were
     /// heard after that.
     pub pings: Vec<Ping>,
+    /// By which time the links of each brand are judged, Unix milliseconds; none where they are for good.
+    pub link_times: BTreeMap<BrandId, i64>,
     /// The words behind the labels.
     pub words: Dictionary,
 }
@@ -78,6 +80,7 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
     records.sort();
     let mut heard: BTreeSet<&Ping> = BTreeSet::new();
     let mut words = Dictionary::default();
+    let mut link_times = BTreeMap::new();
     for event in events {
         match event {
             Event::Put { .. } | Event::Drop { .. } => {}
@@ -89,6 +92,7 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
             }),
             // Salts and what becomes of pings in the ledger change no number.
             Event::Heard { .. } | Event::Settled { .. } | Event::Closed { .. } => {}
+            Event::LinkTime { brand, at } => drop(link_times.insert(*brand, *at)),
             // No number depends on evidence.
             Event::Evidence { .. } => {}
             Event::Word { label, word, .. } => words.learn(*label, word.clone()),
@@ -99,6 +103,7 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
     Held {
         records,
         pings,
+        link_times,
         words,
     }
 }

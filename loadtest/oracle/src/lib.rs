@@ -14,7 +14,7 @@
 //!                  records ─ identity ─► persons ┐
 //!                  records ─ sales ─► what is left ┼─ journeys ─► conversions with their paths
 //!                  records ─ contacts ─► touches  ┘        │
-//!          pings ─ visits                                  ├─ rules ─► attribution
+//!          pings ─ crowd ─ visits                          ├─ rules ─► attribution
 //!                                                          ├─ markov ─► markov_month
 //!                                                          └─ statistics ─► paths …
 //! all cells ─ release ─► what may be seen
@@ -35,6 +35,7 @@ mod calendar;
 mod consent;
 mod contacts;
 pub mod counts;
+pub mod crowd;
 mod days;
 pub mod decay;
 mod folding;
@@ -108,7 +109,13 @@ fn by_brand(
     for (id, (records, pings)) in by_brand {
         if let Some(settings) = settings.brands.get(&id) {
             let words = &held.words;
-            each(&brand::Brand { settings, words }, &records, &pings);
+            let link_time = held.link_times.get(&id).copied();
+            let brand = brand::Brand {
+                settings,
+                words,
+                link_time,
+            };
+            each(&brand, &records, &pings);
         }
     }
 }
@@ -119,7 +126,7 @@ fn brand_cells(
     records: &[&Record],
     pings: &[&Ping],
 ) -> (Vec<Weighed>, Totals) {
-    let records = &consent::lawful(brand.settings, records);
+    let records = &consent::lawful(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
     let books = sales::Books::of(records);
     let journeys = journeys::Journeys::of(brand.settings, &identity, &books, records);

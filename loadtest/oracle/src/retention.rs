@@ -6,9 +6,13 @@
 //!
 //! - a web record but orders and their refunds, a sale, refund or adjustment, and a statement of consent, each that is
 //!   older than the months of its category;
-//! - all such web records of a cookie that one older than the months names;
-//! - of a person whose last touch or conversion is older than the months, whatever is older, too, but statements of
-//!   consent and rights.
+//! - all such web records of a cookie that a web record older than the months names, be it an order;
+//! - of a person whom no record names that is not older than the months, rights aside, whatever is older, but statements
+//!   of consent and rights.
+//!
+//! Besides, what is older than the months of its own category when it arrives never counts.
+//!
+//! By the same clock links end: before a pass is made it is told that they are judged by its day.
 //!
 //! The months are whole calendar months, counted back from the day of the brand's time zone.
 
@@ -17,14 +21,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey};
+use tributary_operators::label::Label;
+use tributary_operators::record::{
+    Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey, SaleKind,
+};
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::consent::lawful;
 use crate::hold::held;
 use crate::identity::{Identity, Person};
-use crate::journeys::Journeys;
-use crate::sales::Books;
 
 const DAY: i64 = 86_400_000;
 
@@ -37,7 +42,7 @@ pub struct Terms {
     pub transactions: i32,
     /// Statements of consent.
     pub consent: i32,
-    /// Persons, from their last touch or conversion.
+    /// Persons, from the last record that names them.
     pub identification: i32,
     /// Whose days and months they are.
     pub zone: TimeZone,
@@ -52,7 +57,7 @@ pub struct Ends {
     pub transactions: i64,
     /// Statements of consent.
     pub consent: i64,
-    /// The last touch or conversion of a person.
+    /// The last record that names a person.
     pub persons: i64,
 }
 
@@ -98,6 +103,16 @@ fn is_visit(body: &Body) -> bool {
     matches!(body, Body::Contact { .. } | Body::Identify)
 }
 
+/// Whether a record comes from the web: a visit, or what an online shop says of money.
+fn is_from_the_web(body: &Body) -> bool {
+    is_visit(body)
+        || match body {
+            Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
+            Body::Refund { store, .. } => *store == Label::ABSENT,
+            _ => false,
+        }
+}
+
 /// The beginnings of the UTC days that begin where the clock goes on to a time, from a day or from nowhere: Unix
 /// milliseconds.
 fn days(from: Option<i64>, to: i64) -> impl Iterator<Item = i64> {
@@ -140,6 +155,27 @@ impl<'a> Keeper<'a> {
         self.day = self.day.max(Some(at.div_euclid(DAY)));
     }
 
+    /// Something arrives at a time, Unix milliseconds. A record that is past its own time by then never counts. Whether it
+    /// was taken.
+    pub fn arrives(&mut self, event: Event, at: i64) -> bool {
+        let (brand, own, ts) = match &event {
+            Event::Put { record, .. } => (record.brand, Some(&record.body), record.ts),
+            Event::Evidence { brand, ts, .. } => (*brand, None, *ts),
+            _ => {
+                self.event(event);
+                return true;
+            }
+        };
+        let is_past = self.terms.get(&brand).is_some_and(|terms| {
+            let ends = terms.ends(at);
+            ts < own.map_or(ends.consent, |body| ends.own(body))
+        });
+        if !is_past {
+            self.event(event);
+        }
+        !is_past
+    }
+
     /// Something happens.
     pub fn event(&mut self, event: Event) {
         if let Event::Put { record, .. } = &event
@@ -163,6 +199,10 @@ impl<'a> Keeper<'a> {
 
     fn pass(&mut self, now: i64, arrival: Arrival) {
         for (&id, settings) in &self.settings.brands {
+            let link_time = settings.link_ttl.iter().any(Option::is_some).then_some(now);
+            if let Some(at) = link_time {
+                self.events.push(Event::LinkTime { brand: id, at });
+            }
             let Some(terms) = self.terms.get(&id) else {
                 continue;
             };
@@ -176,7 +216,7 @@ impl<'a> Keeper<'a> {
             }
             let mut held = held(&self.events);
             held.retain(|_, record| record.brand == id);
-            let gone = past(settings, &ends, &held);
+            let gone = past(settings, &ends, &held, link_time);
             let stays = held.iter().filter(|(key, _)| !gone.contains(key));
             let stays =
                 stays.filter(|(_, r)| !matches!(r.body, Body::Spend { .. } | Body::Right { .. }));
@@ -196,6 +236,7 @@ fn past(
     settings: &BrandSettings,
     ends: &Ends,
     held: &BTreeMap<RecordKey, Record>,
+    link_time: Option<i64>,
 ) -> BTreeSet<RecordKey> {
     let cookies = |record: &Record| -> Vec<Pseudonym> {
         let ids = record.ids.ids().iter();
@@ -203,10 +244,11 @@ fn past(
             .map(|id| id.pseudonym)
             .collect()
     };
-    let visits = || held.values().filter(|record| is_visit(&record.body));
-    let old_visits = visits().filter(|record| record.ts < ends.web);
-    let old_cookies: BTreeSet<Pseudonym> = old_visits.flat_map(cookies).collect();
-    let idle = idle(settings, ends.persons, held);
+    let placed_early = held
+        .values()
+        .filter(|record| is_from_the_web(&record.body) && record.ts < ends.web);
+    let old_cookies: BTreeSet<Pseudonym> = placed_early.flat_map(cookies).collect();
+    let idle = idle(settings, ends.persons, held, link_time);
 
     let goes = |record: &Record| {
         let names = |who: &BTreeSet<Pseudonym>| {
@@ -222,36 +264,25 @@ fn past(
     gone.map(|(key, _)| *key).collect()
 }
 
-/// The identifiers of the persons of whom nothing happened since: who is known by a contact, a conversion or by too many
-/// identifiers, and has no touch and no conversion that is not older.
+/// The identifiers of the persons of whom nothing happened since: no record names any of their identifiers that is not
+/// older, but for rights.
 fn idle(
     settings: &BrandSettings,
     since: i64,
     held: &BTreeMap<RecordKey, Record>,
+    link_time: Option<i64>,
 ) -> BTreeSet<Pseudonym> {
     let records: Vec<&Record> = held.values().collect();
-    let records = lawful(settings, &records);
-    let identity = Identity::of(settings, &records);
-    let books = Books::of(&records);
-    let journeys = Journeys::of(settings, &identity, &books, &records);
-
-    let contacts = records
+    let identity = Identity::of(settings, &lawful(settings, &records, link_time));
+    let newer = records
         .iter()
-        .filter(|record| matches!(record.body, Body::Contact { .. }))
-        .filter_map(|record| identity.person(&record.ids));
-    let conversions = journeys.conversions.iter();
-    let buyers = conversions.clone().filter_map(|one| one.person);
-    let oversized = identity.persons().filter(|one| identity.oversized(*one));
-    let known: BTreeSet<Person> = contacts.chain(buyers).chain(oversized).collect();
-
-    let touched = journeys
-        .touches
-        .iter()
-        .filter(|(_, touches)| touches.iter().any(|touch| touch.ts >= since))
-        .map(|(person, _)| *person);
-    let bought = conversions
-        .filter(|one| one.sale.record.ts >= since)
-        .filter_map(|one| one.person);
-    let active: BTreeSet<Person> = touched.chain(bought).collect();
-    identity.members(&(&known - &active))
+        .filter(|record| record.ts >= since && !matches!(record.body, Body::Right { .. }));
+    let named: BTreeSet<Pseudonym> = newer
+        .flat_map(|record| record.ids.ids().iter().map(|id| id.pseudonym))
+        .collect();
+    let is_idle = |person: &Person| {
+        let members = identity.members(&BTreeSet::from([*person]));
+        members.is_disjoint(&named)
+    };
+    identity.members(&identity.persons().filter(is_idle).collect())
 }

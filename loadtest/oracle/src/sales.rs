@@ -130,7 +130,10 @@ fn taken(records: &[Lawful], sales: &[Sale]) -> Vec<Taken> {
 
     let mut taken = vec![Taken::default(); sales.len()];
     for record in records {
-        let Body::Refund { kind, name, amount } = record.body else {
+        let Body::Refund {
+            kind, name, amount, ..
+        } = record.body
+        else {
             continue;
         };
         let candidates = named.get(&(kind, name.named()));

@@ -3,7 +3,7 @@
 //! A token is one device in one store and salt day; another day makes another token that nothing
 //! connects with this one. Its pings, at most one a second and the strongest of each, fall into runs where
 //! a gap exceeds half an hour. Tokens that are there for more than `max_presence` in all are staff
-//! or fixtures and disappear, random ones too. The runs of random MACs count nothing but themselves.
+//! or fixtures and disappear, random ones too. Of a store's day so many tokens count at most ([`crate::crowd`]). The runs of random MACs count nothing but themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
 use crate::calendar;
+use crate::crowd;
 use crate::tally::{Weighed, weighed};
 
 /// The longest gap within a run, seconds.
@@ -66,6 +67,7 @@ struct Hour {
 
 pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Weighed> {
     let mut hours: BTreeMap<StoreHour, Hour> = BTreeMap::new();
+    let pings = &crowd::counted(pings, brand.settings.max_devices);
     for (token, heard) in seconds(pings) {
         let runs = runs(heard);
         let presence: i64 = runs.iter().map(Run::dwell).sum();

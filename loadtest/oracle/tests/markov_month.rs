@@ -167,9 +167,9 @@ fn of_too_many_channels_the_smallest_are_one() {
     assert_eq!(
         world.lines(Family::MarkovMonth),
         [
-            "order 1970-01 EUR a - - = 500000 1333334 100",
+            "order 1970-01 EUR a - - = 500000 1333333 100",
             "order 1970-01 EUR b - - = 750000 2000000 151",
-            "order 1970-01 EUR g cpc * = 250000 666666 50"
+            "order 1970-01 EUR g cpc * = 250000 666667 50"
         ]
     );
     // Two places are for b and for whatever is left of the month.

@@ -165,6 +165,7 @@ fn histories_keep_what_they_promise() {
                     Event::Heard { .. }
                     | Event::Evidence { .. }
                     | Event::Settled { .. }
+                    | Event::LinkTime { .. }
                     | Event::Closed { .. } => {
                         panic!("a history salts nothing")
                     }

@@ -130,7 +130,13 @@ fn a_refund_that_names_no_currency_is_in_that_of_its_sale() {
                 decimals: *decimals,
             };
             let (kind, name) = (Order, SaleName::of("o"));
-            let body = Body::Refund { kind, name, amount };
+            let store = Label::ABSENT;
+            let body = Body::Refund {
+                kind,
+                name,
+                store,
+                amount,
+            };
             world.put(&number.to_string(), 0, "", body);
         }
         let body = Body::Sale {

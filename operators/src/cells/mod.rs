@@ -57,6 +57,8 @@ pub enum CellsIn {
     Word(u64, BrandId, Label, Arc<str>),
     /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
     Release(u64, i64),
+    /// To a worker: what it has told stands outside no longer, and is told again at the end of this epoch.
+    Again(u64),
     /// A cell as it stood outside at the start, with the hash of its owner, and the time at which it was told.
     Stood(u64, Cell, i64),
     /// A worker says to another that everything that stood outside, and everything that was known of before,
@@ -286,6 +288,13 @@ impl Cells {
         }
     }
 
+    /// Every cell that stands outside, as it was last told.
+    fn outside(&self) -> impl Iterator<Item = Cell> + '_ {
+        let groups = self.groups.iter();
+        let cells = groups.flat_map(|(key, group)| group.cells(key));
+        cells.filter_map(|(key, entry)| self.cell(key, Some(entry.outside()?)))
+    }
+
     /// The cells as they were last told.
     fn answer(&self, asked: &Asked, out: &mut Vec<(CellsOut, Diff)>) {
         let Question::Cells { brand, family } = &asked.question else {
@@ -319,11 +328,20 @@ impl Stage for Cells {
         match update {
             CellsIn::Sum(key, _) => key.home(),
             CellsIn::Stood(home, ..) => *home,
-            CellsIn::Word(target, ..) | CellsIn::Release(target, _) => *target,
+            CellsIn::Word(target, ..) | CellsIn::Release(target, _) | CellsIn::Again(target) => {
+                *target
+            }
             CellsIn::Complete { target, .. } | CellsIn::Due(Due { target, .. }) => *target,
             CellsIn::Ask(asked) => asked.target,
             CellsIn::Name(answer) => answer.asker,
         }
+    }
+
+    fn entries(&self) -> usize {
+        let turn = self.turn.as_ref().map_or(0, |_| 1);
+        let marks = self.dirty.len() + self.dirty_null.len() + self.waiting.len() + self.due.len();
+        let stood = self.stood.len() + self.strangers.len();
+        self.groups.len() + self.null.len() + marks + stood + turn
     }
 
     fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, _: &mut Vec<(CellsOut, Diff)>) {
@@ -333,6 +351,7 @@ impl Stage for Cells {
                 CellsIn::Sum(key, sum) => turn.sums.push((key, sum, diff)),
                 CellsIn::Word(_, brand, label, word) => self.words.learn(brand, label, word),
                 CellsIn::Release(_, now) => turn.release = turn.release.max(Some(now)),
+                CellsIn::Again(_) => turn.again = true,
                 CellsIn::Stood(_, cell, at) => self.stand(cell, at),
                 CellsIn::Complete { from, stood, .. } => {
                     self.anything_stood |= stood;

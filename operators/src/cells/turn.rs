@@ -20,6 +20,8 @@ pub(super) struct Turn {
     pub(super) sums: Vec<(CellKey, Sums, Diff)>,
     /// The time of the release at its end.
     pub(super) release: Option<i64>,
+    /// Whether all that stands outside is told again.
+    pub(super) again: bool,
     pub(super) questions: Vec<Asked>,
     pub(super) answers: Vec<Answer>,
     told: News,
@@ -70,11 +72,16 @@ impl Cells {
         }
         let Turn {
             mut told,
+            again,
             questions,
             answers,
             ..
         } = turn;
+        if again {
+            told.extend(self.outside().map(|cell| (cell, true)));
+        }
         told.sort_unstable();
+        told.dedup();
         let told = told.into_iter();
         let released = self.released.unwrap_or_default();
         out.extend(told.map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)));

@@ -20,7 +20,7 @@ use super::{Dataflow, Inputs, Output};
 use crate::admit::{Admit, AdmitIn, AdmitOut};
 use crate::cells::{Cells, CellsIn, CellsOut};
 use crate::consents::Consents;
-use crate::engine::{Epoch, Rows, stage};
+use crate::engine::{Epoch, Rows, Sizes, stage};
 use crate::facts::{Fact, Mention, Routed};
 use crate::hold::{Hold, HoldOut};
 use crate::identity::assign::{Assign, AssignIn, AssignOut};
@@ -41,6 +41,7 @@ pub fn build(
     mut sink: impl FnMut(Epoch, Output) + 'static,
 ) -> Dataflow {
     let stats = Rc::new(Stats::default());
+    let sizes = Sizes::default();
     let probe = ProbeHandle::new();
     let mut inputs = Inputs {
         hold: InputSession::new(),
@@ -66,21 +67,39 @@ pub fn build(
         let to_person = inputs.person.to_collection(scope);
         let to_cells = inputs.cells.to_collection(scope);
 
-        let (statements, held) = split(
-            stage(changes, Hold::new(stats.clone())),
-            |told| match told {
-                HoldOut::Statement(statement) => Ok(statement),
-                HoldOut::Admit(held) => Err(held),
-            },
-        );
+        let (expired, held) =
+            split(
+                stage(changes, Hold::new(stats.clone()), &sizes),
+                |told| match told {
+                    HoldOut::Expired(expired) => Ok(expired),
+                    other => Err(other),
+                },
+            );
+        // Whoever keeps a ledger hears of it.
+        let expired = expired
+            .flat_map(move |expired| (0..peers).map(move |target| (target, expired)))
+            .inner
+            .exchange(|((target, _), _, _)| *target)
+            .as_collection()
+            .map(|(_, expired)| Output::Expired(expired));
+        let (statements, held) = split(held, |told| match told {
+            HoldOut::Statement(statement) => Ok(Some(statement)),
+            HoldOut::Admit(held) => Err(Some(held)),
+            HoldOut::Expired(_) => Err(None),
+        });
+        let (statements, held) = (statements.flat_map(|told| told), held.flat_map(|told| told));
         let consents = Consents::new(settings.clone(), stats.clone());
-        let statements = stage(statements.concat(to_statements), Statements::new(consents));
+        let statements = stage(
+            statements.concat(to_statements),
+            Statements::new(consents),
+            &sizes,
+        );
         let stances = statements.map(|told| match told {
             StatementOut::Stance(brand, set, id, stance) => AdmitIn::Stance(brand, set, id, stance),
             StatementOut::Ask(asked, set) => AdmitIn::Ask(asked, Some(set)),
         });
         let held = held.concat(stances).concat(to_admit);
-        let admitted = stage(held, Admit::new(settings.clone(), stats.clone()));
+        let admitted = stage(held, Admit::new(settings.clone(), stats.clone()), &sizes);
         let (held, admit_answers) = split(admitted, |told| match told {
             AdmitOut::Routed(routed) => Ok(routed),
             AdmitOut::Answer(answer) => Err(CellsIn::Name(answer)),
@@ -102,8 +121,8 @@ pub fn build(
             _ => None,
         });
 
-        let sets = stage(mentions, Mentions::default()).concat(to_graph);
-        let graph = stage(sets, Graph::new(settings.clone(), stats.clone()));
+        let sets = stage(mentions, Mentions::default(), &sizes).concat(to_graph);
+        let graph = stage(sets, Graph::new(settings.clone(), stats.clone()), &sizes);
         let (assigned, graph) = split(graph, |told| match told {
             GraphOut::Assigned { brand, set, person } => Ok(AssignIn::Assigned(brand, set, person)),
             other => Err(other),
@@ -123,7 +142,7 @@ pub fn build(
             _ => None,
         });
 
-        let conversions = stage(sales, Settle::new(stats.clone())).map(|settled| {
+        let conversions = stage(sales, Settle::new(stats.clone()), &sizes).map(|settled| {
             AssignIn::Fact(
                 settled.brand,
                 settled.ids,
@@ -132,7 +151,7 @@ pub fn build(
         });
         let facts = contacts.concat(conversions).concat(assigned);
         let (facts, assign_sums) = split(
-            stage(facts, Assign::new(stats.clone())),
+            stage(facts, Assign::new(stats.clone()), &sizes),
             |told| match told {
                 AssignOut::Person(told) => Ok(told),
                 AssignOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
@@ -142,14 +161,15 @@ pub fn build(
         let persons = stage(
             facts.concat(oversized).concat(to_person),
             Persons::new(settings.clone(), stats.clone()),
+            &sizes,
         );
         let (person_sums, person_answers) = split(persons, |told| match told {
             PersonOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let presence = Presence::new(settings.clone(), book.clone(), peers);
-        let (visits, presence) = split(stage(to_presence, presence), |told| match told {
+        let presence = Presence::new(settings.clone(), stats.clone(), book.clone(), peers);
+        let (visits, presence) = split(stage(to_presence, presence, &sizes), |told| match told {
             PresenceOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             other => Err(other),
         });
@@ -177,7 +197,7 @@ pub fn build(
             due.as_collection(),
         ]);
         let cells = Cells::new(settings.clone(), stats.clone(), peers);
-        let (cells, others) = split(stage(sums, cells), |told| match told {
+        let (cells, others) = split(stage(sums, cells, &sizes), |told| match told {
             CellsOut::Cell(cell, news, released) => Ok(Output::Cell {
                 cell,
                 news,
@@ -203,7 +223,7 @@ pub fn build(
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
         desk(to_salts, peers, words);
-        let told = cells.concatenate([answers.map(Output::Answer), settled]);
+        let told = cells.concatenate([answers.map(Output::Answer), settled, expired]);
         told.inner
             .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
             .probe_with(&probe);
@@ -218,6 +238,7 @@ pub fn build(
         index,
         peers,
         stats,
+        sizes,
     }
 }
 

@@ -101,6 +101,10 @@ impl Stage for Assign {
         }
     }
 
+    fn entries(&self) -> usize {
+        self.sets.len()
+    }
+
     fn step(&mut self, _: Epoch, updates: Vec<(AssignIn, Diff)>, out: &mut Vec<(AssignOut, Diff)>) {
         let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
         for (update, diff) in updates {

@@ -46,10 +46,9 @@ impl Components {
         self.persons.len() - self.free.len()
     }
 
-    /// Whether nothing is kept.
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.persons() == 0 && self.forest.is_empty()
+    /// How many persons and parts of the forest are kept.
+    pub(super) fn entries(&self) -> usize {
+        self.persons() + self.forest.entries()
     }
 
     /// How many places of tours were looked at since this was asked last.

@@ -109,6 +109,10 @@ impl Stage for Graph {
         brand.0
     }
 
+    fn entries(&self) -> usize {
+        self.brands.values().map(BrandGraph::entries).sum()
+    }
+
     fn step(&mut self, _: Epoch, updates: Vec<(GraphIn, Diff)>, out: &mut Vec<(GraphOut, Diff)>) {
         let mut changes: FxHashMap<BrandId, Changes> = FxHashMap::default();
         let mut witnesses = Vec::new();

@@ -56,6 +56,10 @@ impl Stage for Mentions {
         mention.set.key() as u64
     }
 
+    fn entries(&self) -> usize {
+        self.sets.len()
+    }
+
     fn step(&mut self, _: Epoch, mentions: Vec<(Mention, Diff)>, out: &mut Vec<(GraphIn, Diff)>) {
         // What each touched set was before the epoch, so that only the net change leaves.
         let mut before = FxHashMap::default();

@@ -59,9 +59,9 @@ impl Tours {
         self.steps.take()
     }
 
-    /// Whether there is no place.
-    pub(super) fn is_empty(&self) -> bool {
-        self.free.len() == self.slots.len()
+    /// How many places there are.
+    pub(super) fn entries(&self) -> usize {
+        self.slots.len() - self.free.len()
     }
 
     fn step(&self) {
@@ -112,7 +112,7 @@ impl Tours {
     pub(super) fn remove(&mut self, place: Place) {
         debug_assert!(self.is_alone(place), "what is given back stands alone");
         self.free.push(place);
-        if self.is_empty() {
+        if self.entries() == 0 {
             *self = Tours {
                 steps: self.steps.clone(),
                 ..Tours::default()

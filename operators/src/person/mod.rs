@@ -361,12 +361,10 @@ impl Persons {
 
     /// The paths of the conversions in question, with their persons.
     fn answer(&self, asked: &Asked, out: &mut Vec<(PersonOut, Diff)>) {
-        let (brand, of, channel) = match &asked.question {
-            Question::Paths { brand, of, channel } => (brand, of, channel),
-            Question::Idle { brand, since } => return self.idle(asked, *brand, *since, out),
-            _ => return,
+        let Question::Paths { brand, of, channel } = &asked.question else {
+            return;
         };
-        let Some(settings) = self.settings.brands.get(&brand) else {
+        let Some(settings) = self.settings.brands.get(brand) else {
             return;
         };
         let mut paths: std::collections::BTreeMap<Vec<Channel>, (u64, u64)> = Default::default();
@@ -399,30 +397,6 @@ impl Persons {
     }
 }
 
-impl Persons {
-    /// The persons of whom nothing happened since a time.
-    fn idle(&self, asked: &Asked, brand: BrandId, since: i64, out: &mut Vec<(PersonOut, Diff)>) {
-        let idle = |person: &Person| {
-            let conversion = person.conversions.last().map(|last| last.ts);
-            person
-                .touches
-                .newest()
-                .max(conversion)
-                .is_none_or(|ts| ts < since)
-        };
-        let persons = self.persons.iter();
-        let mut labels: Vec<PersonLabel> = persons
-            .filter(|(key, person)| key.brand == brand && idle(person))
-            .map(|(key, _)| key.person)
-            .collect();
-        labels.sort_unstable();
-        let answers = labels
-            .into_iter()
-            .map(|label| asked.answer(Reply::Idle(label)));
-        out.extend(answers.map(|answer| (PersonOut::Answer(answer), 1)));
-    }
-}
-
 impl Stage for Persons {
     type In = PersonIn;
     type Out = PersonOut;
@@ -436,6 +410,10 @@ impl Stage for Persons {
             }
             PersonIn::Ask(asked) => asked.target,
         }
+    }
+
+    fn entries(&self) -> usize {
+        self.persons.len()
     }
 
     fn step(&mut self, _: Epoch, updates: Vec<(PersonIn, Diff)>, out: &mut Vec<(PersonOut, Diff)>) {

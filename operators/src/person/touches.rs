@@ -58,12 +58,6 @@ impl Touches {
         self.classes.iter().map(|(_, runs)| runs.len() as u64).sum()
     }
 
-    /// The time of the newest.
-    pub(super) fn newest(&self) -> Option<i64> {
-        let newest = self.classes.iter().filter_map(|(_, runs)| runs.last());
-        newest.map(|touch| touch.ts).max()
-    }
-
     /// Adds a touch so many times, or takes it away. Returns how many others moved.
     pub(super) fn amend(&mut self, touch: &Contact, diff: Diff) -> u64 {
         let class = Class {

@@ -6,7 +6,7 @@
 pub mod shop;
 pub mod story;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Barrier, Mutex};
@@ -18,7 +18,13 @@ use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, Day, DeviceDay, Ping, Record, RecordKey};
 use tributary_operators::retention::{Cutoffs, Inquiry};
+use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
+
+/// How much of something a test takes: what the environment says, so that it can be run longer.
+pub fn chosen(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
 
 /// The released cells at one moment.
 pub type Released = BTreeMap<(Family, Vec<Dim>), Vec<i128>>;
@@ -45,6 +51,8 @@ pub struct Pass {
     pub brand: BrandId,
     pub cutoffs: Cutoffs,
     pub place: Arrival,
+    /// The time by which links are judged from here on.
+    pub links: i64,
 }
 
 /// The same, with passes before each batch, one after the other.
@@ -101,8 +109,10 @@ pub fn run_settling(
                     .lock()
                     .unwrap()
                     .push((epoch, Event::Closed { brand, before })),
+                Output::Expired(_) => {}
             },
         );
+        know_salts(&mut dataflow, &batches);
         dataflow.live();
         let mut epoch = 0;
         let mut end = |dataflow: &mut Dataflow, worker: &mut Worker| {
@@ -118,6 +128,10 @@ pub fn run_settling(
                 // The first worker asks, and all know by the end of an epoch whether another one follows.
                 let (mut inquiry, first) = Inquiry::new(pass.brand, pass.cutoffs);
                 let mut next = (index == 0).then_some(first);
+                if index == 0 {
+                    let (brand, at) = (pass.brand, pass.links);
+                    dataflow.event(Event::LinkTime { brand, at });
+                }
                 loop {
                     if let Some(question) = next.take() {
                         dataflow.ask(0, question);
@@ -184,6 +198,19 @@ pub fn run_settling(
         })
         .collect();
     (released, settled)
+}
+
+/// The salts of all days of which something is heard: those by which the oracle knows who counts.
+pub fn know_salts(dataflow: &mut Dataflow, batches: &[Vec<Event>]) {
+    let of = |event: &Event| match event {
+        Event::Ping { ping } => Some((ping.brand, ping.salt_day)),
+        _ => None,
+    };
+    let days: BTreeSet<(BrandId, Day)> = batches.iter().flatten().filter_map(of).collect();
+    for (brand, day) in days {
+        let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
+        dataflow.know_salt(brand, day, salt);
+    }
 }
 
 /// Puts an event in, a ping once its salt is known, as a worker does.
@@ -265,6 +292,7 @@ pub fn ask(
                 seen.answers[answer.number as usize].push(answer.reply);
             }
         });
+        know_salts(&mut dataflow, &batches);
         dataflow.live();
         for (epoch, batch) in (1..).zip(batches.iter()) {
             for event in batch.iter().skip(index).step_by(peers) {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tributary_operators::record::{
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
-use super::Released;
+use super::{Released, put_in};
 
 pub const MINUTE: i64 = 60_000;
 pub const DAY: i64 = 86_400_000;
@@ -91,6 +92,7 @@ pub fn refund(person: u128, id: &str, day: i64, amount: Option<i64>) -> Event {
     let body = Body::Refund {
         kind: SaleKind::Transaction,
         name: SaleName::of(id),
+        store: Label::ABSENT,
         amount: amount.map(|amount| (amount, Currency(*b"EUR"))).into(),
     };
     put(
@@ -172,6 +174,43 @@ pub fn told(
     .expect("the dataflow runs");
     let mut heard = heard.lock().unwrap();
     std::mem::take(&mut *heard)
+}
+
+/// Runs events and releases as [`told`] does, pings included. Gives what the stages of each worker hold in the end.
+pub fn sizes(
+    settings: &Settings,
+    workers: usize,
+    steps: &[(Vec<Event>, i64)],
+) -> Vec<BTreeMap<&'static str, usize>> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (settings, sizes) = (Arc::new(settings.clone()), seen.clone());
+    let steps = Arc::new(steps.to_vec());
+    let config = match workers {
+        1 => timely::Config::thread(),
+        n => timely::Config::process(n),
+    };
+    timely::execute(config, move |worker| {
+        let (index, peers) = (worker.index(), worker.peers());
+        let mut dataflow = build(worker, settings.clone(), |_, _| {});
+        dataflow.live();
+        for (step, (events, now)) in steps.iter().enumerate() {
+            for event in events.iter().skip(index).step_by(peers) {
+                put_in(&mut dataflow, worker, event);
+            }
+            if index == 0 {
+                dataflow.release(*now);
+            }
+            let next = 2 * (step as u64 + 1);
+            dataflow.advance_to(next);
+            while !dataflow.is_done_before(next) {
+                worker.step_or_park(Some(Duration::from_micros(200)));
+            }
+        }
+        sizes.lock().unwrap().push(dataflow.sizes.all());
+    })
+    .expect("the dataflow runs");
+    let mut seen = seen.lock().unwrap();
+    std::mem::take(&mut *seen)
 }
 
 /// What a reader knows after every step.

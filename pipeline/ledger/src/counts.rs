@@ -20,7 +20,7 @@ pub struct Entries {
     pub word: u64,
     /// Evidence of consent.
     pub evidence: u64,
-    /// Sums of salt days that settled, and up to where they did.
+    /// Sums of salt days that settled, up to where they did, and the time by which links are judged.
     pub settled: u64,
 }
 
@@ -38,7 +38,9 @@ impl Entries {
             Event::Heard { .. } => self.heard += 1,
             Event::Word { .. } => self.word += 1,
             Event::Evidence { .. } => self.evidence += 1,
-            Event::Settled { .. } | Event::Closed { .. } => self.settled += 1,
+            Event::Settled { .. } | Event::Closed { .. } | Event::LinkTime { .. } => {
+                self.settled += 1;
+            }
             Event::Ping { .. } | Event::DropDevice { .. } => {}
         }
     }

@@ -8,9 +8,9 @@
 //! disk never took. What is on the disk is then known to nobody, so that the only way on is to stop and to read
 //! it again.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::error::LedgerError;
@@ -33,10 +33,15 @@ fn run<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>) 
         .map_err(|error| LedgerError::io(path, error))
 }
 
-/// Creates a directory for the owner alone, with all above it; leaves one that is there.
+/// Creates a directory for the owner alone, with all above it; takes one that is there from others.
 pub(crate) fn create_directory(path: &Path) -> Result<()> {
     run("create directory", path, || {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let mode = std::fs::metadata(path)?.permissions().mode();
+        match mode & 0o077 {
+            0 => Ok(()),
+            _ => std::fs::set_permissions(path, Permissions::from_mode(0o700)),
+        }
     })
 }
 

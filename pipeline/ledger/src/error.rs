@@ -67,7 +67,7 @@ pub enum LedgerError {
         asked: (usize, usize),
     },
     /// The bytes of a file are not those that were written.
-    #[error("{}: corrupt at byte {offset}: {what}; restore the data directory from a backup, or move it away and begin anew from what the stream still holds", .file.display())]
+    #[error("{}: corrupt at byte {offset}: {what}; restore the data directory from a backup, or move it away and begin anew from what the stream still holds: tributary run --accept-loss", .file.display())]
     Corrupt {
         /// The file.
         file: PathBuf,
@@ -77,7 +77,7 @@ pub enum LedgerError {
         what: &'static str,
     },
     /// A file that must be there is not.
-    #[error("{}: {what}; restore the data directory from a backup, or move it away and begin anew from what the stream still holds", .file.display())]
+    #[error("{}: {what}; restore the data directory from a backup, or move it away and begin anew from what the stream still holds: tributary run --accept-loss", .file.display())]
     Missing {
         /// The file.
         file: PathBuf,

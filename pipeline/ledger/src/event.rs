@@ -38,6 +38,8 @@ const VERSION: u8 = 0x08;
 const RANDOM: u8 = 0x08;
 /// On what is settled: no sums, but up to where a brand's salt days are.
 const CLOSED: u8 = 0x08;
+/// On what is settled: no sums, but the time by which a brand's links are judged.
+const LINK_TIME: u8 = 0x10;
 /// On an identifier: it does not stand for itself.
 const OTHER: u8 = 0x80;
 
@@ -115,6 +117,11 @@ impl Encoder {
                 self.entries.settled += 1;
                 self.bytes.push(SETTLED | CLOSED);
                 self.day(*before);
+            }
+            Event::LinkTime { at, .. } => {
+                self.entries.settled += 1;
+                self.bytes.push(SETTLED | LINK_TIME);
+                put_signed(&mut self.bytes, *at);
             }
             Event::Word { label, word, .. } => {
                 self.entries.word += 1;

@@ -21,6 +21,8 @@ use crate::rewrite::Rewrite;
 pub struct Forget {
     /// Every version of these records, and that they were dropped.
     pub records: FxHashSet<RecordKey>,
+    /// That records were dropped, and what was dropped.
+    pub dropped: bool,
     /// Every record of the brand that names one of these pseudonyms, made under any of the brand's secrets. That such
     /// a record was dropped stays, unless its key is named, too.
     pub pseudonyms: FxHashSet<(BrandId, Pseudonym)>,
@@ -36,6 +38,7 @@ impl std::fmt::Debug for Forget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Forget")
             .field("records", &self.records.len())
+            .field("dropped", &self.dropped)
             .field("pseudonyms", &self.pseudonyms.len())
             .field("tokens", &self.tokens.len())
             .finish()
@@ -53,7 +56,8 @@ impl Forget {
                 let before = self.evidence_before.get(brand);
                 before.is_some_and(|before| ts < before) || self.any(*brand, ids)
             }
-            Event::Drop { key, .. } => self.records.contains(key),
+            // What it has superseded goes with it.
+            Event::Drop { key, .. } => self.dropped || self.records.contains(key),
             Event::Heard { heard } => {
                 let before = self.pings_before.get(&heard.brand);
                 before.is_some_and(|before| heard.salt_day < *before)
@@ -63,7 +67,8 @@ impl Forget {
             | Event::Ping { .. }
             | Event::DropDevice { .. }
             | Event::Settled { .. }
-            | Event::Closed { .. } => false,
+            | Event::Closed { .. }
+            | Event::LinkTime { .. } => false,
         }
     }
 
@@ -77,6 +82,7 @@ impl Forget {
     /// Adds what another one names.
     pub fn extend(&mut self, other: Forget) {
         self.records.extend(other.records);
+        self.dropped |= other.dropped;
         self.pseudonyms.extend(other.pseudonyms);
         self.tokens.extend(other.tokens);
         for (brand, before) in other.evidence_before {

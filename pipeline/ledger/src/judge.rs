@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, RecordKey};
+use tributary_operators::record::{Arrival, BrandId, RecordKey};
 
 use crate::counts::Entries;
 use crate::error::LedgerError;
@@ -122,6 +122,7 @@ pub(crate) fn superseded(
             },
         )?;
         let mut best: FxHashMap<RecordKey, Best> = FxHashMap::default();
+        let mut link_times: FxHashMap<BrandId, u64> = FxHashMap::default();
         let mut tell = |read| progress(before + some + read, whole);
         let parts = source.parts().to_vec();
         read(
@@ -133,6 +134,13 @@ pub(crate) fn superseded(
             &mut |block, entry, event| {
                 if range == 0 {
                     also(block, entry, &event);
+                }
+                // Of a brand's times by which links are judged the last counts.
+                if range == 0
+                    && let Event::LinkTime { brand, .. } = &event
+                    && let Some(before) = link_times.insert(*brand, entry)
+                {
+                    marks.set(before);
                 }
                 let (key, version, arrival) = match event {
                     Event::Put {

@@ -140,8 +140,9 @@ impl Ledger {
     }
 
     /// Replaces the manifest.
-    pub(crate) fn replace(&mut self, manifest: Manifest) -> Result<(), LedgerError> {
+    pub(crate) fn replace(&mut self, mut manifest: Manifest) -> Result<(), LedgerError> {
         self.usable()?;
+        manifest.generation = self.manifest.generation + 1;
         let written = self.paths.write(&manifest);
         self.note(written)?;
         self.manifest = manifest;

@@ -15,6 +15,7 @@ use crate::block::{FORMAT, SegmentId};
 use crate::counts::{Counts, Entries};
 use crate::disk;
 use crate::error::LedgerError;
+use crate::mark::NamedHeads;
 use crate::position::Position;
 use crate::wire::{hex, unhex};
 
@@ -44,6 +45,10 @@ impl TryFrom<String> for Hex {
 pub(crate) struct Manifest {
     /// The ledger's id.
     pub ledger: Hex,
+    /// How often it was written.
+    pub generation: u64,
+    /// The heads of the files beside the ledger.
+    pub heads: NamedHeads,
     pub process: usize,
     pub processes: usize,
     /// The last commit before the active segment, and its position.

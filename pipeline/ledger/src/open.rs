@@ -19,6 +19,7 @@ use crate::keyring::Keyring;
 use crate::known::Known;
 use crate::ledger::{Ledger, Options};
 use crate::manifest::{Hex, Manifest, Paths, Sealed};
+use crate::mark::NamedHeads;
 use crate::recover::{Recovered, Source};
 use crate::rotate::reseal_salts;
 use crate::scan::scan;
@@ -161,6 +162,8 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
     }
     let manifest = Manifest {
         ledger: Hex(rand::random::<[u8; 16]>().to_vec()),
+        generation: 1,
+        heads: NamedHeads::new(),
         process: options.process,
         processes: options.processes,
         commits: 0,

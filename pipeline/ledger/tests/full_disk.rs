@@ -38,7 +38,7 @@ fn then_space_is_freed_and_the_same_commit_succeeds() {
         sequence += 1;
         while let Err(error) = ledger.commit(at(sequence)) {
             assert_eq!(error.kind(), Kind::Full, "{error}");
-            assert!(error.to_string().contains("no space left"), "{error}");
+            assert!(error.to_string().contains("no room"), "{error}");
             // Not only once: the disk stays full for some time.
             assert_eq!(ledger.commit(at(sequence)).unwrap_err().kind(), Kind::Full);
             assert_eq!(ledger.position(), Some(at(sequence - 1)));

@@ -9,13 +9,15 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const HEADER: usize = 48;
 const COMMIT: usize = 92;
+/// A block around its content, without its checksum.
+const FRAME: usize = 60;
 
 /// Two commits of a block each, of the same length; the blocks without their checksum.
 fn blocks(segment: &[u8]) -> [std::ops::Range<usize>; 2] {
     let body = |at: usize| u32::from_le_bytes(segment[at + 4..at + 8].try_into().unwrap()) as usize;
-    let first = HEADER..HEADER + 56 + body(HEADER);
+    let first = HEADER..HEADER + FRAME + body(HEADER);
     let start = first.end + 8 + COMMIT;
-    [first, start..start + 56 + body(start)]
+    [first, start..start + FRAME + body(start)]
 }
 
 /// Makes all checksums right again, as anybody could.

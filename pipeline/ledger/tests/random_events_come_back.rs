@@ -87,7 +87,8 @@ fn histories_come_back() {
                     Event::Settled { settled } => settled.brand,
                     Event::Word { brand, .. }
                     | Event::Evidence { brand, .. }
-                    | Event::Closed { brand, .. } => *brand,
+                    | Event::Closed { brand, .. }
+                    | Event::LinkTime { brand, .. } => *brand,
                     // A key belongs to one brand, which the event does not say; any will do here.
                     Event::Drop { .. } | Event::Ping { .. } | Event::DropDevice { .. } => A,
                 };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::*;
 use memchr::memmem;
-use tributary_ledger::{Keep, Kind, Ledger, Options, Rewritten, verify};
+use tributary_ledger::{Forget, Keep, Kind, Ledger, Options, Rewritten, verify};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, RecordKey};
 
@@ -132,6 +132,44 @@ fn leaves_out_what_is_superseded() {
             "seed {seed}"
         );
     }
+}
+
+#[test]
+fn what_was_dropped_leaves_with_its_drop_and_what_came_later_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(directory.path(), 3_000);
+    let drop = |key, message| Event::Drop {
+        key: RecordKey(key),
+        arrival: Arrival { message, line: 0 },
+    };
+    let link_time = |at| Event::LinkTime { brand: A, at };
+    // A correction may be committed before the drop of what it corrects.
+    let stays = put(A, 7, 0, 9);
+    let events = [
+        put(A, 7, 0, 1),
+        stays.clone(),
+        put(A, 8, 0, 2),
+        drop(7, 5),
+        link_time(9),
+        drop(8, 3),
+        link_time(4),
+    ];
+    for (n, event) in (0..).zip(&events) {
+        ledger.append(page(A, std::slice::from_ref(event)));
+        ledger.commit(at(n)).unwrap();
+    }
+    let forget = Forget {
+        dropped: true,
+        ..Forget::default()
+    };
+    let work = ledger.forget(forget).unwrap();
+    let done = work.run(&mut |_, _| ()).unwrap();
+    assert_eq!((done.forgotten.drop, done.superseded), (2, 3));
+    ledger.install(done).unwrap().run().unwrap();
+    ledger.close().unwrap();
+    // Of the times by which links are judged the last one stays, be it the earlier one.
+    let expected = sorted(vec![stays, link_time(4)]);
+    assert_eq!(sorted(held(directory.path())), expected);
 }
 
 #[test]

@@ -4,9 +4,9 @@
 //! sync fails, nobody knows what the disk holds: the kernel reports a lost write once and then forgets it. From then
 //! on the file takes nothing more, and opening it again, which reads what is there, is the only way on.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::FileError;
@@ -28,6 +28,7 @@ impl Growing {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(directory).map_err(failed)?;
+        close_to_others(directory).map_err(failed)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.mode(0o600).open(path).map_err(failed)?;
@@ -91,6 +92,49 @@ impl Growing {
             self.lost = true;
             FileError::sync(&self.path, error)
         })
+    }
+}
+
+/// Takes a directory from all but its owner that an earlier version, or somebody by hand, made with a wider mode.
+fn close_to_others(directory: &Path) -> io::Result<()> {
+    let mode = std::fs::metadata(directory)?.permissions().mode();
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => std::fs::set_permissions(directory, Permissions::from_mode(0o700)),
+    }
+}
+
+/// Gives a file another content, as a whole; the one that it had is kept beside it under another name, which is
+/// returned.
+pub(crate) fn set_aside(path: &Path, content: &[u8]) -> Result<PathBuf, FileError> {
+    let failed = |error| FileError::io(path, error);
+    let lost = |error| FileError::sync(path, error);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = |end: String| path.with_file_name(format!("{name}{end}"));
+    let free = (1..).map(|n: u32| beside(format!(".damaged-{n}")));
+    let kept = free
+        .into_iter()
+        .find(|kept| !kept.exists())
+        .unwrap_or_else(|| beside(".damaged".to_owned()));
+    let draft = beside(".new".to_owned());
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(&draft).map_err(failed)?;
+    file.write_all_at(content, 0).map_err(failed)?;
+    file.sync_all().map_err(lost)?;
+    std::fs::hard_link(path, &kept).map_err(failed)?;
+    std::fs::rename(&draft, path).map_err(failed)?;
+    let directory = File::open(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    directory.sync_all().map_err(lost)?;
+    Ok(kept)
+}
+
+/// Reads a file without changing it; none where it is not there.
+pub(crate) fn look(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::io(path, error)),
     }
 }
 

@@ -6,7 +6,10 @@ mod common;
 use std::path::Path;
 
 use common::*;
-use tributary_rights::audit::{AppendError, AuditLog, Event, Head, verify};
+use tributary_rights::LedgerMark;
+use tributary_rights::audit::{
+    AppendError, AuditLog, Checkpoint, Event, Head, look, repair, verify,
+};
 use tributary_rights::status::Status;
 use tributary_rights::{BrandKeys, Counts, FileError, Kind, Reason, RequestKey, Right};
 
@@ -279,4 +282,47 @@ fn a_flipped_bit_anywhere_is_refused() {
         std::fs::write(&path, &changed).unwrap();
         broken_line(&AuditLog::open(directory.path(), &keys).expect_err("a flip"));
     }
+}
+
+#[test]
+fn a_checkpoint_is_in_the_chain_and_of_no_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = keys("acme");
+    let path = directory.path().join("acme.jsonl");
+    assert!(look(&path, &keys).unwrap().is_none());
+    let mut log = AuditLog::open(directory.path(), &keys).unwrap().log;
+    let first = Checkpoint {
+        ledger: LedgerMark::new([9; 16], 4, 17),
+        objections: Head::new(3, [5; 32]),
+        accepted: Some(Head::new(8, [6; 32])),
+    };
+    let second = Checkpoint {
+        ledger: LedgerMark::new([9; 16], 5, 18),
+        accepted: None,
+        ..first
+    };
+    let one = log.checkpoint(AT, first).unwrap();
+    let two = log.checkpoint(AT + 1, second).unwrap();
+    assert_eq!(
+        (log.head_at(1), log.head_at(2), log.head_at(3)),
+        (Some(one), Some(two), None)
+    );
+    drop(log);
+    let read = look(&path, &keys).unwrap().unwrap();
+    assert_eq!(read.checkpoint, Some(second));
+    assert_eq!(read.accepted, Some((1, Head::new(8, [6; 32]))));
+    assert!(read.broken.is_none() && read.entries.contain(&one) && read.entries.contain(&two));
+
+    // A broken log begins again with what is before the break, and what it was is kept.
+    let bytes = std::fs::read(&path).unwrap();
+    let mut changed = bytes.clone();
+    let end = changed.len() - 20;
+    changed[end] ^= 1;
+    std::fs::write(&path, &changed).unwrap();
+    assert!(AuditLog::open(directory.path(), &keys).is_err());
+    let kept = repair(&path, &keys).unwrap().unwrap();
+    assert_eq!(std::fs::read(kept).unwrap(), changed);
+    assert_eq!(repair(&path, &keys).unwrap(), None);
+    let log = AuditLog::open(directory.path(), &keys).unwrap().log;
+    assert_eq!(log.head(), one);
 }

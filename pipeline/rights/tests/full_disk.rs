@@ -21,7 +21,7 @@ fn then_space_is_freed_and_the_same_append_succeeds() {
     let mut log = AuditLog::open(disk.path(), &keys).unwrap().log;
     let path = disk.path().join("objections");
     let brands = [keys.clone()];
-    let mut file = SuppressionFile::open(&path, &brands).unwrap().file;
+    let mut file = SuppressionFile::open(&path, &brands, [7; 16]).unwrap().file;
 
     let mut asked = request("erase");
     let mut receive = |log: &mut AuditLog, n: u64| {
@@ -56,13 +56,13 @@ fn then_space_is_freed_and_the_same_append_succeeds() {
         .collect();
     assert_eq!(file.append(&keys, &many).unwrap_err().kind(), Kind::Full);
     drop(file);
-    let opened = SuppressionFile::open(&path, &brands).unwrap();
+    let opened = SuppressionFile::open(&path, &brands, [7; 16]).unwrap();
     assert_eq!((opened.cut_bytes, opened.set.count("acme")), (0, 0));
     let mut file = opened.file;
     std::fs::remove_file(&ballast).unwrap();
     receive(&mut log, next).unwrap();
     file.append(&keys, &many[..100]).unwrap();
     drop(file);
-    let opened = SuppressionFile::open(&path, &brands).unwrap();
+    let opened = SuppressionFile::open(&path, &brands, [7; 16]).unwrap();
     assert_eq!(opened.set.count("acme"), 100);
 }

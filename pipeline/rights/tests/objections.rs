@@ -6,8 +6,8 @@ mod common;
 use std::path::Path;
 
 use common::*;
-use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet};
-use tributary_rights::{BrandKeys, FileError, Kind, Level};
+use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet, look, repair};
+use tributary_rights::{BrandKeys, FileError, Kind, LedgerMark, Level};
 
 const JANE: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
 const JOHN: u128 = 0xfedc_ba98_7654_3210_8899_aabb_ccdd_eeff;
@@ -21,7 +21,7 @@ fn withdrawn(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
 }
 
 fn open(path: &Path, brands: &[BrandKeys]) -> (SuppressionFile, SuppressionSet) {
-    let opened = SuppressionFile::open(path, brands).unwrap();
+    let opened = SuppressionFile::open(path, brands, [7; 16]).unwrap();
     assert_eq!(opened.cut_bytes, 0);
     (opened.file, opened.set)
 }
@@ -41,7 +41,9 @@ fn until_withdrawn() {
     assert!(!set.apply(&objected(acme, JANE, AT)), "twice");
     assert!(set.contains(acme, Level::OLDEST, JANE));
     assert_eq!(
-        SuppressionFile::open(&path, &brands).unwrap_err().kind(),
+        SuppressionFile::open(&path, &brands, [7; 16])
+            .unwrap_err()
+            .kind(),
         Kind::Locked
     );
     drop(file);
@@ -108,7 +110,7 @@ fn another_secret_would_let_everybody_in_and_is_refused() {
     file.append(&acme, &[objected(&acme, JANE, AT)]).unwrap();
     drop(file);
     let before = std::fs::read(&path).unwrap();
-    let error = SuppressionFile::open(&path, &[keys_of("acme", 'x')]).unwrap_err();
+    let error = SuppressionFile::open(&path, &[keys_of("acme", 'x')], [7; 16]).unwrap_err();
     assert_eq!(error.kind(), Kind::WrongKey("acme".to_owned()), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
     // A brand that is not configured now keeps its objections for when it is again.
@@ -144,12 +146,12 @@ fn what_was_entered_before_an_exchange_stands_after_it() {
     // What was entered under the second secret needs it, and the one before it.
     let other = newer(keys_of("acme", 'x'), 'y');
     for keys in [&one, &newer(one.clone(), 'x'), &other] {
-        let error = SuppressionFile::open(&path, std::slice::from_ref(keys)).unwrap_err();
+        let error = SuppressionFile::open(&path, std::slice::from_ref(keys), [7; 16]).unwrap_err();
         assert_eq!(error.kind(), Kind::WrongKey("acme".to_owned()), "{error}");
     }
     std::fs::remove_file(&path).unwrap();
     enter(&two, JOHN);
-    let error = SuppressionFile::open(&path, &[other]).unwrap_err();
+    let error = SuppressionFile::open(&path, &[other], [7; 16]).unwrap_err();
     assert_eq!(error.kind(), Kind::WrongKey("acme".to_owned()), "{error}");
 }
 
@@ -172,7 +174,7 @@ fn a_kill_at_any_byte_leaves_what_was_told() {
     let bytes = three(&path, &acme[0]);
     for length in 0..=bytes.len() {
         std::fs::write(&path, &bytes[..length]).unwrap();
-        let opened = SuppressionFile::open(&path, &acme).unwrap();
+        let opened = SuppressionFile::open(&path, &acme, [7; 16]).unwrap();
         assert_eq!(opened.cut_bytes, length as u64 % 48, "at {length}");
         assert_eq!(opened.set.count("acme"), (length / 48).saturating_sub(2));
         let mut file = opened.file;
@@ -194,7 +196,7 @@ fn a_flipped_bit_anywhere_is_refused() {
             let mut changed = bytes.clone();
             changed[place] ^= 1 << bit;
             std::fs::write(&path, &changed).unwrap();
-            let error = SuppressionFile::open(&path, &acme).unwrap_err();
+            let error = SuppressionFile::open(&path, &acme, [7; 16]).unwrap_err();
             assert!(matches!(error, FileError::Broken { .. }), "{error}");
             assert!(error.to_string().contains("byte"), "{error}");
             assert_eq!(std::fs::read(&path).unwrap(), changed);
@@ -212,15 +214,73 @@ fn another_file_or_a_newer_one_is_left_alone() {
         &"a longer note that somebody left where the list should be".repeat(2),
     ] {
         std::fs::write(&path, text).unwrap();
-        let error = SuppressionFile::open(&path, &acme).unwrap_err();
+        let error = SuppressionFile::open(&path, &acme, [7; 16]).unwrap_err();
         assert!(matches!(error, FileError::Broken { .. }), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), *text);
     }
-    let mut newer = *b"TRIBSUPP\x03\0\0\0............................________";
+    let mut newer = *b"TRIBSUPP\x04\0\0\0............................________";
     newer[12..40].fill(0);
     let sum = xxhash_rust::xxh3::xxh3_64(&newer[..40]).to_le_bytes();
     newer[40..].copy_from_slice(&sum);
     std::fs::write(&path, newer).unwrap();
-    let error = SuppressionFile::open(&path, &acme).unwrap_err();
+    let error = SuppressionFile::open(&path, &acme, [7; 16]).unwrap_err();
     assert_eq!(error.kind(), Kind::Newer, "{error}");
+}
+
+#[test]
+fn it_names_its_ledger_and_its_heads_are_those_of_its_beginnings() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let acme = [keys("acme")];
+    assert!(look(&path, &acme).unwrap().is_none());
+    let (mut file, _) = open(&path, &acme);
+    let mut heads = vec![file.head()];
+    for pseudonym in 1..=3 {
+        file.append(&acme[0], &[objected(&acme[0], pseudonym, AT)])
+            .unwrap();
+        heads.push(file.head());
+    }
+    let mark = LedgerMark::new([9; 16], 4, 17);
+    file.mark(&mark).unwrap();
+    heads.push(file.head());
+    drop(file);
+    let list = look(&path, &acme).unwrap().unwrap();
+    assert_eq!(list.ledger, Some(mark));
+    assert_eq!(list.entries.head(), *heads.last().unwrap());
+    assert!(heads.iter().all(|head| list.entries.contain(head)));
+    // A list cut to any of them has no later one.
+    let bytes = std::fs::read(&path).unwrap();
+    for (cut, head) in heads.iter().enumerate() {
+        std::fs::write(&path, &bytes[..48 * (1 + head.seq as usize)]).unwrap();
+        let list = look(&path, &acme).unwrap().unwrap();
+        let kept = heads
+            .iter()
+            .filter(|head| list.entries.contain(head))
+            .count();
+        assert_eq!(kept, cut + 1);
+        let begun_beside = LedgerMark::new([7; 16], 0, 0);
+        let is_marked = cut + 1 == heads.len();
+        let expected = if is_marked { mark } else { begun_beside };
+        assert_eq!(list.ledger, Some(expected));
+    }
+}
+
+#[test]
+fn of_a_broken_list_everything_is_kept_that_can_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let acme = [keys("acme")];
+    let bytes = three(&path, &acme[0]);
+    assert_eq!(repair(&path, &acme, [7; 16]).unwrap(), None);
+    // Bytes are missing in the first objection.
+    let mut changed = bytes.clone();
+    changed.drain(100..105);
+    std::fs::write(&path, &changed).unwrap();
+    assert!(SuppressionFile::open(&path, &acme, [7; 16]).is_err());
+    let kept = repair(&path, &acme, [8; 16]).unwrap().unwrap();
+    assert_eq!(std::fs::read(kept).unwrap(), changed);
+    let (_file, set) = open(&path, &acme);
+    assert_eq!(set.count("acme"), 2);
+    let list = look(&path, &acme).unwrap().unwrap();
+    assert_eq!(list.ledger, Some(LedgerMark::new([8; 16], 0, 0)));
 }

@@ -56,8 +56,11 @@ impl Settled {
 #[derive(Default)]
 pub(super) struct Settling {
     open: BTreeMap<Epoch, Settled>,
-    waiting: Vec<(Receiver<()>, Vec<(BrandId, Day)>)>,
+    waiting: Vec<(Receiver<()>, Days)>,
 }
+
+/// Of each brand, up to where its days are.
+type Days = Vec<(BrandId, Day)>;
 
 impl Settling {
     /// Takes a worker's part of an hour.
@@ -91,7 +94,7 @@ impl Settling {
     }
 
     /// The days that have become durable since the last call.
-    pub fn durable(&mut self) -> Vec<(BrandId, Day)> {
+    pub fn durable(&mut self) -> Days {
         let mut durable = Vec::new();
         self.waiting
             .retain_mut(|(done, days)| match done.try_recv() {

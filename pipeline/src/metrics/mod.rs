@@ -108,7 +108,7 @@ impl Metrics {
             metrics.retention_pass(brand, 0, 0);
             metrics.rights_waiting(brand, 0, Duration::ZERO);
         }
-        metrics.set(Id::Build, &[version::VERSION, version::COMMIT], 1.0);
+        metrics.set(Id::Build, &[version::COMMIT, version::VERSION], 1.0);
         metrics
     }
 
@@ -172,9 +172,12 @@ impl Metrics {
         let pings = [Ignored::FixedDevice, Ignored::SettledPing].map(ignored);
         self.raise(Id::PingsIgnored, &[], pings.into_iter().sum());
         self.raise(Id::RobotRecords, &[], ignored(Ignored::Robot));
+        let past = ignored(Ignored::PastRetention);
+        self.raise(Id::ArrivedPast, &[], past);
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
         self.raise(Id::Corrections, &[], stages.corrections as f64);
         self.raise(Id::Superseded, &[], stages.superseded as f64);
+        self.raise(Id::PingsOver, &[], stages.pings_over as f64);
         self.raise(Id::Collisions, &[], stages.collisions as f64);
         self.set(Id::Held, &[], stages.held as f64);
         self.set(Id::Released, &[], stages.cells as f64);

@@ -122,6 +122,8 @@ table! {
         "Pings left out on purpose: those of devices on a brand's list of fixed devices, and those that were read again after their day had settled.";
     RobotRecords: Operation Counter, "robot_records_total", "records", [],
         "Web records whose user agent is a known robot's. They are counted here, and held and counted nowhere else.";
+    ArrivedPast: Operation Counter, "records_past_retention_total", "records", [],
+        "Records that were past the retention of their category when they came. They are counted here, and held and counted nowhere else.";
     Duplicates: Operation Counter, "records_duplicate_total", "records", [],
         "Records that came again with the content and the version held; they change nothing. Statements of consent that ride on web records are not counted.";
     Corrections: Operation Counter, "records_corrected_total", "records", [],
@@ -142,10 +144,10 @@ table! {
     RightsOldest: Operation Gauge, "rights_oldest_open_seconds", "seconds", [Brand],
         "For how long the oldest request has waited that is not answered; 0 where none waits.";
     RetentionPass: Operation Gauge, "retention_last_pass_timestamp_seconds", "seconds since 1970", [Brand],
-        "When this process last took back what was past its retention: at its start and once a day. 0 before the first pass.";
+        "When a pass over the retention was last made: at a start and once a day, by process 0 over all records, by every process over the evidence in its ledger. 0 before the first.";
     RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
-        "Records taken back because they were past their retention. Every process passes over all of them: do not add up over processes.";
-    SettledDays: Operation Counter, "salt_days_settled_total", "days", [Brand],
+        "Records found past their retention and taken back. Process 0 passes over all of them for the whole cluster.";
+    SettledDays: Operation Counter, "salts_settled_total", "salts", [Brand],
         "Salt days with pings that were closed and became sums per store and hour. Process 0 counts for all.";
     SettledPings: Operation Counter, "pings_settled_total", "pings", [Brand],
         "Pings that this process held and dropped because the sums of their day are durable.";
@@ -161,6 +163,8 @@ table! {
         "Cells that the release gate holds back because too few contributors stand behind them.";
     FoldedChannels: Operation Gauge, "markov_folded_channels", "channels", [],
         "Channels of the months held that the Markov model does not tell apart because a month has more than `max_channels`; they stand under `*`.";
+    PingsOver: Operation Counter, "pings_over_max_devices_total", "pings", [],
+        "Pings of devices that did not count when they came, because more than `sensors.max_devices` were heard in their store that day.";
     Collisions: Operation Counter, "label_collisions_total", "labels", [],
         "Times that a second word claimed the hash of a label; their cells are added up under the smaller word.";
 
@@ -203,7 +207,7 @@ table! {
         "Whether there is a connection to NATS.";
     Ready: Operation Gauge, "ready", "0 or 1", [],
         "Whether /readyz says yes: connected, restored, caught up, lag within its bound.";
-    Build: Operation Gauge, "build_info", "always 1", [Version, Commit],
+    Build: Operation Gauge, "build_info", "always 1", [Commit, Version],
         "The version of the program, and the commit that it was built from.";
     StartTime: Operation Gauge, "process_start_time_seconds", "seconds since 1970", [],
         "When the process started.";

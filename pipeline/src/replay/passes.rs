@@ -4,7 +4,7 @@
 //! would have made it that had been up all the time: also over each day on which nothing came. At the start there is
 //! nothing to pass over. So what is taken back depends on the trace alone, and neither batches nor workers show (invariant
 //! I1). An epoch ends where a day does, and carries the questions; the next one carries what is taken back, and while it
-//! is gathered the questions are answered.
+//! is gathered the questions are answered. Where a brand's links end, they are judged by the day of the pass before.
 
 use std::pin::Pin;
 
@@ -13,7 +13,7 @@ use tributary_config::model::Config;
 use tributary_operators::record::{Arrival, BrandId};
 
 use crate::asks::Asks;
-use crate::retention::{Category, Past, Retention, Stopping, past};
+use crate::retention::{Category, Past, Retention, Stopping, link_times, past, with_link_ttl};
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -28,6 +28,8 @@ pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, Stopping>>>
 pub struct Passes {
     asks: Asks,
     brands: Vec<(BrandId, Retention)>,
+    /// The brands whose links end.
+    links: Vec<BrandId>,
     /// The UTC day of the newest arrival, days since 1970; none before the first.
     day: Option<i64>,
     under_way: Option<UnderWay>,
@@ -50,6 +52,7 @@ impl Passes {
         let brands = config.brands.iter();
         Passes {
             asks,
+            links: with_link_ttl(config),
             brands: brands
                 .map(|brand| (BrandId::of(&brand.name), Retention::of(brand)))
                 .collect(),
@@ -70,8 +73,8 @@ impl Passes {
 
     /// Begins the passes of some days, behind a place in the order of arrival. Its questions wait for the next epoch.
     pub fn begin(&mut self, first: i64, last: i64, arrival: Arrival) {
-        let (asks, brands) = (self.asks.clone(), self.brands.clone());
-        let mut answers: Answers = Box::pin(first_day(asks, brands, first, last));
+        let (asks, brands, links) = (self.asks.clone(), self.brands.clone(), self.links.clone());
+        let mut answers: Answers = Box::pin(first_day(asks, brands, links, first, last));
         // Without a brand there is nothing to wait for.
         if (&mut answers).now_or_never().is_none() {
             self.under_way = Some(UnderWay {
@@ -123,13 +126,26 @@ impl Passes {
 async fn first_day(
     asks: Asks,
     brands: Vec<(BrandId, Retention)>,
+    links: Vec<BrandId>,
     mut first: i64,
     mut last: i64,
 ) -> Result<Option<OfDay>, Stopping> {
+    // Each day has its own links. A day later fewer link, and no less is past its time.
+    let turn = async |day: i64| match links.is_empty() {
+        true => Ok(()),
+        false => {
+            let times = link_times(links.iter().copied(), day * DAY);
+            asks.tell(times).await.ok_or(Stopping).map(drop)
+        }
+    };
     let on = async |day: i64| {
+        turn(day).await?;
         let all = brands.iter().map(|(id, retention)| {
             let asks = &asks;
-            async move { Ok((*id, past(asks, *id, retention, day * DAY).await?)) }
+            async move {
+                let (past, _) = past(asks, *id, retention, day * DAY).await?;
+                Ok((*id, past))
+            }
         });
         let mut all: Vec<(BrandId, Past)> = try_join_all(all).await?;
         all.retain(|(_, past)| !past.records.is_empty());
@@ -146,6 +162,7 @@ async fn first_day(
             earlier => (last, found) = (middle, earlier),
         }
     }
+    turn(last).await?;
     Ok(Some((last, found)))
 }
 
@@ -158,6 +175,7 @@ mod tests {
         let mut passes = Passes {
             asks: Asks::default(),
             brands: Vec::new(),
+            links: Vec::new(),
             day: None,
             under_way: None,
             gone: Default::default(),

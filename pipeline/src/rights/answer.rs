@@ -128,7 +128,7 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
             json!({"kind": kind.name(), "store": word(), "amount": money(*amount, currency.as_str())})
         }
         Body::Refund { kind, amount, .. } => json!({
-            "kind": "refund", "of": kind.name(),
+            "kind": "refund", "of": kind.name(), "store": word(),
             "amount": match *amount {
                 RefundAmount::All => Value::Null,
                 RefundAmount::Of(minor, currency) => money(minor, currency.as_str()),

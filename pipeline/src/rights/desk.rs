@@ -6,8 +6,8 @@ use anyhow::Context;
 use tributary_config::model::Brand;
 use tributary_connectors::keys::BrandKey;
 use tributary_operators::record::BrandId;
-use tributary_rights::audit::{AppendError, AuditLog, Event, Head, Standing};
-use tributary_rights::{BrandKeys, RequestKey, Right};
+use tributary_rights::audit::{AppendError, AuditLog, Checkpoint, Event, Standing};
+use tributary_rights::{BrandKeys, Head, RequestKey, Right};
 
 /// One brand's keys and log.
 pub struct Desk {
@@ -19,11 +19,21 @@ pub struct Desk {
     pub keys: BrandKeys,
     /// Its log; the registrar alone keeps one.
     log: Option<AuditLog>,
+    /// Up to which entry of the log receipts are with the broker.
+    receipted: u64,
 }
 
 impl Desk {
     /// Opens the log of a brand.
-    pub fn open(brand: &Brand, directory: &Path, registrar: bool) -> anyhow::Result<Desk> {
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is not what was written.
+    pub fn open(
+        brand: &Brand,
+        directory: &Path,
+        registrar: bool,
+        receipted: u64,
+    ) -> anyhow::Result<Desk> {
         let keys = super::keys(brand);
         let log = match registrar {
             false => None,
@@ -46,7 +56,33 @@ impl Desk {
             key: BrandKey::new(brand),
             keys,
             log,
+            receipted,
         })
+    }
+
+    /// Where the log ends; none where there is no log.
+    pub fn head(&self) -> Option<Head> {
+        self.log.as_ref().map(AuditLog::head)
+    }
+
+    /// Notes in the log how far the files beside it are.
+    pub fn checkpoint(&mut self, at: i64, checkpoint: Checkpoint) -> anyhow::Result<()> {
+        if let Some(log) = &mut self.log {
+            log.checkpoint(at, checkpoint)?;
+        }
+        Ok(())
+    }
+
+    /// The entry that says that a request is completed, where its receipt is not with the broker yet.
+    pub fn unreceipted(&self, standing: &Standing) -> Option<Head> {
+        let missing = standing.seq > self.receipted;
+        let log = self.log.as_ref().filter(|_| missing)?;
+        log.head_at(standing.seq)
+    }
+
+    /// The broker has the receipt of this entry.
+    pub fn receipted(&mut self, head: Head) {
+        self.receipted = self.receipted.max(head.seq);
     }
 
     /// How a request stands.

@@ -13,7 +13,7 @@
 //! Each step may be taken twice. A restart in the middle begins again with the first.
 
 use anyhow::Context;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -75,6 +75,7 @@ impl Rights {
                 job.counts.suppressions = entered;
             }
         }
+        self.name_heads().await?;
         let read = self.settle().await?;
         let mut brands = Vec::new();
         for &brand in self.desks.keys() {
@@ -101,6 +102,8 @@ impl Rights {
         );
         if !self.is_registrar() {
             self.erase_from_ledger(&brands).await?;
+            self.bind(&BTreeSet::new(), &BTreeMap::new()).await?;
+            self.publish_heads().await?;
             return self.agree(jobs, &places).await;
         }
         self.agree(jobs, &places).await?;
@@ -115,6 +118,10 @@ impl Rights {
                 .map(|place| &jobs[*place].request)
                 .collect::<Vec<_>>(),
         );
+        // The start has refused such streams; one that was made since is not reached.
+        if let Err(error) = nats::refuse_copies(&self.client, &self.config.nats).await {
+            tracing::error!(%error, "an erasure does not reach every copy");
+        }
         let input = self.config.nats.input_stream.clone();
         let dead_letters = self.config.nats.dead_letter_stream.clone();
         let raw = self.scrub(&input, Some(read), &mut finder).await?;
@@ -195,9 +202,14 @@ impl Rights {
                 .map(|(key, _)| Event::Drop { key, arrival: LAST })
                 .collect();
             for reply in heard {
-                if let Reply::Heard(device) = reply {
-                    forgotten.tokens.insert(device.token);
-                    changes.push(Event::DropDevice { device });
+                match reply {
+                    Reply::Heard(device) => {
+                        forgotten.tokens.insert(device.token);
+                        changes.push(Event::DropDevice { device });
+                    }
+                    // The dataflow holds nothing of it, and a ledger may.
+                    Reply::Refused(device) => drop(forgotten.tokens.insert(device.token)),
+                    _ => {}
                 }
             }
             if changes.is_empty() {

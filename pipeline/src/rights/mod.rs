@@ -22,14 +22,16 @@
 mod answer;
 mod desk;
 mod forget;
+mod heads;
 mod keep;
+pub mod losses;
 mod rectify;
 mod subject;
 pub mod submit;
 mod traces;
 mod waiting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +45,7 @@ use tributary_rights::audit::Event;
 use tributary_rights::receipt::Receipt;
 use tributary_rights::request::{Asked, Replay, replay};
 use tributary_rights::status::{Message, Status};
-use tributary_rights::{Counts, Reason, Request, RequestId, RequestKey, Right};
+use tributary_rights::{Counts, LedgerMark, Reason, Request, RequestId, RequestKey, Right};
 
 use crate::asks::Asks;
 use crate::commits::{Durable, Word};
@@ -52,7 +54,9 @@ use crate::retention::Stopping;
 use crate::start::patiently;
 use crate::suppressed::Suppressed;
 use desk::Desk;
+use losses::Found;
 
+pub use heads::mark;
 pub use waiting::watch;
 
 /// How many requests are taken at once.
@@ -72,6 +76,8 @@ pub struct Rights {
     restored: u64,
     state: Arc<State>,
     desks: BTreeMap<BrandId, Desk>,
+    /// How far the ledger was when it was last asked.
+    mark: LedgerMark,
 }
 
 /// What a worker gives to [`Rights`].
@@ -92,6 +98,10 @@ pub struct Parts {
     pub restored: u64,
     /// Where it is counted what was answered.
     pub state: Arc<State>,
+    /// How far the ledger is.
+    pub mark: LedgerMark,
+    /// What the start has found of the files and of the receipts at the broker.
+    pub found: Found,
 }
 
 /// A request at work.
@@ -132,20 +142,23 @@ impl Rights {
             suppressed,
             restored,
             state,
+            mark,
+            found,
         } = parts;
         let directory = directory(&config);
         let registrar = config.workers.process == 0;
         let brands = config.brands.iter();
         let desks = brands
             .map(|brand| {
-                let desk = Desk::open(brand, &directory, registrar)?;
+                let receipted = found.receipted(&brand.name);
+                let desk = Desk::open(brand, &directory, registrar, receipted)?;
                 Ok((desk.brand, desk))
             })
             .collect::<anyhow::Result<BTreeMap<BrandId, Desk>>>()?;
         let all = subjects::rights_requests("*");
         let stream = &config.nats.rights_stream;
         let reader = patiently(|| Reader::filtered(&client, stream, &all, 1)).await?;
-        let rights = Rights {
+        let mut rights = Rights {
             config,
             client,
             asks,
@@ -155,7 +168,9 @@ impl Rights {
             restored,
             state,
             desks,
+            mark,
         };
+        rights.bind_at_start(&found).await?;
         Ok((rights, reader))
     }
 
@@ -265,6 +280,21 @@ impl Rights {
                 }
                 (Ok(Replay::Again), Some(standing)) if standing.status.is_final() => {
                     let (status, at) = (standing.status, standing.at);
+                    // A kill may have come between the log and the receipt.
+                    if let (Status::Completed(counts), Some(audit)) =
+                        (status, desk.unreceipted(&standing))
+                    {
+                        let receipt = Receipt {
+                            request: request.id.clone(),
+                            brand: token.to_owned(),
+                            right,
+                            received: standing.received_at,
+                            completed: at,
+                            counts,
+                            audit,
+                        };
+                        self.publish_receipt(brand, &receipt).await?;
+                    }
                     self.tell(token, &request.id, Some(right), status, at)
                         .await?;
                     self.delete(message.sequence).await?;
@@ -333,9 +363,14 @@ impl Rights {
         if !self.is_registrar() {
             return Ok(());
         }
+        let done = jobs.iter().filter(|job| job.rejected.is_none());
+        let brands: BTreeSet<BrandId> = done.map(|job| job.brand).collect();
+        self.bind(&brands, &BTreeMap::new()).await?;
         for job in jobs {
             self.close(job).await?;
         }
+        self.publish_heads().await?;
+        self.name_heads().await?;
         tracing::info!(
             seconds = begun.elapsed().as_secs_f64(),
             "answered rights requests"
@@ -373,10 +408,8 @@ impl Rights {
                     counts: job.counts,
                     audit: head,
                 };
-                let receipt = receipt.to_json(&desk.keys);
-                let subject = subjects::rights_receipt(&desk.name);
                 let name = desk.name.clone();
-                self.publish(subject, receipt).await?;
+                self.publish_receipt(job.brand, &receipt).await?;
                 let status = Status::Completed(job.counts);
                 self.tell(&name, &job.request.id, Some(right), status, at)
                     .await?;
@@ -434,6 +467,19 @@ impl Rights {
         };
         self.publish(subjects::rights_status(brand), message.to_json())
             .await
+    }
+
+    async fn publish_receipt(&mut self, brand: BrandId, receipt: &Receipt) -> anyhow::Result<()> {
+        let Some(desk) = self.desks.get(&brand) else {
+            return Ok(());
+        };
+        let text = receipt.to_json(&desk.keys);
+        let subject = subjects::rights_receipt(&desk.name);
+        self.publish(subject, text).await?;
+        if let Some(desk) = self.desks.get_mut(&brand) {
+            desk.receipted(receipt.audit);
+        }
+        Ok(())
     }
 
     async fn publish(&self, subject: String, text: String) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ use tributary_rights::request::Asked;
 use super::keep::reject;
 use super::subject::Person;
 use super::{Job, Rights, now};
+use crate::retention::AtArrival;
 
 /// What a corrected record comes to.
 #[derive(Default)]
@@ -75,7 +76,12 @@ impl Rights {
                 }
                 _ => None,
             });
-            let Some(key) = put.filter(|_| !decoded.refused) else {
+            let mut at_arrival = AtArrival::new(&self.config);
+            let is_past = decoded
+                .events
+                .iter()
+                .any(|event| at_arrival.refuses(event, at));
+            let Some(key) = put.filter(|_| !decoded.refused && !is_past) else {
                 reject(job, Reason::BadRecord);
                 continue;
             };

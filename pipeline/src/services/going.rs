@@ -88,7 +88,7 @@ pub(super) async fn answer(
     let now = now.unwrap_or_else(jiff::Timestamp::now);
     let ms = now.as_millisecond();
     let past = past(asks, id, retention, ms).await;
-    let past = past.map_err(|_| Refusal::stopping())?;
+    let (past, _) = past.map_err(|_| Refusal::stopping())?;
     let part = |category: Category| Part {
         category: category.name().to_owned(),
         cookies: (category == Category::Cookies).then_some(past.cookies),

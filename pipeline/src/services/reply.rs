@@ -113,7 +113,7 @@ pub fn answer(
         | Question::Whole { .. }
         | Question::Heard { .. }
         | Question::Expired { .. }
-        | Question::Idle { .. } => Vec::new(),
+        | Question::Recent { .. } => Vec::new(),
     };
     let mut out = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
     for line in lines {

@@ -27,7 +27,7 @@ use super::super::consumer::{self, Opened, Position};
 use super::super::error::{NatsError, NatsErrorKind};
 use super::super::loss::loss;
 use super::super::message::{InMessage, Place, message};
-use super::super::streams::stream_state;
+use super::super::streams::input_state;
 use super::{Input, Link, Seen, Wanted};
 
 /// How often a waiting reader looks whether the connection is still the one that it reads from.
@@ -275,7 +275,7 @@ impl Input {
 
 /// Asks for the stream first, so that what the consumer has no more to give lies beyond its end.
 async fn see(client: Client, wanted: Arc<Wanted>) -> Result<Seen, NatsError> {
-    let state = stream_state(&client, &wanted.stream).await?;
+    let state = input_state(&client, &wanted.stream).await?;
     let stream = async_nats::jetstream::new(client)
         .get_stream_no_info(&wanted.stream)
         .await

@@ -115,7 +115,12 @@ impl Bodies {
                 },
                 _ => RefundAmount::Of(part, currency),
             };
-            return Body::Refund { kind, name, amount };
+            return Body::Refund {
+                kind,
+                name,
+                store: of_refund(rng),
+                amount,
+            };
         }
         let soon = self.last_id + rng.random_range(1..6);
         let (kind, name) = match rng.random_range(0..3) {
@@ -127,8 +132,17 @@ impl Bodies {
         Body::Refund {
             kind,
             name: SaleName::of(&name),
+            store: of_refund(rng),
             amount: amount.into(),
         }
+    }
+}
+
+/// The till that gives back, or the web.
+fn of_refund(rng: &mut ChaCha8Rng) -> Label {
+    match rng.random_bool(0.5) {
+        true => store(rng),
+        false => Label::ABSENT,
     }
 }
 

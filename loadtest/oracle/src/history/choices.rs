@@ -57,6 +57,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
     BrandSettings {
         name: name.into(),
         max_degree: std::array::from_fn(|_| pick(rng, [2, 3, 5, 20, 20])),
+        link_ttl: std::array::from_fn(|_| pick(rng, [None, None, None, Some(DAY), Some(9 * DAY)])),
         max_identifiers: pick(rng, [3, 5, 8, 100, 100]),
         click_window,
         view_window,
@@ -80,6 +81,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
         min_rssi: pick(rng, [-75, -75, -90]),
         min_dwell: pick(rng, [0, 60, 60, 600]),
         max_presence: pick(rng, [1800, 3600, 8 * 3600]),
+        max_devices: pick(rng, [64, 64, 128, 200_000]),
         k: pick(rng, [1, 1, 1, 1, 1, 2, 3, 5]),
         k_traffic: pick(rng, [1, 1, 1, 1, 2]),
         // What is released then depends on what is held, never on when.

@@ -100,7 +100,8 @@ impl Teller {
                 self.drop_earlier(rng);
                 self.correct(rng);
             }
-            80..=93 => self.burst(rng),
+            80..=91 => self.burst(rng),
+            92..=93 => self.crowd(rng),
             94..=95 => {
                 if let Some(ping) = self.hearing(rng).map(|place| self.heard[place]) {
                     self.hear(ping);
@@ -218,6 +219,31 @@ impl Teller {
         for ping in pings {
             self.hear(ping);
         }
+    }
+
+    /// Many devices pass a store that nobody has heard before, within a second or two.
+    fn crowd(&mut self, rng: &mut ChaCha8Rng) {
+        let store = store(rng);
+        let author = self.author(rng);
+        let brand = author.brand;
+        let first = author.pools.moment(rng).div_euclid(1000);
+        let random = rng.random_bool(0.5);
+        let mut pings = Vec::new();
+        for _ in 0..rng.random_range(8..40) {
+            let second = first + rng.random_range(0..3);
+            pings.push(Ping {
+                brand,
+                store,
+                device: rng.random(),
+                random,
+                salt_day: author.pools.salt_day(second),
+                second,
+                utc_offset: author.pools.utc_offset(second),
+                rssi: pick(rng, [-90, -60]),
+            });
+        }
+        self.tell_words(brand, &[store]);
+        pings.into_iter().for_each(|ping| self.hear(ping));
     }
 
     fn hear(&mut self, ping: Ping) {

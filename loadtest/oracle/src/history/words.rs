@@ -46,14 +46,16 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
     let mut labels = vec![record.source];
     match record.body {
         Body::Contact { channel, .. } => labels.extend(parts(channel)),
-        Body::Sale { store, .. } | Body::Adjustment { store, .. } => labels.push(store),
+        Body::Sale { store, .. } | Body::Refund { store, .. } | Body::Adjustment { store, .. } => {
+            labels.push(store)
+        }
         Body::Spend {
             platform, channel, ..
         } => {
             labels.push(platform);
             labels.extend(parts(channel));
         }
-        Body::Identify | Body::Refund { .. } | Body::Consent { .. } | Body::Right { .. } => {}
+        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
     }
     labels
 }

@@ -274,6 +274,7 @@ pub fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Bo
     Body::Refund {
         kind,
         name: SaleName::of(name),
+        store: Label::ABSENT,
         amount: amount.into(),
     }
 }

@@ -71,7 +71,12 @@ impl Encoder {
                 self.label(*store);
                 self.money(*amount, *currency);
             }
-            Body::Refund { kind, name, amount } => {
+            Body::Refund {
+                kind,
+                name,
+                store,
+                amount,
+            } => {
                 let flag = match amount {
                     RefundAmount::All => 0,
                     RefundAmount::Of(..) => AMOUNT,
@@ -79,6 +84,7 @@ impl Encoder {
                 };
                 self.bytes.push(REFUND | sale_flag(*kind) | flag);
                 self.bytes.extend_from_slice(&name.0.to_le_bytes());
+                self.label(*store);
                 match *amount {
                     RefundAmount::All => {}
                     RefundAmount::Of(amount, currency) => self.money(amount, currency),
@@ -174,6 +180,7 @@ impl Decoder<'_> {
             (REFUND, flags) if flags & !(TRANSACTION | AMOUNT | DIGITS) == 0 => Body::Refund {
                 kind: sale,
                 name: SaleName(self.input.u128()?),
+                store: self.label()?,
                 amount: match flags & !TRANSACTION {
                     0 => RefundAmount::All,
                     AMOUNT => {

@@ -10,7 +10,8 @@ use tributary_operators::record::{
 };
 
 use super::{
-    Before, CLOSED, DROP, EVIDENCE, HEARD, KIND, OTHER, PUT, RANDOM, RESET, SETTLED, VERSION, WORD,
+    Before, CLOSED, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED,
+    VERSION, WORD,
 };
 use crate::counts::Entries;
 use crate::wire::Input;
@@ -86,6 +87,10 @@ impl Decoder<'_> {
             (SETTLED, CLOSED) => Event::Closed {
                 brand: self.brand,
                 before: self.day()?,
+            },
+            (SETTLED, LINK_TIME) => Event::LinkTime {
+                brand: self.brand,
+                at: self.input.signed()?,
             },
             (WORD, 0) => Event::Word {
                 brand: self.brand,

@@ -120,10 +120,13 @@ fn body() -> impl Strategy<Value = Body> {
                 currency
             }
         ),
-        (sale(), name(), refund_amount()).prop_map(|(kind, name, amount)| Body::Refund {
-            kind,
-            name,
-            amount
+        (sale(), name(), label(), refund_amount()).prop_map(|(kind, name, store, amount)| {
+            Body::Refund {
+                kind,
+                name,
+                store,
+                amount,
+            }
         }),
         (sale(), label(), any::<i64>(), currency()).prop_map(|(kind, store, amount, currency)| {
             Body::Adjustment {
@@ -210,6 +213,7 @@ fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
             },
         }),
         any::<i32>().prop_map(move |before| Event::Closed { brand, before }),
+        any::<i64>().prop_map(move |at| Event::LinkTime { brand, at }),
     ]
 }
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::counts::Counts;
+use crate::head::{Head, LedgerMark};
 use crate::hex::Hash;
 use crate::keys::{BrandKeys, Fingerprint, Purpose, RequestKey};
 use crate::refusal::Reason;
@@ -46,6 +47,18 @@ impl Event {
     }
 }
 
+/// How far the files beside the log are that it belongs together with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The ledger of the process that keeps the log.
+    pub ledger: LedgerMark,
+    /// Its objection list.
+    pub objections: Head,
+    /// Where the operator went on although something was lost: the end of the log as the newest receipt that was
+    /// published says, number 0 where there is none. What was completed before needs no receipt from then on.
+    pub accepted: Option<Head>,
+}
+
 /// An entry of the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -53,18 +66,25 @@ pub(super) struct Entry {
     pub seq: u64,
     /// When, Unix milliseconds.
     pub at: i64,
-    /// Which request.
-    pub request: RequestKey,
-    /// What it asks for.
-    pub right: Right,
-    /// What happened.
-    pub event: Event,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Something happened to a request of this kind.
+    Step(RequestKey, Right, Event),
+    /// How far the files beside the log were.
+    Checkpoint(Checkpoint),
 }
 
 /// The fields of a line but its hash, in the order of their names.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accepted: Option<Head>,
     at: i64,
     brand: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,13 +92,18 @@ struct Line<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
     event: Word,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ledger: Option<LedgerMark>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    objections: Option<Head>,
     previous: Hash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
-    request: RequestKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<RequestKey>,
     seq: u64,
-    #[serde(rename = "type")]
-    right: Right,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    right: Option<Right>,
 }
 
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -88,6 +113,7 @@ enum Word {
     Started,
     Completed,
     Rejected,
+    Checkpoint,
 }
 
 /// What stands between the fields and the digits of the hash.
@@ -97,24 +123,46 @@ const AFTER_HASH: &str = "\"}";
 impl Entry {
     /// The line of this entry after the one of hash `previous`, with its end, and its hash.
     pub(super) fn line(&self, keys: &BrandKeys, previous: Hash) -> (String, Hash) {
-        let (word, content, counts, reason) = match self.event {
-            Event::Received { content } => (Word::Received, Some(content), None, None),
-            Event::Started => (Word::Started, None, None, None),
-            Event::Completed { counts } => (Word::Completed, None, Some(counts), None),
-            Event::Rejected { reason } => (Word::Rejected, None, None, Some(reason)),
-        };
-        let fields = Line {
+        let mut fields = Line {
+            accepted: None,
             at: self.at,
             brand: keys.name(),
-            content,
-            counts,
-            event: word,
+            content: None,
+            counts: None,
+            event: Word::Checkpoint,
+            ledger: None,
+            objections: None,
             previous,
-            reason,
-            request: self.request,
+            reason: None,
+            request: None,
             seq: self.seq,
-            right: self.right,
+            right: None,
         };
+        match self.content {
+            Content::Step(request, right, event) => {
+                (fields.request, fields.right) = (Some(request), Some(right));
+                fields.event = match event {
+                    Event::Received { content } => {
+                        fields.content = Some(content);
+                        Word::Received
+                    }
+                    Event::Started => Word::Started,
+                    Event::Completed { counts } => {
+                        fields.counts = Some(counts);
+                        Word::Completed
+                    }
+                    Event::Rejected { reason } => {
+                        fields.reason = Some(reason);
+                        Word::Rejected
+                    }
+                };
+            }
+            Content::Checkpoint(checkpoint) => {
+                fields.ledger = Some(checkpoint.ledger);
+                fields.objections = Some(checkpoint.objections);
+                fields.accepted = checkpoint.accepted;
+            }
+        }
         // Numbers and words: nothing in it can fail.
         let mut line = serde_json::to_string(&fields).unwrap_or_default();
         line.pop();
@@ -159,19 +207,32 @@ impl Entry {
         if fields.previous != previous {
             return Err("does not follow the line before it");
         }
+        let others = "its fields are not those of its event";
         let event = match (fields.event, fields.content, fields.counts, fields.reason) {
-            (Word::Received, Some(content), None, None) => Event::Received { content },
-            (Word::Started, None, None, None) => Event::Started,
-            (Word::Completed, None, Some(counts), None) => Event::Completed { counts },
-            (Word::Rejected, None, None, Some(reason)) => Event::Rejected { reason },
-            _ => return Err("its fields are not those of its event"),
+            (Word::Received, Some(content), None, None) => Some(Event::Received { content }),
+            (Word::Started, None, None, None) => Some(Event::Started),
+            (Word::Completed, None, Some(counts), None) => Some(Event::Completed { counts }),
+            (Word::Rejected, None, None, Some(reason)) => Some(Event::Rejected { reason }),
+            (Word::Checkpoint, None, None, None) => None,
+            _ => return Err(others),
+        };
+        let (request, right) = (fields.request, fields.right);
+        let (ledger, objections, accepted) = (fields.ledger, fields.objections, fields.accepted);
+        let content = match (event, request, right, ledger, objections) {
+            (Some(event), Some(request), Some(right), None, None) if accepted.is_none() => {
+                Content::Step(request, right, event)
+            }
+            (None, None, None, Some(ledger), Some(objections)) => Content::Checkpoint(Checkpoint {
+                ledger,
+                objections,
+                accepted,
+            }),
+            _ => return Err(others),
         };
         let entry = Entry {
             seq,
             at: fields.at,
-            request: fields.request,
-            right: fields.right,
-            event,
+            content,
         };
         Ok((entry, written))
     }

@@ -10,10 +10,14 @@
 //! |---|---|
 //! | `at` | Unix milliseconds, as the process said |
 //! | `request` | a keyed hash of the request's id, 16 bytes |
-//! | `event` | `received` (with `content`, the keyed hash of what was asked), `started`, `completed` (with `counts`), `rejected` (with `reason`) |
+//! | `event` | `received` (with `content`, the keyed hash of what was asked), `started`, `completed` (with `counts`), `rejected` (with `reason`), or `checkpoint` |
 //! | `seq` | from 1, without gaps |
 //! | `previous` | the `hash` of the line before, zeros in the first |
 //! | `hash` | BLAKE3 under the brand's audit key, over the line without it, as it stands |
+//!
+//! A checkpoint is of no request. It says how far the ledger and the objection list beside the log were (`ledger`,
+//! `objections`), so that it is noticed when one of them is missing or older; where the operator went on although
+//! something was lost, it has the newest head that was published (`accepted`).
 //!
 //! There is no personal data in it: an id is hashed under the brand's key, since a person may have chosen it. What could
 //! not be read as a request is refused to its sender and is not in it: it has no content to be known by.
@@ -32,30 +36,23 @@
 mod entry;
 mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
-use entry::Entry;
-pub use entry::Event;
+pub use crate::head::Head;
+pub use entry::{Checkpoint, Event};
+use entry::{Content, Entry};
 pub use verify::{Verified, verify};
 
-use crate::disk::Growing;
+use crate::disk::{self, Growing};
 use crate::error::FileError;
+use crate::head::Entries;
 use crate::hex::Hash;
 use crate::keys::{BrandKeys, Fingerprint, RequestKey};
 use crate::request::Right;
 use crate::status::{Impossible, Status};
 use verify::Chain;
-
-/// The end of a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The number of the last entry, 0 for none.
-    pub seq: u64,
-    /// Its hash.
-    pub hash: Hash,
-}
 
 /// How a request stands, by the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +76,7 @@ pub struct Standing {
 pub struct AuditLog {
     file: Growing,
     keys: BrandKeys,
-    head: Head,
+    entries: Entries,
     standings: FxHashMap<RequestKey, Standing>,
 }
 
@@ -112,25 +109,19 @@ impl AuditLog {
     pub fn open(directory: &Path, keys: &BrandKeys) -> Result<Opened, FileError> {
         let path = directory.join(format!("{}.jsonl", keys.name()));
         let (mut file, bytes) = Growing::open(&path)?;
-        let mut standings = FxHashMap::default();
-        let mut chain = Chain::new(&path, keys, &bytes);
-        for entry in &mut chain {
-            let entry = entry?;
-            // What the log itself would not have written is told by whoever asks it next.
-            let _ = step(&mut standings, &entry);
-        }
-        let (head, whole) = (chain.head(), chain.read_bytes());
-        let cut_bytes = bytes.len() as u64 - whole;
+        let log = Log::read(&path, keys, &bytes);
+        log.broken.map_or(Ok(()), Err)?;
+        let cut_bytes = bytes.len() as u64 - log.whole;
         if cut_bytes > 0 {
-            file.cut(whole)?;
+            file.cut(log.whole)?;
         }
         let keys = keys.clone();
         Ok(Opened {
             log: AuditLog {
                 file,
                 keys,
-                head,
-                standings,
+                entries: log.entries,
+                standings: log.standings,
             },
             cut_bytes,
         })
@@ -151,26 +142,46 @@ impl AuditLog {
         event: Event,
     ) -> Result<Head, AppendError> {
         let entry = Entry {
-            seq: self.head.seq + 1,
+            seq: self.head().seq + 1,
             at,
-            request,
-            right,
-            event,
+            content: Content::Step(request, right, event),
         };
-        let standing = follow(self.standings.get(&request), &entry)?;
-        let (line, hash) = entry.line(&self.keys, self.head.hash);
-        self.file.append(line.as_bytes())?;
+        let standing = follow(self.standings.get(&request), &entry, (right, event))?;
+        self.write(&entry)?;
         self.standings.insert(request, standing);
-        self.head = Head {
-            seq: entry.seq,
-            hash,
+        Ok(self.head())
+    }
+
+    /// Notes how far the files beside the log are; durable when this returns. `at` is Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`AuditLog::append`], where the file did not take it.
+    pub fn checkpoint(&mut self, at: i64, checkpoint: Checkpoint) -> Result<Head, FileError> {
+        let entry = Entry {
+            seq: self.head().seq + 1,
+            at,
+            content: Content::Checkpoint(checkpoint),
         };
-        Ok(self.head)
+        self.write(&entry)?;
+        Ok(self.head())
+    }
+
+    fn write(&mut self, entry: &Entry) -> Result<(), FileError> {
+        let (line, hash) = entry.line(&self.keys, self.head().hash);
+        self.file.append(line.as_bytes())?;
+        self.entries.push(hash);
+        Ok(())
     }
 
     /// The end of the chain.
     pub fn head(&self) -> Head {
-        self.head
+        self.entries.head()
+    }
+
+    /// The chain up to an entry; none where it has no such entry.
+    pub fn head_at(&self, seq: u64) -> Option<Head> {
+        self.entries.at(seq)
     }
 
     /// How a request stands, none where it was never received.
@@ -195,26 +206,115 @@ impl AuditLog {
     }
 }
 
-fn step(standings: &mut FxHashMap<RequestKey, Standing>, entry: &Entry) -> Result<(), Impossible> {
-    let standing = follow(standings.get(&entry.request), entry)?;
-    standings.insert(entry.request, standing);
-    Ok(())
+/// What an audit log holds.
+#[derive(Debug)]
+pub struct Log {
+    /// Its entries, as far as they are what was written.
+    pub entries: Entries,
+    /// The newest checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+    /// The newest checkpoint with which a loss was accepted, and its number.
+    pub accepted: Option<(u64, Head)>,
+    /// What is wrong with the file behind them.
+    pub broken: Option<FileError>,
+    standings: FxHashMap<RequestKey, Standing>,
+    /// How many bytes the entries take.
+    whole: u64,
+}
+
+/// Reads a log without changing it; none where there is no file.
+///
+/// # Errors
+/// Where it cannot be read. What is wrong in it is [`Log::broken`].
+pub fn look(path: &Path, keys: &BrandKeys) -> Result<Option<Log>, FileError> {
+    let bytes = disk::look(path)?;
+    Ok(bytes.map(|bytes| Log::read(path, keys, &bytes)))
+}
+
+/// Writes a log anew that is broken, with the entries before the first broken one; what it was is kept beside it, under
+/// the name that is returned. None where it is not broken.
+///
+/// # Errors
+/// Any of the disk.
+pub fn repair(path: &Path, keys: &BrandKeys) -> Result<Option<PathBuf>, FileError> {
+    let bytes = disk::look(path)?.unwrap_or_default();
+    let log = Log::read(path, keys, &bytes);
+    if log.broken.is_none() {
+        return Ok(None);
+    }
+    let whole = usize::try_from(log.whole).ok();
+    let whole = whole.and_then(|whole| bytes.get(..whole));
+    disk::set_aside(path, whole.unwrap_or_default()).map(Some)
+}
+
+impl Log {
+    fn read(path: &Path, keys: &BrandKeys, bytes: &[u8]) -> Log {
+        let mut log = Log {
+            entries: Entries::new(Hash::NONE),
+            checkpoint: None,
+            accepted: None,
+            broken: None,
+            standings: FxHashMap::default(),
+            whole: 0,
+        };
+        let mut chain = Chain::new(path, keys, bytes);
+        while let Some(entry) = chain.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    log.broken = Some(error);
+                    break;
+                }
+            };
+            log.entries.push(chain.head().hash);
+            match entry.content {
+                // What the log itself would not have written is told by whoever asks it next.
+                Content::Step(request, right, event) => {
+                    let before = log.standings.get(&request);
+                    if let Ok(standing) = follow(before, &entry, (right, event)) {
+                        log.standings.insert(request, standing);
+                    }
+                }
+                Content::Checkpoint(checkpoint) => {
+                    log.checkpoint = Some(checkpoint);
+                    if let Some(head) = checkpoint.accepted {
+                        log.accepted = Some((entry.seq, head));
+                    }
+                }
+            }
+        }
+        log.whole = chain.read_bytes();
+        log
+    }
+
+    /// The requests that were completed behind an entry.
+    pub fn completed_after(&self, seq: u64) -> impl Iterator<Item = RequestKey> {
+        let all = self.standings.iter();
+        let completed = all.filter(move |(_, standing)| {
+            standing.seq > seq && matches!(standing.status, Status::Completed(_))
+        });
+        completed.map(|(request, _)| *request)
+    }
 }
 
 /// How a request stands after an entry.
-fn follow(before: Option<&Standing>, entry: &Entry) -> Result<Standing, Impossible> {
-    let to = entry.event.status();
+fn follow(
+    before: Option<&Standing>,
+    entry: &Entry,
+    (right, event): (Right, Event),
+) -> Result<Standing, Impossible> {
+    let to = event.status();
     let (seq, at) = (entry.seq, entry.at);
-    match (before, entry.event) {
+    match (before, event) {
         (None, Event::Received { content }) => Ok(Standing {
             content,
-            right: entry.right,
+            right,
             received_at: at,
             status: to,
             seq,
             at,
         }),
-        (Some(before), _) if before.right == entry.right => Ok(Standing {
+        (Some(before), _) if before.right == right => Ok(Standing {
             status: before.status.next(to)?,
             seq,
             at,

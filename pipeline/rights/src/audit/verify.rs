@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::de::IgnoredAny;
 
-use crate::audit::{Entry, Head};
+use crate::audit::Entry;
 use crate::error::{FileError, Place};
+use crate::head::Head;
 use crate::hex::Hash;
 use crate::keys::BrandKeys;
 

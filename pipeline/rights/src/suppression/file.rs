@@ -1,17 +1,19 @@
 //! The durable form of the objection list.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
 
 use super::SuppressionSet;
 use super::record::{Change, Record, SIZE, checked, content};
-use crate::disk::Growing;
-use crate::error::{FileError, Place};
+use crate::disk::{self, Growing};
+use crate::error::{FileError, Kind, Place};
+use crate::head::{Entries, Head, LedgerMark};
+use crate::hex::{Hash, Hex};
 use crate::keys::{BrandKeys, BrandTag, Level};
 
 const MAGIC: &[u8; 8] = b"TRIBSUPP";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The file of one process, open for appending and locked.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct SuppressionFile {
     file: Growing,
     /// The brands and levels whose key the file names.
     keyed: FxHashSet<(BrandTag, Level)>,
+    head: Head,
 }
 
 /// An opened objection list.
@@ -32,52 +35,130 @@ pub struct Opened {
     pub cut_bytes: u64,
 }
 
+/// What an objection list holds.
+#[derive(Debug)]
+pub struct List {
+    /// Its records.
+    pub entries: Entries,
+    /// The ledger beside which it lies, as far as it says; none before its beginning was written.
+    pub ledger: Option<LedgerMark>,
+    set: SuppressionSet,
+    keyed: FxHashSet<(BrandTag, Level)>,
+    torn: u64,
+}
+
+/// Reads a list without changing it; none where there is no file.
+///
+/// # Errors
+/// As [`SuppressionFile::open`].
+pub fn look(path: &Path, brands: &[BrandKeys]) -> Result<Option<List>, FileError> {
+    let bytes = disk::look(path)?;
+    bytes
+        .map(|bytes| List::read(path, &bytes, brands))
+        .transpose()
+}
+
+/// Writes a list anew that is broken, beside this ledger, with every record of it that can be read; what it was is kept
+/// beside it, under the name that is returned. None where it is not broken.
+///
+/// # Errors
+/// Any of the disk, and what is wrong with it but that.
+pub fn repair(
+    path: &Path,
+    brands: &[BrandKeys],
+    ledger: [u8; 16],
+) -> Result<Option<PathBuf>, FileError> {
+    match look(path, brands) {
+        Err(error) if matches!(error.kind(), Kind::Broken(_)) => {}
+        read => return read.map(|_| None),
+    }
+    let bytes = disk::look(path)?.unwrap_or_default();
+    let mut written = header(ledger).to_vec();
+    let mut rest = bytes.as_slice();
+    // Bytes may be missing: a record may begin anywhere, and its checksum tells it.
+    while let Some((record, behind)) = rest.split_first_chunk::<SIZE>() {
+        if Record::from_bytes(record).is_some() {
+            written.extend_from_slice(record);
+            rest = behind;
+        } else {
+            rest = rest.get(1..).unwrap_or_default();
+        }
+    }
+    disk::set_aside(path, &written).map(Some)
+}
+
+impl List {
+    /// Who is kept out.
+    pub fn set(&self) -> &SuppressionSet {
+        &self.set
+    }
+
+    fn read(path: &Path, bytes: &[u8], brands: &[BrandKeys]) -> Result<List, FileError> {
+        let (chunks, torn) = bytes.as_chunks::<SIZE>();
+        let mut list = List {
+            entries: Entries::new(Hash::NONE),
+            ledger: None,
+            set: SuppressionSet::default(),
+            keyed: FxHashSet::default(),
+            torn: torn.len() as u64,
+        };
+        let broken = |place: usize| {
+            let what = "is not the record that was written";
+            FileError::broken(path, Place::Byte((place * SIZE) as u64), what)
+        };
+        let Some((first, records)) = chunks.split_first() else {
+            return match begins_header(torn) {
+                true => Ok(list),
+                false => Err(broken(0)),
+            };
+        };
+        list.ledger = Some(LedgerMark::new(read_header(path, first)?, 0, 0));
+        list.entries = Entries::new(hash(Hash::NONE, first));
+        for (place, bytes) in records.iter().enumerate() {
+            let record = Record::from_bytes(bytes).ok_or_else(|| broken(place + 1))?;
+            match record.change {
+                Change::Key => {
+                    check_key(path, &record, brands)?;
+                    list.keyed.insert((record.brand, record.level));
+                }
+                Change::Ledger => list.ledger = record.mark(),
+                Change::Objected | Change::Withdrawn => {
+                    list.set.apply(&record);
+                }
+            }
+            let before = list.entries.head().hash;
+            list.entries.push(hash(before, bytes));
+        }
+        Ok(list)
+    }
+}
+
 impl SuppressionFile {
-    /// Opens the list of a process, or begins one. `brands` are the keys of the configured brands; records of others
-    /// stay, and apply to nobody.
+    /// Opens the list of a process, or begins one, beside the ledger of this id. `brands` are the keys of the
+    /// configured brands; records of others stay, and apply to nobody.
     ///
     /// # Errors
     ///
     /// Any [`FileError`]; the file is then as it was.
-    pub fn open(path: &Path, brands: &[BrandKeys]) -> Result<Opened, FileError> {
+    pub fn open(path: &Path, brands: &[BrandKeys], ledger: [u8; 16]) -> Result<Opened, FileError> {
         let (mut file, bytes) = Growing::open(path)?;
-        let (chunks, torn) = bytes.as_chunks::<SIZE>();
-        let mut set = SuppressionSet::default();
-        let mut keyed = FxHashSet::default();
-        let mut broken = None;
-        if let Some((first, records)) = chunks.split_first() {
-            check_header(path, first)?;
-            for (place, bytes) in records.iter().enumerate() {
-                match Record::from_bytes(bytes) {
-                    Some(record) if record.change == Change::Key => {
-                        check_key(path, &record, brands)?;
-                        keyed.insert((record.brand, record.level));
-                    }
-                    Some(record) => {
-                        set.apply(&record);
-                    }
-                    None => {
-                        broken.get_or_insert((place + 1) * SIZE);
-                    }
-                }
-            }
-        } else if !header().starts_with(torn) {
-            broken = Some(0);
+        let mut list = List::read(path, &bytes, brands)?;
+        if list.torn > 0 {
+            file.cut(bytes.len() as u64 - list.torn)?;
         }
-        if let Some(byte) = broken {
-            let what = "is not the record that was written";
-            return Err(FileError::broken(path, Place::Byte(byte as u64), what));
-        }
-        if !torn.is_empty() {
-            file.cut((chunks.len() * SIZE) as u64)?;
-        }
-        if chunks.is_empty() {
-            file.append(&header())?;
+        if list.ledger.is_none() {
+            let header = header(ledger);
+            file.append(&header)?;
+            list.entries = Entries::new(hash(Hash::NONE, &header));
         }
         Ok(Opened {
-            file: SuppressionFile { file, keyed },
-            set,
-            cut_bytes: torn.len() as u64,
+            file: SuppressionFile {
+                file,
+                keyed: list.keyed,
+                head: list.entries.head(),
+            },
+            set: list.set,
+            cut_bytes: list.torn,
         })
     }
 
@@ -89,10 +170,7 @@ impl SuppressionFile {
     /// A [`FileError`]; none of them is there then. After [`FileError::Sync`] nobody knows, and the file takes nothing
     /// more until it is opened again.
     pub fn append(&mut self, keys: &BrandKeys, records: &[Record]) -> Result<(), FileError> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let mut bytes = Vec::with_capacity((records.len() + 1) * SIZE);
+        let mut all = Vec::with_capacity(records.len() + 1);
         let mut fresh = FxHashSet::default();
         for record in records {
             let place = (record.brand, record.level);
@@ -100,13 +178,46 @@ impl SuppressionFile {
                 && fresh.insert(place)
                 && let Some(key) = Record::key(keys, record.level)
             {
-                bytes.extend_from_slice(&key.to_bytes());
+                all.push(key);
             }
-            bytes.extend_from_slice(&record.to_bytes());
+            all.push(*record);
         }
-        self.file.append(&bytes)?;
+        self.write(&all)?;
         self.keyed.extend(fresh);
         Ok(())
+    }
+
+    /// Notes how far the ledger is; durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`SuppressionFile::append`].
+    pub fn mark(&mut self, mark: &LedgerMark) -> Result<(), FileError> {
+        self.write(&[Record::ledger(mark)])
+    }
+
+    fn write(&mut self, records: &[Record]) -> Result<(), FileError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(records.len() * SIZE);
+        let mut head = self.head;
+        for record in records {
+            let record = record.to_bytes();
+            bytes.extend_from_slice(&record);
+            head = Head {
+                seq: head.seq + 1,
+                hash: hash(head.hash, &record),
+            };
+        }
+        self.file.append(&bytes)?;
+        self.head = head;
+        Ok(())
+    }
+
+    /// Where it ends.
+    pub fn head(&self) -> Head {
+        self.head
     }
 
     /// Where the file is.
@@ -115,31 +226,48 @@ impl SuppressionFile {
     }
 }
 
-fn header() -> [u8; SIZE] {
+/// The hash of all records up to one, by that of those before it.
+fn hash(before: Hash, record: &[u8; SIZE]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before.as_bytes()).update(record);
+    Hash(Hex(*hasher.finalize().as_bytes()))
+}
+
+fn header(ledger: [u8; 16]) -> [u8; SIZE] {
     let mut header = [0; SIZE - 8];
     let parts = MAGIC.iter().copied().chain(VERSION.to_le_bytes());
     header
         .iter_mut()
-        .zip(parts)
+        .zip(parts.chain(ledger))
         .for_each(|(to, from)| *to = from);
     checked(&header)
 }
 
-fn check_header(path: &Path, bytes: &[u8; SIZE]) -> Result<(), FileError> {
-    if *bytes == header() {
-        return Ok(());
-    }
-    let found = content(bytes)
-        .and_then(|content| content.strip_prefix(MAGIC))
-        .and_then(|rest| rest.first_chunk())
-        .map(|version| u32::from_le_bytes(*version));
-    Err(match found {
-        Some(found) if found > VERSION => FileError::Newer {
+/// Whether bytes are what a kill may leave of a header.
+fn begins_header(bytes: &[u8]) -> bool {
+    let fixed: Vec<u8> = header([0; 16]).into_iter().take(12).collect();
+    bytes.starts_with(&fixed) || fixed.starts_with(bytes)
+}
+
+/// The ledger that a header names.
+fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
+    let rest = content(bytes).and_then(|content| content.strip_prefix(MAGIC));
+    let found = rest.and_then(|rest| rest.split_first_chunk());
+    let found = found.and_then(|(version, rest)| {
+        let (ledger, _) = rest.split_first_chunk::<16>()?;
+        Some((u32::from_le_bytes(*version), *ledger))
+    });
+    match found {
+        Some((VERSION, ledger)) if *bytes == header(ledger) => Ok(ledger),
+        Some((found, _)) if found > VERSION => Err(FileError::Newer {
             file: path.to_owned(),
             found,
-        },
-        _ => FileError::broken(path, Place::Byte(0), "is no objection list"),
-    })
+        }),
+        _ => {
+            let what = "is no objection list of this version";
+            Err(FileError::broken(path, Place::Byte(0), what))
+        }
+    }
 }
 
 fn check_key(path: &Path, record: &Record, brands: &[BrandKeys]) -> Result<(), FileError> {

@@ -20,15 +20,21 @@
 //! 0   16  entry: the first 16 bytes of BLAKE3 under the level's suppression key over the brand's name and the pseudonym
 //! 16  8   at, Unix milliseconds
 //! 24  8   brand: the first 8 bytes of BLAKE3 of its name
-//! 32  4   kind: 1 objected, 2 withdrawn, 3 which key (the entry tells the keys of the brand up to this level from others)
+//! 32  4   kind: 1 objected, 2 withdrawn, 3 which key (the entry tells the keys of the brand up to this level from others),
+//!         4 how far the ledger was (entry: its id, at: its manifest, brand: its commits)
 //! 36  4   level: the pseudonym's, which is how often the secret had been exchanged when it was made; 0 for devices
 //! 40  8   XXH3-64 of the 40 bytes before
-//! file: "TRIBSUPP", version u32 = 2, zeros to 40, XXH3-64 of these 40 bytes; then records
+//! file: "TRIBSUPP", version u32 = 3, the ledger's id, zeros to 40, XXH3-64 of these 40 bytes; then records
 //! ```
 //!
 //! Under another secret no entry would match and everybody who objected would be let in again, silently. So the first
 //! record of a brand and level says which key it is, which depends on those before, and opening under others, or
 //! without one of them, is refused.
+//!
+//! **One thing with its ledger.** The list says which ledger it lies beside and, after every batch of requests, how far
+//! that was ([`SuppressionFile::mark`]); others say how many records it had ([`SuppressionFile::head`]: BLAKE3 over the
+//! hash before and the record). [`look`] reads both without changing anything. Whether the list is what it was is for
+//! whoever knows the others to judge.
 //!
 //! A kill leaves whole records and at most a part of one, which is cut: whoever asked for it has not been told that it
 //! is there. A record that is not as it was written is refused.
@@ -38,7 +44,7 @@ mod record;
 
 use rustc_hash::FxHashMap;
 
-pub use file::{Opened, SuppressionFile};
+pub use file::{List, Opened, SuppressionFile, look, repair};
 pub use record::{Change, Record};
 
 use crate::keys::{BrandKeys, BrandTag, Level};
@@ -62,7 +68,7 @@ impl SuppressionSet {
         let objected = match record.change {
             Change::Objected => true,
             Change::Withdrawn => false,
-            Change::Key => return false,
+            Change::Key | Change::Ledger => return false,
         };
         let at = record.at;
         let place = (record.brand, record.level);
@@ -89,6 +95,12 @@ impl SuppressionSet {
         entry
             .and_then(|entry| entries.get(&entry))
             .is_some_and(|newest| newest.objected)
+    }
+
+    /// How many entries keep somebody out, of all brands.
+    pub fn total(&self) -> u64 {
+        let entries = self.lists.values().flat_map(FxHashMap::values);
+        entries.filter(|newest| newest.objected).count() as u64
     }
 
     /// How many entries of a brand keep somebody out, of all levels.

@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::head::LedgerMark;
 use crate::keys::{BrandKeys, BrandTag, Level};
 
 /// The bytes of a record.
@@ -16,6 +17,8 @@ pub enum Change {
     Withdrawn,
     /// Under which key the brand's records of a level are.
     Key,
+    /// How far the ledger beside the list was.
+    Ledger,
 }
 
 /// A record of the objection list. It holds a keyed hash, so it may be shown.
@@ -58,6 +61,23 @@ impl Record {
         }
     }
 
+    pub(super) fn ledger(mark: &LedgerMark) -> Record {
+        Record {
+            entry: mark.id(),
+            at: i64::try_from(mark.manifest).unwrap_or(i64::MAX),
+            brand: BrandTag(mark.commits.to_le_bytes()),
+            change: Change::Ledger,
+            level: Level::OLDEST,
+        }
+    }
+
+    /// How far the ledger was, where that is what it says.
+    pub(super) fn mark(&self) -> Option<LedgerMark> {
+        let manifest = u64::try_from(self.at).ok()?;
+        let commits = u64::from_le_bytes(self.brand.0);
+        (self.change == Change::Ledger).then(|| LedgerMark::new(self.entry, manifest, commits))
+    }
+
     /// What it says.
     pub fn change(&self) -> Change {
         self.change
@@ -74,6 +94,7 @@ impl Record {
             Change::Objected => 1,
             Change::Withdrawn => 2,
             Change::Key => 3,
+            Change::Ledger => 4,
         };
         let mut content = [0; SIZE - 8];
         let parts = self.entry.into_iter().chain(self.at.to_le_bytes());
@@ -102,6 +123,7 @@ impl Record {
                 1 => Change::Objected,
                 2 => Change::Withdrawn,
                 3 => Change::Key,
+                4 => Change::Ledger,
                 _ => return None,
             },
             level: Level(u32::from_le_bytes(*level)),

@@ -1,0 +1,146 @@
+//! Credentials: how this process signs in, read again at every connection.
+//!
+//! A password, a seed or a JWT may be exchanged while a worker runs: it is written to its file, the server is told, and the
+//! worker signs in with the new one the next time it connects. So the client is given no secret but a callback that
+//! reads the file.
+
+use std::path::{Path, PathBuf};
+
+use async_nats::{Auth, AuthError, ConnectOptions};
+use nkeys::KeyPair;
+use secrecy::{ExposeSecret, SecretString};
+use tributary_config::model::{Credential, Nats};
+
+use super::error::{NatsError, NatsErrorKind};
+
+/// How a process signs in.
+#[derive(Clone)]
+pub(super) enum Credentials {
+    /// It does not.
+    None,
+    /// With a JWT and its seed, in a file.
+    File(PathBuf),
+    /// With a seed.
+    Seed(Credential),
+    /// With a user and a password.
+    Password(String, Option<Credential>),
+    /// With the user and password of the address.
+    Address(String, SecretString),
+}
+
+impl Credentials {
+    /// Those of a configuration; `login` stands in the address.
+    pub fn of(nats: &Nats, login: Option<(String, String)>) -> Credentials {
+        if let Some(path) = &nats.credentials_file {
+            return Credentials::File(path.clone());
+        }
+        if let Some(seed) = &nats.nkey_seed {
+            return Credentials::Seed(seed.clone());
+        }
+        match (&nats.user, &nats.password, login) {
+            (None, None, None) => Credentials::None,
+            (None, None, Some((user, password))) => Credentials::Address(user, password.into()),
+            (user, password, _) => {
+                Credentials::Password(user.clone().unwrap_or_default(), password.clone())
+            }
+        }
+    }
+
+    /// Options of a client that signs in like this.
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Config`] where a file cannot be read or holds no credentials.
+    pub fn options(self) -> Result<ConnectOptions, NatsError> {
+        if matches!(self, Credentials::None) {
+            return Ok(ConnectOptions::new());
+        }
+        // A wrong file would else show only as a refusal by the server.
+        self.sign(&[]).map_err(|error| {
+            NatsError::new(NatsErrorKind::Config, format!("cannot sign in: {error}"))
+        })?;
+        Ok(ConnectOptions::with_auth_callback(move |nonce| {
+            let auth = self.sign(&nonce);
+            std::future::ready(auth.map_err(AuthError::new))
+        }))
+    }
+
+    /// What answers the server's nonce, or why there is nothing.
+    fn sign(&self, nonce: &[u8]) -> Result<Auth, String> {
+        let mut auth = Auth::new();
+        match self {
+            Credentials::None => {}
+            Credentials::File(path) => {
+                let unusable = |what: &str| format!("nats.credentials_file {what}");
+                let cannot =
+                    |error| unusable(&format!("{} cannot be read: {error}", path.display()));
+                let text = std::fs::read_to_string(path).map_err(cannot)?;
+                let text = SecretString::from(text);
+                let (jwt, seed) = parts(text.expose_secret())
+                    .ok_or_else(|| unusable("holds no JWT with its seed"))?;
+                let pair =
+                    KeyPair::from_seed(seed).map_err(|_| unusable("holds a seed that is none"))?;
+                auth.jwt = Some(jwt.to_owned());
+                auth.signature = pair.sign(nonce).ok();
+            }
+            Credentials::Seed(seed) => {
+                let seed = read(seed, "the nkey seed")?;
+                let seed = seed.expose_secret().trim();
+                let none =
+                    "the nkey seed is no user seed: those are 58 characters long and start with SU";
+                if !(seed.starts_with("SU") && seed.len() == 58) {
+                    return Err(none.to_owned());
+                }
+                let pair = KeyPair::from_seed(seed).map_err(|_| none.to_owned())?;
+                auth.nkey = Some(pair.public_key());
+                auth.signature = pair.sign(nonce).ok();
+            }
+            Credentials::Password(user, password) => {
+                let password = password.as_ref();
+                let password = password.map(|password| read(password, "the password"));
+                let password = password.transpose()?.unwrap_or_default();
+                auth.username = Some(user.clone());
+                auth.password = Some(password.expose_secret().to_owned());
+            }
+            Credentials::Address(user, password) => {
+                auth.username = Some(user.clone());
+                auth.password = Some(password.expose_secret().to_owned());
+            }
+        }
+        Ok(auth)
+    }
+}
+
+fn read(credential: &Credential, what: &str) -> Result<SecretString, String> {
+    credential.read().map_err(|error| {
+        let file = credential.file().unwrap_or(Path::new(""));
+        format!("{what} in {} cannot be read: {error}", file.display())
+    })
+}
+
+/// The JWT and the seed in the text of a `.creds` file.
+fn parts(text: &str) -> Option<(&str, &str)> {
+    let after = |title: &str| {
+        let (_, rest) = text.split_once(title)?;
+        // The dashes behind the title end its line.
+        let mut lines = rest.lines().skip(1).map(str::trim);
+        lines.find(|line| !line.is_empty())
+    };
+    Some((
+        after("BEGIN NATS USER JWT")?,
+        after("BEGIN USER NKEY SEED")?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credentials_file_has_a_jwt_and_a_seed() {
+        let text = "-----BEGIN NATS USER JWT-----\r\neyJ0\r\n------END NATS USER JWT------\n\nIMPORTANT\n\
+                    -----BEGIN USER NKEY SEED-----\n\nSUAE\n------END USER NKEY SEED------\n";
+        assert_eq!(parts(text), Some(("eyJ0", "SUAE")));
+        assert_eq!(parts("-----BEGIN NATS USER JWT-----\neyJ0\n"), None);
+        assert_eq!(parts(""), None);
+    }
+}

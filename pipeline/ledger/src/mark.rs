@@ -1,0 +1,93 @@
+//! How far a ledger is, and how far the files beside it are.
+//!
+//! A ledger, the objection list, the audit logs and the receipts at the broker belong together: an older copy of one of
+//! them would bring back what another one says was erased. So each of them names the others. The manifest names the
+//! head of every file beside the ledger ([`Ledger::name_heads`]), and the files name the ledger's [`Mark`].
+//!
+//! A mark only grows: the manifest's number with every replacement, and the commits with every commit. Both are durable
+//! before anybody hears of them, so that no crash makes a mark smaller than one that was written down.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use crate::manifest::{Hex, Paths};
+
+/// How far a ledger is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The ledger's id.
+    pub ledger: [u8; 16],
+    /// How often its manifest was written.
+    pub manifest: u64,
+    /// The ordinal of its last commit.
+    pub commits: u64,
+}
+
+/// The end of a file that only grows, as the ledger names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedHead {
+    /// How many entries the file has.
+    pub entries: u64,
+    /// A hash over all of them.
+    hash: Hex,
+}
+
+impl NamedHead {
+    /// The head of a file with so many entries of this hash.
+    pub fn new(entries: u64, hash: [u8; 32]) -> NamedHead {
+        let hash = Hex(hash.to_vec());
+        NamedHead { entries, hash }
+    }
+
+    /// The hash; none where the manifest holds no such hash.
+    pub fn hash(&self) -> Option<[u8; 32]> {
+        self.hash.0.as_slice().try_into().ok()
+    }
+}
+
+/// The heads of the files beside a ledger, by the names of the files.
+pub type NamedHeads = BTreeMap<String, NamedHead>;
+
+impl Ledger {
+    /// Whether there is a ledger in a directory, or anything that opening it would refuse.
+    pub fn is_in(directory: &Path) -> bool {
+        let paths = Paths(directory.to_owned());
+        let is_empty = || paths.present().is_ok_and(|segments| segments.is_empty());
+        paths.manifest().exists() || directory.exists() && !(directory.is_dir() && is_empty())
+    }
+
+    /// How far it is.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            ledger: self.manifest.id(),
+            manifest: self.manifest.generation,
+            commits: self.active.commits,
+        }
+    }
+
+    /// The heads that it names.
+    pub fn heads(&self) -> &NamedHeads {
+        &self.manifest.heads
+    }
+
+    /// Names heads of files beside the ledger; those of other files stay as they are. Durable when this returns.
+    ///
+    /// # Errors
+    /// Any of the disk; it then names what it named, and this may be called again unless it was a sync.
+    pub fn name_heads(&mut self, heads: &NamedHeads) -> Result<Mark, LedgerError> {
+        let mut manifest = self.manifest.clone();
+        let named = heads.iter();
+        manifest
+            .heads
+            .extend(named.map(|(file, head)| (file.clone(), head.clone())));
+        if manifest.heads != self.manifest.heads {
+            self.replace(manifest)?;
+        }
+        Ok(self.mark())
+    }
+}

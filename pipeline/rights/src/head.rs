@@ -1,0 +1,100 @@
+//! Where a file that only grows ends, and how far the ledger beside it was then.
+//!
+//! A ledger, its objection list, the audit logs and the receipts at the broker belong together. Each names the others:
+//! a [`Head`] says how many entries a file has and hashes all of them, so that it is known whether a file still
+//! begins with them, and a [`LedgerMark`] says how far the ledger was. A start compares them pairwise, so that none of
+//! them can be missing, shorter or older than another one without being noticed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::hex::{Hash, Hex};
+
+/// The end of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// A hash over all entries up to the last one.
+    pub hash: Hash,
+    /// The number of the last entry, 0 for none.
+    pub seq: u64,
+}
+
+impl Head {
+    /// The head of so many entries with a hash of these bytes.
+    pub fn new(seq: u64, hash: [u8; 32]) -> Head {
+        let hash = Hash(Hex(hash));
+        Head { seq, hash }
+    }
+}
+
+/// How far a ledger is. Both numbers only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerMark {
+    /// The ordinal of its last commit.
+    pub commits: u64,
+    id: Hex<16>,
+    /// How often its manifest was written.
+    pub manifest: u64,
+}
+
+impl LedgerMark {
+    /// The mark of the ledger of this id.
+    pub fn new(id: [u8; 16], manifest: u64, commits: u64) -> LedgerMark {
+        LedgerMark {
+            id: Hex(id),
+            manifest,
+            commits,
+        }
+    }
+
+    /// The ledger's id.
+    pub fn id(&self) -> [u8; 16] {
+        self.id.0
+    }
+
+    /// Whether a ledger that is here now is the one that was there at `earlier`, and has lost nothing since.
+    pub fn follows(&self, earlier: &LedgerMark) -> bool {
+        self.id == earlier.id
+            && self.manifest >= earlier.manifest
+            && self.commits >= earlier.commits
+    }
+}
+
+/// The entries of a file that was read, by their hashes.
+#[derive(Clone, Debug)]
+pub struct Entries {
+    hashes: Vec<Hash>,
+}
+
+impl Entries {
+    pub(crate) fn new(begin: Hash) -> Entries {
+        let hashes = vec![begin];
+        Entries { hashes }
+    }
+
+    pub(crate) fn push(&mut self, hash: Hash) {
+        self.hashes.push(hash);
+    }
+
+    /// The end of the file.
+    pub fn head(&self) -> Head {
+        let hash = self.hashes.last().copied().unwrap_or(Hash::NONE);
+        Head {
+            seq: self.hashes.len() as u64 - 1,
+            hash,
+        }
+    }
+
+    /// The head that the file had with so many entries.
+    pub fn at(&self, seq: u64) -> Option<Head> {
+        let place = usize::try_from(seq).ok()?;
+        let hash = *self.hashes.get(place)?;
+        Some(Head { seq, hash })
+    }
+
+    /// Whether the file begins with the entries of this head.
+    pub fn contain(&self, head: &Head) -> bool {
+        self.at(head.seq) == Some(*head)
+    }
+}
