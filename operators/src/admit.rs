@@ -456,9 +456,9 @@ fn recent(group: &Group, since: i64) -> Option<Reply> {
 /// Counts a record that counts for less than it says.
 fn count(stats: &Stats, record: &Record, admitted: Option<&Admitted>, diff: Diff) {
     match admitted {
-        None => stats.withheld(diff as i64),
+        None => stats.withheld(diff),
         Some(of) if !of.credit && matches!(record.body, Body::Contact { .. }) => {
-            stats.uncredited(diff as i64);
+            stats.uncredited(diff);
         }
         Some(_) => {}
     }

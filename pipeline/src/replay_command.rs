@@ -4,7 +4,7 @@
 //! mended can be replayed.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -109,16 +109,28 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A ledger where there is none yet.
+/// A ledger where there is nothing yet. What is there is not even opened, which would mend its end.
 fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
-    let options = Options::new(directory.join("process-0"));
-    let (ledger, recovered) = Ledger::open(options, Arc::new(Keyring::new(config)))?;
-    if recovered.stats.commits > 0 {
+    let own = directory.join("process-0");
+    // A file system of its own has one folder that nobody made.
+    let is_new = [directory, &own].into_iter().all(|folder| {
+        folder.read_dir().map_or_else(
+            |error| error.kind() == ErrorKind::NotFound,
+            |mut entries| {
+                entries.all(|entry| {
+                    entry
+                        .is_ok_and(|entry| entry.path() == own || entry.file_name() == "lost+found")
+                })
+            },
+        )
+    });
+    if !is_new {
         bail!(
-            "{} holds a ledger already: name an empty directory",
+            "{} is no empty directory, in which a new ledger could be begun: name another with --ledger",
             directory.display()
         );
     }
+    let (ledger, _) = Ledger::open(Options::new(own), Arc::new(Keyring::new(config)))?;
     Ok(ledger)
 }
 

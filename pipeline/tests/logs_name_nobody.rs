@@ -308,7 +308,7 @@ async fn nothing_that_names_a_person_is_logged_at_any_level() {
     let world = World::of(options, Some(&broker), DOMAIN);
     let config = world.path("tributary.toml");
     let client = ready(&broker).await;
-    let people: Vec<Somebody> = (7101..7107).map(Somebody::new).collect();
+    let people: Vec<Somebody> = (7101..7108).map(Somebody::new).collect();
     let values: Vec<String> = people.iter().flat_map(Somebody::values).collect();
     let worker = Worker::start_with(&config, &[], &[ALL_LEVELS]);
     let now = jiff::Timestamp::now().as_millisecond();
@@ -396,7 +396,7 @@ async fn nothing_that_names_a_person_is_logged_at_any_level() {
         }
     }
     // Questions, and the commands that ask: what they log themselves is held to the same.
-    let of = &people[5];
+    let of = &people[6];
     let (email, cookie) = (
         format!("email={}", of.email),
         format!("cookie={}", of.cookie),

@@ -185,7 +185,8 @@ impl<'a> Sample<'a> {
                 Label::Brand => BRANDS.contains(&word.as_str()),
                 Label::OriginBrand => BRANDS.contains(&word.as_str()) || word == UNKNOWN,
                 Label::Currency => word == "EUR",
-                Label::Version => word == env!("CARGO_PKG_VERSION"),
+                Label::Version => word == tributary::version::VERSION,
+                Label::Commit => word == tributary::version::COMMIT,
                 Label::Channel => word == OTHER || word.split('/').count() == 3,
                 Label::Store | Label::Platform => !word.is_empty(),
                 closed => closed

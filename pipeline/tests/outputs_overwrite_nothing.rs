@@ -121,3 +121,68 @@ fn a_secret_is_drawn_into_a_file_that_is_not_there() {
     assert!(!again.unwrap().status.success());
     assert_eq!(std::fs::read(&file).unwrap(), drawn);
 }
+
+#[test]
+fn an_answer_to_a_request_never_replaces_what_the_command_reads() {
+    let world = World::new(50, None, "");
+    std::fs::write(world.path("request.json"), "{}").unwrap();
+    std::fs::write(world.path("record.json"), "{}").unwrap();
+    for input in ["request.json", "record.json", "tributary.toml"] {
+        let before = std::fs::read(world.path(input)).unwrap();
+        let (soft, hard) = (format!("soft-{input}"), format!("hard-{input}"));
+        std::os::unix::fs::symlink(world.path(input), world.path(&soft)).unwrap();
+        std::fs::hard_link(world.path(input), world.path(&hard)).unwrap();
+        for output in [input, &soft, &hard, &format!("./{input}")] {
+            for force in [None, Some("--force")] {
+                let mut command = tributary();
+                command.current_dir(world.path("."));
+                command.args([
+                    "rights",
+                    "rectify",
+                    "--config",
+                    "tributary.toml",
+                    "--proof",
+                    "t",
+                ]);
+                command.args([
+                    "--request",
+                    "request.json",
+                    "--record",
+                    "record.json",
+                    "--out",
+                    output,
+                ]);
+                let ended = command.args(force).output().unwrap();
+                let said = String::from_utf8(ended.stderr).unwrap();
+                assert!(said.contains("is also an input"), "{output}: {said}");
+            }
+        }
+        assert_eq!(std::fs::read(world.path(input)).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_ledger_is_loaded_only_where_nothing_is() {
+    let world = World::new(50, None, "");
+    replay(&world, "--cells cells --ledger loaded trace.ndjson").unwrap();
+    let loaded = support::story::contents(&world.path("loaded"));
+    assert!(!loaded.is_empty());
+    std::os::unix::fs::symlink(world.path("loaded"), world.path("link")).unwrap();
+    std::fs::create_dir_all(world.path("mine/process-0")).unwrap();
+    std::fs::write(world.path("mine/process-0/notes"), "my notes\n").unwrap();
+    std::fs::write(world.path("file"), "my notes\n").unwrap();
+    for directory in ["loaded", "link", "./loaded", "mine", "file"] {
+        for force in ["", "--force"] {
+            let arguments = format!("--cells other --ledger {directory} {force} trace.ndjson");
+            let said = replay(&world, &arguments).unwrap_err();
+            assert_eq!(said.lines().count(), 1, "{arguments}: {said}");
+        }
+        assert!(!world.path("other").exists(), "{directory}");
+    }
+    assert_eq!(support::story::contents(&world.path("loaded")), loaded);
+    let notes = support::story::contents(&world.path("mine"));
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    // A directory that is there and empty is one to load into.
+    std::fs::create_dir_all(world.path("fresh/process-0")).unwrap();
+    replay(&world, "--cells cells --ledger fresh trace.ndjson").unwrap();
+}

@@ -108,7 +108,7 @@ impl Metrics {
             metrics.retention_pass(brand, 0, 0);
             metrics.rights_waiting(brand, 0, Duration::ZERO);
         }
-        metrics.set(Id::Build, &[version::VERSION, version::COMMIT], 1.0);
+        metrics.set(Id::Build, &[version::COMMIT, version::VERSION], 1.0);
         metrics
     }
 

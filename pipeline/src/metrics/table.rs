@@ -207,7 +207,7 @@ table! {
         "Whether there is a connection to NATS.";
     Ready: Operation Gauge, "ready", "0 or 1", [],
         "Whether /readyz says yes: connected, restored, caught up, lag within its bound.";
-    Build: Operation Gauge, "build_info", "always 1", [Version, Commit],
+    Build: Operation Gauge, "build_info", "always 1", [Commit, Version],
         "The version of the program, and the commit that it was built from.";
     StartTime: Operation Gauge, "process_start_time_seconds", "seconds since 1970", [],
         "When the process started.";
