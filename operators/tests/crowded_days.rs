@@ -31,7 +31,7 @@ fn counted(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> u64 {
     timely::execute(config, move |worker| {
         let (index, peers) = (worker.index(), worker.peers());
         let mut dataflow = build(worker, settings.clone(), |_, _| {});
-        know_salts(&mut dataflow, &batches);
+        know_salts(&mut dataflow, batches.iter().flatten());
         dataflow.live();
         for (epoch, batch) in (1..).zip(batches.iter()) {
             for event in batch.iter().skip(index).step_by(peers) {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{Released, put_in, released};
+use support::{Released, know_salts, put_in, released};
 use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Output, build};
 use tributary_oracle::history::{History, random, without_dropped_devices};
@@ -52,6 +52,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
                 dataflow.stood(cell, 0);
             }
         }
+        know_salts(&mut dataflow, events.iter());
         dataflow.live();
         for event in events.iter().skip(index).step_by(peers) {
             put_in(&mut dataflow, worker, event);

@@ -112,7 +112,7 @@ pub fn run_settling(
                 Output::Expired(_) => {}
             },
         );
-        know_salts(&mut dataflow, &batches);
+        know_salts(&mut dataflow, batches.iter().flatten());
         dataflow.live();
         let mut epoch = 0;
         let mut end = |dataflow: &mut Dataflow, worker: &mut Worker| {
@@ -201,12 +201,12 @@ pub fn run_settling(
 }
 
 /// The salts of all days of which something is heard: those by which the oracle knows who counts.
-pub fn know_salts(dataflow: &mut Dataflow, batches: &[Vec<Event>]) {
+pub fn know_salts<'a>(dataflow: &mut Dataflow, events: impl Iterator<Item = &'a Event>) {
     let of = |event: &Event| match event {
         Event::Ping { ping } => Some((ping.brand, ping.salt_day)),
         _ => None,
     };
-    let days: BTreeSet<(BrandId, Day)> = batches.iter().flatten().filter_map(of).collect();
+    let days: BTreeSet<(BrandId, Day)> = events.filter_map(of).collect();
     for (brand, day) in days {
         let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
         dataflow.know_salt(brand, day, salt);
@@ -292,7 +292,7 @@ pub fn ask(
                 seen.answers[answer.number as usize].push(answer.reply);
             }
         });
-        know_salts(&mut dataflow, &batches);
+        know_salts(&mut dataflow, batches.iter().flatten());
         dataflow.live();
         for (epoch, batch) in (1..).zip(batches.iter()) {
             for event in batch.iter().skip(index).step_by(peers) {
