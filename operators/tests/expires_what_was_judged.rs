@@ -9,7 +9,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use support::{Released, held, put_in, released};
+use support::{Released, held, know_salts, put_in, released};
 use tributary_operators::dataflow::{Output, build};
 use tributary_operators::event::Event;
 use tributary_operators::hold::Expired;
@@ -47,6 +47,7 @@ fn run(
                 Output::Answer(_) | Output::Settled(..) | Output::Closed(..) => {}
             }
         });
+        know_salts(&mut dataflow, batches.iter().flatten());
         dataflow.live();
         let mut epoch = 0;
         for at in 0..=batches.len().max(judged.0 + later) {

@@ -187,7 +187,7 @@ fn histories_keep_what_they_promise() {
 fn histories_reach_the_corners() {
     let mut families: BTreeSet<Family> = BTreeSet::new();
     let mut corners: BTreeMap<&str, usize> = BTreeMap::new();
-    for seed in 0..200 {
+    for seed in 0..450 {
         let mut history = random(seed, 150);
         open_gate(&mut history);
         let cells = cells(&history.settings, &held(&history));

@@ -72,7 +72,7 @@ fn of_thousands_at_once() {
     let named = format!("{forget:?}");
     assert_eq!(
         named,
-        "Forget { records: 2000, pseudonyms: 2000, tokens: 1000 }"
+        "Forget { records: 2000, dropped: false, pseudonyms: 2000, tokens: 1000 }"
     );
     let done = ledger.forget(forget).unwrap().run(&mut |_, _| ()).unwrap();
     let forgotten = done.forgotten;
