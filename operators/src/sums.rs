@@ -289,6 +289,9 @@ impl Sums {
     }
 }
 
+/// How many cells of a contributor have room that is kept for the next one.
+const ROOM: usize = 256;
+
 /// Adds up the differences of one epoch before they travel. What a contributor takes back and gives again in one epoch is
 /// no change of theirs, whoever else changes the cell, and on whatever worker.
 #[derive(Default)]
@@ -308,6 +311,10 @@ impl Tally {
     pub fn end_contributor(&mut self) {
         for (key, sums) in self.own.drain().filter(|(_, sums)| !sums.is_zero()) {
             self.sums.entry(key).or_default().add(&sums, 1);
+        }
+        // To empty a map costs as much as it has room for, so that nobody pays for a large contributor before them.
+        if self.own.capacity() > ROOM {
+            self.own = FxHashMap::default();
         }
     }
 
