@@ -44,7 +44,10 @@ fn run(
             match output {
                 Output::Cell { cell, .. } => outputs.0.push((epoch, cell)),
                 Output::Expired(expired) => outputs.1[index].push(expired),
-                Output::Answer(_) | Output::Settled(..) | Output::Closed(..) => {}
+                Output::Answer(_)
+                | Output::Settled(..)
+                | Output::Closed(..)
+                | Output::Unused(..) => {}
             }
         });
         know_salts(&mut dataflow, batches.iter().flatten());

@@ -109,7 +109,7 @@ pub fn run_settling(
                     .lock()
                     .unwrap()
                     .push((epoch, Event::Closed { brand, before })),
-                Output::Expired(_) => {}
+                Output::Expired(_) | Output::Unused(..) => {}
             },
         );
         know_salts(&mut dataflow, batches.iter().flatten());

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use common::*;
 use memchr::memmem;
-use tributary_ledger::{Forget, Keep, Kind, Ledger, Options, Rewritten, verify};
+use tributary_ledger::{Forget, Keep, Kind, Ledger, Options, Page, Rewritten, verify};
 use tributary_operators::event::Event;
+use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, RecordKey};
 
 fn ledger(directory: &Path, segment_bytes: u64) -> Ledger {
@@ -308,6 +309,63 @@ fn one_that_is_not_installed_leaves_nothing() {
     assert_eq!(ledger.commit(at(2)).unwrap().entries, 1);
     drop(ledger);
     assert_eq!(held(directory.path()), [put(A, 1, 0, 2), word(A, "gone")]);
+}
+
+/// A page of a thread that has withdrawn some words before it says anything.
+fn page_of(thread: usize, withdrawn: &[&str], events: &[Event]) -> Page {
+    let mut page = Page::of_thread(thread);
+    for word in withdrawn {
+        page.withdraw(A, Label::of(word));
+    }
+    events.iter().for_each(|event| page.push(A, event));
+    page
+}
+
+#[test]
+fn words_that_no_thread_needs_leave_with_the_next_rewrite() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(directory.path(), 1 << 20);
+    let commit = |ledger: &mut Ledger, page: Page, number| {
+        ledger.append(page);
+        ledger.commit(at(number)).unwrap().entries
+    };
+    let compact = |ledger: &mut Ledger| {
+        let done = run(ledger, everything());
+        ledger.install(done).unwrap().run().unwrap();
+        ledger.stats().entries.word
+    };
+    let both = [word(A, "spring"), word(A, "autumn")];
+    assert_eq!(commit(&mut ledger, page_of(0, &[], &both), 1), 2);
+    // What another thread has written is not written again.
+    assert_eq!(commit(&mut ledger, page_of(1, &[], &both[..1]), 2), 0);
+    let neither = page_of(0, &["spring", "autumn"], &[]);
+    assert_eq!(commit(&mut ledger, neither, 3), 0);
+    // The other thread needs one of them still.
+    assert_eq!(compact(&mut ledger), 1);
+    // What is announced again is written again, what is there is not.
+    assert_eq!(commit(&mut ledger, page_of(0, &[], &both), 4), 1);
+    assert_eq!(commit(&mut ledger, page_of(1, &["spring"], &[]), 5), 0);
+    assert_eq!(compact(&mut ledger), 2);
+
+    // Announced while a rewrite leaves it out, and while it is withdrawn by a page that is not durable yet.
+    let neither = page_of(0, &["spring", "autumn"], &[]);
+    assert_eq!(commit(&mut ledger, neither, 6), 0);
+    let work = ledger.rewrite(everything()).unwrap();
+    assert_eq!(commit(&mut ledger, page_of(1, &[], &both[..1]), 7), 1);
+    let done = work.run(&mut |_, _| ()).unwrap();
+    ledger.append(page_of(1, &["spring"], &[]));
+    ledger.install(done).unwrap().run().unwrap();
+    assert_eq!(compact(&mut ledger), 1);
+    ledger.commit(at(8)).unwrap();
+    drop(ledger);
+    assert_eq!(held(directory.path()), [word(A, "spring")]);
+
+    // Whoever opens a block after a restart needs its words, until they are withdrawn.
+    let (mut ledger, mut recovered) = open(directory.path());
+    read(&mut recovered, &keys()).unwrap();
+    assert_eq!(compact(&mut ledger), 1);
+    assert_eq!(commit(&mut ledger, page_of(0, &["spring"], &[]), 9), 0);
+    assert_eq!(compact(&mut ledger), 0);
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub fn read(recovered: &mut Recovered, keys: &Keyring) -> Result<Vec<Event>, Led
     let mut events = Vec::new();
     while let Some(block) = recovered.next_block()? {
         let before = events.len();
-        block.open(keys, &mut day, &mut |event| events.push(event))?;
+        block.open(keys, 0, &mut day, &mut |event| events.push(event))?;
         assert_eq!((events.len() - before) as u64, block.entries());
     }
     assert_eq!(recovered.read(), recovered.total());
