@@ -157,7 +157,7 @@ fn files_of_a_ledger() {
             // What comes before a refusal is right, too.
             while let Some(block) = recovered.next_block().transpose() {
                 result = block.and_then(|block| {
-                    block.open(&keys(), &mut day, &mut |event| found.push(event))
+                    block.open(&keys(), 0, &mut day, &mut |event| found.push(event))
                 });
                 if result.is_err() {
                     break;
