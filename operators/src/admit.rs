@@ -25,28 +25,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{Answer, Asked, Question, Reply, labels};
 use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::{Routed, route};
+use crate::horizons::{Cutoffs, Oldest, is_interaction};
 use crate::label::Label;
 use crate::label_uses::LabelUses;
+use crate::policy::Stance;
 use crate::record::{Body, BrandId, IdKind, IdSet, Identifier, Pseudonym, Record, RecordKey};
-use crate::retention::{Cutoffs, Oldest, is_interaction};
+use crate::routing::{Admitted, Routed, route};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
-use crate::statements::Stance;
 use crate::stats::Stats;
 use crate::steps::{Step, Steps};
 use crate::sums::Tally;
-
-/// For what a record counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admitted {
-    /// The identifiers that it stands for, where it may not link all of its own.
-    pub reduced: Option<IdSet>,
-    /// Whether it may be credited.
-    pub credit: bool,
-    /// Whether web and till may meet in it.
-    pub joins: bool,
-}
 
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::{Cell, Family};
 use crate::facts::Conversion;
+use crate::horizons::{Category, Cutoffs};
 use crate::identity::components::Person;
 use crate::label::{Channel, Label};
 use crate::record::{
     Body, BrandId, Currency, Day, DeviceDay, IdKind, Pseudonym, Record, RecordKey, SaleKind,
 };
-use crate::retention::{Category, Cutoffs};
 
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

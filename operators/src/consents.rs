@@ -11,11 +11,9 @@ use std::sync::Arc;
 
 use crate::record::{BrandId, Pseudonym};
 use crate::settings::Settings;
+pub use crate::stats::ConsentCounts as Told;
 use crate::stats::Stats;
 use crate::steps::{Step, Steps};
-
-/// How many identifiers allow a step, and how many refuse it, by brand.
-pub type Told = BTreeMap<(BrandId, Step), [u64; 2]>;
 
 /// What is known of one brand.
 #[derive(Default)]

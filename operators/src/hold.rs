@@ -23,8 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::admit::AdmitIn;
 use crate::engine::{Diff, Epoch, Stage};
+use crate::policy::Said;
 use crate::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey};
-use crate::statements::{Said, StatementIn};
+use crate::statements::StatementIn;
 use crate::stats::Stats;
 
 /// What happens to a key.

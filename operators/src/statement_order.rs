@@ -10,9 +10,9 @@
 //! was before. A statement costs a few look-ups in sorted maps, however many there are about the identifier: nothing
 //! walks over them.
 
+use crate::policy::{Said, Stance};
 use crate::record::{ConsentString, Right};
 use crate::small_map::{Bag, SmallMap};
-use crate::statements::{Said, Stance};
 use crate::steps::Steps;
 
 /// The statements about one identifier.

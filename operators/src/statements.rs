@@ -13,32 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::ask::Asked;
 use crate::consents::Consents;
 use crate::engine::{Diff, Epoch, Stage};
-use crate::record::{BrandId, ConsentString, Pseudonym, Right};
+use crate::policy::{Said, Stance};
+use crate::record::{BrandId, Pseudonym};
 use crate::small_map::{Bag, SmallMap};
 use crate::statement_order::StatementOrder;
-use crate::steps::Steps;
-
-/// How an identifier stands. The default is that nothing was said about it.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Stance {
-    /// The steps that are allowed; none where nobody has said.
-    pub allowed: Option<Steps>,
-    /// Whether its records are held out of every number.
-    pub restricted: bool,
-    /// Whether nothing of it is shared with partners.
-    pub do_not_sell: bool,
-}
-
-/// Something said about an identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Said {
-    /// These steps are allowed, by a consent string where it was one that bears its date.
-    Consent(Steps, Option<ConsentString>),
-    /// A right stands, or no longer.
-    Right(Right, bool),
-}
 
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,10 +2,13 @@
 //! record came again. They are not personal and pass freely.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
-use crate::consents::Told;
 use crate::record::BrandId;
 use crate::steps::Step;
+
+/// How many identifiers allow a step, and how many refuse it, by brand.
+pub type ConsentCounts = BTreeMap<(BrandId, Step), [u64; 2]>;
 
 /// The counters of one worker thread.
 #[derive(Debug, Default)]
@@ -25,7 +28,7 @@ pub struct Stats {
     steps: Cell<u64>,
     folded: Cell<u64>,
     pings_over: Cell<u64>,
-    consents: RefCell<Told>,
+    consents: RefCell<ConsentCounts>,
 }
 
 impl Stats {
@@ -83,7 +86,7 @@ impl Stats {
     }
 
     /// How many identifiers allow each step, and how many refuse it, as far as it may be told.
-    pub fn told_consents(&self) -> Told {
+    pub fn told_consents(&self) -> ConsentCounts {
         self.consents.borrow().clone()
     }
 

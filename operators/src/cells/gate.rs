@@ -15,7 +15,8 @@
 //! changed or not, and nothing in between ([`crate::cells::noise`]). The values under the noise go by these rules.
 
 use crate::calendar::month;
-use crate::cells::group::{Group, GroupKey};
+use crate::cells::group::Group;
+use crate::cells::group_key::GroupKey;
 use crate::cells::noise::Line;
 use crate::record::Day;
 use crate::settings::BrandSettings;

@@ -38,7 +38,7 @@
 use crate::attribution::Model;
 use crate::calendar::first_day;
 use crate::cell::{Dim, Family};
-use crate::cells::group::GroupKey;
+use crate::cells::group_key::GroupKey;
 use crate::record::Day;
 use crate::settings::{BrandSettings, Noise};
 use crate::sums::CellKey;

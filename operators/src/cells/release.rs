@@ -7,12 +7,12 @@
 //! Under noise a group is told at the begin of a step: at once, or with the batch, which tells what stays inside under its
 //! new noise too.
 
-use crate::cell::Cell;
 use crate::cells::gate::{Class, Lot, Times, enough, may_leave};
-use crate::cells::group::{Counts, Entry, Group, GroupKey, Told};
+use crate::cells::group::{Counts, Entry, Group, Told};
+use crate::cells::group_key::GroupKey;
 use crate::cells::noise::{Line, Veil};
+use crate::cells::state::{Cells, CellsOut, Due, Lots, News};
 use crate::cells::weigh::weigh;
-use crate::cells::{Cells, CellsOut, Due, Lots};
 use crate::engine::Diff;
 use crate::settings::BrandSettings;
 use crate::sums::{CellKey, MonthGroup};
@@ -31,9 +31,6 @@ enum Fate {
 fn is_at_once(key: &GroupKey, settings: &BrandSettings) -> bool {
     settings.k_delta() <= 1 || matches!(key, GroupKey::Alone(CellKey::SpendDay { .. }))
 }
-
-/// What is to be told: cells, and whether each is news.
-pub(super) type News = Vec<(Cell, bool)>;
 
 impl Cells {
     /// Looks at everything that stood outside once all that was known has gone in on every worker.

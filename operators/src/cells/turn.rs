@@ -6,42 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::ask::{Answer, Asked};
 use crate::cell::Cell;
-use crate::cells::gate::Times;
-use crate::cells::group::GroupKey;
-use crate::cells::release::News;
-use crate::cells::{Cells, CellsOut, Lots};
+use crate::cells::group_key::GroupKey;
+use crate::cells::state::{Cells, CellsOut, Step, Turn};
 use crate::engine::{Diff, Wake};
-use crate::sums::{CellKey, MonthGroup, Sums};
-
-/// An epoch under way.
-#[derive(Default)]
-pub(super) struct Turn {
-    /// What waits for a batch, on all workers.
-    pub(super) due: Lots,
-    pub(super) sums: Vec<(CellKey, Sums, Diff)>,
-    /// The time of the release at its end.
-    pub(super) release: Option<i64>,
-    /// Whether all that stands outside is told again.
-    pub(super) again: bool,
-    pub(super) questions: Vec<Asked>,
-    pub(super) answers: Vec<Answer>,
-    told: News,
-    step: Step,
-}
-
-/// What is next.
-#[derive(Clone, Copy, Default)]
-enum Step {
-    /// The batch leaves, and the sums are added.
-    #[default]
-    Batch,
-    /// What has changed is told.
-    Release(Times),
-    /// Questions are answered.
-    Answer,
-}
+use crate::sums::MonthGroup;
 
 impl Cells {
     /// Goes on with the epoch under way. Whether it is finished.

@@ -15,7 +15,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::attribution::Model;
 use crate::cell::Dim;
-use crate::cells::group::{Entry, Group, GroupKey, Parts, is_other};
+use crate::cells::group::{Entry, Group, Parts};
+use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::naming::channel_dims;
 use crate::cells::suppress::{Part, hidden};
 use crate::label::{Channel, Dictionary};

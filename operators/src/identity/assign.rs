@@ -10,10 +10,11 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::{Fact, FactChanges, anonymous, in_cheap_order, net};
+use crate::facts::{Fact, FactChanges, in_cheap_order, net};
 use crate::identity::components::Person;
 use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
+use crate::routing::anonymous;
 use crate::runs::Runs;
 use crate::stats::Stats;
 use crate::sums::{CellKey, Sums, Tally};

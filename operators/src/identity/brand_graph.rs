@@ -16,7 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::components::{Components, Moves, Person};
 use super::forest::{Link, NO_LINK};
-use super::graph::GraphOut;
+use super::outcome::GraphOut;
 use crate::engine::Diff;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdKind, IdSet, Identifier, Pseudonym};

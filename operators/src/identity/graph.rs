@@ -7,15 +7,14 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply};
+use crate::ask::{Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::identity::brand_graph::{BrandGraph, Changes};
-use crate::identity::components::Person;
+use crate::identity::outcome::GraphOut;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet};
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::sums::{CellKey, Sums};
 
 /// What the graph is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,31 +48,6 @@ pub enum GraphIn {
     },
     /// Somebody asks why two identifiers are one person.
     Ask(Asked),
-}
-
-/// What the graph says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum GraphOut {
-    /// The facts of a set belong to a person; no statement where it has none, or where all its identifiers are hubs.
-    Assigned {
-        /// The tenant.
-        brand: BrandId,
-        /// The set's key.
-        set: u128,
-        /// The person.
-        person: Person,
-    },
-    /// A person has more identifiers than the size guard allows.
-    Oversized {
-        /// The tenant.
-        brand: BrandId,
-        /// The person.
-        person: Person,
-    },
-    /// The brand's numbers.
-    Sum(CellKey, Sums),
-    /// An answer.
-    Answer(Answer),
 }
 
 /// The stage. The graph of each brand that this worker owns.

@@ -15,5 +15,6 @@ pub mod components;
 mod forest;
 pub mod graph;
 pub mod mentions;
+pub mod outcome;
 mod tours;
 mod why;

@@ -1,0 +1,363 @@
+//! The state of the cells of one worker, and the messages that change it.
+//!
+//! The cells of every group stand here as they are and as they were last told, with what has changed since the last
+//! release and what waits. What an epoch does with them, one step after the other, is kept in a [`Turn`]; the steps
+//! themselves stand in [`super::turn`] and [`super::release`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{Answer, Asked, Question, Reply, labels};
+use crate::cell::Cell;
+use crate::cells::gate::{Lot, Times};
+use crate::cells::group::{Counts, Group, Told};
+use crate::cells::group_key::{GroupKey, is_other};
+use crate::cells::months::{NullPaths, null_month};
+use crate::cells::naming::{dims, key_of, words};
+use crate::cells::noise::Line;
+use crate::cells::solver::Solver;
+use crate::engine::Diff;
+use crate::label::{Channel, Label};
+use crate::label_registry::LabelRegistry;
+use crate::record::BrandId;
+use crate::settings::Settings;
+use crate::stats::Stats;
+use crate::sums::{CellKey, Month, Sums};
+
+/// What the stage is told. What every worker must hear names the worker it is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CellsIn {
+    /// A change of a cell.
+    Sum(CellKey, Sums),
+    /// To a worker: somebody announces the word of a label of a brand.
+    Word(u64, BrandId, Label, Arc<str>),
+    /// To a worker: somebody who has announced a label's word withdraws it.
+    WordGone(u64, BrandId, Label),
+    /// To a worker: a worker holds something that names a label.
+    Used(u64, BrandId, Label),
+    /// To a worker: it is to say again whether a label is used.
+    JudgeAgain(u64, BrandId, Label),
+    /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
+    Release(u64, i64),
+    /// To a worker: what it has told stands outside no longer, and is told again at the end of this epoch.
+    Again(u64),
+    /// A cell as it stood outside at the start, with the hash of its owner, and the time at which it was told.
+    Stood(u64, Cell, i64),
+    /// A worker says to another that everything that stood outside, and everything that was known of before,
+    /// has gone in.
+    Complete {
+        /// The worker that says so.
+        from: u64,
+        /// The worker that is told.
+        target: u64,
+        /// Whether anything stood outside.
+        stood: bool,
+    },
+    /// A worker says to another what of a brand waits for the batch.
+    Due(Due),
+    /// Somebody asks for cells.
+    Ask(Asked),
+    /// An answer on its way back is missing its words.
+    Name(Answer),
+}
+
+/// What of a brand waits for a batch on one worker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Due {
+    /// The worker that is told.
+    pub target: u64,
+    /// The tenant.
+    pub brand: BrandId,
+    /// What kind of cells, and which way their values go.
+    pub lot: Lot,
+    /// Whose contributions changed, as in [`Sums::changed`]; none where only cells wait that were never told.
+    pub changed: Option<u128>,
+}
+
+/// What the stage says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CellsOut {
+    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet. The
+    /// time of the release that tells it, Unix milliseconds.
+    Cell(Cell, bool, i64),
+    /// To every worker, for the next epoch.
+    Due(Due),
+    /// Nobody holds anything that names a label, which somebody has announced.
+    Unused(BrandId, Label),
+    /// An answer.
+    Answer(Answer),
+}
+
+/// What waits for a batch, on all workers: whose contributions changed, as in [`Due::changed`].
+pub(super) type Lots = BTreeMap<(BrandId, Lot), Option<u128>>;
+
+/// What is to be told: cells, and whether each is news.
+pub(super) type News = Vec<(Cell, bool)>;
+
+/// An epoch under way.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// What waits for a batch, on all workers.
+    pub(super) due: Lots,
+    pub(super) sums: Vec<(CellKey, Sums, Diff)>,
+    /// The time of the release at its end.
+    pub(super) release: Option<i64>,
+    /// Whether all that stands outside is told again.
+    pub(super) again: bool,
+    pub(super) questions: Vec<Asked>,
+    pub(super) answers: Vec<Answer>,
+    pub(super) told: News,
+    pub(super) step: Step,
+}
+
+/// What is next.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Step {
+    /// The batch leaves, and the sums are added.
+    #[default]
+    Batch,
+    /// What has changed is told.
+    Release(Times),
+    /// Questions are answered.
+    Answer,
+}
+
+/// The stage. The cells that this worker owns.
+pub struct Cells {
+    pub(super) settings: Arc<Settings>,
+    pub(super) stats: Rc<Stats>,
+    pub(super) peers: u64,
+    pub(super) words: LabelRegistry,
+    pub(super) groups: FxHashMap<GroupKey, Group>,
+    pub(super) null: FxHashMap<(BrandId, Month), NullPaths>,
+    /// What changed since the last release.
+    pub(super) dirty: FxHashSet<GroupKey>,
+    pub(super) dirty_null: FxHashSet<(BrandId, Month)>,
+    /// What would change outside and may not yet.
+    pub(super) waiting: FxHashSet<GroupKey>,
+    /// What leaves when the batch of the last release does.
+    pub(super) due: Vec<(GroupKey, Lot)>,
+    /// The time of the last release.
+    pub(super) released: Option<i64>,
+    /// What stood outside and belongs to no cell that these settings know.
+    pub(super) strangers: BTreeSet<Cell>,
+    /// The groups of which something stood outside.
+    pub(super) stood: FxHashSet<GroupKey>,
+    /// Whether anything stood outside, on any worker that has said so.
+    pub(super) anything_stood: bool,
+    /// The workers that have said `Complete`; none once all have.
+    pub(super) complete: Option<BTreeSet<u64>>,
+    pub(super) counts: Counts,
+    pub(super) solver: Solver,
+    /// What the epoch that was stepped last has still to do.
+    pub(super) turn: Option<Turn>,
+}
+
+impl Cells {
+    /// No cells yet, and nothing is known to stand outside. `peers` is the number of workers.
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, peers: u64) -> Cells {
+        Cells {
+            settings,
+            stats,
+            peers,
+            words: LabelRegistry::default(),
+            groups: FxHashMap::default(),
+            null: FxHashMap::default(),
+            dirty: FxHashSet::default(),
+            dirty_null: FxHashSet::default(),
+            waiting: FxHashSet::default(),
+            due: Vec::new(),
+            released: None,
+            strangers: BTreeSet::new(),
+            stood: FxHashSet::default(),
+            anything_stood: false,
+            complete: Some(BTreeSet::new()),
+            counts: Counts::default(),
+            solver: Solver::default(),
+            turn: None,
+        }
+    }
+
+    /// The message that brings a cell that stood outside, told at some time, to its owner.
+    pub fn stood(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
+        let home = key_of(&cell, settings).map_or(0, |key| key.home());
+        CellsIn::Stood(home, cell, at)
+    }
+
+    pub(super) fn group(&mut self, key: &GroupKey) -> &mut Group {
+        if let GroupKey::Month(of) = key {
+            let null = self.null.entry((of.brand, of.month)).or_default();
+            null.groups.insert(*of);
+        }
+        let groups = &mut self.groups;
+        groups.entry(key.clone()).or_insert_with_key(Group::new)
+    }
+
+    pub(super) fn add(&mut self, key: CellKey, sums: &Sums, diff: Diff) {
+        if let Some(month) = null_month(&key) {
+            self.null.entry(month).or_default().add(&key, sums, diff);
+            self.dirty_null.insert(month);
+            return;
+        }
+        let Some(of) = GroupKey::of(&key) else {
+            return;
+        };
+        let settings = self.settings.brands.get(&of.brand());
+        // A gate that hides nothing needs to know nothing.
+        if matches!(key, CellKey::Taken { .. }) && settings.is_none_or(|of| of.k <= 1) {
+            return;
+        }
+        let group = self.group(&of);
+        let chain = group.chain.as_mut();
+        if !chain.is_some_and(|chain| chain.add(&key, sums, diff)) {
+            group.entry(key).sums.add(sums, diff);
+        }
+        self.dirty.insert(of);
+    }
+
+    /// Takes in a cell that stood outside.
+    pub(super) fn stand(&mut self, cell: Cell, at: i64) {
+        let settings = self.settings.clone();
+        let key = key_of(&cell, &settings);
+        // Nobody else may know its words: the ledger that did can be lost, and the cell is to be closed by its name.
+        if let Some(key) = &key {
+            for word in words(&cell) {
+                self.words
+                    .stand((key.brand(), Label::of(word)), word.clone());
+            }
+        }
+        let Some((key, of)) = key.and_then(|key| Some((key.clone(), GroupKey::of(&key)?))) else {
+            self.strangers.insert(cell);
+            return;
+        };
+        let mut values = [0; 5];
+        for (slot, value) in values.iter_mut().zip(&cell.values) {
+            *slot = *value;
+        }
+        let settings = settings.brands.get(&key.brand());
+        let adds_up = is_other(&key) && settings.is_some_and(|settings| settings.k > 1);
+        let line = settings.and_then(|settings| Line::of(&of, settings));
+        let veil = line.and_then(|line| line.veil(cell.family, &cell.dims, at));
+        let group = self.group(&of);
+        (group.stood, group.published) = (true, true);
+        let entry = match adds_up {
+            true => group.other.entry(key).or_default(),
+            false => group.entry(key),
+        };
+        // A count that was cut off is found when it meets the sums.
+        entry.told = Told::Values(match &veil {
+            Some(veil) => veil.under(values, values),
+            None => values,
+        });
+        entry.veil = veil;
+        self.stood.insert(of);
+    }
+
+    pub(super) fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
+        let settings = self.settings.brands.get(&key.brand())?;
+        let (family, dims) = dims(key, settings, self.words.of(key.brand()));
+        let count = family.values().len();
+        let values =
+            values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
+        Some(Cell {
+            family,
+            dims,
+            values,
+        })
+    }
+
+    /// Puts words for labels into an answer.
+    pub(super) fn name(&self, answer: Answer) -> Answer {
+        let Answer {
+            asker,
+            number,
+            reply,
+        } = answer;
+        let word = |brand, label| self.words.of(brand).word(label).cloned();
+        let reply = match reply {
+            Reply::Path {
+                brand,
+                path,
+                persons,
+                conversions,
+            } => {
+                let named = |step: &Channel| {
+                    [step.source, step.medium, step.campaign].map(|label| word(brand, label))
+                };
+                Reply::NamedPath {
+                    path: path.iter().map(named).collect(),
+                    persons,
+                    conversions,
+                }
+            }
+            Reply::Record(key, record) => {
+                let words = labels(&record)
+                    .map(|label| word(record.brand, label))
+                    .collect();
+                Reply::NamedRecord(key, record, words)
+            }
+            other => other,
+        };
+        Answer {
+            asker,
+            number,
+            reply,
+        }
+    }
+
+    /// Every cell that stands outside, as it was last told.
+    pub(super) fn outside(&self) -> impl Iterator<Item = Cell> + '_ {
+        let groups = self.groups.iter();
+        let cells = groups.flat_map(|(key, group)| group.cells(key));
+        cells.filter_map(|(key, entry)| self.cell(key, Some(entry.outside()?)))
+    }
+
+    /// Asks for the words that nobody uses to be withdrawn, and drops those that were. Before everything from before a
+    /// restart has gone in nobody knows which these are.
+    pub(super) fn judge_words(&mut self, out: &mut Vec<(CellsOut, Diff)>) {
+        if self.complete.is_some() {
+            return;
+        }
+        let unused = self.words.unused().into_iter();
+        out.extend(unused.map(|(brand, label)| (CellsOut::Unused(brand, label), 1)));
+        if self.words.is_due(self.counts.released + self.counts.hidden) {
+            let groups = &self.groups;
+            self.words.sweep(|needed| {
+                for (of, group) in groups {
+                    let brand = of.brand();
+                    for (key, _) in group.cells(of) {
+                        key.each_label(|label| needed((brand, label)));
+                    }
+                }
+            });
+        }
+        self.stats.labels(self.words.len() as u64);
+    }
+
+    /// The cells as they were last told.
+    pub(super) fn answer(&self, asked: &Asked, out: &mut Vec<(CellsOut, Diff)>) {
+        let Question::Cells { brand, family } = &asked.question else {
+            return;
+        };
+        let mut cells = Vec::new();
+        let groups = self.groups.iter();
+        for (key, group) in groups.filter(|(key, _)| key.brand() == *brand) {
+            for (key, entry) in group.cells(key) {
+                if let Some(values) = entry.outside() {
+                    cells.extend(self.cell(key, Some(values)));
+                }
+            }
+        }
+        cells.retain(|cell| family.is_none_or(|family| family == cell.family));
+        cells.sort_unstable();
+        out.extend(
+            cells
+                .into_iter()
+                .map(|cell| (CellsOut::Answer(asked.answer(Reply::Cell(cell))), 1)),
+        );
+    }
+}

@@ -1,0 +1,277 @@
+//! Routing: an admitted record is taken apart, and every part goes to the stage that it concerns.
+//!
+//! What a record says of its identifiers goes to the identity graph, a contact and a sale go to the person behind them,
+//! and what needs no person goes straight into the cells. A record that is no longer held, or counts for something else,
+//! takes the same ways with the opposite sign, so that nothing of it stays (invariant I1).
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::Model;
+use crate::attribution::credit::CONVERSION;
+use crate::calendar::month;
+use crate::facts::{Contact, Conversion, Fact, Mention};
+use crate::label::{Channel, Label};
+use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
+use crate::settle::{Sale, SaleUpdate};
+use crate::sums::{CellKey, Credited, MonthGroup, Sums, Tally};
+
+/// For what a record counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The identifiers that it stands for, where it may not link all of its own.
+    pub reduced: Option<IdSet>,
+    /// Whether it may be credited.
+    pub credit: bool,
+    /// Whether web and till may meet in it.
+    pub joins: bool,
+}
+
+/// Where a part of a record goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Routed {
+    /// To the identity graph.
+    Mention(Mention),
+    /// To the person behind the set.
+    Fact(BrandId, IdSet, Fact),
+    /// To the settlement of sales and refunds.
+    Sale(SaleUpdate),
+    /// To the cells. Few of these leave, so that they may be large.
+    Sum(Box<(CellKey, Sums)>),
+}
+
+/// Takes an admitted record, held (`diff` 1) or no longer held (`diff` -1), apart.
+pub fn route(
+    record: &Record,
+    admitted: &Admitted,
+    diff: i64,
+    tally: &mut Tally,
+    out: &mut Vec<(Routed, i64)>,
+) {
+    let Record {
+        brand,
+        source,
+        ts,
+        day,
+        ref id,
+        ref ids,
+        ref body,
+    } = *record;
+    let Admitted {
+        ref reduced,
+        credit,
+        joins,
+    } = *admitted;
+    let ids = reduced.as_ref().unwrap_or(ids).clone();
+    let id = id.clone();
+    let names = !matches!(
+        body,
+        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. }
+    );
+    if names && !ids.is_empty() {
+        let mention = Mention {
+            brand,
+            set: ids.clone(),
+            source,
+            day,
+            is_fact: matches!(body, Body::Contact { .. } | Body::Sale { .. }),
+        };
+        out.push((Routed::Mention(mention), diff));
+    }
+    match *body {
+        // What is said about a record is no fact of its own.
+        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
+        Body::Contact {
+            kind,
+            channel,
+            touch,
+        } => {
+            let mut counts = [0; 3];
+            counts[kind as usize] = 1;
+            // Whoever is named is counted, and counts as changed, where the person is known.
+            let mut sums = Sums::of(&counts);
+            if ids.is_empty() {
+                sums = sums.by(1).whose(Label::of(&id).0);
+            }
+            tally.add(
+                CellKey::CampaignDay {
+                    brand,
+                    channel,
+                    day,
+                },
+                sums,
+                diff,
+            );
+            if !ids.is_empty() {
+                let contact = Contact {
+                    ts,
+                    id,
+                    source,
+                    channel,
+                    day,
+                    kind,
+                    touch: touch && credit,
+                    joins,
+                };
+                out.push((Routed::Fact(brand, ids, Fact::Contact(contact)), diff));
+            }
+        }
+        Body::Sale {
+            kind,
+            name,
+            store,
+            amount,
+            currency,
+        } => {
+            let sale = Sale {
+                ts,
+                id,
+                source,
+                day,
+                store,
+                amount,
+                currency,
+                ids,
+                joins,
+            };
+            out.push((
+                Routed::Sale(SaleUpdate::sale(brand, kind, name, sale)),
+                diff,
+            ));
+        }
+        Body::Refund {
+            kind, name, amount, ..
+        } => {
+            out.push((
+                Routed::Sale(SaleUpdate::refund(brand, kind, name, source, amount)),
+                diff,
+            ));
+        }
+        Body::Adjustment {
+            kind,
+            store,
+            amount,
+            currency,
+        } => {
+            let rung_up = takings(brand, kind, store, day, currency);
+            let sums = Sums::of(&[0, amount.into()]).by(1).whose(Label::of(&id).0);
+            tally.add(rung_up, sums, diff);
+            let nobodys = nobodys(brand, kind, store, day, currency);
+            tally.add(nobodys, Sums::default().by(1), diff);
+            for model in Model::ALL {
+                let key = CellKey::Attribution {
+                    brand,
+                    model,
+                    channel: Channel::unattributed(),
+                    kind,
+                    store,
+                    day,
+                    currency,
+                };
+                tally.add(key, sums, diff);
+            }
+        }
+        Body::Spend {
+            platform,
+            channel,
+            cost,
+            currency,
+            impressions,
+            clicks,
+        } => {
+            tally.add(
+                CellKey::SpendDay {
+                    brand,
+                    platform,
+                    channel,
+                    day,
+                    currency,
+                },
+                Sums::of(&[cost.into(), impressions.into(), clicks.into()]),
+                diff,
+            );
+        }
+    }
+}
+
+/// Adds a fact that belongs to nobody to the cells that count it.
+pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
+    match fact {
+        Fact::Contact(contact) => {
+            let key = CellKey::CampaignDay {
+                brand,
+                channel: contact.channel,
+                day: contact.day,
+            };
+            let who = fact.contributor();
+            tally.add(key, Sums::default().by(1).whose(who), diff);
+        }
+        Fact::Conversion(conversion) => {
+            let Conversion {
+                day,
+                kind,
+                store,
+                left,
+                currency,
+                name,
+                ..
+            } = *conversion;
+            let by = |sums: Sums| sums.by(1).whose(name.0 as u64);
+            let rung_up = takings(brand, kind, store, day, currency);
+            tally.add(rung_up, by(Sums::of(&[1, left.into()])), diff);
+            let nobodys = nobodys(brand, kind, store, day, currency);
+            tally.add(nobodys, Sums::default().by(1), diff);
+            for model in Model::ALL {
+                let key = CellKey::Attribution {
+                    brand,
+                    model,
+                    channel: Channel::unattributed(),
+                    kind,
+                    store,
+                    day,
+                    currency,
+                };
+                tally.add(key, by(Sums::of(&[CONVERSION, left.into()])), diff);
+            }
+        }
+    }
+}
+
+/// The cell that a sale or adjustment is rung up in.
+pub fn takings(
+    brand: BrandId,
+    kind: SaleKind,
+    store: Label,
+    day: Day,
+    currency: Currency,
+) -> CellKey {
+    match kind {
+        SaleKind::Order => CellKey::OrdersDay {
+            brand,
+            day,
+            currency,
+        },
+        SaleKind::Transaction => CellKey::StoreDay {
+            brand,
+            store,
+            day,
+            currency,
+        },
+    }
+}
+
+/// What of a month's takings belongs to nobody.
+fn nobodys(brand: BrandId, kind: SaleKind, store: Label, day: Day, currency: Currency) -> CellKey {
+    let group = MonthGroup {
+        brand,
+        month: month(day),
+        kind,
+        currency,
+    };
+    CellKey::Taken {
+        group,
+        store,
+        day,
+        credited: Credited::Nothing,
+        who: None,
+    }
+}
