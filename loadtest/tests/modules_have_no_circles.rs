@@ -370,7 +370,7 @@ impl Sources {
     fn edges(&self) -> Edges {
         let mut edges = Edges::new();
         for module in self.modules.values() {
-            for (path, place, _) in module.paths.iter().filter(|(.., passes_on)| !passes_on) {
+            for (path, place, _) in module.paths.iter() {
                 let Some(to) = self.resolve(path, 8) else {
                     continue;
                 };

@@ -28,9 +28,9 @@ use crate::engine::{Diff, Epoch, Stage};
 use crate::horizons::{Cutoffs, Oldest, is_interaction};
 use crate::label::Label;
 use crate::label_uses::LabelUses;
-use crate::policy::Stance;
+use crate::policy::{Admitted, Stance, Withheld};
 use crate::record::{Body, BrandId, IdKind, IdSet, Identifier, Pseudonym, Record, RecordKey};
-use crate::routing::{Admitted, Routed, route};
+use crate::routing::{Routed, route};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
@@ -111,32 +111,40 @@ impl Group {
 }
 
 impl Verdict {
-    /// What may be done with a record of the set.
-    fn allowed(&self, record: &Record, settings: &BrandSettings) -> Steps {
+    /// Whether a record of the set needs to be consented to, and nobody was asked.
+    fn is_unasked(&self, record: &Record, settings: &BrandSettings) -> bool {
         let has_cookie = || record.ids.ids().iter().any(|id| id.kind == IdKind::Cookie);
         let consent = settings.on_consent.contains(&record.source);
-        match consent && !self.cookie_said && (!self.said || has_cookie()) {
-            true => Steps::NONE,
-            false => self.allowed,
-        }
+        consent && !self.cookie_said && (!self.said || has_cookie())
     }
 
-    /// For what a record of the set counts when links are judged by a time; none where it is out.
-    fn admit(&self, record: &Record, settings: &BrandSettings, at: i64) -> Option<Admitted> {
+    /// For what a record of the set counts when links are judged by a time, or why it is out.
+    fn admit(
+        &self,
+        record: &Record,
+        settings: &BrandSettings,
+        at: i64,
+    ) -> Result<Admitted, Withheld> {
         let free = record.ids.is_empty()
             || matches!(
                 record.body,
                 Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. }
             );
         if free {
-            return Some(FREE);
+            return Ok(FREE);
         }
-        let allowed = self.allowed(record, settings);
+        if self.restricted {
+            return Err(Withheld::Restricted);
+        }
+        if self.is_unasked(record, settings) {
+            return Err(Withheld::Unasked);
+        }
+        let allowed = self.allowed;
         let needs_hold = record.body.is_web() || settings.on_consent.contains(&record.source);
-        if self.restricted || needs_hold && !allowed.allow(Step::Hold) {
-            return None;
+        if needs_hold && !allowed.allow(Step::Hold) {
+            return Err(Withheld::Refused);
         }
-        Some(Admitted {
+        Ok(Admitted {
             reduced: match allowed.allow(Step::Link) {
                 true => linked(record, settings, at),
                 false => alone(&record.ids),
@@ -341,8 +349,8 @@ impl Admit {
                 let before = was.admit(record, settings, at);
                 let now = is.admit(record, settings, at);
                 if before != now {
-                    count(&self.stats, record, before.as_ref(), -1);
-                    count(&self.stats, record, now.as_ref(), 1);
+                    count(&self.stats, record, &before, -1);
+                    count(&self.stats, record, &now, 1);
                     before
                         .iter()
                         .for_each(|before| parts.add(record, before, -1));
@@ -372,8 +380,8 @@ impl Admit {
             for (record, diff) in [(old, -1), (new, 1)] {
                 let Some(record) = record else { continue };
                 let admitted = verdict.admit(record, settings, at);
-                count(&self.stats, record, admitted.as_ref(), diff);
-                if let Some(admitted) = admitted {
+                count(&self.stats, record, &admitted, diff);
+                if let Ok(admitted) = admitted {
                     parts.add(record, &admitted, diff);
                 }
             }
@@ -459,13 +467,13 @@ fn hold_labels(uses: &mut LabelUses, old: Option<&Record>, new: Option<&Record>)
 }
 
 /// Counts a record that counts for less than it says.
-fn count(stats: &Stats, record: &Record, admitted: Option<&Admitted>, diff: Diff) {
+fn count(stats: &Stats, record: &Record, admitted: &Result<Admitted, Withheld>, diff: Diff) {
     match admitted {
-        None => stats.withheld(diff),
-        Some(of) if !of.credit && matches!(record.body, Body::Contact { .. }) => {
+        Err(why) => stats.withheld(*why, diff),
+        Ok(of) if !of.credit && matches!(record.body, Body::Contact { .. }) => {
             stats.uncredited(diff);
         }
-        Some(_) => {}
+        Ok(_) => {}
     }
 }
 

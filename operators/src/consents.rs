@@ -2,35 +2,65 @@
 //!
 //! A count like this moves when one person decides, so that it is careful as the release gate is (invariant I6): a step
 //! is told of only where at least `k` identifiers allow it and `k` refuse it, and what was told stays as it is until
-//! `k_delta` others have changed their minds. Each worker holds to that with the identifiers it has, so that sums over
-//! workers do as well.
+//! `k_delta` others have changed their minds. All identifiers of a brand are counted on one worker, and who has changed
+//! nothing by the end of an epoch has not changed, so that what is told depends neither on the number of workers nor on
+//! the order within an epoch.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Diff, Epoch, Stage};
 use crate::record::{BrandId, Pseudonym};
 use crate::settings::Settings;
 pub use crate::stats::ConsentCounts as Told;
 use crate::stats::Stats;
 use crate::steps::{Step, Steps};
 
-/// What is known of one brand.
-#[derive(Default)]
-struct Tally {
+/// What some identifiers of a brand allow, or by how much it has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Counts {
     /// Identifiers about which a consent was said.
-    stated: u64,
+    stated: i64,
     /// Those that allow each step.
-    allowed: [u64; Step::ALL.len()],
-    /// Who changed since it was told, a bit for each of 128 shares of all identifiers.
+    allowed: [i64; Step::ALL.len()],
+    /// Who has changed, a bit for each of 128 shares of all identifiers.
     changed: u128,
 }
 
-/// Counts on one worker.
+impl Counts {
+    /// What is allowed for an identifier has changed in an epoch.
+    pub fn change(&mut self, id: Pseudonym, was: Option<Steps>, is: Option<Steps>) {
+        if was == is {
+            return;
+        }
+        self.changed |= 1 << ((id >> 64) % 128);
+        for (steps, by) in [(was, -1), (is, 1)] {
+            let Some(steps) = steps else { continue };
+            self.stated += by;
+            for (step, allowed) in Step::ALL.into_iter().zip(&mut self.allowed) {
+                *allowed += by * i64::from(steps.allow(step));
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Counts, times: i64) {
+        self.stated += other.stated * times;
+        for (allowed, other) in self.allowed.iter_mut().zip(&other.allowed) {
+            *allowed += other * times;
+        }
+        self.changed |= other.changed;
+    }
+}
+
+/// The stage. The counts of the brands that this worker owns.
 pub struct Consents {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
-    brands: BTreeMap<BrandId, Tally>,
+    brands: BTreeMap<BrandId, Counts>,
 }
 
 impl Consents {
@@ -43,42 +73,53 @@ impl Consents {
         }
     }
 
-    /// What is allowed for an identifier has changed.
-    pub fn change(&mut self, brand: BrandId, id: Pseudonym, was: Option<Steps>, is: Option<Steps>) {
-        if was == is {
-            return;
-        }
-        let tally = self.brands.entry(brand).or_default();
-        tally.changed |= 1 << ((id >> 64) % 128);
-        let count = |steps: Option<Steps>| (u64::from(steps.is_some()), steps.unwrap_or_default());
-        let ((was_stated, was), (is_stated, is)) = (count(was), count(is));
-        tally.stated = tally.stated + is_stated - was_stated;
-        for (step, allowed) in Step::ALL.into_iter().zip(&mut tally.allowed) {
-            *allowed = *allowed + u64::from(is.allow(step)) - u64::from(was.allow(step));
-        }
-    }
-
-    /// The brands of which anybody has spoken.
-    pub fn entries(&self) -> usize {
-        let brands = self.brands.values();
-        brands.filter(|tally| tally.stated > 0).count()
-    }
-
     /// Tells what may be told.
-    pub fn tell(&mut self) {
-        for (brand, tally) in &mut self.brands {
+    fn tell(&mut self) {
+        for (brand, counts) in &mut self.brands {
             let Some(settings) = self.settings.brands.get(brand) else {
                 continue;
             };
-            if u64::from(tally.changed.count_ones()) < settings.k_delta().max(1) {
+            if u64::from(counts.changed.count_ones()) < settings.k_delta().max(1) {
                 continue;
             }
-            tally.changed = 0;
-            let told = Step::ALL.into_iter().zip(tally.allowed);
-            let told = told.map(|(step, allowed)| (step, [allowed, tally.stated - allowed]));
+            counts.changed = 0;
+            let count = |count: i64| u64::try_from(count).unwrap_or_default();
+            let told = Step::ALL.into_iter().zip(counts.allowed);
+            let told = told.map(|(step, allowed)| {
+                let refused = count(counts.stated - allowed);
+                (step, [count(allowed), refused])
+            });
             let told = told.filter(|(_, counts)| counts.iter().all(|n| *n >= settings.k.max(1)));
             self.stats.consents(*brand, told);
         }
+    }
+}
+
+impl Stage for Consents {
+    type In = (BrandId, Counts);
+    /// It tells the worker's counters alone.
+    type Out = Infallible;
+    const NAME: &'static str = "Consents";
+
+    fn route((brand, _): &(BrandId, Counts)) -> u64 {
+        brand.0
+    }
+
+    fn entries(&self) -> usize {
+        let brands = self.brands.values();
+        brands.filter(|counts| counts.stated > 0).count()
+    }
+
+    fn step(
+        &mut self,
+        _: Epoch,
+        updates: Vec<((BrandId, Counts), Diff)>,
+        _: &mut Vec<(Infallible, Diff)>,
+    ) {
+        for ((brand, counts), diff) in updates {
+            self.brands.entry(brand).or_default().add(&counts, diff);
+        }
+        self.tell();
     }
 }
 
@@ -107,44 +148,40 @@ mod tests {
         };
         let stats = Rc::new(Stats::default());
         let mut consents = Consents::new(settings.into(), stats.clone());
+        // Each line is an epoch.
+        let mut epoch = |changes: &[(u128, Option<Steps>, Option<Steps>)]| {
+            let mut counts = Counts::default();
+            for (number, was, is) in changes {
+                counts.change(id(*number), *was, *is);
+            }
+            consents.step(0, vec![((BRAND, counts), 1)], &mut Vec::new());
+        };
         let some = Some(Steps::NONE.with(Step::Hold));
         let both = some.map(|steps| steps.with(Step::Credit));
-        for number in 0..20 {
-            // All allow to hold, five do not allow to credit.
-            consents.change(
-                BRAND,
-                id(number),
-                None,
-                if number < 5 { some } else { both },
-            );
-            if number < 2 {
-                consents.tell();
-                assert!(stats.told_consents().is_empty(), "too few have spoken");
-            }
+        // All allow to hold, five do not allow to credit.
+        let first = |number| (number, None, if number < 5 { some } else { both });
+        for number in 0..2 {
+            epoch(&[first(number)]);
+            assert!(stats.told_consents().is_empty(), "too few have spoken");
         }
-        consents.tell();
+        epoch(&(2..20).map(first).collect::<Vec<_>>());
         let told = || stats.told_consents();
         let credit = (BRAND, Step::Credit);
         assert_eq!(told(), Told::from([(credit, [15, 5])]));
 
         // One who changes her mind again and again is one.
         for _ in 0..9 {
-            consents.change(BRAND, id(7), both, some);
-            consents.tell();
-            consents.change(BRAND, id(7), some, both);
-            consents.tell();
+            epoch(&[(7, both, some)]);
+            epoch(&[(7, some, both)]);
         }
-        consents.change(BRAND, id(7), both, some);
-        consents.change(BRAND, id(8), both, None);
-        consents.tell();
+        epoch(&[(7, both, some), (8, both, None)]);
         assert_eq!(told()[&credit], [15, 5]);
-        consents.change(BRAND, id(0), some, both);
-        consents.tell();
+        // Who has not changed hides nobody.
+        epoch(&[(9, both, both)]);
+        assert_eq!(told()[&credit], [15, 5]);
+        epoch(&[(0, some, both)]);
         assert_eq!(told()[&credit], [14, 5]);
-        for number in 1..4 {
-            consents.change(BRAND, id(number), some, both);
-        }
-        consents.tell();
+        epoch(&[(1, some, both), (2, some, both), (3, some, both)]);
         assert!(told().is_empty(), "two who refuse are too few");
     }
 }

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Each arrow is a differential collection. A record's change runs through once, and an epoch is closed when the probe
-//! has passed it. One thing goes round: what waits for a batch on each worker, which all hear in the next epoch.
+//! has passed it. One thing goes round: what waits for a batch on each worker, which all hear in the next epoch. Not in the
+//! picture: how many identifiers allow what, which Statements tells Consents, where it is counted.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -1,11 +1,12 @@
 //! Policy: what the owner of an identifier has stated, and what follows for the records that name it.
 //!
 //! [`Said`] is one statement, a consent or a right. [`Stance`] is what all statements about one identifier come to
-//! ([`crate::statement_order`]). What the stances of all identifiers of a record come to is decided in [`crate::admit`].
+//! ([`crate::statement_order`]). What the stances of all identifiers of a record come to is decided in [`crate::admit`]:
+//! it is [`Admitted`] for something, or [`Withheld`] for a reason.
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{ConsentString, Right};
+use crate::record::{ConsentString, IdSet, Right};
 use crate::steps::Steps;
 
 /// Something said about an identifier.
@@ -28,4 +29,26 @@ pub struct Stance {
     pub restricted: bool,
     /// Whether nothing of it is shared with partners.
     pub do_not_sell: bool,
+}
+
+/// For what a record counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The identifiers that it stands for, where it may not link all of its own.
+    pub reduced: Option<IdSet>,
+    /// Whether it may be credited.
+    pub credit: bool,
+    /// Whether web and till may meet in it.
+    pub joins: bool,
+}
+
+/// Why a record is in no number. Of several causes the first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// A right restricts it.
+    Restricted,
+    /// Its source rests on consent, and nobody has said anything.
+    Unasked,
+    /// What was said does not allow it.
+    Refused,
 }

@@ -38,6 +38,25 @@ use tokens::{Bounds, Tokens, Turn};
 pub use runs::{MAX_GAP, Runs};
 pub use tokens::{PARTS, part};
 
+/// What devices give to cells in one epoch, and what they take back.
+#[derive(Default)]
+struct Contributions(Vec<(DeviceDay, CellKey, Sums)>);
+
+impl Contributions {
+    /// Adds everything up, device by device, in whatever order it came: whoever is put out for another and counts again in
+    /// the end has changed nothing.
+    fn add_up(&mut self, tally: &mut Tally) {
+        self.0.sort_unstable_by_key(|(device, ..)| *device);
+        for of_device in self.0.chunk_by(|one, other| one.0 == other.0) {
+            for (_, key, sums) in of_device {
+                tally.add(key.clone(), *sums, 1);
+            }
+            tally.end_contributor();
+        }
+        self.0 = Vec::new();
+    }
+}
+
 /// What is told of a token to the cells of its store and day.
 fn contribute(
     device: &DeviceDay,
@@ -45,9 +64,13 @@ fn contribute(
     runs: &Runs,
     settings: &BrandSettings,
     diff: Diff,
-    tally: &mut Tally,
+    contributions: &mut Contributions,
 ) {
-    let who = device.token.0 as u64;
+    let mut add = |key: &CellKey, sums: Sums| {
+        let mut changed = Sums::default();
+        changed.add(&sums.whose(device.token.0 as u64), diff);
+        contributions.0.push((*device, key.clone(), changed));
+    };
     let mut counted_in = None;
     for run in runs.iter() {
         let local = run.first + i64::from(run.utc_offset);
@@ -65,7 +88,7 @@ fn contribute(
             } else {
                 Sums::of(&[0, 1])
             };
-            tally.add(key.clone(), sums.whose(who), diff);
+            add(&key, sums);
         }
         // A device counts once in an hour, however many of its runs begin there. Runs are in order, and so their hours.
         if counted_in.as_ref() != Some(&key) {
@@ -74,7 +97,7 @@ fn contribute(
             } else {
                 [0, 0, 0, 1, 0]
             };
-            tally.add(key.clone(), Sums::of(&counted).by(1).whose(who), diff);
+            add(&key, Sums::of(&counted).by(1));
             counted_in = Some(key);
         }
     }
@@ -137,6 +160,7 @@ pub struct Presence {
     closed: FxHashMap<BrandId, Day>,
     /// The stores of open days, and those of sums that have settled.
     uses: LabelUses,
+    contributions: Contributions,
     tally: Tally,
 }
 
@@ -157,6 +181,7 @@ impl Presence {
             over: FxHashMap::default(),
             closed: FxHashMap::default(),
             uses: LabelUses::default(),
+            contributions: Contributions::default(),
             tally: Tally::default(),
         }
     }
@@ -178,7 +203,7 @@ impl Presence {
             return;
         };
         let bounds = Bounds::of(settings.max_devices);
-        let tally = &mut self.tally;
+        let contributions = &mut self.contributions;
         let day = self.days.entry((brand, salt_day)).or_default();
         let [devices, random] = day.entry(store).or_insert_with(|| {
             self.uses.add(brand, store, 1);
@@ -192,7 +217,7 @@ impl Presence {
                 Turn::Of(token) => {
                     let other = DeviceDay { token, ..device };
                     if let Some(runs) = tokens.runs(token) {
-                        contribute(&other, is_random, runs, settings, -1, tally);
+                        contribute(&other, is_random, runs, settings, -1, contributions);
                     }
                 }
             }
@@ -207,12 +232,12 @@ impl Presence {
         };
         let new: Vec<Sighting> = std::iter::once(first).chain(new).collect();
         if counts {
-            contribute(&device, is_random, runs, settings, -1, tally);
+            contribute(&device, is_random, runs, settings, -1, contributions);
         }
         new.iter().for_each(|one| runs.add(one));
         runs.leave_out_fixture(settings.max_presence);
         if counts {
-            contribute(&device, is_random, runs, settings, 1, tally);
+            contribute(&device, is_random, runs, settings, 1, contributions);
         }
     }
 
@@ -239,6 +264,7 @@ impl Presence {
             return;
         };
         let bounds = Bounds::of(settings.max_devices);
+        let contributions = &mut self.contributions;
         let Some(day) = self.days.get_mut(&(*brand, *salt_day)) else {
             return;
         };
@@ -249,13 +275,13 @@ impl Presence {
                     continue;
                 };
                 if counts {
-                    contribute(device, is_random, &runs, settings, -1, &mut self.tally);
+                    contribute(device, is_random, &runs, settings, -1, contributions);
                 }
                 if let Turn::Of(token) = turn
                     && let Some(runs) = tokens.runs(token)
                 {
                     let other = DeviceDay { token, ..*device };
-                    contribute(&other, is_random, runs, settings, 1, &mut self.tally);
+                    contribute(&other, is_random, runs, settings, 1, contributions);
                 }
             }
             if stored.iter().all(Tokens::is_empty) {
@@ -278,7 +304,7 @@ impl Presence {
             return contributed;
         };
         for ((_, salt_day), stores) in rest {
-            let mut tally = Tally::default();
+            let mut contributions = Contributions::default();
             for (store, tokens) in stores {
                 self.uses.add(brand, store, -1);
                 for (is_random, tokens) in [false, true].into_iter().zip(tokens) {
@@ -289,10 +315,12 @@ impl Presence {
                             salt_day,
                             token,
                         };
-                        contribute(&device, is_random, runs, settings, 1, &mut tally);
+                        contribute(&device, is_random, runs, settings, 1, &mut contributions);
                     }
                 }
             }
+            let mut tally = Tally::default();
+            contributions.add_up(&mut tally);
             contributed.push((salt_day, tally));
         }
         contributed
@@ -341,6 +369,7 @@ impl Presence {
         for (_, mut tally) in self.take_days(brand, before) {
             for (key, sums) in tally.drain() {
                 self.tally.add(key, sums, -1);
+                self.tally.end_contributor();
             }
         }
     }
@@ -485,6 +514,7 @@ impl Stage for Presence {
                     self.uses.add(hour.brand, hour.store, diff);
                     let (key, sums) = restored(&hour);
                     self.tally.add(key, sums, diff);
+                    self.tally.end_contributor();
                 }
                 PresenceIn::Over {
                     from,
@@ -505,6 +535,7 @@ impl Stage for Presence {
         }
         let uncounted = pings.iter().filter(|of| self.is_over(&of.0, of.1));
         self.stats.pings_over(uncounted.map(|of| of.2).sum());
+        self.contributions.add_up(&mut self.tally);
         out.extend(
             self.tally
                 .drain()

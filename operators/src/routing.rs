@@ -11,20 +11,10 @@ use crate::attribution::credit::CONVERSION;
 use crate::calendar::month;
 use crate::facts::{Contact, Conversion, Fact, Mention};
 use crate::label::{Channel, Label};
+use crate::policy::Admitted;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
 use crate::settle::{Sale, SaleUpdate};
 use crate::sums::{CellKey, Credited, MonthGroup, Sums, Tally};
-
-/// For what a record counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admitted {
-    /// The identifiers that it stands for, where it may not link all of its own.
-    pub reduced: Option<IdSet>,
-    /// Whether it may be credited.
-    pub credit: bool,
-    /// Whether web and till may meet in it.
-    pub joins: bool,
-}
 
 /// Where a part of a record goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,13 +5,16 @@
 //! held, and the order in which they arrived cannot show (invariant I1).
 //!
 //! The stage also knows in which sets of identifiers held records name the identifier, and tells each of these sets
-//! how its members stand. Only those about whom something was said are told of.
+//! how its members stand. Only those about whom something was said are told of. How many allow what is counted for
+//! [`crate::consents`].
+
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::Asked;
-use crate::consents::Consents;
+use crate::consents::Counts;
 use crate::engine::{Diff, Epoch, Stage};
 use crate::policy::{Said, Stance};
 use crate::record::{BrandId, Pseudonym};
@@ -36,6 +39,8 @@ pub enum StatementOut {
     Stance(BrandId, u128, Pseudonym, Stance),
     /// Somebody asks for the records of the set.
     Ask(Asked, u128),
+    /// By how much it has changed what the identifiers of a brand allow.
+    Allowed(BrandId, Counts),
 }
 
 /// What is known about one identifier.
@@ -50,19 +55,9 @@ struct Voice {
 }
 
 /// The stage. Every identifier that is named or spoken about.
+#[derive(Default)]
 pub struct Statements {
     voices: FxHashMap<(BrandId, Pseudonym), Voice>,
-    consents: Consents,
-}
-
-impl Statements {
-    /// Nobody is named, and nothing said.
-    pub fn new(consents: Consents) -> Statements {
-        Statements {
-            voices: FxHashMap::default(),
-            consents,
-        }
-    }
 }
 
 /// The changes of one identifier in one epoch.
@@ -86,7 +81,7 @@ impl Stage for Statements {
     }
 
     fn entries(&self) -> usize {
-        self.voices.len() + self.consents.entries()
+        self.voices.len()
     }
 
     fn step(
@@ -110,6 +105,7 @@ impl Stage for Statements {
                 StatementIn::Ask(asked, id) => questions.push((asked, id)),
             }
         }
+        let mut allowed: BTreeMap<BrandId, Counts> = BTreeMap::new();
         for (key, changes) in changes {
             let (brand, id) = key;
             let voice = self.voices.entry(key).or_default();
@@ -124,7 +120,8 @@ impl Stage for Statements {
                     voice.said = None;
                 }
                 let is = voice.stance.allowed;
-                self.consents.change(brand, id, was.allowed, is);
+                let counts = allowed.entry(brand).or_default();
+                counts.change(id, was.allowed, is);
             }
             let is = voice.stance;
             let mut tell = |set, stance, diff| {
@@ -160,7 +157,9 @@ impl Stage for Statements {
                 self.voices.remove(&key);
             }
         }
-        self.consents.tell();
+        let changed = allowed.into_iter();
+        let changed = changed.filter(|(_, counts)| *counts != Counts::default());
+        out.extend(changed.map(|(brand, counts)| (StatementOut::Allowed(brand, counts), 1)));
         for (asked, id) in questions {
             let key = (asked.question.brand(), id);
             let sets = self.voices.get(&key).map(|voice| &voice.sets);

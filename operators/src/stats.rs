@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use crate::policy::Withheld;
 use crate::record::BrandId;
 use crate::steps::Step;
 
@@ -18,7 +19,9 @@ pub struct Stats {
     corrections: Cell<u64>,
     superseded: Cell<u64>,
     restated: Cell<u64>,
-    withheld: Cell<i64>,
+    restricted: Cell<i64>,
+    unasked: Cell<i64>,
+    refused: Cell<i64>,
     uncredited: Cell<i64>,
     collisions: Cell<u64>,
     labels: Cell<u64>,
@@ -52,8 +55,13 @@ impl Stats {
         self.restated.set(self.restated.get() + 1);
     }
 
-    pub(crate) fn withheld(&self, by: i64) {
-        self.withheld.set(self.withheld.get() + by);
+    pub(crate) fn withheld(&self, why: Withheld, by: i64) {
+        let count = match why {
+            Withheld::Restricted => &self.restricted,
+            Withheld::Unasked => &self.unasked,
+            Withheld::Refused => &self.refused,
+        };
+        count.set(count.get() + by);
     }
 
     pub(crate) fn uncredited(&self, by: i64) {
@@ -108,7 +116,9 @@ impl Stats {
             corrections: self.corrections.get(),
             superseded: self.superseded.get(),
             restated: self.restated.get(),
-            withheld: self.withheld.get(),
+            restricted: self.restricted.get(),
+            unasked: self.unasked.get(),
+            refused: self.refused.get(),
             uncredited: self.uncredited.get(),
             collisions: self.collisions.get(),
             labels: self.labels.get(),
@@ -135,8 +145,12 @@ pub struct Snapshot {
     /// Statements that ride on records and were held already, in the same words or in others: they are none of the
     /// above, and take room in a ledger until it is rewritten.
     pub restated: u64,
-    /// Records held that are in no number, because nothing allows it or a right restricts them.
-    pub withheld: i64,
+    /// Records held that are in no number because a right restricts them.
+    pub restricted: i64,
+    /// Records held that are in no number because their source rests on consent and nobody has said anything.
+    pub unasked: i64,
+    /// Records held that are in no number because what was said does not allow it.
+    pub refused: i64,
     /// Contacts held that are counted and may be credited with nothing.
     pub uncredited: i64,
     /// Labels that two words claim.
@@ -166,7 +180,9 @@ impl std::ops::Add for Snapshot {
             corrections: self.corrections + other.corrections,
             superseded: self.superseded + other.superseded,
             restated: self.restated + other.restated,
-            withheld: self.withheld + other.withheld,
+            restricted: self.restricted + other.restricted,
+            unasked: self.unasked + other.unasked,
+            refused: self.refused + other.refused,
             uncredited: self.uncredited + other.uncredited,
             collisions: self.collisions.max(other.collisions),
             labels: self.labels.max(other.labels),

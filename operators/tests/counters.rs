@@ -3,45 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
-use std::sync::{Arc, Mutex};
+mod support;
 
-use tributary_operators::dataflow::build;
+use support::runner::{Steps, play};
 use tributary_operators::event::Event;
-use tributary_operators::settings::Settings;
 use tributary_operators::stats::Snapshot;
 use tributary_oracle::counts::{Counts, counts};
 use tributary_oracle::history::random;
-
-/// What all workers together have counted after the last batch.
-fn counted(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Snapshot {
-    let snapshots = Arc::new(Mutex::new(Vec::new()));
-    let into = snapshots.clone();
-    let (settings, batches) = (Arc::new(settings.clone()), Arc::new(batches.to_vec()));
-    let config = match workers {
-        1 => timely::Config::thread(),
-        n => timely::Config::process(n),
-    };
-    timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let mut dataflow = build(worker, settings.clone(), |_, _| {});
-        dataflow.live();
-        for (epoch, batch) in (1..).zip(batches.iter()) {
-            let share = batch.iter().skip(index).step_by(peers);
-            for event in share.filter(|event| !matches!(event, Event::Ping { .. })) {
-                dataflow.event(event.clone());
-            }
-            dataflow.advance_to(epoch);
-            while !dataflow.is_done_before(epoch) {
-                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
-            }
-        }
-        into.lock().unwrap().push(dataflow.stats.snapshot());
-    })
-    .expect("the dataflow runs");
-    let snapshots = snapshots.lock().unwrap();
-    let all = snapshots.iter().copied();
-    all.fold(Snapshot::default(), |sum, one| sum + one)
-}
+use tributary_oracle::{Withheld, hold, withheld};
 
 fn of(snapshot: Snapshot) -> Counts {
     Counts {
@@ -50,6 +19,50 @@ fn of(snapshot: Snapshot) -> Counts {
         corrections: snapshot.corrections,
         superseded: snapshot.superseded,
     }
+}
+
+fn withheld_of(snapshot: Snapshot) -> Withheld {
+    Withheld {
+        restricted: snapshot.restricted,
+        unasked: snapshot.unasked,
+        refused: snapshot.refused,
+        uncredited: snapshot.uncredited,
+    }
+}
+
+/// What no number counts, or not for everything, is counted by its cause; also of what is corrected, withdrawn, restricted
+/// and allowed again.
+#[test]
+fn counters_say_why_records_do_not_count() {
+    let mut sum = Withheld::default();
+    for seed in 0..400 {
+        let history = random(seed, 4 + (seed % 90) as usize);
+        let expected = withheld(&history.settings, &hold(history.batches.iter().flatten()));
+        let workers = [1, 2, 3, 8][(seed % 4) as usize];
+        let steps: Steps = history.batches.into_iter().map(|of| (of, 0)).collect();
+        let counted = play(&history.settings, workers, &[], &steps).counts;
+        assert_eq!(
+            withheld_of(counted),
+            expected,
+            "seed {seed}, {workers} workers"
+        );
+        sum.restricted += expected.restricted;
+        sum.unasked += expected.unasked;
+        sum.refused += expected.refused;
+        sum.uncredited += expected.uncredited;
+    }
+    let Withheld {
+        restricted,
+        unasked,
+        refused,
+        uncredited,
+    } = sum;
+    assert!(
+        [restricted, unasked, refused, uncredited]
+            .iter()
+            .all(|of| *of > 100),
+        "{sum:?}"
+    );
 }
 
 #[test]
@@ -75,7 +88,8 @@ fn counters_say_what_the_oracle_counts() {
             if batches.is_empty() || batches.len() > 1 && !in_order(batches) {
                 continue;
             }
-            let counted = counted(&history.settings, batches, workers);
+            let steps: Steps = batches.iter().map(|batch| (batch.clone(), 0)).collect();
+            let counted = play(&history.settings, workers, &[], &steps).counts;
             assert_eq!(of(counted), expected, "seed {seed}, {workers} workers");
             restated += counted.restated;
         }

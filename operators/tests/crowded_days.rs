@@ -6,48 +6,17 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 
-use support::{ask, know_salts, put_in, run};
+use support::runner::{Steps, play};
+use support::{ask, run};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::cell::Family;
-use tributary_operators::dataflow::build;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Ping};
 use tributary_operators::settings::{BrandSettings, Settings};
 use tributary_oracle::crowd::over;
 use tributary_oracle::history::random;
-
-/// How many pings the workers have counted as over the bound.
-fn counted(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> u64 {
-    let sum = Arc::new(Mutex::new(0));
-    let into = sum.clone();
-    let (settings, batches) = (Arc::new(settings.clone()), Arc::new(batches.to_vec()));
-    let config = match workers {
-        1 => timely::Config::thread(),
-        n => timely::Config::process(n),
-    };
-    timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let mut dataflow = build(worker, settings.clone(), |_, _| {});
-        know_salts(&mut dataflow, batches.iter().flatten());
-        dataflow.live();
-        for (epoch, batch) in (1..).zip(batches.iter()) {
-            for event in batch.iter().skip(index).step_by(peers) {
-                put_in(&mut dataflow, worker, event);
-            }
-            dataflow.advance_to(epoch);
-            while !dataflow.is_done_before(epoch) {
-                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
-            }
-        }
-        *into.lock().unwrap() += dataflow.stats.snapshot().pings_over;
-    })
-    .expect("the dataflow runs");
-    let sum = sum.lock().unwrap();
-    *sum
-}
 
 #[test]
 fn pings_over_the_bound_are_those_that_the_oracle_counts() {
@@ -65,7 +34,13 @@ fn pings_over_the_bound_are_those_that_the_oracle_counts() {
             expected += over(&history.settings, &held.pings, &pings);
         }
         let workers = [1, 2, 3, 8][(seed % 4) as usize];
-        let counted = counted(&history.settings, &history.batches, workers);
+        let steps: Steps = history
+            .batches
+            .into_iter()
+            .map(|batch| (batch, 0))
+            .collect();
+        let played = play(&history.settings, workers, &[], &steps);
+        let counted = played.counts.pings_over;
         assert_eq!(counted, expected, "seed {seed}, {workers} workers");
         all += expected;
     }

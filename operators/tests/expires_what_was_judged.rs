@@ -7,10 +7,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
 
-use support::{Released, held, know_salts, put_in, released};
-use tributary_operators::dataflow::{Output, build};
+use support::runner::on_workers;
+use support::{Released, held, released};
+use tributary_operators::dataflow::Output;
 use tributary_operators::event::Event;
 use tributary_operators::hold::Expired;
 use tributary_operators::record::{Arrival, RecordKey};
@@ -28,54 +28,33 @@ fn run(
     later: usize,
     workers: usize,
 ) -> Outcome {
-    let settings = Arc::new(history.settings.clone());
-    let batches = Arc::new(history.batches.clone());
-    let outputs = Arc::new(Mutex::new((Vec::new(), vec![Vec::new(); workers])));
-    let config = match workers {
-        1 => timely::Config::thread(),
-        n => timely::Config::process(n),
-    };
-    let kept = outputs.clone();
-    timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let sink = kept.clone();
-        let mut dataflow = build(worker, settings.clone(), move |epoch, output| {
-            let mut outputs = sink.lock().unwrap();
-            match output {
-                Output::Cell { cell, .. } => outputs.0.push((epoch, cell)),
-                Output::Expired(expired) => outputs.1[index].push(expired),
-                Output::Answer(_)
-                | Output::Settled(..)
-                | Output::Closed(..)
-                | Output::Unused(..) => {}
-            }
-        });
-        know_salts(&mut dataflow, batches.iter().flatten());
-        dataflow.live();
-        let mut epoch = 0;
+    let batches = history.batches.clone();
+    let of_workers = on_workers(&history.settings, workers, move |runner| {
+        runner.start(batches.iter().flatten());
         for at in 0..=batches.len().max(judged.0 + later) {
-            let batch = batches.get(at).map(Vec::as_slice).unwrap_or_default();
-            for event in batch.iter().skip(index).step_by(peers) {
-                put_in(&mut dataflow, worker, event);
-            }
-            if index == 0 && at == judged.0 + later {
+            runner.put(batches.get(at).map(Vec::as_slice).unwrap_or_default());
+            if runner.index == 0 && at == judged.0 + later {
                 // The epoch of a batch is its number.
                 let keys = judged.1.iter();
-                keys.for_each(|key| dataflow.expire(*key, judged.0 as u64));
+                keys.for_each(|key| runner.dataflow.expire(*key, judged.0 as u64));
             }
-            if index == 0 {
-                dataflow.release(0);
+            if runner.index == 0 {
+                runner.dataflow.release(0);
             }
-            epoch += 1;
-            dataflow.advance_to(epoch);
-            while !dataflow.is_done_before(epoch) {
-                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
+            runner.end(1);
+        }
+        runner.take_outputs()
+    });
+    let (mut cells, mut heard) = (Vec::new(), vec![Vec::new(); workers]);
+    for (heard, outputs) in heard.iter_mut().zip(of_workers) {
+        for (epoch, output) in outputs {
+            match output {
+                Output::Cell { cell, .. } => cells.push((epoch, cell)),
+                Output::Expired(expired) => heard.push(expired),
+                _ => {}
             }
         }
-    })
-    .expect("the dataflow runs");
-    let (mut cells, mut heard) = std::mem::take(&mut *outputs.lock().unwrap());
-    heard.resize(workers, Vec::new());
+    }
     cells.sort_by_key(|(epoch, _)| *epoch);
     let mut now = Released::new();
     for (_, cell) in cells {

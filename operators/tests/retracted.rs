@@ -7,39 +7,17 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use support::chosen;
-use support::shop::{DAY, sizes};
+use support::crowd::retractions;
+use support::runner::{Steps, play};
+use support::shop::DAY;
 use tributary_operators::event::Event;
-use tributary_operators::record::{DeviceDay, Token};
-use tributary_oracle::history::{History, random};
-
-/// Takes back every record and device of a history.
-fn retractions(history: &History) -> Vec<Event> {
-    let arrival = history.behind(history.batches.len());
-    let (mut keys, mut devices) = (BTreeSet::new(), BTreeSet::new());
-    for event in history.batches.iter().flatten() {
-        match event {
-            Event::Put { key, .. } => drop(keys.insert(*key)),
-            Event::Ping { ping } => drop(devices.insert(DeviceDay {
-                brand: ping.brand,
-                store: ping.store,
-                salt_day: ping.salt_day,
-                token: Token(ping.device),
-            })),
-            _ => {}
-        }
-    }
-    let keys = keys.into_iter().map(|key| Event::Drop { key, arrival });
-    let devices = devices
-        .into_iter()
-        .map(|device| Event::DropDevice { device });
-    keys.chain(devices).collect()
-}
+use tributary_oracle::history::random;
 
 /// A release a day, behind every batch.
-fn daily(batches: Vec<Vec<Event>>) -> Vec<(Vec<Event>, i64)> {
+fn daily(batches: Vec<Vec<Event>>) -> Steps {
     batches
         .into_iter()
         .zip((0..).map(|day| day * DAY))
@@ -58,20 +36,16 @@ fn all_retracted_is_all_empty() {
         };
         let history = random(seed, size);
         let workers = [1, 2, 3, 8][(seed / 3 % 4) as usize];
-        for (stage, entries) in sizes(&history.settings, workers, &daily(history.batches.clone()))
-            .into_iter()
-            .flatten()
-        {
+        let sizes = |batches| play(&history.settings, workers, &[], &daily(batches)).sizes;
+        for (stage, entries) in sizes(history.batches.clone()).into_iter().flatten() {
             *reached.entry(stage).or_default() += entries;
         }
         let mut batches = history.batches.clone();
-        batches.push(retractions(&history));
+        let arrival = history.behind(history.batches.len());
+        batches.push(retractions(history.batches.iter().flatten(), arrival));
         // Old days are corrected once a week.
         batches.extend(vec![Vec::new(); 9]);
-        for (worker, sizes) in sizes(&history.settings, workers, &daily(batches))
-            .iter()
-            .enumerate()
-        {
+        for (worker, sizes) in sizes(batches).iter().enumerate() {
             let left: Vec<_> = sizes.iter().filter(|(_, entries)| **entries > 0).collect();
             assert!(
                 left.is_empty(),
@@ -81,6 +55,6 @@ fn all_retracted_is_all_empty() {
         }
     }
     // The histories fill every stage.
-    assert_eq!(reached.len(), 10, "{reached:?}");
+    assert_eq!(reached.len(), 11, "{reached:?}");
     assert!(reached.values().all(|entries| *entries > 0), "{reached:?}");
 }

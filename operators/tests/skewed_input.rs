@@ -4,10 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod support;
 
-use tributary_operators::dataflow::build;
+use support::runner::on_workers;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
@@ -124,32 +123,23 @@ fn steps(mut trace: Trace, place: usize) -> (u64, u64) {
         k_delta: Some(1),
         ..BrandSettings::default()
     };
-    let settings = Arc::new(Settings {
+    let settings = Settings {
         brands: [(BrandId(0), brand)].into(),
-    });
-    let counted = Arc::new(Mutex::new((0, 0)));
-    let (result, epochs) = (counted.clone(), Arc::new(trace.epochs));
-    timely::execute(timely::Config::thread(), move |worker| {
-        let mut dataflow = build(worker, settings.clone(), |_, _| {});
-        dataflow.live();
+    };
+    let epochs = trace.epochs;
+    let counted = on_workers(&settings, 1, move |runner| {
+        runner.start(epochs.iter().flatten());
         let mut before = 0;
         for (epoch, events) in epochs.iter().enumerate() {
             if epoch == place {
-                before = dataflow.stats.all_steps();
+                before = runner.dataflow.stats.all_steps();
             }
-            events
-                .iter()
-                .cloned()
-                .for_each(|event| dataflow.event(event));
-            dataflow.advance_to(epoch as u64 + 1);
-            while !dataflow.is_done_before(epoch as u64 + 1) {
-                worker.step_or_park(Some(Duration::from_micros(200)));
-            }
+            runner.put(events);
+            runner.end(1);
         }
-        *counted.lock().unwrap() = (before, dataflow.stats.all_steps() - before);
-    })
-    .expect("the dataflow runs");
-    *result.lock().unwrap()
+        (before, runner.dataflow.stats.all_steps() - before)
+    });
+    counted[0]
 }
 
 /// All steps of a trace.

@@ -7,12 +7,11 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use support::{Released, know_salts, put_in, released};
+use support::runner::on_workers;
+use support::{Released, released};
 use tributary_operators::cell::Cell;
-use tributary_operators::dataflow::{Output, build};
+use tributary_operators::dataflow::Output;
 use tributary_oracle::history::{History, random, without_dropped_devices};
 
 /// The cells after the first `batches` of a history.
@@ -24,24 +23,11 @@ fn after(history: &History, batches: usize) -> Released {
 /// Restarts with everything that was held and with what stood outside, and returns what is told, each with whether it is
 /// news.
 fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bool)> {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let settings = Arc::new(history.settings.clone());
     // All of it goes in at once, and in one epoch what is dropped goes before what is heard.
-    let events = Arc::new(without_dropped_devices(history.batches.concat()));
-    let (stood, sink) = (Arc::new(stood.clone()), told.clone());
-    let config = match workers {
-        1 => timely::Config::thread(),
-        n => timely::Config::process(n),
-    };
-    timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let sink = sink.clone();
-        let mut dataflow = build(worker, settings.clone(), move |_, output| {
-            if let Output::Cell { cell, news, .. } = output {
-                sink.lock().unwrap().push((cell, news));
-            }
-        });
-        if index == 0 {
+    let events = without_dropped_devices(history.batches.concat());
+    let stood = stood.clone();
+    let told = on_workers(&history.settings, workers, move |runner| {
+        if runner.index == 0 {
             for ((family, dims), values) in stood.iter() {
                 let (family, dims, values) = (*family, dims.clone(), values.clone());
                 let cell = Cell {
@@ -49,30 +35,29 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
                     dims,
                     values,
                 };
-                dataflow.stood(cell, 0);
+                runner.dataflow.stood(cell, 0);
             }
         }
-        know_salts(&mut dataflow, events.iter());
-        dataflow.live();
-        for event in events.iter().skip(index).step_by(peers) {
-            put_in(&mut dataflow, worker, event);
-        }
+        runner.start(events.iter());
+        runner.put(&events);
         // Workers come to the end of what they know at different times, and one releases before all have.
-        for epoch in 0..peers as u64 + 1 {
-            dataflow.advance_to(epoch + 1);
-            while !dataflow.is_done_before(epoch + 1) {
-                worker.step_or_park(Some(Duration::from_micros(200)));
-            }
-            if epoch == index as u64 {
-                dataflow.complete();
-                dataflow.release(0);
+        for epoch in 0..=runner.peers {
+            runner.end(1);
+            if epoch == runner.index {
+                runner.dataflow.complete();
+                runner.dataflow.release(0);
             }
         }
-        dataflow.end();
-    })
-    .expect("the dataflow runs");
-    let mut told = told.lock().unwrap();
-    std::mem::take(&mut *told)
+        runner.end(1);
+        runner.take_outputs()
+    });
+    let mut told: Vec<_> = told.into_iter().flatten().collect();
+    told.sort_by_key(|(epoch, _)| *epoch);
+    let told = told.into_iter().filter_map(|(_, output)| match output {
+        Output::Cell { cell, news, .. } => Some((cell, news)),
+        _ => None,
+    });
+    told.collect()
 }
 
 #[test]

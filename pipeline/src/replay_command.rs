@@ -275,7 +275,11 @@ impl Summary<'_> {
             "corrections": stages.corrections,
             "superseded": stages.superseded,
             "held": stages.held,
-            "withheld": stages.withheld,
+            "withheld": {
+                "restricted": stages.restricted,
+                "unasked": stages.unasked,
+                "refused": stages.refused,
+            },
             "uncredited": stages.uncredited,
             "past_retention": self.past(),
             "dead_letters": self.outcome.tally.dead_by_reason(),
@@ -321,13 +325,27 @@ impl Summary<'_> {
             counts.stages.corrections,
             counts.stages.superseded
         );
-        if counts.stages.withheld > 0 {
+        if counts.stages.restricted > 0 {
             let _ = writeln!(
                 out,
-                "withheld  {} records that may not count: nothing they name has consent that allows it, and these sources \
-                 rest on consent (basis): {}",
-                counts.stages.withheld,
+                "withheld  {} records that count in nothing: a right restricts them",
+                counts.stages.restricted
+            );
+        }
+        if counts.stages.unasked > 0 {
+            let _ = writeln!(
+                out,
+                "withheld  {} records that count in nothing: no consent is known of what they name, and these sources rest \
+                 on it (basis): {}",
+                counts.stages.unasked,
                 self.on_consent()
+            );
+        }
+        if counts.stages.refused > 0 {
+            let _ = writeln!(
+                out,
+                "withheld  {} records that count in nothing: the consent of those they name does not allow it",
+                counts.stages.refused
             );
         }
         if counts.stages.uncredited > 0 {

@@ -7,6 +7,9 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -15,9 +18,11 @@ use sha2::{Digest, Sha256};
 use support::statuses::Statuses;
 use support::story::{last, play, ready, until};
 use support::{Worker, World, tributary};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{EnvFilter, Registry};
 use tributary::services::Topic;
 use tributary::services::client::ask;
-use tributary_connectors::nats::{self, subject};
+use tributary_connectors::nats::{self, Reader, subject};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::Options;
 use tributary_loadtest::testing::NatsServer;
@@ -451,6 +456,75 @@ async fn nothing_that_names_a_person_is_logged_at_any_level() {
         .await
         .unwrap();
     assert!(state.last_sequence > 0);
+}
+
+/// A log that is kept.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Without the cap the client library writes the same records into the log, and they are found there: it is the cap that
+/// keeps them out, and a leak would be noticed.
+#[tokio::test]
+async fn without_the_cap_the_client_would_name_everybody() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let people: Vec<Somebody> = (7201..7203).map(Somebody::new).collect();
+    let values: Vec<String> = people.iter().flat_map(Somebody::values).collect();
+    let lines = records(&people, jiff::Timestamp::now().as_millisecond());
+    for is_capped in [false, true] {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let all = tracing_subscriber::fmt::layer::<Registry>()
+            .json()
+            .with_writer(move || writer.clone());
+        let everything = EnvFilter::new(ALL_LEVELS.1);
+        let all = match is_capped {
+            true => all.with_filter(tributary::log::capped(everything)).boxed(),
+            false => all.with_filter(everything).boxed(),
+        };
+        // The client lives on this thread alone, as the log does.
+        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(all));
+        let client = ready(&broker).await;
+        play(&client, &lines, None).await;
+        let mut reader = Reader::open(&client, &broker.input_stream, 1)
+            .await
+            .unwrap();
+        let mut read = 0;
+        while read < lines.len() {
+            let batch = reader
+                .next_batch(100, Duration::from_secs(5))
+                .await
+                .unwrap();
+            assert!(!batch.is_empty());
+            read += batch.len();
+        }
+        let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert!(!log.is_empty());
+        let found = lines_that_name(&log, &values);
+        let is_named = |value: &String| found.iter().any(|line| line.starts_with(value));
+        // The last two are other spellings.
+        let unnamed: Vec<String> = people
+            .iter()
+            .flat_map(|of| of.values().into_iter().take(10))
+            .filter(|value| !is_named(value))
+            .collect();
+        match is_capped {
+            true => assert_eq!(found, Vec::<String>::new()),
+            false => assert_eq!(unnamed, Vec::<String>::new(), "of {} lines", found.len()),
+        }
+    }
 }
 
 /// What is searched for is found where it stands.

@@ -20,8 +20,10 @@ use std::ops::Deref;
 
 use tributary_operators::label::Label;
 use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right, SaleKind};
-use tributary_operators::settings::BrandSettings;
+use tributary_operators::settings::{BrandSettings, Settings};
 use tributary_operators::steps::{Step, Steps};
+
+use crate::hold::Held;
 
 /// A record as it may be counted.
 pub(crate) struct Lawful<'a> {
@@ -48,7 +50,7 @@ pub(crate) fn lawful<'a>(
     records
         .iter()
         .filter(|record| !is_statement(&record.body))
-        .filter_map(|record| judge(settings, &stances, record))
+        .filter_map(|record| judge(settings, &stances, record).ok())
         .map(|lawful| match link_time {
             Some(now) => young_links(settings, lawful, now),
             None => lawful,
@@ -77,6 +79,14 @@ struct Stance {
     /// What is allowed; none where there is no statement of consent.
     allowed: Option<Steps>,
     restricted: bool,
+}
+
+/// What every identifier allows about which a consent is held.
+pub(crate) fn consents(records: &[&Record]) -> BTreeMap<Pseudonym, Steps> {
+    let stances = stances(records).into_iter();
+    stances
+        .filter_map(|(pseudonym, stance)| Some((pseudonym, stance.allowed?)))
+        .collect()
 }
 
 fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
@@ -145,29 +155,83 @@ fn newest<T>(said: &[&Record], read: impl Fn(&Body) -> Option<T>) -> Vec<T> {
         .collect()
 }
 
-/// The record as it may be counted; none where it is out.
+/// Why a record is out of every number.
+enum Out {
+    /// A right restricts it.
+    Restricted,
+    /// Its source rests on consent, and there is no statement.
+    Unasked,
+    /// The statements do not allow it.
+    Refused,
+}
+
+/// How many held records of known brands count for less than they say, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// Records out of every number because a right restricts them.
+    pub restricted: i64,
+    /// Others that are out because their source rests on consent and there is no statement.
+    pub unasked: i64,
+    /// Others that are out because the statements do not allow them.
+    pub refused: i64,
+    /// Contacts that are counted, and that no sale may be credited to.
+    pub uncredited: i64,
+}
+
+/// Counts what is withheld of the records held.
+pub fn withheld(settings: &Settings, held: &Held) -> Withheld {
+    let mut withheld = Withheld::default();
+    crate::by_brand(settings, held, |brand, records, _| {
+        let stances = stances(records);
+        for record in records.iter().filter(|record| !is_statement(&record.body)) {
+            let count = match judge(brand.settings, &stances, record) {
+                Err(Out::Restricted) => &mut withheld.restricted,
+                Err(Out::Unasked) => &mut withheld.unasked,
+                Err(Out::Refused) => &mut withheld.refused,
+                Ok(_) if is_uncredited(brand.settings, &stances, record) => {
+                    &mut withheld.uncredited
+                }
+                Ok(_) => continue,
+            };
+            *count += 1;
+        }
+    });
+    withheld
+}
+
+fn is_uncredited(
+    settings: &BrandSettings,
+    stances: &BTreeMap<Pseudonym, Stance>,
+    record: &Record,
+) -> bool {
+    let is_contact = matches!(record.body, Body::Contact { .. });
+    let steps = allowed(settings, stances, record);
+    is_contact && !record.ids.is_empty() && !steps.is_some_and(|steps| steps.allow(Step::Credit))
+}
+
+/// The record as it may be counted, or why it is out.
 fn judge<'a>(
     settings: &BrandSettings,
     stances: &BTreeMap<Pseudonym, Stance>,
     record: &'a Record,
-) -> Option<Lawful<'a>> {
+) -> Result<Lawful<'a>, Out> {
     let mut lawful = Lawful {
         record: Cow::Borrowed(record),
         joins: true,
     };
     if record.ids.is_empty() || matches!(record.body, Body::Spend { .. }) {
-        return Some(lawful);
+        return Ok(lawful);
     }
     let ids = record.ids.ids();
     let restricted = |pseudonym| stances.get(pseudonym).is_some_and(|s| s.restricted);
     if ids.iter().any(|id| restricted(&id.pseudonym)) {
-        return None;
+        return Err(Out::Restricted);
     }
 
-    let allowed = allowed(settings, stances, record);
+    let allowed = allowed(settings, stances, record).ok_or(Out::Unasked)?;
     let on_consent = settings.on_consent.contains(&record.source);
     if (is_web(&record.body) || on_consent) && !allowed.allow(Step::Hold) {
-        return None;
+        return Err(Out::Refused);
     }
     if let Body::Contact { kind, channel, .. } = record.body
         && !allowed.allow(Step::Credit)
@@ -182,15 +246,15 @@ fn judge<'a>(
         lawful.record.to_mut().ids = one_value(&record.ids);
     }
     lawful.joins = allowed.allow(Step::Join);
-    Some(lawful)
+    Ok(lawful)
 }
 
-/// What may be done with a record: what every statement about its identifiers allows.
+/// What may be done with a record: what every statement about its identifiers allows; none where one is missing.
 fn allowed(
     settings: &BrandSettings,
     stances: &BTreeMap<Pseudonym, Stance>,
     record: &Record,
-) -> Steps {
+) -> Option<Steps> {
     // With their kinds, the identifiers about which there is a statement of consent.
     let said: Vec<(IdKind, Steps)> = record
         .ids
@@ -205,11 +269,11 @@ fn allowed(
             false => !said.is_empty(),
         };
         if !asked {
-            return Steps::NONE;
+            return None;
         }
     }
-    said.into_iter()
-        .fold(Steps::ALL, |all, (_, steps)| all.and(steps))
+    let all = said.into_iter();
+    Some(all.fold(Steps::ALL, |all, (_, steps)| all.and(steps)))
 }
 
 fn is_statement(body: &Body) -> bool {

@@ -20,6 +20,8 @@
 //! all cells ─ release ─► what may be seen
 //! ```
 //!
+//! [`waiting`] judges which of what may be seen a reader knows already, and what waits for others.
+//!
 //! [`history`] invents small random worlds in which everything collides, for comparing the two.
 //!
 //! What is held depends on the clock in one way: [`retention`] drops what is past its time, day by day.
@@ -54,6 +56,7 @@ mod statistics;
 mod takings;
 mod tally;
 mod visits;
+pub mod waiting;
 mod wide;
 
 use std::collections::BTreeMap;
@@ -62,6 +65,7 @@ use tributary_operators::cell::Cell;
 use tributary_operators::record::{BrandId, Ping, Record};
 use tributary_operators::settings::Settings;
 
+pub use consent::{Withheld, withheld};
 pub use hold::{Held, hold};
 use release::Totals;
 use tally::Weighed;

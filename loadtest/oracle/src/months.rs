@@ -72,7 +72,10 @@ fn converted(journeys: &Journeys) -> BTreeMap<Group, Converted> {
 }
 
 /// The null paths of every month.
-fn null_paths(identity: &Identity, journeys: &Journeys) -> BTreeMap<i32, PathCounts<Channel>> {
+pub(crate) fn null_paths(
+    identity: &Identity,
+    journeys: &Journeys,
+) -> BTreeMap<i32, PathCounts<Channel>> {
     let customers: BTreeSet<Person> = journeys
         .conversions
         .iter()

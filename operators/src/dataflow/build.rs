@@ -92,15 +92,23 @@ pub fn build(
             HoldOut::Expired(_) => Err(None),
         });
         let (statements, held) = (statements.flat_map(|told| told), held.flat_map(|told| told));
-        let consents = Consents::new(settings.clone(), stats.clone());
         let statements = stage(
             statements.concat(to_statements),
-            Statements::new(consents),
+            Statements::default(),
             &sizes,
         );
-        let stances = statements.map(|told| match told {
-            StatementOut::Stance(brand, set, id, stance) => AdmitIn::Stance(brand, set, id, stance),
-            StatementOut::Ask(asked, set) => AdmitIn::Ask(asked, Some(set)),
+        let (allowed, statements) = split(statements, |told| match told {
+            StatementOut::Allowed(brand, counts) => Ok((brand, counts)),
+            other => Err(other),
+        });
+        let consents = Consents::new(settings.clone(), stats.clone());
+        let counted = stage(allowed, consents, &sizes).map(|never| match never {});
+        let stances = statements.flat_map(|told| match told {
+            StatementOut::Stance(brand, set, id, stance) => {
+                Some(AdmitIn::Stance(brand, set, id, stance))
+            }
+            StatementOut::Ask(asked, set) => Some(AdmitIn::Ask(asked, Some(set))),
+            StatementOut::Allowed(..) => None,
         });
         let held = held.concat(stances).concat(to_admit);
         let admitted = stage(held, Admit::new(settings.clone(), stats.clone()), &sizes);
@@ -241,7 +249,13 @@ pub fn build(
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
         desk(to_salts, peers, words);
-        let told = cells.concatenate([unused, answers.map(Output::Answer), settled, expired]);
+        let told = cells.concatenate([
+            unused,
+            answers.map(Output::Answer),
+            settled,
+            expired,
+            counted,
+        ]);
         told.inner
             .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
             .probe_with(&probe);

@@ -3,22 +3,23 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod crowd;
+pub mod runner;
 pub mod shop;
 pub mod story;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Barrier, Mutex};
 
-use timely::worker::Worker;
+use runner::{Runner, on_workers};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
+use tributary_operators::dataflow::Output;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, BrandId, Day, DeviceDay, Ping, Record, RecordKey};
+use tributary_operators::record::{Arrival, BrandId, Day, Record, RecordKey};
 use tributary_operators::retention::{Cutoffs, Inquiry};
-use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
 
 /// How much of something a test takes: what the environment says, so that it can be run longer.
@@ -74,71 +75,36 @@ pub fn run_settling(
     closings: &Closings,
     workers: usize,
 ) -> (Vec<Released>, Vec<(usize, Event)>) {
-    let outputs = Arc::new(Mutex::new(Vec::new()));
-    let settled = Arc::new(Mutex::new(Vec::new()));
-    let (to_keep, closings) = (settled.clone(), Arc::new(closings.to_vec()));
-    let ends = Arc::new(Mutex::new(Vec::new()));
-    let (settings, batches, passes) = (
-        Arc::new(settings.clone()),
-        Arc::new(batches.to_vec()),
-        Arc::new(passes.to_vec()),
-    );
-    let (sink, ended) = (outputs.clone(), ends.clone());
-    let config = match workers {
-        1 => timely::Config::thread(),
-        n => timely::Config::process(n),
-    };
+    let (batches, passes) = (Arc::new(batches.to_vec()), Arc::new(passes.to_vec()));
+    let closings = Arc::new(closings.to_vec());
     let together = Arc::new(Barrier::new(workers));
     let goes_on = Arc::new(AtomicBool::new(false));
-    timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let (sink, kept) = (sink.clone(), to_keep.clone());
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let answers = told.clone();
-        let mut dataflow = build(
-            worker,
-            settings.clone(),
-            move |epoch, output| match output {
-                Output::Cell { cell, news, .. } => sink.lock().unwrap().push((epoch, cell, news)),
-                Output::Answer(answer) => answers.lock().unwrap().push(answer.reply),
-                Output::Settled(_, settled) => kept
-                    .lock()
-                    .unwrap()
-                    .push((epoch, Event::Settled { settled })),
-                Output::Closed(brand, before) => kept
-                    .lock()
-                    .unwrap()
-                    .push((epoch, Event::Closed { brand, before })),
-                Output::Expired(_) | Output::Unused(..) => {}
-            },
-        );
-        know_salts(&mut dataflow, batches.iter().flatten());
-        dataflow.live();
-        let mut epoch = 0;
-        let mut end = |dataflow: &mut Dataflow, worker: &mut Worker| {
-            epoch += 1;
-            dataflow.advance_to(epoch);
-            while !dataflow.is_done_before(epoch) {
-                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
-            }
-            epoch
-        };
+    let of_workers = on_workers(settings, workers, move |runner| {
+        let (mut outputs, mut ends) = (Vec::new(), Vec::new());
+        runner.start(batches.iter().flatten());
         for (at, batch) in batches.iter().enumerate() {
             for pass in passes.get(at).into_iter().flatten() {
                 // The first worker asks, and all know by the end of an epoch whether another one follows.
                 let (mut inquiry, first) = Inquiry::new(pass.brand, pass.cutoffs);
-                let mut next = (index == 0).then_some(first);
-                if index == 0 {
+                let mut next = (runner.index == 0).then_some(first);
+                if runner.index == 0 {
                     let (brand, at) = (pass.brand, pass.links);
-                    dataflow.event(Event::LinkTime { brand, at });
+                    runner.dataflow.event(Event::LinkTime { brand, at });
                 }
                 loop {
                     if let Some(question) = next.take() {
-                        dataflow.ask(0, question);
+                        runner.dataflow.ask(0, question);
                     }
-                    end(&mut dataflow, worker);
-                    if index == 0 {
-                        next = inquiry.told(std::mem::take(&mut *told.lock().unwrap()));
+                    runner.end(1);
+                    let mut replies = Vec::new();
+                    for (epoch, output) in runner.take_outputs() {
+                        match output {
+                            Output::Answer(answer) => replies.push(answer.reply),
+                            other => outputs.push((epoch, other)),
+                        }
+                    }
+                    if runner.index == 0 {
+                        next = inquiry.told(replies);
                         goes_on.store(next.is_some(), SeqCst);
                     }
                     together.wait();
@@ -149,31 +115,36 @@ pub fn run_settling(
                     }
                 }
                 for drop in inquiry.past().drops(pass.place) {
-                    dataflow.event(drop);
+                    runner.dataflow.event(drop);
                 }
             }
-            for event in batch.iter().skip(index).step_by(peers) {
-                put_in(&mut dataflow, worker, event);
-            }
+            runner.put(batch);
             for (brand, before) in closings.get(at).into_iter().flatten() {
-                dataflow.days_are_over(*brand, *before);
+                runner.dataflow.days_are_over(*brand, *before);
             }
-            if index == at % peers {
-                dataflow.release(0);
+            if runner.index == at % runner.peers {
+                runner.dataflow.release(0);
             }
-            let before = end(&mut dataflow, worker);
-            if index == 0 {
-                ended.lock().unwrap().push(before);
-            }
+            ends.push(runner.end(1));
         }
-    })
-    .expect("the dataflow runs");
-    let mut outputs = std::mem::take(&mut *outputs.lock().unwrap());
+        outputs.extend(runner.take_outputs());
+        (outputs, ends)
+    });
+    let ends = of_workers[0].1.clone();
+    let (mut outputs, mut settled) = (Vec::new(), Vec::new());
+    for (epoch, output) in of_workers.into_iter().flat_map(|(outputs, _)| outputs) {
+        match output {
+            Output::Cell { cell, news, .. } => outputs.push((epoch, cell, news)),
+            Output::Settled(_, of) => settled.push((epoch, Event::Settled { settled: of })),
+            Output::Closed(brand, before) => {
+                settled.push((epoch, Event::Closed { brand, before }));
+            }
+            _ => {}
+        }
+    }
     outputs.sort_by_key(|(epoch, _, _)| *epoch);
     let mut outputs = outputs.into_iter().peekable();
     let mut now = Released::new();
-    let ends = std::mem::take(&mut *ends.lock().unwrap());
-    let settled = std::mem::take(&mut *settled.lock().unwrap());
     let settled = settled
         .into_iter()
         .map(|(epoch, event)| (ends.partition_point(|end| *end <= epoch), event))
@@ -200,63 +171,6 @@ pub fn run_settling(
     (released, settled)
 }
 
-/// The salts of all days of which something is heard: those by which the oracle knows who counts.
-pub fn know_salts<'a>(dataflow: &mut Dataflow, events: impl Iterator<Item = &'a Event>) {
-    let of = |event: &Event| match event {
-        Event::Ping { ping } => Some((ping.brand, ping.salt_day)),
-        _ => None,
-    };
-    let days: BTreeSet<(BrandId, Day)> = events.filter_map(of).collect();
-    for (brand, day) in days {
-        let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
-        dataflow.know_salt(brand, day, salt);
-    }
-}
-
-/// Puts an event in, a ping once its salt is known, as a worker does.
-pub fn put_in(dataflow: &mut Dataflow, worker: &mut Worker, event: &Event) {
-    match event {
-        Event::Ping { ping } => {
-            if let Some(heard) = salted(dataflow, worker, *ping) {
-                dataflow.event(heard);
-            }
-        }
-        // A history names a device by what it is hashed to, and a worker by its token.
-        Event::DropDevice { device } => {
-            let ping = Ping {
-                brand: device.brand,
-                store: device.store,
-                device: device.token.0,
-                random: false,
-                salt_day: device.salt_day,
-                second: 0,
-                utc_offset: 0,
-                rssi: 0,
-            };
-            if let Some(Event::Heard { heard }) = salted(dataflow, worker, ping) {
-                let device = DeviceDay {
-                    token: heard.token,
-                    ..*device
-                };
-                dataflow.event(Event::DropDevice { device });
-            }
-        }
-        _ => dataflow.event(event.clone()),
-    }
-}
-
-fn salted(dataflow: &mut Dataflow, worker: &mut Worker, ping: Ping) -> Option<Event> {
-    loop {
-        match dataflow.salted(ping) {
-            Salted::Heard(heard) => return Some(Event::Heard { heard }),
-            Salted::Closed => return None,
-            Salted::Waits(_) => {
-                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
-            }
-        }
-    }
-}
-
 /// What came out of questions.
 #[derive(Default)]
 pub struct Seen {
@@ -273,35 +187,23 @@ pub fn ask(
     next: impl Fn(&Seen) -> Option<Question> + Send + Sync + 'static,
 ) -> Seen {
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let (settings, batches, shared) = (
-        Arc::new(settings.clone()),
-        Arc::new(batches.to_vec()),
-        seen.clone(),
-    );
-    let config = match workers {
-        1 => timely::Config::thread(),
-        n => timely::Config::process(n),
-    };
-    timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let sink = shared.clone();
-        let mut dataflow = build(worker, settings.clone(), move |_, output| {
-            if let Output::Answer(answer) = output {
-                assert_eq!(answer.asker, index as u64, "who asks is answered");
-                let mut seen = sink.lock().unwrap();
-                seen.answers[answer.number as usize].push(answer.reply);
+    let together = Arc::new(Barrier::new(workers));
+    let (batches, shared) = (Arc::new(batches.to_vec()), seen.clone());
+    on_workers(settings, workers, move |runner| {
+        let index = runner.index;
+        let hear = |runner: &mut Runner| {
+            for (_, output) in runner.take_outputs() {
+                if let Output::Answer(answer) = output {
+                    assert_eq!(answer.asker, index as u64, "who asks is answered");
+                    let mut seen = shared.lock().unwrap();
+                    seen.answers[answer.number as usize].push(answer.reply);
+                }
             }
-        });
-        know_salts(&mut dataflow, batches.iter().flatten());
-        dataflow.live();
-        for (epoch, batch) in (1..).zip(batches.iter()) {
-            for event in batch.iter().skip(index).step_by(peers) {
-                put_in(&mut dataflow, worker, event);
-            }
-            dataflow.advance_to(epoch);
-            while !dataflow.is_done_before(epoch) {
-                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
-            }
+        };
+        runner.start(batches.iter().flatten());
+        for batch in batches.iter() {
+            runner.put(batch);
+            runner.end(1);
         }
         // An epoch is over when every worker is through it, so all see the same when they choose what to ask.
         for number in 0.. {
@@ -317,17 +219,15 @@ pub fn ask(
             let Some(question) = question else {
                 break;
             };
-            if index == number % peers {
-                dataflow.ask(number as u64, question);
+            if index == number % runner.peers {
+                runner.dataflow.ask(number as u64, question);
             }
-            let epoch = (batches.len() + number + 1) as u64;
-            dataflow.advance_to(epoch);
-            while !dataflow.is_done_before(epoch) {
-                worker.step_or_park(Some(std::time::Duration::from_micros(200)));
-            }
+            runner.end(1);
+            hear(runner);
+            // All have heard before anybody looks.
+            together.wait();
         }
-    })
-    .expect("the dataflow runs");
+    });
     let mut seen = seen.lock().unwrap();
     // The last place waited for a question that was not asked.
     seen.answers.pop();

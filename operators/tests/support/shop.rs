@@ -2,21 +2,18 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::dataflow::{Output, build};
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Record, RecordKey, SaleKind,
-    SaleName, TouchKind,
+    Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Record, RecordKey, Right,
+    SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
+use tributary_operators::steps::Steps;
 
-use super::{Released, put_in};
+use super::Released;
+use super::runner::play;
 
 pub const MINUTE: i64 = 60_000;
 pub const DAY: i64 = 86_400_000;
@@ -46,9 +43,11 @@ pub fn words(words: &[&str]) -> Vec<Event> {
 }
 
 fn put(person: u128, id: &str, ts: i64, body: Body) -> Event {
+    // As evenly spread as a hash.
+    let pseudonym = person.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     let ids = vec![Identifier {
-        pseudonym: person,
-        value: person,
+        pseudonym,
+        value: pseudonym,
         kind: IdKind::Customer,
     }];
     Event::Put {
@@ -114,6 +113,31 @@ pub fn click(person: u128, channel: &str, day: i64, minute: i64) -> Event {
     put(person, &id, day * DAY + minute * MINUTE, body)
 }
 
+/// A person says what may be done with their records, `number` milliseconds after the fifteenth day began.
+pub fn consent(person: u128, number: u64, steps: Steps) -> Event {
+    let body = Body::Consent {
+        steps,
+        string: None,
+    };
+    put(
+        person,
+        &format!("consent {number}"),
+        15 * DAY + number as i64,
+        body,
+    )
+}
+
+/// A person exercises a right or takes it back, as late as a [`consent`].
+pub fn right(person: u128, number: u64, right: Right, stands: bool) -> Event {
+    let body = Body::Right { right, stands };
+    put(
+        person,
+        &format!("right {number}"),
+        15 * DAY + number as i64,
+        body,
+    )
+}
+
 /// The record of a name is erased.
 pub fn erased(id: &str) -> Event {
     Event::Drop {
@@ -125,92 +149,14 @@ pub fn erased(id: &str) -> Event {
     }
 }
 
-/// Runs events and releases: of each step its events, and the time of the release behind them. Gives what is told in each
-/// step. With something that stood outside, told at some time, the first step is a restart.
+/// What is told in each step of events and releases, see [`play`].
 pub fn told(
     settings: &Settings,
     workers: usize,
     stood: &[(Cell, i64)],
     steps: &[(Vec<Event>, i64)],
 ) -> Vec<Vec<(Cell, bool)>> {
-    let heard = Arc::new(Mutex::new(vec![Vec::new(); steps.len()]));
-    let (settings, sink) = (Arc::new(settings.clone()), heard.clone());
-    let (stood, steps) = (stood.to_vec(), steps.to_vec());
-    let config = match workers {
-        1 => timely::Config::thread(),
-        n => timely::Config::process(n),
-    };
-    timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let sink = sink.clone();
-        // A batch leaves in the epoch behind its release, which belongs to the same step.
-        let mut dataflow = build(worker, settings.clone(), move |epoch, output| {
-            if let Output::Cell { cell, news, .. } = output {
-                sink.lock().unwrap()[epoch as usize / 2].push((cell, news));
-            }
-        });
-        if index == 0 {
-            let stood = stood.iter().cloned();
-            stood.for_each(|(cell, at)| dataflow.stood(cell, at));
-        }
-        dataflow.live();
-        for (step, (events, now)) in steps.iter().enumerate() {
-            for event in events.iter().skip(index).step_by(peers) {
-                dataflow.event(event.clone());
-            }
-            if index == 0 {
-                dataflow.release(*now);
-            }
-            if step == 0 && !stood.is_empty() {
-                dataflow.complete();
-            }
-            let next = 2 * (step as u64 + 1);
-            dataflow.advance_to(next);
-            while !dataflow.is_done_before(next) {
-                worker.step_or_park(Some(Duration::from_micros(200)));
-            }
-        }
-    })
-    .expect("the dataflow runs");
-    let mut heard = heard.lock().unwrap();
-    std::mem::take(&mut *heard)
-}
-
-/// Runs events and releases as [`told`] does, pings included. Gives what the stages of each worker hold in the end.
-pub fn sizes(
-    settings: &Settings,
-    workers: usize,
-    steps: &[(Vec<Event>, i64)],
-) -> Vec<BTreeMap<&'static str, usize>> {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let (settings, sizes) = (Arc::new(settings.clone()), seen.clone());
-    let steps = Arc::new(steps.to_vec());
-    let config = match workers {
-        1 => timely::Config::thread(),
-        n => timely::Config::process(n),
-    };
-    timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let mut dataflow = build(worker, settings.clone(), |_, _| {});
-        dataflow.live();
-        for (step, (events, now)) in steps.iter().enumerate() {
-            for event in events.iter().skip(index).step_by(peers) {
-                put_in(&mut dataflow, worker, event);
-            }
-            if index == 0 {
-                dataflow.release(*now);
-            }
-            let next = 2 * (step as u64 + 1);
-            dataflow.advance_to(next);
-            while !dataflow.is_done_before(next) {
-                worker.step_or_park(Some(Duration::from_micros(200)));
-            }
-        }
-        sizes.lock().unwrap().push(dataflow.sizes.all());
-    })
-    .expect("the dataflow runs");
-    let mut seen = seen.lock().unwrap();
-    std::mem::take(&mut *seen)
+    play(settings, workers, stood, steps).told
 }
 
 /// What a reader knows after every step.

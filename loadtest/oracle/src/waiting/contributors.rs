@@ -1,0 +1,144 @@
+//! What every contributor gives to the cells of a brand: what these would be if nobody else were there.
+//!
+//! That is so where no record joins two persons, as in the crowds that this is for: whoever is named by one identifier, and a
+//! device of a store's day, stand for themselves. Of the devices of a day only those are looked at that count.
+
+use std::collections::BTreeMap;
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{BrandId, Day, Ping, Pseudonym, Record};
+use tributary_operators::settings::Settings;
+
+use super::Name;
+use crate::hold::Held;
+use crate::identity::Identity;
+use crate::journeys::Journeys;
+use crate::sales::Books;
+use crate::{by_brand, calendar, consent, crowd, inside, months};
+
+/// Somebody who stands for themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Contributor {
+    /// A person with one identifier.
+    Person(Pseudonym),
+    /// A device in a store on a day.
+    Device(Label, Day, Pseudonym),
+}
+
+/// What somebody gives.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Contribution {
+    /// To each cell.
+    pub(super) cells: BTreeMap<Name, Vec<i128>>,
+    /// To the months in which they looked without ever buying: how often they went from one channel to another.
+    pub(super) unconverted: BTreeMap<i32, BTreeMap<[Channel; 2], u64>>,
+}
+
+/// Everybody, with what is held of them and what they give.
+#[derive(Default)]
+pub(super) struct Contributors {
+    all: BTreeMap<Contributor, (Vec<Record>, Vec<Ping>, Contribution)>,
+}
+
+impl Contributors {
+    /// Looks at what is held now, and gives all whose contributions are others: what they gave before, and give now.
+    pub(super) fn change(
+        &mut self,
+        settings: &Settings,
+        brand: BrandId,
+        held: &Held,
+    ) -> Vec<(Contributor, Contribution, &Contribution)> {
+        let mut parts: BTreeMap<Contributor, (Vec<Record>, Vec<Ping>)> = BTreeMap::new();
+        for record in held.records.iter().filter(|record| record.brand == brand) {
+            if let [id] = record.ids.ids() {
+                let (records, _) = parts.entry(Contributor::Person(id.pseudonym)).or_default();
+                records.push(record.clone());
+            }
+        }
+        let pings: Vec<&Ping> = held.pings.iter().filter(|of| of.brand == brand).collect();
+        let most = settings.brands.get(&brand).map_or(0, |of| of.max_devices);
+        for ping in crowd::counted(&pings, most) {
+            let device = Contributor::Device(ping.store, ping.salt_day, ping.device);
+            let (_, pings) = parts.entry(device).or_default();
+            pings.push(*ping);
+        }
+        for who in self.all.keys() {
+            parts.entry(*who).or_default();
+        }
+        let mut before = BTreeMap::new();
+        for (who, (records, pings)) in parts {
+            let known = self.all.get(&who);
+            if known.is_some_and(|(old, heard, _)| *old == records && *heard == pings) {
+                continue;
+            }
+            let contribution = alone(settings, held, &records, &pings);
+            let old = self.all.insert(who, (records, pings, contribution));
+            before.insert(who, old.map(|(_, _, old)| old).unwrap_or_default());
+        }
+        let changed = before.into_iter().filter_map(|(who, old)| {
+            let (_, _, new) = self.all.get(&who)?;
+            (old != *new).then_some((who, old, new))
+        });
+        changed.collect()
+    }
+
+    /// Every cell that somebody gives to.
+    pub(super) fn cells(&self) -> impl Iterator<Item = &Name> {
+        self.all.values().flat_map(|(_, _, of)| of.cells.keys())
+    }
+}
+
+/// What some records and pings come to without all others.
+fn alone(settings: &Settings, held: &Held, records: &[Record], pings: &[Ping]) -> Contribution {
+    let mut contribution = Contribution::default();
+    if records.is_empty() && pings.is_empty() {
+        return contribution;
+    }
+    let held = Held {
+        records: records.to_vec(),
+        pings: pings.to_vec(),
+        link_times: held.link_times.clone(),
+        words: held.words.clone(),
+    };
+    for (
+        Cell {
+            family,
+            dims,
+            values,
+        },
+        _,
+    ) in inside(settings, &held)
+    {
+        contribution.cells.insert((family, dims), values);
+    }
+    by_brand(settings, &held, |brand, records, _| {
+        let records = &consent::lawful(brand.settings, records, brand.link_time);
+        let identity = Identity::of(brand.settings, records);
+        let books = Books::of(records);
+        let journeys = Journeys::of(brand.settings, &identity, &books, records);
+        for (month, paths) in months::null_paths(&identity, &journeys) {
+            let steps = contribution.unconverted.entry(month).or_default();
+            for (path, times) in paths {
+                let end = [Channel::default()];
+                let path = [&end[..], &path, &end].concat();
+                for step in path.windows(2).filter(|step| step[0] != step[1]) {
+                    *steps.entry([step[0], step[1]]).or_default() += times;
+                }
+            }
+        }
+    });
+    contribution
+}
+
+/// The month of takings, by brand, kind, month and currency; none for any other cell.
+pub(super) fn month_of_takings((family, dims): &Name) -> Option<Vec<Dim>> {
+    let (kind, day) = match (family, &dims[..]) {
+        (Family::StoreDay, [_, _, Dim::Day(day), _]) => ("transaction", *day),
+        (Family::OrdersDay, [_, Dim::Day(day), _]) => ("order", *day),
+        _ => return None,
+    };
+    let month = Dim::Month(calendar::month(day));
+    let (brand, currency) = (dims.first()?.clone(), dims.last()?.clone());
+    Some(vec![brand, Dim::Text(kind.into()), month, currency])
+}

@@ -1,0 +1,50 @@
+//! How many identifiers allow a step of processing, as it is told: where `k` allow it and `k` refuse it, and anew only when
+//! identifiers of `k_delta` shares have changed their minds since. There are 128 shares, by the upper half of the
+//! identifier.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary_operators::record::{BrandId, Pseudonym, Record};
+use tributary_operators::settings::BrandSettings;
+use tributary_operators::steps::{Step, Steps};
+
+use crate::consent::consents;
+use crate::hold::Held;
+
+/// What is told of one brand's consents.
+#[derive(Default)]
+pub struct Gauge {
+    stated: BTreeMap<Pseudonym, Steps>,
+    changed: BTreeSet<u128>,
+    told: BTreeMap<Step, [u64; 2]>,
+}
+
+impl Gauge {
+    /// What is told at the end of an epoch: how many allow each step, and how many refuse it.
+    pub fn tell(
+        &mut self,
+        brand: BrandId,
+        settings: &BrandSettings,
+        held: &Held,
+    ) -> &BTreeMap<Step, [u64; 2]> {
+        let records = held.records.iter().filter(|record| record.brand == brand);
+        let stated = consents(&records.collect::<Vec<&Record>>());
+        let ids = self.stated.keys().chain(stated.keys());
+        let others = ids.filter(|id| self.stated.get(*id) != stated.get(*id));
+        self.changed.extend(others.map(|id| (id >> 64) % 128));
+        self.stated = stated;
+        if self.changed.len() as u64 >= settings.k_delta().max(1) {
+            self.changed.clear();
+            let told = Step::ALL.into_iter().map(|step| {
+                let allowed = self.stated.values().filter(|steps| steps.allow(step));
+                let allowed = allowed.count() as u64;
+                (step, [allowed, self.stated.len() as u64 - allowed])
+            });
+            let is_told = |(_, counts): &(Step, [u64; 2])| {
+                counts.iter().all(|count| *count >= settings.k.max(1))
+            };
+            self.told = told.filter(is_told).collect();
+        }
+        &self.told
+    }
+}
