@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod climb;
+mod headers;
 mod lines;
 mod route;
 
@@ -29,6 +30,7 @@ use crate::native::reader::{Read, Reader};
 use crate::native::{consent, fields, spend, transaction, web};
 use crate::tenant::{Feed, Tenant};
 use climb::Climb;
+use headers::Lent;
 use route::{Route, Routes};
 
 /// One message as it came.
@@ -61,14 +63,6 @@ pub struct Decoder {
     /// For each tenant the links between its secrets.
     chains: Vec<Chain>,
     scratch: Scratch,
-}
-
-/// The headers that lend a record what it lacks.
-#[derive(Clone, Copy, Default)]
-struct Lent<'a> {
-    id: Option<&'a str>,
-    time: Option<&'a str>,
-    source: Option<&'a str>,
 }
 
 impl Decoder {
@@ -252,32 +246,6 @@ impl Decoder {
         };
         sink.event(event);
         Ok(())
-    }
-}
-
-impl<'a> Lent<'a> {
-    fn of(headers: &'a [(String, String)]) -> Lent<'a> {
-        let mut lent = Lent::default();
-        for (name, value) in headers {
-            let prefixed = name
-                .get(..2)
-                .is_some_and(|ce| ce.eq_ignore_ascii_case("ce"));
-            let attribute = name.get(2..).and_then(|rest| rest.strip_prefix(['-', '_']));
-            let Some(name) = attribute.filter(|_| prefixed) else {
-                continue;
-            };
-            let place = if name.eq_ignore_ascii_case("id") {
-                &mut lent.id
-            } else if name.eq_ignore_ascii_case("time") {
-                &mut lent.time
-            } else if name.eq_ignore_ascii_case("source") {
-                &mut lent.source
-            } else {
-                continue;
-            };
-            *place = Some(value.as_str()).filter(|value| !value.is_empty());
-        }
-        lent
     }
 }
 

@@ -17,8 +17,9 @@ use tributary_loadtest::testing::skipped;
 use tributary_operators::engine::Stage;
 use tributary_operators::event::Event;
 use tributary_operators::facts::Mention;
-use tributary_operators::identity::graph::{Graph, GraphOut};
+use tributary_operators::identity::graph::Graph;
 use tributary_operators::identity::mentions::Mentions;
+use tributary_operators::identity::outcome::GraphOut;
 use tributary_operators::record::Record;
 
 fn data() -> PathBuf {

@@ -2,7 +2,7 @@
 
 use tributary_consent::{Vendor, VendorList};
 
-use super::below;
+use super::tables::below;
 use crate::context::{Context, Given};
 use crate::model::{Basis, Consent, Kind, Retention};
 use crate::read::Reading;

@@ -3,6 +3,7 @@
 
 mod consent;
 mod source;
+mod tables;
 mod tenant;
 
 pub use tenant::brand_number;
@@ -56,13 +57,6 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
 fn top<T: Fields>(root: &Given<'_>, cx: &mut Context<'_>) -> Reading<T> {
     let path = T::SECTION.path;
     section(root.child(path).as_ref(), path, Place::Nowhere, cx)
-}
-
-/// Reads a section below another.
-fn below<T: Fields>(table: &Given<'_>, cx: &mut Context<'_>) -> Reading<T> {
-    let key = T::SECTION.key();
-    let path = crate::context::join(&table.path, key);
-    section(table.child(key).as_ref(), &path, table.place, cx)
 }
 
 /// The three streams are three.

@@ -1,8 +1,7 @@
 //! The sources of a brand and their column maps.
 
-use super::below;
 use super::consent::check_basis;
-use super::tenant::tables;
+use super::tables::{below, tables};
 use crate::context::{Context, Given, Node, Place, join, quote};
 use crate::fields;
 use crate::model::{Csv, Format, HashRule, Kind, Source};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{below, consent, source};
-use crate::context::{Context, Given, Node, Place, quote};
+use super::tables::{below, tables};
+use super::{consent, source};
+use crate::context::{Context, Given, Place, quote};
 use crate::model::{
     Attribution, Brand, Channels, HashRule, Identity, Kind, Noise, Sensors, Source, Workers,
 };
@@ -55,30 +56,6 @@ pub(super) fn brands(
         .collect();
     brands.sort_by(|a, b| a.name.cmp(&b.name));
     brands
-}
-
-/// The tables under a `[[header]]`; a problem where there are none.
-pub(super) fn tables<'a>(given: &Given<'a>, header: &str, cx: &mut Context<'_>) -> Vec<Given<'a>> {
-    match given.elements() {
-        Some(elements) if elements.is_empty() && header == "[[brand]]" => {
-            cx.wrong(given, "at least one brand is needed", "");
-            Vec::new()
-        }
-        Some(elements) => elements,
-        None => {
-            let message = format!("must be a list of tables, not {}", given.node.words());
-            let fix = match given.node {
-                Node::Table(_) => format!("write {header} with two brackets: there may be several"),
-                _ => format!("write {header} and its settings below it"),
-            };
-            cx.wrong(given, message, fix);
-            // What stands in the single table is checked all the same.
-            match given.node {
-                Node::Table(_) => vec![given.clone()],
-                _ => Vec::new(),
-            }
-        }
-    }
 }
 
 /// Reads one brand.

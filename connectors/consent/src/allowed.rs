@@ -8,9 +8,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::Numbers;
+use crate::party::Party;
 use crate::permit::Outcome;
 use crate::tcf::TcString;
-use crate::terms::{PURPOSES, Party, Terms};
+use crate::terms::{PURPOSES, Terms};
 
 /// Purposes, special features and feature 2 that are allowed, and what the person opted out of.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,24 +4,9 @@
 //! `PurposesLITransparency`) and of the policies. A purpose needs its own bit *and* the vendor's bit on the same
 //! basis; the bit for one never stands in for the other.
 
+use crate::party::{Basis, Party};
 use crate::restriction::RestrictionType;
 use crate::tcf::TcString;
-use crate::terms::Party;
-
-/// On which legal basis a party declared a purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Basis {
-    /// Consent, not flexible.
-    Consent,
-    /// Legitimate interest, not flexible.
-    LegitimateInterest,
-    /// Consent, unless the publisher requires legitimate interest.
-    FlexibleConsent,
-    /// Legitimate interest, unless the publisher requires consent.
-    FlexibleLegitimateInterest,
-    /// Either of them, consent first, as far as the publisher allows: for one who is bound to no vendor list.
-    ConsentOrLegitimateInterest,
-}
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

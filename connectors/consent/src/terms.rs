@@ -1,17 +1,8 @@
 //! For whom a signal is read, and on which basis that party declared what it does.
 
 use crate::numbers::Numbers;
-use crate::permit::Basis;
+use crate::party::{Basis, Party};
 use crate::vendor_list::Vendor;
-
-/// Who wants to process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Party {
-    /// A vendor of the Global Vendor List, by its id.
-    Vendor(u16),
-    /// The publisher itself: a brand on its own site, for its own purposes (segment `PublisherTC`).
-    Publisher,
-}
 
 /// What a party declared. A purpose without a basis is never allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::numbers::Numbers;
-use crate::permit::Basis;
+use crate::party::Basis;
 
 /// A vendor list.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use tributary_config::model::{Column, Csv, Encoding};
 
 use super::encoding::decode;
-use super::{CsvError, Row};
+use super::row::{CsvError, Row};
 use crate::files;
 
 /// The fields of a source's records and where each comes from.

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use tributary_config::model::{Csv, DecimalMark};
 
 use super::columns::{Columns, list};
-use super::{Item, Row};
+use super::row::{Item, Row};
 use crate::native::amount;
 
 /// The groups so far, in the order in which their ids first appeared.

@@ -8,7 +8,7 @@
 
 use tributary_config::model::Config;
 
-use super::Lent;
+use super::headers::Lent;
 use super::route::Routes;
 use crate::nats::AT_HEADER;
 use crate::tenant::{Feed, Tenant};

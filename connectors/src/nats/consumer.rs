@@ -27,10 +27,10 @@ use tokio::time::Instant;
 use super::connect::connections;
 use super::copies;
 use super::error::{NatsError, NatsErrorKind};
-use super::input::Wanted;
 use super::loss::loss;
 use super::share::{self, Share};
 use super::streams::{StreamState, existing};
+use super::wanted::Wanted;
 
 /// How many messages the client asks for at once. With the server's largest payload of 1 MiB this
 /// bounds what waits in memory to a few hundred MiB, and it is enough to keep small messages

@@ -29,6 +29,7 @@ mod reader;
 mod share;
 mod streams;
 pub mod subject;
+mod wanted;
 
 pub use async_nats::Client;
 
@@ -37,7 +38,7 @@ pub use connect::{MIN_VERSION, connect, connect_with};
 pub use copies::refuse_copies;
 pub use error::{NatsError, NatsErrorKind};
 pub use held::Subjects;
-pub use input::{Input, InputCounts, Wanted};
+pub use input::{Input, InputCounts};
 pub use latest::Latest;
 pub use loss::{Loss, LossKind};
 pub use message::{AT_HEADER, InMessage, number_of, sequence_of};
@@ -49,3 +50,4 @@ pub use streams::{
     ensure_output_stream, ensure_rights_stream, holds, judge_rights_stream, newest_of,
     stream_state,
 };
+pub use wanted::Wanted;

@@ -6,9 +6,28 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::TraceLine;
 use crate::files::without_mark;
 use crate::native::time;
+
+/// One message of a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceLine {
+    /// The subject it was sent on.
+    pub subject: String,
+    /// When it arrived, Unix milliseconds.
+    pub at: i64,
+    /// Its headers.
+    pub headers: Vec<(String, String)>,
+    /// Its bytes.
+    pub data: Vec<u8>,
+}
+
+impl TraceLine {
+    /// The line of this message in a trace, without its end. Read again, it gives the same message.
+    pub fn to_json(&self) -> String {
+        write(self)
+    }
+}
 
 /// The message of a line, none where the line is no such thing.
 pub fn read(bytes: &[u8]) -> Option<TraceLine> {

@@ -9,22 +9,10 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, Opened, Progress};
+pub use line::TraceLine;
 
 /// The longest line, in bytes. A longer one is skipped like any other that is no message.
 pub const MAX_LINE: usize = 64 << 20;
-
-/// One message of a trace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TraceLine {
-    /// The subject it was sent on.
-    pub subject: String,
-    /// When it arrived, Unix milliseconds.
-    pub at: i64,
-    /// Its headers.
-    pub headers: Vec<(String, String)>,
-    /// Its bytes.
-    pub data: Vec<u8>,
-}
 
 /// Why a trace cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -170,12 +158,5 @@ impl Iterator for TraceReader {
             }
         }
         None
-    }
-}
-
-impl TraceLine {
-    /// The line of this message in a trace, without its end. Read again, it gives the same message.
-    pub fn to_json(&self) -> String {
-        line::write(self)
     }
 }

@@ -1,9 +1,14 @@
 //! One brand while its cells are computed: its settings, and how labels become dimensions.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tributary_operators::cell::Dim;
 use tributary_operators::label::{Channel, Dictionary, Label};
-use tributary_operators::record::{Currency, SaleKind};
-use tributary_operators::settings::BrandSettings;
+use tributary_operators::record::{BrandId, Currency, Ping, Record, SaleKind};
+use tributary_operators::settings::{BrandSettings, Settings};
+
+use crate::hold::Held;
 
 /// A brand's settings and the words of all labels.
 pub(crate) struct Brand<'a> {
@@ -29,6 +34,39 @@ impl Brand<'_> {
     /// The dimensions `source`, `medium`, `campaign`.
     pub(crate) fn channel(&self, channel: Channel) -> [Dim; 3] {
         [channel.source, channel.medium, channel.campaign].map(|label| self.word(label))
+    }
+
+    /// The words of a channel: strings compare by their bytes, and none comes first.
+    pub(crate) fn channel_words(&self, channel: Channel) -> [Option<Arc<str>>; 3] {
+        [channel.source, channel.medium, channel.campaign]
+            .map(|label| self.words.word(label).cloned())
+    }
+}
+
+/// Hands the records and pings of each brand over.
+pub(crate) fn by_brand(
+    settings: &Settings,
+    held: &Held,
+    mut each: impl FnMut(&Brand, &[&Record], &[&Ping]),
+) {
+    let mut by_brand: BTreeMap<BrandId, (Vec<&Record>, Vec<&Ping>)> = BTreeMap::new();
+    for record in &held.records {
+        by_brand.entry(record.brand).or_default().0.push(record);
+    }
+    for ping in &held.pings {
+        by_brand.entry(ping.brand).or_default().1.push(ping);
+    }
+    for (id, (records, pings)) in by_brand {
+        if let Some(settings) = settings.brands.get(&id) {
+            let words = &held.words;
+            let link_time = held.link_times.get(&id).copied();
+            let brand = Brand {
+                settings,
+                words,
+                link_time,
+            };
+            each(&brand, &records, &pings);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right,
 use tributary_operators::settings::{BrandSettings, Settings};
 use tributary_operators::steps::{Step, Steps};
 
+use crate::brand::by_brand;
 use crate::hold::Held;
 
 /// A record as it may be counted.
@@ -181,7 +182,7 @@ pub struct Withheld {
 /// Counts what is withheld of the records held.
 pub fn withheld(settings: &Settings, held: &Held) -> Withheld {
     let mut withheld = Withheld::default();
-    crate::by_brand(settings, held, |brand, records, _| {
+    by_brand(settings, held, |brand, records, _| {
         let stances = stances(records);
         for record in records.iter().filter(|record| !is_statement(&record.body)) {
             let count = match judge(brand.settings, &stances, record) {

@@ -13,8 +13,8 @@ use tributary_operators::record::{Currency, Day, SaleKind};
 
 use crate::brand::{self, Brand};
 use crate::calendar;
-use crate::identity::Person;
 use crate::journeys::Journeys;
+use crate::person::Person;
 use crate::sales::Books;
 
 /// Kind, currency, store and day: what is rung up together.

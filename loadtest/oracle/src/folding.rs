@@ -15,7 +15,6 @@ use tributary_operators::label::{Channel, Label};
 
 use crate::brand::Brand;
 use crate::markov::PathCounts;
-use crate::months::words;
 
 /// How often something is met on converting and on null paths.
 type Met = (u64, u64);
@@ -36,7 +35,7 @@ pub(crate) fn names(
             return names;
         }
         let mut ranked: Vec<(Channel, Met)> = competing.into_iter().collect();
-        ranked.sort_by_key(|(channel, met)| (Reverse(*met), words(brand, *channel)));
+        ranked.sort_by_key(|(channel, met)| (Reverse(*met), brand.channel_words(*channel)));
         let half = room / 2;
         let (mut stay, mut above) = (ranked.len(), BTreeSet::new());
         while stay > half && stay + above.len() > room {

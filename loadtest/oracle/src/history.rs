@@ -18,6 +18,7 @@
 
 mod bodies;
 mod choices;
+mod pick;
 mod pools;
 mod records;
 mod statements;
@@ -35,6 +36,7 @@ use tributary_operators::record::{Arrival, BrandId};
 use tributary_operators::settings::Settings;
 
 use crate::retention::Terms;
+use pick::pick;
 
 /// A random world's settings and all that happens in it.
 #[derive(Clone, Debug)]
@@ -85,7 +87,7 @@ pub fn random(seed: u64, size: usize) -> History {
     let terms = terms.collect();
     let mut now = pools::moment_of_passes(&mut rng);
     let arrives = batches.iter().map(|_| {
-        let step = choices::pick(&mut rng, [0, 0, 0, 0, 0, 1, 1, 2, 9]) * HOURS;
+        let step = pick(&mut rng, [0, 0, 0, 0, 0, 1, 1, 2, 9]) * HOURS;
         now += if with_consent { step } else { 0 };
         now
     });
@@ -126,7 +128,7 @@ fn batches(rng: &mut ChaCha8Rng, mut events: Vec<Event>) -> Vec<Vec<Event>> {
     // A large history has larger batches, so that their number stays in bounds.
     let scale = 1 + events.len() / 500;
     while !events.is_empty() {
-        let length = choices::pick(rng, [0, 1, 1, 2, 3, 5, 8, 20, 50]) * scale;
+        let length = pick(rng, [0, 1, 1, 2, 3, 5, 8, 20, 50]) * scale;
         let rest = events.split_off(length.min(events.len()));
         let mut batch = std::mem::replace(&mut events, rest);
         if rng.random_bool(0.3) {

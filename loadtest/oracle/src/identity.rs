@@ -16,11 +16,8 @@ use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
 use crate::consent::Lawful;
+use crate::person::Person;
 use crate::tally::{Weighed, weighed};
-
-/// A person: one of its pseudonyms, the smallest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Person(Pseudonym);
 
 /// The persons of one brand.
 pub(crate) struct Identity {

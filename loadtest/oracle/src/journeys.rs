@@ -13,7 +13,8 @@ use tributary_operators::record::{Body, Day, SaleKind, TouchKind};
 use tributary_operators::settings::BrandSettings;
 
 use crate::consent::Lawful;
-use crate::identity::{Identity, Person};
+use crate::identity::Identity;
+use crate::person::Person;
 use crate::rules::Step;
 use crate::sales::{Books, Sale};
 

@@ -47,6 +47,7 @@ mod identity;
 mod journeys;
 pub mod markov;
 mod months;
+mod person;
 mod release;
 pub mod retention;
 pub mod rules;
@@ -59,12 +60,11 @@ mod visits;
 pub mod waiting;
 mod wide;
 
-use std::collections::BTreeMap;
-
 use tributary_operators::cell::Cell;
-use tributary_operators::record::{BrandId, Ping, Record};
+use tributary_operators::record::{Ping, Record};
 use tributary_operators::settings::Settings;
 
+use brand::by_brand;
 pub use consent::{Withheld, withheld};
 pub use hold::{Held, hold};
 use release::Totals;
@@ -95,33 +95,6 @@ pub fn inside(settings: &Settings, held: &Held) -> Vec<(Cell, u64)> {
     });
     cells.sort();
     cells
-}
-
-/// Hands the records and pings of each brand over.
-fn by_brand(
-    settings: &Settings,
-    held: &Held,
-    mut each: impl FnMut(&brand::Brand, &[&Record], &[&Ping]),
-) {
-    let mut by_brand: BTreeMap<BrandId, (Vec<&Record>, Vec<&Ping>)> = BTreeMap::new();
-    for record in &held.records {
-        by_brand.entry(record.brand).or_default().0.push(record);
-    }
-    for ping in &held.pings {
-        by_brand.entry(ping.brand).or_default().1.push(ping);
-    }
-    for (id, (records, pings)) in by_brand {
-        if let Some(settings) = settings.brands.get(&id) {
-            let words = &held.words;
-            let link_time = held.link_times.get(&id).copied();
-            let brand = brand::Brand {
-                settings,
-                words,
-                link_time,
-            };
-            each(&brand, &records, &pings);
-        }
-    }
 }
 
 /// The cells of one brand before the gate: brands never mix.

@@ -8,7 +8,6 @@
 //! channels than are told apart, the paths lead through what [`folding`](crate::folding) makes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::Channel;
@@ -18,9 +17,10 @@ use crate::attribution::MILLIONTHS;
 use crate::brand::{self, Brand};
 use crate::calendar;
 use crate::folding;
-use crate::identity::{Identity, Person};
+use crate::identity::Identity;
 use crate::journeys::Journeys;
 use crate::markov::{PathCounts, effects_ppm};
+use crate::person::Person;
 use crate::share::largest_remainder;
 use crate::tally::{Weighed, weighed};
 
@@ -124,7 +124,7 @@ fn group_cells(
         let most = behind.entry(*name).or_default();
         *most = persons.max(*most);
     }
-    channels.sort_by_key(|(channel, _)| words(brand, *channel));
+    channels.sort_by_key(|(channel, _)| brand.channel_words(*channel));
 
     let weights: Vec<u128> = channels.iter().map(|(_, ppm)| u128::from(*ppm)).collect();
     let millionths = largest_remainder(MILLIONTHS * converted.conversions, &weights);
@@ -157,9 +157,4 @@ fn renamed(paths: &PathCounts<Channel>, names: &BTreeMap<Channel, Channel>) -> P
         *renamed.entry(path).or_default() += times;
     }
     renamed
-}
-
-/// The words of a channel: strings compare by their bytes, and none comes first.
-pub(crate) fn words(brand: &Brand, channel: Channel) -> [Option<Arc<str>>; 3] {
-    [channel.source, channel.medium, channel.campaign].map(|label| brand.words.word(label).cloned())
 }

@@ -29,7 +29,8 @@ use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::consent::lawful;
 use crate::hold::held;
-use crate::identity::{Identity, Person};
+use crate::identity::Identity;
+use crate::person::Person;
 
 const DAY: i64 = 86_400_000;
 

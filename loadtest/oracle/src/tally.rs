@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::cell::{Cell, Dim, Family};
 
-use crate::identity::Person;
+use crate::person::Person;
 
 /// Who stands behind a contribution: a person, or nobody known.
 pub(crate) type Who = Option<Person>;

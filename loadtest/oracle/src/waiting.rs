@@ -21,11 +21,9 @@ use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::hold::Held;
 use crate::{calendar, cells};
+pub use contributors::Name;
 use contributors::{Contributor, Contributors, month_of_takings};
 pub use gauge::Gauge;
-
-/// A cell by its family and dimensions.
-pub type Name = (Family, Vec<Dim>);
 
 /// The cells that a reader knows.
 pub type Outside = BTreeMap<Name, Vec<i128>>;

@@ -1,6 +1,7 @@
 //! The command line: what it takes, and what it says when something goes wrong.
 
 mod bar;
+mod configuration;
 mod generate;
 mod replay;
 mod verify;
@@ -67,13 +68,4 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Reads a configuration and says what may surprise about it.
-fn configuration(path: &std::path::Path) -> anyhow::Result<tributary_config::model::Config> {
-    let loaded = tributary_config::load(path)?;
-    for warning in &loaded.warnings {
-        terminal::note(format_args!("warning: {warning}"));
-    }
-    Ok(loaded.config)
 }

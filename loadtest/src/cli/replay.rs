@@ -99,7 +99,7 @@ impl Replay {
             _ => bail!("a rate and a speed-up must be above 0"),
         };
         let config = match &self.config {
-            Some(path) => Some(super::configuration(path)?),
+            Some(path) => Some(super::configuration::configuration(path)?),
             None => None,
         };
         let mut inputs = inputs::open(config.as_ref(), &self.traces)?;

@@ -39,7 +39,7 @@ pub struct Verify {
 impl Verify {
     /// Whether the cells are the oracle's.
     pub fn run(self) -> anyhow::Result<bool> {
-        let config = super::configuration(&self.config)?;
+        let config = super::configuration::configuration(&self.config)?;
         let mut brands = config.brands.iter();
         if let Some(brand) = brands.find(|of| of.noise.epsilon_thousandths.is_some()) {
             bail!(

@@ -3,18 +3,8 @@
 use tributary_config::model::Kind;
 
 use super::json::Object;
-use super::line::Line;
+use super::pack::Item;
 use super::world::{DAY, HOUR, MINUTE, SECOND, World};
-
-/// A record on its way. The earliest arrival comes first, then the first that was sent.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Item {
-    pub(crate) at: i64,
-    order: u64,
-    pub(crate) kind: Kind,
-    object: bool,
-    text: String,
-}
 
 /// The share of records that are sent twice.
 const TWICE: f64 = 0.004;
@@ -131,49 +121,4 @@ fn local(ts: i64) -> String {
     jiff::Timestamp::from_millisecond(ts)
         .map(|moment| moment.strftime("%Y-%m-%d %H:%M:%S").to_string())
         .unwrap_or_default()
-}
-
-/// Events of one subject that wait to become one line.
-pub(crate) struct Pack {
-    pub(crate) kind: Kind,
-    subject: String,
-    items: Vec<Item>,
-}
-
-impl Pack {
-    pub(crate) fn of(brand: &str, kind: Kind) -> Pack {
-        Pack {
-            kind,
-            subject: format!("tributary.in.{brand}.{}", kind.name()),
-            items: Vec::new(),
-        }
-    }
-
-    /// Adds an event; gives the line once it has `size` events. It arrives with its last event.
-    pub(crate) fn add(&mut self, item: Item, size: usize) -> Option<Line> {
-        self.items.push(item);
-        match self.items.len() >= size {
-            true => self.close(),
-            false => None,
-        }
-    }
-
-    /// The line of what waits, none when nothing does.
-    pub(crate) fn close(&mut self) -> Option<Line> {
-        let mut items = std::mem::take(&mut self.items);
-        let last = items.pop()?;
-        let single = items.is_empty();
-        let mut data = String::new();
-        for item in &items {
-            data.push_str(&item.text);
-            data.push('\n');
-        }
-        data.push_str(&last.text);
-        Some(Line {
-            subject: self.subject.clone(),
-            at: last.at,
-            object: single && last.object,
-            data,
-        })
-    }
 }

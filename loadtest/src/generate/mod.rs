@@ -22,6 +22,7 @@ mod line;
 mod market;
 mod online;
 mod options;
+mod pack;
 mod people;
 mod shops;
 mod spend;

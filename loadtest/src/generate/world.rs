@@ -7,11 +7,11 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use tributary_config::model::Kind;
 
-use super::delivery::{Item, Pack};
 use super::dice::Dice;
 use super::line::Line;
 use super::market::{Campaign, campaigns};
 use super::options::{Options, OptionsError};
+use super::pack::{Item, Pack};
 use super::people::Person;
 
 pub(crate) const SECOND: i64 = 1_000;

@@ -15,24 +15,13 @@ mod pack;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde::de::IgnoredAny;
 use tributary_connectors::nats::{AT_HEADER, Client, NatsError, Outgoing, Publisher};
 use tributary_connectors::trace::TraceLine;
 
 use crate::inputs::InputsError;
 pub use pace::Pace;
+pub use pack::Clock;
 use pack::{Packed, Packs};
-
-/// Which time a message arrives at, as a worker sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// The trace's: a message holds only events of the same `at`.
-    Exact,
-    /// The trace's, roughly: a message arrives with the last of its events.
-    Last,
-    /// The stream's. Pings of past days are then refused as too late.
-    Stream,
-}
 
 /// How to replay.
 #[derive(Clone, Copy, Debug)]
@@ -209,15 +198,5 @@ impl Sender {
                     reason: error.to_string(),
                 }),
         }
-    }
-}
-
-/// How many records a message holds: its lines that are not blank, or one where it is one object on
-/// several lines.
-fn records(data: &[u8]) -> u64 {
-    let lines = data.split(|byte| *byte == b'\n');
-    match lines.filter(|line| !line.trim_ascii().is_empty()).count() {
-        several if several > 1 && serde_json::from_slice::<IgnoredAny>(data).is_ok() => 1,
-        count => count as u64,
     }
 }

@@ -2,9 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use tributary_connectors::trace::TraceLine;
 
-use super::{Clock, records};
+/// Which time a message arrives at, as a worker sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The trace's: a message holds only events of the same `at`.
+    Exact,
+    /// The trace's, roughly: a message arrives with the last of its events.
+    Last,
+    /// The stream's. Pings of past days are then refused as too late.
+    Stream,
+}
 
 /// One message to publish.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,6 +107,16 @@ impl Packs {
         let mut waiting: Vec<Waiting> = std::mem::take(&mut self.waiting).into_values().collect();
         waiting.sort_by_key(|waiting| waiting.place);
         waiting.into_iter().map(|waiting| waiting.packed).collect()
+    }
+}
+
+/// How many records a message holds: its lines that are not blank, or one where it is one object on
+/// several lines.
+fn records(data: &[u8]) -> u64 {
+    let lines = data.split(|byte| *byte == b'\n');
+    match lines.filter(|line| !line.trim_ascii().is_empty()).count() {
+        several if several > 1 && serde_json::from_slice::<IgnoredAny>(data).is_ok() => 1,
+        count => count as u64,
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tributary_config::model::Nats;
 
-use super::skipped;
+use super::skip::skipped;
 
 /// How long a server may take to answer before the test fails. It usually takes some 20 ms.
 const PATIENCE: Duration = Duration::from_secs(30);

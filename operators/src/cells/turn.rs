@@ -119,6 +119,7 @@ mod tests {
     use crate::record::{BrandId, Currency, SaleKind};
     use crate::settings::{BrandSettings, Settings};
     use crate::stats::Stats;
+    use crate::sums::{CellKey, Sums};
 
     /// A month of one conversion through each of some channels: its parts, times `diff`.
     fn month(channels: u32, diff: i64) -> Vec<(CellsIn, Diff)> {

@@ -16,7 +16,7 @@ use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{ConnectLoop, Exchange, Feedback, Inspect, OkErr, Probe};
 use timely::worker::Worker;
 
-use super::{Dataflow, Inputs, Output};
+use super::handle::{Dataflow, Inputs, Output};
 use crate::admit::{Admit, AdmitIn, AdmitOut};
 use crate::cells::{Cells, CellsIn, CellsOut};
 use crate::consents::Consents;

@@ -13,9 +13,10 @@ use crate::counts::{Counts, add};
 use crate::disk;
 use crate::error::LedgerError;
 use crate::frames::running;
-use crate::manifest::{Hex, Paths, Sealed};
+use crate::manifest::{Paths, Sealed};
 use crate::position::Position;
 use crate::scan::Scan;
+use crate::wire::Hex;
 
 /// The active segment of a ledger that is open.
 pub(crate) struct Active {

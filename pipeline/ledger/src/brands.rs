@@ -12,7 +12,8 @@ use tributary_operators::record::BrandId;
 use crate::counts::Counts;
 use crate::error::LedgerError;
 use crate::keyring::{BrandKey, BrandKeys, Keyring};
-use crate::manifest::{BrandLine, Hex, Manifest};
+use crate::manifest::{BrandLine, Manifest};
+use crate::wire::Hex;
 
 /// The numbers under which brands are written: those of their newest keys.
 pub(crate) type Numbers = BTreeMap<BrandId, u16>;

@@ -11,6 +11,7 @@
 
 mod body;
 mod decode;
+mod tags;
 
 pub use decode::{Malformed, decode};
 
@@ -21,38 +22,13 @@ use tributary_operators::record::{
     Arrival, Body, Day, Heard, IdSet, Record, RecordKey, SettledHour,
 };
 
+use tags::{
+    Before, CLOSED, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED, VERSION,
+    WORD,
+};
+
 use crate::counts::Entries;
 use crate::wire::{put_signed, put_varint};
-
-const RESET: u8 = 0;
-const PUT: u8 = 1;
-const DROP: u8 = 2;
-const HEARD: u8 = 3;
-const WORD: u8 = 4;
-const EVIDENCE: u8 = 5;
-const SETTLED: u8 = 6;
-const KIND: u8 = 0x07;
-
-/// On a put: a version follows. On a ping: the MAC is random.
-const VERSION: u8 = 0x08;
-const RANDOM: u8 = 0x08;
-/// On what is settled: no sums, but up to where a brand's salt days are.
-const CLOSED: u8 = 0x08;
-/// On what is settled: no sums, but the time by which a brand's links are judged.
-const LINK_TIME: u8 = 0x10;
-/// On an identifier: it does not stand for itself.
-const OTHER: u8 = 0x80;
-
-/// What the differences are taken to.
-#[derive(Default)]
-struct Before {
-    message: u64,
-    line: u32,
-    ts: i64,
-    day: Day,
-    second: i64,
-    offset: i32,
-}
 
 /// Writes runs of entries of one brand.
 #[derive(Default)]

@@ -11,29 +11,6 @@ use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::rewrite::Rewritten;
 
-/// Segment files that nothing names yet. Dropped, they are removed.
-#[derive(Default)]
-pub(crate) struct Drafts(Vec<PathBuf>);
-
-impl Drafts {
-    pub fn add(&mut self, path: PathBuf) {
-        self.0.push(path);
-    }
-
-    fn keep(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Drafts {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            // What cannot be removed now is removed at the next opening.
-            let _ = disk::remove(path);
-        }
-    }
-}
-
 /// The files that a rewrite has replaced. An erasure is complete when [`Removal::run`] has returned. Dropped
 /// instead, the files go at the next opening of the ledger.
 #[derive(Debug)]

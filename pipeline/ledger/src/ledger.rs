@@ -15,9 +15,10 @@ use crate::counts::LedgerStats;
 use crate::error::LedgerError;
 use crate::keyring::Keyring;
 use crate::known::Known;
-use crate::manifest::{Hex, Manifest, Paths, SaltLine};
+use crate::manifest::{Manifest, Paths, SaltLine};
 use crate::page::Page;
 use crate::position::Position;
+use crate::wire::Hex;
 
 /// Where a ledger is, and whose.
 #[derive(Clone, Debug)]

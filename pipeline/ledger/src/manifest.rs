@@ -15,29 +15,11 @@ use crate::block::{FORMAT, SegmentId};
 use crate::counts::{Counts, Entries};
 use crate::disk;
 use crate::error::LedgerError;
-use crate::mark::NamedHeads;
+use crate::heads::NamedHeads;
 use crate::position::Position;
-use crate::wire::{hex, unhex};
+use crate::wire::Hex;
 
 const MAGIC: &str = "tributary-ledger";
-
-/// Bytes that are written in hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct Hex(pub Vec<u8>);
-
-impl From<Hex> for String {
-    fn from(bytes: Hex) -> String {
-        hex(&bytes.0)
-    }
-}
-
-impl TryFrom<String> for Hex {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Hex, &'static str> {
-        unhex(&text).map(Hex).ok_or("no hexadecimal digits")
-    }
-}
 
 /// What the manifest says.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,14 +7,12 @@
 //! A mark only grows: the manifest's number with every replacement, and the commits with every commit. Both are durable
 //! before anybody hears of them, so that no crash makes a mark smaller than one that was written down.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::LedgerError;
+use crate::heads::NamedHeads;
 use crate::ledger::Ledger;
-use crate::manifest::{Hex, Paths};
+use crate::manifest::Paths;
 
 /// How far a ledger is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,32 +24,6 @@ pub struct Mark {
     /// The ordinal of its last commit.
     pub commits: u64,
 }
-
-/// The end of a file that only grows, as the ledger names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NamedHead {
-    /// How many entries the file has.
-    pub entries: u64,
-    /// A hash over all of them.
-    hash: Hex,
-}
-
-impl NamedHead {
-    /// The head of a file with so many entries of this hash.
-    pub fn new(entries: u64, hash: [u8; 32]) -> NamedHead {
-        let hash = Hex(hash.to_vec());
-        NamedHead { entries, hash }
-    }
-
-    /// The hash; none where the manifest holds no such hash.
-    pub fn hash(&self) -> Option<[u8; 32]> {
-        self.hash.0.as_slice().try_into().ok()
-    }
-}
-
-/// The heads of the files beside a ledger, by the names of the files.
-pub type NamedHeads = BTreeMap<String, NamedHead>;
 
 impl Ledger {
     /// Whether there is a ledger in a directory, or anything that opening it would refuse.

@@ -15,14 +15,15 @@ use crate::brands;
 use crate::disk;
 use crate::error::LedgerError;
 use crate::frames::{later_commit, read_header};
+use crate::heads::NamedHeads;
 use crate::keyring::Keyring;
 use crate::known::Known;
 use crate::ledger::{Ledger, Options};
-use crate::manifest::{Hex, Manifest, Paths, Sealed};
-use crate::mark::NamedHeads;
+use crate::manifest::{Manifest, Paths, Sealed};
 use crate::recover::{Recovered, Source};
 use crate::rotate::reseal_salts;
 use crate::scan::scan;
+use crate::wire::Hex;
 
 impl Ledger {
     /// Opens the ledger of a directory, or begins one. Read all of what is recovered before the first commit:

@@ -2,6 +2,8 @@
 //!
 //! Reading is total: it never reads beyond what is there, and says so instead.
 
+use serde::{Deserialize, Serialize};
+
 /// Appends an unsigned number, 7 bits a byte, the lowest first.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -105,4 +107,22 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
             .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
             .collect(),
     )
+}
+
+/// Bytes that are written in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Hex(pub Vec<u8>);
+
+impl From<Hex> for String {
+    fn from(bytes: Hex) -> String {
+        hex(&bytes.0)
+    }
+}
+
+impl TryFrom<String> for Hex {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Hex, &'static str> {
+        unhex(&text).map(Hex).ok_or("no hexadecimal digits")
+    }
 }

@@ -23,6 +23,15 @@ pub(crate) struct Field<'n> {
     pub limit: usize,
 }
 
+/// A field of a request.
+pub(crate) const fn field(name: &str, reason: Reason, limit: usize) -> Field<'_> {
+    Field {
+        name,
+        reason,
+        limit,
+    }
+}
+
 /// The fields of an object, which refuses what it does not know. `known` says which those are.
 pub(crate) fn object<'a, T: Deserialize<'a>>(
     text: &'a str,

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::hex::{Hash, Hex};
-use crate::request::RequestId;
 
 const AUDIT: &str = "tributary 2025-11 rights audit of one brand";
 const SUPPRESSION: &str = "tributary 2025-11 suppression of one brand";
@@ -112,13 +111,6 @@ impl BrandKeys {
         self.tag
     }
 
-    /// What stands for a request's id in the audit log.
-    pub fn request(&self, id: &RequestId) -> RequestKey {
-        let mut hasher = self.hasher(Purpose::RequestId);
-        hasher.update(id.expose().as_bytes());
-        RequestKey(Hex(first_16(&hasher.finalize())))
-    }
-
     /// A hasher under the audit key.
     pub(crate) fn hasher(&self, purpose: Purpose) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.audit);
@@ -170,6 +162,6 @@ fn derive(context: &str, name: &str, secret: &SecretString) -> Zeroizing<[u8; 32
     Zeroizing::new(blake3::derive_key(context, &material))
 }
 
-fn first_16(hash: &blake3::Hash) -> [u8; 16] {
+pub(crate) fn first_16(hash: &blake3::Hash) -> [u8; 16] {
     hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }

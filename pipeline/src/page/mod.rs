@@ -11,6 +11,7 @@ mod money;
 mod number;
 mod paths;
 mod status;
+mod sums;
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -14,16 +14,11 @@ use tributary_operators::record::Day;
 
 use super::money::{self, Money};
 use super::number::{Int, add};
+use super::sums::{daily, place, word};
 use crate::board::{Board, Window};
 
 /// How many stores are shown one by one.
 const STORES: usize = 40;
-
-/// The place of what is added up in a last row.
-pub const REST: i32 = -1;
-
-/// How many days the small charts go back.
-pub const DAYS: i32 = 30;
 
 /// A brand.
 #[derive(Serialize)]
@@ -111,15 +106,6 @@ fn stores<'a>(board: &'a Board, brand: &'a str, today: Day) -> Vec<&'a str> {
     names
 }
 
-/// The place of a store in the rows.
-pub fn place(stores: &[&str], store: &Dim) -> i32 {
-    let found = stores.binary_search(&word(store).unwrap_or(""));
-    found
-        .ok()
-        .and_then(|at| i32::try_from(at).ok())
-        .unwrap_or(REST)
-}
-
 fn visits(board: &Board, brand: &str, days: RangeInclusive<Day>, stores: &[&str]) -> Visits {
     let mut visits = Visits::default();
     for (dims, values) in board.sums(Family::Visits, brand, days, &["store"]) {
@@ -146,19 +132,6 @@ fn hours(board: &Board, brand: &str, today: Day) -> Vec<[Int; 2]> {
         }
     }
     hours
-}
-
-/// Something of each of the last days, the current one last.
-pub fn daily<T>(today: Day, of: impl FnMut(Day) -> T) -> Vec<T> {
-    (today.saturating_sub(DAYS - 1)..=today).map(of).collect()
-}
-
-/// The text of a dimension.
-pub fn word(dim: &Dim) -> Option<&str> {
-    match dim {
-        Dim::Text(word) => Some(word),
-        _ => None,
-    }
 }
 
 fn date(day: Day) -> String {

@@ -8,9 +8,9 @@ use tributary_operators::calendar;
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::record::Day;
 
-use super::model::{DAYS, REST, daily, place, word};
 use super::number::{Int, add};
 use super::paths::Paths;
+use super::sums::{Channel, DAYS, Sums, channel, daily, place, word};
 use crate::board::{Board, Window};
 
 /// How many channels are shown one by one.
@@ -18,9 +18,6 @@ const CHANNELS: usize = 40;
 
 /// The model that is computed by calendar month.
 const MARKOV: &str = "markov";
-
-/// Source, medium and campaign.
-pub(super) type Channel<'a> = [Option<&'a str>; 3];
 
 /// A currency.
 #[derive(Serialize)]
@@ -172,48 +169,7 @@ fn channels<'a>(board: &'a Board, brand: &str, today: Day, code: &str) -> Vec<Ch
         .collect()
 }
 
-/// The channel and the currency of `currency`, `source`, `medium`, `campaign`.
-pub(super) fn channel<'a>(dims: &[&'a Dim]) -> Option<(Channel<'a>, &'a str)> {
-    match dims {
-        [currency, source, medium, campaign, ..] => {
-            Some(([source, medium, campaign].map(|d| word(d)), word(currency)?))
-        }
-        _ => None,
-    }
-}
-
-/// The sums of a brand in a currency.
-pub(super) struct Sums<'a, 'b> {
-    board: &'a Board,
-    brand: &'b str,
-    code: &'b str,
-    stores: &'b [&'b str],
-    places: BTreeMap<Channel<'a>, i32>,
-}
-
 impl<'a> Sums<'a, '_> {
-    /// Takes each of the sums by the currency and these dimensions that is in the currency.
-    pub(super) fn each(
-        &self,
-        family: Family,
-        periods: RangeInclusive<i32>,
-        by: &[&str],
-        mut take: impl FnMut(&[&'a Dim], &[i128]),
-    ) {
-        let board = self.board;
-        let by: Vec<&str> = ["currency"].iter().chain(by).copied().collect();
-        for (dims, values) in board.sums(family, self.brand, periods, &by) {
-            if dims.first().copied().and_then(word) == Some(self.code) {
-                take(&dims, &values);
-            }
-        }
-    }
-
-    fn at(&self, dims: &[&'a Dim]) -> i32 {
-        let found = channel(dims).and_then(|(channel, _)| self.places.get(&channel));
-        found.copied().unwrap_or(REST)
-    }
-
     fn takings(&self, family: Family, day: Day) -> i128 {
         let mut sum = 0_i128;
         self.each(family, day..=day, &[], |_, values| {

@@ -8,8 +8,8 @@ use tributary_operators::calendar;
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::record::Day;
 
-use super::money::{Channel, Sums, channel};
 use super::number::Int;
+use super::sums::{Channel, Sums, channel};
 
 /// How many paths and assisting channels are shown.
 const TOP: usize = 10;

@@ -28,7 +28,8 @@ use super::super::error::{NatsError, NatsErrorKind};
 use super::super::loss::loss;
 use super::super::message::{InMessage, Place, message};
 use super::super::streams::input_state;
-use super::{Input, Link, Seen, Wanted};
+use super::super::wanted::Wanted;
+use super::{Input, Link, Seen};
 
 /// How often a waiting reader looks whether the connection is still the one that it reads from.
 const LOOK: Duration = Duration::from_millis(200);

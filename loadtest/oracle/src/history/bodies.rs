@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, Currency, RefundAmount, SaleKind, SaleName, TouchKind};
 
-use super::choices::pick;
+use super::pick::pick;
 use super::words::{CHANNELS, SHARED_IDS, amount, channel, currency, store};
 
 /// Ids and the names of sales of one brand, and what it says with them.

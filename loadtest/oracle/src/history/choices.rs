@@ -5,19 +5,12 @@ use rand::Rng;
 use tributary_operators::label::Label;
 use tributary_operators::settings::{BrandSettings, Settings};
 
+use super::pick::pick;
 use super::words::{TILLS, WEB};
 use crate::retention::Terms;
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
-
-/// One of a few things, all equally likely.
-pub(super) fn pick<T, const N: usize>(rng: &mut impl Rng, things: [T; N]) -> T
-where
-    T: Copy,
-{
-    things[rng.random_range(0..N)]
-}
 
 /// The settings of one or two brands.
 pub(super) fn settings(rng: &mut impl Rng) -> Settings {

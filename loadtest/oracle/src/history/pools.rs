@@ -3,7 +3,7 @@
 use rand::Rng;
 use tributary_operators::record::{Day, IdKind, IdSet, Identifier, Pseudonym};
 
-use super::choices::pick;
+use super::pick::pick;
 
 const MS_PER_HOUR: i64 = 3_600_000;
 const SECONDS_PER_DAY: i64 = 86_400;

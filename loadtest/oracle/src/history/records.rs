@@ -6,7 +6,7 @@ use tributary_operators::label::Label;
 use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleKind, SaleName};
 
 use super::bodies::{self, Bodies};
-use super::choices::pick;
+use super::pick::pick;
 use super::pools::Pools;
 use super::statements::{self, Moments};
 use super::words::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};

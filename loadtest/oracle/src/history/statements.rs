@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use tributary_operators::record::{Body, ConsentString, IdSet, Right};
 use tributary_operators::steps::{Step, Steps};
 
-use super::choices::pick;
+use super::pick::pick;
 
 const MS_PER_HOUR: i64 = 3_600_000;
 

@@ -11,7 +11,7 @@ use tributary_operators::record::{
     Arrival, Body, BrandId, DeviceDay, Ping, Record, RecordKey, Token,
 };
 
-use super::choices::pick;
+use super::pick::pick;
 use super::records::Author;
 use super::words::{labels, store, vocabulary};
 

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, Currency, Record};
 
-use super::choices::pick;
+use super::pick::pick;
 
 /// Sources of web records.
 pub(super) const WEB: [&str; 2] = ["web", "app"];

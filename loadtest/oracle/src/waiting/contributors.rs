@@ -10,12 +10,15 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{BrandId, Day, Ping, Pseudonym, Record};
 use tributary_operators::settings::Settings;
 
-use super::Name;
+use crate::brand::by_brand;
 use crate::hold::Held;
 use crate::identity::Identity;
 use crate::journeys::Journeys;
 use crate::sales::Books;
-use crate::{by_brand, calendar, consent, crowd, inside, months};
+use crate::{calendar, consent, crowd, inside, months};
+
+/// A cell by its family and dimensions.
+pub type Name = (Family, Vec<Dim>);
 
 /// Somebody who stands for themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

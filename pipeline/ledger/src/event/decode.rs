@@ -9,7 +9,7 @@ use tributary_operators::record::{
     Token,
 };
 
-use super::{
+use super::tags::{
     Before, CLOSED, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED,
     VERSION, WORD,
 };

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{API_VERSION, IDENTITIES, TYPES};
+use super::vocabulary::{API_VERSION, IDENTITIES, TYPES};
 use crate::refusal::Refusal;
 use crate::request::RequestId;
 use crate::status::Status;

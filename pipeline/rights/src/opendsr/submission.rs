@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{IDENTITIES, TYPES};
+use super::vocabulary::{IDENTITIES, TYPES};
 use crate::clear::Clear;
 use crate::json::{Field, Raw, object};
 use crate::refusal::{Reason, Refusal};

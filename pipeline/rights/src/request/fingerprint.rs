@@ -5,8 +5,17 @@
 //! the spaces inside a corrected record count: a repeated message is repeated as it was.
 
 use crate::hex::Hex;
-use crate::keys::{BrandKeys, Fingerprint, Purpose};
-use crate::request::{AfterDeath, Asked, Identifier, Request};
+use crate::keys::{BrandKeys, Fingerprint, Purpose, RequestKey, first_16};
+use crate::request::{AfterDeath, Asked, Identifier, Request, RequestId};
+
+impl BrandKeys {
+    /// What stands for a request's id in the audit log.
+    pub fn request(&self, id: &RequestId) -> RequestKey {
+        let mut hasher = self.hasher(Purpose::RequestId);
+        hasher.update(id.expose().as_bytes());
+        RequestKey(Hex(first_16(&hasher.finalize())))
+    }
+}
 
 impl Request {
     /// What stands for the content of this request where it lasts. `keys` must be those of its brand.

@@ -4,9 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tributary_operators::record::IdKind;
 
-use super::read::field;
 use super::{Identifier, MAX_IDENTIFIERS, MAX_VALUE};
-use crate::json::{Raw, object};
+use crate::json::{Raw, field, object};
 use crate::refusal::{Reason, Refusal};
 
 #[derive(Deserialize)]

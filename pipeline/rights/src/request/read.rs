@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::clear::Clear;
-use crate::json::{Field, Raw, object};
+use crate::json::{Field, Raw, field, object};
 use crate::refusal::{Reason, Refusal};
 use crate::request::identifiers::identifiers;
 use crate::request::{
@@ -58,14 +58,6 @@ struct DirectiveFields<'a> {
     action: Raw<'a>,
     #[serde(borrow)]
     notice: Raw<'a>,
-}
-
-pub(super) const fn field(name: &str, reason: Reason, limit: usize) -> Field<'_> {
-    Field {
-        name,
-        reason,
-        limit,
-    }
 }
 
 const ID: Field<'_> = field("id", Reason::Malformed, MAX_ID);

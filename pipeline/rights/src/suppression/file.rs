@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
 
-use super::SuppressionSet;
 use super::record::{Change, Record, SIZE, checked, content};
+use super::set::SuppressionSet;
 use crate::disk::{self, Growing};
 use crate::error::{FileError, Kind, Place};
 use crate::head::{Entries, Head, LedgerMark};

@@ -41,73 +41,8 @@
 
 mod file;
 mod record;
-
-use rustc_hash::FxHashMap;
+mod set;
 
 pub use file::{List, Opened, SuppressionFile, look, repair};
 pub use record::{Change, Record};
-
-use crate::keys::{BrandKeys, BrandTag, Level};
-
-/// Who objected, by brand and level. A clone is a list of its own.
-#[derive(Clone, Debug, Default)]
-pub struct SuppressionSet {
-    lists: FxHashMap<(BrandTag, Level), FxHashMap<[u8; 16], Newest>>,
-}
-
-/// The newest record of an entry; the order of two is by time, then objected after withdrawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Newest {
-    at: i64,
-    objected: bool,
-}
-
-impl SuppressionSet {
-    /// Applies a record; true where that changed who is kept out.
-    pub fn apply(&mut self, record: &Record) -> bool {
-        let objected = match record.change {
-            Change::Objected => true,
-            Change::Withdrawn => false,
-            Change::Key | Change::Ledger => return false,
-        };
-        let at = record.at;
-        let place = (record.brand, record.level);
-        let entries = self.lists.entry(place).or_default();
-        let newest = entries.entry(record.entry).or_insert(Newest {
-            at: i64::MIN,
-            objected: false,
-        });
-        let before = *newest;
-        *newest = before.max(Newest { at, objected });
-        before.objected != newest.objected
-    }
-
-    /// Whether the owner of a pseudonym of this brand and level objected.
-    pub fn contains(&self, keys: &BrandKeys, level: Level, pseudonym: u128) -> bool {
-        // Most deployments have few objections, most brands none, and most levels of a brand none either.
-        if self.lists.is_empty() {
-            return false;
-        }
-        let Some(entries) = self.lists.get(&(keys.tag(), level)) else {
-            return false;
-        };
-        let entry = keys.suppression(level, pseudonym);
-        entry
-            .and_then(|entry| entries.get(&entry))
-            .is_some_and(|newest| newest.objected)
-    }
-
-    /// How many entries keep somebody out, of all brands.
-    pub fn total(&self) -> u64 {
-        let entries = self.lists.values().flat_map(FxHashMap::values);
-        entries.filter(|newest| newest.objected).count() as u64
-    }
-
-    /// How many entries of a brand keep somebody out, of all levels.
-    pub fn count(&self, brand: &str) -> usize {
-        let tag = BrandTag::of(brand);
-        let lists = self.lists.iter().filter(|((of, _), _)| *of == tag);
-        let entries = lists.flat_map(|(_, entries)| entries.values());
-        entries.filter(|newest| newest.objected).count()
-    }
-}
+pub use set::SuppressionSet;

@@ -1,19 +1,7 @@
-//! The dataflow: how the stages hang together.
+//! A worker's ends of the dataflow: what goes in, what comes out, and how far it is.
 //!
-//! ```text
-//!            ┌► Hold ─┬► Statements ┐   ┌─ mentions ─► Mentions ─► Graph ─┬─ assigned ─┐
-//!            │        └─────────────┴► Admit                              └ oversized ─┼──────────┐
-//! events ────┤                          ├─ contacts ────────────────────────► Assign ┴─ facts ─► Person ─┐
-//!            │                          ├─ sales, refunds ─► Settle ─► settled ─► Assign                 │
-//!            │                          └─ counts, spend, adjustments ─────────────────── sums ────────►├► Cells ─► told
-//!            ├► Presence ──────────────────────────────────────────────────────────────── sums ────────►│
-//!            ├► words, releases, questions ─── to every worker ─────────────────────────────────────────►┘
-//!            └► salts ► SaltDesk ► SaltBook
-//! ```
-//!
-//! Each arrow is a differential collection. A record's change runs through once, and an epoch is closed when the probe
-//! has passed it. One thing goes round: what waits for a batch on each worker, which all hear in the next epoch. Not in the
-//! picture: how many identifiers allow what, which Statements tells Consents, where it is counted.
+//! Whatever goes in belongs to the epoch that is open on this worker. An epoch is complete when every worker has ended it,
+//! and what comes out of it then depends neither on the worker nor on the order in which it went in (invariant I1).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -39,10 +27,6 @@ use crate::salt::{Book, LIVE, Salt, SaltWord};
 use crate::settings::Settings;
 use crate::statements::StatementIn;
 use crate::stats::Stats;
-
-mod build;
-
-pub use build::build;
 
 /// What comes out on a worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,33 +68,33 @@ pub enum Salted {
 /// A worker's ends of the dataflow.
 pub struct Dataflow {
     /// None once the input has ended.
-    inputs: Option<Inputs>,
-    settings: Arc<Settings>,
-    anything_stood: bool,
-    probe: ProbeHandle<Epoch>,
-    book: Rc<RefCell<Book>>,
+    pub(super) inputs: Option<Inputs>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) anything_stood: bool,
+    pub(super) probe: ProbeHandle<Epoch>,
+    pub(super) book: Rc<RefCell<Book>>,
     /// The salts that this worker has asked for.
-    asked: BTreeSet<(BrandId, Day)>,
-    index: u64,
-    peers: u64,
+    pub(super) asked: BTreeSet<(BrandId, Day)>,
+    pub(super) index: u64,
+    pub(super) peers: u64,
     /// What this worker counts.
     pub stats: Rc<Stats>,
     /// How much the stages of this worker hold.
     pub sizes: Sizes,
 }
 
-type Session<D> = InputSession<Epoch, D, Diff>;
+pub(super) type Session<D> = InputSession<Epoch, D, Diff>;
 
 /// One input for each stage that is told something from outside.
-struct Inputs {
-    hold: Session<HoldIn>,
-    statements: Session<StatementIn>,
-    admit: Session<AdmitIn>,
-    presence: Session<PresenceIn>,
-    salts: Session<SaltWord>,
-    graph: Session<GraphIn>,
-    person: Session<PersonIn>,
-    cells: Session<CellsIn>,
+pub(super) struct Inputs {
+    pub(super) hold: Session<HoldIn>,
+    pub(super) statements: Session<StatementIn>,
+    pub(super) admit: Session<AdmitIn>,
+    pub(super) presence: Session<PresenceIn>,
+    pub(super) salts: Session<SaltWord>,
+    pub(super) graph: Session<GraphIn>,
+    pub(super) person: Session<PersonIn>,
+    pub(super) cells: Session<CellsIn>,
 }
 
 impl Inputs {

@@ -1,0 +1,37 @@
+//! The headers of CloudEvents, which lend a record what it lacks: its id, its time and its source.
+//!
+//! The attributes are those of «CloudEvents 1.0» in the binary mode of its NATS protocol binding.
+
+/// The headers that lend a record what it lacks.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Lent<'a> {
+    pub(super) id: Option<&'a str>,
+    pub(super) time: Option<&'a str>,
+    pub(super) source: Option<&'a str>,
+}
+
+impl<'a> Lent<'a> {
+    pub(super) fn of(headers: &'a [(String, String)]) -> Lent<'a> {
+        let mut lent = Lent::default();
+        for (name, value) in headers {
+            let prefixed = name
+                .get(..2)
+                .is_some_and(|ce| ce.eq_ignore_ascii_case("ce"));
+            let attribute = name.get(2..).and_then(|rest| rest.strip_prefix(['-', '_']));
+            let Some(name) = attribute.filter(|_| prefixed) else {
+                continue;
+            };
+            let place = if name.eq_ignore_ascii_case("id") {
+                &mut lent.id
+            } else if name.eq_ignore_ascii_case("time") {
+                &mut lent.time
+            } else if name.eq_ignore_ascii_case("source") {
+                &mut lent.source
+            } else {
+                continue;
+            };
+            *place = Some(value.as_str()).filter(|value| !value.is_empty());
+        }
+        lent
+    }
+}

@@ -1,0 +1,35 @@
+//! Heads: the ends of the files beside the ledger, as the manifest names them.
+//!
+//! A file that only grows is told from an older copy of itself by its number of entries and a hash over all of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::Hex;
+
+/// The end of a file that only grows, as the ledger names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedHead {
+    /// How many entries the file has.
+    pub entries: u64,
+    /// A hash over all of them.
+    hash: Hex,
+}
+
+impl NamedHead {
+    /// The head of a file with so many entries of this hash.
+    pub fn new(entries: u64, hash: [u8; 32]) -> NamedHead {
+        let hash = Hex(hash.to_vec());
+        NamedHead { entries, hash }
+    }
+
+    /// The hash; none where the manifest holds no such hash.
+    pub fn hash(&self) -> Option<[u8; 32]> {
+        self.hash.0.as_slice().try_into().ok()
+    }
+}
+
+/// The heads of the files beside a ledger, by the names of the files.
+pub type NamedHeads = BTreeMap<String, NamedHead>;
