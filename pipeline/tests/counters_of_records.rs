@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use support::{World, succeed, tributary};
+use support::World;
 use tributary_loadtest::generate::Options;
 
 /// What came of the records of a trace, counted line by line.
@@ -78,15 +78,7 @@ fn a_replay_counts_what_stands_in_the_trace() {
         trace.push_str(&format!("{line}\n"));
     }
     std::fs::write(world.path("trace.ndjson"), trace).unwrap();
-    let output = succeed(
-        tributary()
-            .args(["replay", "--json", "--config"])
-            .arg(world.path("tributary.toml"))
-            .arg("--cells")
-            .arg(world.path("cells.ndjson"))
-            .arg(world.path("trace.ndjson")),
-    );
-    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let summary = world.summary();
     let mut dead = summary["dead_letters"].as_object().unwrap().clone();
     // Some pings of the trace come when their day is closed.
     let late = dead.remove("late_ping").and_then(|count| count.as_u64());
@@ -158,25 +150,16 @@ fn a_refund_that_comes_again_with_another_store_is_a_correction() {
         ),
     ];
     std::fs::write(world.path("trace.ndjson"), trace.concat()).unwrap();
-    let output = succeed(
-        tributary()
-            .args(["replay", "--json", "--config"])
-            .arg(world.path("tributary.toml"))
-            .arg("--cells")
-            .arg(world.path("cells.ndjson"))
-            .arg(world.path("trace.ndjson")),
-    );
-    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let summary = world.summary();
     assert_eq!(summary["corrections"], 4, "{summary}");
     assert_eq!(summary["duplicates"], 1, "{summary}");
     assert_eq!(summary["held"], 2, "{summary}");
     // It lowers the takings of the store of the sale, wherever the money was given back.
-    let cells = std::fs::read_to_string(world.path("cells.ndjson")).unwrap();
-    let takings: Vec<&str> = cells
-        .lines()
+    let cells = world.replayed().into_iter();
+    let takings: Vec<String> = cells
         .filter(|cell| cell.contains("\"family\":\"store_day\""))
         .collect();
-    let [takings] = takings[..] else {
+    let [takings] = &takings[..] else {
         panic!("{takings:?}");
     };
     assert!(takings.contains("\"store\":\"lyon\"") && takings.contains("\"revenue_minor\":1500"));

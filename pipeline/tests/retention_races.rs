@@ -6,6 +6,7 @@
 mod support;
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde_json::json;
 use support::story::{
@@ -20,74 +21,107 @@ const DAY: i64 = 86_400_000;
 /// How many sales there are.
 const SALES: usize = 2_000;
 
-/// Publishes some of the sales once, a few in each message.
-async fn publish(client: &Client, sales: Range<usize>, ts: i64, amount: u32) {
-    let mut publisher = Publisher::new(client, 64);
-    let sale = |id: usize| json!({"id": id, "ts": ts, "store": "lyon", "amount": amount});
-    for first in sales.step_by(10) {
-        let lines: Vec<String> = (first..first + 10).map(|id| sale(id).to_string()).collect();
-        let message = Outgoing {
-            subject: "tributary.in.orchard.transaction".to_owned(),
-            headers: Vec::new(),
-            payload: lines.join("\n").into(),
-            id: None,
-        };
-        publisher.send(message).await.unwrap();
-    }
-    publisher.flush().await.unwrap();
+/// A broker and an empty brand.
+struct Scene {
+    server: NatsServer,
+    world: World,
+    client: Client,
+    /// The time, Unix milliseconds.
+    now: i64,
 }
 
-/// Waits until the takings that stand outside are these alone, in minor units of one day.
-async fn wait_for_takings(server: &NatsServer, minor: usize) {
-    let told = format!("\"revenue_minor\":{minor}");
-    let begun = std::time::Instant::now();
-    loop {
-        let cells = published(&server.nats()).await;
-        let takings: Vec<&String> = cells
-            .iter()
-            .filter(|cell| cell.contains("\"family\":\"store_day\""))
-            .collect();
-        if takings.len() == 1 && takings[0].contains(&told) {
-            return;
+impl Scene {
+    /// With more of a configuration; none where there is no broker.
+    async fn begin(more: &str) -> Option<Scene> {
+        let server = NatsServer::start_or_skip("")?;
+        let broker = server.nats();
+        Some(Scene {
+            world: World::new(1, Some(&broker), more),
+            client: ready(&broker).await,
+            now: jiff::Timestamp::now().as_millisecond(),
+            server,
+        })
+    }
+
+    fn config(&self) -> PathBuf {
+        self.world.path("tributary.toml")
+    }
+
+    /// Publishes messages of a source, and gives the last sequence of the input.
+    async fn publish(&self, source: &str, messages: impl Iterator<Item = String>) -> u64 {
+        let mut publisher = Publisher::new(&self.client, 64);
+        for payload in messages {
+            let message = Outgoing {
+                subject: format!("tributary.in.orchard.{source}"),
+                headers: Vec::new(),
+                payload: payload.into(),
+                id: None,
+            };
+            publisher.send(message).await.unwrap();
         }
-        assert!(begun.elapsed() < support::PATIENCE, "{told}: {takings:#?}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        publisher.flush().await.unwrap();
+        last(&self.client, &self.server.nats().input_stream).await
+    }
+
+    /// Publishes some of the sales once, a few in each message.
+    async fn publish_sales(&self, sales: Range<usize>, ts: i64, amount: u32) -> u64 {
+        let sale = |id: usize| json!({"id": id, "ts": ts, "store": "lyon", "amount": amount});
+        let messages = sales.step_by(10).map(|first| {
+            let lines: Vec<String> = (first..first + 10).map(|id| sale(id).to_string()).collect();
+            lines.join("\n")
+        });
+        self.publish("transaction", messages).await
+    }
+
+    /// Waits until the only cell of a family that stands outside says this.
+    async fn wait_for(&self, family: &str, told: &str) {
+        let family = format!("\"family\":\"{family}\"");
+        let begun = std::time::Instant::now();
+        loop {
+            let cells = published(&self.server.nats()).await;
+            let cells: Vec<&String> = cells.iter().filter(|cell| cell.contains(&family)).collect();
+            if cells.len() == 1 && cells[0].contains(told) {
+                return;
+            }
+            assert!(begun.elapsed() < support::PATIENCE, "{told}: {cells:#?}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the takings that stand outside are these alone, in minor units of one day.
+    async fn wait_for_takings(&self, minor: usize) {
+        self.wait_for("store_day", &format!("\"revenue_minor\":{minor}"))
+            .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correction_between_judgement_and_retraction_counts() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+    let Some(scene) = Scene::begin("[workers]\nthreads = 2").await else {
         return;
     };
-    let broker = server.nats();
-    let world = World::new(1, Some(&broker), "[workers]\nthreads = 2");
-    let client = ready(&broker).await;
-    let config = world.path("tributary.toml");
-    let now = jiff::Timestamp::now().as_millisecond();
+    let (world, config, now) = (&scene.world, scene.config(), scene.now);
     let ledger = world.ledger(0);
     let entries = || inspect(&ledger)["brands"][0]["entries"].clone();
 
-    publish(&client, 0..SALES, now - 70 * DAY, 3).await;
-    let end = last(&client, &broker.input_stream).await;
+    let end = scene.publish_sales(0..SALES, now - 70 * DAY, 3).await;
     tokio::task::block_in_place(|| {
         let worker = Worker::start(&config, &[]);
         worker.wait_until_read(end);
         worker.stop();
     });
-    wait_for_takings(&server, SALES * 300).await;
+    scene.wait_for_takings(SALES * 300).await;
     assert_eq!(entries()["put"], SALES);
 
     // Half of them are corrected, which is read while the pass at the start is made.
-    publish(&client, 0..SALES / 2, now, 2).await;
-    let end = last(&client, &broker.input_stream).await;
+    let end = scene.publish_sales(0..SALES / 2, now, 2).await;
     configure(
-        &world,
+        world,
         "transactions_months = 1200",
         "transactions_months = 1",
     );
     let worker = Worker::start(&config, &[]);
-    wait_for_takings(&server, SALES * 100).await;
+    scene.wait_for_takings(SALES * 100).await;
     tokio::task::block_in_place(|| {
         worker.wait_until_read(end);
         until("the corrected sales are held", || {
@@ -105,11 +139,10 @@ async fn a_correction_between_judgement_and_retraction_counts() {
         });
         worker.stop();
     });
-    wait_for_takings(&server, SALES * 100).await;
+    scene.wait_for_takings(SALES * 100).await;
 
     // What is past its time when it comes changes nothing.
-    publish(&client, 0..SALES, now - 70 * DAY, 3).await;
-    let end = last(&client, &broker.input_stream).await;
+    let end = scene.publish_sales(0..SALES, now - 70 * DAY, 3).await;
     tokio::task::block_in_place(|| {
         let worker = Worker::start(&config, &[]);
         worker.wait_until_read(end);
@@ -122,19 +155,15 @@ async fn a_correction_between_judgement_and_retraction_counts() {
         );
         worker.stop();
     });
-    wait_for_takings(&server, SALES * 100).await;
+    scene.wait_for_takings(SALES * 100).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_process_of_a_cluster_drops_what_one_judged() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+    let Some(scene) = Scene::begin(&two_processes()).await else {
         return;
     };
-    let broker = server.nats();
-    let world = World::new(1, Some(&broker), &two_processes());
-    let client = ready(&broker).await;
-    let config = world.path("tributary.toml");
-    let now = jiff::Timestamp::now().as_millisecond();
+    let (world, config, now) = (&scene.world, scene.config(), scene.now);
     let entries = |name: &str| -> u64 {
         let of = |process| inspect(&world.ledger(process))["brands"][0]["entries"][name].as_u64();
         of(0).unwrap_or(0) + of(1).unwrap_or(0)
@@ -148,19 +177,17 @@ async fn every_process_of_a_cluster_drops_what_one_judged() {
         });
     };
 
-    publish(&client, 0..SALES, now - 70 * DAY, 3).await;
-    let end = last(&client, &broker.input_stream).await;
+    let end = scene.publish_sales(0..SALES, now - 70 * DAY, 3).await;
     run(
         "all sales are durable",
         &|| entries("put") == SALES as u64,
         end,
     );
-    wait_for_takings(&server, SALES * 300).await;
+    scene.wait_for_takings(SALES * 300).await;
 
-    publish(&client, 0..SALES / 2, now, 2).await;
-    let end = last(&client, &broker.input_stream).await;
+    let end = scene.publish_sales(0..SALES / 2, now, 2).await;
     configure(
-        &world,
+        world,
         "transactions_months = 1200",
         "transactions_months = 1",
     );
@@ -168,51 +195,27 @@ async fn every_process_of_a_cluster_drops_what_one_judged() {
     let left = 2 * SALES as u64 / 2;
     let is_gone = || entries("drop") == 0 && entries("put") <= left;
     run("what was judged is gone", &is_gone, end);
-    wait_for_takings(&server, SALES * 100).await;
+    scene.wait_for_takings(SALES * 100).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_end_at_a_start_and_stay_ended() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+    let Some(scene) = Scene::begin("").await else {
         return;
     };
-    let broker = server.nats();
-    let world = World::new(1, Some(&broker), "");
-    let client = ready(&broker).await;
-    let config = world.path("tributary.toml");
-    let now = jiff::Timestamp::now().as_millisecond();
-    let mut publisher = Publisher::new(&client, 1);
-    for (cookie, days) in [("ann", 20), ("bob", 2)] {
+    let (world, config, now) = (&scene.world, scene.config(), scene.now);
+    let records = [("ann", 20), ("bob", 2)].map(|(cookie, days)| {
         let record = json!({
             "id": cookie, "ts": now - days * DAY, "type": "identify", "cookie": cookie,
             "phone": "+33612345678",
         });
-        let message = Outgoing {
-            subject: "tributary.in.orchard.web".to_owned(),
-            headers: Vec::new(),
-            payload: record.to_string().into(),
-            id: None,
-        };
-        publisher.send(message).await.unwrap();
-    }
-    publisher.flush().await.unwrap();
-    let end = last(&client, &broker.input_stream).await;
+        record.to_string()
+    });
+    let end = scene.publish("web", records.into_iter()).await;
     let wait_for_persons = async |persons: u64| {
-        let told = format!("\"persons\":{persons}}}");
-        let begun = std::time::Instant::now();
-        loop {
-            let cells = published(&server.nats()).await;
-            let of_identity = |cell: &&String| cell.contains("\"family\":\"identity\"");
-            if cells
-                .iter()
-                .find(of_identity)
-                .is_some_and(|cell| cell.contains(&told))
-            {
-                return;
-            }
-            assert!(begun.elapsed() < support::PATIENCE, "{told}: {cells:#?}");
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
+        scene
+            .wait_for("identity", &format!("\"persons\":{persons}}}"))
+            .await;
     };
     let run = || {
         tokio::task::block_in_place(|| {
@@ -229,9 +232,9 @@ async fn links_end_at_a_start_and_stay_ended() {
     let text = std::fs::read_to_string(&config).unwrap();
     let lifetime = "link_ttl = { phone = \"10d\" }\n";
     match text.contains(brand) {
-        true => configure(&world, brand, &format!("{brand}{lifetime}")),
+        true => configure(world, brand, &format!("{brand}{lifetime}")),
         false => configure(
-            &world,
+            world,
             "[brand.retention]\n",
             &format!("{brand}{lifetime}[brand.retention]\n"),
         ),
@@ -247,7 +250,7 @@ async fn links_end_at_a_start_and_stay_ended() {
     tokio::task::block_in_place(|| worker.stop());
 
     // Without the setting they are as they were.
-    configure(&world, lifetime, "");
+    configure(world, lifetime, "");
     let worker = run();
     wait_for_persons(1).await;
     tokio::task::block_in_place(|| worker.stop());
