@@ -1,5 +1,5 @@
 //! Whatever was put in and is taken back again leaves nothing behind: after any history and any restart, every record
-//! dropped and every device forgotten, no stage of any worker holds an entry.
+//! dropped and every device forgotten, no stage of any worker holds an entry, and none a word.
 //!
 //! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
 
@@ -28,6 +28,7 @@ fn daily(batches: Vec<Vec<Event>>) -> Steps {
 fn all_retracted_is_all_empty() {
     let start = chosen("TRIBUTARY_SEED", 0);
     let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut withdrawn = 0;
     for seed in start..start + chosen("TRIBUTARY_HISTORIES", 2_000) / 10 {
         let size = if seed % 16 == 0 {
             300
@@ -36,8 +37,13 @@ fn all_retracted_is_all_empty() {
         };
         let history = random(seed, size);
         let workers = [1, 2, 3, 8][(seed / 3 % 4) as usize];
-        let sizes = |batches| play(&history.settings, workers, &[], &daily(batches)).sizes;
-        for (stage, entries) in sizes(history.batches.clone()).into_iter().flatten() {
+        let whole = play(
+            &history.settings,
+            workers,
+            &[],
+            &daily(history.batches.clone()),
+        );
+        for (stage, entries) in whole.sizes.into_iter().flatten() {
             *reached.entry(stage).or_default() += entries;
         }
         let mut batches = history.batches.clone();
@@ -45,7 +51,9 @@ fn all_retracted_is_all_empty() {
         batches.push(retractions(history.batches.iter().flatten(), arrival));
         // Old days are corrected once a week.
         batches.extend(vec![Vec::new(); 9]);
-        for (worker, sizes) in sizes(batches).iter().enumerate() {
+        let played = play(&history.settings, workers, &[], &daily(batches));
+        withdrawn += played.withdrawn;
+        for (worker, sizes) in played.sizes.iter().enumerate() {
             let left: Vec<_> = sizes.iter().filter(|(_, entries)| **entries > 0).collect();
             assert!(
                 left.is_empty(),
@@ -54,6 +62,7 @@ fn all_retracted_is_all_empty() {
             );
         }
     }
+    assert!(withdrawn > 1_000, "{withdrawn} words ended");
     // The histories fill every stage.
     assert_eq!(reached.len(), 11, "{reached:?}");
     assert!(reached.values().all(|entries| *entries > 0), "{reached:?}");

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tributary_operators::ask::labels;
-use tributary_operators::dataflow::{Dataflow, Output};
+use tributary_operators::dataflow::Dataflow;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::BrandId;
 
+/// The labels that nothing named, each with the end of the epoch at which that was so.
+pub type Unused = BTreeMap<(BrandId, Label), Epoch>;
+
 /// What one worker announces.
+#[derive(Default)]
 pub struct Announcer {
     /// All words of a history.
     words: BTreeMap<(BrandId, Label), Arc<str>>,
@@ -58,17 +62,12 @@ impl Announcer {
     }
 
     /// Withdraws, at the begin of an epoch, what nothing named at the end of an earlier one.
-    pub fn withdraw(&mut self, dataflow: &mut Dataflow, outputs: &[(Epoch, Output)]) {
-        let mut unused: BTreeMap<(BrandId, Label), Epoch> = BTreeMap::new();
-        for (epoch, output) in outputs {
-            if let Output::Unused(brand, label) = output {
-                unused.insert((*brand, *label), *epoch);
-            }
-        }
+    pub fn withdraw(&mut self, dataflow: &mut Dataflow, unused: &Unused) {
         for ((brand, label), as_of) in unused {
+            let (brand, label) = (*brand, *label);
             match self.announced.get(&(brand, label)) {
                 None => {}
-                Some(used) if *used > as_of => dataflow.judge_word(brand, label),
+                Some(used) if used > as_of => dataflow.judge_word(brand, label),
                 Some(_) => {
                     self.announced.remove(&(brand, label));
                     dataflow.withdraw_word(brand, label);

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod announcer;
 pub mod crowd;
 pub mod runner;
 pub mod shop;
@@ -124,6 +125,9 @@ pub fn run_settling(
             }
             if runner.index == at % runner.peers {
                 runner.dataflow.release(0);
+            }
+            if at == 0 {
+                runner.dataflow.complete();
             }
             ends.push(runner.end(1));
         }

@@ -20,6 +20,8 @@ use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
 use tributary_operators::stats::Snapshot;
 
+use super::announcer::{Announcer, Unused};
+
 /// One worker of a run.
 pub struct Runner<'a> {
     worker: &'a mut Worker,
@@ -29,6 +31,8 @@ pub struct Runner<'a> {
     pub peers: usize,
     epoch: Epoch,
     outputs: Rc<RefCell<Vec<(Epoch, Output)>>>,
+    unused: Rc<RefCell<Unused>>,
+    announcer: Announcer,
 }
 
 /// Runs the dataflow on a number of workers. Gives what the script came to on each of them.
@@ -45,10 +49,18 @@ pub fn on_workers<T: Send + 'static>(
     let guards = timely::execute(config, move |worker| {
         let (index, peers) = (worker.index(), worker.peers());
         let outputs = Rc::new(RefCell::new(Vec::new()));
-        let sink = outputs.clone();
-        let dataflow = build(worker, settings.clone(), move |epoch, output| {
-            sink.borrow_mut().push((epoch, output));
-        });
+        let unused = Rc::new(RefCell::new(Unused::new()));
+        let (sink, words) = (outputs.clone(), unused.clone());
+        let dataflow = build(
+            worker,
+            settings.clone(),
+            move |epoch, output| match output {
+                Output::Unused(brand, label) => {
+                    words.borrow_mut().insert((brand, label), epoch);
+                }
+                output => sink.borrow_mut().push((epoch, output)),
+            },
+        );
         script(&mut Runner {
             worker,
             dataflow,
@@ -56,6 +68,8 @@ pub fn on_workers<T: Send + 'static>(
             peers,
             epoch: 0,
             outputs,
+            unused,
+            announcer: Announcer::default(),
         })
     });
     let results = guards.expect("the dataflow runs").join().into_iter();
@@ -68,12 +82,14 @@ impl Runner<'_> {
     /// The salts of all days of which something is heard are known: those by which the oracle knows who counts. Whatever
     /// stood outside has gone in.
     pub fn start<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
+        let events: Vec<&Event> = events.collect();
+        self.announcer = Announcer::new(events.iter().copied());
         let of = |event: &Event| match event {
             Event::Ping { ping } => Some((ping.brand, ping.salt_day)),
             Event::DropDevice { device } => Some((device.brand, device.salt_day)),
             _ => None,
         };
-        let days: BTreeSet<(BrandId, Day)> = events.filter_map(of).collect();
+        let days: BTreeSet<(BrandId, Day)> = events.into_iter().filter_map(of).collect();
         for (brand, day) in days {
             let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
             self.dataflow.know_salt(brand, day, salt);
@@ -81,15 +97,21 @@ impl Runner<'_> {
         self.dataflow.live();
     }
 
-    /// Puts in this worker's share of some events.
+    /// Withdraws the words that nothing names, and puts in this worker's share of some events.
     pub fn put(&mut self, events: &[Event]) {
+        let unused = std::mem::take(&mut *self.unused.borrow_mut());
+        self.announcer.withdraw(&mut self.dataflow, &unused);
         let share = events.iter().skip(self.index).step_by(self.peers);
         share.for_each(|event| self.put_in(event));
     }
 
     /// Puts an event in, a ping once its salt is known, as a worker does.
     fn put_in(&mut self, event: &Event) {
+        self.announcer
+            .announce(&mut self.dataflow, event, self.epoch);
         match event {
+            // It is announced where it is used.
+            Event::Word { .. } => {}
             Event::Ping { ping } => {
                 if let Some(heard) = self.salted(*ping) {
                     self.dataflow.event(heard);
@@ -161,6 +183,8 @@ pub struct Played {
     pub counts: Snapshot,
     /// What the stages of each worker hold in the end.
     pub sizes: Vec<BTreeMap<&'static str, usize>>,
+    /// How many words were withdrawn.
+    pub withdrawn: usize,
 }
 
 /// Runs events and releases. With something that stood outside, told at some time, the first step is a restart.
@@ -188,7 +212,7 @@ pub fn play(
             if runner.index == 0 {
                 runner.dataflow.release(*now);
             }
-            if step == 0 && !stood.is_empty() {
+            if step == 0 {
                 runner.dataflow.complete();
             }
             // A batch leaves in the epoch behind its release, which belongs to the same step.
@@ -197,9 +221,11 @@ pub fn play(
         }
         let counts = runner.dataflow.stats.snapshot();
         let sizes = runner.dataflow.sizes.all();
-        (runner.take_outputs(), consents, counts, sizes)
+        let withdrawn = runner.announcer.withdrawn;
+        (runner.take_outputs(), consents, counts, sizes, withdrawn)
     });
-    for (outputs, consents, counts, sizes) in of_workers {
+    for (outputs, consents, counts, sizes, withdrawn) in of_workers {
+        played.withdrawn += withdrawn;
         for (epoch, output) in outputs {
             if let Output::Cell { cell, news, .. } = output {
                 played.told[epoch as usize / 2].push((cell, news));
