@@ -13,6 +13,7 @@ mod route;
 
 use tributary_config::chain::Chain;
 use tributary_config::model::{Config, Kind};
+use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, BrandId, Day};
 
 pub use self::arrivals::{Arrivals, MessageArrival};
@@ -20,6 +21,7 @@ pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
 use crate::dead::{Reason, Refusal};
 use crate::keys::Scratch;
 use crate::native::fields::Fields;
+pub use crate::native::labels::Withdrawal;
 use crate::native::labels::Words;
 use crate::native::line::{Given, Line};
 use crate::native::ping::{self, Heard};
@@ -93,6 +95,30 @@ impl Decoder {
     pub fn with_robots(mut self) -> Decoder {
         self.robots = true;
         self
+    }
+
+    /// Begins an epoch, later than the one before.
+    pub fn begin(&mut self, epoch: u64) {
+        self.words.iter_mut().for_each(|words| words.begin(epoch));
+    }
+
+    /// The word of a label counts as announced, because it is known from before a restart. Whether it was not announced yet.
+    pub fn know_word(&mut self, brand: BrandId, label: Label) -> bool {
+        let words = self.words_of(brand);
+        words.is_none_or(|words| words.know(label))
+    }
+
+    /// Nothing named the word of a label at the end of an epoch: what becomes of it.
+    pub fn withdraw_word(&mut self, brand: BrandId, label: Label, as_of: u64) -> Withdrawal {
+        let words = self.words_of(brand);
+        words.map_or(Withdrawal::NotAnnounced, |words| {
+            words.withdraw(label, as_of)
+        })
+    }
+
+    fn words_of(&mut self, brand: BrandId) -> Option<&mut Words> {
+        let place = self.tenants.iter().position(|tenant| tenant.id == brand);
+        place.and_then(|place| self.words.get_mut(place))
     }
 
     /// Refuses pings of a brand's salt days before one from now on: these days are closed.

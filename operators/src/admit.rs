@@ -23,9 +23,11 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply};
+use crate::ask::{Answer, Asked, Question, Reply, labels};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::facts::{Routed, route};
+use crate::label::Label;
+use crate::label_uses::LabelUses;
 use crate::record::{Body, BrandId, IdKind, IdSet, Identifier, Pseudonym, Record, RecordKey};
 use crate::retention::{Cutoffs, Oldest, is_interaction};
 use crate::settings::{BrandSettings, Settings};
@@ -77,6 +79,8 @@ pub enum AdmitIn {
 pub enum AdmitOut {
     /// A part of an admitted record.
     Routed(Routed),
+    /// What is held here names a label of a brand.
+    Used(BrandId, Label),
     /// An answer.
     Answer(Answer),
 }
@@ -219,6 +223,7 @@ pub struct Admit {
     /// For each brand how far what is held reaches back.
     oldest: BTreeMap<BrandId, Oldest>,
     links: BTreeMap<BrandId, Links>,
+    uses: LabelUses,
     tally: Tally,
 }
 
@@ -290,6 +295,7 @@ impl Admit {
             stats,
             groups: FxHashMap::default(),
             free: FxHashMap::default(),
+            uses: LabelUses::default(),
             tally: Tally::default(),
         }
     }
@@ -303,6 +309,7 @@ impl Admit {
         };
         let (old, new) = (old.as_deref(), self.free.get(&key).map(Box::as_ref));
         if old != new {
+            hold_labels(&mut self.uses, old, new);
             old.iter().for_each(|old| parts.add(old, &FREE, -1));
             new.iter().for_each(|new| parts.add(new, &FREE, 1));
             parts.tally.end_contributor();
@@ -390,6 +397,7 @@ impl Admit {
             let Some(one) = new.or(old).filter(|_| old != new) else {
                 continue;
             };
+            hold_labels(&mut self.uses, old, new);
             let verdict = group.verdict(&one.ids);
             for (record, diff) in [(old, -1), (new, 1)] {
                 let Some(record) = record else { continue };
@@ -472,6 +480,14 @@ fn recent(group: &Group, since: i64) -> Option<Reply> {
     Some(Reply::Recent(ids.collect()))
 }
 
+/// A record is held in the place of another.
+fn hold_labels(uses: &mut LabelUses, old: Option<&Record>, new: Option<&Record>) {
+    for (record, diff) in [(new, 1), (old, -1)] {
+        let Some(record) = record else { continue };
+        labels(record).for_each(|label| uses.add(record.brand, label, diff));
+    }
+}
+
 /// Counts a record that counts for less than it says.
 fn count(stats: &Stats, record: &Record, admitted: &Result<Admitted, Withheld>, diff: Diff) {
     match admitted {
@@ -531,7 +547,7 @@ impl Stage for Admit {
 
     fn entries(&self) -> usize {
         let links = self.links.values().map(|links| links.records.len());
-        self.groups.len() + self.free.len() + links.sum::<usize>()
+        self.groups.len() + self.free.len() + links.sum::<usize>() + self.uses.len()
     }
 
     fn step(&mut self, _: Epoch, updates: Vec<(AdmitIn, Diff)>, out: &mut Vec<(AdmitOut, Diff)>) {
@@ -580,6 +596,8 @@ impl Stage for Admit {
                 .drain()
                 .map(|sum| (AdmitOut::Routed(Routed::Sum(Box::new(sum))), 1)),
         );
+        let used = self.uses.drain().into_iter();
+        out.extend(used.map(|((brand, label), diff)| (AdmitOut::Used(brand, label), diff)));
         for (asked, set) in questions {
             self.answer(&asked, set, out);
         }

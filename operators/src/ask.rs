@@ -227,23 +227,30 @@ pub enum Reply {
 }
 
 /// The labels of a record: its source, then those of its body in the order of its fields.
-pub fn labels(record: &Record) -> Vec<Label> {
-    let parts = |channel: &Channel| [channel.source, channel.medium, channel.campaign];
-    let mut labels = vec![record.source];
-    match &record.body {
-        Body::Contact { channel, .. } => labels.extend(parts(channel)),
+pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
+    let (source, none) = (record.source, Label::ABSENT);
+    let (labels, count) = match &record.body {
+        Body::Contact { channel: of, .. } => {
+            let Channel {
+                source: from,
+                medium,
+                campaign,
+            } = *of;
+            ([source, from, medium, campaign, none], 4)
+        }
         Body::Sale { store, .. } | Body::Refund { store, .. } | Body::Adjustment { store, .. } => {
-            labels.push(*store)
+            ([source, *store, none, none, none], 2)
         }
         Body::Spend {
-            platform, channel, ..
-        } => {
-            labels.push(*platform);
-            labels.extend(parts(channel));
+            platform,
+            channel: of,
+            ..
+        } => ([source, *platform, of.source, of.medium, of.campaign], 5),
+        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {
+            ([source, none, none, none, none], 1)
         }
-        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
-    }
-    labels
+    };
+    labels.into_iter().take(count)
 }
 
 /// One link of a chain: no values, only kinds, and the record that supports it first.

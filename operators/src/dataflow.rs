@@ -31,6 +31,7 @@ use crate::engine::{Diff, Epoch, Sizes};
 use crate::event::Event;
 use crate::hold::{Change, Expired, HoldIn};
 use crate::identity::graph::GraphIn;
+use crate::label::Label;
 use crate::person::PersonIn;
 use crate::presence::PresenceIn;
 use crate::record::{BrandId, Day, Heard, Ping, RecordKey, SettledHour};
@@ -59,6 +60,9 @@ pub enum Output {
     Answer(Answer),
     /// A record was retracted on some worker because it was past its retention.
     Expired(Expired),
+    /// Nobody held anything that names a label at the end of this epoch. Whoever has announced its word, and has not used it
+    /// since, is to withdraw it.
+    Unused(BrandId, Label),
     /// To the first worker: a part of what a salt day came to, which settled at the end of this epoch. Parts of the
     /// same hour add up.
     Settled(Day, SettledHour),
@@ -266,6 +270,26 @@ impl Dataflow {
                         .update(CellsIn::Word(target, brand, label, word.clone()), 1);
                 }
             }
+        }
+    }
+
+    /// Withdraws the word of a label that this worker has announced. It is to be announced again before it is used again.
+    pub fn withdraw_word(&mut self, brand: BrandId, label: Label) {
+        if let Some(inputs) = &mut self.inputs {
+            for target in 0..self.peers {
+                inputs
+                    .cells
+                    .update(CellsIn::WordGone(target, brand, label), 1);
+            }
+        }
+    }
+
+    /// Asks whether a label is used, once more: this worker has used it in a later epoch than the one in which it was
+    /// [unused](Output::Unused).
+    pub fn judge_word(&mut self, brand: BrandId, label: Label) {
+        if let Some(inputs) = &mut self.inputs {
+            let again = CellsIn::JudgeAgain(self.index, brand, label);
+            inputs.cells.update(again, 1);
         }
     }
 

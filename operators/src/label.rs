@@ -2,17 +2,15 @@
 //!
 //! A label travels through the dataflow as the 64-bit XXH3 of its bytes, so that keys are small,
 //! `Copy`, and equal on every process without a shared table. The words themselves go once to every
-//! worker, which keeps them in a [`Dictionary`] of their brand for the moment a cell is written: what
-//! one brand calls something never names a cell of another. Two words of one brand that share a hash
-//! would share their cells; the dictionary then keeps the smaller word, so that the result does not
-//! depend on which one came first, and counts the collision.
+//! worker, which keeps them in a [`Dictionary`] of their brand for the moment a cell is written, and for as long as they
+//! are needed ([`crate::label_registry`]): what one brand calls something never names a cell of another. Two words of one
+//! brand that share a hash would share their cells; the dictionary then keeps the smaller word, so that the result does
+//! not depend on which one came first, and counts the collision.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-
-use crate::record::BrandId;
 
 /// The hash that stands for a word; [`Label::ABSENT`] stands for no word.
 #[derive(
@@ -133,55 +131,18 @@ impl Dictionary {
         self.words.get(&label)
     }
 
+    /// Drops the word of a label.
+    pub(crate) fn forget(&mut self, label: Label) {
+        self.words.remove(&label);
+    }
+
+    /// How many words it holds, those of the operators counted.
+    pub(crate) fn len(&self) -> usize {
+        self.words.len()
+    }
+
     /// How often a second word claimed a label.
     pub fn collisions(&self) -> u64 {
         self.collisions
-    }
-}
-
-/// The dictionaries of all brands.
-#[derive(Clone, Debug, Default)]
-pub struct Dictionaries {
-    brands: FxHashMap<BrandId, Arc<Dictionary>>,
-    /// What every brand knows.
-    own: Arc<Dictionary>,
-}
-
-impl Dictionaries {
-    /// Remembers the word of a label of a brand.
-    pub fn learn(&mut self, brand: BrandId, label: Label, word: Arc<str>) {
-        let words = self.brands.entry(brand).or_default();
-        Arc::make_mut(words).learn(label, word);
-    }
-
-    /// The words of a brand as they are now; who keeps them shares them.
-    pub fn of(&self, brand: BrandId) -> &Arc<Dictionary> {
-        self.brands.get(&brand).unwrap_or(&self.own)
-    }
-
-    /// How often a second word of a brand claimed a label.
-    pub fn collisions(&self) -> u64 {
-        let brands = self.brands.values();
-        brands.map(|words| words.collisions()).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_words_of_one_hash_never_share_across_brands() {
-        let mut words = Dictionaries::default();
-        let (one, other) = (BrandId::of("acme"), BrandId::of("beta"));
-        words.learn(one, Label(7), "spring".into());
-        words.learn(other, Label(7), "autumn".into());
-        let word = |brand| words.of(brand).word(Label(7)).map(|word| &**word);
-        assert_eq!(word(one), Some("spring"));
-        assert_eq!(word(other), Some("autumn"));
-        assert_eq!(word(BrandId::of("zeta")), None);
-        assert_eq!(words.collisions(), 0);
-        let direct = Label::of("direct");
-        assert!(words.of(BrandId::of("zeta")).word(direct).is_some());
     }
 }

@@ -19,6 +19,8 @@ pub mod facts;
 pub mod hold;
 pub mod identity;
 pub mod label;
+mod label_registry;
+mod label_uses;
 pub mod person;
 pub mod presence;
 pub mod record;

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Answer, Asked, Question, Reply};
 use crate::engine::{Diff, Epoch, Stage};
 use crate::label::Label;
+use crate::label_uses::LabelUses;
 use crate::record::{BrandId, Day, DeviceDay, Heard, SettledHour};
 use crate::salt::Book;
 use crate::settings::{BrandSettings, Settings};
@@ -133,6 +134,8 @@ pub enum PresenceIn {
 pub enum PresenceOut {
     /// A change of a cell.
     Sum(CellKey, Sums),
+    /// An open day, or a sum that has settled, names a store of a brand.
+    Used(BrandId, Label),
     /// An answer.
     Answer(Answer),
     /// This worker's part of what a salt day came to in one hour of a store.
@@ -155,6 +158,8 @@ pub struct Presence {
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
     /// The first salt day of each brand that is not closed.
     closed: FxHashMap<BrandId, Day>,
+    /// The stores of open days, and those of sums that have settled.
+    uses: LabelUses,
     contributions: Contributions,
     tally: Tally,
 }
@@ -175,6 +180,7 @@ impl Presence {
             days: BTreeMap::new(),
             over: FxHashMap::default(),
             closed: FxHashMap::default(),
+            uses: LabelUses::default(),
             contributions: Contributions::default(),
             tally: Tally::default(),
         }
@@ -199,7 +205,10 @@ impl Presence {
         let bounds = Bounds::of(settings.max_devices);
         let contributions = &mut self.contributions;
         let day = self.days.entry((brand, salt_day)).or_default();
-        let [devices, random] = day.entry(store).or_default();
+        let [devices, random] = day.entry(store).or_insert_with(|| {
+            self.uses.add(brand, store, 1);
+            Store::default()
+        });
         let tokens = if is_random { random } else { devices };
         if !tokens.holds(token) {
             match tokens.enter(token, bounds) {
@@ -277,6 +286,7 @@ impl Presence {
             }
             if stored.iter().all(Tokens::is_empty) {
                 day.remove(store);
+                self.uses.add(*brand, *store, -1);
             }
         }
         if day.is_empty() {
@@ -296,6 +306,7 @@ impl Presence {
         for ((_, salt_day), stores) in rest {
             let mut contributions = Contributions::default();
             for (store, tokens) in stores {
+                self.uses.add(brand, store, -1);
                 for (is_random, tokens) in [false, true].into_iter().zip(tokens) {
                     for (token, runs) in tokens.counted() {
                         let device = DeviceDay {
@@ -344,8 +355,10 @@ impl Presence {
             out.push((PresenceOut::Closed(brand, first), 1));
         }
         for (salt_day, mut tally) in days {
-            let hours = tally.drain().filter_map(|(key, sums)| settled(&key, &sums));
-            out.extend(hours.map(|hour| (PresenceOut::Settled(salt_day, hour), 1)));
+            for hour in tally.drain().filter_map(|(key, sums)| settled(&key, &sums)) {
+                self.uses.add(brand, hour.store, 1);
+                out.push((PresenceOut::Settled(salt_day, hour), 1));
+            }
         }
     }
 
@@ -466,7 +479,7 @@ impl Stage for Presence {
     }
 
     fn entries(&self) -> usize {
-        self.days.values().map(FxHashMap::len).sum()
+        self.days.values().map(FxHashMap::len).sum::<usize>() + self.uses.len()
     }
 
     fn step(
@@ -498,6 +511,7 @@ impl Stage for Presence {
                 }
                 PresenceIn::Drop(device) => drops.push(device),
                 PresenceIn::Settled(hour) => {
+                    self.uses.add(hour.brand, hour.store, diff);
                     let (key, sums) = restored(&hour);
                     self.tally.add(key, sums, diff);
                     self.tally.end_contributor();
@@ -531,6 +545,8 @@ impl Stage for Presence {
         for (brand, before, from) in over {
             self.end_days(from, brand, before, out);
         }
+        let used = self.uses.drain().into_iter();
+        out.extend(used.map(|((brand, label), diff)| (PresenceOut::Used(brand, label), diff)));
         if !questions.is_empty() {
             self.answer(&questions, out);
         }

@@ -21,6 +21,7 @@ pub struct Stats {
     refused: Cell<i64>,
     uncredited: Cell<i64>,
     collisions: Cell<u64>,
+    labels: Cell<u64>,
     cells: Cell<u64>,
     hidden: Cell<u64>,
     waiting: Cell<u64>,
@@ -71,6 +72,10 @@ impl Stats {
         self.collisions.set(collisions);
     }
 
+    pub(crate) fn labels(&self, labels: u64) {
+        self.labels.set(labels);
+    }
+
     pub(crate) fn folded(&self, folded: u64) {
         self.folded.set(folded);
     }
@@ -113,6 +118,7 @@ impl Stats {
             refused: self.refused.get(),
             uncredited: self.uncredited.get(),
             collisions: self.collisions.get(),
+            labels: self.labels.get(),
             cells: self.cells.get(),
             hidden: self.hidden.get(),
             waiting: self.waiting.get(),
@@ -146,6 +152,8 @@ pub struct Snapshot {
     pub uncredited: i64,
     /// Labels that two words claim.
     pub collisions: u64,
+    /// Labels whose words are kept; every worker keeps all.
+    pub labels: u64,
     /// Cells released.
     pub cells: u64,
     /// Cells held back by the release gate.
@@ -174,6 +182,7 @@ impl std::ops::Add for Snapshot {
             refused: self.refused + other.refused,
             uncredited: self.uncredited + other.uncredited,
             collisions: self.collisions.max(other.collisions),
+            labels: self.labels.max(other.labels),
             cells: self.cells + other.cells,
             hidden: self.hidden + other.hidden,
             waiting: self.waiting + other.waiting,

@@ -184,6 +184,51 @@ impl CellKey {
         }
     }
 
+    /// Says each label that the name of its cell holds. What only a chain is solved from names no cell.
+    pub(crate) fn each_label(&self, mut each: impl FnMut(Label)) {
+        let mut channel = |of: &Channel| {
+            let Channel {
+                source,
+                medium,
+                campaign,
+            } = *of;
+            [source, medium, campaign].into_iter().for_each(&mut each);
+        };
+        match self {
+            CellKey::Attribution {
+                channel: of, store, ..
+            } => {
+                channel(of);
+                each(*store);
+            }
+            CellKey::SpendDay {
+                platform,
+                channel: of,
+                ..
+            } => {
+                channel(of);
+                each(*platform);
+            }
+            CellKey::StoreDay { store, .. }
+            | CellKey::Visits { store, .. }
+            | CellKey::Touched { store, .. } => each(*store),
+            CellKey::CampaignDay { channel: of, .. }
+            | CellKey::Assists { channel: of, .. }
+            | CellKey::MarkovMonth { channel: of, .. } => channel(of),
+            CellKey::Paths { path, .. } => path.iter().for_each(channel),
+            CellKey::OrdersDay { .. }
+            | CellKey::Identity { .. }
+            | CellKey::PathLength { .. }
+            | CellKey::PathDays { .. }
+            | CellKey::ConvertingEdge { .. }
+            | CellKey::ConvertingReach { .. }
+            | CellKey::Converted { .. }
+            | CellKey::Taken { .. }
+            | CellKey::NullEdge { .. }
+            | CellKey::NullReach { .. } => {}
+        }
+    }
+
     /// The key of a cell's owner: what adds up to one total meets on one worker, and so does all of a month.
     pub fn home(&self) -> u64 {
         use std::hash::BuildHasher;

@@ -18,13 +18,14 @@ use timely::worker::Worker;
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::clock::BrandClock;
 use tributary_connectors::dead::DeadLetter;
-use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
+use tributary_connectors::decode::{Decoder, Ignored, Message, Sink, Withdrawal};
 use tributary_ledger::{Keyring, Page};
 use tributary_operators::ask::Question;
 use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
+use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day, IdSet, Ping};
 use tributary_operators::settings::Settings;
 
@@ -86,6 +87,8 @@ pub struct Hand {
     open: Option<Open>,
     salt_days: BTreeMap<BrandId, SaltDays>,
     settling: Settling,
+    /// The labels that nothing named at the end of an epoch.
+    unused: BTreeMap<(BrandId, Label), Epoch>,
 }
 
 /// What is accepted goes through here: into the dataflow and on the page for the ledger.
@@ -148,6 +151,7 @@ impl Hand {
             open: None,
             salt_days: BTreeMap::new(),
             settling: Settling::default(),
+            unused: BTreeMap::new(),
         }
     }
 
@@ -201,7 +205,11 @@ impl Hand {
             None => self.intake.dataflow.live(),
         }
         self.draw_salts(&salt_days);
-        self.intake.page = durable.then(Page::default);
+        self.intake.page = durable.then(|| Page::of_thread(self.thread));
+        self.decoder.begin(epoch);
+        if durable || !messages.is_empty() {
+            self.withdraw_words();
+        }
         let mut sink = Door {
             suppressed: self.opener.suppressed.snapshot(),
             intake: &mut self.intake,
@@ -235,6 +243,24 @@ impl Hand {
             salt_days,
         });
         self.go_on();
+    }
+
+    /// Withdraws the words that nothing names any more, before the epoch uses any.
+    fn withdraw_words(&mut self) {
+        for ((brand, label), as_of) in std::mem::take(&mut self.unused) {
+            let Intake { dataflow, page, .. } = &mut self.intake;
+            match self.decoder.withdraw_word(brand, label, as_of) {
+                Withdrawal::NotAnnounced => {}
+                // It was used for what was refused, if nothing names it even now.
+                Withdrawal::UsedSince => dataflow.judge_word(brand, label),
+                Withdrawal::Withdrawn => {
+                    dataflow.withdraw_word(brand, label);
+                    if let Some(page) = page {
+                        page.withdraw(brand, label);
+                    }
+                }
+            }
+        }
     }
 
     /// Asks for the salts of the days that are open, tomorrow included. One thread of a process asks for all.
@@ -342,6 +368,7 @@ impl Hand {
         let Opener {
             keyring, clocks, ..
         } = &mut self.opener;
+        let (thread, decoder) = (self.thread, &mut self.decoder);
         let mut day =
             |brand: BrandId, ts: i64| clocks.get_mut(&brand).map_or(0, |clock| clock.day(ts));
         for block in blocks {
@@ -351,9 +378,14 @@ impl Hand {
                 if let Event::Heard { heard } = &event {
                     *pings.entry((heard.brand, heard.salt_day)).or_default() += 1;
                 }
+                if let Event::Word { brand, label, .. } = &event
+                    && !decoder.know_word(*brand, *label)
+                {
+                    return;
+                }
                 dataflow.event(event);
             };
-            if let Err(error) = block.open(keyring, &mut day, &mut each) {
+            if let Err(error) = block.open(keyring, thread, &mut day, &mut each) {
                 (self.listener)(Report::Unreadable(error.to_string()));
             }
         }
@@ -386,6 +418,7 @@ impl Hand {
                     released,
                 } => cells.entry(epoch).or_default().push((cell, news, released)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
+                Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
                 Output::Settled(day, settled) => self.settling.add(epoch, day, settled),
                 Output::Closed(brand, before) => self.settling.close(epoch, brand, before),
             }

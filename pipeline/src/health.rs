@@ -33,6 +33,8 @@ pub struct Health {
     clock: Mutex<Option<String>>,
     /// What became of the output stream.
     output: Mutex<Option<String>>,
+    /// What became of the rights stream.
+    rights: Mutex<Option<String>>,
     /// When an epoch closed last.
     progress: AtomicU64,
     /// Since when there has been input under way.
@@ -59,6 +61,7 @@ impl Health {
             ledger: Mutex::default(),
             clock: Mutex::default(),
             output: Mutex::default(),
+            rights: Mutex::default(),
             progress: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             behind: AtomicI64::new(IDLE),
@@ -96,6 +99,11 @@ impl Health {
     /// What became of the output stream, in words; none when it holds what was told.
     pub fn set_output(&self, told: Option<String>) {
         *lock(&self.output) = told;
+    }
+
+    /// What became of the rights stream, in words; none when it is the one of the start.
+    pub fn set_rights(&self, told: Option<String>) {
+        *lock(&self.rights) = told;
     }
 
     /// Whether everything that stood in the stream at the start has been read.
@@ -180,6 +188,7 @@ impl Health {
         reasons.extend(lock(&self.ledger).clone());
         reasons.extend(lock(&self.clock).clone());
         reasons.extend(lock(&self.output).clone());
+        reasons.extend(lock(&self.rights).clone());
         if restored && !self.caught_up.load(Relaxed) {
             reasons.push(
                 "the input stream's past is still being read: the numbers are not whole yet"

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
 
@@ -24,8 +24,13 @@ pub fn start(format: LogFormat, level: &str) {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let lines = lines.with_filter(filter.and(filter_fn(may_be_logged)));
+    let lines = lines.with_filter(capped(filter));
     tracing_subscriber::registry().with(lines).init();
+}
+
+/// A filter, without what libraries say below `info`.
+pub fn capped(filter: EnvFilter) -> impl Filter<Registry> + Send + Sync + 'static {
+    filter.and(filter_fn(may_be_logged))
 }
 
 /// Whether a line may be logged: one of this program's own, or a library's from `info` on.

@@ -2,10 +2,10 @@
 //!
 //! However long the broker is away, what waits is the newest value of each cell and no more.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
-use tributary_connectors::nats::{Client, Latest, Outgoing};
+use tributary_connectors::nats::{Client, Latest, Outgoing, Subjects};
 
 use crate::http::State;
 
@@ -25,13 +25,15 @@ pub enum Out {
     Heard(oneshot::Sender<()>),
 }
 
-/// Publishes what comes until the channel ends, and waits until the broker has all of it.
+/// Publishes what comes until the channel ends, and waits until the broker has all of it. `told` takes the subjects that
+/// the broker has acknowledged.
 pub async fn publish(
     client: Client,
     mut outgoing: mpsc::UnboundedReceiver<Out>,
     state: Arc<State>,
+    told: Arc<Mutex<Subjects>>,
 ) -> anyhow::Result<()> {
-    let mut latest = Latest::new(&client, WINDOW);
+    let mut latest = Latest::new(&client, WINDOW).noting(told);
     let mut batch = Vec::new();
     let mut waiting = Vec::new();
     loop {

@@ -2,17 +2,20 @@
 //!
 //! What stands outside stands in the output stream alone. One that is deleted, purged or made anew holds less than was
 //! told, and nobody who reads it could know. So each process looks at it once a round: when it was made, and under how
-//! many subjects it holds messages, which never become fewer by themselves. A stream that is gone is made anew; where
+//! many subjects it holds messages, which never become fewer by themselves. A number does not show a message that is lost
+//! in the round in which a new cell appears, so that where anything was published the subjects themselves are compared
+//! as well, whenever that takes a hundredth of the time at most: none may be missing that was there, or was acknowledged
+//! to this process. A stream that is gone is made anew, and one that somebody else has made must be as at a start; where
 //! anything is missing every worker tells all its cells again, in an epoch like any other, and the process is not ready
 //! until the broker has them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, NatsError, NatsErrorKind, StreamState};
+use tributary_connectors::nats::{self, Client, NatsError, NatsErrorKind, StreamState, Subjects};
 use tributary_operators::engine::Epoch;
 
 use crate::http::State;
@@ -24,6 +27,9 @@ const ROUND: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether an epoch is through.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// Comparing subjects may take this part of the time.
+const SHARE: u32 = 100;
 
 /// Nothing is to be told again.
 const NOTHING: u64 = 0;
@@ -58,6 +64,69 @@ impl Again {
     }
 }
 
+/// The subjects of the output stream.
+pub struct Held {
+    /// Those of the last comparison.
+    subjects: Subjects,
+    /// Those that were acknowledged to this process since.
+    told: Arc<Mutex<Subjects>>,
+    /// The last sequence of the stream before the last comparison.
+    sequence: u64,
+    /// When they may be compared again.
+    due: Instant,
+}
+
+impl Held {
+    /// The subjects that a publisher notes as acknowledged.
+    pub fn of(told: Arc<Mutex<Subjects>>) -> Held {
+        let subjects = take(&told);
+        let (sequence, due) = (0, Instant::now());
+        Held {
+            subjects,
+            told,
+            sequence,
+            due,
+        }
+    }
+
+    /// How many subjects of how many the stream has lost, where it is time to look.
+    async fn lost(
+        &mut self,
+        client: &Client,
+        state: &StreamState,
+    ) -> Result<Option<(usize, usize)>, NatsError> {
+        if state.last_sequence == self.sequence || Instant::now() < self.due {
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        self.subjects.extend(take(&self.told));
+        let mut now = self.subjects.read(client, &state.name).await?;
+        if self.subjects.missing_in(&now) > 0 {
+            // It is read in pages, while others come between.
+            now.extend(self.subjects.read(client, &state.name).await?);
+        }
+        let before = std::mem::replace(&mut self.subjects, now);
+        self.sequence = state.last_sequence;
+        self.due = Instant::now() + begun.elapsed() * SHARE;
+        let lost = before.missing_in(&self.subjects);
+        Ok(Some((lost, before.len())).filter(|(lost, _)| *lost > 0))
+    }
+
+    /// Nothing is known to be there.
+    fn clear(&mut self) {
+        take(&self.told);
+        self.subjects = self.subjects.empty();
+        self.sequence = 0;
+    }
+}
+
+/// Takes all out of a set.
+fn take(told: &Mutex<Subjects>) -> Subjects {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    let empty = told.empty();
+    std::mem::replace(&mut told, empty)
+}
+
 /// Looks at the output stream.
 pub struct Standing {
     /// The configuration.
@@ -74,6 +143,10 @@ pub struct Standing {
     pub again: Arc<Again>,
     /// The stream as it was at the start.
     pub known: StreamState,
+    /// The stream of dead letters as it was at the start.
+    pub dead_letters: StreamState,
+    /// Its subjects.
+    pub held: Held,
 }
 
 impl Standing {
@@ -112,34 +185,34 @@ impl Standing {
     async fn look(&mut self) -> Result<Option<String>, NatsError> {
         let (client, nats) = (&self.client, &self.config.nats);
         let name = &nats.output_stream;
-        if is_gone(&nats::stream_state(client, &nats.dead_letter_stream).await) {
-            nats::ensure_dead_letter_stream(client, nats).await?;
-            let stream = &nats.dead_letter_stream;
-            tracing::error!(stream, "the stream of dead letters was gone: made anew");
-        }
-        let state = nats::stream_state(client, name).await;
-        let state = match is_gone(&state) {
-            true => {
-                let brands = self.config.brands.iter().map(|brand| brand.name.as_str());
-                let brands: Vec<&str> = brands.collect();
-                nats::ensure_output_stream(client, nats, &brands).await?
-            }
-            false => state?,
-        };
-        let why = if state.created_ns != self.known.created_ns {
-            Some(format!(
-                "the output stream {name} is another one than before"
-            ))
-        } else if state.subjects < self.known.subjects {
-            let (all, lost) = (self.known.subjects, self.known.subjects - state.subjects);
-            Some(format!(
-                "the output stream {name} has lost {lost} of {all} cells"
-            ))
+        // Makes it where it is gone, and judges one that somebody else has made as a start does.
+        let brands = self.config.brands.iter().map(|brand| brand.name.as_str());
+        let brands: Vec<&str> = brands.collect();
+        let state = nats::ensure_output_stream(client, nats, &brands).await?;
+        let known = std::mem::replace(&mut self.known, state);
+        let lost = known.subjects.saturating_sub(self.known.subjects);
+        let why = if self.known.created_ns != known.created_ns {
+            Some("is another one than before".to_owned())
+        } else if lost > 0 {
+            Some(format!("has lost {lost} of {} cells", known.subjects))
         } else {
-            None
+            let lost = self.held.lost(client, &self.known).await?;
+            lost.map(|(lost, all)| format!("has lost {lost} of {all} cells"))
         };
-        self.known = state;
-        Ok(why)
+        if why.is_some() {
+            self.held.clear();
+            return Ok(why.map(|why| format!("the output stream {name} {why}")));
+        }
+        let state = nats::ensure_dead_letter_stream(client, nats).await?;
+        if state.created_ns != self.dead_letters.created_ns {
+            let stream = &nats.dead_letter_stream;
+            tracing::error!(
+                stream,
+                "the stream of dead letters is another one than before: what it held is lost"
+            );
+        }
+        self.dead_letters = state;
+        Ok(None)
     }
 
     /// Has all cells told again, and comes back when the broker has them.

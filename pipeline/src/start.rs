@@ -25,7 +25,7 @@ use crate::outgoing::{Out, publish};
 use crate::restore::restore;
 use crate::retention::{self, Keeper};
 use crate::rights::{self, Rights, losses};
-use crate::standing::{Again, Standing};
+use crate::standing::{Again, Held, Standing};
 use crate::suppressed::Suppressed;
 use crate::tally::Tally;
 use crate::version::{COMMIT, VERSION};
@@ -105,8 +105,9 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     }
     patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
     let known = patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
-    patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
-    patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
+    let dead_letters = patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
+    let requests = patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
+    let created_ns = requests.created_ns;
     patiently(|| nats::refuse_copies(&client, &config.nats)).await?;
     let (ledger, recovered) = match opened {
         Some(opened) => opened,
@@ -154,7 +155,14 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let tally = Arc::new(Tally::default());
     let asks = Asks::default();
     let (out, outgoing) = mpsc::unbounded_channel();
-    let publisher = tokio::spawn(publish(client.clone(), outgoing, state.clone()));
+    let told_subjects = Arc::default();
+    let publisher = publish(
+        client.clone(),
+        outgoing,
+        state.clone(),
+        Arc::clone(&told_subjects),
+    );
+    let publisher = tokio::spawn(publisher);
     let (words, heard) = mpsc::unbounded_channel();
     let (told, durable) = watch::channel(Durable::default());
     let threads = config.workers.threads.max(1);
@@ -169,6 +177,8 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         out: out.clone(),
         again: again.clone(),
         known,
+        dead_letters,
+        held: Held::of(told_subjects),
     };
     let workers = {
         let (tally, asks, state) = (tally.clone(), asks.clone(), state.clone());
@@ -221,6 +231,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         state: state.clone(),
         mark,
         found,
+        created_ns,
     })
     .await?;
     let (cleared, clear) = watch::channel(requests.caught_up());

@@ -2,11 +2,12 @@
 //!
 //! A label is NFC and trimmed, its case kept. In a channel the words that analytics tools write for a
 //! direct visit count as absent. The dataflow carries only the hash of a word, so each word is
-//! announced once by every decoder, before the first event that uses it.
+//! announced once by every decoder, before the first event that uses it. A word that nothing names any more is withdrawn,
+//! unless the decoder has used it since.
 
 use std::borrow::Cow;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::BrandId;
@@ -41,20 +42,67 @@ pub fn of_channel(text: Cow<'_, str>) -> Cow<'_, str> {
 #[derive(Clone, Debug)]
 pub struct Words {
     brand: BrandId,
-    told: FxHashSet<Label>,
+    /// Each with the epoch in which it was used last.
+    told: FxHashMap<Label, u64>,
+    epoch: u64,
+}
+
+/// What becomes of a word that nothing named at the end of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// This decoder has not announced it.
+    NotAnnounced,
+    /// It was used since then, and stays.
+    UsedSince,
+    /// It is withdrawn, and announced again with its next use.
+    Withdrawn,
 }
 
 impl Words {
     /// None told yet.
     pub fn of(brand: BrandId) -> Words {
-        let told = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
-        Words { brand, told }
+        let told = OWN_WORDS.iter().map(|word| (Label::of(word), u64::MAX));
+        Words {
+            brand,
+            told: told.collect(),
+            epoch: 0,
+        }
+    }
+
+    /// Begins an epoch, later than the one before.
+    pub fn begin(&mut self, epoch: u64) {
+        self.epoch = epoch;
+    }
+
+    /// A word counts as announced from before. Whether it was not announced yet.
+    pub fn know(&mut self, label: Label) -> bool {
+        let is_new = !self.told.contains_key(&label);
+        self.told.entry(label).or_insert(self.epoch);
+        is_new
+    }
+
+    /// Nothing named a word at the end of an epoch.
+    pub fn withdraw(&mut self, label: Label, as_of: u64) -> Withdrawal {
+        match self.told.get(&label) {
+            None => Withdrawal::NotAnnounced,
+            Some(used) if *used > as_of => Withdrawal::UsedSince,
+            Some(_) => {
+                self.told.remove(&label);
+                Withdrawal::Withdrawn
+            }
+        }
     }
 
     /// The label of a word, announced where it is new.
     pub fn tell(&mut self, word: &str, sink: &mut impl Sink) -> Label {
         let label = Label::of(word);
-        if !label.is_absent() && self.told.insert(label) {
+        if label.is_absent() {
+            return label;
+        }
+        if let Some(used) = self.told.get_mut(&label) {
+            *used = self.epoch.max(*used);
+        } else {
+            self.told.insert(label, self.epoch);
             sink.event(Event::Word {
                 brand: self.brand,
                 label,

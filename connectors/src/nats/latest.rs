@@ -21,6 +21,7 @@
 //! An epoch gives a cell one value at most: of two with the same id the second would be passed over.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::Client;
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 
 use super::connect::connections;
 use super::error::NatsError;
+use super::held::Subjects;
 use super::outgoing::Outgoing;
 use super::publish::{PAUSE, acknowledged, context, dispatch, failed};
 
@@ -62,6 +64,8 @@ pub struct Latest {
     pause: Duration,
     /// Since when nothing was acknowledged.
     failing: Option<Instant>,
+    /// The subjects that were acknowledged, for whoever looks.
+    told: Arc<Mutex<Subjects>>,
 }
 
 impl Latest {
@@ -80,7 +84,13 @@ impl Latest {
             resume: Instant::now(),
             pause: PAUSE,
             failing: None,
+            told: Arc::default(),
         }
+    }
+
+    /// Puts the subjects that are acknowledged from now on into this set.
+    pub fn noting(self, told: Arc<Mutex<Subjects>>) -> Latest {
+        Latest { told, ..self }
     }
 
     /// Takes the newest message of its subject; it replaces one that waits. Sends nothing yet.
@@ -160,6 +170,9 @@ impl Latest {
         let error = match result {
             Ok(()) => {
                 (self.failing, self.pause) = (None, PAUSE);
+                let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                told.insert(&message.subject);
+                drop(told);
                 self.done(&message.subject);
                 return Ok(());
             }

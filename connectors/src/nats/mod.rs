@@ -18,6 +18,7 @@ mod consumer;
 mod copies;
 mod credentials;
 mod error;
+mod held;
 mod input;
 mod latest;
 mod loss;
@@ -35,6 +36,7 @@ pub use clock::{BrokerTime, broker_time};
 pub use connect::{MIN_VERSION, connect, connect_with};
 pub use copies::refuse_copies;
 pub use error::{NatsError, NatsErrorKind};
+pub use held::Subjects;
 pub use input::{Input, InputCounts, Wanted};
 pub use latest::Latest;
 pub use loss::{Loss, LossKind};
@@ -44,5 +46,6 @@ pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
 pub use streams::{
     StreamState, delete_message, ensure_dead_letter_stream, ensure_input_stream,
-    ensure_output_stream, ensure_rights_stream, holds, newest_of, stream_state,
+    ensure_output_stream, ensure_rights_stream, holds, judge_rights_stream, newest_of,
+    stream_state,
 };

@@ -174,25 +174,37 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
         },
     )
     .await?;
-    copies::judge(&info)?;
-    captures(&info, subject::RIGHTS, "", "", &[] as &[&str])?;
-    limits(&info)?;
+    fits_rights(&info)?;
+    Ok((&info).into())
+}
+
+/// Whether the stream of rights requests can still do its work.
+///
+/// # Errors
+/// As [`ensure_input_stream`], with what it needs.
+pub async fn judge_rights_stream(client: &Client, nats: &Nats) -> Result<(), NatsError> {
+    fits_rights(&existing(client, &nats.rights_stream).await?)
+}
+
+fn fits_rights(info: &Info) -> Result<(), NatsError> {
+    copies::judge(info)?;
+    captures(info, subject::RIGHTS, "", "", &[] as &[&str])?;
+    limits(info)?;
     must(
-        &info,
+        info,
         info.config.max_age.is_zero(),
         "forgets requests that are not answered yet; it needs no max_age",
     )?;
     must(
-        &info,
+        info,
         info.config.allow_message_ttl,
         "keeps sealed answers for ever; it needs allow_msg_ttl",
     )?;
     must(
-        &info,
+        info,
         !info.config.deny_delete,
         "does not let requests be deleted that are answered; it needs deny_delete false",
-    )?;
-    Ok((&info).into())
+    )
 }
 
 /// The sequence of the newest message that a process of the cluster would read from the input stream and that is

@@ -35,7 +35,8 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Answer, Asked, Question, Reply, labels};
 use crate::cell::Cell;
 use crate::engine::{Diff, Epoch, Stage, Wake};
-use crate::label::{Channel, Dictionaries, Label};
+use crate::label::{Channel, Label};
+use crate::label_registry::LabelRegistry;
 use crate::record::BrandId;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -53,8 +54,14 @@ use turn::Turn;
 pub enum CellsIn {
     /// A change of a cell.
     Sum(CellKey, Sums),
-    /// The word of a label of a brand.
+    /// To a worker: somebody announces the word of a label of a brand.
     Word(u64, BrandId, Label, Arc<str>),
+    /// To a worker: somebody who has announced a label's word withdraws it.
+    WordGone(u64, BrandId, Label),
+    /// To a worker: a worker holds something that names a label.
+    Used(u64, BrandId, Label),
+    /// To a worker: it is to say again whether a label is used.
+    JudgeAgain(u64, BrandId, Label),
     /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
     Release(u64, i64),
     /// To a worker: what it has told stands outside no longer, and is told again at the end of this epoch.
@@ -100,6 +107,8 @@ pub enum CellsOut {
     Cell(Cell, bool, i64),
     /// To every worker, for the next epoch.
     Due(Due),
+    /// Nobody holds anything that names a label, which somebody has announced.
+    Unused(BrandId, Label),
     /// An answer.
     Answer(Answer),
 }
@@ -112,7 +121,7 @@ pub struct Cells {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     peers: u64,
-    words: Dictionaries,
+    words: LabelRegistry,
     groups: FxHashMap<GroupKey, Group>,
     null: FxHashMap<(BrandId, Month), NullPaths>,
     /// What changed since the last release.
@@ -145,7 +154,7 @@ impl Cells {
             settings,
             stats,
             peers,
-            words: Dictionaries::default(),
+            words: LabelRegistry::default(),
             groups: FxHashMap::default(),
             null: FxHashMap::default(),
             dirty: FxHashSet::default(),
@@ -207,7 +216,8 @@ impl Cells {
         // Nobody else may know its words: the ledger that did can be lost, and the cell is to be closed by its name.
         if let Some(key) = &key {
             for word in words(&cell) {
-                self.words.learn(key.brand(), Label::of(word), word.clone());
+                self.words
+                    .stand((key.brand(), Label::of(word)), word.clone());
             }
         }
         let Some((key, of)) = key.and_then(|key| Some((key.clone(), GroupKey::of(&key)?))) else {
@@ -275,8 +285,9 @@ impl Cells {
                 }
             }
             Reply::Record(key, record) => {
-                let words = labels(&record).into_iter();
-                let words = words.map(|label| word(record.brand, label)).collect();
+                let words = labels(&record)
+                    .map(|label| word(record.brand, label))
+                    .collect();
                 Reply::NamedRecord(key, record, words)
             }
             other => other,
@@ -293,6 +304,28 @@ impl Cells {
         let groups = self.groups.iter();
         let cells = groups.flat_map(|(key, group)| group.cells(key));
         cells.filter_map(|(key, entry)| self.cell(key, Some(entry.outside()?)))
+    }
+
+    /// Asks for the words that nobody uses to be withdrawn, and drops those that were. Before everything from before a
+    /// restart has gone in nobody knows which these are.
+    fn judge_words(&mut self, out: &mut Vec<(CellsOut, Diff)>) {
+        if self.complete.is_some() {
+            return;
+        }
+        let unused = self.words.unused().into_iter();
+        out.extend(unused.map(|(brand, label)| (CellsOut::Unused(brand, label), 1)));
+        if self.words.is_due(self.counts.released + self.counts.hidden) {
+            let groups = &self.groups;
+            self.words.sweep(|needed| {
+                for (of, group) in groups {
+                    let brand = of.brand();
+                    for (key, _) in group.cells(of) {
+                        key.each_label(|label| needed((brand, label)));
+                    }
+                }
+            });
+        }
+        self.stats.labels(self.words.len() as u64);
     }
 
     /// The cells as they were last told.
@@ -328,9 +361,12 @@ impl Stage for Cells {
         match update {
             CellsIn::Sum(key, _) => key.home(),
             CellsIn::Stood(home, ..) => *home,
-            CellsIn::Word(target, ..) | CellsIn::Release(target, _) | CellsIn::Again(target) => {
-                *target
-            }
+            CellsIn::Word(target, ..)
+            | CellsIn::WordGone(target, ..)
+            | CellsIn::Used(target, ..)
+            | CellsIn::JudgeAgain(target, ..)
+            | CellsIn::Release(target, _)
+            | CellsIn::Again(target) => *target,
             CellsIn::Complete { target, .. } | CellsIn::Due(Due { target, .. }) => *target,
             CellsIn::Ask(asked) => asked.target,
             CellsIn::Name(answer) => answer.asker,
@@ -341,7 +377,7 @@ impl Stage for Cells {
         let turn = self.turn.as_ref().map_or(0, |_| 1);
         let marks = self.dirty.len() + self.dirty_null.len() + self.waiting.len() + self.due.len();
         let stood = self.stood.len() + self.strangers.len();
-        self.groups.len() + self.null.len() + marks + stood + turn
+        self.groups.len() + self.null.len() + marks + stood + turn + self.words.entries()
     }
 
     fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, _: &mut Vec<(CellsOut, Diff)>) {
@@ -349,7 +385,12 @@ impl Stage for Cells {
         for (update, diff) in updates {
             match update {
                 CellsIn::Sum(key, sum) => turn.sums.push((key, sum, diff)),
-                CellsIn::Word(_, brand, label, word) => self.words.learn(brand, label, word),
+                CellsIn::Word(_, brand, label, word) => {
+                    self.words.announce((brand, label), word, diff);
+                }
+                CellsIn::WordGone(_, brand, label) => self.words.withdraw((brand, label), diff),
+                CellsIn::Used(_, brand, label) => self.words.used((brand, label), diff),
+                CellsIn::JudgeAgain(_, brand, label) => self.words.judge_again((brand, label)),
                 CellsIn::Release(_, now) => turn.release = turn.release.max(Some(now)),
                 CellsIn::Again(_) => turn.again = true,
                 CellsIn::Stood(_, cell, at) => self.stand(cell, at),

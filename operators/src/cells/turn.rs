@@ -86,6 +86,8 @@ impl Cells {
             let all = self.outside().map(|cell| (cell, true));
             told.extend(all.filter(|cell| !news.contains(cell)));
         }
+        let closed = told.iter().filter(|(cell, _)| cell.values.is_empty());
+        self.words.closed(closed.count());
         told.sort_unstable();
         let told = told.into_iter();
         let released = self.released.unwrap_or_default();
@@ -95,6 +97,7 @@ impl Cells {
         }
         let answers = answers.into_iter();
         out.extend(answers.map(|answer| (CellsOut::Answer(self.name(answer)), 1)));
+        self.judge_words(out);
         true
     }
 

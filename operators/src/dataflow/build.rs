@@ -26,8 +26,10 @@ use crate::hold::{Hold, HoldOut};
 use crate::identity::assign::{Assign, AssignIn, AssignOut};
 use crate::identity::graph::{Graph, GraphOut};
 use crate::identity::mentions::Mentions;
+use crate::label::Label;
 use crate::person::{PersonIn, PersonKey, PersonOut, Persons};
 use crate::presence::{Presence, PresenceOut};
+use crate::record::BrandId;
 use crate::salt::{Book, desk};
 use crate::settings::Settings;
 use crate::settle::Settle;
@@ -108,9 +110,14 @@ pub fn build(
         });
         let held = held.concat(stances).concat(to_admit);
         let admitted = stage(held, Admit::new(settings.clone(), stats.clone()), &sizes);
-        let (held, admit_answers) = split(admitted, |told| match told {
+        let (held, admit_told) = split(admitted, |told| match told {
             AdmitOut::Routed(routed) => Ok(routed),
-            AdmitOut::Answer(answer) => Err(CellsIn::Name(answer)),
+            other => Err(other),
+        });
+        let admit_told = admit_told.flat_map(move |told| match told {
+            AdmitOut::Used(brand, label) => used(brand, label, peers),
+            AdmitOut::Answer(answer) => vec![CellsIn::Name(answer)],
+            AdmitOut::Routed(_) => Vec::new(),
         });
         let (mentions, held) = split(held, |routed| match routed {
             Routed::Mention(mention) => Ok::<Mention, _>(mention),
@@ -178,8 +185,13 @@ pub fn build(
 
         let presence = Presence::new(settings.clone(), stats.clone(), book.clone(), peers);
         let (visits, presence) = split(stage(to_presence, presence, &sizes), |told| match told {
-            PresenceOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
+            PresenceOut::Sum(..) | PresenceOut::Used(..) => Ok(told),
             other => Err(other),
+        });
+        let visits = visits.flat_map(move |told| match told {
+            PresenceOut::Sum(key, sums) => vec![CellsIn::Sum(key, sums)],
+            PresenceOut::Used(brand, label) => used(brand, label, peers),
+            _ => Vec::new(),
         });
         let (presence_answers, settled) = split(presence, |told| match told {
             PresenceOut::Answer(answer) => Ok(answer),
@@ -190,7 +202,7 @@ pub fn build(
         let settled = settled.flat_map(|told| match told {
             PresenceOut::Settled(day, hour) => Some(Output::Settled(day, hour)),
             PresenceOut::Closed(brand, before) => Some(Output::Closed(brand, before)),
-            PresenceOut::Sum(..) | PresenceOut::Answer(..) => None,
+            PresenceOut::Sum(..) | PresenceOut::Used(..) | PresenceOut::Answer(..) => None,
         });
 
         let (round, due) = scope.feedback(1);
@@ -200,7 +212,7 @@ pub fn build(
             assign_sums,
             person_sums,
             person_answers,
-            admit_answers,
+            admit_told,
             visits,
             due.as_collection(),
         ]);
@@ -220,6 +232,10 @@ pub fn build(
         due.inner
             .map(|(due, epoch, diff)| (due, epoch + 1, diff))
             .connect_loop(round);
+        let (unused, cell_answers) = split(cell_answers, |told| match told {
+            CellsOut::Unused(brand, label) => Ok(Output::Unused(brand, label)),
+            other => Err(other),
+        });
         let cell_answers = cell_answers.flat_map(|told| match told {
             CellsOut::Answer(answer) => Some(answer),
             _ => None,
@@ -231,7 +247,13 @@ pub fn build(
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
         desk(to_salts, peers, words);
-        let told = cells.concatenate([answers.map(Output::Answer), settled, expired, counted]);
+        let told = cells.concatenate([
+            unused,
+            answers.map(Output::Answer),
+            settled,
+            expired,
+            counted,
+        ]);
         told.inner
             .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
             .probe_with(&probe);
@@ -248,6 +270,13 @@ pub fn build(
         stats,
         sizes,
     }
+}
+
+/// Every worker hears which labels are in use.
+fn used(brand: BrandId, label: Label, peers: u64) -> Vec<CellsIn> {
+    let all = 0..peers;
+    all.map(|target| CellsIn::Used(target, brand, label))
+        .collect()
 }
 
 /// Parts a collection in two by content, without a copy.

@@ -92,7 +92,7 @@ fn main() {
     let mut found = 0_u64;
     while let Some(block) = recovered.next_block().unwrap() {
         block
-            .open(&keyring, &mut |_, _| 19_675, &mut |_| found += 1)
+            .open(&keyring, 0, &mut |_, _| 19_675, &mut |_| found += 1)
             .unwrap();
     }
     let scanning = start.elapsed().as_secs_f64();

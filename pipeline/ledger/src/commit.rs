@@ -62,7 +62,10 @@ impl Ledger {
         let (mut group, words) = self.group()?;
         let written = self.active.commit(&mut group, position);
         let bytes = self.note(written)?;
-        self.known.with(|known| known.extend(words));
+        self.known.with(|known| {
+            known.extend(words);
+            self.pending.iter().for_each(|page| known.commit(page));
+        });
         self.position = Some(position);
         self.pending.clear();
         Ok(Commit {

@@ -66,7 +66,7 @@ pub(crate) fn read(
     while let Some(block) = blocks.next()? {
         let mut failed = Ok(());
         let mut utc = |_, ts: i64| ts.div_euclid(86_400_000) as i32;
-        block.open(keyring, &mut utc, &mut |event| {
+        block.open(keyring, 0, &mut utc, &mut |event| {
             if failed.is_ok() {
                 failed = each(&block, entry, event);
             }

@@ -1,13 +1,21 @@
-//! The words that the ledger holds, so that each is written once for a brand and a label.
+//! The words that the ledger holds, so that each is written once for a brand and a label, and for as long as it is needed.
 //!
-//! Two words that share a label are both kept, because the dictionaries choose between them.
+//! Two words that share a label are both kept, because the dictionaries choose between them. Worker threads announce the
+//! labels that they use and withdraw them when nothing names them any more: a label that no thread has announced is idle,
+//! and its words leave the ledger with the next rewrite. From the moment at which that begins the ledger no longer counts
+//! on them, so that whoever announces one again has it written again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tributary_operators::label::Label;
 use tributary_operators::record::BrandId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::page::Page;
+
+/// A label of a brand.
+pub(crate) type BrandLabel = (BrandId, Label);
 
 /// A brand, a label, and another hash of its word.
 pub(crate) type WordKey = (BrandId, Label, u64);
@@ -16,12 +24,75 @@ pub(crate) fn word_key(brand: BrandId, label: Label, word: &str) -> WordKey {
     (brand, label, xxh3_64_with_seed(word.as_bytes(), 1))
 }
 
+/// The words of one label.
+#[derive(Clone, Debug, Default)]
+struct Words {
+    hashes: Vec<u64>,
+    /// The threads that have announced the label and not withdrawn it.
+    threads: Vec<usize>,
+}
+
+/// All words.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownWords(FxHashMap<BrandLabel, Words>);
+
+impl KnownWords {
+    /// Whether the ledger holds a word.
+    pub fn contains(&self, (brand, label, hash): &WordKey) -> bool {
+        let words = self.0.get(&(*brand, *label));
+        words.is_some_and(|words| words.hashes.contains(hash))
+    }
+
+    /// The ledger holds words from now on.
+    pub fn extend(&mut self, words: impl IntoIterator<Item = WordKey>) {
+        for (brand, label, hash) in words {
+            let words = self.0.entry((brand, label)).or_default();
+            if !words.hashes.contains(&hash) {
+                words.hashes.push(hash);
+            }
+        }
+    }
+
+    /// A thread uses the words of a label.
+    pub fn announce(&mut self, of: BrandLabel, thread: usize) {
+        let words = self.0.entry(of).or_default();
+        if !words.threads.contains(&thread) {
+            words.threads.push(thread);
+        }
+    }
+
+    /// A page has become durable: what its thread withdrew first, and then what it announced.
+    pub fn commit(&mut self, page: &Page) {
+        for of in &page.withdrawn {
+            if let Some(words) = self.0.get_mut(of) {
+                words.threads.retain(|thread| *thread != page.thread);
+            }
+        }
+        for (brand, label, _) in &page.words {
+            self.announce((*brand, *label), page.thread);
+        }
+    }
+
+    /// The ledger no longer holds a word.
+    pub fn remove(&mut self, (brand, label, hash): &WordKey) {
+        if let Some(words) = self.0.get_mut(&(*brand, *label)) {
+            words.hashes.retain(|of| of != hash);
+        }
+    }
+
+    /// The labels that no thread has announced. The ledger counts on their words no longer.
+    pub fn take_idle(&mut self) -> FxHashSet<BrandLabel> {
+        let idle = self.0.extract_if(|_, words| words.threads.is_empty());
+        idle.map(|(of, _)| of).collect()
+    }
+}
+
 /// Shared with the blocks of a recovery, which fill it as they are opened.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known(Arc<Mutex<FxHashSet<WordKey>>>);
+pub(crate) struct Known(Arc<Mutex<KnownWords>>);
 
 impl Known {
-    pub fn with<T>(&self, act: impl FnOnce(&mut FxHashSet<WordKey>) -> T) -> T {
+    pub fn with<T>(&self, act: impl FnOnce(&mut KnownWords) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

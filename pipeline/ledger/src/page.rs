@@ -22,6 +22,10 @@ const RUN: usize = 256 << 10;
 pub struct Page {
     pub(crate) brands: BTreeMap<BrandId, Runs>,
     pub(crate) words: Vec<(BrandId, Label, Arc<str>)>,
+    /// The labels that the thread has withdrawn before it pushed anything.
+    pub(crate) withdrawn: Vec<(BrandId, Label)>,
+    /// The number of the thread.
+    pub(crate) thread: usize,
     pub(crate) salts: Vec<(BrandId, Day, Salt)>,
     entries: u64,
 }
@@ -41,6 +45,20 @@ impl std::fmt::Debug for Page {
 }
 
 impl Page {
+    /// The empty page of a thread.
+    pub fn of_thread(thread: usize) -> Page {
+        Page {
+            thread,
+            ..Page::default()
+        }
+    }
+
+    /// The thread has announced the word of a label with a page before this one, or found it in the ledger, and nothing
+    /// names it any more. Words that no thread has announced leave the ledger with the next rewrite.
+    pub fn withdraw(&mut self, brand: BrandId, label: Label) {
+        self.withdrawn.push((brand, label));
+    }
+
     /// Appends an event of a brand. A ping that has no token yet ([`Event::Ping`]) and that a device was dropped
     /// ([`Event::DropDevice`]) are passed over: they are never kept.
     pub fn push(&mut self, brand: BrandId, event: &Event) {
@@ -60,7 +78,7 @@ impl Page {
 
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
-        self.entries == 0 && self.salts.is_empty()
+        self.entries == 0 && self.salts.is_empty() && self.withdrawn.is_empty()
     }
 
     /// How many events were pushed; words that the ledger knows already count, too.

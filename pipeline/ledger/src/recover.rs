@@ -286,7 +286,7 @@ impl Block {
 
     /// Opens the block and gives its events, of which none is an [`Event::Ping`], with the pseudonyms of the keyring's
     /// newest secrets. `day` is the brand's day of a time in Unix milliseconds: it is asked for every record but
-    /// spend.
+    /// spend. The words are announced by the worker thread that opens the block.
     ///
     /// # Errors
     ///
@@ -295,6 +295,7 @@ impl Block {
     pub fn open(
         &self,
         keyring: &Keyring,
+        thread: usize,
         day: &mut dyn FnMut(BrandId, i64) -> Day,
         each: &mut dyn FnMut(Event),
     ) -> Result<(), LedgerError> {
@@ -325,7 +326,12 @@ impl Block {
             return Err(corrupt("a block does not hold the entries that it says"));
         }
         if !words.is_empty() {
-            self.known.with(|known| known.extend(words));
+            self.known.with(|known| {
+                for (brand, label, _) in &words {
+                    known.announce((*brand, *label), thread);
+                }
+                known.extend(words);
+            });
         }
         Ok(())
     }

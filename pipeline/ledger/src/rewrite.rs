@@ -7,12 +7,15 @@
 //! are durable when [`Rewrite::run`] returns, and count once they are installed; until then a crash leaves files that
 //! the manifest does not name, which the next opening removes.
 //!
+//! Words that no thread has announced ([`crate::known`]) go, too.
+//!
 //! An entry that is not to be kept takes those with it that it had superseded: they do not come back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustc_hash::FxHashSet;
 use tributary_operators::event::Event;
 
 use crate::active::Active;
@@ -25,7 +28,7 @@ use crate::event::Encoder;
 use crate::install::Drafts;
 use crate::judge::{BUDGET, Marks, read, superseded};
 use crate::keyring::Keyring;
-use crate::known::{WordKey, word_key};
+use crate::known::{BrandLabel, KnownWords, WordKey, word_key};
 use crate::ledger::Ledger;
 use crate::manifest::{BrandLine, Manifest, Paths, Sealed};
 use crate::recover::{Block, Part, Source};
@@ -44,6 +47,8 @@ pub struct Rewrite {
     segment_bytes: u64,
     budget: u64,
     keep: Keep,
+    /// The labels whose words go.
+    idle: FxHashSet<BrandLabel>,
 }
 
 impl std::fmt::Debug for Rewrite {
@@ -62,7 +67,7 @@ pub struct Rewritten {
     pub(crate) brands: Vec<BrandLine>,
     pub(crate) words: Vec<WordKey>,
     pub(crate) drafts: Drafts,
-    /// Entries left out because they were superseded.
+    /// Entries left out because they were superseded, and words that nobody uses.
     pub superseded: u64,
     /// Entries left out because they were not to be kept, superseded ones included: `put` are versions of records,
     /// `drop` that records were dropped, `heard` pings.
@@ -101,6 +106,7 @@ impl Ledger {
             segment_bytes: self.segment_bytes,
             budget: BUDGET,
             keep,
+            idle: self.known.with(KnownWords::take_idle),
         })
     }
 }
@@ -125,6 +131,7 @@ impl Rewrite {
         let mut gone = Marks::new(total);
         let mut words = Vec::new();
         let mut forgotten = Entries::default();
+        let mut idle = Vec::new();
         let mut also = |_: &Block, entry, event: &Event| {
             if !(self.keep)(event) {
                 gone.set(entry);
@@ -132,9 +139,14 @@ impl Rewrite {
                 if let Event::Word { brand, label, word } = event {
                     words.push(word_key(*brand, *label, word));
                 }
+            } else if let Event::Word { brand, label, .. } = event
+                && self.idle.contains(&(*brand, *label))
+            {
+                idle.push(entry);
             }
         };
-        let marks = superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
+        let mut marks = superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
+        idle.into_iter().for_each(|entry| marks.set(entry));
         let mut writer = Writer::new(&self);
         let mut sources = Vec::new();
         let (mut first, mut superseded, mut moved) = (0, 0, 0);

@@ -179,6 +179,7 @@ impl Metrics {
         self.raise(Id::Superseded, &[], stages.superseded as f64);
         self.raise(Id::PingsOver, &[], stages.pings_over as f64);
         self.raise(Id::Collisions, &[], stages.collisions as f64);
+        self.set(Id::Labels, &[], stages.labels as f64);
         self.set(Id::Held, &[], stages.held as f64);
         self.set(Id::Released, &[], stages.cells as f64);
         self.set(Id::Hidden, &[], stages.hidden as f64);

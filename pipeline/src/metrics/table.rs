@@ -165,6 +165,8 @@ table! {
         "Channels of the months held that the Markov model does not tell apart because a month has more than `max_channels`; they stand under `*`.";
     PingsOver: Operation Counter, "pings_over_max_devices_total", "pings", [],
         "Pings of devices that did not count when they came, because more than `sensors.max_devices` were heard in their store that day.";
+    Labels: Operation Gauge, "labels_held", "labels", [],
+        "Words of channels, stores, platforms and sources that this process keeps, because something held or told names them.";
     Collisions: Operation Counter, "label_collisions_total", "labels", [],
         "Times that a second word claimed the hash of a label; their cells are added up under the smaller word.";
 

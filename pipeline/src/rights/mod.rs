@@ -26,6 +26,7 @@ mod heads;
 mod keep;
 pub mod losses;
 mod rectify;
+mod stream;
 mod subject;
 pub mod submit;
 mod traces;
@@ -55,6 +56,7 @@ use crate::start::patiently;
 use crate::suppressed::Suppressed;
 use desk::Desk;
 use losses::Found;
+use stream::Stream;
 
 pub use heads::mark;
 pub use waiting::watch;
@@ -78,6 +80,8 @@ pub struct Rights {
     desks: BTreeMap<BrandId, Desk>,
     /// How far the ledger was when it was last asked.
     mark: LedgerMark,
+    /// When the stream of requests was made, Unix nanoseconds.
+    created_ns: i64,
 }
 
 /// What a worker gives to [`Rights`].
@@ -102,6 +106,8 @@ pub struct Parts {
     pub mark: LedgerMark,
     /// What the start has found of the files and of the receipts at the broker.
     pub found: Found,
+    /// When the stream of requests was made, Unix nanoseconds.
+    pub created_ns: i64,
 }
 
 /// A request at work.
@@ -144,6 +150,7 @@ impl Rights {
             state,
             mark,
             found,
+            created_ns,
         } = parts;
         let directory = directory(&config);
         let registrar = config.workers.process == 0;
@@ -169,20 +176,46 @@ impl Rights {
             state,
             desks,
             mark,
+            created_ns,
         };
         rights.bind_at_start(&found).await?;
         Ok((rights, reader))
     }
 
-    /// Answers the requests of its reader until `stop`. `cleared` becomes true when those that waited at the start are answered.
+    /// Answers the requests of its reader until `stop`. `cleared` becomes true when those that waited at the start are
+    /// answered. Where the stream of requests is lost none is answered any more, and the process is not ready.
     ///
     /// # Errors
     /// Where the worker or the disk cannot go on; a broker that is away is waited for.
     pub async fn run(
+        self,
+        reader: Reader,
+        mut stop: watch::Receiver<bool>,
+        cleared: watch::Sender<bool>,
+    ) -> anyhow::Result<()> {
+        let stream = Stream::of(&self);
+        let health = self.state.clone();
+        let answered = self.answer_all(reader, stop.clone(), &cleared);
+        let why = tokio::select! {
+            answered = answered => match answered {
+                Err(error) if is_no_stream(&error) => stream.lost().await,
+                answered => return answered,
+            },
+            // What it was at is as a kill would leave it.
+            why = stream.lost() => why,
+        };
+        let told = stream::named(&why);
+        tracing::error!("{told}");
+        health.health.set_rights(Some(told));
+        let _ = stop.wait_for(|stopped| *stopped).await;
+        Ok(())
+    }
+
+    async fn answer_all(
         mut self,
         mut reader: Reader,
         stop: watch::Receiver<bool>,
-        cleared: watch::Sender<bool>,
+        cleared: &watch::Sender<bool>,
     ) -> anyhow::Result<()> {
         let stream = self.config.nats.rights_stream.clone();
         let all = subjects::rights_requests("*");
@@ -523,6 +556,12 @@ pub fn keys(brand: &tributary_config::model::Brand) -> tributary_rights::BrandKe
 pub fn directory(config: &Config) -> std::path::PathBuf {
     let process = config.workers.process;
     config.ledger.directory.join(format!("rights-{process}"))
+}
+
+/// Whether there is no stream of requests, or it cannot be used.
+fn is_no_stream(error: &anyhow::Error) -> bool {
+    let broker = error.downcast_ref::<nats::NatsError>();
+    broker.is_some_and(|error| error.kind() == nats::NatsErrorKind::Stream)
 }
 
 fn is_passing(error: &anyhow::Error) -> bool {

@@ -1,0 +1,248 @@
+//! The label registry: the words behind labels, and who still needs them.
+//!
+//! Words come from outside, so that they must go when what named them is gone. Each worker is told the words of all, and
+//! of each label how many announced it and how many workers hold anything that names it. Nobody holds anything: then those
+//! who announced it are asked to withdraw, and announce it again before they use it again. A word that nobody announces
+//! and nobody uses is needed by a cell that still stands outside under its name, and by no other: it goes once no such
+//! cell is left. These are looked for when as many cells and words have gone as are an eighth of the cells, so that
+//! looking costs a constant for each, and the registry holds the words in use, and at most an eighth of the cells more.
+//!
+//! Nothing is judged before all that was known of before a restart has gone in.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::engine::Diff;
+use crate::label::{Dictionary, Label, OWN_WORDS};
+use crate::record::BrandId;
+
+/// A label of a brand.
+pub(crate) type BrandLabel = (BrandId, Label);
+
+/// The share of the cells that must have gone before the registry is searched for words to drop.
+const SHARE: usize = 8;
+
+/// Who needs a word.
+#[derive(Clone, Copy, Debug, Default)]
+struct Holders {
+    /// How many have announced it, and not withdrawn.
+    announced: i64,
+    /// How many workers hold something that names it.
+    used: i64,
+}
+
+/// The words of all brands on one worker.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelRegistry {
+    brands: FxHashMap<BrandId, Arc<Dictionary>>,
+    /// What every brand knows.
+    own: Arc<Dictionary>,
+    own_labels: [Label; OWN_WORDS.len()],
+    holders: FxHashMap<BrandLabel, Holders>,
+    /// What has changed since it was judged last.
+    touched: BTreeSet<BrandLabel>,
+    /// Words that nobody announces and nobody uses.
+    idle: FxHashSet<BrandLabel>,
+    /// How many words became idle and how many cells were closed since idle words were looked for.
+    freed: usize,
+}
+
+impl Default for LabelRegistry {
+    fn default() -> Self {
+        LabelRegistry {
+            brands: FxHashMap::default(),
+            own: Arc::default(),
+            own_labels: OWN_WORDS.map(Label::of),
+            holders: FxHashMap::default(),
+            touched: BTreeSet::new(),
+            idle: FxHashSet::default(),
+            freed: 0,
+        }
+    }
+}
+
+impl LabelRegistry {
+    /// The words of a brand as they are now; who keeps them shares them.
+    pub(crate) fn of(&self, brand: BrandId) -> &Arc<Dictionary> {
+        self.brands.get(&brand).unwrap_or(&self.own)
+    }
+
+    /// Somebody announces a word.
+    pub(crate) fn announce(&mut self, of: BrandLabel, word: Arc<str>, diff: Diff) {
+        self.learn(of, word);
+        self.hold(of, |holders| holders.announced += diff);
+    }
+
+    /// Somebody who has announced a word withdraws it.
+    pub(crate) fn withdraw(&mut self, of: BrandLabel, diff: Diff) {
+        self.hold(of, |holders| holders.announced -= diff);
+    }
+
+    /// A worker begins to hold something that names a label, or ends to.
+    pub(crate) fn used(&mut self, of: BrandLabel, diff: Diff) {
+        self.hold(of, |holders| holders.used += diff);
+    }
+
+    /// A word that a cell outside stands under.
+    pub(crate) fn stand(&mut self, of: BrandLabel, word: Arc<str>) {
+        self.learn(of, word);
+        self.judge_again(of);
+    }
+
+    /// Has a label judged once more.
+    pub(crate) fn judge_again(&mut self, of: BrandLabel) {
+        self.hold(of, |_| ());
+    }
+
+    fn learn(&mut self, (brand, label): BrandLabel, word: Arc<str>) {
+        if !self.is_own(label) {
+            Arc::make_mut(self.brands.entry(brand).or_default()).learn(label, word);
+        }
+    }
+
+    fn hold(&mut self, of: BrandLabel, change: impl FnOnce(&mut Holders)) {
+        if !self.is_own(of.1) && !of.1.is_absent() {
+            change(self.holders.entry(of).or_default());
+            self.touched.insert(of);
+        }
+    }
+
+    fn is_own(&self, label: Label) -> bool {
+        self.own_labels.contains(&label)
+    }
+
+    /// The labels that changed since the last call and that are announced and used by nobody, in their order.
+    pub(crate) fn unused(&mut self) -> Vec<BrandLabel> {
+        let mut unused = Vec::new();
+        for of in std::mem::take(&mut self.touched) {
+            let holders = self.holders.get(&of).copied().unwrap_or_default();
+            if holders.used > 0 {
+                self.idle.remove(&of);
+            } else if holders.announced > 0 {
+                self.idle.remove(&of);
+                unused.push(of);
+            } else {
+                self.holders.remove(&of);
+                if self.of(of.0).word(of.1).is_some() && self.idle.insert(of) {
+                    self.freed += 1;
+                }
+            }
+        }
+        unused
+    }
+
+    /// Cells were closed outside.
+    pub(crate) fn closed(&mut self, cells: usize) {
+        self.freed += cells;
+    }
+
+    /// Whether enough has gone that idle words are worth to be looked for among so many cells.
+    pub(crate) fn is_due(&self, cells: u64) -> bool {
+        let cells = usize::try_from(cells).unwrap_or(usize::MAX);
+        !self.idle.is_empty() && self.freed > 0 && self.freed.saturating_mul(SHARE) >= cells
+    }
+
+    /// Drops the idle words that no cell needs any more; `needed` says each that one needs.
+    pub(crate) fn sweep(&mut self, needed: impl FnOnce(&mut dyn FnMut(BrandLabel))) {
+        self.freed = 0;
+        let mut gone = std::mem::take(&mut self.idle);
+        needed(&mut |of| {
+            if gone.remove(&of) {
+                self.idle.insert(of);
+            }
+        });
+        for (brand, label) in gone {
+            let std::collections::hash_map::Entry::Occupied(mut words) = self.brands.entry(brand)
+            else {
+                continue;
+            };
+            Arc::make_mut(words.get_mut()).forget(label);
+            if words.get().len() == OWN_WORDS.len() {
+                words.remove();
+            }
+        }
+    }
+
+    /// How many words it holds, those of the operators not counted.
+    pub(crate) fn len(&self) -> usize {
+        let brands = self.brands.values();
+        brands.map(|words| words.len() - OWN_WORDS.len()).sum()
+    }
+
+    /// What of it takes room: words, and who needs them.
+    pub(crate) fn entries(&self) -> usize {
+        self.len() + self.holders.len() + self.touched.len() + self.idle.len()
+    }
+
+    /// How often a second word of a brand claimed a label.
+    pub(crate) fn collisions(&self) -> u64 {
+        let brands = self.brands.values();
+        brands.map(|words| words.collisions()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(registry: &LabelRegistry, (brand, label): BrandLabel) -> Option<&str> {
+        registry.of(brand).word(label).map(|word| &**word)
+    }
+
+    #[test]
+    fn two_words_of_one_hash_never_share_across_brands() {
+        let mut registry = LabelRegistry::default();
+        let (one, other) = (BrandId::of("acme"), BrandId::of("beta"));
+        registry.announce((one, Label(7)), "spring".into(), 1);
+        registry.announce((other, Label(7)), "autumn".into(), 1);
+        assert_eq!(word(&registry, (one, Label(7))), Some("spring"));
+        assert_eq!(word(&registry, (other, Label(7))), Some("autumn"));
+        assert_eq!(word(&registry, (BrandId::of("zeta"), Label(7))), None);
+        assert_eq!(registry.collisions(), 0);
+        let direct = Label::of("direct");
+        assert!(registry.of(BrandId::of("zeta")).word(direct).is_some());
+    }
+
+    #[test]
+    fn a_word_goes_when_nobody_announces_uses_or_tells_it() {
+        let mut registry = LabelRegistry::default();
+        let of = (BrandId(1), Label::of("spring"));
+        registry.announce(of, "spring".into(), 1);
+        registry.used(of, 1);
+        assert!(registry.unused().is_empty());
+        registry.used(of, -1);
+        assert_eq!(registry.unused(), [of]);
+        // It is used again by somebody who announced it, until that is taken back, too.
+        registry.used(of, 1);
+        registry.withdraw(of, 1);
+        assert!(registry.unused().is_empty());
+        assert_eq!(word(&registry, of), Some("spring"));
+        registry.used(of, -1);
+        assert!(registry.unused().is_empty());
+        // A cell stands outside under it.
+        assert!(registry.is_due(8) && !registry.is_due(9));
+        registry.sweep(|needed| needed(of));
+        assert_eq!(word(&registry, of), Some("spring"));
+        assert!(!registry.is_due(0));
+        registry.closed(1);
+        registry.sweep(|_| ());
+        assert_eq!(word(&registry, of), None);
+        assert_eq!(registry.entries(), 0);
+    }
+
+    #[test]
+    fn the_operators_own_words_stay() {
+        let mut registry = LabelRegistry::default();
+        let of = (BrandId(1), Label::of("direct"));
+        registry.used(of, 1);
+        registry.used(of, -1);
+        registry.stand(of, "direct".into());
+        assert!(registry.unused().is_empty());
+        assert_eq!(
+            (registry.entries(), word(&registry, of)),
+            (0, Some("direct"))
+        );
+    }
+}
