@@ -54,6 +54,28 @@ fn fixed_devices_are_left_out_and_counted_apart() {
 }
 
 #[test]
+fn pings_of_stores_that_the_brand_does_not_have_are_refused() {
+    let device = r#""mac":"001122aabbcc""#;
+    let of =
+        |store: &str| line(AT, device).replace(r#""store":"s""#, &format!(r#""store":"{store}""#));
+    let mut acme = brand("acme");
+    acme.sensors.stores = vec!["s".to_owned(), "Caf\u{e9} Lyon".to_owned()];
+    let mut desk = Desk::new(&config(vec![acme]));
+    let known = ["s", " s ", "Cafe\u{301} Lyon"];
+    for store in known.iter().chain(&["S", "t", "s2"]) {
+        desk.send(SUBJECT, of(store).as_bytes());
+    }
+    assert_eq!(desk.kept.pings().len(), known.len());
+    let refused: Vec<Reason> = desk.kept.dead.iter().map(|dead| dead.reason).collect();
+    assert_eq!(refused, [Reason::UnknownStore; 3]);
+
+    // Whoever names none takes all.
+    let mut desk = Desk::new(&config(vec![brand("acme")]));
+    desk.send(SUBJECT, of("t").as_bytes());
+    assert_eq!(desk.kept.pings().len(), 1);
+}
+
+#[test]
 fn salt_days_run_from_day_start_and_pings_are_late_a_day_after_their_end() {
     let mut acme = brand("acme");
     acme.sensors.day_start_s = 4 * 3600;

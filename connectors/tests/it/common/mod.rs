@@ -43,6 +43,7 @@ pub fn brand(name: &str) -> Brand {
             max_devices: 200_000,
             day_start_s: 0,
             fixed_devices: Vec::new(),
+            stores: Vec::new(),
         },
         channels: Channels {
             own_hosts: Vec::new(),
