@@ -49,7 +49,7 @@ reference: ## Write the generated references anew
 
 pictures: tools ## Take the pictures of the live page anew
 	TRIBUTARY_SCREENSHOTS=pipeline/page-screenshots TRIBUTARY_DEMO_EVENTS=200000 \
-		$(CARGO) test -q -p tributary --locked --test page_demo
+		$(CARGO) test -q -p tributary --locked --test it page_demo::
 
 clean: ## Remove everything that was built
 	$(CARGO) clean

@@ -285,6 +285,8 @@ pub struct Sensors {
     pub max_presence_s: i64,
     /// Devices of a store and day that count, and as many random ones. Default 200 000.
     pub max_devices: usize,
+    /// The stores that have sensors; any where there is none. Default none.
+    pub stores: Vec<String>,
     /// When a salt day begins, seconds after midnight. Default 0.
     pub day_start_s: u32,
     /// MACs (12 hex digits, any separators) or OUI prefixes (`dc:fb:48:*`) of fixed devices.

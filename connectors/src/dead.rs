@@ -105,12 +105,13 @@ pub enum Reason {
     NumberOutOfRange,
     InvalidMac,
     LatePing,
+    UnknownStore,
     BadConsent,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 29] = [
+    pub const ALL: [Reason; 30] = [
         Reason::MalformedSubject,
         Reason::UnknownBrand,
         Reason::UnknownKind,
@@ -139,6 +140,7 @@ impl Reason {
         Reason::NumberOutOfRange,
         Reason::InvalidMac,
         Reason::LatePing,
+        Reason::UnknownStore,
         Reason::BadConsent,
     ];
 
@@ -173,6 +175,7 @@ impl Reason {
             Reason::NumberOutOfRange => "number_out_of_range",
             Reason::InvalidMac => "invalid_mac",
             Reason::LatePing => "late_ping",
+            Reason::UnknownStore => "unknown_store",
             Reason::BadConsent => "bad_consent",
         }
     }
@@ -249,6 +252,9 @@ impl Reason {
             Reason::InvalidMac => "`mac` is not 12 hex digits with any separators.",
             Reason::LatePing => {
                 "The ping arrived 24 hours or more after its day ended: the day's salt is gone."
+            }
+            Reason::UnknownStore => {
+                "A ping's `store` is none of `sensors.stores`, where the brand has named its stores."
             }
             Reason::BadConsent => {
                 "What the person allows cannot be read from the record, so that the record must not be held: the detail says what is wrong with the string or the boxes."

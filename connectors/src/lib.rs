@@ -25,5 +25,6 @@ pub mod trace;
 pub mod whom;
 
 #[cfg(test)]
-#[path = "../tests/common/mod.rs"]
+#[allow(dead_code, reason = "the integration tests use all of it")]
+#[path = "../tests/it/common/mod.rs"]
 mod fixture;

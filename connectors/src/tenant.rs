@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use tributary_config::model::{
     Brand, Channels, Config, DecimalMark, Format, HashRule, Kind, Source, TimeUnit,
 };
@@ -10,6 +12,7 @@ use tributary_operators::record::{BrandId, Currency, Day};
 
 use crate::clock::BrandClock;
 use crate::keys::{BrandKey, Reading};
+use crate::native::labels;
 use crate::native::mac::FixedDevices;
 use crate::native::time::TimeFormat;
 use crate::signals::Signals;
@@ -33,6 +36,8 @@ pub struct Tenant {
     pub first_salt_day: Day,
     /// Devices that are no visitors.
     pub fixed: FixedDevices,
+    /// The stores that have sensors; any where there is none.
+    pub stores: FxHashSet<Box<str>>,
     /// How its signals of consent are read.
     pub signals: Signals,
     /// How the channels of its web records are named.
@@ -51,6 +56,12 @@ impl Tenant {
             name_postcode: brand.identity.name_postcode,
             first_salt_day: Day::MIN,
             fixed: FixedDevices::new(&brand.sensors.fixed_devices),
+            stores: brand
+                .sensors
+                .stores
+                .iter()
+                .map(|store| labels::normal(store.as_str().into()).into())
+                .collect(),
             signals: Signals::new(&brand.consent),
             channels: brand.channels.clone(),
         }

@@ -28,6 +28,9 @@ pub type Epoch = u64;
 /// How often something is there.
 pub type Diff = i64;
 
+/// How many changes of an epoch have room that is kept for the next one.
+const ROOM: usize = 1 << 14;
+
 /// A collection of plain rows.
 pub type Rows<'scope, D> = VecCollection<'scope, Epoch, D, Diff>;
 
@@ -133,10 +136,14 @@ pub fn stage<'scope, S: Stage>(
                     if !stage.go_on(&wake, &mut changes) {
                         break;
                     }
-                    let changes = changes.drain(..);
+                    let given = changes.drain(..);
                     output
                         .session(capability)
-                        .give_iterator(changes.map(|(data, diff)| (data, *epoch, diff)));
+                        .give_iterator(given.map(|(data, diff)| (data, *epoch, diff)));
+                    // What a large epoch needed is not held while the stages behind need as much.
+                    if changes.capacity() > ROOM {
+                        changes = Vec::new();
+                    }
                     under_way = None;
                 }
             }

@@ -344,6 +344,8 @@ pub struct Tally {
     sums: FxHashMap<CellKey, Sums>,
     /// Those of the contributor at hand.
     own: FxHashMap<CellKey, Sums>,
+    /// How many cells the last epoch had, for which room is made at once.
+    last: usize,
 }
 
 impl Tally {
@@ -354,6 +356,9 @@ impl Tally {
 
     /// The contributor at hand has no more to say.
     pub fn end_contributor(&mut self) {
+        if self.sums.capacity() == 0 && !self.own.is_empty() {
+            self.sums.reserve(self.last);
+        }
         for (key, sums) in self.own.drain().filter(|(_, sums)| !sums.is_zero()) {
             self.sums.entry(key).or_default().add(&sums, 1);
         }
@@ -363,10 +368,12 @@ impl Tally {
         }
     }
 
-    /// Hands over what has changed.
-    pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Sums)> + '_ {
+    /// Hands over what has changed. Its room goes with it, which the stages behind may need.
+    pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Sums)> + use<> {
         self.end_contributor();
-        let sums = self.sums.drain();
+        let sums = std::mem::take(&mut self.sums);
+        self.last = sums.len();
+        let sums = sums.into_iter();
         sums.filter(|(_, sums)| !sums.is_zero() || sums.changed != 0)
     }
 }

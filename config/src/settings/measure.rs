@@ -5,7 +5,7 @@ use crate::model::{Attribution, Sensors};
 use crate::shape::duration::{Clock, Duration};
 use crate::shape::list::Many;
 use crate::shape::number::{Int, Weights};
-use crate::shape::word::{Device, One};
+use crate::shape::word::{Device, Free, One};
 
 /// A window: up to ten years, and never empty.
 const WINDOW: One<Duration<i64>> = One(Duration::millis(1, 3_650 * 86_400_000));
@@ -108,6 +108,7 @@ impl Fields for Sensors {
             min_dwell_s: 0,
             max_presence_s: 0,
             max_devices: 0,
+            stores: Vec::new(),
             day_start_s: 0,
             fixed_devices: Vec::new(),
         }
@@ -146,6 +147,17 @@ impl Fields for Sensors {
                 unit: "",
                 meaning: "How many devices of a store and day count, and as many with random MACs; of more a fair sample does. About 100 bytes of memory each.",
                 field: |sensors: &mut Sensors| &mut sensors.max_devices,
+            },
+            &Setting {
+                key: "stores",
+                shape: Many {
+                    each: Free("a store"),
+                    private: false,
+                },
+                fallback: Fallback::Toml("[]"),
+                unit: "",
+                meaning: "The stores that have sensors, as pings name them; a ping of another store is refused, so that nobody who may publish makes stores up. Empty: any store counts, and each that is named takes memory.",
+                field: |sensors: &mut Sensors| &mut sensors.stores,
             },
             &Setting {
                 key: "day_start",

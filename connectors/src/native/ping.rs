@@ -29,6 +29,13 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
     if store.is_empty() {
         return Err(missing(Field::Store));
     }
+    let stores = &line.tenant.stores;
+    if !stores.is_empty() && !stores.contains(&*store) {
+        return Err(Refusal::new(
+            Reason::UnknownStore,
+            "`store` is none of `sensors.stores`",
+        ));
+    }
     line.reader.required(Field::Sensor)?;
     let address = address(line)?;
     let device = device(line)?;

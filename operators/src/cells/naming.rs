@@ -48,7 +48,8 @@ pub(super) fn dims(
             currency,
             ..
         } => {
-            let mut dims = vec![brand, word(model.name())];
+            let mut dims = Vec::with_capacity(Family::Attribution.dims().len());
+            dims.extend([brand, word(model.name())]);
             dims.extend(channel_dims(*channel, words));
             dims.extend([
                 word(kind.name()),

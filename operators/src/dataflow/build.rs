@@ -13,7 +13,7 @@ use differential_dataflow::input::InputSession;
 use differential_dataflow::{AsCollection, ExchangeData};
 use timely::dataflow::ProbeHandle;
 use timely::dataflow::operators::vec::Map;
-use timely::dataflow::operators::{ConnectLoop, Exchange, Feedback, Inspect, OkErr, Probe};
+use timely::dataflow::operators::{ConnectLoop, Exchange, Feedback, OkErr, Probe};
 use timely::worker::Worker;
 
 use super::handle::{Dataflow, Inputs, Output};
@@ -257,7 +257,10 @@ pub fn build(
             counted,
         ]);
         told.inner
-            .inspect(move |(output, epoch, _)| sink(*epoch, output.clone()))
+            .flat_map(move |(output, epoch, _)| {
+                sink(epoch, output);
+                None::<()>
+            })
             .probe_with(&probe);
     });
     Dataflow {

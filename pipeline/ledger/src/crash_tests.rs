@@ -5,7 +5,7 @@
 //! the names. Every copy must open, and must hold what was committed, or that and what was being committed.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common/mod.rs"]
 mod common;
 mod secrets;
 

@@ -1,0 +1,354 @@
+//! Each kind of mistake has its own message and its own way out.
+
+use crate::common::{brand, good, shown, wrong};
+
+/// Expects exactly one problem, with these words.
+fn one(text: &str, words: &[&str]) {
+    let wrong = wrong(text);
+    assert_eq!(wrong.len(), 1, "{text}\n{}", wrong.join("\n"));
+    for word in words {
+        assert!(wrong[0].contains(word), "{:?} lacks {word:?}", wrong[0]);
+    }
+}
+
+#[test]
+fn a_file_needs_a_brand_with_name_and_secret() {
+    one("", &["tributary.toml: brand:", "at least one brand"]);
+    one("brand = []", &["1:9: brand:", "at least one brand"]);
+    one(
+        "[[brand]]\nsecret_env = \"SECRET\"",
+        &[":1:1: brand[0].name: is missing", "a name"],
+    );
+    one(
+        "[[brand]]\nname = \"a\"",
+        &[
+            ":1:1:",
+            "secret_file: is missing",
+            "secret_file, secret_env",
+        ],
+    );
+}
+
+#[test]
+fn tables_and_lists_of_tables_are_told_apart() {
+    one(
+        "[brand]\nname = \"a\"\nsecret_env = \"SECRET\"",
+        &["two brackets", "[[brand]]"],
+    );
+    one(
+        &format!("{}[[nats]]\n", brand("")),
+        &["nats: must be a table", "[nats] once"],
+    );
+    one(
+        &format!("nats = 3\n{}", brand("")),
+        &["nats: must be a table, not a whole number"],
+    );
+    one(
+        &brand("source = 3"),
+        &["brand[0].source: must be a list of tables"],
+    );
+    one(
+        &brand("[brand.source]\nname = \"a\"\nkind = \"web\""),
+        &["[[brand.source]] with two"],
+    );
+}
+
+#[test]
+fn unknown_settings_are_refused_with_the_nearest_or_their_home() {
+    one(
+        &brand("curency = \"EUR\""),
+        &[
+            "brand[0].curency: there is no such setting",
+            "did you mean \"currency\"?",
+        ],
+    );
+    one(
+        &brand("click_window = \"3d\""),
+        &["it belongs to [brand.attribution]"],
+    );
+    one(&brand("[identity]"), &["it is written [brand.identity]"]);
+    one(&brand("colour = 1"), &["known here: name, timezone"]);
+    one(
+        &brand("\"a\\nb\" = 1"),
+        &["brand[0].\"a\\nb\": there is no such"],
+    );
+    one(
+        &format!("{}[ingest]\nmaxfuture = \"1m\"", brand("")),
+        &["did you mean \"max_future\"?"],
+    );
+}
+
+#[test]
+fn types_and_ranges_are_checked() {
+    one(
+        &brand("currency = 3"),
+        &[
+            "must be an ISO 4217 code, not a whole number",
+            "quotation marks",
+        ],
+    );
+    one(
+        &brand("[release]\nk = \"50\""),
+        &["not a text", "leave out the quotation marks"],
+    );
+    one(&brand("[release]\nk = 50.0"), &["not a decimal number"]);
+    one(&brand("[release]\nk = 0"), &["0 must lie between 1 and"]);
+    one(
+        &brand("[release]\nk = -9223372036854775808"),
+        &["must lie between 1 and"],
+    );
+    one(
+        &brand("[ingest]\nstrict = \"true\""),
+        &["must be true or false", "leave out"],
+    );
+    one(
+        &brand("[brand.sensors]\nmin_rssi = -128"),
+        &["-128 must lie between -127 and 20"],
+    );
+    one(
+        &brand("[brand.identity]\nblocked = \"x\""),
+        &["must be a list", "square brackets"],
+    );
+    one(
+        &brand("[brand.identity]\nblocked = [1]"),
+        &["blocked[0]: must be a text"],
+    );
+    one(
+        &brand("[brand.identity]\nmax_degree = 3"),
+        &["max_degree: must be a table"],
+    );
+    one(
+        &brand("[brand.identity]\nmax_degree = { e_mail = 3 }"),
+        &["did you mean \"email\"?"],
+    );
+}
+
+#[test]
+fn durations_have_units() {
+    let window = |value: &str| brand(&format!("[brand.attribution]\nview_window = {value}"));
+    one(&window("30"), &["not a whole number", "with a unit"]);
+    one(&window("\"30\""), &["\"30\" is no duration", "with a unit"]);
+    one(&window("\"30 days\""), &["did you mean \"30d\"?"]);
+    one(&window("\"0s\""), &["must lie between 1ms and 3650d"]);
+    one(&window("\"-1d\""), &["is no duration"]);
+    one(&window("\"99999999999999999999d\""), &["is no duration"]);
+    one(
+        &brand("[brand.sensors]\nmin_dwell = \"500ms\""),
+        &["is not in whole seconds"],
+    );
+    one(
+        &brand("[brand.sensors]\nday_start = \"24:00\""),
+        &["no time of day"],
+    );
+}
+
+#[test]
+fn position_weights_are_three_and_not_nothing() {
+    let position = |value: &str| brand(&format!("[brand.attribution]\nposition = {value}"));
+    one(&position("[0, 1, 0]"), &["first and last are both 0"]);
+    one(&position("[1, 2]"), &["three whole numbers"]);
+    one(&position("[1, -2, 1]"), &["position[1]: -2 must lie"]);
+    assert_eq!(
+        good(&position("[0, 0, 1]")).config.brands[0]
+            .attribution
+            .position,
+        [0, 0, 1]
+    );
+}
+
+#[test]
+fn names_are_unique() {
+    let other = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"OTHER\"\n";
+    one(
+        &format!("{}{other}", brand("")),
+        &[":7:8: brand[1].name: \"acme\" is already"],
+    );
+    let shared = "[[brand]]\nname = \"b\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
+    one(
+        &format!("{}{shared}", brand("")),
+        &["brand[1].secret_env: is the same secret as brand[0].secret_env"],
+    );
+    let source = "[[brand.source]]\nname = \"a\"\nkind = \"web\"\n";
+    one(
+        &brand(&format!("{source}{source}")),
+        &["source[1].name: \"a\" is already"],
+    );
+    one(
+        &brand("[[brand.source]]\nname = \"web\"\nkind = \"spend\"\n"),
+        &["kind web has by itself"],
+    );
+    one(&brand("name2 = 1"), &["did you mean \"name\"?"]);
+    assert!(wrong("[[brand]]\nname = \"A B\"\nsecret_env = \"SECRET\"")[0].contains("\"a-b\""));
+}
+
+#[test]
+fn settings_that_exclude_or_need_others_say_so() {
+    let nats = |lines: &str| format!("[nats]\n{lines}\n{}", brand(""));
+    one(
+        &nats("user = \"u\""),
+        &[
+            "nats.user: does not stand alone",
+            "password_file or password_env",
+        ],
+    );
+    one(
+        &nats("password_env = \"SECRET\""),
+        &["does not stand alone", "give user"],
+    );
+    one(
+        &nats("user = \"u\"\npassword_env = \"SECRET\"\nnkey_seed_env = \"OTHER\""),
+        &["nats.user: cannot stand together with nkey_seed_env"],
+    );
+    one(
+        &nats("input_stream = \"A\"\noutput_stream = \"A\""),
+        &["have the same name"],
+    );
+    one(&nats("input_stream = \"a.b\""), &["no name of a stream"]);
+    one(
+        &nats("url = \"localhost\""),
+        &["did you mean \"nats://localhost\"?"],
+    );
+    let both = "secret_file = \"x\"\nsecret_env = \"SECRET\"\n";
+    let wrong = wrong(&format!(
+        "[[brand]]\nname = \"a\"\ntimezone = \"UTC\"\n{both}"
+    ));
+    assert!(
+        wrong
+            .iter()
+            .any(|w| w.contains("secret_env: cannot stand together with secret_file")),
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn a_process_is_one_of_the_hosts() {
+    let workers = |lines: &str| format!("[workers]\n{lines}\n{}", brand(""));
+    one(
+        &workers("process = 1"),
+        &["workers.process: 1 is no position among 1 process", "hosts"],
+    );
+    one(
+        &workers("hosts = [\"a:1\", \"b:1\"]\nprocess = 2"),
+        &["count from 0 to 1"],
+    );
+    one(
+        &workers("hosts = [\"a:1\", \"a:1\"]"),
+        &["hosts[1]: stands in the list twice"],
+    );
+    one(
+        &workers("hosts = [\"a\"]"),
+        &["hosts[0]: \"a\" is no host with a port"],
+    );
+}
+
+#[test]
+fn rules_contain_plain_and_come_first() {
+    let rules = |list: &str| brand(&format!("[brand.identity]\nrules = {list}"));
+    one(
+        &rules("[\"meta\"]"),
+        &["\"plain\" is always one of the rules"],
+    );
+    one(
+        &rules("[\"plain\", \"gogle\"]"),
+        &["rules[1]", "did you mean \"google\"?"],
+    );
+    one(&rules("[\"plain\", \"plain\"]"), &["twice"]);
+    let loaded = good(&rules("[\"uid2\", \"plain\"]"));
+    let rules = &loaded.config.brands[0].identity.rules;
+    assert_eq!(
+        rules,
+        &[
+            tributary_config::model::HashRule::Plain,
+            tributary_config::model::HashRule::Uid2
+        ]
+    );
+}
+
+#[test]
+fn values_that_may_identify_somebody_are_not_repeated() {
+    let wrong = wrong(&brand(
+        "[brand.sensors]\nfixed_devices = [\"aa:bb:cc:dd:ee\"]",
+    ));
+    assert_eq!(wrong.len(), 1);
+    assert!(
+        wrong[0].contains("fixed_devices[0]") && !wrong[0].contains("aa:bb"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn what_surprises_is_warned_of() {
+    let warned = |text: &str| shown(&good(text).warnings).join("\n");
+    assert_eq!(
+        warned(&brand("consent = { vendor = 1, feature_2 = true }")),
+        ""
+    );
+    let plain = "[[brand]]\nname = \"a\"\nsecret_env = \"SECRET\"";
+    assert!(warned(plain).contains("tributary.toml:1:1: brand[0].timezone: is not given"));
+    let open = format!("[http]\nlisten = \"0.0.0.0:9464\"\n{}", brand(""));
+    assert!(warned(&open).contains("tributary.toml:2:10: http.listen: 0.0.0.0:9464 is open"));
+    let door = open.replace(
+        "[http]\n",
+        "[http]\nopendsr_domain = \"rights.example.com\"\n",
+    );
+    assert!(warned(&door).contains("erase every person"));
+    assert!(warned(&brand("[release]\nk = 1")).contains("release.k"));
+    let source = brand("[[brand.source]]\nname = \"a\"\nkind = \"web\"\nhash_rule = \"meta\"");
+    assert!(warned(&source).contains("never meet"));
+    let noise = |epsilon: &str| brand(&format!("noise = {{ epsilon = {epsilon}, money = 100 }}"));
+    assert!(warned(&noise("\"10.001\"")).contains("brand[0].noise.epsilon: is so large"));
+    assert!(!warned(&noise("\"10\"")).contains("noise"));
+}
+
+#[test]
+fn noise_has_a_budget_in_digits_and_bounds() {
+    let noise = |lines: &str| brand(&format!("[brand.noise]\n{lines}"));
+    one(
+        &noise("epsilon = \"1\""),
+        &["brand[0].noise.epsilon: does not stand alone", "give money"],
+    );
+    one(
+        &noise("money = 5000"),
+        &["brand[0].noise.money: does not stand alone", "give epsilon"],
+    );
+    let budget = |epsilon: &str| noise(&format!("epsilon = {epsilon}\nmoney = 5000"));
+    one(
+        &budget("0.5"),
+        &["noise.epsilon: must be a number", "in quotation marks"],
+    );
+    one(
+        &budget("\"0.0001\""),
+        &[
+            "\"0.0001\" is no number of at most three decimals",
+            "\"0.5\"",
+        ],
+    );
+    one(&budget("\"0\""), &["\"0\" must lie between 0.001 and 1000"]);
+    let config = good(&budget("\"0.5\"")).config;
+    assert_eq!(config.brands[0].noise.epsilon_thousandths, Some(500));
+}
+
+#[test]
+fn a_brand_is_measured_in_its_region_only() {
+    let pinned = |region: &str| format!("{region}{}", brand("region = \"eu-west\""));
+    one(
+        &pinned("[workers]\nregion = \"us\"\n"),
+        &[
+            "brand[0].region:",
+            "\"acme\" is pinned to \"eu-west\"",
+            "this worker is in \"us\"",
+            "region = \"eu-west\" in [workers]",
+        ],
+    );
+    one(
+        &pinned(""),
+        &["brand[0].region:", "\"eu-west\"", "has no region"],
+    );
+    good(&pinned("[workers]\nregion = \"eu-west\"\n"));
+    // Without a pin it is measured anywhere.
+    good(&format!("[workers]\nregion = \"us\"\n{}", brand("")));
+    one(
+        &format!("[workers]\nregion = \"EU\"\n{}", brand("")),
+        &["workers.region: \"EU\" is no name of a region", "eu-west"],
+    );
+}

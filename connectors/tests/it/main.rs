@@ -1,0 +1,21 @@
+//! What comes in and what goes out, a module per format or promise.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod bad_input;
+mod bodies;
+mod common;
+mod consent_of_web_records;
+mod consent_records;
+mod exchanged_secrets;
+mod fuzz_decoders;
+mod pings;
+mod shared_csv;
+#[path = "common/sink.rs"]
+mod sink;
+mod steps_of_strings;
+#[path = "common/strings.rs"]
+mod strings;
+mod subjects;
+mod traces;
+mod words;

@@ -1,0 +1,23 @@
+//! The load tester at work, a module per command or promise.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod command_line;
+mod generated_consent;
+mod generated_trace_is_accepted;
+mod generated_world;
+mod inputs_are_named;
+mod nats_cells;
+mod nats_dead_letters;
+mod nats_input;
+mod nats_input_faults;
+mod nats_input_lost;
+mod nats_input_taken;
+mod nats_login;
+mod nats_old_server;
+mod nats_partitions;
+mod nats_reader;
+mod nats_replay;
+mod nats_streams;
+mod nats_support;
+mod nats_tls;

@@ -1,0 +1,133 @@
+//! The streams are made where they are missing, found again, and refused where they cannot do their
+//! work.
+
+use async_nats::jetstream::stream::{Config, RetentionPolicy};
+use tributary_connectors::nats::{
+    NatsErrorKind, connect, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,
+};
+use tributary_loadtest::testing::NatsServer;
+
+const BRANDS: [&str; 2] = ["acme", "orchard"];
+
+#[tokio::test]
+async fn made_once_and_found_again() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let nats = server.nats();
+    let client = connect(&nats, "test").await.unwrap();
+    for _ in 0..2 {
+        let input = ensure_input_stream(&client, &nats, &BRANDS).await.unwrap();
+        assert_eq!(
+            (input.name.as_str(), input.last_sequence),
+            ("TRIBUTARY_IN", 0)
+        );
+        ensure_output_stream(&client, &nats, &BRANDS).await.unwrap();
+        ensure_dead_letter_stream(&client, &nats).await.unwrap();
+    }
+    let jetstream = async_nats::jetstream::new(client);
+    let output = jetstream.get_stream("TRIBUTARY_OUT").await.unwrap();
+    assert_eq!(output.cached_info().config.max_messages_per_subject, 1);
+}
+
+#[tokio::test]
+async fn what_an_operator_made_is_judged() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let mut nats = server.nats();
+    let client = connect(&nats, "test").await.unwrap();
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let make = async |name: &str, config: Config| {
+        let _ = jetstream.delete_stream(name).await;
+        let name = name.to_owned();
+        jetstream
+            .create_stream(Config { name, ..config })
+            .await
+            .unwrap();
+    };
+
+    // One stream for each brand's subjects is as good as one for all.
+    let subjects = vec![
+        "tributary.in.acme.>".to_owned(),
+        "tributary.in.orchard.>".to_owned(),
+    ];
+    make(
+        "TRIBUTARY_IN",
+        Config {
+            subjects: subjects.clone(),
+            ..Config::default()
+        },
+    )
+    .await;
+    ensure_input_stream(&client, &nats, &BRANDS).await.unwrap();
+    let error = ensure_input_stream(&client, &nats, &["acme", "third"])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), NatsErrorKind::Stream);
+    assert!(
+        error.to_string().contains("tributary.in.third.>"),
+        "{error}"
+    );
+
+    let retention = RetentionPolicy::WorkQueue;
+    make(
+        "TRIBUTARY_IN",
+        Config {
+            subjects,
+            retention,
+            ..Config::default()
+        },
+    )
+    .await;
+    let error = ensure_input_stream(&client, &nats, &BRANDS)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("retention"), "{error}");
+
+    let subjects = vec!["tributary.out.>".to_owned()];
+    make(
+        "TRIBUTARY_OUT",
+        Config {
+            subjects,
+            ..Config::default()
+        },
+    )
+    .await;
+    let error = ensure_output_stream(&client, &nats, &BRANDS)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("max_msgs_per_subject"),
+        "{error}"
+    );
+
+    // Its subjects belong to another stream.
+    nats.output_stream = "CELLS".to_owned();
+    let error = ensure_output_stream(&client, &nats, &BRANDS)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), NatsErrorKind::Stream);
+    assert!(error.to_string().contains("another stream"), "{error}");
+
+    nats.output_stream = "no.name".to_owned();
+    let error = ensure_output_stream(&client, &nats, &BRANDS)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), NatsErrorKind::Config);
+}
+
+#[tokio::test]
+async fn an_account_without_jetstream_is_told_so() {
+    let accounts = "accounts { plain: { users: [ { user: a, password: b } ] } }";
+    let Some(server) = NatsServer::start_or_skip(accounts) else {
+        return;
+    };
+    let mut nats = server.nats();
+    nats.url = nats.url.replace("nats://", "nats://a:b@");
+    let client = connect(&nats, "test").await.unwrap();
+    let error = ensure_input_stream(&client, &nats, &BRANDS)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), NatsErrorKind::NoJetStream, "{error}");
+}

@@ -1,0 +1,117 @@
+//! Every counter of records says what its help says: over random histories it is what the oracle counts from all that
+//! arrived, on any number of workers and in any batches.
+
+use crate::support::runner::{Steps, play};
+use tributary_operators::event::Event;
+use tributary_operators::stats::Snapshot;
+use tributary_oracle::counts::{Counts, counts};
+use tributary_oracle::history::random;
+use tributary_oracle::{Withheld, hold, withheld};
+
+fn of(snapshot: Snapshot) -> Counts {
+    Counts {
+        held: snapshot.held,
+        duplicates: snapshot.duplicates,
+        corrections: snapshot.corrections,
+        superseded: snapshot.superseded,
+    }
+}
+
+fn withheld_of(snapshot: Snapshot) -> Withheld {
+    Withheld {
+        restricted: snapshot.restricted,
+        unasked: snapshot.unasked,
+        refused: snapshot.refused,
+        uncredited: snapshot.uncredited,
+    }
+}
+
+/// What no number counts, or not for everything, is counted by its cause; also of what is corrected, withdrawn, restricted
+/// and allowed again.
+#[test]
+fn counters_say_why_records_do_not_count() {
+    let mut sum = Withheld::default();
+    for seed in 0..200 {
+        let history = random(seed, 4 + (seed % 90) as usize);
+        let expected = withheld(&history.settings, &hold(history.batches.iter().flatten()));
+        let workers = [1, 2, 3, 8][(seed % 4) as usize];
+        let steps: Steps = history.batches.into_iter().map(|of| (of, 0)).collect();
+        let counted = play(&history.settings, workers, &[], &steps).counts;
+        assert_eq!(
+            withheld_of(counted),
+            expected,
+            "seed {seed}, {workers} workers"
+        );
+        sum.restricted += expected.restricted;
+        sum.unasked += expected.unasked;
+        sum.refused += expected.refused;
+        sum.uncredited += expected.uncredited;
+    }
+    let Withheld {
+        restricted,
+        unasked,
+        refused,
+        uncredited,
+    } = sum;
+    assert!(
+        [restricted, unasked, refused, uncredited]
+            .iter()
+            .all(|of| *of > 20),
+        "{sum:?}"
+    );
+}
+
+#[test]
+fn counters_say_what_the_oracle_counts() {
+    let mut sum = Counts::default();
+    let mut restated = 0;
+    for seed in 0..200 {
+        let history = random(seed, 4 + (seed % 90) as usize);
+        let expected = counts(history.batches.iter().flatten());
+        let workers = [1, 2, 3, 8][(seed % 4) as usize];
+        let once = vec![history.batches.concat()];
+        let by_one: Vec<Vec<Event>> = match seed % 8 {
+            0 => history
+                .batches
+                .concat()
+                .into_iter()
+                .map(|e| vec![e])
+                .collect(),
+            _ => Vec::new(),
+        };
+        for batches in [&history.batches, &once, &by_one] {
+            // One event a batch is in the order of arrival only where no batch was shuffled.
+            if batches.is_empty() || batches.len() > 1 && !in_order(batches) {
+                continue;
+            }
+            let steps: Steps = batches.iter().map(|batch| (batch.clone(), 0)).collect();
+            let counted = play(&history.settings, workers, &[], &steps).counts;
+            assert_eq!(of(counted), expected, "seed {seed}, {workers} workers");
+            restated += counted.restated;
+        }
+        sum.duplicates += expected.duplicates;
+        sum.corrections += expected.corrections;
+        sum.superseded += expected.superseded;
+    }
+    // The histories do what they are there for.
+    assert!(
+        sum.duplicates > 100 && sum.corrections > 100 && sum.superseded > 30,
+        "{sum:?}"
+    );
+    assert!(restated > 10, "{restated}");
+}
+
+/// Whether places in the order of arrival ascend from batch to batch.
+fn in_order(batches: &[Vec<Event>]) -> bool {
+    let mut last = None;
+    batches.iter().all(|batch| {
+        let places = batch.iter().filter_map(|event| match event {
+            Event::Put { arrival, .. } | Event::Drop { arrival, .. } => Some(*arrival),
+            _ => None,
+        });
+        let places: Vec<_> = places.collect();
+        let ascends = places.iter().min().is_none_or(|first| last <= Some(*first));
+        last = last.max(places.into_iter().max());
+        ascends
+    })
+}

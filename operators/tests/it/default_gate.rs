@@ -1,0 +1,189 @@
+//! The default gate in random histories: a crowd buys, passes by, changes its mind, is corrected, refunded and erased, and
+//! what is told goes by `k` 50 and `k_delta` 10 over releases that are minutes, days and months apart.
+//!
+//! In every history any number of workers tells the same, cells and consents; what is told at each release is what the batch
+//! oracle computes from the records held at that moment, of the groups that may leave and of no other
+//! ([`tributary_oracle::waiting`]), before a restart in the middle and after it; and once all is taken back nothing stands
+//! outside and no stage holds an entry.
+//!
+//! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
+
+use std::collections::BTreeMap;
+
+use crate::support::crowd::{self, START, and_all_is_taken_back};
+use crate::support::runner::{Played, Steps, play};
+use crate::support::shop::{DAY, MINUTE, known};
+use crate::support::{Released, chosen};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tributary_operators::cell::{Cell, Family};
+use tributary_operators::event::Event;
+use tributary_operators::record::BrandId;
+use tributary_operators::settings::Settings;
+use tributary_oracle::history::{History, random, without_dropped_devices};
+use tributary_oracle::waiting::{Gauge, Waiting};
+use tributary_oracle::{Held, hold};
+
+const BRAND: BrandId = BrandId(0);
+
+/// Two runs tell the same in every step.
+fn same(one: &Played, other: &Played, case: &str) {
+    for (step, (one, other)) in one.told.iter().zip(&other.told).enumerate() {
+        let missing = |of: &[(Cell, bool)], from: &[(Cell, bool)]| {
+            of.iter().find(|told| !from.contains(told)).cloned()
+        };
+        let (less, more) = (missing(one, other), missing(other, one));
+        assert!(
+            less.is_none() && more.is_none() && one.len() == other.len(),
+            "{case}, step {step}: told by one alone {less:?}, by the others alone {more:?}"
+        );
+    }
+    assert_eq!(one.consents, other.consents, "{case}");
+}
+
+/// What is held behind every step.
+fn held(steps: &Steps) -> Vec<Held> {
+    let mut events: Vec<Event> = Vec::new();
+    let each = steps.iter().map(|(more, _)| {
+        events.extend(more.iter().cloned());
+        hold(&events)
+    });
+    each.collect()
+}
+
+/// What is told in every step is what may be told then. Gives in how many steps something waits.
+fn assert_waits(
+    mut waiting: Waiting,
+    steps: &Steps,
+    held: &[Held],
+    known: &[Released],
+    case: &str,
+) -> usize {
+    let mut waited = 0;
+    let each = steps.iter().zip(held).zip(known).enumerate();
+    for (step, (((_, now), held), outside)) in each {
+        match waiting.release(*now, held, outside) {
+            Ok(groups) => waited += usize::from(groups > 0),
+            Err(what) => panic!("{case}, step {step}: {what}"),
+        }
+    }
+    waited
+}
+
+/// What is told of consents in every step is what may be told then. Gives how many steps tell any.
+fn assert_consents(settings: &Settings, held: &[Held], played: &Played, case: &str) -> usize {
+    let mut gauge = Gauge::default();
+    let mut shown = 0;
+    for (step, (held, told)) in held.iter().zip(&played.consents).enumerate() {
+        let right = gauge.tell(BRAND, &settings.brands[&BRAND], held);
+        let told = told.iter().map(|((_, step), counts)| (*step, *counts));
+        assert_eq!(
+            told.collect::<BTreeMap<_, _>>(),
+            *right,
+            "{case}, step {step}"
+        );
+        shown += usize::from(!right.is_empty());
+    }
+    shown
+}
+
+#[test]
+fn the_default_gate_tells_what_is_so_and_takes_it_back() {
+    let start = chosen("TRIBUTARY_SEED", 0);
+    let (mut shown, mut visits, mut waited, mut consents) = (0, 0, 0, 0);
+    let histories = chosen("TRIBUTARY_HISTORIES", 50);
+    for seed in start..start + histories {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let settings = crowd::settings(&mut rng);
+        let history = crowd::history(&mut rng);
+        let steps = and_all_is_taken_back(history.clone());
+        let (some, others) = (
+            [1, 2, 3, 8][(seed % 4) as usize],
+            [2, 3, 8, 1][(seed % 4) as usize],
+        );
+        let one = play(&settings, some, &[], &steps);
+        let other = play(&settings, others, &[], &steps);
+        let case = format!("seed {seed}, {some} workers");
+        same(&one, &other, &format!("{case} and {others}"));
+
+        let (held, all) = (held(&steps), known(&one.told));
+        let waiting = Waiting::new(&settings, BRAND).unwrap();
+        waited += assert_waits(waiting, &steps, &held, &all, &case);
+        consents += assert_consents(&settings, &held, &one, &case);
+        let told = one
+            .told
+            .iter()
+            .flatten()
+            .filter(|(cell, _)| !cell.values.is_empty());
+        for (cell, _) in told {
+            shown += 1;
+            visits += usize::from(cell.family == Family::Visits);
+        }
+        assert!(all.last().unwrap().is_empty(), "{case}: {:?}", all.last());
+        for sizes in one.sizes.iter().chain(&other.sizes) {
+            let left: Vec<_> = sizes.iter().filter(|(_, entries)| **entries > 0).collect();
+            assert!(left.is_empty(), "{case} or {others}: {left:?}");
+        }
+
+        // A restart in the middle: all that was known goes in at once, and what stood outside is met.
+        let middle = rng.random_range(0..history.len());
+        let before = steps[..=middle]
+            .iter()
+            .flat_map(|(events, _)| events.clone());
+        let mut again = vec![(without_dropped_devices(before), steps[middle].1)];
+        again.extend(steps[middle + 1..].iter().cloned());
+        let stood = all[middle].iter().map(|((family, dims), values)| {
+            let cell = Cell {
+                family: *family,
+                dims: dims.clone(),
+                values: values.clone(),
+            };
+            (cell, steps[middle].1)
+        });
+        let stood: Vec<(Cell, i64)> = stood.collect();
+        if stood.is_empty() {
+            continue;
+        }
+        let mut waiting = Waiting::new(&settings, BRAND).unwrap();
+        waiting.stood(&all[middle]);
+        let told = play(&settings, others, &stood, &again).told;
+        let case = format!("seed {seed}, {others} workers, after a restart");
+        let all = known(&told);
+        assert_waits(waiting, &again, &held[middle..], &all, &case);
+        assert!(all.last().unwrap().is_empty(), "{case}: {:?}", all.last());
+    }
+    // The histories do what they are there for.
+    let many = histories as usize;
+    assert!(
+        shown > 10 * many && visits > many / 5 && waited > many && consents > many / 20,
+        "{shown} told, {visits} of them visits; {waited} steps in which something waits, {consents} that tell consents"
+    );
+}
+
+/// The histories of all kinds of records, at small gates: the same on any number of workers.
+#[test]
+fn what_waits_is_the_same_on_any_number_of_workers() {
+    let start = chosen("TRIBUTARY_SEED", 0);
+    for seed in start..start + chosen("TRIBUTARY_HISTORIES", 50) {
+        let History {
+            mut settings,
+            batches,
+            ..
+        } = random(400_000 + seed, 150);
+        let mut rng = StdRng::seed_from_u64(seed);
+        for brand in settings.brands.values_mut() {
+            (brand.k, brand.k_delta) = (2, Some(rng.random_range(2..4)));
+        }
+        let mut now = START;
+        let steps: Steps = batches
+            .into_iter()
+            .map(|batch| {
+                now += [MINUTE, DAY, 8 * DAY][rng.random_range(0..3)];
+                (batch, now)
+            })
+            .collect();
+        let workers = [2, 3, 8][(seed % 3) as usize];
+        let [one, other] = [1, workers].map(|workers| play(&settings, workers, &[], &steps));
+        same(&one, &other, &format!("seed {seed}: {workers} workers"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Of every random history, on any number of workers, exactly what is held of somebody is told when it is asked for, and
+//! exactly what is past its time; and when what was told is dropped, nothing is told any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::support::{ask, held};
+use tributary_operators::ask::{Question, Reply};
+use tributary_operators::event::Event;
+use tributary_operators::label::Label;
+use tributary_operators::record::{Arrival, Body, IdKind, Pseudonym, Record, RecordKey, SaleKind};
+use tributary_operators::retention::{Category, Cutoffs};
+use tributary_oracle::history::random;
+
+const WORKERS: [usize; 4] = [1, 2, 3, 8];
+
+/// The category of a record, and from when it is held.
+fn category(cutoffs: Cutoffs, body: &Body) -> Option<(i64, Category)> {
+    match body {
+        Body::Contact { .. } | Body::Identify => Some((cutoffs.cookies, Category::Cookies)),
+        Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
+            Some((cutoffs.transactions, Category::Transactions))
+        }
+        Body::Consent { .. } => Some((cutoffs.consent, Category::Consent)),
+        Body::Spend { .. } | Body::Right { .. } => None,
+    }
+}
+
+/// What is told of a record, word for word of the rules: it is past the time of its category, and a web record places its
+/// cookies, be it an order.
+fn told_of(cutoffs: Cutoffs, key: RecordKey, record: &Record) -> Vec<Reply> {
+    let mut told = Vec::new();
+    if let Some((cutoff, category)) = category(cutoffs, &record.body)
+        && record.ts < cutoff
+    {
+        told.push(Reply::Expired(key, category));
+    }
+    let is_web = match &record.body {
+        Body::Contact { .. } | Body::Identify => true,
+        Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
+        Body::Refund { store, .. } => *store == Label::ABSENT,
+        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+    };
+    if is_web && record.ts < cutoffs.cookies {
+        let cookies = record.ids.ids().iter();
+        let cookies = cookies.filter(|id| id.kind == IdKind::Cookie);
+        told.extend(cookies.map(|id| Reply::OldCookie(id.pseudonym)));
+    }
+    told
+}
+
+/// The identifiers of the sets of which no record is recent, and any is old enough to go with its person.
+fn quiet(cutoffs: Cutoffs, records: &[&Record]) -> Vec<Reply> {
+    let mut sets: BTreeMap<u128, Vec<&Record>> = BTreeMap::new();
+    for record in records.iter().filter(|record| !record.ids.is_empty()) {
+        sets.entry(record.ids.key()).or_default().push(record);
+    }
+    let mut told = Vec::new();
+    for of_set in sets.values() {
+        let old = |record: &&Record| record.ts < cutoffs.identification;
+        let goes = |record: &&Record| {
+            let category = category(cutoffs, &record.body).map(|(_, category)| category);
+            old(record) && category.is_some_and(|category| category != Category::Consent)
+        };
+        let right = |record: &&Record| matches!(record.body, Body::Right { .. });
+        if of_set.iter().any(goes) && of_set.iter().all(|one| right(one) || old(one)) {
+            let ids = of_set[0].ids.ids().iter();
+            told.extend(ids.map(|id| Reply::Quiet(id.pseudonym)));
+        }
+    }
+    told
+}
+
+#[test]
+fn of_every_history_what_is_held_is_told() {
+    for seed in 300_000..300_120 {
+        let history = random(seed, 60);
+        let held = held(history.batches.iter().flatten());
+        let moments: Vec<i64> = held.values().map(|record| record.ts).collect();
+        let middle = |part: usize| moments.get(moments.len() / part).copied().unwrap_or(0);
+        let cutoffs = Cutoffs {
+            cookies: middle(2),
+            transactions: middle(3),
+            consent: middle(4),
+            identification: middle(5),
+        };
+        for &brand in history.settings.brands.keys() {
+            let of_brand = || held.iter().filter(move |(_, record)| record.brand == brand);
+            let asked: Vec<Pseudonym> = of_brand()
+                .flat_map(|(_, record)| record.ids.ids().first())
+                .map(|id| id.pseudonym)
+                .take(3)
+                .collect();
+            let questions = [
+                Question::Records {
+                    brand,
+                    naming: asked.clone().into(),
+                },
+                Question::Expired { brand, cutoffs },
+            ];
+            let workers = WORKERS[(seed % 4) as usize];
+            let seen = ask(&history.settings, &history.batches, workers, {
+                move |seen| questions.get(seen.answers.len()).cloned()
+            });
+            // The words of the labels are another test's.
+            let mut told: Vec<Reply> = seen.answers[0]
+                .iter()
+                .map(|reply| match reply {
+                    Reply::NamedRecord(key, record, _) => Reply::Record(*key, record.clone()),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            told.sort();
+            told.dedup();
+            let names = |record: &Record| {
+                let mut ids = record.ids.ids().iter();
+                ids.any(|id| asked.contains(&id.pseudonym))
+            };
+            let mut expected: Vec<Reply> = of_brand()
+                .filter(|(_, record)| names(record))
+                .map(|(key, record)| Reply::Record(*key, Box::new(record.clone())))
+                .collect();
+            expected.sort();
+            assert_eq!(told, expected, "seed {seed}: records");
+
+            let mut told = seen.answers[1].clone();
+            told.sort();
+            told.dedup();
+            let told_of = |(key, record): (&RecordKey, &Record)| told_of(cutoffs, *key, record);
+            let mut past: BTreeSet<Reply> = of_brand().flat_map(told_of).collect();
+            let records: Vec<&Record> = of_brand().map(|(_, record)| record).collect();
+            past.extend(quiet(cutoffs, &records));
+            assert_eq!(told, past.into_iter().collect::<Vec<_>>(), "seed {seed}");
+        }
+    }
+}
+
+/// An erasure is a drop of every key that is told, and nothing of the person is told afterwards.
+#[test]
+fn who_is_erased_is_held_nowhere() {
+    for seed in 400_000..400_040 {
+        let mut history = random(seed, 60);
+        let all = held(history.batches.iter().flatten());
+        let Some((brand, id)) = all
+            .values()
+            .find_map(|record| Some((record.brand, record.ids.ids().first()?.pseudonym)))
+        else {
+            continue;
+        };
+        let of_person = Question::Records {
+            brand,
+            naming: [id].into(),
+        };
+        let workers = WORKERS[(seed % 4) as usize];
+        let question = of_person.clone();
+        let seen = ask(&history.settings, &history.batches, workers, move |seen| {
+            seen.answers.is_empty().then(|| question.clone())
+        });
+        let arrival = Arrival {
+            message: u64::MAX,
+            line: 0,
+        };
+        let drops = seen.answers[0].iter();
+        let drops = drops.map(|reply| match reply {
+            Reply::NamedRecord(key, _, _) => Event::Drop { key: *key, arrival },
+            other => panic!("{other:?}"),
+        });
+        history.batches.push(drops.collect());
+        let whole = Question::Whole {
+            brand,
+            naming: [id].into(),
+            persons: [].into(),
+        };
+        let seen = ask(&history.settings, &history.batches, workers, move |seen| {
+            [&of_person, &whole]
+                .get(seen.answers.len())
+                .map(|question| (*question).clone())
+        });
+        assert!(seen.answers.iter().all(Vec::is_empty), "seed {seed}");
+    }
+}

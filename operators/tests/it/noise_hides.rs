@@ -1,0 +1,330 @@
+//! Noise on what leaves: the same on any number of workers and after a restart, told for all that is shown once a step
+//! and never between, for the same cells as without it. An attacker who knows every other record, both ways it may have
+//! gone, and every release cannot tell whether one person was erased better than the budget allows; without noise he is
+//! always right.
+
+use std::collections::BTreeSet;
+
+use crate::support::shop::{
+    DAY, MINUTE, brand, click, erased, five_a_day, known, sale, told, words,
+};
+use crate::support::{Released, released, run};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::event::Event;
+use tributary_operators::record::BrandId;
+use tributary_operators::settings::{Noise, Settings};
+use tributary_oracle::history::{random, without_dropped_devices};
+
+/// Noon of the twentieth day.
+const START: i64 = 20 * DAY + DAY / 2;
+
+/// The most that anybody pays.
+const MONEY: u64 = 10_000;
+
+type Steps = Vec<(Vec<Event>, i64)>;
+
+/// A brand with a budget in thousandths.
+fn noisy(k: u64, k_delta: u64, epsilon: u64, seed: u8) -> Settings {
+    let mut settings = brand(k, k_delta);
+    settings.brands.get_mut(&BrandId(0)).unwrap().noise = Some(Noise {
+        key: [seed; 32].into(),
+        epsilon,
+        count: 1,
+        money: MONEY,
+    });
+    settings
+}
+
+/// The shop, releases within a step and at the begin of steps, and erasures before some of them.
+fn story() -> Steps {
+    vec![
+        (five_a_day(2_000), START),
+        (vec![erased("1 0")], START + MINUTE),
+        (Vec::new(), START + 2 * MINUTE),
+        (vec![erased("2 0")], START + DAY),
+        (vec![erased("3 0"), erased("3 1")], START + DAY + MINUTE),
+        (Vec::new(), START + 2 * DAY),
+        (vec![erased("4 0")], START + 3 * DAY),
+    ]
+}
+
+fn sorted(steps: Vec<Vec<(Cell, bool)>>) -> Vec<Vec<(Cell, bool)>> {
+    let mut steps = steps;
+    steps.iter_mut().for_each(|told| told.sort_unstable());
+    steps
+}
+
+#[test]
+fn any_number_of_workers_tells_the_same() {
+    for k_delta in [1, 3] {
+        let settings = noisy(2, k_delta, 5_000, 1);
+        let one = sorted(told(&settings, 1, &[], &story()));
+        assert!(one.iter().flatten().count() > 100);
+        for workers in [2, 3, 8] {
+            assert_eq!(one, sorted(told(&settings, workers, &[], &story())));
+        }
+        let other = noisy(2, k_delta, 5_000, 2);
+        assert_ne!(one, sorted(told(&other, 1, &[], &story())), "another key");
+    }
+}
+
+#[test]
+fn random_histories_of_every_family_go_through() {
+    for seed in 0..12 {
+        let mut history = random(3_000_000 + seed, 80);
+        let events = [without_dropped_devices(history.batches.concat())];
+        let held = tributary_oracle::hold(&events[0]);
+        let exact = released(tributary_oracle::cells(&history.settings, &held));
+        let mut with = |epsilon| {
+            for brand in history.settings.brands.values_mut() {
+                brand.noise = noisy(1, 1, epsilon, 1).brands[&BrandId(0)].noise.clone();
+            }
+            [1, 2, 3, 8].map(|workers| run(&history.settings, &events, workers).remove(0))
+        };
+        let [one, others @ ..] = with(1_000);
+        assert!(others.iter().all(|other| *other == one), "seed {seed}");
+        let is_spend = |family: Family| family == Family::SpendDay;
+        for (name, values) in &exact {
+            let told = one.get(name);
+            match name.0 {
+                Family::MarkovMonth => assert_eq!(told, None),
+                family if is_spend(family) => assert_eq!(told, Some(values)),
+                _ => assert!(told.is_some_and(|told| told.len() == values.len())),
+            }
+        }
+        // So large a budget that there is no noise left. Without noise paths are told in multiples of `k`.
+        let [mut one, ..] = with(1_000_000_000_000_000_000);
+        let mut exact = exact;
+        for cells in [&mut one, &mut exact] {
+            cells.retain(|(family, _), _| is_told_alike(*family));
+        }
+        same(&one, &exact, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn all_that_is_shown_is_told_once_a_step_and_nothing_in_between() {
+    let days_told = |told: &[(Cell, bool)]| -> BTreeSet<Option<i32>> {
+        let days = told
+            .iter()
+            .filter(|(cell, _)| cell.family == Family::StoreDay);
+        days.map(|(cell, _)| cell.day()).collect()
+    };
+    let all: BTreeSet<_> = (0..5).map(Some).collect();
+    for k_delta in [1, 3] {
+        let told = told(&noisy(2, k_delta, 1_000, 1), 2, &[], &story());
+        for (step, told) in told.iter().enumerate() {
+            match step {
+                0 | 3 | 5 | 6 => assert_eq!(days_told(told), all, "step {step}"),
+                _ => assert!(told.is_empty(), "step {step}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_cells_are_shown_as_without() {
+    for (k, k_delta) in [(1, 1), (2, 3), (3, 1), (4, 2)] {
+        let names = |settings: &Settings| -> Vec<BTreeSet<(Family, Vec<Dim>)>> {
+            let known = known(&told(settings, 1, &[], &story()));
+            let names = known.into_iter().map(|known| {
+                let told = known.into_keys();
+                // No bound holds for a chain, which is not told.
+                told.filter(|(family, _)| *family != Family::MarkovMonth)
+                    .collect()
+            });
+            names.collect()
+        };
+        let (with, without) = (
+            names(&noisy(k, k_delta, 1_000, 1)),
+            names(&brand(k, k_delta)),
+        );
+        // What is within a step waits for the next one.
+        for step in [0, 3, 5, 6] {
+            assert_eq!(with[step], without[step], "k {k}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn values_under_the_noise_go_by_the_gate() {
+    // So large a budget that there is no noise left.
+    let settings = noisy(2, 3, 1_000_000_000_000_000, 1);
+    let with = known(&told(&settings, 1, &[], &story()));
+    let without = known(&told(&brand(2, 3), 1, &[], &story()));
+    for step in [0, 3, 5, 6] {
+        // Without noise paths are told in multiples of `k`.
+        let [with, without] = [&with, &without].map(|known| {
+            let mut known = known[step].clone();
+            known.retain(|(family, _), _| is_told_alike(*family));
+            known
+        });
+        same(&with, &without, &format!("step {step}"));
+    }
+}
+
+/// What is the same with and without noise where the noise is nothing.
+fn is_told_alike(family: Family) -> bool {
+    !matches!(
+        family,
+        Family::MarkovMonth
+            | Family::Paths
+            | Family::PathLength
+            | Family::PathDays
+            | Family::Assists
+    )
+}
+
+/// Two moments are the same; the message shows no more than one cell of each.
+fn same(known: &Released, other: &Released, case: &str) {
+    let missing = |of: &Released, from: &Released| {
+        let mut all = of.clone().into_iter();
+        all.find(|(name, values)| from.get(name) != Some(values))
+    };
+    assert_eq!(missing(known, other), missing(other, known), "{case}");
+}
+
+/// What stands outside, as a restart puts it in.
+fn stood(known: &Released, at: i64) -> Vec<(Cell, i64)> {
+    let cells = known.iter().map(|((family, dims), values)| Cell {
+        family: *family,
+        dims: dims.clone(),
+        values: values.clone(),
+    });
+    cells.map(|cell| (cell, at)).collect()
+}
+
+#[test]
+fn a_restart_goes_on_as_if_nothing_had_been() {
+    // With much noise many counts are cut off at zero; with little, none is.
+    for (k_delta, epsilon, gone) in [
+        (1, 1_000, None),
+        (3, 1_000, None),
+        (1, 1_000, Some("1 0")),
+        (1, 300_000, Some("1 0")),
+        (3, 300_000, Some("1 0")),
+    ] {
+        let settings = noisy(2, k_delta, epsilon, 1);
+        let change: Vec<Event> = gone.into_iter().map(erased).collect();
+        let later = [
+            (Vec::new(), START + 2 * MINUTE),
+            (Vec::new(), START + DAY),
+            // Enough without the one whose change nobody remembers.
+            (
+                vec![erased("2 0"), erased("3 0"), erased("4 0")],
+                START + 2 * DAY,
+            ),
+        ];
+        let mut whole = vec![(five_a_day(2_000), START), (change.clone(), START + MINUTE)];
+        whole.extend(later.clone());
+        let whole = known(&told(&settings, 1, &[], &whole));
+        let stood = stood(&whole[1], START);
+        for workers in [1, 3] {
+            let mut again = vec![([five_a_day(2_000), change.clone()].concat(), START + MINUTE)];
+            again.extend(later.clone());
+            let told = told(&settings, workers, &stood, &again);
+            assert!(told[..2].iter().flatten().all(|(_, news)| !news));
+            assert!(told[2].iter().all(|(_, news)| *news));
+            for (step, (known, whole)) in known(&told).iter().zip(&whole[1..]).enumerate() {
+                let case = format!("k_delta {k_delta}, {epsilon}, {gone:?}, step {step}");
+                same(known, whole, &case);
+            }
+        }
+    }
+}
+
+/// What is told of days, which one budget is for.
+fn is_of_a_day(family: Family) -> bool {
+    matches!(
+        family,
+        Family::StoreDay | Family::Attribution | Family::CampaignDay
+    )
+}
+
+/// Whether the attacker is right in one random case. He knows what both worlds would come to, and takes the one that what
+/// was told is closer to, over all cells and releases, each value by what one person may move.
+fn is_right(seed: u64, settings: &Settings) -> bool {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut events = words(&["s", "a", "b"]);
+    for person in 0..12_u128 {
+        let (day, channel) = (rng.random_range(0..2), ["a", "b"][rng.random_range(0..2)]);
+        events.push(click(person, channel, day, 1));
+        let amount = rng.random_range(100..MONEY as i64);
+        events.push(sale(person, &format!("sale {person}"), day, amount));
+    }
+    let victim = rng.random_range(0..12);
+    let is_erased = rng.random_bool(0.5);
+    let world = |is_erased: bool| -> Steps {
+        let mut steps = vec![(events.clone(), START)];
+        let gone = is_erased.then(|| erased(&format!("sale {victim}")));
+        steps.push((gone.into_iter().collect(), START + MINUTE));
+        steps.extend((1..5).map(|day| (Vec::new(), START + day * DAY)));
+        steps
+    };
+    let gate_only = brand(2, 1);
+    let worlds = [false, true].map(|is_erased| known(&told(&gate_only, 1, &[], &world(is_erased))));
+    let seen = known(&told(settings, 1, &[], &world(is_erased)));
+    let mut closer = [0.0, 0.0];
+    for (closer, world) in closer.iter_mut().zip(worlds) {
+        for (seen, world) in seen.iter().zip(world).skip(2) {
+            for ((family, dims), values) in seen.iter().filter(|((of, _), _)| is_of_a_day(*of)) {
+                let exact = world.get(&(*family, dims.clone()));
+                for (at, value) in values.iter().enumerate() {
+                    let one = match family.values()[at] {
+                        "value_minor" | "revenue_minor" => MONEY as f64,
+                        "conversions_millionths" => 1_000_000.0,
+                        _ => 1.0,
+                    };
+                    let exact = exact.map_or(0, |exact| exact[at]);
+                    *closer += (value - exact).abs() as f64 / one;
+                }
+            }
+        }
+    }
+    let guess = match closer[1] == closer[0] {
+        true => rng.random_bool(0.5),
+        false => closer[1] < closer[0],
+    };
+    guess == is_erased
+}
+
+/// How many of a hundred cases the attacker gets right.
+fn right(cases: u64, settings: impl Fn(u64) -> Settings) -> f64 {
+    let right = (0..cases).filter(|seed| is_right(*seed, &settings(*seed)));
+    right.count() as f64 * 100.0 / cases as f64
+}
+
+#[test]
+fn the_attacker_is_right_no_more_often_than_the_budget_allows() {
+    let cases = 300;
+    let with = |epsilon: u64| {
+        right(cases, |seed| {
+            let mut settings = noisy(2, 1, epsilon, 0);
+            let noise = settings
+                .brands
+                .get_mut(&BrandId(0))
+                .unwrap()
+                .noise
+                .as_mut()
+                .unwrap();
+            noise.key[..8].copy_from_slice(&seed.to_le_bytes());
+            settings
+        })
+    };
+    // Of two worlds that are as likely, an epsilon of 1 leaves e of e + 1; three deviations of so many cases above.
+    let bound = 100.0 * 1.0_f64.exp() / (1.0_f64.exp() + 1.0);
+    let deviation = 100.0 * (0.25 / cases as f64).sqrt();
+    let right = with(1_000);
+    assert!(right < bound + 3.0 * deviation, "{right} of 100");
+    // He is no fool: with a budget as large as that he reads it.
+    let right = with(1_000_000);
+    assert!(right > 90.0, "{right} of 100");
+}
+
+#[test]
+fn without_noise_he_is_always_right() {
+    let right = right(50, |_| brand(2, 1));
+    assert!(right > 99.0, "{right} of 100");
+}

@@ -1,0 +1,235 @@
+//! A crowd that clicks, buys, is heard in stores, says what may be done, is corrected, refunded and erased, in numbers around
+//! those of the default gate, with releases that are minutes, days and months apart.
+//!
+//! Everybody has one identifier, so that it can be told who has changed what. A record changes once an epoch, so that it
+//! does not matter in which order its changes come.
+
+use std::collections::BTreeSet;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use tributary_operators::event::Event;
+use tributary_operators::label::Label;
+use tributary_operators::record::{
+    Arrival, BrandId, DeviceDay, Ping, Pseudonym, RecordKey, Right, Token,
+};
+use tributary_operators::settings::{BrandSettings, Settings};
+use tributary_operators::steps::Steps as Allowed;
+
+use super::runner::Steps;
+use super::shop::{self, DAY, MINUTE, brand, click, erased, refund, sale_in, words};
+
+/// Noon of the twentieth day.
+pub const START: i64 = 20 * DAY + DAY / 2;
+
+const STORES: [&str; 2] = ["s", "t"];
+const CHANNELS: [&str; 3] = ["a", "b", "c"];
+
+/// The default gate; in some worlds fewer devices count than are heard. Twice as many as `k_delta` stand behind every cell,
+/// because as many alone can share a bit, and then nothing closes what only they stood behind.
+pub fn settings(rng: &mut StdRng) -> Settings {
+    let gate = brand(50, 10);
+    let max_devices = [64, 128, 100_000][rng.random_range(0..3)];
+    let brands = gate.brands.into_iter();
+    let brands = brands.map(|(id, brand)| {
+        let brand = BrandSettings {
+            k_traffic: 20,
+            max_devices,
+            ..brand
+        };
+        (id, brand)
+    });
+    Settings {
+        brands: brands.collect(),
+    }
+}
+
+/// A crowd so far.
+struct Crowd {
+    people: u128,
+    /// Who bought, under which name, on which day.
+    bought: Vec<(u128, String, i64)>,
+    /// Every ping.
+    heard: Vec<Ping>,
+    /// How many statements were made.
+    statements: u64,
+}
+
+/// What the crowd does, and what is released when.
+pub fn history(rng: &mut StdRng) -> Steps {
+    let mut crowd = Crowd {
+        people: 0,
+        bought: Vec::new(),
+        heard: Vec::new(),
+        statements: 0,
+    };
+    let (mut now, mut steps) = (START, Steps::new());
+    let all_words = [&STORES[..], &CHANNELS[..]].concat();
+    steps.push((words(&all_words), now));
+    for step in 1..rng.random_range(5..10) {
+        let mut events = Vec::new();
+        for _ in 0..rng.random_range(0..4) {
+            let day = rng.random_range(0..4);
+            match rng.random_range(0..10) {
+                0..4 => crowd.buy(rng, step, day, &mut events),
+                4 => crowd.are_erased(rng, &mut events),
+                5 => crowd.bring_back(rng, &mut events),
+                6..8 => crowd.pass(rng, day % 2, &mut events),
+                8 => crowd.leave_no_trace(rng, &mut events),
+                _ => crowd.state(rng, &mut events),
+            }
+        }
+        now += [MINUTE, MINUTE, DAY, 3 * DAY, 8 * DAY, 100 * DAY][rng.random_range(0..6)];
+        let (mut keys, mut dropped) = (BTreeSet::<RecordKey>::new(), BTreeSet::new());
+        events.retain(|event| match event {
+            Event::Put { key, .. } | Event::Drop { key, .. } => keys.insert(*key),
+            Event::DropDevice { device } => dropped.insert(*device),
+            _ => true,
+        });
+        // What is heard in the epoch in which a device is dropped is heard anew.
+        events.sort_by_key(|event| !matches!(event, Event::DropDevice { .. }));
+        for event in &mut events {
+            if let Event::Put { arrival, .. } | Event::Drop { arrival, .. } = event {
+                arrival.message = step;
+            }
+        }
+        steps.push((events, now));
+    }
+    steps
+}
+
+impl Crowd {
+    /// Many or few buy something, after a click.
+    fn buy(&mut self, rng: &mut StdRng, step: u64, day: i64, events: &mut Vec<Event>) {
+        let store = STORES[rng.random_range(0..2)];
+        for buyer in 0..[1, 3, 9, 10, 11, 60, 90, 150][rng.random_range(0..8)] {
+            self.people += 1;
+            let (person, channel) = (self.people, CHANNELS[rng.random_range(0..3)]);
+            events.push(click(person, channel, day, buyer % 600));
+            // Some only look.
+            if rng.random_bool(0.9) {
+                let name = format!("{step} {person}");
+                let amount = rng.random_range(1..999);
+                events.push(sale_in(store, person, &name, day, amount));
+                self.bought.push((person, name, day));
+            }
+        }
+    }
+
+    fn are_erased(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
+        for _ in 0..[1, 2, 9, 10, 40][rng.random_range(0..5)].min(self.bought.len()) {
+            let place = rng.random_range(0..self.bought.len());
+            let (_, name, _) = self.bought.swap_remove(place);
+            events.push(erased(&name));
+        }
+    }
+
+    /// Some bring back what they bought, or a part of it.
+    fn bring_back(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
+        for _ in 0..[1, 5, 12, 30][rng.random_range(0..4)] {
+            let place = rng.random_range(0..self.bought.len().max(1));
+            if let Some((person, name, day)) = self.bought.get(place) {
+                let amount = rng.random_bool(0.5).then(|| rng.random_range(1..99));
+                events.push(refund(*person, name, *day, amount));
+            }
+        }
+    }
+
+    /// Devices are heard in a store within an hour: new ones, and such as were heard before.
+    fn pass(&mut self, rng: &mut StdRng, day: i64, events: &mut Vec<Event>) {
+        let store = Label::of(STORES[rng.random_range(0..2)]);
+        let is_random = rng.random_bool(0.2);
+        let hour = day * DAY / 1_000 + 3_600 * 9;
+        for _ in 0..[1, 3, 9, 10, 11, 60, 90, 150][rng.random_range(0..8)] {
+            let known = match self.heard.is_empty() || rng.random_bool(0.7) {
+                true => None,
+                false => Some(self.heard[rng.random_range(0..self.heard.len())]),
+            };
+            let device = known.map_or_else(|| rng.random(), |ping| ping.device);
+            let random = known.map_or(is_random, |ping| ping.random);
+            let first = hour + rng.random_range(0..1_800);
+            for second in [0, 70, 140].into_iter().take(rng.random_range(1..4)) {
+                let ping = Ping {
+                    brand: BrandId(0),
+                    store,
+                    device,
+                    random,
+                    salt_day: day as i32,
+                    second: first + second,
+                    utc_offset: 0,
+                    rssi: -60,
+                };
+                self.heard.push(ping);
+                events.push(Event::Ping { ping });
+            }
+        }
+    }
+
+    /// Devices are erased from a store's day.
+    fn leave_no_trace(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
+        for _ in 0..[1, 2, 9, 10, 40][rng.random_range(0..5)].min(self.heard.len()) {
+            let ping = &self.heard[rng.random_range(0..self.heard.len())];
+            events.push(Event::DropDevice { device: of(ping) });
+        }
+    }
+
+    /// Some say what may be done with their records.
+    fn state(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
+        let is_right = rng.random_bool(0.2);
+        for _ in 0..[1, 9, 10, 11, 60, 150, 300][rng.random_range(0..7)].min(self.people) {
+            self.statements += 1;
+            let (person, number) = (rng.random_range(1..=self.people), self.statements);
+            events.push(match is_right {
+                true => shop::right(person, number, Right::Restriction, rng.random_bool(0.7)),
+                false => {
+                    let allowed = [Allowed::ALL, Allowed::NONE][rng.random_range(0..2)];
+                    shop::consent(person, number, allowed)
+                }
+            });
+        }
+    }
+}
+
+/// The device of a ping.
+fn of(ping: &Ping) -> DeviceDay {
+    DeviceDay {
+        brand: ping.brand,
+        store: ping.store,
+        salt_day: ping.salt_day,
+        // A history names a device by what it is hashed to.
+        token: Token(ping.device as Pseudonym),
+    }
+}
+
+/// Takes back every record and device of some events.
+pub fn retractions<'a>(events: impl Iterator<Item = &'a Event>, arrival: Arrival) -> Vec<Event> {
+    let (mut keys, mut devices) = (BTreeSet::new(), BTreeSet::new());
+    for event in events {
+        match event {
+            Event::Put { key, .. } => drop(keys.insert(*key)),
+            Event::Ping { ping } => drop(devices.insert(of(ping))),
+            _ => {}
+        }
+    }
+    let keys = keys.into_iter().map(|key| Event::Drop { key, arrival });
+    let devices = devices
+        .into_iter()
+        .map(|device| Event::DropDevice { device });
+    devices.chain(keys).collect()
+}
+
+/// Takes everything back, and lets old days follow.
+pub fn and_all_is_taken_back(mut steps: Steps) -> Steps {
+    let mut now = steps.last().map_or(START, |(_, now)| *now);
+    let arrival = Arrival {
+        message: u64::MAX,
+        line: 0,
+    };
+    let gone = retractions(steps.iter().flat_map(|(events, _)| events), arrival);
+    steps.push((gone, now + MINUTE));
+    for _ in 0..4 {
+        now += 8 * DAY;
+        steps.push((Vec::new(), now));
+    }
+    steps
+}

@@ -1,0 +1,264 @@
+//! Runs a history through the real dataflow and says what was released at the end of every epoch, or what is
+//! answered to questions after the last.
+
+pub mod announcer;
+pub mod crowd;
+pub mod runner;
+pub mod shop;
+pub mod story;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Barrier, Mutex};
+
+use runner::{Runner, on_workers};
+use tributary_operators::ask::{Question, Reply};
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::dataflow::Output;
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, BrandId, Day, Record, RecordKey};
+use tributary_operators::retention::{Cutoffs, Inquiry};
+use tributary_operators::settings::Settings;
+
+/// How much of something a test takes: what the environment says, so that it can be run longer.
+pub fn chosen(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+/// The released cells at one moment.
+pub type Released = BTreeMap<(Family, Vec<Dim>), Vec<i128>>;
+
+/// Turns the oracle's list into the same shape.
+pub fn released(cells: Vec<Cell>) -> Released {
+    cells
+        .into_iter()
+        .map(|cell| ((cell.family, cell.dims), cell.values))
+        .collect()
+}
+
+/// Runs the batches as epochs on a number of workers, and returns what is released after each.
+pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<Released> {
+    run_keeping(settings, batches, &[], workers)
+}
+
+/// For every batch, up to where the salt days of brands are over once it has gone in.
+pub type Closings = [Vec<(BrandId, Day)>];
+
+/// A pass over the retention of a brand, with the place in the order of arrival of what it takes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    pub brand: BrandId,
+    pub cutoffs: Cutoffs,
+    pub place: Arrival,
+    /// The time by which links are judged from here on.
+    pub links: i64,
+}
+
+/// The same, with passes before each batch, one after the other.
+pub fn run_keeping(
+    settings: &Settings,
+    batches: &[Vec<Event>],
+    passes: &[Vec<Pass>],
+    workers: usize,
+) -> Vec<Released> {
+    run_settling(settings, batches, passes, &[], workers).0
+}
+
+/// The same, with the salt days that end behind each batch. What settled comes as well, with the batch behind which it
+/// did.
+pub fn run_settling(
+    settings: &Settings,
+    batches: &[Vec<Event>],
+    passes: &[Vec<Pass>],
+    closings: &Closings,
+    workers: usize,
+) -> (Vec<Released>, Vec<(usize, Event)>) {
+    let (batches, passes) = (Arc::new(batches.to_vec()), Arc::new(passes.to_vec()));
+    let closings = Arc::new(closings.to_vec());
+    let together = Arc::new(Barrier::new(workers));
+    let goes_on = Arc::new(AtomicBool::new(false));
+    let of_workers = on_workers(settings, workers, move |runner| {
+        let (mut outputs, mut ends) = (Vec::new(), Vec::new());
+        runner.start(batches.iter().flatten());
+        for (at, batch) in batches.iter().enumerate() {
+            for pass in passes.get(at).into_iter().flatten() {
+                // The first worker asks, and all know by the end of an epoch whether another one follows.
+                let (mut inquiry, first) = Inquiry::new(pass.brand, pass.cutoffs);
+                let mut next = (runner.index == 0).then_some(first);
+                if runner.index == 0 {
+                    let (brand, at) = (pass.brand, pass.links);
+                    runner.dataflow.event(Event::LinkTime { brand, at });
+                }
+                loop {
+                    if let Some(question) = next.take() {
+                        runner.dataflow.ask(0, question);
+                    }
+                    runner.end(1);
+                    let mut replies = Vec::new();
+                    for (epoch, output) in runner.take_outputs() {
+                        match output {
+                            Output::Answer(answer) => replies.push(answer.reply),
+                            other => outputs.push((epoch, other)),
+                        }
+                    }
+                    if runner.index == 0 {
+                        next = inquiry.told(replies);
+                        goes_on.store(next.is_some(), SeqCst);
+                    }
+                    together.wait();
+                    let goes_on = goes_on.load(SeqCst);
+                    together.wait();
+                    if !goes_on {
+                        break;
+                    }
+                }
+                for drop in inquiry.past().drops(pass.place) {
+                    runner.dataflow.event(drop);
+                }
+            }
+            runner.put(batch);
+            for (brand, before) in closings.get(at).into_iter().flatten() {
+                runner.dataflow.days_are_over(*brand, *before);
+            }
+            if runner.index == at % runner.peers {
+                runner.dataflow.release(0);
+            }
+            if at == 0 {
+                runner.dataflow.complete();
+            }
+            ends.push(runner.end(1));
+        }
+        outputs.extend(runner.take_outputs());
+        (outputs, ends)
+    });
+    let ends = of_workers[0].1.clone();
+    let (mut outputs, mut settled) = (Vec::new(), Vec::new());
+    for (epoch, output) in of_workers.into_iter().flat_map(|(outputs, _)| outputs) {
+        match output {
+            Output::Cell { cell, news, .. } => outputs.push((epoch, cell, news)),
+            Output::Settled(_, of) => settled.push((epoch, Event::Settled { settled: of })),
+            Output::Closed(brand, before) => {
+                settled.push((epoch, Event::Closed { brand, before }));
+            }
+            _ => {}
+        }
+    }
+    outputs.sort_by_key(|(epoch, _, _)| *epoch);
+    let mut outputs = outputs.into_iter().peekable();
+    let mut now = Released::new();
+    let settled = settled
+        .into_iter()
+        .map(|(epoch, event)| (ends.partition_point(|end| *end <= epoch), event))
+        .collect();
+    let released = ends
+        .into_iter()
+        .map(|end| {
+            while let Some((_, cell, news)) = outputs.next_if(|(of, _, _)| *of < end) {
+                assert!(news, "nothing stood outside");
+                let key = (cell.family, cell.dims);
+                if cell.values.is_empty() {
+                    assert!(
+                        now.remove(&key).is_some(),
+                        "a closed cell was open: {key:?}"
+                    );
+                } else {
+                    let old = now.insert(key, cell.values.clone());
+                    assert_ne!(old, Some(cell.values), "what is told is a change");
+                }
+            }
+            now.clone()
+        })
+        .collect();
+    (released, settled)
+}
+
+/// What came out of questions.
+#[derive(Default)]
+pub struct Seen {
+    /// The answers to each question, sorted.
+    pub answers: Vec<Vec<Reply>>,
+}
+
+/// Runs the batches as epochs on a number of workers, then asks one question after the other, each on the next worker
+/// and in an epoch of its own. `next` says what is asked, from what was seen so far, until it has no more questions.
+pub fn ask(
+    settings: &Settings,
+    batches: &[Vec<Event>],
+    workers: usize,
+    next: impl Fn(&Seen) -> Option<Question> + Send + Sync + 'static,
+) -> Seen {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let together = Arc::new(Barrier::new(workers));
+    let (batches, shared) = (Arc::new(batches.to_vec()), seen.clone());
+    on_workers(settings, workers, move |runner| {
+        let index = runner.index;
+        let hear = |runner: &mut Runner| {
+            for (_, output) in runner.take_outputs() {
+                if let Output::Answer(answer) = output {
+                    assert_eq!(answer.asker, index as u64, "who asks is answered");
+                    let mut seen = shared.lock().unwrap();
+                    seen.answers[answer.number as usize].push(answer.reply);
+                }
+            }
+        };
+        runner.start(batches.iter().flatten());
+        for batch in batches.iter() {
+            runner.put(batch);
+            runner.end(1);
+        }
+        // An epoch is over when every worker is through it, so all see the same when they choose what to ask.
+        for number in 0.. {
+            let question = {
+                let mut seen = shared.lock().unwrap();
+                seen.answers.truncate(number);
+                seen.answers.resize_with(number, Vec::new);
+                seen.answers.iter_mut().for_each(|all| all.sort_unstable());
+                let question = next(&seen);
+                seen.answers.resize_with(number + 1, Vec::new);
+                question
+            };
+            let Some(question) = question else {
+                break;
+            };
+            if index == number % runner.peers {
+                runner.dataflow.ask(number as u64, question);
+            }
+            runner.end(1);
+            hear(runner);
+            // All have heard before anybody looks.
+            together.wait();
+        }
+    });
+    let mut seen = seen.lock().unwrap();
+    // The last place waited for a question that was not asked.
+    seen.answers.pop();
+    std::mem::take(&mut *seen)
+}
+
+/// What is held under each key after the events, taken in the order of their arrival.
+pub fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<RecordKey, Record> {
+    let mut changes: Vec<&Event> = events.into_iter().collect();
+    changes.sort_by_key(|event| match event {
+        Event::Put { arrival, .. } | Event::Drop { arrival, .. } => Some(*arrival),
+        _ => None,
+    });
+    let mut held: BTreeMap<RecordKey, (i64, Record)> = BTreeMap::new();
+    for event in changes {
+        match event {
+            Event::Put {
+                key,
+                version,
+                record,
+                ..
+            } if held.get(key).is_none_or(|(old, _)| version >= old) => {
+                held.insert(*key, (*version, record.clone()));
+            }
+            Event::Drop { key, .. } => drop(held.remove(key)),
+            _ => {}
+        }
+    }
+    held.into_iter()
+        .map(|(key, (_, record))| (key, record))
+        .collect()
+}

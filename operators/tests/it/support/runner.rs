@@ -1,0 +1,246 @@
+//! Runs the real dataflow on a number of workers, each of which does what a script says.
+//!
+//! Everything that a test puts in, ends or restarts goes through a [`Runner`]; a history with its releases and restarts is
+//! [played](play) whole.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use timely::worker::Worker;
+use tributary_operators::cell::Cell;
+use tributary_operators::consents;
+use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
+use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
+use tributary_operators::record::{BrandId, Day, DeviceDay, Ping};
+use tributary_operators::salt::Salt;
+use tributary_operators::settings::Settings;
+use tributary_operators::stats::Snapshot;
+
+use super::announcer::{Announcer, Unused};
+
+/// One worker of a run.
+pub struct Runner<'a> {
+    worker: &'a mut Worker,
+    pub dataflow: Dataflow,
+    /// Which of the workers it is, and how many there are.
+    pub index: usize,
+    pub peers: usize,
+    epoch: Epoch,
+    outputs: Rc<RefCell<Vec<(Epoch, Output)>>>,
+    unused: Rc<RefCell<Unused>>,
+    announcer: Announcer,
+}
+
+/// Runs the dataflow on a number of workers. Gives what the script came to on each of them.
+pub fn on_workers<T: Send + 'static>(
+    settings: &Settings,
+    workers: usize,
+    script: impl Fn(&mut Runner) -> T + Send + Sync + 'static,
+) -> Vec<T> {
+    let settings = Arc::new(settings.clone());
+    let config = match workers {
+        1 => timely::Config::thread(),
+        n => timely::Config::process(n),
+    };
+    let guards = timely::execute(config, move |worker| {
+        let (index, peers) = (worker.index(), worker.peers());
+        let outputs = Rc::new(RefCell::new(Vec::new()));
+        let unused = Rc::new(RefCell::new(Unused::new()));
+        let (sink, words) = (outputs.clone(), unused.clone());
+        let dataflow = build(
+            worker,
+            settings.clone(),
+            move |epoch, output| match output {
+                Output::Unused(brand, label) => {
+                    words.borrow_mut().insert((brand, label), epoch);
+                }
+                output => sink.borrow_mut().push((epoch, output)),
+            },
+        );
+        script(&mut Runner {
+            worker,
+            dataflow,
+            index,
+            peers,
+            epoch: 0,
+            outputs,
+            unused,
+            announcer: Announcer::default(),
+        })
+    });
+    let results = guards.expect("the dataflow runs").join().into_iter();
+    results
+        .map(|result| result.expect("the worker ends"))
+        .collect()
+}
+
+impl Runner<'_> {
+    /// The salts of all days of which something is heard are known: those by which the oracle knows who counts. Whatever
+    /// stood outside has gone in.
+    pub fn start<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
+        let events: Vec<&Event> = events.collect();
+        self.announcer = Announcer::new(events.iter().copied());
+        let of = |event: &Event| match event {
+            Event::Ping { ping } => Some((ping.brand, ping.salt_day)),
+            Event::DropDevice { device } => Some((device.brand, device.salt_day)),
+            _ => None,
+        };
+        let days: BTreeSet<(BrandId, Day)> = events.into_iter().filter_map(of).collect();
+        for (brand, day) in days {
+            let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
+            self.dataflow.know_salt(brand, day, salt);
+        }
+        self.dataflow.live();
+    }
+
+    /// Withdraws the words that nothing names, and puts in this worker's share of some events.
+    pub fn put(&mut self, events: &[Event]) {
+        let unused = std::mem::take(&mut *self.unused.borrow_mut());
+        self.announcer.withdraw(&mut self.dataflow, &unused);
+        let share = events.iter().skip(self.index).step_by(self.peers);
+        share.for_each(|event| self.put_in(event));
+    }
+
+    /// Puts an event in, a ping once its salt is known, as a worker does.
+    fn put_in(&mut self, event: &Event) {
+        self.announcer
+            .announce(&mut self.dataflow, event, self.epoch);
+        match event {
+            // It is announced where it is used.
+            Event::Word { .. } => {}
+            Event::Ping { ping } => {
+                if let Some(heard) = self.salted(*ping) {
+                    self.dataflow.event(heard);
+                }
+            }
+            // A history names a device by what it is hashed to, and a worker by its token.
+            Event::DropDevice { device } => {
+                let ping = Ping {
+                    brand: device.brand,
+                    store: device.store,
+                    device: device.token.0,
+                    random: false,
+                    salt_day: device.salt_day,
+                    second: 0,
+                    utc_offset: 0,
+                    rssi: 0,
+                };
+                if let Some(Event::Heard { heard }) = self.salted(ping) {
+                    let device = DeviceDay {
+                        token: heard.token,
+                        ..*device
+                    };
+                    self.dataflow.event(Event::DropDevice { device });
+                }
+            }
+            _ => self.dataflow.event(event.clone()),
+        }
+    }
+
+    fn salted(&mut self, ping: Ping) -> Option<Event> {
+        loop {
+            match self.dataflow.salted(ping) {
+                Salted::Heard(heard) => return Some(Event::Heard { heard }),
+                Salted::Closed => return None,
+                Salted::Waits(_) => {
+                    self.worker.step_or_park(Some(Duration::from_micros(200)));
+                }
+            }
+        }
+    }
+
+    /// Ends so many epochs, and waits until all workers are through them. Gives the epoch that begins.
+    pub fn end(&mut self, epochs: u64) -> Epoch {
+        self.epoch += epochs;
+        self.dataflow.advance_to(self.epoch);
+        while !self.dataflow.is_done_before(self.epoch) {
+            self.worker.step_or_park(Some(Duration::from_micros(200)));
+        }
+        self.epoch
+    }
+
+    /// Hands over what has come out here since the last time, with the epochs in which it did.
+    pub fn take_outputs(&mut self) -> Vec<(Epoch, Output)> {
+        std::mem::take(&mut *self.outputs.borrow_mut())
+    }
+}
+
+/// Events, and the time of the release behind them.
+pub type Steps = Vec<(Vec<Event>, i64)>;
+
+/// What came of a history.
+#[derive(Default)]
+pub struct Played {
+    /// What is told in each step, sorted, each with whether it is news.
+    pub told: Vec<Vec<(Cell, bool)>>,
+    /// How many allow and refuse each step of processing, as far as it is told, behind each step.
+    pub consents: Vec<consents::Told>,
+    /// What all workers have counted in the end.
+    pub counts: Snapshot,
+    /// What the stages of each worker hold in the end.
+    pub sizes: Vec<BTreeMap<&'static str, usize>>,
+    /// How many words were withdrawn.
+    pub withdrawn: usize,
+}
+
+/// Runs events and releases. With something that stood outside, told at some time, the first step is a restart.
+pub fn play(
+    settings: &Settings,
+    workers: usize,
+    stood: &[(Cell, i64)],
+    steps: &[(Vec<Event>, i64)],
+) -> Played {
+    let mut played = Played {
+        told: vec![Vec::new(); steps.len()],
+        consents: vec![consents::Told::new(); steps.len()],
+        ..Played::default()
+    };
+    let (stood, steps) = (stood.to_vec(), Arc::new(steps.to_vec()));
+    let of_workers = on_workers(settings, workers, move |runner| {
+        if runner.index == 0 {
+            let stood = stood.iter().cloned();
+            stood.for_each(|(cell, at)| runner.dataflow.stood(cell, at));
+        }
+        runner.start(steps.iter().flat_map(|(events, _)| events));
+        let mut consents = Vec::new();
+        for (step, (events, now)) in steps.iter().enumerate() {
+            runner.put(events);
+            if runner.index == 0 {
+                runner.dataflow.release(*now);
+            }
+            if step == 0 {
+                runner.dataflow.complete();
+            }
+            // A batch leaves in the epoch behind its release, which belongs to the same step.
+            runner.end(2);
+            consents.push(runner.dataflow.stats.told_consents());
+        }
+        let counts = runner.dataflow.stats.snapshot();
+        let sizes = runner.dataflow.sizes.all();
+        let withdrawn = runner.announcer.withdrawn;
+        (runner.take_outputs(), consents, counts, sizes, withdrawn)
+    });
+    for (outputs, consents, counts, sizes, withdrawn) in of_workers {
+        played.withdrawn += withdrawn;
+        for (epoch, output) in outputs {
+            if let Output::Cell { cell, news, .. } = output {
+                played.told[epoch as usize / 2].push((cell, news));
+            }
+        }
+        // What the workers tell adds up.
+        for (all, own) in played.consents.iter_mut().zip(consents) {
+            for (step, [allow, refuse]) in own {
+                let [allowed, refused] = all.entry(step).or_default();
+                (*allowed, *refused) = (*allowed + allow, *refused + refuse);
+            }
+        }
+        played.counts = played.counts + counts;
+        played.sizes.push(sizes);
+    }
+    played.told.iter_mut().for_each(|told| told.sort_unstable());
+    played
+}

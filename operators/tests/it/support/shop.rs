@@ -1,0 +1,201 @@
+//! A small brand with persons who click and buy, and a run of the real dataflow that is released at given times.
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::event::Event;
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{
+    Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Record, RecordKey, Right,
+    SaleKind, SaleName, TouchKind,
+};
+use tributary_operators::settings::{BrandSettings, Settings};
+use tributary_operators::steps::Steps;
+
+use super::Released;
+use super::runner::play;
+
+pub const MINUTE: i64 = 60_000;
+pub const DAY: i64 = 86_400_000;
+
+/// One brand with a gate.
+pub fn brand(k: u64, k_delta: u64) -> Settings {
+    let brand = BrandSettings {
+        name: "acme".into(),
+        k,
+        k_traffic: k,
+        k_delta: Some(k_delta),
+        ..BrandSettings::default()
+    };
+    Settings {
+        brands: [(BrandId(0), brand)].into(),
+    }
+}
+
+/// The words that channels and stores are made of.
+pub fn words(words: &[&str]) -> Vec<Event> {
+    let word = |word: &&str| Event::Word {
+        brand: BrandId(0),
+        label: Label::of(word),
+        word: (*word).into(),
+    };
+    words.iter().map(word).collect()
+}
+
+fn put(person: u128, id: &str, ts: i64, body: Body) -> Event {
+    // As evenly spread as a hash.
+    let pseudonym = person.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let ids = vec![Identifier {
+        pseudonym,
+        value: pseudonym,
+        kind: IdKind::Customer,
+    }];
+    Event::Put {
+        key: RecordKey::of("acme", &[id.as_bytes()]),
+        version: 0,
+        arrival: Arrival {
+            message: 1,
+            line: 0,
+        },
+        record: Record {
+            brand: BrandId(0),
+            source: Label::of("till"),
+            id: id.into(),
+            ts,
+            day: ts.div_euclid(DAY) as i32,
+            ids: IdSet::new(ids),
+            body,
+        },
+    }
+}
+
+/// A person buys in the store `s` on a day; the record is named `id`.
+pub fn sale(person: u128, id: &str, day: i64, amount: i64) -> Event {
+    sale_in("s", person, id, day, amount)
+}
+
+/// A person buys in a store on a day.
+pub fn sale_in(store: &str, person: u128, id: &str, day: i64, amount: i64) -> Event {
+    let body = Body::Sale {
+        kind: SaleKind::Transaction,
+        name: SaleName::of(id),
+        store: Label::of(store),
+        amount,
+        currency: Currency(*b"EUR"),
+    };
+    put(person, id, day * DAY + DAY / 2, body)
+}
+
+/// A person gets money back for the sale named `id`.
+pub fn refund(person: u128, id: &str, day: i64, amount: Option<i64>) -> Event {
+    let body = Body::Refund {
+        kind: SaleKind::Transaction,
+        name: SaleName::of(id),
+        store: Label::ABSENT,
+        amount: amount.map(|amount| (amount, Currency(*b"EUR"))).into(),
+    };
+    put(
+        person,
+        &format!("refund of {id}"),
+        day * DAY + DAY / 2,
+        body,
+    )
+}
+
+/// A person clicks on a channel some minutes after a day began.
+pub fn click(person: u128, channel: &str, day: i64, minute: i64) -> Event {
+    let body = Body::Contact {
+        kind: TouchKind::Click,
+        channel: Channel::of(channel, "", ""),
+        touch: true,
+    };
+    let id = format!("click {person} {channel} {day} {minute}");
+    put(person, &id, day * DAY + minute * MINUTE, body)
+}
+
+/// A person says what may be done with their records, `number` milliseconds after the fifteenth day began.
+pub fn consent(person: u128, number: u64, steps: Steps) -> Event {
+    let body = Body::Consent {
+        steps,
+        string: None,
+    };
+    put(
+        person,
+        &format!("consent {number}"),
+        15 * DAY + number as i64,
+        body,
+    )
+}
+
+/// A person exercises a right or takes it back, as late as a [`consent`].
+pub fn right(person: u128, number: u64, right: Right, stands: bool) -> Event {
+    let body = Body::Right { right, stands };
+    put(
+        person,
+        &format!("right {number}"),
+        15 * DAY + number as i64,
+        body,
+    )
+}
+
+/// The record of a name is erased.
+pub fn erased(id: &str) -> Event {
+    Event::Drop {
+        key: RecordKey::of("acme", &[id.as_bytes()]),
+        arrival: Arrival {
+            message: 2,
+            line: 0,
+        },
+    }
+}
+
+/// What is told in each step of events and releases, see [`play`].
+pub fn told(
+    settings: &Settings,
+    workers: usize,
+    stood: &[(Cell, i64)],
+    steps: &[(Vec<Event>, i64)],
+) -> Vec<Vec<(Cell, bool)>> {
+    play(settings, workers, stood, steps).told
+}
+
+/// What a reader knows after every step.
+pub fn known(steps: &[Vec<(Cell, bool)>]) -> Vec<Released> {
+    let mut known = Released::new();
+    let each = steps.iter().map(|told| {
+        for (cell, _) in told {
+            let name = (cell.family, cell.dims.clone());
+            match cell.values.is_empty() {
+                true => known.remove(&name),
+                false => known.insert(name, cell.values.clone()),
+            };
+        }
+        known.clone()
+    });
+    each.collect()
+}
+
+/// The takings of the store on a day, as they are known.
+pub fn takings(known: &Released, day: i64) -> Option<&[i128]> {
+    let name = vec![
+        Dim::Text("acme".into()),
+        Dim::Text("s".into()),
+        Dim::Day(day as i32),
+        Dim::Text("EUR".into()),
+    ];
+    known
+        .get(&(Family::StoreDay, name))
+        .map(|values| &values[..])
+}
+
+/// Five persons buy on each of the days before the fifth, after a click on a channel of the day's parity.
+pub fn five_a_day(amount: i64) -> Vec<Event> {
+    let mut events = words(&["s", "a", "b"]);
+    for day in 0..5 {
+        for buyer in 0..5 {
+            let person = (10 * day + buyer) as u128;
+            let channel = if buyer % 2 == 0 { "a" } else { "b" };
+            events.push(click(person, channel, day, buyer));
+            events.push(sale(person, &format!("{day} {buyer}"), day, amount));
+        }
+    }
+    events
+}

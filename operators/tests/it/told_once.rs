@@ -1,0 +1,90 @@
+//! A restart: what stood outside is put in beside what is computed anew, and only the differences are told. For random
+//! histories that went on while nobody was there, on any number of workers, the outside holds in the end what a batch
+//! computation says, and nothing was told that it knew (invariant I4).
+
+use std::collections::BTreeMap;
+
+use crate::support::runner::on_workers;
+use crate::support::{Released, released};
+use tributary_operators::cell::Cell;
+use tributary_operators::dataflow::Output;
+use tributary_oracle::history::{History, random, without_dropped_devices};
+
+/// The cells after the first `batches` of a history.
+fn after(history: &History, batches: usize) -> Released {
+    let held = tributary_oracle::hold(history.batches[..batches].iter().flatten());
+    released(tributary_oracle::cells(&history.settings, &held))
+}
+
+/// Restarts with everything that was held and with what stood outside, and returns what is told, each with whether it is
+/// news.
+fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bool)> {
+    // All of it goes in at once, and in one epoch what is dropped goes before what is heard.
+    let events = without_dropped_devices(history.batches.concat());
+    let stood = stood.clone();
+    let told = on_workers(&history.settings, workers, move |runner| {
+        if runner.index == 0 {
+            for ((family, dims), values) in stood.iter() {
+                let (family, dims, values) = (*family, dims.clone(), values.clone());
+                let cell = Cell {
+                    family,
+                    dims,
+                    values,
+                };
+                runner.dataflow.stood(cell, 0);
+            }
+        }
+        runner.start(events.iter());
+        runner.put(&events);
+        // Workers come to the end of what they know at different times, and one releases before all have.
+        for epoch in 0..=runner.peers {
+            runner.end(1);
+            if epoch == runner.index {
+                runner.dataflow.complete();
+                runner.dataflow.release(0);
+            }
+        }
+        runner.end(1);
+        runner.take_outputs()
+    });
+    let mut told: Vec<_> = told.into_iter().flatten().collect();
+    told.sort_by_key(|(epoch, _)| *epoch);
+    let told = told.into_iter().filter_map(|(_, output)| match output {
+        Output::Cell { cell, news, .. } => Some((cell, news)),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn only_differences_are_told() {
+    for seed in 0..40 {
+        let history = random(1_000_000 + seed, 60);
+        let epochs = history.batches.len();
+        for workers in [1, 2, 3, 8] {
+            // The outside knows an earlier moment, from nothing at all to the present one.
+            let stood = after(&history, seed as usize % (epochs + 1));
+            let expected = after(&history, epochs);
+            let told = restart(&history, &stood, workers);
+            let mut outside = stood.clone();
+            let mut shown = BTreeMap::new();
+            for (cell, news) in told {
+                let name = (cell.family, cell.dims);
+                match cell.values.is_empty() {
+                    true => drop(shown.remove(&name)),
+                    false => drop(shown.insert(name.clone(), cell.values.clone())),
+                }
+                if news {
+                    let known = outside.get(&name).cloned().unwrap_or_default();
+                    assert_ne!(known, cell.values, "seed {seed}: known outside: {name:?}");
+                    match cell.values.is_empty() {
+                        true => drop(outside.remove(&name)),
+                        false => drop(outside.insert(name, cell.values)),
+                    }
+                }
+            }
+            assert_eq!(outside, expected, "seed {seed}, {workers} workers: outside");
+            assert_eq!(shown, expected, "seed {seed}, {workers} workers: the board");
+        }
+    }
+}

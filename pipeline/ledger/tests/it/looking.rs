@@ -1,0 +1,122 @@
+//! What an operator reads of a ledger, with and without its keys, and that looking changes nothing.
+
+use crate::common::*;
+use tributary_ledger::{
+    Entries, Kind, Ledger, Options, Page, Position, StreamMark, inspect, verify,
+};
+use tributary_operators::salt::Salt;
+
+#[test]
+fn tells_what_is_held() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    assert_eq!(inspect(path).unwrap_err().kind(), Kind::Missing);
+    assert_eq!(files(path).len(), 0);
+    let options = Options {
+        segment_bytes: 500,
+        ..options(path)
+    };
+    let (mut ledger, _) = Ledger::open(options, keys()).unwrap();
+    for n in 1..=5 {
+        let mut page = page(A, &[click(A, n), put(A, 0, 0, n), word(A, "google")]);
+        page.push(B, &ping(B, n as i64));
+        page.push(B, &drop_of(B, n, n));
+        page.salt(B, 19_675 + n as i32 / 3, Salt::from_bytes([n as u8; 32]));
+        ledger.append(page);
+        let position = Position {
+            stream: Some(StreamMark {
+                created_ns: 1_700_000_000_000_000_000,
+                generation: 2,
+            }),
+            sequence: n * 10,
+            epoch: n,
+            newest_at: 1_700_000_000_000,
+        };
+        ledger.commit(position).unwrap();
+    }
+    // The ledger is open: looking needs no lock.
+    let before = files(path);
+    let inspection = inspect(path).unwrap();
+    let stats = ledger.stats();
+    assert_eq!(inspection.bytes, stats.bytes);
+    assert_eq!(inspection.segments.len(), stats.segments);
+    assert_eq!(inspection.position, ledger.position());
+    assert_eq!((inspection.commits, inspection.torn_bytes), (5, 0));
+    let [acme, bolt] = &inspection.brands[..] else {
+        panic!("{:?}", inspection.brands);
+    };
+    let expected = Entries {
+        put: 10,
+        word: 1,
+        ..Entries::default()
+    };
+    assert_eq!((acme.brand.as_str(), acme.entries), ("acme", expected));
+    let expected = Entries {
+        heard: 5,
+        drop: 5,
+        ..Entries::default()
+    };
+    assert_eq!((bolt.brand.as_str(), bolt.entries), ("bolt", expected));
+    assert_eq!(inspection.salts[0].days, [19_675, 19_676]);
+    assert_eq!(acme.entries + bolt.entries, stats.entries);
+    let text = inspection.text();
+    for part in [
+        "process 0 of 1",
+        "sequence 50",
+        "2023-11-14T22:13:20Z",
+        "sealed",
+        "active",
+        "acme",
+        "bytes an entry",
+        "salts of bolt: 2023-11-14, 2023-11-15",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+
+    let mut told = Vec::new();
+    let verification = verify(path, &keys(), &mut |done, all| told.push((done, all))).unwrap();
+    assert_eq!((verification.held, verification.superseded), (6, 4));
+    assert_eq!(verification.entries, stats.entries);
+    assert!(
+        told.is_sorted() && told.last().is_some_and(|(done, all)| done == all),
+        "{told:?}"
+    );
+    assert!(verification.text().contains("6 records held, 4 superseded"));
+    assert!(files(path) == before);
+    println!("{text}\n{}", verification.text());
+}
+
+#[test]
+fn nothing_personal_stands_in_clear() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = open(directory.path());
+    let events: Vec<_> = (1..=50).map(|n| click(A, n)).collect();
+    let mut page: Page = page(A, &events);
+    page.push(A, &word(A, "a-word-of-this-brand"));
+    page.salt(A, 5, Salt::from_bytes(*b"the salt of a day is thirty-two!"));
+    ledger.append(page);
+    ledger.commit(at(1)).unwrap();
+    let bytes = files(directory.path())
+        .into_values()
+        .collect::<Vec<_>>()
+        .concat();
+    let holds = |needle: &[u8]| memchr::memmem::find(&bytes, needle).is_some();
+    assert!(holds(b"acme"), "the brand's name is in clear");
+    for secret in [
+        b"click-4".as_slice(),
+        b"a-word-of",
+        b"the salt of",
+        b"74686520",
+        b"aaaaaaaa",
+    ] {
+        assert!(!holds(secret));
+    }
+    for event in &events {
+        if let tributary_operators::event::Event::Put { record, key, .. } = event {
+            assert!(!holds(&record.ids.ids()[0].pseudonym.to_le_bytes()));
+            assert!(key.0 < 1 << 32 || !holds(&key.0.to_le_bytes()));
+        }
+    }
+    let debug = format!("{:?} {:?}", keys(), ledger);
+    assert!(!debug.contains("aaaa"), "{debug}");
+}

@@ -1,0 +1,70 @@
+//! A status tells how a request stands, and goes one way only.
+
+use crate::common::*;
+use tributary_rights::status::{Message, Status, Told};
+use tributary_rights::{Counts, Reason};
+
+#[test]
+fn a_status_tells_how_it_stands_in_one_line() {
+    let erase = parse(&request("erase")).unwrap();
+    let message = |status| {
+        let message = Message {
+            brand: "acme",
+            id: &erase.id,
+            right: Some(erase.asked.right()),
+            status,
+            at: AT,
+        };
+        let json = message.to_json();
+        let told = Told::read(json.as_bytes()).unwrap();
+        assert_eq!(
+            (told.id, told.status, told.at),
+            (erase.id.clone(), status, AT)
+        );
+        json
+    };
+    let start = r#"{"at":1763629200000,"brand":"acme","#;
+    assert_eq!(
+        message(Status::Pending),
+        format!(r#"{start}"id":"r-117","status":"pending","type":"erase"}}"#)
+    );
+    assert_eq!(
+        message(Status::Rejected(Reason::NotTheirs)),
+        format!(
+            r#"{start}"id":"r-117","reason":"not_theirs","status":"rejected","type":"erase"}}"#
+        )
+    );
+    let done = message(Status::Completed(Counts::default()));
+    let counts = r#""counts":{"cells":0,"dead_letters":0,"ledger_entries":0,"raw_messages":0,"records":0,"suppressions":0}"#;
+    assert_eq!(
+        done,
+        format!(r#"{start}{counts},"id":"r-117","status":"completed","type":"erase"}}"#)
+    );
+}
+
+#[test]
+fn a_status_never_goes_back_and_never_ends_twice() {
+    let all = [
+        Status::Pending,
+        Status::InProgress,
+        Status::Completed(Counts::default()),
+        Status::Rejected(Reason::NotFound),
+    ];
+    let allowed = [(0, 1), (0, 3), (1, 2), (1, 3)];
+    for (from, before) in all.into_iter().enumerate() {
+        for (to, after) in all.into_iter().enumerate() {
+            let next = before.next(after);
+            match allowed.contains(&(from, to)) {
+                true => assert_eq!(next, Ok(after)),
+                false => {
+                    let words = format!("{} cannot become {}", before.name(), after.name());
+                    assert!(next.unwrap_err().to_string().contains(&words));
+                }
+            }
+        }
+        assert_eq!(before.is_final(), from >= 2);
+    } // Who sent it may withdraw it until it begins.
+    let cancelled = Status::Rejected(Reason::Cancelled);
+    assert_eq!(Status::Pending.next(cancelled), Ok(cancelled));
+    Status::InProgress.next(cancelled).unwrap_err();
+}

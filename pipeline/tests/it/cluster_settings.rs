@@ -1,0 +1,62 @@
+//! Two processes of one cluster with different settings: neither starts, and both name the setting.
+
+use crate::support::story::two_processes;
+use crate::support::{World, tributary};
+use tributary_loadtest::testing::NatsServer;
+
+/// What one of the processes has otherwise, and the setting that both must name: brands at other places, a gate, a window
+/// and a calendar.
+const CHANGES: [(&str, &str, &str); 4] = [
+    (
+        "[[brand]]\n",
+        "[[brand]]\nname = \"aaa\"\nsecret_file = \"aaa\"\n\n[[brand]]\n",
+        "brand.aaa.",
+    ),
+    ("k = 1\n", "k = 7\n", "release.k"),
+    (
+        "[brand.retention]",
+        "[brand.attribution]\nclick_window = \"1d\"\n[brand.retention]",
+        "brand.orchard.attribution.click_window is ",
+    ),
+    (
+        "timezone = \"Europe/Paris\"",
+        "timezone = \"Asia/Tokyo\"",
+        "brand.orchard.timezone is ",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_differ_refuse_to_start() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(1, Some(&broker), &two_processes());
+    let config = world.path("tributary.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        world.path("aaa"),
+        "another secret of forty-one letters or so",
+    )
+    .unwrap();
+    for (from, to, named) in CHANGES {
+        let other = world.path("other.toml");
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(text, changed, "{from}");
+        std::fs::write(&other, changed).unwrap();
+        tokio::task::block_in_place(|| {
+            let both = [(&config, "0"), (&other, "1")].map(|(config, process)| {
+                let mut command = tributary();
+                command.args(["run", "--process", process, "--config"]);
+                command.arg(config).stderr(std::process::Stdio::piped());
+                command.spawn().unwrap()
+            });
+            for process in both {
+                let output = process.wait_with_output().unwrap();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(!output.status.success(), "{named}: {said}");
+                assert!(said.contains(named), "{named}: {said}");
+            }
+        });
+    }
+}

@@ -1,0 +1,67 @@
+//! The demo shows what it promises: money by channel and model, stores, and the same numbers as a replay of the
+//! same world would give; and it serves them until it is stopped.
+
+use crate::support::{succeed, tributary};
+
+#[test]
+fn the_summary_adds_up() {
+    let run = |workers: &str| {
+        let mut command = tributary();
+        command.args([
+            "demo",
+            "--once",
+            "--json",
+            "--events",
+            "20000",
+            "--workers",
+            workers,
+        ]);
+        command.args(["--listen", "127.0.0.1:0"]);
+        let output = succeed(&mut command);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    };
+    let summary = run("1");
+    assert_eq!(summary, run("3"), "workers never show");
+
+    let sum = |rows: &serde_json::Value, of: &dyn Fn(&serde_json::Value) -> i64| -> i64 {
+        rows.as_array().expect("rows").iter().map(of).sum()
+    };
+    let tills = sum(&summary["stores"], &|store| {
+        store["revenue_minor"].as_i64().expect("money")
+    });
+    let online = summary["online"]["revenue_minor"].as_i64().expect("money");
+    assert!(tills > 0 && online > 0);
+    // The table shows the largest channels; with those the credits never exceed what came in.
+    let linear = sum(&summary["channels"], &|c| {
+        c["value_minor"]["linear"].as_i64().unwrap_or(0)
+    });
+    assert!(
+        linear > 0 && linear <= tills + online,
+        "{linear} of {}",
+        tills + online
+    );
+    let visits = sum(&summary["stores"], &|store| {
+        store["visits"].as_i64().expect("a count")
+    });
+    assert!(visits > 0);
+    assert!(summary["identity"]["persons"].as_i64() > Some(100));
+}
+
+#[test]
+fn the_text_is_for_people() {
+    let mut command = tributary();
+    command.args(["demo", "--once", "--events", "5000", "--days", "7"]);
+    let text = String::from_utf8(succeed(&mut command).stdout).expect("text");
+    for line in [
+        "Who brought people",
+        "What each model says",
+        "What the shops saw",
+        "persons by",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 104),
+        "lines fit a terminal"
+    );
+}

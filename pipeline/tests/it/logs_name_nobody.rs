@@ -1,0 +1,545 @@
+//! The log names nobody, at any level: every kind of record and of rights request goes through a real worker whose log
+//! asks for everything, and nothing that names a person stands in it afterwards, in clear, encoded or hashed as it came.
+//! The commands that send requests are held to the same.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::statuses::Statuses;
+use crate::support::story::{last, play, ready, until};
+use crate::support::{Worker, World, tributary};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{EnvFilter, Registry};
+use tributary::services::Topic;
+use tributary::services::client::ask;
+use tributary_connectors::nats::{self, Reader, subject};
+use tributary_connectors::trace::TraceLine;
+use tributary_loadtest::generate::Options;
+use tributary_loadtest::testing::NatsServer;
+
+const DOMAIN: &str = "opendsr_domain = \"rights.orchard.example\"\n";
+const ALL_LEVELS: (&str, &str) = ("TRIBUTARY_LOG", "trace");
+
+/// A person with a value of each kind, spelt as nothing else is.
+struct Somebody {
+    email: String,
+    phone: String,
+    cookie: String,
+    customer: String,
+    wallet: String,
+    device: String,
+    mac: String,
+    first: String,
+    last: String,
+    postcode: String,
+}
+
+impl Somebody {
+    fn new(number: u32) -> Somebody {
+        Somebody {
+            email: format!("Xaviera.Q{number}@clear-names.example"),
+            phone: format!("+3361984{number:04}"),
+            cookie: format!("ck-zq{number}-visible"),
+            customer: format!("cu-zq{number}-visible"),
+            wallet: format!("wa-zq{number}-visible"),
+            device: format!("de-zq{number}-visible"),
+            mac: format!("3c:5a:b4:7e:{:02x}:{:02x}", number / 256, number % 256),
+            first: format!("Xavieraq{number}"),
+            last: format!("Quillfeatherq{number}"),
+            postcode: format!("QZ{number} 9XX"),
+        }
+    }
+
+    /// Everything that must not be found of a person.
+    fn values(&self) -> Vec<String> {
+        let whole = [
+            &self.email,
+            &self.phone,
+            &self.cookie,
+            &self.customer,
+            &self.wallet,
+            &self.device,
+            &self.mac,
+            &self.first,
+            &self.last,
+            &self.postcode,
+        ];
+        let mut values: Vec<String> = whole.into_iter().cloned().collect();
+        values.push(self.mac.replace(':', ""));
+        values.push(self.phone.trim_start_matches("+33").to_owned());
+        values
+    }
+}
+
+fn sha256(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digits that a value has in a longer text that is encoded in base64, wherever it stands there.
+fn inside_base64(value: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for engine in [&STANDARD, &URL_SAFE] {
+        for before in 0..3 {
+            let text = engine.encode([&vec![0; before], value.as_bytes()].concat());
+            let from = (before * 8).div_ceil(6);
+            let to = (before + value.len()) * 8 / 6;
+            found.push(text[from..to].to_owned());
+        }
+    }
+    found
+}
+
+/// How a value may stand in a log; in lower case but for base64, which would be another value then.
+fn spellings(value: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let lower = value.to_lowercase();
+    let mut any_case = BTreeSet::from([lower.clone()]);
+    let mut exact = BTreeSet::new();
+    for value in [value, &lower] {
+        let percent: String = value
+            .bytes()
+            .map(
+                |b| match b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+                    true => char::from(b).to_string(),
+                    false => format!("%{b:02x}"),
+                },
+            )
+            .collect();
+        any_case.insert(percent.to_lowercase());
+        any_case.insert(sha256(value));
+        any_case.insert(hex(value.as_bytes()));
+        exact.extend(inside_base64(value));
+    }
+    (any_case, exact)
+}
+
+/// Lines of a log that name somebody.
+fn lines_that_name(log: &str, values: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for value in values {
+        let (any_case, exact) = spellings(value);
+        for line in log.lines() {
+            let lower = line.to_lowercase();
+            let named = any_case.iter().any(|one| lower.contains(one))
+                || exact.iter().any(|one| line.contains(one));
+            if named {
+                found.push(format!("{value}: {line}"));
+            }
+        }
+    }
+    found
+}
+
+/// Records of every kind about some persons, and lines that are refused.
+fn records(people: &[Somebody], now: i64) -> Vec<TraceLine> {
+    let mut lines = Vec::new();
+    let mut add = |kind: &str, data: String| {
+        lines.push(TraceLine {
+            subject: format!("tributary.in.orchard.{kind}"),
+            at: now,
+            headers: Vec::new(),
+            data: data.into_bytes(),
+        });
+    };
+    for (n, of) in people.iter().enumerate() {
+        let ts = now - 60_000;
+        let id = |what: &str| format!("{what}{n}");
+        let mut web = |what: &str, more: Value| {
+            let mut record = json!({
+                "id": id(what), "ts": ts, "type": what, "cookie": of.cookie, "customer": of.customer,
+                "email": of.email, "phone": of.phone, "ip": "203.0.113.77", "user_agent": "Mozilla/5.0 (X11; Linux)",
+                "url": format!("https://shop.example/?email={}&utm_source=x", of.email.replace('@', "%40")),
+                "referrer": format!("https://mail.example/{}", of.email),
+            });
+            record
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            add("web", record.to_string());
+        };
+        for contact in ["click", "impression", "view", "identify"] {
+            web(
+                contact,
+                json!({"first_name": of.first, "last_name": of.last, "postcode": of.postcode}),
+            );
+        }
+        web("order", json!({"order_id": id("o"), "amount": "10.00"}));
+        web("refund", json!({"order_id": id("o"), "amount": "1.00"}));
+        web(
+            "view",
+            json!({"id": id("robot"), "user_agent": "Googlebot/2.1"}),
+        );
+        let sale = json!({
+            "id": id("sale"), "ts": ts, "store": "Lyon 2", "amount": "20.00", "email": of.email, "phone": of.phone,
+            "wallet": of.wallet, "customer": of.customer, "first_name": of.first, "last_name": of.last,
+            "postcode": of.postcode,
+        });
+        add("transaction", sale.to_string());
+        let back = json!({"id": id("back"), "ts": ts, "store": "Lyon 2", "amount": "-5.00", "refund_of": id("sale"), "email": of.email});
+        add("transaction", back.to_string());
+        add(
+            "ping",
+            json!({"ts": ts, "store": "Lyon 2", "sensor": "door", "mac": of.mac, "rssi": -50})
+                .to_string(),
+        );
+        add("ping", json!({"ts": ts, "store": "Lyon 2", "sensor": "door", "device": of.device, "rssi": -50}).to_string());
+        for (what, signal) in [
+            ("boxes", json!({"7": true})),
+            ("opt", json!({"do_not_sell": true})),
+        ] {
+            let statement = json!({
+                "id": id(what), "ts": ts, "purposes": signal, "cookie": of.cookie, "email": of.email,
+                "phone": of.phone, "customer": of.customer, "wallet": of.wallet, "device": of.device,
+                "evidence": {"shown": format!("Dear {}", of.first)},
+            });
+            add("consent", statement.to_string());
+        }
+        let spend = json!({"date": "2026-11-01", "platform": "search", "cost": "3.00", "campaign": "autumn"});
+        add("spend", spend.to_string());
+        // What is refused holds as much.
+        add(
+            "web",
+            format!("{{\"id\": \"x\", \"email\": \"{}\", ", of.email),
+        );
+        add(
+            "web",
+            json!({"id": id("bad"), "ts": "yesterday", "type": "click", "cookie": of.cookie})
+                .to_string(),
+        );
+        add(
+            "web",
+            json!({"id": id("of"), "ts": ts, "type": of.email}).to_string(),
+        );
+        add(
+            "transaction",
+            json!({"id": of.email, "ts": ts, "store": of.phone, "amount": of.email}).to_string(),
+        );
+        add(
+            "ping",
+            json!({"ts": ts, "store": "Lyon 2", "sensor": "door", "rssi": -50, "mac": of.email})
+                .to_string(),
+        );
+        add(
+            "consent",
+            json!({"id": id("no"), "ts": ts, "email": of.email, "tc_string": of.cookie})
+                .to_string(),
+        );
+        add("nothing", json!({"email": of.email}).to_string());
+        add(
+            &format!("web.{}", of.cookie),
+            json!({"email": of.email}).to_string(),
+        );
+    }
+    lines
+}
+
+/// Requests of every type, with identifiers of every kind, in clear and hashed, and some that are refused.
+fn requests(people: &[Somebody], key: &str) -> Vec<Value> {
+    let mut requests = Vec::new();
+    let rights = [
+        "access",
+        "portability",
+        "rectify",
+        "restrict",
+        "unrestrict",
+        "do_not_sell",
+        "directive",
+        "object",
+        "erase",
+    ];
+    for (n, of) in people.iter().enumerate() {
+        for right in rights {
+            let mut request = json!({
+                "id": format!("r-{right}-{n}"), "ts": "2026-11-20T09:00:00Z", "type": right, "proof": format!("ticket of {}", of.last),
+                "whole_person": n % 2 == 0,
+                "identifiers": [
+                    {"kind": "email", "value": of.email}, {"kind": "phone", "value": of.phone},
+                    {"kind": "cookie", "value": of.cookie}, {"kind": "customer", "value": of.customer},
+                    {"kind": "wallet", "value": of.wallet}, {"kind": "device", "value": of.mac},
+                    {"kind": "email", "value": sha256(&of.email.to_lowercase())},
+                    {"kind": "name_postcode", "first_name": of.first, "last_name": of.last, "postcode": of.postcode},
+                ],
+            });
+            let more = match right {
+                "access" | "portability" => json!({"reply_key": key}),
+                "rectify" => {
+                    json!({"record": {"kind": "transaction", "source": "transaction", "data": {
+                        "id": format!("sale{n}"), "ts": "2026-11-20T09:00:00Z", "store": "Lyon 2", "amount": "21.00", "email": of.email,
+                    }}})
+                }
+                "directive" => json!({"directive": {"action": "keep"}}),
+                _ => json!({}),
+            };
+            request
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            requests.push(request);
+        }
+        requests.push(json!({"id": format!("r-none-{n}"), "ts": "2026-11-20T09:00:00Z", "type": of.email, "proof": "t"}));
+        requests.push(json!({"id": format!("r-who-{n}"), "ts": "2026-11-20T09:00:00Z", "type": "erase", "proof": "t",
+            "identifiers": [{"kind": of.cookie, "value": of.email}]}));
+        requests.push(json!({"id": format!("r-more-{n}"), "ts": "2026-11-20T09:00:00Z", "type": "erase", "proof": "t",
+            of.email.clone(): of.phone}));
+    }
+    requests
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_names_a_person_is_logged_at_any_level() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let options = Options {
+        events: Some(50),
+        k: 1,
+        consent: true,
+        ..Options::default()
+    };
+    let world = World::of(options, Some(&broker), DOMAIN);
+    let config = world.path("tributary.toml");
+    let client = ready(&broker).await;
+    let people: Vec<Somebody> = (7101..7108).map(Somebody::new).collect();
+    let values: Vec<String> = people.iter().flat_map(Somebody::values).collect();
+    let worker = Worker::start_with(&config, &[], &[ALL_LEVELS]);
+    let now = jiff::Timestamp::now().as_millisecond();
+    play(&client, &records(&people, now), None).await;
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| worker.wait_until_read(end));
+    for kind in ["web", "transaction", "ping", "consent", "spend"] {
+        let name = format!("tributary_records_accepted_total{{brand=\"orchard\",kind=\"{kind}\"}}");
+        tokio::task::block_in_place(|| {
+            until(&format!("{kind} is accepted"), || {
+                let (_, metrics) = worker.get("/metrics").unwrap();
+                let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+                line.is_some_and(|count| count.trim() != "0")
+            });
+        });
+    }
+    assert!(
+        tokio::task::block_in_place(|| worker.metric("tributary_dead_letters_total")) > Some(20.0)
+    );
+
+    // Through the stream, which takes anything.
+    let key = tributary_rights::sealed::KeyPair::generate()
+        .public()
+        .to_string();
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let mut statuses = Statuses::open(&client, &broker).await;
+    let all = requests(&people[..3], &key);
+    for request in &all {
+        let sent = jetstream.publish(
+            subject::rights_requests("orchard"),
+            request.to_string().into(),
+        );
+        sent.await.unwrap().await.unwrap();
+    }
+    let mut ended = BTreeSet::new();
+    for request in &all {
+        let id = request["id"].as_str().unwrap();
+        let word = statuses.end(id, 1).await;
+        ended.insert((id.split('-').nth(1).unwrap().to_owned(), word));
+    }
+    for right in [
+        "access",
+        "rectify",
+        "restrict",
+        "object",
+        "directive",
+        "do_not_sell",
+    ] {
+        assert!(
+            ended.contains(&(right.to_owned(), "completed".to_owned())),
+            "{right}: {ended:?}"
+        );
+    }
+    // Through the service, and over HTTP.
+    for request in requests(&people[3..5], &key) {
+        let mut request = request;
+        let id = format!("s-{}", request["id"].as_str().unwrap());
+        request["id"] = json!(id);
+        let taken = ask(&client, Topic::Rights, "orchard", request.to_string()).await;
+        if taken.is_ok() {
+            statuses.end(&id, 1).await;
+        }
+    }
+    for (n, (right, email)) in [
+        ("access", &people[5].email),
+        ("erasure", &people[5].email),
+        (people[5].email.as_str(), &people[5].phone),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = json!({
+            "regulation": "gdpr", "subject_request_id": format!("a7551968-d5d6-44b2-9831-815ac901779{n}"),
+            "subject_request_type": right, "submitted_time": "2026-11-20T09:00:00Z",
+            "subject_identities": [{"identity_type": "email", "identity_value": email, "identity_format": "raw"}],
+        });
+        for path in [
+            "/v2/requests",
+            &format!("/v2/requests?email={email}"),
+            &format!("/{email}"),
+        ] {
+            let answer =
+                tokio::task::block_in_place(|| worker.send("POST", path, "", &body.to_string()));
+            assert!(answer.is_some(), "{path}");
+        }
+    }
+    // Questions, and the commands that ask: what they log themselves is held to the same.
+    let of = &people[6];
+    let (email, cookie) = (
+        format!("email={}", of.email),
+        format!("cookie={}", of.cookie),
+    );
+    let mut said = String::new();
+    for arguments in [
+        vec!["explain", "person", &email, &cookie],
+        vec![
+            "rights",
+            "access",
+            &email,
+            &cookie,
+            "--whole-person",
+            "--proof",
+            "t",
+        ],
+        vec!["rights", "erase", &email, &cookie, "--proof", "t"],
+        vec!["query", "store_day"],
+        vec!["retention"],
+        vec!["keys", "rotate"],
+    ] {
+        let mut command = tributary();
+        command
+            .env(ALL_LEVELS.0, ALL_LEVELS.1)
+            .args(&arguments)
+            .arg("--config")
+            .arg(&config);
+        let output = tokio::task::block_in_place(|| command.output()).unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(
+        lines_that_name(&said, &values),
+        Vec::<String>::new(),
+        "of commands"
+    );
+
+    let log = worker.log();
+    tokio::task::block_in_place(|| worker.stop());
+    assert!(
+        log.contains("starting") && log.contains("answered rights requests"),
+        "it has logged"
+    );
+    let found = lines_that_name(&log, &values);
+    assert_eq!(found, Vec::<String>::new(), "{} lines", log.lines().count());
+    // The messages are there, so that a log of the client's bytes would have shown them.
+    let state = nats::stream_state(&client, &broker.input_stream)
+        .await
+        .unwrap();
+    assert!(state.last_sequence > 0);
+}
+
+/// A log that is kept.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Without the cap the client library writes the same records into the log, and they are found there: it is the cap that
+/// keeps them out, and a leak would be noticed.
+#[tokio::test]
+async fn without_the_cap_the_client_would_name_everybody() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let people: Vec<Somebody> = (7201..7203).map(Somebody::new).collect();
+    let values: Vec<String> = people.iter().flat_map(Somebody::values).collect();
+    let lines = records(&people, jiff::Timestamp::now().as_millisecond());
+    for is_capped in [false, true] {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let all = tracing_subscriber::fmt::layer::<Registry>()
+            .json()
+            .with_writer(move || writer.clone());
+        let everything = EnvFilter::new(ALL_LEVELS.1);
+        let all = match is_capped {
+            true => all.with_filter(tributary::log::capped(everything)).boxed(),
+            false => all.with_filter(everything).boxed(),
+        };
+        // The client lives on this thread alone, as the log does.
+        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(all));
+        let client = ready(&broker).await;
+        play(&client, &lines, None).await;
+        let mut reader = Reader::open(&client, &broker.input_stream, 1)
+            .await
+            .unwrap();
+        let mut read = 0;
+        while read < lines.len() {
+            let batch = reader
+                .next_batch(100, Duration::from_secs(5))
+                .await
+                .unwrap();
+            assert!(!batch.is_empty());
+            read += batch.len();
+        }
+        let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert!(!log.is_empty());
+        let found = lines_that_name(&log, &values);
+        let is_named = |value: &String| found.iter().any(|line| line.starts_with(value));
+        // The last two are other spellings.
+        let unnamed: Vec<String> = people
+            .iter()
+            .flat_map(|of| of.values().into_iter().take(10))
+            .filter(|value| !is_named(value))
+            .collect();
+        match is_capped {
+            true => assert_eq!(found, Vec::<String>::new()),
+            false => assert_eq!(unnamed, Vec::<String>::new(), "of {} lines", found.len()),
+        }
+    }
+}
+
+/// What is searched for is found where it stands.
+#[test]
+fn a_line_that_names_somebody_is_found_however_it_is_written() {
+    let of = Somebody::new(7100);
+    let values = of.values();
+    let email = of.email.as_str();
+    for line in [
+        format!("published {{\"email\":\"{email}\"}}"),
+        email.to_uppercase(),
+        email.replace('@', "%40"),
+        format!("sha256 {}", sha256(&email.to_lowercase()).to_uppercase()),
+        STANDARD.encode(format!("a{email} and more")),
+        URL_SAFE.encode(format!("bc{}!", email.to_lowercase())),
+        hex(format!("raw {email}").as_bytes()),
+    ] {
+        let found = lines_that_name(&line, &values);
+        assert!(!found.is_empty(), "{line}");
+    }
+    assert!(lines_that_name("nothing of anybody: 7100, visible, example", &values).is_empty());
+}
