@@ -23,8 +23,11 @@ tools: ## Bring what tests need: a pinned nats-server, Prometheus with promtool,
 test: tools ## Run every test
 	bash .ci/test.sh
 
-lint: ## Check format, lints, licences and bans
+lint: ## Check format, circles of modules, lints, licences and bans
 	$(CARGO) fmt --all --check
+	@mkdir -p target/lint
+	rustc --test --edition 2024 --crate-name modules loadtest/tests/it/modules_have_no_circles/mod.rs -o target/lint/modules
+	target/lint/modules --quiet
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	bash .ci/deny.sh
 

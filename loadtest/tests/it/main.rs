@@ -7,6 +7,7 @@ mod generated_consent;
 mod generated_trace_is_accepted;
 mod generated_world;
 mod inputs_are_named;
+mod modules_have_no_circles;
 mod nats_cells;
 mod nats_dead_letters;
 mod nats_input;
