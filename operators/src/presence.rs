@@ -552,3 +552,60 @@ impl Stage for Presence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Token;
+
+    #[test]
+    fn who_is_put_out_and_counts_again_in_an_epoch_has_changed_nothing() {
+        let brand = BrandId(0);
+        // One of each part counts.
+        let settings = BrandSettings {
+            max_devices: PARTS,
+            ..BrandSettings::default()
+        };
+        let settings = Settings {
+            brands: [(brand, settings)].into(),
+        };
+        let (stats, book) = (Rc::default(), Rc::default());
+        let mut presence = Presence::new(settings.into(), stats, book, 1);
+        let heard = |token| {
+            let heard = Heard {
+                brand,
+                store: Label::of("s"),
+                token: Token(token),
+                random: false,
+                salt_day: 0,
+                second: 7,
+                utc_offset: 0,
+                rssi: -60,
+            };
+            (PresenceIn::Heard(heard), 1)
+        };
+        let mut epoch = |updates: Vec<(PresenceIn, Diff)>| {
+            let mut out = Vec::new();
+            presence.step(0, updates, &mut out);
+            let sums = out.into_iter().filter_map(|(told, _)| match told {
+                PresenceOut::Sum(_, sums) => Some(sums),
+                _ => None,
+            });
+            sums.fold(Sums::default(), |mut all, sums| {
+                all.add(&sums, 1);
+                all
+            })
+        };
+        let first = epoch(vec![heard(30), heard(20), heard(10)]);
+        assert_eq!(first, Sums::of(&[0, 1, 0, 1]).by(1).whose(10));
+        // The second comes in for the first, and goes for a smaller one.
+        let dropped = DeviceDay {
+            brand,
+            store: Label::of("s"),
+            salt_day: 0,
+            token: Token(10),
+        };
+        let then = epoch(vec![heard(5), (PresenceIn::Drop(dropped), 1)]);
+        assert_eq!(then, Sums::default().whose(10).whose(5));
+    }
+}

@@ -367,6 +367,8 @@ impl Cells {
             return;
         }
         self.waiting.remove(&key);
+        // Though it was never told, a word may have been kept for it.
+        self.words.closed(1);
         if let GroupKey::Month(of) = key
             && let Some(null) = self.null.get_mut(&(of.brand, of.month))
         {
