@@ -184,6 +184,7 @@ fn defaults_are_marked_and_others_are_not() {
     let expected = [
         "previous_secret_files = [] # default",
         "blocked = [] # default",
+        "stores = [] # default",
         "fixed_devices = [] # default",
         "publisher = false # default",
         "format = \"native\" # default",
