@@ -14,8 +14,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tributary::log::start(cli.log_format, cli.command.log_level());
-    match tributary::run(&cli) {
+    tributary::cli::log::start(cli.log_format, cli.command.log_level());
+    match tributary::cli::execute(&cli) {
         Ok(code) => code,
         // Whoever reads the output has gone, as `head` does: that is no failure.
         Err(error) if terminal::is_closed(error.as_ref()) => ExitCode::SUCCESS,

@@ -15,21 +15,21 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Outgoing, Wanted};
 use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
-use crate::asks::Asks;
-use crate::clock::Clocks;
-use crate::commits::{Commits, Durable, Word};
-use crate::exchange::Exchanges;
-use crate::feed::Feed;
-use crate::http::{self, State};
-use crate::outgoing::{Out, publish};
-use crate::restore::restore;
-use crate::retention::{self, Keeper};
-use crate::rights::{self, Rights, losses};
-use crate::standing::{Again, Held, Standing};
-use crate::suppressed::Suppressed;
-use crate::tally::Tally;
+use crate::durability::commits::{Commits, Durable, Word};
+use crate::privacy::objections::Suppressed;
+use crate::privacy::retention::{self, Keeper};
+use crate::privacy::rights::{self, Rights, losses};
+use crate::report::tally::Tally;
+use crate::serve::http::{self, State};
+use crate::serve::services::key_rotation::Exchanges;
 use crate::version::{COMMIT, VERSION};
-use crate::workers::{Report, Workers};
+use crate::worker::clock::Clocks;
+use crate::worker::feed::Feed;
+use crate::worker::output_watch::{Again, Held, Standing};
+use crate::worker::publisher::{Out, publish};
+use crate::worker::queries::Asks;
+use crate::worker::restore::restore;
+use crate::worker::threads::{Report, Workers};
 
 /// A worker process that is ready to read.
 pub struct Running {
@@ -88,7 +88,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         true => Some(open(config, keyring.clone()).await?),
         false => None,
     };
-    let client = crate::broker::connect(&config.nats, &state.health).await?;
+    let client = crate::worker::broker::connect(&config.nats, &state.health).await?;
     state
         .health
         .set_restoring(Some("the worker is starting".to_owned()));
@@ -151,7 +151,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     clocks.set_newest(newest);
     state.health.set_clock(clocks.read().disagreement());
 
-    crate::agreement::publish(&client, config).await?;
+    crate::worker::agreement::publish(&client, config).await?;
     let tally = Arc::new(Tally::default());
     let asks = Asks::default();
     let (out, outgoing) = mpsc::unbounded_channel();
@@ -191,11 +191,11 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         })
         .await??
     };
-    crate::agreement::compare(&client, config).await?;
+    crate::worker::agreement::compare(&client, config).await?;
     let gauges = {
         let counted = gauge(config.clone(), state.clone(), tally.clone());
         let waiting = rights::watch(config.clone(), client.clone(), state.clone());
-        let compared = crate::clock::watch(
+        let compared = crate::worker::clock::watch(
             config.clone(),
             client.clone(),
             clocks.clone(),
@@ -211,7 +211,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let past = patiently(|| nats::stream_state(&client, &config.nats.input_stream))
         .await?
         .last_sequence;
-    let services = tokio::spawn(crate::services::serve(
+    let services = tokio::spawn(crate::serve::services::serve(
         client.clone(),
         config.clone(),
         asks.clone(),
@@ -437,7 +437,7 @@ fn hear(
     state: Arc<State>,
     out: mpsc::UnboundedSender<Out>,
     words: mpsc::UnboundedSender<Word>,
-) -> crate::workers::Listener {
+) -> crate::worker::threads::Listener {
     // A closed channel means that the process is stopping; nothing is lost, since all that is not durable is read
     // again.
     Arc::new(move |report| match report {
@@ -511,7 +511,7 @@ async fn gauge(config: Config, state: Arc<State>, tally: Arc<Tally>) {
                 .iter()
                 .find(|b| b.name == brand)
                 .map(|b| b.timezone.clone());
-            crate::clock::day(now, &zone.unwrap_or(jiff::tz::TimeZone::UTC))
+            crate::worker::clock::day(now, &zone.unwrap_or(jiff::tz::TimeZone::UTC))
         });
     }
 }

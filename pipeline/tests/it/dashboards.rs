@@ -12,9 +12,9 @@ use crate::dashboards_parts::reference::Reference;
 use crate::dashboards_parts::{Dashboard, Rule, all_rules, filled, grafana, read, rules, text};
 use crate::support::story::{play, ready, until};
 use crate::support::{Worker, World, tributary};
-use tributary::metrics::label::Label;
-use tributary::metrics::table::{Row, TABLE};
-use tributary::rules_command::{RUNBOOK, rules as printed};
+use tributary::cli::rules::{RUNBOOK, rules as printed};
+use tributary::report::metrics::label::Label;
+use tributary::report::metrics::table::{Row, TABLE};
 use tributary_loadtest::generate::Options;
 use tributary_loadtest::testing::{NatsServer, free_port, skipped};
 

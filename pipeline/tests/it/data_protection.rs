@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tributary::data_protection::reference;
+use tributary::cli::data_protection::reference;
 
 const BEGIN: &str = "<!-- tributary reference --data-protection -->\n";
 const END: &str = "<!-- end -->";

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry};
-use tributary::services::Topic;
-use tributary::services::client::ask;
+use tributary::serve::services::Topic;
+use tributary::serve::services::client::ask;
 use tributary_connectors::nats::{self, Reader, subject};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::generate::Options;
@@ -487,7 +487,9 @@ async fn without_the_cap_the_client_would_name_everybody() {
             .with_writer(move || writer.clone());
         let everything = EnvFilter::new(ALL_LEVELS.1);
         let all = match is_capped {
-            true => all.with_filter(tributary::log::capped(everything)).boxed(),
+            true => all
+                .with_filter(tributary::cli::log::capped(everything))
+                .boxed(),
             false => all.with_filter(everything).boxed(),
         };
         // The client lives on this thread alone, as the log does.

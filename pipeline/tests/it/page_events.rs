@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tributary::http::{State, serve};
-use tributary::page::MAX_LISTENERS;
+use tributary::serve::http::{State, serve};
+use tributary::serve::page::MAX_LISTENERS;
 use tributary_operators::cell::{Cell, Dim, Family};
 
 const PATIENCE: Duration = Duration::from_secs(60);

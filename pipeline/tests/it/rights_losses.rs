@@ -14,7 +14,7 @@ use crate::support::{Worker, World, chosen, succeed, tributary};
 use async_nats::jetstream;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
-use tributary::rights::losses;
+use tributary::privacy::rights::losses;
 use tributary_config::model::{Config, Nats};
 use tributary_connectors::nats::{self, Client, Reader};
 use tributary_connectors::trace::TraceLine;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::support::World;
 use crate::support::story::until;
-use tributary::http::State;
-use tributary::metrics::table::Id;
+use tributary::report::metrics::table::Id;
+use tributary::serve::http::State;
 use tributary_connectors::nats::{self, subject};
 use tributary_loadtest::testing::NatsServer;
 
@@ -32,7 +32,7 @@ async fn what_waits_at_the_broker_is_counted_until_it_is_answered() {
 
     let state = Arc::new(State::new(&config));
     assert_eq!(state.metrics.gauges(Id::RightsOpen), [0.0]);
-    let watch = tributary::rights::watch(config, client.clone(), state.clone());
+    let watch = tributary::privacy::rights::watch(config, client.clone(), state.clone());
     let watching = tokio::spawn(watch);
     let open = |count: f64| {
         let gauges = |id| state.metrics.gauges(id);

@@ -11,8 +11,8 @@ use crate::support::story::{
     until,
 };
 use crate::support::{Worker, World, succeed, tributary};
-use tributary::suppressed::Suppressed;
-use tributary::workers::{Batch, Incoming, Report, Workers};
+use tributary::privacy::objections::Suppressed;
+use tributary::worker::threads::{Batch, Incoming, Report, Workers};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::Keyring;
 use tributary_loadtest::testing::NatsServer;

@@ -2,9 +2,9 @@
 
 use crate::services_common::{Running, answering, config_file, connect};
 use futures::StreamExt;
-use tributary::asks::Asks;
-use tributary::cli;
-use tributary::services::Services;
+use tributary::cli::args;
+use tributary::serve::services::Services;
+use tributary::worker::queries::Asks;
 use tributary_connectors::keys::BrandKey;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Hop, Question, Reply};
@@ -91,14 +91,14 @@ async fn an_officer_asks_why() {
     assert_eq!(heard.next().await.unwrap().subject.as_str(), "begin");
 
     let person = |first: &str, second: &str, json| {
-        cli::Explain::Person(cli::ExplainPerson {
+        args::Explain::Person(args::ExplainPerson {
             config: file.clone(),
             brand: None,
             identifiers: vec![first.to_owned(), second.to_owned()],
             json,
         })
     };
-    let say = |args| async move { tributary::explain::answer(&args).await };
+    let say = |args| async move { tributary::cli::explain::answer(&args).await };
 
     let why = say(person("cookie=c-1", "email= Jane@Example.ORG ", false))
         .await
@@ -147,7 +147,7 @@ The cookie and the e-mail address are one person, by 2 links:
     }
 
     let cell = |day: &str| {
-        cli::Explain::Cell(cli::ExplainCell {
+        args::Explain::Cell(args::ExplainCell {
             config: file.clone(),
             brand: None,
             source: Some("google".to_owned()),

@@ -1,10 +1,10 @@
 //! A brand asks for its cells: what the workers hold comes as one sorted answer, as a table or as lines.
 
 use crate::services_common::{Running, answering, config_file, connect, store_day};
-use tributary::asks::Asks;
-use tributary::cli;
-use tributary::services::client::ask;
-use tributary::services::{Services, Topic};
+use tributary::cli::args;
+use tributary::serve::services::client::ask;
+use tributary::serve::services::{Services, Topic};
+use tributary::worker::queries::Asks;
 use tributary_connectors::out::cell_line;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};
@@ -58,14 +58,14 @@ async fn each_brand_reads_its_own_cells() {
         );
     }
 
-    let query = |brand: Option<&str>, family: Option<&str>, filters: &[&str], json| cli::Query {
+    let query = |brand: Option<&str>, family: Option<&str>, filters: &[&str], json| args::Query {
         config: file.clone(),
         brand: brand.map(str::to_owned),
         family: family.map(str::to_owned),
         filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
         json,
     };
-    let say = |args| async move { tributary::query::answer(&args).await };
+    let say = |args| async move { tributary::cli::query::answer(&args).await };
 
     let table = say(query(Some("zeta"), Some("store_day"), &[], false))
         .await

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
-use tributary::metrics::label::Label;
-use tributary::metrics::table::{TABLE, Type};
+use tributary::report::metrics::label::Label;
+use tributary::report::metrics::table::{TABLE, Type};
 
 use super::all_rules;
 

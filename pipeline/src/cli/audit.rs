@@ -1,0 +1,79 @@
+//! `tributary audit verify`: reads a brand's audit log of rights requests, link by link.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+use tributary_connectors::terminal;
+use tributary_rights::BrandKeys;
+use tributary_rights::audit::{Head, verify};
+
+use crate::cli::args as cli;
+
+/// The command.
+///
+/// # Errors
+/// Where a log is not what was written, with the first line that is not.
+pub fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
+    let cli::AuditCommand::Verify {
+        config,
+        brand,
+        head,
+        json,
+    } = args;
+    let config = crate::load(config)?;
+    let head = head.as_deref().map(read_head).transpose()?;
+    let directory = crate::privacy::rights::directory(&config).join("audit");
+    let chosen = |name: &str| brand.as_deref().is_none_or(|brand| brand == name);
+    let mut seen = 0;
+    for brand in config.brands.iter().filter(|one| chosen(&one.name)) {
+        let keys = crate::privacy::rights::keys(brand);
+        let path = directory.join(format!("{}.jsonl", brand.name));
+        seen += usize::from(path.exists());
+        one(&path, &keys, head, *json)?;
+    }
+    if seen == 0 {
+        bail!(
+            "there is no audit log in {}: process 0 keeps it, from the first request on",
+            directory.display()
+        );
+    }
+    Ok(())
+}
+
+fn read_head(text: &str) -> anyhow::Result<Head> {
+    let read = || {
+        let (seq, hash) = text.split_once(':')?;
+        Some(Head {
+            seq: seq.parse().ok()?,
+            hash: hash.parse().ok()?,
+        })
+    };
+    read().context("a head is NUMBER:HASH, as `audit_seq` and `audit_hash` of a receipt")
+}
+
+fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyhow::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let verified = verify(path, keys, head)?;
+    if as_json {
+        let line = json!({
+            "brand": keys.name(),
+            "entries": verified.entries,
+            "last_hash": verified.last_hash.to_string(),
+            "first_at": verified.first_at,
+            "last_at": verified.last_at,
+        });
+        terminal::tell(line)?;
+    } else {
+        terminal::tell(format_args!(
+            "{}: {} entries, each linked to the one before; the last is {}:{}",
+            keys.name(),
+            verified.entries,
+            verified.entries,
+            verified.last_hash
+        ))?;
+    }
+    Ok(())
+}

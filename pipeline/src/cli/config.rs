@@ -1,0 +1,62 @@
+//! `tributary config`: what a configuration says, and what is wrong with it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tributary_config::{ConfigError, Problem, example, load, print, reference, schema};
+use tributary_connectors::terminal;
+
+use crate::cli::args::ConfigCommand;
+
+/// The command. A file with problems is no error of the program: the exit code says it.
+pub fn command(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ConfigCommand::Check { file, json } => return check(file, *json),
+        ConfigCommand::Print { file } => terminal::print(print(&crate::load(file)?))?,
+        ConfigCommand::Schema { markdown: false } => {
+            terminal::line(format_args!("{:#}", schema()))?
+        }
+        ConfigCommand::Schema { markdown: true } => terminal::print(reference())?,
+        ConfigCommand::Example => terminal::print(example())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let (errors, warnings) = match load(file) {
+        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Err(ConfigError::Invalid(problems)) => (problems.0, Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        let list = |problems: &[Problem]| -> Vec<serde_json::Value> {
+            problems
+                .iter()
+                .map(|p| {
+                    serde_json::json!({
+                        "line": p.line, "column": p.column, "path": p.path,
+                        "message": p.message, "fix": p.fix,
+                    })
+                })
+                .collect()
+        };
+        terminal::tell(serde_json::json!({"errors": list(&errors), "warnings": list(&warnings)}))?;
+    } else {
+        for problem in &errors {
+            terminal::tell(problem)?;
+        }
+        for warning in &warnings {
+            terminal::tell(format_args!("warning: {warning}"))?;
+        }
+        match errors.len() {
+            0 => terminal::tell(format_args!("{} holds", file.display()))?,
+            1 => terminal::tell("1 problem")?,
+            n => terminal::tell(format_args!("{n} problems"))?,
+        }
+    }
+    Ok(if errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

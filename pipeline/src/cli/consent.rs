@@ -1,0 +1,261 @@
+//! `tributary consent`: what a consent string allows, purpose by purpose, and why not.
+//!
+//! A string may single out a person, so that it is best given on standard input, and nothing of it is repeated
+//! but what it says.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use tributary_connectors::terminal;
+use tributary_consent::{
+    Allowed, Basis, Boxes, Gpp, OptOut, Party, Section, TcString, Terms, VendorList,
+};
+
+use crate::cli::args as cli;
+use crate::report::table::{Align, Table};
+
+/// The purposes of the framework, by number from 1.
+const PURPOSES: [&str; 11] = [
+    "store and/or access information on a device",
+    "use limited data to select advertising",
+    "create profiles for personalised advertising",
+    "use profiles to select personalised advertising",
+    "create profiles to personalise content",
+    "use profiles to select personalised content",
+    "measure advertising performance",
+    "measure content performance",
+    "understand audiences",
+    "develop and improve services",
+    "use limited data to select content",
+];
+
+/// What was signalled.
+enum Signal {
+    Tc(Box<TcString>),
+    Gpp(Gpp),
+    Boxes(Boxes),
+}
+
+/// The command.
+pub fn command(args: &cli::Consent) -> anyhow::Result<()> {
+    let text = match args.string.as_str() {
+        "-" => {
+            let mut text = String::new();
+            std::io::stdin()
+                .take(1 << 20)
+                .read_to_string(&mut text)
+                .context("cannot read standard input")?;
+            text
+        }
+        given => given.to_owned(),
+    };
+    let signal = Signal::read(text.trim())?;
+    let terms = terms(args)?;
+    let allowed = signal.allowed(&terms);
+    if args.json {
+        terminal::line(format_args!("{:#}", signal.json(&terms, allowed)))?;
+    } else {
+        terminal::print(signal.text(&terms, allowed))?;
+    }
+    Ok(())
+}
+
+/// Whose permission is asked for, and on which basis.
+fn terms(args: &cli::Consent) -> anyhow::Result<Terms> {
+    if let (Some(list), Some(vendor)) = (&args.vendor_list, args.vendor) {
+        let list = read_list(list)?;
+        let found = list.vendor(vendor);
+        return Ok(Terms::of(found.with_context(|| {
+            format!("the vendor list knows no vendor {vendor}")
+        })?));
+    }
+    let party = args.vendor.map_or(Party::Publisher, Party::Vendor);
+    let basis = match args.legitimate_interest {
+        true => Basis::ConsentOrLegitimateInterest,
+        false => Basis::Consent,
+    };
+    let purposes = (1..).take(PURPOSES.len());
+    let terms = purposes.fold(Terms::new(party), |terms, purpose| {
+        terms.with(purpose, basis)
+    });
+    Ok(terms.with_feature_2(true))
+}
+
+fn read_list(path: &Path) -> anyhow::Result<VendorList> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("cannot read the vendor list {}", path.display()))?;
+    VendorList::parse(&bytes).with_context(|| format!("{} is no vendor list", path.display()))
+}
+
+impl Signal {
+    fn read(text: &str) -> anyhow::Result<Signal> {
+        if text.is_empty() {
+            bail!(
+                "there is no string: give a TC string, a GPP string, or boxes as {{\"7\": true}}"
+            );
+        }
+        if text.starts_with('{') {
+            let boxes: std::collections::BTreeMap<String, bool> = serde_json::from_str(text)
+                .context("boxes are one JSON object of true and false")?;
+            let boxes = boxes.iter().map(|(name, ticked)| (name.as_str(), *ticked));
+            return Ok(Signal::Boxes(Boxes::read(boxes)?));
+        }
+        // A GPP header begins with type 3, version 1, which is `DB` in base64url.
+        if text.starts_with("DB") {
+            return Ok(Signal::Gpp(Gpp::parse(text).context("no GPP string")?));
+        }
+        let tc = TcString::parse(text).context("no TC string")?;
+        Ok(Signal::Tc(Box::new(tc)))
+    }
+
+    fn tc(&self) -> Option<&TcString> {
+        match self {
+            Signal::Tc(tc) => Some(tc),
+            Signal::Gpp(gpp) => gpp.tc_string(),
+            Signal::Boxes(_) => None,
+        }
+    }
+
+    fn allowed(&self, terms: &Terms) -> Allowed {
+        match self {
+            Signal::Tc(tc) => tc.allowed(terms),
+            Signal::Gpp(gpp) => gpp.allowed(terms),
+            Signal::Boxes(boxes) => boxes.allowed(terms),
+        }
+    }
+
+    /// The sections of a GPP string that are there and were not read.
+    fn unread(&self) -> Vec<u16> {
+        match self {
+            Signal::Gpp(gpp) => gpp.unread().collect(),
+            Signal::Tc(_) | Signal::Boxes(_) => Vec::new(),
+        }
+    }
+
+    /// The states whose sections were read.
+    fn states(&self) -> Vec<(u16, &'static str)> {
+        let Signal::Gpp(gpp) = self else {
+            return Vec::new();
+        };
+        let sections = gpp.sections().iter();
+        sections
+            .filter_map(|(id, section)| match section {
+                Section::UsState(section) => Some((*id, section.state)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// For every purpose whether it is allowed, and the reason where there is one to give.
+    fn purposes(
+        &self,
+        terms: &Terms,
+        allowed: Allowed,
+    ) -> Vec<(u8, &'static str, bool, &'static str)> {
+        let numbered = (1..).zip(PURPOSES);
+        numbered
+            .map(|(purpose, name)| {
+                let outcome = match (self.tc(), terms.basis(purpose), terms.party()) {
+                    (_, None, _) => "not_declared",
+                    (Some(tc), Some(basis), Party::Vendor(vendor)) => {
+                        tc.permits(vendor, purpose, basis).word()
+                    }
+                    (Some(tc), Some(basis), Party::Publisher) => {
+                        tc.permits_publisher(purpose, basis).word()
+                    }
+                    (None, ..) => "",
+                };
+                (purpose, name, allowed.purpose(purpose), outcome)
+            })
+            .collect()
+    }
+
+    fn json(&self, terms: &Terms, allowed: Allowed) -> Value {
+        let purposes = self.purposes(terms, allowed).into_iter();
+        let purposes: Vec<Value> = purposes
+            .map(|(purpose, name, allowed, reason)| {
+                json!({"purpose": purpose, "name": name, "allowed": allowed, "reason": reason})
+            })
+            .collect();
+        json!({
+            "purposes": purposes,
+            "feature_2": allowed.feature_2(),
+            "special_feature_1": allowed.special_feature(1),
+            "opted_out": opt_outs(allowed),
+            "states": self.states().into_iter().map(|(_, state)| state).collect::<Vec<_>>(),
+            "unread_sections": self.unread(),
+            "updated_day": self.tc().map(|tc| at(tc.last_updated).strftime("%F").to_string()),
+        })
+    }
+
+    fn text(&self, terms: &Terms, allowed: Allowed) -> String {
+        use std::fmt::Write;
+        let mut out = String::new();
+        if let Some(tc) = self.tc() {
+            let _ = writeln!(
+                out,
+                "created {}, updated {}, policy {}, vendor list {}, consent management platform {}",
+                at(tc.created),
+                at(tc.last_updated),
+                tc.policy_version,
+                tc.vendor_list_version,
+                tc.cmp_id
+            );
+            let _ = match &tc.disclosed_vendors {
+                Some(vendors) => writeln!(out, "{} disclosed vendors", vendors.iter().count()),
+                None => writeln!(out, "disclosed vendors are not listed"),
+            };
+        }
+        let mut table = Table::new(&[
+            ("purpose", Align::Right),
+            ("", Align::Wrapped),
+            ("allowed", Align::Left),
+            ("reason", Align::Left),
+        ]);
+        for (purpose, name, allowed, reason) in self.purposes(terms, allowed) {
+            let yes = if allowed { "yes" } else { "no" };
+            table.row(vec![
+                purpose.to_string(),
+                name.into(),
+                yes.into(),
+                reason.into(),
+            ]);
+        }
+        let _ = write!(out, "{table}");
+        let outs = opt_outs(allowed);
+        if !outs.is_empty() {
+            let _ = writeln!(out, "opted out of: {}", outs.join(", "));
+        }
+        for (id, state) in self.states() {
+            let _ = writeln!(out, "section {id} ({state}) was read");
+        }
+        for id in self.unread() {
+            let _ = writeln!(
+                out,
+                "section {id} was not read: what it says is not known here, and is not obeyed"
+            );
+        }
+        out
+    }
+}
+
+/// The moment of a number of tenths of a second since 1970.
+fn at(deciseconds: u64) -> jiff::Timestamp {
+    let second = i64::try_from(deciseconds / 10).unwrap_or(0);
+    jiff::Timestamp::from_second(second).unwrap_or_default()
+}
+
+fn opt_outs(allowed: Allowed) -> Vec<&'static str> {
+    let all = [
+        (OptOut::Sale, "sale"),
+        (OptOut::Sharing, "sharing"),
+        (OptOut::TargetedAdvertising, "targeted advertising"),
+        (OptOut::PrecisePosition, "precise position"),
+    ];
+    all.iter()
+        .filter(|(out, _)| allowed.opted_out(*out))
+        .map(|(_, name)| *name)
+        .collect()
+}

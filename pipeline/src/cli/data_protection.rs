@@ -1,0 +1,222 @@
+//! Data protection: the tables of `config/DATA-PROTECTION.md`, made from what the program does.
+//!
+//! A guide that a data-protection officer answers by must not say what the program once did. So what is held for how
+//! long comes from the rules of the retention and the defaults of the configuration, and what each step needs is found
+//! by asking the reader of signals: which box, ticked alone, allows it. A test holds the guide to this.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use tributary_config::model::Consent;
+use tributary_connectors::signals::{Signal, Signals};
+use tributary_consent::Boxes;
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{
+    Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
+};
+use tributary_operators::steps::{Step, Steps};
+
+use crate::privacy::retention::{Category, Retention, purposes};
+
+/// Both tables, as Markdown.
+///
+/// # Errors
+/// None in practice: the smallest configuration holds.
+pub fn reference() -> anyhow::Result<String> {
+    let retention = defaults()?;
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    out.push_str("| record | used for | held for (default) |\n|---|---|---|\n");
+    for (name, body) in bodies() {
+        let held = match Category::of(&body) {
+            Some(category) => months(&retention, category),
+            None => kept(&body).to_owned(),
+        };
+        let _ = writeln!(out, "| {name} | {} | {held} |", purposes(&body).join(", "));
+    }
+    out.push_str("\n| category | setting of `[brand.retention]` | default | counts from | what goes |\n|---|---|---|---|---|\n");
+    for category in Category::ALL {
+        let (name, from, goes) = (category.name(), category.from(), category.goes());
+        let months = months(&retention, category);
+        let _ = writeln!(
+            out,
+            "| {name} | `{name}_months` | {months} | {from} | {goes} |"
+        );
+    }
+    out.push_str("\n| step | what it is | needs | without it |\n|---|---|---|---|\n");
+    for step in Step::ALL {
+        let (what, without) = words(step);
+        let _ = writeln!(
+            out,
+            "| `{}` | {what} | {} | {without} |",
+            step.name(),
+            needs(step)
+        );
+    }
+    Ok(out)
+}
+
+/// Until when is held what no category takes back.
+fn kept(body: &Body) -> &'static str {
+    match body {
+        Body::Spend { .. } => "for good: it is nobody's, and the last figure replaces the others",
+        _ => "until the person is erased; a newer word takes its place",
+    }
+}
+
+fn months(retention: &Retention, category: Category) -> String {
+    format!("{} calendar months", retention.months(category))
+}
+
+/// The retention of a brand that has chosen nothing.
+fn defaults() -> anyhow::Result<Retention> {
+    let text = "[[brand]]\nname = \"brand\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
+    let secret = |name: &str| (name == "SECRET").then(|| "0".repeat(32));
+    let loaded = tributary_config::parse_in(text, Path::new("defaults"), &secret)?;
+    let brand = loaded.config.brands.first().context("there is a brand")?;
+    Ok(Retention::of(brand))
+}
+
+/// One record of each sort.
+fn bodies() -> [(&'static str, Body); 8] {
+    let (store, name) = (Label::of("store"), SaleName(0));
+    let (kind, currency) = (SaleKind::Transaction, Currency(*b"EUR"));
+    let contact = |kind| Body::Contact {
+        kind,
+        channel: Channel::direct(),
+        touch: true,
+    };
+    [
+        ("impression, click, view", contact(TouchKind::Click)),
+        ("identify", Body::Identify),
+        (
+            "order, transaction",
+            Body::Sale {
+                kind,
+                name,
+                store,
+                amount: 0,
+                currency,
+            },
+        ),
+        (
+            "refund",
+            Body::Refund {
+                kind,
+                name,
+                store,
+                amount: RefundAmount::All,
+            },
+        ),
+        (
+            "adjustment",
+            Body::Adjustment {
+                kind,
+                store,
+                amount: 0,
+                currency,
+            },
+        ),
+        (
+            "spend",
+            Body::Spend {
+                platform: store,
+                channel: Channel::direct(),
+                cost: 0,
+                currency,
+                impressions: 0,
+                clicks: 0,
+            },
+        ),
+        (
+            "statement of consent",
+            Body::Consent {
+                steps: Steps::NONE,
+                string: None,
+            },
+        ),
+        (
+            "right: restriction, do not sell, directive",
+            Body::Right {
+                right: Right::Restriction,
+                stands: true,
+            },
+        ),
+    ]
+}
+
+/// What a step is, and what becomes of a record that may not take it.
+fn words(step: Step) -> (&'static str, &'static str) {
+    match step {
+        Step::Hold => (
+            "holding a web record, or any record of a source that rests on consent",
+            "the record is in no number; it is kept, sealed, until its retention ends, and counts if consent comes",
+        ),
+        Step::Credit => (
+            "crediting a campaign",
+            "a contact is counted, but no sale is credited to it",
+        ),
+        Step::Join => (
+            "counts that join the web with the till",
+            "web and till do not meet in it",
+        ),
+        Step::Link => (
+            "linking across devices and sources",
+            "the record stands for one identifier alone, its cookie first",
+        ),
+        Step::Position => ("a precise position", "nothing changes: no position is read"),
+        Step::Share => (
+            "sharing with partners",
+            "nothing changes: nothing is shared with anybody",
+        ),
+    }
+}
+
+/// What allows a step, found by ticking one box at a time.
+fn needs(step: Step) -> String {
+    let purposes: Vec<String> = (1..=11).map(|purpose: u8| purpose.to_string()).collect();
+    let alone: Vec<&str> = (purposes.iter().map(String::as_str))
+        .filter(|purpose| allows(step, &[(purpose, true)], true))
+        .collect();
+    if alone.len() == purposes.len() {
+        let outs = ["do_not_sell", "do_not_share", "do_not_target"];
+        let against = outs.map(|out| (out, allows(step, &[("1", true), (out, true)], true)));
+        let against = against.iter().filter(|(_, allowed)| !allowed);
+        let against: Vec<String> = against.map(|(out, _)| format!("`{out}`")).collect();
+        return format!("none of the objections {}", against.join(", "));
+    }
+    if alone.is_empty() {
+        // A feature is nothing without a purpose.
+        let features = ["special_feature_1", "special_feature_2"].into_iter();
+        let features: Vec<&str> = features
+            .filter(|feature| allows(step, &[(feature, true), ("2", true)], true))
+            .collect();
+        let features = features.join(" or ").replace('_', " ");
+        return format!("{features}, and any purpose");
+    }
+    let disclosed = alone
+        .iter()
+        .all(|purpose| !allows(step, &[(purpose, true)], false));
+    let feature = if disclosed {
+        ", and feature 2 disclosed"
+    } else {
+        ""
+    };
+    format!("purpose {}{feature}", alone.join(" or "))
+}
+
+/// Whether boxes allow a step to who tells, or does not, that devices are linked.
+fn allows(step: Step, boxes: &[(&str, bool)], feature_2: bool) -> bool {
+    let consent = Consent {
+        feature_2,
+        ..Consent::default()
+    };
+    let Ok(boxes) = Boxes::read(boxes.iter().copied()) else {
+        return false;
+    };
+    match Signals::new(&consent).boxes(&boxes) {
+        Signal::Steps(consent) => consent.steps.allow(step),
+        Signal::OptedOut(_) => false,
+    }
+}

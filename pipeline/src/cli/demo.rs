@@ -1,0 +1,291 @@
+//! `tributary demo`: the main job with nothing installed.
+//!
+//! A simulated brand, four weeks of it, through the very dataflow that a worker runs; then the summary, and
+//! the same numbers on the live page and on `/metrics`. There they go on, an hour a second, for as many days again: what
+//! moves is what the next hours change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+use tributary_config::model::Config;
+use tributary_connectors::terminal;
+use tributary_connectors::trace::TraceLine;
+use tributary_loadtest::generate::{self, Mix, Options, SecretFrom};
+use tributary_operators::cell::Cell;
+use tributary_operators::record::Day;
+
+use crate::cli::args as cli;
+use crate::cli::signals;
+use crate::report::summary::Summary;
+use crate::report::tally::Tally;
+use crate::serve::http::{self, State};
+use crate::worker::replay::{self, Onlooker};
+
+/// An hour and a day, milliseconds.
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// How long a simulated hour takes once somebody may look.
+const PACE: Duration = Duration::from_secs(1);
+
+/// The key of a brand whose customers do not exist.
+const SECRET: &str = "nobody in this world exists, so that its key need not be one";
+
+/// The command.
+pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
+    let goes_on = !args.once && !args.still;
+    let times = if goes_on { 2 } else { 1 };
+    let options = Options {
+        seed: args.seed,
+        events: args.events.map(|events| events.saturating_mul(times)),
+        days: Some(args.days.saturating_mul(times as u32)),
+        // Sensors hear far more than tills ring up, and nobody real can be shown.
+        mix: Mix {
+            pings: 64,
+            web: 35,
+            transactions: 1,
+        },
+        k: 1,
+        consent: true,
+        ..Options::demo()
+    };
+    let text = generate::config_toml(&options, SecretFrom::Env("TRIBUTARY_DEMO_SECRET"));
+    let environment = |name: &str| (name == "TRIBUTARY_DEMO_SECRET").then(|| SECRET.to_owned());
+    let origin = std::path::Path::new("demo.toml");
+    let mut config = tributary_config::parse_in(&text, origin, &environment)
+        .context("the demo's own configuration does not hold")?
+        .config;
+    config.workers.threads = args.workers.max(1);
+    config.http.listen = args.listen;
+
+    if !args.json {
+        terminal::note(format_args!(
+            "Four weeks of a brand that does not exist: {} shops with sensors and tills, a web shop, {} campaigns.\n",
+            options.stores, options.campaigns
+        ));
+    }
+    let bar = ProgressBar::new_spinner().with_style(
+        ProgressStyle::with_template("{spinner} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    let zone = config.brands.first().map(|brand| brand.timezone.clone());
+    let mut newest = 0;
+    let lines = generate::lines(options)?.inspect(|line| {
+        if line.at > newest + 6 * 3_600_000 {
+            newest = line.at;
+            if let (Ok(at), Some(zone)) = (jiff::Timestamp::from_millisecond(newest), &zone) {
+                bar.set_message(format!(
+                    "{}",
+                    at.to_zoned(zone.clone()).strftime("%A, %-d %B %Y, %H:00")
+                ));
+                bar.tick();
+            }
+        }
+    });
+    let lines = lines.map(|line| {
+        Ok::<_, anyhow::Error>(TraceLine {
+            subject: line.subject,
+            at: line.at,
+            headers: Vec::new(),
+            data: line.data.into_bytes(),
+        })
+    });
+    let mut show = Show {
+        args,
+        config: &config,
+        bar: bar.clone(),
+        next: None,
+        goes_on,
+        started: Instant::now(),
+        stage: None,
+        failed: None,
+    };
+    let outcome = replay::run(&config, lines, 2_000, None, true, &mut show)?;
+    match &mut show.stage {
+        Some(stage) => stage.show(&outcome.cells, &outcome.tally),
+        None if show.failed.is_none() => show.open(&outcome.cells, &outcome.tally),
+        None => {}
+    }
+    if let Some(error) = show.failed {
+        return Err(error.into());
+    }
+    let Some(stage) = show.stage else {
+        return Ok(());
+    };
+    let ended = stage.server.join();
+    ended.map_err(|_| anyhow!("the thread that serves the page failed"))?
+}
+
+/// The demo while it runs: a summary first, then numbers that move.
+struct Show<'a> {
+    args: &'a cli::Demo,
+    config: &'a Config,
+    bar: ProgressBar,
+    /// When the next release is due, Unix milliseconds; none before the first message.
+    next: Option<i64>,
+    /// Whether the simulation goes on after the summary.
+    goes_on: bool,
+    started: Instant,
+    stage: Option<Stage>,
+    /// Why the summary could not be printed.
+    failed: Option<std::io::Error>,
+}
+
+/// What is looked at.
+struct Stage {
+    state: Arc<State>,
+    today: Day,
+    ended: Arc<AtomicBool>,
+    server: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Onlooker for &mut Show<'_> {
+    fn progress(&mut self, _: u64) {}
+
+    fn wants(&mut self, at: i64) -> bool {
+        let next = *self
+            .next
+            .get_or_insert(at + i64::from(self.args.days) * DAY);
+        let is_due = self.goes_on && at >= next;
+        if is_due {
+            self.next = Some(at + HOUR);
+        }
+        is_due
+    }
+
+    fn released(&mut self, cells: Vec<Cell>, tally: &Tally) -> bool {
+        match &mut self.stage {
+            Some(stage) => {
+                std::thread::sleep(PACE);
+                stage.show(&cells, tally);
+            }
+            None => self.open(&cells, tally),
+        }
+        let stage = self.stage.as_ref();
+        stage.is_some_and(|stage| !stage.ended.load(Relaxed))
+    }
+}
+
+impl Show<'_> {
+    /// Says what happened, and serves the numbers.
+    fn open(&mut self, cells: &[Cell], tally: &Tally) {
+        self.bar.finish_and_clear();
+        let summary = Summary::of(cells);
+        let printed = match self.args.json {
+            true => terminal::line(format_args!("{:#}", summary.json())),
+            false => terminal::print(summary.text() + &account(tally, self.started.elapsed())),
+        };
+        if let Err(error) = printed {
+            self.failed = Some(error);
+            return;
+        }
+        if self.args.once {
+            return;
+        }
+        let state = Arc::new(State::new(self.config));
+        state.health.set_connected(true);
+        state.health.set_caught_up(true);
+        let ended = Arc::new(AtomicBool::new(false));
+        let (of_server, of_state, config) = (ended.clone(), state.clone(), self.config.clone());
+        let says = (!self.args.json).then_some(self.goes_on);
+        let mut stage = Stage {
+            state,
+            today: 0,
+            ended,
+            server: std::thread::spawn(move || {
+                let served = serve(&config, of_state, says);
+                of_server.store(true, Relaxed);
+                served
+            }),
+        };
+        stage.show(cells, tally);
+        self.stage = Some(stage);
+    }
+}
+
+impl Stage {
+    /// Shows what has changed.
+    fn show(&mut self, cells: &[Cell], tally: &Tally) {
+        let days = cells.iter().filter_map(|cell| cell.day());
+        self.today = days.fold(self.today, Day::max);
+        let board = {
+            let mut board = self.state.board();
+            cells.iter().for_each(|cell| board.apply(cell));
+            board.clone()
+        };
+        let metrics = &self.state.metrics;
+        metrics.sync(&tally.counts(), &tally.dead_letters());
+        metrics.board(&board, |_| self.today);
+        self.state.page.stand_at(self.today);
+    }
+}
+
+/// What happened on the way.
+fn account(tally: &Tally, took: Duration) -> String {
+    let counts = tally.counts();
+    let events: u64 = counts.accepted.values().sum();
+    let refused: u64 = tally.dead_by_reason().values().sum();
+    let thousands = |n: u64| crate::report::table::thousands(n.into());
+    format!(
+        "{} events in {:.1} s: {} came twice, {} were corrected, {} were refused with a reason.\n\
+         Nobody in this world exists, so that every number is shown; for a real brand a number leaves only\n\
+         when 50 persons stand behind it (release.k).\n",
+        thousands(events),
+        took.as_secs_f64(),
+        thousands(counts.stages.duplicates),
+        thousands(counts.stages.corrections),
+        thousands(refused),
+    )
+}
+
+/// Serves the numbers until a signal. Says where, and whether they go on, unless it is to say nothing.
+fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut stop = signals::stop()?;
+        let listener = tokio::net::TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| {
+                format!(
+                    "cannot listen on {}: name another address with --listen",
+                    config.http.listen
+                )
+            })?;
+        let address = listener.local_addr()?;
+        if let Some(goes_on) = says {
+            let numbers = match goes_on {
+                true => "The days go on, an hour a second: ",
+                false => "The same numbers to look at:      ",
+            };
+            terminal::line(format_args!(
+                "\n{numbers}http://{address}/ (Ctrl-C ends)\n\
+                 The same for Prometheus:          http://{address}/metrics\n\
+                 \n\
+                 Next:\n  \
+                 tributary demo --seed 7                 another world\n  \
+                 make build                              the load tester too: target/release/loadtest --help\n  \
+                 tributary replay --help                 data of your own, as NDJSON or CSV\n  \
+                 tributary keys new acme.secret          a secret for a brand of your own\n  \
+                 tributary config example > my.toml      a configuration to start from\n  \
+                 tributary run --config my.toml          live, on a NATS broker"
+            ))?;
+        }
+        http::serve(listener, state, async move {
+            tokio::select! {
+                _ = stop.wait_for(|set| *set) => {}
+                // A reader such as `head` has seen enough.
+                () = terminal::closed() => {}
+            }
+        })
+        .await;
+        Ok(())
+    })
+}

@@ -1,0 +1,399 @@
+//! `tributary explain`: why two identifiers are one person, and why a cell is what it is.
+//!
+//! The two clear values are canonicalised and keyed here, with the brand's secret from the configuration; only
+//! pseudonyms travel. Nothing that is printed, and no error, repeats a value or a pseudonym.
+
+use std::fmt::Write;
+
+use anyhow::{Context, bail};
+use secrecy::SecretString;
+use serde_json::json;
+use tributary_config::model::Brand;
+use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
+use tributary_connectors::terminal;
+use tributary_connectors::whom;
+use tributary_operators::currency;
+use tributary_operators::label::Channel;
+use tributary_operators::record::{BrandId, IdKind, Identifier};
+
+use crate::cli::args as cli;
+use crate::cli::query::sheet;
+use crate::report::table::{Align, Table, harmless, thousands};
+use crate::serve::services::Topic;
+use crate::serve::services::client::Asker;
+use crate::serve::services::reply::{Hop, Link, Paths};
+use crate::serve::services::request;
+
+/// The command.
+///
+/// # Errors
+/// Where the question makes no sense, or no worker answers it.
+pub async fn command(args: &cli::Explain) -> anyhow::Result<()> {
+    Ok(terminal::print(answer(args).await?)?)
+}
+
+/// What the command prints.
+///
+/// # Errors
+/// As [`command`].
+pub async fn answer(args: &cli::Explain) -> anyhow::Result<String> {
+    match args {
+        cli::Explain::Person(args) => person(args).await,
+        cli::Explain::Cell(args) => cell(args).await,
+    }
+}
+
+async fn person(args: &cli::ExplainPerson) -> anyhow::Result<String> {
+    let asker = Asker::load(&args.config, args.brand.as_deref())?;
+    let [first, second] = &args.identifiers[..] else {
+        bail!("two identifiers are needed, each as KIND=VALUE");
+    };
+    let brand = asker.brand()?;
+    let keys = keys(brand);
+    let (from, from_ids) = identify(brand, &keys, "first", first)?;
+    let (to, to_ids) = identify(brand, &keys, "second", second)?;
+    let request = request::person_json(&from_ids, &to_ids);
+    let answer = asker.ask(Topic::Explain, request).await?;
+    if args.json {
+        return Ok(answer);
+    }
+    let link: Link = serde_json::from_str(&answer).context(UNREADABLE)?;
+    Ok(person_text([from, to], &link))
+}
+
+async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
+    let asker = Asker::load(&args.config, args.brand.as_deref())?;
+    let request = json!({"cell": {
+        "source": args.source,
+        "medium": args.medium,
+        "campaign": args.campaign,
+        "kind": args.kind,
+        "store": args.store,
+        "day": args.day,
+        "currency": args.currency,
+    }})
+    .to_string();
+    // What the worker would refuse is refused before anybody is asked.
+    let own = currency::of(&asker.brand()?.currency).map(|(currency, _)| currency);
+    request::explain(request.as_bytes(), BrandId::of(&asker.brand()?.name), own)?;
+    let answer = asker.ask(Topic::Explain, request).await?;
+    if args.json {
+        return Ok(answer);
+    }
+    let paths: Paths = serde_json::from_str(&answer).context(UNREADABLE)?;
+    let k = asker.config.release.k;
+    Ok(paths_text(args, &paths, k))
+}
+
+const UNREADABLE: &str =
+    "the worker's answer cannot be read; is it of another version? --json prints it as it is";
+
+/// The brand's keys under each of its secrets: a worker goes on with the one that it began with.
+fn keys(brand: &Brand) -> Vec<BrandKey> {
+    let secrets: Vec<SecretString> = brand.secrets().cloned().collect();
+    let keys = (1..=secrets.len()).filter_map(|count| {
+        let (newest, before) = secrets.get(..count)?.split_last()?;
+        Some(BrandKey::new(&Brand {
+            secret: newest.clone(),
+            previous_secrets: before.to_vec(),
+            ..brand.clone()
+        }))
+    });
+    keys.collect()
+}
+
+/// The pseudonyms of `KIND=VALUE` under each key. 64 hex digits are a digest under any of the brand's rules.
+fn identify(
+    brand: &Brand,
+    keys: &[BrandKey],
+    which: &str,
+    text: &str,
+) -> anyhow::Result<(IdKind, Vec<Identifier>)> {
+    let known = IdKind::ALL.map(IdKind::name).join(", ");
+    let found = text.split_once('=').and_then(|(word, value)| {
+        let kind = IdKind::ALL.into_iter().find(|kind| kind.name() == word)?;
+        Some((kind, value))
+    });
+    let Some((kind, value)) = found else {
+        bail!("the {which} identifier is not KIND=VALUE with KIND one of {known}");
+    };
+    if value.len() > MAX_IDENTIFIER {
+        bail!("the {which} identifier is longer than {MAX_IDENTIFIER} bytes, which no record's is");
+    }
+    let ids = if kind == IdKind::NamePostcode {
+        let parts: Vec<&str> = value.split('/').collect();
+        let [first, last, postcode] = parts[..] else {
+            bail!("the {which} identifier is not name_postcode=FIRST/LAST/POSTCODE");
+        };
+        if !brand.identity.name_postcode {
+            bail!(
+                "name and postcode identify nobody: the brand does not enable identity.name_postcode"
+            );
+        }
+        let ids = |key| whom::name_postcode(key, [first, last, postcode]);
+        keys.iter().flat_map(ids).collect()
+    } else {
+        let ids = |key| whom::identifiers(brand, key, kind, value);
+        keys.iter().flat_map(ids).collect::<Vec<_>>()
+    };
+    if ids.is_empty() {
+        let phone = match kind {
+            IdKind::Phone => {
+                ", or no phone number (write it with its country code, or set phone_region)"
+            }
+            _ => "",
+        };
+        bail!("the {which} identifier names nobody: it is empty or blocked{phone}");
+    }
+    Ok((kind, ids))
+}
+
+/// A kind in a sentence.
+fn noun(kind: &str) -> &str {
+    match kind {
+        "email" => "e-mail address",
+        "phone" => "phone number",
+        "customer" => "customer number",
+        "name_postcode" => "name with postcode",
+        other => other,
+    }
+}
+
+fn person_text(kinds: [IdKind; 2], link: &Link) -> String {
+    let [from, to] = kinds.map(|kind| noun(kind.name()));
+    let (from, to) = match from == to {
+        true => (format!("the first {from}"), format!("the second {to}")),
+        false => (format!("the {from}"), format!("the {to}")),
+    };
+    let mut out = String::new();
+    // Writing into a string cannot fail.
+    let _ = match &link.hops {
+        Some(hops) if hops.is_empty() => writeln!(out, "{from} and {to} are the same identifier"),
+        Some(hops) => {
+            let links = match hops.len() {
+                1 => "1 link".to_owned(),
+                n => format!("{n} links"),
+            };
+            writeln!(
+                out,
+                "{from} and {to} are one person, by {links}:\n\n{}",
+                chain(hops, &from, &to)
+            )
+        }
+        None => {
+            let _ = writeln!(out, "{from} and {to} are not linked");
+            let sides = [&from, &to].into_iter().zip(link.known).zip(link.hub);
+            for ((side, known), hub) in sides {
+                let _ = match (known, hub) {
+                    (false, _) => {
+                        writeln!(out, "  {side} is unknown: it stands in no record now held")
+                    }
+                    (true, true) => writeln!(
+                        out,
+                        "  {side} is a hub: it shares records with so many others that it identifies nobody"
+                    ),
+                    (true, false) => writeln!(out, "  {side} is known"),
+                };
+            }
+            Ok(())
+        }
+    };
+    let mut letters = out.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// `the cookie and the e-mail address stood in one record of source web on 2025-10-03`, one line a link.
+fn chain(hops: &[Hop], from: &str, to: &str) -> String {
+    let mut near = from.to_owned();
+    let mut lines = Vec::new();
+    for (at, hop) in hops.iter().enumerate() {
+        let kind = noun(&hop.to);
+        let far = match at + 1 == hops.len() {
+            true => to.to_owned(),
+            false if kind.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {kind}"),
+            false => format!("a {kind}"),
+        };
+        let source = match &hop.source {
+            Some(source) => format!("source `{}`", harmless(source)),
+            None => "a source that is no longer configured".to_owned(),
+        };
+        lines.push(format!(
+            "  {near} and {far} stood in one record of {source} on {}",
+            hop.day
+        ));
+        near = format!("that {kind}");
+    }
+    lines.join(";\n")
+}
+
+fn paths_text(args: &cli::ExplainCell, answer: &Paths, k: u64) -> String {
+    let words = [&args.source, &args.medium, &args.campaign].map(|word| word.as_deref());
+    let channel = harmless(&sheet::path([words.to_vec()]));
+    let mut out = format!("{}s on {}", args.kind, args.day);
+    let parts = [("in store", &args.store), ("in", &args.currency)];
+    for (before, part) in parts {
+        if let Some(part) = part {
+            // Writing into a string cannot fail.
+            let _ = write!(out, " {before} {}", harmless(part));
+        }
+    }
+    out = format!("Paths with {channel} to {out}\n\n");
+    let [source, medium, campaign] = words.map(Option::unwrap_or_default);
+    let channel = Channel::of(source, medium, campaign);
+    if channel == Channel::unattributed() {
+        out.push_str(
+            "these conversions had no touch in their window, or no identifier: there is no path\n",
+        );
+        return out;
+    }
+    if channel == Channel::oversized() {
+        out.push_str("persons with more identifiers than identity.max_identifiers have no paths\n");
+        return out;
+    }
+    if answer.paths.is_empty() && answer.hidden.paths == 0 {
+        out.push_str(
+            "none: no person with such a conversion had a touch of this channel in its window\n",
+        );
+        return out;
+    }
+    if !answer.paths.is_empty() {
+        let mut table = Table::new(&[
+            ("persons", Align::Right),
+            ("conversions", Align::Right),
+            ("path", Align::Wrapped),
+        ]);
+        for path in &answer.paths {
+            let steps = path
+                .path
+                .iter()
+                .map(|words| words.iter().map(Option::as_deref).collect());
+            table.row([
+                thousands(i128::from(path.persons)),
+                thousands(i128::from(path.conversions)),
+                sheet::path(steps),
+            ]);
+        }
+        let _ = write!(out, "{table}");
+    }
+    let more = if answer.paths.is_empty() { "" } else { " more" };
+    let _ = match answer.hidden.paths {
+        0 => Ok(()),
+        1 => writeln!(
+            out,
+            "\n1{more} path is not listed: fewer than {k} persons took it"
+        ),
+        n => writeln!(
+            out,
+            "\n{n}{more} paths are not listed: fewer than {k} persons took each"
+        ),
+    };
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(from: &str, to: &str, source: Option<&str>) -> Hop {
+        Hop {
+            day: "2025-10-03".to_owned(),
+            from: from.to_owned(),
+            source: source.map(str::to_owned),
+            to: to.to_owned(),
+        }
+    }
+
+    fn link(hops: Option<Vec<Hop>>, known: [bool; 2], hub: [bool; 2]) -> Link {
+        Link { hops, hub, known }
+    }
+
+    #[test]
+    fn a_chain_reads_as_sentences() {
+        let hops = vec![
+            hop("cookie", "email", Some("web")),
+            hop("email", "phone", None),
+        ];
+        let text = person_text(
+            [IdKind::Cookie, IdKind::Phone],
+            &link(Some(hops), [true; 2], [false; 2]),
+        );
+        let expected = "\
+The cookie and the phone number are one person, by 2 links:
+
+  the cookie and an e-mail address stood in one record of source `web` on 2025-10-03;
+  that e-mail address and the phone number stood in one record of a source that is no longer configured on 2025-10-03
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn why_there_is_no_chain() {
+        let emails = [IdKind::Email, IdKind::Email];
+        let text = person_text(emails, &link(None, [true, false], [true, false]));
+        assert!(text.starts_with("The first e-mail address and the second e-mail address are not"));
+        assert!(text.contains("the first e-mail address is a hub"), "{text}");
+        assert!(
+            text.contains("the second e-mail address is unknown"),
+            "{text}"
+        );
+        let text = person_text(emails, &link(Some(vec![]), [true; 2], [false; 2]));
+        assert!(text.contains("are the same identifier"), "{text}");
+    }
+
+    fn args(source: &str, medium: Option<&str>) -> cli::ExplainCell {
+        cli::ExplainCell {
+            config: "tributary.toml".into(),
+            brand: None,
+            source: Some(source.to_owned()),
+            medium: medium.map(str::to_owned),
+            campaign: None,
+            kind: "transaction".to_owned(),
+            store: Some("lyon".to_owned()),
+            day: "2025-10-26".to_owned(),
+            currency: None,
+            json: false,
+        }
+    }
+
+    #[test]
+    fn paths_with_persons_and_what_is_hidden() {
+        let words = |source: &str, medium: Option<&str>| {
+            [
+                Some(source.into()),
+                medium.map(std::convert::Into::into),
+                None,
+            ]
+        };
+        let paths = vec![crate::serve::services::reply::Path {
+            conversions: 1_204,
+            path: vec![words("google", Some("cpc")), words("direct", Some("none"))],
+            persons: 1_100,
+        }];
+        let hidden = crate::serve::services::reply::Hidden { paths: 2 };
+        let text = paths_text(&args("google", Some("cpc")), &Paths { hidden, paths }, 50);
+        let expected = "\
+Paths with google/cpc to transactions on 2025-10-26 in store lyon
+
+persons  conversions  path
+───────  ───────────  ────────────────────────
+  1,100        1,204  google/cpc → direct/none
+
+2 more paths are not listed: fewer than 50 persons took each
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn no_path_has_a_reason() {
+        let none = Paths {
+            hidden: crate::serve::services::reply::Hidden { paths: 0 },
+            paths: vec![],
+        };
+        assert!(paths_text(&args("bing", None), &none, 1).contains("no person with such"));
+        let text = paths_text(&args("unattributed", None), &none, 1);
+        assert!(text.contains("no touch in their window"), "{text}");
+        let text = paths_text(&args("unattributed", Some("oversized")), &none, 1);
+        assert!(text.contains("max_identifiers"), "{text}");
+    }
+}

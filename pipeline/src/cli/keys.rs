@@ -1,0 +1,304 @@
+//! `tributary keys`: a brand's secret is drawn, and what a ledger keeps moves to the newest one.
+//!
+//! A secret is drawn into a file of its own that only its owner can read, and is never shown unless that is asked
+//! for. An exchange loses nothing: pseudonyms are re-keyed over the old ones, so that all secrets a brand had stay in
+//! the configuration, in their order. Where workers run, each of them is asked ([`crate::serve::services::key_rotation`]).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use futures::future::try_join_all;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use secrecy::zeroize::Zeroizing;
+use serde::Serialize;
+use tributary_connectors::nats::{self, Client};
+use tributary_connectors::output::write_new;
+use tributary_connectors::terminal;
+use tributary_ledger::{Keyring, Ledger, Options};
+
+use crate::cli::args::KeysCommand;
+use crate::serve::services::Topic;
+use crate::serve::services::client::ask;
+use crate::serve::services::key_rotation::{Progress, Request, Told};
+
+/// Bytes of a drawn secret: in base64 twice of what is asked of one, and without an `=`.
+const BYTES: usize = 48;
+
+/// What an exchange did to a ledger.
+#[derive(Debug, Serialize)]
+struct Rotated {
+    directory: String,
+    /// Entries that were sealed under an older secret.
+    moved: u64,
+    /// Files that were overwritten and removed.
+    files: usize,
+}
+
+/// What an exchange did to the ledger of one running process.
+#[derive(Debug, Serialize)]
+struct Exchanged {
+    process: usize,
+    /// Entries that were sealed under an older secret.
+    moved: u64,
+    /// Files that were overwritten and removed.
+    files: usize,
+}
+
+/// The command.
+///
+/// # Errors
+/// Where a file or a ledger refuses, or a worker does or does not answer.
+pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
+    match command {
+        KeysCommand::New { file, print } => new(file, *print),
+        KeysCommand::Rotate {
+            directory: Some(directory),
+            config,
+            json,
+        } => {
+            let rotated = rotate(directory, config)?;
+            match json {
+                true => terminal::line(serde_json::to_string_pretty(&rotated)?)?,
+                false => terminal::line(rotated.text())?,
+            }
+            Ok(())
+        }
+        KeysCommand::Rotate {
+            directory: None,
+            config,
+            json,
+        } => {
+            let exchanged = rotate_live(config).await?;
+            match json {
+                true => {
+                    let told = serde_json::json!({ "processes": exchanged });
+                    terminal::line(serde_json::to_string_pretty(&told)?)?;
+                }
+                false => {
+                    for exchanged in &exchanged {
+                        terminal::line(exchanged.text())?;
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn new(file: &Path, print: bool) -> anyhow::Result<()> {
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    let drawn = OsRng.try_fill_bytes(&mut *bytes);
+    drawn.context("the system gives no random bytes")?;
+    let text = base64::engine::general_purpose::STANDARD.encode(bytes.as_slice());
+    let text = Zeroizing::new(format!("{text}\n"));
+    write_new(file, text.as_bytes()).with_context(|| {
+        format!(
+            "{} cannot be written; a file that is there is never replaced",
+            file.display()
+        )
+    })?;
+    let name = file.display();
+    terminal::note(format_args!(
+        "drew a secret into {name}, which only its owner can read\n\
+         for a new brand:          secret_file = \"{name}\"\n\
+         in exchange for another:  secret_file = \"{name}\" and previous_secret_files = [all before it, the oldest first]"
+    ));
+    if print {
+        terminal::print(text.as_str())?;
+    }
+    Ok(())
+}
+
+fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
+    let config = crate::load(config)?;
+    // Opening would begin a ledger where there is none.
+    let looked = tributary_ledger::inspect(directory)?;
+    let options = Options {
+        process: looked.process,
+        processes: looked.processes,
+        ..Options::new(directory)
+    };
+    let (mut ledger, _) = Ledger::open(options, Arc::new(Keyring::new(&config)))?;
+    let mut rotated = Rotated {
+        directory: looked.directory,
+        moved: 0,
+        files: 0,
+    };
+    if ledger.behind() > 0 {
+        let bar = bar("")?;
+        let work = ledger.rewrite(Arc::new(|_| true))?;
+        let done = work.run(&mut |read, total| {
+            bar.set_length(total);
+            bar.set_position(read);
+        });
+        bar.finish_and_clear();
+        let done = done?;
+        rotated.moved = done.moved;
+        rotated.files = ledger.install(done)?.run()?;
+    }
+    ledger.close()?;
+    Ok(rotated)
+}
+
+/// A bar of bytes behind a few words.
+fn bar(words: &str) -> anyhow::Result<ProgressBar> {
+    let template = format!("{words}{{bar:30}} {{bytes}}/{{total_bytes}} {{eta}} left");
+    let style = ProgressStyle::with_template(&template).context("the progress bar")?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
+
+/// Asks every running process, and comes back when all have moved.
+async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
+    let config = crate::load(config)?;
+    // Any brand leads to the processes, and each has one ledger for all of them.
+    let Some(brand) = config.brands.first().map(|brand| brand.name.as_str()) else {
+        bail!("the configuration has no brand");
+    };
+    let client = nats::connect(&config.nats, "tributary keys").await?;
+    let request = Request::new(&config);
+    // Nothing is begun anywhere before everybody has said that it can.
+    let processes = told(&client, brand, 0, &request).await?.processes;
+    let look = (1..processes).map(|process| told(&client, brand, process, &request));
+    try_join_all(look).await?;
+    let request = request.begin();
+    let bars = MultiProgress::new();
+    let all = (0..processes).map(|process| {
+        let (client, request, bars) = (&client, &request, &bars);
+        async move {
+            let bar = bars.add(bar(&format!("process {process} "))?);
+            loop {
+                match told(client, brand, process, request).await?.progress {
+                    Progress::Moving { read, total } => {
+                        bar.set_length(total);
+                        bar.set_position(read);
+                    }
+                    Progress::Done { moved, files } => {
+                        bar.finish_and_clear();
+                        return anyhow::Ok(Exchanged {
+                            process,
+                            moved,
+                            files,
+                        });
+                    }
+                    Progress::Waiting | Progress::Possible | Progress::Refused { .. } => {}
+                }
+            }
+        }
+    });
+    try_join_all(all).await
+}
+
+/// What a process says to a request.
+async fn told(
+    client: &Client,
+    brand: &str,
+    process: usize,
+    request: &Request,
+) -> anyhow::Result<Told> {
+    let topic = Topic::Keys(process);
+    let answer = ask(client, topic, brand, serde_json::to_string(request)?).await?;
+    let told: Told = serde_json::from_slice(&answer)
+        .with_context(|| format!("process {process} answers what this version cannot read"))?;
+    Ok(told)
+}
+
+impl Exchanged {
+    fn text(&self) -> String {
+        let Exchanged { process, moved, .. } = self;
+        match moved {
+            0 => format!("process {process}: everything is sealed under the newest secrets"),
+            _ => format!(
+                "process {process}: moved {moved} entries to the newest secrets; nothing in its ledger opens under an \
+                 older one"
+            ),
+        }
+    }
+}
+
+impl Rotated {
+    fn text(&self) -> String {
+        let Rotated {
+            directory, moved, ..
+        } = self;
+        match moved {
+            0 => format!("{directory}: everything is sealed under the newest secrets"),
+            _ => format!(
+                "{directory}: moved {moved} entries to the newest secrets; nothing there opens under an older one"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use tributary_ledger::{Page, Position};
+    use tributary_operators::record::BrandId;
+    use tributary_operators::salt::Salt;
+
+    use super::*;
+
+    #[test]
+    fn a_drawn_secret_is_its_owners_alone_and_is_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("acme.secret");
+        new(&file, false).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!((text.trim_end().len(), text.ends_with('\n')), (64, true));
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let error = format!("{:#}", new(&file, false).unwrap_err());
+        assert!(error.contains("never replaced"), "{error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        let other = directory.path().join("other.secret");
+        new(&other, false).unwrap();
+        assert_ne!(std::fs::read_to_string(&other).unwrap(), text);
+    }
+
+    /// Configurations as an operator writes them, from drawing to moving.
+    #[test]
+    fn a_secret_is_drawn_named_and_moved_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let brand = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\n";
+        let one = format!("{brand}secret_file = \"one\"\n");
+        let two = format!("{brand}secret_file = \"two\"\nprevious_secret_files = [\"one\"]\n");
+        for (name, text) in [("one", one), ("two", two)] {
+            new(&at(name), false).unwrap();
+            std::fs::write(at(&format!("{name}.toml")), text).unwrap();
+        }
+        // Where there is no ledger, none is begun.
+        assert!(rotate(&at("ledger"), &at("one.toml")).is_err());
+        assert!(!at("ledger").exists());
+
+        let keyring = Keyring::new(&crate::load(&at("one.toml")).unwrap());
+        let (mut ledger, _) = Ledger::open(Options::new(at("ledger")), keyring.into()).unwrap();
+        let mut page = Page::default();
+        let word = tributary_operators::event::Event::Word {
+            brand: BrandId::of("acme"),
+            label: tributary_operators::label::Label::of("google"),
+            word: "google".into(),
+        };
+        page.push(BrandId::of("acme"), &word);
+        page.salt(BrandId::of("acme"), 1, Salt::from_bytes([1; 32]));
+        ledger.append(page);
+        ledger.commit(Position::default()).unwrap();
+        drop(ledger);
+
+        assert_eq!(rotate(&at("ledger"), &at("one.toml")).unwrap().moved, 0);
+        let rotated = rotate(&at("ledger"), &at("two.toml")).unwrap();
+        assert_eq!((rotated.moved, rotated.files), (1, 1));
+        assert!(rotated.text().contains("moved 1 entries"));
+        let again = rotate(&at("ledger"), &at("two.toml")).unwrap();
+        assert!(again.text().contains("everything is sealed"));
+        let error = rotate(&at("ledger"), &at("one.toml")).unwrap_err();
+        assert!(format!("{error:#}").contains("another secret"), "{error:#}");
+    }
+}

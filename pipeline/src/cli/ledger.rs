@@ -1,0 +1,53 @@
+//! `tributary ledger`: what a ledger holds, and whether it is sound. Both change nothing.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use tributary_connectors::terminal;
+use tributary_ledger::Keyring;
+
+use crate::cli::args::LedgerCommand;
+
+/// The command.
+pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
+    match command {
+        LedgerCommand::Inspect { directory, json } => {
+            let inspection = tributary_ledger::inspect(directory)?;
+            match json {
+                true => terminal::line(serde_json::to_string_pretty(&inspection)?)?,
+                false => terminal::print(inspection.text())?,
+            }
+        }
+        LedgerCommand::Verify {
+            directory,
+            config,
+            json,
+        } => verify(directory, config, *json)?,
+    }
+    Ok(())
+}
+
+fn verify(directory: &Path, config: &Path, json: bool) -> anyhow::Result<()> {
+    let config = crate::load(config)?;
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} left")
+        .context("the progress bar")?;
+    bar.set_style(style);
+    let begun = Instant::now();
+    let verified =
+        tributary_ledger::verify(directory, &Keyring::new(&config), &mut |read, total| {
+            bar.set_length(total);
+            bar.set_position(read);
+        });
+    bar.finish_and_clear();
+    let verification = verified?;
+    if json {
+        terminal::line(serde_json::to_string_pretty(&verification)?)?;
+    } else {
+        let took = begun.elapsed().as_secs_f64();
+        terminal::line(format_args!("{}read in {took:.2} s", verification.text()))?;
+    }
+    Ok(())
+}

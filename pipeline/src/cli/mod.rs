@@ -1,0 +1,62 @@
+//! The commands of the program, one module each, and their arguments.
+
+pub mod args;
+pub mod audit;
+pub mod config;
+pub mod consent;
+pub mod data_protection;
+pub mod demo;
+pub mod explain;
+pub mod keys;
+pub mod ledger;
+pub mod log;
+pub mod query;
+pub mod replay;
+pub mod retention;
+pub mod rights;
+pub mod rules;
+pub mod run;
+pub mod signals;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tributary_connectors::terminal;
+
+pub use args::{Cli, Command};
+
+/// Executes the command of a parsed command line.
+///
+/// # Errors
+/// What the command reports. A closed standard output is an error, too; see [`terminal::is_closed`].
+pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Demo(args) => demo::command(args)?,
+        Command::Run(args) => run::command(args)?,
+        Command::Replay(args) => replay::command(args)?,
+        Command::Query(args) => block_on(query::command(args))?,
+        Command::Explain(args) => block_on(explain::command(args))?,
+        Command::Consent(args) => consent::command(args)?,
+        Command::Retention(args) => block_on(retention::command(args))?,
+        Command::Rights(args) => block_on(rights::command(args))?,
+        Command::Audit(command) => audit::command(command)?,
+        Command::Ledger(command) => ledger::command(command)?,
+        Command::Keys(command) => block_on(keys::command(command))?,
+        Command::Config(command) => return config::command(command),
+        Command::Rules(args) => rules::command(args)?,
+        Command::Reference { data_protection } => match data_protection {
+            true => terminal::print(data_protection::reference()?)?,
+            false => terminal::print(crate::report::metrics::reference())?,
+        },
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command that queries a worker, on a runtime of its own.
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(command)
+}

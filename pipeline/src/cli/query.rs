@@ -1,0 +1,210 @@
+//! `tributary query`: the released cells of a brand, asked of a running worker, as tables for people or as the
+//! lines that a replay writes.
+//!
+//! Filters work here and not at the worker: what they are about never travels.
+
+pub mod sheet;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use serde_json::Value;
+use tributary_connectors::terminal;
+use tributary_operators::cell::Family;
+
+use crate::cli::args as cli;
+use crate::serve::services::Topic;
+use crate::serve::services::client::Asker;
+use crate::serve::services::request;
+
+/// The command.
+///
+/// # Errors
+/// Where the question makes no sense, or no worker answers it.
+pub async fn command(args: &cli::Query) -> anyhow::Result<()> {
+    Ok(terminal::print(answer(args).await?)?)
+}
+
+/// What the command prints.
+///
+/// # Errors
+/// As [`command`].
+pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
+    let asker = Asker::load(&args.config, args.brand.as_deref())?;
+    let family = args.family.as_deref().map(family).transpose()?;
+    let filters = Filters::read(&args.filters, family)?;
+    let answer = asker.ask(Topic::Query, request::query_json(family)).await?;
+    let mut cells = Vec::new();
+    for line in answer.lines() {
+        let cell = CellLine::read(line).context(
+            "the worker's answer cannot be read; is it of another version? --json prints it as it is",
+        );
+        match cell {
+            Ok(cell) if filters.take(&cell) => cells.push((line, cell)),
+            Ok(_) => {}
+            Err(_) if args.json && filters.is_empty() => return Ok(answer),
+            Err(error) => return Err(error),
+        }
+    }
+    if args.json {
+        return Ok(cells.iter().flat_map(|(line, _)| [line, "\n"]).collect());
+    }
+    let brand = &asker.brand()?.name;
+    let cells: Vec<CellLine> = cells.into_iter().map(|(_, cell)| cell).collect();
+    if cells.is_empty() {
+        return Ok(nothing(brand, family, !filters.is_empty()));
+    }
+    let sheets: Vec<String> = Family::ALL
+        .into_iter()
+        .filter_map(|family| sheet::sheet(brand, family, &cells))
+        .collect();
+    Ok(sheets.join("\n"))
+}
+
+fn nothing(brand: &str, family: Option<Family>, filtered: bool) -> String {
+    let of = family.map_or("".to_owned(), |family| format!(" of {}", family.name()));
+    let such = if filtered {
+        " that the filters let through"
+    } else {
+        ""
+    };
+    format!(
+        "no released cells{of} of {brand}{such}\n\
+         (cells of fewer persons than release.k stay inside; new ones leave at the release cadence)\n"
+    )
+}
+
+fn family(name: &str) -> anyhow::Result<Family> {
+    request::family(name).with_context(|| {
+        format!(
+            "no family {name:?}; there are: {}",
+            request::family_names().join(", ")
+        )
+    })
+}
+
+/// One cell as it comes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CellLine {
+    #[serde(rename = "family")]
+    name: String,
+    cell: BTreeMap<String, Value>,
+    value: BTreeMap<String, i128>,
+}
+
+impl CellLine {
+    /// Reads a line of an answer, or of a replay's output.
+    ///
+    /// # Errors
+    /// Where it is no cell of a family known here.
+    pub fn read(line: &str) -> anyhow::Result<CellLine> {
+        let cell: CellLine = serde_json::from_str(line)?;
+        if request::family(&cell.name).is_none() {
+            bail!("a family of cells that is not known here");
+        }
+        Ok(cell)
+    }
+
+    fn dim(&self, name: &str) -> &Value {
+        self.cell.get(name).unwrap_or(&Value::Null)
+    }
+}
+
+/// What `--where` lets through: cells with one of the texts in every dimension that is named.
+struct Filters(BTreeMap<String, Vec<String>>);
+
+impl Filters {
+    fn read(texts: &[String], family: Option<Family>) -> anyhow::Result<Filters> {
+        let mut known: Vec<&str> = match family {
+            Some(family) => family.dims().to_vec(),
+            None => Family::ALL
+                .iter()
+                .flat_map(|family| family.dims())
+                .copied()
+                .collect(),
+        };
+        known.sort_unstable();
+        known.dedup();
+        let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for text in texts {
+            let Some((dim, wanted)) = text.split_once('=') else {
+                bail!("--where {text:?} is not DIM=TEXT, as day=2025-10-26");
+            };
+            if !known.contains(&dim) {
+                let of = family.map_or("any family".to_owned(), |family| family.name().to_owned());
+                bail!(
+                    "no dimension {dim:?} in {of}; there are: {}",
+                    known.join(", ")
+                );
+            }
+            filters
+                .entry(dim.to_owned())
+                .or_default()
+                .push(wanted.to_owned());
+        }
+        Ok(Filters(filters))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&self, cell: &CellLine) -> bool {
+        self.0.iter().all(|(dim, wanted)| {
+            cell.cell.get(dim).is_some_and(|value| {
+                let text = sheet::plain(value);
+                wanted.iter().any(|wanted| match value {
+                    Value::Null => wanted.is_empty() || wanted == "null",
+                    _ => *wanted == text,
+                })
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(store: &str) -> CellLine {
+        CellLine::read(&format!(
+            r#"{{"cell":{{"brand":"acme","currency":"EUR","day":"2025-10-26","store":{store}}},"family":"store_day","value":{{"persons":3,"revenue_minor":170141183460469231731687303715884105727,"transactions":4}}}}"#
+        ))
+        .unwrap()
+    }
+
+    fn filters(texts: &[&str], family: Option<Family>) -> anyhow::Result<Filters> {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        Filters::read(&texts, family)
+    }
+
+    #[test]
+    fn values_are_read_by_their_digits() {
+        assert_eq!(cell("null").value.get("revenue_minor"), Some(&i128::MAX));
+    }
+
+    #[test]
+    fn one_dimension_may_be_one_of_several_and_several_hold_together() {
+        let lyon = filters(&["store=lyon", "store=paris", "day=2025-10-26"], None).unwrap();
+        assert!(lyon.take(&cell("\"lyon\"")) && lyon.take(&cell("\"paris\"")));
+        assert!(!lyon.take(&cell("\"nice\"")) && !lyon.take(&cell("null")));
+        let none = filters(&["store="], None).unwrap();
+        assert!(none.take(&cell("null")) && !none.take(&cell("\"lyon\"")));
+        // A family without the dimension has no such cells.
+        assert!(!filters(&["model=last"], None).unwrap().take(&cell("null")));
+    }
+
+    #[test]
+    fn what_is_not_known_is_listed() {
+        let error = filters(&["stroe=lyon"], Some(Family::StoreDay))
+            .err()
+            .unwrap();
+        let text = error.to_string();
+        assert!(text.contains("brand, currency, day, store"), "{text}");
+        let error = filters(&["store"], None).err().unwrap();
+        assert!(error.to_string().contains("DIM=TEXT"));
+        let error = family("store_days").unwrap_err().to_string();
+        assert!(error.contains("attribution, store_day"), "{error}");
+    }
+}

@@ -1,0 +1,319 @@
+//! A family's cells as one table: money in major units, millionths as conversions, sums where they mean something.
+//!
+//! Dimensions that are the same in every row stand once, above the table. A sum stands below a column only
+//! where adding is right: persons and devices are distinct per cell, and each model shares out the same
+//! conversions.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tributary_operators::cell::Family;
+
+use super::CellLine;
+use crate::report::table::{
+    ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
+};
+
+/// What a value measures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Count,
+    Money,
+    Millionths,
+    Ppm,
+    Seconds,
+}
+
+/// The table of a family with its title; none where no cell is of it.
+pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> {
+    let mut rows: Vec<&CellLine> = cells.iter().filter(|c| c.name == family.name()).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    sort(family, &mut rows);
+    let (columns, shared) = dimensions(family, &rows);
+    let values = family.values();
+    let headers = columns.iter().map(|dim| ((*dim).to_owned(), align(dim)));
+    let titles = values.iter().map(|name| (title(name), Align::Right));
+    let mut table = Table::new(&headers.chain(titles).collect::<Vec<_>>());
+    for row in &rows {
+        let dims = columns.iter().map(|dim| shown(row.dim(dim)));
+        table.row(dims.chain(values.iter().map(|name| value(row, name))));
+    }
+    let summed: Vec<String> = values.iter().map(|name| sum(family, &rows, name)).collect();
+    if rows.len() > 1 && summed.iter().any(|sum| !sum.is_empty()) {
+        table.sums(columns.iter().map(|_| String::new()).chain(summed));
+    }
+    let cells = match rows.len() {
+        1 => "1 cell".to_owned(),
+        n => format!("{} cells", thousands(n as i128)),
+    };
+    let parts = std::iter::once(cells).chain(shared.iter().map(|dim| {
+        let text = rows
+            .first()
+            .map_or(ABSENT.to_owned(), |row| shown(row.dim(dim)));
+        if text == ABSENT {
+            format!("no {dim}")
+        } else {
+            format!("{dim} {}", harmless(&text))
+        }
+    }));
+    let parts: Vec<String> = parts.collect();
+    let title = format!("{} of {brand}: {}", family.name(), parts.join(", "));
+    let title = wrapped(&title, WIDTH).join(
+        "
+",
+    );
+    Some(format!(
+        "{title}
+
+{table}"
+    ))
+}
+
+/// A dimension as text, as `--where` compares it: a path as `source/medium → source/medium/campaign`.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(steps) => path(steps.iter().map(|step| match step {
+            Value::Array(words) => words.iter().map(Value::as_str).collect(),
+            _ => Vec::new(),
+        })),
+        other => other.to_string(),
+    }
+}
+
+/// A path for people: `google/cpc → direct/none`. Absent words at the end of a channel are left out.
+pub fn path<'a>(channels: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> String {
+    let channels = channels.into_iter().map(|words| {
+        let last = words.iter().rposition(Option::is_some).unwrap_or(0);
+        let words = words
+            .iter()
+            .take(last + 1)
+            .map(|word| word.unwrap_or(ABSENT));
+        words.collect::<Vec<_>>().join("/")
+    });
+    channels.collect::<Vec<_>>().join(" → ")
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => ABSENT.to_owned(),
+        other => plain(other),
+    }
+}
+
+/// The dimensions of the columns, and those that all rows share. A single row shares nothing with others.
+fn dimensions(family: Family, rows: &[&CellLine]) -> (Vec<&'static str>, Vec<&'static str>) {
+    let same = |dim: &str| {
+        let mut values = rows.iter().map(|row| row.dim(dim));
+        let first = values.next();
+        values.all(|value| Some(value) == first)
+    };
+    let dims = family.dims().iter().copied().filter(|dim| *dim != "brand");
+    dims.partition(|dim| rows.len() == 1 || !same(dim))
+}
+
+/// By dimension; what is best known by its size, by size.
+fn sort(family: Family, rows: &mut [&CellLine]) {
+    let by_size = matches!(
+        family,
+        Family::Paths | Family::MarkovMonth | Family::Assists
+    );
+    let group = |dim: &&&str| !by_size || matches!(**dim, "kind" | "month" | "currency");
+    let key = |row: &CellLine| {
+        let dims = family.dims().iter().filter(group).map(|dim| {
+            let value = row.dim(dim);
+            (value.as_u64(), plain(value))
+        });
+        let size = family
+            .values()
+            .iter()
+            .find(|name| name.starts_with("conversions"));
+        let size = size
+            .filter(|_| by_size)
+            .and_then(|name| row.value.get(*name));
+        (dims.collect::<Vec<_>>(), Reverse(size.copied()))
+    };
+    // The sort is stable: equal ones stay in the order of the lines.
+    rows.sort_by_cached_key(|row| key(row));
+}
+
+fn align(dim: &str) -> Align {
+    match dim {
+        "path" => Align::Wrapped,
+        "touches" | "days" => Align::Right,
+        _ => Align::Left,
+    }
+}
+
+fn unit(name: &str) -> Unit {
+    match name {
+        "conversions_millionths" => Unit::Millionths,
+        "removal_effect_ppm" => Unit::Ppm,
+        "dwell_seconds" => Unit::Seconds,
+        _ if name.ends_with("_minor") => Unit::Money,
+        _ => Unit::Count,
+    }
+}
+
+fn title(name: &str) -> String {
+    let units = ["_millionths", "_minor", "_ppm", "_seconds"];
+    let bare = units
+        .iter()
+        .find_map(|unit| name.strip_suffix(unit))
+        .unwrap_or(name);
+    bare.replace('_', " ")
+}
+
+fn value(row: &CellLine, name: &str) -> String {
+    let Some(number) = row.value.get(name) else {
+        return String::new();
+    };
+    written(*number, unit(name), row.dim("currency").as_str())
+}
+
+/// A value for people.
+fn written(number: i128, unit: Unit, code: Option<&str>) -> String {
+    match unit {
+        Unit::Count => thousands(number),
+        Unit::Money => fixed(number, decimals(code.unwrap_or_default())),
+        Unit::Millionths => rounded(number, 6, 2),
+        Unit::Ppm => format!("{} %", rounded(number, 4, 2)),
+        Unit::Seconds => {
+            let (minutes, seconds) = (number / 60, number % 60);
+            format!(
+                "{}:{:02}:{seconds:02}",
+                thousands(minutes / 60),
+                minutes % 60
+            )
+        }
+    }
+}
+
+/// The sum of a column, or nothing where adding would be wrong.
+fn sum(family: Family, rows: &[&CellLine], name: &str) -> String {
+    let distinct = |dim: &str| {
+        rows.iter()
+            .map(|row| plain(row.dim(dim)))
+            .collect::<BTreeSet<_>>()
+    };
+    let adds_up = match (family, name) {
+        (Family::Identity | Family::Assists, _) => false,
+        (_, "persons" | "devices" | "random_devices" | "removal_effect_ppm") => false,
+        (Family::Attribution, _) => distinct("model").len() == 1,
+        _ => true,
+    };
+    let currencies = distinct("currency");
+    if !adds_up || unit(name) == Unit::Money && currencies.len() != 1 {
+        return String::new();
+    }
+    let sum = rows
+        .iter()
+        .filter_map(|row| row.value.get(name))
+        .try_fold(0_i128, |sum, number| sum.checked_add(*number));
+    let code = currencies.first().map(String::as_str);
+    sum.map_or(String::new(), |sum| written(sum, unit(name), code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &str) -> Vec<CellLine> {
+        lines
+            .lines()
+            .map(|line| CellLine::read(line).unwrap())
+            .collect()
+    }
+
+    fn attribution(
+        model: &str,
+        source: &str,
+        currency: &str,
+        millionths: i64,
+        minor: i64,
+    ) -> String {
+        format!(
+            r#"{{"cell":{{"brand":"acme","campaign":null,"currency":"{currency}","day":"2025-10-26","kind":"order","medium":"cpc","model":"{model}","source":"{source}","store":null}},"family":"attribution","value":{{"conversions_millionths":{millionths},"value_minor":{minor}}}}}"#
+        ) + "\n"
+    }
+
+    #[test]
+    fn what_is_common_stands_above_and_sums_below() {
+        let cells = read(
+            &(attribution("last", "bing", "EUR", 2_500_000, 1_234_500)
+                + &attribution("last", "google", "EUR", 1_005_000, 99)),
+        );
+        let expected = "\
+attribution of acme: 2 cells, model last, medium cpc, no campaign, kind order, no store, day
+2025-10-26, currency EUR
+
+source  conversions      value
+──────  ───────────  ─────────
+bing           2.50  12,345.00
+google         1.01       0.99
+──────  ───────────  ─────────
+               3.51  12,345.99
+";
+        assert_eq!(
+            sheet("acme", Family::Attribution, &cells).unwrap(),
+            expected
+        );
+        assert_eq!(sheet("acme", Family::Visits, &cells), None);
+    }
+
+    #[test]
+    fn models_and_currencies_are_not_added() {
+        let models = read(
+            &(attribution("first", "bing", "EUR", 1, 100)
+                + &attribution("last", "bing", "EUR", 1, 100)),
+        );
+        let text = sheet("acme", Family::Attribution, &models).unwrap();
+        assert_eq!(
+            text.matches('─').count(),
+            "modelconversionsvalue".len(),
+            "{text}"
+        );
+        let currencies = read(
+            &(attribution("last", "bing", "EUR", 1_000_000, 100)
+                + &attribution("last", "bing", "JPY", 1_000_000, 100)),
+        );
+        let text = sheet("acme", Family::Attribution, &currencies).unwrap();
+        assert!(
+            text.contains("1.00\n") && text.contains("  100\n"),
+            "{text}"
+        );
+        assert!(text.trim_end().ends_with("2.00"), "{text}");
+    }
+
+    #[test]
+    fn hours_persons_and_paths() {
+        let visits = read(
+            r#"{"cell":{"brand":"a","hour":"2025-10-26T02:00:00+01:00","store":"s"},"family":"visits","value":{"devices":2,"dwell_seconds":3725,"passers_by":1,"random_devices":0,"visits":2}}
+{"cell":{"brand":"a","hour":"2025-10-26T03:00:00+01:00","store":"s"},"family":"visits","value":{"devices":2,"dwell_seconds":59,"passers_by":1,"random_devices":0,"visits":1}}"#,
+        );
+        let text = sheet("a", Family::Visits, &visits).unwrap();
+        let last = text.lines().last().unwrap();
+        assert_eq!(
+            last.split_whitespace().collect::<Vec<_>>(),
+            ["3", "2", "1:03:04"]
+        );
+
+        let path = |month: &str, first: &str, conversions: u32| {
+            format!(
+                r#"{{"cell":{{"brand":"a","currency":"EUR","kind":"order","month":"{month}","path":[["{first}",null,"x"],["direct","none",null]]}},"family":"paths","value":{{"conversions":{conversions},"value_minor":1}}}}"#
+            ) + "\n"
+        };
+        let paths =
+            read(&(path("2025-10", "a", 1) + &path("2025-10", "b", 7) + &path("2025-09", "c", 2)));
+        let text = sheet("a", Family::Paths, &paths).unwrap();
+        let rows: Vec<&str> = text.lines().filter(|line| line.contains('→')).collect();
+        assert!(
+            rows[0].contains("c/–/x → direct/none") && rows[1].contains("b/–/x"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,415 @@
+//! `tributary replay`: traces in, a file of cells, a file of what was refused, and a summary.
+//!
+//! [`crate::worker::replay`] does the work. What is refused is written as a trace of its own beside the cells, so that what was
+//! mended can be replayed.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tributary_config::model::Config;
+use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::out::cell_line;
+use tributary_connectors::output::{Contents, Output, Outputs};
+use tributary_connectors::terminal;
+use tributary_connectors::trace::TraceLine;
+use tributary_ledger::{Keyring, Ledger, Options};
+use tributary_loadtest::inputs::{self, Inputs};
+
+use crate::cli::args as cli;
+use crate::privacy::retention::Category;
+use crate::worker::replay::{ClockWentBack, Outcome, run};
+
+/// The command.
+pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
+    let mut config = crate::load(&args.config)?;
+    if let Some(workers) = args.workers {
+        config.workers.threads = workers.max(1);
+    }
+    config.workers.hosts.clear();
+    // Where something cannot be written is said before an hour of reading.
+    let mut read = inputs::files(Some(&config), &args.traces)?;
+    read.push(args.config.clone());
+    let mut outputs = Outputs::new(read, args.force);
+    let cells_file = match args.cells == Path::new("-") {
+        true => None,
+        false => Some(outputs.file(&args.cells, Contents::Cells)?),
+    };
+    let dead_file = args.dead_letters.clone().or_else(|| beside(&args.cells));
+    let dead_file = match &dead_file {
+        Some(path) => Some(
+            outputs
+                .private(path, Contents::DeadLetters)
+                .context("the file of refused lines; --dead-letters names another")?,
+        ),
+        None => None,
+    };
+    let mut inputs = inputs::open(Some(&config), &args.traces)?;
+    let total = inputs.progress().total();
+    let bar = bar(args.quiet, total);
+    let replay = |inputs: &mut Inputs, ledger, closes_days| {
+        let meter = inputs.progress();
+        run(
+            &config,
+            inputs,
+            args.batch,
+            ledger,
+            closes_days,
+            |messages: u64| {
+                bar.set_position(meter.read());
+                bar.set_message(format!("{messages} messages"));
+            },
+        )
+    };
+    let ledger = match &args.ledger {
+        Some(directory) => Some(new_ledger(&config, directory)?),
+        None => None,
+    };
+    // What cannot be read again is read with all days open. So is what goes to a ledger: the worker that starts from it
+    // closes the days.
+    let is_file = |trace: &String| Path::new(trace).is_file();
+    let closes_days = ledger.is_none() && args.traces.iter().all(is_file);
+    let outcome = match replay(&mut inputs, ledger, closes_days) {
+        Err(error) if error.is::<ClockWentBack>() => {
+            tracing::info!("{error}: reading it once more with all days open");
+            inputs = inputs::open(Some(&config), &args.traces)?;
+            replay(&mut inputs, None, false)?
+        }
+        outcome => outcome?,
+    };
+    bar.finish_and_clear();
+
+    let mut lines: Vec<String> = outcome
+        .cells
+        .iter()
+        .filter(|cell| cell.family.in_replay())
+        .map(cell_line)
+        .collect();
+    lines.sort_unstable();
+    write_lines(cells_file.as_ref(), lines.iter().map(String::as_str))?;
+    if let Some(file) = &dead_file {
+        write_dead_letters(file, &outcome.dead)?;
+    }
+    let summary = Summary {
+        args,
+        config: &config,
+        outcome: &outcome,
+        lines: lines.len(),
+        skipped: inputs.skipped(),
+        dead_file: dead_file.as_ref().map(Output::path),
+    };
+    if args.json {
+        terminal::line(summary.json())?;
+    } else if !args.quiet {
+        terminal::note(summary.text().trim_end());
+    }
+    Ok(())
+}
+
+/// A ledger where there is nothing yet. What is there is not even opened, which would mend its end.
+fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
+    let own = directory.join("process-0");
+    // A file system of its own has one folder that nobody made.
+    let is_new = [directory, &own].into_iter().all(|folder| {
+        folder.read_dir().map_or_else(
+            |error| error.kind() == ErrorKind::NotFound,
+            |mut entries| {
+                entries.all(|entry| {
+                    entry
+                        .is_ok_and(|entry| entry.path() == own || entry.file_name() == "lost+found")
+                })
+            },
+        )
+    });
+    if !is_new {
+        bail!(
+            "{} is no empty directory, in which a new ledger could be begun: name another with --ledger",
+            directory.display()
+        );
+    }
+    let (ledger, _) = Ledger::open(Options::new(own), Arc::new(Keyring::new(config)))?;
+    Ok(ledger)
+}
+
+fn bar(quiet: bool, total: u64) -> ProgressBar {
+    let target = if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} {eta} left");
+    ProgressBar::with_draw_target(Some(total), target)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn beside(cells: &Path) -> Option<PathBuf> {
+    if cells == Path::new("-") {
+        return None;
+    }
+    let mut name = cells.file_name()?.to_owned();
+    name.push(".dead-letters.ndjson");
+    Some(cells.with_file_name(name))
+}
+
+fn write_lines<'a>(
+    file: Option<&Output>,
+    lines: impl Iterator<Item = &'a str>,
+) -> anyhow::Result<()> {
+    let write = |out: &mut dyn Write| -> anyhow::Result<()> {
+        for line in lines {
+            out.write_all(line.as_bytes())?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    };
+    match file {
+        Some(file) => file
+            .write(write)
+            .with_context(|| format!("cannot write {}", file.path().display())),
+        None => {
+            let mut out = terminal::output();
+            write(&mut out)
+                .and_then(|()| Ok(out.flush()?))
+                .context("cannot write to standard output")
+        }
+    }
+}
+
+/// Writes refused lines as a trace of their own, so that what was mended can be replayed; nothing is left
+/// of an older file where nothing was refused. The lines are as they came, so only the owner may read them.
+fn write_dead_letters(file: &Output, dead: &[DeadLetter]) -> anyhow::Result<()> {
+    if dead.is_empty() {
+        return Ok(file.remove()?);
+    }
+    let write = |out: &mut dyn Write| -> anyhow::Result<()> {
+        for letter in dead {
+            let line = TraceLine {
+                subject: letter.subject.clone(),
+                at: letter.at,
+                headers: vec![
+                    ("Tributary-Reason".into(), letter.reason.name().into()),
+                    ("Tributary-Detail".into(), letter.detail.clone()),
+                ],
+                data: letter.payload.clone(),
+            };
+            out.write_all(line.to_json().as_bytes())?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    };
+    file.write(write)
+        .with_context(|| format!("cannot write {}", file.path().display()))
+}
+
+struct Summary<'a> {
+    args: &'a cli::Replay,
+    config: &'a Config,
+    outcome: &'a Outcome,
+    lines: usize,
+    skipped: u64,
+    dead_file: Option<&'a Path>,
+}
+
+impl Summary<'_> {
+    fn families(&self) -> BTreeMap<&'static str, u64> {
+        let mut families = BTreeMap::new();
+        for cell in self
+            .outcome
+            .cells
+            .iter()
+            .filter(|cell| cell.family.in_replay())
+        {
+            *families.entry(cell.family.name()).or_default() += 1;
+        }
+        families
+    }
+
+    fn accepted(&self) -> BTreeMap<&'static str, u64> {
+        let mut kinds = BTreeMap::new();
+        for ((_, kind), count) in self.outcome.tally.counts().accepted {
+            *kinds.entry(kind).or_default() += count;
+        }
+        kinds
+    }
+
+    fn past(&self) -> BTreeMap<&'static str, u64> {
+        let past = Category::ALL.into_iter().zip(self.outcome.past);
+        past.filter(|(_, records)| *records > 0)
+            .map(|(category, records)| (category.name(), records))
+            .collect()
+    }
+
+    /// The sources that rest on consent, as `brand/source`.
+    fn on_consent(&self) -> String {
+        let brands = self.config.brands.iter();
+        let sources = brands.flat_map(|brand| {
+            let sources = brand.sources.iter();
+            sources
+                .filter(|source| brand.rests_on_consent(source))
+                .map(|source| format!("{}/{}", brand.name, source.name))
+        });
+        let sources: Vec<String> = sources.collect();
+        match sources.is_empty() {
+            true => "none".to_owned(),
+            false => sources.join(", "),
+        }
+    }
+
+    fn ignored(&self) -> BTreeMap<&'static str, u64> {
+        let ignored = &self.outcome.tally.counts().ignored;
+        ignored.iter().map(|(what, n)| (what.name(), *n)).collect()
+    }
+
+    fn json(&self) -> String {
+        let stages = self.outcome.tally.counts().stages;
+        serde_json::json!({
+            "messages": self.outcome.messages,
+            "skipped_lines": self.skipped,
+            "accepted": self.accepted(),
+            "ignored": self.ignored(),
+            "unread_consent_sections": self.outcome.tally.counts().unread_sections.values().sum::<u64>(),
+            "duplicates": stages.duplicates,
+            "corrections": stages.corrections,
+            "superseded": stages.superseded,
+            "held": stages.held,
+            "withheld": {
+                "restricted": stages.restricted,
+                "unasked": stages.unasked,
+                "refused": stages.refused,
+            },
+            "uncredited": stages.uncredited,
+            "past_retention": self.past(),
+            "dead_letters": self.outcome.tally.dead_by_reason(),
+            "cells": self.families(),
+            "hidden_cells": stages.hidden,
+            "folded_channels": stages.folded,
+            "pings_over_max_devices": stages.pings_over,
+            "seconds": self.outcome.took.as_secs_f64(),
+        })
+        .to_string()
+    }
+
+    fn text(&self) -> String {
+        use std::fmt::Write;
+        let mut out = String::new();
+        let counts = self.outcome.tally.counts();
+        let list = |map: BTreeMap<&'static str, u64>| {
+            let parts: Vec<String> = map.iter().map(|(name, n)| format!("{n} {name}")).collect();
+            if parts.is_empty() {
+                "none".to_owned()
+            } else {
+                parts.join(", ")
+            }
+        };
+        let events: u64 = counts.accepted.values().sum();
+        let seconds = self.outcome.took.as_secs_f64();
+        let rate = events as f64 / seconds.max(1e-9);
+        let _ = writeln!(
+            out,
+            "read      {} messages in {seconds:.2} s, {rate:.0} events/s{}",
+            self.outcome.messages,
+            match self.skipped {
+                0 => String::new(),
+                n => format!("; {n} lines were no messages"),
+            }
+        );
+        let _ = writeln!(out, "accepted  {}", list(self.accepted()));
+        let _ = writeln!(
+            out,
+            "held      {} records ({} duplicates, {} corrections, {} older versions)",
+            counts.stages.held,
+            counts.stages.duplicates,
+            counts.stages.corrections,
+            counts.stages.superseded
+        );
+        if counts.stages.restricted > 0 {
+            let _ = writeln!(
+                out,
+                "withheld  {} records that count in nothing: a right restricts them",
+                counts.stages.restricted
+            );
+        }
+        if counts.stages.unasked > 0 {
+            let _ = writeln!(
+                out,
+                "withheld  {} records that count in nothing: no consent is known of what they name, and these sources rest \
+                 on it (basis): {}",
+                counts.stages.unasked,
+                self.on_consent()
+            );
+        }
+        if counts.stages.refused > 0 {
+            let _ = writeln!(
+                out,
+                "withheld  {} records that count in nothing: the consent of those they name does not allow it",
+                counts.stages.refused
+            );
+        }
+        if counts.stages.uncredited > 0 {
+            let _ = writeln!(
+                out,
+                "uncredited {} contacts that are counted and credited with no sale: their consent does not allow it",
+                counts.stages.uncredited
+            );
+        }
+        let past = self.past();
+        if !past.is_empty() {
+            let _ = writeln!(
+                out,
+                "gone      {} records past their retention ({})",
+                past.values().sum::<u64>(),
+                list(past)
+            );
+        }
+        let unread = counts.unread_sections.values().sum::<u64>();
+        if unread > 0 {
+            let _ = writeln!(
+                out,
+                "unread    {unread} sections of GPP strings; `tributary consent STRING` names those of a string"
+            );
+        }
+        let ignored = self.ignored();
+        if !ignored.is_empty() {
+            let _ = writeln!(out, "left out  {}", list(ignored));
+        }
+        let dead = self.outcome.tally.dead_by_reason();
+        if !dead.is_empty() {
+            let place = self
+                .dead_file
+                .map_or(String::new(), |f| format!(" → {}", f.display()));
+            let _ = writeln!(out, "refused   {}{place}", list(dead));
+        }
+        let _ = writeln!(
+            out,
+            "cells     {} ({}) → {}",
+            self.lines,
+            list(self.families()),
+            self.args.cells.display()
+        );
+        if counts.stages.hidden > 0 {
+            let _ = writeln!(
+                out,
+                "hidden    {} cells behind which stand fewer than release.k",
+                counts.stages.hidden
+            );
+        }
+        if counts.stages.pings_over > 0 {
+            let _ = writeln!(
+                out,
+                "crowded   {} pings of devices that did not count: a store's day has more than sensors.max_devices",
+                counts.stages.pings_over
+            );
+        }
+        if counts.stages.folded > 0 {
+            let _ = writeln!(
+                out,
+                "folded    {} channels that markov tells under `*`: a month has more than attribution.max_channels",
+                counts.stages.folded
+            );
+        }
+        out
+    }
+}

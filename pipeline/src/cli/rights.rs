@@ -1,0 +1,271 @@
+//! `tributary rights`: asks for a data subject's right, and waits until it is answered.
+//!
+//! The request goes to the broker and stays there until a worker has answered it, so that the command may be
+//! interrupted and run again with the same `--id`: it is done once. The answer to `access` and `portability` is sealed
+//! for a key that is made here, used once, and never written anywhere.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use async_nats::jetstream;
+use serde_json::{Map, Value, json};
+use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
+use tributary_connectors::output::{Contents, Output, Outputs};
+use tributary_connectors::terminal;
+use tributary_rights::request::Request;
+use tributary_rights::sealed::KeyPair;
+
+use crate::cli::args as cli;
+use crate::serve::services::client::Asker;
+
+/// How long the command waits for the next word before it says that it waits.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The command.
+///
+/// # Errors
+/// Where the request is none, is rejected, or no broker takes it.
+pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
+    let asker = Asker::load(&args.config, args.brand.as_deref())?;
+    // An answer comes once: where it cannot be written is said before it is asked for.
+    let read = [
+        Some(&args.config),
+        args.request.as_ref(),
+        args.record.as_ref(),
+    ];
+    let mut outputs = Outputs::new(read.into_iter().flatten().cloned().collect(), args.force);
+    let out = match &args.out {
+        Some(path) => Some(outputs.private(path, Contents::Nothing)?),
+        None => None,
+    };
+    let brand = asker.brand()?.name.clone();
+    let pair = KeyPair::generate();
+    let (id, request) = request(args, &brand, &pair)?;
+    // What a worker would refuse is refused before it leaves.
+    if let Err(refusal) = Request::parse(request.as_bytes(), Some(&brand), &|name| name == brand) {
+        bail!("{} ({})", refusal.detail, refusal.reason.name());
+    }
+    let client = nats::connect(&asker.config.nats, "tributary rights").await?;
+    nats::ensure_rights_stream(&client, &asker.config.nats).await?;
+    let stream = asker.config.nats.rights_stream.clone();
+    let sent = jetstream::new(client.clone())
+        .publish(subjects::rights_requests(&brand), request.into())
+        .await
+        .context("the broker does not take the request")?
+        .await
+        .context("the broker does not take the request")?;
+    if args.no_wait {
+        say(args, &json!({"id": id, "brand": brand, "status": "sent"}))?;
+        return Ok(());
+    }
+    let status = wait(args, &client, &stream, &brand, &id, sent.sequence).await?;
+    match status["status"].as_str() {
+        Some("completed") => {}
+        _ => bail!(
+            "the request was rejected: {}",
+            status["reason"].as_str().unwrap_or("no reason is given")
+        ),
+    }
+    if matches!(args.right.as_str(), "access" | "portability") {
+        let subject = subjects::rights_answer(&brand, pair.public().as_bytes());
+        let answer = fetch(&client, &stream, &subject, &pair).await?;
+        write(out.as_ref(), &answer)?;
+    } else if let Some(receipt) = receipt(&client, &stream, &brand, &id, sent.sequence).await? {
+        write(out.as_ref(), receipt.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The request's id and its JSON.
+fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(String, String)> {
+    let mut request = match args.request.as_deref() {
+        Some(file) => {
+            let mut text = zeroize::Zeroizing::new(String::new());
+            if file == Path::new("-") {
+                std::io::stdin().read_to_string(&mut text)
+            } else {
+                std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text))
+            }
+            .with_context(|| format!("cannot read the request from {}", file.display()))?;
+            serde_json::from_str::<Map<String, Value>>(&text)
+                .context("the request is no JSON object")?
+        }
+        None => Map::new(),
+    };
+    let now = jiff::Timestamp::now();
+    let drawn = format!("{:032x}", rand::random::<u128>());
+    let mut default = |key: &str, value: Value| {
+        request.entry(key.to_owned()).or_insert(value);
+    };
+    default("id", json!(args.id.clone().unwrap_or(drawn)));
+    default("ts", json!(now.as_millisecond()));
+    default("type", json!(args.right));
+    default("brand", json!(brand));
+    let mut identifiers = Vec::new();
+    for text in &args.identifiers {
+        let Some((kind, value)) = text.split_once('=') else {
+            bail!("an identifier is KIND=VALUE, as email=a@b.example");
+        };
+        identifiers.push(match kind {
+            "name_postcode" => {
+                let parts: Vec<&str> = value.split('/').collect();
+                let [first, last, postcode] = parts[..] else {
+                    bail!("name_postcode is FIRST/LAST/POSTCODE");
+                };
+                json!({"kind": kind, "first_name": first, "last_name": last, "postcode": postcode})
+            }
+            _ => json!({"kind": kind, "value": value}),
+        });
+    }
+    if !identifiers.is_empty() {
+        default("identifiers", Value::Array(identifiers));
+    }
+    if args.whole_person {
+        default("whole_person", json!(true));
+    }
+    if let Some(proof) = &args.proof {
+        default("proof", json!(proof));
+    }
+    if matches!(args.right.as_str(), "access" | "portability") {
+        default("reply_key", json!(pair.public().to_string()));
+    }
+    if let Some(action) = &args.directive {
+        default(
+            "directive",
+            json!({"action": action, "notice": args.notice}),
+        );
+    } else if args.notice {
+        default("directive", json!({"action": "erase", "notice": true}));
+    }
+    if let Some(file) = &args.record {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the record from {}", file.display()))?;
+        let data: Value = serde_json::from_str(&text).context("the record is no JSON")?;
+        let source = args.source.clone().unwrap_or_else(|| args.kind.clone());
+        default(
+            "record",
+            json!({"kind": args.kind, "source": source, "data": data}),
+        );
+    }
+    let id = request
+        .get("id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    Ok((id, Value::Object(request).to_string()))
+}
+
+/// Waits for the last word about a request, and says each.
+async fn wait(
+    args: &cli::Rights,
+    client: &Client,
+    stream: &str,
+    brand: &str,
+    id: &str,
+    from: u64,
+) -> anyhow::Result<Value> {
+    let subject = subjects::rights_status(brand);
+    let mut reader = Reader::filtered(client, stream, &subject, from).await?;
+    let mut silent = true;
+    loop {
+        let batch = reader.next_batch(1_000, LOOK).await?;
+        if batch.is_empty() && silent {
+            terminal::note(format_args!(
+                "waiting for a worker of {brand}: the request stays with the broker until one answers it"
+            ));
+            silent = false;
+        }
+        for message in batch {
+            let Ok(status) = serde_json::from_slice::<Value>(&message.payload) else {
+                continue;
+            };
+            if status["id"] != json!(id) {
+                continue;
+            }
+            say(args, &status)?;
+            if matches!(status["status"].as_str(), Some("completed" | "rejected")) {
+                return Ok(status);
+            }
+        }
+    }
+}
+
+fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
+    if args.json {
+        return terminal::line(status);
+    }
+    let mut line = status["status"]
+        .as_str()
+        .unwrap_or_default()
+        .replace('_', " ");
+    if let Some(counts) = status["counts"].as_object() {
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(_, count)| count.as_u64() != Some(0))
+            .map(|(what, count)| format!("{count} {}", what.replace('_', " ")))
+            .collect();
+        if !counts.is_empty() {
+            line = format!("{line}: {}", counts.join(", "));
+        }
+    }
+    terminal::note(line);
+    Ok(())
+}
+
+/// The sealed answer, opened, and deleted at the broker.
+async fn fetch(
+    client: &Client,
+    stream: &str,
+    subject: &str,
+    pair: &KeyPair,
+) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {
+    let mut last = nats::last_values(client, stream, subject).await?;
+    let batch = last.next_batch(1).await?;
+    let message = batch
+        .first()
+        .context("the answer is gone: ask again with another --id")?;
+    let answer = pair.open(&message.payload)?;
+    nats::delete_message(client, stream, message.sequence).await?;
+    Ok(answer)
+}
+
+/// The receipt of a request.
+async fn receipt(
+    client: &Client,
+    stream: &str,
+    brand: &str,
+    id: &str,
+    from: u64,
+) -> anyhow::Result<Option<String>> {
+    let subject = subjects::rights_receipt(brand);
+    let mut reader = Reader::filtered(client, stream, &subject, from).await?;
+    loop {
+        let batch = reader.next_batch(1_000, Duration::from_millis(500)).await?;
+        for message in &batch {
+            let receipt: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+            if receipt["request"] == json!(id) {
+                return Ok(Some(receipt.to_string()));
+            }
+        }
+        // A request that was completed before has had its receipt.
+        if batch.is_empty() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Writes an answer to a file that only its owner can read, or to standard output.
+fn write(out: Option<&Output>, answer: &[u8]) -> anyhow::Result<()> {
+    let Some(file) = out else {
+        let mut out = terminal::output();
+        out.write_all(answer)?;
+        writeln!(out)?;
+        return Ok(out.flush()?);
+    };
+    file.write(|out| -> anyhow::Result<()> {
+        out.write_all(answer)
+            .with_context(|| format!("cannot write {}", file.path().display()))
+    })
+}

@@ -1,0 +1,4 @@
+//! Durability: what the worker accepts becomes durable in the ledger before it is acknowledged.
+
+pub mod commits;
+pub mod compaction;

@@ -1,0 +1,5 @@
+//! Privacy: rights of data subjects, objections, and retention.
+
+pub mod objections;
+pub mod retention;
+pub mod rights;

@@ -1,0 +1,187 @@
+//! Suppressed: who objected is refused at the door.
+//!
+//! The objection list holds keyed entries and nothing else of a person. Every process keeps its own copy beside its
+//! ledger, on disk before an objection is answered, and looks at every record and ping before anything keeps it: what
+//! names an objector is left out, counted, and written nowhere, not even among the dead letters (invariant I3).
+//!
+//! A worker thread reads a snapshot of the list in every epoch, and no lock is held while it works. That loses nobody: who
+//! enters an objection asks afterwards what is held of the person, in an epoch behind all that were begun, and takes back
+//! what came in under an older snapshot.
+//!
+//! An objection is entered for the pseudonym that the process makes at the time. When the brand's secret has been
+//! exchanged since, a record is still known by what its identifiers were under the secrets before; devices never
+//! change.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use anyhow::Context;
+use tributary_config::model::Config;
+use tributary_operators::event::Event;
+use tributary_operators::record::{BrandId, IdSet, Pseudonym};
+use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet};
+use tributary_rights::{BrandKeys, Head, LedgerMark, Level};
+
+/// The name of the file.
+pub const LIST: &str = "objections";
+
+/// The objection list of this process.
+pub struct Suppressed {
+    keys: Arc<BTreeMap<BrandId, BrandKeys>>,
+    /// Replaced as a whole. Locked for as long as it takes to copy the pointer.
+    set: RwLock<Arc<SuppressionSet>>,
+    /// Locked by whoever changes the list. None where nothing is kept: in a replay.
+    file: Mutex<Option<SuppressionFile>>,
+}
+
+impl Suppressed {
+    /// Nobody has objected, and nothing is kept.
+    pub fn nobody() -> Suppressed {
+        Suppressed {
+            keys: Arc::default(),
+            set: RwLock::default(),
+            file: Mutex::default(),
+        }
+    }
+
+    /// The list of a process beside the ledger of this id, in a directory that is made where it is missing.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or was written with another secret.
+    pub fn open(config: &Config, directory: &Path, ledger: [u8; 16]) -> anyhow::Result<Suppressed> {
+        let keys: Vec<BrandKeys> = config
+            .brands
+            .iter()
+            .map(crate::privacy::rights::keys)
+            .collect();
+        let path = directory.join(LIST);
+        let opened = SuppressionFile::open(&path, &keys, ledger).context("the objection list")?;
+        if opened.cut_bytes > 0 {
+            tracing::warn!(
+                bytes = opened.cut_bytes,
+                "cut an unfinished record of the objection list; its request is answered again"
+            );
+        }
+        let brands = config.brands.iter();
+        let ids = brands.map(|brand| BrandId::of(&brand.name));
+        Ok(Suppressed {
+            keys: Arc::new(ids.zip(keys).collect()),
+            set: RwLock::new(Arc::new(opened.set)),
+            file: Mutex::new(Some(opened.file)),
+        })
+    }
+
+    /// The list as it stands now.
+    pub fn snapshot(&self) -> SuppressedSnapshot {
+        SuppressedSnapshot {
+            keys: self.keys.clone(),
+            set: self.set(),
+        }
+    }
+
+    /// Where the file ends; none where nothing is kept.
+    pub fn head(&self) -> Option<Head> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.as_ref().map(SuppressionFile::head)
+    }
+
+    /// How many identifiers are kept out, of all brands.
+    pub fn total(&self) -> u64 {
+        self.set().total()
+    }
+
+    /// Notes in the list how far the ledger is.
+    ///
+    /// # Errors
+    /// Where the disk does not take it.
+    pub fn mark(&self, ledger: &LedgerMark) -> anyhow::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let marked = file.as_mut().map_or(Ok(()), |file| file.mark(ledger));
+        marked.context("the objection list")
+    }
+
+    fn set(&self) -> Arc<SuppressionSet> {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        set.clone()
+    }
+
+    /// Enters objections of a brand, by identifiers as this process keys them and by devices: on disk when it comes
+    /// back, and in every snapshot from then on. How many are new. `at` is Unix milliseconds.
+    ///
+    /// # Errors
+    /// Where the disk does not take them; then none is entered.
+    pub fn object(
+        &self,
+        brand: BrandId,
+        ids: &[Pseudonym],
+        devices: &[Pseudonym],
+        at: i64,
+    ) -> anyhow::Result<u64> {
+        let Some(keys) = self.keys.get(&brand) else {
+            return Ok(0);
+        };
+        let ids = ids.iter().map(|id| (keys.newest(), *id));
+        let devices = devices.iter().map(|device| (Level::OLDEST, *device));
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.set();
+        let all = ids.chain(devices);
+        let fresh: Vec<Record> = all
+            .filter(|(level, id)| !current.contains(keys, *level, *id))
+            .filter_map(|(level, id)| Record::objected(keys, level, id, at))
+            .collect();
+        if let Some(file) = &mut *file {
+            file.append(keys, &fresh).context("the objection list")?;
+        }
+        if fresh.is_empty() {
+            return Ok(0);
+        }
+        let mut set = SuppressionSet::clone(&current);
+        let entered = fresh.iter().filter(|record| set.apply(record)).count();
+        if entered > 0 {
+            let set = Arc::new(set);
+            *self.set.write().unwrap_or_else(PoisonError::into_inner) = set;
+        }
+        Ok(entered as u64)
+    }
+}
+
+/// The objection list as it stood when this was taken.
+pub struct SuppressedSnapshot {
+    keys: Arc<BTreeMap<BrandId, BrandKeys>>,
+    set: Arc<SuppressionSet>,
+}
+
+impl SuppressedSnapshot {
+    /// Whether an event names somebody who objected. `earlier` are its identifiers under each secret that was
+    /// exchanged, the oldest first.
+    pub fn refuses(&self, event: &Event, earlier: &[IdSet]) -> bool {
+        let (brand, ids) = match event {
+            Event::Put { record, .. } => (record.brand, &record.ids),
+            Event::Evidence { brand, ids, .. } => (*brand, ids),
+            Event::Ping { ping } => {
+                let keys = self.keys.get(&ping.brand);
+                return keys
+                    .is_some_and(|keys| self.set.contains(keys, Level::OLDEST, ping.device));
+            }
+            Event::Drop { .. }
+            | Event::Heard { .. }
+            | Event::DropDevice { .. }
+            | Event::Settled { .. }
+            | Event::Closed { .. }
+            | Event::LinkTime { .. }
+            | Event::Word { .. } => return false,
+        };
+        let Some(keys) = self.keys.get(&brand) else {
+            return false;
+        };
+        let any = |level: Level, ids: &IdSet| {
+            let mut ids = ids.ids().iter();
+            ids.any(|id| self.set.contains(keys, level, id.pseudonym))
+        };
+        any(keys.newest(), ids)
+            || (0..)
+                .zip(earlier)
+                .any(|(level, ids)| any(Level(level), ids))
+    }
+}

@@ -1,0 +1,172 @@
+//! Access and portability: everything that is held of a person, for that person alone.
+//!
+//! The answer is JSON: each record with its source, what it says, for which purposes it is used, until when it is
+//! kept and who receives it (nobody: only aggregates leave). It is sealed for the one-time key of the request before it
+//! leaves the process, and waits for a day on a subject that only the key's owner can name.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use async_nats::HeaderMap;
+use async_nats::jetstream;
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tributary_connectors::nats::subject as subjects;
+use tributary_connectors::tenant;
+use tributary_operators::ask::{Question, Reply};
+use tributary_operators::record::{Body, Record, RefundAmount};
+use tributary_operators::steps::Step;
+use tributary_rights::Reason;
+use tributary_rights::request::Asked;
+use tributary_rights::sealed::ReplyKey;
+
+use super::keep::reject;
+use super::subject::Person;
+use super::{Job, Rights, Stopping};
+use crate::privacy::retention::{self, Retention};
+
+/// How long an answer waits to be fetched.
+const KEPT: &str = "24h";
+
+impl Rights {
+    /// Answers the requests for access.
+    pub(super) async fn answer(
+        &mut self,
+        jobs: &mut [Job],
+        persons: &[Person],
+    ) -> anyhow::Result<()> {
+        let desk = &*self;
+        let answers = jobs.iter().zip(persons).map(|(job, person)| async move {
+            match &job.request.asked {
+                Asked::Access(key) | Asked::Portability(key) if job.rejected.is_none() => {
+                    desk.answer_one(job, person, key).await.map(Some)
+                }
+                _ => Ok(None),
+            }
+        });
+        let answers = try_join_all(answers).await?;
+        for (job, told) in jobs.iter_mut().zip(answers) {
+            match told {
+                Some(0) => reject(job, Reason::NotFound),
+                Some(records) => job.counts.records = records,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what is held. How many records that is.
+    async fn answer_one(&self, job: &Job, person: &Person, key: &ReplyKey) -> anyhow::Result<u64> {
+        let brand = tenant::configured(&self.config, job.brand);
+        let (Some(desk), Some(brand)) = (self.desks.get(&job.brand), brand) else {
+            return Ok(0);
+        };
+        let question = Question::Records {
+            brand: job.brand,
+            naming: person.pseudonyms(),
+        };
+        let mut told = self.asks.ask(question).await.ok_or(Stopping)?;
+        told.sort_unstable();
+        told.dedup();
+        let retention = Retention::of(brand);
+        let records: Vec<Value> = told
+            .into_iter()
+            .filter_map(|reply| match reply {
+                Reply::NamedRecord(_, record, words) => Some(tell(&record, &words, &retention)),
+                _ => None,
+            })
+            .collect();
+        let count = records.len() as u64;
+        if count == 0 {
+            return Ok(0);
+        }
+        let answer = json!({
+            "brand": desk.name,
+            "request": job.request.id.expose(),
+            "type": job.request.asked.right().name(),
+            "recipients": [],
+            "records": records,
+        });
+        let answer = zeroize::Zeroizing::new(serde_json::to_vec(&answer)?);
+        let sealed = key.seal(&answer).context("the answer cannot be sealed")?;
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-TTL", KEPT);
+        let subject = subjects::rights_answer(&desk.name, key.as_bytes());
+        jetstream::new(self.client.clone())
+            .publish_with_headers(subject, headers, sealed.into())
+            .await
+            .context("telling the answer")?
+            .await
+            .context("telling the answer")?;
+        Ok(count)
+    }
+}
+
+/// One record, as its person reads it.
+fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> Value {
+    let mut words = words
+        .iter()
+        .cloned()
+        .map(|word| word.map(|word| word.to_string()));
+    let mut word = || words.next().flatten();
+    let source = word();
+    let money = |amount: i64, currency: &str| json!({"minor_units": amount, "currency": currency});
+    let said = match &record.body {
+        Body::Contact { kind, touch, .. } => json!({
+            "kind": format!("{kind:?}").to_lowercase(),
+            "source": word(), "medium": word(), "campaign": word(),
+            "touch": touch,
+        }),
+        Body::Identify => json!({"kind": "identify"}),
+        Body::Sale {
+            kind,
+            amount,
+            currency,
+            ..
+        } => {
+            json!({"kind": kind.name(), "store": word(), "amount": money(*amount, currency.as_str())})
+        }
+        Body::Refund { kind, amount, .. } => json!({
+            "kind": "refund", "of": kind.name(), "store": word(),
+            "amount": match *amount {
+                RefundAmount::All => Value::Null,
+                RefundAmount::Of(minor, currency) => money(minor, currency.as_str()),
+                RefundAmount::InCurrencyOfSale { digits, decimals } => json!({
+                    "digits": digits, "decimals": decimals, "currency": null,
+                }),
+            },
+        }),
+        Body::Adjustment {
+            kind,
+            amount,
+            currency,
+            ..
+        } => json!({
+            "kind": "adjustment", "of": kind.name(), "store": word(),
+            "amount": money(*amount, currency.as_str()),
+        }),
+        Body::Consent { steps, string } => json!({
+            "kind": "consent",
+            "string_updated": string.and_then(|string| {
+                let day = Timestamp::from_second(i64::from(string.updated) * 86_400);
+                day.map(|day| day.strftime("%F").to_string()).ok()
+            }),
+            "allowed": Step::ALL.into_iter().filter(|step| steps.allow(*step)).map(Step::name).collect::<Vec<_>>(),
+        }),
+        Body::Right { right, stands } => {
+            json!({"kind": "right", "right": right.name(), "stands": stands})
+        }
+        Body::Spend { .. } => json!({"kind": "spend"}),
+    };
+    let identifiers: Vec<&str> = record.ids.ids().iter().map(|id| id.kind.name()).collect();
+    json!({
+        "source": source,
+        "id": &*record.id,
+        "time": Timestamp::from_millisecond(record.ts).map(|ts| ts.to_string()).ok(),
+        "identified_by": identifiers,
+        "says": said,
+        "purposes": retention::purposes(&record.body),
+        "kept_until": retention.until(record),
+    })
+}

@@ -1,0 +1,339 @@
+//! Forgetting: an erasure or an objection, everywhere where something of the person is (invariant I3).
+//!
+//! 1. Who objects is on the objection list, on disk, before anything else: nothing of them comes in any more.
+//! 2. What had come before is waited for until it is durable, so that nothing is still under way.
+//! 3. The dataflow retracts every record that names the person, and what was heard of their devices; every number
+//!    follows.
+//! 4. The other processes have done so too, have written their ledgers anew, and say so.
+//! 5. The messages that came in, and the dead letters, are read once for all requests, and those that hold anything of
+//!    a person are deleted with their bytes. A message of several records goes as a whole: the ledger has the others.
+//! 6. Answers that wait, sealed, to be fetched are deleted.
+//! 7. The ledger is written anew without their entries, whatever their version, and the old files are overwritten.
+//!
+//! Each step may be taken twice. A restart in the middle begins again with the first.
+
+use anyhow::Context;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::oneshot;
+use tributary_connectors::nats::{self, Reader, subject as subjects};
+use tributary_operators::ask::{Question, Reply};
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, BrandId, Pseudonym, Token};
+
+use super::keep::{reject, shared, union};
+use super::subject::Person;
+use super::traces::{Finder, find};
+use super::{Job, LOOK, Rights, Stopping, erases, now};
+use crate::durability::commits::{Erasure, Word};
+use crate::start::patiently;
+use tributary_ledger::Forget;
+use tributary_rights::Reason;
+use tributary_rights::request::Asked;
+
+/// Later than everything that arrives.
+const LAST: Arrival = Arrival {
+    message: u64::MAX,
+    line: u32::MAX,
+};
+
+/// What is forgotten of one brand.
+struct Forgotten {
+    brand: BrandId,
+    person: Person,
+    tokens: FxHashSet<Token>,
+}
+
+impl Rights {
+    /// Does all erasures and objections.
+    pub(super) async fn forget(
+        &mut self,
+        jobs: &mut [Job],
+        persons: &[Person],
+    ) -> anyhow::Result<()> {
+        let dead = self.directed(jobs, persons).await?;
+        let mut places = Vec::new();
+        for (place, (job, dead)) in jobs.iter_mut().zip(dead).enumerate() {
+            if matches!(job.request.asked, Asked::Directive { notice: true, .. }) && !dead {
+                reject(job, Reason::NotFound);
+            }
+            if job.rejected.is_none() && erases(&job.request.asked, dead) {
+                places.push(place);
+            }
+        }
+        if places.is_empty() {
+            return Ok(());
+        }
+        for (job, person) in jobs.iter_mut().zip(persons) {
+            if job.rejected.is_none() && job.request.asked == Asked::Object {
+                let (ids, devices) = (person.pseudonyms(), &person.devices);
+                let entered = self
+                    .suppressed
+                    .object(job.brand, &ids, devices, job.said())?;
+                job.counts.suppressions = entered;
+            }
+        }
+        self.name_heads().await?;
+        let read = self.settle().await?;
+        let mut brands = Vec::new();
+        for &brand in self.desks.keys() {
+            let of_brand = places.iter().filter(|place| jobs[**place].brand == brand);
+            let person = union(of_brand.filter_map(|place| persons.get(*place)));
+            if !person.ids.is_empty() || !person.devices.is_empty() {
+                let tokens = FxHashSet::default();
+                brands.push(Forgotten {
+                    brand,
+                    person,
+                    tokens,
+                });
+            }
+        }
+        for forgotten in &mut brands {
+            self.retract(forgotten, jobs, persons, &places).await?;
+        }
+        let received = places.iter().filter_map(|place| jobs.get(*place));
+        let received = received.map(|job| job.received).min().unwrap_or_default();
+        tracing::info!(
+            requests = places.len(),
+            milliseconds = now() - received,
+            "retracted what was to be erased"
+        );
+        if !self.is_registrar() {
+            self.erase_from_ledger(&brands).await?;
+            self.bind(&BTreeSet::new(), &BTreeMap::new()).await?;
+            self.publish_heads().await?;
+            return self.agree(jobs, &places).await;
+        }
+        self.agree(jobs, &places).await?;
+        let mut finder = Finder::new(
+            &self.config,
+            &brands
+                .iter()
+                .map(|b| (b.brand, &b.person))
+                .collect::<Vec<_>>(),
+            &places
+                .iter()
+                .map(|place| &jobs[*place].request)
+                .collect::<Vec<_>>(),
+        );
+        // The start has refused such streams; one that was made since is not reached.
+        if let Err(error) = nats::refuse_copies(&self.client, &self.config.nats).await {
+            tracing::error!(%error, "an erasure does not reach every copy");
+        }
+        let input = self.config.nats.input_stream.clone();
+        let dead_letters = self.config.nats.dead_letter_stream.clone();
+        let raw = self.scrub(&input, Some(read), &mut finder).await?;
+        let dead = self.scrub(&dead_letters, None, &mut finder).await?;
+        for forgotten in &brands {
+            self.forget_answers(forgotten.brand).await?;
+        }
+        // Last, because after a restart it is the ledger that knows the whole person.
+        let gone = self.erase_from_ledger(&brands).await?;
+        // What went with several requests is counted with each of them.
+        for place in places {
+            if let Some(job) = jobs.get_mut(place) {
+                job.counts.ledger_entries = gone;
+                job.counts.raw_messages = raw;
+                job.counts.dead_letters = dead;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that has come in is durable. Up to which sequence it came in.
+    async fn settle(&mut self) -> anyhow::Result<u64> {
+        let nats = &self.config.nats;
+        let (process, processes) = (
+            self.config.workers.process,
+            self.config.workers.hosts.len().max(1),
+        );
+        let newest = patiently(|| nats::newest_of(&self.client, nats, process, processes)).await?;
+        let last = patiently(|| nats::stream_state(&self.client, &nats.input_stream)).await?;
+        let restored = self.restored;
+        let durable = self
+            .durable
+            .wait_for(|durable| durable.sequence.max(restored) >= newest);
+        drop(durable.await.map_err(|_| Stopping)?);
+        Ok(last.last_sequence)
+    }
+
+    /// Takes the records of persons out of the dataflow, until there is none.
+    async fn retract(
+        &self,
+        forgotten: &mut Forgotten,
+        jobs: &mut [Job],
+        persons: &[Person],
+        places: &[usize],
+    ) -> anyhow::Result<()> {
+        let brand = forgotten.brand;
+        let mut whose: FxHashMap<Pseudonym, Vec<usize>> = FxHashMap::default();
+        for place in places {
+            if let (Some(job), Some(person)) = (jobs.get(*place), persons.get(*place))
+                && job.brand == brand
+            {
+                for id in &person.ids {
+                    whose.entry(id.pseudonym).or_default().push(*place);
+                }
+            }
+        }
+        loop {
+            let heard = Question::Heard {
+                brand,
+                devices: shared(&forgotten.person.devices),
+            };
+            let records = self.records(brand, &forgotten.person).await?;
+            let heard = match forgotten.person.devices.is_empty() {
+                true => Vec::new(),
+                false => self.asks.ask(heard).await.ok_or(Stopping)?,
+            };
+            for (_, record) in &records {
+                let ids = record.ids.ids().iter();
+                let of = ids.filter_map(|id| whose.get(&id.pseudonym)).flatten();
+                for place in of.copied().collect::<BTreeSet<usize>>() {
+                    if let Some(job) = jobs.get_mut(place) {
+                        job.counts.records += 1;
+                    }
+                }
+            }
+            let mut changes: Vec<Event> = records
+                .into_iter()
+                .map(|(key, _)| Event::Drop { key, arrival: LAST })
+                .collect();
+            for reply in heard {
+                match reply {
+                    Reply::Heard(device) => {
+                        forgotten.tokens.insert(device.token);
+                        changes.push(Event::DropDevice { device });
+                    }
+                    // The dataflow holds nothing of it, and a ledger may.
+                    Reply::Refused(device) => drop(forgotten.tokens.insert(device.token)),
+                    _ => {}
+                }
+            }
+            if changes.is_empty() {
+                return Ok(());
+            }
+            self.asks.tell(changes).await.ok_or(Stopping)?;
+        }
+    }
+
+    /// Writes this process's ledger anew without the persons. How many entries are gone.
+    async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<u64> {
+        let mut forget = Forget::default();
+        for one in brands {
+            let ids = one
+                .person
+                .ids
+                .iter()
+                .flat_map(|id| [id.pseudonym, id.value]);
+            forget.pseudonyms.extend(ids.map(|id| (one.brand, id)));
+            forget
+                .tokens
+                .extend(one.tokens.iter().map(|token| (one.brand, *token)));
+        }
+        let (done, gone) = oneshot::channel();
+        let erasure = Erasure { forget, done };
+        self.words
+            .send(Word::Erase(erasure))
+            .map_err(|_| Stopping)?;
+        Ok(gone.await.map_err(|_| Stopping)?)
+    }
+
+    /// Says that this process has done its part; the registrar waits for the parts of the others.
+    async fn agree(&self, jobs: &mut [Job], places: &[usize]) -> anyhow::Result<()> {
+        let processes = self.config.workers.hosts.len().max(1);
+        if processes == 1 {
+            return Ok(());
+        }
+        let sequences = places.iter().filter_map(|place| {
+            let job = jobs.get(*place)?;
+            Some((job.brand, *job.sequences.first()?))
+        });
+        let of_brand = |brand: BrandId| {
+            let desk = self.desks.get(&brand);
+            desk.map_or("", |desk| desk.name.as_str())
+        };
+        if !self.is_registrar() {
+            let parts = sequences.map(|(brand, sequence)| {
+                let subject = subjects::rights_part(of_brand(brand), self.config.workers.process);
+                self.publish(subject, sequence.to_string())
+            });
+            try_join_all(parts).await?;
+            return Ok(());
+        }
+        let mut missing: FxHashSet<(usize, u64)> = sequences
+            .flat_map(|(_, sequence)| (1..processes).map(move |process| (process, sequence)))
+            .collect();
+        let stream = &self.config.nats.rights_stream;
+        let all = subjects::rights_parts();
+        let mut reader = patiently(|| Reader::filtered(&self.client, stream, &all, 1)).await?;
+        while !missing.is_empty() {
+            if self.words.is_closed() {
+                return Err(Stopping.into());
+            }
+            for message in reader.next_batch(1_000, LOOK).await? {
+                let process = message
+                    .subject
+                    .rsplit('.')
+                    .next()
+                    .and_then(|p| p.parse().ok());
+                let sequence = std::str::from_utf8(&message.payload)
+                    .ok()
+                    .and_then(|s| s.parse().ok());
+                let (Some(process), Some(sequence)) = (process, sequence) else {
+                    continue;
+                };
+                missing.remove(&(process, sequence));
+                let of = |job: &&mut Job| job.sequences.first() == Some(&sequence);
+                if let Some(job) = jobs.iter_mut().find(of) {
+                    job.parts.push(message.sequence);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the messages of a stream that hold anything of the persons. How many.
+    async fn scrub(
+        &self,
+        stream: &str,
+        until: Option<u64>,
+        finder: &mut Finder,
+    ) -> anyhow::Result<u64> {
+        let begun = now();
+        let found = find(&self.client, stream, until, finder).await?;
+        for sequence in &found {
+            patiently(|| nats::delete_message(&self.client, stream, *sequence))
+                .await
+                .context("deleting what holds an erased person")?;
+        }
+        tracing::info!(
+            stream,
+            messages = found.len(),
+            milliseconds = now() - begun,
+            "deleted messages that held erased persons"
+        );
+        Ok(found.len() as u64)
+    }
+
+    /// Deletes the sealed answers of a brand that wait to be fetched: whose they are nobody can tell.
+    async fn forget_answers(&self, brand: BrandId) -> anyhow::Result<()> {
+        let Some(desk) = self.desks.get(&brand) else {
+            return Ok(());
+        };
+        let stream = &self.config.nats.rights_stream;
+        let filter = subjects::rights_answers(&desk.name);
+        let mut last = nats::last_values(&self.client, stream, &filter).await?;
+        loop {
+            let batch = last.next_batch(1_000).await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for message in batch {
+                nats::delete_message(&self.client, stream, message.sequence).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,587 @@
+//! Rights: what data subjects ask for, from the subject to the receipt.
+//!
+//! A request is a message on `tributary.rights.<brand>.request`. The stream keeps it, in clear, until it is answered,
+//! and that is the only place where it waits: whatever is killed, the message is still there and is answered after the
+//! restart (invariant I4). When everything is done everywhere the message is deleted, bytes and all, and what remains
+//! of the request is its status, its receipt and a line of the audit log, none of which says whom it was about.
+//!
+//! ```text
+//!  request ─► checked ─► audit: received ─► pending ─► in_progress ─┬─► erase, object        [`forget`]
+//!                                                                   ├─► access, portability  [`answer`]
+//!                                                                   ├─► rectify              [`rectify`]
+//!                                                                   └─► restrict … directive [`keep`]
+//!            deleted ◄─ status, receipt ◄─ audit: completed ◄───────┘
+//! ```
+//!
+//! Process 0 is the registrar: it checks, keeps the log, and tells. The others do their part of an erasure, in their
+//! own ledgers, and say so on a subject of their own. All requests that are there at once are done at once, so that ten
+//! thousand of them read the ledger and the streams once.
+//!
+//! While requests from before a restart wait, no cell is released: what was being forgotten does not come back.
+
+mod answer;
+mod desk;
+mod forget;
+mod heads;
+mod keep;
+pub mod losses;
+mod rectify;
+mod stream;
+mod subject;
+pub mod submit;
+mod traces;
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_nats::jetstream;
+use tokio::sync::{mpsc, watch};
+use tributary_config::model::Config;
+use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as subjects};
+use tributary_operators::record::BrandId;
+use tributary_rights::audit::Event;
+use tributary_rights::receipt::Receipt;
+use tributary_rights::request::{Asked, Replay, replay};
+use tributary_rights::status::{Message, Status};
+use tributary_rights::{Counts, LedgerMark, Reason, Request, RequestId, RequestKey, Right};
+
+use crate::durability::commits::{Durable, Word};
+use crate::privacy::objections::Suppressed;
+use crate::privacy::retention::Stopping;
+use crate::serve::http::State;
+use crate::start::patiently;
+use crate::worker::queries::Asks;
+use desk::Desk;
+use losses::Found;
+use stream::Stream;
+
+pub use heads::mark;
+pub use waiting::watch;
+
+/// How many requests are taken at once.
+const AT_ONCE: usize = 10_000;
+
+/// How long a wait for requests takes before it looks whether the worker stops.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Answers the requests of all brands.
+pub struct Rights {
+    config: Config,
+    client: Client,
+    asks: Asks,
+    words: mpsc::UnboundedSender<Word>,
+    durable: watch::Receiver<Durable>,
+    suppressed: Arc<Suppressed>,
+    restored: u64,
+    state: Arc<State>,
+    desks: BTreeMap<BrandId, Desk>,
+    /// How far the ledger was when it was last asked.
+    mark: LedgerMark,
+    /// When the stream of requests was made, Unix nanoseconds.
+    created_ns: i64,
+}
+
+/// What a worker gives to [`Rights`].
+pub struct Parts {
+    /// The configuration.
+    pub config: Config,
+    /// The broker.
+    pub client: Client,
+    /// The way to the dataflow.
+    pub asks: Asks,
+    /// The way to the ledger.
+    pub words: mpsc::UnboundedSender<Word>,
+    /// How far the ledger is.
+    pub durable: watch::Receiver<Durable>,
+    /// The objection list.
+    pub suppressed: Arc<Suppressed>,
+    /// Up to which sequence the input was durable at the start.
+    pub restored: u64,
+    /// Where it is counted what was answered.
+    pub state: Arc<State>,
+    /// How far the ledger is.
+    pub mark: LedgerMark,
+    /// What the start has found of the files and of the receipts at the broker.
+    pub found: Found,
+    /// When the stream of requests was made, Unix nanoseconds.
+    pub created_ns: i64,
+}
+
+/// A request at work.
+struct Job {
+    brand: BrandId,
+    request: Request,
+    key: RequestKey,
+    /// Its messages in the stream: more than one where it was sent again.
+    sequences: Vec<u64>,
+    /// Where the other processes say that they have done their part.
+    parts: Vec<u64>,
+    /// When it came, Unix milliseconds.
+    received: i64,
+    counts: Counts,
+    /// Why it is not done, where it is not.
+    rejected: Option<Reason>,
+}
+
+impl Job {
+    /// When it was said, Unix milliseconds: no later than it came, so that nobody speaks for the future.
+    fn said(&self) -> i64 {
+        self.request.ts.min(self.received)
+    }
+}
+
+impl Rights {
+    /// Opens what lasts of the rights, the audit logs, and the stream of requests.
+    ///
+    /// # Errors
+    /// Where a log cannot be read or is not what was written, or the broker does not answer.
+    pub async fn open(parts: Parts) -> anyhow::Result<(Rights, Reader)> {
+        let Parts {
+            config,
+            client,
+            asks,
+            words,
+            durable,
+            suppressed,
+            restored,
+            state,
+            mark,
+            found,
+            created_ns,
+        } = parts;
+        let directory = directory(&config);
+        let registrar = config.workers.process == 0;
+        let brands = config.brands.iter();
+        let desks = brands
+            .map(|brand| {
+                let receipted = found.receipted(&brand.name);
+                let desk = Desk::open(brand, &directory, registrar, receipted)?;
+                Ok((desk.brand, desk))
+            })
+            .collect::<anyhow::Result<BTreeMap<BrandId, Desk>>>()?;
+        let all = subjects::rights_requests("*");
+        let stream = &config.nats.rights_stream;
+        let reader = patiently(|| Reader::filtered(&client, stream, &all, 1)).await?;
+        let mut rights = Rights {
+            config,
+            client,
+            asks,
+            words,
+            durable,
+            suppressed,
+            restored,
+            state,
+            desks,
+            mark,
+            created_ns,
+        };
+        rights.bind_at_start(&found).await?;
+        Ok((rights, reader))
+    }
+
+    /// Answers the requests of its reader until `stop`. `cleared` becomes true when those that waited at the start are
+    /// answered. Where the stream of requests is lost none is answered any more, and the process is not ready.
+    ///
+    /// # Errors
+    /// Where the worker or the disk cannot go on; a broker that is away is waited for.
+    pub async fn run(
+        self,
+        reader: Reader,
+        mut stop: watch::Receiver<bool>,
+        cleared: watch::Sender<bool>,
+    ) -> anyhow::Result<()> {
+        let stream = Stream::of(&self);
+        let health = self.state.clone();
+        let answered = self.answer_all(reader, stop.clone(), &cleared);
+        let why = tokio::select! {
+            answered = answered => match answered {
+                Err(error) if is_no_stream(&error) => stream.lost().await,
+                answered => return answered,
+            },
+            // What it was at is as a kill would leave it.
+            why = stream.lost() => why,
+        };
+        let told = stream::named(&why);
+        tracing::error!("{told}");
+        health.health.set_rights(Some(told));
+        let _ = stop.wait_for(|stopped| *stopped).await;
+        Ok(())
+    }
+
+    async fn answer_all(
+        mut self,
+        mut reader: Reader,
+        stop: watch::Receiver<bool>,
+        cleared: &watch::Sender<bool>,
+    ) -> anyhow::Result<()> {
+        let stream = self.config.nats.rights_stream.clone();
+        let all = subjects::rights_requests("*");
+        let mut next = 1;
+        loop {
+            if *stop.borrow() {
+                return Ok(());
+            }
+            let messages = match all_there_are(&mut reader).await {
+                Ok(messages) => messages,
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, "reading rights requests again");
+                    tokio::time::sleep(LOOK).await;
+                    let open = || Reader::filtered(&self.client, &stream, &all, next);
+                    reader = patiently(open).await?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let worked = async {
+                let jobs = self.receive(&messages).await?;
+                self.work(jobs).await
+            };
+            match worked.await {
+                Ok(()) => next = reader.next_sequence(),
+                Err(error) if is_passing(&error) => {
+                    // The messages are still there, and are taken again.
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "answering rights requests again"
+                    );
+                    tokio::time::sleep(LOOK).await;
+                    let open = || Reader::filtered(&self.client, &stream, &all, next);
+                    reader = patiently(open).await?;
+                    continue;
+                }
+                // The worker is on its way out; whoever stops it says why.
+                Err(error) if error.is::<Stopping>() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            if reader.caught_up() {
+                cleared.send_replace(true);
+            }
+        }
+    }
+
+    fn is_registrar(&self) -> bool {
+        self.config.workers.process == 0
+    }
+
+    /// Checks what has come, refuses what is none, and says what is to be done.
+    async fn receive(&mut self, messages: &[InMessage]) -> anyhow::Result<Vec<Job>> {
+        let mut jobs: BTreeMap<(BrandId, RequestKey), Job> = BTreeMap::new();
+        for message in messages {
+            let token = message.subject.split('.').nth(2).unwrap_or_default();
+            let known = |name: &str| self.config.brands.iter().any(|brand| brand.name == name);
+            let request = Request::parse(&message.payload, Some(token), &known);
+            let brand = known(token).then(|| BrandId::of(token));
+            let (request, brand) = match (request, brand) {
+                (Ok(request), Some(brand)) => (request, brand),
+                (Err(refusal), _) => {
+                    let id = Request::id_of(&message.payload);
+                    self.refuse(message, token, id, refusal.reason).await?;
+                    continue;
+                }
+                (Ok(request), None) => {
+                    let id = Some(request.id);
+                    self.refuse(message, token, id, Reason::UnknownBrand)
+                        .await?;
+                    continue;
+                }
+            };
+            let Some(desk) = self.desks.get_mut(&brand) else {
+                continue;
+            };
+            let key = desk.keys.request(&request.id);
+            let content = request.fingerprint(&desk.keys);
+            if let Some(job) = jobs.get_mut(&(desk.brand, key)) {
+                if job.request.fingerprint(&desk.keys) == content {
+                    job.sequences.push(message.sequence);
+                } else {
+                    let id = Some(request.id);
+                    self.refuse(message, token, id, Reason::IdTaken).await?;
+                }
+                continue;
+            }
+            let right = request.asked.right();
+            let standing = desk.standing(key);
+            let again = replay(standing.map(|standing| standing.content), content);
+            let received = match (again, standing) {
+                (Err(refusal), _) => {
+                    let id = Some(request.id);
+                    self.refuse(message, token, id, refusal.reason).await?;
+                    continue;
+                }
+                (Ok(Replay::Again), Some(standing)) if standing.status.is_final() => {
+                    let (status, at) = (standing.status, standing.at);
+                    // A kill may have come between the log and the receipt.
+                    if let (Status::Completed(counts), Some(audit)) =
+                        (status, desk.unreceipted(&standing))
+                    {
+                        let receipt = Receipt {
+                            request: request.id.clone(),
+                            brand: token.to_owned(),
+                            right,
+                            received: standing.received_at,
+                            completed: at,
+                            counts,
+                            audit,
+                        };
+                        self.publish_receipt(brand, &receipt).await?;
+                    }
+                    self.tell(token, &request.id, Some(right), status, at)
+                        .await?;
+                    self.delete(message.sequence).await?;
+                    continue;
+                }
+                (Ok(Replay::Again), Some(standing)) => standing.received_at,
+                (Ok(_), _) => {
+                    let at = message.at_ms;
+                    desk.log(at, key, right, Event::Received { content })?;
+                    let status = Status::Pending;
+                    self.tell(token, &request.id, Some(right), status, at)
+                        .await?;
+                    at
+                }
+            };
+            jobs.insert(
+                (brand, key),
+                Job {
+                    brand,
+                    request,
+                    key,
+                    sequences: vec![message.sequence],
+                    parts: Vec::new(),
+                    received,
+                    counts: Counts::default(),
+                    rejected: None,
+                },
+            );
+        }
+        let mut jobs: Vec<Job> = jobs.into_values().collect();
+        jobs.sort_by_key(|job| job.sequences.first().copied());
+        Ok(jobs)
+    }
+
+    /// Does what is to be done.
+    async fn work(&mut self, mut jobs: Vec<Job>) -> anyhow::Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let begun = std::time::Instant::now();
+        for job in &jobs {
+            let Some(desk) = self.desks.get_mut(&job.brand) else {
+                continue;
+            };
+            let pending = desk
+                .standing(job.key)
+                .is_some_and(|standing| standing.status == Status::Pending);
+            if pending {
+                let (at, right) = (now(), job.request.asked.right());
+                desk.log(at, job.key, right, Event::Started)?;
+                let name = desk.name.clone();
+                let status = Status::InProgress;
+                self.tell(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            }
+        }
+        let persons = self.resolve(&mut jobs).await?;
+        // In the order in which they came, as far as one may see the effect of another: what is kept and corrected
+        // comes before what is told, and what is told before what is erased.
+        if self.is_registrar() {
+            self.keep(&mut jobs, &persons).await?;
+            self.rectify(&mut jobs, &persons).await?;
+            self.answer(&mut jobs, &persons).await?;
+        }
+        self.forget(&mut jobs, &persons).await?;
+        if !self.is_registrar() {
+            return Ok(());
+        }
+        let done = jobs.iter().filter(|job| job.rejected.is_none());
+        let brands: BTreeSet<BrandId> = done.map(|job| job.brand).collect();
+        self.bind(&brands, &BTreeMap::new()).await?;
+        for job in jobs {
+            self.close(job).await?;
+        }
+        self.publish_heads().await?;
+        self.name_heads().await?;
+        tracing::info!(
+            seconds = begun.elapsed().as_secs_f64(),
+            "answered rights requests"
+        );
+        Ok(())
+    }
+
+    /// Says that a request is done, or not, and deletes it.
+    async fn close(&mut self, job: Job) -> anyhow::Result<()> {
+        let Some(desk) = self.desks.get_mut(&job.brand) else {
+            return Ok(());
+        };
+        let (at, right) = (now(), job.request.asked.right());
+        let event = match job.rejected {
+            Some(reason) => Event::Rejected { reason },
+            None => Event::Completed { counts: job.counts },
+        };
+        let open = desk
+            .standing(job.key)
+            .is_none_or(|standing| !standing.status.is_final());
+        if open {
+            let head = desk.log(at, job.key, right, event)?;
+            if head.is_some() {
+                let completed = job.rejected.is_none();
+                let metrics = &self.state.metrics;
+                metrics.right_answered(&desk.name, Some(right), completed);
+            }
+            if let (None, Some(head)) = (job.rejected, head) {
+                let receipt = Receipt {
+                    request: job.request.id.clone(),
+                    brand: desk.name.clone(),
+                    right,
+                    received: job.received,
+                    completed: at,
+                    counts: job.counts,
+                    audit: head,
+                };
+                let name = desk.name.clone();
+                self.publish_receipt(job.brand, &receipt).await?;
+                let status = Status::Completed(job.counts);
+                self.tell(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            } else if let Some(reason) = job.rejected {
+                let name = desk.name.clone();
+                let status = Status::Rejected(reason);
+                self.tell(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            }
+        }
+        // The parts go last: a restart before that finds them.
+        for sequence in job.sequences.into_iter().chain(job.parts) {
+            self.delete(sequence).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a message that asks for nothing that can be done.
+    async fn refuse(
+        &self,
+        message: &InMessage,
+        brand: &str,
+        id: Option<RequestId>,
+        reason: Reason,
+    ) -> anyhow::Result<()> {
+        if !self.is_registrar() {
+            return Ok(());
+        }
+        if let Some(id) = id.or_else(|| RequestId::read("unreadable")) {
+            let status = Status::Rejected(reason);
+            self.tell(brand, &id, None, status, now()).await?;
+        }
+        self.state.metrics.right_answered(brand, None, false);
+        self.delete(message.sequence).await
+    }
+
+    /// Tells how a request stands.
+    async fn tell(
+        &self,
+        brand: &str,
+        id: &RequestId,
+        right: Option<Right>,
+        status: Status,
+        at: i64,
+    ) -> anyhow::Result<()> {
+        if !self.is_registrar() {
+            return Ok(());
+        }
+        let message = Message {
+            brand,
+            id,
+            right,
+            status,
+            at,
+        };
+        self.publish(subjects::rights_status(brand), message.to_json())
+            .await
+    }
+
+    async fn publish_receipt(&mut self, brand: BrandId, receipt: &Receipt) -> anyhow::Result<()> {
+        let Some(desk) = self.desks.get(&brand) else {
+            return Ok(());
+        };
+        let text = receipt.to_json(&desk.keys);
+        let subject = subjects::rights_receipt(&desk.name);
+        self.publish(subject, text).await?;
+        if let Some(desk) = self.desks.get_mut(&brand) {
+            desk.receipted(receipt.audit);
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, subject: String, text: String) -> anyhow::Result<()> {
+        let jetstream = jetstream::new(self.client.clone());
+        let sent = jetstream.publish(subject, text.into()).await;
+        sent.context("telling how a request stands")?
+            .await
+            .context("telling how a request stands")?;
+        Ok(())
+    }
+
+    /// Deletes a message of the rights stream.
+    async fn delete(&self, sequence: u64) -> anyhow::Result<()> {
+        if self.is_registrar() {
+            let stream = &self.config.nats.rights_stream;
+            nats::delete_message(&self.client, stream, sequence).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Every request that is there, so that all of them read the ledger and the streams once.
+async fn all_there_are(reader: &mut Reader) -> Result<Vec<InMessage>, nats::NatsError> {
+    let mut messages = reader.next_batch(AT_ONCE, LOOK).await?;
+    while !messages.is_empty() && messages.len() < AT_ONCE && !reader.caught_up() {
+        let more = reader.next_batch(AT_ONCE - messages.len(), LOOK).await?;
+        messages.extend(more);
+    }
+    Ok(messages)
+}
+
+/// The keys of a brand's requests and objections, from its oldest secret to its newest.
+pub fn keys(brand: &tributary_config::model::Brand) -> tributary_rights::BrandKeys {
+    let mut secrets = brand.secrets();
+    let oldest = secrets.next().unwrap_or(&brand.secret);
+    let keys = tributary_rights::BrandKeys::new(&brand.name, oldest);
+    secrets.fold(keys, |keys, newer| keys.exchanged(newer))
+}
+
+/// Where what lasts of the rights of a process lies.
+pub fn directory(config: &Config) -> std::path::PathBuf {
+    let process = config.workers.process;
+    config.ledger.directory.join(format!("rights-{process}"))
+}
+
+/// Whether there is no stream of requests, or it cannot be used.
+fn is_no_stream(error: &anyhow::Error) -> bool {
+    let broker = error.downcast_ref::<nats::NatsError>();
+    broker.is_some_and(|error| error.kind() == nats::NatsErrorKind::Stream)
+}
+
+fn is_passing(error: &anyhow::Error) -> bool {
+    let broker = error.downcast_ref::<nats::NatsError>();
+    broker.is_some_and(nats::NatsError::is_transient)
+        || error
+            .chain()
+            .any(|cause| cause.is::<async_nats::jetstream::context::PublishError>())
+}
+
+/// Unix milliseconds.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Whether a request asks for everything to go.
+fn erases(asked: &Asked, dead: bool) -> bool {
+    match asked {
+        Asked::Erase | Asked::Object => true,
+        Asked::Directive { notice: true, .. } => dead,
+        _ => false,
+    }
+}

@@ -1,0 +1,98 @@
+//! Rectification: a record as the person says that it should be.
+//!
+//! It comes in like any correction of its source, decoded by the same rules, but only for a record that is held of
+//! the person who asks. It bears the highest version there is, so that the source, which may not have heard of it, does
+//! not turn it back; a later rectification does.
+
+use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
+use tributary_operators::event::Event;
+use tributary_operators::record::Body;
+use tributary_rights::Reason;
+use tributary_rights::request::Asked;
+
+use super::keep::reject;
+use super::subject::Person;
+use super::{Job, Rights, now};
+use crate::privacy::retention::AtArrival;
+
+/// What a corrected record comes to.
+#[derive(Default)]
+struct Decoded {
+    events: Vec<Event>,
+    refused: bool,
+}
+
+impl Sink for Decoded {
+    fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    fn dead(&mut self, _: DeadLetter) {
+        self.refused = true;
+    }
+
+    fn ignored(&mut self, _: Ignored) {
+        self.refused = true;
+    }
+}
+
+impl Rights {
+    /// Corrects the records that are to be corrected.
+    pub(super) async fn rectify(
+        &mut self,
+        jobs: &mut [Job],
+        persons: &[Person],
+    ) -> anyhow::Result<()> {
+        let mut events = Vec::new();
+        for (job, person) in jobs.iter_mut().zip(persons) {
+            let Asked::Rectify(correction) = &job.request.asked else {
+                continue;
+            };
+            let (None, Some(desk)) = (job.rejected, self.desks.get(&job.brand)) else {
+                continue;
+            };
+            let at = now();
+            let mut decoded = Decoded::default();
+            let kind = correction.kind.name();
+            let message = Message {
+                subject: &format!("tributary.in.{}.{kind}.{}", desk.name, correction.source),
+                at,
+                // Later than what is corrected, in milliseconds: of several rectifications the last counts.
+                number: at.unsigned_abs(),
+                headers: &[],
+                data: correction.data.expose().as_bytes(),
+            };
+            Decoder::new(&self.config).message(&message, &mut decoded);
+            let put = decoded.events.iter_mut().find_map(|event| match event {
+                Event::Put {
+                    key,
+                    version,
+                    record,
+                    ..
+                } if !matches!(record.body, Body::Consent { .. } | Body::Right { .. }) => {
+                    *version = i64::MAX;
+                    Some(*key)
+                }
+                _ => None,
+            });
+            let mut at_arrival = AtArrival::new(&self.config);
+            let is_past = decoded
+                .events
+                .iter()
+                .any(|event| at_arrival.refuses(event, at));
+            let Some(key) = put.filter(|_| !decoded.refused && !is_past) else {
+                reject(job, Reason::BadRecord);
+                continue;
+            };
+            let held = self.records(job.brand, person).await?;
+            if !held.iter().any(|(held, _)| *held == key) {
+                reject(job, Reason::NotTheirs);
+                continue;
+            }
+            job.counts.records = 1;
+            events.append(&mut decoded.events);
+        }
+        self.tell_durably(events).await
+    }
+}

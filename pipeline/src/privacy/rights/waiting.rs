@@ -1,0 +1,60 @@
+//! Waiting: how many requests are not answered yet, and for how long, for those who watch.
+//!
+//! The broker is asked, since a request waits there from the moment in which it is sent until everything is done and
+//! it is deleted: what the worker has not come to, or cannot finish, is counted as well. While the broker is away what
+//! was known stands, and grows older.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use tributary_config::model::Config;
+use tributary_connectors::nats::{Client, subject as subjects};
+
+use super::now;
+use crate::serve::http::State;
+
+/// How often the broker is asked.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps the gauges up, where this process is the registrar; for ever.
+pub async fn watch(config: Config, client: Client, state: Arc<State>) {
+    if config.workers.process != 0 {
+        return;
+    }
+    // Of each brand how many wait, and when the oldest came, Unix milliseconds.
+    let mut known = vec![(0, None); config.brands.len()];
+    loop {
+        for (brand, known) in config.brands.iter().zip(&mut known) {
+            match waiting(&client, &config.nats.rights_stream, &brand.name).await {
+                Ok(waiting) => *known = waiting,
+                Err(error) => {
+                    tracing::debug!(error = format!("{error:#}"), "counting rights requests");
+                }
+            }
+            let (open, since) = *known;
+            let oldest = since.map_or(0, |since| now().saturating_sub(since));
+            let oldest = Duration::from_millis(oldest.try_into().unwrap_or(0));
+            state.metrics.rights_waiting(&brand.name, open, oldest);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// How many requests of a brand wait, and since when the oldest does, Unix milliseconds.
+async fn waiting(client: &Client, stream: &str, brand: &str) -> anyhow::Result<(u64, Option<i64>)> {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream_no_info(stream).await?;
+    let subject = subjects::rights_requests(brand);
+    let mut counts = stream.info_with_subjects(&subject).await?;
+    let mut open = 0;
+    while let Some((_, count)) = counts.try_next().await? {
+        open += count as u64;
+    }
+    if open == 0 {
+        return Ok((0, None));
+    }
+    let oldest = stream.get_first_raw_message_by_subject(&subject, 1).await?;
+    let since = oldest.time.unix_timestamp_nanos() / 1_000_000;
+    Ok((open, i64::try_from(since).ok()))
+}

@@ -1,0 +1,190 @@
+//! Labels of metrics: closed sets of words, and the few whose words come from records.
+//!
+//! A pseudonym or anything else that stands for somebody is never a label. The words of an open label
+//! (channel, store, platform) are those of released cells, and there are only so many of them.
+
+use tributary_config::model::Kind;
+use tributary_connectors::dead::Reason;
+use tributary_operators::attribution::Model;
+use tributary_operators::record::SaleKind;
+use tributary_operators::steps::Step;
+use tributary_rights::Right;
+
+use crate::report::published_cells::Window;
+
+/// What the rest of an open label is added up in.
+pub const OTHER: &str = "other";
+
+/// Stands for a brand or a kind that is none of ours.
+pub const UNKNOWN: &str = "unknown";
+
+/// The types of contacts, in the order of the values of a `campaign_day` cell.
+pub const CONTACTS: [&str; 3] = ["impression", "click", "view"];
+
+/// How a rights request ends.
+pub const OUTCOMES: [&str; 2] = ["completed", "rejected"];
+
+/// What somebody says about a step.
+pub const CHOICES: [&str; 2] = ["allow", "refuse"];
+
+/// One label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Label {
+    /// A configured brand.
+    Brand,
+    /// The brand that a refused line names.
+    OriginBrand,
+    /// The kind of a record.
+    Kind,
+    /// The kind that a refused line names.
+    OriginKind,
+    /// Why a line is refused.
+    Reason,
+    /// A rolling window of days.
+    Window,
+    /// An attribution model.
+    Model,
+    /// The kind of a conversion.
+    Sale,
+    /// The type of a contact.
+    Contact,
+    /// An ISO 4217 code.
+    Currency,
+    /// A marketing channel.
+    Channel,
+    /// A store.
+    Store,
+    /// An advertising platform.
+    Platform,
+    /// The type of a rights request.
+    Right,
+    /// How a rights request ended.
+    Outcome,
+    /// A step that needs to be allowed.
+    Step,
+    /// What was said about a step.
+    Choice,
+    /// The version of the program.
+    Version,
+    /// The commit that the program was built from.
+    Commit,
+}
+
+impl Label {
+    /// Every label.
+    pub const ALL: [Label; 19] = [
+        Label::Brand,
+        Label::OriginBrand,
+        Label::Kind,
+        Label::OriginKind,
+        Label::Reason,
+        Label::Window,
+        Label::Model,
+        Label::Sale,
+        Label::Contact,
+        Label::Currency,
+        Label::Channel,
+        Label::Store,
+        Label::Platform,
+        Label::Right,
+        Label::Outcome,
+        Label::Step,
+        Label::Choice,
+        Label::Version,
+        Label::Commit,
+    ];
+
+    /// The label's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Label::Brand | Label::OriginBrand => "brand",
+            Label::Kind | Label::OriginKind | Label::Sale => "kind",
+            Label::Reason => "reason",
+            Label::Window => "window",
+            Label::Model => "model",
+            Label::Contact | Label::Right => "type",
+            Label::Currency => "currency",
+            Label::Channel => "channel",
+            Label::Store => "store",
+            Label::Platform => "platform",
+            Label::Outcome => "outcome",
+            Label::Step => "step",
+            Label::Choice => "choice",
+            Label::Version => "version",
+            Label::Commit => "commit",
+        }
+    }
+
+    /// Whether its words come from records, so that they are capped.
+    pub fn is_open(self) -> bool {
+        matches!(self, Label::Channel | Label::Store | Label::Platform)
+    }
+
+    /// All its words, where the program itself knows them.
+    pub fn words(self) -> Option<Vec<&'static str>> {
+        Some(match self {
+            Label::Kind => Kind::ALL.map(Kind::name).to_vec(),
+            Label::OriginKind => Kind::ALL
+                .map(Kind::name)
+                .into_iter()
+                .chain([UNKNOWN])
+                .collect(),
+            Label::Reason => Reason::ALL.map(Reason::name).to_vec(),
+            Label::Window => Window::ALL.map(Window::name).to_vec(),
+            Label::Model => Model::ALL.map(Model::name).to_vec(),
+            Label::Sale => [SaleKind::Order, SaleKind::Transaction]
+                .map(SaleKind::name)
+                .to_vec(),
+            Label::Contact => CONTACTS.to_vec(),
+            Label::Right => Right::ALL
+                .map(Right::name)
+                .into_iter()
+                .chain([UNKNOWN])
+                .collect(),
+            Label::Outcome => OUTCOMES.to_vec(),
+            Label::Step => Step::ALL.map(Step::name).to_vec(),
+            Label::Choice => CHOICES.to_vec(),
+            _ => return None,
+        })
+    }
+
+    /// What its words are, for the reference.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Label::Brand => "A configured brand",
+            Label::OriginBrand => "A configured brand, or `unknown` where the subject names none",
+            Label::Kind => "The kind of a record",
+            Label::OriginKind => "The kind that the subject names, or `unknown`",
+            Label::Reason => "Why a line was refused",
+            Label::Window => {
+                "The last days in the brand's time zone, the current one included: 1, 7 or 30"
+            }
+            Label::Model => "An attribution model; `markov` has metrics of its own",
+            Label::Sale => "The kind of a conversion",
+            Label::Contact => "The type of a contact",
+            Label::Currency => "An ISO 4217 code",
+            Label::Channel => {
+                "`source/medium/campaign`, with `-` for what is absent; capped, the rest is `other`"
+            }
+            Label::Store => "A store; capped, the rest is `other`",
+            Label::Platform => "An advertising platform; capped, the rest is `other`",
+            Label::Right => {
+                "The type of a rights request, or `unknown` where it was refused before it was taken up"
+            }
+            Label::Outcome => "How a rights request ended",
+            Label::Step => "A step that needs to be allowed",
+            Label::Choice => "What the newest statement about an identifier says of the step",
+            Label::Version => "The version of the program",
+            Label::Commit => "The commit that the program was built from, or `unknown`",
+        }
+    }
+}
+
+/// The kind of a refused line as a word of the closed set.
+pub fn origin_kind(kind: Option<&str>) -> &'static str {
+    let known = Kind::ALL
+        .map(Kind::name)
+        .into_iter()
+        .find(|known| Some(*known) == kind);
+    known.unwrap_or(UNKNOWN)
+}

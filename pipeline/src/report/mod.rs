@@ -1,0 +1,8 @@
+//! What a process reports about itself: metrics, health, released cells; and tables for the terminal.
+
+pub mod health;
+pub mod metrics;
+pub mod published_cells;
+pub mod summary;
+pub mod table;
+pub mod tally;

@@ -1,0 +1,6 @@
+//! What a worker serves: HTTP, the live page, OpenDSR, and the NATS services.
+
+pub mod http;
+pub mod opendsr;
+pub mod page;
+pub mod services;

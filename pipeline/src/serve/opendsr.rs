@@ -1,0 +1,286 @@
+//! OpenDSR 2.0 over HTTP: a thin door before the rights stream (see [`tributary_rights::opendsr`] for its bodies).
+//!
+//! | | |
+//! |---|---|
+//! | `GET /v2/discovery` | what may be asked |
+//! | `POST /v2/requests?brand=…` | handed in, as by any other door |
+//! | `GET /v2/requests/<id>?brand=…` | the newest that the stream tells of the id |
+//! | `DELETE /v2/requests/<id>` | 501: what was handed in is done |
+//!
+//! The same without `/v2`; `brand` may be left out where there is only one. The door is there where `http.opendsr_domain`
+//! is set. It asks nobody who they are: whatever terminates TLS before it does, and keeps each controller to its brand
+//! (invariant I7). A browser is never let in, because a page that somebody happens to visit could erase people through it.
+//!
+//! It keeps nothing. What is asked waits in the stream, and how it stands is read there, from any worker (invariant I4).
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State as Extracted};
+use axum::http::header::{HeaderName, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::get;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tributary_config::model::Config;
+use tributary_connectors::nats::{Client, NatsError, Reader, subject as subjects};
+use tributary_rights::opendsr::{Created, Discovery, ErrorBody, StatusBody, Submission};
+use tributary_rights::request::MAX_REQUEST;
+use tributary_rights::status::{Status, Told};
+use tributary_rights::{Reason, Refusal, Request, RequestId};
+
+use crate::privacy::rights::submit::{NotSubmitted, submit};
+use crate::serve::http::{JSON, State, TEXT, text};
+
+/// By when a request is said to be done: GDPR, article 12 (3), gives a month, and this is the shortest but February's.
+const MONTH_MS: i64 = 30 * 86_400_000;
+
+/// How long it may take to read how a request stands.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// How long the next request that waits is waited for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How many read the stream at once; the others wait.
+const AT_ONCE: usize = 4;
+
+/// How many messages are read at a time.
+const BATCH: usize = 1_000;
+
+/// The header that names the processor (8.3).
+const PROCESSOR: HeaderName = HeaderName::from_static("x-opendsr-processor-domain");
+
+/// The door.
+pub struct Door {
+    domain: Option<String>,
+    brands: Vec<String>,
+    stream: String,
+    client: OnceLock<Client>,
+    reading: Semaphore,
+}
+
+impl Door {
+    /// The door of a configuration. Nobody is answered before [`Door::open`].
+    pub fn new(config: &Config) -> Door {
+        Door {
+            domain: config.http.opendsr_domain.clone(),
+            brands: config.brands.iter().map(|b| b.name.clone()).collect(),
+            stream: config.nats.rights_stream.clone(),
+            client: OnceLock::new(),
+            reading: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// From now on the stream of rights requests is there.
+    pub fn open(&self, client: Client) {
+        let _ = self.client.set(client);
+    }
+
+    /// What it answers; nothing where it is closed.
+    pub fn routes(&self) -> Router<Arc<State>> {
+        if self.domain.is_none() {
+            return Router::new();
+        }
+        let routes = Router::new()
+            .route("/discovery", get(discovery))
+            .route("/requests", axum::routing::post(create))
+            .route("/requests/{id}", get(status).delete(cancel));
+        routes.clone().nest("/v2", routes)
+    }
+
+    fn domain(&self) -> &str {
+        self.domain.as_deref().unwrap_or_default()
+    }
+
+    /// The brand that is asked about, and the broker.
+    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(&str, &Client), Fault> {
+        if headers.contains_key(ORIGIN) {
+            return Err(Fault::of(
+                StatusCode::FORBIDDEN,
+                Reason::Unsupported,
+                "no browser is let in here",
+            ));
+        }
+        let pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
+        let mut named = pairs.filter_map(|pair| pair.strip_prefix("brand="));
+        let brand = match (named.next(), &self.brands[..]) {
+            (Some(named), brands) => brands.iter().find(|brand| *brand == named),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        let brand = brand.ok_or_else(|| {
+            Fault::of(
+                StatusCode::BAD_REQUEST,
+                Reason::UnknownBrand,
+                "`?brand=` must be one of the configuration",
+            )
+        })?;
+        let starting = || Fault::Unavailable("the worker is starting: ask again\n".to_owned());
+        Ok((brand, self.client.get().ok_or_else(starting)?))
+    }
+
+    fn answer(&self, status: StatusCode, body: &impl Serialize) -> Response {
+        // Texts and numbers: nothing in it can fail.
+        let body = serde_json::to_string(body).unwrap_or_default();
+        let mut response = text(status, JSON, body);
+        if let Ok(domain) = HeaderValue::from_str(self.domain()) {
+            response.headers_mut().insert(PROCESSOR, domain);
+        }
+        response
+    }
+
+    /// The newest word about a request, and when the first one came.
+    async fn find(
+        &self,
+        client: &Client,
+        brand: &str,
+        id: &RequestId,
+    ) -> Result<Option<(i64, Status)>, NatsError> {
+        // What waits is looked for first: it is gone only after its end was told.
+        let mut found = None;
+        let waiting = subjects::rights_requests(brand);
+        let mut reader = Reader::filtered(client, &self.stream, &waiting, 1).await?;
+        while !reader.caught_up() {
+            let messages = reader.next_batch(BATCH, LOOK).await?;
+            if messages.is_empty() {
+                // The last ones were answered and deleted meanwhile.
+                break;
+            }
+            for message in messages {
+                if Request::id_of(&message.payload).as_ref() == Some(id) {
+                    found.get_or_insert((message.at_ms, Status::Pending));
+                }
+            }
+        }
+        let told = subjects::rights_status(brand);
+        let mut reader = Reader::filtered(client, &self.stream, &told, 1).await?;
+        while !reader.caught_up() {
+            for message in reader.next_batch(BATCH, WITHIN).await? {
+                if let Some(told) = Told::read(&message.payload).filter(|told| told.id == *id) {
+                    let first = found.map_or(told.at, |(first, _)| first.min(told.at));
+                    found = Some((first, told.status));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Why something is not answered.
+enum Fault {
+    /// Who asks is at fault.
+    Refused(StatusCode, Refusal),
+    /// It may be asked again.
+    Unavailable(String),
+}
+
+impl Fault {
+    fn of(status: StatusCode, reason: Reason, sentence: &str) -> Fault {
+        Fault::Refused(status, Refusal::new(reason, sentence))
+    }
+
+    fn answer(self, door: &Door) -> Response {
+        match self {
+            Fault::Refused(status, refusal) => {
+                door.answer(status, &ErrorBody::new(status.as_u16(), &refusal))
+            }
+            Fault::Unavailable(sentence) => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, sentence),
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        let status = match refusal.reason {
+            Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Fault::Refused(status, refusal)
+    }
+}
+
+async fn discovery(Extracted(state): Extracted<Arc<State>>) -> Response {
+    let door = &state.opendsr;
+    let certificate = format!("https://{}/opendsr.pem", door.domain());
+    door.answer(StatusCode::OK, &Discovery::new(&certificate))
+}
+
+async fn create(
+    Extracted(state): Extracted<Arc<State>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let door = &state.opendsr;
+    let created = async {
+        let (brand, client) = door.admit(&uri, &headers)?;
+        let too_large = |_| {
+            let detail = format!("the request has more than {MAX_REQUEST} bytes or is cut off");
+            Fault::from(Refusal::new(Reason::TooLarge, detail))
+        };
+        let body = to_bytes(body, MAX_REQUEST).await.map_err(too_large)?;
+        let submission = Submission::parse(&body, brand, door.domain())?;
+        if !submission.callbacks.is_empty() {
+            let detail = "`status_callback_urls` are not called: leave it out, and ask for `/v2/requests/<id>`";
+            return Err(Refusal::new(Reason::Unsupported, detail).into());
+        }
+        let request = submission.to_request().to_vec();
+        let request = submit(client, brand, request)
+            .await
+            .map_err(|error| match error {
+                NotSubmitted::Refused(refusal) => Fault::from(refusal),
+                NotSubmitted::Broker(_) => Fault::Unavailable(format!("{error}\n")),
+            })?;
+        let now = jiff::Timestamp::now().as_millisecond();
+        let created = Created::new(brand, &request.id, &body, now, now + MONTH_MS);
+        Ok(door.answer(StatusCode::CREATED, &created))
+    };
+    created
+        .await
+        .unwrap_or_else(|fault: Fault| fault.answer(door))
+}
+
+async fn status(
+    Extracted(state): Extracted<Arc<State>>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let door = &state.opendsr;
+    let told = async {
+        let (brand, client) = door.admit(&uri, &headers)?;
+        let unknown = || {
+            let sentence = "no request of this brand has this id";
+            Fault::of(StatusCode::NOT_FOUND, Reason::NotFound, sentence)
+        };
+        let id = RequestId::read(&id).ok_or_else(unknown)?;
+        let find = async {
+            let _place = door.reading.acquire().await.ok()?;
+            let found = door.find(client, brand, &id).await;
+            found
+                .inspect_err(|error| tracing::warn!(%error, "cannot read how a request stands"))
+                .ok()
+        };
+        let found = tokio::time::timeout(WITHIN, find).await.ok().flatten();
+        let found = found.ok_or_else(|| {
+            Fault::Unavailable("the broker does not say how it stands: ask again\n".to_owned())
+        })?;
+        let (first, status) = found.ok_or_else(unknown)?;
+        let body = StatusBody::new(brand, &id, door.domain(), status, first + MONTH_MS);
+        Ok(door.answer(StatusCode::OK, &body))
+    };
+    told.await.unwrap_or_else(|fault: Fault| fault.answer(door))
+}
+
+async fn cancel(Extracted(state): Extracted<Arc<State>>) -> Response {
+    let door = &state.opendsr;
+    Fault::of(
+        StatusCode::NOT_IMPLEMENTED,
+        Reason::Unsupported,
+        "a request cannot be withdrawn: a worker has most likely begun with it",
+    )
+    .answer(door)
+}

@@ -1,0 +1,175 @@
+//! The events of the page: a stream that each open page listens to.
+//!
+//! A listener has a task that looks twice a second whether the board has another stamp. If so it takes the
+//! brand's model, which is computed once for all listeners, from a clone of the board and off the async threads.
+//! In between, every two seconds at the latest, it says how the process does, which also shows that it lives.
+//!
+//! Nothing queues up: a listener that does not take its event in time has its task ended, and an event is only
+//! made when the one before has been taken. There are at most [`MAX_LISTENERS`](super::MAX_LISTENERS).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tributary_operators::record::Day;
+
+use super::Brand;
+use super::model;
+use super::status::Status;
+use crate::serve::http::State;
+
+/// How often a listener looks, and how old a model may be before another is computed.
+const STEP: Duration = Duration::from_millis(500);
+
+/// How many times as long as a model took to compute none is computed, so that watching stays cheap.
+const REST: u32 = 4;
+
+/// How long a listener hears nothing at most.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// How long a listener may take to take an event.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The model of a brand as an event, and what it was computed from.
+#[derive(Clone)]
+pub(super) struct Frame {
+    stamp: u64,
+    today: Day,
+    computed: Instant,
+    took: Duration,
+    event: Bytes,
+}
+
+/// Answers with a stream of events: `status` at once and every two seconds, `model` at once and whenever the
+/// board has changed. `?brand=` says which brand, else it is the first. 503 where too many listen.
+pub async fn events(extract::State(state): extract::State<Arc<State>>, uri: Uri) -> Response {
+    let Ok(seat) = state.page.listeners.clone().try_acquire_owned() else {
+        let headers = [(RETRY_AFTER, "5"), (CACHE_CONTROL, "no-store")];
+        let sorry = "too many pages are open: close some\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, headers, sorry).into_response();
+    };
+    let (sender, mut receiver) = mpsc::channel(1);
+    let brand = chosen(&state, uri.query());
+    tokio::spawn(async move {
+        tell(&state, brand, &sender).await;
+        drop(seat);
+    });
+    let stream = futures::stream::poll_fn(move |context| {
+        let event = receiver.poll_recv(context);
+        event.map(|event| event.map(Ok::<Bytes, Infallible>))
+    });
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // A proxy in between passes events on as they come.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(stream)).into_response()
+}
+
+/// The position of the brand that a query names; the first where it names none that there is.
+fn chosen(state: &State, query: Option<&str>) -> usize {
+    let mut words = query.unwrap_or_default().split('&');
+    // A brand's name has nothing that would be escaped.
+    let named = words.find_map(|word| word.strip_prefix("brand="));
+    let mut brands = state.page.brands.iter();
+    named
+        .and_then(|named| brands.position(|brand| brand.name == named))
+        .unwrap_or(0)
+}
+
+/// Tells a listener until it is gone or the server ends.
+async fn tell(state: &Arc<State>, brand: usize, to: &mpsc::Sender<Bytes>) {
+    let mut ended = state.page.ended.subscribe();
+    let mut every = tokio::time::interval(STEP);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut told, mut beat) = (None, None::<Instant>);
+    let mut sent = None;
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = to.closed() => return,
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
+        let due = beat.is_none_or(|beat| beat.elapsed() >= BEAT);
+        let status = Status::of(state);
+        if due || told.as_ref() != Some(&status) {
+            let event = event(
+                "status",
+                &serde_json::to_string(&status).unwrap_or_default(),
+            );
+            if to.send_timeout(event, PATIENCE).await.is_err() {
+                return;
+            }
+            (told, beat) = (Some(status), Some(Instant::now()));
+        }
+        let Some(brand) = state.page.brands.get(brand) else {
+            continue;
+        };
+        let key = (state.board().stamp(), state.page.today(brand));
+        if sent == Some(key) {
+            continue;
+        }
+        if let Some(frame) = frame(state, brand).await
+            && sent != Some((frame.stamp, frame.today))
+        {
+            sent = Some((frame.stamp, frame.today));
+            if to.send_timeout(frame.event, PATIENCE).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The newest model of a brand: the last one where nothing has changed or it is too young.
+async fn frame(state: &Arc<State>, brand: &Brand) -> Option<Frame> {
+    let mut last = brand.last.lock().await;
+    let today = state.page.today(brand);
+    if let Some(frame) = &*last {
+        let same = (frame.stamp, frame.today) == (state.board().stamp(), today);
+        if same || frame.computed.elapsed() < STEP.max(REST * frame.took) {
+            return Some(frame.clone());
+        }
+    }
+    let board = state.board().clone();
+    let name = brand.name.clone();
+    let computed = tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        let json = model::json(&board, &name, today)?;
+        let frame = Frame {
+            stamp: board.stamp(),
+            today,
+            computed: Instant::now(),
+            took: begun.elapsed(),
+            event: event("model", &json),
+        };
+        Ok::<_, serde_json::Error>(frame)
+    });
+    match computed
+        .await
+        .map_err(anyhow::Error::from)
+        .and_then(|made| Ok(made?))
+    {
+        Ok(frame) => {
+            *last = Some(frame.clone());
+            Some(frame)
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot compute the page");
+            None
+        }
+    }
+}
+
+/// An event; its data is one line.
+fn event(name: &str, data: &str) -> Bytes {
+    format!("event: {name}\ndata: {data}\n\n").into()
+}

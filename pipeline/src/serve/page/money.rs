@@ -1,0 +1,249 @@
+//! The money of one brand in one currency: by channel under every model, and spend beside it.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+use tributary_operators::calendar;
+use tributary_operators::cell::{Dim, Family};
+use tributary_operators::record::Day;
+
+use super::number::{Int, add};
+use super::paths::Paths;
+use super::sums::{Channel, DAYS, Sums, channel, daily, place, word};
+use crate::report::published_cells::{Board, Window};
+
+/// How many channels are shown one by one.
+const CHANNELS: usize = 40;
+
+/// The model that is computed by calendar month.
+const MARKOV: &str = "markov";
+
+/// A currency.
+#[derive(Serialize)]
+pub struct Money<'a> {
+    code: &'a str,
+    decimals: u32,
+    channels: Vec<Channel<'a>>,
+    /// By window; `month` is the calendar month so far, for Markov.
+    periods: BTreeMap<&'static str, Period<'a>>,
+    /// Takings of shops and of the web shop, each day.
+    daily: Vec<[Int; 2]>,
+    paths: Paths<'a>,
+}
+
+/// What a number of days has.
+#[derive(Default, Serialize)]
+struct Period<'a> {
+    /// Conversions (millionths) of orders and in shops, then value (minor units) likewise; by model, all together
+    /// and by channel.
+    models: BTreeMap<&'a str, Rows<4>>,
+    /// Cost by channel.
+    spend: Rows<1>,
+    /// Orders and their value.
+    orders: [Int; 2],
+    /// Transactions and their value by store.
+    tills: Rows<2>,
+}
+
+/// Numbers all together and by place.
+#[derive(Serialize)]
+struct Rows<const N: usize> {
+    #[serde(serialize_with = "numbers")]
+    total: [Int; N],
+    #[serde(serialize_with = "rows")]
+    rows: BTreeMap<i32, [Int; N]>,
+}
+
+impl<const N: usize> Default for Rows<N> {
+    fn default() -> Self {
+        Rows {
+            total: [Int::default(); N],
+            rows: BTreeMap::new(),
+        }
+    }
+}
+
+impl<const N: usize> Rows<N> {
+    fn add(&mut self, at: i32, values: [i128; N]) {
+        add(&mut self.total, values);
+        add(self.rows.entry(at).or_insert([Int::default(); N]), values);
+    }
+}
+
+fn numbers<const N: usize, S: serde::Serializer>(of: &[Int; N], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(of)
+}
+
+fn rows<const N: usize, S: serde::Serializer>(
+    of: &BTreeMap<i32, [Int; N]>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(of.iter().map(|(at, values)| (at, &values[..])))
+}
+
+/// Every currency in which a brand has money in the last days, the one with the most of it first.
+pub fn all<'a>(board: &'a Board, brand: &str, today: Day, stores: &[&str]) -> Vec<Money<'a>> {
+    let days = today.saturating_sub(DAYS - 1)..=today;
+    let mut codes: BTreeMap<&str, i128> = BTreeMap::new();
+    for family in [
+        Family::StoreDay,
+        Family::OrdersDay,
+        Family::Attribution,
+        Family::SpendDay,
+    ] {
+        for (dims, values) in board.sums(family, brand, days.clone(), &["currency"]) {
+            if let Some(code) = dims.first().copied().and_then(word) {
+                let weight = codes.entry(code).or_default();
+                // Sales decide; other currencies are only known by their credits or costs.
+                if matches!(family, Family::StoreDay | Family::OrdersDay) {
+                    *weight += values.first().copied().unwrap_or(0);
+                }
+            }
+        }
+    }
+    let mut codes: Vec<_> = codes.into_iter().collect();
+    codes.sort_by_key(|(_, weight)| -weight);
+    let codes = codes.into_iter().map(|(code, _)| code);
+    codes
+        .map(|code| of(board, brand, today, stores, code))
+        .collect()
+}
+
+fn of<'a>(board: &'a Board, brand: &str, today: Day, stores: &[&str], code: &'a str) -> Money<'a> {
+    let channels = channels(board, brand, today, code);
+    let places = channels.iter().zip(0..).map(|(channel, at)| (*channel, at));
+    let sums = Sums {
+        board,
+        brand,
+        code,
+        stores,
+        places: places.collect(),
+    };
+    let mut periods: BTreeMap<_, _> = Window::ALL
+        .map(|window| (window.name(), sums.period(window.days(today))))
+        .into();
+    periods.insert("month", sums.month(today));
+    Money {
+        code,
+        decimals: crate::report::table::decimals(code),
+        periods,
+        daily: daily(today, |day| {
+            let mut takings = [Int::default(); 2];
+            add(
+                &mut takings,
+                [Family::StoreDay, Family::OrdersDay].map(|f| sums.takings(f, day)),
+            );
+            takings
+        }),
+        paths: Paths::of(&sums, today),
+        channels,
+    }
+}
+
+/// The channels that are shown: those with the most value and cost under all models, by that.
+fn channels<'a>(board: &'a Board, brand: &str, today: Day, code: &str) -> Vec<Channel<'a>> {
+    let mut weights: BTreeMap<Channel, i128> = BTreeMap::new();
+    let by = ["currency", "source", "medium", "campaign"];
+    let month = calendar::month(today);
+    let days = Window::Month.days(today);
+    for (family, periods, value) in [
+        (Family::Attribution, days.clone(), 1),
+        (Family::SpendDay, days, 0),
+        (Family::MarkovMonth, month..=month, 2),
+    ] {
+        for (dims, values) in board.sums(family, brand, periods, &by) {
+            if let Some((channel, _)) = channel(&dims).filter(|(_, of)| *of == code) {
+                let weight = values.get(value).copied().unwrap_or(0);
+                *weights.entry(channel).or_default() += weight.saturating_abs();
+            }
+        }
+    }
+    let mut channels: Vec<_> = weights.into_iter().collect();
+    // What nobody touched always has its row.
+    channels.sort_by_key(|(channel, weight)| (channel[0] != Some("unattributed"), -weight));
+    channels
+        .into_iter()
+        .map(|(channel, _)| channel)
+        .take(CHANNELS)
+        .collect()
+}
+
+impl<'a> Sums<'a, '_> {
+    fn takings(&self, family: Family, day: Day) -> i128 {
+        let mut sum = 0_i128;
+        self.each(family, day..=day, &[], |_, values| {
+            sum = sum.saturating_add(values.get(1).copied().unwrap_or(0));
+        });
+        sum
+    }
+
+    fn spend(&self, days: RangeInclusive<Day>) -> Rows<1> {
+        let mut spend = Rows::default();
+        let by = ["source", "medium", "campaign"];
+        self.each(Family::SpendDay, days, &by, |dims, values| {
+            if let [cost, ..] = values {
+                spend.add(self.at(dims), [*cost]);
+            }
+        });
+        spend
+    }
+
+    fn period(&self, days: RangeInclusive<Day>) -> Period<'a> {
+        let mut period = Period {
+            spend: self.spend(days.clone()),
+            ..Period::default()
+        };
+        let by = ["source", "medium", "campaign", "kind", "model"];
+        self.each(Family::Attribution, days.clone(), &by, |dims, values| {
+            if let ([.., kind, model], &[conversions, value]) = (dims, values)
+                && let Some(model) = word(model)
+            {
+                let credit = credit(kind, conversions, value);
+                period
+                    .models
+                    .entry(model)
+                    .or_default()
+                    .add(self.at(dims), credit);
+            }
+        });
+        self.each(Family::OrdersDay, days.clone(), &[], |_, values| {
+            if let &[orders, value, ..] = values {
+                add(&mut period.orders, [orders, value]);
+            }
+        });
+        self.each(Family::StoreDay, days, &["store"], |dims, values| {
+            if let ([_, store], &[sales, value, ..]) = (dims, values) {
+                period.tills.add(place(self.stores, store), [sales, value]);
+            }
+        });
+        period
+    }
+
+    /// The calendar month so far, under Markov.
+    fn month(&self, today: Day) -> Period<'a> {
+        let month = calendar::month(today);
+        let (_, _, of_month) = calendar::civil(today);
+        let first = today.saturating_sub(of_month.cast_signed() - 1);
+        let mut credits = Rows::default();
+        let by = ["source", "medium", "campaign", "kind"];
+        self.each(Family::MarkovMonth, month..=month, &by, |dims, values| {
+            if let ([.., kind], &[_, conversions, value]) = (dims, values) {
+                credits.add(self.at(dims), credit(kind, conversions, value));
+            }
+        });
+        Period {
+            models: BTreeMap::from([(MARKOV, credits)]),
+            spend: self.spend(first..=today),
+            ..Period::default()
+        }
+    }
+}
+
+/// Credit in the order of [`Period::models`].
+fn credit(kind: &Dim, conversions: i128, value: i128) -> [i128; 4] {
+    match word(kind) {
+        Some("order") => [conversions, 0, value, 0],
+        _ => [0, conversions, 0, value],
+    }
+}

@@ -1,0 +1,114 @@
+//! What the page shows of the process: whether its numbers can be relied upon, and its counts.
+
+use serde::Serialize;
+use tributary_connectors::dead::Reason;
+
+use crate::report::metrics::Metrics;
+use crate::report::metrics::label::{Label, OUTCOMES};
+use crate::report::metrics::table::Id;
+use crate::serve::http::State;
+
+/// The process, as it is now.
+#[derive(PartialEq, Serialize)]
+pub struct Status<'a> {
+    /// Of the page that this process serves.
+    build: &'a str,
+    brands: Vec<&'a str>,
+    /// Which process of how many this is: with several, each shows the cells that it owns.
+    process: [usize; 2],
+    /// Whether the current day is not that of the clock.
+    simulated: bool,
+    ready: bool,
+    /// Why it is not ready, in sentences.
+    reasons: Vec<String>,
+    /// Persons behind a released cell.
+    k: u64,
+    lag_seconds: f64,
+    /// Unix seconds of the newest closed epoch; none before the first.
+    epoch: Option<f64>,
+    held: Option<f64>,
+    released: Option<f64>,
+    hidden: Option<f64>,
+    accepted: f64,
+    /// Refused lines: the reason, what it means, how many.
+    dead: Vec<(String, &'static str, f64)>,
+    rights: Rights,
+    /// What is done only where it is allowed: what that is, how many identifiers allow it and how many refuse it.
+    consents: Vec<(&'static str, f64, f64)>,
+    /// Unix seconds of the last pass over the retention, of the brand whose pass is the longest ago; none before
+    /// each had one.
+    retention: Option<f64>,
+}
+
+/// Rights requests of all brands, answered since the start and waiting.
+#[derive(PartialEq, Serialize)]
+struct Rights {
+    completed: f64,
+    rejected: f64,
+    open: f64,
+    oldest_seconds: f64,
+}
+
+impl Rights {
+    fn of(metrics: &Metrics) -> Rights {
+        let ended = metrics.counted(Id::RightsRequests, Label::Outcome);
+        let [completed, rejected] =
+            OUTCOMES.map(|outcome| ended.get(outcome).copied().unwrap_or(0.0));
+        let oldest = metrics.gauges(Id::RightsOldest);
+        Rights {
+            completed,
+            rejected,
+            open: metrics.gauges(Id::RightsOpen).into_iter().sum(),
+            oldest_seconds: oldest.into_iter().fold(0.0, f64::max).round(),
+        }
+    }
+}
+
+impl Status<'_> {
+    /// What the health and the metrics say.
+    pub fn of(state: &State) -> Status<'_> {
+        let (page, metrics) = (&state.page, &state.metrics);
+        let reasons = state.health.not_ready();
+        let accepted = metrics.counted(Id::Accepted, Label::Kind);
+        let dead = metrics.counted(Id::DeadLetters, Label::Reason);
+        let help = |name: &str| {
+            let reason = Reason::ALL.into_iter().find(|reason| reason.name() == name);
+            reason.map_or("", Reason::help)
+        };
+        Status {
+            build: &page.document.build,
+            brands: page
+                .brands
+                .iter()
+                .map(|brand| brand.name.as_str())
+                .collect(),
+            process: page.process,
+            simulated: page.simulated().is_some(),
+            ready: reasons.is_empty(),
+            reasons,
+            k: page.k,
+            lag_seconds: (state.health.lag_seconds() * 10.0).round() / 10.0,
+            epoch: metrics.gauge(Id::Epoch).filter(|epoch| *epoch > 0.0),
+            held: metrics.gauge(Id::Held),
+            released: metrics.gauge(Id::Released),
+            hidden: metrics.gauge(Id::Hidden),
+            accepted: accepted.values().sum(),
+            rights: Rights::of(metrics),
+            consents: metrics
+                .consents()
+                .into_iter()
+                .map(|(step, [allow, refuse])| (step.name(), allow, refuse))
+                .collect(),
+            retention: metrics
+                .gauges(Id::RetentionPass)
+                .into_iter()
+                .min_by(f64::total_cmp)
+                .filter(|pass| *pass > 0.0),
+            dead: dead
+                .into_iter()
+                .map(|(name, count)| (help(&name), name, count))
+                .map(|(help, name, count)| (name, help, count))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What would go: how much of a brand is past its retention at a time, asked and not taken back.
+//!
+//! The very question that a pass asks ([`past`]), told as counts by category and as nothing else. A record that goes by
+//! several categories is counted once, so that the categories add up to what a pass takes back.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tributary_operators::record::BrandId;
+
+use super::request::Refusal;
+use crate::privacy::retention::{Category, Retention, past};
+use crate::worker::queries::Asks;
+
+/// The request: `{"at": 1798761600000}`, Unix milliseconds; now where it is absent or null.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct At {
+    /// The time at which a pass is thought of.
+    #[serde(default)]
+    pub at: Option<i64>,
+}
+
+/// The answer for one brand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Going {
+    /// The time at which a pass is thought of, RFC 3339.
+    pub at: String,
+    /// The brand.
+    pub brand: String,
+    /// Each category once.
+    pub categories: Vec<Part>,
+    /// The records of all categories.
+    pub records: u64,
+}
+
+/// What would go by one category.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The category's name.
+    pub category: String,
+    /// Cookies that were placed too long ago; of the category `cookies` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookies: Option<u64>,
+    /// The calendar months that are configured.
+    pub months: u32,
+    /// Persons of whom too long nothing has happened; of the category `identification` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persons: Option<u64>,
+    /// Records that go by this category, and by none before it.
+    pub records: u64,
+    /// The first day that is held; none where the calendar does not reach back so far.
+    pub since: Option<String>,
+}
+
+impl At {
+    /// Reads a request; nothing at all asks for now.
+    ///
+    /// # Errors
+    /// A refusal with code 400.
+    pub fn read(payload: &[u8]) -> Result<At, Refusal> {
+        let at = match payload.trim_ascii() {
+            [] => At::default(),
+            text => serde_json::from_slice(text).map_err(|_| wrong())?,
+        };
+        match at.at.map(jiff::Timestamp::from_millisecond) {
+            Some(Err(_)) => Err(wrong()),
+            _ => Ok(at),
+        }
+    }
+}
+
+fn wrong() -> Refusal {
+    Refusal::bad(
+        "the request must be {\"at\": …} with Unix milliseconds or null, and hold nothing else",
+    )
+}
+
+/// Asks, and tells how much it is.
+pub(super) async fn answer(
+    asks: &Asks,
+    id: BrandId,
+    brand: &str,
+    retention: &Retention,
+    asked: At,
+) -> Result<Vec<u8>, Refusal> {
+    let now = asked.at.map(jiff::Timestamp::from_millisecond);
+    let now = now.transpose().map_err(|_| wrong())?;
+    let now = now.unwrap_or_else(jiff::Timestamp::now);
+    let ms = now.as_millisecond();
+    let past = past(asks, id, retention, ms).await;
+    let (past, _) = past.map_err(|_| Refusal::stopping())?;
+    let part = |category: Category| Part {
+        category: category.name().to_owned(),
+        cookies: (category == Category::Cookies).then_some(past.cookies),
+        months: retention.months(category),
+        persons: (category == Category::Identification).then_some(past.persons),
+        records: past.count(category),
+        since: retention.first_day(category, ms).map(|day| day.to_string()),
+    };
+    let going = Going {
+        at: now.to_string(),
+        brand: brand.to_owned(),
+        categories: Category::ALL.map(part).to_vec(),
+        records: past.records.len() as u64,
+    };
+    let line = serde_json::to_string(&going);
+    let line = line.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    Ok((line + "\n").into_bytes())
+}
+
+/// The shape of a request.
+pub(super) fn request_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {"at": {"type": ["integer", "null"]}},
+        "additionalProperties": false,
+    })
+}
+
+/// The shape of the answer.
+pub(super) fn line_schema() -> Value {
+    let count = json!({"type": "integer", "minimum": 0});
+    json!({
+        "type": "object",
+        "properties": {
+            "at": {"type": "string", "format": "date-time"},
+            "brand": {"type": "string"},
+            "categories": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "category": {"enum": Category::ALL.map(Category::name)},
+                        "cookies": count,
+                        "months": count,
+                        "persons": count,
+                        "records": count,
+                        "since": {"type": ["string", "null"], "format": "date"},
+                    },
+                    "required": ["category", "months", "records", "since"],
+                },
+            },
+            "records": count,
+        },
+        "required": ["at", "brand", "categories", "records"],
+    })
+}

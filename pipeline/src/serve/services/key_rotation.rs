@@ -1,0 +1,266 @@
+//! Exchange: a running worker takes newer secrets, without stopping and without losing a link.
+//!
+//! Each process of a cluster keeps a ledger of its own and is asked on a subject of its own,
+//! `tributary.keys.<brand>.<process>`. It reads its own configuration file again; no secret travels. What the request
+//! brings is a proof, for every brand, that whoever asks has the very secrets that the process reads there: a process
+//! whose file was forgotten, or whom another deployment's operator asks, or anybody else, refuses, and nothing is
+//! changed. Whoever asks looks first: every process says that it could before any begins.
+//!
+//! What is exchanged is what the ledger seals and keeps. The process goes on making pseudonyms as it did, and so do
+//! its questions, its rights and its objections; at the next start everything comes up under the newest secret.
+//!
+//! A request is answered at once with how far it has come, and is asked again by the same id until it is done: neither
+//! a connection that breaks nor a rewrite that takes an hour loses it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tributary_config::chain::{is_proof, proof};
+use tributary_config::model::Config;
+use tributary_ledger::Keyring;
+
+use crate::durability::commits::Word;
+use crate::serve::services::request::Refusal;
+
+/// How long an answer waits for something to tell.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// How many exchanges are remembered.
+const REMEMBERED: usize = 8;
+
+/// The length of an id.
+const ID: usize = 32;
+
+/// Newer secrets for the ledger, and who waits for them.
+pub struct Exchange {
+    /// The keys made of them.
+    pub keyring: Arc<Keyring>,
+    /// Whether it is to begin, and not only to be looked whether it could.
+    pub begin: bool,
+    /// Hears how far it has come.
+    pub told: Arc<watch::Sender<Progress>>,
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").finish_non_exhaustive()
+    }
+}
+
+/// How far an exchange has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Progress {
+    /// It has not begun: something else is done with the ledger.
+    Waiting,
+    /// It could begin.
+    Possible,
+    /// What is sealed under older secrets is being moved.
+    Moving {
+        /// Bytes judged.
+        read: u64,
+        /// Bytes to be judged.
+        total: u64,
+    },
+    /// Nothing opens under an older secret any more.
+    Done {
+        /// Entries that were sealed under an older one.
+        moved: u64,
+        /// Files that were overwritten and removed.
+        files: usize,
+    },
+    /// The secrets were not taken, and everything is as it was.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a process is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Drawn for each exchange: the same again asks how far it has come. What the proofs are given to.
+    id: String,
+    /// For each brand that whoever asks has all its secrets.
+    proofs: BTreeMap<String, String>,
+    /// Whether to begin.
+    begin: bool,
+}
+
+/// What a process answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// Which process it is.
+    pub process: usize,
+    /// How many there are.
+    pub processes: usize,
+    /// How far it has come.
+    #[serde(flatten)]
+    pub progress: Progress,
+}
+
+impl Request {
+    /// A new exchange to the secrets of a configuration.
+    pub fn new(config: &Config) -> Request {
+        let id = format!("{:032x}", rand::random::<u128>());
+        let brands = config.brands.iter();
+        Request {
+            proofs: brands.map(|b| (b.name.clone(), proof(b, &id))).collect(),
+            id,
+            begin: false,
+        }
+    }
+
+    /// The same, to begin.
+    pub fn begin(self) -> Request {
+        Request {
+            begin: true,
+            ..self
+        }
+    }
+}
+
+/// The exchanges of a process.
+#[derive(Clone)]
+pub struct Exchanges(Arc<Inner>);
+
+struct Inner {
+    file: PathBuf,
+    process: usize,
+    processes: usize,
+    /// The ledger ends when nobody can tell it anything any more: this does not keep it.
+    words: mpsc::WeakUnboundedSender<Word>,
+    /// The last that were begun, by their ids.
+    begun: Mutex<Vec<(String, watch::Receiver<Progress>)>>,
+}
+
+impl Exchanges {
+    /// Of a process that runs with this configuration, which it read from this file.
+    pub fn new(file: PathBuf, config: &Config, words: &mpsc::UnboundedSender<Word>) -> Exchanges {
+        Exchanges(Arc::new(Inner {
+            file,
+            process: config.workers.process,
+            processes: config.workers.hosts.len().max(1),
+            words: words.downgrade(),
+            begun: Mutex::default(),
+        }))
+    }
+
+    /// Which process it is.
+    pub fn process(&self) -> usize {
+        self.0.process
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// 400 for what is no request, 409 where the secrets are not taken, 503 while the worker stops.
+    pub async fn answer(&self, payload: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let request: Request = serde_json::from_slice(payload)
+            .ok()
+            .filter(|request: &Request| request.id.len() == ID)
+            .ok_or_else(|| Refusal::bad("the request is none of `tributary keys rotate`"))?;
+        let mut progress = match self.begun(&request.id) {
+            Some(progress) => progress,
+            None => self.begin(request).await?,
+        };
+        let ended = tokio::time::timeout(WAIT, progress.wait_for(Progress::is_final)).await;
+        // The ledger is gone, and with it whoever would tell more.
+        let gone = ended.is_ok_and(|ended| ended.is_err());
+        let now = progress.borrow().clone();
+        if gone && !now.is_final() {
+            return Err(Refusal::stopping());
+        }
+        if let Progress::Refused { why } = &now {
+            return Err(self.refuse(why));
+        }
+        let told = Told {
+            process: self.0.process,
+            processes: self.0.processes,
+            progress: now,
+        };
+        let mut answer = serde_json::to_vec(&told).unwrap_or_default();
+        answer.push(b'\n');
+        Ok(answer)
+    }
+
+    fn begun(&self, id: &str) -> Option<watch::Receiver<Progress>> {
+        let begun = self.0.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = begun.iter().find(|(of, _)| of == id);
+        found.map(|(_, progress)| progress.clone())
+    }
+
+    /// Reads the configuration again, and gives the ledger its secrets where they are those that were asked with.
+    async fn begin(&self, request: Request) -> Result<watch::Receiver<Progress>, Refusal> {
+        let file = self.0.file.clone();
+        let config = tokio::task::spawn_blocking(move || crate::load(&file))
+            .await
+            .map_err(|_| self.refuse("its configuration file could not be read"))?
+            .map_err(|error| self.refuse(&format!("{error:#}")))?;
+        self.examine(&config, &request)?;
+        let (told, progress) = watch::channel(Progress::Waiting);
+        let exchange = Exchange {
+            keyring: Arc::new(Keyring::new(&config)),
+            begin: request.begin,
+            told: Arc::new(told),
+        };
+        let words = self.0.words.upgrade().ok_or_else(Refusal::stopping)?;
+        let word = Word::Exchange(exchange);
+        words.send(word).map_err(|_| Refusal::stopping())?;
+        if request.begin {
+            let begun = &self.0.begun;
+            let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+            if begun.len() >= REMEMBERED {
+                begun.remove(0);
+            }
+            begun.push((request.id, progress.clone()));
+        }
+        Ok(progress)
+    }
+
+    /// Refuses where whoever asks has not the secrets that this process would take.
+    fn examine(&self, config: &Config, request: &Request) -> Result<(), Refusal> {
+        let file = self.0.file.display();
+        if config.brands.len() != request.proofs.len() {
+            return Err(self.refuse(&format!(
+                "{file} there has other brands than the configuration that this was asked with"
+            )));
+        }
+        for brand in &config.brands {
+            let proof = request.proofs.get(&brand.name);
+            if !proof.is_some_and(|proof| is_proof(brand, &request.id, proof)) {
+                let name = &brand.name;
+                return Err(self.refuse(&format!(
+                    "{file} there gives brand `{name}` other secrets than the configuration that this was asked with: \
+                     give every process the same file and the same secrets, then ask again"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing was changed, and why.
+    fn refuse(&self, why: &str) -> Refusal {
+        let process = self.0.process;
+        // The sentence travels in a header.
+        let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        Refusal {
+            code: 409,
+            sentence: format!("process {process} goes on with the secrets that it has: {why}"),
+        }
+    }
+}
+
+impl Progress {
+    fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Progress::Possible | Progress::Done { .. } | Progress::Refused { .. }
+        )
+    }
+}

@@ -1,0 +1,371 @@
+//! Feed: messages of the input stream become epochs.
+//!
+//! A tick gathers what has come into one epoch; see [`crate::worker::tick`] for how long it is and what numbers epochs.
+//!
+//! Nothing is read that cannot be taken: the feed waits for the workers when they are behind, and for the ledger when
+//! too much is not durable yet, and what is not read stays with the broker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use async_nats::connection::State as ConnectionState;
+use tokio::sync::{mpsc, watch};
+use tributary_config::model::Config;
+use tributary_connectors::decode::Arrivals;
+use tributary_connectors::nats::{Client, Input, number_of};
+use tributary_connectors::trace::TraceLine;
+use tributary_ledger::{Position, StreamMark};
+
+use crate::durability::commits::{Durable, Word};
+use crate::report::tally::Tally;
+use crate::serve::http::State;
+use crate::start::wait_for;
+use crate::worker::clock::Clocks;
+use crate::worker::output_watch::Again;
+use crate::worker::queries::Asks;
+use crate::worker::threads::{Batch, Incoming, Workers};
+use crate::worker::tick::{EpochClock, Tick};
+
+/// Messages and bytes in one epoch at most.
+const MAX_MESSAGES: usize = 20_000;
+const MAX_BYTES: usize = 32 << 20;
+
+/// How many epochs may wait to become durable.
+const MAX_OPEN: u64 = 8;
+
+/// How often the position is kept where no message of this process moves it.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// What a feed works with.
+pub struct Feed {
+    /// The configuration.
+    pub config: Config,
+    /// Where metrics and health are told.
+    pub state: Arc<State>,
+    /// Questions that wait for an epoch.
+    pub asks: Asks,
+    /// What the workers have finished.
+    pub tally: Arc<Tally>,
+    /// The way to the ledger.
+    pub words: mpsc::UnboundedSender<Word>,
+    /// How far the ledger is.
+    pub durable: watch::Receiver<Durable>,
+    /// Which stream is read.
+    pub stream: StreamMark,
+    /// The last sequence that the stream had at the start: before it is read, the numbers are not whole.
+    pub past: u64,
+    /// What was durable before.
+    pub position: Option<Position>,
+    /// The broker, to know whether it is there.
+    pub client: Client,
+    /// The clocks that releases go by.
+    pub clocks: Arc<Clocks>,
+    /// The newest arrival of before, Unix milliseconds by the stream's time; 0 where nothing came.
+    pub newest: i64,
+    /// Whether everything that was to be forgotten before a restart is: before that nothing is released.
+    pub clear: watch::Receiver<bool>,
+    /// Whether what stands outside was lost there.
+    pub again: Arc<Again>,
+}
+
+/// A feed at work.
+struct Feeding {
+    feed: Feed,
+    clock: EpochClock,
+    epoch: u64,
+    first_epoch: u64,
+    tick: Tick,
+    released: Option<Instant>,
+    unreleased: bool,
+    /// Whether all that was known before has gone in, and was released.
+    complete: bool,
+    /// The arrival of the newest message, Unix milliseconds by the stream's time.
+    newest: i64,
+    arrivals: Arrivals,
+    /// For each brand whose clock goes by headers the newest arrival that these name, else 0.
+    named: Vec<i64>,
+    /// The salt days as they were when the clocks agreed last.
+    salt_days: Vec<crate::worker::clock::SaltDays>,
+    marks: u64,
+    /// The position that was marked last, if any is, and when.
+    marked: (Option<u64>, Instant),
+    acknowledged: u64,
+}
+
+impl Feed {
+    /// Feeds the workers from the input until `stop` becomes true, and gives both back.
+    ///
+    /// # Errors
+    /// Where the input, the workers or the ledger cannot go on.
+    pub async fn run(
+        self,
+        input: Input,
+        workers: Workers,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<(Workers, Input)> {
+        let epoch = self.position.map_or(0, |position| position.epoch);
+        let reading = self.clocks.read();
+        let sequence = input.next_sequence().saturating_sub(1);
+        // A loss that was accepted is to be kept before anything has come after it.
+        let kept = self
+            .position
+            .and_then(|position| Some((position.stream?, position.sequence)))
+            .is_none_or(|kept| kept == (self.stream, sequence));
+        let feeding = Feeding {
+            clock: EpochClock::after(epoch, reading.broker.unwrap_or(reading.wall)),
+            epoch,
+            first_epoch: 0,
+            tick: Tick::new(Duration::from_millis(self.config.workers.tick_ms)),
+            released: None,
+            unreleased: true,
+            complete: false,
+            newest: self.newest,
+            arrivals: Arrivals::new(&self.config),
+            named: vec![0; self.config.brands.len()],
+            salt_days: Vec::new(),
+            marks: 0,
+            marked: (kept.then_some(sequence), Instant::now()),
+            acknowledged: 0,
+            feed: self,
+        };
+        feeding.run(input, workers, stop).await
+    }
+}
+
+impl Feeding {
+    async fn run(
+        mut self,
+        mut input: Input,
+        workers: Workers,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<(Workers, Input)> {
+        let mut workers = Some(workers);
+        loop {
+            let stopping = *stop.borrow();
+            let (messages, bytes) = match stopping {
+                true => (Vec::new(), 0),
+                // No longer than a tick, so that a signal is seen in time.
+                false => self.gather(&mut input).await?,
+            };
+            self.feed.state.metrics.input(
+                input.next_sequence().saturating_sub(1),
+                input.pending(),
+                messages.len() as u64,
+                bytes,
+            );
+            self.feed.state.metrics.input_counts(input.counts());
+            let batch = self.batch(messages, &input, stopping);
+            if let Some(batch) = batch {
+                if batch.durable && !self.mark(&batch, &input, &stop).await? {
+                    // What was read goes nowhere, and no position moves behind it: the next start reads it again.
+                    let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
+                    return Ok((workers, input));
+                }
+                let Some(running) = workers.take() else {
+                    bail!("the workers are gone")
+                };
+                let (running, sent) = tokio::task::spawn_blocking(move || {
+                    let sent = running.send(batch);
+                    (running, sent)
+                })
+                .await?;
+                if !sent {
+                    return running
+                        .finish()
+                        .and(Err(anyhow!("the worker threads have stopped")));
+                }
+                workers = Some(running);
+            }
+            self.measure(&input);
+            self.acknowledge(&mut input).await?;
+            if stopping {
+                let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
+                return Ok((workers, input));
+            }
+        }
+    }
+
+    /// What comes within a tick.
+    async fn gather(&mut self, input: &mut Input) -> anyhow::Result<(Vec<Incoming>, u64)> {
+        let until = Instant::now() + self.tick.length();
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let arrived = match input.next_batch(MAX_MESSAGES, left).await {
+                Ok(arrived) => arrived,
+                // It has been told, and reading goes on where it stopped.
+                Err(error) if error.is_transient() => return Ok((messages, bytes)),
+                Err(error) => return Err(error.into()),
+            };
+            for message in arrived {
+                self.newest = self.newest.max(message.at_ms);
+                bytes += message.payload.len() as u64;
+                let arrival = self
+                    .arrivals
+                    .of(&message.subject, &message.headers, message.at_ms);
+                if let Some(named) = arrival.brand.and_then(|brand| self.named.get_mut(brand)) {
+                    *named = arrival.at.max(*named);
+                }
+                let line = TraceLine {
+                    subject: message.subject.to_string(),
+                    at: arrival.at,
+                    headers: message.headers,
+                    data: message.payload.into(),
+                };
+                let number = number_of(self.feed.stream.generation, message.sequence);
+                messages.push(Incoming { number, line });
+            }
+            let full = messages.len() >= MAX_MESSAGES || bytes as usize >= MAX_BYTES;
+            if full || self.feed.asks.are_waiting() || Instant::now() >= until {
+                return Ok((messages, bytes));
+            }
+        }
+    }
+
+    /// The next epoch, or none where nothing has happened.
+    fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
+        let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
+        let epoch = self.clock.now().max(self.epoch + 1);
+        let changes = self.feed.asks.changes(epoch);
+        let changed = changes.is_some();
+        self.unreleased |= changed || !messages.is_empty();
+        let due = self
+            .released
+            .is_none_or(|released| released.elapsed() >= cadence);
+        // Other processes' changes are not seen from here, so that a cluster always releases when due.
+        let alone = self.feed.config.workers.hosts.len() <= 1;
+        // Before all that is known has gone in, there is nothing whole to release.
+        let whole = self.complete || self.is_past(input) && *self.feed.clear.borrow();
+        let release = whole && (stopping || due && (self.unreleased || !alone));
+        let moved = Some(input.next_sequence().saturating_sub(1)) > self.marked.0;
+        let durable = changed
+            || !messages.is_empty()
+            || moved && (stopping || self.marked.1.elapsed() >= KEEP);
+        let again = self.complete && self.feed.again.is_wanted();
+        if !durable && !release && !again && !self.feed.asks.are_waiting() && alone {
+            return None;
+        }
+        if again {
+            self.feed.again.told_with(epoch);
+        }
+        let complete = release && !self.complete;
+        if release {
+            self.released = Some(Instant::now());
+            self.unreleased = false;
+            self.complete = true;
+        }
+        self.epoch = epoch;
+        if self.first_epoch == 0 {
+            self.first_epoch = self.epoch;
+        }
+        self.feed.clocks.set_newest(self.newest);
+        let reading = self.feed.clocks.read();
+        // A salt is erased for its age, too.
+        if reading.agrees() {
+            let newest = |brand| match self.arrivals.is_by_header(brand) {
+                true => self.named.get(brand).copied().unwrap_or_default(),
+                false => self.newest,
+            };
+            self.salt_days = crate::worker::clock::salt_days(&self.feed.config, newest);
+        }
+        Some(Batch {
+            epoch: self.epoch,
+            messages,
+            durable,
+            complete,
+            again,
+            release: release.then(|| reading.release_time()),
+            changes: changes.unwrap_or_default(),
+            questions: self.feed.asks.take(self.epoch),
+            salt_days: self.salt_days.clone(),
+            ..Batch::default()
+        })
+    }
+
+    /// Whether everything has been read that the stream had at the start.
+    fn is_past(&self, input: &Input) -> bool {
+        input.caught_up() || input.next_sequence() > self.feed.past
+    }
+
+    /// Says where the input stands behind an epoch, once there is room for it. False where `stop` came first.
+    async fn mark(
+        &mut self,
+        batch: &Batch,
+        input: &Input,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<bool> {
+        let gone = || anyhow!("the ledger has stopped");
+        let marks = self.marks;
+        let room = self
+            .feed
+            .durable
+            .wait_for(|durable| marks - durable.marks < MAX_OPEN);
+        tokio::select! {
+            biased;
+            room = room => drop(room.map_err(|_| gone())?),
+            () = wait_for(stop.clone()) => return Ok(false),
+        }
+        let sequence = input.next_sequence().saturating_sub(1);
+        let position = Position {
+            stream: Some(self.feed.stream),
+            sequence,
+            epoch: batch.epoch,
+            newest_at: self.newest,
+        };
+        self.feed
+            .words
+            .send(Word::Mark(batch.epoch, position))
+            .map_err(|_| gone())?;
+        self.marks += 1;
+        self.marked = (Some(sequence), Instant::now());
+        Ok(true)
+    }
+
+    /// Acknowledges what is durable.
+    async fn acknowledge(&mut self, input: &mut Input) -> anyhow::Result<()> {
+        if self.feed.durable.has_changed().is_err() {
+            bail!("the ledger has stopped");
+        }
+        let sequence = self.feed.durable.borrow_and_update().sequence;
+        if sequence > self.acknowledged {
+            self.acknowledged = sequence;
+            input.acknowledge(sequence).await;
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, input: &Input) {
+        let connected = self.feed.client.connection_state() == ConnectionState::Connected;
+        self.feed.state.health.set_connected(connected);
+        self.feed.state.metrics.connected(connected);
+        let threads = self.feed.config.workers.threads.max(1);
+        let finished = self.feed.tally.finished_before(threads);
+        // Before anything is finished, what counts is how long the first epoch has been under way.
+        let behind = self.epoch.saturating_sub(finished.max(self.first_epoch));
+        let lag = match (self.first_epoch, finished) {
+            (0, _) => 0,
+            (_, finished) if finished > self.epoch => 0,
+            (first, finished) if finished < first => self.clock.now().saturating_sub(first).max(1),
+            _ => behind.max(1),
+        };
+        self.tick
+            .adapt(input.caught_up(), Duration::from_millis(lag));
+        let lag = lag as f64 / 1000.0;
+        // What was restored and prepared went in under numbers from before the first epoch, which are no times at all.
+        let closed = match self.first_epoch {
+            first if first > 0 && finished > first => finished - 1,
+            _ => 0,
+        };
+        self.feed.state.metrics.epoch(
+            closed,
+            Duration::from_millis(self.clock.now().saturating_sub(closed)),
+            lag,
+            self.tick.length().as_secs_f64(),
+        );
+        self.feed.state.health.set_lag(lag);
+        if self.is_past(input) {
+            self.feed.state.health.set_caught_up(true);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The worker: threads that run the dataflow, what feeds them, and where their output goes.
+
+pub mod agreement;
+pub mod broker;
+pub mod clock;
+pub mod feed;
+pub mod output_watch;
+pub mod publisher;
+pub mod queries;
+pub mod replay;
+pub mod restore;
+pub mod thread;
+pub mod threads;
+pub mod tick;

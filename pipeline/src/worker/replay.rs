@@ -1,0 +1,436 @@
+//! Replay: the same dataflow over traces, in process, until they end.
+//!
+//! Everything goes in as epochs of `--batch` messages, or fewer where a day ends; one release at the very end writes the
+//! cells. The number of workers and the size of the batches cannot show in them (invariant I1). What is past its retention
+//! by the trace's clock is taken back (`passes`), and by the same clock salt days are closed and settle. With a ledger, what is accepted is kept as well, so that a worker can
+//! start from it.
+
+mod passes;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use tokio::runtime::Runtime;
+use tributary_config::model::{Config, Kind};
+use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::trace::TraceLine;
+use tributary_ledger::{Keyring, Ledger, Page, Position};
+use tributary_operators::cell::Cell;
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, BrandId};
+
+use crate::durability::compaction::install;
+use crate::privacy::retention::{Category, Stopping};
+use crate::report::tally::Tally;
+use crate::worker::clock::{SaltDays, salt_days};
+use crate::worker::queries::Asks;
+use crate::worker::replay::passes::{OfDay, Passes, UnderWay};
+use crate::worker::threads::{Batch, Incoming, InnerChange, Report, Workers};
+
+/// What a replay has done.
+pub struct Outcome {
+    /// The released cells of every family, in order.
+    pub cells: Vec<Cell>,
+    /// Refused lines, in the order of arrival.
+    pub dead: Vec<DeadLetter>,
+    /// The counters.
+    pub tally: Arc<Tally>,
+    /// Records that were taken back because they were past their retention, by [`Category`].
+    pub past: [u64; Category::ALL.len()],
+    /// Messages that went in.
+    pub messages: u64,
+    /// From the first message to the last cell.
+    pub took: Duration,
+}
+
+/// Who looks on while a replay runs.
+pub trait Onlooker {
+    /// Hears now and then how many messages have gone in.
+    fn progress(&mut self, messages: u64);
+
+    /// Whether what came before a message that arrived at a time, Unix milliseconds, is to be released first.
+    fn wants(&mut self, at: i64) -> bool {
+        let _ = at;
+        false
+    }
+
+    /// Hears of the cells that a release has changed, and of what was counted so far. Whether to go on.
+    fn released(&mut self, cells: Vec<Cell>, tally: &Tally) -> bool {
+        let _ = (cells, tally);
+        true
+    }
+}
+
+impl<F: FnMut(u64)> Onlooker for F {
+    fn progress(&mut self, messages: u64) {
+        self(messages);
+    }
+}
+
+/// The clock of a trace went back by so much that a ping may belong to a salt day that was closed. A record is judged by
+/// its own arrival, and so the trace can only be replayed with all days open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the clock of the trace went back over a salt day that was closed")]
+pub struct ClockWentBack;
+
+/// Runs messages through the dataflow until they end or nobody wants to see more, `batch` an epoch, and keeps what is
+/// accepted in a ledger where there is one. The outcome has the cells of the last release. Where `closes_days` is set,
+/// salt days are closed and settled by the clock of the trace, so that memory does not grow with its length.
+///
+/// # Errors
+/// [`ClockWentBack`], only where `closes_days` is set; and what the lines, the workers and the ledger fail with.
+pub fn run<E>(
+    config: &Config,
+    lines: impl Iterator<Item = Result<TraceLine, E>>,
+    batch: u64,
+    ledger: Option<Ledger>,
+    closes_days: bool,
+    mut onlooker: impl Onlooker,
+) -> anyhow::Result<Outcome>
+where
+    anyhow::Error: From<E>,
+{
+    let settings = Arc::new(tributary_connectors::settings::settings(config));
+    let tally = Arc::new(Tally::default());
+    let results: Arc<Mutex<(Vec<Cell>, Vec<DeadLetter>)>> = Arc::default();
+    let (heard, counted) = (results.clone(), tally.clone());
+    let asks = Asks::default();
+    let answered = Answered(asks.clone());
+    let started = Instant::now();
+    let durable = ledger.is_some();
+    let (keeper, pages) = keep(ledger);
+    let accepted = pages.clone();
+    let workers = Workers::start(
+        config,
+        settings,
+        Arc::new(Keyring::new(config)),
+        Arc::new(crate::privacy::objections::Suppressed::nobody()),
+        Arc::new(move |report| match report {
+            Report::Cells(_, cells) => {
+                heard
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+                    .extend(cells.into_iter().map(|(cell, ..)| cell));
+            }
+            Report::Accepted { page, dead, .. } => {
+                // A closed channel means that the keeper has failed, which is told at the end.
+                let _ = accepted.send(page);
+                counted.dead(&dead);
+                heard
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .1
+                    .extend(dead);
+            }
+            Report::Finished {
+                thread,
+                before,
+                counts,
+            } => {
+                counted.finished(thread, before, counts);
+                if thread == 0 {
+                    answered.0.finished(before);
+                }
+            }
+            Report::Answer(answer) => answered.0.answer(answer),
+            Report::Settle { done, .. } => {
+                // Nothing is kept of it here; whoever waits may have ended.
+                let _ = done.send(());
+            }
+            Report::Forgotten(..)
+            | Report::Settled { .. }
+            | Report::Expired(_)
+            | Report::Unreadable(_) => {}
+        }),
+    )?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut feeding = Feeding {
+        workers,
+        runtime,
+        passes: Passes::new(config, asks.clone()),
+        asks,
+        epoch: 0,
+        pages: durable.then_some(pages),
+        changes: Vec::new(),
+        days: closes_days.then(|| OpenDays::new(config)),
+    };
+    let mut number = 0;
+    let mut newest = 0;
+    let mut messages = Vec::new();
+    let (mut runs, mut went_back) = (true, false);
+    for line in lines {
+        let line = line?;
+        went_back = feeding
+            .days
+            .as_ref()
+            .is_some_and(|days| days.is_over(&line));
+        if went_back {
+            break;
+        }
+        if onlooker.wants(line.at) {
+            let released = std::mem::take(&mut messages);
+            runs = feeding.release(released, newest, &tally, config.workers.threads) && {
+                let cells =
+                    std::mem::take(&mut results.lock().unwrap_or_else(PoisonError::into_inner).0);
+                onlooker.released(cells, &tally)
+            };
+            if !runs {
+                break;
+            }
+        }
+        newest = line.at.max(newest);
+        if let Some(days) = &mut feeding.days {
+            days.newest = newest;
+        }
+        if let Some((first, last)) = feeding.passes.turn(line.at) {
+            let ended = std::mem::take(&mut messages);
+            runs = feeding.end_day(ended, (first, last), number);
+        }
+        number += 1;
+        messages.push(Incoming { number, line });
+        if runs && messages.len() as u64 >= batch {
+            runs = feeding.settle() && feeding.send(std::mem::take(&mut messages), None);
+            onlooker.progress(number);
+        }
+        if !runs {
+            break;
+        }
+    }
+    // Where a thread has failed, that is told when all have ended.
+    if runs && !went_back && feeding.settle() {
+        feeding.send(messages, Some(newest));
+    }
+    let Feeding {
+        workers,
+        passes,
+        pages,
+        ..
+    } = feeding;
+    drop(pages);
+    workers.finish()?;
+    // The threads, their listener and this side are gone, so that the pages end.
+    let ledger = keeper
+        .join()
+        .map_err(|_| anyhow!("the thread that writes the ledger failed"))??;
+    if let Some(ledger) = ledger {
+        close(ledger, &passes).context("the ledger")?;
+    }
+    if went_back {
+        return Err(ClockWentBack.into());
+    }
+    onlooker.progress(number);
+    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut cells, mut dead) = std::mem::take(&mut *results);
+    cells.sort_unstable();
+    dead.sort_by_key(|letter| letter.arrival);
+    Ok(Outcome {
+        cells,
+        dead,
+        tally,
+        past: passes.gone(),
+        messages: number,
+        took: started.elapsed(),
+    })
+}
+
+/// The way for answers. When the threads that hold it have ended, nobody waits any more.
+struct Answered(Asks);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// After how much of the trace's time salt days are looked up again, milliseconds.
+const LOOK_UP: i64 = 60_000;
+
+/// How long it takes until it is looked again whether a release has been told.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A replay under way.
+struct Feeding {
+    workers: Workers,
+    runtime: Runtime,
+    passes: Passes,
+    asks: Asks,
+    epoch: u64,
+    /// The way to the ledger, where there is one.
+    pages: Option<SyncSender<Page>>,
+    /// What goes in with the next epoch.
+    changes: Vec<Event>,
+    /// The salt days by the clock of the trace; none where they are never closed.
+    days: Option<OpenDays>,
+}
+
+/// Which salt days are open by the clock of a trace.
+struct OpenDays {
+    config: Config,
+    /// The newest arrival so far, Unix milliseconds.
+    newest: i64,
+    /// The days that were told last, and the newest arrival then.
+    told: Vec<SaltDays>,
+    told_at: i64,
+}
+
+impl OpenDays {
+    fn new(config: &Config) -> OpenDays {
+        OpenDays {
+            config: config.clone(),
+            newest: 0,
+            told: Vec::new(),
+            told_at: i64::MIN,
+        }
+    }
+
+    /// The days for an epoch. They are looked up once in a while, so that small epochs cost little.
+    fn of_epoch(&mut self) -> Vec<SaltDays> {
+        if self.newest >= self.told_at.saturating_add(LOOK_UP) {
+            self.told = salt_days(&self.config, |_| self.newest);
+            self.told_at = self.newest;
+        }
+        self.told.clone()
+    }
+
+    /// Whether a message may hold a ping of a day that was closed, although by its own arrival it counts.
+    fn is_over(&self, line: &TraceLine) -> bool {
+        let is_ping = || line.subject.split('.').nth(3) == Some(Kind::Ping.name());
+        line.at < self.told_at && is_ping() && {
+            let open = salt_days(&self.config, |_| line.at);
+            // At no time everything is open.
+            open.is_empty() && !self.told.is_empty()
+                || open
+                    .iter()
+                    .zip(&self.told)
+                    .any(|(open, told)| open.first < told.first)
+        }
+    }
+}
+
+impl Feeding {
+    /// Hands an epoch to the workers, with the changes and questions that wait for it. Whether they still run.
+    fn send(&mut self, messages: Vec<Incoming>, release: Option<i64>) -> bool {
+        let epoch = self.epoch;
+        self.epoch += 1;
+        let mut changes = self.asks.changes(epoch).unwrap_or_default();
+        changes.extend(self.changes.drain(..).map(InnerChange::Event));
+        self.workers.send(Batch {
+            epoch,
+            messages,
+            durable: self.pages.is_some(),
+            release,
+            changes,
+            questions: self.asks.take(epoch),
+            salt_days: self.days.as_mut().map_or_else(Vec::new, OpenDays::of_epoch),
+            ..Batch::default()
+        })
+    }
+
+    /// Releases what has come so far, and waits until all of it has been told. Whether the workers still run.
+    fn release(&mut self, messages: Vec<Incoming>, at: i64, tally: &Tally, threads: usize) -> bool {
+        let epoch = self.epoch;
+        let mut runs = self.settle() && self.send(messages, Some(at));
+        while runs && tally.finished_before(threads) <= epoch {
+            std::thread::sleep(LOOK);
+            runs = self.send(Vec::new(), None);
+        }
+        runs
+    }
+
+    /// Ends the epoch and with it the day, and begins the passes of the days that follow. Whether the workers still run.
+    fn end_day(&mut self, messages: Vec<Incoming>, days: (i64, i64), number: u64) -> bool {
+        if !self.settle() {
+            return false;
+        }
+        let arrival = Arrival {
+            message: number,
+            line: u32::MAX,
+        };
+        self.passes.begin(days.0, days.1, arrival);
+        self.send(messages, None)
+    }
+
+    /// Waits for what the passes so far have found, and takes it back with the next epoch. Whether the workers still
+    /// run.
+    fn settle(&mut self) -> bool {
+        while let Some(mut pass) = self.passes.take() {
+            let Ok(found) = self.wait(&mut pass) else {
+                return false;
+            };
+            for (brand, past) in self.passes.found(&pass, found) {
+                let drops = past.drops(pass.arrival);
+                if let Some(pages) = &self.pages {
+                    let mut page = Page::default();
+                    drops.iter().for_each(|drop| page.push(brand, drop));
+                    // A closed channel means that the keeper has failed, which is told at the end.
+                    let _ = pages.send(page);
+                }
+                self.changes.extend(drops);
+            }
+        }
+        true
+    }
+
+    /// Waits for the answers of a pass; where they lead to further questions, these go in with epochs of their own.
+    fn wait(&mut self, pass: &mut UnderWay) -> Result<Option<OfDay>, Stopping> {
+        let handle = self.runtime.handle().clone();
+        handle.block_on(std::future::poll_fn(|cx| {
+            let polled = pass.answers.as_mut().poll(cx);
+            let more = polled.is_pending() && self.asks.are_waiting();
+            match more && !self.send(Vec::new(), None) {
+                true => Poll::Ready(Err(Stopping)),
+                false => polled,
+            }
+        }))
+    }
+}
+
+/// Closes a ledger, without what was past its time.
+fn close(mut ledger: Ledger, passes: &Passes) -> anyhow::Result<()> {
+    let evidence: BTreeMap<BrandId, i64> = passes.evidence_before().into_iter().collect();
+    let may_hold_old = ledger.stats().entries.evidence > 0;
+    if may_hold_old || passes.gone() != [0; Category::ALL.len()] {
+        // What was dropped is left out as superseded; that it was dropped nobody needs to know then.
+        let rewrite = ledger.rewrite(Arc::new(move |event| match event {
+            Event::Drop { .. } => false,
+            Event::Evidence { brand, ts, .. } => {
+                evidence.get(brand).is_none_or(|before| ts >= before)
+            }
+            _ => true,
+        }))?;
+        let rewritten = rewrite.run(&mut |_, _| {})?;
+        install(&mut ledger, rewritten)?;
+    }
+    Ok(ledger.close()?)
+}
+
+/// The thread that writes the ledger, and gives it back.
+type Keeping = JoinHandle<anyhow::Result<Option<Ledger>>>;
+
+/// Pages that wait for the disk.
+const WAITING: usize = 16;
+
+/// Writes pages to a ledger until they end; without a ledger they go nowhere.
+/// At the end the ledger comes back.
+fn keep(ledger: Option<Ledger>) -> (Keeping, SyncSender<Page>) {
+    let (sender, pages) = sync_channel::<Page>(WAITING);
+    let keeper = std::thread::spawn(move || {
+        let Some(mut ledger) = ledger else {
+            pages.iter().for_each(drop);
+            return Ok(None);
+        };
+        while let Ok(page) = pages.recv() {
+            ledger.append(page);
+            pages.try_iter().for_each(|page| ledger.append(page));
+            ledger.commit(Position::default()).context("the ledger")?;
+        }
+        Ok(Some(ledger))
+    });
+    (keeper, sender)
+}

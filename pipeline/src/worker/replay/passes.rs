@@ -1,0 +1,195 @@
+//! The retention of a replay: passes by the clock of its trace.
+//!
+//! The clock is the newest arrival, and whenever a UTC day begins by it a pass is made over what came before, as a worker
+//! would have made it that had been up all the time: also over each day on which nothing came. At the start there is
+//! nothing to pass over. So what is taken back depends on the trace alone, and neither batches nor workers show (invariant
+//! I1). An epoch ends where a day does, and carries the questions; the next one carries what is taken back, and while it
+//! is gathered the questions are answered. Where a brand's links end, they are judged by the day of the pass before.
+
+use std::pin::Pin;
+
+use futures::future::{FutureExt, try_join_all};
+use tributary_config::model::Config;
+use tributary_operators::record::{Arrival, BrandId};
+
+use crate::privacy::retention::{
+    Category, Past, Retention, Stopping, link_times, past, with_link_ttl,
+};
+use crate::worker::queries::Asks;
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// What is past its time in each brand on a day.
+pub type OfDay = (i64, Vec<(BrandId, Past)>);
+
+/// A pass that waits for its answers: the first of some days on which anything is past its time, if there is one.
+pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, Stopping>>>>;
+
+/// The passes of a replay.
+pub struct Passes {
+    asks: Asks,
+    brands: Vec<(BrandId, Retention)>,
+    /// The brands whose links end.
+    links: Vec<BrandId>,
+    /// The UTC day of the newest arrival, days since 1970; none before the first.
+    day: Option<i64>,
+    under_way: Option<UnderWay>,
+    /// How many records were taken back, by [`Category`].
+    gone: [u64; Category::ALL.len()],
+}
+
+/// A pass that is under way.
+pub struct UnderWay {
+    /// What it waits for.
+    pub answers: Answers,
+    last: i64,
+    /// The place in the order of arrival behind which it is made.
+    pub arrival: Arrival,
+}
+
+impl Passes {
+    /// None yet.
+    pub fn new(config: &Config, asks: Asks) -> Passes {
+        let brands = config.brands.iter();
+        Passes {
+            asks,
+            links: with_link_ttl(config),
+            brands: brands
+                .map(|brand| (BrandId::of(&brand.name), Retention::of(brand)))
+                .collect(),
+            day: None,
+            under_way: None,
+            gone: Default::default(),
+        }
+    }
+
+    /// Turns the clock to an arrival, Unix milliseconds: the days that begin by it, first and last.
+    pub fn turn(&mut self, at: i64) -> Option<(i64, i64)> {
+        let day = at.div_euclid(DAY);
+        let before = self.day.replace(self.day.map_or(day, |now| now.max(day)));
+        before
+            .filter(|before| *before < day)
+            .map(|before| (before + 1, day))
+    }
+
+    /// Begins the passes of some days, behind a place in the order of arrival. Its questions wait for the next epoch.
+    pub fn begin(&mut self, first: i64, last: i64, arrival: Arrival) {
+        let (asks, brands, links) = (self.asks.clone(), self.brands.clone(), self.links.clone());
+        let mut answers: Answers = Box::pin(first_day(asks, brands, links, first, last));
+        // Without a brand there is nothing to wait for.
+        if (&mut answers).now_or_never().is_none() {
+            self.under_way = Some(UnderWay {
+                answers,
+                last,
+                arrival,
+            });
+        }
+    }
+
+    /// The pass that is under way, to be waited for.
+    pub fn take(&mut self) -> Option<UnderWay> {
+        self.under_way.take()
+    }
+
+    /// What of a pass is taken back. Where days are left to pass over, that has begun.
+    pub fn found(&mut self, pass: &UnderWay, found: Option<OfDay>) -> Vec<(BrandId, Past)> {
+        let Some((day, all)) = found else {
+            return Vec::new();
+        };
+        for (category, gone) in Category::ALL.into_iter().zip(&mut self.gone) {
+            *gone += all
+                .iter()
+                .map(|(_, past)| past.count(category))
+                .sum::<u64>();
+        }
+        if day < pass.last {
+            self.begin(day + 1, pass.last, pass.arrival);
+        }
+        all
+    }
+
+    /// How many records were taken back, by [`Category`].
+    pub fn gone(&self) -> [u64; Category::ALL.len()] {
+        self.gone
+    }
+
+    /// Before which time evidence of consent is past its own, for each brand; none before a pass was made.
+    pub fn evidence_before(&self) -> Vec<(BrandId, i64)> {
+        let day = self.day.into_iter();
+        day.flat_map(|day| self.brands.iter().map(move |brand| (day, brand)))
+            .map(|(day, (id, retention))| (*id, retention.cutoffs(day * DAY).consent))
+            .collect()
+    }
+}
+
+/// The first of some days on which anything is past its time, and what. Where on the last of them nothing is, nothing is
+/// on any: what is held does not change meanwhile, and a day later no less of it is past its time.
+async fn first_day(
+    asks: Asks,
+    brands: Vec<(BrandId, Retention)>,
+    links: Vec<BrandId>,
+    mut first: i64,
+    mut last: i64,
+) -> Result<Option<OfDay>, Stopping> {
+    // Each day has its own links. A day later fewer link, and no less is past its time.
+    let turn = async |day: i64| match links.is_empty() {
+        true => Ok(()),
+        false => {
+            let times = link_times(links.iter().copied(), day * DAY);
+            asks.tell(times).await.ok_or(Stopping).map(drop)
+        }
+    };
+    let on = async |day: i64| {
+        turn(day).await?;
+        let all = brands.iter().map(|(id, retention)| {
+            let asks = &asks;
+            async move {
+                let (past, _) = past(asks, *id, retention, day * DAY).await?;
+                Ok((*id, past))
+            }
+        });
+        let mut all: Vec<(BrandId, Past)> = try_join_all(all).await?;
+        all.retain(|(_, past)| !past.records.is_empty());
+        Ok::<_, Stopping>(all)
+    };
+    let mut found = on(last).await?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    while first < last {
+        let middle = first + (last - first) / 2;
+        match on(middle).await? {
+            nothing if nothing.is_empty() => first = middle + 1,
+            earlier => (last, found) = (middle, earlier),
+        }
+    }
+    turn(last).await?;
+    Ok(Some((last, found)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_once_and_none_is_left_out() {
+        let mut passes = Passes {
+            asks: Asks::default(),
+            brands: Vec::new(),
+            links: Vec::new(),
+            day: None,
+            under_way: None,
+            gone: Default::default(),
+        };
+        let mut turn = |day: i64, ms: i64| passes.turn(day * DAY + ms);
+        // At the start nothing is held.
+        assert_eq!(turn(20_000, 5), None);
+        assert_eq!(turn(20_000, DAY - 1), None);
+        assert_eq!(turn(20_001, 0), Some((20_001, 20_001)));
+        // An arrival that is told late turns nothing back.
+        assert_eq!(turn(19_000, 0), None);
+        assert_eq!(turn(20_001, 7), None);
+        assert_eq!(turn(20_005, 0), Some((20_002, 20_005)));
+    }
+}

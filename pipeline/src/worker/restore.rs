@@ -1,0 +1,175 @@
+//! Restore: what was known before a restart goes into the dataflow again.
+//!
+//! The blocks of the ledger go in as they are read, many to an epoch, and are opened by the worker threads; then
+//! the cells that stand outside. All of it belongs to the first epochs, which no clock numbers, and they end with one
+//! that is the same on every process of the cluster: when it is finished, every process has restored what it had.
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use tributary_config::model::Config;
+use tributary_connectors::nats::{self, Client, NatsError};
+use tributary_connectors::out::parse_cell;
+use tributary_ledger::Recovered;
+use tributary_operators::cell::Family;
+
+use crate::report::tally::Tally;
+use crate::serve::http::State;
+use crate::start::patiently;
+use crate::worker::threads::{Batch, Restored, Workers};
+
+/// Entries of the ledger in one epoch, about.
+const ENTRIES: u64 = 200_000;
+
+/// Cells in one epoch.
+const CELLS: usize = 20_000;
+
+/// The epoch that ends restoring: later than all before, earlier than any clock's.
+const LAST: u64 = 1 << 32;
+
+/// Restores, and gives the workers back once every process has. `now` is the time of this start, Unix milliseconds:
+/// what was released by a clock that was ahead of it counts as released now.
+pub async fn restore(
+    client: &Client,
+    config: &Config,
+    recovered: Recovered,
+    workers: Workers,
+    state: &State,
+    tally: &Tally,
+    now: i64,
+) -> anyhow::Result<Workers> {
+    let begun = Instant::now();
+    let entries = recovered.stats.entries.total();
+    let (workers, mut epoch) = tokio::task::block_in_place(|| ledger(recovered, workers, state))?;
+    if config.workers.process == 0 {
+        epoch = stood(client, config, &workers, epoch, state, now).await?;
+    }
+    debug_assert!(epoch < LAST);
+    let threads = config.workers.threads.max(1);
+    let last = Batch {
+        epoch: LAST,
+        ..Batch::default()
+    };
+    if !workers.send(last) {
+        bail!("the worker threads have stopped");
+    }
+    while tally.finished_before(threads) <= LAST && tally.unreadable().is_none() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // However fast the epochs went by, a block that could not be opened is missing from them.
+    if let Some(error) = tally.unreadable() {
+        bail!("the ledger cannot be read: {error}");
+    }
+    let took = begun.elapsed();
+    state.health.set_restoring(None);
+    state.metrics.restored(took, entries);
+    if entries > 0 {
+        tracing::info!(entries, seconds = took.as_secs_f64(), "restored the ledger");
+    }
+    Ok(workers)
+}
+
+fn ledger(
+    mut recovered: Recovered,
+    workers: Workers,
+    state: &State,
+) -> anyhow::Result<(Workers, u64)> {
+    let mut epoch = 1;
+    let mut restored = Restored {
+        salts: std::mem::take(&mut recovered.salts),
+        ..Restored::default()
+    };
+    let mut entries = 0;
+    while let Some(block) = recovered.next_block()? {
+        entries += block.entries();
+        restored.blocks.push(block);
+        if entries >= ENTRIES {
+            let (read, total) = (recovered.read(), recovered.total());
+            let percent = read * 100 / total.max(1);
+            let told = format!("the ledger is being restored: {percent} % of {total} bytes");
+            state.health.set_restoring(Some(told));
+            send(&workers, epoch, std::mem::take(&mut restored))?;
+            (epoch, entries) = (epoch + 1, 0);
+        }
+    }
+    send(&workers, epoch, restored)?;
+    Ok((workers, epoch + 1))
+}
+
+/// The cells as they stand in the output stream.
+async fn stood(
+    client: &Client,
+    config: &Config,
+    workers: &Workers,
+    mut epoch: u64,
+    state: &State,
+    now: i64,
+) -> anyhow::Result<u64> {
+    let told = "the output stream is being read, to tell only what differs";
+    state.health.set_restoring(Some(told.to_owned()));
+    let mut strange = 0u64;
+    for brand in &config.brands {
+        let subjects = format!("tributary.out.{}.>", brand.name);
+        let begin = epoch;
+        // What was put in before a failure is put in again, which changes nothing.
+        let read = || stood_of(client, config, workers, &subjects, begin, now);
+        let (next, unread) = patiently(read).await?;
+        epoch = next;
+        strange += unread;
+    }
+    if strange > 0 {
+        tracing::warn!(
+            messages = strange,
+            "the output stream holds what is no cell of this version"
+        );
+    }
+    Ok(epoch)
+}
+
+/// The cells of one brand, from an epoch on; returns the next epoch, and how many messages hold no cell.
+async fn stood_of(
+    client: &Client,
+    config: &Config,
+    workers: &Workers,
+    subjects: &str,
+    mut epoch: u64,
+    now: i64,
+) -> Result<(u64, u64), NatsError> {
+    let mut strange = 0;
+    let mut values = nats::last_values(client, &config.nats.output_stream, subjects).await?;
+    loop {
+        let messages = values.next_batch(CELLS).await?;
+        if messages.is_empty() {
+            return Ok((epoch, strange));
+        }
+        let mut stood = Vec::with_capacity(messages.len());
+        for message in messages {
+            let name = message.subject.split('.').nth(3).unwrap_or_default();
+            let family = Family::ALL.into_iter().find(|family| family.name() == name);
+            match family.and_then(|family| parse_cell(family, &message.payload)) {
+                Some((cell, _)) if cell.values.is_empty() => {}
+                Some((cell, released)) => stood.push((cell, released.min(now))),
+                None => strange += 1,
+            }
+        }
+        let restored = Restored {
+            stood,
+            ..Restored::default()
+        };
+        // Workers that have stopped are noticed when restoring ends.
+        let _ = tokio::task::block_in_place(|| send(workers, epoch, restored));
+        epoch += 1;
+    }
+}
+
+fn send(workers: &Workers, epoch: u64, restored: Restored) -> anyhow::Result<()> {
+    let sent = workers.send(Batch {
+        epoch,
+        restored: Some(restored),
+        ..Batch::default()
+    });
+    match sent {
+        true => Ok(()),
+        false => bail!("the worker threads have stopped"),
+    }
+}

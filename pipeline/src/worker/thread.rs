@@ -1,0 +1,599 @@
+//! Hand: one worker thread at work.
+//!
+//! It decodes its share of every epoch, puts what is accepted into the dataflow and on the page for the ledger,
+//! steps the dataflow, and tells what comes out.
+//!
+//! No lock is held while it works, and it waits for nobody in the middle of an epoch: salts are asked for a day ahead, and
+//! a ping whose salt is still being drawn is set aside. Its epoch stays open while the worker goes on stepping and
+//! reporting, and ends when all of its pings are in.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
+
+use timely::worker::Worker;
+use tributary_config::model::{Config, Kind};
+use tributary_connectors::clock::BrandClock;
+use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::decode::{Decoder, Ignored, Message, Sink, Withdrawal};
+use tributary_ledger::{Keyring, Page};
+use tributary_operators::ask::Question;
+use tributary_operators::cell::Cell;
+use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
+use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
+use tributary_operators::label::Label;
+use tributary_operators::record::{BrandId, Day, IdSet, Ping};
+use tributary_operators::settings::Settings;
+
+use crate::privacy::objections::{Suppressed, SuppressedSnapshot};
+use crate::privacy::retention::AtArrival;
+use crate::worker::clock::SaltDays;
+use crate::worker::threads::{Batch, Counts, Incoming, InnerChange, Listener, Report, Restored};
+
+mod settling;
+
+use settling::Settling;
+
+/// How many epochs a worker may run ahead of the cluster.
+const AHEAD: usize = 4;
+
+/// How long an idle worker sleeps unless it is woken.
+const NAP: Duration = Duration::from_millis(2);
+
+/// What opens the blocks of the ledger.
+#[derive(Clone)]
+pub struct Opener {
+    keyring: Arc<Keyring>,
+    /// The clock of each brand: days follow the configured time zone.
+    clocks: BTreeMap<BrandId, BrandClock>,
+    /// Who objected.
+    suppressed: Arc<Suppressed>,
+    /// What is past its retention when it comes.
+    at_arrival: AtArrival,
+}
+
+impl Opener {
+    /// What opens the ledger of a configuration's brands.
+    pub fn new(config: &Config, keyring: Arc<Keyring>, suppressed: Arc<Suppressed>) -> Opener {
+        let clocks = config.brands.iter();
+        let clocks = clocks.map(|brand| {
+            let clock = BrandClock::new(&brand.timezone, 0);
+            (BrandId::of(&brand.name), clock)
+        });
+        Opener {
+            keyring,
+            clocks: clocks.collect(),
+            suppressed,
+            at_arrival: AtArrival::new(config),
+        }
+    }
+}
+
+/// One worker thread at work: a hand of the process.
+pub struct Hand {
+    thread: usize,
+    decoder: Decoder,
+    opener: Opener,
+    intake: Intake,
+    listener: Listener,
+    told: Rc<RefCell<Vec<(Epoch, Output)>>>,
+    dead: Vec<DeadLetter>,
+    ahead: VecDeque<Epoch>,
+    /// The epoch that was begun and has not ended.
+    open: Option<Open>,
+    salt_days: BTreeMap<BrandId, SaltDays>,
+    settling: Settling,
+    /// The labels that nothing named at the end of an epoch.
+    unused: BTreeMap<(BrandId, Label), Epoch>,
+}
+
+/// What is accepted goes through here: into the dataflow and on the page for the ledger.
+struct Intake {
+    dataflow: Dataflow,
+    counts: Counts,
+    /// The page of the open epoch; none where nothing of it goes to a ledger.
+    page: Option<Page>,
+    /// The salts that a page has carried to the ledger.
+    sealed: BTreeSet<(BrandId, Day)>,
+    /// The pings of this thread in the ledger.
+    pings: BTreeMap<(BrandId, Day), u64>,
+    /// The pings of the open epoch that wait for a salt, each with the kind of its message.
+    waiting: Vec<(&'static str, Ping)>,
+}
+
+/// An epoch that was begun: what is left to be done when its pings are in.
+struct Open {
+    epoch: Epoch,
+    durable: bool,
+    complete: bool,
+    release: Option<i64>,
+    again: bool,
+    changes: Vec<InnerChange>,
+    questions: Vec<(u64, Question)>,
+    salt_days: Vec<SaltDays>,
+}
+
+impl Hand {
+    /// Builds the dataflow on a worker; `thread` is its number in this process.
+    pub fn new(
+        worker: &mut Worker,
+        thread: usize,
+        settings: &Arc<Settings>,
+        decoder: Decoder,
+        opener: Opener,
+        listener: Listener,
+    ) -> Hand {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let sink = told.clone();
+        let dataflow = build(worker, settings.clone(), move |epoch, output| {
+            sink.borrow_mut().push((epoch, output));
+        });
+        Hand {
+            thread,
+            decoder,
+            opener,
+            intake: Intake {
+                dataflow,
+                counts: Counts::default(),
+                page: None,
+                sealed: BTreeSet::new(),
+                pings: BTreeMap::new(),
+                waiting: Vec::new(),
+            },
+            listener,
+            told,
+            dead: Vec::new(),
+            ahead: VecDeque::new(),
+            open: None,
+            salt_days: BTreeMap::new(),
+            settling: Settling::default(),
+            unused: BTreeMap::new(),
+        }
+    }
+
+    /// Works until the batches end and everything is through, on every worker.
+    pub fn run(mut self, worker: &mut Worker, batches: &Receiver<Batch>) {
+        loop {
+            let is_free = self.open.is_none() && self.ahead.len() < AHEAD;
+            let next = match is_free {
+                true => batches.try_recv(),
+                false => Err(TryRecvError::Empty),
+            };
+            match next {
+                Ok(batch) => {
+                    self.begin(batch);
+                    worker.step();
+                }
+                Err(TryRecvError::Empty) => {
+                    worker.step_or_park(Some(NAP));
+                    self.go_on();
+                }
+                Err(TryRecvError::Disconnected) => break,
+            }
+            self.report();
+        }
+        // Other processes may still send what belongs here.
+        self.intake.dataflow.end();
+        while !self.intake.dataflow.is_complete() {
+            worker.step_or_park(Some(NAP));
+            self.report();
+        }
+        self.report();
+    }
+
+    /// Begins an epoch, and ends it where no ping has to wait.
+    fn begin(&mut self, batch: Batch) {
+        let Batch {
+            epoch,
+            messages,
+            durable,
+            restored,
+            complete,
+            release,
+            again,
+            changes,
+            questions,
+            salt_days,
+        } = batch;
+        self.intake.dataflow.advance_to(epoch);
+        match restored {
+            Some(restored) => self.restore(restored),
+            None => self.intake.dataflow.live(),
+        }
+        self.draw_salts(&salt_days);
+        self.intake.page = durable.then(|| Page::of_thread(self.thread));
+        self.decoder.begin(epoch);
+        if durable || !messages.is_empty() {
+            self.withdraw_words();
+        }
+        let mut sink = Door {
+            suppressed: self.opener.suppressed.snapshot(),
+            intake: &mut self.intake,
+            dead: &mut self.dead,
+            at_arrival: &mut self.opener.at_arrival,
+            at: 0,
+            kind: "",
+        };
+        for Incoming { number, line } in &messages {
+            let message = Message {
+                subject: &line.subject,
+                at: line.at,
+                number: *number,
+                headers: &line.headers,
+                data: &line.data,
+            };
+            let kind = line.subject.split('.').nth(3).unwrap_or_default();
+            let known = Kind::ALL.iter().find(|known| known.name() == kind);
+            sink.at = line.at;
+            sink.kind = known.map_or("", |kind| kind.name());
+            self.decoder.message(&message, &mut sink);
+        }
+        self.open = Some(Open {
+            epoch,
+            durable,
+            complete,
+            release,
+            again,
+            changes,
+            questions,
+            salt_days,
+        });
+        self.go_on();
+    }
+
+    /// Withdraws the words that nothing names any more, before the epoch uses any.
+    fn withdraw_words(&mut self) {
+        for ((brand, label), as_of) in std::mem::take(&mut self.unused) {
+            let Intake { dataflow, page, .. } = &mut self.intake;
+            match self.decoder.withdraw_word(brand, label, as_of) {
+                Withdrawal::NotAnnounced => {}
+                // It was used for what was refused, if nothing names it even now.
+                Withdrawal::UsedSince => dataflow.judge_word(brand, label),
+                Withdrawal::Withdrawn => {
+                    dataflow.withdraw_word(brand, label);
+                    if let Some(page) = page {
+                        page.withdraw(brand, label);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks for the salts of the days that are open, tomorrow included. One thread of a process asks for all.
+    fn draw_salts(&mut self, salt_days: &[SaltDays]) {
+        for days in salt_days.iter().filter(|_| self.thread == 0) {
+            if self.salt_days.get(&days.brand) != Some(days) {
+                for day in days.first..=days.last {
+                    self.intake.dataflow.draw_salt(days.brand, day);
+                }
+            }
+        }
+    }
+
+    /// Ends the open epoch, where there is one and no ping has to wait any more.
+    fn go_on(&mut self) {
+        if self.open.is_none() {
+            return;
+        }
+        for (kind, ping) in std::mem::take(&mut self.intake.waiting) {
+            self.intake.ping(kind, ping);
+        }
+        if self.intake.waiting.is_empty()
+            && let Some(open) = self.open.take()
+        {
+            self.end(open);
+        }
+    }
+
+    fn end(&mut self, open: Open) {
+        let Open {
+            epoch,
+            durable,
+            complete,
+            release,
+            again,
+            changes,
+            questions,
+            salt_days,
+        } = open;
+        let dataflow = &mut self.intake.dataflow;
+        let mut page = self.intake.page.take();
+        for change in changes {
+            let change = match change {
+                InnerChange::Event(event) => event,
+                InnerChange::Expire(key, as_of) => {
+                    dataflow.expire(key, as_of);
+                    continue;
+                }
+            };
+            // What is taken back leaves the ledger by being written anew without it.
+            let brand = match &change {
+                Event::Put { record, .. } => Some(record.brand),
+                Event::LinkTime { brand, .. } => Some(*brand),
+                _ => None,
+            };
+            if let Some((brand, page)) = brand.zip(page.as_mut()) {
+                page.push(brand, &change);
+            }
+            dataflow.event(change);
+        }
+        // Before this worker says that a day is over, whoever keeps the ledger has what was heard on it.
+        if durable || !self.dead.is_empty() {
+            (self.listener)(Report::Accepted {
+                epoch,
+                page: page.unwrap_or_default(),
+                dead: std::mem::take(&mut self.dead),
+            });
+        }
+        for days in salt_days {
+            let before = self.salt_days.insert(days.brand, days);
+            if before.is_none_or(|before| before.first != days.first) {
+                self.decoder.close_salt_days(days.brand, days.first);
+                dataflow.days_are_over(days.brand, days.first);
+            }
+        }
+        for (number, question) in questions {
+            dataflow.ask(number, question);
+        }
+        if let Some(now) = release {
+            dataflow.release(now);
+        }
+        if again {
+            dataflow.tell_again();
+        }
+        if complete {
+            dataflow.complete();
+        }
+        dataflow.advance_to(epoch + 1);
+        self.ahead.push_back(epoch + 1);
+    }
+
+    /// Puts in what was known before a restart.
+    fn restore(&mut self, restored: Restored) {
+        let Restored {
+            blocks,
+            salts,
+            stood,
+        } = restored;
+        let Intake {
+            dataflow, pings, ..
+        } = &mut self.intake;
+        for (brand, day, salt) in salts {
+            dataflow.know_salt(brand, day, salt);
+        }
+        let Opener {
+            keyring, clocks, ..
+        } = &mut self.opener;
+        let (thread, decoder) = (self.thread, &mut self.decoder);
+        let mut day =
+            |brand: BrandId, ts: i64| clocks.get_mut(&brand).map_or(0, |clock| clock.day(ts));
+        for block in blocks {
+            // Who objected and is still there has a request that waits: to be forgotten as a whole, the person is
+            // needed as a whole. Until it is answered no cell leaves.
+            let mut each = |event| {
+                if let Event::Heard { heard } = &event {
+                    *pings.entry((heard.brand, heard.salt_day)).or_default() += 1;
+                }
+                if let Event::Word { brand, label, .. } = &event
+                    && !decoder.know_word(*brand, *label)
+                {
+                    return;
+                }
+                dataflow.event(event);
+            };
+            if let Err(error) = block.open(keyring, thread, &mut day, &mut each) {
+                (self.listener)(Report::Unreadable(error.to_string()));
+            }
+        }
+        for (cell, at) in stood {
+            dataflow.stood(cell, at);
+        }
+    }
+
+    /// Tells what has come out, and which epochs are finished.
+    fn report(&mut self) {
+        let mut finished = None;
+        while let Some(before) = self.ahead.front().copied() {
+            if !self.intake.dataflow.is_done_before(before) {
+                break;
+            }
+            self.ahead.pop_front();
+            finished = Some(before);
+        }
+        let told = std::mem::take(&mut *self.told.borrow_mut());
+        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
+        let mut expired = Vec::new();
+        for (epoch, output) in told {
+            match output {
+                // Every thread hears of it, and one of them tells the ledger.
+                Output::Expired(record) if self.thread == 0 => expired.push(record),
+                Output::Expired(_) => {}
+                Output::Cell {
+                    cell,
+                    news,
+                    released,
+                } => cells.entry(epoch).or_default().push((cell, news, released)),
+                Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
+                Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
+                Output::Settled(day, settled) => self.settling.add(epoch, day, settled),
+                Output::Closed(brand, before) => self.settling.close(epoch, brand, before),
+            }
+        }
+        for (epoch, cells) in cells {
+            (self.listener)(Report::Cells(epoch, cells));
+        }
+        if !expired.is_empty() {
+            (self.listener)(Report::Expired(expired));
+        }
+        self.settle(finished);
+        let (forgotten, settled) = {
+            let mut book = self.intake.dataflow.book();
+            (book.take_forgotten(), book.take_settled())
+        };
+        for (brand, before) in forgotten {
+            let sealed = &mut self.intake.sealed;
+            sealed.retain(|(of, day)| *of != brand || *day >= before);
+            (self.listener)(Report::Forgotten(brand, before));
+        }
+        for (brand, before) in settled {
+            let gone = |(of, day): &(BrandId, Day), _: &mut u64| *of == brand && *day < before;
+            let pings = self.intake.pings.extract_if(.., gone);
+            let pings = pings.map(|(_, pings)| pings).sum();
+            *self.intake.counts.settled_pings.entry(brand).or_default() += pings;
+            (self.listener)(Report::Settled {
+                brand,
+                before,
+                pings,
+            });
+        }
+        if let Some(before) = finished {
+            self.intake.counts.stages = self.intake.dataflow.stats.snapshot();
+            self.intake.counts.consents = self.intake.dataflow.stats.told_consents();
+            let counts = self.intake.counts.clone();
+            (self.listener)(Report::Finished {
+                thread: self.thread,
+                before,
+                counts,
+            });
+        }
+    }
+
+    /// Hands over the days that have settled on the whole cluster, and says of those that are durable that they are.
+    fn settle(&mut self, finished: Option<Epoch>) {
+        for settled in finished.map_or_else(Vec::new, |before| self.settling.take(before)) {
+            for (brand, days) in settled.days() {
+                *self.intake.counts.settled_days.entry(brand).or_default() += days;
+            }
+            let (done, durable) = channel();
+            let page = settled.page();
+            self.settling.wait(durable, settled);
+            (self.listener)(Report::Settle { page, done });
+        }
+        for (brand, before) in self.settling.durable() {
+            self.intake.dataflow.settled(brand, before);
+        }
+    }
+}
+
+impl Intake {
+    /// Takes a ping, or sets it aside until its salt is known.
+    fn ping(&mut self, kind: &'static str, ping: Ping) {
+        match self.dataflow.salted(ping) {
+            Salted::Heard(heard) => self.event(kind, Event::Heard { heard }),
+            Salted::Waits(ping) => self.waiting.push((kind, ping)),
+            // Read again after a restart: the sums of its day hold it.
+            Salted::Closed => {
+                let ignored = self.counts.ignored.entry(Ignored::SettledPing);
+                *ignored.or_default() += 1;
+            }
+        }
+    }
+
+    fn event(&mut self, kind: &'static str, event: Event) {
+        if let Some(brand) = counted_for(&event) {
+            *self.counts.accepted.entry((brand, kind)).or_default() += 1;
+        }
+        if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
+            if let Event::Heard { heard } = &event {
+                let day = (heard.brand, heard.salt_day);
+                *self.pings.entry(day).or_default() += 1;
+                if self.sealed.insert(day)
+                    && let Some(salt) = self.dataflow.book().salt(heard.brand, heard.salt_day)
+                {
+                    page.salt(heard.brand, heard.salt_day, salt.clone());
+                }
+            }
+            page.push(brand, &event);
+        }
+        self.dataflow.event(event);
+    }
+}
+
+/// Where the decoder's findings go.
+struct Door<'a> {
+    suppressed: SuppressedSnapshot,
+    intake: &'a mut Intake,
+    dead: &'a mut Vec<DeadLetter>,
+    at_arrival: &'a mut AtArrival,
+    /// When the message arrived, Unix milliseconds.
+    at: i64,
+    /// The kind that the message's subject names.
+    kind: &'static str,
+}
+
+impl Door<'_> {
+    /// Takes what nobody objected to and what is not past its retention.
+    fn take(&mut self, event: Event, earlier: &[IdSet]) {
+        if self.suppressed.refuses(&event, earlier) {
+            if let Some(brand) = counted_for(&event) {
+                *self.intake.counts.suppressed.entry(brand).or_default() += 1;
+            }
+            return;
+        }
+        if self.at_arrival.refuses(&event, self.at) {
+            if counted_for(&event).is_some() {
+                let ignored = self.intake.counts.ignored.entry(Ignored::PastRetention);
+                *ignored.or_default() += 1;
+            }
+            return;
+        }
+        match event {
+            Event::Ping { ping } => self.intake.ping(self.kind, ping),
+            event => self.intake.event(self.kind, event),
+        }
+    }
+}
+
+impl Sink for Door<'_> {
+    fn event(&mut self, event: Event) {
+        self.take(event, &[]);
+    }
+
+    fn exchanged(&mut self, event: Event, earlier: &[IdSet]) {
+        self.take(event, earlier);
+    }
+
+    fn dead(&mut self, dead: DeadLetter) {
+        self.dead.push(dead);
+    }
+
+    fn ignored(&mut self, what: Ignored) {
+        *self.intake.counts.ignored.entry(what).or_default() += 1;
+    }
+
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let unread = self.intake.counts.unread_sections.entry(brand).or_default();
+        *unread += u64::from(sections);
+    }
+}
+
+/// The brand for which an event counts as a record or a ping. A web record brings its consent and the evidence along:
+/// it counts once.
+fn counted_for(event: &Event) -> Option<BrandId> {
+    let is_counted = match event {
+        Event::Word { .. } | Event::Evidence { .. } | Event::LinkTime { .. } => false,
+        Event::Put { record, .. } => !record.is_attached(),
+        _ => true,
+    };
+    brand_of(event).filter(|_| is_counted)
+}
+
+/// The brand that an event belongs to, where it says so.
+fn brand_of(event: &Event) -> Option<BrandId> {
+    match event {
+        Event::Put { record, .. } => Some(record.brand),
+        Event::Ping { ping } => Some(ping.brand),
+        Event::Heard { heard } => Some(heard.brand),
+        Event::DropDevice { device } => Some(device.brand),
+        Event::Settled { settled } => Some(settled.brand),
+        Event::Word { brand, .. }
+        | Event::Evidence { brand, .. }
+        | Event::Closed { brand, .. }
+        | Event::LinkTime { brand, .. } => Some(*brand),
+        Event::Drop { .. } => None,
+    }
+}
