@@ -12,29 +12,39 @@ use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Outgoing, Wanted};
+use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Wanted};
 use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
-use crate::durability::commits::{Commits, Durable, Word};
+use crate::durability::command::Durable;
+use crate::durability::commits::Commits;
+use crate::durability::location::ledger_options;
 use crate::privacy::objections::Suppressed;
 use crate::privacy::retention::{self, Keeper};
+use crate::privacy::rights::published_heads::mark;
 use crate::privacy::rights::{self, Rights, losses};
+use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
-use crate::serve::http::{self, State};
+use crate::report::telemetry::Telemetry;
+use crate::serve::http;
+use crate::serve::services;
 use crate::serve::services::key_rotation::Exchanges;
+use crate::serve::state::HttpState;
 use crate::version::{COMMIT, VERSION};
-use crate::worker::clock::Clocks;
+use crate::worker::clock::{self, Clocks};
 use crate::worker::feed::Feed;
 use crate::worker::output_watch::{Again, Held, Standing};
-use crate::worker::publisher::{Out, publish};
-use crate::worker::queries::Asks;
+use crate::worker::publisher::publish;
+use crate::worker::queries::Queries;
 use crate::worker::restore::restore;
-use crate::worker::threads::{Report, Workers};
+use crate::worker::retry::{retry_transient, wait_until};
+use crate::worker::router::OutputRouter;
+use crate::worker::threads::Workers;
+use crate::worker::{agreement, broker};
 
 /// A worker process that is ready to read.
 pub struct Running {
     /// Questions to the dataflow.
-    pub asks: Asks,
+    pub queries: Queries,
     /// The threads.
     pub workers: Workers,
     /// What feeds them.
@@ -74,13 +84,16 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
-    let state = Arc::new(State::new(config));
-    state
+    let telemetry = Telemetry::new(config);
+    let cells = SharedCells::default();
+    let http_state = HttpState::new(config, &telemetry, &cells);
+    let opendsr = http_state.opendsr.clone();
+    telemetry
         .health
         .set_restoring(Some("the worker is starting".to_owned()));
     tracing::info!(address = %listener.local_addr()?, "serving the page, /metrics, /livez, /readyz and /config");
     let (served, end_serving) = watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, state.clone(), wait_for(end_serving)));
+    let server = tokio::spawn(http::serve(listener, http_state, wait_until(end_serving)));
 
     let keyring = Arc::new(Keyring::new(config));
     // A ledger that is missing is begun when it is known that nothing of it was lost.
@@ -88,12 +101,12 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         true => Some(open(config, keyring.clone()).await?),
         false => None,
     };
-    let client = crate::worker::broker::connect(&config.nats, &state.health).await?;
-    state
+    let client = broker::connect(&config.nats, &telemetry.health).await?;
+    telemetry
         .health
         .set_restoring(Some("the worker is starting".to_owned()));
-    state.metrics.connected(true);
-    state.health.set_connected(true);
+    telemetry.metrics.connected(true);
+    telemetry.health.set_connected(true);
     let brands: Vec<&str> = config
         .brands
         .iter()
@@ -103,17 +116,19 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     if !found.losses.is_empty() && !accept_loss {
         bail!("{}", found.refusal(config));
     }
-    patiently(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
-    let known = patiently(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
-    let dead_letters = patiently(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
-    let requests = patiently(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
+    retry_transient(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
+    let known =
+        retry_transient(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
+    let dead_letters =
+        retry_transient(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
+    let requests = retry_transient(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
     let created_ns = requests.created_ns;
-    patiently(|| nats::refuse_copies(&client, &config.nats)).await?;
+    retry_transient(|| nats::refuse_copies(&client, &config.nats)).await?;
     let (ledger, recovered) = match opened {
         Some(opened) => opened,
         None => {
             let wanted = wanted(&client, config, None, accept_loss).await?;
-            let judged = patiently(|| Input::judge(&client, &wanted)).await;
+            let judged = retry_transient(|| Input::judge(&client, &wanted)).await;
             explained(judged, config, &wanted)?;
             open(config, keyring.clone()).await?
         }
@@ -121,11 +136,11 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     for loss in &found.losses {
         tracing::error!(loss, "going on after a loss, as accepted");
     }
-    let id = rights::mark(ledger.mark()).id();
+    let id = mark(ledger.mark()).id();
     if !found.losses.is_empty() {
         losses::repair(config, id)?;
     }
-    let suppressed = Suppressed::open(config, &rights::directory(config), id)?;
+    let suppressed = Suppressed::open(config, &rights::files::directory(config), id)?;
     let suppressed = Arc::new(suppressed);
     let (ledger, recovered) = match found.losses.is_empty() {
         true => (ledger, recovered),
@@ -140,39 +155,46 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         }
     };
     let position = recovered.position;
-    let mark = rights::mark(ledger.mark());
-    state.opendsr.open(client.clone());
+    let mark = mark(ledger.mark());
+    opendsr.open(client.clone());
     let clocks = Arc::new(Clocks::new(config));
-    let time = patiently(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
+    let time = retry_transient(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
     clocks.set_broker(&time);
     // What was kept of the newest arrival and lies beyond every message of the stream was never true: it mends itself.
     let newest = position.map_or(0, |position| position.newest_at);
     let newest = newest.min(time.newest.unwrap_or(clocks.read().wall.max(time.now)));
     clocks.set_newest(newest);
-    state.health.set_clock(clocks.read().disagreement());
+    telemetry.health.set_clock(clocks.read().disagreement());
 
-    crate::worker::agreement::publish(&client, config).await?;
+    agreement::publish(&client, config).await?;
     let tally = Arc::new(Tally::default());
-    let asks = Asks::default();
+    let queries = Queries::default();
     let (out, outgoing) = mpsc::unbounded_channel();
     let told_subjects = Arc::default();
     let publisher = publish(
         client.clone(),
         outgoing,
-        state.clone(),
+        telemetry.metrics.clone(),
         Arc::clone(&told_subjects),
     );
     let publisher = tokio::spawn(publisher);
     let (words, heard) = mpsc::unbounded_channel();
     let (told, durable) = watch::channel(Durable::default());
     let threads = config.workers.threads.max(1);
-    let commits = Commits::new(ledger, &client, threads, state.clone(), tally.clone(), told);
+    let commits = Commits::new(
+        ledger,
+        &client,
+        threads,
+        telemetry.clone(),
+        tally.clone(),
+        told,
+    );
     let commits = tokio::spawn(commits.run(heard));
     let again = Arc::new(Again::default());
     let standing = Standing {
         config: config.clone(),
         client: client.clone(),
-        state: state.clone(),
+        health: telemetry.health.clone(),
         tally: tally.clone(),
         out: out.clone(),
         again: again.clone(),
@@ -181,8 +203,15 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         held: Held::of(told_subjects),
     };
     let workers = {
-        let (tally, asks, state) = (tally.clone(), asks.clone(), state.clone());
-        let listener = hear(tally, asks, state, out, words.clone());
+        let router = OutputRouter {
+            tally: tally.clone(),
+            queries: queries.clone(),
+            cells: cells.clone(),
+            health: telemetry.health.clone(),
+            publisher_tx: out,
+            ledger_tx: words.clone(),
+        };
+        let listener = Arc::new(move |report| router.route(report));
         let (config, suppressed) = (config.clone(), suppressed.clone());
         let settings = Arc::new(tributary_connectors::settings::settings(&config));
         // With several hosts this waits for all of them.
@@ -191,44 +220,45 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         })
         .await??
     };
-    crate::worker::agreement::compare(&client, config).await?;
+    agreement::compare(&client, config).await?;
     let gauges = {
-        let counted = gauge(config.clone(), state.clone(), tally.clone());
-        let waiting = rights::watch(config.clone(), client.clone(), state.clone());
-        let compared = crate::worker::clock::watch(
+        let counted = gauge(config.clone(), telemetry.clone(), cells, tally.clone());
+        let waiting =
+            rights::waiting::watch(config.clone(), client.clone(), telemetry.metrics.clone());
+        let compared = clock::watch(
             config.clone(),
             client.clone(),
             clocks.clone(),
-            state.clone(),
+            telemetry.clone(),
         );
         tokio::spawn(async {
             tokio::join!(counted, waiting, compared, standing.watch());
         })
     };
     let now = clocks.read().release_time();
-    let workers = restore(&client, config, recovered, workers, &state, &tally, now).await?;
+    let workers = restore(&client, config, recovered, workers, &telemetry, &tally, now).await?;
     let (input, stream) = open_input(&client, config, position, accept_loss).await?;
-    let past = patiently(|| nats::stream_state(&client, &config.nats.input_stream))
+    let past = retry_transient(|| nats::stream_state(&client, &config.nats.input_stream))
         .await?
         .last_sequence;
-    let services = tokio::spawn(crate::serve::services::serve(
+    let services = tokio::spawn(services::serve(
         client.clone(),
         config.clone(),
-        asks.clone(),
+        queries.clone(),
         Exchanges::new(file.to_owned(), config, &words),
-        wait_for(served.subscribe()),
+        wait_until(served.subscribe()),
     ));
     let (rights, requests) = Rights::open(rights::Parts {
         config: config.clone(),
         client: client.clone(),
-        asks: asks.clone(),
+        queries: queries.clone(),
         words: words.clone(),
         durable: durable.clone(),
         suppressed,
         restored: position
             .filter(|position| position.stream == Some(stream))
             .map_or(0, |position| position.sequence),
-        state: state.clone(),
+        telemetry: telemetry.clone(),
         mark,
         found,
         created_ns,
@@ -238,16 +268,16 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let rights = tokio::spawn(rights.run(requests, served.subscribe(), cleared));
     let keeper = Keeper {
         config: config.clone(),
-        asks: asks.clone(),
+        queries: queries.clone(),
         words: words.clone(),
-        state: state.clone(),
+        metrics: telemetry.metrics.clone(),
         clocks: clocks.clone(),
     };
     let keeper = tokio::spawn(keeper.run(served.subscribe()));
     let feed = Feed {
         config: config.clone(),
-        state,
-        asks: asks.clone(),
+        telemetry,
+        queries: queries.clone(),
         tally,
         words,
         durable: durable.clone(),
@@ -261,7 +291,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         again,
     };
     Ok(Running {
-        asks,
+        queries,
         workers,
         feed,
         input,
@@ -276,31 +306,6 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         keeper,
         client,
     })
-}
-
-/// Comes back when a flag is set, or nobody can set it any more.
-pub async fn wait_for(mut flag: watch::Receiver<bool>) {
-    let _ = flag.wait_for(|set| *set).await;
-}
-
-/// How long a broker that does not answer is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Asks the broker again while it does not answer, for a while.
-pub async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, NatsError>
-where
-    F: Future<Output = Result<T, NatsError>>,
-{
-    let begun = Instant::now();
-    loop {
-        match ask().await {
-            Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {
-                tracing::warn!(%error, "asking the broker again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            answered => return answered,
-        }
-    }
 }
 
 /// Opens this process's ledger.
@@ -320,17 +325,6 @@ async fn open(config: &Config, keyring: Arc<Keyring>) -> anyhow::Result<(Ledger,
     Ok((ledger, recovered))
 }
 
-/// Where the ledger of a configuration's process lies.
-pub fn ledger_options(config: &Config) -> tributary_ledger::Options {
-    let process = config.workers.process;
-    let directory = config.ledger.directory.join(format!("process-{process}"));
-    tributary_ledger::Options {
-        process,
-        processes: config.workers.hosts.len().max(1),
-        ..tributary_ledger::Options::new(directory)
-    }
-}
-
 /// What is to be read of the input behind a position.
 async fn wanted(
     client: &Client,
@@ -344,7 +338,7 @@ async fn wanted(
         for brand in &config.brands {
             let cells = format!("tributary.out.{}.>", brand.name);
             let stream = &config.nats.output_stream;
-            published |= patiently(|| nats::holds(client, stream, &cells)).await?;
+            published |= retry_transient(|| nats::holds(client, stream, &cells)).await?;
         }
     }
     Ok(Wanted {
@@ -386,7 +380,7 @@ async fn open_input(
 ) -> anyhow::Result<(Input, StreamMark)> {
     let before = position.and_then(|position| position.stream);
     let wanted = wanted(client, config, position, accept_loss).await?;
-    let input = patiently(|| Input::open(client, wanted.clone())).await;
+    let input = retry_transient(|| Input::open(client, wanted.clone())).await;
     let input = explained(input, config, &wanted)?;
     let mut generation = before.map_or(1, |stream| stream.generation);
     if let Some(loss) = input.accepted_loss() {
@@ -430,88 +424,36 @@ async fn open_input(
     ))
 }
 
-/// Takes the workers' reports to where they belong.
-fn hear(
-    tally: Arc<Tally>,
-    asks: Asks,
-    state: Arc<State>,
-    out: mpsc::UnboundedSender<Out>,
-    words: mpsc::UnboundedSender<Word>,
-) -> crate::worker::threads::Listener {
-    // A closed channel means that the process is stopping; nothing is lost, since all that is not durable is read
-    // again.
-    Arc::new(move |report| match report {
-        Report::Cells(epoch, cells) => {
-            let mut board = state.board();
-            for (cell, news, released) in cells {
-                board.apply(&cell);
-                if news {
-                    let closed = cell.values.is_empty();
-                    let message = Outgoing::cell(&cell, epoch, released);
-                    let _ = out.send(Out::Cell { message, closed });
-                }
-            }
-        }
-        Report::Accepted { epoch, page, dead } => {
-            tally.dead(&dead);
-            let _ = words.send(Word::Part(epoch, page, dead));
-        }
-        Report::Forgotten(brand, before) => {
-            let _ = words.send(Word::Forget(brand, before));
-        }
-        Report::Settle { page, done } => {
-            let _ = words.send(Word::Settle(page, done));
-        }
-        // Where there are none a rewrite would find nothing.
-        Report::Settled { pings: 0, .. } => {}
-        Report::Settled { brand, before, .. } => {
-            let _ = words.send(Word::Settled(brand, before));
-        }
-        Report::Expired(records) => {
-            let _ = words.send(Word::Expired(records));
-        }
-        Report::Unreadable(why) => tally.set_unreadable(why),
-        Report::Answer(answer) => asks.answer(answer),
-        Report::Finished {
-            thread,
-            before,
-            counts,
-        } => {
-            tally.finished(thread, before, counts);
-            if thread == 0 {
-                asks.finished(before);
-            }
-            state.health.progress();
-        }
-    })
-}
-
 /// Keeps the gauges up with what was counted and released.
-async fn gauge(config: Config, state: Arc<State>, tally: Arc<Tally>) {
+async fn gauge(config: Config, telemetry: Telemetry, cells: SharedCells, tally: Arc<Tally>) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut computed = None;
     loop {
         every.tick().await;
-        state.metrics.sync(&tally.counts(), &tally.dead_letters());
+        telemetry
+            .metrics
+            .sync(&tally.counts(), &tally.dead_letters());
         let now = jiff::Timestamp::now();
-        state.metrics.ready(state.health.not_ready().is_empty());
+        telemetry
+            .metrics
+            .ready(telemetry.health.not_ready().is_empty());
         // The workers write to the board: a copy is read, where anything or the day can have changed.
         let due = computed.is_none_or(|(stamp, at): (u64, Instant)| {
-            stamp != state.board().stamp() || at.elapsed() > Duration::from_secs(60)
+            stamp != cells.lock().stamp() || at.elapsed() > Duration::from_secs(60)
         });
         if !due {
             continue;
         }
-        let board = state.board().clone();
+        let board = cells.lock().clone();
         computed = Some((board.stamp(), Instant::now()));
-        state.metrics.board(&board, |brand| {
+        telemetry.metrics.board(&board, |brand| {
             let zone = config
                 .brands
                 .iter()
                 .find(|b| b.name == brand)
                 .map(|b| b.timezone.clone());
-            crate::worker::clock::day(now, &zone.unwrap_or(jiff::tz::TimeZone::UTC))
+            clock::day(now, &zone.unwrap_or(jiff::tz::TimeZone::UTC))
         });
     }
 }

@@ -23,11 +23,11 @@ pub fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
     } = args;
     let config = crate::load(config)?;
     let head = head.as_deref().map(read_head).transpose()?;
-    let directory = crate::privacy::rights::directory(&config).join("audit");
+    let directory = crate::privacy::rights::files::directory(&config).join("audit");
     let chosen = |name: &str| brand.as_deref().is_none_or(|brand| brand == name);
     let mut seen = 0;
     for brand in config.brands.iter().filter(|one| chosen(&one.name)) {
-        let keys = crate::privacy::rights::keys(brand);
+        let keys = crate::privacy::rights::files::keys(brand);
         let path = directory.join(format!("{}.jsonl", brand.name));
         seen += usize::from(path.exists());
         one(&path, &keys, head, *json)?;

@@ -20,9 +20,12 @@ use tributary_operators::record::Day;
 
 use crate::cli::args as cli;
 use crate::cli::signals;
+use crate::report::published_cells::SharedCells;
 use crate::report::summary::Summary;
 use crate::report::tally::Tally;
-use crate::serve::http::{self, State};
+use crate::report::telemetry::Telemetry;
+use crate::serve::http;
+use crate::serve::state::HttpState;
 use crate::worker::replay::{self, Onlooker};
 
 /// An hour and a day, milliseconds.
@@ -137,7 +140,7 @@ struct Show<'a> {
 
 /// What is looked at.
 struct Stage {
-    state: Arc<State>,
+    state: HttpState,
     today: Day,
     ended: Arc<AtomicBool>,
     server: JoinHandle<anyhow::Result<()>>,
@@ -186,9 +189,10 @@ impl Show<'_> {
         if self.args.once {
             return;
         }
-        let state = Arc::new(State::new(self.config));
-        state.health.set_connected(true);
-        state.health.set_caught_up(true);
+        let telemetry = Telemetry::new(self.config);
+        telemetry.health.set_connected(true);
+        telemetry.health.set_caught_up(true);
+        let state = HttpState::new(self.config, &telemetry, &SharedCells::default());
         let ended = Arc::new(AtomicBool::new(false));
         let (of_server, of_state, config) = (ended.clone(), state.clone(), self.config.clone());
         let says = (!self.args.json).then_some(self.goes_on);
@@ -213,11 +217,11 @@ impl Stage {
         let days = cells.iter().filter_map(|cell| cell.day());
         self.today = days.fold(self.today, Day::max);
         let board = {
-            let mut board = self.state.board();
+            let mut board = self.state.cells.lock();
             cells.iter().for_each(|cell| board.apply(cell));
             board.clone()
         };
-        let metrics = &self.state.metrics;
+        let metrics = &self.state.telemetry.metrics;
         metrics.sync(&tally.counts(), &tally.dead_letters());
         metrics.board(&board, |_| self.today);
         self.state.page.stand_at(self.today);
@@ -243,7 +247,7 @@ fn account(tally: &Tally, took: Duration) -> String {
 }
 
 /// Serves the numbers until a signal. Says where, and whether they go on, unless it is to say nothing.
-fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Result<()> {
+fn serve(config: &Config, state: HttpState, says: Option<bool>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -21,9 +21,10 @@ use tributary_connectors::terminal;
 use tributary_ledger::{Keyring, Ledger, Options};
 
 use crate::cli::args::KeysCommand;
+use crate::durability::command::Progress;
 use crate::serve::services::Topic;
 use crate::serve::services::client::ask;
-use crate::serve::services::key_rotation::{Progress, Request, Told};
+use crate::serve::services::key_rotation::{Request, Told};
 
 /// Bytes of a drawn secret: in base64 twice of what is asked of one, and without an `=`.
 const BYTES: usize = 48;
@@ -151,7 +152,7 @@ fn bar(words: &str) -> anyhow::Result<ProgressBar> {
     Ok(ProgressBar::new(0).with_style(style))
 }
 
-/// Asks every running process, and comes back when all have moved.
+/// Queries every running process, and comes back when all have moved.
 async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
     let config = crate::load(config)?;
     // Any brand leads to the processes, and each has one ledger for all of them.

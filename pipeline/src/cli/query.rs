@@ -3,15 +3,17 @@
 //!
 //! Filters work here and not at the worker: what they are about never travels.
 
+pub mod cell_line;
 pub mod sheet;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
 use serde_json::Value;
 use tributary_connectors::terminal;
 use tributary_operators::cell::Family;
+
+use cell_line::CellLine;
 
 use crate::cli::args as cli;
 use crate::serve::services::Topic;
@@ -82,33 +84,6 @@ fn family(name: &str) -> anyhow::Result<Family> {
             request::family_names().join(", ")
         )
     })
-}
-
-/// One cell as it comes.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct CellLine {
-    #[serde(rename = "family")]
-    name: String,
-    cell: BTreeMap<String, Value>,
-    value: BTreeMap<String, i128>,
-}
-
-impl CellLine {
-    /// Reads a line of an answer, or of a replay's output.
-    ///
-    /// # Errors
-    /// Where it is no cell of a family known here.
-    pub fn read(line: &str) -> anyhow::Result<CellLine> {
-        let cell: CellLine = serde_json::from_str(line)?;
-        if request::family(&cell.name).is_none() {
-            bail!("a family of cells that is not known here");
-        }
-        Ok(cell)
-    }
-
-    fn dim(&self, name: &str) -> &Value {
-        self.cell.get(name).unwrap_or(&Value::Null)
-    }
 }
 
 /// What `--where` lets through: cells with one of the texts in every dimension that is named.

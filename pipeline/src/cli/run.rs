@@ -18,7 +18,8 @@ use tributary_config::model::Config;
 
 use crate::cli::args as cli;
 use crate::cli::signals;
-use crate::start::{Running, start, wait_for};
+use crate::start::{Running, start};
+use crate::worker::retry::wait_until;
 use crate::worker::threads::Workers;
 
 /// How long everything may take after a signal: less than orchestrators wait before they kill.
@@ -73,13 +74,13 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     let running = tokio::select! {
         started = start(&config, file, accept_loss) => started?,
         // What is restored goes nowhere, so that it may be left at any moment.
-        () = wait_for(stop.clone()) => {
+        () = wait_until(stop.clone()) => {
             tracing::info!("stopped while starting");
             return Ok(());
         }
     };
     let Running {
-        asks,
+        queries,
         workers,
         feed,
         input,
@@ -110,7 +111,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
             Err(error) => return Err(error.context("answering rights requests")),
         },
     };
-    asks.close();
+    queries.close();
     let (workers, mut input) = match fed {
         Ok(fed) => fed,
         Err(error) => {
@@ -152,7 +153,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
 
 /// Comes back when everything should have ended that a signal ends.
 async fn overdue(stop: watch::Receiver<bool>) {
-    wait_for(stop).await;
+    wait_until(stop).await;
     tokio::time::sleep(DRAIN).await;
 }
 

@@ -23,10 +23,10 @@ use tributary_operators::event::Event;
 use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day};
 
+use crate::durability::command::{Durable, Erasure, KeyRotation, LedgerCommand, Progress};
 use crate::durability::compaction::{Compaction, install};
 use crate::report::tally::Tally;
-use crate::serve::http::State;
-use crate::serve::services::key_rotation::{Exchange, Progress};
+use crate::report::telemetry::Telemetry;
 
 /// How long a commit that found no room waits before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -41,55 +41,6 @@ const WINDOW: usize = 256;
 const UNTAKEN: &str =
     "the ledger waits for the broker to take dead letters; until then nothing more is acknowledged";
 
-/// What the ledger is told.
-#[derive(Debug)]
-pub enum Word {
-    /// An epoch goes in, behind which the input stands at a position.
-    Mark(Epoch, Position),
-    /// What one thread made of an epoch.
-    Part(Epoch, Page, Vec<DeadLetter>),
-    /// The salts of a brand's days before one are destroyed.
-    Forget(BrandId, Day),
-    /// Sums of salt days that have settled, to be durable in one commit, and who hears of it.
-    Settle(Page, std::sync::mpsc::Sender<()>),
-    /// The pings of a brand's salt days before one leave the ledger: their sums are durable.
-    Settled(BrandId, Day),
-    /// The heads of files beside the ledger are named in it, and then somebody hears how far it is.
-    Name(NamedHeads, oneshot::Sender<Mark>),
-    /// Records were retracted because they were past their retention. Once everything that is open now is committed, that
-    /// is, too, and then their entries leave the ledger.
-    Expired(Vec<Expired>),
-    /// Something that is committed leaves the ledger, and then somebody hears how much it was.
-    Erase(Erasure),
-    /// The ledger takes newer secrets, and then somebody hears how far it has come.
-    Exchange(Exchange),
-}
-
-/// What leaves the ledger, and who waits for it.
-pub struct Erasure {
-    /// What is to be forgotten.
-    pub forget: Forget,
-    /// Hears of the entries that are gone, once their bytes are overwritten.
-    pub done: oneshot::Sender<u64>,
-}
-
-impl std::fmt::Debug for Erasure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Erasure").finish_non_exhaustive()
-    }
-}
-
-/// How far everything is durable.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Durable {
-    /// Marks that are committed, since the start.
-    pub marks: u64,
-    /// The sequence of the last message that is, with all before it.
-    pub sequence: u64,
-    /// The epoch of the last mark that is.
-    pub epoch: Epoch,
-}
-
 #[derive(Default)]
 struct Open {
     position: Option<Position>,
@@ -103,7 +54,7 @@ pub struct Commits {
     ledger: Option<Ledger>,
     publisher: Publisher,
     threads: usize,
-    state: Arc<State>,
+    telemetry: Telemetry,
     told: watch::Sender<Durable>,
     open: BTreeMap<Epoch, Open>,
     /// Days to forget once everything that is open now is committed.
@@ -127,7 +78,7 @@ impl Commits {
         ledger: Ledger,
         client: &Client,
         threads: usize,
-        state: Arc<State>,
+        telemetry: Telemetry,
         tally: Arc<Tally>,
         told: watch::Sender<Durable>,
     ) -> Commits {
@@ -140,7 +91,7 @@ impl Commits {
             ledger: Some(ledger),
             publisher: Publisher::new(client, WINDOW),
             threads,
-            state,
+            telemetry,
             told,
             open: BTreeMap::new(),
             forget: Vec::new(),
@@ -158,7 +109,10 @@ impl Commits {
     ///
     /// # Errors
     /// Where the ledger cannot go on.
-    pub async fn run(mut self, mut words: mpsc::UnboundedReceiver<Word>) -> anyhow::Result<()> {
+    pub async fn run(
+        mut self,
+        mut words: mpsc::UnboundedReceiver<LedgerCommand>,
+    ) -> anyhow::Result<()> {
         let mut batch = Vec::new();
         loop {
             let more = tokio::select! {
@@ -180,26 +134,28 @@ impl Commits {
         Ok(())
     }
 
-    fn hear(&mut self, word: Word) {
+    fn hear(&mut self, word: LedgerCommand) {
         match word {
-            Word::Mark(epoch, position) => {
+            LedgerCommand::Mark(epoch, position) => {
                 self.open.entry(epoch).or_default().position = Some(position);
             }
-            Word::Part(epoch, page, dead) => {
+            LedgerCommand::Part(epoch, page, dead) => {
                 let open = self.open.entry(epoch).or_default();
                 open.parts += 1;
                 open.pages.push(page);
                 open.dead.extend(dead);
             }
-            Word::Forget(brand, before) => {
+            LedgerCommand::Forget(brand, before) => {
                 if self.forgotten.insert((brand, before)) {
                     self.forget.push((self.last(), brand, before));
                 }
             }
-            Word::Settle(page, done) => self.settle.push((page, done)),
-            Word::Settled(brand, before) => self.settled.push((self.last(), brand, before)),
-            Word::Name(heads, done) => self.names.push((heads, done)),
-            Word::Expired(records) => {
+            LedgerCommand::Settle(page, done) => self.settle.push((page, done)),
+            LedgerCommand::Settled(brand, before) => {
+                self.settled.push((self.last(), brand, before))
+            }
+            LedgerCommand::Name(heads, done) => self.names.push((heads, done)),
+            LedgerCommand::Expired(records) => {
                 let mut page = Page::default();
                 for Expired { brand, key, behind } in records {
                     let arrival = behind;
@@ -207,12 +163,14 @@ impl Commits {
                 }
                 self.expired.push((self.last(), page, leave_out_dropped()));
             }
-            Word::Erase(erasure) if !self.expired.is_empty() => {
+            LedgerCommand::Erase(erasure) if !self.expired.is_empty() => {
                 self.expired.push((self.last(), Page::default(), erasure));
             }
-            Word::Erase(erasure) => self.compaction.erase(erasure),
-            Word::Exchange(exchange) if exchange.begin => self.compaction.exchange(exchange),
-            Word::Exchange(Exchange { keyring, told, .. }) => {
+            LedgerCommand::Erase(erasure) => self.compaction.erase(erasure),
+            LedgerCommand::RotateKeys(exchange) if exchange.begin => {
+                self.compaction.exchange(exchange)
+            }
+            LedgerCommand::RotateKeys(KeyRotation { keyring, told, .. }) => {
                 let goes_on = self.ledger.as_ref().map(|ledger| ledger.goes_on(&keyring));
                 told.send_replace(match goes_on {
                     Some(Err(error)) => Progress::Refused {
@@ -254,7 +212,7 @@ impl Commits {
         self.settle().await?;
         for (heads, done) in std::mem::take(&mut self.names) {
             let mark = self
-                .patiently(move |ledger| ledger.name_heads(&heads))
+                .retry_while_full(move |ledger| ledger.name_heads(&heads))
                 .await?;
             // Whoever waits may have ended.
             let _ = done.send(mark);
@@ -265,7 +223,7 @@ impl Commits {
             .map_or(Epoch::MAX, |(epoch, _)| *epoch);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
-            self.patiently(move |ledger| ledger.forget_salts(brand, before))
+            self.retry_while_full(move |ledger| ledger.forget_salts(brand, before))
                 .await?;
         }
         self.expire(first).await?;
@@ -352,7 +310,7 @@ impl Commits {
     }
 
     /// Gives the ledger newer secrets. What it refuses leaves everything as it was.
-    async fn exchange(&mut self, exchange: Exchange) -> anyhow::Result<()> {
+    async fn exchange(&mut self, exchange: KeyRotation) -> anyhow::Result<()> {
         let keyring = exchange.keyring.clone();
         let taken = self
             .with_ledger(move |ledger| {
@@ -387,10 +345,10 @@ impl Commits {
         let max_payload = self.publisher.max_payload();
         for letter in dead {
             let letter = Outgoing::dead_letter(letter, max_payload);
-            let sent = telling(&self.state, self.publisher.send(letter)).await;
+            let sent = telling(&self.telemetry, self.publisher.send(letter)).await;
             if let Err(error) = sent {
-                self.state.metrics.published(0, 0, 1);
-                self.state
+                self.telemetry.metrics.published(0, 0, 1);
+                self.telemetry
                     .health
                     .set_ledger(Some(format!("{UNTAKEN}: {error}")));
                 tracing::warn!(%error, "sending a dead letter again");
@@ -401,12 +359,12 @@ impl Commits {
 
     /// Waits until the broker has all dead letters, however long it takes.
     async fn flush(&mut self) -> anyhow::Result<()> {
-        while let Err(error) = telling(&self.state, self.publisher.flush()).await {
-            self.state.metrics.published(0, 0, 1);
+        while let Err(error) = telling(&self.telemetry, self.publisher.flush()).await {
+            self.telemetry.metrics.published(0, 0, 1);
             if !error.is_transient() {
                 return Err(error).context("the broker does not take dead letters");
             }
-            self.state
+            self.telemetry
                 .health
                 .set_ledger(Some(format!("{UNTAKEN}: {error}")));
             tracing::warn!(%error, "sending dead letters again");
@@ -424,11 +382,11 @@ impl Commits {
             Ok(())
         })
         .await?;
-        self.patiently(move |ledger| ledger.commit(position))
+        self.retry_while_full(move |ledger| ledger.commit(position))
             .await?;
         if let Some(ledger) = &self.ledger {
             let stats = ledger.stats();
-            self.state
+            self.telemetry
                 .metrics
                 .committed(begun.elapsed(), stats.entries.total(), stats.bytes);
         }
@@ -436,7 +394,7 @@ impl Commits {
     }
 
     /// Does something with the ledger, again and again while there is no room for it.
-    async fn patiently<T: Send + 'static>(
+    async fn retry_while_full<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Ledger) -> Result<T, LedgerError> + Clone + Send + 'static,
     ) -> anyhow::Result<T> {
@@ -444,7 +402,7 @@ impl Commits {
             let work = work.clone();
             let error = match self.with_ledger(move |ledger| Ok(work(ledger)?)).await {
                 Ok(done) => {
-                    self.state.health.set_ledger(None);
+                    self.telemetry.health.set_ledger(None);
                     return Ok(done);
                 }
                 Err(error) => error,
@@ -453,7 +411,7 @@ impl Commits {
                 return Err(error);
             }
             tracing::error!(error = format!("{error:#}"), "the ledger waits for room");
-            self.state.health.set_ledger(Some(format!("{error:#}")));
+            self.telemetry.health.set_ledger(Some(format!("{error:#}")));
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -488,12 +446,12 @@ fn leave_out_dropped() -> Erasure {
 }
 
 /// Waits for the broker to take dead letters, and says so where that takes long.
-async fn telling<T>(state: &State, work: impl Future<Output = T>) -> T {
+async fn telling<T>(telemetry: &Telemetry, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
     if let Ok(done) = tokio::time::timeout(PAUSE, &mut work).await {
         return done;
     }
-    state.health.set_ledger(Some(UNTAKEN.to_owned()));
+    telemetry.health.set_ledger(Some(UNTAKEN.to_owned()));
     work.await
 }
 

@@ -18,9 +18,9 @@ use tokio::task::{JoinError, JoinHandle};
 use tributary_ledger::{Forget, Ledger, LedgerError, Rewrite, Rewritten};
 use tributary_operators::record::{BrandId, Day};
 
-use crate::durability::commits::Erasure;
+use crate::durability::command::Erasure;
+use crate::durability::command::{KeyRotation, Progress};
 use crate::report::tally::Tally;
-use crate::serve::services::key_rotation::{Exchange, Progress};
 
 /// Fewer superseded entries are not worth the work.
 const LEAST: u64 = 100_000;
@@ -37,7 +37,7 @@ pub struct Compaction {
     /// What had been superseded when the last compaction began.
     seen: u64,
     /// Secrets that the ledger has not taken yet.
-    exchanges: Vec<Exchange>,
+    exchanges: Vec<KeyRotation>,
     /// What the next rewrite is for.
     waiting: Purpose,
     /// What the one under way is for.
@@ -52,7 +52,7 @@ struct Purpose {
     /// What is to be forgotten.
     erasures: Vec<Erasure>,
     /// Secrets that the ledger has taken, and that everything is to be sealed under.
-    exchanges: Vec<Exchange>,
+    exchanges: Vec<KeyRotation>,
     /// For each brand the first salt day whose pings stay. What an erasure has forgotten is told to whoever asked, and
     /// so these go in a rewrite of their own.
     settled: BTreeMap<BrandId, Day>,
@@ -132,12 +132,12 @@ impl Compaction {
     }
 
     /// Takes secrets that the ledger is to take, as soon as no rewrite is under way.
-    pub fn exchange(&mut self, exchange: Exchange) {
+    pub fn exchange(&mut self, exchange: KeyRotation) {
         self.exchanges.push(exchange);
     }
 
     /// The secrets that the ledger is to take now.
-    pub fn exchanges(&mut self) -> Vec<Exchange> {
+    pub fn exchanges(&mut self) -> Vec<KeyRotation> {
         match self.is_idle() {
             true => std::mem::take(&mut self.exchanges),
             false => Vec::new(),
@@ -145,7 +145,7 @@ impl Compaction {
     }
 
     /// The ledger has taken these secrets: the next rewrite moves what is behind.
-    pub fn move_up(&mut self, exchange: Exchange) {
+    pub fn move_up(&mut self, exchange: KeyRotation) {
         self.waiting.exchanges.push(exchange);
     }
 

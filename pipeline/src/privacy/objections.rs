@@ -53,7 +53,7 @@ impl Suppressed {
         let keys: Vec<BrandKeys> = config
             .brands
             .iter()
-            .map(crate::privacy::rights::keys)
+            .map(crate::privacy::rights::files::keys)
             .collect();
         let path = directory.join(LIST);
         let opened = SuppressionFile::open(&path, &keys, ledger).context("the objection list")?;

@@ -33,10 +33,10 @@ use tributary_operators::record::{Body, BrandId, Day, Record};
 pub use tributary_operators::retention::{Category, Past};
 use tributary_operators::retention::{Cutoffs, Inquiry};
 
-use crate::durability::commits::{Erasure, Word};
-use crate::serve::http::State;
+use crate::durability::command::{Erasure, LedgerCommand};
+use crate::report::metrics::Metrics;
 use crate::worker::clock::Clocks;
-use crate::worker::queries::Asks;
+use crate::worker::queries::Queries;
 
 /// How often it is looked whether a day has begun.
 const LOOK: Duration = Duration::from_secs(60);
@@ -208,22 +208,22 @@ pub fn with_link_ttl(config: &Config) -> Vec<BrandId> {
     brands.map(|brand| BrandId::of(&brand.name)).collect()
 }
 
-/// Asks what of a brand is past its time at `now`, Unix milliseconds, and says as of the end of which epoch: what changed
+/// Queries what of a brand is past its time at `now`, Unix milliseconds, and says as of the end of which epoch: what changed
 /// later was not judged.
 ///
 /// # Errors
 /// [`Stopping`] where the dataflow ends before it has answered.
 pub async fn past(
-    asks: &Asks,
+    queries: &Queries,
     brand: BrandId,
     retention: &Retention,
     now: i64,
 ) -> Result<(Past, Epoch), Stopping> {
     let (mut inquiry, first) = Inquiry::new(brand, retention.cutoffs(now));
-    let (replies, as_of) = asks.ask_as_of(first).await.ok_or(Stopping)?;
+    let (replies, as_of) = queries.submit_as_of(first).await.ok_or(Stopping)?;
     let mut next = inquiry.told(replies);
     while let Some(question) = next {
-        let replies = asks.ask(question).await.ok_or(Stopping)?;
+        let replies = queries.submit(question).await.ok_or(Stopping)?;
         next = inquiry.told(replies);
     }
     Ok((inquiry.past(), as_of))
@@ -234,11 +234,11 @@ pub struct Keeper {
     /// The configuration.
     pub config: Config,
     /// The way to the dataflow.
-    pub asks: Asks,
+    pub queries: Queries,
     /// The way to the ledger.
-    pub words: mpsc::UnboundedSender<Word>,
+    pub words: mpsc::UnboundedSender<LedgerCommand>,
     /// Where it is told when a pass was made, and what it took back.
-    pub state: Arc<State>,
+    pub metrics: Arc<Metrics>,
     /// The clocks: nothing is taken back while they disagree.
     pub clocks: Arc<Clocks>,
 }
@@ -269,24 +269,24 @@ impl Keeper {
     async fn pass(&self, now: i64, first: bool) -> Result<(), Stopping> {
         let links = link_times(with_link_ttl(&self.config), now);
         if self.config.workers.process == 0 && !links.is_empty() {
-            self.asks.tell(links).await.ok_or(Stopping)?;
+            self.queries.apply(links).await.ok_or(Stopping)?;
         }
         for brand in &self.config.brands {
             let id = BrandId::of(&brand.name);
             let retention = Retention::of(brand);
             let (past, as_of) = match self.config.workers.process {
-                0 => past(&self.asks, id, &retention, now).await?,
+                0 => past(&self.queries, id, &retention, now).await?,
                 _ => Default::default(),
             };
             let records = past.records.len() as u64;
             // Old evidence is looked for once a day, because it means to read the ledger.
             if records == 0 && first {
-                self.state.metrics.retention_pass(&brand.name, now, 0);
+                self.metrics.retention_pass(&brand.name, now, 0);
                 continue;
             }
             if records > 0 {
                 let keys = past.records.keys().copied();
-                self.asks.expire(keys, as_of).await.ok_or(Stopping)?;
+                self.queries.expire(keys, as_of).await.ok_or(Stopping)?;
             }
             // Behind what the ledger has heard of the records, so that they are gone, too, when this is done.
             let (done, gone) = oneshot::channel();
@@ -296,10 +296,10 @@ impl Keeper {
             };
             let erasure = Erasure { forget, done };
             self.words
-                .send(Word::Erase(erasure))
+                .send(LedgerCommand::Erase(erasure))
                 .map_err(|_| Stopping)?;
             let entries = gone.await.map_err(|_| Stopping)?;
-            self.state.metrics.retention_pass(&brand.name, now, records);
+            self.metrics.retention_pass(&brand.name, now, records);
             tracing::info!(
                 brand = brand.name,
                 records,

@@ -1,8 +1,10 @@
 //! What a process reports about itself: metrics, health, released cells; and tables for the terminal.
 
+pub mod counts;
 pub mod health;
 pub mod metrics;
 pub mod published_cells;
 pub mod summary;
 pub mod table;
 pub mod tally;
+pub mod telemetry;

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::Day;
@@ -26,6 +26,17 @@ pub struct Board {
     /// Every word once, since the same few stand in most cells.
     words: Arc<BTreeSet<Arc<str>>>,
     stamp: u64,
+}
+
+/// The released cells, shared by the worker threads and all readers; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct SharedCells(Arc<Mutex<Board>>);
+
+impl SharedCells {
+    /// Locks the cells. Worker threads wait for the lock: a long reader takes a clone of the cells, which is cheap.
+    pub fn lock(&self) -> MutexGuard<'_, Board> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A stamp is never given twice in a process, so that boards with one stamp are equal.

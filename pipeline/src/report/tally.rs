@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use tributary_connectors::dead::{DeadLetter, Reason};
 use tributary_operators::engine::Epoch;
 
-use crate::worker::threads::Counts;
+use crate::report::counts::Counts;
 
 /// Counts of all threads.
 #[derive(Debug, Default)]

@@ -5,30 +5,26 @@
 //! (`http.listen`) decides who may look, and the name that they ask for (`http.hosts`). Where the configuration opens it, [`crate::serve::opendsr`] is behind the same address.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::page::Page;
+use super::page::events::events;
+use super::response::{JSON, TEXT, text};
+use super::state::HttpState;
+use crate::report::telemetry::Telemetry;
 use axum::Router;
-use axum::extract;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::extract::{Request, State};
+use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use tributary_config::model::Config;
-
-use crate::report::health::Health;
-use crate::report::metrics::Metrics;
-use crate::report::published_cells::Board;
-use crate::serve::opendsr::Door;
-use crate::serve::page::{self, Page};
 
 mod connections;
 mod host;
 
-pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
-pub(crate) const JSON: &str = "application/json";
 
 /// How long a request may take until its answer begins, the sending of its body included.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -36,71 +32,25 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// How long answers under way may take once the server is to end.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What the server shows.
-pub struct State {
-    /// The metrics.
-    pub metrics: Metrics,
-    /// The released cells.
-    pub board: Mutex<Board>,
-    /// The health.
-    pub health: Health,
-    /// The effective configuration, masked.
-    pub config: String,
-    /// The live page.
-    pub page: Page,
-    /// The door for rights requests by OpenDSR.
-    pub opendsr: Door,
-    /// The names by which the server answers, besides addresses and local names.
-    pub hosts: Arc<[String]>,
-}
-
-impl State {
-    /// Nothing counted, nothing released, not ready.
-    pub fn new(config: &Config) -> State {
-        State {
-            metrics: Metrics::new(config),
-            board: Mutex::default(),
-            health: Health::default(),
-            config: tributary_config::print(config),
-            page: Page::new(config),
-            opendsr: Door::new(config),
-            hosts: config
-                .http
-                .hosts
-                .iter()
-                .chain(&config.http.opendsr_domain)
-                .cloned()
-                .collect(),
-        }
-    }
-
-    /// The board, locked: whoever needs long takes a clone, which is cheap.
-    pub fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-type Shared = extract::State<Arc<State>>;
-
 /// Serves until `shutdown`, and then what is under way for a few seconds more.
 pub async fn serve(
     listener: tokio::net::TcpListener,
-    state: Arc<State>,
+    state: HttpState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let listened = state.clone();
+    let page = state.page.clone();
     let ended = async move {
         shutdown.await;
-        listened.page.end();
+        page.end();
     };
     connections::accept(listener, router(state), ended, GRACE).await;
 }
 
-fn router(state: Arc<State>) -> Router {
+fn router(state: HttpState) -> Router {
     let hosts = state.hosts.clone();
     let router = Router::new()
         .route("/", get(document))
-        .route("/events", get(page::events))
+        .route("/events", get(events))
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -127,7 +77,7 @@ fn router(state: Arc<State>) -> Router {
 }
 
 /// Answers within a time, however slowly the body of a request comes.
-async fn within(request: extract::Request, next: Next) -> Response {
+async fn within(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST, next.run(request)).await {
         Ok(response) => response,
         Err(_) => text(
@@ -138,26 +88,16 @@ async fn within(request: extract::Request, next: Next) -> Response {
     }
 }
 
-/// An answer that nobody takes for anything but what it says it is.
-pub(crate) fn text(status: StatusCode, content: &'static str, body: impl Into<String>) -> Response {
-    let headers = [
-        (CONTENT_TYPE, content),
-        (CACHE_CONTROL, "no-store"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (status, headers, body.into()).into_response()
+async fn document(State(page): State<Arc<Page>>) -> Response {
+    page.response()
 }
 
-async fn document(extract::State(state): Shared) -> Response {
-    state.page.response()
-}
-
-async fn metrics(extract::State(state): Shared) -> Response {
+async fn metrics(State(Telemetry { metrics, health }): State<Telemetry>) -> Response {
     // Many series take a while to write, and the broker's connection must not wait for it.
     let encoded = tokio::task::spawn_blocking(move || {
-        state.metrics.ready(state.health.not_ready().is_empty());
-        state.metrics.lag(state.health.lag_seconds());
-        state.metrics.encode()
+        metrics.ready(health.not_ready().is_empty());
+        metrics.lag(health.lag_seconds());
+        metrics.encode()
     });
     match encoded.await {
         Ok(body) => text(StatusCode::OK, EXPOSITION, body),
@@ -172,16 +112,16 @@ async fn metrics(extract::State(state): Shared) -> Response {
     }
 }
 
-async fn livez(extract::State(state): Shared, headers: HeaderMap) -> Response {
-    probe("live", &state.health.not_live(), &headers)
+async fn livez(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Response {
+    probe("live", &telemetry.health.not_live(), &headers)
 }
 
-async fn readyz(extract::State(state): Shared, headers: HeaderMap) -> Response {
-    probe("ready", &state.health.not_ready(), &headers)
+async fn readyz(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Response {
+    probe("ready", &telemetry.health.not_ready(), &headers)
 }
 
-async fn config(extract::State(state): Shared) -> Response {
-    text(StatusCode::OK, TEXT, state.config.clone())
+async fn config(State(config): State<Arc<str>>) -> Response {
+    text(StatusCode::OK, TEXT, &*config)
 }
 
 /// 200 where nothing speaks against it, else 503 with every reason on a line, or as JSON where asked.

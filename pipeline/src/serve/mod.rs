@@ -3,4 +3,6 @@
 pub mod http;
 pub mod opendsr;
 pub mod page;
+mod response;
 pub mod services;
+pub mod state;

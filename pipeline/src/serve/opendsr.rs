@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State as Extracted};
+use axum::extract::{Path, State};
 use axum::http::header::{HeaderName, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
@@ -32,8 +32,8 @@ use tributary_rights::request::MAX_REQUEST;
 use tributary_rights::status::{Status, Told};
 use tributary_rights::{Reason, Refusal, Request, RequestId};
 
+use super::response::{JSON, TEXT, text};
 use crate::privacy::rights::submit::{NotSubmitted, submit};
-use crate::serve::http::{JSON, State, TEXT, text};
 
 /// By when a request is said to be done: GDPR, article 12 (3), gives a month, and this is the shortest but February's.
 const MONTH_MS: i64 = 30 * 86_400_000;
@@ -53,8 +53,8 @@ const BATCH: usize = 1_000;
 /// The header that names the processor (8.3).
 const PROCESSOR: HeaderName = HeaderName::from_static("x-opendsr-processor-domain");
 
-/// The door.
-pub struct Door {
+/// The endpoints of OpenDSR.
+pub struct OpenDsr {
     domain: Option<String>,
     brands: Vec<String>,
     stream: String,
@@ -62,10 +62,10 @@ pub struct Door {
     reading: Semaphore,
 }
 
-impl Door {
-    /// The door of a configuration. Nobody is answered before [`Door::open`].
-    pub fn new(config: &Config) -> Door {
-        Door {
+impl OpenDsr {
+    /// The endpoints of a configuration. They answer 503 before [`OpenDsr::open`].
+    pub fn new(config: &Config) -> OpenDsr {
+        OpenDsr {
             domain: config.http.opendsr_domain.clone(),
             brands: config.brands.iter().map(|b| b.name.clone()).collect(),
             stream: config.nats.rights_stream.clone(),
@@ -79,8 +79,8 @@ impl Door {
         let _ = self.client.set(client);
     }
 
-    /// What it answers; nothing where it is closed.
-    pub fn routes(&self) -> Router<Arc<State>> {
+    /// The routes; none where `http.opendsr_domain` is not set.
+    pub fn routes<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> Router<S> {
         if self.domain.is_none() {
             return Router::new();
         }
@@ -88,7 +88,7 @@ impl Door {
             .route("/discovery", get(discovery))
             .route("/requests", axum::routing::post(create))
             .route("/requests/{id}", get(status).delete(cancel));
-        routes.clone().nest("/v2", routes)
+        routes.clone().nest("/v2", routes).with_state(self.clone())
     }
 
     fn domain(&self) -> &str {
@@ -182,10 +182,10 @@ impl Fault {
         Fault::Refused(status, Refusal::new(reason, sentence))
     }
 
-    fn answer(self, door: &Door) -> Response {
+    fn answer(self, opendsr: &OpenDsr) -> Response {
         match self {
             Fault::Refused(status, refusal) => {
-                door.answer(status, &ErrorBody::new(status.as_u16(), &refusal))
+                opendsr.answer(status, &ErrorBody::new(status.as_u16(), &refusal))
             }
             Fault::Unavailable(sentence) => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, sentence),
         }
@@ -202,27 +202,25 @@ impl From<Refusal> for Fault {
     }
 }
 
-async fn discovery(Extracted(state): Extracted<Arc<State>>) -> Response {
-    let door = &state.opendsr;
-    let certificate = format!("https://{}/opendsr.pem", door.domain());
-    door.answer(StatusCode::OK, &Discovery::new(&certificate))
+async fn discovery(State(opendsr): State<Arc<OpenDsr>>) -> Response {
+    let certificate = format!("https://{}/opendsr.pem", opendsr.domain());
+    opendsr.answer(StatusCode::OK, &Discovery::new(&certificate))
 }
 
 async fn create(
-    Extracted(state): Extracted<Arc<State>>,
+    State(opendsr): State<Arc<OpenDsr>>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let door = &state.opendsr;
     let created = async {
-        let (brand, client) = door.admit(&uri, &headers)?;
+        let (brand, client) = opendsr.admit(&uri, &headers)?;
         let too_large = |_| {
             let detail = format!("the request has more than {MAX_REQUEST} bytes or is cut off");
             Fault::from(Refusal::new(Reason::TooLarge, detail))
         };
         let body = to_bytes(body, MAX_REQUEST).await.map_err(too_large)?;
-        let submission = Submission::parse(&body, brand, door.domain())?;
+        let submission = Submission::parse(&body, brand, opendsr.domain())?;
         if !submission.callbacks.is_empty() {
             let detail = "`status_callback_urls` are not called: leave it out, and ask for `/v2/requests/<id>`";
             return Err(Refusal::new(Reason::Unsupported, detail).into());
@@ -236,30 +234,29 @@ async fn create(
             })?;
         let now = jiff::Timestamp::now().as_millisecond();
         let created = Created::new(brand, &request.id, &body, now, now + MONTH_MS);
-        Ok(door.answer(StatusCode::CREATED, &created))
+        Ok(opendsr.answer(StatusCode::CREATED, &created))
     };
     created
         .await
-        .unwrap_or_else(|fault: Fault| fault.answer(door))
+        .unwrap_or_else(|fault: Fault| fault.answer(&opendsr))
 }
 
 async fn status(
-    Extracted(state): Extracted<Arc<State>>,
+    State(opendsr): State<Arc<OpenDsr>>,
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let door = &state.opendsr;
     let told = async {
-        let (brand, client) = door.admit(&uri, &headers)?;
+        let (brand, client) = opendsr.admit(&uri, &headers)?;
         let unknown = || {
             let sentence = "no request of this brand has this id";
             Fault::of(StatusCode::NOT_FOUND, Reason::NotFound, sentence)
         };
         let id = RequestId::read(&id).ok_or_else(unknown)?;
         let find = async {
-            let _place = door.reading.acquire().await.ok()?;
-            let found = door.find(client, brand, &id).await;
+            let _place = opendsr.reading.acquire().await.ok()?;
+            let found = opendsr.find(client, brand, &id).await;
             found
                 .inspect_err(|error| tracing::warn!(%error, "cannot read how a request stands"))
                 .ok()
@@ -269,18 +266,18 @@ async fn status(
             Fault::Unavailable("the broker does not say how it stands: ask again\n".to_owned())
         })?;
         let (first, status) = found.ok_or_else(unknown)?;
-        let body = StatusBody::new(brand, &id, door.domain(), status, first + MONTH_MS);
-        Ok(door.answer(StatusCode::OK, &body))
+        let body = StatusBody::new(brand, &id, opendsr.domain(), status, first + MONTH_MS);
+        Ok(opendsr.answer(StatusCode::OK, &body))
     };
-    told.await.unwrap_or_else(|fault: Fault| fault.answer(door))
+    told.await
+        .unwrap_or_else(|fault: Fault| fault.answer(&opendsr))
 }
 
-async fn cancel(Extracted(state): Extracted<Arc<State>>) -> Response {
-    let door = &state.opendsr;
+async fn cancel(State(opendsr): State<Arc<OpenDsr>>) -> Response {
     Fault::of(
         StatusCode::NOT_IMPLEMENTED,
         Reason::Unsupported,
         "a request cannot be withdrawn: a worker has most likely begun with it",
     )
-    .answer(door)
+    .answer(&opendsr)
 }

@@ -15,7 +15,7 @@ use tributary_config::chain::derive;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::nats::{self, Client, subject};
 
-use crate::start::patiently;
+use crate::worker::retry::retry_transient;
 
 /// The value of every setting that processes share, by its path.
 pub type Shared = BTreeMap<String, String>;
@@ -172,7 +172,7 @@ async fn published(
 ) -> anyhow::Result<BTreeMap<usize, String>> {
     let filter = subject::of_process(topic, "*");
     let stream = &config.nats.rights_stream;
-    let mut values = patiently(|| nats::last_values(client, stream, &filter)).await?;
+    let mut values = retry_transient(|| nats::last_values(client, stream, &filter)).await?;
     let mut all = BTreeMap::new();
     loop {
         let batch = values.next_batch(1_000).await?;

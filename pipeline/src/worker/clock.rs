@@ -21,7 +21,7 @@ use tributary_connectors::clock::BrandClock;
 use tributary_connectors::nats::{BrokerTime, Client, broker_time};
 use tributary_operators::record::{BrandId, Day};
 
-use crate::serve::http::State;
+use crate::report::telemetry::Telemetry;
 
 /// How often the broker is asked for its time.
 const ROUND: Duration = Duration::from_secs(10);
@@ -207,12 +207,12 @@ fn span(ms: u64) -> String {
     }
 }
 
-/// Asks the broker for its time, round after round, and says what the clocks come to.
+/// Queries the broker for its time, round after round, and says what the clocks come to.
 pub async fn watch(
     config: Config,
     client: Client,
     clocks: std::sync::Arc<Clocks>,
-    state: std::sync::Arc<State>,
+    telemetry: Telemetry,
 ) {
     let mut told = None;
     loop {
@@ -228,10 +228,10 @@ pub async fn watch(
                 None => tracing::info!("the clocks agree again"),
             }
         }
-        state
+        telemetry
             .metrics
             .clock(reading.offset(), disagreement.is_none());
-        state.health.set_clock(disagreement.clone());
+        telemetry.health.set_clock(disagreement.clone());
         told = disagreement;
         tokio::time::sleep(ROUND).await;
     }

@@ -17,14 +17,15 @@ use tributary_connectors::nats::{Client, Input, number_of};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Position, StreamMark};
 
-use crate::durability::commits::{Durable, Word};
+use crate::durability::command::{Durable, LedgerCommand};
 use crate::report::tally::Tally;
-use crate::serve::http::State;
-use crate::start::wait_for;
+use crate::report::telemetry::Telemetry;
+use crate::worker::batch::{Batch, Incoming};
 use crate::worker::clock::Clocks;
 use crate::worker::output_watch::Again;
-use crate::worker::queries::Asks;
-use crate::worker::threads::{Batch, Incoming, Workers};
+use crate::worker::queries::Queries;
+use crate::worker::retry::wait_until;
+use crate::worker::threads::Workers;
 use crate::worker::tick::{EpochClock, Tick};
 
 /// Messages and bytes in one epoch at most.
@@ -42,13 +43,13 @@ pub struct Feed {
     /// The configuration.
     pub config: Config,
     /// Where metrics and health are told.
-    pub state: Arc<State>,
+    pub telemetry: Telemetry,
     /// Questions that wait for an epoch.
-    pub asks: Asks,
+    pub queries: Queries,
     /// What the workers have finished.
     pub tally: Arc<Tally>,
     /// The way to the ledger.
-    pub words: mpsc::UnboundedSender<Word>,
+    pub words: mpsc::UnboundedSender<LedgerCommand>,
     /// How far the ledger is.
     pub durable: watch::Receiver<Durable>,
     /// Which stream is read.
@@ -148,13 +149,13 @@ impl Feeding {
                 // No longer than a tick, so that a signal is seen in time.
                 false => self.gather(&mut input).await?,
             };
-            self.feed.state.metrics.input(
+            self.feed.telemetry.metrics.input(
                 input.next_sequence().saturating_sub(1),
                 input.pending(),
                 messages.len() as u64,
                 bytes,
             );
-            self.feed.state.metrics.input_counts(input.counts());
+            self.feed.telemetry.metrics.input_counts(input.counts());
             let batch = self.batch(messages, &input, stopping);
             if let Some(batch) = batch {
                 if batch.durable && !self.mark(&batch, &input, &stop).await? {
@@ -217,7 +218,7 @@ impl Feeding {
                 messages.push(Incoming { number, line });
             }
             let full = messages.len() >= MAX_MESSAGES || bytes as usize >= MAX_BYTES;
-            if full || self.feed.asks.are_waiting() || Instant::now() >= until {
+            if full || self.feed.queries.has_waiting() || Instant::now() >= until {
                 return Ok((messages, bytes));
             }
         }
@@ -227,7 +228,7 @@ impl Feeding {
     fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
         let epoch = self.clock.now().max(self.epoch + 1);
-        let changes = self.feed.asks.changes(epoch);
+        let changes = self.feed.queries.drain_changes(epoch);
         let changed = changes.is_some();
         self.unreleased |= changed || !messages.is_empty();
         let due = self
@@ -243,7 +244,7 @@ impl Feeding {
             || !messages.is_empty()
             || moved && (stopping || self.marked.1.elapsed() >= KEEP);
         let again = self.complete && self.feed.again.is_wanted();
-        if !durable && !release && !again && !self.feed.asks.are_waiting() && alone {
+        if !durable && !release && !again && !self.feed.queries.has_waiting() && alone {
             return None;
         }
         if again {
@@ -277,7 +278,7 @@ impl Feeding {
             again,
             release: release.then(|| reading.release_time()),
             changes: changes.unwrap_or_default(),
-            questions: self.feed.asks.take(self.epoch),
+            questions: self.feed.queries.drain(self.epoch),
             salt_days: self.salt_days.clone(),
             ..Batch::default()
         })
@@ -304,7 +305,7 @@ impl Feeding {
         tokio::select! {
             biased;
             room = room => drop(room.map_err(|_| gone())?),
-            () = wait_for(stop.clone()) => return Ok(false),
+            () = wait_until(stop.clone()) => return Ok(false),
         }
         let sequence = input.next_sequence().saturating_sub(1);
         let position = Position {
@@ -315,7 +316,7 @@ impl Feeding {
         };
         self.feed
             .words
-            .send(Word::Mark(batch.epoch, position))
+            .send(LedgerCommand::Mark(batch.epoch, position))
             .map_err(|_| gone())?;
         self.marks += 1;
         self.marked = (Some(sequence), Instant::now());
@@ -337,8 +338,8 @@ impl Feeding {
 
     fn measure(&mut self, input: &Input) {
         let connected = self.feed.client.connection_state() == ConnectionState::Connected;
-        self.feed.state.health.set_connected(connected);
-        self.feed.state.metrics.connected(connected);
+        self.feed.telemetry.health.set_connected(connected);
+        self.feed.telemetry.metrics.connected(connected);
         let threads = self.feed.config.workers.threads.max(1);
         let finished = self.feed.tally.finished_before(threads);
         // Before anything is finished, what counts is how long the first epoch has been under way.
@@ -357,15 +358,15 @@ impl Feeding {
             first if first > 0 && finished > first => finished - 1,
             _ => 0,
         };
-        self.feed.state.metrics.epoch(
+        self.feed.telemetry.metrics.epoch(
             closed,
             Duration::from_millis(self.clock.now().saturating_sub(closed)),
             lag,
             self.tick.length().as_secs_f64(),
         );
-        self.feed.state.health.set_lag(lag);
+        self.feed.telemetry.health.set_lag(lag);
         if self.is_past(input) {
-            self.feed.state.health.set_caught_up(true);
+            self.feed.telemetry.health.set_caught_up(true);
         }
     }
 }

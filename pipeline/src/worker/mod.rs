@@ -1,6 +1,7 @@
 //! The worker: threads that run the dataflow, what feeds them, and where their output goes.
 
 pub mod agreement;
+pub mod batch;
 pub mod broker;
 pub mod clock;
 pub mod feed;
@@ -9,6 +10,8 @@ pub mod publisher;
 pub mod queries;
 pub mod replay;
 pub mod restore;
+pub mod retry;
+pub mod router;
 pub mod thread;
 pub mod threads;
 pub mod tick;

@@ -18,8 +18,8 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, NatsError, NatsErrorKind, StreamState, Subjects};
 use tributary_operators::engine::Epoch;
 
+use crate::report::health::Health;
 use crate::report::tally::Tally;
-use crate::serve::http::State;
 use crate::worker::publisher::Out;
 
 /// How long a round is.
@@ -134,7 +134,7 @@ pub struct Standing {
     /// The broker.
     pub client: Client,
     /// Where health is told.
-    pub state: Arc<State>,
+    pub health: Arc<Health>,
     /// What the workers have finished.
     pub tally: Arc<Tally>,
     /// The way to the broker.
@@ -160,7 +160,7 @@ impl Standing {
                 Ok(Some(why)) => {
                     tracing::error!("{why}: all cells are told again");
                     let told = format!("{why}; all cells are being told again");
-                    self.state.health.set_output(Some(told));
+                    self.health.set_output(Some(told));
                     self.tell_again().await;
                 }
                 // That the broker is away is said elsewhere.
@@ -170,13 +170,13 @@ impl Standing {
                     if failed.as_ref() != Some(&why) {
                         tracing::error!("{why}");
                     }
-                    self.state.health.set_output(Some(why.clone()));
+                    self.health.set_output(Some(why.clone()));
                     failed = Some(why);
                     continue;
                 }
             }
             if failed.take().is_some() {
-                self.state.health.set_output(None);
+                self.health.set_output(None);
             }
         }
     }
@@ -242,7 +242,7 @@ impl Standing {
             self.known = state;
         }
         tracing::info!("all cells stand outside again");
-        self.state.health.set_output(None);
+        self.health.set_output(None);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tributary_connectors::nats::{Client, Latest, Outgoing, Subjects};
 
-use crate::serve::http::State;
+use crate::report::metrics::Metrics;
 
 /// Cells in flight to the broker.
 const WINDOW: usize = 512;
@@ -30,7 +30,7 @@ pub enum Out {
 pub async fn publish(
     client: Client,
     mut outgoing: mpsc::UnboundedReceiver<Out>,
-    state: Arc<State>,
+    metrics: Arc<Metrics>,
     told: Arc<Mutex<Subjects>>,
 ) -> anyhow::Result<()> {
     let mut latest = Latest::new(&client, WINDOW).noting(told);
@@ -41,16 +41,14 @@ pub async fn publish(
             biased;
             count = outgoing.recv_many(&mut batch, usize::MAX) => count > 0,
             flushed = latest.flush(), if latest.pending() > 0 => {
-                again(flushed, &state);
+                again(flushed, &metrics);
                 true
             }
         };
         for out in batch.drain(..) {
             match out {
                 Out::Cell { message, closed } => {
-                    state
-                        .metrics
-                        .published(u64::from(!closed), u64::from(closed), 0);
+                    metrics.published(u64::from(!closed), u64::from(closed), 0);
                     latest.put(message);
                 }
                 Out::Heard(heard) => waiting.push(heard),
@@ -67,14 +65,14 @@ pub async fn publish(
         }
     }
     while latest.pending() > 0 {
-        again(latest.flush().await, &state);
+        again(latest.flush().await, &metrics);
     }
     Ok(())
 }
 
-fn again(flushed: Result<(), tributary_connectors::nats::NatsError>, state: &State) {
+fn again(flushed: Result<(), tributary_connectors::nats::NatsError>, metrics: &Metrics) {
     if let Err(error) = flushed {
-        state.metrics.published(0, 0, 1);
+        metrics.published(0, 0, 1);
         tracing::warn!(%error, "publishing again");
     }
 }

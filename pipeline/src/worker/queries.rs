@@ -12,11 +12,11 @@ use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::RecordKey;
 
-use crate::worker::threads::InnerChange;
+use crate::worker::batch::InnerChange;
 
 /// The questions that are under way.
 #[derive(Clone, Default)]
-pub struct Asks {
+pub struct Queries {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -37,18 +37,18 @@ struct Asked {
     back: oneshot::Sender<(Vec<Reply>, Epoch)>,
 }
 
-impl Asks {
+impl Queries {
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks, and waits for all parts of the answer, in no particular order. None where the worker stops before.
-    pub async fn ask(&self, question: Question) -> Option<Vec<Reply>> {
-        self.ask_as_of(question).await.map(|(parts, _)| parts)
+    /// Queries, and waits for all parts of the answer, in no particular order. None where the worker stops before.
+    pub async fn submit(&self, question: Question) -> Option<Vec<Reply>> {
+        self.submit_as_of(question).await.map(|(parts, _)| parts)
     }
 
     /// The same, with the epoch at whose end the answer was so.
-    pub async fn ask_as_of(&self, question: Question) -> Option<(Vec<Reply>, Epoch)> {
+    pub async fn submit_as_of(&self, question: Question) -> Option<(Vec<Reply>, Epoch)> {
         let (back, answer) = oneshot::channel();
         {
             let mut inner = self.inner();
@@ -69,12 +69,12 @@ impl Asks {
 
     /// Changes what is held, and waits until every number has followed, on every worker. The epoch in which it
     /// went in; none where the worker stops before.
-    pub async fn tell(&self, changes: Vec<Event>) -> Option<Epoch> {
+    pub async fn apply(&self, changes: Vec<Event>) -> Option<Epoch> {
         self.change(changes.into_iter().map(InnerChange::Event))
             .await
     }
 
-    /// Retracts what was held under keys at the end of an epoch, unless it has changed since, and waits as [`Asks::tell`].
+    /// Retracts what was held under keys at the end of an epoch, unless it has changed since, and waits as [`Queries::apply`].
     pub async fn expire(
         &self,
         keys: impl Iterator<Item = RecordKey>,
@@ -95,7 +95,7 @@ impl Asks {
     }
 
     /// The changes that go in with an epoch; none where nobody waits for it.
-    pub fn changes(&self, epoch: Epoch) -> Option<Vec<InnerChange>> {
+    pub fn drain_changes(&self, epoch: Epoch) -> Option<Vec<InnerChange>> {
         let mut inner = self.inner();
         if inner.told.iter().all(|(until, _)| until.is_some()) {
             return None;
@@ -107,7 +107,7 @@ impl Asks {
     }
 
     /// The questions that go in with an epoch.
-    pub fn take(&self, epoch: Epoch) -> Vec<(u64, Question)> {
+    pub fn drain(&self, epoch: Epoch) -> Vec<(u64, Question)> {
         let mut inner = self.inner();
         let waiting = std::mem::take(&mut inner.waiting);
         for (number, _) in &waiting {
@@ -119,7 +119,7 @@ impl Asks {
     }
 
     /// Whether a question or a change waits for the next epoch.
-    pub fn are_waiting(&self) -> bool {
+    pub fn has_waiting(&self) -> bool {
         let inner = self.inner();
         !inner.waiting.is_empty() || inner.told.iter().any(|(until, _)| until.is_none())
     }

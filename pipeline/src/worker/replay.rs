@@ -27,10 +27,11 @@ use tributary_operators::record::{Arrival, BrandId};
 use crate::durability::compaction::install;
 use crate::privacy::retention::{Category, Stopping};
 use crate::report::tally::Tally;
+use crate::worker::batch::{Batch, Incoming, InnerChange, Report};
 use crate::worker::clock::{SaltDays, salt_days};
-use crate::worker::queries::Asks;
+use crate::worker::queries::Queries;
 use crate::worker::replay::passes::{OfDay, Passes, UnderWay};
-use crate::worker::threads::{Batch, Incoming, InnerChange, Report, Workers};
+use crate::worker::threads::Workers;
 
 /// What a replay has done.
 pub struct Outcome {
@@ -99,8 +100,8 @@ where
     let tally = Arc::new(Tally::default());
     let results: Arc<Mutex<(Vec<Cell>, Vec<DeadLetter>)>> = Arc::default();
     let (heard, counted) = (results.clone(), tally.clone());
-    let asks = Asks::default();
-    let answered = Answered(asks.clone());
+    let queries = Queries::default();
+    let answered = Answered(queries.clone());
     let started = Instant::now();
     let durable = ledger.is_some();
     let (keeper, pages) = keep(ledger);
@@ -153,8 +154,8 @@ where
     let mut feeding = Feeding {
         workers,
         runtime,
-        passes: Passes::new(config, asks.clone()),
-        asks,
+        passes: Passes::new(config, queries.clone()),
+        queries,
         epoch: 0,
         pages: durable.then_some(pages),
         changes: Vec::new(),
@@ -240,7 +241,7 @@ where
 }
 
 /// The way for answers. When the threads that hold it have ended, nobody waits any more.
-struct Answered(Asks);
+struct Answered(Queries);
 
 impl Drop for Answered {
     fn drop(&mut self) {
@@ -259,7 +260,7 @@ struct Feeding {
     workers: Workers,
     runtime: Runtime,
     passes: Passes,
-    asks: Asks,
+    queries: Queries,
     epoch: u64,
     /// The way to the ledger, where there is one.
     pages: Option<SyncSender<Page>>,
@@ -318,7 +319,7 @@ impl Feeding {
     fn send(&mut self, messages: Vec<Incoming>, release: Option<i64>) -> bool {
         let epoch = self.epoch;
         self.epoch += 1;
-        let mut changes = self.asks.changes(epoch).unwrap_or_default();
+        let mut changes = self.queries.drain_changes(epoch).unwrap_or_default();
         changes.extend(self.changes.drain(..).map(InnerChange::Event));
         self.workers.send(Batch {
             epoch,
@@ -326,7 +327,7 @@ impl Feeding {
             durable: self.pages.is_some(),
             release,
             changes,
-            questions: self.asks.take(epoch),
+            questions: self.queries.drain(epoch),
             salt_days: self.days.as_mut().map_or_else(Vec::new, OpenDays::of_epoch),
             ..Batch::default()
         })
@@ -382,7 +383,7 @@ impl Feeding {
         let handle = self.runtime.handle().clone();
         handle.block_on(std::future::poll_fn(|cx| {
             let polled = pass.answers.as_mut().poll(cx);
-            let more = polled.is_pending() && self.asks.are_waiting();
+            let more = polled.is_pending() && self.queries.has_waiting();
             match more && !self.send(Vec::new(), None) {
                 true => Poll::Ready(Err(Stopping)),
                 false => polled,

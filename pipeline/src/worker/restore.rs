@@ -14,9 +14,10 @@ use tributary_ledger::Recovered;
 use tributary_operators::cell::Family;
 
 use crate::report::tally::Tally;
-use crate::serve::http::State;
-use crate::start::patiently;
-use crate::worker::threads::{Batch, Restored, Workers};
+use crate::report::telemetry::Telemetry;
+use crate::worker::batch::{Batch, Restored};
+use crate::worker::retry::retry_transient;
+use crate::worker::threads::Workers;
 
 /// Entries of the ledger in one epoch, about.
 const ENTRIES: u64 = 200_000;
@@ -34,15 +35,16 @@ pub async fn restore(
     config: &Config,
     recovered: Recovered,
     workers: Workers,
-    state: &State,
+    telemetry: &Telemetry,
     tally: &Tally,
     now: i64,
 ) -> anyhow::Result<Workers> {
     let begun = Instant::now();
     let entries = recovered.stats.entries.total();
-    let (workers, mut epoch) = tokio::task::block_in_place(|| ledger(recovered, workers, state))?;
+    let (workers, mut epoch) =
+        tokio::task::block_in_place(|| ledger(recovered, workers, telemetry))?;
     if config.workers.process == 0 {
-        epoch = stood(client, config, &workers, epoch, state, now).await?;
+        epoch = stood(client, config, &workers, epoch, telemetry, now).await?;
     }
     debug_assert!(epoch < LAST);
     let threads = config.workers.threads.max(1);
@@ -61,8 +63,8 @@ pub async fn restore(
         bail!("the ledger cannot be read: {error}");
     }
     let took = begun.elapsed();
-    state.health.set_restoring(None);
-    state.metrics.restored(took, entries);
+    telemetry.health.set_restoring(None);
+    telemetry.metrics.restored(took, entries);
     if entries > 0 {
         tracing::info!(entries, seconds = took.as_secs_f64(), "restored the ledger");
     }
@@ -72,7 +74,7 @@ pub async fn restore(
 fn ledger(
     mut recovered: Recovered,
     workers: Workers,
-    state: &State,
+    telemetry: &Telemetry,
 ) -> anyhow::Result<(Workers, u64)> {
     let mut epoch = 1;
     let mut restored = Restored {
@@ -87,7 +89,7 @@ fn ledger(
             let (read, total) = (recovered.read(), recovered.total());
             let percent = read * 100 / total.max(1);
             let told = format!("the ledger is being restored: {percent} % of {total} bytes");
-            state.health.set_restoring(Some(told));
+            telemetry.health.set_restoring(Some(told));
             send(&workers, epoch, std::mem::take(&mut restored))?;
             (epoch, entries) = (epoch + 1, 0);
         }
@@ -102,18 +104,18 @@ async fn stood(
     config: &Config,
     workers: &Workers,
     mut epoch: u64,
-    state: &State,
+    telemetry: &Telemetry,
     now: i64,
 ) -> anyhow::Result<u64> {
     let told = "the output stream is being read, to tell only what differs";
-    state.health.set_restoring(Some(told.to_owned()));
+    telemetry.health.set_restoring(Some(told.to_owned()));
     let mut strange = 0u64;
     for brand in &config.brands {
         let subjects = format!("tributary.out.{}.>", brand.name);
         let begin = epoch;
         // What was put in before a failure is put in again, which changes nothing.
         let read = || stood_of(client, config, workers, &subjects, begin, now);
-        let (next, unread) = patiently(read).await?;
+        let (next, unread) = retry_transient(read).await?;
         epoch = next;
         strange += unread;
     }

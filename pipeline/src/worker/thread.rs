@@ -31,8 +31,9 @@ use tributary_operators::settings::Settings;
 
 use crate::privacy::objections::{Suppressed, SuppressedSnapshot};
 use crate::privacy::retention::AtArrival;
+use crate::report::counts::Counts;
+use crate::worker::batch::{Batch, Incoming, InnerChange, Listener, Report, Restored};
 use crate::worker::clock::SaltDays;
-use crate::worker::threads::{Batch, Counts, Incoming, InnerChange, Listener, Report, Restored};
 
 mod settling;
 

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tributary::report::counts::Counts;
 use tributary::report::metrics::label::{Label, OTHER, UNKNOWN};
 use tributary::report::metrics::table::{Row, TABLE, Type};
 use tributary::report::metrics::{Metrics, reference};
 use tributary::report::published_cells::Board;
-use tributary::worker::threads::Counts;
 use tributary_config::model::Kind;
 use tributary_connectors::dead::{Ignored, Reason};
 use tributary_operators::attribution::Model;

@@ -1,15 +1,17 @@
 //! The events of the page, read from the wire: a listener hears of changes and of nothing else, listeners share what
 //! is computed, there are only so many of them, and none outlives the server.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tributary::serve::http::{State, serve};
+use tributary::report::published_cells::SharedCells;
+use tributary::report::telemetry::Telemetry;
+use tributary::serve::http::serve;
 use tributary::serve::page::MAX_LISTENERS;
+use tributary::serve::state::HttpState;
 use tributary_operators::cell::{Cell, Dim, Family};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,10 +82,12 @@ async fn listeners_hear_of_changes_and_are_bounded() {
     let secret = |name: &str| name.strip_prefix("SECRET_").map(|brand| brand.repeat(16));
     let text = brand("acme") + &brand("zeta");
     let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);
-    let state = Arc::new(State::new(&loaded.unwrap().config));
+    let config = loaded.unwrap().config;
+    let telemetry = Telemetry::new(&config);
+    let state = HttpState::new(&config, &telemetry, &SharedCells::default());
     state.page.stand_at(TODAY);
-    state.board().apply(&takings("acme", 100));
-    state.board().apply(&takings("zeta", 7));
+    state.cells.lock().apply(&takings("acme", 100));
+    state.cells.lock().apply(&takings("zeta", 7));
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = door.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -114,11 +118,11 @@ async fn listeners_hear_of_changes_and_are_bounded() {
     drop(unknown);
 
     // Health changes are told, and so are cells; a heartbeat comes where nothing happens.
-    state.health.set_connected(true);
-    state.health.set_caught_up(true);
+    state.telemetry.health.set_connected(true);
+    state.telemetry.health.set_caught_up(true);
     while acme.next("status").await["ready"] == json!(false) {}
     for value in 1..50 {
-        state.board().apply(&takings("acme", value));
+        state.cells.lock().apply(&takings("acme", value));
     }
     while taken(&acme.next("model").await) != &json!(49) {}
     let quiet = acme.next("status").await;
@@ -134,7 +138,7 @@ async fn listeners_hear_of_changes_and_are_bounded() {
         }
     }
     assert_eq!(Listener::open(address, "").await.0, 503, "one too many");
-    state.board().apply(&takings("acme", 50));
+    state.cells.lock().apply(&takings("acme", 50));
     for listener in &mut others {
         while taken(&listener.next("model").await) != &json!(50) {}
     }

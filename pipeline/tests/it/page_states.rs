@@ -2,16 +2,18 @@
 //! words are those of `/readyz`, numbers stay while a worker restores, and each currency has its own decimals.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::page_browser::Browser;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tributary::report::counts::Counts;
 use tributary::report::published_cells::Board;
-use tributary::serve::http::{State, serve};
-use tributary::worker::threads::Counts;
+use tributary::report::published_cells::SharedCells;
+use tributary::report::telemetry::Telemetry;
+use tributary::serve::http::serve;
+use tributary::serve::state::HttpState;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::BrandId;
 use tributary_operators::steps::Step;
@@ -59,13 +61,16 @@ async fn the_page_says_what_is_the_matter() {
     let secret = |name: &str| name.strip_prefix("SECRET_").map(|brand| brand.repeat(16));
     let text = brand("acme") + &brand("zeta");
     let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);
-    let state = Arc::new(State::new(&loaded.unwrap().config));
+    let config = loaded.unwrap().config;
+    let telemetry = Telemetry::new(&config);
+    let state = HttpState::new(&config, &telemetry, &SharedCells::default());
     state.page.stand_at(TODAY);
-    state.board().apply(&orders("acme", "EUR", 123_456));
+    state.cells.lock().apply(&orders("acme", "EUR", 123_456));
     state
-        .board()
+        .cells
+        .lock()
         .apply(&orders("acme", "JPY", 9_007_199_254_740_993));
-    state.board().apply(&orders("zeta", "TND", 1_005));
+    state.cells.lock().apply(&orders("zeta", "TND", 1_005));
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = door.local_addr().unwrap();
     let (_stop, stopped) = oneshot::channel::<()>();
@@ -82,8 +87,8 @@ async fn the_page_says_what_is_the_matter() {
             browser.text("#said").starts_with("Not ready"),
             "it is said aloud"
         );
-        state.health.set_connected(true);
-        state.health.set_caught_up(true);
+        state.telemetry.health.set_connected(true);
+        state.telemetry.health.set_caught_up(true);
         browser.until(&says("#pill", "Live"));
 
         // Rights and retention: nothing yet, then one refused, one that waits, and a pass.
@@ -92,7 +97,7 @@ async fn the_page_says_what_is_the_matter() {
             browser.eval("document.querySelector('[data-key=retention]')"),
             json!(null)
         );
-        let metrics = &state.metrics;
+        let metrics = &state.telemetry.metrics;
         metrics.right_answered("acme", Some(Right::Erase), true);
         metrics.right_answered("zeta", None, false);
         metrics.rights_waiting("zeta", 1, Duration::from_secs(90));
@@ -136,12 +141,12 @@ async fn the_page_says_what_is_the_matter() {
         );
 
         // A worker that restores has nothing yet: the last numbers stand, and the page says why they do not move.
-        state.health.set_restoring(Some(
+        state.telemetry.health.set_restoring(Some(
             "the ledger is being restored: 3 of 7 segments".to_owned(),
         ));
         browser.until(&says("#notice", "3 of 7 segments"));
-        *state.board() = Board::default();
-        state.board().apply(&orders("acme", "EUR", 1));
+        *state.cells.lock() = Board::default();
+        state.cells.lock().apply(&orders("acme", "EUR", 1));
         let heard = "performance.now()";
         let heard = browser.eval(heard).as_f64().unwrap();
         browser.until(&format!("performance.now() > {} + 1500", heard));
@@ -151,8 +156,8 @@ async fn the_page_says_what_is_the_matter() {
             assert_eq!(browser.eval(AUDIT), json!([]), "{scheme}");
         }
         browser.picture("restoring.png");
-        state.health.set_restoring(None);
-        state.board().apply(&orders("zeta", "TND", 2_000));
+        state.telemetry.health.set_restoring(None);
+        state.cells.lock().apply(&orders("zeta", "TND", 2_000));
         browser.until(&shows("TND\u{a0}2.000"));
         browser.until(&says("#pill", "Live"));
         assert_eq!(browser.complaints(), Vec::<String>::new());

@@ -93,7 +93,7 @@ async fn what_is_past_its_time_is_gone() {
     assert_stands(&broker, &expected, &[]).await;
 }
 
-/// Asks the running worker what would go.
+/// Queries the running worker what would go.
 fn ask(world: &World, more: &[&str]) -> String {
     let mut command = tributary();
     command

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::support::World;
 use crate::support::story::until;
+use tributary::report::metrics::Metrics;
 use tributary::report::metrics::table::Id;
-use tributary::serve::http::State;
 use tributary_connectors::nats::{self, subject};
 use tributary_loadtest::testing::NatsServer;
 
@@ -30,12 +30,12 @@ async fn what_waits_at_the_broker_is_counted_until_it_is_answered() {
     let waiting = [send(&brand).await, send(&brand).await];
     send("another").await;
 
-    let state = Arc::new(State::new(&config));
-    assert_eq!(state.metrics.gauges(Id::RightsOpen), [0.0]);
-    let watch = tributary::privacy::rights::watch(config, client.clone(), state.clone());
+    let metrics = Arc::new(Metrics::new(&config));
+    assert_eq!(metrics.gauges(Id::RightsOpen), [0.0]);
+    let watch = tributary::privacy::rights::waiting::watch(config, client.clone(), metrics.clone());
     let watching = tokio::spawn(watch);
     let open = |count: f64| {
-        let gauges = |id| state.metrics.gauges(id);
+        let gauges = |id| metrics.gauges(id);
         let is = || gauges(Id::RightsOpen) == [count];
         tokio::task::block_in_place(|| until("the gauge follows", is));
         gauges(Id::RightsOldest)[0]

@@ -12,7 +12,8 @@ use crate::support::story::{
 };
 use crate::support::{Worker, World, succeed, tributary};
 use tributary::privacy::objections::Suppressed;
-use tributary::worker::threads::{Batch, Incoming, Report, Workers};
+use tributary::worker::batch::{Batch, Incoming, Report};
+use tributary::worker::threads::Workers;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::Keyring;
 use tributary_loadtest::testing::NatsServer;

@@ -3,7 +3,7 @@
 use crate::services_common::{Running, answering, config_file, connect, store_day};
 use tributary::serve::services::client::ask;
 use tributary::serve::services::{Services, Topic};
-use tributary::worker::queries::Asks;
+use tributary::worker::queries::Queries;
 use tributary_config::model::Config;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};
@@ -42,11 +42,11 @@ async fn a_login_of_a_brand_reaches_that_brand_only() {
     let workers = with_login(&config, "worker", "w");
     let (mut running, mut dataflows) = (Vec::new(), Vec::new());
     for _ in 0..2 {
-        let asks = Asks::default();
-        dataflows.push(answering(&asks, answer));
+        let queries = Queries::default();
+        dataflows.push(answering(&queries, answer));
         let client = connect(&workers).await;
         running.push(Running::start(
-            Services::start(client, &workers, asks).await.unwrap(),
+            Services::start(client, &workers, queries).await.unwrap(),
         ));
     }
 

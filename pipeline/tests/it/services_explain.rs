@@ -4,7 +4,7 @@ use crate::services_common::{Running, answering, config_file, connect};
 use futures::StreamExt;
 use tributary::cli::args;
 use tributary::serve::services::Services;
-use tributary::worker::queries::Asks;
+use tributary::worker::queries::Queries;
 use tributary_connectors::keys::BrandKey;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Hop, Question, Reply};
@@ -78,9 +78,9 @@ async fn an_officer_asks_why() {
     let cookie = pseudonym(IdKind::Cookie, "c-1");
     let email = pseudonym(IdKind::Email, "jane@example.org");
 
-    let asks = Asks::default();
-    let dataflow = answering(&asks, move |question| answer(question, cookie, email));
-    let services = Services::start(connect(&config).await, &config, asks)
+    let queries = Queries::default();
+    let dataflow = answering(&queries, move |question| answer(question, cookie, email));
+    let services = Services::start(connect(&config).await, &config, queries)
         .await
         .unwrap();
     let running = Running::start(services);

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use tributary::serve::services::client::{AskError, ask};
 use tributary::serve::services::parts::{LAST, PART};
 use tributary::serve::services::{Services, Topic};
-use tributary::worker::queries::Asks;
+use tributary::worker::queries::Queries;
 use tributary_connectors::out::cell_line;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::Reply;
@@ -23,12 +23,12 @@ async fn a_large_answer_comes_whole_or_not_at_all() {
     let cells: Vec<_> = (0..CELLS)
         .map(|store| store_day("acme", &format!("store {store}"), [1, 2, 3]))
         .collect();
-    let asks = Asks::default();
+    let queries = Queries::default();
     let told = cells.clone();
-    let dataflow = answering(&asks, move |_| {
+    let dataflow = answering(&queries, move |_| {
         told.iter().cloned().map(Reply::Cell).collect()
     });
-    let services = Services::start(connect(&config).await, &config, asks)
+    let services = Services::start(connect(&config).await, &config, queries)
         .await
         .unwrap();
     let running = Running::start(services);

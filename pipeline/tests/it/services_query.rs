@@ -4,7 +4,7 @@ use crate::services_common::{Running, answering, config_file, connect, store_day
 use tributary::cli::args;
 use tributary::serve::services::client::ask;
 use tributary::serve::services::{Services, Topic};
-use tributary::worker::queries::Asks;
+use tributary::worker::queries::Queries;
 use tributary_connectors::out::cell_line;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};
@@ -38,9 +38,9 @@ async fn each_brand_reads_its_own_cells() {
     };
     let file = config_file(&server, &["acme", "zeta"], 1);
     let config = tributary::load(&file).unwrap();
-    let asks = Asks::default();
-    let dataflow = answering(&asks, answer);
-    let services = Services::start(connect(&config).await, &config, asks)
+    let queries = Queries::default();
+    let dataflow = answering(&queries, answer);
+    let services = Services::start(connect(&config).await, &config, queries)
         .await
         .unwrap();
     let running = Running::start(services);

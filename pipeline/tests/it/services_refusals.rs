@@ -7,13 +7,13 @@ use crate::services_common::{Running, answering, config_file, connect, store_day
 use tokio::task::JoinHandle;
 use tributary::serve::services::client::{AskError, ask};
 use tributary::serve::services::{Services, Topic};
-use tributary::worker::queries::Asks;
+use tributary::worker::queries::Queries;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::Reply;
 
 /// Waits until a question has reached the worker.
-async fn asked<T>(asks: &Asks, question: &JoinHandle<T>) {
-    while !asks.are_waiting() {
+async fn asked<T>(queries: &Queries, question: &JoinHandle<T>) {
+    while !queries.has_waiting() {
         assert!(!question.is_finished(), "answered by nobody knows whom");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -36,11 +36,11 @@ async fn every_request_gets_an_answer_or_a_reason() {
         }
     };
 
-    let asks = Asks::default();
-    let dataflow = answering(&asks, |_| {
+    let queries = Queries::default();
+    let dataflow = answering(&queries, |_| {
         vec![Reply::Cell(store_day("acme", "lyon", [1, 2, 3]))]
     });
-    let services = Services::start(connect(&config).await, &config, asks)
+    let services = Services::start(connect(&config).await, &config, queries)
         .await
         .unwrap();
     let running = Running::start(services);
@@ -112,7 +112,7 @@ async fn every_request_gets_an_answer_or_a_reason() {
     dataflow.abort();
 
     // A dataflow that never finishes the question's epoch.
-    let services = Services::start(connect(&config).await, &config, Asks::default())
+    let services = Services::start(connect(&config).await, &config, Queries::default())
         .await
         .unwrap();
     let running = Running::start(services.answering_within(Duration::from_millis(20)));
@@ -120,24 +120,24 @@ async fn every_request_gets_an_answer_or_a_reason() {
     running.stop().await;
 
     // A worker that stops while it is asked: before the dataflow takes the question in ...
-    let asks = Asks::default();
-    let services = Services::start(connect(&config).await, &config, asks.clone())
+    let queries = Queries::default();
+    let services = Services::start(connect(&config).await, &config, queries.clone())
         .await
         .unwrap();
     let running = Running::start(services);
     let question = tokio::spawn(refused(Topic::Query, ""));
-    asked(&asks, &question).await;
+    asked(&queries, &question).await;
     running.stop().await;
     assert_eq!(question.await.unwrap().0, 503);
     // ... and when the dataflow itself is closed.
-    let asks = Asks::default();
-    let services = Services::start(connect(&config).await, &config, asks.clone())
+    let queries = Queries::default();
+    let services = Services::start(connect(&config).await, &config, queries.clone())
         .await
         .unwrap();
     let running = Running::start(services);
     let question = tokio::spawn(refused(Topic::Query, ""));
-    asked(&asks, &question).await;
-    asks.close();
+    asked(&queries, &question).await;
+    queries.close();
     assert_eq!(question.await.unwrap().0, 503);
     running.stop().await;
 

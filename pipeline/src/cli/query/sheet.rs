@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tributary_operators::cell::Family;
 
-use super::CellLine;
+use super::cell_line::CellLine;
 use crate::report::table::{
     ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
 };

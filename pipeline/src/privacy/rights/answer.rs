@@ -23,7 +23,8 @@ use tributary_rights::sealed::ReplyKey;
 
 use super::keep::reject;
 use super::subject::Person;
-use super::{Job, Rights, Stopping};
+use super::{Job, Rights};
+use crate::privacy::retention::Stopping;
 use crate::privacy::retention::{self, Retention};
 
 /// How long an answer waits to be fetched.
@@ -66,7 +67,7 @@ impl Rights {
             brand: job.brand,
             naming: person.pseudonyms(),
         };
-        let mut told = self.asks.ask(question).await.ok_or(Stopping)?;
+        let mut told = self.queries.submit(question).await.ok_or(Stopping)?;
         told.sort_unstable();
         told.dedup();
         let retention = Retention::of(brand);

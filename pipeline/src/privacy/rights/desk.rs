@@ -9,6 +9,8 @@ use tributary_operators::record::BrandId;
 use tributary_rights::audit::{AppendError, AuditLog, Checkpoint, Event, Standing};
 use tributary_rights::{BrandKeys, Head, RequestKey, Right};
 
+use super::files;
+
 /// One brand's keys and log.
 pub struct Desk {
     pub brand: BrandId,
@@ -34,7 +36,7 @@ impl Desk {
         registrar: bool,
         receipted: u64,
     ) -> anyhow::Result<Desk> {
-        let keys = super::keys(brand);
+        let keys = files::keys(brand);
         let log = match registrar {
             false => None,
             true => {

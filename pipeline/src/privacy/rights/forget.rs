@@ -25,10 +25,12 @@ use tributary_operators::record::{Arrival, BrandId, Pseudonym, Token};
 
 use super::keep::{reject, shared, union};
 use super::subject::Person;
+use super::time::now;
 use super::traces::{Finder, find};
-use super::{Job, LOOK, Rights, Stopping, erases, now};
-use crate::durability::commits::{Erasure, Word};
-use crate::start::patiently;
+use super::{Job, LOOK, Rights, erases};
+use crate::durability::command::{Erasure, LedgerCommand};
+use crate::privacy::retention::Stopping;
+use crate::worker::retry::retry_transient;
 use tributary_ledger::Forget;
 use tributary_rights::Reason;
 use tributary_rights::request::Asked;
@@ -149,8 +151,9 @@ impl Rights {
             self.config.workers.process,
             self.config.workers.hosts.len().max(1),
         );
-        let newest = patiently(|| nats::newest_of(&self.client, nats, process, processes)).await?;
-        let last = patiently(|| nats::stream_state(&self.client, &nats.input_stream)).await?;
+        let newest =
+            retry_transient(|| nats::newest_of(&self.client, nats, process, processes)).await?;
+        let last = retry_transient(|| nats::stream_state(&self.client, &nats.input_stream)).await?;
         let restored = self.restored;
         let durable = self
             .durable
@@ -186,7 +189,7 @@ impl Rights {
             let records = self.records(brand, &forgotten.person).await?;
             let heard = match forgotten.person.devices.is_empty() {
                 true => Vec::new(),
-                false => self.asks.ask(heard).await.ok_or(Stopping)?,
+                false => self.queries.submit(heard).await.ok_or(Stopping)?,
             };
             for (_, record) in &records {
                 let ids = record.ids.ids().iter();
@@ -215,7 +218,7 @@ impl Rights {
             if changes.is_empty() {
                 return Ok(());
             }
-            self.asks.tell(changes).await.ok_or(Stopping)?;
+            self.queries.apply(changes).await.ok_or(Stopping)?;
         }
     }
 
@@ -236,7 +239,7 @@ impl Rights {
         let (done, gone) = oneshot::channel();
         let erasure = Erasure { forget, done };
         self.words
-            .send(Word::Erase(erasure))
+            .send(LedgerCommand::Erase(erasure))
             .map_err(|_| Stopping)?;
         Ok(gone.await.map_err(|_| Stopping)?)
     }
@@ -268,7 +271,8 @@ impl Rights {
             .collect();
         let stream = &self.config.nats.rights_stream;
         let all = subjects::rights_parts();
-        let mut reader = patiently(|| Reader::filtered(&self.client, stream, &all, 1)).await?;
+        let mut reader =
+            retry_transient(|| Reader::filtered(&self.client, stream, &all, 1)).await?;
         while !missing.is_empty() {
             if self.words.is_closed() {
                 return Err(Stopping.into());
@@ -305,7 +309,7 @@ impl Rights {
         let begun = now();
         let found = find(&self.client, stream, until, finder).await?;
         for sequence in &found {
-            patiently(|| nats::delete_message(&self.client, stream, *sequence))
+            retry_transient(|| nats::delete_message(&self.client, stream, *sequence))
                 .await
                 .context("deleting what holds an erased person")?;
         }

@@ -12,43 +12,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use async_nats::jetstream;
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use tributary_connectors::nats::subject as subjects;
-use tributary_ledger::{Mark, NamedHead, NamedHeads};
+use tributary_ledger::{NamedHead, NamedHeads};
 use tributary_operators::record::BrandId;
+use tributary_rights::Head;
 use tributary_rights::audit::Checkpoint;
-use tributary_rights::{Head, LedgerMark};
 
+use super::files::log;
 use super::losses::Found;
-use super::{LOOK, Rights, Stopping, is_passing, now};
-use crate::durability::commits::Word;
+use super::published_heads::{PublishedHeads, mark, subject};
+use super::time::now;
+use super::{LOOK, Rights, is_passing};
+use crate::durability::command::LedgerCommand;
 use crate::privacy::objections::LIST;
-use crate::start::PATIENCE;
-
-/// What a process publishes of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PublishedHeads {
-    pub ledger: LedgerMark,
-    pub objections: Head,
-    /// How many identifiers the list keeps out.
-    pub kept_out: u64,
-}
-
-/// Where a process publishes its heads.
-pub(super) fn subject(process: usize) -> String {
-    subjects::of_process("heads", &process.to_string())
-}
-
-/// How far a ledger is, as the other files note it.
-pub fn mark(of: Mark) -> LedgerMark {
-    LedgerMark::new(of.ledger, of.manifest, of.commits)
-}
-
-/// The audit log of a brand, below the directory of the rights.
-pub(super) fn log(brand: &str) -> String {
-    format!("audit/{brand}.jsonl")
-}
+use crate::privacy::retention::Stopping;
+use crate::worker::retry::RETRY_LIMIT;
 
 impl Rights {
     /// Names all heads everywhere at a start, so that they are compared from the next one on. A loss that was accepted is
@@ -66,7 +44,7 @@ impl Rights {
         // First: a ledger that names heads says that the broker has them, too.
         let begun = Instant::now();
         while let Err(error) = self.publish_heads().await {
-            if !is_passing(&error) || begun.elapsed() > PATIENCE {
+            if !is_passing(&error) || begun.elapsed() > RETRY_LIMIT {
                 return Err(error);
             }
             tracing::warn!(
@@ -117,7 +95,7 @@ impl Rights {
         }
         let (done, is_named) = oneshot::channel();
         self.words
-            .send(Word::Name(heads, done))
+            .send(LedgerCommand::Name(heads, done))
             .map_err(|_| Stopping)?;
         self.mark = mark(is_named.await.map_err(|_| Stopping)?);
         Ok(())

@@ -14,7 +14,8 @@ use tributary_rights::Reason;
 use tributary_rights::request::{AfterDeath, Asked};
 
 use super::subject::Person;
-use super::{Job, Rights, Stopping};
+use super::{Job, Rights};
+use crate::privacy::retention::Stopping;
 
 /// The source of records about rights.
 pub const SOURCE: &str = "rights";
@@ -75,7 +76,7 @@ impl Rights {
         if events.is_empty() {
             return Ok(());
         }
-        let epoch = self.asks.tell(events).await.ok_or(Stopping)?;
+        let epoch = self.queries.apply(events).await.ok_or(Stopping)?;
         let kept = self.durable.wait_for(|durable| durable.epoch >= epoch);
         drop(kept.await.map_err(|_| Stopping)?);
         Ok(())
@@ -117,7 +118,7 @@ impl Rights {
             brand,
             naming: person.pseudonyms(),
         };
-        let told = self.asks.ask(question).await.ok_or(Stopping)?;
+        let told = self.queries.submit(question).await.ok_or(Stopping)?;
         let mut records: Vec<_> = told
             .into_iter()
             .filter_map(|reply| match reply {

@@ -32,9 +32,11 @@ use tributary_rights::receipt::verify_receipt;
 use tributary_rights::suppression::{self, List};
 use tributary_rights::{BrandKeys, Head, Kind, LedgerMark, Request, RequestKey};
 
-use super::heads::{PublishedHeads, log, mark, subject};
+use super::files::{self, log};
+use super::published_heads::{PublishedHeads, mark, subject};
+use crate::durability::location::ledger_options;
 use crate::privacy::objections::{LIST, Suppressed};
-use crate::start::{ledger_options, patiently};
+use crate::worker::retry::retry_transient;
 
 /// How long one look into the stream waits for messages.
 const LOOK: Duration = Duration::from_millis(500);
@@ -67,7 +69,7 @@ impl Found {
              without what is lost: tributary run --accept-loss",
             self.losses.join("\n  - "),
             ledger.display(),
-            super::directory(config).display(),
+            files::directory(config).display(),
             config.nats.rights_stream
         )
     }
@@ -102,15 +104,15 @@ pub async fn find(
 /// # Errors
 /// Any of the disk.
 pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
-    let directory = super::directory(config);
+    let directory = files::directory(config);
     let list = directory.join(LIST);
-    let keys: Vec<BrandKeys> = config.brands.iter().map(super::keys).collect();
+    let keys: Vec<BrandKeys> = config.brands.iter().map(files::keys).collect();
     if let Some(kept) = suppression::repair(&list, &keys, ledger)? {
         tracing::warn!(file = %list.display(), kept = %kept.display(), "wrote the objection list anew");
     }
     for brand in config.brands.iter().filter(|_| is_registrar(config)) {
         let path = directory.join(log(&brand.name));
-        if let Some(kept) = audit::repair(&path, &super::keys(brand))? {
+        if let Some(kept) = audit::repair(&path, &files::keys(brand))? {
             tracing::warn!(file = %path.display(), kept = %kept.display(), "wrote the audit log anew");
         }
     }
@@ -176,13 +178,13 @@ impl<'a> Search<'a> {
     }
 
     fn path(&self, name: &str) -> String {
-        let path = super::directory(self.config).join(name);
+        let path = files::directory(self.config).join(name);
         path.display().to_string()
     }
 
     fn list(&mut self) -> anyhow::Result<File<List>> {
-        let keys: Vec<BrandKeys> = self.config.brands.iter().map(super::keys).collect();
-        let path = super::directory(self.config).join(LIST);
+        let keys: Vec<BrandKeys> = self.config.brands.iter().map(files::keys).collect();
+        let path = files::directory(self.config).join(LIST);
         match suppression::look(&path, &keys) {
             Ok(None) => Ok(File::Missing),
             Ok(Some(list)) => Ok(File::Read(list)),
@@ -199,8 +201,8 @@ impl<'a> Search<'a> {
         let mut logs = BTreeMap::new();
         let brands = self.config.brands.iter();
         for brand in brands.filter(|_| is_registrar(self.config)) {
-            let path = super::directory(self.config).join(log(&brand.name));
-            let read = match audit::look(&path, &super::keys(brand))? {
+            let path = files::directory(self.config).join(log(&brand.name));
+            let read = match audit::look(&path, &files::keys(brand))? {
                 None => File::Missing,
                 Some(Log {
                     broken: Some(error),
@@ -350,7 +352,7 @@ impl<'a> Search<'a> {
             return Ok(());
         }
         let subject = subject(0);
-        let newest = patiently(|| newest(client, stream, &subject)).await?;
+        let newest = retry_transient(|| newest(client, stream, &subject)).await?;
         let published = newest.and_then(|message| serde_json::from_slice(&message.payload).ok());
         if let Some(PublishedHeads { kept_out: 1.., .. }) = published {
             let what = format!(
@@ -365,7 +367,7 @@ impl<'a> Search<'a> {
     async fn published_heads(&mut self, client: &Client, list: &File<List>) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
         let subject = subject(self.config.workers.process);
-        let newest = patiently(|| newest(client, stream, &subject)).await?;
+        let newest = retry_transient(|| newest(client, stream, &subject)).await?;
         let by = format!("stream {stream}");
         let Some(message) = newest else {
             if self.found.is_named {
@@ -405,12 +407,12 @@ impl<'a> Search<'a> {
             let Some(of_brand) = logs.get(&brand.name) else {
                 continue;
             };
-            let keys = super::keys(brand);
+            let keys = files::keys(brand);
             let read = match of_brand {
                 File::Read(log) => Some(log),
                 File::Missing | File::Damaged => None,
             };
-            let receipts = patiently(|| receipts(client, stream, &keys, read)).await?;
+            let receipts = retry_transient(|| receipts(client, stream, &keys, read)).await?;
             let name = log(&brand.name);
             let (accepted_at, accepted) = match read.and_then(|log| log.accepted) {
                 Some((seq, head)) => (seq, Some(head)),
@@ -439,7 +441,7 @@ impl<'a> Search<'a> {
             if open.is_empty() {
                 continue;
             }
-            let waiting = patiently(|| waiting(client, stream, &keys)).await?;
+            let waiting = retry_transient(|| waiting(client, stream, &keys)).await?;
             open.retain(|request| !waiting.contains(request));
             if !open.is_empty() {
                 let damaged = match receipts.damaged {

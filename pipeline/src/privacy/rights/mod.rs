@@ -21,16 +21,19 @@
 
 mod answer;
 mod desk;
+pub mod files;
 mod forget;
 mod heads;
 mod keep;
 pub mod losses;
+pub mod published_heads;
 mod rectify;
 mod stream;
 mod subject;
 pub mod submit;
+mod time;
 mod traces;
-mod waiting;
+pub mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,18 +51,16 @@ use tributary_rights::request::{Asked, Replay, replay};
 use tributary_rights::status::{Message, Status};
 use tributary_rights::{Counts, LedgerMark, Reason, Request, RequestId, RequestKey, Right};
 
-use crate::durability::commits::{Durable, Word};
+use crate::durability::command::{Durable, LedgerCommand};
 use crate::privacy::objections::Suppressed;
 use crate::privacy::retention::Stopping;
-use crate::serve::http::State;
-use crate::start::patiently;
-use crate::worker::queries::Asks;
+use crate::report::telemetry::Telemetry;
+use crate::worker::queries::Queries;
+use crate::worker::retry::retry_transient;
 use desk::Desk;
 use losses::Found;
 use stream::Stream;
-
-pub use heads::mark;
-pub use waiting::watch;
+use time::now;
 
 /// How many requests are taken at once.
 const AT_ONCE: usize = 10_000;
@@ -71,12 +72,12 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Rights {
     config: Config,
     client: Client,
-    asks: Asks,
-    words: mpsc::UnboundedSender<Word>,
+    queries: Queries,
+    words: mpsc::UnboundedSender<LedgerCommand>,
     durable: watch::Receiver<Durable>,
     suppressed: Arc<Suppressed>,
     restored: u64,
-    state: Arc<State>,
+    telemetry: Telemetry,
     desks: BTreeMap<BrandId, Desk>,
     /// How far the ledger was when it was last asked.
     mark: LedgerMark,
@@ -91,9 +92,9 @@ pub struct Parts {
     /// The broker.
     pub client: Client,
     /// The way to the dataflow.
-    pub asks: Asks,
+    pub queries: Queries,
     /// The way to the ledger.
-    pub words: mpsc::UnboundedSender<Word>,
+    pub words: mpsc::UnboundedSender<LedgerCommand>,
     /// How far the ledger is.
     pub durable: watch::Receiver<Durable>,
     /// The objection list.
@@ -101,7 +102,7 @@ pub struct Parts {
     /// Up to which sequence the input was durable at the start.
     pub restored: u64,
     /// Where it is counted what was answered.
-    pub state: Arc<State>,
+    pub telemetry: Telemetry,
     /// How far the ledger is.
     pub mark: LedgerMark,
     /// What the start has found of the files and of the receipts at the broker.
@@ -142,17 +143,17 @@ impl Rights {
         let Parts {
             config,
             client,
-            asks,
+            queries,
             words,
             durable,
             suppressed,
             restored,
-            state,
+            telemetry,
             mark,
             found,
             created_ns,
         } = parts;
-        let directory = directory(&config);
+        let directory = files::directory(&config);
         let registrar = config.workers.process == 0;
         let brands = config.brands.iter();
         let desks = brands
@@ -164,16 +165,16 @@ impl Rights {
             .collect::<anyhow::Result<BTreeMap<BrandId, Desk>>>()?;
         let all = subjects::rights_requests("*");
         let stream = &config.nats.rights_stream;
-        let reader = patiently(|| Reader::filtered(&client, stream, &all, 1)).await?;
+        let reader = retry_transient(|| Reader::filtered(&client, stream, &all, 1)).await?;
         let mut rights = Rights {
             config,
             client,
-            asks,
+            queries,
             words,
             durable,
             suppressed,
             restored,
-            state,
+            telemetry,
             desks,
             mark,
             created_ns,
@@ -193,8 +194,13 @@ impl Rights {
         mut stop: watch::Receiver<bool>,
         cleared: watch::Sender<bool>,
     ) -> anyhow::Result<()> {
-        let stream = Stream::of(&self);
-        let health = self.state.clone();
+        let stream = Stream {
+            config: self.config.clone(),
+            client: self.client.clone(),
+            health: self.telemetry.health.clone(),
+            created_ns: self.created_ns,
+        };
+        let health = self.telemetry.health.clone();
         let answered = self.answer_all(reader, stop.clone(), &cleared);
         let why = tokio::select! {
             answered = answered => match answered {
@@ -206,7 +212,7 @@ impl Rights {
         };
         let told = stream::named(&why);
         tracing::error!("{told}");
-        health.health.set_rights(Some(told));
+        health.set_rights(Some(told));
         let _ = stop.wait_for(|stopped| *stopped).await;
         Ok(())
     }
@@ -230,7 +236,7 @@ impl Rights {
                     tracing::warn!(%error, "reading rights requests again");
                     tokio::time::sleep(LOOK).await;
                     let open = || Reader::filtered(&self.client, &stream, &all, next);
-                    reader = patiently(open).await?;
+                    reader = retry_transient(open).await?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -249,7 +255,7 @@ impl Rights {
                     );
                     tokio::time::sleep(LOOK).await;
                     let open = || Reader::filtered(&self.client, &stream, &all, next);
-                    reader = patiently(open).await?;
+                    reader = retry_transient(open).await?;
                     continue;
                 }
                 // The worker is on its way out; whoever stops it says why.
@@ -428,7 +434,7 @@ impl Rights {
             let head = desk.log(at, job.key, right, event)?;
             if head.is_some() {
                 let completed = job.rejected.is_none();
-                let metrics = &self.state.metrics;
+                let metrics = &self.telemetry.metrics;
                 metrics.right_answered(&desk.name, Some(right), completed);
             }
             if let (None, Some(head)) = (job.rejected, head) {
@@ -475,7 +481,7 @@ impl Rights {
             let status = Status::Rejected(reason);
             self.tell(brand, &id, None, status, now()).await?;
         }
-        self.state.metrics.right_answered(brand, None, false);
+        self.telemetry.metrics.right_answered(brand, None, false);
         self.delete(message.sequence).await
     }
 
@@ -544,20 +550,6 @@ async fn all_there_are(reader: &mut Reader) -> Result<Vec<InMessage>, nats::Nats
     Ok(messages)
 }
 
-/// The keys of a brand's requests and objections, from its oldest secret to its newest.
-pub fn keys(brand: &tributary_config::model::Brand) -> tributary_rights::BrandKeys {
-    let mut secrets = brand.secrets();
-    let oldest = secrets.next().unwrap_or(&brand.secret);
-    let keys = tributary_rights::BrandKeys::new(&brand.name, oldest);
-    secrets.fold(keys, |keys, newer| keys.exchanged(newer))
-}
-
-/// Where what lasts of the rights of a process lies.
-pub fn directory(config: &Config) -> std::path::PathBuf {
-    let process = config.workers.process;
-    config.ledger.directory.join(format!("rights-{process}"))
-}
-
 /// Whether there is no stream of requests, or it cannot be used.
 fn is_no_stream(error: &anyhow::Error) -> bool {
     let broker = error.downcast_ref::<nats::NatsError>();
@@ -570,11 +562,6 @@ fn is_passing(error: &anyhow::Error) -> bool {
         || error
             .chain()
             .any(|cause| cause.is::<async_nats::jetstream::context::PublishError>())
-}
-
-/// Unix milliseconds.
-fn now() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 /// Whether a request asks for everything to go.

@@ -13,7 +13,8 @@ use tributary_rights::request::Asked;
 
 use super::keep::reject;
 use super::subject::Person;
-use super::{Job, Rights, now};
+use super::time::now;
+use super::{Job, Rights};
 use crate::privacy::retention::AtArrival;
 
 /// What a corrected record comes to.

@@ -8,12 +8,13 @@
 //!
 //! A stream whose settings no longer do is said as well, until it is set right.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tributary_connectors::nats::{self, NatsError, NatsErrorKind};
 
-use super::Rights;
-use super::heads::subject;
+use super::published_heads::subject;
+use crate::report::health::Health;
 
 /// How long a round is.
 const ROUND: Duration = Duration::from_secs(2);
@@ -33,22 +34,13 @@ enum Look {
 
 /// The stream as it was at the start.
 pub(super) struct Stream {
-    config: tributary_config::model::Config,
-    client: nats::Client,
-    state: std::sync::Arc<crate::serve::http::State>,
-    created_ns: i64,
+    pub config: tributary_config::model::Config,
+    pub client: nats::Client,
+    pub health: Arc<Health>,
+    pub created_ns: i64,
 }
 
 impl Stream {
-    pub(super) fn of(rights: &Rights) -> Stream {
-        Stream {
-            config: rights.config.clone(),
-            client: rights.client.clone(),
-            state: rights.state.clone(),
-            created_ns: rights.created_ns,
-        }
-    }
-
     /// Comes back, with the reason, when what the stream held is lost.
     pub(super) async fn lost(&self) -> String {
         let mut unfit = None;
@@ -77,7 +69,7 @@ impl Stream {
                         tracing::info!("the stream of rights requests is as it has to be again")
                     }
                 }
-                self.state.health.set_rights(why.clone());
+                self.health.set_rights(why.clone());
                 unfit = why;
             }
         }

@@ -13,7 +13,8 @@ use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
 use tributary_rights::request::Identifier;
 
-use super::{Job, Rights, Stopping};
+use super::{Job, Rights};
+use crate::privacy::retention::Stopping;
 use tributary_rights::Reason;
 
 /// Whom a request is about.
@@ -51,7 +52,7 @@ impl Rights {
                 naming: person.pseudonyms(),
                 persons: Arc::new([]),
             };
-            let members = self.asks.ask(question).await.ok_or(Stopping)?;
+            let members = self.queries.submit(question).await.ok_or(Stopping)?;
             let mut all: BTreeMap<Pseudonym, Id> =
                 person.ids.iter().map(|id| (id.pseudonym, *id)).collect();
             for member in members {

@@ -19,7 +19,7 @@ use tributary_rights::Request;
 use tributary_rights::request::Identifier;
 
 use super::subject::Person;
-use crate::start::patiently;
+use crate::worker::retry::retry_transient;
 
 /// Shorter values are searched for between quotation marks only: they stand in anything.
 const LONG: usize = 6;
@@ -135,7 +135,7 @@ pub async fn find(
     until: Option<u64>,
     finder: &mut Finder,
 ) -> anyhow::Result<Vec<u64>> {
-    let state = patiently(|| stream_state(client, stream)).await?;
+    let state = retry_transient(|| stream_state(client, stream)).await?;
     let until = until
         .unwrap_or(state.last_sequence)
         .min(state.last_sequence);
@@ -143,7 +143,7 @@ pub async fn find(
     if state.messages == 0 {
         return Ok(found);
     }
-    let mut reader = patiently(|| Reader::open(client, stream, 1)).await?;
+    let mut reader = retry_transient(|| Reader::open(client, stream, 1)).await?;
     loop {
         let batch = match reader.next_batch(1_000, LOOK).await {
             Ok(batch) => batch,

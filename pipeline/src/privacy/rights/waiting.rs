@@ -11,14 +11,14 @@ use futures::TryStreamExt;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{Client, subject as subjects};
 
-use super::now;
-use crate::serve::http::State;
+use super::time::now;
+use crate::report::metrics::Metrics;
 
 /// How often the broker is asked.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the gauges up, where this process is the registrar; for ever.
-pub async fn watch(config: Config, client: Client, state: Arc<State>) {
+pub async fn watch(config: Config, client: Client, metrics: Arc<Metrics>) {
     if config.workers.process != 0 {
         return;
     }
@@ -35,7 +35,7 @@ pub async fn watch(config: Config, client: Client, state: Arc<State>) {
             let (open, since) = *known;
             let oldest = since.map_or(0, |since| now().saturating_sub(since));
             let oldest = Duration::from_millis(oldest.try_into().unwrap_or(0));
-            state.metrics.rights_waiting(&brand.name, open, oldest);
+            metrics.rights_waiting(&brand.name, open, oldest);
         }
         tokio::time::sleep(EVERY).await;
     }

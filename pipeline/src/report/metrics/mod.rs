@@ -30,9 +30,9 @@ use tributary_rights::Right;
 
 pub use reference::reference;
 
+use crate::report::counts::Counts;
 use crate::report::published_cells::Board;
 use crate::version;
-use crate::worker::threads::Counts;
 use label::{CHOICES, Label, OUTCOMES, UNKNOWN};
 use table::{Id, Part, Row, TABLE, Type};
 

@@ -12,7 +12,7 @@ use axum::http::header::HOST;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::{TEXT, text};
+use crate::serve::response::{TEXT, text};
 
 /// Whether the server answers by a `Host` header's value. `names` are in lower case.
 fn is_known(host: &str, names: &[String]) -> bool {

@@ -1,15 +1,18 @@
 use super::*;
+use crate::report::published_cells::SharedCells;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 const SECRET: &str = "fedcba9876543210fedcba9876543210fedcba9876543210";
 
-fn state() -> Arc<State> {
+fn state() -> HttpState {
     let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
     let secret = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
     let loaded = tributary_config::parse_in(text, std::path::Path::new("test.toml"), &secret);
-    Arc::new(State::new(&loaded.expect("the configuration holds").config))
+    let config = loaded.expect("the configuration holds").config;
+    let telemetry = Telemetry::new(&config);
+    HttpState::new(&config, &telemetry, &SharedCells::default())
 }
 
 /// One request over a connection of its own: the status, the head in lower case, and the body.
@@ -59,11 +62,11 @@ async fn the_door_answers_over_a_socket() {
     assert_eq!(answer["ready"], false);
     assert_eq!(answer["reasons"].as_array().unwrap().len(), 2);
 
-    state.health.set_connected(true);
-    state.health.set_caught_up(true);
+    state.telemetry.health.set_connected(true);
+    state.telemetry.health.set_caught_up(true);
     assert_eq!(get("/readyz").await.2, "ready\n");
     assert!(get("/metrics").await.2.contains("\ntributary_ready 1\n"));
-    state.health.set_lag(45.0);
+    state.telemetry.health.set_lag(45.0);
     let (status, _, body) = get("/readyz").await;
     assert_eq!(status, 503);
     assert!(body.contains("behind"), "{body}");
@@ -104,7 +107,7 @@ async fn a_scrape_waits_for_nobody_who_holds_the_board() {
     let (held, release) = (oneshot::channel::<()>(), std::sync::mpsc::channel::<()>());
     let (holds, of) = (held.0, state.clone());
     let holder = std::thread::spawn(move || {
-        let _board = of.board();
+        let _board = of.cells.lock();
         let _ = holds.send(());
         let _ = release.1.recv();
     });

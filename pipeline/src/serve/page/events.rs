@@ -8,7 +8,6 @@
 //! made when the one before has been taken. There are at most [`MAX_LISTENERS`](super::MAX_LISTENERS).
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -18,12 +17,11 @@ use axum::http::{HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-use tributary_operators::record::Day;
 
-use super::Brand;
+use super::frame::Frame;
 use super::model;
 use super::status::Status;
-use crate::serve::http::State;
+use super::{Brand, PageState};
 
 /// How often a listener looks, and how old a model may be before another is computed.
 const STEP: Duration = Duration::from_millis(500);
@@ -37,19 +35,9 @@ const BEAT: Duration = Duration::from_secs(2);
 /// How long a listener may take to take an event.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The model of a brand as an event, and what it was computed from.
-#[derive(Clone)]
-pub(super) struct Frame {
-    stamp: u64,
-    today: Day,
-    computed: Instant,
-    took: Duration,
-    event: Bytes,
-}
-
 /// Answers with a stream of events: `status` at once and every two seconds, `model` at once and whenever the
 /// board has changed. `?brand=` says which brand, else it is the first. 503 where too many listen.
-pub async fn events(extract::State(state): extract::State<Arc<State>>, uri: Uri) -> Response {
+pub async fn events(extract::State(state): extract::State<PageState>, uri: Uri) -> Response {
     let Ok(seat) = state.page.listeners.clone().try_acquire_owned() else {
         let headers = [(RETRY_AFTER, "5"), (CACHE_CONTROL, "no-store")];
         let sorry = "too many pages are open: close some\n";
@@ -76,7 +64,7 @@ pub async fn events(extract::State(state): extract::State<Arc<State>>, uri: Uri)
 }
 
 /// The position of the brand that a query names; the first where it names none that there is.
-fn chosen(state: &State, query: Option<&str>) -> usize {
+fn chosen(state: &PageState, query: Option<&str>) -> usize {
     let mut words = query.unwrap_or_default().split('&');
     // A brand's name has nothing that would be escaped.
     let named = words.find_map(|word| word.strip_prefix("brand="));
@@ -87,7 +75,7 @@ fn chosen(state: &State, query: Option<&str>) -> usize {
 }
 
 /// Tells a listener until it is gone or the server ends.
-async fn tell(state: &Arc<State>, brand: usize, to: &mpsc::Sender<Bytes>) {
+async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Bytes>) {
     let mut ended = state.page.ended.subscribe();
     let mut every = tokio::time::interval(STEP);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -114,7 +102,7 @@ async fn tell(state: &Arc<State>, brand: usize, to: &mpsc::Sender<Bytes>) {
         let Some(brand) = state.page.brands.get(brand) else {
             continue;
         };
-        let key = (state.board().stamp(), state.page.today(brand));
+        let key = (state.cells.lock().stamp(), state.page.today(brand));
         if sent == Some(key) {
             continue;
         }
@@ -130,16 +118,16 @@ async fn tell(state: &Arc<State>, brand: usize, to: &mpsc::Sender<Bytes>) {
 }
 
 /// The newest model of a brand: the last one where nothing has changed or it is too young.
-async fn frame(state: &Arc<State>, brand: &Brand) -> Option<Frame> {
+async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
     let mut last = brand.last.lock().await;
     let today = state.page.today(brand);
     if let Some(frame) = &*last {
-        let same = (frame.stamp, frame.today) == (state.board().stamp(), today);
+        let same = (frame.stamp, frame.today) == (state.cells.lock().stamp(), today);
         if same || frame.computed.elapsed() < STEP.max(REST * frame.took) {
             return Some(frame.clone());
         }
     }
-    let board = state.board().clone();
+    let board = state.cells.lock().clone();
     let name = brand.name.clone();
     let computed = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();

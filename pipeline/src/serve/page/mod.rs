@@ -5,7 +5,8 @@
 //! fetched but the events of the worker itself. What is shown comes from released cells ([`model`]) and from
 //! operational metrics ([`status`]), and from nowhere else.
 
-mod events;
+pub mod events;
+mod frame;
 mod model;
 mod money;
 mod number;
@@ -27,7 +28,9 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tributary_config::model::Config;
 use tributary_operators::record::Day;
 
-pub use events::events;
+use crate::report::published_cells::SharedCells;
+use crate::report::telemetry::Telemetry;
+use frame::Frame;
 
 const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -50,11 +53,22 @@ pub struct Page {
     ended: watch::Sender<bool>,
 }
 
+/// What the events of the page read.
+#[derive(Clone)]
+pub struct PageState {
+    /// The page.
+    pub page: Arc<Page>,
+    /// The metrics and the health.
+    pub telemetry: Telemetry,
+    /// The released cells.
+    pub cells: SharedCells,
+}
+
 /// A brand and the last model of it that was computed, which all its listeners share.
 struct Brand {
     name: String,
     zone: TimeZone,
-    last: Mutex<Option<events::Frame>>,
+    last: Mutex<Option<Frame>>,
 }
 
 /// The page as it is sent.

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use tributary_connectors::dead::Reason;
 
+use super::PageState;
 use crate::report::metrics::Metrics;
 use crate::report::metrics::label::{Label, OUTCOMES};
 use crate::report::metrics::table::Id;
-use crate::serve::http::State;
 
 /// The process, as it is now.
 #[derive(PartialEq, Serialize)]
@@ -66,9 +66,9 @@ impl Rights {
 
 impl Status<'_> {
     /// What the health and the metrics say.
-    pub fn of(state: &State) -> Status<'_> {
-        let (page, metrics) = (&state.page, &state.metrics);
-        let reasons = state.health.not_ready();
+    pub fn of(state: &PageState) -> Status<'_> {
+        let (page, metrics) = (&state.page, &*state.telemetry.metrics);
+        let reasons = state.telemetry.health.not_ready();
         let accepted = metrics.counted(Id::Accepted, Label::Kind);
         let dead = metrics.counted(Id::DeadLetters, Label::Reason);
         let help = |name: &str| {
@@ -87,7 +87,7 @@ impl Status<'_> {
             ready: reasons.is_empty(),
             reasons,
             k: page.k,
-            lag_seconds: (state.health.lag_seconds() * 10.0).round() / 10.0,
+            lag_seconds: (state.telemetry.health.lag_seconds() * 10.0).round() / 10.0,
             epoch: metrics.gauge(Id::Epoch).filter(|epoch| *epoch > 0.0),
             held: metrics.gauge(Id::Held),
             released: metrics.gauge(Id::Released),

@@ -55,7 +55,7 @@ pub enum AskError {
     },
 }
 
-/// Asks a running worker, and returns the whole answer: lines of JSON, each with its line break.
+/// Queries a running worker, and returns the whole answer: lines of JSON, each with its line break.
 ///
 /// # Errors
 /// See [`AskError`].

@@ -9,7 +9,7 @@ use tributary_operators::record::BrandId;
 
 use super::request::Refusal;
 use crate::privacy::retention::{Category, Retention, past};
-use crate::worker::queries::Asks;
+use crate::worker::queries::Queries;
 
 /// The request: `{"at": 1798761600000}`, Unix milliseconds; now where it is absent or null.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,9 +75,9 @@ fn wrong() -> Refusal {
     )
 }
 
-/// Asks, and tells how much it is.
+/// Queries, and tells how much it is.
 pub(super) async fn answer(
-    asks: &Asks,
+    queries: &Queries,
     id: BrandId,
     brand: &str,
     retention: &Retention,
@@ -87,7 +87,7 @@ pub(super) async fn answer(
     let now = now.transpose().map_err(|_| wrong())?;
     let now = now.unwrap_or_else(jiff::Timestamp::now);
     let ms = now.as_millisecond();
-    let past = past(asks, id, retention, ms).await;
+    let past = past(queries, id, retention, ms).await;
     let (past, _) = past.map_err(|_| Refusal::stopping())?;
     let part = |category: Category| Part {
         category: category.name().to_owned(),

@@ -23,7 +23,7 @@ use tributary_config::chain::{is_proof, proof};
 use tributary_config::model::Config;
 use tributary_ledger::Keyring;
 
-use crate::durability::commits::Word;
+use crate::durability::command::{KeyRotation, LedgerCommand, Progress};
 use crate::serve::services::request::Refusal;
 
 /// How long an answer waits for something to tell.
@@ -34,51 +34,6 @@ const REMEMBERED: usize = 8;
 
 /// The length of an id.
 const ID: usize = 32;
-
-/// Newer secrets for the ledger, and who waits for them.
-pub struct Exchange {
-    /// The keys made of them.
-    pub keyring: Arc<Keyring>,
-    /// Whether it is to begin, and not only to be looked whether it could.
-    pub begin: bool,
-    /// Hears how far it has come.
-    pub told: Arc<watch::Sender<Progress>>,
-}
-
-impl std::fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").finish_non_exhaustive()
-    }
-}
-
-/// How far an exchange has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum Progress {
-    /// It has not begun: something else is done with the ledger.
-    Waiting,
-    /// It could begin.
-    Possible,
-    /// What is sealed under older secrets is being moved.
-    Moving {
-        /// Bytes judged.
-        read: u64,
-        /// Bytes to be judged.
-        total: u64,
-    },
-    /// Nothing opens under an older secret any more.
-    Done {
-        /// Entries that were sealed under an older one.
-        moved: u64,
-        /// Files that were overwritten and removed.
-        files: usize,
-    },
-    /// The secrets were not taken, and everything is as it was.
-    Refused {
-        /// Why.
-        why: String,
-    },
-}
 
 /// What a process is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -134,14 +89,18 @@ struct Inner {
     process: usize,
     processes: usize,
     /// The ledger ends when nobody can tell it anything any more: this does not keep it.
-    words: mpsc::WeakUnboundedSender<Word>,
+    words: mpsc::WeakUnboundedSender<LedgerCommand>,
     /// The last that were begun, by their ids.
     begun: Mutex<Vec<(String, watch::Receiver<Progress>)>>,
 }
 
 impl Exchanges {
     /// Of a process that runs with this configuration, which it read from this file.
-    pub fn new(file: PathBuf, config: &Config, words: &mpsc::UnboundedSender<Word>) -> Exchanges {
+    pub fn new(
+        file: PathBuf,
+        config: &Config,
+        words: &mpsc::UnboundedSender<LedgerCommand>,
+    ) -> Exchanges {
         Exchanges(Arc::new(Inner {
             file,
             process: config.workers.process,
@@ -204,13 +163,13 @@ impl Exchanges {
             .map_err(|error| self.refuse(&format!("{error:#}")))?;
         self.examine(&config, &request)?;
         let (told, progress) = watch::channel(Progress::Waiting);
-        let exchange = Exchange {
+        let exchange = KeyRotation {
             keyring: Arc::new(Keyring::new(&config)),
             begin: request.begin,
             told: Arc::new(told),
         };
         let words = self.0.words.upgrade().ok_or_else(Refusal::stopping)?;
-        let word = Word::Exchange(exchange);
+        let word = LedgerCommand::RotateKeys(exchange);
         words.send(word).map_err(|_| Refusal::stopping())?;
         if request.begin {
             let begun = &self.0.begun;
@@ -253,14 +212,5 @@ impl Exchanges {
             code: 409,
             sentence: format!("process {process} goes on with the secrets that it has: {why}"),
         }
-    }
-}
-
-impl Progress {
-    fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Progress::Possible | Progress::Done { .. } | Progress::Refused { .. }
-        )
     }
 }

@@ -19,6 +19,7 @@ pub mod parts;
 pub mod reply;
 pub mod request;
 mod schema;
+pub mod topic;
 
 use std::future::Future;
 use std::pin::pin;
@@ -41,69 +42,20 @@ use tributary_rights::status::{self, Status};
 use crate::privacy::retention::Retention;
 use crate::privacy::rights::submit::{NotSubmitted, submit};
 use crate::serve::services::key_rotation::Exchanges;
-use crate::worker::queries::Asks;
+use crate::worker::queries::Queries;
+pub use topic::{ANSWER_WITHIN, Topic};
+
 use reply::Names;
 use request::Refusal;
 
 /// The name under which micro lists the service.
 pub const NAME: &str = "tributary";
 
-/// How long a question may take. Whoever asks waits a little longer, to hear of it.
-pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
 /// How many requests a process answers at once; the others wait.
 const AT_ONCE: usize = 16;
 
 /// How long the last answers may take on their way out when the service stops.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// What a brand may be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
-    /// Released cells.
-    Query,
-    /// Why two pseudonyms are one person, and why a cell is what it is.
-    Explain,
-    /// How much is past its retention at a time, or will be.
-    Retention,
-    /// A data subject's right, to be handed in.
-    Rights,
-    /// That one process exchanges its secrets; not for the brand.
-    Keys(usize),
-}
-
-impl Topic {
-    /// Those that any process answers for the whole cluster.
-    pub const ALL: [Topic; 4] = [
-        Topic::Query,
-        Topic::Explain,
-        Topic::Retention,
-        Topic::Rights,
-    ];
-
-    /// The name of its endpoints.
-    pub fn name(self) -> &'static str {
-        match self {
-            Topic::Query => "query",
-            Topic::Explain => "explain",
-            Topic::Retention => "retention",
-            Topic::Rights => "rights",
-            Topic::Keys(_) => "keys",
-        }
-    }
-
-    /// Where a brand is asked: `tributary.query.<brand>`, `tributary.explain.<brand>`, `tributary.retention.<brand>`,
-    /// `tributary.rights-request.<brand>`, `tributary.keys.<brand>.<process>`.
-    pub fn subject(self, brand: &str) -> String {
-        let word = match self {
-            // The stream of rights captures what is below `tributary.rights`, unchecked.
-            Topic::Rights => "rights-request",
-            Topic::Query | Topic::Explain | Topic::Retention => self.name(),
-            Topic::Keys(process) => return format!("tributary.keys.{brand}.{process}"),
-        };
-        format!("tributary.{word}.{brand}")
-    }
-}
 
 /// Serves until `shutdown`. See [`Services::start`] and [`Services::run`].
 ///
@@ -112,11 +64,11 @@ impl Topic {
 pub async fn serve(
     client: Client,
     config: Config,
-    asks: Asks,
+    queries: Queries,
     exchanges: Exchanges,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    Services::start(client, &config, asks)
+    Services::start(client, &config, queries)
         .await?
         .exchanging(&config, exchanges)
         .await?
@@ -129,7 +81,7 @@ pub struct Services {
     client: Client,
     service: Service,
     requests: SelectAll<Requests>,
-    asks: Asks,
+    queries: Queries,
     answer_within: Duration,
 }
 
@@ -141,7 +93,11 @@ impl Services {
     ///
     /// # Errors
     /// Where the broker does not take the subscriptions.
-    pub async fn start(client: Client, config: &Config, asks: Asks) -> anyhow::Result<Services> {
+    pub async fn start(
+        client: Client,
+        config: &Config,
+        queries: Queries,
+    ) -> anyhow::Result<Services> {
         let service = client
             .service_builder()
             .description("Released cells of a brand, why they are what they are, what its retention takes back, and the rights of its persons")
@@ -161,7 +117,7 @@ impl Services {
             client,
             service,
             requests,
-            asks,
+            queries,
             answer_within: ANSWER_WITHIN,
         })
     }
@@ -204,7 +160,7 @@ impl Services {
             client,
             service,
             mut requests,
-            asks,
+            queries,
             answer_within,
         } = self;
         if requests.is_empty() {
@@ -222,9 +178,9 @@ impl Services {
                     let Some((desk, request)) = next else {
                         bail!("the connection to NATS is closed: queries are no longer answered");
                     };
-                    let (asks, stopping) = (asks.clone(), stopping.clone());
+                    let (queries, stopping) = (queries.clone(), stopping.clone());
                     under_way.spawn(async move {
-                        desk.serve(&request, &asks, answer_within, stopping).await
+                        desk.serve(&request, &queries, answer_within, stopping).await
                     });
                 }
             }
@@ -333,7 +289,7 @@ impl Desk {
     async fn serve(
         &self,
         request: &Request,
-        asks: &Asks,
+        queries: &Queries,
         limit: Duration,
         mut stopping: watch::Receiver<bool>,
     ) -> Result<(), async_nats::PublishError> {
@@ -341,7 +297,7 @@ impl Desk {
             return Ok(());
         }
         let answer = tokio::select! {
-            answer = self.answer(&request.message.payload, asks) => answer,
+            answer = self.answer(&request.message.payload, queries) => answer,
             () = tokio::time::sleep(limit) => Err(Refusal::too_slow(limit)),
             _ = stopping.wait_for(|stop| *stop) => Err(Refusal::stopping()),
         };
@@ -351,13 +307,14 @@ impl Desk {
         }
     }
 
-    async fn answer(&self, payload: &[u8], asks: &Asks) -> Result<Vec<u8>, Refusal> {
+    async fn answer(&self, payload: &[u8], queries: &Queries) -> Result<Vec<u8>, Refusal> {
         let question = match self.topic {
             Topic::Query => request::query(payload, self.brand)?,
             Topic::Explain => request::explain(payload, self.brand, self.currency)?,
             Topic::Retention => {
                 let asked = going::At::read(payload)?;
-                return going::answer(asks, self.brand, &self.name, &self.retention, asked).await;
+                return going::answer(queries, self.brand, &self.name, &self.retention, asked)
+                    .await;
             }
             Topic::Rights => return self.submit(payload).await,
             Topic::Keys(_) => {
@@ -365,8 +322,8 @@ impl Desk {
                 return exchanges.answer(payload).await;
             }
         };
-        let told = asks
-            .ask(question.clone())
+        let told = queries
+            .submit(question.clone())
             .await
             .ok_or_else(Refusal::stopping)?;
         reply::answer(&question, told, &self.names, self.k)

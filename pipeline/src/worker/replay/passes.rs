@@ -15,7 +15,7 @@ use tributary_operators::record::{Arrival, BrandId};
 use crate::privacy::retention::{
     Category, Past, Retention, Stopping, link_times, past, with_link_ttl,
 };
-use crate::worker::queries::Asks;
+use crate::worker::queries::Queries;
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -28,7 +28,7 @@ pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, Stopping>>>
 
 /// The passes of a replay.
 pub struct Passes {
-    asks: Asks,
+    queries: Queries,
     brands: Vec<(BrandId, Retention)>,
     /// The brands whose links end.
     links: Vec<BrandId>,
@@ -50,10 +50,10 @@ pub struct UnderWay {
 
 impl Passes {
     /// None yet.
-    pub fn new(config: &Config, asks: Asks) -> Passes {
+    pub fn new(config: &Config, queries: Queries) -> Passes {
         let brands = config.brands.iter();
         Passes {
-            asks,
+            queries,
             links: with_link_ttl(config),
             brands: brands
                 .map(|brand| (BrandId::of(&brand.name), Retention::of(brand)))
@@ -75,8 +75,12 @@ impl Passes {
 
     /// Begins the passes of some days, behind a place in the order of arrival. Its questions wait for the next epoch.
     pub fn begin(&mut self, first: i64, last: i64, arrival: Arrival) {
-        let (asks, brands, links) = (self.asks.clone(), self.brands.clone(), self.links.clone());
-        let mut answers: Answers = Box::pin(first_day(asks, brands, links, first, last));
+        let (queries, brands, links) = (
+            self.queries.clone(),
+            self.brands.clone(),
+            self.links.clone(),
+        );
+        let mut answers: Answers = Box::pin(first_day(queries, brands, links, first, last));
         // Without a brand there is nothing to wait for.
         if (&mut answers).now_or_never().is_none() {
             self.under_way = Some(UnderWay {
@@ -126,7 +130,7 @@ impl Passes {
 /// The first of some days on which anything is past its time, and what. Where on the last of them nothing is, nothing is
 /// on any: what is held does not change meanwhile, and a day later no less of it is past its time.
 async fn first_day(
-    asks: Asks,
+    queries: Queries,
     brands: Vec<(BrandId, Retention)>,
     links: Vec<BrandId>,
     mut first: i64,
@@ -137,15 +141,15 @@ async fn first_day(
         true => Ok(()),
         false => {
             let times = link_times(links.iter().copied(), day * DAY);
-            asks.tell(times).await.ok_or(Stopping).map(drop)
+            queries.apply(times).await.ok_or(Stopping).map(drop)
         }
     };
     let on = async |day: i64| {
         turn(day).await?;
         let all = brands.iter().map(|(id, retention)| {
-            let asks = &asks;
+            let queries = &queries;
             async move {
-                let (past, _) = past(asks, *id, retention, day * DAY).await?;
+                let (past, _) = past(queries, *id, retention, day * DAY).await?;
                 Ok((*id, past))
             }
         });
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn a_day_begins_once_and_none_is_left_out() {
         let mut passes = Passes {
-            asks: Asks::default(),
+            queries: Queries::default(),
             brands: Vec::new(),
             links: Vec::new(),
             day: None,

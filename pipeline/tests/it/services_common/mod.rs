@@ -6,7 +6,7 @@ use async_nats::Client;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tributary::serve::services::Services;
-use tributary::worker::queries::Asks;
+use tributary::worker::queries::Queries;
 use tributary_config::model::Config;
 use tributary_connectors::nats;
 use tributary_loadtest::testing::NatsServer;
@@ -36,25 +36,25 @@ pub async fn connect(config: &Config) -> Client {
 
 /// Answers questions as the dataflow does: with an epoch, in parts, and then finished.
 pub fn answering(
-    asks: &Asks,
+    queries: &Queries,
     answer: impl Fn(&Question) -> Vec<Reply> + Send + 'static,
 ) -> JoinHandle<()> {
-    let asks = asks.clone();
+    let queries = queries.clone();
     tokio::spawn(async move {
         for epoch in 1.. {
-            while !asks.are_waiting() {
+            while !queries.has_waiting() {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
-            for (number, question) in asks.take(epoch) {
+            for (number, question) in queries.drain(epoch) {
                 for reply in answer(&question) {
-                    asks.answer(Answer {
+                    queries.answer(Answer {
                         asker: 0,
                         number,
                         reply,
                     });
                 }
             }
-            asks.finished(epoch + 1);
+            queries.finished(epoch + 1);
         }
     })
 }

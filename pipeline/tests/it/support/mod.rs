@@ -313,7 +313,7 @@ impl Worker {
         self.child.wait().expect("the worker is gone");
     }
 
-    /// Asks the worker to stop, as an operator would; it must end well.
+    /// Queries the worker to stop, as an operator would; it must end well.
     pub fn stop(mut self) {
         self.signal();
         self.end();

@@ -101,7 +101,7 @@ pub fn found(directory: &Path, needles: &[Vec<u8>]) -> Vec<String> {
     found
 }
 
-/// Asks for a right as an officer would, and returns what is printed.
+/// Queries for a right as an officer would, and returns what is printed.
 pub fn ask(world: &World, right: &str, more: &[&str]) -> String {
     let mut command = tributary();
     command

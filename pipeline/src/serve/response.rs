@@ -1,0 +1,18 @@
+//! Plain responses of the HTTP server.
+
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::response::{IntoResponse, Response};
+
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const JSON: &str = "application/json";
+
+/// A response that no cache keeps, and whose content type no browser guesses.
+pub(super) fn text(status: StatusCode, content: &'static str, body: impl Into<String>) -> Response {
+    let headers = [
+        (CONTENT_TYPE, content),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, body.into()).into_response()
+}

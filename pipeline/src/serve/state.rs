@@ -1,0 +1,71 @@
+//! The state of the HTTP server: a handle to each thing that it shows. Each handler extracts those that it needs.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use tributary_config::model::Config;
+
+use super::opendsr::OpenDsr;
+use super::page::{Page, PageState};
+use crate::report::published_cells::SharedCells;
+use crate::report::telemetry::Telemetry;
+
+/// What the HTTP server shows; clones share it.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The metrics and the health.
+    pub telemetry: Telemetry,
+    /// The released cells.
+    pub cells: SharedCells,
+    /// The live page.
+    pub page: Arc<Page>,
+    /// The endpoints of OpenDSR.
+    pub opendsr: Arc<OpenDsr>,
+    /// The effective configuration as TOML, with its secrets masked.
+    pub config: Arc<str>,
+    /// The host names by which the server answers, besides addresses and local names.
+    pub hosts: Arc<[String]>,
+}
+
+impl HttpState {
+    /// The state of a configuration's server, over the telemetry and the cells of its process.
+    pub fn new(config: &Config, telemetry: &Telemetry, cells: &SharedCells) -> HttpState {
+        let hosts = config.http.hosts.iter().chain(&config.http.opendsr_domain);
+        HttpState {
+            telemetry: telemetry.clone(),
+            cells: cells.clone(),
+            page: Arc::new(Page::new(config)),
+            opendsr: Arc::new(OpenDsr::new(config)),
+            config: tributary_config::print(config).into(),
+            hosts: hosts.cloned().collect(),
+        }
+    }
+}
+
+impl FromRef<HttpState> for Telemetry {
+    fn from_ref(state: &HttpState) -> Telemetry {
+        state.telemetry.clone()
+    }
+}
+
+impl FromRef<HttpState> for Arc<Page> {
+    fn from_ref(state: &HttpState) -> Arc<Page> {
+        state.page.clone()
+    }
+}
+
+impl FromRef<HttpState> for Arc<str> {
+    fn from_ref(state: &HttpState) -> Arc<str> {
+        state.config.clone()
+    }
+}
+
+impl FromRef<HttpState> for PageState {
+    fn from_ref(state: &HttpState) -> PageState {
+        PageState {
+            page: state.page.clone(),
+            telemetry: state.telemetry.clone(),
+            cells: state.cells.clone(),
+        }
+    }
+}

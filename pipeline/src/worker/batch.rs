@@ -1,0 +1,125 @@
+//! The messages between a feeder, the worker threads, and the receiver of their output: a [`Batch`] in, [`Report`]s out.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::trace::TraceLine;
+use tributary_ledger::{Block, Page};
+use tributary_operators::ask::{Answer, Question};
+use tributary_operators::cell::Cell;
+use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
+use tributary_operators::hold::Expired;
+use tributary_operators::record::{BrandId, Day, RecordKey};
+use tributary_operators::salt::Salt;
+
+use crate::report::counts::Counts;
+use crate::worker::clock::SaltDays;
+
+/// One message with its place in the order of arrival.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// The place: a stream sequence, or the line of a trace.
+    pub number: u64,
+    /// The message.
+    pub line: TraceLine,
+}
+
+/// One epoch of input.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The epoch; larger than that of the batch before.
+    pub epoch: Epoch,
+    /// The messages, in the order of arrival.
+    pub messages: Vec<Incoming>,
+    /// Whether what is accepted of them goes to a ledger.
+    pub durable: bool,
+    /// What was known before a restart; none in live epochs.
+    pub restored: Option<Restored>,
+    /// Whether all that was known before a restart has gone in, in an epoch that releases.
+    pub complete: bool,
+    /// The time, in Unix milliseconds, of the release at its end; none where changed cells stay inside.
+    pub release: Option<i64>,
+    /// Whether every cell that stands outside is told again.
+    pub again: bool,
+    /// What is changed from within. Put in by the first thread.
+    pub changes: Vec<InnerChange>,
+    /// Questions, with the numbers that their answers carry. Asked by the first thread.
+    pub questions: Vec<(u64, Question)>,
+    /// For each brand the salt days that are open.
+    pub salt_days: Vec<SaltDays>,
+}
+
+/// A change of what is held that no message asks for.
+#[derive(Clone, Debug)]
+pub enum InnerChange {
+    /// A right that is answered, or in a replay a record whose time is over.
+    Event(Event),
+    /// What was held under a key at the end of an epoch is past its retention.
+    Expire(RecordKey, Epoch),
+}
+
+/// What was known before a restart.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Blocks of the ledger.
+    pub blocks: Vec<Block>,
+    /// Salts of days that are not over.
+    pub salts: Vec<(BrandId, Day, Salt)>,
+    /// Cells as they stand outside, and when each was told, Unix milliseconds.
+    pub stood: Vec<(Cell, i64)>,
+}
+
+/// What a worker has to say.
+#[derive(Debug)]
+pub enum Report {
+    /// What a thread has made of its share of an epoch. It comes once a thread for every durable epoch, and for
+    /// others where lines were refused.
+    Accepted {
+        /// The epoch.
+        epoch: Epoch,
+        /// What was accepted, where it goes to a ledger.
+        page: Page,
+        /// The lines that were refused.
+        dead: Vec<DeadLetter>,
+    },
+    /// The salts of a brand's days before one are destroyed on every worker.
+    Forgotten(BrandId, Day),
+    /// Salt days have settled on the whole cluster: their sums are to become durable, all of them in one commit.
+    Settle {
+        /// The sums, and up to where days are settled.
+        page: Page,
+        /// Hears of it when they are durable.
+        done: Sender<()>,
+    },
+    /// The sums of a brand's salt days before one are durable: their pings are to leave the ledger.
+    Settled {
+        /// The tenant.
+        brand: BrandId,
+        /// The first day that has not settled.
+        before: Day,
+        /// Their pings that this thread has put into the ledger.
+        pings: u64,
+    },
+    /// What was known before a restart cannot be read.
+    Unreadable(String),
+    /// Cells that changed, by the end of an epoch, and of each whether it is news to the outside.
+    Cells(Epoch, Vec<(Cell, bool, i64)>),
+    /// A part of an answer.
+    Answer(Answer),
+    /// Records that were retracted on any worker because they were past their retention. Every process hears of all.
+    Expired(Vec<Expired>),
+    /// Everything before an epoch is finished on every worker, and this one has told all of it.
+    Finished {
+        /// Which thread of this process.
+        thread: usize,
+        /// The first epoch that is not finished.
+        before: Epoch,
+        /// What the thread has counted.
+        counts: Counts,
+    },
+}
+
+/// Hears the reports of all threads.
+pub type Listener = Arc<dyn Fn(Report) + Send + Sync>;

@@ -1,0 +1,88 @@
+//! The router of outputs: each report of a worker thread goes to the part of the process that it concerns.
+//!
+//! | report | receiver |
+//! |---|---|
+//! | cells | the released cells of this process, and the publisher |
+//! | accepted, expired and settled records, destroyed salts | the ledger |
+//! | answers | the queries that wait for them |
+//! | finished epochs | the tally, the queries, the health |
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tributary_connectors::nats::Outgoing;
+
+use super::batch::Report;
+use super::publisher::Out;
+use super::queries::Queries;
+use crate::durability::command::LedgerCommand;
+use crate::report::health::Health;
+use crate::report::published_cells::SharedCells;
+use crate::report::tally::Tally;
+
+/// The receivers of the worker threads' reports.
+pub struct OutputRouter {
+    /// Counts of all threads.
+    pub tally: Arc<Tally>,
+    /// Queries that wait for their answers.
+    pub queries: Queries,
+    /// The released cells.
+    pub cells: SharedCells,
+    /// The health, which notes progress.
+    pub health: Arc<Health>,
+    /// The publisher of cells.
+    pub publisher_tx: mpsc::UnboundedSender<Out>,
+    /// The task that owns the ledger.
+    pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
+}
+
+impl OutputRouter {
+    /// Passes a report on. A closed channel means that the process stops; nothing is lost, since all that is not durable
+    /// is read again.
+    pub fn route(&self, report: Report) {
+        match report {
+            Report::Cells(epoch, cells) => {
+                let mut published = self.cells.lock();
+                for (cell, news, released) in cells {
+                    published.apply(&cell);
+                    if news {
+                        let closed = cell.values.is_empty();
+                        let message = Outgoing::cell(&cell, epoch, released);
+                        let _ = self.publisher_tx.send(Out::Cell { message, closed });
+                    }
+                }
+            }
+            Report::Accepted { epoch, page, dead } => {
+                self.tally.dead(&dead);
+                self.to_ledger(LedgerCommand::Part(epoch, page, dead));
+            }
+            Report::Forgotten(brand, before) => {
+                self.to_ledger(LedgerCommand::Forget(brand, before));
+            }
+            Report::Settle { page, done } => self.to_ledger(LedgerCommand::Settle(page, done)),
+            // The ledger holds no pings of these days, so that a rewrite would remove nothing.
+            Report::Settled { pings: 0, .. } => {}
+            Report::Settled { brand, before, .. } => {
+                self.to_ledger(LedgerCommand::Settled(brand, before));
+            }
+            Report::Expired(records) => self.to_ledger(LedgerCommand::Expired(records)),
+            Report::Unreadable(why) => self.tally.set_unreadable(why),
+            Report::Answer(answer) => self.queries.answer(answer),
+            Report::Finished {
+                thread,
+                before,
+                counts,
+            } => {
+                self.tally.finished(thread, before, counts);
+                if thread == 0 {
+                    self.queries.finished(before);
+                }
+                self.health.progress();
+            }
+        }
+    }
+
+    fn to_ledger(&self, command: LedgerCommand) {
+        let _ = self.ledger_tx.send(command);
+    }
+}
