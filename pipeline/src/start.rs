@@ -15,24 +15,24 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Wanted};
 use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
-use crate::durability::command::Durable;
+use crate::durability::command::Watermark;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
-use crate::privacy::objections::Suppressed;
-use crate::privacy::retention::{self, Keeper};
+use crate::privacy::objections::Objections;
+use crate::privacy::retention::{self, RetentionPass};
 use crate::privacy::rights::published_heads::mark;
-use crate::privacy::rights::{self, Rights, losses};
+use crate::privacy::rights::{self, Rights, RightsContext, losses};
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::serve::http;
 use crate::serve::services;
-use crate::serve::services::key_rotation::Exchanges;
+use crate::serve::services::key_rotation::KeyRotations;
 use crate::serve::state::HttpState;
 use crate::version::{COMMIT, VERSION};
 use crate::worker::clock::{self, Clocks};
 use crate::worker::feed::Feed;
-use crate::worker::output_watch::{Again, Held, Standing};
+use crate::worker::output_watch::{KnownSubjects, OutputWatch, Republish};
 use crate::worker::publisher::publish;
 use crate::worker::queries::Queries;
 use crate::worker::restore::restore;
@@ -42,7 +42,7 @@ use crate::worker::threads::Workers;
 use crate::worker::{agreement, broker};
 
 /// A worker process that is ready to read.
-pub struct Running {
+pub struct RunningWorker {
     /// Questions to the dataflow.
     pub queries: Queries,
     /// The threads.
@@ -52,7 +52,7 @@ pub struct Running {
     /// What it feeds them from.
     pub input: Input,
     /// How far everything is durable.
-    pub durable: watch::Receiver<Durable>,
+    pub watermark: watch::Receiver<Watermark>,
     /// Ends when the ledger is closed, or cannot go on.
     pub commits: JoinHandle<anyhow::Result<()>>,
     /// Ends when the broker has every cell.
@@ -68,14 +68,18 @@ pub struct Running {
     /// What answers data subjects.
     pub rights: JoinHandle<anyhow::Result<()>>,
     /// What keeps the retention.
-    pub keeper: JoinHandle<Result<(), retention::Stopping>>,
+    pub retention: JoinHandle<Result<(), retention::Stopping>>,
     /// The broker.
     pub client: Client,
 }
 
 /// Starts with a configuration that was read from a file, and comes back when everything from before is restored on
 /// every process.
-pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::Result<Running> {
+pub async fn start(
+    config: &Config,
+    file: &Path,
+    accept_loss: bool,
+) -> anyhow::Result<RunningWorker> {
     tracing::info!(version = VERSION, commit = COMMIT, "starting");
     // Connections of scrapers, of the broker and the ledger's files share one limit, which is low on many systems.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
@@ -140,16 +144,16 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     if !found.losses.is_empty() {
         losses::repair(config, id)?;
     }
-    let suppressed = Suppressed::open(config, &rights::files::directory(config), id)?;
-    let suppressed = Arc::new(suppressed);
+    let objections = Objections::open(config, &rights::files::directory(config), id)?;
+    let objections = Arc::new(objections);
     let (ledger, recovered) = match found.losses.is_empty() {
         true => (ledger, recovered),
         // An older ledger may hold whom the list keeps out.
         false => {
             drop(recovered);
-            let suppressed = suppressed.clone();
+            let objections = objections.clone();
             let left_out =
-                move || losses::leave_out(ledger, &suppressed).context("leaving out objectors");
+                move || losses::leave_out(ledger, &objections).context("leaving out objectors");
             tokio::task::spawn_blocking(left_out).await??;
             open(config, keyring.clone()).await?
         }
@@ -170,16 +174,16 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     let tally = Arc::new(Tally::default());
     let queries = Queries::default();
     let (out, outgoing) = mpsc::unbounded_channel();
-    let told_subjects = Arc::default();
+    let acknowledged = Arc::default();
     let publisher = publish(
         client.clone(),
         outgoing,
         telemetry.metrics.clone(),
-        Arc::clone(&told_subjects),
+        Arc::clone(&acknowledged),
     );
     let publisher = tokio::spawn(publisher);
-    let (words, heard) = mpsc::unbounded_channel();
-    let (told, durable) = watch::channel(Durable::default());
+    let (ledger_tx, ledger_rx) = mpsc::unbounded_channel();
+    let (watermark_tx, watermark) = watch::channel(Watermark::default());
     let threads = config.workers.threads.max(1);
     let commits = Commits::new(
         ledger,
@@ -187,20 +191,20 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         threads,
         telemetry.clone(),
         tally.clone(),
-        told,
+        watermark_tx,
     );
-    let commits = tokio::spawn(commits.run(heard));
-    let again = Arc::new(Again::default());
-    let standing = Standing {
+    let commits = tokio::spawn(commits.run(ledger_rx));
+    let republish = Arc::new(Republish::default());
+    let output_watch = OutputWatch {
         config: config.clone(),
         client: client.clone(),
         health: telemetry.health.clone(),
         tally: tally.clone(),
         out: out.clone(),
-        again: again.clone(),
+        republish: republish.clone(),
         known,
         dead_letters,
-        held: Held::of(told_subjects),
+        subjects: KnownSubjects::of(acknowledged),
     };
     let workers = {
         let router = OutputRouter {
@@ -209,14 +213,14 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
             cells: cells.clone(),
             health: telemetry.health.clone(),
             publisher_tx: out,
-            ledger_tx: words.clone(),
+            ledger_tx: ledger_tx.clone(),
         };
         let listener = Arc::new(move |report| router.route(report));
-        let (config, suppressed) = (config.clone(), suppressed.clone());
+        let (config, objections) = (config.clone(), objections.clone());
         let settings = Arc::new(tributary_connectors::settings::settings(&config));
         // With several hosts this waits for all of them.
         tokio::task::spawn_blocking(move || {
-            Workers::start(&config, settings, keyring, suppressed, listener)
+            Workers::start(&config, settings, keyring, objections, listener)
         })
         .await??
     };
@@ -232,7 +236,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
             telemetry.clone(),
         );
         tokio::spawn(async {
-            tokio::join!(counted, waiting, compared, standing.watch());
+            tokio::join!(counted, waiting, compared, output_watch.watch());
         })
     };
     let now = clocks.read().release_time();
@@ -245,16 +249,16 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         client.clone(),
         config.clone(),
         queries.clone(),
-        Exchanges::new(file.to_owned(), config, &words),
+        KeyRotations::new(file.to_owned(), config, &ledger_tx),
         wait_until(served.subscribe()),
     ));
-    let (rights, requests) = Rights::open(rights::Parts {
+    let (rights, requests) = Rights::open(RightsContext {
         config: config.clone(),
         client: client.clone(),
         queries: queries.clone(),
-        words: words.clone(),
-        durable: durable.clone(),
-        suppressed,
+        ledger_tx: ledger_tx.clone(),
+        watermark: watermark.clone(),
+        objections,
         restored: position
             .filter(|position| position.stream == Some(stream))
             .map_or(0, |position| position.sequence),
@@ -266,21 +270,21 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     .await?;
     let (cleared, clear) = watch::channel(requests.caught_up());
     let rights = tokio::spawn(rights.run(requests, served.subscribe(), cleared));
-    let keeper = Keeper {
+    let retention = RetentionPass {
         config: config.clone(),
         queries: queries.clone(),
-        words: words.clone(),
+        ledger_tx: ledger_tx.clone(),
         metrics: telemetry.metrics.clone(),
         clocks: clocks.clone(),
     };
-    let keeper = tokio::spawn(keeper.run(served.subscribe()));
+    let retention = tokio::spawn(retention.run(served.subscribe()));
     let feed = Feed {
         config: config.clone(),
         telemetry,
         queries: queries.clone(),
         tally,
-        words,
-        durable: durable.clone(),
+        ledger_tx,
+        watermark: watermark.clone(),
         stream,
         past,
         position,
@@ -288,14 +292,14 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         clocks,
         newest,
         clear,
-        again,
+        republish,
     };
-    Ok(Running {
+    Ok(RunningWorker {
         queries,
         workers,
         feed,
         input,
-        durable,
+        watermark,
         commits,
         publisher,
         served,
@@ -303,7 +307,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         services,
         gauges,
         rights,
-        keeper,
+        retention,
         client,
     })
 }

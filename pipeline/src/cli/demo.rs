@@ -26,7 +26,7 @@ use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::serve::http;
 use crate::serve::state::HttpState;
-use crate::worker::replay::{self, Onlooker};
+use crate::worker::replay::{self, Observer};
 
 /// An hour and a day, milliseconds.
 const HOUR: i64 = 3_600_000;
@@ -146,7 +146,7 @@ struct Stage {
     server: JoinHandle<anyhow::Result<()>>,
 }
 
-impl Onlooker for &mut Show<'_> {
+impl Observer for &mut Show<'_> {
     fn progress(&mut self, _: u64) {}
 
     fn wants(&mut self, at: i64) -> bool {

@@ -24,7 +24,7 @@ use crate::cli::args::KeysCommand;
 use crate::durability::command::Progress;
 use crate::serve::services::Topic;
 use crate::serve::services::client::ask;
-use crate::serve::services::key_rotation::{Request, Told};
+use crate::serve::services::key_rotation::{Request, RotationStatus};
 
 /// Bytes of a drawn secret: in base64 twice of what is asked of one, and without an `=`.
 const BYTES: usize = 48;
@@ -76,8 +76,8 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
             let exchanged = rotate_live(config).await?;
             match json {
                 true => {
-                    let told = serde_json::json!({ "processes": exchanged });
-                    terminal::line(serde_json::to_string_pretty(&told)?)?;
+                    let report = serde_json::json!({ "processes": exchanged });
+                    terminal::line(serde_json::to_string_pretty(&report)?)?;
                 }
                 false => {
                     for exchanged in &exchanged {
@@ -162,8 +162,8 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
     let client = nats::connect(&config.nats, "tributary keys").await?;
     let request = Request::new(&config);
     // Nothing is begun anywhere before everybody has said that it can.
-    let processes = told(&client, brand, 0, &request).await?.processes;
-    let look = (1..processes).map(|process| told(&client, brand, process, &request));
+    let processes = query_process(&client, brand, 0, &request).await?.processes;
+    let look = (1..processes).map(|process| query_process(&client, brand, process, &request));
     try_join_all(look).await?;
     let request = request.begin();
     let bars = MultiProgress::new();
@@ -172,7 +172,10 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
         async move {
             let bar = bars.add(bar(&format!("process {process} "))?);
             loop {
-                match told(client, brand, process, request).await?.progress {
+                match query_process(client, brand, process, request)
+                    .await?
+                    .progress
+                {
                     Progress::Moving { read, total } => {
                         bar.set_length(total);
                         bar.set_position(read);
@@ -194,17 +197,17 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
 }
 
 /// What a process says to a request.
-async fn told(
+async fn query_process(
     client: &Client,
     brand: &str,
     process: usize,
     request: &Request,
-) -> anyhow::Result<Told> {
+) -> anyhow::Result<RotationStatus> {
     let topic = Topic::Keys(process);
     let answer = ask(client, topic, brand, serde_json::to_string(request)?).await?;
-    let told: Told = serde_json::from_slice(&answer)
+    let status: RotationStatus = serde_json::from_slice(&answer)
         .with_context(|| format!("process {process} answers what this version cannot read"))?;
-    Ok(told)
+    Ok(status)
 }
 
 impl Exchanged {

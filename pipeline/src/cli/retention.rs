@@ -12,7 +12,7 @@ use crate::cli::args as cli;
 use crate::report::table::{ABSENT, Align, Table, thousands};
 use crate::serve::services::Topic;
 use crate::serve::services::client::ask;
-use crate::serve::services::going::{At, Going, Part};
+use crate::serve::services::retention_preview::{At, Part, RetentionPreview};
 
 /// The command.
 ///
@@ -42,18 +42,18 @@ pub async fn answer(args: &cli::Retention) -> anyhow::Result<String> {
     let mut lines = String::new();
     for (brand, at) in brands.iter().zip(times) {
         let request = serde_json::to_string(&at)?;
-        let told = ask(&client, Topic::Retention, &brand.name, request).await?;
-        lines.push_str(std::str::from_utf8(&told)?);
+        let answer = ask(&client, Topic::Retention, &brand.name, request).await?;
+        lines.push_str(std::str::from_utf8(&answer)?);
     }
     if args.json {
         return Ok(lines);
     }
-    let going: Vec<Going> = lines
+    let preview: Vec<RetentionPreview> = lines
         .lines()
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()
         .context("the worker's answer cannot be read; is it of another version? --json prints it as it is")?;
-    Ok(text(&going))
+    Ok(text(&preview))
 }
 
 /// The time that is meant: a day is that of the brand's calendar.
@@ -71,7 +71,7 @@ fn time(at: Option<&str>, brand: &Brand) -> anyhow::Result<At> {
     })
 }
 
-fn text(all: &[Going]) -> String {
+fn text(all: &[RetentionPreview]) -> String {
     let mut table = Table::new(&[
         ("brand", Align::Left),
         ("category", Align::Left),
@@ -80,12 +80,12 @@ fn text(all: &[Going]) -> String {
         ("records", Align::Right),
         ("of", Align::Left),
     ]);
-    for going in all {
-        for (at, part) in going.categories.iter().enumerate() {
+    for preview in all {
+        for (at, part) in preview.categories.iter().enumerate() {
             let first = at == 0;
             table.row([
                 if first {
-                    going.brand.clone()
+                    preview.brand.clone()
                 } else {
                     String::new()
                 },
@@ -97,10 +97,10 @@ fn text(all: &[Going]) -> String {
             ]);
         }
     }
-    let records: u64 = all.iter().map(|going| going.records).sum();
+    let records: u64 = all.iter().map(|preview| preview.records).sum();
     let total = thousands(records.into());
     table.sums(["".into(), "together".into(), "".into(), "".into(), total]);
-    let at = all.first().map_or(ABSENT, |going| going.at.as_str());
+    let at = all.first().map_or(ABSENT, |preview| preview.at.as_str());
     format!(
         "A pass over the retention at {at} would take back of what is held now:\n\n{table}\n\
          Nothing was changed. A record that goes by several categories is counted in the first of them.\n"
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_person_reads_a_table() {
-        let going = Going {
+        let preview = RetentionPreview {
             at: "2027-01-01T00:00:00Z".to_owned(),
             brand: "acme".to_owned(),
             categories: vec![
@@ -145,7 +145,7 @@ mod tests {
             ],
             records: 12_350,
         };
-        let shown = text(&[going]);
+        let shown = text(&[preview]);
         let rows: Vec<Vec<&str>> = shown
             .lines()
             .map(|line| line.split_whitespace().collect())

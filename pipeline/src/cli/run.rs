@@ -18,7 +18,7 @@ use tributary_config::model::Config;
 
 use crate::cli::args as cli;
 use crate::cli::signals;
-use crate::start::{Running, start};
+use crate::start::{RunningWorker, start};
 use crate::worker::retry::wait_until;
 use crate::worker::threads::Workers;
 
@@ -79,12 +79,12 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
             return Ok(());
         }
     };
-    let Running {
+    let RunningWorker {
         queries,
         workers,
         feed,
         input,
-        durable,
+        watermark,
         mut commits,
         publisher,
         served,
@@ -92,7 +92,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         services,
         gauges,
         rights,
-        keeper,
+        retention,
         client,
     } = running;
     let mut rights = rights;
@@ -127,12 +127,12 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     gauges.abort();
     // What they were at goes on after the next start.
     rights.abort();
-    keeper.abort();
+    retention.abort();
     // The workers and their listener are gone, so that both channels end.
     timeout_at(end, commits).await.with_context(|| {
         format!("the ledger did not take the last records within {DRAIN:?}")
     })???;
-    let sequence = durable.borrow().sequence;
+    let sequence = watermark.borrow().sequence;
     // A broker that is away keeps nobody: what it did not hear is said again after the next start.
     let _ = timeout_at(end, input.acknowledge(sequence)).await;
     let published = timeout_at(end, publisher).await;

@@ -18,16 +18,16 @@ pub enum LedgerCommand {
     /// What one thread made of an epoch.
     Part(Epoch, Page, Vec<DeadLetter>),
     /// The salts of a brand's days before one are destroyed.
-    Forget(BrandId, Day),
+    DestroySalts(BrandId, Day),
     /// Sums of salt days that have settled, to be durable in one commit, and who hears of it.
-    Settle(Page, std::sync::mpsc::Sender<()>),
+    CommitSettledDays(Page, std::sync::mpsc::Sender<()>),
     /// The pings of a brand's salt days before one leave the ledger: their sums are durable.
-    Settled(BrandId, Day),
+    DropPings(BrandId, Day),
     /// The heads of files beside the ledger are named in it, and then somebody hears how far it is.
-    Name(NamedHeads, oneshot::Sender<Mark>),
+    NameHeads(NamedHeads, oneshot::Sender<Mark>),
     /// Records were retracted because they were past their retention. Once everything that is open now is committed, that
     /// is, too, and then their entries leave the ledger.
-    Expired(Vec<Expired>),
+    CommitExpired(Vec<Expired>),
     /// Something that is committed leaves the ledger, and then somebody hears how much it was.
     Erase(Erasure),
     /// The ledger takes newer secrets, and then somebody hears how far it has come.
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Erasure {
 
 /// How far everything is durable.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Durable {
+pub struct Watermark {
     /// Marks that are committed, since the start.
     pub marks: u64,
     /// The sequence of the last message that is, with all before it.
@@ -66,7 +66,7 @@ pub struct KeyRotation {
     /// Whether it is to begin, and not only to be looked whether it could.
     pub begin: bool,
     /// Hears how far it has come.
-    pub told: Arc<watch::Sender<Progress>>,
+    pub progress: Arc<watch::Sender<Progress>>,
 }
 
 impl std::fmt::Debug for KeyRotation {

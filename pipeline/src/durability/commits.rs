@@ -23,7 +23,7 @@ use tributary_operators::event::Event;
 use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day};
 
-use crate::durability::command::{Durable, Erasure, KeyRotation, LedgerCommand, Progress};
+use crate::durability::command::{Erasure, KeyRotation, LedgerCommand, Progress, Watermark};
 use crate::durability::compaction::{Compaction, install};
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
@@ -55,7 +55,7 @@ pub struct Commits {
     publisher: Publisher,
     threads: usize,
     telemetry: Telemetry,
-    told: watch::Sender<Durable>,
+    watermark_tx: watch::Sender<Watermark>,
     open: BTreeMap<Epoch, Open>,
     /// Days to forget once everything that is open now is committed.
     forget: Vec<(Epoch, BrandId, Day)>,
@@ -73,14 +73,14 @@ pub struct Commits {
 }
 
 impl Commits {
-    /// Commits to a ledger what `threads` threads report, and tells `told` how far.
+    /// Commits to a ledger what `threads` threads report, and reports how far to `watermark_tx`.
     pub fn new(
         ledger: Ledger,
         client: &Client,
         threads: usize,
         telemetry: Telemetry,
         tally: Arc<Tally>,
-        told: watch::Sender<Durable>,
+        watermark_tx: watch::Sender<Watermark>,
     ) -> Commits {
         let mut compaction = Compaction::new(tally);
         // The process ended before what it had dropped was gone.
@@ -92,7 +92,7 @@ impl Commits {
             publisher: Publisher::new(client, WINDOW),
             threads,
             telemetry,
-            told,
+            watermark_tx,
             open: BTreeMap::new(),
             forget: Vec::new(),
             forgotten: BTreeSet::new(),
@@ -111,17 +111,17 @@ impl Commits {
     /// Where the ledger cannot go on.
     pub async fn run(
         mut self,
-        mut words: mpsc::UnboundedReceiver<LedgerCommand>,
+        mut commands: mpsc::UnboundedReceiver<LedgerCommand>,
     ) -> anyhow::Result<()> {
         let mut batch = Vec::new();
         loop {
             let more = tokio::select! {
                 biased;
-                count = words.recv_many(&mut batch, usize::MAX) => count > 0,
+                count = commands.recv_many(&mut batch, usize::MAX) => count > 0,
                 () = self.compaction.written() => true,
             };
-            for word in batch.drain(..) {
-                self.hear(word);
+            for command in batch.drain(..) {
+                self.apply(command);
             }
             self.commit().await?;
             if !more {
@@ -134,8 +134,8 @@ impl Commits {
         Ok(())
     }
 
-    fn hear(&mut self, word: LedgerCommand) {
-        match word {
+    fn apply(&mut self, command: LedgerCommand) {
+        match command {
             LedgerCommand::Mark(epoch, position) => {
                 self.open.entry(epoch).or_default().position = Some(position);
             }
@@ -145,17 +145,17 @@ impl Commits {
                 open.pages.push(page);
                 open.dead.extend(dead);
             }
-            LedgerCommand::Forget(brand, before) => {
+            LedgerCommand::DestroySalts(brand, before) => {
                 if self.forgotten.insert((brand, before)) {
                     self.forget.push((self.last(), brand, before));
                 }
             }
-            LedgerCommand::Settle(page, done) => self.settle.push((page, done)),
-            LedgerCommand::Settled(brand, before) => {
+            LedgerCommand::CommitSettledDays(page, done) => self.settle.push((page, done)),
+            LedgerCommand::DropPings(brand, before) => {
                 self.settled.push((self.last(), brand, before))
             }
-            LedgerCommand::Name(heads, done) => self.names.push((heads, done)),
-            LedgerCommand::Expired(records) => {
+            LedgerCommand::NameHeads(heads, done) => self.names.push((heads, done)),
+            LedgerCommand::CommitExpired(records) => {
                 let mut page = Page::default();
                 for Expired { brand, key, behind } in records {
                     let arrival = behind;
@@ -167,12 +167,14 @@ impl Commits {
                 self.expired.push((self.last(), Page::default(), erasure));
             }
             LedgerCommand::Erase(erasure) => self.compaction.erase(erasure),
-            LedgerCommand::RotateKeys(exchange) if exchange.begin => {
-                self.compaction.exchange(exchange)
+            LedgerCommand::RotateKeys(rotation) if rotation.begin => {
+                self.compaction.rotate(rotation)
             }
-            LedgerCommand::RotateKeys(KeyRotation { keyring, told, .. }) => {
-                let goes_on = self.ledger.as_ref().map(|ledger| ledger.goes_on(&keyring));
-                told.send_replace(match goes_on {
+            LedgerCommand::RotateKeys(KeyRotation {
+                keyring, progress, ..
+            }) => {
+                let verdict = self.ledger.as_ref().map(|ledger| ledger.goes_on(&keyring));
+                progress.send_replace(match verdict {
                     Some(Err(error)) => Progress::Refused {
                         why: error.to_string(),
                     },
@@ -197,13 +199,13 @@ impl Commits {
             };
             let open = entry.remove();
             pages.extend(open.pages);
-            self.bury(open.dead).await?;
+            self.publish_dead_letters(open.dead).await?;
             (marks, last) = (marks + 1, Some(position));
         }
         if let Some(position) = last {
             self.flush().await?;
             self.write(pages, position).await?;
-            self.told.send_modify(|durable| {
+            self.watermark_tx.send_modify(|durable| {
                 durable.marks += marks;
                 durable.sequence = position.sequence;
                 durable.epoch = position.epoch;
@@ -280,8 +282,8 @@ impl Commits {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        for exchange in self.compaction.exchanges() {
-            self.exchange(exchange).await?;
+        for rotation in self.compaction.rotations() {
+            self.rotate(rotation).await?;
         }
         if self.compaction.is_wanted() {
             let forget = self.compaction.forget();
@@ -310,8 +312,8 @@ impl Commits {
     }
 
     /// Gives the ledger newer secrets. What it refuses leaves everything as it was.
-    async fn exchange(&mut self, exchange: KeyRotation) -> anyhow::Result<()> {
-        let keyring = exchange.keyring.clone();
+    async fn rotate(&mut self, rotation: KeyRotation) -> anyhow::Result<()> {
+        let keyring = rotation.keyring.clone();
         let taken = self
             .with_ledger(move |ledger| {
                 ledger.rotate(keyring)?;
@@ -321,31 +323,31 @@ impl Commits {
         match taken {
             Ok(0) => {
                 let nothing = Progress::Done { moved: 0, files: 0 };
-                exchange.told.send_replace(nothing);
+                rotation.progress.send_replace(nothing);
             }
-            Ok(behind) => {
+            Ok(under_old_key) => {
                 tracing::info!(
-                    entries = behind,
+                    entries = under_old_key,
                     "took newer secrets, and moves what is behind"
                 );
-                self.compaction.move_up(exchange);
+                self.compaction.move_up(rotation);
             }
             Err(error) if kind(&error) == Some(Kind::Sync) => return Err(error),
             Err(error) => {
                 let why = format!("{error:#}");
                 tracing::warn!(error = why, "the ledger did not take newer secrets");
-                exchange.told.send_replace(Progress::Refused { why });
+                rotation.progress.send_replace(Progress::Refused { why });
             }
         }
         Ok(())
     }
 
     /// Sends dead letters to the broker.
-    async fn bury(&mut self, dead: Vec<DeadLetter>) -> anyhow::Result<()> {
+    async fn publish_dead_letters(&mut self, dead: Vec<DeadLetter>) -> anyhow::Result<()> {
         let max_payload = self.publisher.max_payload();
         for letter in dead {
             let letter = Outgoing::dead_letter(letter, max_payload);
-            let sent = telling(&self.telemetry, self.publisher.send(letter)).await;
+            let sent = with_notice(&self.telemetry, self.publisher.send(letter)).await;
             if let Err(error) = sent {
                 self.telemetry.metrics.published(0, 0, 1);
                 self.telemetry
@@ -359,7 +361,7 @@ impl Commits {
 
     /// Waits until the broker has all dead letters, however long it takes.
     async fn flush(&mut self) -> anyhow::Result<()> {
-        while let Err(error) = telling(&self.telemetry, self.publisher.flush()).await {
+        while let Err(error) = with_notice(&self.telemetry, self.publisher.flush()).await {
             self.telemetry.metrics.published(0, 0, 1);
             if !error.is_transient() {
                 return Err(error).context("the broker does not take dead letters");
@@ -446,7 +448,7 @@ fn leave_out_dropped() -> Erasure {
 }
 
 /// Waits for the broker to take dead letters, and says so where that takes long.
-async fn telling<T>(telemetry: &Telemetry, work: impl Future<Output = T>) -> T {
+async fn with_notice<T>(telemetry: &Telemetry, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
     if let Ok(done) = tokio::time::timeout(PAUSE, &mut work).await {
         return done;

@@ -37,7 +37,7 @@ pub struct Compaction {
     /// What had been superseded when the last compaction began.
     seen: u64,
     /// Secrets that the ledger has not taken yet.
-    exchanges: Vec<KeyRotation>,
+    rotations: Vec<KeyRotation>,
     /// What the next rewrite is for.
     waiting: Purpose,
     /// What the one under way is for.
@@ -52,7 +52,7 @@ struct Purpose {
     /// What is to be forgotten.
     erasures: Vec<Erasure>,
     /// Secrets that the ledger has taken, and that everything is to be sealed under.
-    exchanges: Vec<KeyRotation>,
+    rotations: Vec<KeyRotation>,
     /// For each brand the first salt day whose pings stay. What an erasure has forgotten is told to whoever asked, and
     /// so these go in a rewrite of their own.
     settled: BTreeMap<BrandId, Day>,
@@ -61,7 +61,7 @@ struct Purpose {
 impl Purpose {
     fn append(&mut self, other: &mut Purpose) {
         self.erasures.append(&mut other.erasures);
-        self.exchanges.append(&mut other.exchanges);
+        self.rotations.append(&mut other.rotations);
         for (brand, before) in std::mem::take(&mut other.settled) {
             self.drop_pings(brand, before);
         }
@@ -73,11 +73,11 @@ impl Purpose {
     }
 
     fn is_empty(&self) -> bool {
-        self.erasures.is_empty() && self.exchanges.is_empty() && self.settled.is_empty()
+        self.erasures.is_empty() && self.rotations.is_empty() && self.settled.is_empty()
     }
 
     fn is_waited_for(&self) -> bool {
-        !self.erasures.is_empty() || !self.exchanges.is_empty()
+        !self.erasures.is_empty() || !self.rotations.is_empty()
     }
 
     /// What the next rewrite is for; the rest stays here.
@@ -108,7 +108,7 @@ impl Compaction {
         Compaction {
             tally,
             seen: 0,
-            exchanges: Vec::new(),
+            rotations: Vec::new(),
             waiting: Purpose::default(),
             purpose: Purpose::default(),
             under_way: None,
@@ -132,21 +132,21 @@ impl Compaction {
     }
 
     /// Takes secrets that the ledger is to take, as soon as no rewrite is under way.
-    pub fn exchange(&mut self, exchange: KeyRotation) {
-        self.exchanges.push(exchange);
+    pub fn rotate(&mut self, rotation: KeyRotation) {
+        self.rotations.push(rotation);
     }
 
     /// The secrets that the ledger is to take now.
-    pub fn exchanges(&mut self) -> Vec<KeyRotation> {
+    pub fn rotations(&mut self) -> Vec<KeyRotation> {
         match self.is_idle() {
-            true => std::mem::take(&mut self.exchanges),
+            true => std::mem::take(&mut self.rotations),
             false => Vec::new(),
         }
     }
 
     /// The ledger has taken these secrets: the next rewrite moves what is behind.
-    pub fn move_up(&mut self, exchange: KeyRotation) {
-        self.waiting.exchanges.push(exchange);
+    pub fn move_up(&mut self, rotation: KeyRotation) {
+        self.waiting.rotations.push(rotation);
     }
 
     /// Whether a rewrite is to begin because somebody waits for it.
@@ -168,12 +168,14 @@ impl Compaction {
     pub fn begin(&mut self, rewrite: Rewrite) {
         self.seen = self.superseded();
         self.purpose = self.waiting.next();
-        let told = self.purpose.exchanges.iter();
-        let told: Vec<_> = told.map(|exchange| exchange.told.clone()).collect();
+        let rotations = self.purpose.rotations.iter();
+        let watchers: Vec<_> = rotations
+            .map(|rotation| rotation.progress.clone())
+            .collect();
         let work = move || {
             rewrite.run(&mut |read, total| {
-                for told in &told {
-                    told.send_replace(Progress::Moving { read, total });
+                for progress in &watchers {
+                    progress.send_replace(Progress::Moving { read, total });
                 }
             })
         };
@@ -220,14 +222,16 @@ impl Compaction {
         } = done;
         let Purpose {
             erasures,
-            exchanges,
+            rotations,
             settled: _,
         } = std::mem::take(&mut self.purpose);
         for erasure in erasures {
             let _ = erasure.done.send(forgotten);
         }
-        for exchange in exchanges {
-            exchange.told.send_replace(Progress::Done { moved, files });
+        for rotation in rotations {
+            rotation
+                .progress
+                .send_replace(Progress::Done { moved, files });
         }
     }
 

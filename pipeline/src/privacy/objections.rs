@@ -1,4 +1,4 @@
-//! Suppressed: who objected is refused at the door.
+//! Objections: who objected is refused at the door.
 //!
 //! The objection list holds keyed entries and nothing else of a person. Every process keeps its own copy beside its
 //! ledger, on disk before an objection is answered, and looks at every record and ping before anything keeps it: what
@@ -27,7 +27,7 @@ use tributary_rights::{BrandKeys, Head, LedgerMark, Level};
 pub const LIST: &str = "objections";
 
 /// The objection list of this process.
-pub struct Suppressed {
+pub struct Objections {
     keys: Arc<BTreeMap<BrandId, BrandKeys>>,
     /// Replaced as a whole. Locked for as long as it takes to copy the pointer.
     set: RwLock<Arc<SuppressionSet>>,
@@ -35,10 +35,10 @@ pub struct Suppressed {
     file: Mutex<Option<SuppressionFile>>,
 }
 
-impl Suppressed {
+impl Objections {
     /// Nobody has objected, and nothing is kept.
-    pub fn nobody() -> Suppressed {
-        Suppressed {
+    pub fn nobody() -> Objections {
+        Objections {
             keys: Arc::default(),
             set: RwLock::default(),
             file: Mutex::default(),
@@ -49,7 +49,7 @@ impl Suppressed {
     ///
     /// # Errors
     /// Where the file cannot be read, or was written with another secret.
-    pub fn open(config: &Config, directory: &Path, ledger: [u8; 16]) -> anyhow::Result<Suppressed> {
+    pub fn open(config: &Config, directory: &Path, ledger: [u8; 16]) -> anyhow::Result<Objections> {
         let keys: Vec<BrandKeys> = config
             .brands
             .iter()
@@ -65,7 +65,7 @@ impl Suppressed {
         }
         let brands = config.brands.iter();
         let ids = brands.map(|brand| BrandId::of(&brand.name));
-        Ok(Suppressed {
+        Ok(Objections {
             keys: Arc::new(ids.zip(keys).collect()),
             set: RwLock::new(Arc::new(opened.set)),
             file: Mutex::new(Some(opened.file)),
@@ -73,8 +73,8 @@ impl Suppressed {
     }
 
     /// The list as it stands now.
-    pub fn snapshot(&self) -> SuppressedSnapshot {
-        SuppressedSnapshot {
+    pub fn snapshot(&self) -> ObjectionSnapshot {
+        ObjectionSnapshot {
             keys: self.keys.clone(),
             set: self.set(),
         }
@@ -111,7 +111,7 @@ impl Suppressed {
     ///
     /// # Errors
     /// Where the disk does not take them; then none is entered.
-    pub fn object(
+    pub fn add(
         &self,
         brand: BrandId,
         ids: &[Pseudonym],
@@ -147,12 +147,12 @@ impl Suppressed {
 }
 
 /// The objection list as it stood when this was taken.
-pub struct SuppressedSnapshot {
+pub struct ObjectionSnapshot {
     keys: Arc<BTreeMap<BrandId, BrandKeys>>,
     set: Arc<SuppressionSet>,
 }
 
-impl SuppressedSnapshot {
+impl ObjectionSnapshot {
     /// Whether an event names somebody who objected. `earlier` are its identifiers under each secret that was
     /// exchanged, the oldest first.
     pub fn refuses(&self, event: &Event, earlier: &[IdSet]) -> bool {

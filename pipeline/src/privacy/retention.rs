@@ -5,12 +5,12 @@
 //! meanwhile, so that only what was judged is taken back: a correction that came after the first question stays, and is
 //! judged by the next pass. Process 0 asks for a whole cluster, and the dataflow tells every process what was retracted.
 //! What came in is gone by then, because the input stream is short-lived. A replay does the same by the clock of its trace
-//! ([`crate::worker::replay`]), and whoever only wants to know asks and takes nothing back ([`crate::serve::services::going`]).
+//! ([`crate::worker::replay`]), and whoever only wants to know asks and takes nothing back ([`crate::serve::services::retention_preview`]).
 //!
 //! A pass moves the time by which links are judged, too: from then on a record that is older than the `link_ttl` of a kind
 //! no longer links identifiers of that kind. That is kept in the ledger, so that a restart finds the same persons.
 //!
-//! What is past its own time when it comes is left out at once ([`AtArrival`]), by the time of its arrival, so that it makes
+//! What is past its own time when it comes is left out at once ([`ArrivalFilter`]), by the time of its arrival, so that it makes
 //! no difference what came before it and whether a pass was made since.
 //!
 //! [`Category`] says what belongs together and from when its time counts. Spend is nobody's and stays. A right that
@@ -99,12 +99,12 @@ impl Retention {
         let months = self.months(Category::of(&record.body)?);
         let day = Timestamp::from_millisecond(record.ts).ok()?;
         let day = day.to_zoned(self.zone.clone()).date();
-        let gone = day
+        let end = day
             .checked_add(span(months)?)
             .ok()?
             .checked_add(1.day())
             .ok()?;
-        Some(gone.to_string())
+        Some(end.to_string())
     }
 }
 
@@ -114,7 +114,7 @@ fn span(months: u32) -> Option<Span> {
 
 /// Judges what arrives: a record that is past its retention by then never counts, whatever is held or comes later.
 #[derive(Clone)]
-pub struct AtArrival {
+pub struct ArrivalFilter {
     brands: BTreeMap<BrandId, OfBrand>,
 }
 
@@ -126,9 +126,9 @@ struct OfBrand {
     of_day: Option<(Day, Cutoffs)>,
 }
 
-impl AtArrival {
+impl ArrivalFilter {
     /// By the retentions of a configuration's brands.
-    pub fn new(config: &Config) -> AtArrival {
+    pub fn new(config: &Config) -> ArrivalFilter {
         let brands = config.brands.iter().map(|brand| {
             let of_brand = OfBrand {
                 retention: Retention::of(brand),
@@ -137,7 +137,7 @@ impl AtArrival {
             };
             (BrandId::of(&brand.name), of_brand)
         });
-        AtArrival {
+        ArrivalFilter {
             brands: brands.collect(),
         }
     }
@@ -230,20 +230,20 @@ pub async fn past(
 }
 
 /// Keeps the retention of a running worker.
-pub struct Keeper {
+pub struct RetentionPass {
     /// The configuration.
     pub config: Config,
     /// The way to the dataflow.
     pub queries: Queries,
     /// The way to the ledger.
-    pub words: mpsc::UnboundedSender<LedgerCommand>,
+    pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// Where it is told when a pass was made, and what it took back.
     pub metrics: Arc<Metrics>,
     /// The clocks: nothing is taken back while they disagree.
     pub clocks: Arc<Clocks>,
 }
 
-impl Keeper {
+impl RetentionPass {
     /// Makes a pass at the start and whenever a day begins, until `stop`.
     ///
     /// # Errors
@@ -289,16 +289,16 @@ impl Keeper {
                 self.queries.expire(keys, as_of).await.ok_or(Stopping)?;
             }
             // Behind what the ledger has heard of the records, so that they are gone, too, when this is done.
-            let (done, gone) = oneshot::channel();
+            let (done, erased) = oneshot::channel();
             let forget = Forget {
                 evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
                 ..Forget::default()
             };
             let erasure = Erasure { forget, done };
-            self.words
+            self.ledger_tx
                 .send(LedgerCommand::Erase(erasure))
                 .map_err(|_| Stopping)?;
-            let entries = gone.await.map_err(|_| Stopping)?;
+            let entries = erased.await.map_err(|_| Stopping)?;
             self.metrics.retention_pass(&brand.name, now, records);
             tracing::info!(
                 brand = brand.name,

@@ -78,32 +78,32 @@ impl Health {
     }
 
     /// How far restoring is, in words; none when it is over.
-    pub fn set_restoring(&self, told: Option<String>) {
-        *lock(&self.restoring) = told;
+    pub fn set_restoring(&self, reason: Option<String>) {
+        *lock(&self.restoring) = reason;
     }
 
     /// What the ledger waits for, in words; none when it takes what comes.
-    pub fn set_ledger(&self, told: Option<String>) {
-        let waits = told.is_some();
-        let waited = std::mem::replace(&mut *lock(&self.ledger), told).is_some();
+    pub fn set_ledger(&self, reason: Option<String>) {
+        let waits = reason.is_some();
+        let waited = std::mem::replace(&mut *lock(&self.ledger), reason).is_some();
         if waited && !waits {
             self.progress();
         }
     }
 
     /// Which clock disagrees and by how much, in words; none when all agree.
-    pub fn set_clock(&self, told: Option<String>) {
-        *lock(&self.clock) = told;
+    pub fn set_clock(&self, reason: Option<String>) {
+        *lock(&self.clock) = reason;
     }
 
     /// What became of the output stream, in words; none when it holds what was told.
-    pub fn set_output(&self, told: Option<String>) {
-        *lock(&self.output) = told;
+    pub fn set_output(&self, reason: Option<String>) {
+        *lock(&self.output) = reason;
     }
 
     /// What became of the rights stream, in words; none when it is the one of the start.
-    pub fn set_rights(&self, told: Option<String>) {
-        *lock(&self.rights) = told;
+    pub fn set_rights(&self, reason: Option<String>) {
+        *lock(&self.rights) = reason;
     }
 
     /// Whether everything that stood in the stream at the start has been read.
@@ -207,8 +207,8 @@ impl Health {
     }
 }
 
-fn lock(told: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
-    told.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(reason: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
+    reason.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

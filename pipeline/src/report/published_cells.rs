@@ -21,7 +21,7 @@ type Pages = BTreeMap<i32, Arc<Page>>;
 
 /// The released cells of this process.
 #[derive(Clone, Debug, Default)]
-pub struct Board {
+pub struct PublishedCells {
     pages: BTreeMap<Family, BTreeMap<Arc<str>, Pages>>,
     /// Every word once, since the same few stand in most cells.
     words: Arc<BTreeSet<Arc<str>>>,
@@ -30,11 +30,11 @@ pub struct Board {
 
 /// The released cells, shared by the worker threads and all readers; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct SharedCells(Arc<Mutex<Board>>);
+pub struct SharedCells(Arc<Mutex<PublishedCells>>);
 
 impl SharedCells {
     /// Locks the cells. Worker threads wait for the lock: a long reader takes a clone of the cells, which is cheap.
-    pub fn lock(&self) -> MutexGuard<'_, Board> {
+    pub fn lock(&self) -> MutexGuard<'_, PublishedCells> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,7 +42,7 @@ impl SharedCells {
 /// A stamp is never given twice in a process, so that boards with one stamp are equal.
 static STAMPS: AtomicU64 = AtomicU64::new(1);
 
-impl Board {
+impl PublishedCells {
     /// Takes a released cell, or removes a closed one (without values). A cell without a brand is no cell.
     pub fn apply(&mut self, cell: &Cell) {
         let Some(Dim::Text(brand)) = cell.dims.first() else {

@@ -155,13 +155,14 @@ impl OpenDsr {
                 }
             }
         }
-        let told = subjects::rights_status(brand);
-        let mut reader = Reader::filtered(client, &self.stream, &told, 1).await?;
+        let statuses = subjects::rights_status(brand);
+        let mut reader = Reader::filtered(client, &self.stream, &statuses, 1).await?;
         while !reader.caught_up() {
             for message in reader.next_batch(BATCH, WITHIN).await? {
-                if let Some(told) = Told::read(&message.payload).filter(|told| told.id == *id) {
-                    let first = found.map_or(told.at, |(first, _)| first.min(told.at));
-                    found = Some((first, told.status));
+                if let Some(update) = Told::read(&message.payload).filter(|update| update.id == *id)
+                {
+                    let first = found.map_or(update.at, |(first, _)| first.min(update.at));
+                    found = Some((first, update.status));
                 }
             }
         }
@@ -247,7 +248,7 @@ async fn status(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let told = async {
+    let answer = async {
         let (brand, client) = opendsr.admit(&uri, &headers)?;
         let unknown = || {
             let sentence = "no request of this brand has this id";
@@ -269,7 +270,8 @@ async fn status(
         let body = StatusBody::new(brand, &id, opendsr.domain(), status, first + MONTH_MS);
         Ok(opendsr.answer(StatusCode::OK, &body))
     };
-    told.await
+    answer
+        .await
         .unwrap_or_else(|fault: Fault| fault.answer(&opendsr))
 }
 

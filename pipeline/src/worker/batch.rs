@@ -38,13 +38,13 @@ pub struct Batch {
     /// What was known before a restart; none in live epochs.
     pub restored: Option<Restored>,
     /// Whether all that was known before a restart has gone in, in an epoch that releases.
-    pub complete: bool,
+    pub all_restored: bool,
     /// The time, in Unix milliseconds, of the release at its end; none where changed cells stay inside.
     pub release: Option<i64>,
-    /// Whether every cell that stands outside is told again.
-    pub again: bool,
+    /// Whether every published cell is published again.
+    pub republish: bool,
     /// What is changed from within. Put in by the first thread.
-    pub changes: Vec<InnerChange>,
+    pub changes: Vec<InternalChange>,
     /// Questions, with the numbers that their answers carry. Asked by the first thread.
     pub questions: Vec<(u64, Question)>,
     /// For each brand the salt days that are open.
@@ -53,7 +53,7 @@ pub struct Batch {
 
 /// A change of what is held that no message asks for.
 #[derive(Clone, Debug)]
-pub enum InnerChange {
+pub enum InternalChange {
     /// A right that is answered, or in a replay a record whose time is over.
     Event(Event),
     /// What was held under a key at the end of an epoch is past its retention.
@@ -68,7 +68,7 @@ pub struct Restored {
     /// Salts of days that are not over.
     pub salts: Vec<(BrandId, Day, Salt)>,
     /// Cells as they stand outside, and when each was told, Unix milliseconds.
-    pub stood: Vec<(Cell, i64)>,
+    pub published: Vec<(Cell, i64)>,
 }
 
 /// What a worker has to say.
@@ -85,7 +85,7 @@ pub enum Report {
         dead: Vec<DeadLetter>,
     },
     /// The salts of a brand's days before one are destroyed on every worker.
-    Forgotten(BrandId, Day),
+    SaltsDestroyed(BrandId, Day),
     /// Salt days have settled on the whole cluster: their sums are to become durable, all of them in one commit.
     Settle {
         /// The sums, and up to where days are settled.

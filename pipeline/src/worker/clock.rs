@@ -148,7 +148,7 @@ impl Reading {
             newest,
             bound,
         } = *self;
-        let told = match broker {
+        let reason = match broker {
             None => "the broker has not told its time yet".to_owned(),
             Some(broker) if wall.abs_diff(broker) > bound.unsigned_abs() => {
                 let side = if wall > broker { "ahead of" } else { "behind" };
@@ -168,7 +168,7 @@ impl Reading {
             Some(_) => return None,
         };
         Some(format!(
-            "{told}: nothing is erased for its age and no day is frozen until they agree within {} (workers.max_clock_skew)",
+            "{reason}: nothing is erased for its age and no day is frozen until they agree within {} (workers.max_clock_skew)",
             span(bound.unsigned_abs())
         ))
     }
@@ -196,14 +196,14 @@ fn span(ms: u64) -> String {
         (seconds % 60, "s"),
     ];
     let parts = parts.into_iter().skip_while(|(count, _)| *count == 0);
-    let told: Vec<String> = parts
+    let shown: Vec<String> = parts
         .take(2)
         .filter(|(count, _)| *count > 0)
         .map(|(count, unit)| format!("{count}{unit}"))
         .collect();
-    match told.is_empty() {
+    match shown.is_empty() {
         true => format!("{ms}ms"),
-        false => told.join(" "),
+        false => shown.join(" "),
     }
 }
 
@@ -214,7 +214,7 @@ pub async fn watch(
     clocks: std::sync::Arc<Clocks>,
     telemetry: Telemetry,
 ) {
-    let mut told = None;
+    let mut logged = None;
     loop {
         // A broker that is away is said elsewhere, and its clock goes on meanwhile.
         if let Ok(time) = broker_time(&client, &config.nats.input_stream).await {
@@ -222,7 +222,7 @@ pub async fn watch(
         }
         let reading = clocks.read();
         let disagreement = reading.disagreement();
-        if disagreement.is_some() != told.is_some() {
+        if disagreement.is_some() != logged.is_some() {
             match &disagreement {
                 Some(why) => tracing::error!(why, "the clocks disagree"),
                 None => tracing::info!("the clocks agree again"),
@@ -232,7 +232,7 @@ pub async fn watch(
             .metrics
             .clock(reading.offset(), disagreement.is_none());
         telemetry.health.set_clock(disagreement.clone());
-        told = disagreement;
+        logged = disagreement;
         tokio::time::sleep(ROUND).await;
     }
 }

@@ -17,12 +17,12 @@ use tributary_connectors::nats::{Client, Input, number_of};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Position, StreamMark};
 
-use crate::durability::command::{Durable, LedgerCommand};
+use crate::durability::command::{LedgerCommand, Watermark};
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::worker::batch::{Batch, Incoming};
 use crate::worker::clock::Clocks;
-use crate::worker::output_watch::Again;
+use crate::worker::output_watch::Republish;
 use crate::worker::queries::Queries;
 use crate::worker::retry::wait_until;
 use crate::worker::threads::Workers;
@@ -49,9 +49,9 @@ pub struct Feed {
     /// What the workers have finished.
     pub tally: Arc<Tally>,
     /// The way to the ledger.
-    pub words: mpsc::UnboundedSender<LedgerCommand>,
+    pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// How far the ledger is.
-    pub durable: watch::Receiver<Durable>,
+    pub watermark: watch::Receiver<Watermark>,
     /// Which stream is read.
     pub stream: StreamMark,
     /// The last sequence that the stream had at the start: before it is read, the numbers are not whole.
@@ -67,7 +67,7 @@ pub struct Feed {
     /// Whether everything that was to be forgotten before a restart is: before that nothing is released.
     pub clear: watch::Receiver<bool>,
     /// Whether what stands outside was lost there.
-    pub again: Arc<Again>,
+    pub republish: Arc<Republish>,
 }
 
 /// A feed at work.
@@ -80,7 +80,7 @@ struct Feeding {
     released: Option<Instant>,
     unreleased: bool,
     /// Whether all that was known before has gone in, and was released.
-    complete: bool,
+    all_restored: bool,
     /// The arrival of the newest message, Unix milliseconds by the stream's time.
     newest: i64,
     arrivals: Arrivals,
@@ -120,7 +120,7 @@ impl Feed {
             tick: Tick::new(Duration::from_millis(self.config.workers.tick_ms)),
             released: None,
             unreleased: true,
-            complete: false,
+            all_restored: false,
             newest: self.newest,
             arrivals: Arrivals::new(&self.config),
             named: vec![0; self.config.brands.len()],
@@ -237,24 +237,24 @@ impl Feeding {
         // Other processes' changes are not seen from here, so that a cluster always releases when due.
         let alone = self.feed.config.workers.hosts.len() <= 1;
         // Before all that is known has gone in, there is nothing whole to release.
-        let whole = self.complete || self.is_past(input) && *self.feed.clear.borrow();
+        let whole = self.all_restored || self.is_past(input) && *self.feed.clear.borrow();
         let release = whole && (stopping || due && (self.unreleased || !alone));
         let moved = Some(input.next_sequence().saturating_sub(1)) > self.marked.0;
         let durable = changed
             || !messages.is_empty()
             || moved && (stopping || self.marked.1.elapsed() >= KEEP);
-        let again = self.complete && self.feed.again.is_wanted();
-        if !durable && !release && !again && !self.feed.queries.has_waiting() && alone {
+        let republish = self.all_restored && self.feed.republish.is_wanted();
+        if !durable && !release && !republish && !self.feed.queries.has_waiting() && alone {
             return None;
         }
-        if again {
-            self.feed.again.told_with(epoch);
+        if republish {
+            self.feed.republish.assign(epoch);
         }
-        let complete = release && !self.complete;
+        let all_restored = release && !self.all_restored;
         if release {
             self.released = Some(Instant::now());
             self.unreleased = false;
-            self.complete = true;
+            self.all_restored = true;
         }
         self.epoch = epoch;
         if self.first_epoch == 0 {
@@ -274,8 +274,8 @@ impl Feeding {
             epoch: self.epoch,
             messages,
             durable,
-            complete,
-            again,
+            all_restored,
+            republish,
             release: release.then(|| reading.release_time()),
             changes: changes.unwrap_or_default(),
             questions: self.feed.queries.drain(self.epoch),
@@ -296,15 +296,15 @@ impl Feeding {
         input: &Input,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<bool> {
-        let gone = || anyhow!("the ledger has stopped");
+        let ledger_stopped = || anyhow!("the ledger has stopped");
         let marks = self.marks;
         let room = self
             .feed
-            .durable
+            .watermark
             .wait_for(|durable| marks - durable.marks < MAX_OPEN);
         tokio::select! {
             biased;
-            room = room => drop(room.map_err(|_| gone())?),
+            room = room => drop(room.map_err(|_| ledger_stopped())?),
             () = wait_until(stop.clone()) => return Ok(false),
         }
         let sequence = input.next_sequence().saturating_sub(1);
@@ -315,9 +315,9 @@ impl Feeding {
             newest_at: self.newest,
         };
         self.feed
-            .words
+            .ledger_tx
             .send(LedgerCommand::Mark(batch.epoch, position))
-            .map_err(|_| gone())?;
+            .map_err(|_| ledger_stopped())?;
         self.marks += 1;
         self.marked = (Some(sequence), Instant::now());
         Ok(true)
@@ -325,10 +325,10 @@ impl Feeding {
 
     /// Acknowledges what is durable.
     async fn acknowledge(&mut self, input: &mut Input) -> anyhow::Result<()> {
-        if self.feed.durable.has_changed().is_err() {
+        if self.feed.watermark.has_changed().is_err() {
             bail!("the ledger has stopped");
         }
-        let sequence = self.feed.durable.borrow_and_update().sequence;
+        let sequence = self.feed.watermark.borrow_and_update().sequence;
         if sequence > self.acknowledged {
             self.acknowledged = sequence;
             input.acknowledge(sequence).await;

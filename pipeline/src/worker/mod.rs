@@ -9,6 +9,7 @@ pub mod output_watch;
 pub mod publisher;
 pub mod queries;
 pub mod replay;
+pub mod replay_retention;
 pub mod restore;
 pub mod retry;
 pub mod router;

@@ -1,4 +1,4 @@
-//! Standing: whether the output stream still holds what was told.
+//! OutputWatch: whether the output stream still holds what was told.
 //!
 //! What stands outside stands in the output stream alone. One that is deleted, purged or made anew holds less than was
 //! told, and nobody who reads it could know. So each process looks at it once a round: when it was made, and under how
@@ -20,7 +20,7 @@ use tributary_operators::engine::Epoch;
 
 use crate::report::health::Health;
 use crate::report::tally::Tally;
-use crate::worker::publisher::Out;
+use crate::worker::publisher::PublisherCommand;
 
 /// How long a round is.
 const ROUND: Duration = Duration::from_secs(2);
@@ -38,9 +38,9 @@ const WANTED: u64 = 1;
 
 /// Whether all cells are to be told again, and with which epoch they are.
 #[derive(Debug, Default)]
-pub struct Again(AtomicU64);
+pub struct Republish(AtomicU64);
 
-impl Again {
+impl Republish {
     fn want(&self) {
         self.0.store(WANTED, SeqCst);
     }
@@ -51,7 +51,7 @@ impl Again {
     }
 
     /// The epoch tells all cells again.
-    pub fn told_with(&self, epoch: Epoch) {
+    pub fn assign(&self, epoch: Epoch) {
         self.0.store(epoch.max(WANTED + 1), SeqCst);
     }
 
@@ -65,25 +65,25 @@ impl Again {
 }
 
 /// The subjects of the output stream.
-pub struct Held {
+pub struct KnownSubjects {
     /// Those of the last comparison.
     subjects: Subjects,
     /// Those that were acknowledged to this process since.
-    told: Arc<Mutex<Subjects>>,
+    acknowledged: Arc<Mutex<Subjects>>,
     /// The last sequence of the stream before the last comparison.
     sequence: u64,
     /// When they may be compared again.
     due: Instant,
 }
 
-impl Held {
+impl KnownSubjects {
     /// The subjects that a publisher notes as acknowledged.
-    pub fn of(told: Arc<Mutex<Subjects>>) -> Held {
-        let subjects = take(&told);
+    pub fn of(acknowledged: Arc<Mutex<Subjects>>) -> KnownSubjects {
+        let subjects = take(&acknowledged);
         let (sequence, due) = (0, Instant::now());
-        Held {
+        KnownSubjects {
             subjects,
-            told,
+            acknowledged,
             sequence,
             due,
         }
@@ -99,7 +99,7 @@ impl Held {
             return Ok(None);
         }
         let begun = Instant::now();
-        self.subjects.extend(take(&self.told));
+        self.subjects.extend(take(&self.acknowledged));
         let mut now = self.subjects.read(client, &state.name).await?;
         if self.subjects.missing_in(&now) > 0 {
             // It is read in pages, while others come between.
@@ -114,21 +114,21 @@ impl Held {
 
     /// Nothing is known to be there.
     fn clear(&mut self) {
-        take(&self.told);
+        take(&self.acknowledged);
         self.subjects = self.subjects.empty();
         self.sequence = 0;
     }
 }
 
 /// Takes all out of a set.
-fn take(told: &Mutex<Subjects>) -> Subjects {
-    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    let empty = told.empty();
-    std::mem::replace(&mut told, empty)
+fn take(subjects: &Mutex<Subjects>) -> Subjects {
+    let mut subjects = subjects.lock().unwrap_or_else(PoisonError::into_inner);
+    let empty = subjects.empty();
+    std::mem::replace(&mut subjects, empty)
 }
 
 /// Looks at the output stream.
-pub struct Standing {
+pub struct OutputWatch {
     /// The configuration.
     pub config: Config,
     /// The broker.
@@ -138,18 +138,18 @@ pub struct Standing {
     /// What the workers have finished.
     pub tally: Arc<Tally>,
     /// The way to the broker.
-    pub out: mpsc::UnboundedSender<Out>,
+    pub out: mpsc::UnboundedSender<PublisherCommand>,
     /// Who tells all cells again.
-    pub again: Arc<Again>,
+    pub republish: Arc<Republish>,
     /// The stream as it was at the start.
     pub known: StreamState,
     /// The stream of dead letters as it was at the start.
     pub dead_letters: StreamState,
     /// Its subjects.
-    pub held: Held,
+    pub subjects: KnownSubjects,
 }
 
-impl Standing {
+impl OutputWatch {
     /// Looks until the task is ended.
     pub async fn watch(mut self) {
         let mut failed = None;
@@ -159,9 +159,9 @@ impl Standing {
                 Ok(None) => {}
                 Ok(Some(why)) => {
                     tracing::error!("{why}: all cells are told again");
-                    let told = format!("{why}; all cells are being told again");
-                    self.health.set_output(Some(told));
-                    self.tell_again().await;
+                    let reason = format!("{why}; all cells are being told again");
+                    self.health.set_output(Some(reason));
+                    self.republish_all().await;
                 }
                 // That the broker is away is said elsewhere.
                 Err(error) if error.is_transient() => continue,
@@ -196,11 +196,11 @@ impl Standing {
         } else if lost > 0 {
             Some(format!("has lost {lost} of {} cells", known.subjects))
         } else {
-            let lost = self.held.lost(client, &self.known).await?;
+            let lost = self.subjects.lost(client, &self.known).await?;
             lost.map(|(lost, all)| format!("has lost {lost} of {all} cells"))
         };
         if why.is_some() {
-            self.held.clear();
+            self.subjects.clear();
             return Ok(why.map(|why| format!("the output stream {name} {why}")));
         }
         let state = nats::ensure_dead_letter_stream(client, nats).await?;
@@ -216,18 +216,18 @@ impl Standing {
     }
 
     /// Has all cells told again, and comes back when the broker has them.
-    async fn tell_again(&mut self) {
-        self.again.want();
+    async fn republish_all(&mut self) {
+        self.republish.want();
         let threads = self.config.workers.threads.max(1);
         let is_through = |epoch| self.tally.finished_before(threads) > epoch;
-        while !self.again.epoch().is_some_and(is_through) {
+        while !self.republish.epoch().is_some_and(is_through) {
             tokio::time::sleep(LOOK).await;
         }
-        self.again.done();
-        let (told, mut heard) = oneshot::channel();
+        self.republish.done();
+        let (confirm, mut confirmed) = oneshot::channel();
         // Where nobody publishes any more the process ends.
-        let _ = self.out.send(Out::Heard(told));
-        while tokio::time::timeout(ROUND, &mut heard).await.is_err() {
+        let _ = self.out.send(PublisherCommand::Confirm(confirm));
+        while tokio::time::timeout(ROUND, &mut confirmed).await.is_err() {
             let state = nats::stream_state(&self.client, &self.config.nats.output_stream).await;
             let made = self.known.created_ns;
             if is_gone(&state) || state.is_ok_and(|state| state.created_ns != made) {

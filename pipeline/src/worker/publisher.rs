@@ -13,7 +13,7 @@ use crate::report::metrics::Metrics;
 const WINDOW: usize = 512;
 
 /// What leaves.
-pub enum Out {
+pub enum PublisherCommand {
     /// A cell's message.
     Cell {
         /// The message.
@@ -22,18 +22,18 @@ pub enum Out {
         closed: bool,
     },
     /// Somebody hears when the broker has all that came before.
-    Heard(oneshot::Sender<()>),
+    Confirm(oneshot::Sender<()>),
 }
 
-/// Publishes what comes until the channel ends, and waits until the broker has all of it. `told` takes the subjects that
+/// Publishes what comes until the channel ends, and waits until the broker has all of it. `acknowledged` takes the subjects that
 /// the broker has acknowledged.
 pub async fn publish(
     client: Client,
-    mut outgoing: mpsc::UnboundedReceiver<Out>,
+    mut outgoing: mpsc::UnboundedReceiver<PublisherCommand>,
     metrics: Arc<Metrics>,
-    told: Arc<Mutex<Subjects>>,
+    acknowledged: Arc<Mutex<Subjects>>,
 ) -> anyhow::Result<()> {
-    let mut latest = Latest::new(&client, WINDOW).noting(told);
+    let mut latest = Latest::new(&client, WINDOW).noting(acknowledged);
     let mut batch = Vec::new();
     let mut waiting = Vec::new();
     loop {
@@ -41,23 +41,23 @@ pub async fn publish(
             biased;
             count = outgoing.recv_many(&mut batch, usize::MAX) => count > 0,
             flushed = latest.flush(), if latest.pending() > 0 => {
-                again(flushed, &metrics);
+                log_retry(flushed, &metrics);
                 true
             }
         };
         for out in batch.drain(..) {
             match out {
-                Out::Cell { message, closed } => {
+                PublisherCommand::Cell { message, closed } => {
                     metrics.published(u64::from(!closed), u64::from(closed), 0);
                     latest.put(message);
                 }
-                Out::Heard(heard) => waiting.push(heard),
+                PublisherCommand::Confirm(confirm) => waiting.push(confirm),
             }
         }
         if latest.pending() == 0 {
             // Whoever waits may have ended.
-            waiting.drain(..).for_each(|heard: oneshot::Sender<()>| {
-                let _ = heard.send(());
+            waiting.drain(..).for_each(|confirm: oneshot::Sender<()>| {
+                let _ = confirm.send(());
             });
         }
         if !more {
@@ -65,12 +65,12 @@ pub async fn publish(
         }
     }
     while latest.pending() > 0 {
-        again(latest.flush().await, &metrics);
+        log_retry(latest.flush().await, &metrics);
     }
     Ok(())
 }
 
-fn again(flushed: Result<(), tributary_connectors::nats::NatsError>, metrics: &Metrics) {
+fn log_retry(flushed: Result<(), tributary_connectors::nats::NatsError>, metrics: &Metrics) {
     if let Err(error) = flushed {
         metrics.published(0, 0, 1);
         tracing::warn!(%error, "publishing again");

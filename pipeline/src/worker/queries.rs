@@ -12,7 +12,7 @@ use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::RecordKey;
 
-use crate::worker::batch::InnerChange;
+use crate::worker::batch::InternalChange;
 
 /// The questions that are under way.
 #[derive(Clone, Default)]
@@ -25,9 +25,9 @@ struct Inner {
     next: u64,
     waiting: Vec<(u64, Question)>,
     asked: BTreeMap<u64, Asked>,
-    changes: Vec<InnerChange>,
+    changes: Vec<InternalChange>,
     /// Who waits for changes to be through: none before they went in, then the first epoch that is later.
-    told: Vec<(Option<Epoch>, oneshot::Sender<Epoch>)>,
+    changing: Vec<(Option<Epoch>, oneshot::Sender<Epoch>)>,
 }
 
 struct Asked {
@@ -70,7 +70,7 @@ impl Queries {
     /// Changes what is held, and waits until every number has followed, on every worker. The epoch in which it
     /// went in; none where the worker stops before.
     pub async fn apply(&self, changes: Vec<Event>) -> Option<Epoch> {
-        self.change(changes.into_iter().map(InnerChange::Event))
+        self.change(changes.into_iter().map(InternalChange::Event))
             .await
     }
 
@@ -80,27 +80,27 @@ impl Queries {
         keys: impl Iterator<Item = RecordKey>,
         as_of: Epoch,
     ) -> Option<Epoch> {
-        self.change(keys.map(|key| InnerChange::Expire(key, as_of)))
+        self.change(keys.map(|key| InternalChange::Expire(key, as_of)))
             .await
     }
 
-    async fn change(&self, changes: impl Iterator<Item = InnerChange>) -> Option<Epoch> {
+    async fn change(&self, changes: impl Iterator<Item = InternalChange>) -> Option<Epoch> {
         let (back, through) = oneshot::channel();
         {
             let mut inner = self.inner();
             inner.changes.extend(changes);
-            inner.told.push((None, back));
+            inner.changing.push((None, back));
         }
         through.await.ok()
     }
 
     /// The changes that go in with an epoch; none where nobody waits for it.
-    pub fn drain_changes(&self, epoch: Epoch) -> Option<Vec<InnerChange>> {
+    pub fn drain_changes(&self, epoch: Epoch) -> Option<Vec<InternalChange>> {
         let mut inner = self.inner();
-        if inner.told.iter().all(|(until, _)| until.is_some()) {
+        if inner.changing.iter().all(|(until, _)| until.is_some()) {
             return None;
         }
-        for (until, _) in &mut inner.told {
+        for (until, _) in &mut inner.changing {
             until.get_or_insert(epoch + 1);
         }
         Some(std::mem::take(&mut inner.changes))
@@ -121,7 +121,7 @@ impl Queries {
     /// Whether a question or a change waits for the next epoch.
     pub fn has_waiting(&self) -> bool {
         let inner = self.inner();
-        !inner.waiting.is_empty() || inner.told.iter().any(|(until, _)| until.is_none())
+        !inner.waiting.is_empty() || inner.changing.iter().any(|(until, _)| until.is_none())
     }
 
     /// Takes a part of an answer.
@@ -148,7 +148,7 @@ impl Queries {
             }
         }
         let through = |until: &Option<Epoch>| until.is_some_and(|until| until <= before);
-        for (until, back) in inner.told.extract_if(.., |(until, _)| through(until)) {
+        for (until, back) in inner.changing.extract_if(.., |(until, _)| through(until)) {
             let _ = back.send(until.unwrap_or(before).saturating_sub(1));
         }
     }
@@ -159,6 +159,6 @@ impl Queries {
         inner.waiting.clear();
         inner.asked.clear();
         inner.changes.clear();
-        inner.told.clear();
+        inner.changing.clear();
     }
 }

@@ -5,8 +5,6 @@
 //! by the trace's clock is taken back (`passes`), and by the same clock salt days are closed and settle. With a ledger, what is accepted is kept as well, so that a worker can
 //! start from it.
 
-mod passes;
-
 use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,10 +25,10 @@ use tributary_operators::record::{Arrival, BrandId};
 use crate::durability::compaction::install;
 use crate::privacy::retention::{Category, Stopping};
 use crate::report::tally::Tally;
-use crate::worker::batch::{Batch, Incoming, InnerChange, Report};
+use crate::worker::batch::{Batch, Incoming, InternalChange, Report};
 use crate::worker::clock::{SaltDays, salt_days};
 use crate::worker::queries::Queries;
-use crate::worker::replay::passes::{OfDay, Passes, UnderWay};
+use crate::worker::replay_retention::{OfDay, ReplayRetention, UnderWay};
 use crate::worker::threads::Workers;
 
 /// What a replay has done.
@@ -50,7 +48,7 @@ pub struct Outcome {
 }
 
 /// Who looks on while a replay runs.
-pub trait Onlooker {
+pub trait Observer {
     /// Hears now and then how many messages have gone in.
     fn progress(&mut self, messages: u64);
 
@@ -67,7 +65,7 @@ pub trait Onlooker {
     }
 }
 
-impl<F: FnMut(u64)> Onlooker for F {
+impl<F: FnMut(u64)> Observer for F {
     fn progress(&mut self, messages: u64) {
         self(messages);
     }
@@ -91,7 +89,7 @@ pub fn run<E>(
     batch: u64,
     ledger: Option<Ledger>,
     closes_days: bool,
-    mut onlooker: impl Onlooker,
+    mut onlooker: impl Observer,
 ) -> anyhow::Result<Outcome>
 where
     anyhow::Error: From<E>,
@@ -110,7 +108,7 @@ where
         config,
         settings,
         Arc::new(Keyring::new(config)),
-        Arc::new(crate::privacy::objections::Suppressed::nobody()),
+        Arc::new(crate::privacy::objections::Objections::nobody()),
         Arc::new(move |report| match report {
             Report::Cells(_, cells) => {
                 heard
@@ -144,7 +142,7 @@ where
                 // Nothing is kept of it here; whoever waits may have ended.
                 let _ = done.send(());
             }
-            Report::Forgotten(..)
+            Report::SaltsDestroyed(..)
             | Report::Settled { .. }
             | Report::Expired(_)
             | Report::Unreadable(_) => {}
@@ -154,7 +152,7 @@ where
     let mut feeding = Feeding {
         workers,
         runtime,
-        passes: Passes::new(config, queries.clone()),
+        passes: ReplayRetention::new(config, queries.clone()),
         queries,
         epoch: 0,
         pages: durable.then_some(pages),
@@ -259,7 +257,7 @@ const LOOK: Duration = Duration::from_millis(5);
 struct Feeding {
     workers: Workers,
     runtime: Runtime,
-    passes: Passes,
+    passes: ReplayRetention,
     queries: Queries,
     epoch: u64,
     /// The way to the ledger, where there is one.
@@ -276,8 +274,8 @@ struct OpenDays {
     /// The newest arrival so far, Unix milliseconds.
     newest: i64,
     /// The days that were told last, and the newest arrival then.
-    told: Vec<SaltDays>,
-    told_at: i64,
+    open_days: Vec<SaltDays>,
+    open_days_at: i64,
 }
 
 impl OpenDays {
@@ -285,31 +283,31 @@ impl OpenDays {
         OpenDays {
             config: config.clone(),
             newest: 0,
-            told: Vec::new(),
-            told_at: i64::MIN,
+            open_days: Vec::new(),
+            open_days_at: i64::MIN,
         }
     }
 
     /// The days for an epoch. They are looked up once in a while, so that small epochs cost little.
     fn of_epoch(&mut self) -> Vec<SaltDays> {
-        if self.newest >= self.told_at.saturating_add(LOOK_UP) {
-            self.told = salt_days(&self.config, |_| self.newest);
-            self.told_at = self.newest;
+        if self.newest >= self.open_days_at.saturating_add(LOOK_UP) {
+            self.open_days = salt_days(&self.config, |_| self.newest);
+            self.open_days_at = self.newest;
         }
-        self.told.clone()
+        self.open_days.clone()
     }
 
     /// Whether a message may hold a ping of a day that was closed, although by its own arrival it counts.
     fn is_over(&self, line: &TraceLine) -> bool {
         let is_ping = || line.subject.split('.').nth(3) == Some(Kind::Ping.name());
-        line.at < self.told_at && is_ping() && {
+        line.at < self.open_days_at && is_ping() && {
             let open = salt_days(&self.config, |_| line.at);
             // At no time everything is open.
-            open.is_empty() && !self.told.is_empty()
+            open.is_empty() && !self.open_days.is_empty()
                 || open
                     .iter()
-                    .zip(&self.told)
-                    .any(|(open, told)| open.first < told.first)
+                    .zip(&self.open_days)
+                    .any(|(open, open_days)| open.first < open_days.first)
         }
     }
 }
@@ -320,7 +318,7 @@ impl Feeding {
         let epoch = self.epoch;
         self.epoch += 1;
         let mut changes = self.queries.drain_changes(epoch).unwrap_or_default();
-        changes.extend(self.changes.drain(..).map(InnerChange::Event));
+        changes.extend(self.changes.drain(..).map(InternalChange::Event));
         self.workers.send(Batch {
             epoch,
             messages,
@@ -393,7 +391,7 @@ impl Feeding {
 }
 
 /// Closes a ledger, without what was past its time.
-fn close(mut ledger: Ledger, passes: &Passes) -> anyhow::Result<()> {
+fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
     let evidence: BTreeMap<BrandId, i64> = passes.evidence_before().into_iter().collect();
     let may_hold_old = ledger.stats().entries.evidence > 0;
     if may_hold_old || passes.gone() != [0; Category::ALL.len()] {

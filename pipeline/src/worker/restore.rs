@@ -44,7 +44,7 @@ pub async fn restore(
     let (workers, mut epoch) =
         tokio::task::block_in_place(|| ledger(recovered, workers, telemetry))?;
     if config.workers.process == 0 {
-        epoch = stood(client, config, &workers, epoch, telemetry, now).await?;
+        epoch = restore_published(client, config, &workers, epoch, telemetry, now).await?;
     }
     debug_assert!(epoch < LAST);
     let threads = config.workers.threads.max(1);
@@ -88,8 +88,8 @@ fn ledger(
         if entries >= ENTRIES {
             let (read, total) = (recovered.read(), recovered.total());
             let percent = read * 100 / total.max(1);
-            let told = format!("the ledger is being restored: {percent} % of {total} bytes");
-            telemetry.health.set_restoring(Some(told));
+            let reason = format!("the ledger is being restored: {percent} % of {total} bytes");
+            telemetry.health.set_restoring(Some(reason));
             send(&workers, epoch, std::mem::take(&mut restored))?;
             (epoch, entries) = (epoch + 1, 0);
         }
@@ -99,7 +99,7 @@ fn ledger(
 }
 
 /// The cells as they stand in the output stream.
-async fn stood(
+async fn restore_published(
     client: &Client,
     config: &Config,
     workers: &Workers,
@@ -107,21 +107,21 @@ async fn stood(
     telemetry: &Telemetry,
     now: i64,
 ) -> anyhow::Result<u64> {
-    let told = "the output stream is being read, to tell only what differs";
-    telemetry.health.set_restoring(Some(told.to_owned()));
-    let mut strange = 0u64;
+    let reason = "the output stream is being read, to tell only what differs";
+    telemetry.health.set_restoring(Some(reason.to_owned()));
+    let mut unreadable = 0u64;
     for brand in &config.brands {
         let subjects = format!("tributary.out.{}.>", brand.name);
         let begin = epoch;
         // What was put in before a failure is put in again, which changes nothing.
-        let read = || stood_of(client, config, workers, &subjects, begin, now);
+        let read = || restore_published_of(client, config, workers, &subjects, begin, now);
         let (next, unread) = retry_transient(read).await?;
         epoch = next;
-        strange += unread;
+        unreadable += unread;
     }
-    if strange > 0 {
+    if unreadable > 0 {
         tracing::warn!(
-            messages = strange,
+            messages = unreadable,
             "the output stream holds what is no cell of this version"
         );
     }
@@ -129,7 +129,7 @@ async fn stood(
 }
 
 /// The cells of one brand, from an epoch on; returns the next epoch, and how many messages hold no cell.
-async fn stood_of(
+async fn restore_published_of(
     client: &Client,
     config: &Config,
     workers: &Workers,
@@ -137,25 +137,25 @@ async fn stood_of(
     mut epoch: u64,
     now: i64,
 ) -> Result<(u64, u64), NatsError> {
-    let mut strange = 0;
+    let mut unreadable = 0;
     let mut values = nats::last_values(client, &config.nats.output_stream, subjects).await?;
     loop {
         let messages = values.next_batch(CELLS).await?;
         if messages.is_empty() {
-            return Ok((epoch, strange));
+            return Ok((epoch, unreadable));
         }
-        let mut stood = Vec::with_capacity(messages.len());
+        let mut published = Vec::with_capacity(messages.len());
         for message in messages {
             let name = message.subject.split('.').nth(3).unwrap_or_default();
             let family = Family::ALL.into_iter().find(|family| family.name() == name);
             match family.and_then(|family| parse_cell(family, &message.payload)) {
                 Some((cell, _)) if cell.values.is_empty() => {}
-                Some((cell, released)) => stood.push((cell, released.min(now))),
-                None => strange += 1,
+                Some((cell, released)) => published.push((cell, released.min(now))),
+                None => unreadable += 1,
             }
         }
         let restored = Restored {
-            stood,
+            published,
             ..Restored::default()
         };
         // Workers that have stopped are noticed when restoring ends.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tributary_connectors::nats::Outgoing;
 
 use super::batch::Report;
-use super::publisher::Out;
+use super::publisher::PublisherCommand;
 use super::queries::Queries;
 use crate::durability::command::LedgerCommand;
 use crate::report::health::Health;
@@ -31,7 +31,7 @@ pub struct OutputRouter {
     /// The health, which notes progress.
     pub health: Arc<Health>,
     /// The publisher of cells.
-    pub publisher_tx: mpsc::UnboundedSender<Out>,
+    pub publisher_tx: mpsc::UnboundedSender<PublisherCommand>,
     /// The task that owns the ledger.
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
 }
@@ -48,7 +48,9 @@ impl OutputRouter {
                     if news {
                         let closed = cell.values.is_empty();
                         let message = Outgoing::cell(&cell, epoch, released);
-                        let _ = self.publisher_tx.send(Out::Cell { message, closed });
+                        let _ = self
+                            .publisher_tx
+                            .send(PublisherCommand::Cell { message, closed });
                     }
                 }
             }
@@ -56,16 +58,18 @@ impl OutputRouter {
                 self.tally.dead(&dead);
                 self.to_ledger(LedgerCommand::Part(epoch, page, dead));
             }
-            Report::Forgotten(brand, before) => {
-                self.to_ledger(LedgerCommand::Forget(brand, before));
+            Report::SaltsDestroyed(brand, before) => {
+                self.to_ledger(LedgerCommand::DestroySalts(brand, before));
             }
-            Report::Settle { page, done } => self.to_ledger(LedgerCommand::Settle(page, done)),
+            Report::Settle { page, done } => {
+                self.to_ledger(LedgerCommand::CommitSettledDays(page, done))
+            }
             // The ledger holds no pings of these days, so that a rewrite would remove nothing.
             Report::Settled { pings: 0, .. } => {}
             Report::Settled { brand, before, .. } => {
-                self.to_ledger(LedgerCommand::Settled(brand, before));
+                self.to_ledger(LedgerCommand::DropPings(brand, before));
             }
-            Report::Expired(records) => self.to_ledger(LedgerCommand::Expired(records)),
+            Report::Expired(records) => self.to_ledger(LedgerCommand::CommitExpired(records)),
             Report::Unreadable(why) => self.tally.set_unreadable(why),
             Report::Answer(answer) => self.queries.answer(answer),
             Report::Finished {

@@ -1,4 +1,4 @@
-//! Hand: one worker thread at work.
+//! WorkerThread: one worker thread at work.
 //!
 //! It decodes its share of every epoch, puts what is accepted into the dataflow and on the page for the ledger,
 //! steps the dataflow, and tells what comes out.
@@ -29,10 +29,10 @@ use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day, IdSet, Ping};
 use tributary_operators::settings::Settings;
 
-use crate::privacy::objections::{Suppressed, SuppressedSnapshot};
-use crate::privacy::retention::AtArrival;
+use crate::privacy::objections::{ObjectionSnapshot, Objections};
+use crate::privacy::retention::ArrivalFilter;
 use crate::report::counts::Counts;
-use crate::worker::batch::{Batch, Incoming, InnerChange, Listener, Report, Restored};
+use crate::worker::batch::{Batch, Incoming, InternalChange, Listener, Report, Restored};
 use crate::worker::clock::SaltDays;
 
 mod settling;
@@ -47,41 +47,41 @@ const NAP: Duration = Duration::from_millis(2);
 
 /// What opens the blocks of the ledger.
 #[derive(Clone)]
-pub struct Opener {
+pub struct BlockOpener {
     keyring: Arc<Keyring>,
     /// The clock of each brand: days follow the configured time zone.
     clocks: BTreeMap<BrandId, BrandClock>,
     /// Who objected.
-    suppressed: Arc<Suppressed>,
+    objections: Arc<Objections>,
     /// What is past its retention when it comes.
-    at_arrival: AtArrival,
+    arrival_filter: ArrivalFilter,
 }
 
-impl Opener {
+impl BlockOpener {
     /// What opens the ledger of a configuration's brands.
-    pub fn new(config: &Config, keyring: Arc<Keyring>, suppressed: Arc<Suppressed>) -> Opener {
+    pub fn new(config: &Config, keyring: Arc<Keyring>, objections: Arc<Objections>) -> BlockOpener {
         let clocks = config.brands.iter();
         let clocks = clocks.map(|brand| {
             let clock = BrandClock::new(&brand.timezone, 0);
             (BrandId::of(&brand.name), clock)
         });
-        Opener {
+        BlockOpener {
             keyring,
             clocks: clocks.collect(),
-            suppressed,
-            at_arrival: AtArrival::new(config),
+            objections,
+            arrival_filter: ArrivalFilter::new(config),
         }
     }
 }
 
 /// One worker thread at work: a hand of the process.
-pub struct Hand {
+pub struct WorkerThread {
     thread: usize,
     decoder: Decoder,
-    opener: Opener,
+    opener: BlockOpener,
     intake: Intake,
     listener: Listener,
-    told: Rc<RefCell<Vec<(Epoch, Output)>>>,
+    outputs: Rc<RefCell<Vec<(Epoch, Output)>>>,
     dead: Vec<DeadLetter>,
     ahead: VecDeque<Epoch>,
     /// The epoch that was begun and has not ended.
@@ -110,30 +110,30 @@ struct Intake {
 struct Open {
     epoch: Epoch,
     durable: bool,
-    complete: bool,
+    all_restored: bool,
     release: Option<i64>,
-    again: bool,
-    changes: Vec<InnerChange>,
+    republish: bool,
+    changes: Vec<InternalChange>,
     questions: Vec<(u64, Question)>,
     salt_days: Vec<SaltDays>,
 }
 
-impl Hand {
+impl WorkerThread {
     /// Builds the dataflow on a worker; `thread` is its number in this process.
     pub fn new(
         worker: &mut Worker,
         thread: usize,
         settings: &Arc<Settings>,
         decoder: Decoder,
-        opener: Opener,
+        opener: BlockOpener,
         listener: Listener,
-    ) -> Hand {
-        let told = Rc::new(RefCell::new(Vec::new()));
-        let sink = told.clone();
+    ) -> WorkerThread {
+        let outputs = Rc::new(RefCell::new(Vec::new()));
+        let sink = outputs.clone();
         let dataflow = build(worker, settings.clone(), move |epoch, output| {
             sink.borrow_mut().push((epoch, output));
         });
-        Hand {
+        WorkerThread {
             thread,
             decoder,
             opener,
@@ -146,7 +146,7 @@ impl Hand {
                 waiting: Vec::new(),
             },
             listener,
-            told,
+            outputs,
             dead: Vec::new(),
             ahead: VecDeque::new(),
             open: None,
@@ -171,7 +171,7 @@ impl Hand {
                 }
                 Err(TryRecvError::Empty) => {
                     worker.step_or_park(Some(NAP));
-                    self.go_on();
+                    self.resume();
                 }
                 Err(TryRecvError::Disconnected) => break,
             }
@@ -193,9 +193,9 @@ impl Hand {
             messages,
             durable,
             restored,
-            complete,
+            all_restored,
             release,
-            again,
+            republish,
             changes,
             questions,
             salt_days,
@@ -211,11 +211,11 @@ impl Hand {
         if durable || !messages.is_empty() {
             self.withdraw_words();
         }
-        let mut sink = Door {
-            suppressed: self.opener.suppressed.snapshot(),
+        let mut sink = IngestSink {
+            objections: self.opener.objections.snapshot(),
             intake: &mut self.intake,
             dead: &mut self.dead,
-            at_arrival: &mut self.opener.at_arrival,
+            arrival_filter: &mut self.opener.arrival_filter,
             at: 0,
             kind: "",
         };
@@ -236,14 +236,14 @@ impl Hand {
         self.open = Some(Open {
             epoch,
             durable,
-            complete,
+            all_restored,
             release,
-            again,
+            republish,
             changes,
             questions,
             salt_days,
         });
-        self.go_on();
+        self.resume();
     }
 
     /// Withdraws the words that nothing names any more, before the epoch uses any.
@@ -276,7 +276,7 @@ impl Hand {
     }
 
     /// Ends the open epoch, where there is one and no ping has to wait any more.
-    fn go_on(&mut self) {
+    fn resume(&mut self) {
         if self.open.is_none() {
             return;
         }
@@ -294,9 +294,9 @@ impl Hand {
         let Open {
             epoch,
             durable,
-            complete,
+            all_restored,
             release,
-            again,
+            republish,
             changes,
             questions,
             salt_days,
@@ -305,8 +305,8 @@ impl Hand {
         let mut page = self.intake.page.take();
         for change in changes {
             let change = match change {
-                InnerChange::Event(event) => event,
-                InnerChange::Expire(key, as_of) => {
+                InternalChange::Event(event) => event,
+                InternalChange::Expire(key, as_of) => {
                     dataflow.expire(key, as_of);
                     continue;
                 }
@@ -343,10 +343,10 @@ impl Hand {
         if let Some(now) = release {
             dataflow.release(now);
         }
-        if again {
+        if republish {
             dataflow.tell_again();
         }
-        if complete {
+        if all_restored {
             dataflow.complete();
         }
         dataflow.advance_to(epoch + 1);
@@ -358,7 +358,7 @@ impl Hand {
         let Restored {
             blocks,
             salts,
-            stood,
+            published,
         } = restored;
         let Intake {
             dataflow, pings, ..
@@ -366,7 +366,7 @@ impl Hand {
         for (brand, day, salt) in salts {
             dataflow.know_salt(brand, day, salt);
         }
-        let Opener {
+        let BlockOpener {
             keyring, clocks, ..
         } = &mut self.opener;
         let (thread, decoder) = (self.thread, &mut self.decoder);
@@ -390,7 +390,7 @@ impl Hand {
                 (self.listener)(Report::Unreadable(error.to_string()));
             }
         }
-        for (cell, at) in stood {
+        for (cell, at) in published {
             dataflow.stood(cell, at);
         }
     }
@@ -405,10 +405,10 @@ impl Hand {
             self.ahead.pop_front();
             finished = Some(before);
         }
-        let told = std::mem::take(&mut *self.told.borrow_mut());
+        let outputs = std::mem::take(&mut *self.outputs.borrow_mut());
         let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
         let mut expired = Vec::new();
-        for (epoch, output) in told {
+        for (epoch, output) in outputs {
             match output {
                 // Every thread hears of it, and one of them tells the ledger.
                 Output::Expired(record) if self.thread == 0 => expired.push(record),
@@ -438,11 +438,12 @@ impl Hand {
         for (brand, before) in forgotten {
             let sealed = &mut self.intake.sealed;
             sealed.retain(|(of, day)| *of != brand || *day >= before);
-            (self.listener)(Report::Forgotten(brand, before));
+            (self.listener)(Report::SaltsDestroyed(brand, before));
         }
         for (brand, before) in settled {
-            let gone = |(of, day): &(BrandId, Day), _: &mut u64| *of == brand && *day < before;
-            let pings = self.intake.pings.extract_if(.., gone);
+            let is_settled =
+                |(of, day): &(BrandId, Day), _: &mut u64| *of == brand && *day < before;
+            let pings = self.intake.pings.extract_if(.., is_settled);
             let pings = pings.map(|(_, pings)| pings).sum();
             *self.intake.counts.settled_pings.entry(brand).or_default() += pings;
             (self.listener)(Report::Settled {
@@ -515,27 +516,27 @@ impl Intake {
 }
 
 /// Where the decoder's findings go.
-struct Door<'a> {
-    suppressed: SuppressedSnapshot,
+struct IngestSink<'a> {
+    objections: ObjectionSnapshot,
     intake: &'a mut Intake,
     dead: &'a mut Vec<DeadLetter>,
-    at_arrival: &'a mut AtArrival,
+    arrival_filter: &'a mut ArrivalFilter,
     /// When the message arrived, Unix milliseconds.
     at: i64,
     /// The kind that the message's subject names.
     kind: &'static str,
 }
 
-impl Door<'_> {
+impl IngestSink<'_> {
     /// Takes what nobody objected to and what is not past its retention.
     fn take(&mut self, event: Event, earlier: &[IdSet]) {
-        if self.suppressed.refuses(&event, earlier) {
+        if self.objections.refuses(&event, earlier) {
             if let Some(brand) = counted_for(&event) {
                 *self.intake.counts.suppressed.entry(brand).or_default() += 1;
             }
             return;
         }
-        if self.at_arrival.refuses(&event, self.at) {
+        if self.arrival_filter.refuses(&event, self.at) {
             if counted_for(&event).is_some() {
                 let ignored = self.intake.counts.ignored.entry(Ignored::PastRetention);
                 *ignored.or_default() += 1;
@@ -549,7 +550,7 @@ impl Door<'_> {
     }
 }
 
-impl Sink for Door<'_> {
+impl Sink for IngestSink<'_> {
     fn event(&mut self, event: Event) {
         self.take(event, &[]);
     }

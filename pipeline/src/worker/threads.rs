@@ -22,16 +22,16 @@ use tributary_connectors::decode::Decoder;
 use tributary_ledger::Keyring;
 use tributary_operators::settings::Settings;
 
-use crate::privacy::objections::Suppressed;
+use crate::privacy::objections::Objections;
 use crate::worker::batch::{Batch, Listener, Restored};
-use crate::worker::thread::{Hand, Opener};
+use crate::worker::thread::{BlockOpener, WorkerThread};
 
 /// The way to one thread: its batches, and itself to be woken, once it runs.
-type Way = (SyncSender<Batch>, Arc<Mutex<Option<Thread>>>);
+type ThreadHandle = (SyncSender<Batch>, Arc<Mutex<Option<Thread>>>);
 
 /// The running threads of this process.
 pub struct Workers {
-    ends: Vec<Way>,
+    ends: Vec<ThreadHandle>,
     /// Joined in [`Workers::finish`] and nowhere else: after a failure nobody waits for threads that cannot end.
     guards: ManuallyDrop<WorkerGuards<Result<(), String>>>,
 }
@@ -43,7 +43,7 @@ impl Workers {
         config: &Config,
         settings: Arc<Settings>,
         keyring: Arc<Keyring>,
-        suppressed: Arc<Suppressed>,
+        objections: Arc<Objections>,
         listener: Listener,
     ) -> anyhow::Result<Workers> {
         let threads = config.workers.threads.max(1);
@@ -67,7 +67,7 @@ impl Workers {
         }
         let starts = Mutex::new(starts);
         let decoder = Decoder::new(config);
-        let opener = Opener::new(config, keyring, suppressed);
+        let opener = BlockOpener::new(config, keyring, objections);
         let timely_config = timely::Config {
             communication,
             worker: timely::WorkerConfig::default(),
@@ -78,7 +78,7 @@ impl Workers {
             let (batches, sleeper) = start.ok_or("a worker thread was started twice")?;
             *lock(&sleeper) = Some(std::thread::current());
             let (decoder, opener) = (decoder.clone(), opener.clone());
-            Hand::new(worker, thread, &settings, decoder, opener, listener.clone())
+            WorkerThread::new(worker, thread, &settings, decoder, opener, listener.clone())
                 .run(worker, &batches);
             Ok(())
         })
@@ -95,9 +95,9 @@ impl Workers {
             messages,
             durable,
             restored,
-            complete,
+            all_restored,
             release,
-            again,
+            republish,
             changes,
             questions,
             salt_days,
@@ -107,11 +107,11 @@ impl Workers {
         let Restored {
             blocks,
             salts,
-            stood,
+            published,
         } = restored.unwrap_or_default();
         let share_of_blocks = blocks.len().div_ceil(self.ends.len()).max(1);
         let mut blocks = blocks.into_iter();
-        let mut first = Some((salts, stood));
+        let mut first = Some((salts, published));
         let share = messages.len().div_ceil(self.ends.len()).max(1);
         let mut messages = messages.into_iter();
         let mut questions = Some(questions);
@@ -121,17 +121,17 @@ impl Workers {
                 messages: messages.by_ref().take(share).collect(),
                 durable,
                 restored: restoring.then(|| {
-                    let (salts, stood) = first.take().unwrap_or_default();
+                    let (salts, published) = first.take().unwrap_or_default();
                     let blocks = blocks.by_ref().take(share_of_blocks).collect();
                     Restored {
                         blocks,
                         salts,
-                        stood,
+                        published,
                     }
                 }),
-                complete,
+                all_restored,
                 release: release.filter(|_| thread == 0),
-                again,
+                republish,
                 changes: changes.take().unwrap_or_default(),
                 questions: questions.take().unwrap_or_default(),
                 salt_days: salt_days.clone(),

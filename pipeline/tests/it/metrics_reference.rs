@@ -12,7 +12,7 @@ use tributary::report::counts::Counts;
 use tributary::report::metrics::label::{Label, OTHER, UNKNOWN};
 use tributary::report::metrics::table::{Row, TABLE, Type};
 use tributary::report::metrics::{Metrics, reference};
-use tributary::report::published_cells::Board;
+use tributary::report::published_cells::PublishedCells;
 use tributary_config::model::Kind;
 use tributary_connectors::dead::{Ignored, Reason};
 use tributary_operators::attribution::Model;
@@ -257,8 +257,8 @@ fn fed() -> Metrics {
     metrics
 }
 
-fn board() -> Board {
-    let mut board = Board::default();
+fn board() -> PublishedCells {
+    let mut board = PublishedCells::default();
     let text = |word: &str| Dim::Text(word.into());
     let mut put = |family: Family, dims: &[Dim], values: &[i128]| {
         board.apply(&Cell {

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tributary::report::counts::Counts;
-use tributary::report::published_cells::Board;
+use tributary::report::published_cells::PublishedCells;
 use tributary::report::published_cells::SharedCells;
 use tributary::report::telemetry::Telemetry;
 use tributary::serve::http::serve;
@@ -145,7 +145,7 @@ async fn the_page_says_what_is_the_matter() {
             "the ledger is being restored: 3 of 7 segments".to_owned(),
         ));
         browser.until(&says("#notice", "3 of 7 segments"));
-        *state.cells.lock() = Board::default();
+        *state.cells.lock() = PublishedCells::default();
         state.cells.lock().apply(&orders("acme", "EUR", 1));
         let heard = "performance.now()";
         let heard = browser.eval(heard).as_f64().unwrap();

@@ -11,7 +11,7 @@ use crate::support::story::{
     until,
 };
 use crate::support::{Worker, World, succeed, tributary};
-use tributary::privacy::objections::Suppressed;
+use tributary::privacy::objections::Objections;
 use tributary::worker::batch::{Batch, Incoming, Report};
 use tributary::worker::threads::Workers;
 use tributary_connectors::trace::TraceLine;
@@ -76,7 +76,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
     const EPOCHS: u64 = 400;
     let world = World::new(10, None, "[workers]\nthreads = 2");
     let config = world.config();
-    let suppressed = Arc::new(Suppressed::open(&config, &world.path("rights"), [7; 16]).unwrap());
+    let suppressed = Arc::new(Objections::open(&config, &world.path("rights"), [7; 16]).unwrap());
     let finished = Arc::new(Mutex::new([0; 2]));
     let heard = finished.clone();
     let settings = Arc::new(tributary_connectors::settings::settings(&config));
@@ -100,7 +100,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
             let mut objected = 0;
             while !ends.load(SeqCst) {
                 let fresh =
-                    suppressed.object(BrandId::of("orchard"), &[objected.into()], &[], MORNING);
+                    suppressed.add(BrandId::of("orchard"), &[objected.into()], &[], MORNING);
                 objected += fresh.unwrap();
             }
             objected

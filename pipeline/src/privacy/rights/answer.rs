@@ -21,7 +21,7 @@ use tributary_rights::Reason;
 use tributary_rights::request::Asked;
 use tributary_rights::sealed::ReplyKey;
 
-use super::keep::reject;
+use super::restrictions::reject;
 use super::subject::Person;
 use super::{Job, Rights};
 use crate::privacy::retention::Stopping;
@@ -37,18 +37,18 @@ impl Rights {
         jobs: &mut [Job],
         persons: &[Person],
     ) -> anyhow::Result<()> {
-        let desk = &*self;
+        let rights = &*self;
         let answers = jobs.iter().zip(persons).map(|(job, person)| async move {
             match &job.request.asked {
                 Asked::Access(key) | Asked::Portability(key) if job.rejected.is_none() => {
-                    desk.answer_one(job, person, key).await.map(Some)
+                    rights.answer_one(job, person, key).await.map(Some)
                 }
                 _ => Ok(None),
             }
         });
         let answers = try_join_all(answers).await?;
-        for (job, told) in jobs.iter_mut().zip(answers) {
-            match told {
+        for (job, answer) in jobs.iter_mut().zip(answers) {
+            match answer {
                 Some(0) => reject(job, Reason::NotFound),
                 Some(records) => job.counts.records = records,
                 None => {}
@@ -60,18 +60,18 @@ impl Rights {
     /// Tells what is held. How many records that is.
     async fn answer_one(&self, job: &Job, person: &Person, key: &ReplyKey) -> anyhow::Result<u64> {
         let brand = tenant::configured(&self.config, job.brand);
-        let (Some(desk), Some(brand)) = (self.desks.get(&job.brand), brand) else {
+        let (Some(brand_log), Some(brand)) = (self.brand_logs.get(&job.brand), brand) else {
             return Ok(0);
         };
         let question = Question::Records {
             brand: job.brand,
             naming: person.pseudonyms(),
         };
-        let mut told = self.queries.submit(question).await.ok_or(Stopping)?;
-        told.sort_unstable();
-        told.dedup();
+        let mut keys = self.queries.submit(question).await.ok_or(Stopping)?;
+        keys.sort_unstable();
+        keys.dedup();
         let retention = Retention::of(brand);
-        let records: Vec<Value> = told
+        let records: Vec<Value> = keys
             .into_iter()
             .filter_map(|reply| match reply {
                 Reply::NamedRecord(_, record, words) => Some(tell(&record, &words, &retention)),
@@ -83,7 +83,7 @@ impl Rights {
             return Ok(0);
         }
         let answer = json!({
-            "brand": desk.name,
+            "brand": brand_log.name,
             "request": job.request.id.expose(),
             "type": job.request.asked.right().name(),
             "recipients": [],
@@ -93,7 +93,7 @@ impl Rights {
         let sealed = key.seal(&answer).context("the answer cannot be sealed")?;
         let mut headers = HeaderMap::new();
         headers.insert("Nats-TTL", KEPT);
-        let subject = subjects::rights_answer(&desk.name, key.as_bytes());
+        let subject = subjects::rights_answer(&brand_log.name, key.as_bytes());
         jetstream::new(self.client.clone())
             .publish_with_headers(subject, headers, sealed.into())
             .await

@@ -23,10 +23,10 @@ use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, Pseudonym, Token};
 
-use super::keep::{reject, shared, union};
+use super::restrictions::{reject, shared, union};
+use super::stream_scrub::{Finder, find};
 use super::subject::Person;
 use super::time::now;
-use super::traces::{Finder, find};
 use super::{Job, LOOK, Rights, erases};
 use crate::durability::command::{Erasure, LedgerCommand};
 use crate::privacy::retention::Stopping;
@@ -71,16 +71,14 @@ impl Rights {
         for (job, person) in jobs.iter_mut().zip(persons) {
             if job.rejected.is_none() && job.request.asked == Asked::Object {
                 let (ids, devices) = (person.pseudonyms(), &person.devices);
-                let entered = self
-                    .suppressed
-                    .object(job.brand, &ids, devices, job.said())?;
+                let entered = self.objections.add(job.brand, &ids, devices, job.said())?;
                 job.counts.suppressions = entered;
             }
         }
         self.name_heads().await?;
         let read = self.settle().await?;
         let mut brands = Vec::new();
-        for &brand in self.desks.keys() {
+        for &brand in self.brand_logs.keys() {
             let of_brand = places.iter().filter(|place| jobs[**place].brand == brand);
             let person = union(of_brand.filter_map(|place| persons.get(*place)));
             if !person.ids.is_empty() || !person.devices.is_empty() {
@@ -132,11 +130,11 @@ impl Rights {
             self.forget_answers(forgotten.brand).await?;
         }
         // Last, because after a restart it is the ledger that knows the whole person.
-        let gone = self.erase_from_ledger(&brands).await?;
+        let entries = self.erase_from_ledger(&brands).await?;
         // What went with several requests is counted with each of them.
         for place in places {
             if let Some(job) = jobs.get_mut(place) {
-                job.counts.ledger_entries = gone;
+                job.counts.ledger_entries = entries;
                 job.counts.raw_messages = raw;
                 job.counts.dead_letters = dead;
             }
@@ -156,7 +154,7 @@ impl Rights {
         let last = retry_transient(|| nats::stream_state(&self.client, &nats.input_stream)).await?;
         let restored = self.restored;
         let durable = self
-            .durable
+            .watermark
             .wait_for(|durable| durable.sequence.max(restored) >= newest);
         drop(durable.await.map_err(|_| Stopping)?);
         Ok(last.last_sequence)
@@ -182,14 +180,14 @@ impl Rights {
             }
         }
         loop {
-            let heard = Question::Heard {
+            let question = Question::Heard {
                 brand,
                 devices: shared(&forgotten.person.devices),
             };
             let records = self.records(brand, &forgotten.person).await?;
-            let heard = match forgotten.person.devices.is_empty() {
+            let replies = match forgotten.person.devices.is_empty() {
                 true => Vec::new(),
-                false => self.queries.submit(heard).await.ok_or(Stopping)?,
+                false => self.queries.submit(question).await.ok_or(Stopping)?,
             };
             for (_, record) in &records {
                 let ids = record.ids.ids().iter();
@@ -204,7 +202,7 @@ impl Rights {
                 .into_iter()
                 .map(|(key, _)| Event::Drop { key, arrival: LAST })
                 .collect();
-            for reply in heard {
+            for reply in replies {
                 match reply {
                     Reply::Heard(device) => {
                         forgotten.tokens.insert(device.token);
@@ -236,12 +234,12 @@ impl Rights {
                 .tokens
                 .extend(one.tokens.iter().map(|token| (one.brand, *token)));
         }
-        let (done, gone) = oneshot::channel();
+        let (done, erased) = oneshot::channel();
         let erasure = Erasure { forget, done };
-        self.words
+        self.ledger_tx
             .send(LedgerCommand::Erase(erasure))
             .map_err(|_| Stopping)?;
-        Ok(gone.await.map_err(|_| Stopping)?)
+        Ok(erased.await.map_err(|_| Stopping)?)
     }
 
     /// Says that this process has done its part; the registrar waits for the parts of the others.
@@ -255,8 +253,8 @@ impl Rights {
             Some((job.brand, *job.sequences.first()?))
         });
         let of_brand = |brand: BrandId| {
-            let desk = self.desks.get(&brand);
-            desk.map_or("", |desk| desk.name.as_str())
+            let brand_log = self.brand_logs.get(&brand);
+            brand_log.map_or("", |brand_log| brand_log.name.as_str())
         };
         if !self.is_registrar() {
             let parts = sequences.map(|(brand, sequence)| {
@@ -274,7 +272,7 @@ impl Rights {
         let mut reader =
             retry_transient(|| Reader::filtered(&self.client, stream, &all, 1)).await?;
         while !missing.is_empty() {
-            if self.words.is_closed() {
+            if self.ledger_tx.is_closed() {
                 return Err(Stopping.into());
             }
             for message in reader.next_batch(1_000, LOOK).await? {
@@ -324,11 +322,11 @@ impl Rights {
 
     /// Deletes the sealed answers of a brand that wait to be fetched: whose they are nobody can tell.
     async fn forget_answers(&self, brand: BrandId) -> anyhow::Result<()> {
-        let Some(desk) = self.desks.get(&brand) else {
+        let Some(brand_log) = self.brand_logs.get(&brand) else {
             return Ok(());
         };
         let stream = &self.config.nats.rights_stream;
-        let filter = subjects::rights_answers(&desk.name);
+        let filter = subjects::rights_answers(&brand_log.name);
         let mut last = nats::last_values(&self.client, stream, &filter).await?;
         loop {
             let batch = last.next_batch(1_000).await?;

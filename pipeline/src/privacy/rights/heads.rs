@@ -19,7 +19,7 @@ use tributary_rights::Head;
 use tributary_rights::audit::Checkpoint;
 
 use super::files::log;
-use super::losses::Found;
+use super::losses::LossReport;
 use super::published_heads::{PublishedHeads, mark, subject};
 use super::time::now;
 use super::{LOOK, Rights, is_passing};
@@ -31,12 +31,12 @@ use crate::worker::retry::RETRY_LIMIT;
 impl Rights {
     /// Names all heads everywhere at a start, so that they are compared from the next one on. A loss that was accepted is
     /// then in the past.
-    pub(super) async fn bind_at_start(&mut self, found: &Found) -> anyhow::Result<()> {
+    pub(super) async fn bind_at_start(&mut self, found: &LossReport) -> anyhow::Result<()> {
         if !found.losses.is_empty() {
-            let brands = self.desks.keys().copied().collect();
-            let accepted = self.desks.values().map(|desk| {
-                let published = found.published.get(&desk.name).copied();
-                (desk.brand, published.unwrap_or(Head::new(0, [0; 32])))
+            let brands = self.brand_logs.keys().copied().collect();
+            let accepted = self.brand_logs.values().map(|brand_log| {
+                let published = found.published.get(&brand_log.name).copied();
+                (brand_log.brand, published.unwrap_or(Head::new(0, [0; 32])))
             });
             let accepted = accepted.collect();
             self.bind(&brands, &accepted).await?;
@@ -63,19 +63,19 @@ impl Rights {
         accepted: &BTreeMap<BrandId, Head>,
     ) -> anyhow::Result<()> {
         self.name_heads().await?;
-        self.suppressed.mark(&self.mark)?;
-        let Some(objections) = self.suppressed.head() else {
+        self.objections.mark(&self.mark)?;
+        let Some(objections) = self.objections.head() else {
             return Ok(());
         };
         let ledger = self.mark;
         for brand in brands {
-            if let Some(desk) = self.desks.get_mut(brand) {
+            if let Some(brand_log) = self.brand_logs.get_mut(brand) {
                 let checkpoint = Checkpoint {
                     ledger,
                     objections,
                     accepted: accepted.get(brand).copied(),
                 };
-                desk.checkpoint(now(), checkpoint)?;
+                brand_log.checkpoint(now(), checkpoint)?;
             }
         }
         Ok(())
@@ -85,17 +85,17 @@ impl Rights {
     pub(super) async fn name_heads(&mut self) -> anyhow::Result<()> {
         let named = |head: Head| NamedHead::new(head.seq, *head.hash.as_bytes());
         let mut heads = NamedHeads::new();
-        if let Some(head) = self.suppressed.head() {
+        if let Some(head) = self.objections.head() {
             heads.insert(LIST.to_owned(), named(head));
         }
-        for desk in self.desks.values() {
-            if let Some(head) = desk.head() {
-                heads.insert(log(&desk.name), named(head));
+        for brand_log in self.brand_logs.values() {
+            if let Some(head) = brand_log.head() {
+                heads.insert(log(&brand_log.name), named(head));
             }
         }
         let (done, is_named) = oneshot::channel();
-        self.words
-            .send(LedgerCommand::Name(heads, done))
+        self.ledger_tx
+            .send(LedgerCommand::NameHeads(heads, done))
             .map_err(|_| Stopping)?;
         self.mark = mark(is_named.await.map_err(|_| Stopping)?);
         Ok(())
@@ -103,13 +103,13 @@ impl Rights {
 
     /// Publishes the heads of this process, in the place of those before.
     pub(super) async fn publish_heads(&self) -> anyhow::Result<()> {
-        let Some(objections) = self.suppressed.head() else {
+        let Some(objections) = self.objections.head() else {
             return Ok(());
         };
         let heads = PublishedHeads {
             ledger: self.mark,
             objections,
-            kept_out: self.suppressed.total(),
+            kept_out: self.objections.total(),
         };
         let subject = subject(self.config.workers.process);
         let text = serde_json::to_string(&heads)?;

@@ -35,7 +35,7 @@ use tributary_rights::{BrandKeys, Head, Kind, LedgerMark, Request, RequestKey};
 use super::files::{self, log};
 use super::published_heads::{PublishedHeads, mark, subject};
 use crate::durability::location::ledger_options;
-use crate::privacy::objections::{LIST, Suppressed};
+use crate::privacy::objections::{LIST, Objections};
 use crate::worker::retry::retry_transient;
 
 /// How long one look into the stream waits for messages.
@@ -43,7 +43,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// What a start has found.
 #[derive(Clone, Debug, Default)]
-pub struct Found {
+pub struct LossReport {
     /// What is missing, shorter, older or damaged, a sentence each.
     pub losses: Vec<String>,
     /// Up to which entry of its audit log each brand's receipts are with the broker.
@@ -54,7 +54,7 @@ pub struct Found {
     is_named: bool,
 }
 
-impl Found {
+impl LossReport {
     /// Up to which entry of a brand's log receipts are with the broker.
     pub fn receipted(&self, brand: &str) -> u64 {
         self.receipted.get(brand).copied().unwrap_or(0)
@@ -83,7 +83,7 @@ pub async fn find(
     client: &Client,
     config: &Config,
     ledger: Option<&Ledger>,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<LossReport> {
     let mut search = Search::of(config, ledger);
     let list = search.list()?;
     let logs = search.logs()?;
@@ -124,8 +124,8 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Any of the ledger.
-pub fn leave_out(mut ledger: Ledger, suppressed: &Suppressed) -> anyhow::Result<()> {
-    let objectors = suppressed.snapshot();
+pub fn leave_out(mut ledger: Ledger, objections: &Objections) -> anyhow::Result<()> {
+    let objectors = objections.snapshot();
     let rewrite = ledger.rewrite(Arc::new(move |event| !objectors.refuses(event, &[])))?;
     let written = rewrite.run(&mut |_, _| ())?;
     let entries = written.forgotten.total();
@@ -156,7 +156,7 @@ struct Search<'a> {
     config: &'a Config,
     manifest: PathBuf,
     ledger: Option<LedgerMark>,
-    found: Found,
+    found: LossReport,
 }
 
 impl<'a> Search<'a> {
@@ -165,7 +165,7 @@ impl<'a> Search<'a> {
             config,
             manifest: ledger_options(config).directory.join("MANIFEST"),
             ledger: ledger.map(|ledger| mark(ledger.mark())),
-            found: Found::default(),
+            found: LossReport::default(),
         }
     }
 

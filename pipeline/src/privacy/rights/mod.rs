@@ -9,7 +9,7 @@
 //!  request ─► checked ─► audit: received ─► pending ─► in_progress ─┬─► erase, object        [`forget`]
 //!                                                                   ├─► access, portability  [`answer`]
 //!                                                                   ├─► rectify              [`rectify`]
-//!                                                                   └─► restrict … directive [`keep`]
+//!                                                                   └─► restrict … directive [`restrictions`]
 //!            deleted ◄─ status, receipt ◄─ audit: completed ◄───────┘
 //! ```
 //!
@@ -20,19 +20,19 @@
 //! While requests from before a restart wait, no cell is released: what was being forgotten does not come back.
 
 mod answer;
-mod desk;
+mod audit_log;
 pub mod files;
 mod forget;
 mod heads;
-mod keep;
 pub mod losses;
 pub mod published_heads;
 mod rectify;
+mod restrictions;
 mod stream;
+mod stream_scrub;
 mod subject;
 pub mod submit;
 mod time;
-mod traces;
 pub mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,14 +51,14 @@ use tributary_rights::request::{Asked, Replay, replay};
 use tributary_rights::status::{Message, Status};
 use tributary_rights::{Counts, LedgerMark, Reason, Request, RequestId, RequestKey, Right};
 
-use crate::durability::command::{Durable, LedgerCommand};
-use crate::privacy::objections::Suppressed;
+use crate::durability::command::{LedgerCommand, Watermark};
+use crate::privacy::objections::Objections;
 use crate::privacy::retention::Stopping;
 use crate::report::telemetry::Telemetry;
 use crate::worker::queries::Queries;
 use crate::worker::retry::retry_transient;
-use desk::Desk;
-use losses::Found;
+use audit_log::BrandLog;
+use losses::LossReport;
 use stream::Stream;
 use time::now;
 
@@ -73,12 +73,12 @@ pub struct Rights {
     config: Config,
     client: Client,
     queries: Queries,
-    words: mpsc::UnboundedSender<LedgerCommand>,
-    durable: watch::Receiver<Durable>,
-    suppressed: Arc<Suppressed>,
+    ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
+    watermark: watch::Receiver<Watermark>,
+    objections: Arc<Objections>,
     restored: u64,
     telemetry: Telemetry,
-    desks: BTreeMap<BrandId, Desk>,
+    brand_logs: BTreeMap<BrandId, BrandLog>,
     /// How far the ledger was when it was last asked.
     mark: LedgerMark,
     /// When the stream of requests was made, Unix nanoseconds.
@@ -86,7 +86,7 @@ pub struct Rights {
 }
 
 /// What a worker gives to [`Rights`].
-pub struct Parts {
+pub struct RightsContext {
     /// The configuration.
     pub config: Config,
     /// The broker.
@@ -94,11 +94,11 @@ pub struct Parts {
     /// The way to the dataflow.
     pub queries: Queries,
     /// The way to the ledger.
-    pub words: mpsc::UnboundedSender<LedgerCommand>,
+    pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// How far the ledger is.
-    pub durable: watch::Receiver<Durable>,
+    pub watermark: watch::Receiver<Watermark>,
     /// The objection list.
-    pub suppressed: Arc<Suppressed>,
+    pub objections: Arc<Objections>,
     /// Up to which sequence the input was durable at the start.
     pub restored: u64,
     /// Where it is counted what was answered.
@@ -106,7 +106,7 @@ pub struct Parts {
     /// How far the ledger is.
     pub mark: LedgerMark,
     /// What the start has found of the files and of the receipts at the broker.
-    pub found: Found,
+    pub found: LossReport,
     /// When the stream of requests was made, Unix nanoseconds.
     pub created_ns: i64,
 }
@@ -139,14 +139,14 @@ impl Rights {
     ///
     /// # Errors
     /// Where a log cannot be read or is not what was written, or the broker does not answer.
-    pub async fn open(parts: Parts) -> anyhow::Result<(Rights, Reader)> {
-        let Parts {
+    pub async fn open(parts: RightsContext) -> anyhow::Result<(Rights, Reader)> {
+        let RightsContext {
             config,
             client,
             queries,
-            words,
-            durable,
-            suppressed,
+            ledger_tx,
+            watermark,
+            objections,
             restored,
             telemetry,
             mark,
@@ -156,13 +156,13 @@ impl Rights {
         let directory = files::directory(&config);
         let registrar = config.workers.process == 0;
         let brands = config.brands.iter();
-        let desks = brands
+        let brand_logs = brands
             .map(|brand| {
                 let receipted = found.receipted(&brand.name);
-                let desk = Desk::open(brand, &directory, registrar, receipted)?;
-                Ok((desk.brand, desk))
+                let brand_log = BrandLog::open(brand, &directory, registrar, receipted)?;
+                Ok((brand_log.brand, brand_log))
             })
-            .collect::<anyhow::Result<BTreeMap<BrandId, Desk>>>()?;
+            .collect::<anyhow::Result<BTreeMap<BrandId, BrandLog>>>()?;
         let all = subjects::rights_requests("*");
         let stream = &config.nats.rights_stream;
         let reader = retry_transient(|| Reader::filtered(&client, stream, &all, 1)).await?;
@@ -170,12 +170,12 @@ impl Rights {
             config,
             client,
             queries,
-            words,
-            durable,
-            suppressed,
+            ledger_tx,
+            watermark,
+            objections,
             restored,
             telemetry,
-            desks,
+            brand_logs,
             mark,
             created_ns,
         };
@@ -210,9 +210,9 @@ impl Rights {
             // What it was at is as a kill would leave it.
             why = stream.lost() => why,
         };
-        let told = stream::named(&why);
-        tracing::error!("{told}");
-        health.set_rights(Some(told));
+        let reason = stream::named(&why);
+        tracing::error!("{reason}");
+        health.set_rights(Some(reason));
         let _ = stop.wait_for(|stopped| *stopped).await;
         Ok(())
     }
@@ -294,13 +294,13 @@ impl Rights {
                     continue;
                 }
             };
-            let Some(desk) = self.desks.get_mut(&brand) else {
+            let Some(brand_log) = self.brand_logs.get_mut(&brand) else {
                 continue;
             };
-            let key = desk.keys.request(&request.id);
-            let content = request.fingerprint(&desk.keys);
-            if let Some(job) = jobs.get_mut(&(desk.brand, key)) {
-                if job.request.fingerprint(&desk.keys) == content {
+            let key = brand_log.keys.request(&request.id);
+            let content = request.fingerprint(&brand_log.keys);
+            if let Some(job) = jobs.get_mut(&(brand_log.brand, key)) {
+                if job.request.fingerprint(&brand_log.keys) == content {
                     job.sequences.push(message.sequence);
                 } else {
                     let id = Some(request.id);
@@ -309,7 +309,7 @@ impl Rights {
                 continue;
             }
             let right = request.asked.right();
-            let standing = desk.standing(key);
+            let standing = brand_log.standing(key);
             let again = replay(standing.map(|standing| standing.content), content);
             let received = match (again, standing) {
                 (Err(refusal), _) => {
@@ -321,7 +321,7 @@ impl Rights {
                     let (status, at) = (standing.status, standing.at);
                     // A kill may have come between the log and the receipt.
                     if let (Status::Completed(counts), Some(audit)) =
-                        (status, desk.unreceipted(&standing))
+                        (status, brand_log.unreceipted(&standing))
                     {
                         let receipt = Receipt {
                             request: request.id.clone(),
@@ -334,7 +334,7 @@ impl Rights {
                         };
                         self.publish_receipt(brand, &receipt).await?;
                     }
-                    self.tell(token, &request.id, Some(right), status, at)
+                    self.publish_status(token, &request.id, Some(right), status, at)
                         .await?;
                     self.delete(message.sequence).await?;
                     continue;
@@ -342,9 +342,9 @@ impl Rights {
                 (Ok(Replay::Again), Some(standing)) => standing.received_at,
                 (Ok(_), _) => {
                     let at = message.at_ms;
-                    desk.log(at, key, right, Event::Received { content })?;
+                    brand_log.log(at, key, right, Event::Received { content })?;
                     let status = Status::Pending;
-                    self.tell(token, &request.id, Some(right), status, at)
+                    self.publish_status(token, &request.id, Some(right), status, at)
                         .await?;
                     at
                 }
@@ -375,18 +375,18 @@ impl Rights {
         }
         let begun = std::time::Instant::now();
         for job in &jobs {
-            let Some(desk) = self.desks.get_mut(&job.brand) else {
+            let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
                 continue;
             };
-            let pending = desk
+            let pending = brand_log
                 .standing(job.key)
                 .is_some_and(|standing| standing.status == Status::Pending);
             if pending {
                 let (at, right) = (now(), job.request.asked.right());
-                desk.log(at, job.key, right, Event::Started)?;
-                let name = desk.name.clone();
+                brand_log.log(at, job.key, right, Event::Started)?;
+                let name = brand_log.name.clone();
                 let status = Status::InProgress;
-                self.tell(&name, &job.request.id, Some(right), status, at)
+                self.publish_status(&name, &job.request.id, Some(right), status, at)
                     .await?;
             }
         }
@@ -394,7 +394,7 @@ impl Rights {
         // In the order in which they came, as far as one may see the effect of another: what is kept and corrected
         // comes before what is told, and what is told before what is erased.
         if self.is_registrar() {
-            self.keep(&mut jobs, &persons).await?;
+            self.restrict(&mut jobs, &persons).await?;
             self.rectify(&mut jobs, &persons).await?;
             self.answer(&mut jobs, &persons).await?;
         }
@@ -419,7 +419,7 @@ impl Rights {
 
     /// Says that a request is done, or not, and deletes it.
     async fn close(&mut self, job: Job) -> anyhow::Result<()> {
-        let Some(desk) = self.desks.get_mut(&job.brand) else {
+        let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
             return Ok(());
         };
         let (at, right) = (now(), job.request.asked.right());
@@ -427,35 +427,35 @@ impl Rights {
             Some(reason) => Event::Rejected { reason },
             None => Event::Completed { counts: job.counts },
         };
-        let open = desk
+        let open = brand_log
             .standing(job.key)
             .is_none_or(|standing| !standing.status.is_final());
         if open {
-            let head = desk.log(at, job.key, right, event)?;
+            let head = brand_log.log(at, job.key, right, event)?;
             if head.is_some() {
                 let completed = job.rejected.is_none();
                 let metrics = &self.telemetry.metrics;
-                metrics.right_answered(&desk.name, Some(right), completed);
+                metrics.right_answered(&brand_log.name, Some(right), completed);
             }
             if let (None, Some(head)) = (job.rejected, head) {
                 let receipt = Receipt {
                     request: job.request.id.clone(),
-                    brand: desk.name.clone(),
+                    brand: brand_log.name.clone(),
                     right,
                     received: job.received,
                     completed: at,
                     counts: job.counts,
                     audit: head,
                 };
-                let name = desk.name.clone();
+                let name = brand_log.name.clone();
                 self.publish_receipt(job.brand, &receipt).await?;
                 let status = Status::Completed(job.counts);
-                self.tell(&name, &job.request.id, Some(right), status, at)
+                self.publish_status(&name, &job.request.id, Some(right), status, at)
                     .await?;
             } else if let Some(reason) = job.rejected {
-                let name = desk.name.clone();
+                let name = brand_log.name.clone();
                 let status = Status::Rejected(reason);
-                self.tell(&name, &job.request.id, Some(right), status, at)
+                self.publish_status(&name, &job.request.id, Some(right), status, at)
                     .await?;
             }
         }
@@ -479,14 +479,14 @@ impl Rights {
         }
         if let Some(id) = id.or_else(|| RequestId::read("unreadable")) {
             let status = Status::Rejected(reason);
-            self.tell(brand, &id, None, status, now()).await?;
+            self.publish_status(brand, &id, None, status, now()).await?;
         }
         self.telemetry.metrics.right_answered(brand, None, false);
         self.delete(message.sequence).await
     }
 
     /// Tells how a request stands.
-    async fn tell(
+    async fn publish_status(
         &self,
         brand: &str,
         id: &RequestId,
@@ -509,14 +509,14 @@ impl Rights {
     }
 
     async fn publish_receipt(&mut self, brand: BrandId, receipt: &Receipt) -> anyhow::Result<()> {
-        let Some(desk) = self.desks.get(&brand) else {
+        let Some(brand_log) = self.brand_logs.get(&brand) else {
             return Ok(());
         };
-        let text = receipt.to_json(&desk.keys);
-        let subject = subjects::rights_receipt(&desk.name);
+        let text = receipt.to_json(&brand_log.keys);
+        let subject = subjects::rights_receipt(&brand_log.name);
         self.publish(subject, text).await?;
-        if let Some(desk) = self.desks.get_mut(&brand) {
-            desk.receipted(receipt.audit);
+        if let Some(brand_log) = self.brand_logs.get_mut(&brand) {
+            brand_log.receipted(receipt.audit);
         }
         Ok(())
     }

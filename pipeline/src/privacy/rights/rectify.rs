@@ -11,11 +11,11 @@ use tributary_operators::record::Body;
 use tributary_rights::Reason;
 use tributary_rights::request::Asked;
 
-use super::keep::reject;
+use super::restrictions::reject;
 use super::subject::Person;
 use super::time::now;
 use super::{Job, Rights};
-use crate::privacy::retention::AtArrival;
+use crate::privacy::retention::ArrivalFilter;
 
 /// What a corrected record comes to.
 #[derive(Default)]
@@ -50,14 +50,17 @@ impl Rights {
             let Asked::Rectify(correction) = &job.request.asked else {
                 continue;
             };
-            let (None, Some(desk)) = (job.rejected, self.desks.get(&job.brand)) else {
+            let (None, Some(brand_log)) = (job.rejected, self.brand_logs.get(&job.brand)) else {
                 continue;
             };
             let at = now();
             let mut decoded = Decoded::default();
             let kind = correction.kind.name();
             let message = Message {
-                subject: &format!("tributary.in.{}.{kind}.{}", desk.name, correction.source),
+                subject: &format!(
+                    "tributary.in.{}.{kind}.{}",
+                    brand_log.name, correction.source
+                ),
                 at,
                 // Later than what is corrected, in milliseconds: of several rectifications the last counts.
                 number: at.unsigned_abs(),
@@ -77,11 +80,11 @@ impl Rights {
                 }
                 _ => None,
             });
-            let mut at_arrival = AtArrival::new(&self.config);
+            let mut arrival_filter = ArrivalFilter::new(&self.config);
             let is_past = decoded
                 .events
                 .iter()
-                .any(|event| at_arrival.refuses(event, at));
+                .any(|event| arrival_filter.refuses(event, at));
             let Some(key) = put.filter(|_| !decoded.refused && !is_past) else {
                 reject(job, Reason::BadRecord);
                 continue;

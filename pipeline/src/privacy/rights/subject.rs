@@ -72,24 +72,26 @@ impl Rights {
 
     fn named(&self, job: &Job) -> Person {
         let brand = tenant::configured(&self.config, job.brand);
-        let (Some(desk), Some(brand)) = (self.desks.get(&job.brand), brand) else {
+        let (Some(brand_log), Some(brand)) = (self.brand_logs.get(&job.brand), brand) else {
             return Person::default();
         };
         let mut person = Person::default();
         for identifier in &job.request.identifiers {
             match identifier {
                 Identifier::One { kind, value } => {
-                    let ids = whom::identifiers(brand, &desk.key, *kind, value.expose());
+                    let ids = whom::identifiers(brand, &brand_log.key, *kind, value.expose());
                     person.ids.extend(ids);
                     if *kind == IdKind::Device {
                         person
                             .devices
-                            .extend(whom::devices(&desk.key, value.expose()));
+                            .extend(whom::devices(&brand_log.key, value.expose()));
                     }
                 }
                 Identifier::NamePostcode([first, last, postcode]) => {
                     let parts = [first.expose(), last.expose(), postcode.expose()];
-                    person.ids.extend(whom::name_postcode(&desk.key, parts));
+                    person
+                        .ids
+                        .extend(whom::name_postcode(&brand_log.key, parts));
                 }
             }
         }

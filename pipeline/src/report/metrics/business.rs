@@ -14,12 +14,16 @@ use tributary_operators::record::Day;
 use super::cap::{self, Amount, Points};
 use super::label::CONTACTS;
 use super::table::{Id, row};
-use crate::report::published_cells::{Board, Window};
+use crate::report::published_cells::{PublishedCells, Window};
 
 const MILLION: f64 = 1e6;
 
 /// The gauges of every brand as families of the text format. A brand comes with its current day.
-pub fn families(board: &Board, brands: &[(&str, Day)], max_series: usize) -> Vec<MetricFamily> {
+pub fn families(
+    board: &PublishedCells,
+    brands: &[(&str, Day)],
+    max_series: usize,
+) -> Vec<MetricFamily> {
     let mut all: BTreeMap<Id, Points> = BTreeMap::new();
     for (brand, today) in brands {
         let mut gauges = Gauges {
@@ -50,7 +54,7 @@ pub fn families(board: &Board, brands: &[(&str, Day)], max_series: usize) -> Vec
 
 /// The gauges of one brand on their way.
 struct Gauges<'a> {
-    board: &'a Board,
+    board: &'a PublishedCells,
     brand: &'a str,
     today: Day,
     points: BTreeMap<Id, Points>,

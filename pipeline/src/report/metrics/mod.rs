@@ -31,7 +31,7 @@ use tributary_rights::Right;
 pub use reference::reference;
 
 use crate::report::counts::Counts;
-use crate::report::published_cells::Board;
+use crate::report::published_cells::PublishedCells;
 use crate::version;
 use label::{CHOICES, Label, OUTCOMES, UNKNOWN};
 use table::{Id, Part, Row, TABLE, Type};
@@ -157,10 +157,10 @@ impl Metrics {
         if let Some(Own::Gauge(of)) = self.own(Id::Consents) {
             let brands = self.brands.iter();
             for (brand, step) in brands.flat_map(|b| Step::ALL.map(|step| (b, step))) {
-                let told = counts.consents.get(&(BrandId::of(brand), step));
+                let counted = counts.consents.get(&(BrandId::of(brand), step));
                 for (place, choice) in CHOICES.into_iter().enumerate() {
                     let labels = [brand.as_str(), choice, step.name()];
-                    match told.and_then(|told| told.get(place)) {
+                    match counted.and_then(|counted| counted.get(place)) {
                         Some(count) => self.set(Id::Consents, &labels, *count as f64),
                         // What is not there cannot be removed, and need not be.
                         None => drop(of.remove_label_values(&labels)),
@@ -198,7 +198,7 @@ impl Metrics {
     /// neither the board nor a day has changed since the last time.
     ///
     /// This reads weeks of cells. Where workers write to the board, hand over a clone and let go of its lock.
-    pub fn board(&self, board: &Board, today: impl Fn(&str) -> i32) {
+    pub fn board(&self, board: &PublishedCells, today: impl Fn(&str) -> i32) {
         let days: Vec<i32> = self.brands.iter().map(|brand| today(brand)).collect();
         let before = lock(&self.shown).clone();
         if before.stamp == board.stamp() && before.days == days {

@@ -137,7 +137,7 @@ fn input_and_output_are_told_in_steps() {
 fn the_gauges_follow_the_board_and_the_day() {
     let metrics = metrics("");
     let series = "tributary_order_takings{brand=\"acme\",window=\"today\",currency=\"EUR\"}";
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     board.apply(&takings(100, 1_050));
     metrics.board(&board, |_| 100);
     assert_eq!(value(&metrics, series), Some(10.5));
@@ -157,7 +157,7 @@ fn a_brand_that_is_not_configured_is_not_shown() {
     let metrics = metrics("");
     let mut cell = takings(100, 1_050);
     cell.dims[0] = Dim::Text("stranger".into());
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     board.apply(&cell);
     metrics.board(&board, |_| 100);
     assert!(!metrics.encode().contains("stranger"));
@@ -166,7 +166,7 @@ fn a_brand_that_is_not_configured_is_not_shown() {
 #[test]
 fn words_from_records_cannot_break_the_format() {
     let metrics = metrics("[http]\nmax_series = 5\n");
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     board.apply(&Cell {
         family: Family::Visits,
         dims: vec![

@@ -12,7 +12,11 @@ fn takings(brand: &str, store: &str, day: Day, values: &[i128]) -> Cell {
     }
 }
 
-fn by_store(board: &Board, brand: &str, days: RangeInclusive<Day>) -> Vec<(String, Vec<i128>)> {
+fn by_store(
+    board: &PublishedCells,
+    brand: &str,
+    days: RangeInclusive<Day>,
+) -> Vec<(String, Vec<i128>)> {
     let sums = board.sums(Family::StoreDay, brand, days, &["store"]);
     let name = |dims: &[&Dim]| match dims {
         [Dim::Text(word)] => word.to_string(),
@@ -25,7 +29,7 @@ fn by_store(board: &Board, brand: &str, days: RangeInclusive<Day>) -> Vec<(Strin
 
 #[test]
 fn sums_are_of_the_window_and_the_brand_alone() {
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     for (brand, store, day, revenue) in [
         ("acme", "s2", 100, 7),
         ("acme", "s1", 99, 10),
@@ -66,7 +70,7 @@ fn sums_are_of_the_window_and_the_brand_alone() {
 
 #[test]
 fn a_cell_has_its_last_value_and_goes_when_it_is_closed() {
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     board.apply(&takings("acme", "s1", 100, &[1, 10, 1]));
     board.apply(&takings("acme", "s1", 100, &[2, 30, 2]));
     assert_eq!(
@@ -87,8 +91,8 @@ fn a_cell_has_its_last_value_and_goes_when_it_is_closed() {
 
 #[test]
 fn the_stamp_changes_with_the_board_and_only_then() {
-    let mut board = Board::default();
-    assert_eq!(board.stamp(), Board::default().stamp());
+    let mut board = PublishedCells::default();
+    assert_eq!(board.stamp(), PublishedCells::default().stamp());
     board.apply(&takings("acme", "s1", 100, &[1, 10, 1]));
     let first = board.stamp();
     board.apply(&takings("acme", "s1", 100, &[1, 10, 1]));
@@ -102,7 +106,7 @@ fn the_stamp_changes_with_the_board_and_only_then() {
 
 #[test]
 fn a_clone_keeps_what_it_saw() {
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     board.apply(&takings("acme", "s1", 100, &[1, 10, 1]));
     let seen = board.clone();
     board.apply(&takings("acme", "s1", 100, &[9, 90, 9]));
@@ -126,7 +130,7 @@ fn the_order_in_which_cells_come_does_not_show() {
         ));
     }
     let filled = |cells: &mut dyn Iterator<Item = &Cell>| {
-        let mut board = Board::default();
+        let mut board = PublishedCells::default();
         cells.for_each(|cell| board.apply(cell));
         let cells = board.cells(Family::StoreDay, "acme", 0..=200);
         cells
@@ -140,7 +144,7 @@ fn the_order_in_which_cells_come_does_not_show() {
 
 #[test]
 fn hours_belong_to_their_local_day_and_months_to_themselves() {
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     // 2025-10-25T23:00 UTC is the 26th (day 20387) in Paris.
     board.apply(&Cell {
         family: Family::Visits,

@@ -15,7 +15,7 @@ use tributary_operators::record::Day;
 use super::money::{self, Money};
 use super::number::{Int, add};
 use super::sums::{daily, place, word};
-use crate::report::published_cells::{Board, Window};
+use crate::report::published_cells::{PublishedCells, Window};
 
 /// How many stores are shown one by one.
 const STORES: usize = 40;
@@ -54,13 +54,13 @@ struct Visits {
 ///
 /// # Errors
 /// None in practice: nothing here refuses to be written.
-pub fn json(board: &Board, brand: &str, today: Day) -> serde_json::Result<String> {
+pub fn json(board: &PublishedCells, brand: &str, today: Day) -> serde_json::Result<String> {
     serde_json::to_string(&Model::of(board, brand, today))
 }
 
 impl<'a> Model<'a> {
     /// Adds up a brand's cells.
-    pub fn of(board: &'a Board, brand: &'a str, today: Day) -> Model<'a> {
+    pub fn of(board: &'a PublishedCells, brand: &'a str, today: Day) -> Model<'a> {
         let stores = stores(board, brand, today);
         let currencies = money::all(board, brand, today, &stores);
         let newest = board.last_day(brand);
@@ -91,7 +91,7 @@ impl<'a> Model<'a> {
 }
 
 /// The stores that are shown: those with the most sales and visits, by name.
-fn stores<'a>(board: &'a Board, brand: &'a str, today: Day) -> Vec<&'a str> {
+fn stores<'a>(board: &'a PublishedCells, brand: &'a str, today: Day) -> Vec<&'a str> {
     let mut busy: BTreeMap<&str, i128> = BTreeMap::new();
     for family in [Family::StoreDay, Family::Visits] {
         for (dims, values) in board.sums(family, brand, Window::Month.days(today), &["store"]) {
@@ -106,7 +106,12 @@ fn stores<'a>(board: &'a Board, brand: &'a str, today: Day) -> Vec<&'a str> {
     names
 }
 
-fn visits(board: &Board, brand: &str, days: RangeInclusive<Day>, stores: &[&str]) -> Visits {
+fn visits(
+    board: &PublishedCells,
+    brand: &str,
+    days: RangeInclusive<Day>,
+    stores: &[&str],
+) -> Visits {
     let mut visits = Visits::default();
     for (dims, values) in board.sums(Family::Visits, brand, days, &["store"]) {
         let (&[store], Ok(values)) = (&dims[..], <[i128; 5]>::try_from(values)) else {
@@ -118,7 +123,7 @@ fn visits(board: &Board, brand: &str, days: RangeInclusive<Day>, stores: &[&str]
     visits
 }
 
-fn hours(board: &Board, brand: &str, today: Day) -> Vec<[Int; 2]> {
+fn hours(board: &PublishedCells, brand: &str, today: Day) -> Vec<[Int; 2]> {
     let mut hours = vec![[Int::default(); 2]; 24];
     for (dims, values) in board.cells(Family::Visits, brand, today..=today) {
         let (Some(Dim::Hour(second, offset)), [visits, passers_by, ..]) = (dims.get(2), values)

@@ -11,7 +11,7 @@ use tributary_operators::record::Day;
 use super::number::{Int, add};
 use super::paths::Paths;
 use super::sums::{Channel, DAYS, Sums, channel, daily, place, word};
-use crate::report::published_cells::{Board, Window};
+use crate::report::published_cells::{PublishedCells, Window};
 
 /// How many channels are shown one by one.
 const CHANNELS: usize = 40;
@@ -83,7 +83,12 @@ fn rows<const N: usize, S: serde::Serializer>(
 }
 
 /// Every currency in which a brand has money in the last days, the one with the most of it first.
-pub fn all<'a>(board: &'a Board, brand: &str, today: Day, stores: &[&str]) -> Vec<Money<'a>> {
+pub fn all<'a>(
+    board: &'a PublishedCells,
+    brand: &str,
+    today: Day,
+    stores: &[&str],
+) -> Vec<Money<'a>> {
     let days = today.saturating_sub(DAYS - 1)..=today;
     let mut codes: BTreeMap<&str, i128> = BTreeMap::new();
     for family in [
@@ -110,7 +115,13 @@ pub fn all<'a>(board: &'a Board, brand: &str, today: Day, stores: &[&str]) -> Ve
         .collect()
 }
 
-fn of<'a>(board: &'a Board, brand: &str, today: Day, stores: &[&str], code: &'a str) -> Money<'a> {
+fn of<'a>(
+    board: &'a PublishedCells,
+    brand: &str,
+    today: Day,
+    stores: &[&str],
+    code: &'a str,
+) -> Money<'a> {
     let channels = channels(board, brand, today, code);
     let places = channels.iter().zip(0..).map(|(channel, at)| (*channel, at));
     let sums = Sums {
@@ -142,7 +153,12 @@ fn of<'a>(board: &'a Board, brand: &str, today: Day, stores: &[&str], code: &'a 
 }
 
 /// The channels that are shown: those with the most value and cost under all models, by that.
-fn channels<'a>(board: &'a Board, brand: &str, today: Day, code: &str) -> Vec<Channel<'a>> {
+fn channels<'a>(
+    board: &'a PublishedCells,
+    brand: &str,
+    today: Day,
+    code: &str,
+) -> Vec<Channel<'a>> {
     let mut weights: BTreeMap<Channel, i128> = BTreeMap::new();
     let by = ["currency", "source", "medium", "campaign"];
     let month = calendar::month(today);

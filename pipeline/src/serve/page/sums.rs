@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::record::Day;
 
-use crate::report::published_cells::Board;
+use crate::report::published_cells::PublishedCells;
 
 /// The place of what is added up in a last row.
 pub const REST: i32 = -1;
@@ -19,7 +19,7 @@ pub(super) type Channel<'a> = [Option<&'a str>; 3];
 
 /// The sums of a brand in a currency.
 pub(super) struct Sums<'a, 'b> {
-    pub(super) board: &'a Board,
+    pub(super) board: &'a PublishedCells,
     pub(super) brand: &'b str,
     pub(super) code: &'b str,
     pub(super) stores: &'b [&'b str],

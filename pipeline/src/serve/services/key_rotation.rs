@@ -49,7 +49,7 @@ pub struct Request {
 
 /// What a process answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Told {
+pub struct RotationStatus {
     /// Which process it is.
     pub process: usize,
     /// How many there are.
@@ -82,30 +82,30 @@ impl Request {
 
 /// The exchanges of a process.
 #[derive(Clone)]
-pub struct Exchanges(Arc<Inner>);
+pub struct KeyRotations(Arc<Inner>);
 
 struct Inner {
     file: PathBuf,
     process: usize,
     processes: usize,
     /// The ledger ends when nobody can tell it anything any more: this does not keep it.
-    words: mpsc::WeakUnboundedSender<LedgerCommand>,
+    ledger_tx: mpsc::WeakUnboundedSender<LedgerCommand>,
     /// The last that were begun, by their ids.
     begun: Mutex<Vec<(String, watch::Receiver<Progress>)>>,
 }
 
-impl Exchanges {
+impl KeyRotations {
     /// Of a process that runs with this configuration, which it read from this file.
     pub fn new(
         file: PathBuf,
         config: &Config,
-        words: &mpsc::UnboundedSender<LedgerCommand>,
-    ) -> Exchanges {
-        Exchanges(Arc::new(Inner {
+        ledger_tx: &mpsc::UnboundedSender<LedgerCommand>,
+    ) -> KeyRotations {
+        KeyRotations(Arc::new(Inner {
             file,
             process: config.workers.process,
             processes: config.workers.hosts.len().max(1),
-            words: words.downgrade(),
+            ledger_tx: ledger_tx.downgrade(),
             begun: Mutex::default(),
         }))
     }
@@ -130,20 +130,20 @@ impl Exchanges {
         };
         let ended = tokio::time::timeout(WAIT, progress.wait_for(Progress::is_final)).await;
         // The ledger is gone, and with it whoever would tell more.
-        let gone = ended.is_ok_and(|ended| ended.is_err());
+        let ledger_closed = ended.is_ok_and(|ended| ended.is_err());
         let now = progress.borrow().clone();
-        if gone && !now.is_final() {
+        if ledger_closed && !now.is_final() {
             return Err(Refusal::stopping());
         }
         if let Progress::Refused { why } = &now {
             return Err(self.refuse(why));
         }
-        let told = Told {
+        let status = RotationStatus {
             process: self.0.process,
             processes: self.0.processes,
             progress: now,
         };
-        let mut answer = serde_json::to_vec(&told).unwrap_or_default();
+        let mut answer = serde_json::to_vec(&status).unwrap_or_default();
         answer.push(b'\n');
         Ok(answer)
     }
@@ -162,15 +162,15 @@ impl Exchanges {
             .map_err(|_| self.refuse("its configuration file could not be read"))?
             .map_err(|error| self.refuse(&format!("{error:#}")))?;
         self.examine(&config, &request)?;
-        let (told, progress) = watch::channel(Progress::Waiting);
+        let (progress_tx, progress) = watch::channel(Progress::Waiting);
         let exchange = KeyRotation {
             keyring: Arc::new(Keyring::new(&config)),
             begin: request.begin,
-            told: Arc::new(told),
+            progress: Arc::new(progress_tx),
         };
-        let words = self.0.words.upgrade().ok_or_else(Refusal::stopping)?;
-        let word = LedgerCommand::RotateKeys(exchange);
-        words.send(word).map_err(|_| Refusal::stopping())?;
+        let ledger_tx = self.0.ledger_tx.upgrade().ok_or_else(Refusal::stopping)?;
+        let command = LedgerCommand::RotateKeys(exchange);
+        ledger_tx.send(command).map_err(|_| Refusal::stopping())?;
         if request.begin {
             let begun = &self.0.begun;
             let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,11 +13,11 @@
 //! anything that stood in a request.
 
 pub mod client;
-pub mod going;
 pub mod key_rotation;
 pub mod parts;
 pub mod reply;
 pub mod request;
+pub mod retention_preview;
 mod schema;
 pub mod topic;
 
@@ -41,7 +41,7 @@ use tributary_rights::status::{self, Status};
 
 use crate::privacy::retention::Retention;
 use crate::privacy::rights::submit::{NotSubmitted, submit};
-use crate::serve::services::key_rotation::Exchanges;
+use crate::serve::services::key_rotation::KeyRotations;
 use crate::worker::queries::Queries;
 pub use topic::{ANSWER_WITHIN, Topic};
 
@@ -65,12 +65,12 @@ pub async fn serve(
     client: Client,
     config: Config,
     queries: Queries,
-    exchanges: Exchanges,
+    exchanges: KeyRotations,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     Services::start(client, &config, queries)
         .await?
-        .exchanging(&config, exchanges)
+        .with_key_rotation(&config, exchanges)
         .await?
         .run(shutdown)
         .await
@@ -85,7 +85,7 @@ pub struct Services {
     answer_within: Duration,
 }
 
-type Requests = BoxStream<'static, (Arc<Desk>, Request)>;
+type Requests = BoxStream<'static, (Arc<Endpoint>, Request)>;
 
 impl Services {
     /// Announces the service and listens for every brand. When it returns, the broker knows all the
@@ -108,11 +108,11 @@ impl Services {
         let mut requests = SelectAll::new();
         for brand in &config.brands {
             for topic in Topic::ALL {
-                let desk = Desk::new(&client, topic, brand, config.release.k);
-                requests.push(desk.open(&service).await?);
+                let endpoint = Endpoint::new(&client, topic, brand, config.release.k);
+                requests.push(endpoint.open(&service).await?);
             }
         }
-        heard(&client).await?;
+        confirm_subscriptions(&client).await?;
         Ok(Services {
             client,
             service,
@@ -126,21 +126,21 @@ impl Services {
     ///
     /// # Errors
     /// Where the broker does not take the subscriptions.
-    pub async fn exchanging(
+    pub async fn with_key_rotation(
         mut self,
         config: &Config,
-        exchanges: Exchanges,
+        exchanges: KeyRotations,
     ) -> anyhow::Result<Services> {
         let topic = Topic::Keys(exchanges.process());
         for brand in &config.brands {
-            let desk = Desk::new(&self.client, topic, brand, config.release.k);
-            let desk = Desk {
+            let endpoint = Endpoint::new(&self.client, topic, brand, config.release.k);
+            let endpoint = Endpoint {
                 exchanges: Some(exchanges.clone()),
-                ..desk
+                ..endpoint
             };
-            self.requests.push(desk.open(&self.service).await?);
+            self.requests.push(endpoint.open(&self.service).await?);
         }
-        heard(&self.client).await?;
+        confirm_subscriptions(&self.client).await?;
         Ok(self)
     }
 
@@ -173,14 +173,14 @@ impl Services {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                Some(done) = under_way.join_next() => told(done),
+                Some(done) = under_way.join_next() => log_failure(done),
                 next = requests.next(), if under_way.len() < AT_ONCE => {
-                    let Some((desk, request)) = next else {
+                    let Some((endpoint, request)) = next else {
                         bail!("the connection to NATS is closed: queries are no longer answered");
                     };
                     let (queries, stopping) = (queries.clone(), stopping.clone());
                     under_way.spawn(async move {
-                        desk.serve(&request, &queries, answer_within, stopping).await
+                        endpoint.serve(&request, &queries, answer_within, stopping).await
                     });
                 }
             }
@@ -189,12 +189,12 @@ impl Services {
         let _ = stop.send(true);
         let last_words = async {
             while let Some((_, request)) = requests.next().await {
-                told(Ok(refuse(&request, Refusal::stopping()).await));
+                log_failure(Ok(refuse(&request, Refusal::stopping()).await));
             }
             while let Some(done) = under_way.join_next().await {
-                told(done);
+                log_failure(done);
             }
-            heard(&client).await
+            confirm_subscriptions(&client).await
         };
         // Without a connection nobody hears them.
         let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
@@ -207,7 +207,7 @@ impl Services {
 ///
 /// # Errors
 /// Where the connection is closed. A login that may not publish there gets no answer, and is not waited for long.
-async fn heard(client: &Client) -> anyhow::Result<()> {
+async fn confirm_subscriptions(client: &Client) -> anyhow::Result<()> {
     let request = async_nats::Request::new().timeout(Some(LAST_WORDS));
     match client.send_request(client.new_inbox(), request).await {
         Err(error) if error.kind() == RequestErrorKind::Other => {
@@ -218,7 +218,7 @@ async fn heard(client: &Client) -> anyhow::Result<()> {
 }
 
 /// Says what went wrong with an answer; requests and answers themselves are never logged.
-fn told(done: Result<Result<(), async_nats::PublishError>, tokio::task::JoinError>) {
+fn log_failure(done: Result<Result<(), async_nats::PublishError>, tokio::task::JoinError>) {
     match done {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "an answer could not be sent"),
@@ -238,7 +238,7 @@ async fn refuse(request: &Request, refusal: Refusal) -> Result<(), async_nats::P
 }
 
 /// Where one brand's requests on one topic are answered.
-struct Desk {
+struct Endpoint {
     client: Client,
     topic: Topic,
     brand: BrandId,
@@ -247,12 +247,12 @@ struct Desk {
     names: Names,
     retention: Retention,
     k: u64,
-    exchanges: Option<Exchanges>,
+    exchanges: Option<KeyRotations>,
 }
 
-impl Desk {
-    fn new(client: &Client, topic: Topic, brand: &Brand, k: u64) -> Desk {
-        Desk {
+impl Endpoint {
+    fn new(client: &Client, topic: Topic, brand: &Brand, k: u64) -> Endpoint {
+        Endpoint {
             client: client.clone(),
             topic,
             brand: BrandId::of(&brand.name),
@@ -267,8 +267,8 @@ impl Desk {
 
     /// Listens.
     async fn open(self, service: &Service) -> anyhow::Result<Requests> {
-        let desk = Arc::new(self);
-        let (topic, brand) = (desk.topic, &desk.name);
+        let answering = Arc::new(self);
+        let (topic, brand) = (answering.topic, &answering.name);
         let subject = topic.subject(brand);
         let name = match topic {
             Topic::Keys(process) => format!("keys-{brand}-{process}"),
@@ -282,7 +282,9 @@ impl Desk {
             .await
             .map_err(|error| anyhow!(error))
             .with_context(|| format!("cannot listen on {subject}"))?;
-        Ok(endpoint.map(move |request| (desk.clone(), request)).boxed())
+        Ok(endpoint
+            .map(move |request| (answering.clone(), request))
+            .boxed())
     }
 
     /// Answers a request, with an answer or an error.
@@ -312,9 +314,15 @@ impl Desk {
             Topic::Query => request::query(payload, self.brand)?,
             Topic::Explain => request::explain(payload, self.brand, self.currency)?,
             Topic::Retention => {
-                let asked = going::At::read(payload)?;
-                return going::answer(queries, self.brand, &self.name, &self.retention, asked)
-                    .await;
+                let asked = retention_preview::At::read(payload)?;
+                return retention_preview::answer(
+                    queries,
+                    self.brand,
+                    &self.name,
+                    &self.retention,
+                    asked,
+                )
+                .await;
             }
             Topic::Rights => return self.submit(payload).await,
             Topic::Keys(_) => {
@@ -322,11 +330,11 @@ impl Desk {
                 return exchanges.answer(payload).await;
             }
         };
-        let told = queries
+        let replies = queries
             .submit(question.clone())
             .await
             .ok_or_else(Refusal::stopping)?;
-        reply::answer(&question, told, &self.names, self.k)
+        reply::answer(&question, replies, &self.names, self.k)
     }
 
     /// Hands a rights request in, and says that it waits.

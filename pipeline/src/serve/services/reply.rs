@@ -97,17 +97,17 @@ impl Names {
 /// 503 where a part is missing that always comes, because a worker is on its way out.
 pub fn answer(
     question: &Question,
-    told: Vec<Reply>,
+    replies: Vec<Reply>,
     names: &Names,
     k: u64,
 ) -> Result<Vec<u8>, Refusal> {
     let lines = match question {
-        Question::Cells { .. } => cells(told),
+        Question::Cells { .. } => cells(replies),
         Question::Link { .. } => {
-            let link = told.into_iter().find_map(|reply| link(reply, names));
+            let link = replies.into_iter().find_map(|reply| link(reply, names));
             vec![json(&link.ok_or_else(Refusal::stopping)?)?]
         }
-        Question::Paths { .. } => vec![json(&paths(told, k))?],
+        Question::Paths { .. } => vec![json(&paths(replies, k))?],
         // What is held of persons is no service's to tell.
         Question::Records { .. }
         | Question::Whole { .. }
@@ -130,8 +130,8 @@ fn json(answer: &impl Serialize) -> Result<String, Refusal> {
     })
 }
 
-fn cells(told: Vec<Reply>) -> Vec<String> {
-    let mut lines: Vec<String> = told
+fn cells(replies: Vec<Reply>) -> Vec<String> {
+    let mut lines: Vec<String> = replies
         .into_iter()
         .filter_map(|reply| match reply {
             Reply::Cell(cell) if !cell.values.is_empty() => Some(cell_line(&cell)),
@@ -164,9 +164,9 @@ fn day_text(day: Day) -> String {
 }
 
 /// A person lives on one worker, so that the persons of several workers add up.
-fn paths(told: Vec<Reply>, k: u64) -> Paths {
+fn paths(replies: Vec<Reply>, k: u64) -> Paths {
     let mut sums: BTreeMap<Vec<Words>, (u64, u64)> = BTreeMap::new();
-    for reply in told {
+    for reply in replies {
         let Reply::NamedPath {
             path,
             persons,
@@ -217,9 +217,9 @@ mod tests {
         }
     }
 
-    fn text(question: &Question, told: Vec<Reply>, k: u64) -> String {
+    fn text(question: &Question, replies: Vec<Reply>, k: u64) -> String {
         let names = Names(BTreeMap::from([(Label::of("tills"), "tills".to_owned())]));
-        String::from_utf8(answer(question, told, &names, k).unwrap()).unwrap()
+        String::from_utf8(answer(question, replies, &names, k).unwrap()).unwrap()
     }
 
     #[test]
@@ -235,14 +235,14 @@ mod tests {
             channel: Channel::direct(),
         };
         let (ad, direct) = (words("google", Some("cpc")), words("direct", None));
-        let told = vec![
+        let replies = vec![
             took(std::slice::from_ref(&direct), 1, 1),
             took(&[ad.clone(), direct.clone()], 2, 2),
             took(&[direct.clone(), ad.clone()], 4, 4),
             took(&[ad, direct], 1, 3),
         ];
         assert_eq!(
-            text(&question, told, 3),
+            text(&question, replies, 3),
             concat!(
                 r#"{"hidden":{"paths":1},"paths":["#,
                 r#"{"conversions":4,"path":[["direct",null,null],["google","cpc",null]],"persons":4},"#,
@@ -269,13 +269,13 @@ mod tests {
             source: Label::of(source),
             day: 20_387,
         };
-        let told = Reply::Link {
+        let replies = Reply::Link {
             known: [true, true],
             hub: [false, false],
             hops: Some(vec![hop("tills"), hop("gone")]),
         };
         assert_eq!(
-            text(&question, vec![told], 50),
+            text(&question, vec![replies], 50),
             concat!(
                 r#"{"hops":[{"day":"2025-10-26","from":"cookie","source":"tills","to":"name_postcode"},"#,
                 r#"{"day":"2025-10-26","from":"cookie","source":null,"to":"name_postcode"}],"#,
@@ -305,12 +305,12 @@ mod tests {
                 values,
             })
         };
-        let told = vec![
+        let replies = vec![
             cell("b", vec![1, 2, 3]),
             cell("c", vec![]),
             cell("a", vec![4, 5, 6]),
         ];
-        let text = text(&question, told, 1);
+        let text = text(&question, replies, 1);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].contains(r#""store":"a""#) && lines[1].contains(r#""store":"b""#));

@@ -9,14 +9,17 @@ use tributary_rights::Right;
 use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
 
 use super::request::{MAX_PSEUDONYMS, family_names};
-use super::{Topic, going};
+use super::{Topic, retention_preview};
 
 /// The metadata of an endpoint: `request_schema`, `response_schema` (of each line) and `response_format`.
 pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
         Topic::Query => (query_request(), query_line()),
         Topic::Explain => (explain_request(), explain_line()),
-        Topic::Retention => (going::request_schema(), going::line_schema()),
+        Topic::Retention => (
+            retention_preview::request_schema(),
+            retention_preview::line_schema(),
+        ),
         Topic::Rights => (rights_request(), rights_line()),
         Topic::Keys(_) => (keys_request(), keys_line()),
     };

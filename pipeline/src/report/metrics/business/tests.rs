@@ -43,7 +43,7 @@ fn spend(channel: [&str; 3], day: Day, currency: &str, cost: i128) -> Cell {
 
 /// The series of a gauge as `values of the labels behind the brand` and number.
 fn series(cells: &[Cell], id: Id, max_series: usize) -> Vec<(String, f64)> {
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     cells.iter().for_each(|cell| board.apply(cell));
     let families = families(&board, &[("acme", TODAY), ("idle", TODAY)], max_series);
     let found = families
@@ -220,7 +220,7 @@ fn the_cap_keeps_the_largest_channels_and_every_total() {
 
 #[test]
 fn every_brand_has_a_cap_of_its_own() {
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     for brand in ["a", "b"] {
         for store in ["s1", "s2", "s3"] {
             let words = [brand, store, "EUR"];

@@ -41,7 +41,7 @@ fn visits(store: &str, second: i64, values: [i128; 5]) -> Cell {
 }
 
 fn model(cells: &[Cell]) -> Value {
-    let mut board = Board::default();
+    let mut board = PublishedCells::default();
     cells.iter().for_each(|cell| board.apply(cell));
     serde_json::from_str(&super::json(&board, "acme", TODAY).unwrap()).unwrap()
 }

@@ -27,7 +27,7 @@ pub type OfDay = (i64, Vec<(BrandId, Past)>);
 pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, Stopping>>>>;
 
 /// The passes of a replay.
-pub struct Passes {
+pub struct ReplayRetention {
     queries: Queries,
     brands: Vec<(BrandId, Retention)>,
     /// The brands whose links end.
@@ -48,11 +48,11 @@ pub struct UnderWay {
     pub arrival: Arrival,
 }
 
-impl Passes {
+impl ReplayRetention {
     /// None yet.
-    pub fn new(config: &Config, queries: Queries) -> Passes {
+    pub fn new(config: &Config, queries: Queries) -> ReplayRetention {
         let brands = config.brands.iter();
-        Passes {
+        ReplayRetention {
             queries,
             links: with_link_ttl(config),
             brands: brands
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_day_begins_once_and_none_is_left_out() {
-        let mut passes = Passes {
+        let mut passes = ReplayRetention {
             queries: Queries::default(),
             brands: Vec::new(),
             links: Vec::new(),

@@ -22,7 +22,7 @@ pub struct At {
 
 /// The answer for one brand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Going {
+pub struct RetentionPreview {
     /// The time at which a pass is thought of, RFC 3339.
     pub at: String,
     /// The brand.
@@ -97,13 +97,13 @@ pub(super) async fn answer(
         records: past.count(category),
         since: retention.first_day(category, ms).map(|day| day.to_string()),
     };
-    let going = Going {
+    let preview = RetentionPreview {
         at: now.to_string(),
         brand: brand.to_owned(),
         categories: Category::ALL.map(part).to_vec(),
         records: past.records.len() as u64,
     };
-    let line = serde_json::to_string(&going);
+    let line = serde_json::to_string(&preview);
     let line = line.map_err(|error| Refusal::unavailable(error.to_string()))?;
     Ok((line + "\n").into_bytes())
 }

@@ -22,7 +22,7 @@ pub const SOURCE: &str = "rights";
 
 impl Rights {
     /// Keeps the rights that are to be kept.
-    pub(super) async fn keep(
+    pub(super) async fn restrict(
         &mut self,
         jobs: &mut [Job],
         persons: &[Person],
@@ -42,7 +42,7 @@ impl Rights {
             if job.rejected.is_some() {
                 continue;
             }
-            let Some(desk) = self.desks.get(&job.brand) else {
+            let Some(brand_log) = self.brand_logs.get(&job.brand) else {
                 continue;
             };
             job.counts.records = person.ids.len() as u64;
@@ -53,7 +53,7 @@ impl Rights {
                     &id.pseudonym.to_le_bytes(),
                 ];
                 events.push(Event::Put {
-                    key: RecordKey::of(&desk.name, &parts),
+                    key: RecordKey::of(&brand_log.name, &parts),
                     version: job.said(),
                     arrival: arrival(job),
                     record: Record {
@@ -77,7 +77,7 @@ impl Rights {
             return Ok(());
         }
         let epoch = self.queries.apply(events).await.ok_or(Stopping)?;
-        let kept = self.durable.wait_for(|durable| durable.epoch >= epoch);
+        let kept = self.watermark.wait_for(|durable| durable.epoch >= epoch);
         drop(kept.await.map_err(|_| Stopping)?);
         Ok(())
     }
@@ -92,8 +92,8 @@ impl Rights {
             if !matches!(job.request.asked, Asked::Directive { notice: true, .. }) {
                 return Ok(false);
             }
-            let told = self.records(job.brand, person).await?;
-            let newest = told
+            let replies = self.records(job.brand, person).await?;
+            let newest = replies
                 .iter()
                 .filter_map(|(_, record)| match record.body {
                     Body::Right {
@@ -118,8 +118,8 @@ impl Rights {
             brand,
             naming: person.pseudonyms(),
         };
-        let told = self.queries.submit(question).await.ok_or(Stopping)?;
-        let mut records: Vec<_> = told
+        let replies = self.queries.submit(question).await.ok_or(Stopping)?;
+        let mut records: Vec<_> = replies
             .into_iter()
             .filter_map(|reply| match reply {
                 Reply::NamedRecord(key, record, _) => Some((key, record)),

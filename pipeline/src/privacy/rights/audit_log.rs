@@ -1,4 +1,4 @@
-//! A desk: what a brand has for its own rights requests, and no other brand (invariant I7).
+//! A brand_log: what a brand has for its own rights requests, and no other brand (invariant I7).
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use tributary_rights::{BrandKeys, Head, RequestKey, Right};
 use super::files;
 
 /// One brand's keys and log.
-pub struct Desk {
+pub struct BrandLog {
     pub brand: BrandId,
     pub name: String,
     /// What keys the pseudonyms of its persons.
@@ -25,7 +25,7 @@ pub struct Desk {
     receipted: u64,
 }
 
-impl Desk {
+impl BrandLog {
     /// Opens the log of a brand.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Desk {
         directory: &Path,
         registrar: bool,
         receipted: u64,
-    ) -> anyhow::Result<Desk> {
+    ) -> anyhow::Result<BrandLog> {
         let keys = files::keys(brand);
         let log = match registrar {
             false => None,
@@ -52,7 +52,7 @@ impl Desk {
                 Some(opened.log)
             }
         };
-        Ok(Desk {
+        Ok(BrandLog {
             brand: BrandId::of(&brand.name),
             name: brand.name.clone(),
             key: BrandKey::new(brand),
