@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     tributary::cli::log::start(cli.log_format, cli.command.log_level());
     match tributary::cli::execute(&cli) {
         Ok(code) => code,
-        // Whoever reads the output has gone, as `head` does: that is no failure.
+        // The reader of the output has closed it, as `head` does: that is no failure.
         Err(error) if terminal::is_closed(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::note(format_args!(

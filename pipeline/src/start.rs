@@ -1,8 +1,8 @@
-//! Start: everything that a worker process needs, in the order in which it is needed.
+//! Start of a worker process: opens everything that it needs, in the order in which it is needed.
 //!
-//! First the door for probes, so that `/readyz` can say what is being waited for; then the ledger, which refuses what
-//! another process holds or nobody can read; then the broker and its streams, the threads, what is restored, and the
-//! input behind it.
+//! The HTTP server comes first, so that `/readyz` can say what the start waits for. Then comes the ledger, which refuses to
+//! open where another process holds it or nobody can read it. Then come the broker and its streams, the worker threads, the
+//! restored state, and the input behind it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,40 +41,44 @@ use crate::worker::router::OutputRouter;
 use crate::worker::threads::Workers;
 use crate::worker::{agreement, broker};
 
-/// A worker process that is ready to read.
+/// A worker process that is ready to read its input.
 pub struct RunningWorker {
-    /// Questions to the dataflow.
+    /// Queries to the dataflow.
     pub queries: Queries,
     /// The threads.
     pub workers: Workers,
-    /// What feeds them.
+    /// The feed of the worker threads.
     pub feed: Feed,
-    /// What it feeds them from.
+    /// The input of the feed.
     pub input: Input,
-    /// How far everything is durable.
+    /// The position up to which everything is durable.
     pub watermark: watch::Receiver<Watermark>,
     /// Ends when the ledger is closed, or cannot go on.
     pub commits: JoinHandle<anyhow::Result<()>>,
     /// Ends when the broker has every cell.
     pub publisher: JoinHandle<anyhow::Result<()>>,
-    /// True ends the servers.
+    /// Set to true, it ends the servers.
     pub served: watch::Sender<bool>,
     /// The HTTP server.
     pub server: JoinHandle<()>,
     /// The NATS services.
     pub services: JoinHandle<anyhow::Result<()>>,
-    /// What keeps the gauges up.
+    /// The task that updates the gauges.
     pub gauges: JoinHandle<()>,
-    /// What answers data subjects.
+    /// The task that answers rights requests.
     pub rights: JoinHandle<anyhow::Result<()>>,
-    /// What keeps the retention.
+    /// The task that makes the daily retention pass.
     pub retention: JoinHandle<Result<(), retention::Stopping>>,
     /// The broker.
     pub client: Client,
 }
 
-/// Starts with a configuration that was read from a file, and comes back when everything from before is restored on
-/// every process.
+/// Starts a worker with a configuration that was read from `file`, and returns once every process of the cluster has
+/// restored its state. `accept_loss` continues after a loss of input or of rights records that would stop the start.
+///
+/// # Errors
+/// Where the address, the ledger, the broker or the configuration of the cluster does not permit a start; the error says
+/// what the operator can do.
 pub async fn start(
     config: &Config,
     file: &Path,
@@ -148,7 +152,7 @@ pub async fn start(
     let objections = Arc::new(objections);
     let (ledger, recovered) = match found.losses.is_empty() {
         true => (ledger, recovered),
-        // An older ledger may hold whom the list keeps out.
+        // An older ledger may hold records of objectors.
         false => {
             drop(recovered);
             let objections = objections.clone();
@@ -428,7 +432,7 @@ async fn open_input(
     ))
 }
 
-/// Keeps the gauges up with what was counted and released.
+/// Updates the gauges once a second from the counts and the released cells.
 async fn gauge(config: Config, telemetry: Telemetry, cells: SharedCells, tally: Arc<Tally>) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

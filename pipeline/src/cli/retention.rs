@@ -33,7 +33,7 @@ pub async fn answer(args: &cli::Retention) -> anyhow::Result<String> {
     if let (Some(name), []) = (&args.brand, &brands[..]) {
         bail!("no brand {name:?} in the configuration");
     }
-    // What cannot be read is told before anybody is asked.
+    // An unreadable date is reported before any worker is queried.
     let times: Vec<At> = brands
         .iter()
         .map(|brand| time(args.at.as_deref(), brand))

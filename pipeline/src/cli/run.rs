@@ -128,7 +128,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     // What they were at goes on after the next start.
     rights.abort();
     retention.abort();
-    // The workers and their listener are gone, so that both channels end.
+    // The workers and their listener have ended, so that both channels close.
     timeout_at(end, commits).await.with_context(|| {
         format!("the ledger did not take the last records within {DRAIN:?}")
     })???;

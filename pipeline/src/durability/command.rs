@@ -10,35 +10,35 @@ use tributary_operators::engine::Epoch;
 use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day};
 
-/// What the ledger is told.
+/// A command to the task that owns the ledger.
 #[derive(Debug)]
 pub enum LedgerCommand {
-    /// An epoch goes in, behind which the input stands at a position.
+    /// An epoch begins; the position is that of the input behind it.
     Mark(Epoch, Position),
-    /// What one thread made of an epoch.
+    /// The page and the dead letters of one thread for an epoch.
     Part(Epoch, Page, Vec<DeadLetter>),
-    /// The salts of a brand's days before one are destroyed.
+    /// Destroys the salts of a brand's days before one.
     DestroySalts(BrandId, Day),
-    /// Sums of salt days that have settled, to be durable in one commit, and who hears of it.
+    /// Commits the sums of settled salt days, all in one commit, and signals when they are durable.
     CommitSettledDays(Page, std::sync::mpsc::Sender<()>),
-    /// The pings of a brand's salt days before one leave the ledger: their sums are durable.
+    /// Drops the pings of a brand's salt days before one: their sums are durable.
     DropPings(BrandId, Day),
-    /// The heads of files beside the ledger are named in it, and then somebody hears how far it is.
+    /// Names the heads of files beside the ledger in it, and returns the mark of that commit.
     NameHeads(NamedHeads, oneshot::Sender<Mark>),
-    /// Records were retracted because they were past their retention. Once everything that is open now is committed, that
-    /// is, too, and then their entries leave the ledger.
+    /// Commits that records past their retention were retracted, once everything that is open now is committed; then their
+    /// entries leave the ledger.
     CommitExpired(Vec<Expired>),
-    /// Something that is committed leaves the ledger, and then somebody hears how much it was.
+    /// Erases committed entries, and returns how many.
     Erase(Erasure),
-    /// The ledger takes newer secrets, and then somebody hears how far it has come.
+    /// Rotates the keys of the ledger, and reports the progress.
     RotateKeys(KeyRotation),
 }
 
-/// What leaves the ledger, and who waits for it.
+/// A request to erase entries, and the receiver of its outcome.
 pub struct Erasure {
-    /// What is to be forgotten.
+    /// The entries to erase.
     pub forget: Forget,
-    /// Hears of the entries that are gone, once their bytes are overwritten.
+    /// Receives the number of erased entries once their bytes are overwritten.
     pub done: oneshot::Sender<u64>,
 }
 
@@ -48,24 +48,24 @@ impl std::fmt::Debug for Erasure {
     }
 }
 
-/// How far everything is durable.
+/// The watermark of durability: everything up to it is committed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watermark {
-    /// Marks that are committed, since the start.
+    /// The number of marks that were committed since the start.
     pub marks: u64,
-    /// The sequence of the last message that is, with all before it.
+    /// The sequence of the last committed message; all before it are committed, too.
     pub sequence: u64,
-    /// The epoch of the last mark that is.
+    /// The epoch of the last committed mark.
     pub epoch: Epoch,
 }
 
-/// Newer secrets for the ledger, and who waits for them.
+/// A rotation to newer secrets, and the receiver of its progress.
 pub struct KeyRotation {
-    /// The keys made of them.
+    /// The keys of the newer secrets.
     pub keyring: Arc<Keyring>,
-    /// Whether it is to begin, and not only to be looked whether it could.
+    /// Whether to begin; otherwise the ledger only checks whether it could.
     pub begin: bool,
-    /// Hears how far it has come.
+    /// Receives the progress.
     pub progress: Arc<watch::Sender<Progress>>,
 }
 
@@ -75,29 +75,29 @@ impl std::fmt::Debug for KeyRotation {
     }
 }
 
-/// How far an exchange has come.
+/// The progress of a key rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Progress {
-    /// It has not begun: something else is done with the ledger.
+    /// It has not begun: the ledger is busy with something else.
     Waiting,
     /// It could begin.
     Possible,
-    /// What is sealed under older secrets is being moved.
+    /// Entries under an older secret are being sealed again under the newest.
     Moving {
-        /// Bytes judged.
+        /// Bytes read so far.
         read: u64,
-        /// Bytes to be judged.
+        /// Bytes to read.
         total: u64,
     },
-    /// Nothing opens under an older secret any more.
+    /// No entry opens under an older secret any more.
     Done {
         /// Entries that were sealed under an older one.
         moved: u64,
         /// Files that were overwritten and removed.
         files: usize,
     },
-    /// The secrets were not taken, and everything is as it was.
+    /// The ledger refused the secrets, and nothing has changed.
     Refused {
         /// Why.
         why: String,
@@ -105,7 +105,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Whether nothing more follows.
+    /// Whether this is the last report.
     pub fn is_final(&self) -> bool {
         matches!(
             self,

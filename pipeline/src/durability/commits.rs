@@ -1,13 +1,13 @@
-//! Commits: what was accepted becomes durable before anything is acknowledged (invariant I5).
+//! Commits: accepted records become durable before their messages are acknowledged (invariant I5).
 //!
-//! The feed marks every epoch that took messages with the position behind it; every thread reports what it made of
-//! its share. An epoch with its mark and all its parts is whole. Whole epochs are committed in order, as many at once
-//! as have come: first the broker has their dead letters, then their pages and the position of the last one
-//! reach the ledger in one commit, then the feed hears of it and acknowledges. Whatever is killed in between, the
-//! messages behind the last commit are read again.
+//! The feed marks every epoch that took messages with the position of the input behind it, and every thread reports the page of
+//! its share. An epoch with its mark and all its pages is complete. Complete epochs are committed in order, as many at once as
+//! are there: first the broker takes their dead letters, then one commit of the ledger takes their pages and the position of
+//! the last one, then the watermark moves and the feed acknowledges. If the process is killed in between, the messages behind
+//! the last commit are read again.
 //!
-//! A full disk holds everything up until there is room; a disk that fails ends the process, because nobody knows then
-//! what it holds.
+//! A full disk holds everything up until there is room. A disk that fails ends the process, because nobody knows then what it
+//! holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ struct Open {
     dead: Vec<DeadLetter>,
 }
 
-/// Takes marks and parts to the ledger.
+/// The task that owns the ledger: it commits marks and pages, and executes commands.
 pub struct Commits {
     ledger: Option<Ledger>,
     publisher: Publisher,
@@ -83,7 +83,7 @@ impl Commits {
         watermark_tx: watch::Sender<Watermark>,
     ) -> Commits {
         let mut compaction = Compaction::new(tally);
-        // The process ended before what it had dropped was gone.
+        // The last run ended before its dropped entries were erased.
         if ledger.stats().entries.drop > 0 {
             compaction.erase(leave_out_dropped());
         }

@@ -1,13 +1,14 @@
-//! Compaction: what was superseded, and what is to be forgotten, leaves the ledger.
+//! Compaction: superseded entries, and entries to be erased, leave the ledger.
 //!
-//! Duplicates and corrected records stand in the ledger beside what replaced them. When they are many, a thread of its
-//! own writes the segments anew without them, while commits go on; then the new segments take the place of the old. No
-//! number depends on when that happens, or on whether it does.
+//! Duplicates and corrected records stand in the ledger beside their replacements. When they are many, a thread of its own
+//! rewrites the segments without them while commits go on; then the new segments replace the old ones. No number depends on
+//! when that happens, or on whether it does.
 //!
-//! An erasure is the same work, begun at once and for as many erasures as have come: whoever asked hears of it when the
-//! old segments are overwritten and gone (invariant I3). Where the process ends before, it was not done, and is asked
-//! for again. So is the second half of an exchange of secrets ([`crate::serve::services::key_rotation`]), after which nothing opens under an
-//! older one. Pings of salt days that have settled leave the same way, when nobody waits for anything else. Secrets are exchanged between two rewrites: one that has begun is still sealed under what was before.
+//! An erasure is the same work, begun at once and for all erasures that wait: each caller is answered when the old segments
+//! are overwritten and removed (invariant I3). If the process ends first, the erasure was not done, and is requested again. So
+//! is the second half of a key rotation, after which no entry opens under an older secret. Pings of settled salt days leave in
+//! the same way, in a rewrite that nobody waits for. Keys rotate between two rewrites: a rewrite that has begun still seals
+//! with the keys of before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,8 +54,8 @@ struct Purpose {
     erasures: Vec<Erasure>,
     /// Secrets that the ledger has taken, and that everything is to be sealed under.
     rotations: Vec<KeyRotation>,
-    /// For each brand the first salt day whose pings stay. What an erasure has forgotten is told to whoever asked, and
-    /// so these go in a rewrite of their own.
+    /// For each brand the first salt day whose pings stay. The caller of an erasure learns
+    /// how much it erased, so these go in a rewrite of their own.
     settled: BTreeMap<BrandId, Day>,
 }
 

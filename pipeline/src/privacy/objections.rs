@@ -146,7 +146,7 @@ impl Objections {
     }
 }
 
-/// The objection list as it stood when this was taken.
+/// A snapshot of the objection list.
 pub struct ObjectionSnapshot {
     keys: Arc<BTreeMap<BrandId, BrandKeys>>,
     set: Arc<SuppressionSet>,

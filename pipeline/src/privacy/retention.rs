@@ -4,7 +4,7 @@
 //! and that is taken back like anything else: the numbers follow, and the ledger is written anew without it. Input goes on
 //! meanwhile, so that only what was judged is taken back: a correction that came after the first question stays, and is
 //! judged by the next pass. Process 0 asks for a whole cluster, and the dataflow tells every process what was retracted.
-//! What came in is gone by then, because the input stream is short-lived. A replay does the same by the clock of its trace
+//! The input messages have left the stream by then, because the input stream is short-lived. A replay does the same by the clock of its trace
 //! ([`crate::worker::replay`]), and whoever only wants to know asks and takes nothing back ([`crate::serve::services::retention_preview`]).
 //!
 //! A pass moves the time by which links are judged, too: from then on a record that is older than the `link_ttl` of a kind
@@ -94,7 +94,7 @@ impl Retention {
         }
     }
 
-    /// The first day on which a record is gone for its own category's sake, `2027-12-24`; none where it stays.
+    /// The first day after the retention of a record's own category, as `2027-12-24`; none where the record stays.
     pub fn until(&self, record: &Record) -> Option<String> {
         let months = self.months(Category::of(&record.body)?);
         let day = Timestamp::from_millisecond(record.ts).ok()?;
@@ -229,15 +229,15 @@ pub async fn past(
     Ok((inquiry.past(), as_of))
 }
 
-/// Keeps the retention of a running worker.
+/// The daily retention pass of a running worker.
 pub struct RetentionPass {
     /// The configuration.
     pub config: Config,
-    /// The way to the dataflow.
+    /// Queries to the dataflow.
     pub queries: Queries,
-    /// The way to the ledger.
+    /// The task that owns the ledger.
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
-    /// Where it is told when a pass was made, and what it took back.
+    /// The metrics, for the time of the last pass and its number of records.
     pub metrics: Arc<Metrics>,
     /// The clocks: nothing is taken back while they disagree.
     pub clocks: Arc<Clocks>,
@@ -288,7 +288,7 @@ impl RetentionPass {
                 let keys = past.records.keys().copied();
                 self.queries.expire(keys, as_of).await.ok_or(Stopping)?;
             }
-            // Behind what the ledger has heard of the records, so that they are gone, too, when this is done.
+            // The command follows those that retract the records, so that their entries are erased with it.
             let (done, erased) = oneshot::channel();
             let forget = Forget {
                 evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),

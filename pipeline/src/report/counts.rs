@@ -7,7 +7,7 @@ use tributary_operators::consents::Told;
 use tributary_operators::record::BrandId;
 use tributary_operators::stats::Snapshot;
 
-/// What a thread has counted since it started.
+/// The counts of a thread since it started.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     /// Events accepted, by brand and kind.
@@ -22,7 +22,7 @@ pub struct Counts {
     pub suppressed: BTreeMap<BrandId, u64>,
     /// Sections of GPP strings that were there and not read, by brand.
     pub unread_sections: BTreeMap<BrandId, u64>,
-    /// Identifiers that allow each step, and that refuse it, as far as it may be told.
+    /// Identifiers that allow each step, and that refuse it, as far as these counts may be published.
     pub consents: Told,
     /// What the stages count.
     pub stages: Snapshot,

@@ -96,7 +96,7 @@ impl Health {
         *lock(&self.clock) = reason;
     }
 
-    /// What became of the output stream, in words; none when it holds what was told.
+    /// What is wrong with the output stream, in words; none when it holds every published cell.
     pub fn set_output(&self, reason: Option<String>) {
         *lock(&self.output) = reason;
     }
@@ -106,7 +106,7 @@ impl Health {
         *lock(&self.rights) = reason;
     }
 
-    /// Whether everything that stood in the stream at the start has been read.
+    /// Whether every message that the stream held at the start has been read.
     pub fn set_caught_up(&self, yes: bool) {
         self.caught_up.store(yes, Relaxed);
     }

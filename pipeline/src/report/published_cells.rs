@@ -1,9 +1,9 @@
-//! The board: the released cells of this process, for metrics, pages and summaries.
+//! The published cells of this process, for metrics, partitions and summaries.
 //!
-//! Only what the release gate has let through is ever put here, and a closed cell goes at once, so that
-//! whoever reads the board can show all of it. Cells lie in pages, one a family, brand and day (or month),
-//! so that a window of days is read without the rest, and everything comes out in order. A clone of the
-//! board shares its pages until they change: whoever needs long takes a clone and lets go of the lock.
+//! They hold only what the release gate has let through, and a closed cell is removed at once, so that a reader may show all of
+//! them. Cells lie in partitions, one for each family, brand and day (or month), so that a window of days is read without the
+//! rest, and everything comes out in order. A clone shares its partitions with the original until they change: a long reader
+//! takes a clone and releases the lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -14,15 +14,15 @@ use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::Day;
 
 /// The dimensions and values of the cells of one family, brand and period.
-type Page = BTreeMap<Box<[Dim]>, Box<[i128]>>;
+type Partition = BTreeMap<Box<[Dim]>, Box<[i128]>>;
 
-/// The pages of one family and brand by period.
-type Pages = BTreeMap<i32, Arc<Page>>;
+/// The partitions of one family and brand by period.
+type Partitions = BTreeMap<i32, Arc<Partition>>;
 
 /// The released cells of this process.
 #[derive(Clone, Debug, Default)]
 pub struct PublishedCells {
-    pages: BTreeMap<Family, BTreeMap<Arc<str>, Pages>>,
+    partitions: BTreeMap<Family, BTreeMap<Arc<str>, Partitions>>,
     /// Every word once, since the same few stand in most cells.
     words: Arc<BTreeSet<Arc<str>>>,
     stamp: u64,
@@ -49,24 +49,28 @@ impl PublishedCells {
             return;
         };
         let period = period(&cell.dims);
-        let pages = self.pages.entry(cell.family).or_default();
+        let partitions = self.partitions.entry(cell.family).or_default();
         if cell.values.is_empty() {
-            let Some(of_brand) = pages.get_mut(&**brand) else {
+            let Some(of_brand) = partitions.get_mut(&**brand) else {
                 return;
             };
-            let Some(page) = of_brand.get_mut(&period) else {
+            let Some(partition) = of_brand.get_mut(&period) else {
                 return;
             };
-            if Arc::make_mut(page).remove(&*cell.dims).is_none() {
+            if Arc::make_mut(partition).remove(&*cell.dims).is_none() {
                 return;
             }
-            if page.is_empty() {
+            if partition.is_empty() {
                 of_brand.remove(&period);
             }
         } else {
             let brand = intern(&mut self.words, brand);
-            let page = pages.entry(brand).or_default().entry(period).or_default();
-            match Arc::make_mut(page).get_mut(&*cell.dims) {
+            let partition = partitions
+                .entry(brand)
+                .or_default()
+                .entry(period)
+                .or_default();
+            match Arc::make_mut(partition).get_mut(&*cell.dims) {
                 Some(values) if **values == *cell.values => return,
                 Some(values) => *values = cell.values.as_slice().into(),
                 None => {
@@ -76,7 +80,7 @@ impl PublishedCells {
                         other => other.clone(),
                     });
                     let dims = dims.collect();
-                    Arc::make_mut(page).insert(dims, cell.values.as_slice().into());
+                    Arc::make_mut(partition).insert(dims, cell.values.as_slice().into());
                 }
             }
         }
@@ -90,11 +94,11 @@ impl PublishedCells {
 
     /// How many cells there are.
     pub fn len(&self) -> usize {
-        self.pages
+        self.partitions
             .values()
             .flat_map(BTreeMap::values)
             .flat_map(BTreeMap::values)
-            .map(|page| page.len())
+            .map(|partition| partition.len())
             .sum()
     }
 
@@ -105,7 +109,7 @@ impl PublishedCells {
 
     /// The brands that have ever had a cell.
     pub fn brands(&self) -> BTreeSet<Arc<str>> {
-        self.pages
+        self.partitions
             .values()
             .flat_map(BTreeMap::keys)
             .cloned()
@@ -123,7 +127,7 @@ impl PublishedCells {
             Family::Visits,
         ];
         let last = |family: &Family| {
-            self.pages
+            self.partitions
                 .get(family)?
                 .get(brand)?
                 .keys()
@@ -141,14 +145,17 @@ impl PublishedCells {
         brand: &str,
         periods: RangeInclusive<i32>,
     ) -> impl Iterator<Item = (&[Dim], &[i128])> {
-        let of_brand = self.pages.get(&family).and_then(|brands| brands.get(brand));
+        let of_brand = self
+            .partitions
+            .get(&family)
+            .and_then(|brands| brands.get(brand));
         // A range that ends before it begins is empty; the map would not take it.
         let of_brand = of_brand.filter(|_| periods.start() <= periods.end());
-        let pages = of_brand
+        let partitions = of_brand
             .into_iter()
-            .flat_map(move |pages| pages.range(periods.clone()));
-        pages
-            .flat_map(|(_, page)| page.iter())
+            .flat_map(move |partitions| partitions.range(periods.clone()));
+        partitions
+            .flat_map(|(_, partition)| partition.iter())
             .map(|(dims, values)| (&**dims, &**values))
     }
 

@@ -1,8 +1,8 @@
-//! The door for probes, Prometheus and people: `/metrics`, `/livez`, `/readyz`, `/config` and `/`.
+//! The HTTP server for probes, Prometheus and people: `/metrics`, `/livez`, `/readyz`, `/config` and `/`.
 //!
-//! All of that is read-only, and without names of persons: released numbers, the health of the
-//! process, and the configuration with its secrets masked. Nobody is asked who they are, so that the address
-//! (`http.listen`) decides who may look, and the name that they ask for (`http.hosts`). Where the configuration opens it, [`crate::serve::opendsr`] is behind the same address.
+//! All of that is read-only, and names no person: released numbers, the health of the process, and the configuration with its
+//! secrets masked. Nobody has to log in: the address (`http.listen`) decides who can reach the server, and `http.hosts` the
+//! names by which it answers. Where the configuration opens it, [`crate::serve::opendsr`] is behind the same address.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -139,7 +139,7 @@ impl OpenDsr {
         brand: &str,
         id: &RequestId,
     ) -> Result<Option<(i64, Status)>, NatsError> {
-        // What waits is looked for first: it is gone only after its end was told.
+        // Waiting requests come first: a request is deleted only after its last status is published.
         let mut found = None;
         let waiting = subjects::rights_requests(brand);
         let mut reader = Reader::filtered(client, &self.stream, &waiting, 1).await?;

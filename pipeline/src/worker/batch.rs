@@ -1,4 +1,5 @@
-//! The messages between a feeder, the worker threads, and the receiver of their output: a [`Batch`] in, [`Report`]s out.
+//! The messages between a feeder, the worker threads and the receiver of their output: a [`Batch`] goes in, [`Report`]s come
+//! out.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -35,43 +36,43 @@ pub struct Batch {
     pub messages: Vec<Incoming>,
     /// Whether what is accepted of them goes to a ledger.
     pub durable: bool,
-    /// What was known before a restart; none in live epochs.
+    /// State of before a restart; none in live epochs.
     pub restored: Option<Restored>,
-    /// Whether all that was known before a restart has gone in, in an epoch that releases.
+    /// Whether all state of before a restart was put in by the end of this epoch, which releases.
     pub all_restored: bool,
-    /// The time, in Unix milliseconds, of the release at its end; none where changed cells stay inside.
+    /// The time of the release at its end, Unix milliseconds; none where the epoch releases nothing.
     pub release: Option<i64>,
     /// Whether every published cell is published again.
     pub republish: bool,
-    /// What is changed from within. Put in by the first thread.
+    /// Changes that no message asks for. The first thread puts them in.
     pub changes: Vec<InternalChange>,
-    /// Questions, with the numbers that their answers carry. Asked by the first thread.
+    /// Queries, with the numbers that their answers carry. The first thread puts them in.
     pub questions: Vec<(u64, Question)>,
     /// For each brand the salt days that are open.
     pub salt_days: Vec<SaltDays>,
 }
 
-/// A change of what is held that no message asks for.
+/// A change of the held records that no message asks for.
 #[derive(Clone, Debug)]
 pub enum InternalChange {
-    /// A right that is answered, or in a replay a record whose time is over.
+    /// An event of a rights request, or in a replay the end of a record's retention.
     Event(Event),
-    /// What was held under a key at the end of an epoch is past its retention.
+    /// Retracts the record that was held under a key at the end of an epoch: it is past its retention.
     Expire(RecordKey, Epoch),
 }
 
-/// What was known before a restart.
+/// State of before a restart.
 #[derive(Debug, Default)]
 pub struct Restored {
     /// Blocks of the ledger.
     pub blocks: Vec<Block>,
-    /// Salts of days that are not over.
+    /// Salts of open days.
     pub salts: Vec<(BrandId, Day, Salt)>,
-    /// Cells as they stand outside, and when each was told, Unix milliseconds.
+    /// The published cells, and when each was published, Unix milliseconds.
     pub published: Vec<(Cell, i64)>,
 }
 
-/// What a worker has to say.
+/// The output of a worker thread.
 #[derive(Debug)]
 pub enum Report {
     /// What a thread has made of its share of an epoch. It comes once a thread for every durable epoch, and for
@@ -110,7 +111,7 @@ pub enum Report {
     Answer(Answer),
     /// Records that were retracted on any worker because they were past their retention. Every process hears of all.
     Expired(Vec<Expired>),
-    /// Everything before an epoch is finished on every worker, and this one has told all of it.
+    /// Every worker has finished all epochs before one, and this thread has reported all of their output.
     Finished {
         /// Which thread of this process.
         thread: usize,
@@ -121,5 +122,5 @@ pub enum Report {
     },
 }
 
-/// Hears the reports of all threads.
+/// Receives the reports of all threads, on the thread that reports.
 pub type Listener = Arc<dyn Fn(Report) + Send + Sync>;

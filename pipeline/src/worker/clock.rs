@@ -8,7 +8,7 @@
 //! that jumps is noticed at once, with the broker away, too.
 //!
 //! While they disagree nothing is erased for its age, no salt is destroyed, and releases go by the earliest of the clocks,
-//! by which no day is frozen that should not be. A broker that shares the wrong clock of this machine cannot be told from
+//! by which no day is frozen that should not be. A broker that shares the wrong clock of this machine cannot be distinguished from
 //! a stream that was quiet for long; one that is behind the newest arrival can.
 
 use std::sync::{Mutex, PoisonError};
@@ -65,7 +65,7 @@ pub fn salt_days(config: &Config, newest: impl Fn(usize) -> i64) -> Vec<SaltDays
 /// For how long pings of a day are taken after its end, seconds.
 const GRACE_S: i64 = 86_400;
 
-/// The clocks of a running worker, compared.
+/// The clocks of a running worker, for comparison.
 #[derive(Debug)]
 pub struct Clocks {
     /// How far they may disagree, milliseconds.
@@ -95,7 +95,7 @@ pub struct Reading {
 }
 
 impl Clocks {
-    /// Nothing is known but the wall clock, which is not trusted before the broker has told its time.
+    /// Nothing is known but the wall clock, which is not trusted before the broker has answered.
     pub fn new(config: &Config) -> Clocks {
         Clocks {
             bound: config.workers.max_clock_skew_ms,
@@ -103,7 +103,7 @@ impl Clocks {
         }
     }
 
-    /// The broker has told its time.
+    /// Takes an answer of the broker.
     pub fn set_broker(&self, time: &BrokerTime) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.broker = Some((time.now, time.read));

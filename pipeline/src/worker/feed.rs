@@ -1,9 +1,9 @@
-//! Feed: messages of the input stream become epochs.
+//! The feed: messages of the input stream become epochs.
 //!
-//! A tick gathers what has come into one epoch; see [`crate::worker::tick`] for how long it is and what numbers epochs.
+//! One tick of messages makes one epoch; [`crate::worker::tick`] says how long a tick is and what numbers epochs.
 //!
-//! Nothing is read that cannot be taken: the feed waits for the workers when they are behind, and for the ledger when
-//! too much is not durable yet, and what is not read stays with the broker.
+//! The feed reads no more than the process can take: it waits for the workers when they lag, and for the ledger when too much
+//! is not durable yet. Unread messages stay with the broker.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,19 +38,19 @@ const MAX_OPEN: u64 = 8;
 /// How often the position is kept where no message of this process moves it.
 const KEEP: Duration = Duration::from_secs(1);
 
-/// What a feed works with.
+/// The parts of the process that a feed works with.
 pub struct Feed {
     /// The configuration.
     pub config: Config,
-    /// Where metrics and health are told.
+    /// The metrics and the health.
     pub telemetry: Telemetry,
-    /// Questions that wait for an epoch.
+    /// Queries that wait for an epoch.
     pub queries: Queries,
     /// What the workers have finished.
     pub tally: Arc<Tally>,
-    /// The way to the ledger.
+    /// The task that owns the ledger.
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
-    /// How far the ledger is.
+    /// The position up to which everything is durable.
     pub watermark: watch::Receiver<Watermark>,
     /// Which stream is read.
     pub stream: StreamMark,
@@ -66,11 +66,11 @@ pub struct Feed {
     pub newest: i64,
     /// Whether everything that was to be forgotten before a restart is: before that nothing is released.
     pub clear: watch::Receiver<bool>,
-    /// Whether what stands outside was lost there.
+    /// The request to publish all cells again, where the output stream has lost some.
     pub republish: Arc<Republish>,
 }
 
-/// A feed at work.
+/// A running feed.
 struct Feeding {
     feed: Feed,
     clock: EpochClock,
@@ -79,7 +79,7 @@ struct Feeding {
     tick: Tick,
     released: Option<Instant>,
     unreleased: bool,
-    /// Whether all that was known before has gone in, and was released.
+    /// Whether all restored state and all earlier input went in, and were released.
     all_restored: bool,
     /// The arrival of the newest message, Unix milliseconds by the stream's time.
     newest: i64,
@@ -195,7 +195,7 @@ impl Feeding {
             let left = until.saturating_duration_since(Instant::now());
             let arrived = match input.next_batch(MAX_MESSAGES, left).await {
                 Ok(arrived) => arrived,
-                // It has been told, and reading goes on where it stopped.
+                // The input has logged it, and the next read continues where this one stopped.
                 Err(error) if error.is_transient() => return Ok((messages, bytes)),
                 Err(error) => return Err(error.into()),
             };
@@ -236,7 +236,7 @@ impl Feeding {
             .is_none_or(|released| released.elapsed() >= cadence);
         // Other processes' changes are not seen from here, so that a cluster always releases when due.
         let alone = self.feed.config.workers.hosts.len() <= 1;
-        // Before all that is known has gone in, there is nothing whole to release.
+        // Before all restored state and all earlier input are in, a release would be incomplete.
         let whole = self.all_restored || self.is_past(input) && *self.feed.clear.borrow();
         let release = whole && (stopping || due && (self.unreleased || !alone));
         let moved = Some(input.next_sequence().saturating_sub(1)) > self.marked.0;

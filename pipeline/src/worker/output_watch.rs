@@ -1,13 +1,14 @@
-//! OutputWatch: whether the output stream still holds what was told.
+//! Output watch: checks that the output stream still holds every published cell.
 //!
-//! What stands outside stands in the output stream alone. One that is deleted, purged or made anew holds less than was
-//! told, and nobody who reads it could know. So each process looks at it once a round: when it was made, and under how
-//! many subjects it holds messages, which never become fewer by themselves. A number does not show a message that is lost
-//! in the round in which a new cell appears, so that where anything was published the subjects themselves are compared
-//! as well, whenever that takes a hundredth of the time at most: none may be missing that was there, or was acknowledged
-//! to this process. A stream that is gone is made anew, and one that somebody else has made must be as at a start; where
-//! anything is missing every worker tells all its cells again, in an epoch like any other, and the process is not ready
-//! until the broker has them.
+//! Published cells stand in the output stream alone. A stream that was deleted, purged or created again holds fewer cells than
+//! were published, and its readers cannot know. Each process therefore checks it every two seconds: the time of its creation,
+//! and its number of subjects, which never falls by itself. The number does not reveal a message that is lost in the round in
+//! which a new cell appears, so the subjects themselves are compared as well whenever anything was published, for a hundredth
+//! of the time at most: every subject of the last comparison, and every one acknowledged to this process since, must be there.
+//!
+//! A missing stream is created again; one that somebody else has created must fit as at a start. Where anything is missing,
+//! every worker publishes all its cells again, in an epoch like any other, and the process is not ready until the broker has
+//! them.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,26 +32,26 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Comparing subjects may take this part of the time.
 const SHARE: u32 = 100;
 
-/// Nothing is to be told again.
+/// No republication is requested.
 const NOTHING: u64 = 0;
-/// It is to be told again with the next epoch that may release.
+/// Republication is requested for the next epoch that may release.
 const WANTED: u64 = 1;
 
-/// Whether all cells are to be told again, and with which epoch they are.
+/// A request to publish all cells again, and the epoch that carries it out.
 #[derive(Debug, Default)]
 pub struct Republish(AtomicU64);
 
 impl Republish {
-    fn want(&self) {
+    fn request(&self) {
         self.0.store(WANTED, SeqCst);
     }
 
-    /// Whether an epoch that begins has to tell all cells again.
+    /// Whether the next epoch has to publish all cells again.
     pub fn is_wanted(&self) -> bool {
         self.0.load(SeqCst) == WANTED
     }
 
-    /// The epoch tells all cells again.
+    /// Assigns the request to an epoch.
     pub fn assign(&self, epoch: Epoch) {
         self.0.store(epoch.max(WANTED + 1), SeqCst);
     }
@@ -64,7 +65,7 @@ impl Republish {
     }
 }
 
-/// The subjects of the output stream.
+/// The subjects that the output stream must hold.
 pub struct KnownSubjects {
     /// Those of the last comparison.
     subjects: Subjects,
@@ -127,19 +128,19 @@ fn take(subjects: &Mutex<Subjects>) -> Subjects {
     std::mem::replace(&mut subjects, empty)
 }
 
-/// Looks at the output stream.
+/// The watch of the output stream.
 pub struct OutputWatch {
     /// The configuration.
     pub config: Config,
     /// The broker.
     pub client: Client,
-    /// Where health is told.
+    /// The health, which shows what is wrong with the stream.
     pub health: Arc<Health>,
-    /// What the workers have finished.
+    /// Counts of the threads, for the epochs that they have finished.
     pub tally: Arc<Tally>,
-    /// The way to the broker.
+    /// The publisher of cells.
     pub out: mpsc::UnboundedSender<PublisherCommand>,
-    /// Who tells all cells again.
+    /// The request to publish all cells again.
     pub republish: Arc<Republish>,
     /// The stream as it was at the start.
     pub known: StreamState,
@@ -150,7 +151,7 @@ pub struct OutputWatch {
 }
 
 impl OutputWatch {
-    /// Looks until the task is ended.
+    /// Checks the stream every round, until the task is aborted.
     pub async fn watch(mut self) {
         let mut failed = None;
         loop {
@@ -181,11 +182,11 @@ impl OutputWatch {
         }
     }
 
-    /// Why what was told stands outside no longer.
+    /// Checks the stream once. The reason, where it no longer holds every published cell.
     async fn look(&mut self) -> Result<Option<String>, NatsError> {
         let (client, nats) = (&self.client, &self.config.nats);
         let name = &nats.output_stream;
-        // Makes it where it is gone, and judges one that somebody else has made as a start does.
+        // Creates it where it is missing, and checks one that somebody else has created as a start does.
         let brands = self.config.brands.iter().map(|brand| brand.name.as_str());
         let brands: Vec<&str> = brands.collect();
         let state = nats::ensure_output_stream(client, nats, &brands).await?;
@@ -215,9 +216,9 @@ impl OutputWatch {
         Ok(None)
     }
 
-    /// Has all cells told again, and comes back when the broker has them.
+    /// Requests the republication of all cells, and returns when the broker has them.
     async fn republish_all(&mut self) {
-        self.republish.want();
+        self.republish.request();
         let threads = self.config.workers.threads.max(1);
         let is_through = |epoch| self.tally.finished_before(threads) > epoch;
         while !self.republish.epoch().is_some_and(is_through) {

@@ -1,6 +1,6 @@
-//! Outgoing: released cells on their way to the broker.
+//! The publisher of released cells.
 //!
-//! However long the broker is away, what waits is the newest value of each cell and no more.
+//! Of each cell it keeps the newest value that the broker has not acknowledged, and no more, however long the broker is away.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,16 +12,16 @@ use crate::report::metrics::Metrics;
 /// Cells in flight to the broker.
 const WINDOW: usize = 512;
 
-/// What leaves.
+/// A command to the publisher.
 pub enum PublisherCommand {
-    /// A cell's message.
+    /// Publishes a cell.
     Cell {
         /// The message.
         message: Outgoing,
         /// Whether it is a tombstone.
         closed: bool,
     },
-    /// Somebody hears when the broker has all that came before.
+    /// Confirms when the broker has everything that came before.
     Confirm(oneshot::Sender<()>),
 }
 

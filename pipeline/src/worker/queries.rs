@@ -1,7 +1,7 @@
-//! Questions to the dataflow, and changes of what it holds, from outside the worker threads.
+//! Queries to the dataflow, and changes of the held records, from outside the worker threads.
 //!
-//! A question waits for the next tick, goes in with its epoch, and is answered when that epoch is finished
-//! on every worker; the parts of the answer that came until then are the answer.
+//! A query waits for the next tick, enters the dataflow with its epoch, and is answered when every worker has finished that
+//! epoch: the parts that have arrived by then are the answer, exact for the end of the epoch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use tributary_operators::record::RecordKey;
 
 use crate::worker::batch::InternalChange;
 
-/// The questions that are under way.
+/// The queries and changes that are under way; clones share them.
 #[derive(Clone, Default)]
 pub struct Queries {
     inner: Arc<Mutex<Inner>>,
@@ -26,7 +26,7 @@ struct Inner {
     waiting: Vec<(u64, Question)>,
     asked: BTreeMap<u64, Asked>,
     changes: Vec<InternalChange>,
-    /// Who waits for changes to be through: none before they went in, then the first epoch that is later.
+    /// The callers that wait for their changes: none before they went in, then the first epoch that is later.
     changing: Vec<(Option<Epoch>, oneshot::Sender<Epoch>)>,
 }
 
@@ -47,7 +47,7 @@ impl Queries {
         self.submit_as_of(question).await.map(|(parts, _)| parts)
     }
 
-    /// The same, with the epoch at whose end the answer was so.
+    /// As [`Queries::submit`], with the epoch at whose end the answer was true.
     pub async fn submit_as_of(&self, question: Question) -> Option<(Vec<Reply>, Epoch)> {
         let (back, answer) = oneshot::channel();
         {
@@ -67,14 +67,15 @@ impl Queries {
         answer.await.ok()
     }
 
-    /// Changes what is held, and waits until every number has followed, on every worker. The epoch in which it
-    /// went in; none where the worker stops before.
+    /// Applies events to the held records, and waits until every worker has finished the epoch in which they went in.
+    /// Returns that epoch; none where the worker stops first.
     pub async fn apply(&self, changes: Vec<Event>) -> Option<Epoch> {
         self.change(changes.into_iter().map(InternalChange::Event))
             .await
     }
 
-    /// Retracts what was held under keys at the end of an epoch, unless it has changed since, and waits as [`Queries::apply`].
+    /// Retracts the records that were held under `keys` at the end of epoch `as_of`, unless they have changed since, and
+    /// waits as [`Queries::apply`] does.
     pub async fn expire(
         &self,
         keys: impl Iterator<Item = RecordKey>,
@@ -94,7 +95,7 @@ impl Queries {
         through.await.ok()
     }
 
-    /// The changes that go in with an epoch; none where nobody waits for it.
+    /// Takes the changes for an epoch; none where nobody waits for a change.
     pub fn drain_changes(&self, epoch: Epoch) -> Option<Vec<InternalChange>> {
         let mut inner = self.inner();
         if inner.changing.iter().all(|(until, _)| until.is_some()) {
@@ -106,7 +107,7 @@ impl Queries {
         Some(std::mem::take(&mut inner.changes))
     }
 
-    /// The questions that go in with an epoch.
+    /// Takes the queries for an epoch, each with its number.
     pub fn drain(&self, epoch: Epoch) -> Vec<(u64, Question)> {
         let mut inner = self.inner();
         let waiting = std::mem::take(&mut inner.waiting);
@@ -124,14 +125,14 @@ impl Queries {
         !inner.waiting.is_empty() || inner.changing.iter().any(|(until, _)| until.is_none())
     }
 
-    /// Takes a part of an answer.
+    /// Adds a part to the answer of a query.
     pub fn answer(&self, answer: Answer) {
         if let Some(asked) = self.inner().asked.get_mut(&answer.number) {
             asked.parts.push(answer.reply);
         }
     }
 
-    /// Every epoch before this one is finished on the thread that asks: its questions are answered.
+    /// Completes the queries and changes of all epochs before `before`, which the first thread has finished.
     pub fn finished(&self, before: Epoch) {
         let mut inner = self.inner();
         let done: Vec<u64> = inner
@@ -142,7 +143,7 @@ impl Queries {
             .collect();
         for number in done {
             if let Some(asked) = inner.asked.remove(&number) {
-                // Whoever asked may have gone.
+                // The caller may have dropped its query.
                 let epoch = asked.until.unwrap_or(before).saturating_sub(1);
                 let _ = asked.back.send((asked.parts, epoch));
             }
@@ -153,7 +154,7 @@ impl Queries {
         }
     }
 
-    /// The worker stops: nobody is answered any more.
+    /// Drops all queries and changes, because the worker stops: their callers receive none.
     pub fn close(&self) {
         let mut inner = self.inner();
         inner.waiting.clear();

@@ -49,7 +49,7 @@ pub struct Outcome {
 
 /// Who looks on while a replay runs.
 pub trait Observer {
-    /// Hears now and then how many messages have gone in.
+    /// Is called now and then with the number of messages so far.
     fn progress(&mut self, messages: u64);
 
     /// Whether what came before a message that arrived at a time, Unix milliseconds, is to be released first.
@@ -97,7 +97,7 @@ where
     let settings = Arc::new(tributary_connectors::settings::settings(config));
     let tally = Arc::new(Tally::default());
     let results: Arc<Mutex<(Vec<Cell>, Vec<DeadLetter>)>> = Arc::default();
-    let (heard, counted) = (results.clone(), tally.clone());
+    let (received, counted) = (results.clone(), tally.clone());
     let queries = Queries::default();
     let answered = Answered(queries.clone());
     let started = Instant::now();
@@ -111,17 +111,17 @@ where
         Arc::new(crate::privacy::objections::Objections::nobody()),
         Arc::new(move |report| match report {
             Report::Cells(_, cells) => {
-                heard
+                received
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
                     .extend(cells.into_iter().map(|(cell, ..)| cell));
             }
             Report::Accepted { page, dead, .. } => {
-                // A closed channel means that the keeper has failed, which is told at the end.
+                // A closed channel means that writing the ledger has failed; the end reports it.
                 let _ = accepted.send(page);
                 counted.dead(&dead);
-                heard
+                received
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .1
@@ -201,7 +201,7 @@ where
             break;
         }
     }
-    // Where a thread has failed, that is told when all have ended.
+    // The failure of a thread is reported when all have ended.
     if runs && !went_back && feeding.settle() {
         feeding.send(messages, Some(newest));
     }
@@ -213,7 +213,7 @@ where
     } = feeding;
     drop(pages);
     workers.finish()?;
-    // The threads, their listener and this side are gone, so that the pages end.
+    // The threads, their listener and this side have dropped their senders, so that the pages end.
     let ledger = keeper
         .join()
         .map_err(|_| anyhow!("the thread that writes the ledger failed"))??;
@@ -232,7 +232,7 @@ where
         cells,
         dead,
         tally,
-        past: passes.gone(),
+        past: passes.expired(),
         messages: number,
         took: started.elapsed(),
     })
@@ -250,7 +250,7 @@ impl Drop for Answered {
 /// After how much of the trace's time salt days are looked up again, milliseconds.
 const LOOK_UP: i64 = 60_000;
 
-/// How long it takes until it is looked again whether a release has been told.
+/// The pause between two checks whether a release is out.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A replay under way.
@@ -273,7 +273,7 @@ struct OpenDays {
     config: Config,
     /// The newest arrival so far, Unix milliseconds.
     newest: i64,
-    /// The days that were told last, and the newest arrival then.
+    /// The open salt days of the last batch, and the newest arrival then.
     open_days: Vec<SaltDays>,
     open_days_at: i64,
 }
@@ -331,7 +331,7 @@ impl Feeding {
         })
     }
 
-    /// Releases what has come so far, and waits until all of it has been told. Whether the workers still run.
+    /// Releases what has come so far, and waits until all of it is reported. Returns whether the workers still run.
     fn release(&mut self, messages: Vec<Incoming>, at: i64, tally: &Tally, threads: usize) -> bool {
         let epoch = self.epoch;
         let mut runs = self.settle() && self.send(messages, Some(at));
@@ -367,7 +367,7 @@ impl Feeding {
                 if let Some(pages) = &self.pages {
                     let mut page = Page::default();
                     drops.iter().for_each(|drop| page.push(brand, drop));
-                    // A closed channel means that the keeper has failed, which is told at the end.
+                    // A closed channel means that writing the ledger has failed; the end reports it.
                     let _ = pages.send(page);
                 }
                 self.changes.extend(drops);
@@ -394,7 +394,7 @@ impl Feeding {
 fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
     let evidence: BTreeMap<BrandId, i64> = passes.evidence_before().into_iter().collect();
     let may_hold_old = ledger.stats().entries.evidence > 0;
-    if may_hold_old || passes.gone() != [0; Category::ALL.len()] {
+    if may_hold_old || passes.expired() != [0; Category::ALL.len()] {
         // What was dropped is left out as superseded; that it was dropped nobody needs to know then.
         let rewrite = ledger.rewrite(Arc::new(move |event| match event {
             Event::Drop { .. } => false,

@@ -36,7 +36,7 @@ pub struct ReplayRetention {
     day: Option<i64>,
     under_way: Option<UnderWay>,
     /// How many records were taken back, by [`Category`].
-    gone: [u64; Category::ALL.len()],
+    expired: [u64; Category::ALL.len()],
 }
 
 /// A pass that is under way.
@@ -60,7 +60,7 @@ impl ReplayRetention {
                 .collect(),
             day: None,
             under_way: None,
-            gone: Default::default(),
+            expired: Default::default(),
         }
     }
 
@@ -101,8 +101,8 @@ impl ReplayRetention {
         let Some((day, all)) = found else {
             return Vec::new();
         };
-        for (category, gone) in Category::ALL.into_iter().zip(&mut self.gone) {
-            *gone += all
+        for (category, expired) in Category::ALL.into_iter().zip(&mut self.expired) {
+            *expired += all
                 .iter()
                 .map(|(_, past)| past.count(category))
                 .sum::<u64>();
@@ -114,8 +114,8 @@ impl ReplayRetention {
     }
 
     /// How many records were taken back, by [`Category`].
-    pub fn gone(&self) -> [u64; Category::ALL.len()] {
-        self.gone
+    pub fn expired(&self) -> [u64; Category::ALL.len()] {
+        self.expired
     }
 
     /// Before which time evidence of consent is past its own, for each brand; none before a pass was made.
@@ -184,14 +184,14 @@ mod tests {
             links: Vec::new(),
             day: None,
             under_way: None,
-            gone: Default::default(),
+            expired: Default::default(),
         };
         let mut turn = |day: i64, ms: i64| passes.turn(day * DAY + ms);
         // At the start nothing is held.
         assert_eq!(turn(20_000, 5), None);
         assert_eq!(turn(20_000, DAY - 1), None);
         assert_eq!(turn(20_001, 0), Some((20_001, 20_001)));
-        // An arrival that is told late turns nothing back.
+        // A late arrival reverts nothing.
         assert_eq!(turn(19_000, 0), None);
         assert_eq!(turn(20_001, 7), None);
         assert_eq!(turn(20_005, 0), Some((20_002, 20_005)));

@@ -1,8 +1,8 @@
-//! Restore: what was known before a restart goes into the dataflow again.
+//! Restore: state of before a restart goes into the dataflow again.
 //!
-//! The blocks of the ledger go in as they are read, many to an epoch, and are opened by the worker threads; then
-//! the cells that stand outside. All of it belongs to the first epochs, which no clock numbers, and they end with one
-//! that is the same on every process of the cluster: when it is finished, every process has restored what it had.
+//! The blocks of the ledger go in as they are read, many to an epoch, and the worker threads open them; then follow the
+//! published cells. All of it belongs to the first epochs, which no clock numbers, and the last of these is the same on every
+//! process of the cluster: when it is finished, every process has restored its state.
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,11 @@
-//! WorkerThread: one worker thread at work.
+//! One worker thread.
 //!
-//! It decodes its share of every epoch, puts what is accepted into the dataflow and on the page for the ledger,
-//! steps the dataflow, and tells what comes out.
+//! It decodes its share of every epoch, puts accepted events into the dataflow and on the page for the ledger, steps the
+//! dataflow, and reports what comes out.
 //!
-//! No lock is held while it works, and it waits for nobody in the middle of an epoch: salts are asked for a day ahead, and
-//! a ping whose salt is still being drawn is set aside. Its epoch stays open while the worker goes on stepping and
-//! reporting, and ends when all of its pings are in.
+//! It holds no lock while it works, and never blocks inside an epoch: salts are requested a day ahead, and a ping whose salt is
+//! not drawn yet waits in the intake. Its epoch stays open while the thread goes on stepping and reporting, and ends when all
+//! of its pings are in.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,20 +45,20 @@ const AHEAD: usize = 4;
 /// How long an idle worker sleeps unless it is woken.
 const NAP: Duration = Duration::from_millis(2);
 
-/// What opens the blocks of the ledger.
+/// Opens the blocks of the ledger, and filters what arrives.
 #[derive(Clone)]
 pub struct BlockOpener {
     keyring: Arc<Keyring>,
     /// The clock of each brand: days follow the configured time zone.
     clocks: BTreeMap<BrandId, BrandClock>,
-    /// Who objected.
+    /// The objection list.
     objections: Arc<Objections>,
-    /// What is past its retention when it comes.
+    /// Refuses records that are past their retention when they arrive.
     arrival_filter: ArrivalFilter,
 }
 
 impl BlockOpener {
-    /// What opens the ledger of a configuration's brands.
+    /// An opener for the brands of a configuration.
     pub fn new(config: &Config, keyring: Arc<Keyring>, objections: Arc<Objections>) -> BlockOpener {
         let clocks = config.brands.iter();
         let clocks = clocks.map(|brand| {
@@ -74,7 +74,7 @@ impl BlockOpener {
     }
 }
 
-/// One worker thread at work: a hand of the process.
+/// One worker thread: its decoder, its end of the dataflow, and its open epoch.
 pub struct WorkerThread {
     thread: usize,
     decoder: Decoder,
@@ -92,7 +92,7 @@ pub struct WorkerThread {
     unused: BTreeMap<(BrandId, Label), Epoch>,
 }
 
-/// What is accepted goes through here: into the dataflow and on the page for the ledger.
+/// Puts accepted events into the dataflow and on the page for the ledger.
 struct Intake {
     dataflow: Dataflow,
     counts: Counts,
@@ -322,7 +322,7 @@ impl WorkerThread {
             }
             dataflow.event(change);
         }
-        // Before this worker says that a day is over, whoever keeps the ledger has what was heard on it.
+        // The ledger receives the pings of a day before this worker closes the day.
         if durable || !self.dead.is_empty() {
             (self.listener)(Report::Accepted {
                 epoch,
@@ -353,7 +353,7 @@ impl WorkerThread {
         self.ahead.push_back(epoch + 1);
     }
 
-    /// Puts in what was known before a restart.
+    /// Puts in the state of before a restart.
     fn restore(&mut self, restored: Restored) {
         let Restored {
             blocks,
@@ -395,7 +395,7 @@ impl WorkerThread {
         }
     }
 
-    /// Tells what has come out, and which epochs are finished.
+    /// Reports the output of the dataflow, and which epochs are finished.
     fn report(&mut self) {
         let mut finished = None;
         while let Some(before) = self.ahead.front().copied() {
@@ -515,7 +515,7 @@ impl Intake {
     }
 }
 
-/// Where the decoder's findings go.
+/// Receives what the decoder finds in a message, and passes it to the intake.
 struct IngestSink<'a> {
     objections: ObjectionSnapshot,
     intake: &'a mut Intake,
@@ -528,7 +528,7 @@ struct IngestSink<'a> {
 }
 
 impl IngestSink<'_> {
-    /// Takes what nobody objected to and what is not past its retention.
+    /// Takes an event unless its subject has objected or it is past its retention; counts what it refuses.
     fn take(&mut self, event: Event, earlier: &[IdSet]) {
         if self.objections.refuses(&event, earlier) {
             if let Some(brand) = counted_for(&event) {

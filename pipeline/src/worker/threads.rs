@@ -1,13 +1,12 @@
 //! Worker threads: messages in, epochs through the dataflow, reports out.
 //!
-//! A [`Batch`] is one epoch. Its messages are split over the threads of this process in order; each
-//! thread decodes its share and puts the records into the dataflow, which sends them to their owners,
-//! on whatever process. What it has accepted it reports at once, written for the ledger. A thread runs at
-//! most a few epochs ahead of what the whole cluster has finished and then takes no more batches, so that
-//! memory stays bounded and the feeder feels it.
+//! A [`Batch`] is one epoch. Its messages are split over the threads of this process in order. Each thread decodes its share
+//! and puts the records into the dataflow, which sends them to the workers that own them, on any process. A thread reports at
+//! once what it has accepted, encoded for the ledger. A thread runs a few epochs ahead of the cluster at most and then takes
+//! no more batches, so that memory stays bounded and the feeder feels the back pressure.
 //!
-//! Nothing here knows where messages come from or what becomes of a report: a replay and a running
-//! worker feed and listen in their own ways.
+//! This module does not know where messages come from, nor what becomes of a report: a replay and a running worker each bring
+//! their own feeder and receiver.
 
 use std::mem::ManuallyDrop;
 use std::sync::mpsc::{SyncSender, sync_channel};

@@ -1,4 +1,4 @@
-//! A brand_log: what a brand has for its own rights requests, and no other brand (invariant I7).
+//! The keys and the audit log of one brand's rights requests; no other brand's requests use them (invariant I7).
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 //!
 //! 1. Who objects is on the objection list, on disk, before anything else: nothing of them comes in any more.
 //! 2. What had come before is waited for until it is durable, so that nothing is still under way.
-//! 3. The dataflow retracts every record that names the person, and what was heard of their devices; every number
+//! 3. The dataflow retracts every record that names the person, and the pings of their devices; every number
 //!    follows.
 //! 4. The other processes have done so too, have written their ledgers anew, and say so.
 //! 5. The messages that came in, and the dead letters, are read once for all requests, and those that hold anything of
@@ -220,7 +220,7 @@ impl Rights {
         }
     }
 
-    /// Writes this process's ledger anew without the persons. How many entries are gone.
+    /// Writes this process's ledger anew without the persons. Returns the number of erased entries.
     async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<u64> {
         let mut forget = Forget::default();
         for one in brands {

@@ -119,7 +119,7 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a ledger anew without the records of whom the list keeps out, which an older copy holds. What was entered under
+/// Writes a ledger anew without the records of objectors, which an older copy holds. What was entered under
 /// a secret that was exchanged since is not found.
 ///
 /// # Errors

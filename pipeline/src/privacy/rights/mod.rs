@@ -3,7 +3,7 @@
 //! A request is a message on `tributary.rights.<brand>.request`. The stream keeps it, in clear, until it is answered,
 //! and that is the only place where it waits: whatever is killed, the message is still there and is answered after the
 //! restart (invariant I4). When everything is done everywhere the message is deleted, bytes and all, and what remains
-//! of the request is its status, its receipt and a line of the audit log, none of which says whom it was about.
+//! of the request is its status, its receipt and a line of the audit log, none of which identifies the data subject.
 //!
 //! ```text
 //!  request ─► checked ─► audit: received ─► pending ─► in_progress ─┬─► erase, object        [`forget`]
@@ -392,7 +392,7 @@ impl Rights {
         }
         let persons = self.resolve(&mut jobs).await?;
         // In the order in which they came, as far as one may see the effect of another: what is kept and corrected
-        // comes before what is told, and what is told before what is erased.
+        // comes before access, and access before erasure.
         if self.is_registrar() {
             self.restrict(&mut jobs, &persons).await?;
             self.rectify(&mut jobs, &persons).await?;

@@ -1,7 +1,7 @@
 //! Rectification: a record as the person says that it should be.
 //!
 //! It comes in like any correction of its source, decoded by the same rules, but only for a record that is held of
-//! the person who asks. It bears the highest version there is, so that the source, which may not have heard of it, does
+//! the person who asks. It bears the highest version there is, so that the source, which may not know of it, does
 //! not turn it back; a later rectification does.
 
 use tributary_connectors::dead::DeadLetter;

@@ -31,7 +31,7 @@ impl Metrics {
             .collect()
     }
 
-    /// Identifiers that allow each step and that refuse it, added up over the brands; steps that are not told of are
+    /// Identifiers that allow each step and that refuse it, added up over the brands; steps without a published count are
     /// left out.
     pub fn consents(&self) -> Vec<(Step, [f64; 2])> {
         let Some(Own::Gauge(of)) = self.own(Id::Consents) else {

@@ -1,9 +1,9 @@
-//! Exchange: a running worker takes newer secrets, without stopping and without losing a link.
+//! Key rotation: a running worker takes newer secrets, without stopping and without losing a link.
 //!
 //! Each process of a cluster keeps a ledger of its own and is asked on a subject of its own,
 //! `tributary.keys.<brand>.<process>`. It reads its own configuration file again; no secret travels. What the request
 //! brings is a proof, for every brand, that whoever asks has the very secrets that the process reads there: a process
-//! whose file was forgotten, or whom another deployment's operator asks, or anybody else, refuses, and nothing is
+//! whose file was forgotten, or that is asked by the operator of another deployment, refuses, and nothing is
 //! changed. Whoever asks looks first: every process says that it could before any begins.
 //!
 //! What is exchanged is what the ledger seals and keeps. The process goes on making pseudonyms as it did, and so do
@@ -129,7 +129,7 @@ impl KeyRotations {
             None => self.begin(request).await?,
         };
         let ended = tokio::time::timeout(WAIT, progress.wait_for(Progress::is_final)).await;
-        // The ledger is gone, and with it whoever would tell more.
+        // The ledger has closed, so that no more progress can follow.
         let ledger_closed = ended.is_ok_and(|ended| ended.is_err());
         let now = progress.borrow().clone();
         if ledger_closed && !now.is_final() {

@@ -2,7 +2,7 @@
 //!
 //! `tributary.query.<brand>`, `tributary.explain.<brand>`, `tributary.retention.<brand>` and
 //! `tributary.rights-request.<brand>` are a brand's only doors. A rights request is answered as soon as the broker has it;
-//! how it goes on is told on the status subject. A brand stands in the subject and never
+//! its progress is published on the status subject. A brand stands in the subject and never
 //! in a request, so that the broker's permissions keep brands apart (I7). Any worker process answers for the
 //! whole cluster, because a question goes through the dataflow like any input ([`crate::worker::queries`]) and gathers its
 //! parts from every worker. `tributary.keys.<brand>.<process>` is the operator's, and each process answers for itself
@@ -10,7 +10,7 @@
 //! several numbered ones ([`parts`]); [`client`] is the other end.
 //!
 //! Micro tells its statistics, the last error among them, to whoever may ask for them: no error text repeats
-//! anything that stood in a request.
+//! anything of a request.
 
 pub mod client;
 pub mod key_rotation;

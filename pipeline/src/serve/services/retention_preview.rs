@@ -1,6 +1,6 @@
 //! What would go: how much of a brand is past its retention at a time, asked and not taken back.
 //!
-//! The very question that a pass asks ([`past`]), told as counts by category and as nothing else. A record that goes by
+//! The very question that a pass asks ([`past`]), answered as counts by category and as nothing else. A record that goes by
 //! several categories is counted once, so that the categories add up to what a pass takes back.
 
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub struct Part {
     pub cookies: Option<u64>,
     /// The calendar months that are configured.
     pub months: u32,
-    /// Persons of whom too long nothing has happened; of the category `identification` alone.
+    /// Persons without any recent record; of the category `identification` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persons: Option<u64>,
     /// Records that go by this category, and by none before it.
