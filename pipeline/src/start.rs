@@ -19,7 +19,7 @@ use crate::durability::command::Watermark;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
 use crate::privacy::objections::Objections;
-use crate::privacy::retention::{self, RetentionPass};
+use crate::privacy::retention_pass::RetentionPass;
 use crate::privacy::rights::published_heads::mark;
 use crate::privacy::rights::{self, Rights, RightsContext, losses};
 use crate::report::published_cells::SharedCells;
@@ -34,7 +34,7 @@ use crate::worker::clock::{self, Clocks};
 use crate::worker::feed::Feed;
 use crate::worker::output_watch::{KnownSubjects, OutputWatch, Republish};
 use crate::worker::publisher::publish;
-use crate::worker::queries::Queries;
+use crate::worker::queries::{Queries, WorkerStopped};
 use crate::worker::restore::restore;
 use crate::worker::retry::{retry_transient, wait_until};
 use crate::worker::router::OutputRouter;
@@ -68,7 +68,7 @@ pub struct RunningWorker {
     /// The task that answers rights requests.
     pub rights: JoinHandle<anyhow::Result<()>>,
     /// The task that makes the daily retention pass.
-    pub retention: JoinHandle<Result<(), retention::Stopping>>,
+    pub retention: JoinHandle<Result<(), WorkerStopped>>,
     /// The broker.
     pub client: Client,
 }

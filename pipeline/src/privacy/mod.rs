@@ -2,4 +2,5 @@
 
 pub mod objections;
 pub mod retention;
+pub mod retention_pass;
 pub mod rights;

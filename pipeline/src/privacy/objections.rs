@@ -1,16 +1,15 @@
-//! Objections: who objected is refused at the door.
+//! Objections: records of data subjects who objected are refused before anything keeps them.
 //!
-//! The objection list holds keyed entries and nothing else of a person. Every process keeps its own copy beside its
-//! ledger, on disk before an objection is answered, and looks at every record and ping before anything keeps it: what
-//! names an objector is left out, counted, and written nowhere, not even among the dead letters (invariant I3).
+//! The objection list holds keyed entries and nothing else of a person. Every process keeps its own copy beside its ledger, on
+//! disk before an objection is answered, and checks every record and ping: whatever names an objector is left out, counted,
+//! and written nowhere, not even among the dead letters (invariant I3).
 //!
-//! A worker thread reads a snapshot of the list in every epoch, and no lock is held while it works. That loses nobody: who
-//! enters an objection asks afterwards what is held of the person, in an epoch behind all that were begun, and takes back
-//! what came in under an older snapshot.
+//! A worker thread takes a snapshot of the list in every epoch, and holds no lock while it works. No objector is missed: after
+//! entering an objection the registrar queries the held records of the person, in a later epoch than all that were begun, and
+//! retracts those that came in under an older snapshot.
 //!
-//! An objection is entered for the pseudonym that the process makes at the time. When the brand's secret has been
-//! exchanged since, a record is still known by what its identifiers were under the secrets before; devices never
-//! change.
+//! An objection is entered for the pseudonym that the process makes at the time. After a key rotation, a record is still
+//! recognized by the pseudonyms of its identifiers under the older secrets; those of devices never change.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,12 +30,12 @@ pub struct Objections {
     keys: Arc<BTreeMap<BrandId, BrandKeys>>,
     /// Replaced as a whole. Locked for as long as it takes to copy the pointer.
     set: RwLock<Arc<SuppressionSet>>,
-    /// Locked by whoever changes the list. None where nothing is kept: in a replay.
+    /// Locked during a change of the list. None in a replay, which keeps no list.
     file: Mutex<Option<SuppressionFile>>,
 }
 
 impl Objections {
-    /// Nobody has objected, and nothing is kept.
+    /// An empty list without a file.
     pub fn nobody() -> Objections {
         Objections {
             keys: Arc::default(),
@@ -72,7 +71,7 @@ impl Objections {
         })
     }
 
-    /// The list as it stands now.
+    /// A snapshot of the list.
     pub fn snapshot(&self) -> ObjectionSnapshot {
         ObjectionSnapshot {
             keys: self.keys.clone(),
@@ -80,13 +79,13 @@ impl Objections {
         }
     }
 
-    /// Where the file ends; none where nothing is kept.
+    /// The head of the file; none without a file.
     pub fn head(&self) -> Option<Head> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.as_ref().map(SuppressionFile::head)
     }
 
-    /// How many identifiers are kept out, of all brands.
+    /// The number of identifiers on the list, over all brands.
     pub fn total(&self) -> u64 {
         self.set().total()
     }

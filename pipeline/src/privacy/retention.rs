@@ -1,48 +1,23 @@
-//! Retention: what is past its time is retracted and leaves the ledger.
+//! Retention: how long the records of a brand are held, by category and in whole calendar months.
 //!
-//! Every day and at every start the dataflow is asked what is past its time, by category and in whole calendar months,
-//! and that is taken back like anything else: the numbers follow, and the ledger is written anew without it. Input goes on
-//! meanwhile, so that only what was judged is taken back: a correction that came after the first question stays, and is
-//! judged by the next pass. Process 0 asks for a whole cluster, and the dataflow tells every process what was retracted.
-//! The input messages have left the stream by then, because the input stream is short-lived. A replay does the same by the clock of its trace
-//! ([`crate::worker::replay`]), and whoever only wants to know asks and takes nothing back ([`crate::serve::services::retention_preview`]).
+//! [`Category`] says which records belong together and from when their time counts. Spend is about nobody and stays. A right
+//! in force stays until it is withdrawn or its person is erased.
 //!
-//! A pass moves the time by which links are judged, too: from then on a record that is older than the `link_ttl` of a kind
-//! no longer links identifiers of that kind. That is kept in the ledger, so that a restart finds the same persons.
-//!
-//! What is past its own time when it comes is left out at once ([`ArrivalFilter`]), by the time of its arrival, so that it makes
-//! no difference what came before it and whether a pass was made since.
-//!
-//! [`Category`] says what belongs together and from when its time counts. Spend is nobody's and stays. A right that
-//! stands stays until it is withdrawn or its person erased.
+//! A record that is past its own retention when it arrives is refused at once ([`ArrivalFilter`]), by the time of its arrival,
+//! so that neither the records before it nor the passes made since make a difference. What becomes past its retention later is
+//! retracted by a pass ([`crate::privacy::retention_pass`]).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
-use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::clock::BrandClock;
-use tributary_ledger::Forget;
-use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, Day, Record};
-pub use tributary_operators::retention::{Category, Past};
-use tributary_operators::retention::{Cutoffs, Inquiry};
-
-use crate::durability::command::{Erasure, LedgerCommand};
-use crate::report::metrics::Metrics;
-use crate::worker::clock::Clocks;
-use crate::worker::queries::Queries;
-
-/// How often it is looked whether a day has begun.
-const LOOK: Duration = Duration::from_secs(60);
-
-/// Milliseconds of a day.
-const DAY: i64 = 86_400_000;
+pub use tributary_operators::retention::Category;
+use tributary_operators::retention::Cutoffs;
 
 /// For how long the records of a brand are held.
 #[derive(Clone, Debug)]
@@ -186,129 +161,5 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
         Body::Spend { .. } => &["return on spend"],
         Body::Consent { .. } => &["proof of consent"],
         Body::Right { .. } => &["respect of the right"],
-    }
-}
-
-/// The worker is on its way out.
-#[derive(Debug, thiserror::Error)]
-#[error("the worker stops")]
-pub struct Stopping;
-
-/// That the links of some brands are judged by the UTC day of `now`, Unix milliseconds, from here on.
-pub fn link_times(brands: impl IntoIterator<Item = BrandId>, now: i64) -> Vec<Event> {
-    let at = now.div_euclid(DAY) * DAY;
-    let brands = brands.into_iter();
-    brands.map(|brand| Event::LinkTime { brand, at }).collect()
-}
-
-/// The brands of a configuration whose records do not link for good.
-pub fn with_link_ttl(config: &Config) -> Vec<BrandId> {
-    let ends = |brand: &&Brand| brand.identity.link_ttl.values().any(Option::is_some);
-    let brands = config.brands.iter().filter(ends);
-    brands.map(|brand| BrandId::of(&brand.name)).collect()
-}
-
-/// Queries what of a brand is past its time at `now`, Unix milliseconds, and says as of the end of which epoch: what changed
-/// later was not judged.
-///
-/// # Errors
-/// [`Stopping`] where the dataflow ends before it has answered.
-pub async fn past(
-    queries: &Queries,
-    brand: BrandId,
-    retention: &Retention,
-    now: i64,
-) -> Result<(Past, Epoch), Stopping> {
-    let (mut inquiry, first) = Inquiry::new(brand, retention.cutoffs(now));
-    let (replies, as_of) = queries.submit_as_of(first).await.ok_or(Stopping)?;
-    let mut next = inquiry.told(replies);
-    while let Some(question) = next {
-        let replies = queries.submit(question).await.ok_or(Stopping)?;
-        next = inquiry.told(replies);
-    }
-    Ok((inquiry.past(), as_of))
-}
-
-/// The daily retention pass of a running worker.
-pub struct RetentionPass {
-    /// The configuration.
-    pub config: Config,
-    /// Queries to the dataflow.
-    pub queries: Queries,
-    /// The task that owns the ledger.
-    pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
-    /// The metrics, for the time of the last pass and its number of records.
-    pub metrics: Arc<Metrics>,
-    /// The clocks: nothing is taken back while they disagree.
-    pub clocks: Arc<Clocks>,
-}
-
-impl RetentionPass {
-    /// Makes a pass at the start and whenever a day begins, until `stop`.
-    ///
-    /// # Errors
-    /// None but that the worker stops.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Stopping> {
-        let mut last = None;
-        loop {
-            let reading = self.clocks.read();
-            let today = reading.wall.div_euclid(DAY);
-            if last != Some(today) && reading.agrees() {
-                self.pass(reading.wall, last.is_none()).await?;
-                last = Some(today);
-            }
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                () = tokio::time::sleep(LOOK) => {}
-            }
-        }
-    }
-
-    /// Takes back what is past its time. Process 0 asks for all, and every process hears what was retracted; each looks
-    /// after the evidence in its own ledger.
-    async fn pass(&self, now: i64, first: bool) -> Result<(), Stopping> {
-        let links = link_times(with_link_ttl(&self.config), now);
-        if self.config.workers.process == 0 && !links.is_empty() {
-            self.queries.apply(links).await.ok_or(Stopping)?;
-        }
-        for brand in &self.config.brands {
-            let id = BrandId::of(&brand.name);
-            let retention = Retention::of(brand);
-            let (past, as_of) = match self.config.workers.process {
-                0 => past(&self.queries, id, &retention, now).await?,
-                _ => Default::default(),
-            };
-            let records = past.records.len() as u64;
-            // Old evidence is looked for once a day, because it means to read the ledger.
-            if records == 0 && first {
-                self.metrics.retention_pass(&brand.name, now, 0);
-                continue;
-            }
-            if records > 0 {
-                let keys = past.records.keys().copied();
-                self.queries.expire(keys, as_of).await.ok_or(Stopping)?;
-            }
-            // The command follows those that retract the records, so that their entries are erased with it.
-            let (done, erased) = oneshot::channel();
-            let forget = Forget {
-                evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
-                ..Forget::default()
-            };
-            let erasure = Erasure { forget, done };
-            self.ledger_tx
-                .send(LedgerCommand::Erase(erasure))
-                .map_err(|_| Stopping)?;
-            let entries = erased.await.map_err(|_| Stopping)?;
-            self.metrics.retention_pass(&brand.name, now, records);
-            tracing::info!(
-                brand = brand.name,
-                records,
-                cookies = past.cookies,
-                persons = past.persons,
-                entries,
-                "retracted what was past its retention"
-            );
-        }
-        Ok(())
     }
 }

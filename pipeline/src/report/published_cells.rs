@@ -1,4 +1,4 @@
-//! The published cells of this process, for metrics, partitions and summaries.
+//! The published cells of this process, for metrics, pages and summaries.
 //!
 //! They hold only what the release gate has let through, and a closed cell is removed at once, so that a reader may show all of
 //! them. Cells lie in partitions, one for each family, brand and day (or month), so that a window of days is read without the

@@ -1,13 +1,13 @@
-//! OpenDSR 2.0 over HTTP: a thin door before the rights stream (see [`tributary_rights::opendsr`] for its bodies).
+//! OpenDSR 2.0 over HTTP: a thin interface to the rights stream (see [`tributary_rights::opendsr`] for its bodies).
 //!
 //! | | |
 //! |---|---|
 //! | `GET /v2/discovery` | what may be asked |
-//! | `POST /v2/requests?brand=…` | handed in, as by any other door |
+//! | `POST /v2/requests?brand=…` | submits a request, as any other interface does |
 //! | `GET /v2/requests/<id>?brand=…` | the newest that the stream tells of the id |
 //! | `DELETE /v2/requests/<id>` | 501: what was handed in is done |
 //!
-//! The same without `/v2`; `brand` may be left out where there is only one. The door is there where `http.opendsr_domain`
+//! The same without `/v2`; `brand` may be left out where there is only one. It is open where `http.opendsr_domain`
 //! is set. It asks nobody who they are: whatever terminates TLS before it does, and keeps each controller to its brand
 //! (invariant I7). A browser is never let in, because a page that somebody happens to visit could erase people through it.
 //!

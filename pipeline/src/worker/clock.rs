@@ -207,7 +207,7 @@ fn span(ms: u64) -> String {
     }
 }
 
-/// Queries the broker for its time, round after round, and says what the clocks come to.
+/// Requests the time of the broker every round, and reports whether the clocks agree.
 pub async fn watch(
     config: Config,
     client: Client,

@@ -14,6 +14,11 @@ use tributary_operators::record::RecordKey;
 
 use crate::worker::batch::InternalChange;
 
+/// The worker stopped before it answered.
+#[derive(Debug, thiserror::Error)]
+#[error("the worker stops")]
+pub struct WorkerStopped;
+
 /// The queries and changes that are under way; clones share them.
 #[derive(Clone, Default)]
 pub struct Queries {
@@ -42,7 +47,7 @@ impl Queries {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queries, and waits for all parts of the answer, in no particular order. None where the worker stops before.
+    /// Submits a query and waits for all parts of its answer, in no particular order. None where the worker stops first.
     pub async fn submit(&self, question: Question) -> Option<Vec<Reply>> {
         self.submit_as_of(question).await.map(|(parts, _)| parts)
     }

@@ -23,11 +23,12 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
 
 use crate::durability::compaction::install;
-use crate::privacy::retention::{Category, Stopping};
+use crate::privacy::retention::Category;
 use crate::report::tally::Tally;
 use crate::worker::batch::{Batch, Incoming, InternalChange, Report};
 use crate::worker::clock::{SaltDays, salt_days};
 use crate::worker::queries::Queries;
+use crate::worker::queries::WorkerStopped;
 use crate::worker::replay_retention::{OfDay, ReplayRetention, UnderWay};
 use crate::worker::threads::Workers;
 
@@ -377,13 +378,13 @@ impl Feeding {
     }
 
     /// Waits for the answers of a pass; where they lead to further questions, these go in with epochs of their own.
-    fn wait(&mut self, pass: &mut UnderWay) -> Result<Option<OfDay>, Stopping> {
+    fn wait(&mut self, pass: &mut UnderWay) -> Result<Option<OfDay>, WorkerStopped> {
         let handle = self.runtime.handle().clone();
         handle.block_on(std::future::poll_fn(|cx| {
             let polled = pass.answers.as_mut().poll(cx);
             let more = polled.is_pending() && self.queries.has_waiting();
             match more && !self.send(Vec::new(), None) {
-                true => Poll::Ready(Err(Stopping)),
+                true => Poll::Ready(Err(WorkerStopped)),
                 false => polled,
             }
         }))

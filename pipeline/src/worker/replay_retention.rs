@@ -12,10 +12,11 @@ use futures::future::{FutureExt, try_join_all};
 use tributary_config::model::Config;
 use tributary_operators::record::{Arrival, BrandId};
 
-use crate::privacy::retention::{
-    Category, Past, Retention, Stopping, link_times, past, with_link_ttl,
-};
+use crate::privacy::retention::{Category, Retention};
+use crate::privacy::retention_pass::{link_times, past, with_link_ttl};
 use crate::worker::queries::Queries;
+use crate::worker::queries::WorkerStopped;
+use tributary_operators::retention::Past;
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -24,7 +25,7 @@ const DAY: i64 = 86_400_000;
 pub type OfDay = (i64, Vec<(BrandId, Past)>);
 
 /// A pass that waits for its answers: the first of some days on which anything is past its time, if there is one.
-pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, Stopping>>>>;
+pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, WorkerStopped>>>>;
 
 /// The passes of a replay.
 pub struct ReplayRetention {
@@ -135,13 +136,13 @@ async fn first_day(
     links: Vec<BrandId>,
     mut first: i64,
     mut last: i64,
-) -> Result<Option<OfDay>, Stopping> {
+) -> Result<Option<OfDay>, WorkerStopped> {
     // Each day has its own links. A day later fewer link, and no less is past its time.
     let turn = async |day: i64| match links.is_empty() {
         true => Ok(()),
         false => {
             let times = link_times(links.iter().copied(), day * DAY);
-            queries.apply(times).await.ok_or(Stopping).map(drop)
+            queries.apply(times).await.ok_or(WorkerStopped).map(drop)
         }
     };
     let on = async |day: i64| {
@@ -155,7 +156,7 @@ async fn first_day(
         });
         let mut all: Vec<(BrandId, Past)> = try_join_all(all).await?;
         all.retain(|(_, past)| !past.records.is_empty());
-        Ok::<_, Stopping>(all)
+        Ok::<_, WorkerStopped>(all)
     };
     let mut found = on(last).await?;
     if found.is_empty() {

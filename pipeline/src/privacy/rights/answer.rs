@@ -24,8 +24,8 @@ use tributary_rights::sealed::ReplyKey;
 use super::restrictions::reject;
 use super::subject::Person;
 use super::{Job, Rights};
-use crate::privacy::retention::Stopping;
 use crate::privacy::retention::{self, Retention};
+use crate::worker::queries::WorkerStopped;
 
 /// How long an answer waits to be fetched.
 const KEPT: &str = "24h";
@@ -67,7 +67,7 @@ impl Rights {
             brand: job.brand,
             naming: person.pseudonyms(),
         };
-        let mut keys = self.queries.submit(question).await.ok_or(Stopping)?;
+        let mut keys = self.queries.submit(question).await.ok_or(WorkerStopped)?;
         keys.sort_unstable();
         keys.dedup();
         let retention = Retention::of(brand);

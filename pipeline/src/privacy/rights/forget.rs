@@ -29,7 +29,7 @@ use super::subject::Person;
 use super::time::now;
 use super::{Job, LOOK, Rights, erases};
 use crate::durability::command::{Erasure, LedgerCommand};
-use crate::privacy::retention::Stopping;
+use crate::worker::queries::WorkerStopped;
 use crate::worker::retry::retry_transient;
 use tributary_ledger::Forget;
 use tributary_rights::Reason;
@@ -156,7 +156,7 @@ impl Rights {
         let durable = self
             .watermark
             .wait_for(|durable| durable.sequence.max(restored) >= newest);
-        drop(durable.await.map_err(|_| Stopping)?);
+        drop(durable.await.map_err(|_| WorkerStopped)?);
         Ok(last.last_sequence)
     }
 
@@ -187,7 +187,7 @@ impl Rights {
             let records = self.records(brand, &forgotten.person).await?;
             let replies = match forgotten.person.devices.is_empty() {
                 true => Vec::new(),
-                false => self.queries.submit(question).await.ok_or(Stopping)?,
+                false => self.queries.submit(question).await.ok_or(WorkerStopped)?,
             };
             for (_, record) in &records {
                 let ids = record.ids.ids().iter();
@@ -216,7 +216,7 @@ impl Rights {
             if changes.is_empty() {
                 return Ok(());
             }
-            self.queries.apply(changes).await.ok_or(Stopping)?;
+            self.queries.apply(changes).await.ok_or(WorkerStopped)?;
         }
     }
 
@@ -238,8 +238,8 @@ impl Rights {
         let erasure = Erasure { forget, done };
         self.ledger_tx
             .send(LedgerCommand::Erase(erasure))
-            .map_err(|_| Stopping)?;
-        Ok(erased.await.map_err(|_| Stopping)?)
+            .map_err(|_| WorkerStopped)?;
+        Ok(erased.await.map_err(|_| WorkerStopped)?)
     }
 
     /// Says that this process has done its part; the registrar waits for the parts of the others.
@@ -273,7 +273,7 @@ impl Rights {
             retry_transient(|| Reader::filtered(&self.client, stream, &all, 1)).await?;
         while !missing.is_empty() {
             if self.ledger_tx.is_closed() {
-                return Err(Stopping.into());
+                return Err(WorkerStopped.into());
             }
             for message in reader.next_batch(1_000, LOOK).await? {
                 let process = message

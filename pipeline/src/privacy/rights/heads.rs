@@ -25,7 +25,7 @@ use super::time::now;
 use super::{LOOK, Rights, is_passing};
 use crate::durability::command::LedgerCommand;
 use crate::privacy::objections::LIST;
-use crate::privacy::retention::Stopping;
+use crate::worker::queries::WorkerStopped;
 use crate::worker::retry::RETRY_LIMIT;
 
 impl Rights {
@@ -96,8 +96,8 @@ impl Rights {
         let (done, is_named) = oneshot::channel();
         self.ledger_tx
             .send(LedgerCommand::NameHeads(heads, done))
-            .map_err(|_| Stopping)?;
-        self.mark = mark(is_named.await.map_err(|_| Stopping)?);
+            .map_err(|_| WorkerStopped)?;
+        self.mark = mark(is_named.await.map_err(|_| WorkerStopped)?);
         Ok(())
     }
 

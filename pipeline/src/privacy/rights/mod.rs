@@ -53,9 +53,9 @@ use tributary_rights::{Counts, LedgerMark, Reason, Request, RequestId, RequestKe
 
 use crate::durability::command::{LedgerCommand, Watermark};
 use crate::privacy::objections::Objections;
-use crate::privacy::retention::Stopping;
 use crate::report::telemetry::Telemetry;
 use crate::worker::queries::Queries;
+use crate::worker::queries::WorkerStopped;
 use crate::worker::retry::retry_transient;
 use audit_log::BrandLog;
 use losses::LossReport;
@@ -259,7 +259,7 @@ impl Rights {
                     continue;
                 }
                 // The worker is on its way out; whoever stops it says why.
-                Err(error) if error.is::<Stopping>() => return Ok(()),
+                Err(error) if error.is::<WorkerStopped>() => return Ok(()),
                 Err(error) => return Err(error),
             }
             if reader.caught_up() {

@@ -1,4 +1,5 @@
-//! Rights that are kept: restriction, its end, do not sell, and instructions for after death.
+//! Restrictions: rights that are held as records, which are restriction, its end, do not sell, and instructions for after
+//! death.
 //!
 //! Each is a record about the identifiers, held like any other: the dataflow takes what is restricted out of every
 //! number, and the newest word about an identifier counts. It is durable before the request is answered.
@@ -15,13 +16,13 @@ use tributary_rights::request::{AfterDeath, Asked};
 
 use super::subject::Person;
 use super::{Job, Rights};
-use crate::privacy::retention::Stopping;
+use crate::worker::queries::WorkerStopped;
 
 /// The source of records about rights.
 pub const SOURCE: &str = "rights";
 
 impl Rights {
-    /// Keeps the rights that are to be kept.
+    /// Puts in the records of all such requests, and waits until they are durable.
     pub(super) async fn restrict(
         &mut self,
         jobs: &mut [Job],
@@ -76,9 +77,9 @@ impl Rights {
         if events.is_empty() {
             return Ok(());
         }
-        let epoch = self.queries.apply(events).await.ok_or(Stopping)?;
+        let epoch = self.queries.apply(events).await.ok_or(WorkerStopped)?;
         let kept = self.watermark.wait_for(|durable| durable.epoch >= epoch);
-        drop(kept.await.map_err(|_| Stopping)?);
+        drop(kept.await.map_err(|_| WorkerStopped)?);
         Ok(())
     }
 
@@ -118,7 +119,7 @@ impl Rights {
             brand,
             naming: person.pseudonyms(),
         };
-        let replies = self.queries.submit(question).await.ok_or(Stopping)?;
+        let replies = self.queries.submit(question).await.ok_or(WorkerStopped)?;
         let mut records: Vec<_> = replies
             .into_iter()
             .filter_map(|reply| match reply {

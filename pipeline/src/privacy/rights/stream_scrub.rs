@@ -1,4 +1,4 @@
-//! Traces: what the broker still holds of a person.
+//! Stream scrub: finds the messages that the broker still holds of a person.
 //!
 //! A message is looked at twice. It is decoded as it was when it came in, so that every spelling of an identifier that
 //! the product understands is found; and its bytes are searched for the clear values and their digests, so that a line

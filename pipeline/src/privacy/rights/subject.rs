@@ -14,7 +14,7 @@ use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
 use tributary_rights::request::Identifier;
 
 use super::{Job, Rights};
-use crate::privacy::retention::Stopping;
+use crate::worker::queries::WorkerStopped;
 use tributary_rights::Reason;
 
 /// Whom a request is about.
@@ -52,7 +52,7 @@ impl Rights {
                 naming: person.pseudonyms(),
                 persons: Arc::new([]),
             };
-            let members = self.queries.submit(question).await.ok_or(Stopping)?;
+            let members = self.queries.submit(question).await.ok_or(WorkerStopped)?;
             let mut all: BTreeMap<Pseudonym, Id> =
                 person.ids.iter().map(|id| (id.pseudonym, *id)).collect();
             for member in members {

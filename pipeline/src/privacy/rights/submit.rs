@@ -1,20 +1,21 @@
-//! Handing a request in, the same way through every door: checked, and with the broker before anything is answered.
+//! Submission of a request, the same for every interface: it is checked, and the broker has it before the interface answers.
 //!
-//! A door never does what is asked, and never judges whether it was asked before: the registrar does both, and tells
-//! it on the status subject. So a request that was handed in twice, because an answer was lost, is done once.
+//! An interface never executes a request, and never decides whether it is a duplicate: the registrar does both, and
+//! publishes the outcome on the status subject. A request that is submitted twice, because an answer was lost, is executed
+//! once.
 
 use async_nats::Client;
 use async_nats::jetstream::{self, context::PublishError};
 use tributary_connectors::nats::subject as subjects;
 use tributary_rights::{Refusal, Request};
 
-/// Why a request was not handed in. Neither text repeats a value.
+/// The reason why a request was not submitted. Neither text repeats a value of the request.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSubmitted {
-    /// No worker would do it.
+    /// It is no valid request.
     #[error("{} ({})", .0.detail, .0.reason.name())]
     Refused(Refusal),
-    /// It is not known whether the broker has it.
+    /// The broker has not confirmed it, and may or may not have it.
     #[error("the broker does not take the request: send it again, it is done once")]
     Broker(#[from] PublishError),
 }

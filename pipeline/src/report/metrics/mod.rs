@@ -197,7 +197,7 @@ impl Metrics {
     /// Computes the business gauges; `today` is the current day in a brand's time zone. Nothing is done where
     /// neither the board nor a day has changed since the last time.
     ///
-    /// This reads weeks of cells. Where workers write to the board, hand over a clone and let go of its lock.
+    /// This reads weeks of cells. Where worker threads write to them, pass a clone and release the lock.
     pub fn board(&self, board: &PublishedCells, today: impl Fn(&str) -> i32) {
         let days: Vec<i32> = self.brands.iter().map(|brand| today(brand)).collect();
         let before = lock(&self.shown).clone();

@@ -83,7 +83,7 @@ async fn the_door_answers_over_a_socket() {
         assert!(hint.contains(path), "{path}");
     }
     assert_eq!(get("/no/such/path").await.0, 404);
-    // Nobody has opened the door of OpenDSR.
+    // OpenDSR is not open.
     assert_eq!(get("/v2/discovery").await.0, 404);
     let (status, _, body) = request(address, "POST /metrics", "Content-Length: 0\r\n").await;
     assert_eq!(status, 405);

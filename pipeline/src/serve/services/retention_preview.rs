@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tributary_operators::record::BrandId;
 
 use super::request::Refusal;
-use crate::privacy::retention::{Category, Retention, past};
+use crate::privacy::retention::{Category, Retention};
+use crate::privacy::retention_pass::past;
 use crate::worker::queries::Queries;
 
 /// The request: `{"at": 1798761600000}`, Unix milliseconds; now where it is absent or null.

@@ -1,0 +1,156 @@
+//! The retention pass: records past their retention are retracted, and leave the ledger.
+//!
+//! At every start and on every day the dataflow is queried for them, and they are retracted like any other record: the
+//! numbers follow, and the ledger is rewritten without them. Input continues meanwhile, so only the records that the query
+//! returned are retracted: a correction that came later stays, and the next pass considers it. Process 0 queries for a whole
+//! cluster, and the dataflow reports the retracted records to every process. The input messages have left the stream by
+//! then, because it is short-lived. A replay does the same by the clock of its trace
+//! ([`crate::worker::replay_retention`]), and a preview only counts ([`crate::serve::services::retention_preview`]).
+//!
+//! A pass also moves the time by which links are judged: from then on a record older than the `link_ttl` of a kind no longer
+//! links identifiers of that kind. The ledger keeps that time, so that a restart finds the same persons.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tributary_config::model::{Brand, Config};
+use tributary_ledger::Forget;
+use tributary_operators::engine::Epoch;
+use tributary_operators::event::Event;
+use tributary_operators::record::BrandId;
+use tributary_operators::retention::{Inquiry, Past};
+
+use crate::durability::command::{Erasure, LedgerCommand};
+use crate::privacy::retention::Retention;
+use crate::report::metrics::Metrics;
+use crate::worker::clock::Clocks;
+use crate::worker::queries::{Queries, WorkerStopped};
+
+/// The pause between two checks whether a day has begun.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// The events that move the time by which the links of some brands are judged to the UTC day of `now`, Unix milliseconds.
+pub fn link_times(brands: impl IntoIterator<Item = BrandId>, now: i64) -> Vec<Event> {
+    let at = now.div_euclid(DAY) * DAY;
+    let brands = brands.into_iter();
+    brands.map(|brand| Event::LinkTime { brand, at }).collect()
+}
+
+/// The brands of a configuration whose links expire.
+pub fn with_link_ttl(config: &Config) -> Vec<BrandId> {
+    let ends = |brand: &&Brand| brand.identity.link_ttl.values().any(Option::is_some);
+    let brands = config.brands.iter().filter(ends);
+    brands.map(|brand| BrandId::of(&brand.name)).collect()
+}
+
+/// Queries which records of a brand are past their retention at `now`, Unix milliseconds. Returns them with the epoch at
+/// whose end they were held: later changes were not considered.
+///
+/// # Errors
+/// [`WorkerStopped`] where the dataflow ends before it has answered.
+pub async fn past(
+    queries: &Queries,
+    brand: BrandId,
+    retention: &Retention,
+    now: i64,
+) -> Result<(Past, Epoch), WorkerStopped> {
+    let (mut inquiry, first) = Inquiry::new(brand, retention.cutoffs(now));
+    let (replies, as_of) = queries.submit_as_of(first).await.ok_or(WorkerStopped)?;
+    let mut next = inquiry.told(replies);
+    while let Some(question) = next {
+        let replies = queries.submit(question).await.ok_or(WorkerStopped)?;
+        next = inquiry.told(replies);
+    }
+    Ok((inquiry.past(), as_of))
+}
+
+/// The daily retention pass of a running worker.
+pub struct RetentionPass {
+    /// The configuration.
+    pub config: Config,
+    /// Queries to the dataflow.
+    pub queries: Queries,
+    /// The task that owns the ledger.
+    pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
+    /// The metrics, for the time of the last pass and its number of records.
+    pub metrics: Arc<Metrics>,
+    /// The clocks: nothing is retracted while they disagree.
+    pub clocks: Arc<Clocks>,
+}
+
+impl RetentionPass {
+    /// Makes a pass at the start and whenever a day begins, until `stop`.
+    ///
+    /// # Errors
+    /// None but that the worker stops.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), WorkerStopped> {
+        let mut last = None;
+        loop {
+            let reading = self.clocks.read();
+            let today = reading.wall.div_euclid(DAY);
+            if last != Some(today) && reading.agrees() {
+                self.pass(reading.wall, last.is_none()).await?;
+                last = Some(today);
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Retracts what is past its retention. Process 0 queries for the whole cluster, and the dataflow reports the retracted
+    /// records to every process; each process erases old evidence from its own ledger.
+    async fn pass(&self, now: i64, first: bool) -> Result<(), WorkerStopped> {
+        let links = link_times(with_link_ttl(&self.config), now);
+        if self.config.workers.process == 0 && !links.is_empty() {
+            self.queries.apply(links).await.ok_or(WorkerStopped)?;
+        }
+        for brand in &self.config.brands {
+            let id = BrandId::of(&brand.name);
+            let retention = Retention::of(brand);
+            let (past, as_of) = match self.config.workers.process {
+                0 => past(&self.queries, id, &retention, now).await?,
+                _ => Default::default(),
+            };
+            let records = past.records.len() as u64;
+            // Old evidence is searched for once a day, because the search reads the ledger.
+            if records == 0 && first {
+                self.metrics.retention_pass(&brand.name, now, 0);
+                continue;
+            }
+            if records > 0 {
+                let keys = past.records.keys().copied();
+                self.queries
+                    .expire(keys, as_of)
+                    .await
+                    .ok_or(WorkerStopped)?;
+            }
+            // The command follows those that retract the records, so that their entries are erased with it.
+            let (done, erased) = oneshot::channel();
+            let forget = Forget {
+                evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
+                ..Forget::default()
+            };
+            let erasure = Erasure { forget, done };
+            self.ledger_tx
+                .send(LedgerCommand::Erase(erasure))
+                .map_err(|_| WorkerStopped)?;
+            let entries = erased.await.map_err(|_| WorkerStopped)?;
+            self.metrics.retention_pass(&brand.name, now, records);
+            tracing::info!(
+                brand = brand.name,
+                records,
+                cookies = past.cookies,
+                persons = past.persons,
+                entries,
+                "retracted what was past its retention"
+            );
+        }
+        Ok(())
+    }
+}
