@@ -8,14 +8,18 @@
 //! - [`worker`]: the threads that run the dataflow, what feeds them, and where their output goes.
 //! - [`privacy`]: rights of data subjects, objections, retention.
 //! - [`durability`]: commits, compaction and key rotation of the ledger.
+//! - [`epochs`]: batches and reports, queries, clocks, and ticks.
+//! - [`broker`]: the first connection, and retries.
 //! - [`report`]: metrics, health and released cells, and tables for the terminal.
 
 // A reader of the output may close it, as `head` does: `tributary_connectors::terminal` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod broker;
 pub mod cli;
 mod config_file;
 pub mod durability;
+pub mod epochs;
 pub mod privacy;
 pub mod report;
 pub mod serve;

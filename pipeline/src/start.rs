@@ -15,9 +15,13 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Wanted};
 use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
 
+use crate::broker::connect::connect;
+use crate::broker::retry::{retry_transient, wait_until};
 use crate::durability::command::Watermark;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
+use crate::epochs::clock::{self, Clocks};
+use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::privacy::objections::Objections;
 use crate::privacy::retention_pass::RetentionPass;
 use crate::privacy::rights::published_heads::mark;
@@ -30,16 +34,13 @@ use crate::serve::services;
 use crate::serve::services::key_rotation::KeyRotations;
 use crate::serve::state::HttpState;
 use crate::version::{COMMIT, VERSION};
-use crate::worker::clock::{self, Clocks};
+use crate::worker::agreement;
 use crate::worker::feed::Feed;
 use crate::worker::output_watch::{KnownSubjects, OutputWatch, Republish};
 use crate::worker::publisher::publish;
-use crate::worker::queries::{Queries, WorkerStopped};
 use crate::worker::restore::restore;
-use crate::worker::retry::{retry_transient, wait_until};
 use crate::worker::router::OutputRouter;
 use crate::worker::threads::Workers;
-use crate::worker::{agreement, broker};
 
 /// A worker process that is ready to read its input.
 pub struct RunningWorker {
@@ -109,7 +110,7 @@ pub async fn start(
         true => Some(open(config, keyring.clone()).await?),
         false => None,
     };
-    let client = broker::connect(&config.nats, &telemetry.health).await?;
+    let client = connect(&config.nats, &telemetry.health).await?;
     telemetry
         .health
         .set_restoring(Some("the worker is starting".to_owned()));

@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::model::Config;
 
+use crate::broker::retry::wait_until;
 use crate::cli::args as cli;
 use crate::cli::signals;
 use crate::start::{RunningWorker, start};
-use crate::worker::retry::wait_until;
 use crate::worker::threads::Workers;
 
 /// How long everything may take after a signal: less than orchestrators wait before they kill.

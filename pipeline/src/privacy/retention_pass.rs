@@ -22,10 +22,10 @@ use tributary_operators::record::BrandId;
 use tributary_operators::retention::{Inquiry, Past};
 
 use crate::durability::command::{Erasure, LedgerCommand};
+use crate::epochs::clock::Clocks;
+use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::privacy::retention::Retention;
 use crate::report::metrics::Metrics;
-use crate::worker::clock::Clocks;
-use crate::worker::queries::{Queries, WorkerStopped};
 
 /// The pause between two checks whether a day has begun.
 const LOOK: Duration = Duration::from_secs(60);

@@ -15,7 +15,7 @@ use tributary_config::chain::derive;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::nats::{self, Client, subject};
 
-use crate::worker::retry::retry_transient;
+use crate::broker::retry::retry_transient;
 
 /// The value of every setting that processes share, by its path.
 pub type Shared = BTreeMap<String, String>;

@@ -1,6 +1,6 @@
 //! The feed: messages of the input stream become epochs.
 //!
-//! One tick of messages makes one epoch; [`crate::worker::tick`] says how long a tick is and what numbers epochs.
+//! One tick of messages makes one epoch; [`crate::epochs::tick`] says how long a tick is and what numbers epochs.
 //!
 //! The feed reads no more than the process can take: it waits for the workers when they lag, and for the ledger when too much
 //! is not durable yet. Unread messages stay with the broker.
@@ -17,16 +17,16 @@ use tributary_connectors::nats::{Client, Input, number_of};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Position, StreamMark};
 
+use crate::broker::retry::wait_until;
 use crate::durability::command::{LedgerCommand, Watermark};
+use crate::epochs::batch::{Batch, Incoming};
+use crate::epochs::clock::Clocks;
+use crate::epochs::queries::Queries;
+use crate::epochs::tick::{EpochClock, Tick};
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
-use crate::worker::batch::{Batch, Incoming};
-use crate::worker::clock::Clocks;
 use crate::worker::output_watch::Republish;
-use crate::worker::queries::Queries;
-use crate::worker::retry::wait_until;
 use crate::worker::threads::Workers;
-use crate::worker::tick::{EpochClock, Tick};
 
 /// Messages and bytes in one epoch at most.
 const MAX_MESSAGES: usize = 20_000;
@@ -87,7 +87,7 @@ struct Feeding {
     /// For each brand whose clock goes by headers the newest arrival that these name, else 0.
     named: Vec<i64>,
     /// The salt days as they were when the clocks agreed last.
-    salt_days: Vec<crate::worker::clock::SaltDays>,
+    salt_days: Vec<crate::epochs::clock::SaltDays>,
     marks: u64,
     /// The position that was marked last, if any is, and when.
     marked: (Option<u64>, Instant),
@@ -268,7 +268,7 @@ impl Feeding {
                 true => self.named.get(brand).copied().unwrap_or_default(),
                 false => self.newest,
             };
-            self.salt_days = crate::worker::clock::salt_days(&self.feed.config, newest);
+            self.salt_days = crate::epochs::clock::salt_days(&self.feed.config, newest);
         }
         Some(Batch {
             epoch: self.epoch,

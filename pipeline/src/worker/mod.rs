@@ -1,18 +1,12 @@
 //! The worker: threads that run the dataflow, what feeds them, and where their output goes.
 
 pub mod agreement;
-pub mod batch;
-pub mod broker;
-pub mod clock;
 pub mod feed;
 pub mod output_watch;
 pub mod publisher;
-pub mod queries;
 pub mod replay;
 pub mod replay_retention;
 pub mod restore;
-pub mod retry;
 pub mod router;
 pub mod thread;
 pub mod threads;
-pub mod tick;

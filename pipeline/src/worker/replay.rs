@@ -23,12 +23,12 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
 
 use crate::durability::compaction::install;
+use crate::epochs::batch::{Batch, Incoming, InternalChange, Report};
+use crate::epochs::clock::{SaltDays, salt_days};
+use crate::epochs::queries::Queries;
+use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::Category;
 use crate::report::tally::Tally;
-use crate::worker::batch::{Batch, Incoming, InternalChange, Report};
-use crate::worker::clock::{SaltDays, salt_days};
-use crate::worker::queries::Queries;
-use crate::worker::queries::WorkerStopped;
 use crate::worker::replay_retention::{OfDay, ReplayRetention, UnderWay};
 use crate::worker::threads::Workers;
 

@@ -12,10 +12,10 @@ use futures::future::{FutureExt, try_join_all};
 use tributary_config::model::Config;
 use tributary_operators::record::{Arrival, BrandId};
 
+use crate::epochs::queries::Queries;
+use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::{Category, Retention};
 use crate::privacy::retention_pass::{link_times, past, with_link_ttl};
-use crate::worker::queries::Queries;
-use crate::worker::queries::WorkerStopped;
 use tributary_operators::retention::Past;
 
 /// Milliseconds of a day.

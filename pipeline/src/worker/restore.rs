@@ -13,10 +13,10 @@ use tributary_connectors::out::parse_cell;
 use tributary_ledger::Recovered;
 use tributary_operators::cell::Family;
 
+use crate::broker::retry::retry_transient;
+use crate::epochs::batch::{Batch, Restored};
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
-use crate::worker::batch::{Batch, Restored};
-use crate::worker::retry::retry_transient;
 use crate::worker::threads::Workers;
 
 /// Entries of the ledger in one epoch, about.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tributary_connectors::nats::Outgoing;
 
-use super::batch::Report;
 use super::publisher::PublisherCommand;
-use super::queries::Queries;
 use crate::durability::command::LedgerCommand;
+use crate::epochs::batch::Report;
+use crate::epochs::queries::Queries;
 use crate::report::health::Health;
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;

@@ -29,11 +29,11 @@ use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day, IdSet, Ping};
 use tributary_operators::settings::Settings;
 
+use crate::epochs::batch::{Batch, Incoming, InternalChange, Listener, Report, Restored};
+use crate::epochs::clock::SaltDays;
 use crate::privacy::objections::{ObjectionSnapshot, Objections};
 use crate::privacy::retention::ArrivalFilter;
 use crate::report::counts::Counts;
-use crate::worker::batch::{Batch, Incoming, InternalChange, Listener, Report, Restored};
-use crate::worker::clock::SaltDays;
 
 mod settling;
 

@@ -21,8 +21,8 @@ use tributary_connectors::decode::Decoder;
 use tributary_ledger::Keyring;
 use tributary_operators::settings::Settings;
 
+use crate::epochs::batch::{Batch, Listener, Restored};
 use crate::privacy::objections::Objections;
-use crate::worker::batch::{Batch, Listener, Restored};
 use crate::worker::thread::{BlockOpener, WorkerThread};
 
 /// The way to one thread: its batches, and itself to be woken, once it runs.

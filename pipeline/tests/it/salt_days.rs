@@ -11,8 +11,8 @@ use crate::support::story::{
     until,
 };
 use crate::support::{Worker, World, succeed, tributary};
+use tributary::epochs::batch::{Batch, Incoming, Report};
 use tributary::privacy::objections::Objections;
-use tributary::worker::batch::{Batch, Incoming, Report};
 use tributary::worker::threads::Workers;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::Keyring;

@@ -1,9 +1,9 @@
 //! Two worker processes, two brands with a login each: any process answers, once; a brand's login reaches that brand alone.
 
 use crate::services_common::{Running, answering, config_file, connect, store_day};
+use tributary::epochs::queries::Queries;
 use tributary::serve::services::client::ask;
 use tributary::serve::services::{Services, Topic};
-use tributary::worker::queries::Queries;
 use tributary_config::model::Config;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};

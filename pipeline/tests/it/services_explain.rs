@@ -3,8 +3,8 @@
 use crate::services_common::{Running, answering, config_file, connect};
 use futures::StreamExt;
 use tributary::cli::args;
+use tributary::epochs::queries::Queries;
 use tributary::serve::services::Services;
-use tributary::worker::queries::Queries;
 use tributary_connectors::keys::BrandKey;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Hop, Question, Reply};

@@ -3,10 +3,10 @@
 use crate::services_common::{Running, answering, config_file, connect, store_day};
 use async_nats::HeaderMap;
 use futures::StreamExt;
+use tributary::epochs::queries::Queries;
 use tributary::serve::services::client::{AskError, ask};
 use tributary::serve::services::parts::{LAST, PART};
 use tributary::serve::services::{Services, Topic};
-use tributary::worker::queries::Queries;
 use tributary_connectors::out::cell_line;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::Reply;

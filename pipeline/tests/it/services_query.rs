@@ -2,9 +2,9 @@
 
 use crate::services_common::{Running, answering, config_file, connect, store_day};
 use tributary::cli::args;
+use tributary::epochs::queries::Queries;
 use tributary::serve::services::client::ask;
 use tributary::serve::services::{Services, Topic};
-use tributary::worker::queries::Queries;
 use tributary_connectors::out::cell_line;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::services_common::{Running, answering, config_file, connect, store_day};
 use tokio::task::JoinHandle;
+use tributary::epochs::queries::Queries;
 use tributary::serve::services::client::{AskError, ask};
 use tributary::serve::services::{Services, Topic};
-use tributary::worker::queries::Queries;
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::Reply;
 

@@ -24,8 +24,8 @@ use tributary_rights::sealed::ReplyKey;
 use super::restrictions::reject;
 use super::subject::Person;
 use super::{Job, Rights};
+use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::{self, Retention};
-use crate::worker::queries::WorkerStopped;
 
 /// How long an answer waits to be fetched.
 const KEPT: &str = "24h";

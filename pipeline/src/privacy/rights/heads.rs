@@ -23,10 +23,10 @@ use super::losses::LossReport;
 use super::published_heads::{PublishedHeads, mark, subject};
 use super::time::now;
 use super::{LOOK, Rights, is_passing};
+use crate::broker::retry::RETRY_LIMIT;
 use crate::durability::command::LedgerCommand;
+use crate::epochs::queries::WorkerStopped;
 use crate::privacy::objections::LIST;
-use crate::worker::queries::WorkerStopped;
-use crate::worker::retry::RETRY_LIMIT;
 
 impl Rights {
     /// Names all heads everywhere at a start, so that they are compared from the next one on. A loss that was accepted is

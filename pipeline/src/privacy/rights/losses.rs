@@ -34,9 +34,9 @@ use tributary_rights::{BrandKeys, Head, Kind, LedgerMark, Request, RequestKey};
 
 use super::files::{self, log};
 use super::published_heads::{PublishedHeads, mark, subject};
+use crate::broker::retry::retry_transient;
 use crate::durability::location::ledger_options;
 use crate::privacy::objections::{LIST, Objections};
-use crate::worker::retry::retry_transient;
 
 /// How long one look into the stream waits for messages.
 const LOOK: Duration = Duration::from_millis(500);

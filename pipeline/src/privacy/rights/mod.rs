@@ -51,12 +51,12 @@ use tributary_rights::request::{Asked, Replay, replay};
 use tributary_rights::status::{Message, Status};
 use tributary_rights::{Counts, LedgerMark, Reason, Request, RequestId, RequestKey, Right};
 
+use crate::broker::retry::retry_transient;
 use crate::durability::command::{LedgerCommand, Watermark};
+use crate::epochs::queries::Queries;
+use crate::epochs::queries::WorkerStopped;
 use crate::privacy::objections::Objections;
 use crate::report::telemetry::Telemetry;
-use crate::worker::queries::Queries;
-use crate::worker::queries::WorkerStopped;
-use crate::worker::retry::retry_transient;
 use audit_log::BrandLog;
 use losses::LossReport;
 use stream::Stream;

@@ -16,7 +16,7 @@ use tributary_rights::request::{AfterDeath, Asked};
 
 use super::subject::Person;
 use super::{Job, Rights};
-use crate::worker::queries::WorkerStopped;
+use crate::epochs::queries::WorkerStopped;
 
 /// The source of records about rights.
 pub const SOURCE: &str = "rights";

@@ -19,7 +19,7 @@ use tributary_rights::Request;
 use tributary_rights::request::Identifier;
 
 use super::subject::Person;
-use crate::worker::retry::retry_transient;
+use crate::broker::retry::retry_transient;
 
 /// Shorter values are searched for between quotation marks only: they stand in anything.
 const LONG: usize = 6;

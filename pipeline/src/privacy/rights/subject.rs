@@ -14,7 +14,7 @@ use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
 use tributary_rights::request::Identifier;
 
 use super::{Job, Rights};
-use crate::worker::queries::WorkerStopped;
+use crate::epochs::queries::WorkerStopped;
 use tributary_rights::Reason;
 
 /// Whom a request is about.

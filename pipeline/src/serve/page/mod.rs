@@ -117,7 +117,7 @@ impl Page {
     }
 
     fn today(&self, brand: &Brand) -> Day {
-        let clock = || crate::worker::clock::day(jiff::Timestamp::now(), &brand.zone);
+        let clock = || crate::epochs::clock::day(jiff::Timestamp::now(), &brand.zone);
         self.simulated().unwrap_or_else(clock)
     }
 

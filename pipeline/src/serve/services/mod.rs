@@ -4,7 +4,7 @@
 //! `tributary.rights-request.<brand>` are a brand's only doors. A rights request is answered as soon as the broker has it;
 //! its progress is published on the status subject. A brand stands in the subject and never
 //! in a request, so that the broker's permissions keep brands apart (I7). Any worker process answers for the
-//! whole cluster, because a question goes through the dataflow like any input ([`crate::worker::queries`]) and gathers its
+//! whole cluster, because a question goes through the dataflow like any input ([`crate::epochs::queries`]) and gathers its
 //! parts from every worker. `tributary.keys.<brand>.<process>` is the operator's, and each process answers for itself
 //! ([`crate::serve::services::key_rotation`]). Requests are JSON ([`request`]), answers NDJSON ([`reply`]) in one message or in
 //! several numbered ones ([`parts`]); [`client`] is the other end.
@@ -39,10 +39,10 @@ use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency};
 use tributary_rights::status::{self, Status};
 
+use crate::epochs::queries::Queries;
 use crate::privacy::retention::Retention;
 use crate::privacy::rights::submit::{NotSubmitted, submit};
 use crate::serve::services::key_rotation::KeyRotations;
-use crate::worker::queries::Queries;
 pub use topic::{ANSWER_WITHIN, Topic};
 
 use reply::Names;

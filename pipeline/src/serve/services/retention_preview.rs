@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tributary_operators::record::BrandId;
 
 use super::request::Refusal;
+use crate::epochs::queries::Queries;
 use crate::privacy::retention::{Category, Retention};
 use crate::privacy::retention_pass::past;
-use crate::worker::queries::Queries;
 
 /// The request: `{"at": 1798761600000}`, Unix milliseconds; now where it is absent or null.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,8 +15,8 @@ use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day, RecordKey};
 use tributary_operators::salt::Salt;
 
+use crate::epochs::clock::SaltDays;
 use crate::report::counts::Counts;
-use crate::worker::clock::SaltDays;
 
 /// One message with its place in the order of arrival.
 #[derive(Clone, Debug)]

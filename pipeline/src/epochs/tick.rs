@@ -4,7 +4,7 @@
 //! when it is quiet. Epochs number, they do not tell time: a number is a count of milliseconds that begins with the
 //! broker's clock at the start, so that several processes agree on it without talking, whatever their own clocks say, and
 //! goes on by the monotonic clock. It begins behind every epoch that was committed before, so that a clock that was set
-//! back between two runs gives no number twice. Whoever wants the time asks [`crate::worker::clock`].
+//! back between two runs gives no number twice. Whoever wants the time asks [`crate::epochs::clock`].
 
 use std::time::{Duration, Instant};
 

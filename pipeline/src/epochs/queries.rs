@@ -12,7 +12,7 @@ use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::RecordKey;
 
-use crate::worker::batch::InternalChange;
+use crate::epochs::batch::InternalChange;
 
 /// The worker stopped before it answered.
 #[derive(Debug, thiserror::Error)]
