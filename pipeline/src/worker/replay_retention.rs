@@ -1,10 +1,10 @@
 //! The retention of a replay: passes by the clock of its trace.
 //!
-//! The clock is the newest arrival, and whenever a UTC day begins by it a pass is made over what came before, as a worker
-//! would have made it that had been up all the time: also over each day on which nothing came. At the start there is
-//! nothing to pass over. So what is taken back depends on the trace alone, and neither batches nor workers show (invariant
-//! I1). An epoch ends where a day does, and carries the questions; the next one carries what is taken back, and while it
-//! is gathered the questions are answered. Where a brand's links end, they are judged by the day of the pass before.
+//! The clock is the newest arrival. Whenever a UTC day begins by it, a pass covers the records so far, as a worker that was
+//! always up would have made it, also for each day on which nothing arrived. The first day has nothing to cover. What is
+//! retracted therefore depends on the trace alone, and neither batches nor workers show (invariant I1). An epoch ends where a
+//! day does, and carries the queries; the next one carries the retractions, and while its messages are gathered the queries are
+//! answered. Where links of a brand expire, they are judged by the day of the last pass.
 
 use std::pin::Pin;
 
@@ -21,10 +21,10 @@ use tributary_operators::retention::Past;
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
-/// What is past its time in each brand on a day.
+/// The records of each brand that are past their retention on a day.
 pub type OfDay = (i64, Vec<(BrandId, Past)>);
 
-/// A pass that waits for its answers: the first of some days on which anything is past its time, if there is one.
+/// A pass that waits for its answers: the first of some days on which any record is past its retention, if there is one.
 pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, WorkerStopped>>>>;
 
 /// The passes of a replay.

@@ -1,7 +1,7 @@
-//! Heads: the ledger, the objection list, the audit logs and the broker each name how far the others are.
+//! Heads: the ledger, the objection list, the audit logs and the broker each name the heads of the others.
 //!
-//! In an order that no kill can make a lie: whoever names a head does so after it is durable, so that a file is never
-//! shorter than what is named of it. `losses` compares them at a start.
+//! The order holds wherever the process is killed: a head is named after it is durable, so that a file is never shorter than
+//! its named head. `losses` compares them at a start.
 //!
 //! 1. An objection is on the list; the ledger names the head of the list.
 //! 2. The ledger has done its part; the list and the logs note how far it is.

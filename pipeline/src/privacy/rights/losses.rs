@@ -1,4 +1,4 @@
-//! Losses: at a start, the ledger, the objection list, the audit logs and the broker are held against each other.
+//! Losses: a start compares the ledger, the objection list, the audit logs and the broker with each other.
 //!
 //! They belong together. Where one of them is missing, shorter, older or damaged, somebody who objected could be counted
 //! again, or what was erased could be back; so the worker refuses to start, and names the file, until the operator has
@@ -41,7 +41,7 @@ use crate::privacy::objections::{LIST, Objections};
 /// How long one look into the stream waits for messages.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What a start has found.
+/// The outcome of the comparison at a start.
 #[derive(Clone, Debug, Default)]
 pub struct LossReport {
     /// What is missing, shorter, older or damaged, a sentence each.

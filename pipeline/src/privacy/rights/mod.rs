@@ -1,4 +1,4 @@
-//! Rights: what data subjects ask for, from the subject to the receipt.
+//! Rights requests of data subjects, from the request to the receipt.
 //!
 //! A request is a message on `tributary.rights.<brand>.request`. The stream keeps it, in clear, until it is answered,
 //! and that is the only place where it waits: whatever is killed, the message is still there and is answered after the
@@ -13,11 +13,11 @@
 //!            deleted ◄─ status, receipt ◄─ audit: completed ◄───────┘
 //! ```
 //!
-//! Process 0 is the registrar: it checks, keeps the log, and tells. The others do their part of an erasure, in their
-//! own ledgers, and say so on a subject of their own. All requests that are there at once are done at once, so that ten
-//! thousand of them read the ledger and the streams once.
+//! Process 0 is the registrar: it checks requests, keeps the audit log, and publishes statuses and receipts. The others do
+//! their part of an erasure, in their own ledgers, and confirm it on a subject of their own. All requests that wait at one
+//! time are answered together, so that ten thousand of them read the ledger and the streams once.
 //!
-//! While requests from before a restart wait, no cell is released: what was being forgotten does not come back.
+//! While requests of before a restart wait, no cell is released, so that no record under erasure counts again.
 
 mod answer;
 mod audit_log;
@@ -68,7 +68,7 @@ const AT_ONCE: usize = 10_000;
 /// How long a wait for requests takes before it looks whether the worker stops.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Answers the requests of all brands.
+/// The task that answers the rights requests of all brands.
 pub struct Rights {
     config: Config,
     client: Client,
@@ -85,15 +85,15 @@ pub struct Rights {
     created_ns: i64,
 }
 
-/// What a worker gives to [`Rights`].
+/// The parts of a worker that [`Rights`] uses.
 pub struct RightsContext {
     /// The configuration.
     pub config: Config,
     /// The broker.
     pub client: Client,
-    /// The way to the dataflow.
+    /// Queries to the dataflow.
     pub queries: Queries,
-    /// The way to the ledger.
+    /// The task that owns the ledger.
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// How far the ledger is.
     pub watermark: watch::Receiver<Watermark>,
@@ -101,17 +101,17 @@ pub struct RightsContext {
     pub objections: Arc<Objections>,
     /// Up to which sequence the input was durable at the start.
     pub restored: u64,
-    /// Where it is counted what was answered.
+    /// The metrics, which count answers, and the health.
     pub telemetry: Telemetry,
     /// How far the ledger is.
     pub mark: LedgerMark,
-    /// What the start has found of the files and of the receipts at the broker.
+    /// The losses that the start has found, and the receipts at the broker.
     pub found: LossReport,
     /// When the stream of requests was made, Unix nanoseconds.
     pub created_ns: i64,
 }
 
-/// A request at work.
+/// A request in progress.
 struct Job {
     brand: BrandId,
     request: Request,

@@ -1,16 +1,16 @@
-//! The NATS micro service `tributary`: queries, explanations and rights requests, for each brand on subjects of its own.
+//! The NATS micro service `tributary`: queries, explanations, retention previews and rights requests, for each brand on
+//! subjects of its own.
 //!
-//! `tributary.query.<brand>`, `tributary.explain.<brand>`, `tributary.retention.<brand>` and
-//! `tributary.rights-request.<brand>` are a brand's only doors. A rights request is answered as soon as the broker has it;
-//! its progress is published on the status subject. A brand stands in the subject and never
-//! in a request, so that the broker's permissions keep brands apart (I7). Any worker process answers for the
-//! whole cluster, because a question goes through the dataflow like any input ([`crate::epochs::queries`]) and gathers its
-//! parts from every worker. `tributary.keys.<brand>.<process>` is the operator's, and each process answers for itself
-//! ([`crate::serve::services::key_rotation`]). Requests are JSON ([`request`]), answers NDJSON ([`reply`]) in one message or in
-//! several numbered ones ([`parts`]); [`client`] is the other end.
+//! `tributary.query.<brand>`, `tributary.explain.<brand>`, `tributary.retention.<brand>` and `tributary.rights-request.<brand>`
+//! are the only interfaces of a brand. A rights request is answered as soon as the broker has it; its progress is published on
+//! the status subject. The brand is part of the subject and never of a request, so that the permissions of the broker keep
+//! brands apart (I7). Any worker process answers for the whole cluster, because a query enters the dataflow like any input
+//! ([`crate::epochs::queries`]) and collects its parts from every worker. `tributary.keys.<brand>.<process>` is for the
+//! operator, and each process answers for itself ([`key_rotation`]). Requests are JSON ([`request`]); answers are NDJSON
+//! ([`reply`]), in one message or in several numbered ones ([`parts`]); [`client`] is the other end.
 //!
-//! Micro tells its statistics, the last error among them, to whoever may ask for them: no error text repeats
-//! anything of a request.
+//! Micro reports its statistics, the last error among them, to anybody who may ask for them: no error text repeats anything of
+//! a request.
 
 pub mod client;
 pub mod key_rotation;
