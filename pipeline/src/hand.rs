@@ -89,6 +89,8 @@ pub struct Hand {
     settling: Settling,
     /// The labels that nothing named at the end of an epoch.
     unused: BTreeMap<(BrandId, Label), Epoch>,
+    /// Whether everything from before a restart has gone in here.
+    is_restored: bool,
 }
 
 /// What is accepted goes through here: into the dataflow and on the page for the ledger.
@@ -152,6 +154,7 @@ impl Hand {
             salt_days: BTreeMap::new(),
             settling: Settling::default(),
             unused: BTreeMap::new(),
+            is_restored: false,
         }
     }
 
@@ -202,7 +205,10 @@ impl Hand {
         self.intake.dataflow.advance_to(epoch);
         match restored {
             Some(restored) => self.restore(restored),
-            None => self.intake.dataflow.live(),
+            None => {
+                self.intake.dataflow.live();
+                self.is_restored = true;
+            }
         }
         self.draw_salts(&salt_days);
         self.intake.page = durable.then(|| Page::of_thread(self.thread));
@@ -432,7 +438,12 @@ impl Hand {
         self.settle(finished);
         let (forgotten, settled) = {
             let mut book = self.intake.dataflow.book();
-            (book.take_forgotten(), book.take_settled())
+            // How many pings a day has here is known once all blocks are open; another thread may be ahead.
+            let settled = match self.is_restored {
+                true => book.take_settled(),
+                false => Vec::new(),
+            };
+            (book.take_forgotten(), settled)
         };
         for (brand, before) in forgotten {
             let sealed = &mut self.intake.sealed;
