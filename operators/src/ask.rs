@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::{Cell, Family};
 use crate::facts::Conversion;
-use crate::horizons::{Category, Cutoffs};
+use crate::horizons::{Category, Horizons};
 use crate::identity::components::Person;
 use crate::label::{Channel, Label};
 use crate::record::{
@@ -62,7 +62,7 @@ pub enum Question {
         persons: Arc<[Person]>,
     },
     /// What was heard of devices, on the days whose salts are still known.
-    Heard {
+    DeviceDays {
         /// The tenant.
         brand: BrandId,
         /// The brand's keyed hashes of the devices.
@@ -73,7 +73,7 @@ pub enum Question {
         /// The tenant.
         brand: BrandId,
         /// From when on each category is held.
-        cutoffs: Cutoffs,
+        horizons: Horizons,
     },
     /// Which sets of identifiers that name any of these are named by a record that is not older, rights aside.
     Recent {
@@ -128,7 +128,7 @@ impl Question {
             | Question::Paths { brand, .. }
             | Question::Records { brand, .. }
             | Question::Whole { brand, .. }
-            | Question::Heard { brand, .. }
+            | Question::DeviceDays { brand, .. }
             | Question::Expired { brand, .. }
             | Question::Recent { brand, .. } => *brand,
         }
@@ -137,7 +137,7 @@ impl Question {
 
 /// A question with the way back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RoutedQuestion {
     /// The worker that asked.
     pub asker: u64,
     /// The worker that is asked, where every worker is.
@@ -148,7 +148,7 @@ pub struct Asked {
     pub question: Question,
 }
 
-impl Asked {
+impl RoutedQuestion {
     /// A part of the answer.
     pub fn answer(&self, reply: Reply) -> Answer {
         Answer {
@@ -191,10 +191,10 @@ pub enum Reply {
     /// An identifier of a person.
     Member(Pseudonym, IdKind, Person),
     /// Something was heard of a device on a salt day that is not closed.
-    Heard(DeviceDay),
+    DeviceSeen(DeviceDay),
     /// Something may have been heard of a device on a salt day that is not closed, and was refused: too many smaller
     /// tokens are there.
-    Refused(DeviceDay),
+    DeviceNotSampled(DeviceDay),
     /// A record that is past the time of its own category.
     Expired(RecordKey, Category),
     /// A cookie that was placed too long ago.

@@ -1,4 +1,4 @@
-//! The one shape that every stateful operator here has: a [`Stage`].
+//! The one shape that every stateful operator here has: a [`KeyedOperator`].
 //!
 //! A stage is differential dataflow with its state made explicit. Its input and output are
 //! collections, streams of `(data, time, diff)`; the engine routes each update to the worker that owns
@@ -32,18 +32,18 @@ pub type Diff = i64;
 const ROOM: usize = 1 << 14;
 
 /// A collection of plain rows.
-pub type Rows<'scope, D> = VecCollection<'scope, Epoch, D, Diff>;
+pub type Collection<'scope, D> = VecCollection<'scope, Epoch, D, Diff>;
 
 /// Lets a worker look at a stage again. From any thread.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+pub type WakeFn = Arc<dyn Fn() + Send + Sync>;
 
 /// How much each stage of a worker holds. Asking costs something, telling nothing.
 #[derive(Clone, Default)]
-pub struct Sizes(Rc<RefCell<Vec<Size>>>);
+pub struct StateSizes(Rc<RefCell<Vec<Size>>>);
 
 type Size = (&'static str, Box<dyn Fn() -> usize>);
 
-impl Sizes {
+impl StateSizes {
     /// The entries of every stage, by its name.
     pub fn all(&self) -> BTreeMap<&'static str, usize> {
         let stages = self.0.borrow();
@@ -52,7 +52,7 @@ impl Sizes {
 }
 
 /// A keyed, stateful operator.
-pub trait Stage: 'static {
+pub trait KeyedOperator: 'static {
     /// What changes in its input.
     type In: differential_dataflow::ExchangeData;
     /// What changes in its output.
@@ -68,7 +68,7 @@ pub trait Stage: 'static {
     fn entries(&self) -> usize;
 
     /// Takes all updates of one epoch, in any order, and appends the changes of the output.
-    fn step(
+    fn apply_epoch(
         &mut self,
         epoch: Epoch,
         updates: Vec<(Self::In, Diff)>,
@@ -77,18 +77,18 @@ pub trait Stage: 'static {
 
     /// Goes on with the epoch that was stepped last. Whether it is finished: whoever says no calls `wake` when it is
     /// worth to ask again.
-    fn go_on(&mut self, wake: &Wake, out: &mut Vec<(Self::Out, Diff)>) -> bool {
+    fn resume(&mut self, wake: &WakeFn, out: &mut Vec<(Self::Out, Diff)>) -> bool {
         let _ = (wake, out);
         true
     }
 }
 
 /// Runs a stage over a collection, and has its size known.
-pub fn stage<'scope, S: Stage>(
-    input: Rows<'scope, S::In>,
+pub fn keyed<'scope, S: KeyedOperator>(
+    input: Collection<'scope, S::In>,
     stage: S,
-    sizes: &Sizes,
-) -> Rows<'scope, S::Out> {
+    sizes: &StateSizes,
+) -> Collection<'scope, S::Out> {
     let scope = input.inner.scope();
     let stage = Rc::new(RefCell::new(stage));
     let sized = stage.clone();
@@ -100,7 +100,7 @@ pub fn stage<'scope, S: Stage>(
         .unary_frontier(exchange, S::NAME, |_capability, info| {
             let activator = scope.worker().sync_activator_for(info.address.to_vec());
             // A worker that is gone needs no waking.
-            let wake: Wake = Arc::new(move || {
+            let wake: WakeFn = Arc::new(move || {
                 let _ = activator.activate();
             });
             let mut waiting = BTreeMap::new();
@@ -127,13 +127,13 @@ pub fn stage<'scope, S: Stage>(
                     {
                         let epoch = *entry.key();
                         let (capability, updates) = entry.remove();
-                        stage.step(epoch, updates, &mut changes);
+                        stage.apply_epoch(epoch, updates, &mut changes);
                         under_way = Some((capability, epoch));
                     }
                     let Some((capability, epoch)) = &under_way else {
                         break;
                     };
-                    if !stage.go_on(&wake, &mut changes) {
+                    if !stage.resume(&wake, &mut changes) {
                         break;
                     }
                     let given = changes.drain(..);
@@ -166,11 +166,11 @@ mod tests {
     /// Has each epoch finished by somebody else.
     struct Elsewhere {
         finished: Receiver<()>,
-        wake: Arc<Mutex<Option<Wake>>>,
+        wake: Arc<Mutex<Option<WakeFn>>>,
         updates: Vec<(u64, Diff)>,
     }
 
-    impl Stage for Elsewhere {
+    impl KeyedOperator for Elsewhere {
         type In = u64;
         type Out = u64;
         const NAME: &'static str = "Elsewhere";
@@ -183,12 +183,12 @@ mod tests {
             self.updates.len()
         }
 
-        fn step(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
+        fn apply_epoch(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
             assert!(self.updates.is_empty(), "the epoch before is finished");
             self.updates = updates;
         }
 
-        fn go_on(&mut self, wake: &Wake, out: &mut Vec<(u64, Diff)>) -> bool {
+        fn resume(&mut self, wake: &WakeFn, out: &mut Vec<(u64, Diff)>) -> bool {
             *self.wake.lock().unwrap() = Some(wake.clone());
             let is_finished = self.finished.try_recv().is_ok();
             if is_finished {
@@ -211,7 +211,7 @@ mod tests {
             };
             let (mut input, probe, beside) = worker.dataflow(|scope| {
                 let (input, rows) = scope.new_collection();
-                let out = stage(rows.clone(), slow, &Sizes::default());
+                let out = keyed(rows.clone(), slow, &StateSizes::default());
                 out.inner.clone().inspect(move |(data, epoch, _)| {
                     told.send((*data, *epoch)).unwrap();
                 });

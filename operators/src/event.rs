@@ -1,7 +1,7 @@
 //! Events: what enters the dataflow, in any order and on any worker.
 //!
 //! A ping comes as [`Event::Ping`] from its connector and is salted before anything else sees it; what is
-//! kept, in memory or on disk, is [`Event::Heard`], and once its salt day is closed only [`Event::Settled`].
+//! kept, in memory or on disk, is [`Event::TokenizedPing`], and once its salt day is closed only [`Event::SettledHour`].
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
 use crate::record::{
-    Arrival, BrandId, Day, DeviceDay, Heard, IdSet, Ping, Record, RecordKey, SettledHour,
+    Arrival, BrandId, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledHour, TokenizedPing,
 };
 
 /// One change of what is held, or a word for the dictionaries.
@@ -41,9 +41,9 @@ pub enum Event {
         ping: Ping,
     },
     /// The same, with the token of its day in the place of the device.
-    Heard {
-        /// The salted ping.
-        heard: Heard,
+    TokenizedPing {
+        /// The tokenized ping.
+        ping: TokenizedPing,
     },
     /// Everything that was heard of a device on a salt day in a store before this epoch is retracted.
     DropDevice {
@@ -51,13 +51,13 @@ pub enum Event {
         device: DeviceDay,
     },
     /// What the pings of a salt day that was closed amount to in one hour of a store. They add up.
-    Settled {
+    SettledHour {
         /// The sums.
         settled: SettledHour,
     },
     /// The salt days of a brand before one are closed and settled: their pings, whether heard before or after this,
     /// no longer count, because their sums do.
-    Closed {
+    SaltDaysClosed {
         /// The tenant.
         brand: BrandId,
         /// The first salt day that is not closed.
@@ -86,7 +86,7 @@ pub enum Event {
         text: Arc<str>,
     },
     /// The word of a label. Every worker is told.
-    Word {
+    LabelName {
         /// The brand whose records use it.
         brand: BrandId,
         /// The label.

@@ -1,6 +1,6 @@
 //! Facts: what a held record means to the stages behind it.
 //!
-//! Every record that names somebody is a [`Mention`] for the identity graph. A contact and a sale
+//! Every record that names somebody is a [`IdSetUse`] for the identity graph. A contact and a sale
 //! that counts are [`Fact`]s that belong to a person, or to nobody. How a record becomes them stands in
 //! [`crate::routing`].
 
@@ -86,7 +86,7 @@ pub(crate) fn in_cheap_order(changes: FactChanges) -> impl Iterator<Item = (Fact
 
 /// That the identifiers of a set stood in one record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Mention {
+pub struct IdSetUse {
     /// The tenant.
     pub brand: BrandId,
     /// The identifiers, at least one.

@@ -1,8 +1,8 @@
 //! Horizons: how long each category of records is held, and which records are past that time.
 //!
-//! A pass over the retention fixes the horizons of its day as [`Cutoffs`]; whether a record is past them is a function of
-//! the record and the cutoffs alone. On most days nothing has run out, and then nothing is looked at either: of each brand
-//! it is known before which time nothing of a category is held ([`Oldest`]). Such a bound may lie too early, since what is
+//! A pass over the retention fixes the horizons of its day as [`Horizons`]; whether a record is past them is a function of
+//! the record and the horizons alone. On most days nothing has run out, and then nothing is looked at either: of each brand
+//! it is known before which time nothing of a category is held ([`EarliestHeld`]). Such a bound may lie too early, since what is
 //! taken back does not move it until somebody has looked; it never lies too late, so that it changes no answer.
 
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ impl Category {
 
 /// From when on the records of each category are held, Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Cutoffs {
+pub struct Horizons {
     /// Web records, from the placement of their cookie: its first record.
     pub cookies: i64,
     /// Sales, refunds and adjustments.
@@ -93,7 +93,7 @@ pub struct Cutoffs {
     pub identification: i64,
 }
 
-impl Cutoffs {
+impl Horizons {
     /// That of a category.
     pub fn of(&self, category: Category) -> i64 {
         match category {
@@ -105,7 +105,7 @@ impl Cutoffs {
     }
 
     /// The category of a record that is past its own time; none where it is not.
-    pub fn past_on_its_own(&self, record: &Record) -> Option<Category> {
+    pub fn expired_category(&self, record: &Record) -> Option<Category> {
         Category::of(&record.body).filter(|category| record.ts < self.of(*category))
     }
 
@@ -133,21 +133,21 @@ pub(crate) fn goes_with_person(category: Category) -> bool {
 
 /// Of each category a time before which nothing is held, and one before which no cookie was placed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Oldest {
+pub(crate) struct EarliestHeld {
     held: [i64; Category::ALL.len()],
     placed: i64,
 }
 
-impl Default for Oldest {
+impl Default for EarliestHeld {
     fn default() -> Self {
-        Oldest {
+        EarliestHeld {
             held: [i64::MAX; Category::ALL.len()],
             placed: i64::MAX,
         }
     }
 }
 
-impl Oldest {
+impl EarliestHeld {
     /// A record is held.
     pub(crate) fn note(&mut self, record: &Record) {
         if let Some(category) = Category::of(&record.body) {
@@ -160,12 +160,12 @@ impl Oldest {
     }
 
     /// Whether anything that is held may be past its time.
-    pub(crate) fn reach_behind(&self, cutoffs: &Cutoffs) -> bool {
+    pub(crate) fn may_have_expired(&self, horizons: &Horizons) -> bool {
         let mut all = Category::ALL.into_iter().zip(self.held);
-        self.placed < cutoffs.cookies
+        self.placed < horizons.cookies
             || all.any(|(category, oldest)| {
-                oldest < cutoffs.of(category)
-                    || goes_with_person(category) && oldest < cutoffs.identification
+                oldest < horizons.of(category)
+                    || goes_with_person(category) && oldest < horizons.identification
             })
     }
 }

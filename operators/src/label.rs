@@ -2,7 +2,7 @@
 //!
 //! A label travels through the dataflow as the 64-bit XXH3 of its bytes, so that keys are small,
 //! `Copy`, and equal on every process without a shared table. The words themselves go once to every
-//! worker, which keeps them in a [`Dictionary`] of their brand for the moment a cell is written, and for as long as they
+//! worker, which keeps them in a [`LabelNames`] of their brand for the moment a cell is written, and for as long as they
 //! are needed ([`crate::label_registry`]): what one brand calls something never names a cell of another. Two words of one
 //! brand that share a hash would share their cells; the dictionary then keeps the smaller word, so that the result does
 //! not depend on which one came first, and counts the collision.
@@ -87,7 +87,7 @@ impl Channel {
 
 /// The words behind the labels that one worker has been told.
 #[derive(Clone, Debug)]
-pub struct Dictionary {
+pub struct LabelNames {
     words: FxHashMap<Label, Arc<str>>,
     collisions: u64,
 }
@@ -95,22 +95,22 @@ pub struct Dictionary {
 /// The words that the operators themselves write, known to every dictionary.
 pub const OWN_WORDS: [&str; 6] = ["direct", "none", "unattributed", "oversized", "other", "*"];
 
-impl Default for Dictionary {
+impl Default for LabelNames {
     fn default() -> Self {
-        let mut dictionary = Dictionary {
+        let mut dictionary = LabelNames {
             words: FxHashMap::default(),
             collisions: 0,
         };
         for word in OWN_WORDS {
-            dictionary.learn(Label::of(word), word.into());
+            dictionary.insert(Label::of(word), word.into());
         }
         dictionary
     }
 }
 
-impl Dictionary {
+impl LabelNames {
     /// Remembers the word of a label.
-    pub fn learn(&mut self, label: Label, word: Arc<str>) {
+    pub fn insert(&mut self, label: Label, word: Arc<str>) {
         match self.words.entry(label) {
             std::collections::hash_map::Entry::Vacant(slot) => {
                 slot.insert(word);

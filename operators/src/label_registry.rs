@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::engine::Diff;
-use crate::label::{Dictionary, Label, OWN_WORDS};
+use crate::label::{Label, LabelNames, OWN_WORDS};
 use crate::record::BrandId;
 
 /// A label of a brand.
@@ -36,9 +36,9 @@ struct Holders {
 /// The words of all brands on one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelRegistry {
-    brands: FxHashMap<BrandId, Arc<Dictionary>>,
+    brands: FxHashMap<BrandId, Arc<LabelNames>>,
     /// What every brand knows.
-    own: Arc<Dictionary>,
+    own: Arc<LabelNames>,
     own_labels: [Label; OWN_WORDS.len()],
     holders: FxHashMap<BrandLabel, Holders>,
     /// What has changed since it was judged last.
@@ -65,13 +65,13 @@ impl Default for LabelRegistry {
 
 impl LabelRegistry {
     /// The words of a brand as they are now; who keeps them shares them.
-    pub(crate) fn of(&self, brand: BrandId) -> &Arc<Dictionary> {
+    pub(crate) fn of(&self, brand: BrandId) -> &Arc<LabelNames> {
         self.brands.get(&brand).unwrap_or(&self.own)
     }
 
     /// Somebody announces a word.
     pub(crate) fn announce(&mut self, of: BrandLabel, word: Arc<str>, diff: Diff) {
-        self.learn(of, word);
+        self.insert(of, word);
         self.hold(of, |holders| holders.announced += diff);
     }
 
@@ -87,7 +87,7 @@ impl LabelRegistry {
 
     /// A word that a cell outside stands under.
     pub(crate) fn stand(&mut self, of: BrandLabel, word: Arc<str>) {
-        self.learn(of, word);
+        self.insert(of, word);
         self.judge_again(of);
     }
 
@@ -96,9 +96,9 @@ impl LabelRegistry {
         self.hold(of, |_| ());
     }
 
-    fn learn(&mut self, (brand, label): BrandLabel, word: Arc<str>) {
+    fn insert(&mut self, (brand, label): BrandLabel, word: Arc<str>) {
         if !self.is_own(label) {
-            Arc::make_mut(self.brands.entry(brand).or_default()).learn(label, word);
+            Arc::make_mut(self.brands.entry(brand).or_default()).insert(label, word);
         }
     }
 

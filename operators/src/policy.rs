@@ -1,19 +1,19 @@
 //! Policy: what the owner of an identifier has stated, and what follows for the records that name it.
 //!
-//! [`Said`] is one statement, a consent or a right. [`Stance`] is what all statements about one identifier come to
-//! ([`crate::statement_order`]). What the stances of all identifiers of a record come to is decided in [`crate::admit`]:
-//! it is [`Admitted`] for something, or [`Withheld`] for a reason.
+//! [`Statement`] is one statement, a consent or a right. [`Policy`] is what all statements about one identifier come to
+//! ([`crate::statement_order`]). What the stances of all identifiers of a record come to is decided in [`crate::policy_filter`]:
+//! it is [`Admission`] for something, or [`WithholdReason`] for a reason.
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowed_uses::AllowedUses;
 use crate::record::{ConsentString, IdSet, Right};
-use crate::steps::Steps;
 
 /// Something said about an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Said {
+pub enum Statement {
     /// These steps are allowed, by a consent string where it was one that bears its date.
-    Consent(Steps, Option<ConsentString>),
+    Consent(AllowedUses, Option<ConsentString>),
     /// A right stands, or no longer.
     Right(Right, bool),
 }
@@ -22,9 +22,9 @@ pub enum Said {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Stance {
+pub struct Policy {
     /// The steps that are allowed; none where nobody has said.
-    pub allowed: Option<Steps>,
+    pub allowed: Option<AllowedUses>,
     /// Whether its records are held out of every number.
     pub restricted: bool,
     /// Whether nothing of it is shared with partners.
@@ -33,7 +33,7 @@ pub struct Stance {
 
 /// For what a record counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admitted {
+pub struct Admission {
     /// The identifiers that it stands for, where it may not link all of its own.
     pub reduced: Option<IdSet>,
     /// Whether it may be credited.
@@ -44,11 +44,11 @@ pub struct Admitted {
 
 /// Why a record is in no number. Of several causes the first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withheld {
+pub enum WithholdReason {
     /// A right restricts it.
     Restricted,
     /// Its source rests on consent, and nobody has said anything.
-    Unasked,
+    NoConsent,
     /// What was said does not allow it.
     Refused,
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowed_uses::AllowedUses;
 use crate::label::{Channel, Label};
-use crate::steps::Steps;
 
 /// A brand (tenant): the 64-bit XXH3 of its name, so that every process knows it by the same number, whatever its
 /// configuration lists and in what order. Two configured names of one hash are an error of the configuration.
@@ -310,7 +310,7 @@ pub enum Body {
     /// counts, in the order that `statement_order` describes, and of several of one place what all of them allow.
     Consent {
         /// The steps that are allowed.
-        steps: Steps,
+        steps: AllowedUses,
         /// The consent string that says so, where it was one that bears its date.
         string: Option<ConsentString>,
     },
@@ -435,7 +435,7 @@ pub struct Ping {
     pub brand: BrandId,
     /// The store whose sensor heard it.
     pub store: Label,
-    /// The brand's keyed hash of the MAC or of the `device` field. It never goes further: see [`Heard`].
+    /// The brand's keyed hash of the MAC or of the `device` field. It never goes further: see [`TokenizedPing`].
     pub device: Pseudonym,
     /// Whether the MAC is locally administered (random).
     pub random: bool,
@@ -455,7 +455,7 @@ pub struct Token(pub u128);
 
 /// One sensor ping under its token: all that is ever kept of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Heard {
+pub struct TokenizedPing {
     /// The tenant it belongs to.
     pub brand: BrandId,
     /// The store whose sensor heard it.

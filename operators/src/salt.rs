@@ -2,7 +2,7 @@
 //!
 //! A salt is drawn at random for a brand and a salt day, and the store enters the hash, so that the same
 //! device has unrelated tokens in two stores or on two days. One worker, the *desk*, draws the salts of the
-//! whole cluster when they are first asked for, and tells every worker, which remembers the answer in its [`Book`].
+//! whole cluster when they are first asked for, and tells every worker, which remembers the answer in its [`SaltCache`].
 //! Salts are asked for a day ahead, and whoever asks never waits for the answer: a ping whose salt is not known yet is
 //! set aside by the caller. When every worker has said that a day is over, the desk tells all of them to forget its
 //! salt, and what was heard on it can no longer be linked to anything. No salt is ever drawn for such a day again.
@@ -21,7 +21,7 @@ use timely::dataflow::channels::pact::Exchange as ByTarget;
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::{Exchange, Inspect};
 
-use crate::engine::{Diff, Epoch, Rows};
+use crate::engine::{Collection, Diff, Epoch};
 use crate::label::Label;
 use crate::record::{BrandId, Day, Pseudonym, Token};
 
@@ -81,43 +81,43 @@ impl std::fmt::Debug for Salt {
 
 /// What the desk and the books are told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum SaltWord {
+pub enum SaltMessage {
     /// To the desk: a worker needs the salt of a day.
-    Ask(u64, BrandId, Day),
+    Request(u64, BrandId, Day),
     /// To the desk: the salt of a day, from before a restart.
-    Known(BrandId, Day, Salt),
+    Restored(BrandId, Day, Salt),
     /// To the desk: a worker will hear nothing more of a brand's days before one.
-    Over(u64, BrandId, Day),
+    Finished(u64, BrandId, Day),
     /// To a worker: the salt of a day.
-    Tell(u64, BrandId, Day, Salt),
+    Salt(u64, BrandId, Day, Salt),
     /// To a worker: the salts of a brand's days before one are to be forgotten.
     Forget(u64, BrandId, Day),
     /// To the desk: a brand's days before one are settled, and their sums are durable.
     Settled(BrandId, Day),
     /// To a worker: the same.
-    TellSettled(u64, BrandId, Day),
+    SettledEverywhere(u64, BrandId, Day),
 }
 
-impl SaltWord {
+impl SaltMessage {
     fn target(&self) -> u64 {
         match self {
-            SaltWord::Ask(..)
-            | SaltWord::Known(..)
-            | SaltWord::Over(..)
-            | SaltWord::Settled(..) => DESK,
-            SaltWord::Tell(target, ..)
-            | SaltWord::Forget(target, ..)
-            | SaltWord::TellSettled(target, ..) => *target,
+            SaltMessage::Request(..)
+            | SaltMessage::Restored(..)
+            | SaltMessage::Finished(..)
+            | SaltMessage::Settled(..) => ALLOCATOR,
+            SaltMessage::Salt(target, ..)
+            | SaltMessage::Forget(target, ..)
+            | SaltMessage::SettledEverywhere(target, ..) => *target,
         }
     }
 }
 
 /// The worker that draws.
-const DESK: u64 = 0;
+const ALLOCATOR: u64 = 0;
 
 /// The salts that one worker knows.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct SaltCache {
     salts: BTreeMap<(BrandId, Day), Salt>,
     /// The first salt day of each brand that is not closed.
     closed: BTreeMap<BrandId, Day>,
@@ -125,7 +125,7 @@ pub struct Book {
     settled: Vec<(BrandId, Day)>,
 }
 
-impl Book {
+impl SaltCache {
     /// The token of a device, where the salt of the day is known.
     pub fn token(
         &self,
@@ -184,72 +184,74 @@ impl Book {
 }
 
 /// The desk: the salts of the cluster, and up to where each worker's days are over.
-struct Desk {
-    book: Book,
+struct SaltAllocator {
+    cache: SaltCache,
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
     peers: u64,
 }
 
-impl Desk {
-    fn hear(&mut self, word: SaltWord, answer: &mut Vec<SaltWord>) {
-        match word {
+impl SaltAllocator {
+    fn handle(&mut self, message: SaltMessage, answer: &mut Vec<SaltMessage>) {
+        match message {
             // Who asks for a closed day did not know that it is.
-            SaltWord::Ask(from, brand, day) if self.book.is_closed(brand, day) => {
-                let before = self.book.closed.get(&brand).copied().unwrap_or(day);
-                answer.push(SaltWord::Forget(from, brand, before));
+            SaltMessage::Request(from, brand, day) if self.cache.is_closed(brand, day) => {
+                let before = self.cache.closed.get(&brand).copied().unwrap_or(day);
+                answer.push(SaltMessage::Forget(from, brand, before));
             }
             // Every worker is told, because what was heard under a token lies with whoever owns the token, and is asked
             // for by the device.
-            SaltWord::Ask(_, brand, day) => {
-                let salt = self.book.salts.entry((brand, day));
+            SaltMessage::Request(_, brand, day) => {
+                let salt = self.cache.salts.entry((brand, day));
                 let salt = salt.or_insert_with(Salt::draw).clone();
-                let tell = |to| SaltWord::Tell(to, brand, day, salt.clone());
+                let tell = |to| SaltMessage::Salt(to, brand, day, salt.clone());
                 answer.extend((0..self.peers).map(tell));
             }
-            SaltWord::Known(brand, day, salt) => {
-                let salt = self.book.salts.entry((brand, day)).or_insert(salt);
-                let tell = |to| SaltWord::Tell(to, brand, day, salt.clone());
+            SaltMessage::Restored(brand, day, salt) => {
+                let salt = self.cache.salts.entry((brand, day)).or_insert(salt);
+                let tell = |to| SaltMessage::Salt(to, brand, day, salt.clone());
                 answer.extend((0..self.peers).map(tell));
             }
-            SaltWord::Over(from, brand, before) => {
+            SaltMessage::Finished(from, brand, before) => {
                 let over = self.over.entry(brand).or_default();
                 let day = over.entry(from).or_insert(before);
                 *day = (*day).max(before);
                 if over.len() as u64 == self.peers
                     && let Some(first) = over.values().min().copied()
                 {
-                    self.book.forget(brand, first);
-                    self.book.take_forgotten();
-                    answer.extend((0..self.peers).map(|to| SaltWord::Forget(to, brand, first)));
+                    self.cache.forget(brand, first);
+                    self.cache.take_forgotten();
+                    answer.extend((0..self.peers).map(|to| SaltMessage::Forget(to, brand, first)));
                 }
             }
-            SaltWord::Settled(brand, before) => {
-                self.book.close(brand, before);
-                let tell = |to| SaltWord::TellSettled(to, brand, before);
+            SaltMessage::Settled(brand, before) => {
+                self.cache.close(brand, before);
+                let tell = |to| SaltMessage::SettledEverywhere(to, brand, before);
                 answer.extend((0..self.peers).map(tell));
             }
-            SaltWord::Tell(..) | SaltWord::Forget(..) | SaltWord::TellSettled(..) => {}
+            SaltMessage::Salt(..)
+            | SaltMessage::Forget(..)
+            | SaltMessage::SettledEverywhere(..) => {}
         }
     }
 }
 
-/// The time of the words about salts from which on salts are drawn: before it stand those from before a restart.
-pub const LIVE: Epoch = 1;
+/// The time of the messages about salts from which on salts are drawn: before it stand those from before a restart.
+pub const RESTORE_DONE: Epoch = 1;
 
-/// Runs the desk and enters its answers into this worker's book. The words have a time of their own, one a word, and are
-/// heard as they come, so that a worker may ask in the middle of an epoch. Before every worker is [`LIVE`] a salt from
+/// Runs the desk and enters its answers into this worker's cache. The messages have a time of their own, one a message, and are
+/// heard as they come, so that a worker may ask in the middle of an epoch. Before every worker is [`RESTORE_DONE`] a salt from
 /// before a restart may still come, and so nothing is answered that would draw one.
-pub fn desk<'scope>(
-    words: Rows<'scope, SaltWord>,
+pub fn distribute_salts<'scope>(
+    messages: Collection<'scope, SaltMessage>,
     peers: u64,
-    book: Rc<RefCell<Book>>,
-) -> Rows<'scope, SaltWord> {
-    let to_desk = ByTarget::new(|word: &(SaltWord, Epoch, Diff)| word.0.target());
-    let answers = words
+    cache: Rc<RefCell<SaltCache>>,
+) -> Collection<'scope, SaltMessage> {
+    let to_target = ByTarget::new(|message: &(SaltMessage, Epoch, Diff)| message.0.target());
+    let answers = messages
         .inner
-        .unary_frontier(to_desk, "SaltDesk", |_capability, _info| {
-            let mut desk = Desk {
-                book: Book::default(),
+        .unary_frontier(to_target, "SaltAllocator", |_capability, _info| {
+            let mut allocator = SaltAllocator {
+                cache: SaltCache::default(),
                 over: FxHashMap::default(),
                 peers,
             };
@@ -260,40 +262,42 @@ pub fn desk<'scope>(
                     let Some(capability) = capability.retain_least(output.output_index()) else {
                         return;
                     };
-                    for (word, epoch, _) in batches.flat_map(|batch| batch.drain(..)) {
-                        if matches!(word, SaltWord::Ask(..)) {
-                            waiting.push((capability.delayed(&epoch), word));
+                    for (message, epoch, _) in batches.flat_map(|batch| batch.drain(..)) {
+                        if matches!(message, SaltMessage::Request(..)) {
+                            waiting.push((capability.delayed(&epoch), message));
                             continue;
                         }
-                        desk.hear(word, &mut answers);
+                        allocator.handle(message, &mut answers);
                         output
                             .session(&capability)
-                            .give_iterator(answers.drain(..).map(|word| (word, epoch, 1)));
+                            .give_iterator(answers.drain(..).map(|message| (message, epoch, 1)));
                     }
                 });
-                if frontier.less_than(&LIVE) {
+                if frontier.less_than(&RESTORE_DONE) {
                     return;
                 }
-                for (capability, word) in waiting.drain(..) {
-                    desk.hear(word, &mut answers);
+                for (capability, message) in waiting.drain(..) {
+                    allocator.handle(message, &mut answers);
                     let epoch = *capability.time();
                     output
                         .session(&capability)
-                        .give_iterator(answers.drain(..).map(|word| (word, epoch, 1)));
+                        .give_iterator(answers.drain(..).map(|message| (message, epoch, 1)));
                 }
             }
         })
         .container::<Vec<_>>();
     answers
-        .exchange(|word: &(SaltWord, Epoch, Diff)| word.0.target())
-        .inspect(move |(word, _, _)| match word.clone() {
-            SaltWord::Tell(_, brand, day, salt) => book.borrow_mut().enter(brand, day, salt),
-            SaltWord::Forget(_, brand, before) => book.borrow_mut().forget(brand, before),
-            SaltWord::TellSettled(_, brand, before) => book.borrow_mut().settle(brand, before),
-            SaltWord::Ask(..)
-            | SaltWord::Known(..)
-            | SaltWord::Over(..)
-            | SaltWord::Settled(..) => {}
+        .exchange(|message: &(SaltMessage, Epoch, Diff)| message.0.target())
+        .inspect(move |(message, _, _)| match message.clone() {
+            SaltMessage::Salt(_, brand, day, salt) => cache.borrow_mut().enter(brand, day, salt),
+            SaltMessage::Forget(_, brand, before) => cache.borrow_mut().forget(brand, before),
+            SaltMessage::SettledEverywhere(_, brand, before) => {
+                cache.borrow_mut().settle(brand, before)
+            }
+            SaltMessage::Request(..)
+            | SaltMessage::Restored(..)
+            | SaltMessage::Finished(..)
+            | SaltMessage::Settled(..) => {}
         })
         .as_collection()
 }

@@ -4,12 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use crate::policy::Withheld;
+use crate::allowed_uses::Use;
+use crate::policy::WithholdReason;
 use crate::record::BrandId;
-use crate::steps::Step;
 
 /// How many identifiers allow a step, and how many refuse it, by brand.
-pub type ConsentCounts = BTreeMap<(BrandId, Step), [u64; 2]>;
+pub type PublishedConsents = BTreeMap<(BrandId, Use), [u64; 2]>;
 
 /// The counters of one worker thread.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Stats {
     steps: Cell<u64>,
     folded: Cell<u64>,
     pings_over: Cell<u64>,
-    consents: RefCell<ConsentCounts>,
+    consents: RefCell<PublishedConsents>,
 }
 
 impl Stats {
@@ -55,11 +55,11 @@ impl Stats {
         self.restated.set(self.restated.get() + 1);
     }
 
-    pub(crate) fn withheld(&self, why: Withheld, by: i64) {
+    pub(crate) fn withheld(&self, why: WithholdReason, by: i64) {
         let count = match why {
-            Withheld::Restricted => &self.restricted,
-            Withheld::Unasked => &self.unasked,
-            Withheld::Refused => &self.refused,
+            WithholdReason::Restricted => &self.restricted,
+            WithholdReason::NoConsent => &self.unasked,
+            WithholdReason::Refused => &self.refused,
         };
         count.set(count.get() + by);
     }
@@ -87,14 +87,14 @@ impl Stats {
         self.pings_over.set(self.pings_over.get() + by);
     }
 
-    pub(crate) fn consents(&self, brand: BrandId, told: impl Iterator<Item = (Step, [u64; 2])>) {
+    pub(crate) fn consents(&self, brand: BrandId, told: impl Iterator<Item = (Use, [u64; 2])>) {
         let mut consents = self.consents.borrow_mut();
         consents.retain(|(of, _), _| *of != brand);
         consents.extend(told.map(|(step, counts)| ((brand, step), counts)));
     }
 
     /// How many identifiers allow each step, and how many refuse it, as far as it may be told.
-    pub fn told_consents(&self) -> ConsentCounts {
+    pub fn published_consents(&self) -> PublishedConsents {
         self.consents.borrow().clone()
     }
 

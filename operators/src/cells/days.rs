@@ -9,11 +9,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::aggregate::{Aggregate, Credited};
 use crate::engine::Diff;
 use crate::label::Label;
 use crate::record::Day;
 use crate::small_map::Bag;
-use crate::sums::{Credited, Sums};
 
 /// The contributors of the takings of each store and day, or of each day's orders.
 #[derive(Default)]
@@ -87,7 +87,7 @@ impl Days {
         day: (Label, Day),
         credited: Credited,
         who: Option<u64>,
-        sums: &Sums,
+        sums: &Aggregate,
         diff: Diff,
     ) {
         let takings = self.takings.entry(day).or_default();

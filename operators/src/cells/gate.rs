@@ -14,13 +14,13 @@
 //! Where there is noise, everything that is shown leaves anew when a step of its time line begins, whether it has
 //! changed or not, and nothing in between ([`crate::cells::noise`]). The values under the noise go by these rules.
 
+use crate::aggregate::CellKey;
 use crate::calendar::month;
 use crate::cells::group::Group;
 use crate::cells::group_key::GroupKey;
 use crate::cells::noise::Line;
 use crate::record::Day;
 use crate::settings::BrandSettings;
-use crate::sums::CellKey;
 
 const DAY: i64 = 86_400_000;
 

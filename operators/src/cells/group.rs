@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use crate::aggregate::{Aggregate, CellKey};
 use crate::cells::group_key::GroupKey;
 use crate::cells::months::Chain;
 use crate::cells::noise::Veil;
-use crate::sums::{CellKey, Sums};
 
 /// What was last told of a cell, without its noise.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Told {
 /// A cell inside, and what is known of it outside.
 #[derive(Default)]
 pub(super) struct Entry {
-    pub(super) sums: Sums,
+    pub(super) sums: Aggregate,
     pub(super) told: Told,
     /// The noise on what was told of it.
     pub(super) veil: Option<Box<Veil>>,

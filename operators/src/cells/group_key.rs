@@ -3,9 +3,9 @@
 //! The takings of a store and day, or of a day's orders, are a group with everything they are credited to; so is all that
 //! is told of a month's conversions of one kind and currency. Any other cell is a group by itself.
 
+use crate::aggregate::{CellKey, MonthGroup};
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, SaleKind};
-use crate::sums::{CellKey, MonthGroup};
 
 /// What leaves together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! The cells: sums become aggregates with names, and only what the release gate admits leaves.
 //!
-//! Sums are added up as they come, in groups that leave together ([`group`]). Nothing is written, and no Markov chain is
+//! Aggregate are added up as they come, in groups that leave together ([`group`]). Nothing is written, and no Markov chain is
 //! solved, until a release is called for; then every group that changed since the last one is looked at once: which of
 //! its cells may be seen ([`weigh`], [`suppress`]), and whether what is known of it outside may change now ([`gate`]).
 //! Chains are solved by another thread, for which the epoch stays open ([`solver`], [`turn`]).
@@ -27,12 +27,12 @@ mod suppress;
 mod turn;
 mod weigh;
 
-use crate::engine::{Diff, Epoch, Stage, Wake};
+use crate::engine::{Diff, Epoch, KeyedOperator, WakeFn};
 pub use gate::{Class, Lot};
 use state::Turn;
 pub use state::{Cells, CellsIn, CellsOut, Due};
 
-impl Stage for Cells {
+impl KeyedOperator for Cells {
     type In = CellsIn;
     type Out = CellsOut;
     const NAME: &'static str = "Cells";
@@ -60,7 +60,12 @@ impl Stage for Cells {
         self.groups.len() + self.null.len() + marks + stood + turn + self.words.entries()
     }
 
-    fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, _: &mut Vec<(CellsOut, Diff)>) {
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        updates: Vec<(CellsIn, Diff)>,
+        _: &mut Vec<(CellsOut, Diff)>,
+    ) {
         let mut turn = Turn::default();
         for (update, diff) in updates {
             match update {
@@ -94,7 +99,7 @@ impl Stage for Cells {
         self.turn = Some(turn);
     }
 
-    fn go_on(&mut self, wake: &Wake, out: &mut Vec<(CellsOut, Diff)>) -> bool {
+    fn resume(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
         self.take_turn(wake, out)
     }
 }

@@ -35,13 +35,13 @@
 //!
 //! Counts are cut off at zero, which tells nothing more. Numbers under noise no longer add up to each other.
 
+use crate::aggregate::CellKey;
 use crate::attribution::Model;
 use crate::calendar::first_day;
 use crate::cell::{Dim, Family};
 use crate::cells::group_key::GroupKey;
 use crate::record::Day;
 use crate::settings::{BrandSettings, Noise};
-use crate::sums::CellKey;
 
 const DAY: i64 = 86_400_000;
 

@@ -7,6 +7,7 @@
 //! Under noise a group is told at the begin of a step: at once, or with the batch, which tells what stays inside under its
 //! new noise too.
 
+use crate::aggregate::{CellKey, MonthGroup};
 use crate::cells::gate::{Class, Lot, Times, enough, may_leave};
 use crate::cells::group::{Counts, Entry, Group, Told};
 use crate::cells::group_key::GroupKey;
@@ -15,7 +16,6 @@ use crate::cells::state::{Cells, CellsOut, Due, Lots, News};
 use crate::cells::weigh::weigh;
 use crate::engine::Diff;
 use crate::settings::BrandSettings;
-use crate::sums::{CellKey, MonthGroup};
 
 /// What becomes of a group that has changed.
 enum Fate {

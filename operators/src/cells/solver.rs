@@ -6,9 +6,9 @@
 
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
+use crate::aggregate::MonthGroup;
 use crate::attribution::markov::{MonthChain, Solved};
-use crate::engine::Wake;
-use crate::sums::MonthGroup;
+use crate::engine::WakeFn;
 
 /// The way to the thread, and how much is there.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Solver {
         &mut self,
         group: MonthGroup,
         chain: MonthChain,
-        wake: &Wake,
+        wake: &WakeFn,
     ) -> Option<Solved> {
         if self.thread.is_none() && !self.is_alone {
             self.thread = Thread::start(wake.clone());
@@ -79,7 +79,7 @@ impl Solver {
 }
 
 impl Thread {
-    fn start(wake: Wake) -> Option<Thread> {
+    fn start(wake: WakeFn) -> Option<Thread> {
         let (to, chains) = channel::<(MonthGroup, MonthChain)>();
         let (told, from) = channel();
         let solve = move || {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply, labels};
+use crate::aggregate::{Aggregate, CellKey, Month};
+use crate::ask::{Answer, Question, Reply, RoutedQuestion, labels};
 use crate::cell::Cell;
 use crate::cells::gate::{Lot, Times};
 use crate::cells::group::{Counts, Group, Told};
@@ -26,13 +27,12 @@ use crate::label_registry::LabelRegistry;
 use crate::record::BrandId;
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::sums::{CellKey, Month, Sums};
 
 /// What the stage is told. What every worker must hear names the worker it is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsIn {
     /// A change of a cell.
-    Sum(CellKey, Sums),
+    Sum(CellKey, Aggregate),
     /// To a worker: somebody announces the word of a label of a brand.
     Word(u64, BrandId, Label, Arc<str>),
     /// To a worker: somebody who has announced a label's word withdraws it.
@@ -60,7 +60,7 @@ pub enum CellsIn {
     /// A worker says to another what of a brand waits for the batch.
     Due(Due),
     /// Somebody asks for cells.
-    Ask(Asked),
+    Ask(RoutedQuestion),
     /// An answer on its way back is missing its words.
     Name(Answer),
 }
@@ -74,7 +74,7 @@ pub struct Due {
     pub brand: BrandId,
     /// What kind of cells, and which way their values go.
     pub lot: Lot,
-    /// Whose contributions changed, as in [`Sums::changed`]; none where only cells wait that were never told.
+    /// Whose contributions changed, as in [`Aggregate::changed`]; none where only cells wait that were never told.
     pub changed: Option<u128>,
 }
 
@@ -103,12 +103,12 @@ pub(super) type News = Vec<(Cell, bool)>;
 pub(super) struct Turn {
     /// What waits for a batch, on all workers.
     pub(super) due: Lots,
-    pub(super) sums: Vec<(CellKey, Sums, Diff)>,
+    pub(super) sums: Vec<(CellKey, Aggregate, Diff)>,
     /// The time of the release at its end.
     pub(super) release: Option<i64>,
     /// Whether all that stands outside is told again.
     pub(super) again: bool,
-    pub(super) questions: Vec<Asked>,
+    pub(super) questions: Vec<RoutedQuestion>,
     pub(super) answers: Vec<Answer>,
     pub(super) told: News,
     pub(super) step: Step,
@@ -197,7 +197,7 @@ impl Cells {
         groups.entry(key.clone()).or_insert_with_key(Group::new)
     }
 
-    pub(super) fn add(&mut self, key: CellKey, sums: &Sums, diff: Diff) {
+    pub(super) fn add(&mut self, key: CellKey, sums: &Aggregate, diff: Diff) {
         if let Some(month) = null_month(&key) {
             self.null.entry(month).or_default().add(&key, sums, diff);
             self.dirty_null.insert(month);
@@ -339,7 +339,7 @@ impl Cells {
     }
 
     /// The cells as they were last told.
-    pub(super) fn answer(&self, asked: &Asked, out: &mut Vec<(CellsOut, Diff)>) {
+    pub(super) fn answer(&self, asked: &RoutedQuestion, out: &mut Vec<(CellsOut, Diff)>) {
         let Question::Cells { brand, family } = &asked.question else {
             return;
         };

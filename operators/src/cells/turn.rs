@@ -6,15 +6,15 @@
 
 use std::collections::BTreeSet;
 
+use crate::aggregate::MonthGroup;
 use crate::cell::Cell;
 use crate::cells::group_key::GroupKey;
 use crate::cells::state::{Cells, CellsOut, Step, Turn};
-use crate::engine::{Diff, Wake};
-use crate::sums::MonthGroup;
+use crate::engine::{Diff, WakeFn};
 
 impl Cells {
     /// Goes on with the epoch under way. Whether it is finished.
-    pub(super) fn take_turn(&mut self, wake: &Wake, out: &mut Vec<(CellsOut, Diff)>) -> bool {
+    pub(super) fn take_turn(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
         let Some(mut turn) = self.turn.take() else {
             return true;
         };
@@ -71,7 +71,7 @@ impl Cells {
     }
 
     /// Whether the chains of some months are solved. If not, they are on their way.
-    fn are_solved(&mut self, months: &[MonthGroup], wake: &Wake) -> bool {
+    fn are_solved(&mut self, months: &[MonthGroup], wake: &WakeFn) -> bool {
         for (of, solved) in self.solver.solved() {
             let group = self.groups.get_mut(&GroupKey::Month(of));
             if let Some(chain) = group.and_then(|group| group.chain.as_mut()) {
@@ -112,14 +112,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::aggregate::{Aggregate, CellKey};
     use crate::cell::Family;
     use crate::cells::CellsIn;
-    use crate::engine::Stage;
+    use crate::engine::KeyedOperator;
     use crate::label::Channel;
     use crate::record::{BrandId, Currency, SaleKind};
     use crate::settings::{BrandSettings, Settings};
     use crate::stats::Stats;
-    use crate::sums::{CellKey, Sums};
 
     /// A month of one conversion through each of some channels: its parts, times `diff`.
     fn month(channels: u32, diff: i64) -> Vec<(CellsIn, Diff)> {
@@ -132,15 +132,18 @@ mod tests {
         let end = Channel::default();
         let mut parts = vec![(
             CellKey::Converted { group },
-            Sums::of(&[channels.into(), channels.into()]).by(channels.into()),
+            Aggregate::of(&[channels.into(), channels.into()]).with_contributors(channels.into()),
         )];
         for at in 0..channels {
             let channel = Channel::of("s", "m", &at.to_string());
             for (from, to) in [(end, channel), (channel, end)] {
-                parts.push((CellKey::ConvertingEdge { group, from, to }, Sums::of(&[1])));
+                parts.push((
+                    CellKey::ConvertingEdge { group, from, to },
+                    Aggregate::of(&[1]),
+                ));
             }
             let reach = CellKey::ConvertingReach { group, channel };
-            parts.push((reach, Sums::default().by(1)));
+            parts.push((reach, Aggregate::default().with_contributors(1)));
         }
         let parts = parts.into_iter();
         parts
@@ -162,20 +165,20 @@ mod tests {
         let stats = Rc::new(Stats::default());
         let mut cells = Cells::new(settings, stats.clone(), 1);
         let (woken, wakes) = channel();
-        let wake: Wake = Arc::new(move || {
+        let wake: WakeFn = Arc::new(move || {
             woken.send(std::thread::current().id()).unwrap();
         });
         let mut epoch = |updates: Vec<(CellsIn, Diff)>, is_solved: bool| {
             let mut out = Vec::new();
-            cells.step(0, updates, &mut out);
-            let mut is_finished = cells.go_on(&wake, &mut out);
+            cells.apply_epoch(0, updates, &mut out);
+            let mut is_finished = cells.resume(&wake, &mut out);
             // Without a chain nobody is waited for. One may be back at once, but that takes a thread, too.
             let mut away = 0;
             while !is_finished {
                 let by = wakes.recv_timeout(Duration::from_secs(60)).unwrap();
                 assert_ne!(by, std::thread::current().id());
                 away += 1;
-                is_finished = cells.go_on(&wake, &mut out);
+                is_finished = cells.resume(&wake, &mut out);
             }
             assert_eq!(away > 0, is_solved);
             let told = out.into_iter().filter_map(|(told, _)| match told {

@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::aggregate::{Aggregate, CellKey, MonthGroup};
 use crate::attribution::Model;
 use crate::cell::Dim;
 use crate::cells::group::{Entry, Group, Parts};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::naming::channel_dims;
 use crate::cells::suppress::{Part, hidden};
-use crate::label::{Channel, Dictionary};
+use crate::label::{Channel, LabelNames};
 use crate::settings::BrandSettings;
-use crate::sums::{CellKey, MonthGroup, Sums};
 
 type Entries = FxHashMap<CellKey, Entry>;
 
@@ -30,7 +30,7 @@ pub(super) fn weigh(
     key: &GroupKey,
     group: &mut Group,
     settings: &BrandSettings,
-    words: &Dictionary,
+    words: &LabelNames,
 ) {
     let k = i64::try_from(settings.k).unwrap_or(i64::MAX);
     match (&mut group.parts, key) {
@@ -91,12 +91,12 @@ fn admit(entries: &mut Entries, k: i64) {
 fn put_credits(
     group: MonthGroup,
     entries: &mut Entries,
-    credits: impl Iterator<Item = (Channel, Sums)>,
+    credits: impl Iterator<Item = (Channel, Aggregate)>,
 ) {
     for (key, entry) in &mut *entries {
         if matches!(key, CellKey::MarkovMonth { .. }) {
             let changed = entry.sums.changed;
-            entry.sums = Sums::default();
+            entry.sums = Aggregate::default();
             entry.sums.changed = changed;
         }
     }
@@ -108,7 +108,7 @@ fn put_credits(
 
 /// The attribution of takings: a channel is hidden by every model or by none. What has a touch and what has none are
 /// told apart where both may be seen; then the channels add up to what has a touch.
-fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Dictionary) {
+fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &LabelNames) {
     let mut channels: BTreeMap<Channel, Vec<Option<i64>>> = BTreeMap::new();
     for (key, entry) in entries.iter().filter(|(_, entry)| entry.exists()) {
         if let CellKey::Attribution { model, channel, .. } = key {
@@ -142,7 +142,7 @@ fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Dict
 }
 
 /// What is told of a month: four ways to part its conversions, and the assists.
-fn month(entries: &mut Entries, total: i64, k: i64, words: &Dictionary) {
+fn month(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
     let families: [fn(&CellKey) -> bool; 4] = [
         |key| matches!(key, CellKey::MarkovMonth { .. }),
         |key| matches!(key, CellKey::Paths { .. }),
@@ -190,7 +190,7 @@ fn is_several(key: &CellKey) -> bool {
 }
 
 /// What tells the parts of a month apart.
-fn part_dims(key: &CellKey, words: &Dictionary) -> Vec<Dim> {
+fn part_dims(key: &CellKey, words: &LabelNames) -> Vec<Dim> {
     match key {
         CellKey::MarkovMonth { channel, .. } => channel_dims(*channel, words).into(),
         CellKey::Paths { path, .. } => {
@@ -208,7 +208,7 @@ fn part_dims(key: &CellKey, words: &Dictionary) -> Vec<Dim> {
 /// Adds up what is hidden into `other`, where the family has a channel; `open` where the total is released.
 fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, Entry>, open: bool) {
     for entry in other.values_mut() {
-        entry.sums = Sums::default();
+        entry.sums = Aggregate::default();
     }
     for (key, entry) in entries {
         let Some(key) = other_of(key) else {

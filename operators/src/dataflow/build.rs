@@ -17,26 +17,26 @@ use timely::dataflow::operators::{ConnectLoop, Exchange, Feedback, OkErr, Probe}
 use timely::worker::Worker;
 
 use super::handle::{Dataflow, Inputs, Output};
-use crate::admit::{Admit, AdmitIn, AdmitOut};
 use crate::cells::{Cells, CellsIn, CellsOut};
-use crate::consents::Consents;
-use crate::engine::{Epoch, Rows, Sizes, stage};
-use crate::facts::{Fact, Mention};
-use crate::hold::{Hold, HoldOut};
-use crate::identity::assign::{Assign, AssignIn, AssignOut};
+use crate::consent_counts::ConsentCounts;
+use crate::consent_state::{ConsentState, ConsentStateOut};
+use crate::engine::{Collection, Epoch, StateSizes, keyed};
+use crate::facts::{Fact, IdSetUse};
 use crate::identity::graph::Graph;
-use crate::identity::mentions::Mentions;
+use crate::identity::id_set_counts::IdSetCounts;
 use crate::identity::outcome::GraphOut;
+use crate::identity::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
 use crate::label::Label;
+use crate::net_sales::NetSales;
 use crate::person::{PersonIn, PersonKey, PersonOut, Persons};
-use crate::presence::{Presence, PresenceOut};
+use crate::policy_filter::{PolicyFilter, PolicyFilterIn, PolicyFilterOut};
 use crate::record::BrandId;
 use crate::routing::Routed;
-use crate::salt::{Book, desk};
+use crate::salt::{SaltCache, distribute_salts};
+use crate::sessionize::{Sessionize, SessionizeOut};
 use crate::settings::Settings;
-use crate::settle::Settle;
-use crate::statements::{StatementOut, Statements};
 use crate::stats::Stats;
+use crate::upsert::{Upsert, UpsertOut};
 
 /// Builds the dataflow on a worker; every worker builds the same. `sink` hears what comes out here.
 pub fn build(
@@ -45,7 +45,7 @@ pub fn build(
     mut sink: impl FnMut(Epoch, Output) + 'static,
 ) -> Dataflow {
     let stats = Rc::new(Stats::default());
-    let sizes = Sizes::default();
+    let sizes = StateSizes::default();
     let probe = ProbeHandle::new();
     let mut inputs = Inputs {
         hold: InputSession::new(),
@@ -57,8 +57,8 @@ pub fn build(
         person: InputSession::new(),
         cells: InputSession::new(),
     };
-    let book = Rc::new(RefCell::new(Book::default()));
-    let words = book.clone();
+    let salt_cache = Rc::new(RefCell::new(SaltCache::default()));
+    let words = salt_cache.clone();
     let (index, peers) = (worker.index() as u64, worker.peers() as u64);
 
     worker.dataflow(|scope| {
@@ -73,9 +73,9 @@ pub fn build(
 
         let (expired, held) =
             split(
-                stage(changes, Hold::new(stats.clone()), &sizes),
+                keyed(changes, Upsert::new(stats.clone()), &sizes),
                 |told| match told {
-                    HoldOut::Expired(expired) => Ok(expired),
+                    UpsertOut::Expired(expired) => Ok(expired),
                     other => Err(other),
                 },
             );
@@ -87,42 +87,46 @@ pub fn build(
             .as_collection()
             .map(|(_, expired)| Output::Expired(expired));
         let (statements, held) = split(held, |told| match told {
-            HoldOut::Statement(statement) => Ok(Some(statement)),
-            HoldOut::Admit(held) => Err(Some(held)),
-            HoldOut::Expired(_) => Err(None),
+            UpsertOut::Statement(statement) => Ok(Some(statement)),
+            UpsertOut::Record(held) => Err(Some(held)),
+            UpsertOut::Expired(_) => Err(None),
         });
         let (statements, held) = (statements.flat_map(|told| told), held.flat_map(|told| told));
-        let statements = stage(
+        let statements = keyed(
             statements.concat(to_statements),
-            Statements::default(),
+            ConsentState::default(),
             &sizes,
         );
         let (allowed, statements) = split(statements, |told| match told {
-            StatementOut::Allowed(brand, counts) => Ok((brand, counts)),
+            ConsentStateOut::Allowed(brand, counts) => Ok((brand, counts)),
             other => Err(other),
         });
-        let consents = Consents::new(settings.clone(), stats.clone());
-        let counted = stage(allowed, consents, &sizes).map(|never| match never {});
-        let stances = statements.flat_map(|told| match told {
-            StatementOut::Stance(brand, set, id, stance) => {
-                Some(AdmitIn::Stance(brand, set, id, stance))
+        let consents = ConsentCounts::new(settings.clone(), stats.clone());
+        let counted = keyed(allowed, consents, &sizes).map(|never| match never {});
+        let policies = statements.flat_map(|told| match told {
+            ConsentStateOut::Policy(brand, set, id, policy) => {
+                Some(PolicyFilterIn::Policy(brand, set, id, policy))
             }
-            StatementOut::Ask(asked, set) => Some(AdmitIn::Ask(asked, Some(set))),
-            StatementOut::Allowed(..) => None,
+            ConsentStateOut::Ask(asked, set) => Some(PolicyFilterIn::Ask(asked, Some(set))),
+            ConsentStateOut::Allowed(..) => None,
         });
-        let held = held.concat(stances).concat(to_admit);
-        let admitted = stage(held, Admit::new(settings.clone(), stats.clone()), &sizes);
+        let held = held.concat(policies).concat(to_admit);
+        let admitted = keyed(
+            held,
+            PolicyFilter::new(settings.clone(), stats.clone()),
+            &sizes,
+        );
         let (held, admit_told) = split(admitted, |told| match told {
-            AdmitOut::Routed(routed) => Ok(routed),
+            PolicyFilterOut::Routed(routed) => Ok(routed),
             other => Err(other),
         });
         let admit_told = admit_told.flat_map(move |told| match told {
-            AdmitOut::Used(brand, label) => used(brand, label, peers),
-            AdmitOut::Answer(answer) => vec![CellsIn::Name(answer)],
-            AdmitOut::Routed(_) => Vec::new(),
+            PolicyFilterOut::Used(brand, label) => used(brand, label, peers),
+            PolicyFilterOut::Answer(answer) => vec![CellsIn::Name(answer)],
+            PolicyFilterOut::Routed(_) => Vec::new(),
         });
-        let (mentions, held) = split(held, |routed| match routed {
-            Routed::Mention(mention) => Ok::<Mention, _>(mention),
+        let (id_set_uses, held) = split(held, |routed| match routed {
+            Routed::IdSetUse(id_set_use) => Ok::<IdSetUse, _>(id_set_use),
             other => Err(other),
         });
         let (sales, held) = split(held, |routed| match routed {
@@ -134,14 +138,16 @@ pub fn build(
             other => Err(other),
         });
         let contacts = contacts.flat_map(|routed| match routed {
-            Routed::Fact(brand, set, fact) => Some(AssignIn::Fact(brand, set, fact)),
+            Routed::Fact(brand, set, fact) => Some(PersonJoinIn::Fact(brand, set, fact)),
             _ => None,
         });
 
-        let sets = stage(mentions, Mentions::default(), &sizes).concat(to_graph);
-        let graph = stage(sets, Graph::new(settings.clone(), stats.clone()), &sizes);
+        let sets = keyed(id_set_uses, IdSetCounts::default(), &sizes).concat(to_graph);
+        let graph = keyed(sets, Graph::new(settings.clone(), stats.clone()), &sizes);
         let (assigned, graph) = split(graph, |told| match told {
-            GraphOut::Assigned { brand, set, person } => Ok(AssignIn::Assigned(brand, set, person)),
+            GraphOut::Assigned { brand, set, person } => {
+                Ok(PersonJoinIn::Assigned(brand, set, person))
+            }
             other => Err(other),
         });
         let (graph_sums, graph) = split(graph, |told| match told {
@@ -159,23 +165,23 @@ pub fn build(
             _ => None,
         });
 
-        let conversions = stage(sales, Settle::new(stats.clone()), &sizes).map(|settled| {
-            AssignIn::Fact(
-                settled.brand,
-                settled.ids,
-                Fact::Conversion(settled.conversion),
+        let conversions = keyed(sales, NetSales::new(stats.clone()), &sizes).map(|net_sale| {
+            PersonJoinIn::Fact(
+                net_sale.brand,
+                net_sale.ids,
+                Fact::Conversion(net_sale.conversion),
             )
         });
         let facts = contacts.concat(conversions).concat(assigned);
-        let (facts, assign_sums) = split(
-            stage(facts, Assign::new(stats.clone()), &sizes),
+        let (facts, join_sums) = split(
+            keyed(facts, PersonJoin::new(stats.clone()), &sizes),
             |told| match told {
-                AssignOut::Person(told) => Ok(told),
-                AssignOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
+                PersonJoinOut::Person(told) => Ok(told),
+                PersonJoinOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
             },
         );
 
-        let persons = stage(
+        let persons = keyed(
             facts.concat(oversized).concat(to_person),
             Persons::new(settings.clone(), stats.clone()),
             &sizes,
@@ -185,33 +191,33 @@ pub fn build(
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let presence = Presence::new(settings.clone(), stats.clone(), book.clone(), peers);
-        let (visits, presence) = split(stage(to_presence, presence, &sizes), |told| match told {
-            PresenceOut::Sum(..) | PresenceOut::Used(..) => Ok(told),
+        let presence = Sessionize::new(settings.clone(), stats.clone(), salt_cache.clone(), peers);
+        let (visits, presence) = split(keyed(to_presence, presence, &sizes), |told| match told {
+            SessionizeOut::Sum(..) | SessionizeOut::Used(..) => Ok(told),
             other => Err(other),
         });
         let visits = visits.flat_map(move |told| match told {
-            PresenceOut::Sum(key, sums) => vec![CellsIn::Sum(key, sums)],
-            PresenceOut::Used(brand, label) => used(brand, label, peers),
+            SessionizeOut::Sum(key, sums) => vec![CellsIn::Sum(key, sums)],
+            SessionizeOut::Used(brand, label) => used(brand, label, peers),
             _ => Vec::new(),
         });
         let (presence_answers, settled) = split(presence, |told| match told {
-            PresenceOut::Answer(answer) => Ok(answer),
+            SessionizeOut::Answer(answer) => Ok(answer),
             other => Err(other),
         });
         // One worker keeps the sums, so that one commit makes a day settled.
         let settled = settled.inner.exchange(|_| 0).as_collection();
         let settled = settled.flat_map(|told| match told {
-            PresenceOut::Settled(day, hour) => Some(Output::Settled(day, hour)),
-            PresenceOut::Closed(brand, before) => Some(Output::Closed(brand, before)),
-            PresenceOut::Sum(..) | PresenceOut::Used(..) | PresenceOut::Answer(..) => None,
+            SessionizeOut::Settled(day, hour) => Some(Output::Settled(day, hour)),
+            SessionizeOut::Closed(brand, before) => Some(Output::Closed(brand, before)),
+            SessionizeOut::Sum(..) | SessionizeOut::Used(..) | SessionizeOut::Answer(..) => None,
         });
 
         let (round, due) = scope.feedback(1);
         let sums = to_cells.concatenate([
             held_sums,
             graph_sums,
-            assign_sums,
+            join_sums,
             person_sums,
             person_answers,
             admit_told,
@@ -219,7 +225,7 @@ pub fn build(
             due.as_collection(),
         ]);
         let cells = Cells::new(settings.clone(), stats.clone(), peers);
-        let (cells, others) = split(stage(sums, cells, &sizes), |told| match told {
+        let (cells, others) = split(keyed(sums, cells, &sizes), |told| match told {
             CellsOut::Cell(cell, news, released) => Ok(Output::Cell {
                 cell,
                 news,
@@ -248,7 +254,7 @@ pub fn build(
             .inner
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
-        desk(to_salts, peers, words);
+        distribute_salts(to_salts, peers, words);
         let told = cells.concatenate([
             unused,
             answers.map(Output::Answer),
@@ -268,7 +274,7 @@ pub fn build(
         settings,
         anything_stood: false,
         probe,
-        book,
+        salt_cache,
         asked: Default::default(),
         index,
         peers,
@@ -286,9 +292,9 @@ fn used(brand: BrandId, label: Label, peers: u64) -> Vec<CellsIn> {
 
 /// Parts a collection in two by content, without a copy.
 fn split<'scope, D, A, B>(
-    rows: Rows<'scope, D>,
+    rows: Collection<'scope, D>,
     mut part: impl FnMut(D) -> Result<A, B> + 'static,
-) -> (Rows<'scope, A>, Rows<'scope, B>)
+) -> (Collection<'scope, A>, Collection<'scope, B>)
 where
     D: ExchangeData,
     A: differential_dataflow::Data,

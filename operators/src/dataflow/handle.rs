@@ -11,22 +11,22 @@ use std::sync::Arc;
 use differential_dataflow::input::InputSession;
 use timely::dataflow::ProbeHandle;
 
-use crate::admit::AdmitIn;
-use crate::ask::{Answer, Asked, Question};
+use crate::ask::{Answer, Question, RoutedQuestion};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
-use crate::engine::{Diff, Epoch, Sizes};
+use crate::consent_state::ConsentStateIn;
+use crate::engine::{Diff, Epoch, StateSizes};
 use crate::event::Event;
-use crate::hold::{Change, Expired, HoldIn};
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::person::PersonIn;
-use crate::presence::PresenceIn;
-use crate::record::{BrandId, Day, Heard, Ping, RecordKey, SettledHour};
-use crate::salt::{Book, LIVE, Salt, SaltWord};
+use crate::policy_filter::PolicyFilterIn;
+use crate::record::{BrandId, Day, Ping, RecordKey, SettledHour, TokenizedPing};
+use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
+use crate::sessionize::SessionizeIn;
 use crate::settings::Settings;
-use crate::statements::StatementIn;
 use crate::stats::Stats;
+use crate::upsert::{ExpiredRecord, RecordChange, UpsertIn};
 
 /// What comes out on a worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ pub enum Output {
     /// A part of the answer to a question that this worker asked.
     Answer(Answer),
     /// A record was retracted on some worker because it was past its retention.
-    Expired(Expired),
+    Expired(ExpiredRecord),
     /// Nobody held anything that names a label at the end of this epoch. Whoever has announced its word, and has not used it
     /// since, is to withdraw it.
     Unused(BrandId, Label),
@@ -56,11 +56,11 @@ pub enum Output {
 
 /// A ping on its way into the dataflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Salted {
+pub enum Tokenized {
     /// The ping under the token of its day.
-    Heard(Heard),
+    Ping(TokenizedPing),
     /// The salt of its day is being drawn: it may be tried again once the worker has stepped.
-    Waits(Ping),
+    Pending(Ping),
     /// Its day is closed, and the ping counts no more.
     Closed,
 }
@@ -72,7 +72,7 @@ pub struct Dataflow {
     pub(super) settings: Arc<Settings>,
     pub(super) anything_stood: bool,
     pub(super) probe: ProbeHandle<Epoch>,
-    pub(super) book: Rc<RefCell<Book>>,
+    pub(super) salt_cache: Rc<RefCell<SaltCache>>,
     /// The salts that this worker has asked for.
     pub(super) asked: BTreeSet<(BrandId, Day)>,
     pub(super) index: u64,
@@ -80,18 +80,18 @@ pub struct Dataflow {
     /// What this worker counts.
     pub stats: Rc<Stats>,
     /// How much the stages of this worker hold.
-    pub sizes: Sizes,
+    pub sizes: StateSizes,
 }
 
 pub(super) type Session<D> = InputSession<Epoch, D, Diff>;
 
 /// One input for each stage that is told something from outside.
 pub(super) struct Inputs {
-    pub(super) hold: Session<HoldIn>,
-    pub(super) statements: Session<StatementIn>,
-    pub(super) admit: Session<AdmitIn>,
-    pub(super) presence: Session<PresenceIn>,
-    pub(super) salts: Session<SaltWord>,
+    pub(super) hold: Session<UpsertIn>,
+    pub(super) statements: Session<ConsentStateIn>,
+    pub(super) admit: Session<PolicyFilterIn>,
+    pub(super) presence: Session<SessionizeIn>,
+    pub(super) salts: Session<SaltMessage>,
     pub(super) graph: Session<GraphIn>,
     pub(super) person: Session<PersonIn>,
     pub(super) cells: Session<CellsIn>,
@@ -100,7 +100,7 @@ pub(super) struct Inputs {
 impl Inputs {
     /// Says something about salts, at once: a word a time, because what waits for the end of its time would wait for
     /// the end of the epoch, and whoever asks stands in the middle of one.
-    fn say(&mut self, word: SaltWord) {
+    fn send_salt_message(&mut self, word: SaltMessage) {
         let time = *self.salts.time();
         self.salts.update(word, 1);
         self.salts.advance_to(time + 1);
@@ -111,14 +111,14 @@ impl Inputs {
 impl Dataflow {
     /// Puts the token of its day in the place of a ping's device. Where the salt is not known yet it is asked for, and
     /// nobody waits.
-    pub fn salted(&mut self, ping: Ping) -> Salted {
+    pub fn tokenize(&mut self, ping: Ping) -> Tokenized {
         let (brand, day) = (ping.brand, ping.salt_day);
-        if self.book.borrow().is_closed(brand, day) {
-            return Salted::Closed;
+        if self.salt_cache.borrow().is_closed(brand, day) {
+            return Tokenized::Closed;
         }
-        let book = self.book.borrow();
-        if let Some(token) = book.token(brand, day, ping.store, ping.device) {
-            return Salted::Heard(Heard {
+        let salt_cache = self.salt_cache.borrow();
+        if let Some(token) = salt_cache.token(brand, day, ping.store, ping.device) {
+            return Tokenized::Ping(TokenizedPing {
                 brand,
                 store: ping.store,
                 token,
@@ -129,53 +129,55 @@ impl Dataflow {
                 rssi: ping.rssi,
             });
         }
-        drop(book);
-        self.draw_salt(brand, day);
-        Salted::Waits(ping)
+        drop(salt_cache);
+        self.request_salt(brand, day);
+        Tokenized::Pending(ping)
     }
 
     /// Asks for the salt of a day, unless it is known, asked for, or closed.
-    pub fn draw_salt(&mut self, brand: BrandId, day: Day) {
+    pub fn request_salt(&mut self, brand: BrandId, day: Day) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        let book = self.book.borrow();
-        if book.salt(brand, day).is_some() || book.is_closed(brand, day) {
+        let salt_cache = self.salt_cache.borrow();
+        if salt_cache.salt(brand, day).is_some() || salt_cache.is_closed(brand, day) {
             return;
         }
-        drop(book);
+        drop(salt_cache);
         if self.asked.insert((brand, day)) {
-            inputs.say(SaltWord::Ask(self.index, brand, day));
+            inputs.send_salt_message(SaltMessage::Request(self.index, brand, day));
         }
     }
 
     /// The salts that this worker knows, and has been told to forget.
-    pub fn book(&self) -> std::cell::RefMut<'_, Book> {
-        self.book.borrow_mut()
+    pub fn salt_cache(&self) -> std::cell::RefMut<'_, SaltCache> {
+        self.salt_cache.borrow_mut()
     }
 
     /// Says that everything from before a restart has gone in here. No ping goes in before every worker has said so.
-    pub fn live(&mut self) {
+    pub fn finish_restore(&mut self) {
         if let Some(inputs) = &mut self.inputs
-            && *inputs.salts.time() < LIVE
+            && *inputs.salts.time() < RESTORE_DONE
         {
-            inputs.salts.advance_to(LIVE);
+            inputs.salts.advance_to(RESTORE_DONE);
             inputs.salts.flush();
         }
     }
 
-    /// Puts in the salt of a day from before a restart, before this worker is [live](Dataflow::live).
-    pub fn know_salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
+    /// Puts in the salt of a day from before a restart, before this worker is [live](Dataflow::finish_restore).
+    pub fn restore_salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        self.book.borrow_mut().enter(brand, day, salt.clone());
-        inputs.salts.update(SaltWord::Known(brand, day, salt), 1);
+        self.salt_cache.borrow_mut().enter(brand, day, salt.clone());
+        inputs
+            .salts
+            .update(SaltMessage::Restored(brand, day, salt), 1);
     }
 
     /// Puts in a cell as it stands outside, from before a restart. `at` is the time of the release that told it,
     /// Unix milliseconds.
-    pub fn stood(&mut self, cell: Cell, at: i64) {
+    pub fn restore_cell(&mut self, cell: Cell, at: i64) {
         if let Some(inputs) = &mut self.inputs {
             let stood = Cells::stood(cell, at, &self.settings);
             inputs.cells.update(stood, 1);
@@ -186,7 +188,7 @@ impl Dataflow {
     /// Says that everything that stood outside, and everything that was known of before a restart, has gone in
     /// here. When every worker has said so, what stood outside and was not released again is told as closed. To be
     /// said in an epoch that releases.
-    pub fn complete(&mut self) {
+    pub fn reconcile_restored(&mut self) {
         let (from, stood) = (self.index, self.anything_stood);
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -202,14 +204,14 @@ impl Dataflow {
     }
 
     /// Says that the sums of a brand's salt days before one are durable: nobody needs their pings any more.
-    pub fn settled(&mut self, brand: BrandId, before: Day) {
+    pub fn confirm_settled(&mut self, brand: BrandId, before: Day) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.say(SaltWord::Settled(brand, before));
+            inputs.send_salt_message(SaltMessage::Settled(brand, before));
         }
     }
 
-    /// Puts in a change of what is held. Pings go in [salted](Dataflow::salted).
-    pub fn event(&mut self, event: Event) {
+    /// Puts in a change of what is held. Pings go in [salted](Dataflow::tokenize).
+    pub fn apply(&mut self, event: Event) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
@@ -221,33 +223,37 @@ impl Dataflow {
                 record,
             } => {
                 let put = Some((version, Box::new(record)));
-                let change = Change { arrival, key, put };
-                inputs.hold.update(HoldIn::Change(change), 1);
+                let change = RecordChange { arrival, key, put };
+                inputs.hold.update(UpsertIn::Change(change), 1);
             }
             Event::Drop { key, arrival } => {
                 let put = None;
-                let change = Change { arrival, key, put };
-                inputs.hold.update(HoldIn::Change(change), 1);
+                let change = RecordChange { arrival, key, put };
+                inputs.hold.update(UpsertIn::Change(change), 1);
             }
-            Event::Heard { heard } => inputs.presence.update(PresenceIn::Heard(heard), 1),
-            Event::DropDevice { device } => inputs.presence.update(PresenceIn::Drop(device), 1),
-            Event::Settled { settled } => inputs.presence.update(PresenceIn::Settled(settled), 1),
-            Event::Closed { brand, before } => {
+            Event::TokenizedPing { ping } => inputs.presence.update(SessionizeIn::Ping(ping), 1),
+            Event::DropDevice { device } => inputs.presence.update(SessionizeIn::Drop(device), 1),
+            Event::SettledHour { settled } => {
+                inputs.presence.update(SessionizeIn::Settled(settled), 1)
+            }
+            Event::SaltDaysClosed { brand, before } => {
                 for target in 0..self.peers {
-                    let closed = PresenceIn::Closed(target, brand, before);
+                    let closed = SessionizeIn::Closed(target, brand, before);
                     inputs.presence.update(closed, 1);
                 }
                 // In its time: what stood before a restart is known before any salt is drawn.
-                inputs.salts.update(SaltWord::Settled(brand, before), 1);
+                inputs.salts.update(SaltMessage::Settled(brand, before), 1);
             }
             Event::LinkTime { brand, at } => {
                 for target in 0..self.peers {
-                    inputs.admit.update(AdmitIn::LinkTime(brand, at, target), 1);
+                    inputs
+                        .admit
+                        .update(PolicyFilterIn::LinkTime(brand, at, target), 1);
                 }
             }
             // Nothing that is not salted comes in, and no number depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
-            Event::Word { brand, label, word } => {
+            Event::LabelName { brand, label, word } => {
                 for target in 0..self.peers {
                     inputs
                         .cells
@@ -258,7 +264,7 @@ impl Dataflow {
     }
 
     /// Withdraws the word of a label that this worker has announced. It is to be announced again before it is used again.
-    pub fn withdraw_word(&mut self, brand: BrandId, label: Label) {
+    pub fn withdraw_label(&mut self, brand: BrandId, label: Label) {
         if let Some(inputs) = &mut self.inputs {
             for target in 0..self.peers {
                 inputs
@@ -270,7 +276,7 @@ impl Dataflow {
 
     /// Asks whether a label is used, once more: this worker has used it in a later epoch than the one in which it was
     /// [unused](Output::Unused).
-    pub fn judge_word(&mut self, brand: BrandId, label: Label) {
+    pub fn recheck_label(&mut self, brand: BrandId, label: Label) {
         if let Some(inputs) = &mut self.inputs {
             let again = CellsIn::JudgeAgain(self.index, brand, label);
             inputs.cells.update(again, 1);
@@ -281,7 +287,7 @@ impl Dataflow {
     /// stays. Every worker hears of what was retracted.
     pub fn expire(&mut self, key: RecordKey, as_of: Epoch) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.hold.update(HoldIn::Expire(key, as_of), 1);
+            inputs.hold.update(UpsertIn::Expire(key, as_of), 1);
         }
     }
 
@@ -297,7 +303,7 @@ impl Dataflow {
     }
 
     /// Has this worker tell again, at the end of this epoch, every cell of its own that stands outside: it was lost there.
-    pub fn tell_again(&mut self) {
+    pub fn republish(&mut self) {
         if let Some(inputs) = &mut self.inputs {
             inputs.cells.update(CellsIn::Again(self.index), 1);
         }
@@ -305,14 +311,14 @@ impl Dataflow {
 
     /// Says that this worker will put in no more pings of a brand's salt days before one, once this
     /// epoch is over. When every worker has said so, the salts of those days are destroyed, and the days settle.
-    pub fn days_are_over(&mut self, brand: BrandId, before: Day) {
+    pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         self.asked
             .retain(|(of, day)| *of != brand || *day >= before);
         for target in 0..self.peers {
-            let over = PresenceIn::Over {
+            let over = SessionizeIn::Over {
                 target,
                 from: self.index,
                 brand,
@@ -320,7 +326,7 @@ impl Dataflow {
             };
             inputs.presence.update(over, 1);
         }
-        inputs.say(SaltWord::Over(self.index, brand, before));
+        inputs.send_salt_message(SaltMessage::Finished(self.index, brand, before));
     }
 
     /// Asks a question; the answers carry the number and come to this worker's sink by the end of the
@@ -330,7 +336,7 @@ impl Dataflow {
             return;
         };
         let asker = self.index;
-        let asked = |target| Asked {
+        let asked = |target| RoutedQuestion {
             asker,
             target,
             number,
@@ -342,17 +348,17 @@ impl Dataflow {
             }
             Question::Records { naming, .. } | Question::Recent { naming, .. } => {
                 naming.iter().for_each(|id| {
-                    let asked = StatementIn::Ask(asked(0), *id);
+                    let asked = ConsentStateIn::Ask(asked(0), *id);
                     inputs.statements.update(asked, 1);
                 })
             }
             Question::Expired { .. } => {
                 (0..self.peers)
-                    .for_each(|to| inputs.admit.update(AdmitIn::Ask(asked(to), None), 1));
+                    .for_each(|to| inputs.admit.update(PolicyFilterIn::Ask(asked(to), None), 1));
             }
-            Question::Heard { .. } => {
+            Question::DeviceDays { .. } => {
                 (0..self.peers)
-                    .for_each(|to| inputs.presence.update(PresenceIn::Ask(asked(to)), 1));
+                    .for_each(|to| inputs.presence.update(SessionizeIn::Ask(asked(to)), 1));
             }
             Question::Cells { .. } => {
                 (0..self.peers).for_each(|to| inputs.cells.update(CellsIn::Ask(asked(to)), 1));

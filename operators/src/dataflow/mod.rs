@@ -19,4 +19,4 @@ mod build;
 mod handle;
 
 pub use build::build;
-pub use handle::{Dataflow, Output, Salted};
+pub use handle::{Dataflow, Output, Tokenized};

@@ -5,10 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::{Aggregate, CellKey};
 use crate::ask::Answer;
 use crate::identity::components::Person;
 use crate::record::BrandId;
-use crate::sums::{CellKey, Sums};
 
 /// What the graph says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub enum GraphOut {
         person: Person,
     },
     /// The brand's numbers.
-    Sum(CellKey, Sums),
+    Sum(CellKey, Aggregate),
     /// An answer.
     Answer(Answer),
 }

@@ -68,7 +68,7 @@ fn a_flood_of_addresses_is_bounded_and_each_is_found_that_may_be_in_a_ledger() {
             rssi: -60,
         },
     };
-    let word = Event::Word {
+    let word = Event::LabelName {
         brand,
         label: store,
         word: "lyon".into(),
@@ -86,7 +86,7 @@ fn a_flood_of_addresses_is_bounded_and_each_is_found_that_may_be_in_a_ledger() {
         // One of each part.
         assert_eq!(random, [64], "{workers} workers");
         let told = ask(&settings, &batches, workers, move |seen| {
-            seen.answers.is_empty().then(|| Question::Heard {
+            seen.answers.is_empty().then(|| Question::DeviceDays {
                 brand,
                 devices: (0..DEVICES).collect(),
             })
@@ -95,8 +95,8 @@ fn a_flood_of_addresses_is_bounded_and_each_is_found_that_may_be_in_a_ledger() {
         let (mut heard, mut refused) = (BTreeSet::new(), BTreeSet::new());
         for reply in replies {
             match reply {
-                Reply::Heard(device) => heard.insert(device.token),
-                Reply::Refused(device) => refused.insert(device.token),
+                Reply::DeviceSeen(device) => heard.insert(device.token),
+                Reply::DeviceNotSampled(device) => refused.insert(device.token),
                 other => panic!("{other:?}"),
             };
         }

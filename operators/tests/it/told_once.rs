@@ -31,7 +31,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
                     dims,
                     values,
                 };
-                runner.dataflow.stood(cell, 0);
+                runner.dataflow.restore_cell(cell, 0);
             }
         }
         runner.start(events.iter());
@@ -40,7 +40,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
         for epoch in 0..=runner.peers {
             runner.end(1);
             if epoch == runner.index {
-                runner.dataflow.complete();
+                runner.dataflow.reconcile_restored();
                 runner.dataflow.release(0);
             }
         }

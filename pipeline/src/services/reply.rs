@@ -111,7 +111,7 @@ pub fn answer(
         // What is held of persons is no service's to tell.
         Question::Records { .. }
         | Question::Whole { .. }
-        | Question::Heard { .. }
+        | Question::DeviceDays { .. }
         | Question::Expired { .. }
         | Question::Recent { .. } => Vec::new(),
     };

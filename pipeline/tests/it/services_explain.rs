@@ -59,7 +59,7 @@ fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply
         }
         other @ (Question::Records { .. }
         | Question::Whole { .. }
-        | Question::Heard { .. }
+        | Question::DeviceDays { .. }
         | Question::Expired { .. }
         | Question::Recent { .. }) => panic!("{other:?}"),
         Question::Cells { .. } => panic!("{question:?}"),

@@ -214,7 +214,7 @@ struct Month {
     edges: [Edges; 2],
     reach: [Reach; 2],
     conversions: i128,
-    words: Dictionary,
+    words: LabelNames,
 }
 
 impl Month {
@@ -223,7 +223,7 @@ impl Month {
             edges: Default::default(),
             reach: Default::default(),
             conversions: 0,
-            words: Dictionary::default(),
+            words: LabelNames::default(),
         }
     }
 
@@ -232,7 +232,7 @@ impl Month {
         for words in path {
             for word in words {
                 self.words
-                    .learn(crate::label::Label::of(word), word.as_str().into());
+                    .insert(crate::label::Label::of(word), word.as_str().into());
             }
             let [source, medium, campaign] = words;
             channels.push(Channel::of(source, medium, campaign));
@@ -267,7 +267,7 @@ impl Month {
     }
 }
 
-fn told(solved: &Solved, words: &Dictionary) -> Vec<(String, i64, i64)> {
+fn told(solved: &Solved, words: &LabelNames) -> Vec<(String, i64, i64)> {
     let credits = solved.credits.iter();
     let told = credits.map(|credit| {
         let words = name(credit.channel, words).map(|word| word.unwrap_or("-"));

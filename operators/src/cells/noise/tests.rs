@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::aggregate::MonthGroup;
 use crate::record::{BrandId, Currency, SaleKind};
-use crate::sums::MonthGroup;
 
 fn settings(epsilon: u64) -> BrandSettings {
     BrandSettings {

@@ -1,4 +1,4 @@
-//! Presence: sensor pings become runs, visits and passers-by.
+//! Sessionize: sensor pings become runs, visits and passers-by.
 //!
 //! A device is known by its token (see [`crate::salt`]); the same device has unrelated tokens in two stores
 //! or on two days, and once the salt is gone nobody can find it again. Of a token's pings the stage keeps only the
@@ -9,7 +9,7 @@
 //! A salt day is **closed** when every worker has said that it puts in no more pings of it. In that epoch it
 //! settles: its tokens become sums per store and hour, which leave the stage to be kept, and are dropped. The cells
 //! already hold what the tokens contributed, so no cell moves. After a restart the sums come back as
-//! [`PresenceIn::Settled`], and [`PresenceIn::Closed`] takes out what the ledger may still hold of the pings: in
+//! [`SessionizeIn::Settled`], and [`SessionizeIn::Closed`] takes out what the ledger may still hold of the pings: in
 //! whatever order the three come, each ping counts exactly once.
 
 mod runs;
@@ -23,15 +23,15 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply};
-use crate::engine::{Diff, Epoch, Stage};
+use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
+use crate::ask::{Answer, Question, Reply, RoutedQuestion};
+use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::label::Label;
 use crate::label_uses::LabelUses;
-use crate::record::{BrandId, Day, DeviceDay, Heard, SettledHour};
-use crate::salt::Book;
+use crate::record::{BrandId, Day, DeviceDay, SettledHour, TokenizedPing};
+use crate::salt::SaltCache;
 use crate::settings::{BrandSettings, Settings};
 use crate::stats::Stats;
-use crate::sums::{CellKey, Sums, Tally};
 use runs::Sighting;
 use tokens::{Bounds, Tokens, Turn};
 
@@ -40,18 +40,18 @@ pub use tokens::{PARTS, part};
 
 /// What devices give to cells in one epoch, and what they take back.
 #[derive(Default)]
-struct Contributions(Vec<(DeviceDay, CellKey, Sums)>);
+struct Contributions(Vec<(DeviceDay, CellKey, Aggregate)>);
 
 impl Contributions {
     /// Adds everything up, device by device, in whatever order it came: whoever is put out for another and counts again in
     /// the end has changed nothing.
-    fn add_up(&mut self, tally: &mut Tally) {
+    fn add_up(&mut self, deltas: &mut DeltaBuffer) {
         self.0.sort_unstable_by_key(|(device, ..)| *device);
         for of_device in self.0.chunk_by(|one, other| one.0 == other.0) {
             for (_, key, sums) in of_device {
-                tally.add(key.clone(), *sums, 1);
+                deltas.add(key.clone(), *sums, 1);
             }
-            tally.end_contributor();
+            deltas.end_contributor();
         }
         self.0 = Vec::new();
     }
@@ -66,9 +66,9 @@ fn contribute(
     diff: Diff,
     contributions: &mut Contributions,
 ) {
-    let mut add = |key: &CellKey, sums: Sums| {
-        let mut changed = Sums::default();
-        changed.add(&sums.whose(device.token.0 as u64), diff);
+    let mut add = |key: &CellKey, sums: Aggregate| {
+        let mut changed = Aggregate::default();
+        changed.add(&sums.changed_by(device.token.0 as u64), diff);
         contributions.0.push((*device, key.clone(), changed));
     };
     let mut counted_in = None;
@@ -84,9 +84,9 @@ fn contribute(
         if !is_random {
             let dwell = run.last - run.first;
             let sums = if run.has_two_strong() && dwell >= settings.min_dwell {
-                Sums::of(&[1, 0, dwell.into()])
+                Aggregate::of(&[1, 0, dwell.into()])
             } else {
-                Sums::of(&[0, 1])
+                Aggregate::of(&[0, 1])
             };
             add(&key, sums);
         }
@@ -97,7 +97,7 @@ fn contribute(
             } else {
                 [0, 0, 0, 1, 0]
             };
-            add(&key, Sums::of(&counted).by(1));
+            add(&key, Aggregate::of(&counted).with_contributors(1));
             counted_in = Some(key);
         }
     }
@@ -105,12 +105,12 @@ fn contribute(
 
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum PresenceIn {
+pub enum SessionizeIn {
     /// A token was heard.
-    Heard(Heard),
+    Ping(TokenizedPing),
     /// What was heard of a device on a salt day before this epoch is retracted.
     Drop(DeviceDay),
-    /// Sums of a day that was settled before a restart.
+    /// Aggregate of a day that was settled before a restart.
     Settled(SettledHour),
     /// To a worker (`target`): another one (`from`) puts in no more pings of a brand's salt days before one.
     Over {
@@ -126,14 +126,14 @@ pub enum PresenceIn {
     /// To a worker: the salt days of a brand before one were settled before a restart.
     Closed(u64, BrandId, Day),
     /// Somebody asks when devices were heard.
-    Ask(Asked),
+    Ask(RoutedQuestion),
 }
 
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum PresenceOut {
+pub enum SessionizeOut {
     /// A change of a cell.
-    Sum(CellKey, Sums),
+    Sum(CellKey, Aggregate),
     /// An open day, or a sum that has settled, names a store of a brand.
     Used(BrandId, Label),
     /// An answer.
@@ -148,10 +148,10 @@ pub enum PresenceOut {
 type Store = [Tokens; 2];
 
 /// The stage: the runs of every token of the open days.
-pub struct Presence {
+pub struct Sessionize {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
-    book: Rc<RefCell<Book>>,
+    salt_cache: Rc<RefCell<SaltCache>>,
     peers: u64,
     days: BTreeMap<(BrandId, Day), FxHashMap<Label, Store>>,
     /// Up to where each worker has said that a brand's days are over.
@@ -161,28 +161,28 @@ pub struct Presence {
     /// The stores of open days, and those of sums that have settled.
     uses: LabelUses,
     contributions: Contributions,
-    tally: Tally,
+    deltas: DeltaBuffer,
 }
 
-impl Presence {
-    /// Has heard nothing yet, on one of `peers` workers. The salts in the book tell a device that is asked for.
+impl Sessionize {
+    /// Has heard nothing yet, on one of `peers` workers. The salts in the salt_cache tell a device that is asked for.
     pub fn new(
         settings: Arc<Settings>,
         stats: Rc<Stats>,
-        book: Rc<RefCell<Book>>,
+        salt_cache: Rc<RefCell<SaltCache>>,
         peers: u64,
-    ) -> Presence {
-        Presence {
+    ) -> Sessionize {
+        Sessionize {
             settings,
             stats,
-            book,
+            salt_cache,
             peers,
             days: BTreeMap::new(),
             over: FxHashMap::default(),
             closed: FxHashMap::default(),
             uses: LabelUses::default(),
             contributions: Contributions::default(),
-            tally: Tally::default(),
+            deltas: DeltaBuffer::default(),
         }
     }
 
@@ -295,7 +295,7 @@ impl Presence {
     }
 
     /// Drops the tokens of a brand's days before one, and hands over what each of these days contributed.
-    fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<(Day, Tally)> {
+    fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<(Day, DeltaBuffer)> {
         let mut contributed = Vec::new();
         let mut rest = self.days.split_off(&(brand, Day::MIN));
         let mut later = rest.split_off(&(brand, before));
@@ -319,9 +319,9 @@ impl Presence {
                     }
                 }
             }
-            let mut tally = Tally::default();
-            contributions.add_up(&mut tally);
-            contributed.push((salt_day, tally));
+            let mut deltas = DeltaBuffer::default();
+            contributions.add_up(&mut deltas);
+            contributed.push((salt_day, deltas));
         }
         contributed
     }
@@ -332,7 +332,7 @@ impl Presence {
         from: u64,
         brand: BrandId,
         before: Day,
-        out: &mut Vec<(PresenceOut, Diff)>,
+        out: &mut Vec<(SessionizeOut, Diff)>,
     ) {
         let over = self.over.entry(brand).or_default();
         let day = over.entry(from).or_insert(before);
@@ -352,12 +352,15 @@ impl Presence {
         let days = self.take_days(brand, first);
         // Where nothing was heard, nothing is to be kept.
         if !days.is_empty() {
-            out.push((PresenceOut::Closed(brand, first), 1));
+            out.push((SessionizeOut::Closed(brand, first), 1));
         }
-        for (salt_day, mut tally) in days {
-            for hour in tally.drain().filter_map(|(key, sums)| settled(&key, &sums)) {
+        for (salt_day, mut deltas) in days {
+            for hour in deltas
+                .drain()
+                .filter_map(|(key, sums)| settled(&key, &sums))
+            {
                 self.uses.add(brand, hour.store, 1);
-                out.push((PresenceOut::Settled(salt_day, hour), 1));
+                out.push((SessionizeOut::Settled(salt_day, hour), 1));
             }
         }
     }
@@ -366,20 +369,20 @@ impl Presence {
     fn close_days(&mut self, brand: BrandId, before: Day) {
         let closed = self.closed.entry(brand).or_insert(before);
         *closed = (*closed).max(before);
-        for (_, mut tally) in self.take_days(brand, before) {
-            for (key, sums) in tally.drain() {
-                self.tally.add(key, sums, -1);
-                self.tally.end_contributor();
+        for (_, mut deltas) in self.take_days(brand, before) {
+            for (key, sums) in deltas.drain() {
+                self.deltas.add(key, sums, -1);
+                self.deltas.end_contributor();
             }
         }
     }
 
     /// The days of devices that were heard, for all who ask.
-    fn answer(&self, questions: &[Asked], out: &mut Vec<(PresenceOut, Diff)>) {
+    fn answer(&self, questions: &[RoutedQuestion], out: &mut Vec<(SessionizeOut, Diff)>) {
         let mut answers = Vec::new();
-        let book = self.book.borrow();
+        let salt_cache = self.salt_cache.borrow();
         for asked in questions {
-            let Question::Heard { brand, devices } = &asked.question else {
+            let Question::DeviceDays { brand, devices } = &asked.question else {
                 continue;
             };
             let days = self.days.range((*brand, Day::MIN)..=(*brand, Day::MAX));
@@ -387,7 +390,7 @@ impl Presence {
                 for (store, tokens) in stores {
                     let places = devices
                         .iter()
-                        .filter_map(|device| book.token(*brand, *salt_day, *store, *device));
+                        .filter_map(|device| salt_cache.token(*brand, *salt_day, *store, *device));
                     for token in places {
                         let device = DeviceDay {
                             brand: *brand,
@@ -396,10 +399,10 @@ impl Presence {
                             token,
                         };
                         if tokens.iter().any(|of| of.holds(token)) {
-                            answers.push(asked.answer(Reply::Heard(device)));
+                            answers.push(asked.answer(Reply::DeviceSeen(device)));
                         }
                         if tokens.iter().any(|of| of.refuses(token)) {
-                            answers.push(asked.answer(Reply::Refused(device)));
+                            answers.push(asked.answer(Reply::DeviceNotSampled(device)));
                         }
                     }
                 }
@@ -410,13 +413,13 @@ impl Presence {
         out.extend(
             answers
                 .into_iter()
-                .map(|answer| (PresenceOut::Answer(answer), 1)),
+                .map(|answer| (SessionizeOut::Answer(answer), 1)),
         );
     }
 }
 
 /// A cell's part as it is kept.
-fn settled(key: &CellKey, sums: &Sums) -> Option<SettledHour> {
+fn settled(key: &CellKey, sums: &Aggregate) -> Option<SettledHour> {
     let CellKey::Visits {
         brand,
         store,
@@ -438,7 +441,7 @@ fn settled(key: &CellKey, sums: &Sums) -> Option<SettledHour> {
 
 /// The same again as a part of a cell. Devices and random devices are its contributors; who they were nobody knows any
 /// more, so that they change the cell as that many strangers would.
-fn restored(settled: &SettledHour) -> (CellKey, Sums) {
+fn restored(settled: &SettledHour) -> (CellKey, Aggregate) {
     let SettledHour {
         brand,
         store,
@@ -448,9 +451,9 @@ fn restored(settled: &SettledHour) -> (CellKey, Sums) {
     } = *settled;
     let [_, _, _, devices, random] = values;
     let contributors = devices.saturating_add(random);
-    let mut sums = Sums::of(&values.map(i128::from)).by(contributors);
+    let mut sums = Aggregate::of(&values.map(i128::from)).with_contributors(contributors);
     for stranger in 0..contributors.clamp(0, 1024).unsigned_abs() {
-        sums = sums.whose(stranger);
+        sums = sums.changed_by(stranger);
     }
     let key = CellKey::Visits {
         brand,
@@ -461,20 +464,20 @@ fn restored(settled: &SettledHour) -> (CellKey, Sums) {
     (key, sums)
 }
 
-impl Stage for Presence {
-    type In = PresenceIn;
-    type Out = PresenceOut;
-    const NAME: &'static str = "Presence";
+impl KeyedOperator for Sessionize {
+    type In = SessionizeIn;
+    type Out = SessionizeOut;
+    const NAME: &'static str = "Sessionize";
 
-    fn route(update: &PresenceIn) -> u64 {
+    fn route(update: &SessionizeIn) -> u64 {
         match update {
-            PresenceIn::Heard(Heard { store, token, .. })
-            | PresenceIn::Drop(DeviceDay { store, token, .. }) => {
+            SessionizeIn::Ping(TokenizedPing { store, token, .. })
+            | SessionizeIn::Drop(DeviceDay { store, token, .. }) => {
                 store.0.wrapping_add(part(*token) as u64)
             }
-            PresenceIn::Settled(settled) => settled.store.0,
-            PresenceIn::Over { target, .. } | PresenceIn::Closed(target, ..) => *target,
-            PresenceIn::Ask(asked) => asked.target,
+            SessionizeIn::Settled(settled) => settled.store.0,
+            SessionizeIn::Over { target, .. } | SessionizeIn::Closed(target, ..) => *target,
+            SessionizeIn::Ask(asked) => asked.target,
         }
     }
 
@@ -482,17 +485,17 @@ impl Stage for Presence {
         self.days.values().map(FxHashMap::len).sum::<usize>() + self.uses.len()
     }
 
-    fn step(
+    fn apply_epoch(
         &mut self,
         _: Epoch,
-        updates: Vec<(PresenceIn, Diff)>,
-        out: &mut Vec<(PresenceOut, Diff)>,
+        updates: Vec<(SessionizeIn, Diff)>,
+        out: &mut Vec<(SessionizeOut, Diff)>,
     ) {
         let (mut questions, mut drops, mut over) = (Vec::new(), Vec::new(), Vec::new());
         let mut heard: FxHashMap<(DeviceDay, bool), Vec<Sighting>> = FxHashMap::default();
         for (update, diff) in updates {
             match update {
-                PresenceIn::Heard(one) => {
+                SessionizeIn::Ping(one) => {
                     let Some(settings) = self.settings.brands.get(&one.brand) else {
                         continue;
                     };
@@ -509,21 +512,21 @@ impl Stage for Presence {
                         is_strong: one.rssi >= settings.min_rssi,
                     });
                 }
-                PresenceIn::Drop(device) => drops.push(device),
-                PresenceIn::Settled(hour) => {
+                SessionizeIn::Drop(device) => drops.push(device),
+                SessionizeIn::Settled(hour) => {
                     self.uses.add(hour.brand, hour.store, diff);
                     let (key, sums) = restored(&hour);
-                    self.tally.add(key, sums, diff);
-                    self.tally.end_contributor();
+                    self.deltas.add(key, sums, diff);
+                    self.deltas.end_contributor();
                 }
-                PresenceIn::Over {
+                SessionizeIn::Over {
                     from,
                     brand,
                     before,
                     ..
                 } => over.push((brand, before, from)),
-                PresenceIn::Closed(_, brand, before) => self.close_days(brand, before),
-                PresenceIn::Ask(asked) => questions.push(asked),
+                SessionizeIn::Closed(_, brand, before) => self.close_days(brand, before),
+                SessionizeIn::Ask(asked) => questions.push(asked),
             }
         }
         // What is heard in the epoch of a retraction is heard anew.
@@ -535,18 +538,18 @@ impl Stage for Presence {
         }
         let uncounted = pings.iter().filter(|of| self.is_over(&of.0, of.1));
         self.stats.pings_over(uncounted.map(|of| of.2).sum());
-        self.contributions.add_up(&mut self.tally);
+        self.contributions.add_up(&mut self.deltas);
         out.extend(
-            self.tally
+            self.deltas
                 .drain()
-                .map(|(key, sums)| (PresenceOut::Sum(key, sums), 1)),
+                .map(|(key, sums)| (SessionizeOut::Sum(key, sums), 1)),
         );
         over.sort_unstable();
         for (brand, before, from) in over {
             self.end_days(from, brand, before, out);
         }
         let used = self.uses.drain().into_iter();
-        out.extend(used.map(|((brand, label), diff)| (PresenceOut::Used(brand, label), diff)));
+        out.extend(used.map(|((brand, label), diff)| (SessionizeOut::Used(brand, label), diff)));
         if !questions.is_empty() {
             self.answer(&questions, out);
         }
@@ -569,10 +572,10 @@ mod tests {
         let settings = Settings {
             brands: [(brand, settings)].into(),
         };
-        let (stats, book) = (Rc::default(), Rc::default());
-        let mut presence = Presence::new(settings.into(), stats, book, 1);
+        let (stats, salt_cache) = (Rc::default(), Rc::default());
+        let mut presence = Sessionize::new(settings.into(), stats, salt_cache, 1);
         let heard = |token| {
-            let heard = Heard {
+            let heard = TokenizedPing {
                 brand,
                 store: Label::of("s"),
                 token: Token(token),
@@ -582,22 +585,27 @@ mod tests {
                 utc_offset: 0,
                 rssi: -60,
             };
-            (PresenceIn::Heard(heard), 1)
+            (SessionizeIn::Ping(heard), 1)
         };
-        let mut epoch = |updates: Vec<(PresenceIn, Diff)>| {
+        let mut epoch = |updates: Vec<(SessionizeIn, Diff)>| {
             let mut out = Vec::new();
-            presence.step(0, updates, &mut out);
+            presence.apply_epoch(0, updates, &mut out);
             let sums = out.into_iter().filter_map(|(told, _)| match told {
-                PresenceOut::Sum(_, sums) => Some(sums),
+                SessionizeOut::Sum(_, sums) => Some(sums),
                 _ => None,
             });
-            sums.fold(Sums::default(), |mut all, sums| {
+            sums.fold(Aggregate::default(), |mut all, sums| {
                 all.add(&sums, 1);
                 all
             })
         };
         let first = epoch(vec![heard(30), heard(20), heard(10)]);
-        assert_eq!(first, Sums::of(&[0, 1, 0, 1]).by(1).whose(10));
+        assert_eq!(
+            first,
+            Aggregate::of(&[0, 1, 0, 1])
+                .with_contributors(1)
+                .changed_by(10)
+        );
         // The second comes in for the first, and goes for a smaller one.
         let dropped = DeviceDay {
             brand,
@@ -605,7 +613,7 @@ mod tests {
             salt_day: 0,
             token: Token(10),
         };
-        let then = epoch(vec![heard(5), (PresenceIn::Drop(dropped), 1)]);
-        assert_eq!(then, Sums::default().whose(10).whose(5));
+        let then = epoch(vec![heard(5), (SessionizeIn::Drop(dropped), 1)]);
+        assert_eq!(then, Aggregate::default().changed_by(10).changed_by(5));
     }
 }

@@ -1,4 +1,4 @@
-//! Statements: what each identifier's owner allows, and which rights stand for it.
+//! ConsentState: what each identifier's owner allows, and which rights stand for it.
 //!
 //! A consent and a right are records like any other, held, corrected and retracted. Of what is said about one
 //! identifier the newest counts, as [`crate::statement_order`] has it. So the outcome is a function of the statements
@@ -6,165 +6,165 @@
 //!
 //! The stage also knows in which sets of identifiers held records name the identifier, and tells each of these sets
 //! how its members stand. Only those about whom something was said are told of. How many allow what is counted for
-//! [`crate::consents`].
+//! [`crate::consent_counts`].
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::Asked;
-use crate::consents::Counts;
-use crate::engine::{Diff, Epoch, Stage};
-use crate::policy::{Said, Stance};
+use crate::ask::RoutedQuestion;
+use crate::consent_counts::ConsentDelta;
+use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::policy::{Policy, Statement};
 use crate::record::{BrandId, Pseudonym};
 use crate::small_map::{Bag, SmallMap};
 use crate::statement_order::StatementOrder;
 
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum StatementIn {
+pub enum ConsentStateIn {
     /// A record about the identifier is held, said at a time in Unix milliseconds.
-    Said(BrandId, Pseudonym, i64, Said),
+    Statement(BrandId, Pseudonym, i64, Statement),
     /// Records held by some worker name a set of identifiers of which this is one.
     Named(BrandId, Pseudonym, u128),
     /// Somebody asks for the records that name the identifier.
-    Ask(Asked, Pseudonym),
+    Ask(RoutedQuestion, Pseudonym),
 }
 
 /// What the stage says to a set of identifiers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum StatementOut {
+pub enum ConsentStateOut {
     /// How a member stands.
-    Stance(BrandId, u128, Pseudonym, Stance),
+    Policy(BrandId, u128, Pseudonym, Policy),
     /// Somebody asks for the records of the set.
-    Ask(Asked, u128),
+    Ask(RoutedQuestion, u128),
     /// By how much it has changed what the identifiers of a brand allow.
-    Allowed(BrandId, Counts),
+    Allowed(BrandId, ConsentDelta),
 }
 
 /// What is known about one identifier.
 #[derive(Default)]
-struct Voice {
+struct SubjectState {
     /// What was said; nothing of most identifiers.
-    said: Option<Box<StatementOrder>>,
+    statement: Option<Box<StatementOrder>>,
     /// The sets that it stands in, each with the number of workers that hold records of it.
     sets: Bag<u128>,
     /// How it stood at the end of the last epoch in which something changed.
-    stance: Stance,
+    policy: Policy,
 }
 
 /// The stage. Every identifier that is named or spoken about.
 #[derive(Default)]
-pub struct Statements {
-    voices: FxHashMap<(BrandId, Pseudonym), Voice>,
+pub struct ConsentState {
+    subjects: FxHashMap<(BrandId, Pseudonym), SubjectState>,
 }
 
 /// The changes of one identifier in one epoch.
 #[derive(Default)]
 struct Changes {
-    said: Vec<((i64, Said), Diff)>,
+    statement: Vec<((i64, Statement), Diff)>,
     sets: Vec<(u128, Diff)>,
 }
 
-impl Stage for Statements {
-    type In = StatementIn;
-    type Out = StatementOut;
-    const NAME: &'static str = "Statements";
+impl KeyedOperator for ConsentState {
+    type In = ConsentStateIn;
+    type Out = ConsentStateOut;
+    const NAME: &'static str = "ConsentState";
 
-    fn route(update: &StatementIn) -> u64 {
+    fn route(update: &ConsentStateIn) -> u64 {
         match update {
-            StatementIn::Said(_, id, ..)
-            | StatementIn::Named(_, id, _)
-            | StatementIn::Ask(_, id) => *id as u64,
+            ConsentStateIn::Statement(_, id, ..)
+            | ConsentStateIn::Named(_, id, _)
+            | ConsentStateIn::Ask(_, id) => *id as u64,
         }
     }
 
     fn entries(&self) -> usize {
-        self.voices.len()
+        self.subjects.len()
     }
 
-    fn step(
+    fn apply_epoch(
         &mut self,
         _: Epoch,
-        updates: Vec<(StatementIn, Diff)>,
-        out: &mut Vec<(StatementOut, Diff)>,
+        updates: Vec<(ConsentStateIn, Diff)>,
+        out: &mut Vec<(ConsentStateOut, Diff)>,
     ) {
         let mut changes: FxHashMap<(BrandId, Pseudonym), Changes> = FxHashMap::default();
         let mut questions = Vec::new();
         for (update, diff) in updates {
             match update {
-                StatementIn::Said(brand, id, ts, said) => {
+                ConsentStateIn::Statement(brand, id, ts, statement) => {
                     let changes = changes.entry((brand, id)).or_default();
-                    changes.said.push(((ts, said), diff));
+                    changes.statement.push(((ts, statement), diff));
                 }
-                StatementIn::Named(brand, id, set) => {
+                ConsentStateIn::Named(brand, id, set) => {
                     let changes = changes.entry((brand, id)).or_default();
                     changes.sets.push((set, diff));
                 }
-                StatementIn::Ask(asked, id) => questions.push((asked, id)),
+                ConsentStateIn::Ask(asked, id) => questions.push((asked, id)),
             }
         }
-        let mut allowed: BTreeMap<BrandId, Counts> = BTreeMap::new();
+        let mut allowed: BTreeMap<BrandId, ConsentDelta> = BTreeMap::new();
         for (key, changes) in changes {
             let (brand, id) = key;
-            let voice = self.voices.entry(key).or_default();
-            let was = voice.stance;
-            if !changes.said.is_empty() {
-                let order = voice.said.get_or_insert_default();
-                for ((ts, said), diff) in changes.said {
-                    order.add(ts, said, diff);
+            let subject = self.subjects.entry(key).or_default();
+            let was = subject.policy;
+            if !changes.statement.is_empty() {
+                let order = subject.statement.get_or_insert_default();
+                for ((ts, statement), diff) in changes.statement {
+                    order.add(ts, statement, diff);
                 }
-                voice.stance = order.stance();
+                subject.policy = order.policy();
                 if order.is_empty() {
-                    voice.said = None;
+                    subject.statement = None;
                 }
-                let is = voice.stance.allowed;
+                let is = subject.policy.allowed;
                 let counts = allowed.entry(brand).or_default();
                 counts.change(id, was.allowed, is);
             }
-            let is = voice.stance;
-            let mut tell = |set, stance, diff| {
-                if stance != Stance::default() {
-                    out.push((StatementOut::Stance(brand, set, id, stance), diff));
+            let is = subject.policy;
+            let mut tell = |set, policy, diff| {
+                if policy != Policy::default() {
+                    out.push((ConsentStateOut::Policy(brand, set, id, policy), diff));
                 }
             };
             if was != is {
-                for (set, _) in voice.sets.iter() {
+                for (set, _) in subject.sets.iter() {
                     tell(*set, was, -1);
                 }
             }
             let mut before: SmallMap<u128, bool> = SmallMap::default();
             for (set, diff) in changes.sets {
                 if before.get(&set).is_none() {
-                    before.insert(set, voice.sets.get(&set).is_some());
+                    before.insert(set, subject.sets.get(&set).is_some());
                 }
-                voice.sets.add(set, diff);
+                subject.sets.add(set, diff);
             }
             if was != is {
-                for (set, _) in voice.sets.iter() {
+                for (set, _) in subject.sets.iter() {
                     tell(*set, is, 1);
                 }
             } else {
                 for (set, named) in before.iter() {
-                    let names = voice.sets.get(set).is_some();
+                    let names = subject.sets.get(set).is_some();
                     if *named != names {
                         tell(*set, is, if names { 1 } else { -1 });
                     }
                 }
             }
-            if voice.said.is_none() && voice.sets.is_empty() {
-                self.voices.remove(&key);
+            if subject.statement.is_none() && subject.sets.is_empty() {
+                self.subjects.remove(&key);
             }
         }
         let changed = allowed.into_iter();
-        let changed = changed.filter(|(_, counts)| *counts != Counts::default());
-        out.extend(changed.map(|(brand, counts)| (StatementOut::Allowed(brand, counts), 1)));
+        let changed = changed.filter(|(_, counts)| *counts != ConsentDelta::default());
+        out.extend(changed.map(|(brand, counts)| (ConsentStateOut::Allowed(brand, counts), 1)));
         for (asked, id) in questions {
             let key = (asked.question.brand(), id);
-            let sets = self.voices.get(&key).map(|voice| &voice.sets);
+            let sets = self.subjects.get(&key).map(|subject| &subject.sets);
             for (set, _) in sets.into_iter().flat_map(SmallMap::iter) {
-                out.push((StatementOut::Ask(asked.clone(), *set), 1));
+                out.push((ConsentStateOut::Ask(asked.clone(), *set), 1));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Retention: the questions that find what of a brand is past its time.
 //!
-//! A pass asks the dataflow with the [`Cutoffs`] of its day; which questions that are, one after the other, an [`Inquiry`]
-//! knows, and what comes of it is [`Past`]. How long what is held stands in [`crate::horizons`].
+//! A pass asks the dataflow with the [`Horizons`] of its day; which questions that are, one after the other, an [`RetentionQuery`]
+//! knows, and what comes of it is [`ExpiredSet`]. How long what is held stands in [`crate::horizons`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use crate::ask::{Question, Reply};
 use crate::event::Event;
 use crate::horizons::goes_with_person;
-pub use crate::horizons::{Category, Cutoffs};
+pub use crate::horizons::{Category, Horizons};
 use crate::identity::components::Person;
 use crate::record::{Arrival, BrandId, IdKind, Pseudonym, Record, RecordKey};
 
-impl Cutoffs {
+impl Horizons {
     /// Adds what is past its time: a key, or a cookie that was placed too long ago, whose web records all go.
     pub(crate) fn judge(&self, key: RecordKey, record: &Record, out: &mut Vec<Reply>) {
-        if let Some(category) = self.past_on_its_own(record) {
+        if let Some(category) = self.expired_category(record) {
             out.push(Reply::Expired(key, category));
         }
         if record.body.is_web() && record.ts < self.cookies {
@@ -29,7 +29,7 @@ impl Cutoffs {
 
 /// What is past its time in one brand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Past {
+pub struct ExpiredSet {
     /// The records, by what makes them one and the same, each with the category by which it goes: its own where that
     /// has passed, else that of its cookie or its person.
     pub records: BTreeMap<RecordKey, Category>,
@@ -39,7 +39,7 @@ pub struct Past {
     pub persons: u64,
 }
 
-impl Past {
+impl ExpiredSet {
     /// How many records go by a category.
     pub fn count(&self, category: Category) -> u64 {
         self.records.values().filter(|by| **by == category).count() as u64
@@ -54,19 +54,19 @@ impl Past {
 
 /// The questions that find what of a brand is past its time, each of which depends on the answers before. Where nothing
 /// is, one question is all.
-pub struct Inquiry {
+pub struct RetentionQuery {
     brand: BrandId,
-    cutoffs: Cutoffs,
-    asked: Asked,
+    horizons: Horizons,
+    stage: Stage,
     /// Identifiers that were not named for so long that their persons may be idle.
     quiet: Vec<Pseudonym>,
     /// The identifiers of those who are idle.
     idle: BTreeMap<Pseudonym, Person>,
-    past: Past,
+    expired_set: ExpiredSet,
 }
 
 /// What was asked for.
-enum Asked {
+enum Stage {
     Expired,
     OfCookies,
     Members,
@@ -74,35 +74,38 @@ enum Asked {
     OfPersons,
 }
 
-impl Inquiry {
+impl RetentionQuery {
     /// Begins, with the first question.
-    pub fn new(brand: BrandId, cutoffs: Cutoffs) -> (Inquiry, Question) {
-        let inquiry = Inquiry {
+    pub fn new(brand: BrandId, horizons: Horizons) -> (RetentionQuery, Question) {
+        let inquiry = RetentionQuery {
             brand,
-            cutoffs,
-            asked: Asked::Expired,
+            horizons,
+            stage: Stage::Expired,
             quiet: Vec::new(),
             idle: BTreeMap::new(),
-            past: Past::default(),
+            expired_set: ExpiredSet::default(),
         };
-        (inquiry, Question::Expired { brand, cutoffs })
+        (inquiry, Question::Expired { brand, horizons })
     }
 
     /// Takes all answers to the last question, and says the next; none where all is known.
-    pub fn told(&mut self, replies: Vec<Reply>) -> Option<Question> {
-        match self.asked {
-            Asked::Expired => self.expired(replies).or_else(|| self.ask_members()),
-            Asked::OfCookies => {
+    pub fn advance(&mut self, replies: Vec<Reply>) -> Option<Question> {
+        match self.stage {
+            Stage::Expired => self.expired(replies).or_else(|| self.ask_members()),
+            Stage::OfCookies => {
                 for reply in replies {
                     if let Reply::NamedRecord(key, record, _) = reply
                         && Category::of(&record.body) == Some(Category::Cookies)
                     {
-                        self.past.records.entry(key).or_insert(Category::Cookies);
+                        self.expired_set
+                            .records
+                            .entry(key)
+                            .or_insert(Category::Cookies);
                     }
                 }
                 self.ask_members()
             }
-            Asked::Members => {
+            Stage::Members => {
                 let members = replies.into_iter().filter_map(|reply| match reply {
                     Reply::Member(pseudonym, _, person) => Some((pseudonym, person)),
                     _ => None,
@@ -110,7 +113,7 @@ impl Inquiry {
                 self.idle = members.collect();
                 self.ask_recent()
             }
-            Asked::Recent => {
+            Stage::Recent => {
                 let recent = replies.into_iter().filter_map(|reply| match reply {
                     Reply::Recent(ids) => Some(ids),
                     _ => None,
@@ -119,10 +122,10 @@ impl Inquiry {
                 let active: BTreeSet<Person> =
                     ids.filter_map(|id| self.idle.get(&id).copied()).collect();
                 self.idle.retain(|_, person| !active.contains(person));
-                self.asked = Asked::OfPersons;
+                self.stage = Stage::OfPersons;
                 self.records_naming(self.idle.keys().copied().collect())
             }
-            Asked::OfPersons => {
+            Stage::OfPersons => {
                 self.of_persons(replies);
                 None
             }
@@ -130,28 +133,30 @@ impl Inquiry {
     }
 
     /// What was found.
-    pub fn past(self) -> Past {
-        self.past
+    pub fn into_expired(self) -> ExpiredSet {
+        self.expired_set
     }
 
     fn expired(&mut self, replies: Vec<Reply>) -> Option<Question> {
         let mut cookies = BTreeSet::new();
         for reply in replies {
             match reply {
-                Reply::Expired(key, category) => drop(self.past.records.insert(key, category)),
+                Reply::Expired(key, category) => {
+                    self.expired_set.records.insert(key, category);
+                }
                 Reply::OldCookie(cookie) => drop(cookies.insert(cookie)),
                 Reply::Quiet(id) => self.quiet.push(id),
                 _ => {}
             }
         }
-        self.past.cookies = cookies.len() as u64;
-        self.asked = Asked::OfCookies;
+        self.expired_set.cookies = cookies.len() as u64;
+        self.stage = Stage::OfCookies;
         self.records_naming(cookies.into_iter().collect())
     }
 
     /// Who is idle is of interest only where there is something that would go with a person.
     fn ask_members(&mut self) -> Option<Question> {
-        self.asked = Asked::Members;
+        self.stage = Stage::Members;
         let naming = std::mem::take(&mut self.quiet);
         (!naming.is_empty()).then(|| Question::Whole {
             brand: self.brand,
@@ -161,31 +166,31 @@ impl Inquiry {
     }
 
     fn ask_recent(&mut self) -> Option<Question> {
-        self.asked = Asked::Recent;
+        self.stage = Stage::Recent;
         (!self.idle.is_empty()).then(|| Question::Recent {
             brand: self.brand,
             naming: self.idle.keys().copied().collect(),
-            since: self.cutoffs.identification,
+            since: self.horizons.identification,
         })
     }
 
     fn of_persons(&mut self, replies: Vec<Reply>) {
-        let mut gone: BTreeSet<Person> = BTreeSet::new();
+        let mut persons: BTreeSet<Person> = BTreeSet::new();
         for reply in replies {
             let Reply::NamedRecord(key, record, _) = reply else {
                 continue;
             };
             let goes = Category::of(&record.body).is_some_and(goes_with_person);
-            if !goes || record.ts >= self.cutoffs.identification {
+            if !goes || record.ts >= self.horizons.identification {
                 continue;
             }
-            let entry = self.past.records.entry(key);
+            let entry = self.expired_set.records.entry(key);
             if *entry.or_insert(Category::Identification) == Category::Identification {
                 let ids = record.ids.ids().iter();
-                gone.extend(ids.filter_map(|id| self.idle.get(&id.pseudonym)));
+                persons.extend(ids.filter_map(|id| self.idle.get(&id.pseudonym)));
             }
         }
-        self.past.persons = gone.len() as u64;
+        self.expired_set.persons = persons.len() as u64;
     }
 
     fn records_naming(&self, naming: Arc<[Pseudonym]>) -> Option<Question> {

@@ -1,4 +1,4 @@
-//! Hold: which content of each record counts.
+//! Upsert: which content of each record counts.
 //!
 //! Of everything that arrives under one key the highest `(version, arrival)` is held, whole record for
 //! whole record. That is a maximum, so it does not matter in which epoch or on which worker the
@@ -10,9 +10,9 @@
 //! A pass over the retention judges what was held at the end of an epoch, and comes epochs later: what began to be held
 //! since then was not judged and stays.
 //!
-//! The contents themselves wait in [`crate::admit`], under the set of identifiers that they name; this stage only
-//! knows where, and says of each key that an epoch has touched what is held now. What is said about identifiers
-//! (consent, rights) goes to [`crate::statements`] from here, and so does which sets are named at all.
+//! The contents themselves wait in [`crate::policy_filter`], under the set of identifiers that they name; this stage only
+//! knows where, and says of each key that an epoch has key_changes what is held now. What is said about identifiers
+//! (consent, rights) goes to [`crate::consent_state`] from here, and so does which sets are named at all.
 
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
@@ -21,16 +21,16 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHasher};
 use serde::{Deserialize, Serialize};
 
-use crate::admit::AdmitIn;
-use crate::engine::{Diff, Epoch, Stage};
-use crate::policy::Said;
+use crate::consent_state::ConsentStateIn;
+use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::policy::Statement;
+use crate::policy_filter::PolicyFilterIn;
 use crate::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey};
-use crate::statements::StatementIn;
 use crate::stats::Stats;
 
 /// What happens to a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Change {
+pub struct RecordChange {
     /// The place in the order of arrival.
     pub arrival: Arrival,
     /// The key.
@@ -42,9 +42,9 @@ pub struct Change {
 
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum HoldIn {
+pub enum UpsertIn {
     /// Something happens to a key.
-    Change(Change),
+    Change(RecordChange),
     /// What was held under a key at the end of an epoch is past its retention. Whatever has changed since was not judged
     /// and stays.
     Expire(RecordKey, Epoch),
@@ -52,7 +52,7 @@ pub enum HoldIn {
 
 /// A record that was retracted because it was past its retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Expired {
+pub struct ExpiredRecord {
     /// The tenant.
     pub brand: BrandId,
     /// What made it one and the same.
@@ -64,17 +64,17 @@ pub struct Expired {
 
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum HoldOut {
+pub enum UpsertOut {
     /// A record is retracted because it is past its retention.
-    Expired(Expired),
+    Expired(ExpiredRecord),
     /// What is held under a key.
-    Admit(AdmitIn),
+    Record(PolicyFilterIn),
     /// What is said about an identifier, and where it is named.
-    Statement(StatementIn),
+    Statement(ConsentStateIn),
 }
 
 /// What is held under a key, and where.
-struct Slot {
+struct Current {
     version: i64,
     /// The place of what is held, its two parts beside each other to save room.
     message: u64,
@@ -92,22 +92,22 @@ struct Slot {
 }
 
 /// What an epoch did to a key: where it was held before, and what is held now.
-struct Touched {
+struct KeyChange {
     before: Option<(BrandId, u128)>,
     now: Option<Box<Record>>,
 }
 
 /// The stage. A few words for each key, and the sets that its records name.
-pub struct Hold {
-    slots: FxHashMap<RecordKey, Slot>,
+pub struct Upsert {
+    slots: FxHashMap<RecordKey, Current>,
     sets: FxHashMap<(BrandId, u128), (u64, IdSet)>,
     stats: Rc<Stats>,
 }
 
-impl Hold {
+impl Upsert {
     /// Holds nothing yet.
-    pub fn new(stats: Rc<Stats>) -> Hold {
-        Hold {
+    pub fn new(stats: Rc<Stats>) -> Upsert {
+        Upsert {
             slots: FxHashMap::default(),
             sets: FxHashMap::default(),
             stats,
@@ -116,41 +116,41 @@ impl Hold {
 
     fn apply(
         &mut self,
-        change: Change,
+        change: RecordChange,
         epoch: Epoch,
-        touched: &mut FxHashMap<RecordKey, Touched>,
-        out: &mut Vec<(HoldOut, Diff)>,
+        key_changes: &mut FxHashMap<RecordKey, KeyChange>,
+        out: &mut Vec<(UpsertOut, Diff)>,
     ) {
-        let Change { arrival, key, put } = change;
+        let RecordChange { arrival, key, put } = change;
         let slot = match self.slots.entry(key) {
             Entry::Vacant(vacant) => {
                 let Some((version, record)) = put else {
                     return;
                 };
-                name(&mut self.sets, &record, out);
-                let slot = vacant.insert(Slot::of(version, arrival, epoch, &record, out));
+                add_set_use(&mut self.sets, &record, out);
+                let slot = vacant.insert(Current::of(version, arrival, epoch, &record, out));
                 self.stats.held(slot.counts());
-                let first = Touched {
+                let first = KeyChange {
                     before: None,
                     now: None,
                 };
-                touched.entry(key).or_insert(first).now = Some(record);
+                key_changes.entry(key).or_insert(first).now = Some(record);
                 return;
             }
             Entry::Occupied(slot) => slot,
         };
         let held = slot.get();
-        let first = Touched {
+        let first = KeyChange {
             before: Some((held.brand, held.set)),
             now: None,
         };
         match put {
             None if arrival > held.arrival() => {
                 let held = slot.remove();
-                held.unsay(out);
-                unname(&mut self.sets, held.brand, held.set, out);
+                held.retract_statement(out);
+                remove_set_use(&mut self.sets, held.brand, held.set, out);
                 self.stats.held(-held.counts());
-                touched.entry(key).or_insert(first).now = None;
+                key_changes.entry(key).or_insert(first).now = None;
             }
             None => {}
             Some((version, record)) if (version, arrival) <= (held.version, held.arrival()) => {
@@ -166,11 +166,11 @@ impl Hold {
             Some((version, record)) => {
                 let slot = slot.into_mut();
                 let before = (slot.version, slot.content, slot.counts());
-                name(&mut self.sets, &record, out);
-                unname(&mut self.sets, slot.brand, slot.set, out);
-                slot.unsay(out);
+                add_set_use(&mut self.sets, &record, out);
+                remove_set_use(&mut self.sets, slot.brand, slot.set, out);
+                slot.retract_statement(out);
                 let newest = slot.newest;
-                *slot = Slot::of(version, arrival, epoch, &record, out);
+                *slot = Current::of(version, arrival, epoch, &record, out);
                 slot.newest = newest.max(slot.newest);
                 self.stats.held(slot.counts() - before.2);
                 match (
@@ -181,20 +181,20 @@ impl Hold {
                     (false, true) => self.stats.duplicate(),
                     (false, false) => self.stats.correction(),
                 }
-                touched.entry(key).or_insert(first).now = Some(record);
+                key_changes.entry(key).or_insert(first).now = Some(record);
             }
         }
     }
 }
 
-impl Hold {
+impl Upsert {
     /// Retracts what has been held under a key since an epoch or longer.
     fn expire(
         &mut self,
         key: RecordKey,
         as_of: Epoch,
-        touched: &mut FxHashMap<RecordKey, Touched>,
-        out: &mut Vec<(HoldOut, Diff)>,
+        key_changes: &mut FxHashMap<RecordKey, KeyChange>,
+        out: &mut Vec<(UpsertOut, Diff)>,
     ) {
         let Entry::Occupied(slot) = self.slots.entry(key) else {
             return;
@@ -203,24 +203,24 @@ impl Hold {
             return;
         }
         let held = slot.remove();
-        held.unsay(out);
-        unname(&mut self.sets, held.brand, held.set, out);
+        held.retract_statement(out);
+        remove_set_use(&mut self.sets, held.brand, held.set, out);
         self.stats.held(-held.counts());
-        let gone = Touched {
+        let gone = KeyChange {
             before: Some((held.brand, held.set)),
             now: None,
         };
-        touched.entry(key).or_insert(gone).now = None;
+        key_changes.entry(key).or_insert(gone).now = None;
         let behind = Arrival {
             message: held.newest.saturating_add(1),
             line: 0,
         };
-        let expired = Expired {
+        let expired = ExpiredRecord {
             brand: held.brand,
             key,
             behind,
         };
-        out.push((HoldOut::Expired(expired), 1));
+        out.push((UpsertOut::Expired(expired), 1));
     }
 }
 
@@ -233,16 +233,16 @@ fn content(record: &Record) -> u64 {
     hash.finish()
 }
 
-impl Slot {
+impl Current {
     /// What is held from now on; a statement is said.
     fn of(
         version: i64,
         arrival: Arrival,
         since: Epoch,
         record: &Record,
-        out: &mut Vec<(HoldOut, Diff)>,
-    ) -> Slot {
-        let slot = Slot {
+        out: &mut Vec<(UpsertOut, Diff)>,
+    ) -> Current {
+        let slot = Current {
             version,
             message: arrival.message,
             line: arrival.line,
@@ -251,9 +251,9 @@ impl Slot {
             brand: record.brand,
             set: record.ids.key(),
             content: content(record),
-            statement: said(&record.body).map(|_| Box::new(record.clone())),
+            statement: statement_of(&record.body).map(|_| Box::new(record.clone())),
         };
-        slot.say(1, out);
+        slot.emit_statement(1, out);
         slot
     }
 
@@ -274,44 +274,44 @@ impl Slot {
         }
     }
 
-    fn unsay(&self, out: &mut Vec<(HoldOut, Diff)>) {
-        self.say(-1, out);
+    fn retract_statement(&self, out: &mut Vec<(UpsertOut, Diff)>) {
+        self.emit_statement(-1, out);
     }
 
-    fn say(&self, diff: Diff, out: &mut Vec<(HoldOut, Diff)>) {
+    fn emit_statement(&self, diff: Diff, out: &mut Vec<(UpsertOut, Diff)>) {
         let Some(record) = &self.statement else {
             return;
         };
-        let Some(said) = said(&record.body) else {
+        let Some(said) = statement_of(&record.body) else {
             return;
         };
         for id in record.ids.ids() {
-            let word = StatementIn::Said(record.brand, id.pseudonym, record.ts, said);
-            out.push((HoldOut::Statement(word), diff));
+            let word = ConsentStateIn::Statement(record.brand, id.pseudonym, record.ts, said);
+            out.push((UpsertOut::Statement(word), diff));
         }
     }
 }
 
 /// What a record says about its identifiers, where it is a statement.
-fn said(body: &Body) -> Option<Said> {
+fn statement_of(body: &Body) -> Option<Statement> {
     match body {
-        Body::Consent { steps, string } => Some(Said::Consent(*steps, *string)),
-        Body::Right { right, stands } => Some(Said::Right(*right, *stands)),
+        Body::Consent { steps, string } => Some(Statement::Consent(*steps, *string)),
+        Body::Right { right, stands } => Some(Statement::Right(*right, *stands)),
         _ => None,
     }
 }
 
 type Sets = FxHashMap<(BrandId, u128), (u64, IdSet)>;
 
-fn tell(brand: BrandId, ids: &IdSet, diff: Diff, out: &mut Vec<(HoldOut, Diff)>) {
+fn emit_set_use(brand: BrandId, ids: &IdSet, diff: Diff, out: &mut Vec<(UpsertOut, Diff)>) {
     for id in ids.ids() {
-        let named = StatementIn::Named(brand, id.pseudonym, ids.key());
-        out.push((HoldOut::Statement(named), diff));
+        let named = ConsentStateIn::Named(brand, id.pseudonym, ids.key());
+        out.push((UpsertOut::Statement(named), diff));
     }
 }
 
 /// Counts a record that names a set; the first of this worker is told.
-fn name(sets: &mut Sets, record: &Record, out: &mut Vec<(HoldOut, Diff)>) {
+fn add_set_use(sets: &mut Sets, record: &Record, out: &mut Vec<(UpsertOut, Diff)>) {
     if record.ids.is_empty() {
         return;
     }
@@ -319,29 +319,29 @@ fn name(sets: &mut Sets, record: &Record, out: &mut Vec<(HoldOut, Diff)>) {
     let set = sets.entry(key).or_insert_with(|| (0, record.ids.clone()));
     set.0 += 1;
     if set.0 == 1 {
-        tell(record.brand, &record.ids, 1, out);
+        emit_set_use(record.brand, &record.ids, 1, out);
     }
 }
 
 /// Counts a record less; the last of this worker is told.
-fn unname(sets: &mut Sets, brand: BrandId, set: u128, out: &mut Vec<(HoldOut, Diff)>) {
+fn remove_set_use(sets: &mut Sets, brand: BrandId, set: u128, out: &mut Vec<(UpsertOut, Diff)>) {
     if let Entry::Occupied(mut slot) = sets.entry((brand, set)) {
         slot.get_mut().0 -= 1;
         if slot.get().0 == 0 {
             let (_, ids) = slot.remove();
-            tell(brand, &ids, -1, out);
+            emit_set_use(brand, &ids, -1, out);
         }
     }
 }
 
-impl Stage for Hold {
-    type In = HoldIn;
-    type Out = HoldOut;
-    const NAME: &'static str = "Hold";
+impl KeyedOperator for Upsert {
+    type In = UpsertIn;
+    type Out = UpsertOut;
+    const NAME: &'static str = "Upsert";
 
-    fn route(told: &HoldIn) -> u64 {
+    fn route(told: &UpsertIn) -> u64 {
         match told {
-            HoldIn::Change(Change { key, .. }) | HoldIn::Expire(key, _) => key.0 as u64,
+            UpsertIn::Change(RecordChange { key, .. }) | UpsertIn::Expire(key, _) => key.0 as u64,
         }
     }
 
@@ -349,29 +349,37 @@ impl Stage for Hold {
         self.slots.len() + self.sets.len()
     }
 
-    fn step(&mut self, epoch: Epoch, told: Vec<(HoldIn, Diff)>, out: &mut Vec<(HoldOut, Diff)>) {
-        let mut touched = FxHashMap::default();
+    fn apply_epoch(
+        &mut self,
+        epoch: Epoch,
+        told: Vec<(UpsertIn, Diff)>,
+        out: &mut Vec<(UpsertOut, Diff)>,
+    ) {
+        let mut key_changes = FxHashMap::default();
         let mut changes = Vec::with_capacity(told.len());
         for (told, _) in told {
             match told {
-                HoldIn::Change(change) => changes.push(change),
+                UpsertIn::Change(change) => changes.push(change),
                 // What was judged was held before this epoch, and so goes before its changes.
-                HoldIn::Expire(key, as_of) => self.expire(key, as_of, &mut touched, out),
+                UpsertIn::Expire(key, as_of) => self.expire(key, as_of, &mut key_changes, out),
             }
         }
         changes.sort_unstable_by_key(|change| change.arrival);
         for change in changes {
-            self.apply(change, epoch, &mut touched, out);
+            self.apply(change, epoch, &mut key_changes, out);
         }
-        for (key, Touched { before, now }) in touched {
+        for (key, KeyChange { before, now }) in key_changes {
             let stays = now
                 .as_ref()
                 .is_some_and(|now| before == Some((now.brand, now.ids.key())));
             if let Some((brand, set)) = before.filter(|_| !stays) {
-                out.push((HoldOut::Admit(AdmitIn::Gone(key, brand, set)), 1));
+                out.push((
+                    UpsertOut::Record(PolicyFilterIn::Removed(key, brand, set)),
+                    1,
+                ));
             }
             if let Some(now) = now {
-                out.push((HoldOut::Admit(AdmitIn::Held(key, now)), 1));
+                out.push((UpsertOut::Record(PolicyFilterIn::Held(key, now)), 1));
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Admit: which held records count, and for what.
+//! PolicyFilter: which held records count, and for what.
 //!
-//! A record is *held* by what arrived ([`crate::hold`]), and *admitted* by what the persons behind it allow. It is
-//! judged by the stances of its identifiers, so that a withdrawal, an objection and a renewal are changes of a
+//! A record is *held* by what arrived ([`crate::upsert`]), and *admitted* by what the persons behind it allow. It is
+//! judged by the policies of its identifiers, so that a withdrawal, an objection and a renewal are changes of a
 //! collection like any other: what was admitted is retracted, and comes back when it may.
 //!
 //! The rules, of which invariant I1 asks that they are a function of what is held:
@@ -9,12 +9,12 @@
 //! - A record that is restricted in any of its identifiers is out of every number.
 //! - Allowed is what all statements about its identifiers allow. Where its source rests on consent and nothing
 //!   was said about its cookie (about any identifier, where it has none), nothing is.
-//! - A web record, and any record of a source that rests on consent, needs [`Step::Hold`] to count at all.
-//! - Without [`Step::Credit`] a contact is no touch, without [`Step::Join`] nothing of the web and the till meets,
-//!   without [`Step::Link`] the record stands for one identifier alone.
+//! - A web record, and any record of a source that rests on consent, needs [`Use::Hold`] to count at all.
+//! - Without [`Use::Credit`] a contact is no touch, without [`Use::Join`] nothing of the web and the till meets,
+//!   without [`Use::Link`] the record stands for one identifier alone.
 //! - A record that names nobody is judged by nobody.
 //!
-//! The records wait here under their set of identifiers, so that one change of a stance finds them all.
+//! The records wait here under their set of identifiers, so that one change of a policy finds them all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -23,38 +23,38 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply, labels};
-use crate::engine::{Diff, Epoch, Stage};
-use crate::horizons::{Cutoffs, Oldest, is_interaction};
+use crate::aggregate::DeltaBuffer;
+use crate::allowed_uses::{AllowedUses, Use};
+use crate::ask::{Answer, Question, Reply, RoutedQuestion, labels};
+use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::horizons::{EarliestHeld, Horizons, is_interaction};
 use crate::label::Label;
 use crate::label_uses::LabelUses;
-use crate::policy::{Admitted, Stance, Withheld};
+use crate::policy::{Admission, Policy, WithholdReason};
 use crate::record::{Body, BrandId, IdKind, IdSet, Identifier, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
 use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
-use crate::steps::{Step, Steps};
-use crate::sums::Tally;
 
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum AdmitIn {
+pub enum PolicyFilterIn {
     /// The content held under a key that names a set of identifiers, in the place of the one before.
     Held(RecordKey, Box<Record>),
     /// Nothing is held any more under a key that named the set.
-    Gone(RecordKey, BrandId, u128),
+    Removed(RecordKey, BrandId, u128),
     /// The time by which the links of a brand are judged, Unix milliseconds; told to a worker.
     LinkTime(BrandId, i64, u64),
     /// A member of a set stands so.
-    Stance(BrandId, u128, Pseudonym, Stance),
+    Policy(BrandId, u128, Pseudonym, Policy),
     /// Somebody asks for the records of a set, or of every set on a worker.
-    Ask(Asked, Option<u128>),
+    Ask(RoutedQuestion, Option<u128>),
 }
 
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum AdmitOut {
+pub enum PolicyFilterOut {
     /// A part of an admitted record.
     Routed(Routed),
     /// What is held here names a label of a brand.
@@ -65,57 +65,57 @@ pub enum AdmitOut {
 
 /// The records that name one set of identifiers.
 #[derive(Default)]
-struct Group {
+struct IdSetRecords {
     records: SmallMap<RecordKey, Box<Record>>,
     /// The members about whom something was said.
-    stances: SmallMap<Pseudonym, Stance>,
+    policies: SmallMap<Pseudonym, Policy>,
 }
 
-/// What the stances of a set's members come to.
-struct Verdict {
+/// What the policies of a set's members come to.
+struct SetPolicy {
     restricted: bool,
     /// What all statements allow.
-    allowed: Steps,
+    allowed: AllowedUses,
     /// Whether there is a statement about a cookie, and about anybody.
-    cookie_said: bool,
-    said: bool,
+    has_cookie_statement: bool,
+    has_statement: bool,
 }
 
-impl Group {
-    fn verdict(&self, ids: &IdSet) -> Verdict {
-        let mut verdict = Verdict {
+impl IdSetRecords {
+    fn policy(&self, ids: &IdSet) -> SetPolicy {
+        let mut policy = SetPolicy {
             restricted: false,
-            allowed: Steps::ALL,
-            cookie_said: false,
-            said: false,
+            allowed: AllowedUses::ALL,
+            has_cookie_statement: false,
+            has_statement: false,
         };
-        if self.stances.is_empty() {
-            return verdict;
+        if self.policies.is_empty() {
+            return policy;
         }
         for id in ids.ids() {
-            let Some(stance) = self.stances.get(&id.pseudonym) else {
+            let Some(member) = self.policies.get(&id.pseudonym) else {
                 continue;
             };
-            verdict.restricted |= stance.restricted;
-            if let Some(allowed) = stance.allowed {
-                verdict.allowed = verdict.allowed.and(allowed);
-                verdict.said = true;
-                verdict.cookie_said |= id.kind == IdKind::Cookie;
+            policy.restricted |= member.restricted;
+            if let Some(allowed) = member.allowed {
+                policy.allowed = policy.allowed.intersect(allowed);
+                policy.has_statement = true;
+                policy.has_cookie_statement |= id.kind == IdKind::Cookie;
             }
-            if stance.do_not_sell {
-                verdict.allowed = verdict.allowed.without(Step::Share);
+            if member.do_not_sell {
+                policy.allowed = policy.allowed.without(Use::Share);
             }
         }
-        verdict
+        policy
     }
 }
 
-impl Verdict {
+impl SetPolicy {
     /// Whether a record of the set needs to be consented to, and nobody was asked.
-    fn is_unasked(&self, record: &Record, settings: &BrandSettings) -> bool {
+    fn lacks_consent(&self, record: &Record, settings: &BrandSettings) -> bool {
         let has_cookie = || record.ids.ids().iter().any(|id| id.kind == IdKind::Cookie);
         let consent = settings.on_consent.contains(&record.source);
-        consent && !self.cookie_said && (!self.said || has_cookie())
+        consent && !self.has_cookie_statement && (!self.has_statement || has_cookie())
     }
 
     /// For what a record of the set counts when links are judged by a time, or why it is out.
@@ -124,33 +124,33 @@ impl Verdict {
         record: &Record,
         settings: &BrandSettings,
         at: i64,
-    ) -> Result<Admitted, Withheld> {
+    ) -> Result<Admission, WithholdReason> {
         let free = record.ids.is_empty()
             || matches!(
                 record.body,
                 Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. }
             );
         if free {
-            return Ok(FREE);
+            return Ok(UNRESTRICTED);
         }
         if self.restricted {
-            return Err(Withheld::Restricted);
+            return Err(WithholdReason::Restricted);
         }
-        if self.is_unasked(record, settings) {
-            return Err(Withheld::Unasked);
+        if self.lacks_consent(record, settings) {
+            return Err(WithholdReason::NoConsent);
         }
         let allowed = self.allowed;
         let needs_hold = record.body.is_web() || settings.on_consent.contains(&record.source);
-        if needs_hold && !allowed.allow(Step::Hold) {
-            return Err(Withheld::Refused);
+        if needs_hold && !allowed.allows(Use::Hold) {
+            return Err(WithholdReason::Refused);
         }
-        Ok(Admitted {
-            reduced: match allowed.allow(Step::Link) {
+        Ok(Admission {
+            reduced: match allowed.allows(Use::Link) {
                 true => linked(record, settings, at),
                 false => alone(&record.ids),
             },
-            credit: allowed.allow(Step::Credit),
-            joins: allowed.allow(Step::Join),
+            credit: allowed.allows(Use::Credit),
+            joins: allowed.allows(Use::Join),
         })
     }
 }
@@ -189,20 +189,20 @@ fn alone(ids: &IdSet) -> Option<IdSet> {
     (kept.len() < ids.ids().len()).then(|| IdSet::new(kept))
 }
 
-type GroupKey = (BrandId, u128);
+type IdSetKey = (BrandId, u128);
 
 /// The stage. The held records, under their sets of identifiers.
-pub struct Admit {
+pub struct PolicyFilter {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
-    groups: FxHashMap<GroupKey, Group>,
+    sets: FxHashMap<IdSetKey, IdSetRecords>,
     /// The records that name nobody.
     free: FxHashMap<RecordKey, Box<Record>>,
     /// For each brand how far what is held reaches back.
-    oldest: BTreeMap<BrandId, Oldest>,
+    oldest: BTreeMap<BrandId, EarliestHeld>,
     links: BTreeMap<BrandId, Links>,
     uses: LabelUses,
-    tally: Tally,
+    deltas: DeltaBuffer,
 }
 
 /// The links of a brand whose records do not link for good.
@@ -228,7 +228,11 @@ impl Links {
     }
 
     /// The time by which links are judged moves: the time before, and the records that link more or less than then.
-    fn turn(&mut self, at: i64, settings: &BrandSettings) -> (i64, BTreeSet<(u128, RecordKey)>) {
+    fn set_time(
+        &mut self,
+        at: i64,
+        settings: &BrandSettings,
+    ) -> (i64, BTreeSet<(u128, RecordKey)>) {
         let before = std::mem::replace(&mut self.at, at);
         let (from, to) = (before.min(at), before.max(at));
         let mut moved = BTreeSet::new();
@@ -242,23 +246,23 @@ impl Links {
 }
 
 /// What becomes of a key: the content that is held, if any.
-type Held = Option<Box<Record>>;
+type Content = Option<Box<Record>>;
 
 /// What an epoch says about one set.
 #[derive(Default)]
 struct Changes {
-    held: Vec<(RecordKey, Held)>,
-    stances: Vec<(Pseudonym, Stance, Diff)>,
+    held: Vec<(RecordKey, Content)>,
+    policies: Vec<(Pseudonym, Policy, Diff)>,
 }
 
-impl Admit {
+impl PolicyFilter {
     /// Holds nothing yet.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Admit {
-        Admit {
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> PolicyFilter {
+        PolicyFilter {
             oldest: settings
                 .brands
                 .keys()
-                .map(|brand| (*brand, Oldest::default()))
+                .map(|brand| (*brand, EarliestHeld::default()))
                 .collect(),
             links: settings
                 .brands
@@ -271,16 +275,16 @@ impl Admit {
                 .collect(),
             settings,
             stats,
-            groups: FxHashMap::default(),
+            sets: FxHashMap::default(),
             free: FxHashMap::default(),
             uses: LabelUses::default(),
-            tally: Tally::default(),
+            deltas: DeltaBuffer::default(),
         }
     }
 
     /// A record that names nobody, or one that did.
-    fn free(&mut self, key: RecordKey, held: Held, out: &mut Vec<(AdmitOut, Diff)>) {
-        let mut parts = Parts::new(&mut self.tally, out);
+    fn free(&mut self, key: RecordKey, held: Content, out: &mut Vec<(PolicyFilterOut, Diff)>) {
+        let mut parts = RoutedParts::new(&mut self.deltas, out);
         let old = match held {
             Some(record) => self.free.insert(key, record),
             None => self.free.remove(&key),
@@ -288,64 +292,64 @@ impl Admit {
         let (old, new) = (old.as_deref(), self.free.get(&key).map(Box::as_ref));
         if old != new {
             hold_labels(&mut self.uses, old, new);
-            old.iter().for_each(|old| parts.add(old, &FREE, -1));
-            new.iter().for_each(|new| parts.add(new, &FREE, 1));
-            parts.tally.end_contributor();
+            old.iter().for_each(|old| parts.add(old, &UNRESTRICTED, -1));
+            new.iter().for_each(|new| parts.add(new, &UNRESTRICTED, 1));
+            parts.deltas.end_contributor();
         }
     }
 
     /// The time by which the links of a brand are judged moves. Only what links more or less by it is looked at.
-    fn turn(&mut self, brand: BrandId, at: i64, out: &mut Vec<(AdmitOut, Diff)>) {
+    fn set_link_time(&mut self, brand: BrandId, at: i64, out: &mut Vec<(PolicyFilterOut, Diff)>) {
         let settings = self.settings.brands.get(&brand);
         let Some((settings, links)) = settings.zip(self.links.get_mut(&brand)) else {
             return;
         };
-        let (before, moved) = links.turn(at, settings);
+        let (before, moved) = links.set_time(at, settings);
         self.stats.steps(moved.len() as u64);
-        let mut parts = Parts::new(&mut self.tally, out);
+        let mut parts = RoutedParts::new(&mut self.deltas, out);
         for (set, key) in moved {
-            let Some(group) = self.groups.get(&(brand, set)) else {
+            let Some(set_records) = self.sets.get(&(brand, set)) else {
                 continue;
             };
-            let Some(record) = group.records.get(&key) else {
+            let Some(record) = set_records.records.get(&key) else {
                 continue;
             };
-            let verdict = group.verdict(&record.ids);
-            let was = verdict.admit(record, settings, before);
-            let is = verdict.admit(record, settings, at);
+            let policy = set_records.policy(&record.ids);
+            let was = policy.admit(record, settings, before);
+            let is = policy.admit(record, settings, at);
             if was != is {
                 was.iter().for_each(|was| parts.add(record, was, -1));
                 is.iter().for_each(|is| parts.add(record, is, 1));
-                parts.tally.end_contributor();
+                parts.deltas.end_contributor();
             }
         }
     }
 
-    fn change(&mut self, key: GroupKey, changes: Changes, out: &mut Vec<(AdmitOut, Diff)>) {
+    fn change(&mut self, key: IdSetKey, changes: Changes, out: &mut Vec<(PolicyFilterOut, Diff)>) {
         let Some(settings) = self.settings.brands.get(&key.0) else {
             return;
         };
         let mut links = self.links.get_mut(&key.0);
         let at = links.as_ref().map_or(i64::MIN, |links| links.at);
-        let group = self.groups.entry(key).or_default();
-        let mut parts = Parts::new(&mut self.tally, out);
+        let set_records = self.sets.entry(key).or_default();
+        let mut parts = RoutedParts::new(&mut self.deltas, out);
         // Most changes are of a record alone, and do not look at the others of its set.
-        if !changes.stances.is_empty() {
-            let ids = group.records.iter().next();
+        if !changes.policies.is_empty() {
+            let ids = set_records.records.iter().next();
             let ids = ids.map_or_else(IdSet::empty, |(_, record)| record.ids.clone());
-            let was = group.verdict(&ids);
+            let was = set_records.policy(&ids);
             // A retraction may stand before what it retracts, and only what is there in the end counts.
-            let mut stances = changes.stances;
-            stances.sort_unstable_by_key(|(_, _, diff)| *diff);
-            for (id, stance, diff) in stances {
+            let mut policies = changes.policies;
+            policies.sort_unstable_by_key(|(_, _, diff)| *diff);
+            for (id, policy, diff) in policies {
                 match diff > 0 {
-                    true => drop(group.stances.insert(id, stance)),
-                    false => drop(group.stances.remove(&id)),
+                    true => drop(set_records.policies.insert(id, policy)),
+                    false => drop(set_records.policies.remove(&id)),
                 }
             }
-            let is = group.verdict(&ids);
-            self.stats.steps(group.records.len() as u64);
-            for (_, record) in group.records.iter() {
+            let is = set_records.policy(&ids);
+            self.stats.steps(set_records.records.len() as u64);
+            for (_, record) in set_records.records.iter() {
                 let before = was.admit(record, settings, at);
                 let now = is.admit(record, settings, at);
                 if before != now {
@@ -355,17 +359,20 @@ impl Admit {
                         .iter()
                         .for_each(|before| parts.add(record, before, -1));
                     now.iter().for_each(|now| parts.add(record, now, 1));
-                    parts.tally.end_contributor();
+                    parts.deltas.end_contributor();
                 }
             }
         }
         self.stats.steps(changes.held.len() as u64);
         for (key, held) in changes.held {
             let old = match held {
-                Some(record) => group.records.insert(key, record),
-                None => group.records.remove(&key),
+                Some(record) => set_records.records.insert(key, record),
+                None => set_records.records.remove(&key),
             };
-            let (old, new) = (old.as_deref(), group.records.get(&key).map(Box::as_ref));
+            let (old, new) = (
+                old.as_deref(),
+                set_records.records.get(&key).map(Box::as_ref),
+            );
             if let Some(links) = &mut links {
                 old.iter()
                     .for_each(|old| links.hold(key, old, settings, false));
@@ -376,60 +383,65 @@ impl Admit {
                 continue;
             };
             hold_labels(&mut self.uses, old, new);
-            let verdict = group.verdict(&one.ids);
+            let policy = set_records.policy(&one.ids);
             for (record, diff) in [(old, -1), (new, 1)] {
                 let Some(record) = record else { continue };
-                let admitted = verdict.admit(record, settings, at);
+                let admitted = policy.admit(record, settings, at);
                 count(&self.stats, record, &admitted, diff);
                 if let Ok(admitted) = admitted {
                     parts.add(record, &admitted, diff);
                 }
             }
-            parts.tally.end_contributor();
+            parts.deltas.end_contributor();
         }
-        if group.records.is_empty() && group.stances.is_empty() {
-            self.groups.remove(&key);
+        if set_records.records.is_empty() && set_records.policies.is_empty() {
+            self.sets.remove(&key);
         }
     }
 
     /// Answers with the records of one set, or with what of all has run out.
-    fn answer(&mut self, asked: &Asked, set: Option<u128>, out: &mut Vec<(AdmitOut, Diff)>) {
+    fn answer(
+        &mut self,
+        asked: &RoutedQuestion,
+        set: Option<u128>,
+        out: &mut Vec<(PolicyFilterOut, Diff)>,
+    ) {
         let replies = match (&asked.question, set) {
             (Question::Records { brand, .. }, Some(set)) => {
-                let group = self.groups.get(&(*brand, set)).into_iter();
-                let records = group.flat_map(|group| group.records.iter());
+                let set_records = self.sets.get(&(*brand, set)).into_iter();
+                let records = set_records.flat_map(|set_records| set_records.records.iter());
                 records
                     .map(|(key, record)| Reply::Record(*key, record.clone()))
                     .collect()
             }
             (Question::Recent { brand, since, .. }, Some(set)) => {
-                let group = self.groups.get(&(*brand, set));
-                let recent = group.and_then(|group| recent(group, *since));
+                let set_records = self.sets.get(&(*brand, set));
+                let recent = set_records.and_then(|set_records| recent(set_records, *since));
                 recent.into_iter().collect()
             }
-            (Question::Expired { brand, cutoffs }, None) => self.expired(*brand, cutoffs),
+            (Question::Expired { brand, horizons }, None) => self.expired(*brand, horizons),
             _ => Vec::new(),
         };
         let replies = replies.into_iter();
-        out.extend(replies.map(|reply| (AdmitOut::Answer(asked.answer(reply)), 1)));
+        out.extend(replies.map(|reply| (PolicyFilterOut::Answer(asked.answer(reply)), 1)));
     }
 
     /// What of a brand has run out. Nothing is looked at where nothing can have.
-    fn expired(&mut self, brand: BrandId, cutoffs: &Cutoffs) -> Vec<Reply> {
+    fn expired(&mut self, brand: BrandId, horizons: &Horizons) -> Vec<Reply> {
         let oldest = self.oldest.get_mut(&brand);
-        let Some(oldest) = oldest.filter(|oldest| oldest.reach_behind(cutoffs)) else {
+        let Some(oldest) = oldest.filter(|oldest| oldest.may_have_expired(horizons)) else {
             return Vec::new();
         };
-        *oldest = Oldest::default();
+        *oldest = EarliestHeld::default();
         let mut replies = Vec::new();
-        let groups = self.groups.iter().filter(|((of, _), _)| *of == brand);
-        for (_, group) in groups {
+        let sets = self.sets.iter().filter(|((of, _), _)| *of == brand);
+        for (_, set_records) in sets {
             let (mut goes, mut acts) = (None, false);
-            for (key, record) in group.records.iter() {
+            for (key, record) in set_records.records.iter() {
                 oldest.note(record);
-                cutoffs.judge(*key, record, &mut replies);
-                acts |= cutoffs.is_recent(record);
-                if cutoffs.goes_with_person(record) {
+                horizons.judge(*key, record, &mut replies);
+                acts |= horizons.is_recent(record);
+                if horizons.goes_with_person(record) {
                     goes = goes.or(Some(&record.ids));
                 }
             }
@@ -442,7 +454,7 @@ impl Admit {
         let free = self.free.iter().filter(|(_, record)| record.brand == brand);
         for (key, record) in free {
             oldest.note(record);
-            cutoffs.judge(*key, record, &mut replies);
+            horizons.judge(*key, record, &mut replies);
         }
         replies.sort_unstable();
         replies.dedup();
@@ -451,8 +463,8 @@ impl Admit {
 }
 
 /// The identifiers of a set that a record has named since a time.
-fn recent(group: &Group, since: i64) -> Option<Reply> {
-    let mut records = group.records.iter();
+fn recent(set_records: &IdSetRecords, since: i64) -> Option<Reply> {
+    let mut records = set_records.records.iter();
     let (_, record) = records.find(|(_, record)| is_interaction(record) && record.ts >= since)?;
     let ids = record.ids.ids().iter().map(|id| id.pseudonym);
     Some(Reply::Recent(ids.collect()))
@@ -467,7 +479,7 @@ fn hold_labels(uses: &mut LabelUses, old: Option<&Record>, new: Option<&Record>)
 }
 
 /// Counts a record that counts for less than it says.
-fn count(stats: &Stats, record: &Record, admitted: &Result<Admitted, Withheld>, diff: Diff) {
+fn count(stats: &Stats, record: &Record, admitted: &Result<Admission, WithholdReason>, diff: Diff) {
     match admitted {
         Err(why) => stats.withheld(*why, diff),
         Ok(of) if !of.credit && matches!(record.body, Body::Contact { .. }) => {
@@ -478,104 +490,112 @@ fn count(stats: &Stats, record: &Record, admitted: &Result<Admitted, Withheld>, 
 }
 
 /// A record that nobody stands behind counts for everything.
-const FREE: Admitted = Admitted {
+const UNRESTRICTED: Admission = Admission {
     reduced: None,
     credit: true,
     joins: true,
 };
 
 /// Takes records apart on their way out.
-struct Parts<'a> {
-    tally: &'a mut Tally,
+struct RoutedParts<'a> {
+    deltas: &'a mut DeltaBuffer,
     routed: Vec<(Routed, Diff)>,
-    out: &'a mut Vec<(AdmitOut, Diff)>,
+    out: &'a mut Vec<(PolicyFilterOut, Diff)>,
 }
 
-impl<'a> Parts<'a> {
-    fn new(tally: &'a mut Tally, out: &'a mut Vec<(AdmitOut, Diff)>) -> Parts<'a> {
-        Parts {
-            tally,
+impl<'a> RoutedParts<'a> {
+    fn new(
+        deltas: &'a mut DeltaBuffer,
+        out: &'a mut Vec<(PolicyFilterOut, Diff)>,
+    ) -> RoutedParts<'a> {
+        RoutedParts {
+            deltas,
             routed: Vec::new(),
             out,
         }
     }
 
-    fn add(&mut self, record: &Record, admitted: &Admitted, diff: Diff) {
-        route(record, admitted, diff, self.tally, &mut self.routed);
+    fn add(&mut self, record: &Record, admitted: &Admission, diff: Diff) {
+        route(record, admitted, diff, self.deltas, &mut self.routed);
         let routed = self.routed.drain(..);
         self.out
-            .extend(routed.map(|(routed, diff)| (AdmitOut::Routed(routed), diff)));
+            .extend(routed.map(|(routed, diff)| (PolicyFilterOut::Routed(routed), diff)));
     }
 }
 
-impl Stage for Admit {
-    type In = AdmitIn;
-    type Out = AdmitOut;
-    const NAME: &'static str = "Admit";
+impl KeyedOperator for PolicyFilter {
+    type In = PolicyFilterIn;
+    type Out = PolicyFilterOut;
+    const NAME: &'static str = "PolicyFilter";
 
-    fn route(update: &AdmitIn) -> u64 {
+    fn route(update: &PolicyFilterIn) -> u64 {
         match update {
-            AdmitIn::Held(key, record) => home(*key, record.ids.key()),
-            AdmitIn::Gone(key, _, set) => home(*key, *set),
-            AdmitIn::Stance(_, set, ..) | AdmitIn::Ask(_, Some(set)) => *set as u64,
-            AdmitIn::Ask(asked, None) => asked.target,
-            AdmitIn::LinkTime(_, _, target) => *target,
+            PolicyFilterIn::Held(key, record) => home(*key, record.ids.key()),
+            PolicyFilterIn::Removed(key, _, set) => home(*key, *set),
+            PolicyFilterIn::Policy(_, set, ..) | PolicyFilterIn::Ask(_, Some(set)) => *set as u64,
+            PolicyFilterIn::Ask(asked, None) => asked.target,
+            PolicyFilterIn::LinkTime(_, _, target) => *target,
         }
     }
 
     fn entries(&self) -> usize {
         let links = self.links.values().map(|links| links.records.len());
-        self.groups.len() + self.free.len() + links.sum::<usize>() + self.uses.len()
+        self.sets.len() + self.free.len() + links.sum::<usize>() + self.uses.len()
     }
 
-    fn step(&mut self, _: Epoch, updates: Vec<(AdmitIn, Diff)>, out: &mut Vec<(AdmitOut, Diff)>) {
-        let mut changes: FxHashMap<GroupKey, Changes> = FxHashMap::default();
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        updates: Vec<(PolicyFilterIn, Diff)>,
+        out: &mut Vec<(PolicyFilterOut, Diff)>,
+    ) {
+        let mut changes: FxHashMap<IdSetKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();
         let mut times: BTreeMap<BrandId, i64> = BTreeMap::new();
         for (update, diff) in updates {
-            if let AdmitIn::Held(_, record) = &update
+            if let PolicyFilterIn::Held(_, record) = &update
                 && let Some(oldest) = self.oldest.get_mut(&record.brand)
             {
                 oldest.note(record);
             }
             match update {
-                AdmitIn::Held(key, record) if record.ids.is_empty() => {
+                PolicyFilterIn::Held(key, record) if record.ids.is_empty() => {
                     self.free(key, Some(record), out);
                 }
-                AdmitIn::Gone(key, _, 0) => self.free(key, None, out),
-                AdmitIn::Held(key, record) => {
-                    let group = (record.brand, record.ids.key());
-                    let changes = changes.entry(group).or_default();
+                PolicyFilterIn::Removed(key, _, 0) => self.free(key, None, out),
+                PolicyFilterIn::Held(key, record) => {
+                    let set_records = (record.brand, record.ids.key());
+                    let changes = changes.entry(set_records).or_default();
                     changes.held.push((key, Some(record)));
                 }
-                AdmitIn::Gone(key, brand, set) => {
+                PolicyFilterIn::Removed(key, brand, set) => {
                     let changes = changes.entry((brand, set)).or_default();
                     changes.held.push((key, None));
                 }
-                AdmitIn::Stance(brand, set, id, stance) => {
+                PolicyFilterIn::Policy(brand, set, id, policy) => {
                     let changes = changes.entry((brand, set)).or_default();
-                    changes.stances.push((id, stance, diff));
+                    changes.policies.push((id, policy, diff));
                 }
-                AdmitIn::LinkTime(brand, at, _) => {
+                PolicyFilterIn::LinkTime(brand, at, _) => {
                     let time = times.entry(brand).or_insert(at);
                     *time = at.max(*time);
                 }
-                AdmitIn::Ask(asked, set) => questions.push((asked, set)),
+                PolicyFilterIn::Ask(asked, set) => questions.push((asked, set)),
             }
         }
         for (brand, at) in times {
-            self.turn(brand, at, out);
+            self.set_link_time(brand, at, out);
         }
         for (key, changes) in changes {
             self.change(key, changes, out);
         }
         out.extend(
-            self.tally
+            self.deltas
                 .drain()
-                .map(|sum| (AdmitOut::Routed(Routed::Sum(Box::new(sum))), 1)),
+                .map(|sum| (PolicyFilterOut::Routed(Routed::Sum(Box::new(sum))), 1)),
         );
         let used = self.uses.drain().into_iter();
-        out.extend(used.map(|((brand, label), diff)| (AdmitOut::Used(brand, label), diff)));
+        out.extend(used.map(|((brand, label), diff)| (PolicyFilterOut::Used(brand, label), diff)));
         for (asked, set) in questions {
             self.answer(&asked, set, out);
         }

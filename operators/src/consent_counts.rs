@@ -1,4 +1,4 @@
-//! Consents: how many identifiers allow each step, for whoever looks after the banner.
+//! ConsentCounts: how many identifiers allow each step, for whoever looks after the banner.
 //!
 //! A count like this moves when one person decides, so that it is careful as the release gate is (invariant I6): a step
 //! is told of only where at least `k` identifiers allow it and `k` refuse it, and what was told stays as it is until
@@ -13,27 +13,27 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Diff, Epoch, Stage};
+use crate::allowed_uses::{AllowedUses, Use};
+use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::record::{BrandId, Pseudonym};
 use crate::settings::Settings;
-pub use crate::stats::ConsentCounts as Told;
+pub use crate::stats::PublishedConsents;
 use crate::stats::Stats;
-use crate::steps::{Step, Steps};
 
 /// What some identifiers of a brand allow, or by how much it has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Counts {
+pub struct ConsentDelta {
     /// Identifiers about which a consent was said.
     stated: i64,
     /// Those that allow each step.
-    allowed: [i64; Step::ALL.len()],
+    allowed: [i64; Use::ALL.len()],
     /// Who has changed, a bit for each of 128 shares of all identifiers.
     changed: u128,
 }
 
-impl Counts {
+impl ConsentDelta {
     /// What is allowed for an identifier has changed in an epoch.
-    pub fn change(&mut self, id: Pseudonym, was: Option<Steps>, is: Option<Steps>) {
+    pub fn change(&mut self, id: Pseudonym, was: Option<AllowedUses>, is: Option<AllowedUses>) {
         if was == is {
             return;
         }
@@ -41,13 +41,13 @@ impl Counts {
         for (steps, by) in [(was, -1), (is, 1)] {
             let Some(steps) = steps else { continue };
             self.stated += by;
-            for (step, allowed) in Step::ALL.into_iter().zip(&mut self.allowed) {
-                *allowed += by * i64::from(steps.allow(step));
+            for (step, allowed) in Use::ALL.into_iter().zip(&mut self.allowed) {
+                *allowed += by * i64::from(steps.allows(step));
             }
         }
     }
 
-    fn add(&mut self, other: &Counts, times: i64) {
+    fn add(&mut self, other: &ConsentDelta, times: i64) {
         self.stated += other.stated * times;
         for (allowed, other) in self.allowed.iter_mut().zip(&other.allowed) {
             *allowed += other * times;
@@ -57,16 +57,16 @@ impl Counts {
 }
 
 /// The stage. The counts of the brands that this worker owns.
-pub struct Consents {
+pub struct ConsentCounts {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
-    brands: BTreeMap<BrandId, Counts>,
+    brands: BTreeMap<BrandId, ConsentDelta>,
 }
 
-impl Consents {
+impl ConsentCounts {
     /// Nobody has said anything. What may be told goes to the worker's counters.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Consents {
-        Consents {
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> ConsentCounts {
+        ConsentCounts {
             settings,
             stats,
             brands: BTreeMap::new(),
@@ -74,7 +74,7 @@ impl Consents {
     }
 
     /// Tells what may be told.
-    fn tell(&mut self) {
+    fn publish(&mut self) {
         for (brand, counts) in &mut self.brands {
             let Some(settings) = self.settings.brands.get(brand) else {
                 continue;
@@ -84,7 +84,7 @@ impl Consents {
             }
             counts.changed = 0;
             let count = |count: i64| u64::try_from(count).unwrap_or_default();
-            let told = Step::ALL.into_iter().zip(counts.allowed);
+            let told = Use::ALL.into_iter().zip(counts.allowed);
             let told = told.map(|(step, allowed)| {
                 let refused = count(counts.stated - allowed);
                 (step, [count(allowed), refused])
@@ -95,13 +95,13 @@ impl Consents {
     }
 }
 
-impl Stage for Consents {
-    type In = (BrandId, Counts);
+impl KeyedOperator for ConsentCounts {
+    type In = (BrandId, ConsentDelta);
     /// It tells the worker's counters alone.
     type Out = Infallible;
-    const NAME: &'static str = "Consents";
+    const NAME: &'static str = "ConsentCounts";
 
-    fn route((brand, _): &(BrandId, Counts)) -> u64 {
+    fn route((brand, _): &(BrandId, ConsentDelta)) -> u64 {
         brand.0
     }
 
@@ -110,16 +110,16 @@ impl Stage for Consents {
         brands.filter(|counts| counts.stated > 0).count()
     }
 
-    fn step(
+    fn apply_epoch(
         &mut self,
         _: Epoch,
-        updates: Vec<((BrandId, Counts), Diff)>,
+        updates: Vec<((BrandId, ConsentDelta), Diff)>,
         _: &mut Vec<(Infallible, Diff)>,
     ) {
         for ((brand, counts), diff) in updates {
             self.brands.entry(brand).or_default().add(&counts, diff);
         }
-        self.tell();
+        self.publish();
     }
 }
 
@@ -147,27 +147,27 @@ mod tests {
             brands: [(BRAND, brand)].into(),
         };
         let stats = Rc::new(Stats::default());
-        let mut consents = Consents::new(settings.into(), stats.clone());
+        let mut consents = ConsentCounts::new(settings.into(), stats.clone());
         // Each line is an epoch.
-        let mut epoch = |changes: &[(u128, Option<Steps>, Option<Steps>)]| {
-            let mut counts = Counts::default();
+        let mut epoch = |changes: &[(u128, Option<AllowedUses>, Option<AllowedUses>)]| {
+            let mut counts = ConsentDelta::default();
             for (number, was, is) in changes {
                 counts.change(id(*number), *was, *is);
             }
-            consents.step(0, vec![((BRAND, counts), 1)], &mut Vec::new());
+            consents.apply_epoch(0, vec![((BRAND, counts), 1)], &mut Vec::new());
         };
-        let some = Some(Steps::NONE.with(Step::Hold));
-        let both = some.map(|steps| steps.with(Step::Credit));
+        let some = Some(AllowedUses::NONE.with(Use::Hold));
+        let both = some.map(|steps| steps.with(Use::Credit));
         // All allow to hold, five do not allow to credit.
         let first = |number| (number, None, if number < 5 { some } else { both });
         for number in 0..2 {
             epoch(&[first(number)]);
-            assert!(stats.told_consents().is_empty(), "too few have spoken");
+            assert!(stats.published_consents().is_empty(), "too few have spoken");
         }
         epoch(&(2..20).map(first).collect::<Vec<_>>());
-        let told = || stats.told_consents();
-        let credit = (BRAND, Step::Credit);
-        assert_eq!(told(), Told::from([(credit, [15, 5])]));
+        let told = || stats.published_consents();
+        let credit = (BRAND, Use::Credit);
+        assert_eq!(told(), PublishedConsents::from([(credit, [15, 5])]));
 
         // One who changes her mind again and again is one.
         for _ in 0..9 {

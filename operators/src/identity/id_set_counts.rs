@@ -1,7 +1,7 @@
-//! Mentions: which sets of identifiers are named by any held record.
+//! IdSetCounts: which sets of identifiers are named by any held record.
 //!
 //! A set enters the graph with its first record and leaves with its last. For sets that link, the
-//! earliest `(day, source)` that supports them goes along as a witness, so that a link can be explained.
+//! earliest `(day, source)` that supports them goes along as a provenance, so that a link can be explained.
 //!
 //! The graph also hears whether facts stand under a set, and about how many, so that it can move the smaller side. It
 //! hears so when their number has grown fourfold or has fallen by half, which is a few times for each set.
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::Mention;
+use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::facts::IdSetUse;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::record::{BrandId, Day};
@@ -27,7 +27,7 @@ struct Support {
 }
 
 impl Support {
-    fn witness(&self) -> Option<(Day, Label)> {
+    fn provenance(&self) -> Option<(Day, Label)> {
         self.by_day.keys().next().copied()
     }
 
@@ -43,16 +43,16 @@ impl Support {
 
 /// The stage. A counter for each set, and for linking sets one for each day and source.
 #[derive(Default)]
-pub struct Mentions {
+pub struct IdSetCounts {
     sets: FxHashMap<(BrandId, u128), Support>,
 }
 
-impl Stage for Mentions {
-    type In = Mention;
+impl KeyedOperator for IdSetCounts {
+    type In = IdSetUse;
     type Out = GraphIn;
-    const NAME: &'static str = "Mentions";
+    const NAME: &'static str = "IdSetCounts";
 
-    fn route(mention: &Mention) -> u64 {
+    fn route(mention: &IdSetUse) -> u64 {
         mention.set.key() as u64
     }
 
@@ -60,11 +60,16 @@ impl Stage for Mentions {
         self.sets.len()
     }
 
-    fn step(&mut self, _: Epoch, mentions: Vec<(Mention, Diff)>, out: &mut Vec<(GraphIn, Diff)>) {
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        mentions: Vec<(IdSetUse, Diff)>,
+        out: &mut Vec<(GraphIn, Diff)>,
+    ) {
         // What each touched set was before the epoch, so that only the net change leaves.
         let mut before = FxHashMap::default();
         for (mention, diff) in mentions {
-            let Mention {
+            let IdSetUse {
                 brand,
                 set,
                 source,
@@ -76,7 +81,7 @@ impl Stage for Mentions {
             let links = set.ids().len() > 1;
             before
                 .entry(key)
-                .or_insert_with(|| (set, support.records > 0, support.witness()));
+                .or_insert_with(|| (set, support.records > 0, support.provenance()));
             support.records += diff;
             support.facts += if is_fact { diff } else { 0 };
             if links {
@@ -87,14 +92,14 @@ impl Stage for Mentions {
                 }
             }
         }
-        for ((brand, key), (set, was_there, old_witness)) in before {
+        for ((brand, key), (set, was_there, old_provenance)) in before {
             let Some(support) = self.sets.get_mut(&(brand, key)) else {
                 continue;
             };
             let (told, about) = (support.told, support.about());
             support.told = about;
             let is_there = support.records > 0;
-            let new_witness = support.witness();
+            let new_provenance = support.provenance();
             if was_there != is_there {
                 let diff = if is_there { 1 } else { -1 };
                 out.push((GraphIn::Set { brand, set }, diff));
@@ -107,11 +112,11 @@ impl Stage for Mentions {
                     }
                 }
             }
-            if old_witness != new_witness {
-                for (witness, diff) in [(old_witness, -1), (new_witness, 1)] {
-                    if let Some((day, source)) = witness {
+            if old_provenance != new_provenance {
+                for (provenance, diff) in [(old_provenance, -1), (new_provenance, 1)] {
+                    if let Some((day, source)) = provenance {
                         out.push((
-                            GraphIn::Witness {
+                            GraphIn::Provenance {
                                 brand,
                                 set: key,
                                 day,
