@@ -86,13 +86,13 @@ impl LabelRegistry {
     }
 
     /// A word that a cell outside stands under.
-    pub(crate) fn stand(&mut self, of: BrandLabel, word: Arc<str>) {
+    pub(crate) fn restore(&mut self, of: BrandLabel, word: Arc<str>) {
         self.insert(of, word);
-        self.judge_again(of);
+        self.mark_changed(of);
     }
 
     /// Has a label judged once more.
-    pub(crate) fn judge_again(&mut self, of: BrandLabel) {
+    pub(crate) fn mark_changed(&mut self, of: BrandLabel) {
         self.hold(of, |_| ());
     }
 
@@ -238,7 +238,7 @@ mod tests {
         let of = (BrandId(1), Label::of("direct"));
         registry.used(of, 1);
         registry.used(of, -1);
-        registry.stand(of, "direct".into());
+        registry.restore(of, "direct".into());
         assert!(registry.unused().is_empty());
         assert_eq!(
             (registry.entries(), word(&registry, of)),

@@ -18,7 +18,7 @@ use crate::aggregate::CellKey;
 use crate::calendar::month;
 use crate::cells::group::Group;
 use crate::cells::group_key::GroupKey;
-use crate::cells::noise::Line;
+use crate::cells::noise::NoiseTimeline;
 use crate::record::Day;
 use crate::settings::BrandSettings;
 
@@ -28,7 +28,7 @@ const DAY: i64 = 86_400_000;
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
-pub enum Class {
+pub enum BatchKind {
     /// Sales and what they are credited to.
     Takings,
     /// Contacts of a day.
@@ -45,15 +45,15 @@ pub enum Class {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
-pub struct Lot {
+pub struct BatchClass {
     /// The kind of cells.
-    pub class: Class,
+    pub kind: BatchKind,
     /// The sign of what changes in each value of the cell that the group is about; of a month none.
     pub signs: [i8; 5],
 }
 
-impl Lot {
-    pub(super) fn of(key: &GroupKey, group: &Group) -> Lot {
+impl BatchClass {
+    pub(super) fn of(key: &GroupKey, group: &Group) -> BatchClass {
         let is_main = |cell: &CellKey| match key {
             GroupKey::Takings { .. } => {
                 matches!(cell, CellKey::StoreDay { .. } | CellKey::OrdersDay { .. })
@@ -63,55 +63,55 @@ impl Lot {
         };
         let mut signs = [0; 5];
         if let Some((_, entry)) = group.cells(key).find(|(cell, _)| is_main(cell)) {
-            let was = entry.told.values().unwrap_or_default();
-            let now = entry.now().values().unwrap_or_default();
+            let was = entry.published.values().unwrap_or_default();
+            let now = entry.current().values().unwrap_or_default();
             for ((sign, was), now) in signs.iter_mut().zip(was).zip(now) {
                 *sign = (now - was).signum() as i8;
             }
         }
-        Lot {
-            class: Class::of(key),
+        BatchClass {
+            kind: BatchKind::of(key),
             signs,
         }
     }
 }
 
-impl Class {
-    pub(super) fn of(key: &GroupKey) -> Class {
+impl BatchKind {
+    pub(super) fn of(key: &GroupKey) -> BatchKind {
         match key {
-            GroupKey::Takings { .. } => Class::Takings,
-            GroupKey::Month(_) => Class::Month,
-            GroupKey::Alone(CellKey::Visits { .. }) => Class::Visits,
-            GroupKey::Alone(CellKey::Identity { .. }) => Class::Identity,
-            GroupKey::Alone(_) => Class::Contacts,
+            GroupKey::Takings { .. } => BatchKind::Takings,
+            GroupKey::Month(_) => BatchKind::Month,
+            GroupKey::Alone(CellKey::Visits { .. }) => BatchKind::Visits,
+            GroupKey::Alone(CellKey::Identity { .. }) => BatchKind::Identity,
+            GroupKey::Alone(_) => BatchKind::Contacts,
         }
     }
 }
 
 /// Whether a set of changes is too large to isolate one of them.
-pub(super) fn enough(changed: u128, settings: &BrandSettings) -> bool {
+pub(super) fn has_enough_contributors(changed: u128, settings: &BrandSettings) -> bool {
     u64::from(changed.count_ones()) >= settings.k_delta()
 }
 
 /// Whether every change of the group is made by enough contributors to be told now.
-pub(super) fn may_leave(key: &GroupKey, group: &Group, settings: &BrandSettings) -> bool {
+pub(super) fn may_publish(key: &GroupKey, group: &Group, settings: &BrandSettings) -> bool {
     !matches!(key, GroupKey::Month(_))
         && group
             .entries()
             .filter(|entry| entry.differs())
-            .all(|entry| enough(entry.sums.changed, settings))
+            .all(|entry| has_enough_contributors(entry.sums.changed, settings))
 }
 
 /// The times of two releases.
 #[derive(Clone, Copy)]
-pub(super) struct Times {
+pub(super) struct ReleaseTimes {
     /// The release before, Unix milliseconds.
     pub(super) before: Option<i64>,
     /// This one.
     pub(super) now: i64,
 }
 
-impl Times {
+impl ReleaseTimes {
     /// Whether a multiple of a period lies between the releases; the first release is always a batch.
     fn crossed(self, period: i64) -> bool {
         let period = period.max(1);
@@ -122,8 +122,8 @@ impl Times {
 
     /// Whether the group may leave with a batch now.
     pub(super) fn is_due(self, key: &GroupKey, settings: &BrandSettings) -> bool {
-        match Line::of(key, settings) {
-            Some(line) => line.begins(self.before, self.now),
+        match NoiseTimeline::of(key, settings) {
+            Some(timeline) => timeline.begins(self.before, self.now),
             None => {
                 self.crossed(settings.freeze_batch)
                     || self.crossed(settings.max_hold) && !self.is_frozen(key, settings)

@@ -1,7 +1,7 @@
 //! Months: the sums that the Markov chains are solved from.
 //!
 //! A month holds the null paths of its persons, and for every kind and currency its converting paths and what its days
-//! hide ([`crate::cells::days`]). The chains are solved when what is told of the month is looked at, never before, and by
+//! hide ([`crate::cells::disclosure`]). The chains are solved when what is told of the month is looked at, never before, and by
 //! another thread ([`crate::cells::solver`]). What came of it stays until the sums are others.
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
 use crate::attribution::markov::{Edges, MonthChain, MonthCredit, Reach, Solved};
-use crate::cells::days::Days;
+use crate::cells::disclosure::Days;
 use crate::engine::Diff;
 use crate::label::{Channel, LabelNames};
 use crate::record::BrandId;
@@ -128,7 +128,7 @@ impl Chain {
     }
 
     /// Forgets who has changed it.
-    pub(super) fn unchanged(&mut self) {
+    pub(super) fn clear_changes(&mut self) {
         self.converted.changed = 0;
     }
 

@@ -33,7 +33,7 @@
 //! nobody's and has no noise. A Markov chain has no bound, since one path may turn all its effects: with noise it is not
 //! told at all.
 //!
-//! Counts are cut off at zero, which tells nothing more. Numbers under noise no longer add up to each other.
+//! GateCounts are cut off at zero, which tells nothing more. Numbers under noise no longer add up to each other.
 
 use crate::aggregate::CellKey;
 use crate::attribution::Model;
@@ -57,9 +57,9 @@ const IDENTITY: Day = 18_262;
 /// The end of the year 9999, Unix milliseconds: no time is later.
 const LAST: i64 = 253_402_300_800_000;
 
-/// The time line of a group whose cells are told with noise.
+/// The time line of a group whose cells are published with noise.
 #[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(super) struct NoiseTimeline<'a> {
     settings: &'a BrandSettings,
     noise: &'a Noise,
     origin: i64,
@@ -67,9 +67,9 @@ pub(super) struct Line<'a> {
     frozen: i64,
 }
 
-impl<'a> Line<'a> {
-    /// The time line of a group; none where it is told without noise.
-    pub(super) fn of(key: &GroupKey, settings: &'a BrandSettings) -> Option<Line<'a>> {
+impl<'a> NoiseTimeline<'a> {
+    /// The time line of a group; none where it is published without noise.
+    pub(super) fn of(key: &GroupKey, settings: &'a BrandSettings) -> Option<NoiseTimeline<'a>> {
         let noise = settings.noise.as_ref()?;
         let day = match key {
             GroupKey::Takings { day, .. } | GroupKey::Alone(CellKey::CampaignDay { day, .. }) => {
@@ -85,7 +85,7 @@ impl<'a> Line<'a> {
             GroupKey::Alone(CellKey::Identity { .. }) => i64::MAX,
             _ => origin.saturating_add(settings.freeze_after),
         };
-        Some(Line {
+        Some(NoiseTimeline {
             settings,
             noise,
             origin,
@@ -118,7 +118,7 @@ impl<'a> Line<'a> {
     }
 
     /// The level of a tree's root, which has 2 to the power of it steps.
-    fn height(&self) -> u32 {
+    fn tree_height(&self) -> u32 {
         let [young, old] = self.periods();
         let fresh = match self.frozen {
             i64::MAX => TREE,
@@ -129,11 +129,16 @@ impl<'a> Line<'a> {
     }
 
     /// The noise of a cell at a time; none for what has no bound.
-    pub(super) fn veil(&self, family: Family, dims: &[Dim], time: i64) -> Option<Box<Veil>> {
+    pub(super) fn offset(
+        &self,
+        family: Family,
+        dims: &[Dim],
+        time: i64,
+    ) -> Option<Box<NoiseOffset>> {
         if family == Family::MarkovMonth {
             return None;
         }
-        let (step, height) = (self.step(time), self.height());
+        let (step, height) = (self.step(time), self.tree_height());
         let [young, old] = self.periods();
         let mut hash = blake3::Hasher::new_keyed(&self.noise.key);
         for word in [young, old, self.settings.freeze_after] {
@@ -141,29 +146,29 @@ impl<'a> Line<'a> {
         }
         write_text(&mut hash, family.name());
         dims.iter().for_each(|dim| write_dim(&mut hash, dim));
-        let mut veil = Veil::default();
-        let slots = veil.noise.iter_mut().zip(&mut veil.is_count);
+        let mut offset = NoiseOffset::default();
+        let slots = offset.noise.iter_mut().zip(&mut offset.is_count);
         for ((noise, is_count), value) in slots.zip(family.values()) {
             let bound;
             (bound, *is_count) = self.bound(value);
-            let law = Law {
+            let distribution = DiscreteLaplace {
                 t: u128::from(bound) * parts(family) * u128::from(height + 1) * 1_000,
                 s: self.noise.epsilon.max(1).into(),
             };
             let mut hash = hash.clone();
             write_text(&mut hash, value);
-            hash.update(&law.t.to_le_bytes());
-            hash.update(&law.s.to_le_bytes());
+            hash.update(&distribution.t.to_le_bytes());
+            hash.update(&distribution.s.to_le_bytes());
             *noise = nodes(step, height)
                 .map(|(level, index)| {
                     let mut hash = hash.clone();
                     hash.update(&level.to_le_bytes());
                     hash.update(&index.to_le_bytes());
-                    law.draw(&mut Bits(hash.finalize_xof()))
+                    distribution.draw(&mut Prf(hash.finalize_xof()))
                 })
                 .sum();
         }
-        Some(Box::new(veil))
+        Some(Box::new(offset))
     }
 
     /// The most that one person moves a value, and whether it is never below zero.
@@ -211,32 +216,38 @@ fn nodes(steps: u64, height: u32) -> impl Iterator<Item = (u32, u64)> {
     roots.chain(levels.map(move |level| (level, (steps >> level) - 1)))
 }
 
-/// The noise on what was told of a cell.
+/// The noise on what was published of a cell.
 #[derive(Default)]
-pub(super) struct Veil {
+pub(super) struct NoiseOffset {
     noise: [i128; 5],
     is_count: [bool; 5],
 }
 
-impl Veil {
-    /// The values as they are told.
-    pub(super) fn over(&self, exact: [i128; 5]) -> [i128; 5] {
-        let mut told = exact;
-        for ((value, noise), is_count) in told.iter_mut().zip(self.noise).zip(self.is_count) {
+impl NoiseOffset {
+    /// The values as they are published.
+    pub(super) fn apply(&self, exact: [i128; 5]) -> [i128; 5] {
+        let mut published = exact;
+        for ((value, noise), is_count) in published.iter_mut().zip(self.noise).zip(self.is_count) {
             *value += noise;
             if is_count {
                 *value = (*value).max(0);
             }
         }
-        told
+        published
     }
 
-    /// The values that were told, where `now` are the present ones: those, wherever they would be told alike.
-    pub(super) fn under(&self, told: [i128; 5], now: [i128; 5]) -> [i128; 5] {
-        let mut exact = told;
-        let same = told.into_iter().zip(self.over(now)).zip(now);
-        for ((value, noise), ((told, again), now)) in exact.iter_mut().zip(self.noise).zip(same) {
-            *value = if told == again { now } else { told - noise };
+    /// The values that were published, where `now` are the present ones: those, wherever they would be published alike.
+    pub(super) fn remove(&self, published: [i128; 5], now: [i128; 5]) -> [i128; 5] {
+        let mut exact = published;
+        let same = published.into_iter().zip(self.apply(now)).zip(now);
+        for ((value, noise), ((published, again), now)) in
+            exact.iter_mut().zip(self.noise).zip(same)
+        {
+            *value = if published == again {
+                now
+            } else {
+                published - noise
+            };
         }
         exact
     }
@@ -244,25 +255,25 @@ impl Veil {
 
 /// Two-sided geometric noise: `x` with a probability in proportion to `exp(-|x| s / t)`.
 #[derive(Clone, Copy)]
-struct Law {
+struct DiscreteLaplace {
     t: u128,
     s: u128,
 }
 
-impl Law {
+impl DiscreteLaplace {
     /// Algorithm 2.
-    fn draw(self, bits: &mut Bits) -> i128 {
+    fn draw(self, prf: &mut Prf) -> i128 {
         loop {
-            let rest = bits.below(self.t);
-            if !bits.exp_minus(rest, self.t) {
+            let rest = prf.below(self.t);
+            if !prf.exp_minus(rest, self.t) {
                 continue;
             }
             let mut whole = 0;
-            while bits.exp_minus(1, 1) {
+            while prf.exp_minus(1, 1) {
                 whole += 1;
             }
             let size = ((rest + self.t * whole) / self.s).cast_signed();
-            match (bits.below(2), size) {
+            match (prf.below(2), size) {
                 // Zero has one sign, or it would come up twice as often.
                 (1, 0) => {}
                 (1, size) => return -size,
@@ -273,9 +284,9 @@ impl Law {
 }
 
 /// As many random bits as are asked for.
-struct Bits(blake3::OutputReader);
+struct Prf(blake3::OutputReader);
 
-impl Bits {
+impl Prf {
     /// A number below another, each alike.
     fn below(&mut self, end: u128) -> u128 {
         let unused = end.saturating_sub(1).leading_zeros();

@@ -62,7 +62,7 @@ impl Solver {
                 Ok(back) => solved.push(back),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
-                    // What was there is handed over again, to nobody.
+                    // What was there is handed over republish, to nobody.
                     (self.thread, self.is_alone, self.away) = (None, true, 0);
                     return solved;
                 }
@@ -81,13 +81,13 @@ impl Solver {
 impl Thread {
     fn start(wake: WakeFn) -> Option<Thread> {
         let (to, chains) = channel::<(MonthGroup, MonthChain)>();
-        let (told, from) = channel();
+        let (results, from) = channel();
         let solve = move || {
             for (group, chain) in chains {
                 let solved = chain.solve();
                 // The sums are given back first, so that the worker has them to itself again.
                 drop(chain);
-                if told.send((group, solved)).is_err() {
+                if results.send((group, solved)).is_err() {
                     return;
                 }
                 wake();

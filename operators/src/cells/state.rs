@@ -1,8 +1,8 @@
 //! The state of the cells of one worker, and the messages that change it.
 //!
 //! The cells of every group stand here as they are and as they were last told, with what has changed since the last
-//! release and what waits. What an epoch does with them, one step after the other, is kept in a [`Turn`]; the steps
-//! themselves stand in [`super::turn`] and [`super::release`].
+//! release and what waits. What an epoch does with them, one step after the other, is kept in a [`EpochWork`]; the steps
+//! themselves stand in [`super::epoch`] and [`super::release`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::{Aggregate, CellKey, Month};
 use crate::ask::{Answer, Question, Reply, RoutedQuestion, labels};
 use crate::cell::Cell;
-use crate::cells::gate::{Lot, Times};
-use crate::cells::group::{Counts, Group, Told};
+use crate::cells::gate::{BatchClass, ReleaseTimes};
+use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::months::{NullPaths, null_month};
 use crate::cells::naming::{dims, key_of, words};
-use crate::cells::noise::Line;
+use crate::cells::noise::NoiseTimeline;
 use crate::cells::solver::Solver;
 use crate::engine::Diff;
 use crate::label::{Channel, Label};
@@ -34,31 +34,31 @@ pub enum CellsIn {
     /// A change of a cell.
     Sum(CellKey, Aggregate),
     /// To a worker: somebody announces the word of a label of a brand.
-    Word(u64, BrandId, Label, Arc<str>),
+    LabelName(u64, BrandId, Label, Arc<str>),
     /// To a worker: somebody who has announced a label's word withdraws it.
-    WordGone(u64, BrandId, Label),
+    LabelWithdrawn(u64, BrandId, Label),
     /// To a worker: a worker holds something that names a label.
-    Used(u64, BrandId, Label),
+    LabelUse(u64, BrandId, Label),
     /// To a worker: it is to say again whether a label is used.
-    JudgeAgain(u64, BrandId, Label),
+    RecheckLabel(u64, BrandId, Label),
     /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
     Release(u64, i64),
     /// To a worker: what it has told stands outside no longer, and is told again at the end of this epoch.
-    Again(u64),
+    Republish(u64),
     /// A cell as it stood outside at the start, with the hash of its owner, and the time at which it was told.
-    Stood(u64, Cell, i64),
+    Restored(u64, Cell, i64),
     /// A worker says to another that everything that stood outside, and everything that was known of before,
     /// has gone in.
-    Complete {
+    AllRestored {
         /// The worker that says so.
         from: u64,
         /// The worker that is told.
         target: u64,
         /// Whether anything stood outside.
-        stood: bool,
+        has_cells: bool,
     },
     /// A worker says to another what of a brand waits for the batch.
-    Due(Due),
+    BatchVote(BatchVote),
     /// Somebody asks for cells.
     Ask(RoutedQuestion),
     /// An answer on its way back is missing its words.
@@ -67,13 +67,13 @@ pub enum CellsIn {
 
 /// What of a brand waits for a batch on one worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Due {
+pub struct BatchVote {
     /// The worker that is told.
     pub target: u64,
     /// The tenant.
     pub brand: BrandId,
     /// What kind of cells, and which way their values go.
-    pub lot: Lot,
+    pub class: BatchClass,
     /// Whose contributions changed, as in [`Aggregate::changed`]; none where only cells wait that were never told.
     pub changed: Option<u128>,
 }
@@ -85,43 +85,43 @@ pub enum CellsOut {
     /// time of the release that tells it, Unix milliseconds.
     Cell(Cell, bool, i64),
     /// To every worker, for the next epoch.
-    Due(Due),
+    BatchVote(BatchVote),
     /// Nobody holds anything that names a label, which somebody has announced.
     Unused(BrandId, Label),
     /// An answer.
     Answer(Answer),
 }
 
-/// What waits for a batch, on all workers: whose contributions changed, as in [`Due::changed`].
-pub(super) type Lots = BTreeMap<(BrandId, Lot), Option<u128>>;
+/// What waits for a batch, on all workers: whose contributions changed, as in [`BatchVote::changed`].
+pub(super) type BatchVotes = BTreeMap<(BrandId, BatchClass), Option<u128>>;
 
 /// What is to be told: cells, and whether each is news.
-pub(super) type News = Vec<(Cell, bool)>;
+pub(super) type CellUpdates = Vec<(Cell, bool)>;
 
 /// An epoch under way.
 #[derive(Default)]
-pub(super) struct Turn {
+pub(super) struct EpochWork {
     /// What waits for a batch, on all workers.
-    pub(super) due: Lots,
+    pub(super) votes: BatchVotes,
     pub(super) sums: Vec<(CellKey, Aggregate, Diff)>,
     /// The time of the release at its end.
     pub(super) release: Option<i64>,
     /// Whether all that stands outside is told again.
-    pub(super) again: bool,
+    pub(super) republish: bool,
     pub(super) questions: Vec<RoutedQuestion>,
     pub(super) answers: Vec<Answer>,
-    pub(super) told: News,
-    pub(super) step: Step,
+    pub(super) updates: CellUpdates,
+    pub(super) phase: Phase,
 }
 
 /// What is next.
 #[derive(Clone, Copy, Default)]
-pub(super) enum Step {
+pub(super) enum Phase {
     /// The batch leaves, and the sums are added.
     #[default]
     Batch,
     /// What has changed is told.
-    Release(Times),
+    Release(ReleaseTimes),
     /// Questions are answered.
     Answer,
 }
@@ -131,7 +131,7 @@ pub struct Cells {
     pub(super) settings: Arc<Settings>,
     pub(super) stats: Rc<Stats>,
     pub(super) peers: u64,
-    pub(super) words: LabelRegistry,
+    pub(super) labels: LabelRegistry,
     pub(super) groups: FxHashMap<GroupKey, Group>,
     pub(super) null: FxHashMap<(BrandId, Month), NullPaths>,
     /// What changed since the last release.
@@ -140,21 +140,21 @@ pub struct Cells {
     /// What would change outside and may not yet.
     pub(super) waiting: FxHashSet<GroupKey>,
     /// What leaves when the batch of the last release does.
-    pub(super) due: Vec<(GroupKey, Lot)>,
+    pub(super) batch_candidates: Vec<(GroupKey, BatchClass)>,
     /// The time of the last release.
     pub(super) released: Option<i64>,
     /// What stood outside and belongs to no cell that these settings know.
-    pub(super) strangers: BTreeSet<Cell>,
+    pub(super) orphans: BTreeSet<Cell>,
     /// The groups of which something stood outside.
-    pub(super) stood: FxHashSet<GroupKey>,
+    pub(super) restored_groups: FxHashSet<GroupKey>,
     /// Whether anything stood outside, on any worker that has said so.
-    pub(super) anything_stood: bool,
+    pub(super) has_restored_cells: bool,
     /// The workers that have said `Complete`; none once all have.
-    pub(super) complete: Option<BTreeSet<u64>>,
-    pub(super) counts: Counts,
+    pub(super) restoring: Option<BTreeSet<u64>>,
+    pub(super) counts: GateCounts,
     pub(super) solver: Solver,
     /// What the epoch that was stepped last has still to do.
-    pub(super) turn: Option<Turn>,
+    pub(super) work: Option<EpochWork>,
 }
 
 impl Cells {
@@ -164,28 +164,28 @@ impl Cells {
             settings,
             stats,
             peers,
-            words: LabelRegistry::default(),
+            labels: LabelRegistry::default(),
             groups: FxHashMap::default(),
             null: FxHashMap::default(),
             dirty: FxHashSet::default(),
             dirty_null: FxHashSet::default(),
             waiting: FxHashSet::default(),
-            due: Vec::new(),
+            batch_candidates: Vec::new(),
             released: None,
-            strangers: BTreeSet::new(),
-            stood: FxHashSet::default(),
-            anything_stood: false,
-            complete: Some(BTreeSet::new()),
-            counts: Counts::default(),
+            orphans: BTreeSet::new(),
+            restored_groups: FxHashSet::default(),
+            has_restored_cells: false,
+            restoring: Some(BTreeSet::new()),
+            counts: GateCounts::default(),
             solver: Solver::default(),
-            turn: None,
+            work: None,
         }
     }
 
     /// The message that brings a cell that stood outside, told at some time, to its owner.
-    pub fn stood(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
+    pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
         let home = key_of(&cell, settings).map_or(0, |key| key.home());
-        CellsIn::Stood(home, cell, at)
+        CellsIn::Restored(home, cell, at)
     }
 
     pub(super) fn group(&mut self, key: &GroupKey) -> &mut Group {
@@ -220,18 +220,18 @@ impl Cells {
     }
 
     /// Takes in a cell that stood outside.
-    pub(super) fn stand(&mut self, cell: Cell, at: i64) {
+    pub(super) fn restore(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
         let key = key_of(&cell, &settings);
         // Nobody else may know its words: the ledger that did can be lost, and the cell is to be closed by its name.
         if let Some(key) = &key {
             for word in words(&cell) {
-                self.words
-                    .stand((key.brand(), Label::of(word)), word.clone());
+                self.labels
+                    .restore((key.brand(), Label::of(word)), word.clone());
             }
         }
         let Some((key, of)) = key.and_then(|key| Some((key.clone(), GroupKey::of(&key)?))) else {
-            self.strangers.insert(cell);
+            self.orphans.insert(cell);
             return;
         };
         let mut values = [0; 5];
@@ -240,26 +240,26 @@ impl Cells {
         }
         let settings = settings.brands.get(&key.brand());
         let adds_up = is_other(&key) && settings.is_some_and(|settings| settings.k > 1);
-        let line = settings.and_then(|settings| Line::of(&of, settings));
-        let veil = line.and_then(|line| line.veil(cell.family, &cell.dims, at));
+        let timeline = settings.and_then(|settings| NoiseTimeline::of(&of, settings));
+        let offset = timeline.and_then(|timeline| timeline.offset(cell.family, &cell.dims, at));
         let group = self.group(&of);
-        (group.stood, group.published) = (true, true);
+        (group.has_restored, group.was_published) = (true, true);
         let entry = match adds_up {
             true => group.other.entry(key).or_default(),
             false => group.entry(key),
         };
         // A count that was cut off is found when it meets the sums.
-        entry.told = Told::Values(match &veil {
-            Some(veil) => veil.under(values, values),
+        entry.published = Published::Values(match &offset {
+            Some(offset) => offset.remove(values, values),
             None => values,
         });
-        entry.veil = veil;
-        self.stood.insert(of);
+        entry.offset = offset;
+        self.restored_groups.insert(of);
     }
 
     pub(super) fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
         let settings = self.settings.brands.get(&key.brand())?;
-        let (family, dims) = dims(key, settings, self.words.of(key.brand()));
+        let (family, dims) = dims(key, settings, self.labels.of(key.brand()));
         let count = family.values().len();
         let values =
             values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
@@ -277,7 +277,7 @@ impl Cells {
             number,
             reply,
         } = answer;
-        let word = |brand, label| self.words.of(brand).word(label).cloned();
+        let word = |brand, label| self.labels.of(brand).word(label).cloned();
         let reply = match reply {
             Reply::Path {
                 brand,
@@ -310,23 +310,26 @@ impl Cells {
     }
 
     /// Every cell that stands outside, as it was last told.
-    pub(super) fn outside(&self) -> impl Iterator<Item = Cell> + '_ {
+    pub(super) fn published_cells(&self) -> impl Iterator<Item = Cell> + '_ {
         let groups = self.groups.iter();
         let cells = groups.flat_map(|(key, group)| group.cells(key));
-        cells.filter_map(|(key, entry)| self.cell(key, Some(entry.outside()?)))
+        cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)))
     }
 
     /// Asks for the words that nobody uses to be withdrawn, and drops those that were. Before everything from before a
     /// restart has gone in nobody knows which these are.
-    pub(super) fn judge_words(&mut self, out: &mut Vec<(CellsOut, Diff)>) {
-        if self.complete.is_some() {
+    pub(super) fn report_unused_labels(&mut self, out: &mut Vec<(CellsOut, Diff)>) {
+        if self.restoring.is_some() {
             return;
         }
-        let unused = self.words.unused().into_iter();
+        let unused = self.labels.unused().into_iter();
         out.extend(unused.map(|(brand, label)| (CellsOut::Unused(brand, label), 1)));
-        if self.words.is_due(self.counts.released + self.counts.hidden) {
+        if self
+            .labels
+            .is_due(self.counts.released + self.counts.hidden)
+        {
             let groups = &self.groups;
-            self.words.sweep(|needed| {
+            self.labels.sweep(|needed| {
                 for (of, group) in groups {
                     let brand = of.brand();
                     for (key, _) in group.cells(of) {
@@ -335,7 +338,7 @@ impl Cells {
                 }
             });
         }
-        self.stats.labels(self.words.len() as u64);
+        self.stats.labels(self.labels.len() as u64);
     }
 
     /// The cells as they were last told.
@@ -347,7 +350,7 @@ impl Cells {
         let groups = self.groups.iter();
         for (key, group) in groups.filter(|(key, _)| key.brand() == *brand) {
             for (key, entry) in group.cells(key) {
-                if let Some(values) = entry.outside() {
+                if let Some(values) = entry.published_values() {
                     cells.extend(self.cell(key, Some(values)));
                 }
             }

@@ -1,6 +1,6 @@
 //! Suppression: which parts of a published total stay inside, so that no hidden one can be computed by subtraction.
 //!
-//! Parts that add up to a total are released or hidden. Whoever knows the total knows what the hidden ones come to,
+//! GroupCells that add up to a total are released or hidden. Whoever knows the total knows what the hidden ones come to,
 //! whether it is written as `other` or not. So the hidden parts must be at least two, and at least `k` contributors
 //! must stand behind them; until that holds the smallest released part joins them: the one with the fewest
 //! contributors, then the one that comes first by name. When all parts are hidden, what they come to is the total
@@ -39,7 +39,7 @@ struct Balance {
     released: i64,
 }
 
-/// Parts a total of which every part has `k` contributors, or takes part in a sum that nobody can see through. Gives the
+/// GroupCells a total of which every part has `k` contributors, or takes part in a sum that nobody can see through. Gives the
 /// keys of the hidden ones. `total` is the number of contributors behind the total.
 pub(super) fn hidden<K, N: Ord>(
     parts: Vec<Part<K>>,

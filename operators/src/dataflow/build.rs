@@ -234,7 +234,7 @@ pub fn build(
             other => Err(other),
         });
         let (due, cell_answers) = split(others, |told| match told {
-            CellsOut::Due(due) => Ok(CellsIn::Due(due)),
+            CellsOut::BatchVote(due) => Ok(CellsIn::BatchVote(due)),
             other => Err(other),
         });
         due.inner
@@ -272,7 +272,7 @@ pub fn build(
     Dataflow {
         inputs: Some(inputs),
         settings,
-        anything_stood: false,
+        has_restored_cells: false,
         probe,
         salt_cache,
         asked: Default::default(),
@@ -286,7 +286,7 @@ pub fn build(
 /// Every worker hears which labels are in use.
 fn used(brand: BrandId, label: Label, peers: u64) -> Vec<CellsIn> {
     let all = 0..peers;
-    all.map(|target| CellsIn::Used(target, brand, label))
+    all.map(|target| CellsIn::LabelUse(target, brand, label))
         .collect()
 }
 

@@ -70,7 +70,7 @@ pub struct Dataflow {
     /// None once the input has ended.
     pub(super) inputs: Option<Inputs>,
     pub(super) settings: Arc<Settings>,
-    pub(super) anything_stood: bool,
+    pub(super) has_restored_cells: bool,
     pub(super) probe: ProbeHandle<Epoch>,
     pub(super) salt_cache: Rc<RefCell<SaltCache>>,
     /// The salts that this worker has asked for.
@@ -179,9 +179,9 @@ impl Dataflow {
     /// Unix milliseconds.
     pub fn restore_cell(&mut self, cell: Cell, at: i64) {
         if let Some(inputs) = &mut self.inputs {
-            let stood = Cells::stood(cell, at, &self.settings);
+            let stood = Cells::restored_cell(cell, at, &self.settings);
             inputs.cells.update(stood, 1);
-            self.anything_stood = true;
+            self.has_restored_cells = true;
         }
     }
 
@@ -189,17 +189,17 @@ impl Dataflow {
     /// here. When every worker has said so, what stood outside and was not released again is told as closed. To be
     /// said in an epoch that releases.
     pub fn reconcile_restored(&mut self) {
-        let (from, stood) = (self.index, self.anything_stood);
+        let (from, has_cells) = (self.index, self.has_restored_cells);
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         for target in 0..self.peers {
-            let complete = CellsIn::Complete {
+            let message = CellsIn::AllRestored {
                 from,
                 target,
-                stood,
+                has_cells,
             };
-            inputs.cells.update(complete, 1);
+            inputs.cells.update(message, 1);
         }
     }
 
@@ -257,7 +257,7 @@ impl Dataflow {
                 for target in 0..self.peers {
                     inputs
                         .cells
-                        .update(CellsIn::Word(target, brand, label, word.clone()), 1);
+                        .update(CellsIn::LabelName(target, brand, label, word.clone()), 1);
                 }
             }
         }
@@ -269,7 +269,7 @@ impl Dataflow {
             for target in 0..self.peers {
                 inputs
                     .cells
-                    .update(CellsIn::WordGone(target, brand, label), 1);
+                    .update(CellsIn::LabelWithdrawn(target, brand, label), 1);
             }
         }
     }
@@ -278,7 +278,7 @@ impl Dataflow {
     /// [unused](Output::Unused).
     pub fn recheck_label(&mut self, brand: BrandId, label: Label) {
         if let Some(inputs) = &mut self.inputs {
-            let again = CellsIn::JudgeAgain(self.index, brand, label);
+            let again = CellsIn::RecheckLabel(self.index, brand, label);
             inputs.cells.update(again, 1);
         }
     }
@@ -305,7 +305,7 @@ impl Dataflow {
     /// Has this worker tell again, at the end of this epoch, every cell of its own that stands outside: it was lost there.
     pub fn republish(&mut self) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.cells.update(CellsIn::Again(self.index), 1);
+            inputs.cells.update(CellsIn::Republish(self.index), 1);
         }
     }
 

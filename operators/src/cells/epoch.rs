@@ -9,64 +9,64 @@ use std::collections::BTreeSet;
 use crate::aggregate::MonthGroup;
 use crate::cell::Cell;
 use crate::cells::group_key::GroupKey;
-use crate::cells::state::{Cells, CellsOut, Step, Turn};
+use crate::cells::state::{Cells, CellsOut, EpochWork, Phase};
 use crate::engine::{Diff, WakeFn};
 
 impl Cells {
     /// Goes on with the epoch under way. Whether it is finished.
-    pub(super) fn take_turn(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
-        let Some(mut turn) = self.turn.take() else {
+    pub(super) fn advance_epoch(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
+        let Some(mut work) = self.work.take() else {
             return true;
         };
-        if let Step::Batch = turn.step {
-            let leaving = self.leaving(&turn.due);
+        if let Phase::Batch = work.phase {
+            let leaving = self.flushed_months(&work.votes);
             if !self.are_solved(&leaving, wake) {
-                self.turn = Some(turn);
+                self.work = Some(work);
                 return false;
             }
-            self.batch(&turn.due, &mut turn.told);
-            for (key, sums, diff) in std::mem::take(&mut turn.sums) {
+            self.flush_batch(&work.votes, &mut work.updates);
+            for (key, sums, diff) in std::mem::take(&mut work.sums) {
                 self.add(key, &sums, diff);
             }
-            self.completed(&mut turn.told);
-            turn.step = match turn.release {
-                Some(now) => Step::Release(self.prepare(now)),
-                None => Step::Answer,
+            self.close_orphans(&mut work.updates);
+            work.phase = match work.release {
+                Some(now) => Phase::Release(self.prepare(now)),
+                None => Phase::Answer,
             };
         }
-        if let Step::Release(times) = turn.step {
-            let weighed = self.weighed(times);
+        if let Phase::Release(times) = work.phase {
+            let weighed = self.months_to_solve(times);
             if !self.are_solved(&weighed, wake) {
-                self.turn = Some(turn);
+                self.work = Some(work);
                 return false;
             }
-            self.release(times, &mut turn.told, out);
+            self.release(times, &mut work.updates, out);
         }
-        let Turn {
-            mut told,
-            again,
+        let EpochWork {
+            mut updates,
+            republish,
             questions,
             answers,
             ..
-        } = turn;
-        if again {
+        } = work;
+        if republish {
             // What is news in this epoch stands outside already.
-            let news: BTreeSet<(Cell, bool)> = told.iter().cloned().collect();
-            let all = self.outside().map(|cell| (cell, true));
-            told.extend(all.filter(|cell| !news.contains(cell)));
+            let news: BTreeSet<(Cell, bool)> = updates.iter().cloned().collect();
+            let all = self.published_cells().map(|cell| (cell, true));
+            updates.extend(all.filter(|cell| !news.contains(cell)));
         }
-        let closed = told.iter().filter(|(cell, _)| cell.values.is_empty());
-        self.words.closed(closed.count());
-        told.sort_unstable();
-        let told = told.into_iter();
+        let closed = updates.iter().filter(|(cell, _)| cell.values.is_empty());
+        self.labels.closed(closed.count());
+        updates.sort_unstable();
+        let updates = updates.into_iter();
         let released = self.released.unwrap_or_default();
-        out.extend(told.map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)));
+        out.extend(updates.map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)));
         for asked in questions {
             self.answer(&asked, out);
         }
         let answers = answers.into_iter();
         out.extend(answers.map(|answer| (CellsOut::Answer(self.name(answer)), 1)));
-        self.judge_words(out);
+        self.report_unused_labels(out);
         true
     }
 
@@ -92,7 +92,7 @@ impl Cells {
             };
             let null = self.null.get(&(of.brand, of.month));
             let Some(unsolved) =
-                chain.unsolved(null, settings.max_channels, self.words.of(of.brand))
+                chain.unsolved(null, settings.max_channels, self.labels.of(of.brand))
             else {
                 continue;
             };
@@ -181,11 +181,11 @@ mod tests {
                 is_finished = cells.resume(&wake, &mut out);
             }
             assert_eq!(away > 0, is_solved);
-            let told = out.into_iter().filter_map(|(told, _)| match told {
+            let updates = out.into_iter().filter_map(|(updates, _)| match updates {
                 CellsOut::Cell(cell, ..) if cell.family == Family::MarkovMonth => Some(cell),
                 _ => None,
             });
-            (told.collect::<Vec<_>>(), stats.snapshot().folded)
+            (updates.collect::<Vec<_>>(), stats.snapshot().folded)
         };
         let release = |parts: Vec<(CellsIn, Diff)>| {
             let release = (CellsIn::Release(0, 0), 1);
@@ -193,14 +193,14 @@ mod tests {
         };
         // Nothing is solved before it is looked at.
         assert_eq!(epoch(month(25, 1), false), (Vec::new(), 0));
-        let (told, folded) = epoch(release(Vec::new()), true);
-        assert_eq!((told.len(), folded), (10, 16));
+        let (updates, folded) = epoch(release(Vec::new()), true);
+        assert_eq!((updates.len(), folded), (10, 16));
         // What has not changed is not solved again.
         assert_eq!(epoch(release(Vec::new()), false), (Vec::new(), 16));
         // What is taken back leaves nothing.
-        let (told, folded) = epoch(release(month(25, -1)), true);
-        assert!(told.iter().all(|cell| cell.values.is_empty()));
-        assert_eq!((told.len(), folded), (10, 0));
+        let (updates, folded) = epoch(release(month(25, -1)), true);
+        assert!(updates.iter().all(|cell| cell.values.is_empty()));
+        assert_eq!((updates.len(), folded), (10, 0));
         assert!(cells.groups.is_empty() && cells.null.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 //! The conversions with a touch of a month are those of all its stores and days. Of a store and day they are known where
 //! the takings are, and what is credited to nothing. For this the takings are parted in three, with a touch, without, and
 //! oversized. Where a conversion has a touch and at least `k` contributors stand behind each part that is not empty, all
-//! three are seen ([`crate::cells::weigh`] sees to that). Any other such day hides something: with fewer than `k` in total
+//! three are seen ([`crate::cells::threshold`] sees to that). Any other such day hides something: with fewer than `k` in total
 //! everything, and else the parts that are too small. Whoever knows the month knows what the hidden comes to, and so it
 //! must lie on at least two days, with at least `k` contributors behind it together.
 

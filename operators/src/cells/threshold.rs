@@ -6,7 +6,7 @@
 //!
 //! The totals that are known outside: takings, for the attribution of every model; the conversions with a touch of a
 //! month, for its chain, paths, lengths and days, because each of these adds up to it. That total itself is the sum over
-//! the month's takings, see [`crate::cells::days`]. What is told of paths adds up to other things in so many ways that
+//! the month's takings, see [`crate::cells::disclosure`]. What is told of paths adds up to other things in so many ways that
 //! it is told in multiples of `k`.
 
 use std::collections::BTreeMap;
@@ -16,17 +16,17 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::aggregate::{Aggregate, CellKey, MonthGroup};
 use crate::attribution::Model;
 use crate::cell::Dim;
-use crate::cells::group::{Entry, Group, Parts};
+use crate::cells::group::{CellEntry, Group, GroupCells};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::naming::channel_dims;
 use crate::cells::suppress::{Part, hidden};
 use crate::label::{Channel, LabelNames};
 use crate::settings::BrandSettings;
 
-type Entries = FxHashMap<CellKey, Entry>;
+type Entries = FxHashMap<CellKey, CellEntry>;
 
 /// Says of every cell of a group whether the gate releases it.
-pub(super) fn weigh(
+pub(super) fn apply_threshold(
     key: &GroupKey,
     group: &mut Group,
     settings: &BrandSettings,
@@ -34,15 +34,15 @@ pub(super) fn weigh(
 ) {
     let k = i64::try_from(settings.k).unwrap_or(i64::MAX);
     match (&mut group.parts, key) {
-        (Parts::One(entry), GroupKey::Alone(key)) => {
+        (GroupCells::One(entry), GroupKey::Alone(key)) => {
             let k = match key {
                 CellKey::SpendDay { .. } => 0,
                 CellKey::Visits { .. } => i64::try_from(settings.k_traffic).unwrap_or(i64::MAX),
                 _ => k,
             };
-            entry.open = entry.exists() && entry.sums.contributors.max(0) >= k;
+            entry.is_releasable = entry.exists() && entry.sums.contributors.max(0) >= k;
         }
-        (Parts::Many(entries), GroupKey::Month(of)) => {
+        (GroupCells::Many(entries), GroupKey::Month(of)) => {
             let mut total = 0;
             if let Some(chain) = &group.chain {
                 total = chain.persons(k);
@@ -51,7 +51,7 @@ pub(super) fn weigh(
                     put_credits(*of, entries, chain.credits());
                 }
             }
-            admit(entries, k);
+            apply_minimum(entries, k);
             if k > 1 {
                 month(entries, total, k, words);
                 if settings.noise.is_none() {
@@ -60,8 +60,8 @@ pub(super) fn weigh(
                 add_up(entries, &mut group.other, total >= k);
             }
         }
-        (Parts::Many(entries), _) => {
-            admit(entries, k);
+        (GroupCells::Many(entries), _) => {
+            apply_minimum(entries, k);
             if k > 1 {
                 let is_total = |key: &CellKey| {
                     matches!(key, CellKey::StoreDay { .. } | CellKey::OrdersDay { .. })
@@ -76,14 +76,14 @@ pub(super) fn weigh(
                 add_up(entries, &mut group.other, total >= k);
             }
         }
-        (Parts::One(_), _) => {}
+        (GroupCells::One(_), _) => {}
     }
 }
 
 /// The plain gate.
-fn admit(entries: &mut Entries, k: i64) {
+fn apply_minimum(entries: &mut Entries, k: i64) {
     for entry in entries.values_mut() {
-        entry.open = entry.exists() && entry.sums.contributors.max(0) >= k;
+        entry.is_releasable = entry.exists() && entry.sums.contributors.max(0) >= k;
     }
 }
 
@@ -136,7 +136,7 @@ fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Labe
     let hidden: FxHashSet<Channel> = hidden(channels, parted, k, name).into_iter().collect();
     for (key, entry) in entries {
         if let CellKey::Attribution { channel, .. } = key {
-            entry.open = entry.exists() && !hidden.contains(channel);
+            entry.is_releasable = entry.exists() && !hidden.contains(channel);
         }
     }
 }
@@ -160,12 +160,12 @@ fn month(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
         });
         for key in hidden(parts.collect(), total, k, |key| part_dims(key, words)) {
             if let Some(entry) = entries.get_mut(&key) {
-                entry.open = false;
+                entry.is_releasable = false;
             }
         }
     }
     for (key, entry) in entries {
-        entry.open &= total >= k || !matches!(key, CellKey::Assists { .. });
+        entry.is_releasable &= total >= k || !matches!(key, CellKey::Assists { .. });
     }
 }
 
@@ -205,8 +205,8 @@ fn part_dims(key: &CellKey, words: &LabelNames) -> Vec<Dim> {
     }
 }
 
-/// Adds up what is hidden into `other`, where the family has a channel; `open` where the total is released.
-fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, Entry>, open: bool) {
+/// Adds up what is hidden into `other`, where the family has a channel; `total_is_releasable` where the total is released.
+fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_releasable: bool) {
     for entry in other.values_mut() {
         entry.sums = Aggregate::default();
     }
@@ -214,15 +214,15 @@ fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, Entry>, open: bool) {
         let Some(key) = other_of(key) else {
             continue;
         };
-        if !entry.open {
+        if !entry.is_releasable {
             other.entry(key).or_default().sums.add(&entry.sums, 1);
-        } else if entry.told.values().is_none() {
+        } else if entry.published.values().is_none() {
             // It was in here when the group was told last.
             other.entry(key).or_default().sums.changed |= entry.sums.changed;
         }
     }
     for entry in other.values_mut() {
-        entry.open = open && entry.exists();
+        entry.is_releasable = total_is_releasable && entry.exists();
     }
 }
 
