@@ -53,7 +53,7 @@ pub enum Question {
         naming: Arc<[Pseudonym]>,
     },
     /// The identifiers of the persons that hold any of these, or that are these.
-    Whole {
+    Members {
         /// The tenant.
         brand: BrandId,
         /// Some of their identifiers.
@@ -76,7 +76,7 @@ pub enum Question {
         horizons: Horizons,
     },
     /// Which sets of identifiers that name any of these are named by a record that is not older, rights aside.
-    Recent {
+    ActiveSince {
         /// The tenant.
         brand: BrandId,
         /// The identifiers.
@@ -127,10 +127,10 @@ impl Question {
             | Question::Link { brand, .. }
             | Question::Paths { brand, .. }
             | Question::Records { brand, .. }
-            | Question::Whole { brand, .. }
+            | Question::Members { brand, .. }
             | Question::DeviceDays { brand, .. }
             | Question::Expired { brand, .. }
-            | Question::Recent { brand, .. } => *brand,
+            | Question::ActiveSince { brand, .. } => *brand,
         }
     }
 }
@@ -201,9 +201,9 @@ pub enum Reply {
     OldCookie(Pseudonym),
     /// An identifier of a set that no record has named for so long that its records go, if nothing else happened of the
     /// person.
-    Quiet(Pseudonym),
+    Inactive(Pseudonym),
     /// The identifiers of a set that a record has named since.
-    Recent(Vec<Pseudonym>),
+    Active(Vec<Pseudonym>),
     /// Persons of one worker whose conversions in the group took a path, before its words are known.
     Path {
         /// Their brand, whose words name the channels.

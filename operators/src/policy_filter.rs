@@ -414,7 +414,7 @@ impl PolicyFilter {
                     .map(|(key, record)| Reply::Record(*key, record.clone()))
                     .collect()
             }
-            (Question::Recent { brand, since, .. }, Some(set)) => {
+            (Question::ActiveSince { brand, since, .. }, Some(set)) => {
                 let set_records = self.sets.get(&(*brand, set));
                 let recent = set_records.and_then(|set_records| recent(set_records, *since));
                 recent.into_iter().collect()
@@ -448,7 +448,7 @@ impl PolicyFilter {
             // One of its identifiers finds the person.
             if let Some(ids) = goes.filter(|_| !acts) {
                 let ids = ids.ids().iter();
-                replies.extend(ids.map(|id| Reply::Quiet(id.pseudonym)));
+                replies.extend(ids.map(|id| Reply::Inactive(id.pseudonym)));
             }
         }
         let free = self.free.iter().filter(|(_, record)| record.brand == brand);
@@ -467,7 +467,7 @@ fn recent(set_records: &IdSetRecords, since: i64) -> Option<Reply> {
     let mut records = set_records.records.iter();
     let (_, record) = records.find(|(_, record)| is_interaction(record) && record.ts >= since)?;
     let ids = record.ids.ids().iter().map(|id| id.pseudonym);
-    Some(Reply::Recent(ids.collect()))
+    Some(Reply::Active(ids.collect()))
 }
 
 /// A record is held in the place of another.

@@ -115,7 +115,7 @@ impl RetentionQuery {
             }
             Stage::Recent => {
                 let recent = replies.into_iter().filter_map(|reply| match reply {
-                    Reply::Recent(ids) => Some(ids),
+                    Reply::Active(ids) => Some(ids),
                     _ => None,
                 });
                 let ids = recent.flatten();
@@ -145,7 +145,7 @@ impl RetentionQuery {
                     self.expired_set.records.insert(key, category);
                 }
                 Reply::OldCookie(cookie) => drop(cookies.insert(cookie)),
-                Reply::Quiet(id) => self.quiet.push(id),
+                Reply::Inactive(id) => self.quiet.push(id),
                 _ => {}
             }
         }
@@ -158,7 +158,7 @@ impl RetentionQuery {
     fn ask_members(&mut self) -> Option<Question> {
         self.stage = Stage::Members;
         let naming = std::mem::take(&mut self.quiet);
-        (!naming.is_empty()).then(|| Question::Whole {
+        (!naming.is_empty()).then(|| Question::Members {
             brand: self.brand,
             naming: naming.into(),
             persons: Arc::new([]),
@@ -167,7 +167,7 @@ impl RetentionQuery {
 
     fn ask_recent(&mut self) -> Option<Question> {
         self.stage = Stage::Recent;
-        (!self.idle.is_empty()).then(|| Question::Recent {
+        (!self.idle.is_empty()).then(|| Question::ActiveSince {
             brand: self.brand,
             naming: self.idle.keys().copied().collect(),
             since: self.horizons.identification,

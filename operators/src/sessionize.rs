@@ -537,7 +537,7 @@ impl KeyedOperator for Sessionize {
             self.hear(device, is_random, sightings);
         }
         let uncounted = pings.iter().filter(|of| self.is_over(&of.0, of.1));
-        self.stats.pings_over(uncounted.map(|of| of.2).sum());
+        self.stats.pings_not_sampled(uncounted.map(|of| of.2).sum());
         self.contributions.add_up(&mut self.deltas);
         out.extend(
             self.deltas

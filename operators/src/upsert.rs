@@ -157,7 +157,7 @@ impl Upsert {
                 let slot = slot.into_mut();
                 slot.newest = arrival.message.max(slot.newest);
                 match record.is_attached() {
-                    true => self.stats.restated(),
+                    true => self.stats.repeated_statements(),
                     // The very line that is held, delivered again.
                     false if arrival == slot.arrival() => self.stats.duplicate(),
                     false => self.stats.superseded(),
@@ -177,7 +177,7 @@ impl Upsert {
                     record.is_attached(),
                     (slot.version, slot.content) == (before.0, before.1),
                 ) {
-                    (true, _) => self.stats.restated(),
+                    (true, _) => self.stats.repeated_statements(),
                     (false, true) => self.stats.duplicate(),
                     (false, false) => self.stats.correction(),
                 }

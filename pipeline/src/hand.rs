@@ -414,13 +414,16 @@ impl Hand {
                 Output::Expired(_) => {}
                 Output::Cell {
                     cell,
-                    news,
+                    is_new,
                     released,
-                } => cells.entry(epoch).or_default().push((cell, news, released)),
+                } => cells
+                    .entry(epoch)
+                    .or_default()
+                    .push((cell, is_new, released)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
                 Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
-                Output::Settled(day, settled) => self.settling.add(epoch, day, settled),
-                Output::Closed(brand, before) => self.settling.close(epoch, brand, before),
+                Output::SettledHour(day, settled) => self.settling.add(epoch, day, settled),
+                Output::SaltDaysClosed(brand, before) => self.settling.close(epoch, brand, before),
             }
         }
         for (epoch, cells) in cells {

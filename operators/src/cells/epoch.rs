@@ -50,17 +50,17 @@ impl Cells {
             ..
         } = work;
         if republish {
-            // What is news in this epoch stands outside already.
-            let news: BTreeSet<(Cell, bool)> = updates.iter().cloned().collect();
+            // What is is_new in this epoch stands outside already.
+            let is_new: BTreeSet<(Cell, bool)> = updates.iter().cloned().collect();
             let all = self.published_cells().map(|cell| (cell, true));
-            updates.extend(all.filter(|cell| !news.contains(cell)));
+            updates.extend(all.filter(|cell| !is_new.contains(cell)));
         }
         let closed = updates.iter().filter(|(cell, _)| cell.values.is_empty());
         self.labels.closed(closed.count());
         updates.sort_unstable();
         let updates = updates.into_iter();
         let released = self.released.unwrap_or_default();
-        out.extend(updates.map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)));
+        out.extend(updates.map(|(cell, is_new)| (CellsOut::Cell(cell, is_new, released), 1)));
         for asked in questions {
             self.answer(&asked, out);
         }

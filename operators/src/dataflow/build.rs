@@ -208,8 +208,8 @@ pub fn build(
         // One worker keeps the sums, so that one commit makes a day settled.
         let settled = settled.inner.exchange(|_| 0).as_collection();
         let settled = settled.flat_map(|told| match told {
-            SessionizeOut::Settled(day, hour) => Some(Output::Settled(day, hour)),
-            SessionizeOut::Closed(brand, before) => Some(Output::Closed(brand, before)),
+            SessionizeOut::Settled(day, hour) => Some(Output::SettledHour(day, hour)),
+            SessionizeOut::Closed(brand, before) => Some(Output::SaltDaysClosed(brand, before)),
             SessionizeOut::Sum(..) | SessionizeOut::Used(..) | SessionizeOut::Answer(..) => None,
         });
 
@@ -226,9 +226,9 @@ pub fn build(
         ]);
         let cells = Cells::new(settings.clone(), stats.clone(), peers);
         let (cells, others) = split(keyed(sums, cells, &sizes), |told| match told {
-            CellsOut::Cell(cell, news, released) => Ok(Output::Cell {
+            CellsOut::Cell(cell, is_new, released) => Ok(Output::Cell {
                 cell,
-                news,
+                is_new,
                 released,
             }),
             other => Err(other),

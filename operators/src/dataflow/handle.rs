@@ -36,7 +36,7 @@ pub enum Output {
         /// The cell.
         cell: Cell,
         /// Whether the outside does not know it yet.
-        news: bool,
+        is_new: bool,
         /// The time of the release that tells it, Unix milliseconds.
         released: i64,
     },
@@ -49,9 +49,9 @@ pub enum Output {
     Unused(BrandId, Label),
     /// To the first worker: a part of what a salt day came to, which settled at the end of this epoch. Parts of the
     /// same hour add up.
-    Settled(Day, SettledHour),
+    SettledHour(Day, SettledHour),
     /// To the first worker: all salt days of a brand before one have settled by the end of this epoch.
-    Closed(BrandId, Day),
+    SaltDaysClosed(BrandId, Day),
 }
 
 /// A ping on its way into the dataflow.
@@ -343,10 +343,10 @@ impl Dataflow {
             question: question.clone(),
         };
         match &question {
-            Question::Link { .. } | Question::Whole { .. } => {
+            Question::Link { .. } | Question::Members { .. } => {
                 inputs.graph.update(GraphIn::Ask(asked(0)), 1);
             }
-            Question::Records { naming, .. } | Question::Recent { naming, .. } => {
+            Question::Records { naming, .. } | Question::ActiveSince { naming, .. } => {
                 naming.iter().for_each(|id| {
                     let asked = ConsentStateIn::Ask(asked(0), *id);
                     inputs.statements.update(asked, 1);

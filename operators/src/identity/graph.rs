@@ -137,7 +137,7 @@ impl KeyedOperator for Graph {
                     let reply = graph.why(from, to);
                     out.push((GraphOut::Answer(asked.answer(reply)), 1));
                 }
-                Question::Whole {
+                Question::Members {
                     naming, persons, ..
                 } => {
                     for (id, kind, person) in graph.members(naming, persons) {

@@ -36,7 +36,7 @@ fn pings_over_the_bound_are_those_that_the_oracle_counts() {
             .map(|batch| (batch, 0))
             .collect();
         let played = play(&history.settings, workers, &[], &steps);
-        let counted = played.counts.pings_over;
+        let counted = played.counts.pings_not_sampled;
         assert_eq!(counted, expected, "seed {seed}, {workers} workers");
         all += expected;
     }

@@ -64,7 +64,7 @@ fn quiet(horizons: Horizons, records: &[&Record]) -> Vec<Reply> {
         let right = |record: &&Record| matches!(record.body, Body::Right { .. });
         if of_set.iter().any(goes) && of_set.iter().all(|one| right(one) || old(one)) {
             let ids = of_set[0].ids.ids().iter();
-            told.extend(ids.map(|id| Reply::Quiet(id.pseudonym)));
+            told.extend(ids.map(|id| Reply::Inactive(id.pseudonym)));
         }
     }
     told
@@ -165,7 +165,7 @@ fn who_is_erased_is_held_nowhere() {
             other => panic!("{other:?}"),
         });
         history.batches.push(drops.collect());
-        let whole = Question::Whole {
+        let whole = Question::Members {
             brand,
             naming: [id].into(),
             persons: [].into(),

@@ -31,7 +31,7 @@ fn records(names: &[&str]) -> Question {
 }
 
 fn whole(names: &[&str]) -> Question {
-    Question::Whole {
+    Question::Members {
         brand: ACME,
         naming: names.iter().map(|name| pseudonym(name)).collect(),
         persons: [].into(),

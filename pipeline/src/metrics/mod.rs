@@ -177,7 +177,7 @@ impl Metrics {
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
         self.raise(Id::Corrections, &[], stages.corrections as f64);
         self.raise(Id::Superseded, &[], stages.superseded as f64);
-        self.raise(Id::PingsOver, &[], stages.pings_over as f64);
+        self.raise(Id::PingsOver, &[], stages.pings_not_sampled as f64);
         self.raise(Id::Collisions, &[], stages.collisions as f64);
         self.set(Id::Labels, &[], stages.labels as f64);
         self.set(Id::Held, &[], stages.held as f64);

@@ -136,9 +136,9 @@ pub fn run_settling(
     let (mut outputs, mut settled) = (Vec::new(), Vec::new());
     for (epoch, output) in of_workers.into_iter().flat_map(|(outputs, _)| outputs) {
         match output {
-            Output::Cell { cell, news, .. } => outputs.push((epoch, cell, news)),
-            Output::Settled(_, of) => settled.push((epoch, Event::SettledHour { settled: of })),
-            Output::Closed(brand, before) => {
+            Output::Cell { cell, is_new, .. } => outputs.push((epoch, cell, is_new)),
+            Output::SettledHour(_, of) => settled.push((epoch, Event::SettledHour { settled: of })),
+            Output::SaltDaysClosed(brand, before) => {
                 settled.push((epoch, Event::SaltDaysClosed { brand, before }));
             }
             _ => {}
@@ -154,8 +154,8 @@ pub fn run_settling(
     let released = ends
         .into_iter()
         .map(|end| {
-            while let Some((_, cell, news)) = outputs.next_if(|(of, _, _)| *of < end) {
-                assert!(news, "nothing stood outside");
+            while let Some((_, cell, is_new)) = outputs.next_if(|(of, _, _)| *of < end) {
+                assert!(is_new, "nothing stood outside");
                 let key = (cell.family, cell.dims);
                 if cell.values.is_empty() {
                     assert!(

@@ -227,8 +227,8 @@ pub fn play(
     for (outputs, consents, counts, sizes, withdrawn) in of_workers {
         played.withdrawn += withdrawn;
         for (epoch, output) in outputs {
-            if let Output::Cell { cell, news, .. } = output {
-                played.told[epoch as usize / 2].push((cell, news));
+            if let Output::Cell { cell, is_new, .. } = output {
+                played.told[epoch as usize / 2].push((cell, is_new));
             }
         }
         // What the workers tell adds up.
