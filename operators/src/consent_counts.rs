@@ -84,13 +84,14 @@ impl ConsentCounts {
             }
             counts.changed = 0;
             let count = |count: i64| u64::try_from(count).unwrap_or_default();
-            let told = Use::ALL.into_iter().zip(counts.allowed);
-            let told = told.map(|(step, allowed)| {
+            let published = Use::ALL.into_iter().zip(counts.allowed);
+            let published = published.map(|(step, allowed)| {
                 let refused = count(counts.stated - allowed);
                 (step, [count(allowed), refused])
             });
-            let told = told.filter(|(_, counts)| counts.iter().all(|n| *n >= settings.k.max(1)));
-            self.stats.consents(*brand, told);
+            let published =
+                published.filter(|(_, counts)| counts.iter().all(|n| *n >= settings.k.max(1)));
+            self.stats.consents(*brand, published);
         }
     }
 }
@@ -165,9 +166,9 @@ mod tests {
             assert!(stats.published_consents().is_empty(), "too few have spoken");
         }
         epoch(&(2..20).map(first).collect::<Vec<_>>());
-        let told = || stats.published_consents();
+        let published = || stats.published_consents();
         let credit = (BRAND, Use::Credit);
-        assert_eq!(told(), PublishedConsents::from([(credit, [15, 5])]));
+        assert_eq!(published(), PublishedConsents::from([(credit, [15, 5])]));
 
         // One who changes her mind again and again is one.
         for _ in 0..9 {
@@ -175,13 +176,13 @@ mod tests {
             epoch(&[(7, some, both)]);
         }
         epoch(&[(7, both, some), (8, both, None)]);
-        assert_eq!(told()[&credit], [15, 5]);
+        assert_eq!(published()[&credit], [15, 5]);
         // Who has not changed hides nobody.
         epoch(&[(9, both, both)]);
-        assert_eq!(told()[&credit], [15, 5]);
+        assert_eq!(published()[&credit], [15, 5]);
         epoch(&[(0, some, both)]);
-        assert_eq!(told()[&credit], [14, 5]);
+        assert_eq!(published()[&credit], [14, 5]);
         epoch(&[(1, some, both), (2, some, both), (3, some, both)]);
-        assert!(told().is_empty(), "two who refuse are too few");
+        assert!(published().is_empty(), "two who refuse are too few");
     }
 }

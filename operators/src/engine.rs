@@ -203,7 +203,7 @@ mod tests {
         timely::execute_directly(|worker| {
             let (finish, finished) = channel();
             let wake = Arc::default();
-            let (told, heard) = channel();
+            let (sent, received) = channel();
             let slow = Elsewhere {
                 finished,
                 wake: Arc::clone(&wake),
@@ -213,7 +213,7 @@ mod tests {
                 let (input, rows) = scope.new_collection();
                 let out = keyed(rows.clone(), slow, &StateSizes::default());
                 out.inner.clone().inspect(move |(data, epoch, _)| {
-                    told.send((*data, *epoch)).unwrap();
+                    sent.send((*data, *epoch)).unwrap();
                 });
                 (input, out.probe().0, rows.probe().0)
             });
@@ -227,7 +227,7 @@ mod tests {
             }
             // Everything beside it is through, and nothing has come out.
             assert!(probe.less_than(&1));
-            assert!(heard.try_recv().is_err());
+            assert!(received.try_recv().is_err());
             for epoch in 0..3u64 {
                 finish.send(()).unwrap();
                 let wake = wake.lock().unwrap().clone().unwrap();
@@ -235,7 +235,10 @@ mod tests {
                 while probe.less_than(&(epoch + 1)) {
                     worker.step_or_park(Some(Duration::from_secs(60)));
                 }
-                assert_eq!(heard.try_iter().collect::<Vec<_>>(), [(epoch + 7, epoch)]);
+                assert_eq!(
+                    received.try_iter().collect::<Vec<_>>(),
+                    [(epoch + 7, epoch)]
+                );
             }
         });
     }

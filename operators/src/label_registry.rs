@@ -147,13 +147,13 @@ impl LabelRegistry {
     /// Drops the idle words that no cell needs any more; `needed` says each that one needs.
     pub(crate) fn sweep(&mut self, needed: impl FnOnce(&mut dyn FnMut(BrandLabel))) {
         self.freed = 0;
-        let mut gone = std::mem::take(&mut self.idle);
+        let mut unneeded = std::mem::take(&mut self.idle);
         needed(&mut |of| {
-            if gone.remove(&of) {
+            if unneeded.remove(&of) {
                 self.idle.insert(of);
             }
         });
-        for (brand, label) in gone {
+        for (brand, label) in unneeded {
             let std::collections::hash_map::Entry::Occupied(mut words) = self.brands.entry(brand)
             else {
                 continue;

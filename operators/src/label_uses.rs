@@ -33,18 +33,18 @@ impl LabelUses {
 
     /// The labels that have come into use since the last call, and those that have left it.
     pub(crate) fn drain(&mut self) -> Vec<((BrandId, Label), Diff)> {
-        let mut told = Vec::new();
+        let mut changed = Vec::new();
         for (of, was) in self.changed.drain() {
             let is = self.counts.get(&of).is_some_and(|count| *count > 0);
             if !is {
                 self.counts.remove(&of);
             }
             if was != is {
-                told.push((of, if is { 1 } else { -1 }));
+                changed.push((of, if is { 1 } else { -1 }));
             }
         }
-        told.sort_unstable();
-        told
+        changed.sort_unstable();
+        changed
     }
 
     /// How many labels are in use.

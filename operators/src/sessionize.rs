@@ -191,7 +191,7 @@ impl Sessionize {
     }
 
     /// Takes the pings of one device and day.
-    fn hear(&mut self, device: DeviceDay, is_random: bool, sightings: Vec<Sighting>) {
+    fn add_sightings(&mut self, device: DeviceDay, is_random: bool, sightings: Vec<Sighting>) {
         let DeviceDay {
             brand,
             store,
@@ -492,7 +492,8 @@ impl KeyedOperator for Sessionize {
         out: &mut Vec<(SessionizeOut, Diff)>,
     ) {
         let (mut questions, mut drops, mut over) = (Vec::new(), Vec::new(), Vec::new());
-        let mut heard: FxHashMap<(DeviceDay, bool), Vec<Sighting>> = FxHashMap::default();
+        let mut sightings_by_device: FxHashMap<(DeviceDay, bool), Vec<Sighting>> =
+            FxHashMap::default();
         for (update, diff) in updates {
             match update {
                 SessionizeIn::Ping(one) => {
@@ -505,7 +506,7 @@ impl KeyedOperator for Sessionize {
                         salt_day: one.salt_day,
                         token: one.token,
                     };
-                    let sightings = heard.entry((device, one.random)).or_default();
+                    let sightings = sightings_by_device.entry((device, one.random)).or_default();
                     sightings.push(Sighting {
                         second: one.second,
                         utc_offset: one.utc_offset,
@@ -531,10 +532,10 @@ impl KeyedOperator for Sessionize {
         }
         // What is heard in the epoch of a retraction is heard anew.
         drops.iter().for_each(|device| self.drop_device(device));
-        let mut pings = Vec::with_capacity(heard.len());
-        for ((device, is_random), sightings) in heard {
+        let mut pings = Vec::with_capacity(sightings_by_device.len());
+        for ((device, is_random), sightings) in sightings_by_device {
             pings.push((device, is_random, sightings.len() as u64));
-            self.hear(device, is_random, sightings);
+            self.add_sightings(device, is_random, sightings);
         }
         let uncounted = pings.iter().filter(|of| self.is_over(&of.0, of.1));
         self.stats.pings_not_sampled(uncounted.map(|of| of.2).sum());
@@ -574,8 +575,8 @@ mod tests {
         };
         let (stats, salt_cache) = (Rc::default(), Rc::default());
         let mut presence = Sessionize::new(settings.into(), stats, salt_cache, 1);
-        let heard = |token| {
-            let heard = TokenizedPing {
+        let ping = |token| {
+            let ping = TokenizedPing {
                 brand,
                 store: Label::of("s"),
                 token: Token(token),
@@ -585,12 +586,12 @@ mod tests {
                 utc_offset: 0,
                 rssi: -60,
             };
-            (SessionizeIn::Ping(heard), 1)
+            (SessionizeIn::Ping(ping), 1)
         };
         let mut epoch = |updates: Vec<(SessionizeIn, Diff)>| {
             let mut out = Vec::new();
             presence.apply_epoch(0, updates, &mut out);
-            let sums = out.into_iter().filter_map(|(told, _)| match told {
+            let sums = out.into_iter().filter_map(|(update, _)| match update {
                 SessionizeOut::Sum(_, sums) => Some(sums),
                 _ => None,
             });
@@ -599,7 +600,7 @@ mod tests {
                 all
             })
         };
-        let first = epoch(vec![heard(30), heard(20), heard(10)]);
+        let first = epoch(vec![ping(30), ping(20), ping(10)]);
         assert_eq!(
             first,
             Aggregate::of(&[0, 1, 0, 1])
@@ -613,7 +614,7 @@ mod tests {
             salt_day: 0,
             token: Token(10),
         };
-        let then = epoch(vec![heard(5), (SessionizeIn::Drop(dropped), 1)]);
+        let then = epoch(vec![ping(5), (SessionizeIn::Drop(dropped), 1)]);
         assert_eq!(then, Aggregate::default().changed_by(10).changed_by(5));
     }
 }

@@ -89,10 +89,14 @@ impl Stats {
             .set(self.pings_not_sampled.get() + by);
     }
 
-    pub(crate) fn consents(&self, brand: BrandId, told: impl Iterator<Item = (Use, [u64; 2])>) {
+    pub(crate) fn consents(
+        &self,
+        brand: BrandId,
+        published: impl Iterator<Item = (Use, [u64; 2])>,
+    ) {
         let mut consents = self.consents.borrow_mut();
         consents.retain(|(of, _), _| *of != brand);
-        consents.extend(told.map(|(step, counts)| ((brand, step), counts)));
+        consents.extend(published.map(|(step, counts)| ((brand, step), counts)));
     }
 
     /// How many identifiers allow each step, and how many refuse it, as far as it may be told.

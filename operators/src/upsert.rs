@@ -206,11 +206,11 @@ impl Upsert {
         held.retract_statement(out);
         remove_set_use(&mut self.sets, held.brand, held.set, out);
         self.stats.held(-held.counts());
-        let gone = KeyChange {
+        let removed = KeyChange {
             before: Some((held.brand, held.set)),
             now: None,
         };
-        key_changes.entry(key).or_insert(gone).now = None;
+        key_changes.entry(key).or_insert(removed).now = None;
         let behind = Arrival {
             message: held.newest.saturating_add(1),
             line: 0,
@@ -339,8 +339,8 @@ impl KeyedOperator for Upsert {
     type Out = UpsertOut;
     const NAME: &'static str = "Upsert";
 
-    fn route(told: &UpsertIn) -> u64 {
-        match told {
+    fn route(update: &UpsertIn) -> u64 {
+        match update {
             UpsertIn::Change(RecordChange { key, .. }) | UpsertIn::Expire(key, _) => key.0 as u64,
         }
     }
@@ -352,13 +352,13 @@ impl KeyedOperator for Upsert {
     fn apply_epoch(
         &mut self,
         epoch: Epoch,
-        told: Vec<(UpsertIn, Diff)>,
+        updates: Vec<(UpsertIn, Diff)>,
         out: &mut Vec<(UpsertOut, Diff)>,
     ) {
         let mut key_changes = FxHashMap::default();
-        let mut changes = Vec::with_capacity(told.len());
-        for (told, _) in told {
-            match told {
+        let mut changes = Vec::with_capacity(updates.len());
+        for (update, _) in updates {
+            match update {
                 UpsertIn::Change(change) => changes.push(change),
                 // What was judged was held before this epoch, and so goes before its changes.
                 UpsertIn::Expire(key, as_of) => self.expire(key, as_of, &mut key_changes, out),

@@ -71,14 +71,13 @@ pub fn build(
         let to_person = inputs.person.to_collection(scope);
         let to_cells = inputs.cells.to_collection(scope);
 
-        let (expired, held) =
-            split(
-                keyed(changes, Upsert::new(stats.clone()), &sizes),
-                |told| match told {
-                    UpsertOut::Expired(expired) => Ok(expired),
-                    other => Err(other),
-                },
-            );
+        let (expired, held) = split(
+            keyed(changes, Upsert::new(stats.clone()), &sizes),
+            |update| match update {
+                UpsertOut::Expired(expired) => Ok(expired),
+                other => Err(other),
+            },
+        );
         // Whoever keeps a ledger hears of it.
         let expired = expired
             .flat_map(move |expired| (0..peers).map(move |target| (target, expired)))
@@ -86,24 +85,27 @@ pub fn build(
             .exchange(|((target, _), _, _)| *target)
             .as_collection()
             .map(|(_, expired)| Output::Expired(expired));
-        let (statements, held) = split(held, |told| match told {
+        let (statements, held) = split(held, |update| match update {
             UpsertOut::Statement(statement) => Ok(Some(statement)),
             UpsertOut::Record(held) => Err(Some(held)),
             UpsertOut::Expired(_) => Err(None),
         });
-        let (statements, held) = (statements.flat_map(|told| told), held.flat_map(|told| told));
+        let (statements, held) = (
+            statements.flat_map(|update| update),
+            held.flat_map(|update| update),
+        );
         let statements = keyed(
             statements.concat(to_statements),
             ConsentState::default(),
             &sizes,
         );
-        let (allowed, statements) = split(statements, |told| match told {
+        let (allowed, statements) = split(statements, |update| match update {
             ConsentStateOut::Allowed(brand, counts) => Ok((brand, counts)),
             other => Err(other),
         });
         let consents = ConsentCounts::new(settings.clone(), stats.clone());
         let counted = keyed(allowed, consents, &sizes).map(|never| match never {});
-        let policies = statements.flat_map(|told| match told {
+        let policies = statements.flat_map(|update| match update {
             ConsentStateOut::Policy(brand, set, id, policy) => {
                 Some(PolicyFilterIn::Policy(brand, set, id, policy))
             }
@@ -116,11 +118,11 @@ pub fn build(
             PolicyFilter::new(settings.clone(), stats.clone()),
             &sizes,
         );
-        let (held, admit_told) = split(admitted, |told| match told {
+        let (held, filter_updates) = split(admitted, |update| match update {
             PolicyFilterOut::Routed(routed) => Ok(routed),
             other => Err(other),
         });
-        let admit_told = admit_told.flat_map(move |told| match told {
+        let filter_updates = filter_updates.flat_map(move |update| match update {
             PolicyFilterOut::Used(brand, label) => used(brand, label, peers),
             PolicyFilterOut::Answer(answer) => vec![CellsIn::Name(answer)],
             PolicyFilterOut::Routed(_) => Vec::new(),
@@ -144,21 +146,21 @@ pub fn build(
 
         let sets = keyed(id_set_uses, IdSetCounts::default(), &sizes).concat(to_graph);
         let graph = keyed(sets, Graph::new(settings.clone(), stats.clone()), &sizes);
-        let (assigned, graph) = split(graph, |told| match told {
+        let (assigned, graph) = split(graph, |update| match update {
             GraphOut::Assigned { brand, set, person } => {
                 Ok(PersonJoinIn::Assigned(brand, set, person))
             }
             other => Err(other),
         });
-        let (graph_sums, graph) = split(graph, |told| match told {
+        let (graph_sums, graph) = split(graph, |update| match update {
             GraphOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             other => Err(other),
         });
-        let (graph_answers, oversized) = split(graph, |told| match told {
+        let (graph_answers, oversized) = split(graph, |update| match update {
             GraphOut::Answer(answer) => Ok(answer),
             other => Err(other),
         });
-        let oversized = oversized.flat_map(|told| match told {
+        let oversized = oversized.flat_map(|update| match update {
             GraphOut::Oversized { brand, person } => {
                 Some(PersonIn::Oversized(PersonKey { brand, person }))
             }
@@ -175,8 +177,8 @@ pub fn build(
         let facts = contacts.concat(conversions).concat(assigned);
         let (facts, join_sums) = split(
             keyed(facts, PersonJoin::new(stats.clone()), &sizes),
-            |told| match told {
-                PersonJoinOut::Person(told) => Ok(told),
+            |update| match update {
+                PersonJoinOut::Person(update) => Ok(update),
                 PersonJoinOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
             },
         );
@@ -186,28 +188,31 @@ pub fn build(
             Persons::new(settings.clone(), stats.clone()),
             &sizes,
         );
-        let (person_sums, person_answers) = split(persons, |told| match told {
+        let (person_sums, person_answers) = split(persons, |update| match update {
             PersonOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
         let presence = Sessionize::new(settings.clone(), stats.clone(), salt_cache.clone(), peers);
-        let (visits, presence) = split(keyed(to_presence, presence, &sizes), |told| match told {
-            SessionizeOut::Sum(..) | SessionizeOut::Used(..) => Ok(told),
-            other => Err(other),
-        });
-        let visits = visits.flat_map(move |told| match told {
+        let (visits, presence) = split(
+            keyed(to_presence, presence, &sizes),
+            |update| match update {
+                SessionizeOut::Sum(..) | SessionizeOut::Used(..) => Ok(update),
+                other => Err(other),
+            },
+        );
+        let visits = visits.flat_map(move |update| match update {
             SessionizeOut::Sum(key, sums) => vec![CellsIn::Sum(key, sums)],
             SessionizeOut::Used(brand, label) => used(brand, label, peers),
             _ => Vec::new(),
         });
-        let (presence_answers, settled) = split(presence, |told| match told {
+        let (presence_answers, settled) = split(presence, |update| match update {
             SessionizeOut::Answer(answer) => Ok(answer),
             other => Err(other),
         });
         // One worker keeps the sums, so that one commit makes a day settled.
         let settled = settled.inner.exchange(|_| 0).as_collection();
-        let settled = settled.flat_map(|told| match told {
+        let settled = settled.flat_map(|update| match update {
             SessionizeOut::Settled(day, hour) => Some(Output::SettledHour(day, hour)),
             SessionizeOut::Closed(brand, before) => Some(Output::SaltDaysClosed(brand, before)),
             SessionizeOut::Sum(..) | SessionizeOut::Used(..) | SessionizeOut::Answer(..) => None,
@@ -220,12 +225,12 @@ pub fn build(
             join_sums,
             person_sums,
             person_answers,
-            admit_told,
+            filter_updates,
             visits,
             due.as_collection(),
         ]);
         let cells = Cells::new(settings.clone(), stats.clone(), peers);
-        let (cells, others) = split(keyed(sums, cells, &sizes), |told| match told {
+        let (cells, others) = split(keyed(sums, cells, &sizes), |update| match update {
             CellsOut::Cell(cell, is_new, released) => Ok(Output::Cell {
                 cell,
                 is_new,
@@ -233,18 +238,18 @@ pub fn build(
             }),
             other => Err(other),
         });
-        let (due, cell_answers) = split(others, |told| match told {
+        let (due, cell_answers) = split(others, |update| match update {
             CellsOut::BatchVote(due) => Ok(CellsIn::BatchVote(due)),
             other => Err(other),
         });
         due.inner
             .map(|(due, epoch, diff)| (due, epoch + 1, diff))
             .connect_loop(round);
-        let (unused, cell_answers) = split(cell_answers, |told| match told {
+        let (unused, cell_answers) = split(cell_answers, |update| match update {
             CellsOut::Unused(brand, label) => Ok(Output::Unused(brand, label)),
             other => Err(other),
         });
-        let cell_answers = cell_answers.flat_map(|told| match told {
+        let cell_answers = cell_answers.flat_map(|update| match update {
             CellsOut::Answer(answer) => Some(answer),
             _ => None,
         });
@@ -255,14 +260,15 @@ pub fn build(
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
         distribute_salts(to_salts, peers, words);
-        let told = cells.concatenate([
+        let outputs = cells.concatenate([
             unused,
             answers.map(Output::Answer),
             settled,
             expired,
             counted,
         ]);
-        told.inner
+        outputs
+            .inner
             .flat_map(move |(output, epoch, _)| {
                 sink(epoch, output);
                 None::<()>

@@ -179,8 +179,8 @@ impl Dataflow {
     /// Unix milliseconds.
     pub fn restore_cell(&mut self, cell: Cell, at: i64) {
         if let Some(inputs) = &mut self.inputs {
-            let stood = Cells::restored_cell(cell, at, &self.settings);
-            inputs.cells.update(stood, 1);
+            let restored = Cells::restored_cell(cell, at, &self.settings);
+            inputs.cells.update(restored, 1);
             self.has_restored_cells = true;
         }
     }

@@ -289,14 +289,14 @@ impl BrandGraph {
             let Some(node) = self.node(*id) else {
                 continue;
             };
-            let (facts, gone) = (node.facts, node.sets.is_empty());
-            match (self.components.holds(*id), node.hub || gone) {
+            let (facts, is_removed) = (node.facts, node.sets.is_empty());
+            match (self.components.holds(*id), node.hub || is_removed) {
                 (false, false) => self.components.insert(*id),
                 (true, true) => self.components.remove(*id),
                 _ => {}
             }
             self.components.weigh(*id, facts);
-            if gone {
+            if is_removed {
                 self.forget(*id);
             }
         }
@@ -497,8 +497,8 @@ mod tests {
         graph.apply_epoch(BrandId(0), &settings, changes, &mut out);
         out.sort_by_key(|(_, diff)| *diff);
         let mut moved = 0;
-        for (told, diff) in out {
-            if let GraphOut::Assigned { set, person, .. } = told {
+        for (update, diff) in out {
+            if let GraphOut::Assigned { set, person, .. } = update {
                 moved += 1;
                 match diff > 0 {
                     true => drop(persons.insert(set, person)),

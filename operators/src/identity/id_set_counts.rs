@@ -22,7 +22,7 @@ struct Support {
     /// The records that are facts.
     facts: Diff,
     /// About how many facts there are, as the graph knows it.
-    told: u32,
+    announced: u32,
     by_day: BTreeMap<(Day, Label), Diff>,
 }
 
@@ -34,10 +34,10 @@ impl Support {
     /// About how many facts there are: what the graph knows as long as that is not too far off.
     fn about(&self) -> u32 {
         let facts = u32::try_from(self.facts.max(0)).unwrap_or(u32::MAX);
-        let (told, all) = (u64::from(self.told), u64::from(facts));
+        let (announced, all) = (u64::from(self.announced), u64::from(facts));
         // What comes and goes again is not told each time.
-        let near = told <= 2 * all && all < 4 * told;
-        if near { self.told } else { facts }
+        let near = announced <= 2 * all && all < 4 * announced;
+        if near { self.announced } else { facts }
     }
 }
 
@@ -96,16 +96,16 @@ impl KeyedOperator for IdSetCounts {
             let Some(support) = self.sets.get_mut(&(brand, key)) else {
                 continue;
             };
-            let (told, about) = (support.told, support.about());
-            support.told = about;
+            let (announced, about) = (support.announced, support.about());
+            support.announced = about;
             let is_there = support.records > 0;
             let new_provenance = support.provenance();
             if was_there != is_there {
                 let diff = if is_there { 1 } else { -1 };
                 out.push((GraphIn::Set { brand, set }, diff));
             }
-            if told != about {
-                for (facts, diff) in [(told, -1), (about, 1)] {
+            if announced != about {
+                for (facts, diff) in [(announced, -1), (about, 1)] {
                     if facts > 0 {
                         let set = key;
                         out.push((GraphIn::Facts { brand, set, facts }, diff));

@@ -80,8 +80,8 @@ fn tell(
     match person {
         None => nobodys.push((brand, set, fact, diff)),
         Some(person) => {
-            let told = PersonIn::Fact(PersonKey { brand, person }, fact);
-            out.push((PersonJoinOut::Person(told), diff));
+            let message = PersonIn::Fact(PersonKey { brand, person }, fact);
+            out.push((PersonJoinOut::Person(message), diff));
         }
     }
 }

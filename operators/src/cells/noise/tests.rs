@@ -262,14 +262,14 @@ fn counts_end_at_zero_and_what_was_told_is_found_again() {
         is_count: [true, false, true, true, true],
     };
     let exact = [4, 4, 4, 0, 0];
-    let told = offset.apply(exact);
-    assert_eq!(told, [0, -6, 7, 0, 0]);
+    let published = offset.apply(exact);
+    assert_eq!(published, [0, -6, 7, 0, 0]);
     // Nothing has changed: the value that was cut off is the present one.
-    assert_eq!(offset.remove(told, exact), exact);
+    assert_eq!(offset.remove(published, exact), exact);
     // The second has changed since.
-    assert_eq!(offset.remove(told, [4, 9, 4, 0, 0]), exact);
+    assert_eq!(offset.remove(published, [4, 9, 4, 0, 0]), exact);
     // Where the first has changed but would be told alike, it counts as told.
-    assert_eq!(offset.remove(told, [6, 4, 4, 0, 0]), [6, 4, 4, 0, 0]);
+    assert_eq!(offset.remove(published, [6, 4, 4, 0, 0]), [6, 4, 4, 0, 0]);
     // Otherwise what would be told alike will do.
-    assert_eq!(offset.apply(offset.remove(told, [60; 5])), told);
+    assert_eq!(offset.apply(offset.remove(published, [60; 5])), published);
 }
