@@ -20,7 +20,7 @@ pub type Month = i32;
 /// The group of conversions that month-wise families share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MonthGroup {
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
     /// The month of the conversions.
     pub month: Month,
@@ -159,7 +159,7 @@ pub enum CellKey {
 }
 
 impl CellKey {
-    /// The tenant.
+    /// The brand.
     pub fn brand(&self) -> BrandId {
         match self {
             CellKey::Attribution { brand, .. }

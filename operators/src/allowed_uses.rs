@@ -1,31 +1,31 @@
-//! AllowedUses: what may be done with a record, as far as the persons behind it allow it (consent).
+//! Uses: what may be done with a record, as far as the consent of the data subjects allows it.
 //!
-//! The purposes of a consent string are the outside's words. In here there are only the steps that need them, so that
-//! a gate of the dataflow asks one bit. Which purpose carries which step is the connectors' to know.
+//! The purposes of a consent string belong to the connectors. The dataflow knows only the uses that depend on them, so
+//! that an operator checks a single bit. The connectors map purposes to uses.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that is done with a record and needs to be allowed.
+/// A use of a record that requires permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
-    /// Holding a web record with its cookie. Without it the record is out of every number.
+    /// Storing a web record with its cookie. Without it the record is excluded from all cells.
     Hold,
-    /// Crediting a campaign. Without it a contact is no touch.
+    /// Attributing conversions to a campaign. Without it a contact is not a touchpoint.
     Credit,
-    /// Counts that join what happened in the web with what happened at the till.
+    /// Joining web contacts with in-store transactions.
     Join,
-    /// Linking the identifiers of a record. Without it the record stands for one identifier alone.
+    /// Linking the identifiers of a record. Without it only one identifier of the record counts.
     Link,
-    /// A precise position.
+    /// Use of a precise position.
     Position,
-    /// Sharing with partners.
+    /// Sharing data with partners.
     Share,
 }
 
 impl Use {
-    /// Every step, in the order of their bits.
+    /// All uses, in the order of their bits.
     pub const ALL: [Use; 6] = [
         Use::Hold,
         Use::Credit,
@@ -35,7 +35,7 @@ impl Use {
         Use::Share,
     ];
 
-    /// The word for the step.
+    /// The name of the use, as metrics and answers show it.
     pub fn name(self) -> &'static str {
         match self {
             Use::Hold => "hold",
@@ -48,45 +48,45 @@ impl Use {
     }
 }
 
-/// The steps that are allowed. The default allows none.
+/// A set of allowed uses, one bit each. The default allows none.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AllowedUses(u8);
 
 impl AllowedUses {
-    /// No step.
+    /// The empty set.
     pub const NONE: AllowedUses = AllowedUses(0);
-    /// Every step.
+    /// All uses.
     pub const ALL: AllowedUses = AllowedUses(0x3f);
 
-    /// Whether a step is allowed.
+    /// Whether the set contains a use.
     pub fn allows(self, step: Use) -> bool {
         self.0 & (1 << step as u8) != 0
     }
 
-    /// The same with a step that is allowed.
+    /// The set with one use added.
     #[must_use]
     pub fn with(self, step: Use) -> AllowedUses {
         AllowedUses(self.0 | 1 << step as u8)
     }
 
-    /// The same with a step that is not allowed.
+    /// The set with one use removed.
     #[must_use]
     pub fn without(self, step: Use) -> AllowedUses {
         AllowedUses(self.0 & !(1 << step as u8))
     }
 
-    /// What both allow.
+    /// The uses that both sets allow.
     #[must_use]
     pub fn intersect(self, other: AllowedUses) -> AllowedUses {
         AllowedUses(self.0 & other.0)
     }
 
-    /// The six bits, in the order of [`Use::ALL`] from the lowest.
+    /// The set as six bits, in the order of [`Use::ALL`] from the lowest bit.
     pub fn bits(self) -> u8 {
         self.0
     }
 
-    /// From [bits](AllowedUses::bits); none where there are more than six.
+    /// The set of [bits](AllowedUses::bits), or `None` if any other bit is set.
     pub fn from_bits(bits: u8) -> Option<AllowedUses> {
         (bits & !AllowedUses::ALL.0 == 0).then_some(AllowedUses(bits))
     }

@@ -1,10 +1,10 @@
-//! ConsentCounts: how many identifiers allow each step, for whoever looks after the banner.
+//! Consent counts: how many identifiers allow each use, for whoever maintains the consent dialog.
 //!
-//! A count like this moves when one person decides, so that it is careful as the release gate is (invariant I6): a step
-//! is told of only where at least `k` identifiers allow it and `k` refuse it, and what was told stays as it is until
-//! `k_delta` others have changed their minds. All identifiers of a brand are counted on one worker, and who has changed
-//! nothing by the end of an epoch has not changed, so that what is told depends neither on the number of workers nor on
-//! the order within an epoch.
+//! Such a count changes with the decision of a single person, so it is published with the care of the release gate
+//! (invariant I6): a use is published only if at least `k` identifiers allow it and `k` refuse it, and the published counts
+//! stay until at least `k_delta` others have changed their minds. All identifiers of a brand are counted on one worker. An
+//! identifier that has not changed by the end of an epoch does not count as changed. So the result depends neither on the
+//! number of workers nor on the order within an epoch.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -20,19 +20,19 @@ use crate::settings::Settings;
 pub use crate::stats::PublishedConsents;
 use crate::stats::Stats;
 
-/// What some identifiers of a brand allow, or by how much it has changed.
+/// Counts of a brand's identifiers by allowed use, or a change of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConsentDelta {
-    /// Identifiers about which a consent was said.
+    /// Identifiers with a consent statement.
     stated: i64,
-    /// Those that allow each step.
+    /// Identifiers that allow each use.
     allowed: [i64; Use::ALL.len()],
-    /// Who has changed, a bit for each of 128 shares of all identifiers.
+    /// The identifiers that changed, as a 128-bit set by hash.
     changed: u128,
 }
 
 impl ConsentDelta {
-    /// What is allowed for an identifier has changed in an epoch.
+    /// Records that the allowed uses of an identifier changed in an epoch.
     pub fn change(&mut self, id: Pseudonym, was: Option<AllowedUses>, is: Option<AllowedUses>) {
         if was == is {
             return;
@@ -56,7 +56,7 @@ impl ConsentDelta {
     }
 }
 
-/// The stage. The counts of the brands that this worker owns.
+/// The operator. State: the counts of the brands that this worker owns.
 pub struct ConsentCounts {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
@@ -64,7 +64,7 @@ pub struct ConsentCounts {
 }
 
 impl ConsentCounts {
-    /// Nobody has said anything. What may be told goes to the worker's counters.
+    /// An operator without statements. It publishes to the counters of the worker.
     pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> ConsentCounts {
         ConsentCounts {
             settings,
@@ -73,7 +73,7 @@ impl ConsentCounts {
         }
     }
 
-    /// Tells what may be told.
+    /// Publishes the counts that pass the thresholds.
     fn publish(&mut self) {
         for (brand, counts) in &mut self.brands {
             let Some(settings) = self.settings.brands.get(brand) else {
@@ -98,7 +98,7 @@ impl ConsentCounts {
 
 impl KeyedOperator for ConsentCounts {
     type In = (BrandId, ConsentDelta);
-    /// It tells the worker's counters alone.
+    /// It has no output: it publishes to the counters of the worker.
     type Out = Infallible;
     const NAME: &'static str = "ConsentCounts";
 
@@ -149,7 +149,7 @@ mod tests {
         };
         let stats = Rc::new(Stats::default());
         let mut consents = ConsentCounts::new(settings.into(), stats.clone());
-        // Each line is an epoch.
+        // Each call is an epoch.
         let mut epoch = |changes: &[(u128, Option<AllowedUses>, Option<AllowedUses>)]| {
             let mut counts = ConsentDelta::default();
             for (number, was, is) in changes {

@@ -1,11 +1,11 @@
-//! ConsentState: what each identifier's owner allows, and which rights stand for it.
+//! Consent state: the policy of each identifier, from all statements about it.
 //!
-//! A consent and a right are records like any other, held, corrected and retracted. Of what is said about one
-//! identifier the newest counts, as [`crate::statement_order`] has it. So the outcome is a function of the statements
-//! held, and the order in which they arrived cannot show (invariant I1).
+//! Consents and rights are records like any other: they are upserted, corrected and retracted. The newest statement about
+//! an identifier wins, in the order that [`crate::statement_order`] defines. So the policy is a function of the current
+//! statements, and their order of arrival has no effect (invariant I1).
 //!
-//! The stage also knows in which sets of identifiers held records name the identifier, and tells each of these sets
-//! how its members stand. Only those about whom something was said are told of. How many allow what is counted for
+//! The operator also tracks the identifier sets of current records that contain each identifier, and sends each of these
+//! sets the policies of its members, except default policies. It counts how many identifiers allow each use for
 //! [`crate::consent_counts`].
 
 use std::collections::BTreeMap;
@@ -21,46 +21,46 @@ use crate::record::{BrandId, Pseudonym};
 use crate::small_map::{Bag, SmallMap};
 use crate::statement_order::StatementOrder;
 
-/// What the stage is told.
+/// The input of [`ConsentState`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConsentStateIn {
-    /// A record about the identifier is held, said at a time in Unix milliseconds.
+    /// A statement about an identifier, with its time in Unix milliseconds.
     Statement(BrandId, Pseudonym, i64, Statement),
-    /// Records held by some worker name a set of identifiers of which this is one.
+    /// A worker holds records with an identifier set (its key) that contains the identifier.
     Named(BrandId, Pseudonym, u128),
-    /// Somebody asks for the records that name the identifier.
+    /// A question for the records that contain the identifier.
     Ask(RoutedQuestion, Pseudonym),
 }
 
-/// What the stage says to a set of identifiers.
+/// The output of [`ConsentState`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConsentStateOut {
-    /// How a member stands.
+    /// The policy of one member of an identifier set.
     Policy(BrandId, u128, Pseudonym, Policy),
-    /// Somebody asks for the records of the set.
+    /// A question for the records of an identifier set.
     Ask(RoutedQuestion, u128),
-    /// By how much it has changed what the identifiers of a brand allow.
+    /// The change of the counts of a brand's identifiers by allowed use.
     Allowed(BrandId, ConsentDelta),
 }
 
-/// What is known about one identifier.
+/// The state of one identifier.
 #[derive(Default)]
 struct SubjectState {
-    /// What was said; nothing of most identifiers.
+    /// The statements; `None` for most identifiers.
     statement: Option<Box<StatementOrder>>,
-    /// The sets that it stands in, each with the number of workers that hold records of it.
+    /// The identifier sets that contain it, each with the number of workers that hold records of the set.
     sets: Bag<u128>,
-    /// How it stood at the end of the last epoch in which something changed.
+    /// The policy at the end of the last epoch that changed it.
     policy: Policy,
 }
 
-/// The stage. Every identifier that is named or spoken about.
+/// The operator. State: every identifier that a record or a statement contains.
 #[derive(Default)]
 pub struct ConsentState {
     subjects: FxHashMap<(BrandId, Pseudonym), SubjectState>,
 }
 
-/// The changes of one identifier in one epoch.
+/// The updates of one identifier in one epoch.
 #[derive(Default)]
 struct Changes {
     statement: Vec<((i64, Statement), Diff)>,

@@ -1,8 +1,8 @@
-//! Tributary's dataflow: identity, attribution, visits and counters, kept incrementally.
+//! Tributary's dataflow: identity, attribution, visits and counters, maintained incrementally.
 //!
-//! Everything here is a pure function of the records held: no clock, no I/O, no JSON, no async. See
-//! `ARCHITECTURE.md` at the root of the repository for the picture, [`dataflow`] for how the stages
-//! hang together, and [`engine`] for the one shape they all have.
+//! The crate is pure: no clock, no I/O, no JSON, no async. Every output is a function of the current records.
+//! `ARCHITECTURE.md` at the root of the repository gives the overview, [`dataflow`] shows how the operators are
+//! connected, and [`engine`] defines the trait that all of them implement.
 
 pub mod aggregate;
 pub mod allowed_uses;

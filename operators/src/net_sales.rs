@@ -97,7 +97,7 @@ impl SaleUpdate {
 /// A sale that counts, and whom it names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NetSale {
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
     /// Whom the sale names.
     pub ids: IdSet,

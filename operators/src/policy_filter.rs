@@ -1,20 +1,20 @@
-//! PolicyFilter: which held records count, and for what.
+//! Policy filter: which records count, and for which uses.
 //!
-//! A record is *held* by what arrived ([`crate::upsert`]), and *admitted* by what the persons behind it allow. It is
-//! judged by the policies of its identifiers, so that a withdrawal, an objection and a renewal are changes of a
-//! collection like any other: what was admitted is retracted, and comes back when it may.
+//! A record is *current* by its arrival ([`crate::upsert`]), and *admitted* by the policies of its identifiers. Withdrawals,
+//! objections and renewals are therefore changes of a collection like any other: they retract what was admitted, and admit
+//! it again.
 //!
-//! The rules, of which invariant I1 asks that they are a function of what is held:
+//! The rules, all of them functions of the current records as invariant I1 requires:
 //!
-//! - A record that is restricted in any of its identifiers is out of every number.
-//! - Allowed is what all statements about its identifiers allow. Where its source rests on consent and nothing
-//!   was said about its cookie (about any identifier, where it has none), nothing is.
-//! - A web record, and any record of a source that rests on consent, needs [`Use::Hold`] to count at all.
-//! - Without [`Use::Credit`] a contact is no touch, without [`Use::Join`] nothing of the web and the till meets,
-//!   without [`Use::Link`] the record stands for one identifier alone.
-//! - A record that names nobody is judged by nobody.
+//! - A record with any restricted identifier is excluded from all cells.
+//! - The allowed uses are the intersection over all statements about its identifiers. If its source requires consent and
+//!   there is no statement about its cookie (about any identifier, if it has no cookie), no use is allowed.
+//! - A web record, and any record of a source that requires consent, needs [`Use::Hold`] to count at all.
+//! - Without [`Use::Credit`] a contact is not a touchpoint. Without [`Use::Join`] it is not joined with in-store
+//!   transactions. Without [`Use::Link`] only one identifier of the record counts.
+//! - A record without identifiers is always admitted.
 //!
-//! The records wait here under their set of identifiers, so that one change of a policy finds them all.
+//! Records are grouped by their identifier set, so that one change of a policy finds all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -37,46 +37,46 @@ use crate::settings::{BrandSettings, Settings};
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
 
-/// What the stage is told.
+/// The input of [`PolicyFilter`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PolicyFilterIn {
-    /// The content held under a key that names a set of identifiers, in the place of the one before.
+    /// The current content of a key; it replaces the previous content with the same identifier set.
     Held(RecordKey, Box<Record>),
-    /// Nothing is held any more under a key that named the set.
+    /// The key no longer has a record with this identifier set.
     Removed(RecordKey, BrandId, u128),
-    /// The time by which the links of a brand are judged, Unix milliseconds; told to a worker.
+    /// The reference time for the links of a brand, Unix milliseconds, for one worker (last field).
     LinkTime(BrandId, i64, u64),
-    /// A member of a set stands so.
+    /// The policy of a member of an identifier set.
     Policy(BrandId, u128, Pseudonym, Policy),
-    /// Somebody asks for the records of a set, or of every set on a worker.
+    /// A question about the records of one identifier set, or of all sets on a worker.
     Ask(RoutedQuestion, Option<u128>),
 }
 
-/// What the stage says.
+/// The output of [`PolicyFilter`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PolicyFilterOut {
-    /// A part of an admitted record.
+    /// A part of an admitted record, for the operator that it concerns.
     Routed(Routed),
-    /// What is held here names a label of a brand.
+    /// Records on this worker use a label of a brand.
     Used(BrandId, Label),
-    /// An answer.
+    /// A part of an answer.
     Answer(Answer),
 }
 
-/// The records that name one set of identifiers.
+/// The records with one identifier set.
 #[derive(Default)]
 struct IdSetRecords {
     records: SmallMap<RecordKey, Box<Record>>,
-    /// The members about whom something was said.
+    /// The members with a policy.
     policies: SmallMap<Pseudonym, Policy>,
 }
 
-/// What the policies of a set's members come to.
+/// The combined policy of the members of an identifier set.
 struct SetPolicy {
     restricted: bool,
-    /// What all statements allow.
+    /// The uses that all statements allow.
     allowed: AllowedUses,
-    /// Whether there is a statement about a cookie, and about anybody.
+    /// Whether there is a consent statement about a cookie, and about any member.
     has_cookie_statement: bool,
     has_statement: bool,
 }
@@ -111,14 +111,14 @@ impl IdSetRecords {
 }
 
 impl SetPolicy {
-    /// Whether a record of the set needs to be consented to, and nobody was asked.
+    /// Whether a record of the set requires consent and has no consent statement.
     fn lacks_consent(&self, record: &Record, settings: &BrandSettings) -> bool {
         let has_cookie = || record.ids.ids().iter().any(|id| id.kind == IdKind::Cookie);
         let consent = settings.on_consent.contains(&record.source);
         consent && !self.has_cookie_statement && (!self.has_statement || has_cookie())
     }
 
-    /// For what a record of the set counts when links are judged by a time, or why it is out.
+    /// The uses for which a record of the set counts at the link time `at`, or the reason why it is excluded.
     fn admit(
         &self,
         record: &Record,
@@ -155,8 +155,8 @@ impl SetPolicy {
     }
 }
 
-/// The identifiers that a record still links when links are judged by a time; none where these are all, or one clear value
-/// is all that it has. Where it links none any more, it is known as one that may not link.
+/// The identifiers that a record still links at the link time `at`, or `None` if these are all of them. A record
+/// whose identifiers have all expired is reduced to one, like a record that may not link.
 fn linked(record: &Record, settings: &BrandSettings, at: i64) -> Option<IdSet> {
     let ids = record.ids.ids();
     let links = |id: &&Identifier| settings.links(id.kind, record.ts, at);
@@ -168,7 +168,8 @@ fn linked(record: &Record, settings: &BrandSettings, at: i64) -> Option<IdSet> {
     }
 }
 
-/// The identifiers of one clear value, by which a record is known that may not link; none where there is one alone.
+/// The identifiers of the one clear value that represents a record without permission to link, or `None` if it has no
+/// other.
 fn alone(ids: &IdSet) -> Option<IdSet> {
     const ORDER: [IdKind; 7] = [
         IdKind::Cookie,
@@ -191,30 +192,30 @@ fn alone(ids: &IdSet) -> Option<IdSet> {
 
 type IdSetKey = (BrandId, u128);
 
-/// The stage. The held records, under their sets of identifiers.
+/// The operator. State: the current records, grouped by identifier set.
 pub struct PolicyFilter {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     sets: FxHashMap<IdSetKey, IdSetRecords>,
-    /// The records that name nobody.
+    /// The records without identifiers.
     free: FxHashMap<RecordKey, Box<Record>>,
-    /// For each brand how far what is held reaches back.
+    /// The age of the oldest records of each brand.
     oldest: BTreeMap<BrandId, EarliestHeld>,
     links: BTreeMap<BrandId, Links>,
     uses: LabelUses,
     deltas: DeltaBuffer,
 }
 
-/// The links of a brand whose records do not link for good.
+/// The links of a brand that expire (`link_ttl`).
 struct Links {
-    /// The time by which they are judged; before the first everything links.
+    /// The reference time; `i64::MIN` before the first, when everything links.
     at: i64,
-    /// The records that may stop to link, in the order of their times, with their sets.
+    /// The records whose links may expire, ordered by time, each with its identifier set.
     records: BTreeSet<(i64, u128, RecordKey)>,
 }
 
 impl Links {
-    /// A record is held from now on, or no longer.
+    /// Adds or removes a record.
     fn hold(&mut self, key: RecordKey, record: &Record, settings: &BrandSettings, held: bool) {
         let ids = record.ids.ids();
         let ends = |id: &Identifier| settings.link_ttl[id.kind as usize].is_some();
@@ -227,7 +228,7 @@ impl Links {
         }
     }
 
-    /// The time by which links are judged moves: the time before, and the records that link more or less than then.
+    /// Moves the reference time. Returns the previous time and the records whose links may change.
     fn set_time(
         &mut self,
         at: i64,
@@ -245,10 +246,10 @@ impl Links {
     }
 }
 
-/// What becomes of a key: the content that is held, if any.
+/// The current content of a key, if any.
 type Content = Option<Box<Record>>;
 
-/// What an epoch says about one set.
+/// The updates of one identifier set in one epoch.
 #[derive(Default)]
 struct Changes {
     held: Vec<(RecordKey, Content)>,
@@ -256,7 +257,7 @@ struct Changes {
 }
 
 impl PolicyFilter {
-    /// Holds nothing yet.
+    /// An operator without records.
     pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> PolicyFilter {
         PolicyFilter {
             oldest: settings
@@ -282,7 +283,7 @@ impl PolicyFilter {
         }
     }
 
-    /// A record that names nobody, or one that did.
+    /// Updates a record without identifiers.
     fn free(&mut self, key: RecordKey, held: Content, out: &mut Vec<(PolicyFilterOut, Diff)>) {
         let mut parts = RoutedParts::new(&mut self.deltas, out);
         let old = match held {
@@ -298,7 +299,7 @@ impl PolicyFilter {
         }
     }
 
-    /// The time by which the links of a brand are judged moves. Only what links more or less by it is looked at.
+    /// Moves the reference time for the links of a brand. Visits only the records whose links may change.
     fn set_link_time(&mut self, brand: BrandId, at: i64, out: &mut Vec<(PolicyFilterOut, Diff)>) {
         let settings = self.settings.brands.get(&brand);
         let Some((settings, links)) = settings.zip(self.links.get_mut(&brand)) else {
@@ -333,12 +334,12 @@ impl PolicyFilter {
         let at = links.as_ref().map_or(i64::MIN, |links| links.at);
         let set_records = self.sets.entry(key).or_default();
         let mut parts = RoutedParts::new(&mut self.deltas, out);
-        // Most changes are of a record alone, and do not look at the others of its set.
+        // Most updates change a single record and do not visit the others of its set.
         if !changes.policies.is_empty() {
             let ids = set_records.records.iter().next();
             let ids = ids.map_or_else(IdSet::empty, |(_, record)| record.ids.clone());
             let was = set_records.policy(&ids);
-            // A retraction may stand before what it retracts, and only what is there in the end counts.
+            // A retraction may precede the insertion that it retracts; only the final state counts.
             let mut policies = changes.policies;
             policies.sort_unstable_by_key(|(_, _, diff)| *diff);
             for (id, policy, diff) in policies {
@@ -399,7 +400,7 @@ impl PolicyFilter {
         }
     }
 
-    /// Answers with the records of one set, or with what of all has run out.
+    /// Answers with the records of one set, or with the expired records of all sets.
     fn answer(
         &mut self,
         asked: &RoutedQuestion,
@@ -426,7 +427,7 @@ impl PolicyFilter {
         out.extend(replies.map(|reply| (PolicyFilterOut::Answer(asked.answer(reply)), 1)));
     }
 
-    /// What of a brand has run out. Nothing is looked at where nothing can have.
+    /// The expired records of a brand. Skips the scan if no record can have expired.
     fn expired(&mut self, brand: BrandId, horizons: &Horizons) -> Vec<Reply> {
         let oldest = self.oldest.get_mut(&brand);
         let Some(oldest) = oldest.filter(|oldest| oldest.may_have_expired(horizons)) else {
@@ -445,7 +446,7 @@ impl PolicyFilter {
                     goes = goes.or(Some(&record.ids));
                 }
             }
-            // One of its identifiers finds the person.
+            // Any identifier of the set finds the person.
             if let Some(ids) = goes.filter(|_| !acts) {
                 let ids = ids.ids().iter();
                 replies.extend(ids.map(|id| Reply::Inactive(id.pseudonym)));
@@ -462,7 +463,7 @@ impl PolicyFilter {
     }
 }
 
-/// The identifiers of a set that a record has named since a time.
+/// The identifiers of the set if a record since `since` is an interaction.
 fn recent(set_records: &IdSetRecords, since: i64) -> Option<Reply> {
     let mut records = set_records.records.iter();
     let (_, record) = records.find(|(_, record)| is_interaction(record) && record.ts >= since)?;
@@ -470,7 +471,7 @@ fn recent(set_records: &IdSetRecords, since: i64) -> Option<Reply> {
     Some(Reply::Active(ids.collect()))
 }
 
-/// A record is held in the place of another.
+/// Updates the label uses when a record replaces another.
 fn hold_labels(uses: &mut LabelUses, old: Option<&Record>, new: Option<&Record>) {
     for (record, diff) in [(new, 1), (old, -1)] {
         let Some(record) = record else { continue };
@@ -478,7 +479,7 @@ fn hold_labels(uses: &mut LabelUses, old: Option<&Record>, new: Option<&Record>)
     }
 }
 
-/// Counts a record that counts for less than it says.
+/// Counts a record that is excluded or may not be credited.
 fn count(stats: &Stats, record: &Record, admitted: &Result<Admission, WithholdReason>, diff: Diff) {
     match admitted {
         Err(why) => stats.withheld(*why, diff),
@@ -489,14 +490,14 @@ fn count(stats: &Stats, record: &Record, admitted: &Result<Admission, WithholdRe
     }
 }
 
-/// A record that nobody stands behind counts for everything.
+/// The admission of a record without identifiers: all uses.
 const UNRESTRICTED: Admission = Admission {
     reduced: None,
     credit: true,
     joins: true,
 };
 
-/// Takes records apart on their way out.
+/// Splits admitted records into the parts that downstream operators consume.
 struct RoutedParts<'a> {
     deltas: &'a mut DeltaBuffer,
     routed: Vec<(Routed, Diff)>,
@@ -602,7 +603,7 @@ impl KeyedOperator for PolicyFilter {
     }
 }
 
-/// Records of one set meet, and those that name nobody are spread by their own keys.
+/// The routing hash: by identifier set, or by record key for records without identifiers.
 fn home(key: RecordKey, set: u128) -> u64 {
     match set {
         0 => key.0 as u64,

@@ -1,7 +1,7 @@
-//! Retention: the questions that find what of a brand is past its time.
+//! Retention query: finds the records of a brand that are past their retention period.
 //!
-//! A pass asks the dataflow with the [`Horizons`] of its day; which questions that are, one after the other, an [`RetentionQuery`]
-//! knows, and what comes of it is [`ExpiredSet`]. How long what is held stands in [`crate::horizons`].
+//! A retention pass starts with the [`Horizons`] of its day. A [`RetentionQuery`] is the sequence of questions to the
+//! dataflow that it needs, and its result is an [`ExpiredSet`]. The periods are defined in [`crate::horizons`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use crate::identity::components::Person;
 use crate::record::{Arrival, BrandId, IdKind, Pseudonym, Record, RecordKey};
 
 impl Horizons {
-    /// Adds what is past its time: a key, or a cookie that was placed too long ago, whose web records all go.
+    /// Appends the record if it has expired, and its cookie if that was placed before the horizon: all web records of
+    /// such a cookie expire.
     pub(crate) fn judge(&self, key: RecordKey, record: &Record, out: &mut Vec<Reply>) {
         if let Some(category) = self.expired_category(record) {
             out.push(Reply::Expired(key, category));
@@ -27,45 +28,44 @@ impl Horizons {
     }
 }
 
-/// What is past its time in one brand.
+/// The expired records of one brand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiredSet {
-    /// The records, by what makes them one and the same, each with the category by which it goes: its own where that
-    /// has passed, else that of its cookie or its person.
+    /// The records by key, each with the category that expires it: its own, else that of its cookie or its person.
     pub records: BTreeMap<RecordKey, Category>,
-    /// Cookies that were placed too long ago.
+    /// The number of expired cookies.
     pub cookies: u64,
-    /// Persons of whom nothing has happened for too long, and of whom records go for that alone.
+    /// The number of inactive persons with records that expire for that reason alone.
     pub persons: u64,
 }
 
 impl ExpiredSet {
-    /// How many records go by a category.
+    /// The number of records that a category expires.
     pub fn count(&self, category: Category) -> u64 {
         self.records.values().filter(|by| **by == category).count() as u64
     }
 
-    /// That each of the records is taken back, at a place in the order of arrival.
+    /// The events that retract the records, at a position in the order of arrival.
     pub fn drops(&self, arrival: Arrival) -> Vec<Event> {
         let keys = self.records.keys();
         keys.map(|key| Event::Drop { key: *key, arrival }).collect()
     }
 }
 
-/// The questions that find what of a brand is past its time, each of which depends on the answers before. Where nothing
-/// is, one question is all.
+/// The questions that find the expired records of a brand. Each depends on the previous answers; if nothing has
+/// expired, there is only one.
 pub struct RetentionQuery {
     brand: BrandId,
     horizons: Horizons,
     stage: Stage,
-    /// Identifiers that were not named for so long that their persons may be idle.
+    /// Identifiers without recent interactions, whose persons may be inactive.
     quiet: Vec<Pseudonym>,
-    /// The identifiers of those who are idle.
+    /// The identifiers of inactive persons.
     idle: BTreeMap<Pseudonym, Person>,
     expired_set: ExpiredSet,
 }
 
-/// What was asked for.
+/// The question that awaits its answers.
 enum Stage {
     Expired,
     OfCookies,
@@ -75,7 +75,7 @@ enum Stage {
 }
 
 impl RetentionQuery {
-    /// Begins, with the first question.
+    /// Starts a query. Returns it with its first question.
     pub fn new(brand: BrandId, horizons: Horizons) -> (RetentionQuery, Question) {
         let inquiry = RetentionQuery {
             brand,
@@ -88,7 +88,7 @@ impl RetentionQuery {
         (inquiry, Question::Expired { brand, horizons })
     }
 
-    /// Takes all answers to the last question, and says the next; none where all is known.
+    /// Takes all answers to the last question and returns the next one, or `None` at the end.
     pub fn advance(&mut self, replies: Vec<Reply>) -> Option<Question> {
         match self.stage {
             Stage::Expired => self.expired(replies).or_else(|| self.ask_members()),
@@ -132,7 +132,7 @@ impl RetentionQuery {
         }
     }
 
-    /// What was found.
+    /// The result.
     pub fn into_expired(self) -> ExpiredSet {
         self.expired_set
     }
@@ -154,7 +154,7 @@ impl RetentionQuery {
         self.records_naming(cookies.into_iter().collect())
     }
 
-    /// Who is idle is of interest only where there is something that would go with a person.
+    /// Inactive persons matter only if they have records to delete.
     fn ask_members(&mut self) -> Option<Question> {
         self.stage = Stage::Members;
         let naming = std::mem::take(&mut self.quiet);

@@ -1,14 +1,14 @@
-//! Salts: what makes a sensor token good for one store and one day only.
+//! Salts: random keys that limit a sensor token to one store and one day.
 //!
-//! A salt is drawn at random for a brand and a salt day, and the store enters the hash, so that the same
-//! device has unrelated tokens in two stores or on two days. One worker, the *desk*, draws the salts of the
-//! whole cluster when they are first asked for, and tells every worker, which remembers the answer in its [`SaltCache`].
-//! Salts are asked for a day ahead, and whoever asks never waits for the answer: a ping whose salt is not known yet is
-//! set aside by the caller. When every worker has said that a day is over, the desk tells all of them to forget its
-//! salt, and what was heard on it can no longer be linked to anything. No salt is ever drawn for such a day again.
+//! A salt is drawn at random for a brand and a salt day, and the store is part of the hash input, so that the same device
+//! has unrelated tokens in two stores or on two days. One worker, the *allocator*, draws the salts of the whole cluster on
+//! request and sends them to all workers, which cache them in a [`SaltCache`]. Salts are requested a day ahead, and a
+//! request never blocks: the caller sets a ping aside until the salt of its day is known. Once all workers have finished a
+//! day, the allocator makes them delete its salt, and the pings of the day can no longer be linked to anything. No salt is
+//! ever drawn again for such a day.
 //!
-//! Tokens never show in any output, so a random salt cannot make two runs differ, but for which devices are the sample of
-//! a store's day that has too many (`presence/tokens.rs`).
+//! Tokens never appear in any output, so random salts cannot make two runs differ, except in the choice of devices for a
+//! store and day with more devices than the limit (`sessionize/tokens.rs`).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,17 +25,17 @@ use crate::engine::{Collection, Diff, Epoch};
 use crate::label::Label;
 use crate::record::{BrandId, Day, Pseudonym, Token};
 
-/// The secret of a brand's salt day: 256 random bits, wiped from memory when it is dropped.
+/// The secret of a brand's salt day: 256 random bits, zeroized on drop.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Salt([u8; 32]);
 
 impl Salt {
-    /// A salt that was drawn before.
+    /// Restores a salt from its bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Salt {
         Salt(bytes)
     }
 
-    /// Its bytes, for the sealed ledger and nothing else.
+    /// The bytes of the salt. Only the encrypted ledger may store them.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -44,8 +44,7 @@ impl Salt {
         Salt(rand::random())
     }
 
-    /// The token of a device in a store: BLAKE3 keyed with the salt over the store and the device, cut to
-    /// 128 bits.
+    /// The token of a device in a store: BLAKE3 of store and device, keyed with the salt, truncated to 128 bits.
     fn token(&self, store: Label, device: Pseudonym) -> Token {
         let mut input = [0; 24];
         let bytes = store
@@ -79,22 +78,23 @@ impl std::fmt::Debug for Salt {
     }
 }
 
-/// What the desk and the books are told.
+/// The messages between the workers and the allocator. The first field of a message to or from one worker is its
+/// index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SaltMessage {
-    /// To the desk: a worker needs the salt of a day.
+    /// To the allocator: a worker requests the salt of a day.
     Request(u64, BrandId, Day),
-    /// To the desk: the salt of a day, from before a restart.
+    /// To the allocator: the salt of a day from before a restart.
     Restored(BrandId, Day, Salt),
-    /// To the desk: a worker will hear nothing more of a brand's days before one.
+    /// To the allocator: a worker has finished the days of a brand before the given one.
     Finished(u64, BrandId, Day),
     /// To a worker: the salt of a day.
     Salt(u64, BrandId, Day, Salt),
-    /// To a worker: the salts of a brand's days before one are to be forgotten.
+    /// To a worker: delete the salts of a brand's days before the given one.
     Forget(u64, BrandId, Day),
-    /// To the desk: a brand's days before one are settled, and their sums are durable.
+    /// To the allocator: the days of a brand before the given one are settled and their totals durable.
     Settled(BrandId, Day),
-    /// To a worker: the same.
+    /// To a worker: the same as [`SaltMessage::Settled`].
     SettledEverywhere(u64, BrandId, Day),
 }
 
@@ -112,21 +112,21 @@ impl SaltMessage {
     }
 }
 
-/// The worker that draws.
+/// The worker that draws the salts.
 const ALLOCATOR: u64 = 0;
 
-/// The salts that one worker knows.
+/// The salts known to one worker.
 #[derive(Debug, Default)]
 pub struct SaltCache {
     salts: BTreeMap<(BrandId, Day), Salt>,
-    /// The first salt day of each brand that is not closed.
+    /// The first open salt day of each brand.
     closed: BTreeMap<BrandId, Day>,
     forgotten: Vec<(BrandId, Day)>,
     settled: Vec<(BrandId, Day)>,
 }
 
 impl SaltCache {
-    /// The token of a device, where the salt of the day is known.
+    /// The token of a device, or `None` if the salt of the day is unknown.
     pub fn token(
         &self,
         brand: BrandId,
@@ -138,29 +138,29 @@ impl SaltCache {
         Some(salt.token(store, device))
     }
 
-    /// The salt of a day, where it is known.
+    /// The salt of a day, or `None` if it is unknown.
     pub fn salt(&self, brand: BrandId, day: Day) -> Option<&Salt> {
         self.salts.get(&(brand, day))
     }
 
-    /// Whether a day is closed on every worker: it has no salt any more and gets none.
+    /// Whether a day is closed on all workers: its salt is deleted and no other will be drawn.
     pub fn is_closed(&self, brand: BrandId, day: Day) -> bool {
         self.closed.get(&brand).is_some_and(|before| day < *before)
     }
 
-    /// Enters a salt.
+    /// Adds a salt.
     pub fn enter(&mut self, brand: BrandId, day: Day, salt: Salt) {
         self.salts.insert((brand, day), salt);
     }
 
-    /// The first days that count since the last call: for these brands the salts of all days before were
-    /// destroyed on every worker.
+    /// Takes the deletions since the last call: for each brand, all salts of days before the given one were deleted
+    /// on all workers.
     pub fn take_forgotten(&mut self) -> Vec<(BrandId, Day)> {
         std::mem::take(&mut self.forgotten)
     }
 
-    /// The first days that count since the last call: for these brands all days before are settled, and nobody needs
-    /// their pings any more.
+    /// Takes the settlements since the last call: for each brand, all days before the given one are settled and their
+    /// pings are no longer needed.
     pub fn take_settled(&mut self) -> Vec<(BrandId, Day)> {
         std::mem::take(&mut self.settled)
     }
@@ -183,7 +183,7 @@ impl SaltCache {
     }
 }
 
-/// The desk: the salts of the cluster, and up to where each worker's days are over.
+/// The allocator: the salts of the cluster, and the first unfinished day of each worker.
 struct SaltAllocator {
     cache: SaltCache,
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
@@ -193,13 +193,13 @@ struct SaltAllocator {
 impl SaltAllocator {
     fn handle(&mut self, message: SaltMessage, answer: &mut Vec<SaltMessage>) {
         match message {
-            // Who asks for a closed day did not know that it is.
+            // The requesting worker does not know yet that the day is closed.
             SaltMessage::Request(from, brand, day) if self.cache.is_closed(brand, day) => {
                 let before = self.cache.closed.get(&brand).copied().unwrap_or(day);
                 answer.push(SaltMessage::Forget(from, brand, before));
             }
-            // Every worker is told, because what was heard under a token lies with whoever owns the token, and is asked
-            // for by the device.
+            // All workers need the salt: the pings of a token live on the worker that owns the token, and questions
+            // name the device.
             SaltMessage::Request(_, brand, day) => {
                 let salt = self.cache.salts.entry((brand, day));
                 let salt = salt.or_insert_with(Salt::draw).clone();
@@ -235,12 +235,13 @@ impl SaltAllocator {
     }
 }
 
-/// The time of the messages about salts from which on salts are drawn: before it stand those from before a restart.
+/// The logical time of salt messages from which on salts are drawn. Earlier messages restore salts from before a
+/// restart.
 pub const RESTORE_DONE: Epoch = 1;
 
-/// Runs the desk and enters its answers into this worker's cache. The messages have a time of their own, one a message, and are
-/// heard as they come, so that a worker may ask in the middle of an epoch. Before every worker is [`RESTORE_DONE`] a salt from
-/// before a restart may still come, and so nothing is answered that would draw one.
+/// Runs the allocator and applies its answers to the cache of this worker. Messages have a logical time of their own,
+/// one per message, and are handled on arrival, so that a worker may request a salt within an epoch. Until all
+/// workers have reached [`RESTORE_DONE`] a salt from before a restart may still arrive, so requests wait.
 pub fn distribute_salts<'scope>(
     messages: Collection<'scope, SaltMessage>,
     peers: u64,

@@ -1,16 +1,16 @@
 //! Sessionize: sensor pings become runs, visits and passers-by.
 //!
-//! A device is known by its token (see [`crate::salt`]); the same device has unrelated tokens in two stores
-//! or on two days, and once the salt is gone nobody can find it again. Of a token's pings the stage keeps only the
-//! runs that they form ([`runs`]), which is exact because pings are never taken back one by one: what is retracted is
-//! a device's whole salt day. So memory grows with the devices of the open days, not with their pings, and of these
-//! `max_devices` of a store and day count at most, and as many random ones ([`tokens`]).
+//! A device is known by its token (see [`crate::salt`]): it has unrelated tokens in two stores or on two days, and once the
+//! salt is deleted nobody can identify it. Of the pings of a token the operator stores only the runs that they form
+//! ([`runs`]). That is exact, because pings are never retracted one by one, only by device and salt day. So memory grows
+//! with the devices of the open days, not with their pings. Of a store and day at most `max_devices` devices count, and as
+//! many with random addresses ([`tokens`]).
 //!
-//! A salt day is **closed** when every worker has said that it puts in no more pings of it. In that epoch it
-//! settles: its tokens become sums per store and hour, which leave the stage to be kept, and are dropped. The cells
-//! already hold what the tokens contributed, so no cell moves. After a restart the sums come back as
-//! [`SessionizeIn::Settled`], and [`SessionizeIn::Closed`] takes out what the ledger may still hold of the pings: in
-//! whatever order the three come, each ping counts exactly once.
+//! A salt day is **closed** when all workers have finished it. In that epoch it settles: its tokens become totals per store
+//! and hour, which leave the operator to be stored, and the tokens are dropped. The cells already include the contribution
+//! of the tokens, so no cell changes. After a restart the totals return as [`SessionizeIn::Settled`], and
+//! [`SessionizeIn::Closed`] removes the pings that the ledger may still hold: in whatever order the three arrive, each ping
+//! counts exactly once.
 
 mod runs;
 mod tokens;
@@ -38,13 +38,13 @@ use tokens::{Bounds, Tokens, Turn};
 pub use runs::{MAX_GAP, Runs};
 pub use tokens::{PARTS, part};
 
-/// What devices give to cells in one epoch, and what they take back.
+/// The contributions of devices to cells in one epoch, positive and negative.
 #[derive(Default)]
 struct Contributions(Vec<(DeviceDay, CellKey, Aggregate)>);
 
 impl Contributions {
-    /// Adds everything up, device by device, in whatever order it came: whoever is put out for another and counts again in
-    /// the end has changed nothing.
+    /// Sums the contributions by device, in any order: a device that was displaced and counts again at the end of the
+    /// epoch has not changed.
     fn add_up(&mut self, deltas: &mut DeltaBuffer) {
         self.0.sort_unstable_by_key(|(device, ..)| *device);
         for of_device in self.0.chunk_by(|one, other| one.0 == other.0) {
@@ -57,7 +57,7 @@ impl Contributions {
     }
 }
 
-/// What is told of a token to the cells of its store and day.
+/// Adds `diff` times the contribution of a token to the cells of its store and day.
 fn contribute(
     device: &DeviceDay,
     is_random: bool,
@@ -103,69 +103,70 @@ fn contribute(
     }
 }
 
-/// What the stage is told.
+/// The input of [`Sessionize`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SessionizeIn {
-    /// A token was heard.
+    /// A ping of a token.
     Ping(TokenizedPing),
-    /// What was heard of a device on a salt day before this epoch is retracted.
+    /// Retracts the pings of a device on a salt day that entered before this epoch.
     Drop(DeviceDay),
     /// Aggregate of a day that was settled before a restart.
     Settled(SettledHour),
-    /// To a worker (`target`): another one (`from`) puts in no more pings of a brand's salt days before one.
+    /// To worker `target`: worker `from` has finished the salt days of a brand before `before`.
     Over {
-        /// Who is told.
+        /// The receiving worker.
         target: u64,
-        /// Who says it.
+        /// The sending worker.
         from: u64,
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
-        /// The first day of which pings may still come.
+        /// The first day with pings to come.
         before: Day,
     },
-    /// To a worker: the salt days of a brand before one were settled before a restart.
+    /// To a worker: the salt days of a brand before the given one settled before a restart.
     Closed(u64, BrandId, Day),
-    /// Somebody asks when devices were heard.
+    /// A question for the store days of devices.
     Ask(RoutedQuestion),
 }
 
-/// What the stage says.
+/// The output of [`Sessionize`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SessionizeOut {
     /// A change of a cell.
     Sum(CellKey, Aggregate),
-    /// An open day, or a sum that has settled, names a store of a brand.
+    /// An open day or a settled total uses a store label of a brand.
     Used(BrandId, Label),
-    /// An answer.
+    /// A part of an answer.
     Answer(Answer),
-    /// This worker's part of what a salt day came to in one hour of a store.
+    /// This worker's part of the totals of a salt day in one hour of a store.
     Settled(Day, SettledHour),
-    /// This worker held something of a brand's salt days before one, and no longer does.
+    /// This worker has settled all of a brand's salt days before the given one.
     Closed(BrandId, Day),
 }
 
-/// The tokens of one store and day: first those of devices, then random ones.
+/// The tokens of one store and day: those of fixed addresses, then those of random ones.
 type Store = [Tokens; 2];
 
-/// The stage: the runs of every token of the open days.
+/// The operator. State: the runs of every token of the open days.
 pub struct Sessionize {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     salt_cache: Rc<RefCell<SaltCache>>,
     peers: u64,
     days: BTreeMap<(BrandId, Day), FxHashMap<Label, Store>>,
-    /// Up to where each worker has said that a brand's days are over.
+    /// The first unfinished day of each brand on each worker.
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
-    /// The first salt day of each brand that is not closed.
+    /// The first open salt day of each brand.
     closed: FxHashMap<BrandId, Day>,
-    /// The stores of open days, and those of sums that have settled.
+    /// The stores of open days and of settled totals.
     uses: LabelUses,
     contributions: Contributions,
     deltas: DeltaBuffer,
 }
 
 impl Sessionize {
-    /// Has heard nothing yet, on one of `peers` workers. The salts in the salt_cache tell a device that is asked for.
+    /// An operator without pings, on one of `peers` workers. The salts in the cache identify the devices of a
+    /// question.
     pub fn new(
         settings: Arc<Settings>,
         stats: Rc<Stats>,
@@ -190,7 +191,7 @@ impl Sessionize {
         self.closed.get(&brand).is_some_and(|before| day < *before)
     }
 
-    /// Takes the pings of one device and day.
+    /// Adds the pings of one device and day.
     fn add_sightings(&mut self, device: DeviceDay, is_random: bool, sightings: Vec<Sighting>) {
         let DeviceDay {
             brand,
@@ -241,7 +242,7 @@ impl Sessionize {
         }
     }
 
-    /// Whether a device that was heard is not among those of its store's open day that count.
+    /// Whether a device exceeds the limit of its store and day and does not count.
     fn is_over(&self, device: &DeviceDay, is_random: bool) -> bool {
         let day = self.days.get(&(device.brand, device.salt_day));
         let store = day.and_then(|day| day.get(&device.store));
@@ -252,7 +253,7 @@ impl Sessionize {
         !(tokens.holds(device.token) && tokens.counts(device.token))
     }
 
-    /// Takes back what was heard of a device on a day.
+    /// Retracts the pings of a device on a day.
     fn drop_device(&mut self, device: &DeviceDay) {
         let DeviceDay {
             brand,
@@ -294,7 +295,7 @@ impl Sessionize {
         }
     }
 
-    /// Drops the tokens of a brand's days before one, and hands over what each of these days contributed.
+    /// Drops the tokens of a brand's days before the given one, and returns the contribution of each day.
     fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<(Day, DeltaBuffer)> {
         let mut contributed = Vec::new();
         let mut rest = self.days.split_off(&(brand, Day::MIN));
@@ -326,7 +327,8 @@ impl Sessionize {
         contributed
     }
 
-    /// A worker puts in no more pings of a brand's days before one; when all have said so, these days settle.
+    /// Records that a worker has finished a brand's days before the given one. Once all workers have, these days
+    /// settle.
     fn end_days(
         &mut self,
         from: u64,
@@ -350,7 +352,7 @@ impl Sessionize {
         }
         self.closed.insert(brand, first);
         let days = self.take_days(brand, first);
-        // Where nothing was heard, nothing is to be kept.
+        // Without pings there is nothing to store.
         if !days.is_empty() {
             out.push((SessionizeOut::Closed(brand, first), 1));
         }
@@ -365,7 +367,8 @@ impl Sessionize {
         }
     }
 
-    /// Days that were settled before a restart: what came back of their pings counts in the settled sums.
+    /// Closes days that settled before a restart: their settled totals already include the pings that were read
+    /// again.
     fn close_days(&mut self, brand: BrandId, before: Day) {
         let closed = self.closed.entry(brand).or_insert(before);
         *closed = (*closed).max(before);
@@ -377,7 +380,7 @@ impl Sessionize {
         }
     }
 
-    /// The days of devices that were heard, for all who ask.
+    /// Answers the questions for the store days of devices.
     fn answer(&self, questions: &[RoutedQuestion], out: &mut Vec<(SessionizeOut, Diff)>) {
         let mut answers = Vec::new();
         let salt_cache = self.salt_cache.borrow();
@@ -418,7 +421,7 @@ impl Sessionize {
     }
 }
 
-/// A cell's part as it is kept.
+/// Converts the contribution to a cell into the stored totals.
 fn settled(key: &CellKey, sums: &Aggregate) -> Option<SettledHour> {
     let CellKey::Visits {
         brand,
@@ -439,8 +442,8 @@ fn settled(key: &CellKey, sums: &Aggregate) -> Option<SettledHour> {
     })
 }
 
-/// The same again as a part of a cell. Devices and random devices are its contributors; who they were nobody knows any
-/// more, so that they change the cell as that many strangers would.
+/// Converts stored totals back into the contribution to a cell. Its contributors are the devices; their identities
+/// are lost, so they count as that many distinct contributors.
 fn restored(settled: &SettledHour) -> (CellKey, Aggregate) {
     let SettledHour {
         brand,
@@ -530,7 +533,7 @@ impl KeyedOperator for Sessionize {
                 SessionizeIn::Ask(asked) => questions.push(asked),
             }
         }
-        // What is heard in the epoch of a retraction is heard anew.
+        // Pings in the epoch of a retraction come after it.
         drops.iter().for_each(|device| self.drop_device(device));
         let mut pings = Vec::with_capacity(sightings_by_device.len());
         for ((device, is_random), sightings) in sightings_by_device {
@@ -607,7 +610,7 @@ mod tests {
                 .with_contributors(1)
                 .changed_by(10)
         );
-        // The second comes in for the first, and goes for a smaller one.
+        // The second replaces the first, and yields to a smaller one.
         let dropped = DeviceDay {
             brand,
             store: Label::of("s"),

@@ -1,18 +1,17 @@
-//! Upsert: which content of each record counts.
+//! Upsert: selects the current content of each record.
 //!
-//! Of everything that arrives under one key the highest `(version, arrival)` is held, whole record for
-//! whole record. That is a maximum, so it does not matter in which epoch or on which worker the
-//! arrivals come in. The same content again changes nothing.
+//! Of all contents that arrive under one key, the one with the highest `(version, arrival)` is current. A maximum does not
+//! depend on the epoch or worker in which a record arrives. The same content again changes nothing.
 //!
-//! Whether what arrives is a duplicate or a correction is judged here, in the order of arrival, by a hash of the content
-//! held; statements that ride on records are neither ([`Record::is_attached`]).
+//! Duplicates and corrections are distinguished here, in the order of arrival, by a hash of the current content. Statements
+//! that are attached to records are neither ([`Record::is_attached`]).
 //!
-//! A pass over the retention judges what was held at the end of an epoch, and comes epochs later: what began to be held
-//! since then was not judged and stays.
+//! A retention pass evaluates the state at the end of an epoch, and its retractions arrive epochs later: records that
+//! became current since then were not evaluated and stay.
 //!
-//! The contents themselves wait in [`crate::policy_filter`], under the set of identifiers that they name; this stage only
-//! knows where, and says of each key that an epoch has key_changes what is held now. What is said about identifiers
-//! (consent, rights) goes to [`crate::consent_state`] from here, and so does which sets are named at all.
+//! The contents themselves live in [`crate::policy_filter`], grouped by their identifier set; this operator keeps only
+//! their location, and emits the current content of each key that an epoch changed. It sends statements about identifiers
+//! (consent, rights), and the identifier sets in use, to [`crate::consent_state`].
 
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
@@ -28,76 +27,76 @@ use crate::policy_filter::PolicyFilterIn;
 use crate::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey};
 use crate::stats::Stats;
 
-/// What happens to a key.
+/// An upsert or retraction of one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RecordChange {
-    /// The place in the order of arrival.
+    /// The position in the order of arrival.
     pub arrival: Arrival,
     /// The key.
     pub key: RecordKey,
-    /// The version and content that arrive; none retracts. Boxed once, so that a record is not moved about
-    /// on its way.
+    /// The version and content that arrive; `None` retracts. Boxed once, so that records are not copied between
+    /// operators.
     pub put: Option<(i64, Box<Record>)>,
 }
 
-/// What the stage is told.
+/// The input of [`Upsert`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UpsertIn {
-    /// Something happens to a key.
+    /// An upsert or retraction.
     Change(RecordChange),
-    /// What was held under a key at the end of an epoch is past its retention. Whatever has changed since was not judged
-    /// and stays.
+    /// Retracts the record of a key that a retention pass evaluated at the end of an epoch. A record that changed
+    /// since was not evaluated and stays.
     Expire(RecordKey, Epoch),
 }
 
-/// A record that was retracted because it was past its retention.
+/// A record that was retracted because its retention period ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExpiredRecord {
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
-    /// What made it one and the same.
+    /// The key of the record.
     pub key: RecordKey,
-    /// The place in the order of arrival behind it and all that it superseded: what arrived under the key before no longer
-    /// counts.
+    /// The first position in the order of arrival after the record and all records that it superseded: records of the
+    /// key that arrived before it no longer count.
     pub behind: Arrival,
 }
 
-/// What the stage says.
+/// The output of [`Upsert`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UpsertOut {
-    /// A record is retracted because it is past its retention.
+    /// A record was retracted because its retention period ended.
     Expired(ExpiredRecord),
-    /// What is held under a key.
+    /// The current content of a key, or its removal.
     Record(PolicyFilterIn),
-    /// What is said about an identifier, and where it is named.
+    /// A statement about an identifier, or its membership in an identifier set.
     Statement(ConsentStateIn),
 }
 
-/// What is held under a key, and where.
+/// The current record of a key: its version, arrival and location, not its content.
 struct Current {
     version: i64,
-    /// The place of what is held, its two parts beside each other to save room.
+    /// The arrival of the current record, its two parts unnested to save memory.
     message: u64,
     line: u32,
     brand: BrandId,
-    /// When it began to be held.
+    /// The epoch in which the record became current.
     since: Epoch,
-    /// The newest message that had something under the key, superseded or not.
+    /// The newest message with a record of the key, superseded or not.
     newest: u64,
     set: u128,
     /// A hash of the content.
     content: u64,
-    /// The record where it is a statement, so that it can be taken back.
+    /// The record if it is a statement, so that the statement can be retracted.
     statement: Option<Box<Record>>,
 }
 
-/// What an epoch did to a key: where it was held before, and what is held now.
+/// The change of a key within an epoch: its location before, and its content now.
 struct KeyChange {
     before: Option<(BrandId, u128)>,
     now: Option<Box<Record>>,
 }
 
-/// The stage. A few words for each key, and the sets that its records name.
+/// The operator. State: a few machine words for each key, and the identifier sets in use.
 pub struct Upsert {
     slots: FxHashMap<RecordKey, Current>,
     sets: FxHashMap<(BrandId, u128), (u64, IdSet)>,
@@ -105,7 +104,7 @@ pub struct Upsert {
 }
 
 impl Upsert {
-    /// Holds nothing yet.
+    /// An operator without records.
     pub fn new(stats: Rc<Stats>) -> Upsert {
         Upsert {
             slots: FxHashMap::default(),
@@ -158,7 +157,7 @@ impl Upsert {
                 slot.newest = arrival.message.max(slot.newest);
                 match record.is_attached() {
                     true => self.stats.repeated_statements(),
-                    // The very line that is held, delivered again.
+                    // The broker delivered the current record again.
                     false if arrival == slot.arrival() => self.stats.duplicate(),
                     false => self.stats.superseded(),
                 }
@@ -188,7 +187,7 @@ impl Upsert {
 }
 
 impl Upsert {
-    /// Retracts what has been held under a key since an epoch or longer.
+    /// Retracts the record of a key if it has been current since `as_of` or earlier.
     fn expire(
         &mut self,
         key: RecordKey,
@@ -224,7 +223,7 @@ impl Upsert {
     }
 }
 
-/// A hash of what a record says; its source and id are those of its key.
+/// A hash of the content of a record. Source and id are part of its key.
 fn content(record: &Record) -> u64 {
     let mut hash = FxHasher::default();
     record.ids.key().hash(&mut hash);
@@ -234,7 +233,7 @@ fn content(record: &Record) -> u64 {
 }
 
 impl Current {
-    /// What is held from now on; a statement is said.
+    /// The state for a record that becomes current. Emits its statement, if it is one.
     fn of(
         version: i64,
         arrival: Arrival,
@@ -257,7 +256,7 @@ impl Current {
         slot
     }
 
-    /// For how many records it counts: a statement that rides on another is none.
+    /// The number of records that it counts for: 0 for a statement that is attached to another record, else 1.
     fn counts(&self) -> i64 {
         i64::from(
             !self
@@ -292,7 +291,7 @@ impl Current {
     }
 }
 
-/// What a record says about its identifiers, where it is a statement.
+/// The statement of a record, if it is one.
 fn statement_of(body: &Body) -> Option<Statement> {
     match body {
         Body::Consent { steps, string } => Some(Statement::Consent(*steps, *string)),
@@ -310,7 +309,7 @@ fn emit_set_use(brand: BrandId, ids: &IdSet, diff: Diff, out: &mut Vec<(UpsertOu
     }
 }
 
-/// Counts a record that names a set; the first of this worker is told.
+/// Counts a record of an identifier set, and emits the set with its first record on this worker.
 fn add_set_use(sets: &mut Sets, record: &Record, out: &mut Vec<(UpsertOut, Diff)>) {
     if record.ids.is_empty() {
         return;
@@ -323,7 +322,7 @@ fn add_set_use(sets: &mut Sets, record: &Record, out: &mut Vec<(UpsertOut, Diff)
     }
 }
 
-/// Counts a record less; the last of this worker is told.
+/// Removes a record from the count of its identifier set, and retracts the set with its last record on this worker.
 fn remove_set_use(sets: &mut Sets, brand: BrandId, set: u128, out: &mut Vec<(UpsertOut, Diff)>) {
     if let Entry::Occupied(mut slot) = sets.entry((brand, set)) {
         slot.get_mut().0 -= 1;
@@ -360,7 +359,7 @@ impl KeyedOperator for Upsert {
         for (update, _) in updates {
             match update {
                 UpsertIn::Change(change) => changes.push(change),
-                // What was judged was held before this epoch, and so goes before its changes.
+                // The pass evaluated an earlier epoch, so its retractions precede the changes of this one.
                 UpsertIn::Expire(key, as_of) => self.expire(key, as_of, &mut key_changes, out),
             }
         }

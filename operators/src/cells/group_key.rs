@@ -89,7 +89,7 @@ impl GroupKey {
         }
     }
 
-    /// The tenant.
+    /// The brand.
     pub(super) fn brand(&self) -> BrandId {
         match self {
             GroupKey::Takings { brand, .. } => *brand,

@@ -70,7 +70,7 @@ pub enum CellsIn {
 pub struct BatchVote {
     /// The worker that is told.
     pub target: u64,
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
     /// What kind of cells, and which way their values go.
     pub class: BatchClass,

@@ -1,4 +1,4 @@
-//! Building: the stages are hung together as the picture in [`crate::dataflow`] shows.
+//! Connects the operators as [`crate::dataflow`] shows.
 
 #![allow(
     clippy::result_large_err,
@@ -38,7 +38,7 @@ use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::upsert::{Upsert, UpsertOut};
 
-/// Builds the dataflow on a worker; every worker builds the same. `sink` hears what comes out here.
+/// Builds the dataflow on a worker. All workers must build the same one. `sink` receives the outputs of this worker.
 pub fn build(
     worker: &mut Worker,
     settings: Arc<Settings>,
@@ -78,7 +78,7 @@ pub fn build(
                 other => Err(other),
             },
         );
-        // Whoever keeps a ledger hears of it.
+        // Every worker keeps a ledger, so all of them receive it.
         let expired = expired
             .flat_map(move |expired| (0..peers).map(move |target| (target, expired)))
             .inner
@@ -210,7 +210,7 @@ pub fn build(
             SessionizeOut::Answer(answer) => Ok(answer),
             other => Err(other),
         });
-        // One worker keeps the sums, so that one commit makes a day settled.
+        // One worker stores the totals, so that a single commit settles a day.
         let settled = settled.inner.exchange(|_| 0).as_collection();
         let settled = settled.flat_map(|update| match update {
             SessionizeOut::Settled(day, hour) => Some(Output::SettledHour(day, hour)),
@@ -253,7 +253,7 @@ pub fn build(
             CellsOut::Answer(answer) => Some(answer),
             _ => None,
         });
-        // Answers travel back to the worker that asked.
+        // Answers return to the worker that asked.
         let answers = cell_answers.concatenate([graph_answers, presence_answers]);
         let answers = answers
             .inner
@@ -289,14 +289,14 @@ pub fn build(
     }
 }
 
-/// Every worker hears which labels are in use.
+/// Broadcasts the use of a label to all workers.
 fn used(brand: BrandId, label: Label, peers: u64) -> Vec<CellsIn> {
     let all = 0..peers;
     all.map(|target| CellsIn::LabelUse(target, brand, label))
         .collect()
 }
 
-/// Parts a collection in two by content, without a copy.
+/// Splits a collection in two by content, without copying.
 fn split<'scope, D, A, B>(
     rows: Collection<'scope, D>,
     mut part: impl FnMut(D) -> Result<A, B> + 'static,

@@ -1,7 +1,7 @@
-//! A worker's ends of the dataflow: what goes in, what comes out, and how far it is.
+//! The handle of a worker to the dataflow: its inputs, its outputs, and its progress.
 //!
-//! Whatever goes in belongs to the epoch that is open on this worker. An epoch is complete when every worker has ended it,
-//! and what comes out of it then depends neither on the worker nor on the order in which it went in (invariant I1).
+//! Input belongs to the epoch that is open on this worker. An epoch is complete when every worker has ended it, and its
+//! output depends neither on the worker nor on the order of the input (invariant I1).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -28,64 +28,63 @@ use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::upsert::{ExpiredRecord, RecordChange, UpsertIn};
 
-/// What comes out on a worker.
+/// An output of the dataflow on one worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Output {
-    /// A cell has a new value, or is closed where it has none.
+    /// A cell has a new value, or is closed if it has none.
     Cell {
         /// The cell.
         cell: Cell,
-        /// Whether the outside does not know it yet.
+        /// Whether the value differs from the published one.
         is_new: bool,
-        /// The time of the release that tells it, Unix milliseconds.
+        /// The time of its release, Unix milliseconds.
         released: i64,
     },
-    /// A part of the answer to a question that this worker asked.
+    /// A part of the answer to a question of this worker.
     Answer(Answer),
-    /// A record was retracted on some worker because it was past its retention.
+    /// A record was retracted on some worker because its retention period ended.
     Expired(ExpiredRecord),
-    /// Nobody held anything that names a label at the end of this epoch. Whoever has announced its word, and has not used it
-    /// since, is to withdraw it.
+    /// No current record used a label at the end of this epoch. A worker that announced its name and has not used it
+    /// since should withdraw it.
     Unused(BrandId, Label),
-    /// To the first worker: a part of what a salt day came to, which settled at the end of this epoch. Parts of the
-    /// same hour add up.
+    /// To worker 0: a part of the totals of a salt day that settled in this epoch. Parts of the same hour add up.
     SettledHour(Day, SettledHour),
-    /// To the first worker: all salt days of a brand before one have settled by the end of this epoch.
+    /// To worker 0: all salt days of a brand before the given one have settled in this epoch.
     SaltDaysClosed(BrandId, Day),
 }
 
-/// A ping on its way into the dataflow.
+/// The outcome of [`Dataflow::tokenize`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tokenized {
-    /// The ping under the token of its day.
+    /// The ping with the token of its day.
     Ping(TokenizedPing),
-    /// The salt of its day is being drawn: it may be tried again once the worker has stepped.
+    /// The salt of the day is not known yet. Retry after the worker has stepped.
     Pending(Ping),
-    /// Its day is closed, and the ping counts no more.
+    /// The salt day is closed; the ping no longer counts.
     Closed,
 }
 
-/// A worker's ends of the dataflow.
+/// The inputs, progress and counters of one worker.
 pub struct Dataflow {
-    /// None once the input has ended.
+    /// `None` once the input has ended.
     pub(super) inputs: Option<Inputs>,
     pub(super) settings: Arc<Settings>,
     pub(super) has_restored_cells: bool,
     pub(super) probe: ProbeHandle<Epoch>,
     pub(super) salt_cache: Rc<RefCell<SaltCache>>,
-    /// The salts that this worker has asked for.
+    /// The salts that this worker has requested.
     pub(super) asked: BTreeSet<(BrandId, Day)>,
     pub(super) index: u64,
     pub(super) peers: u64,
-    /// What this worker counts.
+    /// The counters of this worker.
     pub stats: Rc<Stats>,
-    /// How much the stages of this worker hold.
+    /// The state sizes of the operators of this worker.
     pub sizes: StateSizes,
 }
 
 pub(super) type Session<D> = InputSession<Epoch, D, Diff>;
 
-/// One input for each stage that is told something from outside.
+/// The inputs, one for each operator that takes external input.
 pub(super) struct Inputs {
     pub(super) hold: Session<UpsertIn>,
     pub(super) statements: Session<ConsentStateIn>,
@@ -98,8 +97,8 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// Says something about salts, at once: a word a time, because what waits for the end of its time would wait for
-    /// the end of the epoch, and whoever asks stands in the middle of one.
+    /// Sends a message about salts immediately. Each message has a logical time of its own, because within the epoch
+    /// of the caller it would wait for the end of that epoch.
     fn send_salt_message(&mut self, word: SaltMessage) {
         let time = *self.salts.time();
         self.salts.update(word, 1);
@@ -109,8 +108,8 @@ impl Inputs {
 }
 
 impl Dataflow {
-    /// Puts the token of its day in the place of a ping's device. Where the salt is not known yet it is asked for, and
-    /// nobody waits.
+    /// Replaces the device of a ping by its token of the salt day. Requests the salt if it is unknown, without
+    /// blocking.
     pub fn tokenize(&mut self, ping: Ping) -> Tokenized {
         let (brand, day) = (ping.brand, ping.salt_day);
         if self.salt_cache.borrow().is_closed(brand, day) {
@@ -134,7 +133,7 @@ impl Dataflow {
         Tokenized::Pending(ping)
     }
 
-    /// Asks for the salt of a day, unless it is known, asked for, or closed.
+    /// Requests the salt of a day, unless it is known, already requested, or the day is closed.
     pub fn request_salt(&mut self, brand: BrandId, day: Day) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -149,12 +148,12 @@ impl Dataflow {
         }
     }
 
-    /// The salts that this worker knows, and has been told to forget.
+    /// The salt cache of this worker.
     pub fn salt_cache(&self) -> std::cell::RefMut<'_, SaltCache> {
         self.salt_cache.borrow_mut()
     }
 
-    /// Says that everything from before a restart has gone in here. No ping goes in before every worker has said so.
+    /// Ends the restore on this worker. Salts are drawn, and so pings enter, only after all workers have called it.
     pub fn finish_restore(&mut self) {
         if let Some(inputs) = &mut self.inputs
             && *inputs.salts.time() < RESTORE_DONE
@@ -164,7 +163,8 @@ impl Dataflow {
         }
     }
 
-    /// Puts in the salt of a day from before a restart, before this worker is [live](Dataflow::finish_restore).
+    /// Restores the salt of a day from before a restart. To be called before
+    /// [`finish_restore`](Dataflow::finish_restore).
     pub fn restore_salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -175,8 +175,8 @@ impl Dataflow {
             .update(SaltMessage::Restored(brand, day, salt), 1);
     }
 
-    /// Puts in a cell as it stands outside, from before a restart. `at` is the time of the release that told it,
-    /// Unix milliseconds.
+    /// Restores the published state of a cell from before a restart. `at` is the time of its release, Unix
+    /// milliseconds.
     pub fn restore_cell(&mut self, cell: Cell, at: i64) {
         if let Some(inputs) = &mut self.inputs {
             let restored = Cells::restored_cell(cell, at, &self.settings);
@@ -185,9 +185,9 @@ impl Dataflow {
         }
     }
 
-    /// Says that everything that stood outside, and everything that was known of before a restart, has gone in
-    /// here. When every worker has said so, what stood outside and was not released again is told as closed. To be
-    /// said in an epoch that releases.
+    /// Declares that this worker has restored all published cells and all records from before a restart. Once all
+    /// workers have called it, published cells that no longer exist are closed. To be called in an epoch with a
+    /// release.
     pub fn reconcile_restored(&mut self) {
         let (from, has_cells) = (self.index, self.has_restored_cells);
         let Some(inputs) = &mut self.inputs else {
@@ -203,14 +203,15 @@ impl Dataflow {
         }
     }
 
-    /// Says that the sums of a brand's salt days before one are durable: nobody needs their pings any more.
+    /// Confirms that the totals of a brand's salt days before the given one are durable, so that their pings are no
+    /// longer needed.
     pub fn confirm_settled(&mut self, brand: BrandId, before: Day) {
         if let Some(inputs) = &mut self.inputs {
             inputs.send_salt_message(SaltMessage::Settled(brand, before));
         }
     }
 
-    /// Puts in a change of what is held. Pings go in [salted](Dataflow::tokenize).
+    /// Applies an event. Pings must be [tokenized](Dataflow::tokenize) first.
     pub fn apply(&mut self, event: Event) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -241,7 +242,7 @@ impl Dataflow {
                     let closed = SessionizeIn::Closed(target, brand, before);
                     inputs.presence.update(closed, 1);
                 }
-                // In its time: what stood before a restart is known before any salt is drawn.
+                // At the current logical time: closed days are known before any salt is drawn.
                 inputs.salts.update(SaltMessage::Settled(brand, before), 1);
             }
             Event::LinkTime { brand, at } => {
@@ -251,7 +252,7 @@ impl Dataflow {
                         .update(PolicyFilterIn::LinkTime(brand, at, target), 1);
                 }
             }
-            // Nothing that is not salted comes in, and no number depends on evidence.
+            // Untokenized pings are ignored, and no cell depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
             Event::LabelName { brand, label, word } => {
                 for target in 0..self.peers {
@@ -263,7 +264,8 @@ impl Dataflow {
         }
     }
 
-    /// Withdraws the word of a label that this worker has announced. It is to be announced again before it is used again.
+    /// Withdraws a label name that this worker has announced. It must be announced again before the label is used
+    /// again.
     pub fn withdraw_label(&mut self, brand: BrandId, label: Label) {
         if let Some(inputs) = &mut self.inputs {
             for target in 0..self.peers {
@@ -274,8 +276,8 @@ impl Dataflow {
         }
     }
 
-    /// Asks whether a label is used, once more: this worker has used it in a later epoch than the one in which it was
-    /// [unused](Output::Unused).
+    /// Requests another check whether a label is used: this worker has used it since the epoch in which it was
+    /// reported as [unused](Output::Unused).
     pub fn recheck_label(&mut self, brand: BrandId, label: Label) {
         if let Some(inputs) = &mut self.inputs {
             let again = CellsIn::RecheckLabel(self.index, brand, label);
@@ -283,16 +285,16 @@ impl Dataflow {
         }
     }
 
-    /// Retracts what was held under a key at the end of an epoch, because it is past its retention. What has changed since
-    /// stays. Every worker hears of what was retracted.
+    /// Retracts a record that a retention pass evaluated at the end of the epoch `as_of`. A record that changed since
+    /// stays. All workers receive [`Output::Expired`].
     pub fn expire(&mut self, key: RecordKey, as_of: Epoch) {
         if let Some(inputs) = &mut self.inputs {
             inputs.hold.update(UpsertIn::Expire(key, as_of), 1);
         }
     }
 
-    /// Lets changed cells leave at the end of this epoch, on every worker. `now`, in Unix milliseconds, is the time
-    /// that the gate goes by.
+    /// Releases changed cells at the end of this epoch, on all workers. `now`, in Unix milliseconds, is the clock of
+    /// the release gate.
     pub fn release(&mut self, now: i64) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -302,15 +304,16 @@ impl Dataflow {
         }
     }
 
-    /// Has this worker tell again, at the end of this epoch, every cell of its own that stands outside: it was lost there.
+    /// Publishes all published cells of this worker again at the end of this epoch, for instance after the broker
+    /// lost them.
     pub fn republish(&mut self) {
         if let Some(inputs) = &mut self.inputs {
             inputs.cells.update(CellsIn::Republish(self.index), 1);
         }
     }
 
-    /// Says that this worker will put in no more pings of a brand's salt days before one, once this
-    /// epoch is over. When every worker has said so, the salts of those days are destroyed, and the days settle.
+    /// Declares that this worker adds no more pings of a brand's salt days before the given one after this epoch.
+    /// Once all workers have, the salts of those days are deleted and the days settle.
     pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -329,8 +332,7 @@ impl Dataflow {
         inputs.send_salt_message(SaltMessage::Finished(self.index, brand, before));
     }
 
-    /// Asks a question; the answers carry the number and come to this worker's sink by the end of the
-    /// epoch.
+    /// Asks a question. The answers carry `number` and reach the sink of this worker by the end of the epoch.
     pub fn ask(&mut self, number: u64, question: Question) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -392,12 +394,12 @@ impl Dataflow {
         self.inputs = None;
     }
 
-    /// Whether every worker has finished all epochs before the given one.
+    /// Whether all workers have completed all epochs before the given one.
     pub fn is_done_before(&self, epoch: Epoch) -> bool {
         !self.probe.less_than(&epoch)
     }
 
-    /// Whether every worker has ended its input and all of it is through.
+    /// Whether all workers have ended their input and processed all of it.
     pub fn is_complete(&self) -> bool {
         self.probe.done()
     }

@@ -21,14 +21,14 @@ use crate::stats::Stats;
 pub enum GraphIn {
     /// The identifiers of a set stand together in some held record.
     Set {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The identifiers.
         set: IdSet,
     },
     /// About how many facts stand under a set; none where there are none.
     Facts {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The set's key.
         set: u128,
@@ -37,7 +37,7 @@ pub enum GraphIn {
     },
     /// The earliest day and source that support a linking set.
     Provenance {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The set's key.
         set: u128,

@@ -15,7 +15,7 @@ use crate::record::BrandId;
 pub enum GraphOut {
     /// The facts of a set belong to a person; no statement where it has none, or where all its identifiers are hubs.
     Assigned {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The set's key.
         set: u128,
@@ -24,7 +24,7 @@ pub enum GraphOut {
     },
     /// A person has more identifiers than the size guard allows.
     Oversized {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The person.
         person: Person,

@@ -42,7 +42,7 @@ use touches::Touches;
 /// A person of a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PersonKey {
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
     /// The person's label in the graph.
     pub person: PersonLabel,
