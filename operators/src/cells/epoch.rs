@@ -1,8 +1,8 @@
-//! Turns: what an epoch does, up to where a chain is away to be solved.
+//! The phases of an epoch, interrupted while a chain is being solved.
 //!
-//! An epoch first lets the batch of the one before leave, then adds what has changed, then releases. In front of both
-//! steps that tell something the chains that they look at are solved; until then the epoch stays where it is, and nothing
-//! is added to what is being solved.
+//! An epoch first publishes the batch of the previous one, then adds its changes, then releases. Before each phase that
+//! publishes, the chains that it needs are solved. Until then the epoch stays open, and nothing is added to a chain that is
+//! being solved.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::cells::state::{Cells, CellsOut, EpochWork, Phase};
 use crate::engine::{Diff, WakeFn};
 
 impl Cells {
-    /// Goes on with the epoch under way. Whether it is finished.
+    /// Continues the epoch in progress. Returns whether it is complete.
     pub(super) fn advance_epoch(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
         let Some(mut work) = self.work.take() else {
             return true;
@@ -70,7 +70,7 @@ impl Cells {
         true
     }
 
-    /// Whether the chains of some months are solved. If not, they are on their way.
+    /// Whether the chains of some months are solved. Hands unsolved ones to the solver.
     fn are_solved(&mut self, months: &[MonthGroup], wake: &WakeFn) -> bool {
         for (of, solved) in self.solver.solved() {
             let group = self.groups.get_mut(&GroupKey::Month(of));
@@ -172,7 +172,7 @@ mod tests {
             let mut out = Vec::new();
             cells.apply_epoch(0, updates, &mut out);
             let mut is_finished = cells.resume(&wake, &mut out);
-            // Without a chain nobody is waited for. One may be back at once, but that takes a thread, too.
+            // Without a chain there is nothing to wait for. A chain may return at once, but even that takes a thread.
             let mut away = 0;
             while !is_finished {
                 let by = wakes.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -191,13 +191,13 @@ mod tests {
             let release = (CellsIn::Release(0, 0), 1);
             parts.into_iter().chain([release]).collect()
         };
-        // Nothing is solved before it is looked at.
+        // Nothing is solved before a release.
         assert_eq!(epoch(month(25, 1), false), (Vec::new(), 0));
         let (updates, folded) = epoch(release(Vec::new()), true);
         assert_eq!((updates.len(), folded), (10, 16));
-        // What has not changed is not solved again.
+        // An unchanged chain is not solved again.
         assert_eq!(epoch(release(Vec::new()), false), (Vec::new(), 16));
-        // What is taken back leaves nothing.
+        // A complete retraction leaves nothing.
         let (updates, folded) = epoch(release(month(25, -1)), true);
         assert!(updates.iter().all(|cell| cell.values.is_empty()));
         assert_eq!((updates.len(), folded), (10, 0));

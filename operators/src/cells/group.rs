@@ -1,5 +1,4 @@
-//! Groups: the cells that leave together, and what the outside knows of each. Which cells these are stands in
-//! [`super::group_key`].
+//! Groups: cells that are published together, and the published state of each. [`super::group_key`] defines the groups.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +9,15 @@ use crate::cells::group_key::GroupKey;
 use crate::cells::months::Chain;
 use crate::cells::noise::NoiseOffset;
 
-/// What was last told of a cell, without its noise.
+/// The published state of a cell, without its noise.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Published {
-    /// It did not exist.
+    /// The cell did not exist.
     #[default]
     Nothing,
-    /// It existed, and the gate held it back.
+    /// The cell existed, and the gate withheld it.
     Hidden,
-    /// It had these values.
+    /// The published values.
     Values([i128; 5]),
 }
 
@@ -31,16 +30,16 @@ impl Published {
     }
 }
 
-/// A cell inside, and what is known of it outside.
+/// A cell: its exact aggregate and its published state.
 #[derive(Default)]
 pub(super) struct CellEntry {
     pub(super) sums: Aggregate,
     pub(super) published: Published,
-    /// The noise on what was told of it.
+    /// The noise on the published values.
     pub(super) offset: Option<Box<NoiseOffset>>,
-    /// Whether the gate releases it, as things stand.
+    /// Whether the cell currently passes the threshold and the suppression.
     pub(super) is_releasable: bool,
-    /// Its conversions are told in multiples of this, its value in proportion; up to 1 as they are.
+    /// Conversions are published in multiples of this, the value in proportion; exact if it is 1 or less.
     pub(super) grain: i64,
 }
 
@@ -50,7 +49,7 @@ impl CellEntry {
         self.sums.values != [0; 5]
     }
 
-    /// What is to be told of it.
+    /// The state to publish.
     pub(super) fn current(&self) -> Published {
         match (self.exists(), self.is_releasable) {
             (false, _) => Published::Nothing,
@@ -59,12 +58,12 @@ impl CellEntry {
         }
     }
 
-    /// Whether the outside does not know it as it is now.
+    /// Whether the state to publish differs from the published state.
     pub(super) fn differs(&self) -> bool {
         self.published.values() != self.current().values()
     }
 
-    /// Its values as they stand outside.
+    /// The published values, with their noise.
     pub(super) fn published_values(&self) -> Option<[i128; 5]> {
         let values = self.published.values()?;
         Some(match &self.offset {
@@ -74,7 +73,7 @@ impl CellEntry {
     }
 }
 
-/// Conversions and their value, in multiples of a grain.
+/// Rounds conversions down to a multiple of a grain, and their value in proportion.
 fn coarse(values: [i128; 5], grain: i64) -> [i128; 5] {
     let [conversions, ..] = values;
     if grain <= 1 || conversions == 0 {
@@ -86,7 +85,7 @@ fn coarse(values: [i128; 5], grain: i64) -> [i128; 5] {
 
 /// The cells of a group.
 pub(super) enum GroupCells {
-    /// The one cell that the group is named after.
+    /// The single cell of the group.
     One(Box<CellEntry>),
     /// The cells by key.
     Many(FxHashMap<CellKey, CellEntry>),
@@ -95,25 +94,26 @@ pub(super) enum GroupCells {
 /// A group.
 pub(super) struct Group {
     pub(super) parts: GroupCells,
-    /// The cells that add up the hidden ones.
+    /// The cells that sum the suppressed ones.
     pub(super) other: BTreeMap<CellKey, CellEntry>,
-    /// What a month's chain is solved from.
+    /// The input of a month's Markov chain.
     pub(super) chain: Option<Box<Chain>>,
-    /// Whether anything of it was ever told.
+    /// Whether any of its cells has ever been published.
     pub(super) was_published: bool,
-    /// Whether what stood outside before a restart has not been compared yet.
+    /// Whether it has restored cells that have not been reconciled yet.
     pub(super) has_restored: bool,
-    /// What it adds to the counts.
+    /// Its share of the counts.
     pub(super) counts: GateCounts,
 }
 
-/// How many cells are released, hidden, and released with a change that waits; and how many channels are in no cell of their own.
+/// The numbers of published cells, suppressed cells, published cells with a waiting change, and channels without a
+/// cell of their own.
 #[derive(Clone, Copy, Default)]
 pub(super) struct GateCounts {
     pub(super) released: u64,
     pub(super) hidden: u64,
     pub(super) waiting: u64,
-    /// Channels that went up into larger ones in chains.
+    /// Channels merged into larger ones in Markov chains.
     pub(super) folded: u64,
 }
 
@@ -141,7 +141,7 @@ impl Group {
         }
     }
 
-    /// Every cell of it.
+    /// All cells.
     pub(super) fn entries(&self) -> Box<dyn Iterator<Item = &CellEntry> + '_> {
         match &self.parts {
             GroupCells::One(entry) => Box::new(std::iter::once(&**entry)),
@@ -149,7 +149,7 @@ impl Group {
         }
     }
 
-    /// Every cell of it, to change.
+    /// All cells, mutable.
     pub(super) fn entries_mut(&mut self) -> Box<dyn Iterator<Item = &mut CellEntry> + '_> {
         match &mut self.parts {
             GroupCells::One(entry) => Box::new(std::iter::once(&mut **entry)),
@@ -159,7 +159,7 @@ impl Group {
         }
     }
 
-    /// Every cell of it by key.
+    /// All cells by key.
     pub(super) fn cells<'a>(
         &'a self,
         key: &'a GroupKey,
@@ -173,7 +173,7 @@ impl Group {
         }
     }
 
-    /// Every cell of it by key, to change.
+    /// All cells by key, mutable.
     pub(super) fn cells_mut<'a>(
         &'a mut self,
         key: &'a GroupKey,
@@ -187,19 +187,19 @@ impl Group {
         }
     }
 
-    /// Whether the outside does not know it as it is now.
+    /// Whether the state to publish differs from the published state.
     pub(super) fn differs(&self) -> bool {
         self.entries().any(CellEntry::differs)
     }
 
-    /// Whose contributions changed since the group was last told.
+    /// The contributors that changed since the group was last published.
     pub(super) fn changed(&self) -> u128 {
         let of_chain = self.chain.as_ref().map_or(0, |chain| chain.changed());
         self.entries()
             .fold(of_chain, |all, entry| all | entry.sums.changed)
     }
 
-    /// Forgets who has changed it so far.
+    /// Resets the contributors that changed.
     pub(super) fn clear_changes(&mut self) {
         if let Some(chain) = &mut self.chain {
             chain.clear_changes();
@@ -207,7 +207,7 @@ impl Group {
         self.entries_mut().for_each(|entry| entry.sums.changed = 0);
     }
 
-    /// Drops what neither exists nor is known outside.
+    /// Drops cells that neither exist nor are published.
     pub(super) fn shrink(&mut self) {
         let held = |entry: &CellEntry| !entry.sums.is_zero() || entry.published.values().is_some();
         if let GroupCells::Many(entries) = &mut self.parts {
@@ -216,7 +216,7 @@ impl Group {
         self.other.retain(|_, entry| held(entry));
     }
 
-    /// Whether nothing is left of it.
+    /// Whether the group can be dropped.
     pub(super) fn is_empty(&self) -> bool {
         let chain = self.chain.as_ref().is_none_or(|chain| chain.is_empty());
         let held = |entry: &CellEntry| !entry.sums.is_zero() || entry.published.values().is_some();

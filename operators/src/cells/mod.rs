@@ -1,17 +1,17 @@
-//! The cells: sums become aggregates with names, and only what the release gate admits leaves.
+//! Cells: aggregates with names, published through the release gate.
 //!
-//! Aggregate are added up as they come, in groups that leave together ([`group`]). Nothing is written, and no Markov chain is
-//! solved, until a release is called for; then every group that changed since the last one is looked at once: which of
-//! its cells may be seen ([`threshold`], [`suppress`]), and whether what is known of it outside may change now ([`gate`]).
-//! Chains are solved by another thread, for which the epoch stays open ([`solver`], [`epoch`]).
-//! What was told is remembered, so that what is told is always a change ([`release`]). A brand may have noise put on what
-//! leaves ([`noise`]); inside everything is exact.
+//! Aggregates are summed as they arrive, in groups that are published together ([`group`]). Nothing is published, and no
+//! Markov chain is solved, before a release; then each group that changed since the last one is evaluated once: which of its
+//! cells may be released ([`threshold`], [`suppress`]), and whether their published state may change now ([`gate`]). Chains
+//! are solved by another thread, while the epoch stays open ([`solver`], [`epoch`]). The published state is kept, so that
+//! every output is a change ([`release`]). A brand may add noise to published values ([`noise`]); internally all values are
+//! exact.
 //!
-//! After a restart every cell is computed anew. What the output stream held before is put in as what was told, and meets
-//! the sums here: an equal value is no news, and a different one goes through the gate like any other change, of nobody
-//! knows whom. A group of which something stood outside waits until every worker has said that all it knew of has gone
-//! in, so that nothing is closed that only comes back. A restart in the middle begins anew, with what stands outside by
-//! then: telling an absolute value twice is harmless (invariant I4).
+//! After a restart every cell is computed again. The state of the output stream is restored as the published state and
+//! reconciled with the aggregates: an equal value is no change, and a different one passes the gate like any other change,
+//! with unknown contributors. A group with restored cells waits until all workers have completed their restore, so that no
+//! cell is closed that would only return. If a restore is interrupted it starts again with the published state of that time:
+//! publishing an absolute value twice is harmless (invariant I4).
 
 mod disclosure;
 mod epoch;

@@ -1,11 +1,10 @@
-//! Releasing: what of the groups that changed is told, what waits, and what a batch lets go.
+//! Release: which changed groups are published, which wait, and which a batch publishes.
 //!
-//! A worker looks at its own groups alone, but for the batch: whether enough has gathered is a question of all workers.
-//! At a release whose time is that of a batch each worker says to all what of a brand waits with it, and in the next
-//! epoch all come to the same conclusion.
+//! A worker decides about its own groups alone, except for the batch, which needs the contributors of all workers. At a
+//! release with a batch each worker sends its votes to all workers, and in the next epoch all come to the same conclusion.
 //!
-//! Under noise a group is told at the begin of a step: at once, or with the batch, which tells what stays inside under its
-//! new noise too.
+//! With noise a group is published at the start of a step, directly or with the batch, which also publishes unchanged values
+//! under their new noise.
 
 use crate::aggregate::{CellKey, MonthGroup};
 use crate::cells::gate::{
@@ -19,23 +18,24 @@ use crate::cells::threshold::apply_threshold;
 use crate::engine::Diff;
 use crate::settings::BrandSettings;
 
-/// What becomes of a group that has changed.
+/// The decision about a changed group.
 enum Action {
-    /// It is looked at by a later release.
+    /// A later release decides.
     Defer,
-    /// It waits for a batch as it is.
+    /// The group waits for a batch.
     Queue,
-    /// It is looked at.
+    /// The group is evaluated now.
     Evaluate,
 }
 
-/// Whether what changes is told without waiting for others.
+/// Whether changes are published without a minimum of contributors.
 fn is_at_once(key: &GroupKey, settings: &BrandSettings) -> bool {
     settings.k_delta() <= 1 || matches!(key, GroupKey::Alone(CellKey::SpendDay { .. }))
 }
 
 impl Cells {
-    /// Looks at everything that stood outside once all that was known has gone in on every worker.
+    /// Once all workers have completed their restore: closes restored cells that no longer exist, and marks the
+    /// restored groups for reconciliation.
     pub(super) fn close_orphans(&mut self, updates: &mut CellUpdates) {
         let complete = self.restoring.as_ref().map(|workers| workers.len() as u64);
         if complete != Some(self.peers) {
@@ -50,9 +50,9 @@ impl Cells {
         }));
     }
 
-    /// Finds what a release at a time, Unix milliseconds, has to look at.
+    /// Finds the groups to evaluate in a release at `now`, Unix milliseconds.
     pub(super) fn prepare(&mut self, now: i64) -> ReleaseTimes {
-        // After a restart the first release is none of a batch: what stood outside was told before.
+        // After a restart the first release is not a batch: the restored cells were published before.
         let before = match self.has_restored_cells {
             true => Some(self.released.unwrap_or(now)),
             false => self.released,
@@ -85,7 +85,7 @@ impl Cells {
         times
     }
 
-    /// The months of which a release solves the chain.
+    /// The months whose chains a release needs.
     pub(super) fn months_to_solve(&self, times: ReleaseTimes) -> Vec<MonthGroup> {
         let is_evaluated = |key: &GroupKey| {
             let settings = self.settings.brands.get(&key.brand());
@@ -101,7 +101,7 @@ impl Cells {
         months.collect()
     }
 
-    /// Tells what changed since the last release and may be told.
+    /// Publishes the changes since the last release that may be published.
     pub(super) fn release(
         &mut self,
         times: ReleaseTimes,
@@ -123,7 +123,7 @@ impl Cells {
         self.stats.folded(folded);
     }
 
-    /// Looks at everything that is shown under noise, where a step of its time line begins.
+    /// Marks all groups published with noise whose timeline starts a new step.
     fn refresh_noise(&mut self, times: ReleaseTimes) {
         let brands = &self.settings.brands;
         let shown = self.groups.iter().filter(|(key, group)| {
@@ -135,7 +135,7 @@ impl Cells {
         self.dirty.extend(shown.map(|(key, _)| key.clone()));
     }
 
-    /// Decides about one group.
+    /// Processes one changed group.
     fn release_group(&mut self, key: GroupKey, times: ReleaseTimes, updates: &mut CellUpdates) {
         let all_settings = self.settings.clone();
         let Some(settings) = all_settings.brands.get(&key.brand()) else {
@@ -154,7 +154,7 @@ impl Cells {
         self.groups.insert(key, group);
     }
 
-    /// What a release does with a group that has changed.
+    /// Decides what a release does with a changed group.
     fn action(
         &self,
         key: &GroupKey,
@@ -170,7 +170,7 @@ impl Cells {
         {
             return Action::Defer;
         }
-        // A chain is not solved for nothing.
+        // A chain is solved only if its result may be published.
         match !is_at_once(key, settings) && !group.has_restored && matches!(key, GroupKey::Month(_))
         {
             true => Action::Queue,
@@ -178,7 +178,7 @@ impl Cells {
         }
     }
 
-    /// Decides about one group that is looked at.
+    /// Evaluates a group and publishes it or lets it wait.
     fn release_evaluated(
         &mut self,
         key: GroupKey,
@@ -220,7 +220,7 @@ impl Cells {
         apply_threshold(key, group, settings, self.labels.of(key.brand()));
     }
 
-    /// Says to every worker what waits here and leaves if the batch does.
+    /// Sends the votes of this worker's waiting groups to all workers.
     fn collect_votes(&mut self, times: ReleaseTimes, out: &mut Vec<(CellsOut, Diff)>) {
         let mut votes = BatchVotes::new();
         self.batch_candidates.clear();
@@ -252,9 +252,9 @@ impl Cells {
         }
     }
 
-    /// Whether what is due of a group leaves: enough has gathered on all workers.
+    /// Whether a batch publishes a group: its class has enough contributors on all workers.
     fn may_flush(&self, key: &GroupKey, class: BatchClass, votes: &BatchVotes) -> bool {
-        // A month would show which of its days have stayed behind.
+        // A month would reveal which of its days were withheld.
         let is_needed = |of: BatchClass| {
             of == class || class.kind == BatchKind::Month && of.kind == BatchKind::Takings
         };
@@ -268,7 +268,7 @@ impl Cells {
         })
     }
 
-    /// The months that leave with a batch.
+    /// The months that a batch publishes.
     pub(super) fn flushed_months(&self, votes: &BatchVotes) -> Vec<MonthGroup> {
         let months = self
             .batch_candidates
@@ -280,7 +280,7 @@ impl Cells {
         months.collect()
     }
 
-    /// Lets what is due leave, where enough has gathered on all workers.
+    /// Publishes the waiting groups whose classes have enough contributors on all workers.
     pub(super) fn flush_batch(&mut self, votes: &BatchVotes, updates: &mut CellUpdates) {
         for (key, class) in std::mem::take(&mut self.batch_candidates) {
             let all_settings = self.settings.clone();
@@ -296,7 +296,7 @@ impl Cells {
                 continue;
             };
             if !leaves {
-                // What was told stays, under the noise of this step.
+                // The published values stay, under the noise of this step.
                 self.emit(&key, &mut group, updates, |_| {});
                 self.groups.insert(key, group);
                 continue;
@@ -308,7 +308,7 @@ impl Cells {
         }
     }
 
-    /// Tells a group as it is now.
+    /// Publishes the current state of a group.
     fn publish(&self, key: &GroupKey, group: &mut Group, updates: &mut CellUpdates) {
         let mut was_published = group.was_published;
         self.emit(key, group, updates, |entry| {
@@ -320,7 +320,8 @@ impl Cells {
         group.shrink();
     }
 
-    /// Says what a group's cells come to outside after a change of what is told, under the noise of the release's time.
+    /// Applies a change to the published state of a group's cells, and emits those whose values differ under the
+    /// noise of the release time.
     fn emit(
         &self,
         of: &GroupKey,
@@ -340,7 +341,7 @@ impl Cells {
         }
     }
 
-    /// The noise on a cell that is told at the last release; none where there is no noise.
+    /// The noise on a cell at the last release, or `None` without noise.
     fn offset(&self, of: &GroupKey, key: &CellKey) -> Option<Box<NoiseOffset>> {
         let settings = self.settings.brands.get(&of.brand())?;
         let timeline = NoiseTimeline::of(of, settings)?;
@@ -348,7 +349,8 @@ impl Cells {
         timeline.offset(cell.family, &cell.dims, self.released?)
     }
 
-    /// Compares a group with what stood outside. Who has changed it since is not known, so that it waits as it is.
+    /// Reconciles a group with its restored cells. The contributors of a difference are unknown, so the group waits
+    /// for a batch.
     fn reconcile(&mut self, of: &GroupKey, group: &mut Group, updates: &mut CellUpdates) {
         for (key, entry) in group.cells_mut(of) {
             if let Some(values) = entry.published_values() {
@@ -368,7 +370,7 @@ impl Cells {
         }
     }
 
-    /// Keeps a group that has been looked at, unless nothing is left of it.
+    /// Stores an evaluated group, unless it is empty.
     fn store_group(&mut self, key: GroupKey, mut group: Group) {
         let mut counts = GateCounts::default();
         for entry in group.entries() {
@@ -389,7 +391,7 @@ impl Cells {
             return;
         }
         self.waiting.remove(&key);
-        // Though it was never told, a word may have been kept for it.
+        // A label name may have been kept for it even if it was never published.
         self.labels.closed(1);
         if let GroupKey::Month(of) = key
             && let Some(null) = self.null.get_mut(&(of.brand, of.month))

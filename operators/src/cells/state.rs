@@ -1,8 +1,7 @@
 //! The state of the cells of one worker, and the messages that change it.
 //!
-//! The cells of every group stand here as they are and as they were last told, with what has changed since the last
-//! release and what waits. What an epoch does with them, one step after the other, is kept in a [`EpochWork`]; the steps
-//! themselves stand in [`super::epoch`] and [`super::release`].
+//! The state holds the cells of every group, exact and as published, the groups that changed since the last release, and
+//! those that wait. [`EpochWork`] tracks the progress of an epoch; [`super::epoch`] and [`super::release`] carry it out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -28,85 +27,86 @@ use crate::record::BrandId;
 use crate::settings::Settings;
 use crate::stats::Stats;
 
-/// What the stage is told. What every worker must hear names the worker it is for.
+/// The input of [`Cells`]. The first field of a broadcast message is the receiving worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsIn {
-    /// A change of a cell.
+    /// A change of an aggregate.
     Sum(CellKey, Aggregate),
-    /// To a worker: somebody announces the word of a label of a brand.
+    /// To a worker: a worker announces the name of a label.
     LabelName(u64, BrandId, Label, Arc<str>),
-    /// To a worker: somebody who has announced a label's word withdraws it.
+    /// To a worker: a worker withdraws the name of a label.
     LabelWithdrawn(u64, BrandId, Label),
-    /// To a worker: a worker holds something that names a label.
+    /// To a worker: records on a worker use a label.
     LabelUse(u64, BrandId, Label),
-    /// To a worker: it is to say again whether a label is used.
+    /// To a worker: check again whether a label is used.
     RecheckLabel(u64, BrandId, Label),
-    /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
+    /// To a worker: release changed cells at the end of this epoch. The second field is the release time, Unix
+    /// milliseconds.
     Release(u64, i64),
-    /// To a worker: what it has told stands outside no longer, and is told again at the end of this epoch.
+    /// To a worker: publish all published cells again at the end of this epoch.
     Republish(u64),
-    /// A cell as it stood outside at the start, with the hash of its owner, and the time at which it was told.
+    /// A restored cell, with the routing hash of its owner and its release time, Unix milliseconds.
     Restored(u64, Cell, i64),
-    /// A worker says to another that everything that stood outside, and everything that was known of before,
-    /// has gone in.
+    /// A worker has restored all published cells and all records from before a restart.
     AllRestored {
-        /// The worker that says so.
+        /// The sending worker.
         from: u64,
-        /// The worker that is told.
+        /// The receiving worker.
         target: u64,
-        /// Whether anything stood outside.
+        /// Whether it restored any cell.
         has_cells: bool,
     },
-    /// A worker says to another what of a brand waits for the batch.
+    /// A batch vote of a worker.
     BatchVote(BatchVote),
-    /// Somebody asks for cells.
+    /// A question for published cells.
     Ask(RoutedQuestion),
-    /// An answer on its way back is missing its words.
+    /// An answer whose labels need names.
     Name(Answer),
 }
 
-/// What of a brand waits for a batch on one worker.
+/// The changes of one class that wait for a batch on one worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BatchVote {
-    /// The worker that is told.
+    /// The receiving worker.
     pub target: u64,
     /// The brand.
     pub brand: BrandId,
-    /// What kind of cells, and which way their values go.
+    /// The class of the changes.
     pub class: BatchClass,
-    /// Whose contributions changed, as in [`Aggregate::changed`]; none where only cells wait that were never told.
+    /// The contributors that changed, as in [`Aggregate::changed`], or `None` if no waiting cell has ever been
+    /// published.
     pub changed: Option<u128>,
 }
 
-/// What the stage says.
+/// The output of [`Cells`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsOut {
-    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet. The
-    /// time of the release that tells it, Unix milliseconds.
+    /// A cell with its new values, or without values if it is closed; whether it differs from the published state;
+    /// and its release time, Unix milliseconds.
     Cell(Cell, bool, i64),
-    /// To every worker, for the next epoch.
+    /// A vote to a worker, delivered in the next epoch.
     BatchVote(BatchVote),
-    /// Nobody holds anything that names a label, which somebody has announced.
+    /// No record uses a label whose name is still announced.
     Unused(BrandId, Label),
-    /// An answer.
+    /// A part of an answer.
     Answer(Answer),
 }
 
-/// What waits for a batch, on all workers: whose contributions changed, as in [`BatchVote::changed`].
+/// The contributors that changed by brand and class, over all workers, as in [`BatchVote::changed`].
 pub(super) type BatchVotes = BTreeMap<(BrandId, BatchClass), Option<u128>>;
 
-/// What is to be told: cells, and whether each is news.
+/// Cells to emit, and whether each differs from the published state.
 pub(super) type CellUpdates = Vec<(Cell, bool)>;
 
-/// An epoch under way.
+/// The progress of an epoch.
 #[derive(Default)]
 pub(super) struct EpochWork {
-    /// What waits for a batch, on all workers.
+    /// The batch votes of all workers.
     pub(super) votes: BatchVotes,
     pub(super) sums: Vec<(CellKey, Aggregate, Diff)>,
-    /// The time of the release at its end.
+    /// The time of the release at the end of the epoch, if any.
     pub(super) release: Option<i64>,
-    /// Whether all that stands outside is told again.
+    /// Whether all published cells are emitted again.
     pub(super) republish: bool,
     pub(super) questions: Vec<RoutedQuestion>,
     pub(super) answers: Vec<Answer>,
@@ -114,19 +114,19 @@ pub(super) struct EpochWork {
     pub(super) phase: Phase,
 }
 
-/// What is next.
+/// The next phase of an epoch.
 #[derive(Clone, Copy, Default)]
 pub(super) enum Phase {
-    /// The batch leaves, and the sums are added.
+    /// The batch is published, and aggregates are added.
     #[default]
     Batch,
-    /// What has changed is told.
+    /// Changes are published.
     Release(ReleaseTimes),
     /// Questions are answered.
     Answer,
 }
 
-/// The stage. The cells that this worker owns.
+/// The operator. State: the cells that this worker owns.
 pub struct Cells {
     pub(super) settings: Arc<Settings>,
     pub(super) stats: Rc<Stats>,
@@ -134,31 +134,31 @@ pub struct Cells {
     pub(super) labels: LabelRegistry,
     pub(super) groups: FxHashMap<GroupKey, Group>,
     pub(super) null: FxHashMap<(BrandId, Month), NullPaths>,
-    /// What changed since the last release.
+    /// The groups that changed since the last release.
     pub(super) dirty: FxHashSet<GroupKey>,
     pub(super) dirty_null: FxHashSet<(BrandId, Month)>,
-    /// What would change outside and may not yet.
+    /// The groups whose changes wait.
     pub(super) waiting: FxHashSet<GroupKey>,
-    /// What leaves when the batch of the last release does.
+    /// The groups that the batch of the last release may publish.
     pub(super) batch_candidates: Vec<(GroupKey, BatchClass)>,
     /// The time of the last release.
     pub(super) released: Option<i64>,
-    /// What stood outside and belongs to no cell that these settings know.
+    /// Restored cells that the current settings do not define.
     pub(super) orphans: BTreeSet<Cell>,
-    /// The groups of which something stood outside.
+    /// The groups with restored cells.
     pub(super) restored_groups: FxHashSet<GroupKey>,
-    /// Whether anything stood outside, on any worker that has said so.
+    /// Whether any worker has restored cells.
     pub(super) has_restored_cells: bool,
-    /// The workers that have said `Complete`; none once all have.
+    /// The workers that have sent [`CellsIn::AllRestored`]; `None` once all have.
     pub(super) restoring: Option<BTreeSet<u64>>,
     pub(super) counts: GateCounts,
     pub(super) solver: Solver,
-    /// What the epoch that was stepped last has still to do.
+    /// The epoch in progress.
     pub(super) work: Option<EpochWork>,
 }
 
 impl Cells {
-    /// No cells yet, and nothing is known to stand outside. `peers` is the number of workers.
+    /// An operator without cells. `peers` is the number of workers.
     pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, peers: u64) -> Cells {
         Cells {
             settings,
@@ -182,7 +182,7 @@ impl Cells {
         }
     }
 
-    /// The message that brings a cell that stood outside, told at some time, to its owner.
+    /// The message that restores a published cell on its owner.
     pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
         let home = key_of(&cell, settings).map_or(0, |key| key.home());
         CellsIn::Restored(home, cell, at)
@@ -219,11 +219,12 @@ impl Cells {
         self.dirty.insert(of);
     }
 
-    /// Takes in a cell that stood outside.
+    /// Restores a published cell.
     pub(super) fn restore(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
         let key = key_of(&cell, &settings);
-        // Nobody else may know its words: the ledger that did can be lost, and the cell is to be closed by its name.
+        // The cell may be the only source of its label names: if the ledger is lost, it must still be closed by its
+        // name.
         if let Some(key) = &key {
             for word in words(&cell) {
                 self.labels
@@ -248,7 +249,7 @@ impl Cells {
             true => group.other.entry(key).or_default(),
             false => group.entry(key),
         };
-        // A count that was cut off is found when it meets the sums.
+        // A count that was clamped at zero is resolved on reconciliation.
         entry.published = Published::Values(match &offset {
             Some(offset) => offset.remove(values, values),
             None => values,
@@ -270,7 +271,7 @@ impl Cells {
         })
     }
 
-    /// Puts words for labels into an answer.
+    /// Adds the names of labels to an answer.
     pub(super) fn name(&self, answer: Answer) -> Answer {
         let Answer {
             asker,
@@ -309,15 +310,15 @@ impl Cells {
         }
     }
 
-    /// Every cell that stands outside, as it was last told.
+    /// All published cells.
     pub(super) fn published_cells(&self) -> impl Iterator<Item = Cell> + '_ {
         let groups = self.groups.iter();
         let cells = groups.flat_map(|(key, group)| group.cells(key));
         cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)))
     }
 
-    /// Asks for the words that nobody uses to be withdrawn, and drops those that were. Before everything from before a
-    /// restart has gone in nobody knows which these are.
+    /// Reports the labels without uses, and drops the names that were withdrawn. Does nothing before the restore is
+    /// complete, when the uses are not known.
     pub(super) fn report_unused_labels(&mut self, out: &mut Vec<(CellsOut, Diff)>) {
         if self.restoring.is_some() {
             return;
@@ -341,7 +342,7 @@ impl Cells {
         self.stats.labels(self.labels.len() as u64);
     }
 
-    /// The cells as they were last told.
+    /// Answers with the published cells.
     pub(super) fn answer(&self, asked: &RoutedQuestion, out: &mut Vec<(CellsOut, Diff)>) {
         let Question::Cells { brand, family } = &asked.question else {
             return;

@@ -1,4 +1,4 @@
-//! Weighing: which cells of a group the gate releases, as a pure function of what the group holds now.
+//! The threshold: which cells of a group may be released, as a pure function of their current values.
 //!
 //! A cell needs `k` contributors. In a group that adds up to a total more has to stay inside, see
 //! [`crate::cells::suppress`]; what is hidden is added up into `other` where the family has a channel. A group whose
