@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
 use crate::attribution::markov::{Edges, MonthChain, MonthCredit, Reach, Solved};
-use crate::cells::disclosure::Days;
+use crate::cells::disclosure::MonthDisclosure;
 use crate::engine::Diff;
 use crate::label::{Channel, LabelNames};
 use crate::record::BrandId;
@@ -34,7 +34,7 @@ pub(super) struct Chain {
     /// The conversions with a touch, their value and persons; and who has changed any part of the chain.
     converted: Aggregate,
     /// The days of the month, which add up to it.
-    days: Days,
+    days: MonthDisclosure,
     /// What the sums come to; none where they have changed since it was solved.
     solved: Option<Solved>,
 }
@@ -142,7 +142,7 @@ impl Chain {
 
     /// The persons with a converting path; none where the month would show what its days hide.
     pub(super) fn persons(&self, k: i64) -> i64 {
-        match k <= 1 || self.days.hide_each_other(k) {
+        match k <= 1 || self.days.is_safe(k) {
             true => self.converted.contributors,
             false => 0,
         }

@@ -1,13 +1,13 @@
 //! The threshold: which cells of a group may be released, as a pure function of their current values.
 //!
-//! A cell needs `k` contributors. In a group that adds up to a total more has to stay inside, see
-//! [`crate::cells::suppress`]; what is hidden is added up into `other` where the family has a channel. A group whose
-//! total is hidden shows nothing at all, and what platforms charged is nobody's.
+//! A cell needs `k` contributors. In a group that adds up to a total, more cells must be suppressed, see
+//! [`crate::cells::suppress`]. Suppressed cells are summed in `other` if the family has a channel. A group whose total is
+//! suppressed publishes nothing. Spend is not personal and needs no threshold.
 //!
-//! The totals that are known outside: takings, for the attribution of every model; the conversions with a touch of a
-//! month, for its chain, paths, lengths and days, because each of these adds up to it. That total itself is the sum over
-//! the month's takings, see [`crate::cells::disclosure`]. What is told of paths adds up to other things in so many ways that
-//! it is told in multiples of `k`.
+//! These totals are known to a reader: the takings, for the attribution of every model; and the conversions with a
+//! touchpoint of a month, for its chain, paths, path lengths and days, because each of these adds up to it. That total is
+//! itself the sum over the month's takings, see [`crate::cells::disclosure`]. Paths add up to other published values in so
+//! many ways that they are published in multiples of `k`.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::settings::BrandSettings;
 
 type Entries = FxHashMap<CellKey, CellEntry>;
 
-/// Says of every cell of a group whether the gate releases it.
+/// Sets for every cell of a group whether it may be released.
 pub(super) fn apply_threshold(
     key: &GroupKey,
     group: &mut Group,
@@ -80,14 +80,14 @@ pub(super) fn apply_threshold(
     }
 }
 
-/// The plain gate.
+/// The threshold of a single cell.
 fn apply_minimum(entries: &mut Entries, k: i64) {
     for entry in entries.values_mut() {
         entry.is_releasable = entry.exists() && entry.sums.contributors.max(0) >= k;
     }
 }
 
-/// Puts what the chain gives each channel in the place of what it gave.
+/// Replaces the credits of the chain by channel.
 fn put_credits(
     group: MonthGroup,
     entries: &mut Entries,
@@ -106,8 +106,8 @@ fn put_credits(
     }
 }
 
-/// The attribution of takings: a channel is hidden by every model or by none. What has a touch and what has none are
-/// told apart where both may be seen; then the channels add up to what has a touch.
+/// The attribution of takings: a channel is suppressed in all models or in none. Conversions with and without a
+/// touchpoint are separated if both may be released; the channels then add up to those with a touchpoint.
 fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &LabelNames) {
     let mut channels: BTreeMap<Channel, Vec<Option<i64>>> = BTreeMap::new();
     for (key, entry) in entries.iter().filter(|(_, entry)| entry.exists()) {
@@ -141,7 +141,7 @@ fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Labe
     }
 }
 
-/// What is told of a month: four ways to part its conversions, and the assists.
+/// The families of a month: four partitions of its conversions, and the assists.
 fn month(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
     let families: [fn(&CellKey) -> bool; 4] = [
         |key| matches!(key, CellKey::MarkovMonth { .. }),
@@ -169,8 +169,8 @@ fn month(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
     }
 }
 
-/// What is told of paths adds up in many ways to what the days tell of the channels: to `first` by their first step, to
-/// `last` by their last. So it is told in multiples of `k`, and nothing can be taken from anything.
+/// Rounds path families to multiples of `k`. They add up in many ways to the daily attribution: to `first` by their
+/// first step, to `last` by their last. Rounding prevents differencing.
 fn coarsen(entries: &mut Entries, k: i64) {
     for (key, entry) in entries {
         if let CellKey::Paths { .. }
@@ -183,13 +183,13 @@ fn coarsen(entries: &mut Entries, k: i64) {
     }
 }
 
-/// Whether a cell of the chain stands for several channels. How many persons stand behind these together nobody counts, so
-/// that they are added up with what is hidden.
+/// Whether a cell of the chain stands for several channels. Their joint number of persons is not counted, so they are
+/// suppressed into `other`.
 fn is_several(key: &CellKey) -> bool {
     matches!(key, CellKey::MarkovMonth { channel, .. } if channel.is_several())
 }
 
-/// What tells the parts of a month apart.
+/// The dimensions that distinguish the parts of a month.
 fn part_dims(key: &CellKey, words: &LabelNames) -> Vec<Dim> {
     match key {
         CellKey::MarkovMonth { channel, .. } => channel_dims(*channel, words).into(),
@@ -205,7 +205,7 @@ fn part_dims(key: &CellKey, words: &LabelNames) -> Vec<Dim> {
     }
 }
 
-/// Adds up what is hidden into `other`, where the family has a channel; `total_is_releasable` where the total is released.
+/// Sums the suppressed cells in `other`, if the family has a channel.
 fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_releasable: bool) {
     for entry in other.values_mut() {
         entry.sums = Aggregate::default();
@@ -217,7 +217,7 @@ fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_
         if !entry.is_releasable {
             other.entry(key).or_default().sums.add(&entry.sums, 1);
         } else if entry.published.values().is_none() {
-            // It was in here when the group was told last.
+            // It was part of `other` when the group was last published.
             other.entry(key).or_default().sums.changed |= entry.sums.changed;
         }
     }
@@ -226,7 +226,7 @@ fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_
     }
 }
 
-/// The cell that adds up a cell if it is hidden.
+/// The `other` cell that sums a cell if it is suppressed.
 fn other_of(key: &CellKey) -> Option<CellKey> {
     let mut key = match key {
         CellKey::Attribution { .. } | CellKey::MarkovMonth { .. } => key.clone(),
