@@ -20,8 +20,8 @@ use tributary_connectors::nats::{Client, Outgoing, Publisher};
 use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Mark, NamedHeads, Page, Position};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day};
+use tributary_operators::upsert::ExpiredRecord;
 
 use crate::compaction::{Compaction, install};
 use crate::exchange::{Exchange, Progress};
@@ -58,7 +58,7 @@ pub enum Word {
     Name(NamedHeads, oneshot::Sender<Mark>),
     /// Records were retracted because they were past their retention. Once everything that is open now is committed, that
     /// is, too, and then their entries leave the ledger.
-    Expired(Vec<Expired>),
+    Expired(Vec<ExpiredRecord>),
     /// Something that is committed leaves the ledger, and then somebody hears how much it was.
     Erase(Erasure),
     /// The ledger takes newer secrets, and then somebody hears how far it has come.
@@ -201,7 +201,7 @@ impl Commits {
             Word::Name(heads, done) => self.names.push((heads, done)),
             Word::Expired(records) => {
                 let mut page = Page::default();
-                for Expired { brand, key, behind } in records {
+                for ExpiredRecord { brand, key, behind } in records {
                     let arrival = behind;
                     page.push(brand, &Event::Drop { key, arrival });
                 }

@@ -30,8 +30,8 @@ use tributary_ledger::Forget;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, Day, Record};
-pub use tributary_operators::retention::{Category, Past};
-use tributary_operators::retention::{Cutoffs, Inquiry};
+pub use tributary_operators::retention_query::{Category, ExpiredSet};
+use tributary_operators::retention_query::{Horizons, RetentionQuery};
 
 use crate::asks::Asks;
 use crate::clock::Clocks;
@@ -79,14 +79,14 @@ impl Retention {
     }
 
     /// From when on each category is held on the day of `now`, Unix milliseconds: from the beginning of its first day.
-    pub fn cutoffs(&self, now: i64) -> Cutoffs {
+    pub fn cutoffs(&self, now: i64) -> Horizons {
         let from = |category| {
             let day = self.first_day(category, now)?;
             let begin = day.to_zoned(self.zone.clone()).ok()?;
             Some(begin.timestamp().as_millisecond())
         };
         let from = |category| from(category).unwrap_or(i64::MIN);
-        Cutoffs {
+        Horizons {
             cookies: from(Category::Cookies),
             transactions: from(Category::Transactions),
             consent: from(Category::Consent),
@@ -123,7 +123,7 @@ struct OfBrand {
     retention: Retention,
     clock: BrandClock,
     /// The cutoffs of the day of the arrival before.
-    of_day: Option<(Day, Cutoffs)>,
+    of_day: Option<(Day, Horizons)>,
 }
 
 impl AtArrival {
@@ -147,7 +147,7 @@ impl AtArrival {
         match event {
             Event::Put { record, .. } => {
                 let cutoffs = self.cutoffs(record.brand, at);
-                cutoffs.is_some_and(|cutoffs| cutoffs.past_on_its_own(record).is_some())
+                cutoffs.is_some_and(|cutoffs| cutoffs.expired_category(record).is_some())
             }
             Event::Evidence { brand, ts, .. } => {
                 let cutoffs = self.cutoffs(*brand, at);
@@ -157,7 +157,7 @@ impl AtArrival {
         }
     }
 
-    fn cutoffs(&mut self, brand: BrandId, at: i64) -> Option<Cutoffs> {
+    fn cutoffs(&mut self, brand: BrandId, at: i64) -> Option<Horizons> {
         let OfBrand {
             retention,
             clock,
@@ -218,15 +218,15 @@ pub async fn past(
     brand: BrandId,
     retention: &Retention,
     now: i64,
-) -> Result<(Past, Epoch), Stopping> {
-    let (mut inquiry, first) = Inquiry::new(brand, retention.cutoffs(now));
+) -> Result<(ExpiredSet, Epoch), Stopping> {
+    let (mut inquiry, first) = RetentionQuery::new(brand, retention.cutoffs(now));
     let (replies, as_of) = asks.ask_as_of(first).await.ok_or(Stopping)?;
-    let mut next = inquiry.told(replies);
+    let mut next = inquiry.advance(replies);
     while let Some(question) = next {
         let replies = asks.ask(question).await.ok_or(Stopping)?;
-        next = inquiry.told(replies);
+        next = inquiry.advance(replies);
     }
-    Ok((inquiry.past(), as_of))
+    Ok((inquiry.into_expired(), as_of))
 }
 
 /// Keeps the retention of a running worker.

@@ -25,14 +25,14 @@ use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Block, Keyring, Page};
 use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
-use tributary_operators::consents::Told;
+use tributary_operators::consent_counts::PublishedConsents;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day, RecordKey};
 use tributary_operators::salt::Salt;
 use tributary_operators::settings::Settings;
 use tributary_operators::stats::Snapshot;
+use tributary_operators::upsert::ExpiredRecord;
 
 use crate::clock::SaltDays;
 use crate::hand::{Hand, Opener};
@@ -130,7 +130,7 @@ pub enum Report {
     /// A part of an answer.
     Answer(Answer),
     /// Records that were retracted on any worker because they were past their retention. Every process hears of all.
-    Expired(Vec<Expired>),
+    Expired(Vec<ExpiredRecord>),
     /// Everything before an epoch is finished on every worker, and this one has told all of it.
     Finished {
         /// Which thread of this process.
@@ -158,7 +158,7 @@ pub struct Counts {
     /// Sections of GPP strings that were there and not read, by brand.
     pub unread_sections: BTreeMap<BrandId, u64>,
     /// Identifiers that allow each step, and that refuse it, as far as it may be told.
-    pub consents: Told,
+    pub consents: PublishedConsents,
     /// What the stages count.
     pub stages: Snapshot,
 }

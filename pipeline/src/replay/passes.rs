@@ -13,13 +13,15 @@ use tributary_config::model::Config;
 use tributary_operators::record::{Arrival, BrandId};
 
 use crate::asks::Asks;
-use crate::retention::{Category, Past, Retention, Stopping, link_times, past, with_link_ttl};
+use crate::retention::{
+    Category, ExpiredSet, Retention, Stopping, link_times, past, with_link_ttl,
+};
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
 /// What is past its time in each brand on a day.
-pub type OfDay = (i64, Vec<(BrandId, Past)>);
+pub type OfDay = (i64, Vec<(BrandId, ExpiredSet)>);
 
 /// A pass that waits for its answers: the first of some days on which anything is past its time, if there is one.
 pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, Stopping>>>>;
@@ -91,7 +93,7 @@ impl Passes {
     }
 
     /// What of a pass is taken back. Where days are left to pass over, that has begun.
-    pub fn found(&mut self, pass: &UnderWay, found: Option<OfDay>) -> Vec<(BrandId, Past)> {
+    pub fn found(&mut self, pass: &UnderWay, found: Option<OfDay>) -> Vec<(BrandId, ExpiredSet)> {
         let Some((day, all)) = found else {
             return Vec::new();
         };
@@ -147,7 +149,7 @@ async fn first_day(
                 Ok((*id, past))
             }
         });
-        let mut all: Vec<(BrandId, Past)> = try_join_all(all).await?;
+        let mut all: Vec<(BrandId, ExpiredSet)> = try_join_all(all).await?;
         all.retain(|(_, past)| !past.records.is_empty());
         Ok::<_, Stopping>(all)
     };

@@ -179,7 +179,7 @@ impl Rights {
             }
         }
         loop {
-            let heard = Question::Heard {
+            let heard = Question::DeviceDays {
                 brand,
                 devices: shared(&forgotten.person.devices),
             };
@@ -203,12 +203,12 @@ impl Rights {
                 .collect();
             for reply in heard {
                 match reply {
-                    Reply::Heard(device) => {
+                    Reply::DeviceSeen(device) => {
                         forgotten.tokens.insert(device.token);
                         changes.push(Event::DropDevice { device });
                     }
                     // The dataflow holds nothing of it, and a ledger may.
-                    Reply::Refused(device) => drop(forgotten.tokens.insert(device.token)),
+                    Reply::DeviceNotSampled(device) => drop(forgotten.tokens.insert(device.token)),
                     _ => {}
                 }
             }

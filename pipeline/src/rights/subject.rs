@@ -46,7 +46,7 @@ impl Rights {
             if !whole || person.ids.is_empty() {
                 return Ok(person);
             }
-            let question = Question::Whole {
+            let question = Question::Members {
                 brand,
                 naming: person.pseudonyms(),
                 persons: Arc::new([]),
