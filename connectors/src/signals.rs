@@ -16,8 +16,8 @@ use tributary_config::model;
 use tributary_consent::{
     Allowed, Basis, Boxes, Gpp, Malformed, Numbers, OptOut, Party, Section, TcString, Terms,
 };
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::record::ConsentString;
-use tributary_operators::steps::{Step, Steps};
 
 /// What a signal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Signal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consent {
     /// The steps that are allowed.
-    pub steps: Steps,
+    pub steps: AllowedUses,
     /// The string, where it is one that bears its date.
     pub string: Option<ConsentString>,
     /// Whether a part of it that bears no date opts out of sale, sharing or targeted advertising.
@@ -53,8 +53,8 @@ pub struct GppSignal {
 pub struct Signals {
     terms: Terms,
     reads_strings: bool,
-    /// What each step needs besides, in the order of [`Step::ALL`].
-    also_needs: [Numbers; Step::ALL.len()],
+    /// What each step needs besides, in the order of [`Use::ALL`].
+    also_needs: [Numbers; Use::ALL.len()],
     tc_strings: Known<Consent>,
     gpp_strings: Known<GppSignal>,
 }
@@ -83,7 +83,7 @@ impl<V: Copy> Known<V> {
 impl Signals {
     /// How the brand of this configuration reads signals.
     pub fn new(consent: &model::Consent) -> Signals {
-        let also_needs = Step::ALL.map(|step| {
+        let also_needs = Use::ALL.map(|step| {
             let purposes = consent.also_needs.get(step.name());
             purposes.into_iter().flatten().copied().collect()
         });
@@ -162,19 +162,19 @@ impl Signals {
         }
     }
 
-    fn steps(&self, allowed: Allowed) -> Steps {
+    fn steps(&self, allowed: Allowed) -> AllowedUses {
         let purpose = |purpose| allowed.purpose(purpose);
-        let granted = |step: Step| match step {
-            Step::Hold => purpose(1),
-            Step::Credit => purpose(7),
-            Step::Join => purpose(9),
-            Step::Link => (purpose(7) || purpose(9)) && allowed.feature_2(),
-            Step::Position => allowed.special_feature(1),
-            Step::Share => !opted_out(allowed),
+        let granted = |step: Use| match step {
+            Use::Hold => purpose(1),
+            Use::Credit => purpose(7),
+            Use::Join => purpose(9),
+            Use::Link => (purpose(7) || purpose(9)) && allowed.feature_2(),
+            Use::Position => allowed.special_feature(1),
+            Use::Share => !opted_out(allowed),
         };
-        (Step::ALL.into_iter().zip(self.also_needs))
+        (Use::ALL.into_iter().zip(self.also_needs))
             .filter(|(step, also)| granted(*step) && also.iter().all(purpose))
-            .fold(Steps::NONE, |steps, (step, _)| steps.with(step))
+            .fold(AllowedUses::NONE, |steps, (step, _)| steps.with(step))
     }
 }
 
@@ -209,7 +209,7 @@ impl Consent {
             (one, other) => one.or(other),
         };
         Consent {
-            steps: self.steps.and(other.steps),
+            steps: self.steps.intersect(other.steps),
             string,
             opted_out: self.opted_out || other.opted_out,
         }

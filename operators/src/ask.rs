@@ -1,8 +1,8 @@
 //! Questions to the running dataflow, and their answers.
 //!
-//! A question enters like any other input, is answered by every stage that knows a part of the answer
-//! at the end of its epoch, and the parts go back to the worker that asked. So an answer is exact for one
-//! epoch, on any number of processes, without a lock.
+//! A question enters like any other input. Every operator that knows a part of the answer emits it at the end of the epoch,
+//! and the parts travel to the worker that asked. So an answer is exact for one epoch, on any number of processes, without a
+//! lock.
 
 use std::sync::Arc;
 
@@ -10,74 +10,74 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::{Cell, Family};
 use crate::facts::Conversion;
-use crate::horizons::{Category, Cutoffs};
+use crate::horizons::{Category, Horizons};
 use crate::identity::components::Person;
 use crate::label::{Channel, Label};
 use crate::record::{
     Body, BrandId, Currency, Day, DeviceDay, IdKind, Pseudonym, Record, RecordKey, SaleKind,
 };
 
-/// What may be asked.
+/// A question to the dataflow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Question {
     /// The released cells of a brand, of one family or of all.
     Cells {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The family.
         family: Option<Family>,
     },
-    /// Why identifiers are one person: a shortest chain between any of `from` and any of `to`.
+    /// Why identifiers belong to one person: a shortest chain of links from any of `from` to any of `to`.
     Link {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The pseudonyms of one clear value.
         from: Vec<Pseudonym>,
         /// The pseudonyms of another.
         to: Vec<Pseudonym>,
     },
-    /// Why an attribution cell is what it is: the persons behind it by path.
+    /// The persons behind an attribution cell, by path.
     Paths {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The conversions in question.
         of: ConversionGroup,
-        /// Only paths that hold this channel.
+        /// Only paths that contain this channel.
         channel: Channel,
     },
-    /// The records that name any of these identifiers.
+    /// The records with any of these identifiers.
     Records {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The identifiers.
         naming: Arc<[Pseudonym]>,
     },
-    /// The identifiers of the persons that hold any of these, or that are these.
-    Whole {
-        /// The tenant.
+    /// The identifiers of some persons, given by identifier or by label.
+    Members {
+        /// The brand.
         brand: BrandId,
         /// Some of their identifiers.
         naming: Arc<[Pseudonym]>,
         /// Persons by their labels in the graph.
         persons: Arc<[Person]>,
     },
-    /// What was heard of devices, on the days whose salts are still known.
-    Heard {
-        /// The tenant.
+    /// The store days with pings of some devices, among the days whose salts are still known.
+    DeviceDays {
+        /// The brand.
         brand: BrandId,
         /// The brand's keyed hashes of the devices.
         devices: Arc<[Pseudonym]>,
     },
-    /// What is past its retention.
+    /// The records past their retention period.
     Expired {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
-        /// From when on each category is held.
-        cutoffs: Cutoffs,
+        /// The retention horizon of each category.
+        horizons: Horizons,
     },
-    /// Which sets of identifiers that name any of these are named by a record that is not older, rights aside.
-    Recent {
-        /// The tenant.
+    /// The identifier sets with any of these identifiers that have an interaction since `since`.
+    ActiveSince {
+        /// The brand.
         brand: BrandId,
         /// The identifiers.
         naming: Arc<[Pseudonym]>,
@@ -120,35 +120,35 @@ impl ConversionGroup {
 }
 
 impl Question {
-    /// The brand that is asked about.
+    /// The brand of the question.
     pub fn brand(&self) -> BrandId {
         match self {
             Question::Cells { brand, .. }
             | Question::Link { brand, .. }
             | Question::Paths { brand, .. }
             | Question::Records { brand, .. }
-            | Question::Whole { brand, .. }
-            | Question::Heard { brand, .. }
+            | Question::Members { brand, .. }
+            | Question::DeviceDays { brand, .. }
             | Question::Expired { brand, .. }
-            | Question::Recent { brand, .. } => *brand,
+            | Question::ActiveSince { brand, .. } => *brand,
         }
     }
 }
 
-/// A question with the way back.
+/// A question with its sender and receiver.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RoutedQuestion {
     /// The worker that asked.
     pub asker: u64,
-    /// The worker that is asked, where every worker is.
+    /// The worker that answers, for questions to all workers.
     pub target: u64,
-    /// The asker's number for it.
+    /// The number that the asking worker gave the question.
     pub number: u64,
     /// The question.
     pub question: Question,
 }
 
-impl Asked {
+impl RoutedQuestion {
     /// A part of the answer.
     pub fn answer(&self, reply: Reply) -> Answer {
         Answer {
@@ -159,54 +159,52 @@ impl Asked {
     }
 }
 
-/// A part of an answer, on its way back.
+/// A part of an answer, addressed to the worker that asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Answer {
     /// The worker that asked.
     pub asker: u64,
-    /// Its number for the question.
+    /// The number that this worker gave the question.
     pub number: u64,
     /// The part.
     pub reply: Reply,
 }
 
-/// What one stage of one worker knows.
+/// The content of a part of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reply {
     /// One released cell.
     Cell(Cell),
     /// The chain between two identifiers.
     Link {
-        /// Whether either side is held at all.
+        /// Whether either side occurs in any record.
         known: [bool; 2],
-        /// Whether either side is a hub and identifies nobody.
+        /// Whether either side is a hub, which identifies nobody.
         hub: [bool; 2],
-        /// The chain; none where they are not one person.
+        /// The chain, or `None` if they are not one person.
         hops: Option<Vec<Hop>>,
     },
-    /// A record that is held, whether it counts or not, before its words are known.
+    /// A current record, whether it counts or not, before its labels have names.
     Record(RecordKey, Box<Record>),
-    /// The same with the words of its labels: source, and what [`labels`] gives, in that order.
+    /// A current record with the names of its labels, in the order of [`labels`].
     NamedRecord(RecordKey, Box<Record>, Vec<Option<Arc<str>>>),
     /// An identifier of a person.
     Member(Pseudonym, IdKind, Person),
-    /// Something was heard of a device on a salt day that is not closed.
-    Heard(DeviceDay),
-    /// Something may have been heard of a device on a salt day that is not closed, and was refused: too many smaller
-    /// tokens are there.
-    Refused(DeviceDay),
-    /// A record that is past the time of its own category.
+    /// A device has pings in a store on an open salt day.
+    DeviceSeen(DeviceDay),
+    /// A device may have pings in a store on an open salt day, but they were not stored because of the device limit.
+    DeviceNotSampled(DeviceDay),
+    /// A record past the retention period of its own category.
     Expired(RecordKey, Category),
-    /// A cookie that was placed too long ago.
+    /// A cookie past its retention period.
     OldCookie(Pseudonym),
-    /// An identifier of a set that no record has named for so long that its records go, if nothing else happened of the
-    /// person.
-    Quiet(Pseudonym),
-    /// The identifiers of a set that a record has named since.
-    Recent(Vec<Pseudonym>),
-    /// Persons of one worker whose conversions in the group took a path, before its words are known.
+    /// An identifier of a set without recent interactions, whose records expire if its person is inactive.
+    Inactive(Pseudonym),
+    /// The identifiers of a set with an interaction since the given time.
+    Active(Vec<Pseudonym>),
+    /// The persons of one worker with a path in the group, before its labels have names.
     Path {
-        /// Their brand, whose words name the channels.
+        /// The brand whose names the labels have.
         brand: BrandId,
         /// The channels, oldest first, repeats in a row once.
         path: Vec<Channel>,
@@ -215,7 +213,7 @@ pub enum Reply {
         /// Their conversions.
         conversions: u64,
     },
-    /// The same in words: source, medium and campaign of each channel.
+    /// The same with names: source, medium and campaign of each channel.
     NamedPath {
         /// The channels, oldest first, repeats in a row once.
         path: Vec<[Option<Arc<str>>; 3]>,
@@ -253,14 +251,14 @@ pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
     labels.into_iter().take(count)
 }
 
-/// One link of a chain: no values, only kinds, and the record that supports it first.
+/// One link of a chain: the kinds of its identifiers, never their values, and its earliest supporting record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Hop {
     /// The kind of the nearer identifier.
     pub from: IdKind,
     /// The kind of the farther identifier.
     pub to: IdKind,
-    /// The source of the first record that holds both.
+    /// The source of the earliest record with both identifiers.
     pub source: Label,
     /// The day of that record.
     pub day: Day,

@@ -1,8 +1,8 @@
 //! Civil days and months as integers (proleptic Gregorian), after Howard Hinnant's
 //! "chrono-compatible low-level date algorithms".
 
+use crate::aggregate::Month;
 use crate::record::Day;
-use crate::sums::Month;
 
 /// The civil date of a day: year, month 1 to 12, day of the month 1 to 31.
 pub fn civil(day: Day) -> (i32, u32, u32) {

@@ -1,17 +1,17 @@
-//! The one shape that every stateful operator here has: a [`Stage`].
+//! The trait that every stateful operator implements: [`KeyedOperator`].
 //!
-//! A stage is differential dataflow with its state made explicit. Its input and output are
-//! collections, streams of `(data, time, diff)`; the engine routes each update to the worker that owns
-//! its key, waits until an epoch is complete, and hands the stage all updates of that epoch at once.
-//! The stage then changes its own compact state and says how its output collection changed.
+//! A keyed operator is differential dataflow with explicit state. Its input and output are collections: streams of
+//! `(data, time, diff)`. The engine routes each update to the worker that owns its key, waits until the epoch is complete,
+//! and passes all updates of that epoch to the operator at once. The operator updates its own compact state and emits the
+//! changes of its output collection.
 //!
-//! Two rules make the result independent of workers and batches (invariant I1). A stage must not
-//! depend on the order of the updates within an epoch: they come from every worker, interleaved as
-//! they please, and a retraction may stand before what it retracts. And the accumulated output must be
-//! a function of the accumulated input.
+//! Two rules make the result independent of the number of workers and of batching (invariant I1). An operator must not
+//! depend on the order of updates within an epoch: they arrive from all workers, interleaved arbitrarily, and a retraction
+//! may precede the insertion that it retracts. And the accumulated output must be a function of the accumulated input.
 //!
-//! What takes long a stage may have done by a thread of its own. The epoch then stays open and later ones wait in front of
-//! this stage, while the worker goes on with everything else and nothing that comes out depends on how long it took.
+//! An operator may hand long computations to a thread of its own. The epoch then stays open and later epochs queue in front
+//! of this operator, while the worker continues with everything else. The output does not depend on how long the
+//! computation takes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,26 +25,26 @@ use timely::dataflow::operators::generic::Operator;
 /// Logical time: the number of an epoch.
 pub type Epoch = u64;
 
-/// How often something is there.
+/// The change of a multiplicity: positive for insertions, negative for retractions.
 pub type Diff = i64;
 
-/// How many changes of an epoch have room that is kept for the next one.
+/// The largest capacity, in changes, that the output buffer keeps from one epoch to the next.
 const ROOM: usize = 1 << 14;
 
-/// A collection of plain rows.
-pub type Rows<'scope, D> = VecCollection<'scope, Epoch, D, Diff>;
+/// A differential collection of `D`.
+pub type Collection<'scope, D> = VecCollection<'scope, Epoch, D, Diff>;
 
-/// Lets a worker look at a stage again. From any thread.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+/// Schedules an operator again on its worker. Callable from any thread.
+pub type WakeFn = Arc<dyn Fn() + Send + Sync>;
 
-/// How much each stage of a worker holds. Asking costs something, telling nothing.
+/// The state sizes of all operators of one worker, computed on request.
 #[derive(Clone, Default)]
-pub struct Sizes(Rc<RefCell<Vec<Size>>>);
+pub struct StateSizes(Rc<RefCell<Vec<Size>>>);
 
 type Size = (&'static str, Box<dyn Fn() -> usize>);
 
-impl Sizes {
-    /// The entries of every stage, by its name.
+impl StateSizes {
+    /// The number of entries of every operator, by operator name.
     pub fn all(&self) -> BTreeMap<&'static str, usize> {
         let stages = self.0.borrow();
         stages.iter().map(|(name, size)| (*name, size())).collect()
@@ -52,43 +52,43 @@ impl Sizes {
 }
 
 /// A keyed, stateful operator.
-pub trait Stage: 'static {
-    /// What changes in its input.
+pub trait KeyedOperator: 'static {
+    /// The data of the input collection.
     type In: differential_dataflow::ExchangeData;
-    /// What changes in its output.
+    /// The data of the output collection.
     type Out: differential_dataflow::Data;
 
     /// The name that logs and profiles show.
     const NAME: &'static str;
 
-    /// The hash of the key that an update belongs to: equal keys meet on one worker.
+    /// The hash of the key that an update belongs to. Updates of equal keys are processed by the same worker.
     fn route(update: &Self::In) -> u64;
 
-    /// The entries that it holds: none once everything that went in was retracted, and what was told was taken back.
+    /// The number of entries in the state. Zero once all input and all published output has been retracted.
     fn entries(&self) -> usize;
 
-    /// Takes all updates of one epoch, in any order, and appends the changes of the output.
-    fn step(
+    /// Applies all updates of one epoch, in any order, and appends the changes of the output to `out`.
+    fn apply_epoch(
         &mut self,
         epoch: Epoch,
         updates: Vec<(Self::In, Diff)>,
         out: &mut Vec<(Self::Out, Diff)>,
     );
 
-    /// Goes on with the epoch that was stepped last. Whether it is finished: whoever says no calls `wake` when it is
-    /// worth to ask again.
-    fn go_on(&mut self, wake: &Wake, out: &mut Vec<(Self::Out, Diff)>) -> bool {
+    /// Continues the epoch that [`apply_epoch`](KeyedOperator::apply_epoch) began last and returns whether it is
+    /// complete. An operator that returns `false` must call `wake` once it can make progress.
+    fn resume(&mut self, wake: &WakeFn, out: &mut Vec<(Self::Out, Diff)>) -> bool {
         let _ = (wake, out);
         true
     }
 }
 
-/// Runs a stage over a collection, and has its size known.
-pub fn stage<'scope, S: Stage>(
-    input: Rows<'scope, S::In>,
+/// Runs an operator over a collection and registers its state size in `sizes`.
+pub fn keyed<'scope, S: KeyedOperator>(
+    input: Collection<'scope, S::In>,
     stage: S,
-    sizes: &Sizes,
-) -> Rows<'scope, S::Out> {
+    sizes: &StateSizes,
+) -> Collection<'scope, S::Out> {
     let scope = input.inner.scope();
     let stage = Rc::new(RefCell::new(stage));
     let sized = stage.clone();
@@ -99,8 +99,8 @@ pub fn stage<'scope, S: Stage>(
         .inner
         .unary_frontier(exchange, S::NAME, |_capability, info| {
             let activator = scope.worker().sync_activator_for(info.address.to_vec());
-            // A worker that is gone needs no waking.
-            let wake: Wake = Arc::new(move || {
+            // A worker that has shut down needs no wake-up.
+            let wake: WakeFn = Arc::new(move || {
                 let _ = activator.activate();
             });
             let mut waiting = BTreeMap::new();
@@ -127,20 +127,20 @@ pub fn stage<'scope, S: Stage>(
                     {
                         let epoch = *entry.key();
                         let (capability, updates) = entry.remove();
-                        stage.step(epoch, updates, &mut changes);
+                        stage.apply_epoch(epoch, updates, &mut changes);
                         under_way = Some((capability, epoch));
                     }
                     let Some((capability, epoch)) = &under_way else {
                         break;
                     };
-                    if !stage.go_on(&wake, &mut changes) {
+                    if !stage.resume(&wake, &mut changes) {
                         break;
                     }
                     let given = changes.drain(..);
                     output
                         .session(capability)
                         .give_iterator(given.map(|(data, diff)| (data, *epoch, diff)));
-                    // What a large epoch needed is not held while the stages behind need as much.
+                    // Release the buffer of a large epoch: the operators downstream need as much memory now.
                     if changes.capacity() > ROOM {
                         changes = Vec::new();
                     }
@@ -163,14 +163,14 @@ mod tests {
 
     use super::*;
 
-    /// Has each epoch finished by somebody else.
+    /// Completes each epoch on a signal from another thread.
     struct Elsewhere {
         finished: Receiver<()>,
-        wake: Arc<Mutex<Option<Wake>>>,
+        wake: Arc<Mutex<Option<WakeFn>>>,
         updates: Vec<(u64, Diff)>,
     }
 
-    impl Stage for Elsewhere {
+    impl KeyedOperator for Elsewhere {
         type In = u64;
         type Out = u64;
         const NAME: &'static str = "Elsewhere";
@@ -183,12 +183,12 @@ mod tests {
             self.updates.len()
         }
 
-        fn step(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
+        fn apply_epoch(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
             assert!(self.updates.is_empty(), "the epoch before is finished");
             self.updates = updates;
         }
 
-        fn go_on(&mut self, wake: &Wake, out: &mut Vec<(u64, Diff)>) -> bool {
+        fn resume(&mut self, wake: &WakeFn, out: &mut Vec<(u64, Diff)>) -> bool {
             *self.wake.lock().unwrap() = Some(wake.clone());
             let is_finished = self.finished.try_recv().is_ok();
             if is_finished {
@@ -203,7 +203,7 @@ mod tests {
         timely::execute_directly(|worker| {
             let (finish, finished) = channel();
             let wake = Arc::default();
-            let (told, heard) = channel();
+            let (sent, received) = channel();
             let slow = Elsewhere {
                 finished,
                 wake: Arc::clone(&wake),
@@ -211,9 +211,9 @@ mod tests {
             };
             let (mut input, probe, beside) = worker.dataflow(|scope| {
                 let (input, rows) = scope.new_collection();
-                let out = stage(rows.clone(), slow, &Sizes::default());
+                let out = keyed(rows.clone(), slow, &StateSizes::default());
                 out.inner.clone().inspect(move |(data, epoch, _)| {
-                    told.send((*data, *epoch)).unwrap();
+                    sent.send((*data, *epoch)).unwrap();
                 });
                 (input, out.probe().0, rows.probe().0)
             });
@@ -225,9 +225,9 @@ mod tests {
             while beside.less_than(&3) || wake.lock().unwrap().is_none() {
                 worker.step();
             }
-            // Everything beside it is through, and nothing has come out.
+            // Everything beside the operator has completed, and the operator has emitted nothing.
             assert!(probe.less_than(&1));
-            assert!(heard.try_recv().is_err());
+            assert!(received.try_recv().is_err());
             for epoch in 0..3u64 {
                 finish.send(()).unwrap();
                 let wake = wake.lock().unwrap().clone().unwrap();
@@ -235,7 +235,10 @@ mod tests {
                 while probe.less_than(&(epoch + 1)) {
                     worker.step_or_park(Some(Duration::from_secs(60)));
                 }
-                assert_eq!(heard.try_iter().collect::<Vec<_>>(), [(epoch + 7, epoch)]);
+                assert_eq!(
+                    received.try_iter().collect::<Vec<_>>(),
+                    [(epoch + 7, epoch)]
+                );
             }
         });
     }

@@ -1,7 +1,7 @@
-//! Events: what enters the dataflow, in any order and on any worker.
+//! Events: the input of the dataflow, in any order and on any worker.
 //!
-//! A ping comes as [`Event::Ping`] from its connector and is salted before anything else sees it; what is
-//! kept, in memory or on disk, is [`Event::Heard`], and once its salt day is closed only [`Event::Settled`].
+//! A connector emits a sensor ping as [`Event::Ping`]. It is tokenized before any operator sees it: memory and ledger hold
+//! only [`Event::TokenizedPing`], and once its salt day is closed only the totals in [`Event::SettledHour`].
 
 use std::sync::Arc;
 
@@ -9,89 +9,89 @@ use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
 use crate::record::{
-    Arrival, BrandId, Day, DeviceDay, Heard, IdSet, Ping, Record, RecordKey, SettledHour,
+    Arrival, BrandId, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledHour, TokenizedPing,
 };
 
-/// One change of what is held, or a word for the dictionaries.
+/// A change of the input: of a record, of pings, or of the label registry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Event {
-    /// A record arrives. Of all that arrived under one key since the key was last dropped, the one
-    /// with the highest `(version, arrival)` is held; when its content equals what is held, nothing changes.
+    /// An upsert. Among all records under one key since the last [`Event::Drop`] of that key, the one with the
+    /// highest `(version, arrival)` is current. A record with the content of the current one changes nothing.
     Put {
-        /// What makes it one and the same.
+        /// The key that identifies the record.
         key: RecordKey,
-        /// The optional `version`, 0 where absent.
+        /// The record's `version`, 0 if absent.
         version: i64,
-        /// Its place in the order of arrival.
+        /// Its position in the order of arrival.
         arrival: Arrival,
         /// The record.
         record: Record,
     },
-    /// Whatever is held under the key is retracted: what arrived before `arrival` no longer counts. It enters no
-    /// earlier than what arrived before it, and leaves no trace: what enters after it is new.
+    /// Retracts the current record of the key. Records of the key that arrived before `arrival` no longer count. The
+    /// event must not enter before the records that it retracts, and leaves no tombstone: a later [`Event::Put`]
+    /// starts anew.
     Drop {
         /// The key.
         key: RecordKey,
-        /// The place of the retraction in the order of arrival.
+        /// The position of the retraction in the order of arrival.
         arrival: Arrival,
     },
-    /// A ping is heard. The same ping again changes nothing.
+    /// A sensor ping. Idempotent: the same ping again changes nothing.
     Ping {
         /// The ping.
         ping: Ping,
     },
-    /// The same, with the token of its day in the place of the device.
-    Heard {
-        /// The salted ping.
-        heard: Heard,
+    /// A ping with the device replaced by its token of the salt day.
+    TokenizedPing {
+        /// The tokenized ping.
+        ping: TokenizedPing,
     },
-    /// Everything that was heard of a device on a salt day in a store before this epoch is retracted.
+    /// Retracts all pings of a device in one store on one salt day that entered before this epoch.
     DropDevice {
         /// The device and the day.
         device: DeviceDay,
     },
-    /// What the pings of a salt day that was closed amount to in one hour of a store. They add up.
-    Settled {
-        /// The sums.
+    /// The totals of one hour of a store on a closed salt day. Totals of the same hour add up.
+    SettledHour {
+        /// The totals.
         settled: SettledHour,
     },
-    /// The salt days of a brand before one are closed and settled: their pings, whether heard before or after this,
-    /// no longer count, because their sums do.
-    Closed {
-        /// The tenant.
+    /// The salt days of a brand before `before` are closed and settled: their pings, whether they enter before or
+    /// after this event, no longer count, because their [`Event::SettledHour`] totals do.
+    SaltDaysClosed {
+        /// The brand.
         brand: BrandId,
-        /// The first salt day that is not closed.
+        /// The first salt day that is still open.
         before: Day,
     },
-    /// The time by which the links of a brand are judged from here on: a record that is older than the `link_ttl` of a
-    /// kind no longer links identifiers of that kind. Of several that enter together the latest counts, else the last.
+    /// Sets the reference time for the links of a brand: a record that is older than the `link_ttl` of an identifier
+    /// kind no longer links identifiers of that kind. Within one epoch the latest time wins, otherwise the last one.
     LinkTime {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// Unix milliseconds.
         at: i64,
     },
-    /// What was shown to a person and answered, word for word. It is kept to be shown again; no number depends
-    /// on it, and the dataflow passes it over.
+    /// Consent evidence: the dialog and the answer, verbatim. It is stored as proof; the dataflow ignores it.
     Evidence {
-        /// What makes it one and the same: of what comes again under the key the newest is kept.
+        /// The key that identifies the evidence. The newest event of a key replaces the others.
         key: RecordKey,
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
-        /// Whom it names.
+        /// The identifiers of the data subject.
         ids: IdSet,
         /// Unix milliseconds.
         ts: i64,
         /// The statement as JSON.
         text: Arc<str>,
     },
-    /// The word of a label. Every worker is told.
-    Word {
-        /// The brand whose records use it.
+    /// The name behind a label, broadcast to every worker.
+    LabelName {
+        /// The brand whose records use the label.
         brand: BrandId,
         /// The label.
         label: Label,
-        /// Its word.
+        /// Its name.
         word: Arc<str>,
     },
 }

@@ -1,8 +1,7 @@
-//! Facts: what a held record means to the stages behind it.
+//! Facts: the meaning of a record for the operators downstream.
 //!
-//! Every record that names somebody is a [`Mention`] for the identity graph. A contact and a sale
-//! that counts are [`Fact`]s that belong to a person, or to nobody. How a record becomes them stands in
-//! [`crate::routing`].
+//! Every record with identifiers is an [`IdSetUse`] for the identity graph. A contact or a counted sale is a [`Fact`] of a
+//! person, or of nobody. [`crate::routing`] converts records into them.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use smallvec::SmallVec;
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, IdSet, SaleKind, SaleName, TouchKind};
 
-/// A web contact of somebody. The order is the order of paths: time, then the id's bytes, then the
+/// A web contact of a person. The derived order is the order of paths: time, then the bytes of the id, then the
 /// source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Contact {
@@ -29,18 +28,18 @@ pub struct Contact {
     pub day: Day,
     /// Impression, click or view.
     pub kind: TouchKind,
-    /// Whether it may be credited.
+    /// Whether the contact is a touchpoint that may be credited.
     pub touch: bool,
-    /// Whether it may stand in the path of what happened at a till.
+    /// Whether the contact may occur in the path of an in-store transaction.
     pub joins: bool,
 }
 
-/// A sale that counts, with what refunds have left of it.
+/// A counted sale, net of refunds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Conversion {
     /// Unix milliseconds.
     pub ts: i64,
-    /// What refunds call the sale.
+    /// The name by which refunds refer to the sale.
     pub name: SaleName,
     /// The record's source.
     pub source: Label,
@@ -50,57 +49,57 @@ pub struct Conversion {
     pub kind: SaleKind,
     /// The store; absent for an order.
     pub store: Label,
-    /// What is left of the amount, minor units, not negative.
+    /// The net amount in minor units, not negative.
     pub left: i64,
     /// The currency of the amount.
     pub currency: Currency,
-    /// Whether what led to it may be looked for in the web.
+    /// Whether the sale may be joined with web contacts.
     pub joins: bool,
 }
 
-/// Something that happened to somebody.
+/// An event in the history of a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fact {
     /// A web contact.
     Contact(Contact),
-    /// A sale that counts.
+    /// A counted sale.
     Conversion(Conversion),
 }
 
-/// The changes of the facts of one owner in one epoch: mostly one.
+/// The changes of one owner's facts in one epoch; usually one.
 pub(crate) type FactChanges = SmallVec<[(Fact, i64); 1]>;
 
-/// Brings changes into order and nets what cancels out.
+/// Consolidates changes: sorts them and removes those that cancel out.
 pub(crate) fn net(changes: &mut FactChanges) {
     let left = consolidate_slice(changes);
     changes.truncate(left);
 }
 
-/// Changes that are in order, as sorted lists take them with the fewest moves: what goes from the last to the first, then
-/// what comes from the first to the last.
+/// Orders sorted changes for the fewest moves in a sorted list: retractions from last to first, then insertions from
+/// first to last.
 pub(crate) fn in_cheap_order(changes: FactChanges) -> impl Iterator<Item = (Fact, i64)> {
     let (come, go): (FactChanges, FactChanges) =
         changes.into_iter().partition(|(_, diff)| *diff > 0);
     go.into_iter().rev().chain(come)
 }
 
-/// That the identifiers of a set stood in one record.
+/// The occurrence of an identifier set in one record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Mention {
-    /// The tenant.
+pub struct IdSetUse {
+    /// The brand.
     pub brand: BrandId,
     /// The identifiers, at least one.
     pub set: IdSet,
-    /// Where the record came from.
+    /// The source of the record.
     pub source: Label,
     /// The record's day.
     pub day: Day,
-    /// Whether the record is a fact of somebody besides.
+    /// Whether the record is also a fact.
     pub is_fact: bool,
 }
 
 impl Fact {
-    /// A hash that stands for the record where no person stands behind it.
+    /// The hash that represents the record as a contributor if it has no person.
     pub(crate) fn contributor(&self) -> u64 {
         match self {
             Fact::Contact(contact) => Label::of(&contact.id).0,

@@ -1,15 +1,15 @@
-//! Horizons: how long each category of records is held, and which records are past that time.
+//! Horizons: the retention period of each category of records, and which records have passed it.
 //!
-//! A pass over the retention fixes the horizons of its day as [`Cutoffs`]; whether a record is past them is a function of
-//! the record and the cutoffs alone. On most days nothing has run out, and then nothing is looked at either: of each brand
-//! it is known before which time nothing of a category is held ([`Oldest`]). Such a bound may lie too early, since what is
-//! taken back does not move it until somebody has looked; it never lies too late, so that it changes no answer.
+//! A retention pass fixes the [`Horizons`] of its day. Whether a record is past them is a function of the record and the
+//! horizons alone. On most days no record has expired, and no record is scanned: for each brand a lower bound on the times of
+//! its records of each category is known ([`EarliestHeld`]). A retraction does not raise this bound before the next scan, so
+//! it may be too early, but it is never too late: it changes no answer.
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Body, Record};
 
-/// What is held for the same time.
+/// A category of records with a common retention period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Category {
     /// Web records.
@@ -18,7 +18,7 @@ pub enum Category {
     Transactions,
     /// Statements of consent.
     Consent,
-    /// Persons of whom nothing happens any more.
+    /// Inactive persons.
     Identification,
 }
 
@@ -31,7 +31,7 @@ impl Category {
         Category::Identification,
     ];
 
-    /// The category of a record for its own sake; none where it stays.
+    /// The category of a record, or `None` if it has no retention period.
     pub fn of(body: &Body) -> Option<Category> {
         match body {
             Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
@@ -39,12 +39,12 @@ impl Category {
                 Some(Category::Transactions)
             }
             Body::Consent { .. } => Some(Category::Consent),
-            // What platforms charged is nobody's, and a right stands until it is withdrawn.
+            // Spend is not personal, and a right applies until it is withdrawn.
             Body::Spend { .. } | Body::Right { .. } => None,
         }
     }
 
-    /// Its name; in the configuration `_months` follows.
+    /// Its name. The configuration key appends `_months`.
     pub fn name(self) -> &'static str {
         match self {
             Category::Cookies => "cookies",
@@ -54,7 +54,7 @@ impl Category {
         }
     }
 
-    /// From when its time counts.
+    /// A description of when its period starts.
     pub fn from(self) -> &'static str {
         match self {
             Category::Cookies => {
@@ -67,7 +67,7 @@ impl Category {
         }
     }
 
-    /// What goes when it has passed.
+    /// A description of what is deleted when its period ends.
     pub fn goes(self) -> &'static str {
         match self {
             Category::Cookies => "all web records of the cookie but orders and their refunds",
@@ -80,21 +80,21 @@ impl Category {
     }
 }
 
-/// From when on the records of each category are held, Unix milliseconds.
+/// The retention horizon of each category, Unix milliseconds: earlier records are past their retention period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Cutoffs {
-    /// Web records, from the placement of their cookie: its first record.
+pub struct Horizons {
+    /// For web records, compared with the placement of their cookie: its first record.
     pub cookies: i64,
-    /// Sales, refunds and adjustments.
+    /// For sales, refunds and adjustments.
     pub transactions: i64,
     /// Statements of consent.
     pub consent: i64,
-    /// Persons, from the last that happened of them.
+    /// For persons, compared with their last interaction.
     pub identification: i64,
 }
 
-impl Cutoffs {
-    /// That of a category.
+impl Horizons {
+    /// The horizon of a category.
     pub fn of(&self, category: Category) -> i64 {
         match category {
             Category::Cookies => self.cookies,
@@ -104,51 +104,51 @@ impl Cutoffs {
         }
     }
 
-    /// The category of a record that is past its own time; none where it is not.
-    pub fn past_on_its_own(&self, record: &Record) -> Option<Category> {
+    /// The category of a record that is past the horizon of its own category, else `None`.
+    pub fn expired_category(&self, record: &Record) -> Option<Category> {
         Category::of(&record.body).filter(|category| record.ts < self.of(*category))
     }
 
-    /// Whether a record shows that its person is not idle.
+    /// Whether a record shows that its person is active.
     pub(crate) fn is_recent(&self, record: &Record) -> bool {
         is_interaction(record) && record.ts >= self.identification
     }
 
-    /// Whether a record goes if nothing happened of its person for too long.
+    /// Whether a record is deleted if its person is inactive.
     pub(crate) fn goes_with_person(&self, record: &Record) -> bool {
         record.ts < self.identification && Category::of(&record.body).is_some_and(goes_with_person)
     }
 }
 
-/// Whether a record is an interaction of whom it names: all are but rights, which somebody else may have entered.
+/// Whether a record is an interaction of its data subject: all are, except spend and rights, which others may enter.
 pub(crate) fn is_interaction(record: &Record) -> bool {
     !matches!(record.body, Body::Right { .. } | Body::Spend { .. })
 }
 
-/// Whether records of a category go with their person. Somebody of whom nothing happens may still have said what is
-/// allowed, and that is kept for its own time.
+/// Whether records of a category are deleted with their inactive person. Consent statements have a period of their
+/// own.
 pub(crate) fn goes_with_person(category: Category) -> bool {
     category != Category::Consent
 }
 
-/// Of each category a time before which nothing is held, and one before which no cookie was placed.
+/// Lower bounds on the times of current records, by category, and on the placement of cookies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Oldest {
+pub(crate) struct EarliestHeld {
     held: [i64; Category::ALL.len()],
     placed: i64,
 }
 
-impl Default for Oldest {
+impl Default for EarliestHeld {
     fn default() -> Self {
-        Oldest {
+        EarliestHeld {
             held: [i64::MAX; Category::ALL.len()],
             placed: i64::MAX,
         }
     }
 }
 
-impl Oldest {
-    /// A record is held.
+impl EarliestHeld {
+    /// Includes a record.
     pub(crate) fn note(&mut self, record: &Record) {
         if let Some(category) = Category::of(&record.body) {
             let oldest = &mut self.held[category as usize];
@@ -159,13 +159,13 @@ impl Oldest {
         }
     }
 
-    /// Whether anything that is held may be past its time.
-    pub(crate) fn reach_behind(&self, cutoffs: &Cutoffs) -> bool {
+    /// Whether any current record may be past the horizons.
+    pub(crate) fn may_have_expired(&self, horizons: &Horizons) -> bool {
         let mut all = Category::ALL.into_iter().zip(self.held);
-        self.placed < cutoffs.cookies
+        self.placed < horizons.cookies
             || all.any(|(category, oldest)| {
-                oldest < cutoffs.of(category)
-                    || goes_with_person(category) && oldest < cutoffs.identification
+                oldest < horizons.of(category)
+                    || goes_with_person(category) && oldest < horizons.identification
             })
     }
 }

@@ -1,28 +1,27 @@
-//! Labels: the words that name channels, stores and platforms.
+//! Labels: 64-bit stand-ins for the names of channels, stores and platforms.
 //!
-//! A label travels through the dataflow as the 64-bit XXH3 of its bytes, so that keys are small,
-//! `Copy`, and equal on every process without a shared table. The words themselves go once to every
-//! worker, which keeps them in a [`Dictionary`] of their brand for the moment a cell is written, and for as long as they
-//! are needed ([`crate::label_registry`]): what one brand calls something never names a cell of another. Two words of one
-//! brand that share a hash would share their cells; the dictionary then keeps the smaller word, so that the result does
-//! not depend on which one came first, and counts the collision.
+//! A label is the XXH3 hash of its name, so that keys are small, `Copy`, and equal on every process without a shared table.
+//! The names themselves are sent once to every worker, which keeps them in the [`LabelNames`] of their brand for as long as they
+//! are needed ([`crate::label_registry`]), to write cells: the names of one brand never appear in a cell of another. Two names
+//! of one brand with the same hash would share their cells; the registry then keeps the smaller name, so that the result does
+//! not depend on the order of arrival, and counts the collision.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-/// The hash that stands for a word; [`Label::ABSENT`] stands for no word.
+/// The hash of a name; [`Label::ABSENT`] means no name.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Label(pub u64);
 
 impl Label {
-    /// No word: `null` in the output.
+    /// No name: `null` in the output.
     pub const ABSENT: Label = Label(0);
 
-    /// The label of a word. The empty word is [`Label::ABSENT`].
+    /// The label of a name. The empty name is [`Label::ABSENT`].
     pub fn of(word: &str) -> Label {
         if word.is_empty() {
             return Label::ABSENT;
@@ -30,7 +29,7 @@ impl Label {
         Label(xxhash_rust::xxh3::xxh3_64(word.as_bytes()).max(1))
     }
 
-    /// Whether there is no word.
+    /// Whether there is no name.
     pub fn is_absent(self) -> bool {
         self == Label::ABSENT
     }
@@ -50,7 +49,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A channel of up to three words; an empty word is absent.
+    /// A channel of up to three names; an empty name is absent.
     pub fn of(source: &str, medium: &str, campaign: &str) -> Channel {
         Channel {
             source: Label::of(source),
@@ -59,58 +58,58 @@ impl Channel {
         }
     }
 
-    /// The visit that nothing explains: `direct`/`none`/null.
+    /// A visit without a known origin: `direct`/`none`/null.
     pub fn direct() -> Channel {
         Channel::of("direct", "none", "")
     }
 
-    /// Where the value of a conversion without a touch goes: `unattributed`/null/null.
+    /// The channel of conversions without a touchpoint: `unattributed`/null/null.
     pub fn unattributed() -> Channel {
         Channel::of("unattributed", "", "")
     }
 
-    /// Where the conversions of a person with too many identifiers go: `unattributed`/`oversized`.
+    /// The channel of conversions of persons with too many identifiers: `unattributed`/`oversized`.
     pub fn oversized() -> Channel {
         Channel::of("unattributed", "oversized", "")
     }
 
-    /// What the release gate adds up because too few stand behind it: `other`/null/null.
+    /// The sum of channels that the release gate suppresses: `other`/null/null.
     pub fn other() -> Channel {
         Channel::of("other", "", "")
     }
 
-    /// Whether it stands for several channels that have their campaign given up, `*`.
+    /// Whether it stands for several channels whose campaigns are merged, `*`.
     pub fn is_several(self) -> bool {
         self.campaign == Label::of("*")
     }
 }
 
-/// The words behind the labels that one worker has been told.
+/// The names behind the labels of one brand.
 #[derive(Clone, Debug)]
-pub struct Dictionary {
+pub struct LabelNames {
     words: FxHashMap<Label, Arc<str>>,
     collisions: u64,
 }
 
-/// The words that the operators themselves write, known to every dictionary.
+/// The names that the operators themselves use, part of every [`LabelNames`].
 pub const OWN_WORDS: [&str; 6] = ["direct", "none", "unattributed", "oversized", "other", "*"];
 
-impl Default for Dictionary {
+impl Default for LabelNames {
     fn default() -> Self {
-        let mut dictionary = Dictionary {
+        let mut dictionary = LabelNames {
             words: FxHashMap::default(),
             collisions: 0,
         };
         for word in OWN_WORDS {
-            dictionary.learn(Label::of(word), word.into());
+            dictionary.insert(Label::of(word), word.into());
         }
         dictionary
     }
 }
 
-impl Dictionary {
-    /// Remembers the word of a label.
-    pub fn learn(&mut self, label: Label, word: Arc<str>) {
+impl LabelNames {
+    /// Adds the name of a label.
+    pub fn insert(&mut self, label: Label, word: Arc<str>) {
         match self.words.entry(label) {
             std::collections::hash_map::Entry::Vacant(slot) => {
                 slot.insert(word);
@@ -126,22 +125,22 @@ impl Dictionary {
         }
     }
 
-    /// The word of a label, or none where the label is absent or was never told.
+    /// The name of a label, or `None` if it is absent or unknown.
     pub fn word(&self, label: Label) -> Option<&Arc<str>> {
         self.words.get(&label)
     }
 
-    /// Drops the word of a label.
+    /// Removes the name of a label.
     pub(crate) fn forget(&mut self, label: Label) {
         self.words.remove(&label);
     }
 
-    /// How many words it holds, those of the operators counted.
+    /// The number of names, including those of the operators.
     pub(crate) fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// How often a second word claimed a label.
+    /// The number of hash collisions.
     pub fn collisions(&self) -> u64 {
         self.collisions
     }

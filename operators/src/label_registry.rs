@@ -1,13 +1,13 @@
-//! The label registry: the words behind labels, and who still needs them.
+//! The label registry: the names behind labels, and their uses.
 //!
-//! Words come from outside, so that they must go when what named them is gone. Each worker is told the words of all, and
-//! of each label how many announced it and how many workers hold anything that names it. Nobody holds anything: then those
-//! who announced it are asked to withdraw, and announce it again before they use it again. A word that nobody announces
-//! and nobody uses is needed by a cell that still stands outside under its name, and by no other: it goes once no such
-//! cell is left. These are looked for when as many cells and words have gone as are an eighth of the cells, so that
-//! looking costs a constant for each, and the registry holds the words in use, and at most an eighth of the cells more.
+//! Names come from outside, so they must be dropped when the records that use them are deleted. Each worker receives the
+//! names of all workers, and for each label the number of announcements and the number of workers with uses. When no worker
+//! uses a label, those who announced it are asked to withdraw it, and must announce it again before the next use. A name that
+//! is neither announced nor used is needed only by a published cell with that name, and is dropped when no such cell is left.
+//! The registry scans the cells for such names after as many cells and names were dropped as an eighth of the cells, so that
+//! the cost of a scan is constant for each, and the registry holds the names in use and at most an eighth of the cells more.
 //!
-//! Nothing is judged before all that was known of before a restart has gone in.
+//! Nothing is checked before the restore after a restart is complete.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::engine::Diff;
-use crate::label::{Dictionary, Label, OWN_WORDS};
+use crate::label::{Label, LabelNames, OWN_WORDS};
 use crate::record::BrandId;
 
 /// A label of a brand.
 pub(crate) type BrandLabel = (BrandId, Label);
 
-/// The share of the cells that must have gone before the registry is searched for words to drop.
+/// The divisor of the number of cells: a scan is due after that share of them was dropped.
 const SHARE: usize = 8;
 
-/// Who needs a word.
+/// The announcements and uses of a label.
 #[derive(Clone, Copy, Debug, Default)]
 struct Holders {
-    /// How many have announced it, and not withdrawn.
+    /// The number of announcements that were not withdrawn.
     announced: i64,
-    /// How many workers hold something that names it.
+    /// The number of workers with uses.
     used: i64,
 }
 
-/// The words of all brands on one worker.
+/// The label names of all brands on one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelRegistry {
-    brands: FxHashMap<BrandId, Arc<Dictionary>>,
-    /// What every brand knows.
-    own: Arc<Dictionary>,
+    brands: FxHashMap<BrandId, Arc<LabelNames>>,
+    /// The names that every brand has.
+    own: Arc<LabelNames>,
     own_labels: [Label; OWN_WORDS.len()],
     holders: FxHashMap<BrandLabel, Holders>,
-    /// What has changed since it was judged last.
+    /// The labels that changed since the last check.
     touched: BTreeSet<BrandLabel>,
-    /// Words that nobody announces and nobody uses.
+    /// Labels that are neither announced nor used.
     idle: FxHashSet<BrandLabel>,
-    /// How many words became idle and how many cells were closed since idle words were looked for.
+    /// The number of labels that became idle and of cells that were closed since the last scan.
     freed: usize,
 }
 
@@ -64,41 +64,41 @@ impl Default for LabelRegistry {
 }
 
 impl LabelRegistry {
-    /// The words of a brand as they are now; who keeps them shares them.
-    pub(crate) fn of(&self, brand: BrandId) -> &Arc<Dictionary> {
+    /// The current label names of a brand, shared.
+    pub(crate) fn of(&self, brand: BrandId) -> &Arc<LabelNames> {
         self.brands.get(&brand).unwrap_or(&self.own)
     }
 
-    /// Somebody announces a word.
+    /// Adds or removes an announcement of a name.
     pub(crate) fn announce(&mut self, of: BrandLabel, word: Arc<str>, diff: Diff) {
-        self.learn(of, word);
+        self.insert(of, word);
         self.hold(of, |holders| holders.announced += diff);
     }
 
-    /// Somebody who has announced a word withdraws it.
+    /// Withdraws an announcement.
     pub(crate) fn withdraw(&mut self, of: BrandLabel, diff: Diff) {
         self.hold(of, |holders| holders.announced -= diff);
     }
 
-    /// A worker begins to hold something that names a label, or ends to.
+    /// Adds or removes a worker with uses.
     pub(crate) fn used(&mut self, of: BrandLabel, diff: Diff) {
         self.hold(of, |holders| holders.used += diff);
     }
 
-    /// A word that a cell outside stands under.
-    pub(crate) fn stand(&mut self, of: BrandLabel, word: Arc<str>) {
-        self.learn(of, word);
-        self.judge_again(of);
+    /// Restores the name of a published cell.
+    pub(crate) fn restore(&mut self, of: BrandLabel, word: Arc<str>) {
+        self.insert(of, word);
+        self.mark_changed(of);
     }
 
-    /// Has a label judged once more.
-    pub(crate) fn judge_again(&mut self, of: BrandLabel) {
+    /// Marks a label for the next check.
+    pub(crate) fn mark_changed(&mut self, of: BrandLabel) {
         self.hold(of, |_| ());
     }
 
-    fn learn(&mut self, (brand, label): BrandLabel, word: Arc<str>) {
+    fn insert(&mut self, (brand, label): BrandLabel, word: Arc<str>) {
         if !self.is_own(label) {
-            Arc::make_mut(self.brands.entry(brand).or_default()).learn(label, word);
+            Arc::make_mut(self.brands.entry(brand).or_default()).insert(label, word);
         }
     }
 
@@ -113,7 +113,7 @@ impl LabelRegistry {
         self.own_labels.contains(&label)
     }
 
-    /// The labels that changed since the last call and that are announced and used by nobody, in their order.
+    /// The labels that changed since the last call and are announced but unused, in order.
     pub(crate) fn unused(&mut self) -> Vec<BrandLabel> {
         let mut unused = Vec::new();
         for of in std::mem::take(&mut self.touched) {
@@ -133,27 +133,27 @@ impl LabelRegistry {
         unused
     }
 
-    /// Cells were closed outside.
+    /// Counts closed cells towards the next scan.
     pub(crate) fn closed(&mut self, cells: usize) {
         self.freed += cells;
     }
 
-    /// Whether enough has gone that idle words are worth to be looked for among so many cells.
+    /// Whether a scan of `cells` cells for idle labels is due.
     pub(crate) fn is_due(&self, cells: u64) -> bool {
         let cells = usize::try_from(cells).unwrap_or(usize::MAX);
         !self.idle.is_empty() && self.freed > 0 && self.freed.saturating_mul(SHARE) >= cells
     }
 
-    /// Drops the idle words that no cell needs any more; `needed` says each that one needs.
+    /// Drops the idle names that no cell needs. `needed` calls its argument with each label that a cell needs.
     pub(crate) fn sweep(&mut self, needed: impl FnOnce(&mut dyn FnMut(BrandLabel))) {
         self.freed = 0;
-        let mut gone = std::mem::take(&mut self.idle);
+        let mut unneeded = std::mem::take(&mut self.idle);
         needed(&mut |of| {
-            if gone.remove(&of) {
+            if unneeded.remove(&of) {
                 self.idle.insert(of);
             }
         });
-        for (brand, label) in gone {
+        for (brand, label) in unneeded {
             let std::collections::hash_map::Entry::Occupied(mut words) = self.brands.entry(brand)
             else {
                 continue;
@@ -165,18 +165,18 @@ impl LabelRegistry {
         }
     }
 
-    /// How many words it holds, those of the operators not counted.
+    /// The number of names, without those of the operators.
     pub(crate) fn len(&self) -> usize {
         let brands = self.brands.values();
         brands.map(|words| words.len() - OWN_WORDS.len()).sum()
     }
 
-    /// What of it takes room: words, and who needs them.
+    /// The number of entries in the state.
     pub(crate) fn entries(&self) -> usize {
         self.len() + self.holders.len() + self.touched.len() + self.idle.len()
     }
 
-    /// How often a second word of a brand claimed a label.
+    /// The number of hash collisions between names of one brand.
     pub(crate) fn collisions(&self) -> u64 {
         let brands = self.brands.values();
         brands.map(|words| words.collisions()).sum()
@@ -238,7 +238,7 @@ mod tests {
         let of = (BrandId(1), Label::of("direct"));
         registry.used(of, 1);
         registry.used(of, -1);
-        registry.stand(of, "direct".into());
+        registry.restore(of, "direct".into());
         assert!(registry.unused().is_empty());
         assert_eq!(
             (registry.entries(), word(&registry, of)),

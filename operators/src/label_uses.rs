@@ -1,7 +1,7 @@
-//! Which labels the records and pings of one worker name.
+//! Label uses: which labels the records and pings of one worker use.
 //!
-//! Each stage that holds what came in counts the labels that it names, and says when it begins to hold one and when it has
-//! ended to: what is said changes with the words in use, not with the records.
+//! Each operator that stores input counts the uses of its labels, and emits a change when a label comes into use or goes out
+//! of use: the output changes with the labels in use, not with every record.
 
 use rustc_hash::FxHashMap;
 
@@ -9,16 +9,16 @@ use crate::engine::Diff;
 use crate::label::Label;
 use crate::record::BrandId;
 
-/// How much of what a stage holds names each label.
+/// The number of uses of each label.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LabelUses {
     counts: FxHashMap<(BrandId, Label), i64>,
-    /// The labels whose counts changed since they were told, and whether they were in use then.
+    /// The labels whose counts changed since the last drain, and whether they were in use then.
     changed: FxHashMap<(BrandId, Label), bool>,
 }
 
 impl LabelUses {
-    /// Something that names a label is held, or no longer.
+    /// Adds or removes a use of a label.
     pub(crate) fn add(&mut self, brand: BrandId, label: Label, diff: Diff) {
         if label.is_absent() {
             return;
@@ -31,23 +31,23 @@ impl LabelUses {
         }
     }
 
-    /// The labels that have come into use since the last call, and those that have left it.
+    /// Takes the labels that came into use (`+1`) or went out of use (`-1`) since the last call.
     pub(crate) fn drain(&mut self) -> Vec<((BrandId, Label), Diff)> {
-        let mut told = Vec::new();
+        let mut changed = Vec::new();
         for (of, was) in self.changed.drain() {
             let is = self.counts.get(&of).is_some_and(|count| *count > 0);
             if !is {
                 self.counts.remove(&of);
             }
             if was != is {
-                told.push((of, if is { 1 } else { -1 }));
+                changed.push((of, if is { 1 } else { -1 }));
             }
         }
-        told.sort_unstable();
-        told
+        changed.sort_unstable();
+        changed
     }
 
-    /// How many labels are in use.
+    /// The number of labels in use.
     pub(crate) fn len(&self) -> usize {
         self.counts.len()
     }

@@ -1,40 +1,40 @@
-//! Tributary's dataflow: identity, attribution, visits and counters, kept incrementally.
+//! Tributary's dataflow: identity, attribution, visits and counters, maintained incrementally.
 //!
-//! Everything here is a pure function of the records held: no clock, no I/O, no JSON, no async. See
-//! `ARCHITECTURE.md` at the root of the repository for the picture, [`dataflow`] for how the stages
-//! hang together, and [`engine`] for the one shape they all have.
+//! The crate is pure: no clock, no I/O, no JSON, no async. Every output is a function of the current records.
+//! `ARCHITECTURE.md` at the root of the repository gives the overview, [`dataflow`] shows how the operators are
+//! connected, and [`engine`] defines the trait that all of them implement.
 
-pub mod admit;
+pub mod aggregate;
+pub mod allowed_uses;
 pub mod ask;
 pub mod attribution;
 pub mod calendar;
 pub mod cell;
 pub mod cells;
-pub mod consents;
+pub mod consent_counts;
+pub mod consent_state;
 pub mod currency;
 pub mod dataflow;
 pub mod engine;
 pub mod event;
 pub mod facts;
-pub mod hold;
 pub mod horizons;
 pub mod identity;
 pub mod label;
 mod label_registry;
 mod label_uses;
+pub mod net_sales;
 pub mod person;
 pub mod policy;
-pub mod presence;
+pub mod policy_filter;
 pub mod record;
-pub mod retention;
+pub mod retention_query;
 pub mod routing;
 mod runs;
 pub mod salt;
+pub mod sessionize;
 pub mod settings;
-pub mod settle;
 mod small_map;
 mod statement_order;
-pub mod statements;
 pub mod stats;
-pub mod steps;
-pub mod sums;
+pub mod upsert;

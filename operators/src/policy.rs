@@ -1,54 +1,54 @@
-//! Policy: what the owner of an identifier has stated, and what follows for the records that name it.
+//! Policies: the statements of a data subject, and what follows for the records that name one of their identifiers.
 //!
-//! [`Said`] is one statement, a consent or a right. [`Stance`] is what all statements about one identifier come to
-//! ([`crate::statement_order`]). What the stances of all identifiers of a record come to is decided in [`crate::admit`]:
-//! it is [`Admitted`] for something, or [`Withheld`] for a reason.
+//! A [`Statement`] is one consent or one exercised right. A [`Policy`] is the combined effect of all statements about one
+//! identifier ([`crate::statement_order`]). The policies of all identifiers of a record decide in [`crate::policy_filter`]
+//! whether the record counts: the outcome is an [`Admission`] or a [`WithholdReason`].
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowed_uses::AllowedUses;
 use crate::record::{ConsentString, IdSet, Right};
-use crate::steps::Steps;
 
-/// Something said about an identifier.
+/// A statement about one identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Said {
-    /// These steps are allowed, by a consent string where it was one that bears its date.
-    Consent(Steps, Option<ConsentString>),
-    /// A right stands, or no longer.
+pub enum Statement {
+    /// A consent: the allowed uses, and the consent string behind them if it carries its own date.
+    Consent(AllowedUses, Option<ConsentString>),
+    /// A right was exercised (`true`) or withdrawn (`false`).
     Right(Right, bool),
 }
 
-/// How an identifier stands. The default is that nothing was said about it.
+/// The combined effect of all statements about one identifier. The default is the policy without any statement.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Stance {
-    /// The steps that are allowed; none where nobody has said.
-    pub allowed: Option<Steps>,
-    /// Whether its records are held out of every number.
+pub struct Policy {
+    /// The allowed uses, or `None` without a consent statement.
+    pub allowed: Option<AllowedUses>,
+    /// Whether processing is restricted: its records are excluded from all cells.
     pub restricted: bool,
-    /// Whether nothing of it is shared with partners.
+    /// Whether sharing with partners is refused.
     pub do_not_sell: bool,
 }
 
-/// For what a record counts.
+/// The uses for which a record counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admitted {
-    /// The identifiers that it stands for, where it may not link all of its own.
+pub struct Admission {
+    /// The reduced identifier set of a record that may not link all of its identifiers.
     pub reduced: Option<IdSet>,
-    /// Whether it may be credited.
+    /// Whether the record may receive attribution credit.
     pub credit: bool,
-    /// Whether web and till may meet in it.
+    /// Whether the record may join web contacts with in-store transactions.
     pub joins: bool,
 }
 
-/// Why a record is in no number. Of several causes the first counts.
+/// The reason why a record is excluded from all cells. The first applicable variant wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withheld {
-    /// A right restricts it.
+pub enum WithholdReason {
+    /// A right restricts its processing.
     Restricted,
-    /// Its source rests on consent, and nobody has said anything.
-    Unasked,
-    /// What was said does not allow it.
+    /// Its source requires consent, and there is no consent statement.
+    NoConsent,
+    /// The consent statements refuse it.
     Refused,
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowed_uses::AllowedUses;
 use crate::label::{Channel, Label};
-use crate::steps::Steps;
 
-/// A brand (tenant): the 64-bit XXH3 of its name, so that every process knows it by the same number, whatever its
+/// A brand: the 64-bit XXH3 of its name, so that every process knows it by the same number, whatever its
 /// configuration lists and in what order. Two configured names of one hash are an error of the configuration.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -310,7 +310,7 @@ pub enum Body {
     /// counts, in the order that `statement_order` describes, and of several of one place what all of them allow.
     Consent {
         /// The steps that are allowed.
-        steps: Steps,
+        steps: AllowedUses,
         /// The consent string that says so, where it was one that bears its date.
         string: Option<ConsentString>,
     },
@@ -375,7 +375,7 @@ impl Right {
 /// One accepted input, as it is held.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Record {
-    /// The tenant it belongs to.
+    /// The brand it belongs to.
     pub brand: BrandId,
     /// The label of the configured source it came from.
     pub source: Label,
@@ -431,11 +431,11 @@ pub struct Arrival {
 /// One sensor ping, as a connector reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ping {
-    /// The tenant it belongs to.
+    /// The brand it belongs to.
     pub brand: BrandId,
     /// The store whose sensor heard it.
     pub store: Label,
-    /// The brand's keyed hash of the MAC or of the `device` field. It never goes further: see [`Heard`].
+    /// The brand's keyed hash of the MAC or of the `device` field. It never goes further: see [`TokenizedPing`].
     pub device: Pseudonym,
     /// Whether the MAC is locally administered (random).
     pub random: bool,
@@ -455,8 +455,8 @@ pub struct Token(pub u128);
 
 /// One sensor ping under its token: all that is ever kept of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Heard {
-    /// The tenant it belongs to.
+pub struct TokenizedPing {
+    /// The brand it belongs to.
     pub brand: BrandId,
     /// The store whose sensor heard it.
     pub store: Label,
@@ -477,7 +477,7 @@ pub struct Heard {
 /// One device in one store on one salt day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DeviceDay {
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
     /// The store.
     pub store: Label,
@@ -490,7 +490,7 @@ pub struct DeviceDay {
 /// What the pings of one closed salt day amount to in one hour of one store. Nothing in it can be traced to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SettledHour {
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
     /// The store.
     pub store: Label,

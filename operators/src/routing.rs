@@ -6,35 +6,35 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::{Aggregate, CellKey, Credited, DeltaBuffer, MonthGroup};
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
 use crate::calendar::month;
-use crate::facts::{Contact, Conversion, Fact, Mention};
+use crate::facts::{Contact, Conversion, Fact, IdSetUse};
 use crate::label::{Channel, Label};
-use crate::policy::Admitted;
+use crate::net_sales::{Sale, SaleUpdate};
+use crate::policy::Admission;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
-use crate::settle::{Sale, SaleUpdate};
-use crate::sums::{CellKey, Credited, MonthGroup, Sums, Tally};
 
 /// Where a part of a record goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Routed {
     /// To the identity graph.
-    Mention(Mention),
+    IdSetUse(IdSetUse),
     /// To the person behind the set.
     Fact(BrandId, IdSet, Fact),
     /// To the settlement of sales and refunds.
     Sale(SaleUpdate),
     /// To the cells. Few of these leave, so that they may be large.
-    Sum(Box<(CellKey, Sums)>),
+    Sum(Box<(CellKey, Aggregate)>),
 }
 
 /// Takes an admitted record, held (`diff` 1) or no longer held (`diff` -1), apart.
 pub fn route(
     record: &Record,
-    admitted: &Admitted,
+    admitted: &Admission,
     diff: i64,
-    tally: &mut Tally,
+    deltas: &mut DeltaBuffer,
     out: &mut Vec<(Routed, i64)>,
 ) {
     let Record {
@@ -46,7 +46,7 @@ pub fn route(
         ref ids,
         ref body,
     } = *record;
-    let Admitted {
+    let Admission {
         ref reduced,
         credit,
         joins,
@@ -58,14 +58,14 @@ pub fn route(
         Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. }
     );
     if names && !ids.is_empty() {
-        let mention = Mention {
+        let mention = IdSetUse {
             brand,
             set: ids.clone(),
             source,
             day,
             is_fact: matches!(body, Body::Contact { .. } | Body::Sale { .. }),
         };
-        out.push((Routed::Mention(mention), diff));
+        out.push((Routed::IdSetUse(mention), diff));
     }
     match *body {
         // What is said about a record is no fact of its own.
@@ -78,11 +78,11 @@ pub fn route(
             let mut counts = [0; 3];
             counts[kind as usize] = 1;
             // Whoever is named is counted, and counts as changed, where the person is known.
-            let mut sums = Sums::of(&counts);
+            let mut sums = Aggregate::of(&counts);
             if ids.is_empty() {
-                sums = sums.by(1).whose(Label::of(&id).0);
+                sums = sums.with_contributors(1).changed_by(Label::of(&id).0);
             }
-            tally.add(
+            deltas.add(
                 CellKey::CampaignDay {
                     brand,
                     channel,
@@ -143,10 +143,12 @@ pub fn route(
             currency,
         } => {
             let rung_up = takings(brand, kind, store, day, currency);
-            let sums = Sums::of(&[0, amount.into()]).by(1).whose(Label::of(&id).0);
-            tally.add(rung_up, sums, diff);
+            let sums = Aggregate::of(&[0, amount.into()])
+                .with_contributors(1)
+                .changed_by(Label::of(&id).0);
+            deltas.add(rung_up, sums, diff);
             let nobodys = nobodys(brand, kind, store, day, currency);
-            tally.add(nobodys, Sums::default().by(1), diff);
+            deltas.add(nobodys, Aggregate::default().with_contributors(1), diff);
             for model in Model::ALL {
                 let key = CellKey::Attribution {
                     brand,
@@ -157,7 +159,7 @@ pub fn route(
                     day,
                     currency,
                 };
-                tally.add(key, sums, diff);
+                deltas.add(key, sums, diff);
             }
         }
         Body::Spend {
@@ -168,7 +170,7 @@ pub fn route(
             impressions,
             clicks,
         } => {
-            tally.add(
+            deltas.add(
                 CellKey::SpendDay {
                     brand,
                     platform,
@@ -176,7 +178,7 @@ pub fn route(
                     day,
                     currency,
                 },
-                Sums::of(&[cost.into(), impressions.into(), clicks.into()]),
+                Aggregate::of(&[cost.into(), impressions.into(), clicks.into()]),
                 diff,
             );
         }
@@ -184,7 +186,7 @@ pub fn route(
 }
 
 /// Adds a fact that belongs to nobody to the cells that count it.
-pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
+pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffer) {
     match fact {
         Fact::Contact(contact) => {
             let key = CellKey::CampaignDay {
@@ -193,7 +195,11 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
                 day: contact.day,
             };
             let who = fact.contributor();
-            tally.add(key, Sums::default().by(1).whose(who), diff);
+            deltas.add(
+                key,
+                Aggregate::default().with_contributors(1).changed_by(who),
+                diff,
+            );
         }
         Fact::Conversion(conversion) => {
             let Conversion {
@@ -205,11 +211,11 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
                 name,
                 ..
             } = *conversion;
-            let by = |sums: Sums| sums.by(1).whose(name.0 as u64);
+            let by_sale = |sums: Aggregate| sums.with_contributors(1).changed_by(name.0 as u64);
             let rung_up = takings(brand, kind, store, day, currency);
-            tally.add(rung_up, by(Sums::of(&[1, left.into()])), diff);
+            deltas.add(rung_up, by_sale(Aggregate::of(&[1, left.into()])), diff);
             let nobodys = nobodys(brand, kind, store, day, currency);
-            tally.add(nobodys, Sums::default().by(1), diff);
+            deltas.add(nobodys, Aggregate::default().with_contributors(1), diff);
             for model in Model::ALL {
                 let key = CellKey::Attribution {
                     brand,
@@ -220,7 +226,11 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, tally: &mut Tally) {
                     day,
                     currency,
                 };
-                tally.add(key, by(Sums::of(&[CONVERSION, left.into()])), diff);
+                deltas.add(
+                    key,
+                    by_sale(Aggregate::of(&[CONVERSION, left.into()])),
+                    diff,
+                );
             }
         }
     }

@@ -1,14 +1,14 @@
-//! Salts: what makes a sensor token good for one store and one day only.
+//! Salts: random keys that limit a sensor token to one store and one day.
 //!
-//! A salt is drawn at random for a brand and a salt day, and the store enters the hash, so that the same
-//! device has unrelated tokens in two stores or on two days. One worker, the *desk*, draws the salts of the
-//! whole cluster when they are first asked for, and tells every worker, which remembers the answer in its [`Book`].
-//! Salts are asked for a day ahead, and whoever asks never waits for the answer: a ping whose salt is not known yet is
-//! set aside by the caller. When every worker has said that a day is over, the desk tells all of them to forget its
-//! salt, and what was heard on it can no longer be linked to anything. No salt is ever drawn for such a day again.
+//! A salt is drawn at random for a brand and a salt day, and the store is part of the hash input, so that the same device
+//! has unrelated tokens in two stores or on two days. One worker, the *allocator*, draws the salts of the whole cluster on
+//! request and sends them to all workers, which cache them in a [`SaltCache`]. Salts are requested a day ahead, and a
+//! request never blocks: the caller sets a ping aside until the salt of its day is known. Once all workers have finished a
+//! day, the allocator makes them delete its salt, and the pings of the day can no longer be linked to anything. No salt is
+//! ever drawn again for such a day.
 //!
-//! Tokens never show in any output, so a random salt cannot make two runs differ, but for which devices are the sample of
-//! a store's day that has too many (`presence/tokens.rs`).
+//! Tokens never appear in any output, so random salts cannot make two runs differ, except in the choice of devices for a
+//! store and day with more devices than the limit (`sessionize/tokens.rs`).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,21 +21,21 @@ use timely::dataflow::channels::pact::Exchange as ByTarget;
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::{Exchange, Inspect};
 
-use crate::engine::{Diff, Epoch, Rows};
+use crate::engine::{Collection, Diff, Epoch};
 use crate::label::Label;
 use crate::record::{BrandId, Day, Pseudonym, Token};
 
-/// The secret of a brand's salt day: 256 random bits, wiped from memory when it is dropped.
+/// The secret of a brand's salt day: 256 random bits, zeroized on drop.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Salt([u8; 32]);
 
 impl Salt {
-    /// A salt that was drawn before.
+    /// Restores a salt from its bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Salt {
         Salt(bytes)
     }
 
-    /// Its bytes, for the sealed ledger and nothing else.
+    /// The bytes of the salt. Only the encrypted ledger may store them.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -44,8 +44,7 @@ impl Salt {
         Salt(rand::random())
     }
 
-    /// The token of a device in a store: BLAKE3 keyed with the salt over the store and the device, cut to
-    /// 128 bits.
+    /// The token of a device in a store: BLAKE3 of store and device, keyed with the salt, truncated to 128 bits.
     fn token(&self, store: Label, device: Pseudonym) -> Token {
         let mut input = [0; 24];
         let bytes = store
@@ -79,54 +78,55 @@ impl std::fmt::Debug for Salt {
     }
 }
 
-/// What the desk and the books are told.
+/// The messages between the workers and the allocator. The first field of a message to or from one worker is its
+/// index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum SaltWord {
-    /// To the desk: a worker needs the salt of a day.
-    Ask(u64, BrandId, Day),
-    /// To the desk: the salt of a day, from before a restart.
-    Known(BrandId, Day, Salt),
-    /// To the desk: a worker will hear nothing more of a brand's days before one.
-    Over(u64, BrandId, Day),
+pub enum SaltMessage {
+    /// To the allocator: a worker requests the salt of a day.
+    Request(u64, BrandId, Day),
+    /// To the allocator: the salt of a day from before a restart.
+    Restored(BrandId, Day, Salt),
+    /// To the allocator: a worker has finished the days of a brand before the given one.
+    Finished(u64, BrandId, Day),
     /// To a worker: the salt of a day.
-    Tell(u64, BrandId, Day, Salt),
-    /// To a worker: the salts of a brand's days before one are to be forgotten.
+    Salt(u64, BrandId, Day, Salt),
+    /// To a worker: delete the salts of a brand's days before the given one.
     Forget(u64, BrandId, Day),
-    /// To the desk: a brand's days before one are settled, and their sums are durable.
+    /// To the allocator: the days of a brand before the given one are settled and their totals durable.
     Settled(BrandId, Day),
-    /// To a worker: the same.
-    TellSettled(u64, BrandId, Day),
+    /// To a worker: the same as [`SaltMessage::Settled`].
+    SettledEverywhere(u64, BrandId, Day),
 }
 
-impl SaltWord {
+impl SaltMessage {
     fn target(&self) -> u64 {
         match self {
-            SaltWord::Ask(..)
-            | SaltWord::Known(..)
-            | SaltWord::Over(..)
-            | SaltWord::Settled(..) => DESK,
-            SaltWord::Tell(target, ..)
-            | SaltWord::Forget(target, ..)
-            | SaltWord::TellSettled(target, ..) => *target,
+            SaltMessage::Request(..)
+            | SaltMessage::Restored(..)
+            | SaltMessage::Finished(..)
+            | SaltMessage::Settled(..) => ALLOCATOR,
+            SaltMessage::Salt(target, ..)
+            | SaltMessage::Forget(target, ..)
+            | SaltMessage::SettledEverywhere(target, ..) => *target,
         }
     }
 }
 
-/// The worker that draws.
-const DESK: u64 = 0;
+/// The worker that draws the salts.
+const ALLOCATOR: u64 = 0;
 
-/// The salts that one worker knows.
+/// The salts known to one worker.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct SaltCache {
     salts: BTreeMap<(BrandId, Day), Salt>,
-    /// The first salt day of each brand that is not closed.
+    /// The first open salt day of each brand.
     closed: BTreeMap<BrandId, Day>,
     forgotten: Vec<(BrandId, Day)>,
     settled: Vec<(BrandId, Day)>,
 }
 
-impl Book {
-    /// The token of a device, where the salt of the day is known.
+impl SaltCache {
+    /// The token of a device, or `None` if the salt of the day is unknown.
     pub fn token(
         &self,
         brand: BrandId,
@@ -138,29 +138,29 @@ impl Book {
         Some(salt.token(store, device))
     }
 
-    /// The salt of a day, where it is known.
+    /// The salt of a day, or `None` if it is unknown.
     pub fn salt(&self, brand: BrandId, day: Day) -> Option<&Salt> {
         self.salts.get(&(brand, day))
     }
 
-    /// Whether a day is closed on every worker: it has no salt any more and gets none.
+    /// Whether a day is closed on all workers: its salt is deleted and no other will be drawn.
     pub fn is_closed(&self, brand: BrandId, day: Day) -> bool {
         self.closed.get(&brand).is_some_and(|before| day < *before)
     }
 
-    /// Enters a salt.
+    /// Adds a salt.
     pub fn enter(&mut self, brand: BrandId, day: Day, salt: Salt) {
         self.salts.insert((brand, day), salt);
     }
 
-    /// The first days that count since the last call: for these brands the salts of all days before were
-    /// destroyed on every worker.
+    /// Takes the deletions since the last call: for each brand, all salts of days before the given one were deleted
+    /// on all workers.
     pub fn take_forgotten(&mut self) -> Vec<(BrandId, Day)> {
         std::mem::take(&mut self.forgotten)
     }
 
-    /// The first days that count since the last call: for these brands all days before are settled, and nobody needs
-    /// their pings any more.
+    /// Takes the settlements since the last call: for each brand, all days before the given one are settled and their
+    /// pings are no longer needed.
     pub fn take_settled(&mut self) -> Vec<(BrandId, Day)> {
         std::mem::take(&mut self.settled)
     }
@@ -183,73 +183,76 @@ impl Book {
     }
 }
 
-/// The desk: the salts of the cluster, and up to where each worker's days are over.
-struct Desk {
-    book: Book,
+/// The allocator: the salts of the cluster, and the first unfinished day of each worker.
+struct SaltAllocator {
+    cache: SaltCache,
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
     peers: u64,
 }
 
-impl Desk {
-    fn hear(&mut self, word: SaltWord, answer: &mut Vec<SaltWord>) {
-        match word {
-            // Who asks for a closed day did not know that it is.
-            SaltWord::Ask(from, brand, day) if self.book.is_closed(brand, day) => {
-                let before = self.book.closed.get(&brand).copied().unwrap_or(day);
-                answer.push(SaltWord::Forget(from, brand, before));
+impl SaltAllocator {
+    fn handle(&mut self, message: SaltMessage, answer: &mut Vec<SaltMessage>) {
+        match message {
+            // The requesting worker does not know yet that the day is closed.
+            SaltMessage::Request(from, brand, day) if self.cache.is_closed(brand, day) => {
+                let before = self.cache.closed.get(&brand).copied().unwrap_or(day);
+                answer.push(SaltMessage::Forget(from, brand, before));
             }
-            // Every worker is told, because what was heard under a token lies with whoever owns the token, and is asked
-            // for by the device.
-            SaltWord::Ask(_, brand, day) => {
-                let salt = self.book.salts.entry((brand, day));
+            // All workers need the salt: the pings of a token live on the worker that owns the token, and questions
+            // name the device.
+            SaltMessage::Request(_, brand, day) => {
+                let salt = self.cache.salts.entry((brand, day));
                 let salt = salt.or_insert_with(Salt::draw).clone();
-                let tell = |to| SaltWord::Tell(to, brand, day, salt.clone());
+                let tell = |to| SaltMessage::Salt(to, brand, day, salt.clone());
                 answer.extend((0..self.peers).map(tell));
             }
-            SaltWord::Known(brand, day, salt) => {
-                let salt = self.book.salts.entry((brand, day)).or_insert(salt);
-                let tell = |to| SaltWord::Tell(to, brand, day, salt.clone());
+            SaltMessage::Restored(brand, day, salt) => {
+                let salt = self.cache.salts.entry((brand, day)).or_insert(salt);
+                let tell = |to| SaltMessage::Salt(to, brand, day, salt.clone());
                 answer.extend((0..self.peers).map(tell));
             }
-            SaltWord::Over(from, brand, before) => {
+            SaltMessage::Finished(from, brand, before) => {
                 let over = self.over.entry(brand).or_default();
                 let day = over.entry(from).or_insert(before);
                 *day = (*day).max(before);
                 if over.len() as u64 == self.peers
                     && let Some(first) = over.values().min().copied()
                 {
-                    self.book.forget(brand, first);
-                    self.book.take_forgotten();
-                    answer.extend((0..self.peers).map(|to| SaltWord::Forget(to, brand, first)));
+                    self.cache.forget(brand, first);
+                    self.cache.take_forgotten();
+                    answer.extend((0..self.peers).map(|to| SaltMessage::Forget(to, brand, first)));
                 }
             }
-            SaltWord::Settled(brand, before) => {
-                self.book.close(brand, before);
-                let tell = |to| SaltWord::TellSettled(to, brand, before);
+            SaltMessage::Settled(brand, before) => {
+                self.cache.close(brand, before);
+                let tell = |to| SaltMessage::SettledEverywhere(to, brand, before);
                 answer.extend((0..self.peers).map(tell));
             }
-            SaltWord::Tell(..) | SaltWord::Forget(..) | SaltWord::TellSettled(..) => {}
+            SaltMessage::Salt(..)
+            | SaltMessage::Forget(..)
+            | SaltMessage::SettledEverywhere(..) => {}
         }
     }
 }
 
-/// The time of the words about salts from which on salts are drawn: before it stand those from before a restart.
-pub const LIVE: Epoch = 1;
+/// The logical time of salt messages from which on salts are drawn. Earlier messages restore salts from before a
+/// restart.
+pub const RESTORE_DONE: Epoch = 1;
 
-/// Runs the desk and enters its answers into this worker's book. The words have a time of their own, one a word, and are
-/// heard as they come, so that a worker may ask in the middle of an epoch. Before every worker is [`LIVE`] a salt from
-/// before a restart may still come, and so nothing is answered that would draw one.
-pub fn desk<'scope>(
-    words: Rows<'scope, SaltWord>,
+/// Runs the allocator and applies its answers to the cache of this worker. Messages have a logical time of their own,
+/// one per message, and are handled on arrival, so that a worker may request a salt within an epoch. Until all
+/// workers have reached [`RESTORE_DONE`] a salt from before a restart may still arrive, so requests wait.
+pub fn distribute_salts<'scope>(
+    messages: Collection<'scope, SaltMessage>,
     peers: u64,
-    book: Rc<RefCell<Book>>,
-) -> Rows<'scope, SaltWord> {
-    let to_desk = ByTarget::new(|word: &(SaltWord, Epoch, Diff)| word.0.target());
-    let answers = words
+    cache: Rc<RefCell<SaltCache>>,
+) -> Collection<'scope, SaltMessage> {
+    let to_target = ByTarget::new(|message: &(SaltMessage, Epoch, Diff)| message.0.target());
+    let answers = messages
         .inner
-        .unary_frontier(to_desk, "SaltDesk", |_capability, _info| {
-            let mut desk = Desk {
-                book: Book::default(),
+        .unary_frontier(to_target, "SaltAllocator", |_capability, _info| {
+            let mut allocator = SaltAllocator {
+                cache: SaltCache::default(),
                 over: FxHashMap::default(),
                 peers,
             };
@@ -260,40 +263,42 @@ pub fn desk<'scope>(
                     let Some(capability) = capability.retain_least(output.output_index()) else {
                         return;
                     };
-                    for (word, epoch, _) in batches.flat_map(|batch| batch.drain(..)) {
-                        if matches!(word, SaltWord::Ask(..)) {
-                            waiting.push((capability.delayed(&epoch), word));
+                    for (message, epoch, _) in batches.flat_map(|batch| batch.drain(..)) {
+                        if matches!(message, SaltMessage::Request(..)) {
+                            waiting.push((capability.delayed(&epoch), message));
                             continue;
                         }
-                        desk.hear(word, &mut answers);
+                        allocator.handle(message, &mut answers);
                         output
                             .session(&capability)
-                            .give_iterator(answers.drain(..).map(|word| (word, epoch, 1)));
+                            .give_iterator(answers.drain(..).map(|message| (message, epoch, 1)));
                     }
                 });
-                if frontier.less_than(&LIVE) {
+                if frontier.less_than(&RESTORE_DONE) {
                     return;
                 }
-                for (capability, word) in waiting.drain(..) {
-                    desk.hear(word, &mut answers);
+                for (capability, message) in waiting.drain(..) {
+                    allocator.handle(message, &mut answers);
                     let epoch = *capability.time();
                     output
                         .session(&capability)
-                        .give_iterator(answers.drain(..).map(|word| (word, epoch, 1)));
+                        .give_iterator(answers.drain(..).map(|message| (message, epoch, 1)));
                 }
             }
         })
         .container::<Vec<_>>();
     answers
-        .exchange(|word: &(SaltWord, Epoch, Diff)| word.0.target())
-        .inspect(move |(word, _, _)| match word.clone() {
-            SaltWord::Tell(_, brand, day, salt) => book.borrow_mut().enter(brand, day, salt),
-            SaltWord::Forget(_, brand, before) => book.borrow_mut().forget(brand, before),
-            SaltWord::TellSettled(_, brand, before) => book.borrow_mut().settle(brand, before),
-            SaltWord::Ask(..)
-            | SaltWord::Known(..)
-            | SaltWord::Over(..)
-            | SaltWord::Settled(..) => {}
+        .exchange(|message: &(SaltMessage, Epoch, Diff)| message.0.target())
+        .inspect(move |(message, _, _)| match message.clone() {
+            SaltMessage::Salt(_, brand, day, salt) => cache.borrow_mut().enter(brand, day, salt),
+            SaltMessage::Forget(_, brand, before) => cache.borrow_mut().forget(brand, before),
+            SaltMessage::SettledEverywhere(_, brand, before) => {
+                cache.borrow_mut().settle(brand, before)
+            }
+            SaltMessage::Request(..)
+            | SaltMessage::Restored(..)
+            | SaltMessage::Finished(..)
+            | SaltMessage::Settled(..) => {}
         })
         .as_collection()
 }

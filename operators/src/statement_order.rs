@@ -10,10 +10,10 @@
 //! was before. A statement costs a few look-ups in sorted maps, however many there are about the identifier: nothing
 //! walks over them.
 
-use crate::policy::{Said, Stance};
+use crate::allowed_uses::AllowedUses;
+use crate::policy::{Policy, Statement};
 use crate::record::{ConsentString, Right};
 use crate::small_map::{Bag, SmallMap};
-use crate::steps::Steps;
 
 /// The statements about one identifier.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub(crate) struct StatementOrder {
     /// What was answered with each string.
     strings: SmallMap<ConsentString, StringGroup>,
     /// What counts at which place; of a string each outcome once, of anything else each statement.
-    places: Bag<(Place, Steps)>,
+    places: Bag<(Place, AllowedUses)>,
     /// What was said of each right when.
     rights: Bag<(Right, i64, bool)>,
     /// Entries that were looked at one after the other, for a test that they stay few.
@@ -38,7 +38,7 @@ struct StringGroup {
     /// When they were said.
     times: Bag<i64>,
     /// What they allow: one thing, unless the brand changed how it reads strings.
-    outcomes: Bag<Steps>,
+    outcomes: Bag<AllowedUses>,
 }
 
 const DAY: i64 = 86_400_000;
@@ -61,15 +61,15 @@ impl StatementOrder {
     }
 
     /// Adds a statement of a time in Unix milliseconds so many times, or takes it out.
-    pub fn add(&mut self, ts: i64, said: Said, by: i64) {
-        match said {
-            Said::Consent(steps, None) => self.places.add(((utc_day(ts), ts), steps), by),
-            Said::Consent(steps, Some(string)) => self.add_string(string, ts, steps, by),
-            Said::Right(right, stands) => self.rights.add((right, ts, stands), by),
+    pub fn add(&mut self, ts: i64, statement: Statement, by: i64) {
+        match statement {
+            Statement::Consent(steps, None) => self.places.add(((utc_day(ts), ts), steps), by),
+            Statement::Consent(steps, Some(string)) => self.add_string(string, ts, steps, by),
+            Statement::Right(right, stands) => self.rights.add((right, ts, stands), by),
         }
     }
 
-    fn add_string(&mut self, string: ConsentString, ts: i64, steps: Steps, by: i64) {
+    fn add_string(&mut self, string: ConsentString, ts: i64, steps: AllowedUses, by: i64) {
         if self.strings.get(&string).is_none() {
             self.strings.insert(string, StringGroup::default());
         }
@@ -87,7 +87,7 @@ impl StatementOrder {
         }
         // Outcomes are combinations of a few steps, and mostly one: this is no walk over statements.
         let others = group.outcomes.iter().map(|(steps, _)| *steps);
-        let others: Vec<Steps> = others.filter(|other| *other != steps).collect();
+        let others: Vec<AllowedUses> = others.filter(|other| *other != steps).collect();
         #[cfg(test)]
         self.walked
             .update(|walked| walked + others.len() as u64 + 1);
@@ -108,8 +108,8 @@ impl StatementOrder {
     }
 
     /// How the identifier stands.
-    pub fn stance(&self) -> Stance {
-        Stance {
+    pub fn policy(&self) -> Policy {
+        Policy {
             allowed: self.allowed(),
             restricted: self.stands(Right::Restriction),
             do_not_sell: self.stands(Right::DoNotSell),
@@ -117,11 +117,11 @@ impl StatementOrder {
     }
 
     /// What everything at the newest place allows.
-    fn allowed(&self) -> Option<Steps> {
+    fn allowed(&self) -> Option<AllowedUses> {
         let newest = self.places.last().map(|((place, _), _)| *place)?;
-        let mut allowed = Steps::ALL;
-        for ((_, steps), _) in self.places.from(&(newest, Steps::NONE)) {
-            allowed = allowed.and(*steps);
+        let mut allowed = AllowedUses::ALL;
+        for ((_, steps), _) in self.places.from(&(newest, AllowedUses::NONE)) {
+            allowed = allowed.intersect(*steps);
             #[cfg(test)]
             self.walked.update(|walked| walked + 1);
         }
@@ -140,7 +140,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
     use super::*;
-    use crate::steps::Step;
+    use crate::allowed_uses::Use;
 
     fn string(hash: u128, updated: i32) -> Option<ConsentString> {
         Some(ConsentString { hash, updated })
@@ -150,81 +150,104 @@ mod tests {
         day * DAY + ms
     }
 
-    fn allowed(order: &StatementOrder) -> Option<Steps> {
-        order.stance().allowed
+    fn allowed(order: &StatementOrder) -> Option<AllowedUses> {
+        order.policy().allowed
     }
 
     #[test]
     fn a_string_that_is_said_again_stays_where_it_was_first_said() {
         let mut order = StatementOrder::default();
-        let grant = Said::Consent(Steps::ALL, string(1, 10));
-        let withdrawal = Said::Consent(Steps::NONE, string(2, 10));
+        let grant = Statement::Consent(AllowedUses::ALL, string(1, 10));
+        let withdrawal = Statement::Consent(AllowedUses::NONE, string(2, 10));
         order.add(on(10, 1), grant, 1);
         order.add(on(10, 5), withdrawal, 1);
         order.add(on(10, 9), grant, 1);
         order.add(on(12, 0), grant, 1);
-        assert_eq!(allowed(&order), Some(Steps::NONE));
+        assert_eq!(allowed(&order), Some(AllowedUses::NONE));
         // A box is of its own time, and a string of a later day is given again.
-        order.add(on(10, 7), Said::Consent(Steps::ALL, None), 1);
-        assert_eq!(allowed(&order), Some(Steps::ALL));
-        order.add(on(10, 7), Said::Consent(Steps::ALL, None), -1);
-        order.add(on(11, 0), Said::Consent(Steps::ALL, string(3, 11)), 1);
-        assert_eq!(allowed(&order), Some(Steps::ALL));
-        order.add(on(11, 0), Said::Consent(Steps::ALL, string(3, 11)), -1);
+        order.add(on(10, 7), Statement::Consent(AllowedUses::ALL, None), 1);
+        assert_eq!(allowed(&order), Some(AllowedUses::ALL));
+        order.add(on(10, 7), Statement::Consent(AllowedUses::ALL, None), -1);
+        order.add(
+            on(11, 0),
+            Statement::Consent(AllowedUses::ALL, string(3, 11)),
+            1,
+        );
+        assert_eq!(allowed(&order), Some(AllowedUses::ALL));
+        order.add(
+            on(11, 0),
+            Statement::Consent(AllowedUses::ALL, string(3, 11)),
+            -1,
+        );
         // Without its first saying the string is one that was said after the withdrawal.
         order.add(on(10, 1), grant, -1);
-        assert_eq!(allowed(&order), Some(Steps::ALL));
+        assert_eq!(allowed(&order), Some(AllowedUses::ALL));
         order.add(on(10, 1), grant, 1);
-        assert_eq!(allowed(&order), Some(Steps::NONE));
-        for (ts, said) in [(on(10, 1), grant), (on(10, 9), grant), (on(12, 0), grant)] {
-            order.add(ts, said, -1);
+        assert_eq!(allowed(&order), Some(AllowedUses::NONE));
+        for (ts, statement) in [(on(10, 1), grant), (on(10, 9), grant), (on(12, 0), grant)] {
+            order.add(ts, statement, -1);
         }
         order.add(on(10, 5), withdrawal, -1);
         assert!(order.is_empty());
-        assert_eq!(order.stance(), Stance::default());
+        assert_eq!(order.policy(), Policy::default());
     }
 
     #[test]
     fn a_clock_that_runs_ahead_does_not_outlast_what_is_said_after_it() {
         let mut order = StatementOrder::default();
-        order.add(on(10, 1), Said::Consent(Steps::ALL, string(1, 99)), 1);
-        order.add(on(11, 1), Said::Consent(Steps::ALL, string(1, 99)), 1);
-        order.add(on(10, 2), Said::Consent(Steps::NONE, string(2, 10)), 1);
-        assert_eq!(allowed(&order), Some(Steps::NONE));
+        order.add(
+            on(10, 1),
+            Statement::Consent(AllowedUses::ALL, string(1, 99)),
+            1,
+        );
+        order.add(
+            on(11, 1),
+            Statement::Consent(AllowedUses::ALL, string(1, 99)),
+            1,
+        );
+        order.add(
+            on(10, 2),
+            Statement::Consent(AllowedUses::NONE, string(2, 10)),
+            1,
+        );
+        assert_eq!(allowed(&order), Some(AllowedUses::NONE));
     }
 
     #[test]
     fn several_of_one_place_allow_what_all_of_them_do() {
         let mut order = StatementOrder::default();
-        let (hold, credit) = (Steps::NONE.with(Step::Hold), Steps::NONE.with(Step::Credit));
+        let (hold, credit) = (
+            AllowedUses::NONE.with(Use::Hold),
+            AllowedUses::NONE.with(Use::Credit),
+        );
         order.add(
             on(10, 1),
-            Said::Consent(hold.with(Step::Join), string(1, 10)),
+            Statement::Consent(hold.with(Use::Join), string(1, 10)),
             1,
         );
-        order.add(on(10, 1), Said::Consent(hold.with(Step::Link), None), 1);
+        order.add(on(10, 1), Statement::Consent(hold.with(Use::Link), None), 1);
         assert_eq!(allowed(&order), Some(hold));
         // One string that was read in two ways allows what both readings do, from its first saying on.
-        order.add(on(10, 8), Said::Consent(credit, string(1, 10)), 1);
-        assert_eq!(allowed(&order), Some(Steps::NONE));
-        order.add(on(10, 8), Said::Consent(credit, string(1, 10)), -1);
+        order.add(on(10, 8), Statement::Consent(credit, string(1, 10)), 1);
+        assert_eq!(allowed(&order), Some(AllowedUses::NONE));
+        order.add(on(10, 8), Statement::Consent(credit, string(1, 10)), -1);
         assert_eq!(allowed(&order), Some(hold));
     }
 
     #[test]
     fn rights_go_by_the_newest_of_their_kind() {
         let mut order = StatementOrder::default();
-        let restriction = |stands| Said::Right(Right::Restriction, stands);
-        let sale = |stands| Said::Right(Right::DoNotSell, stands);
+        let restriction = |stands| Statement::Right(Right::Restriction, stands);
+        let sale = |stands| Statement::Right(Right::DoNotSell, stands);
         order.add(5, restriction(true), 1);
         order.add(9, sale(false), 1);
         order.add(9, sale(true), 1);
-        order.add(20, Said::Right(Right::ErasureAtDeath, true), 1);
-        let stance = order.stance();
-        assert!(stance.restricted && stance.do_not_sell && stance.allowed.is_none());
+        order.add(20, Statement::Right(Right::ErasureAtDeath, true), 1);
+        let policy = order.policy();
+        assert!(policy.restricted && policy.do_not_sell && policy.allowed.is_none());
         order.add(6, restriction(false), 1);
         order.add(9, sale(true), -1);
-        assert_eq!(order.stance(), Stance::default());
+        assert_eq!(order.policy(), Policy::default());
     }
 
     #[test]
@@ -232,21 +255,24 @@ mod tests {
         // The same strings again and again, forwards and backwards in time, and boxes among them.
         let walked = |count: i64| {
             let mut order = StatementOrder::default();
-            let said = |n: i64| match n % 5 {
-                0 => (on(10, n), Said::Consent(Steps::ALL, None)),
-                1 => (on(10, count - n), Said::Consent(Steps::NONE, string(1, 10))),
+            let statement = |n: i64| match n % 5 {
+                0 => (on(10, n), Statement::Consent(AllowedUses::ALL, None)),
+                1 => (
+                    on(10, count - n),
+                    Statement::Consent(AllowedUses::NONE, string(1, 10)),
+                ),
                 kind => (
                     on(10, n),
-                    Said::Consent(Steps::ALL, string(kind as u128, 10)),
+                    Statement::Consent(AllowedUses::ALL, string(kind as u128, 10)),
                 ),
             };
             for (by, n) in [1, -1]
                 .into_iter()
                 .flat_map(|by| (0..count).map(move |n| (by, n)))
             {
-                let (ts, said) = said(n);
-                order.add(ts, said, by);
-                order.stance();
+                let (ts, statement) = statement(n);
+                order.add(ts, statement, by);
+                order.policy();
             }
             assert!(order.is_empty());
             order.walked.get()

@@ -4,12 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use crate::policy::Withheld;
+use crate::allowed_uses::Use;
+use crate::policy::WithholdReason;
 use crate::record::BrandId;
-use crate::steps::Step;
 
 /// How many identifiers allow a step, and how many refuse it, by brand.
-pub type ConsentCounts = BTreeMap<(BrandId, Step), [u64; 2]>;
+pub type PublishedConsents = BTreeMap<(BrandId, Use), [u64; 2]>;
 
 /// The counters of one worker thread.
 #[derive(Debug, Default)]
@@ -18,9 +18,9 @@ pub struct Stats {
     duplicates: Cell<u64>,
     corrections: Cell<u64>,
     superseded: Cell<u64>,
-    restated: Cell<u64>,
+    repeated_statements: Cell<u64>,
     restricted: Cell<i64>,
-    unasked: Cell<i64>,
+    without_consent: Cell<i64>,
     refused: Cell<i64>,
     uncredited: Cell<i64>,
     collisions: Cell<u64>,
@@ -30,8 +30,8 @@ pub struct Stats {
     waiting: Cell<u64>,
     steps: Cell<u64>,
     folded: Cell<u64>,
-    pings_over: Cell<u64>,
-    consents: RefCell<ConsentCounts>,
+    pings_not_sampled: Cell<u64>,
+    consents: RefCell<PublishedConsents>,
 }
 
 impl Stats {
@@ -51,15 +51,16 @@ impl Stats {
         self.superseded.set(self.superseded.get() + 1);
     }
 
-    pub(crate) fn restated(&self) {
-        self.restated.set(self.restated.get() + 1);
+    pub(crate) fn repeated_statements(&self) {
+        self.repeated_statements
+            .set(self.repeated_statements.get() + 1);
     }
 
-    pub(crate) fn withheld(&self, why: Withheld, by: i64) {
+    pub(crate) fn withheld(&self, why: WithholdReason, by: i64) {
         let count = match why {
-            Withheld::Restricted => &self.restricted,
-            Withheld::Unasked => &self.unasked,
-            Withheld::Refused => &self.refused,
+            WithholdReason::Restricted => &self.restricted,
+            WithholdReason::NoConsent => &self.without_consent,
+            WithholdReason::Refused => &self.refused,
         };
         count.set(count.get() + by);
     }
@@ -83,18 +84,23 @@ impl Stats {
         self.folded.set(folded);
     }
 
-    pub(crate) fn pings_over(&self, by: u64) {
-        self.pings_over.set(self.pings_over.get() + by);
+    pub(crate) fn pings_not_sampled(&self, by: u64) {
+        self.pings_not_sampled
+            .set(self.pings_not_sampled.get() + by);
     }
 
-    pub(crate) fn consents(&self, brand: BrandId, told: impl Iterator<Item = (Step, [u64; 2])>) {
+    pub(crate) fn consents(
+        &self,
+        brand: BrandId,
+        published: impl Iterator<Item = (Use, [u64; 2])>,
+    ) {
         let mut consents = self.consents.borrow_mut();
         consents.retain(|(of, _), _| *of != brand);
-        consents.extend(told.map(|(step, counts)| ((brand, step), counts)));
+        consents.extend(published.map(|(step, counts)| ((brand, step), counts)));
     }
 
     /// How many identifiers allow each step, and how many refuse it, as far as it may be told.
-    pub fn told_consents(&self) -> ConsentCounts {
+    pub fn published_consents(&self) -> PublishedConsents {
         self.consents.borrow().clone()
     }
 
@@ -115,9 +121,9 @@ impl Stats {
             duplicates: self.duplicates.get(),
             corrections: self.corrections.get(),
             superseded: self.superseded.get(),
-            restated: self.restated.get(),
+            repeated_statements: self.repeated_statements.get(),
             restricted: self.restricted.get(),
-            unasked: self.unasked.get(),
+            without_consent: self.without_consent.get(),
             refused: self.refused.get(),
             uncredited: self.uncredited.get(),
             collisions: self.collisions.get(),
@@ -126,7 +132,7 @@ impl Stats {
             hidden: self.hidden.get(),
             waiting: self.waiting.get(),
             folded: self.folded.get(),
-            pings_over: self.pings_over.get(),
+            pings_not_sampled: self.pings_not_sampled.get(),
         }
     }
 }
@@ -144,11 +150,11 @@ pub struct Snapshot {
     pub superseded: u64,
     /// Statements that ride on records and were held already, in the same words or in others: they are none of the
     /// above, and take room in a ledger until it is rewritten.
-    pub restated: u64,
+    pub repeated_statements: u64,
     /// Records held that are in no number because a right restricts them.
     pub restricted: i64,
     /// Records held that are in no number because their source rests on consent and nobody has said anything.
-    pub unasked: i64,
+    pub without_consent: i64,
     /// Records held that are in no number because what was said does not allow it.
     pub refused: i64,
     /// Contacts held that are counted and may be credited with nothing.
@@ -167,7 +173,7 @@ pub struct Snapshot {
     pub folded: u64,
     /// Pings of devices that did not count at the end of the epoch in which they came, because more were heard in their
     /// store that day than may.
-    pub pings_over: u64,
+    pub pings_not_sampled: u64,
 }
 
 impl std::ops::Add for Snapshot {
@@ -179,9 +185,9 @@ impl std::ops::Add for Snapshot {
             duplicates: self.duplicates + other.duplicates,
             corrections: self.corrections + other.corrections,
             superseded: self.superseded + other.superseded,
-            restated: self.restated + other.restated,
+            repeated_statements: self.repeated_statements + other.repeated_statements,
             restricted: self.restricted + other.restricted,
-            unasked: self.unasked + other.unasked,
+            without_consent: self.without_consent + other.without_consent,
             refused: self.refused + other.refused,
             uncredited: self.uncredited + other.uncredited,
             collisions: self.collisions.max(other.collisions),
@@ -190,7 +196,7 @@ impl std::ops::Add for Snapshot {
             hidden: self.hidden + other.hidden,
             waiting: self.waiting + other.waiting,
             folded: self.folded + other.folded,
-            pings_over: self.pings_over + other.pings_over,
+            pings_not_sampled: self.pings_not_sampled + other.pings_not_sampled,
         }
     }
 }

@@ -103,7 +103,7 @@ impl Words {
             *used = self.epoch.max(*used);
         } else {
             self.told.insert(label, self.epoch);
-            sink.event(Event::Word {
+            sink.event(Event::LabelName {
                 brand: self.brand,
                 label,
                 word: word.into(),

@@ -6,9 +6,9 @@ use crate::sink::Desk;
 use tributary_config::model::{Brand, Consent};
 use tributary_connectors::dead::Reason;
 use tributary_consent::TcString;
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, ConsentString, IdKind, IdSet, Record, RecordKey, Right};
-use tributary_operators::steps::{Step, Steps};
 
 const WEB: &str = "tributary.in.acme.web";
 
@@ -75,12 +75,12 @@ fn contacts(desk: &Desk) -> usize {
     records.iter().filter(contact).count()
 }
 
-fn steps(list: &[Step]) -> Steps {
+fn steps(list: &[Use]) -> AllowedUses {
     let list = list.iter();
-    list.fold(Steps::NONE, |steps, step| steps.with(*step))
+    list.fold(AllowedUses::NONE, |steps, step| steps.with(*step))
 }
 
-fn allowed(body: &Body) -> Option<Steps> {
+fn allowed(body: &Body) -> Option<AllowedUses> {
     match body {
         Body::Consent { steps, .. } => Some(*steps),
         _ => None,
@@ -109,7 +109,7 @@ fn a_view_with_a_string_is_a_statement_of_the_browser_with_its_evidence() {
     assert_eq!((*version, record.ts), (-AT, AT), "the first counts");
     assert_eq!(
         allowed(&record.body),
-        Some(steps(&[Step::Hold, Step::Credit, Step::Link, Step::Share]))
+        Some(steps(&[Use::Hold, Use::Credit, Use::Link, Use::Share]))
     );
     assert_eq!(desk.kept.word(record.source), "web");
     let kinds: Vec<IdKind> = record.ids.ids().iter().map(|id| id.kind).collect();
@@ -321,7 +321,7 @@ fn an_opt_out_alone_is_an_objection_to_sharing_and_nothing_else() {
             .iter()
             .map(|(.., record)| record.body.clone())
             .collect();
-        let consents: Vec<Steps> = bodies.iter().filter_map(allowed).collect();
+        let consents: Vec<AllowedUses> = bodies.iter().filter_map(allowed).collect();
         let objected = bodies.contains(&objection);
         assert_eq!(bodies.len(), consents.len() + usize::from(objected));
         (consents, objected, evidence(&desk).len())
@@ -343,12 +343,12 @@ fn an_opt_out_alone_is_an_objection_to_sharing_and_nothing_else() {
     }
     // A TC string within counts where there is somebody for whom it speaks.
     let tc = format!(r#","gpp":"{}""#, crate::strings::GPP_TC);
-    let share = steps(&[Step::Share]);
+    let share = steps(&[Use::Share]);
     assert_eq!(gpp(acme(), &tc), (vec![share], false, 1));
     assert_eq!(gpp(brand("acme"), &tc), (vec![], false, 1));
     // Both strings are signals of one time: what both allow, and an opt-out of its own time.
     let both = |gpp: &str| format!(r#","tc_string":"{}","gpp":"{gpp}""#, crate::strings::JOINED);
-    let joined = steps(&[Step::Hold, Step::Join, Step::Link, Step::Share]);
+    let joined = steps(&[Use::Hold, Use::Join, Use::Link, Use::Share]);
     assert_eq!(
         gpp(acme(), &both(crate::strings::US_IN)),
         (vec![joined], false, 2)

@@ -4,9 +4,9 @@ use crate::common::{AT, brand, config};
 use crate::sink::Desk;
 use tributary_config::model::{Brand, Consent};
 use tributary_connectors::dead::Reason;
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, IdKind, RecordKey, Right};
-use tributary_operators::steps::{Step, Steps};
 
 const CONSENT: &str = "tributary.in.acme.consent";
 
@@ -59,10 +59,10 @@ fn reason(fields: &str) -> Reason {
     desk.kept.dead[0].reason
 }
 
-fn allowed(steps: &[Step]) -> Body {
+fn allowed(steps: &[Use]) -> Body {
     let steps = steps
         .iter()
-        .fold(Steps::NONE, |steps, step| steps.with(*step));
+        .fold(AllowedUses::NONE, |steps, step| steps.with(*step));
     Body::Consent {
         steps,
         string: None,
@@ -85,29 +85,23 @@ fn strings_and_boxes_become_steps() {
     let tc = |string: &str| body(&format!(r#""tc_string":"{string}""#));
     assert_eq!(
         tc(crate::strings::MEASURED),
-        allowed(&[Step::Hold, Step::Credit, Step::Share])
+        allowed(&[Use::Hold, Use::Credit, Use::Share])
     );
-    assert_eq!(tc(crate::strings::NOTHING), allowed(&[Step::Share]));
+    assert_eq!(tc(crate::strings::NOTHING), allowed(&[Use::Share]));
     assert_eq!(
         body(
             r#""purposes":{"1":true,"7":true,"9":false,"feature_2":true,"special_feature_1":true}"#
         ),
-        allowed(&[
-            Step::Hold,
-            Step::Credit,
-            Step::Link,
-            Step::Position,
-            Step::Share
-        ])
+        allowed(&[Use::Hold, Use::Credit, Use::Link, Use::Position, Use::Share])
     );
     assert_eq!(
         body(r#""purposes":{"1":true,"9":true,"do_not_sell":true}"#),
-        allowed(&[Step::Hold, Step::Join])
+        allowed(&[Use::Hold, Use::Join])
     );
-    assert_eq!(body(r#""purposes":{"1":false}"#), allowed(&[Step::Share]));
+    assert_eq!(body(r#""purposes":{"1":false}"#), allowed(&[Use::Share]));
     assert_eq!(
         body(&format!(r#""gpp":"{}""#, crate::strings::GPP_TC)),
-        allowed(&[Step::Share])
+        allowed(&[Use::Share])
     );
 }
 
@@ -280,7 +274,7 @@ fn what_cannot_be_read_is_refused() {
     // Of two keys the last counts, here as elsewhere.
     assert_eq!(
         body(r#""purposes":{"1":false,"1":true}"#),
-        allowed(&[Step::Hold, Step::Share])
+        allowed(&[Use::Hold, Use::Share])
     );
 }
 
@@ -298,6 +292,6 @@ fn a_string_that_speaks_for_nobody_is_refused_and_boxes_are_not() {
     let desk = to(r#""purposes":{"1":true,"7":true}"#.to_owned());
     assert_eq!(
         desk.kept.records()[0].body,
-        allowed(&[Step::Hold, Step::Credit, Step::Share])
+        allowed(&[Use::Hold, Use::Credit, Use::Share])
     );
 }

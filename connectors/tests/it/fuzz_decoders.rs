@@ -241,7 +241,7 @@ fn check(kept: &Kept) {
     let limit = 1_000_000_000_000_000;
     for event in &kept.events {
         match event {
-            Event::Word { label, word, .. } => {
+            Event::LabelName { label, word, .. } => {
                 assert_eq!(*label, Label::of(word));
                 told.insert(*label);
             }
@@ -277,9 +277,9 @@ fn check(kept: &Kept) {
                 assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "{text}");
             }
             Event::Drop { .. } | Event::DropDevice { .. } => panic!("a decoder drops nothing"),
-            Event::Heard { .. }
-            | Event::Settled { .. }
-            | Event::Closed { .. }
+            Event::TokenizedPing { .. }
+            | Event::SettledHour { .. }
+            | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {
                 panic!("a decoder salts nothing")
             }

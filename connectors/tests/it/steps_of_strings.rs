@@ -6,7 +6,7 @@ use serde_json::Value;
 use tributary_config::model::Consent;
 use tributary_connectors::signals::{self, Signal, Signals};
 use tributary_consent::{Boxes, VendorList};
-use tributary_operators::steps::{Step, Steps};
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 
 fn vendor(id: u16) -> Consent {
     Consent {
@@ -21,9 +21,9 @@ fn allowed(consent: &Consent, string: &str) -> Vec<&'static str> {
     names(steps)
 }
 
-fn names(steps: Steps) -> Vec<&'static str> {
-    let allowed = Step::ALL.into_iter().filter(|step| steps.allow(*step));
-    allowed.map(Step::name).collect()
+fn names(steps: AllowedUses) -> Vec<&'static str> {
+    let allowed = Use::ALL.into_iter().filter(|step| steps.allows(*step));
+    allowed.map(Use::name).collect()
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_brand_may_be_stricter() {
     let boxes = Boxes::read([("1", true), ("7", true)]).unwrap();
     let signals = Signals::new(&strict);
     let consent = signals::Consent {
-        steps: Steps::NONE.with(Step::Hold),
+        steps: AllowedUses::NONE.with(Use::Hold),
         string: None,
         opted_out: false,
     };

@@ -26,12 +26,12 @@ fn labels(event: &Event) -> Vec<Label> {
         Event::Ping { ping, .. } => vec![ping.store],
         Event::Drop { .. }
         | Event::DropDevice { .. }
-        | Event::Heard { .. }
-        | Event::Settled { .. }
-        | Event::Closed { .. }
+        | Event::TokenizedPing { .. }
+        | Event::SettledHour { .. }
+        | Event::SaltDaysClosed { .. }
         | Event::LinkTime { .. }
         | Event::Evidence { .. }
-        | Event::Word { .. } => vec![],
+        | Event::LabelName { .. } => vec![],
     }
 }
 
@@ -66,7 +66,7 @@ fn words_come_once_and_before_their_labels() {
     assert_eq!(desk.kept.dead, []);
     let mut told: BTreeSet<Label> = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
     for event in &desk.kept.events {
-        if let Event::Word { label, word, .. } = event {
+        if let Event::LabelName { label, word, .. } = event {
             assert_eq!(Label::of(word), *label);
             assert!(told.insert(*label), "{word} was told before");
         }
@@ -85,6 +85,6 @@ fn any_two_decoders_give_the_same_events_and_a_clone_has_told_the_same_words() {
     let mut clone = Desk::acme();
     clone.decoder = one.decoder.clone();
     send_everything(&mut clone);
-    let word = |event: &&Event| matches!(event, Event::Word { .. });
+    let word = |event: &&Event| matches!(event, Event::LabelName { .. });
     assert_eq!(clone.kept.events.iter().filter(word).count(), 0);
 }

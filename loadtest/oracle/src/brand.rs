@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tributary_operators::cell::Dim;
-use tributary_operators::label::{Channel, Dictionary, Label};
+use tributary_operators::label::{Channel, Label, LabelNames};
 use tributary_operators::record::{BrandId, Currency, Ping, Record, SaleKind};
 use tributary_operators::settings::{BrandSettings, Settings};
 
@@ -13,7 +13,7 @@ use crate::hold::Held;
 /// A brand's settings and the words of all labels.
 pub(crate) struct Brand<'a> {
     pub(crate) settings: &'a BrandSettings,
-    pub(crate) words: &'a Dictionary,
+    pub(crate) words: &'a LabelNames,
     /// By which time its links are judged, Unix milliseconds; none where nobody has said.
     pub(crate) link_time: Option<i64>,
 }

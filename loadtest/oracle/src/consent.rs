@@ -18,10 +18,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::label::Label;
 use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right, SaleKind};
 use tributary_operators::settings::{BrandSettings, Settings};
-use tributary_operators::steps::{Step, Steps};
 
 use crate::brand::by_brand;
 use crate::hold::Held;
@@ -78,12 +78,12 @@ fn young_links<'a>(settings: &BrandSettings, mut lawful: Lawful<'a>, now: i64) -
 /// How somebody stands to the use of an identifier.
 struct Stance {
     /// What is allowed; none where there is no statement of consent.
-    allowed: Option<Steps>,
+    allowed: Option<AllowedUses>,
     restricted: bool,
 }
 
 /// What every identifier allows about which a consent is held.
-pub(crate) fn consents(records: &[&Record]) -> BTreeMap<Pseudonym, Steps> {
+pub(crate) fn consents(records: &[&Record]) -> BTreeMap<Pseudonym, AllowedUses> {
     let stances = stances(records).into_iter();
     stances
         .filter_map(|(pseudonym, stance)| Some((pseudonym, stance.allowed?)))
@@ -115,7 +115,7 @@ fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
 }
 
 /// What is consented to by those of the statements that are at the last place; none where none is a consent.
-fn consented(said: &[&Record]) -> Option<Steps> {
+fn consented(said: &[&Record]) -> Option<AllowedUses> {
     let last = said.iter().filter_map(|record| place(record, said)).max()?;
     let at_last = said
         .iter()
@@ -124,7 +124,7 @@ fn consented(said: &[&Record]) -> Option<Steps> {
         Body::Consent { steps, .. } => Some(steps),
         _ => None,
     });
-    steps.reduce(Steps::and)
+    steps.reduce(AllowedUses::intersect)
 }
 
 /// The place of a consent among all that was said about an identifier: the UTC day on which the person decided, and when
@@ -207,7 +207,7 @@ fn is_uncredited(
 ) -> bool {
     let is_contact = matches!(record.body, Body::Contact { .. });
     let steps = allowed(settings, stances, record);
-    is_contact && !record.ids.is_empty() && !steps.is_some_and(|steps| steps.allow(Step::Credit))
+    is_contact && !record.ids.is_empty() && !steps.is_some_and(|steps| steps.allows(Use::Credit))
 }
 
 /// The record as it may be counted, or why it is out.
@@ -231,11 +231,11 @@ fn judge<'a>(
 
     let allowed = allowed(settings, stances, record).ok_or(Out::Unasked)?;
     let on_consent = settings.on_consent.contains(&record.source);
-    if (is_web(&record.body) || on_consent) && !allowed.allow(Step::Hold) {
+    if (is_web(&record.body) || on_consent) && !allowed.allows(Use::Hold) {
         return Err(Out::Refused);
     }
     if let Body::Contact { kind, channel, .. } = record.body
-        && !allowed.allow(Step::Credit)
+        && !allowed.allows(Use::Credit)
     {
         lawful.record.to_mut().body = Body::Contact {
             kind,
@@ -243,10 +243,10 @@ fn judge<'a>(
             touch: false,
         };
     }
-    if !allowed.allow(Step::Link) {
+    if !allowed.allows(Use::Link) {
         lawful.record.to_mut().ids = one_value(&record.ids);
     }
-    lawful.joins = allowed.allow(Step::Join);
+    lawful.joins = allowed.allows(Use::Join);
     Ok(lawful)
 }
 
@@ -255,9 +255,9 @@ fn allowed(
     settings: &BrandSettings,
     stances: &BTreeMap<Pseudonym, Stance>,
     record: &Record,
-) -> Option<Steps> {
+) -> Option<AllowedUses> {
     // With their kinds, the identifiers about which there is a statement of consent.
-    let said: Vec<(IdKind, Steps)> = record
+    let said: Vec<(IdKind, AllowedUses)> = record
         .ids
         .ids()
         .iter()
@@ -274,7 +274,7 @@ fn allowed(
         }
     }
     let all = said.into_iter();
-    Some(all.fold(Steps::ALL, |all, (_, steps)| all.and(steps)))
+    Some(all.fold(AllowedUses::ALL, |all, (_, steps)| all.intersect(steps)))
 }
 
 fn is_statement(body: &Body) -> bool {

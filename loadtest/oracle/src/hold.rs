@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::event::Event;
-use tributary_operators::label::Dictionary;
+use tributary_operators::label::LabelNames;
 use tributary_operators::record::{Arrival, BrandId, Ping, Record, RecordKey};
 
 /// The records and pings held, and the words of their labels.
@@ -23,7 +23,7 @@ pub struct Held {
     /// By which time the links of each brand are judged, Unix milliseconds; none where they are for good.
     pub link_times: BTreeMap<BrandId, i64>,
     /// The words behind the labels.
-    pub words: Dictionary,
+    pub words: LabelNames,
 }
 
 /// All that ever happened under one key.
@@ -79,7 +79,7 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
     let mut records: Vec<Record> = held(events.clone()).into_values().collect();
     records.sort();
     let mut heard: BTreeSet<&Ping> = BTreeSet::new();
-    let mut words = Dictionary::default();
+    let mut words = LabelNames::default();
     let mut link_times = BTreeMap::new();
     for event in events {
         match event {
@@ -91,11 +91,13 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
                 of != (device.brand, device.store, device.salt_day, device.token.0)
             }),
             // Salts and what becomes of pings in the ledger change no number.
-            Event::Heard { .. } | Event::Settled { .. } | Event::Closed { .. } => {}
+            Event::TokenizedPing { .. }
+            | Event::SettledHour { .. }
+            | Event::SaltDaysClosed { .. } => {}
             Event::LinkTime { brand, at } => drop(link_times.insert(*brand, *at)),
             // No number depends on evidence.
             Event::Evidence { .. } => {}
-            Event::Word { label, word, .. } => words.learn(*label, word.clone()),
+            Event::LabelName { label, word, .. } => words.insert(*label, word.clone()),
         }
     }
 

@@ -25,7 +25,7 @@ type Token = (Label, Pseudonym, Day);
 
 /// What was heard of one token in one second.
 #[derive(Clone, Copy)]
-struct Heard {
+struct TokenizedPing {
     second: i64,
     rssi: i8,
     random: bool,
@@ -33,7 +33,7 @@ struct Heard {
 }
 
 /// Pings of one token without a gap: never empty, in the order of their seconds.
-struct Run(Vec<Heard>);
+struct Run(Vec<TokenizedPing>);
 
 impl Run {
     fn dwell(&self) -> i64 {
@@ -103,7 +103,7 @@ pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Weighed> {
 
 /// The pings of every token, one a second: the strongest signal of the second, and the rest from
 /// the smallest of its pings.
-fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<Heard>> {
+fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<TokenizedPing>> {
     let mut tokens: BTreeMap<Token, BTreeMap<i64, BTreeSet<&Ping>>> = BTreeMap::new();
     for ping in pings {
         let token = (ping.store, ping.device, ping.salt_day);
@@ -112,7 +112,7 @@ fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<Heard>> {
     }
     let strongest = |(second, pings): (i64, BTreeSet<&Ping>)| {
         let smallest = pings.first()?;
-        Some(Heard {
+        Some(TokenizedPing {
             second,
             rssi: pings.iter().map(|ping| ping.rssi).max()?,
             random: smallest.random,
@@ -126,7 +126,7 @@ fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<Heard>> {
 }
 
 /// The runs of one token.
-fn runs(heard: Vec<Heard>) -> Vec<Run> {
+fn runs(heard: Vec<TokenizedPing>) -> Vec<Run> {
     heard
         .chunk_by(|before, after| after.second - before.second <= MAX_GAP)
         .map(|run| Run(run.to_vec()))

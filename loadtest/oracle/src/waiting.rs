@@ -22,7 +22,7 @@ use tributary_operators::settings::{BrandSettings, Settings};
 use crate::hold::Held;
 use crate::{calendar, cells};
 pub use contributors::Name;
-use contributors::{Contributor, Contributors, month_of_takings};
+use contributors::{Contribution, Contributor, Contributors, month_of_takings};
 pub use gauge::Gauge;
 
 /// The cells that a reader knows.
@@ -358,6 +358,7 @@ impl<'a> Waiting<'a> {
     /// Notes who has changed what.
     fn note_changes(&mut self, held: &Held) {
         let changes = self.contributors.change(self.settings, self.id, held);
+        let persons_come_to_nothing = comes_to_nothing(&changes);
         for (who, was, is) in changes {
             let names: BTreeSet<&Name> = was.cells.keys().chain(is.cells.keys()).collect();
             for name in names {
@@ -367,11 +368,11 @@ impl<'a> Waiting<'a> {
                 }
                 if let Some(of) = group_of(name) {
                     let group = self.groups.entry(of).or_default();
-                    group
-                        .changed
-                        .entry(Some(name.clone()))
-                        .or_default()
-                        .add(who);
+                    let changed = group.changed.entry(Some(name.clone())).or_default();
+                    match name.0 == Family::Identity && persons_come_to_nothing {
+                        true => drop(changed.perhaps.insert(who)),
+                        false => changed.add(who),
+                    }
                     group.waits = Some(Verdict::Leaves);
                 }
                 // How many take part in its days decides what may be seen of a month.
@@ -391,6 +392,23 @@ impl<'a> Waiting<'a> {
             }
         }
     }
+}
+
+/// Whether as many persons have come as have gone. Such an epoch changes nothing in the number of persons, and the product
+/// does not note who they were, so that more waits than must.
+fn comes_to_nothing(changes: &[(Contributor, Contribution, &Contribution)]) -> bool {
+    let mut sum = [0; 5];
+    for (_, was, is) in changes {
+        for (of, sign) in [(was, -1), (*is, 1)] {
+            let cells = of.cells.iter();
+            for (_, values) in cells.filter(|(name, _)| name.0 == Family::Identity) {
+                for (sum, value) in sum.iter_mut().zip(values) {
+                    *sum += sign * value;
+                }
+            }
+        }
+    }
+    sum == [0; 5]
 }
 
 /// The groups that a cell holds something for.

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tributary_connectors::dead::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
 use tributary_loadtest::generate::{Line, Options, SecretFrom, config_toml, lines};
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, Pseudonym};
-use tributary_operators::steps::{Step, Steps};
 
 fn options(consent: bool) -> Options {
     Options {
@@ -106,19 +106,19 @@ fn most_agree_some_refuse_and_some_change_their_minds() {
         };
         decoder.message(&message, &mut said);
     }
-    let everything = Steps::ALL.without(Step::Position);
-    let last = |steps: Steps| {
+    let everything = AllowedUses::ALL.without(Use::Position);
+    let last = |steps: AllowedUses| {
         let newest = said.0.values().filter_map(|said| said.last());
         newest.filter(|(_, bits)| *bits == steps.bits()).count() as f64 / said.0.len() as f64
     };
-    let nothing = Steps::NONE.with(Step::Share);
+    let nothing = AllowedUses::NONE.with(Use::Share);
     assert!(
         (0.55..0.85).contains(&last(everything)),
         "{}",
         last(everything)
     );
     assert!((0.05..0.25).contains(&last(nothing)), "{}", last(nothing));
-    for refused in [Step::Credit, Step::Join] {
+    for refused in [Use::Credit, Use::Join] {
         assert!(last(everything.without(refused)) > 0.02);
     }
     // Withdrawn after it was agreed, and agreed again after that.

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::label::{Channel, Dictionary, Label};
+use crate::label::{Channel, Label, LabelNames};
 
 /// The words of a channel as they are compared: source, medium, campaign, absent ones first.
 pub(super) type Name<'a> = [Option<&'a str>; 3];
@@ -26,7 +26,7 @@ pub(super) type Name<'a> = [Option<&'a str>; 3];
 pub(super) type Visits = (i64, i64);
 
 /// The words of a channel.
-pub(super) fn name(channel: Channel, words: &Dictionary) -> Name<'_> {
+pub(super) fn name(channel: Channel, words: &LabelNames) -> Name<'_> {
     let Channel {
         source,
         medium,
@@ -49,7 +49,7 @@ fn folded(channel: Channel, given_up: usize) -> Channel {
 pub(super) fn fold(
     visits: &FxHashMap<Channel, Visits>,
     room: usize,
-    words: &Dictionary,
+    words: &LabelNames,
 ) -> FxHashMap<Channel, Channel> {
     let mut becomes = FxHashMap::default();
     let mut room = room.max(1);

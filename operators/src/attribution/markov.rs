@@ -18,7 +18,7 @@ use crate::attribution::credit::{CONVERSION, share};
 use crate::attribution::elimination::Chain;
 use crate::attribution::fold::{Visits, fold, name};
 use crate::attribution::solve::removal_effects;
-use crate::label::{Channel, Dictionary};
+use crate::label::{Channel, LabelNames};
 
 /// The transitions of one kind of path, counted. The default channel is the start as origin, and as destination the
 /// conversion or the end without one.
@@ -45,7 +45,7 @@ pub struct MonthChain {
     /// How many channels the chain has at most.
     pub max_channels: usize,
     /// The words of the channels.
-    pub words: Arc<Dictionary>,
+    pub words: Arc<LabelNames>,
 }
 
 /// What one channel gets of a month.

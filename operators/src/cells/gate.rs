@@ -1,35 +1,35 @@
-//! The gate in time: when a released cell may take a new value.
+//! The gate in time: when the published value of a released cell may change.
 //!
-//! Between two releases a reader sees differences. So what was told stays as it is until at least `k_delta`
-//! contributors have changed each of the cells that would change; what adds up to one total leaves in one moment, or the
-//! difference of what has left and what has not would show the rest. What cannot gather so many waits for a *batch*:
-//! whenever the time of a release has passed a multiple of `max_hold`, what waits may leave together. A batch is mixed:
-//! cells of one class of which the values go the same way leave where at least `k_delta` contributors of the brand have
-//! changed them. One that falls among many that rise is as plain as one alone. Days older than `freeze_after` leave only
-//! when a multiple of `freeze_batch` has passed.
+//! A reader sees differences between two releases. So published values stay until at least `k_delta` contributors have
+//! changed each of the cells that would change. Cells that add up to one total are published together, because the
+//! difference between the published and the withheld ones would reveal the rest. Changes with too few contributors wait for a
+//! *batch*: when the time of a release passes a multiple of `max_hold`, waiting changes may be published together. A batch is
+//! mixed: cells of one class whose values move in the same direction are published if at least `k_delta` contributors of the
+//! brand have changed them; one that falls among many that rise is as visible as one alone. Days older than `freeze_after`
+//! are published only when a multiple of `freeze_batch` has passed.
 //!
-//! The families of a month add up over its days, so that a month that was told before its days would show what they
-//! still hold back. They leave in a batch alone, in which all of their days leave too.
+//! The families of a month add up over its days, so that a month published before its days would reveal the changes that
+//! they still withhold. Months are published only in a batch, together with all of their days.
 //!
-//! Where there is noise, everything that is shown leaves anew when a step of its time line begins, whether it has
-//! changed or not, and nothing in between ([`crate::cells::noise`]). The values under the noise go by these rules.
+//! With noise, all released cells are published again at the start of each step of their timeline, changed or not, and not in
+//! between ([`crate::cells::noise`]). The values under the noise follow the rules above.
 
+use crate::aggregate::CellKey;
 use crate::calendar::month;
 use crate::cells::group::Group;
 use crate::cells::group_key::GroupKey;
-use crate::cells::noise::Line;
+use crate::cells::noise::NoiseTimeline;
 use crate::record::Day;
 use crate::settings::BrandSettings;
-use crate::sums::CellKey;
 
 const DAY: i64 = 86_400_000;
 
-/// What waits and leaves together: changes in one class do not hide changes in another.
+/// The kind of cells of a batch: changes of one kind do not hide changes of another.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
-pub enum Class {
-    /// Sales and what they are credited to.
+pub enum BatchKind {
+    /// Sales and their attribution.
     Takings,
     /// Contacts of a day.
     Contacts,
@@ -37,23 +37,23 @@ pub enum Class {
     Visits,
     /// The identity graph.
     Identity,
-    /// What is told of a month.
+    /// The families of a month.
     Month,
 }
 
-/// What hides each other in a batch: changes of one class that go the same way.
+/// The class of changes that hide each other in a batch: changes of one kind in the same direction.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
-pub struct Lot {
+pub struct BatchClass {
     /// The kind of cells.
-    pub class: Class,
-    /// The sign of what changes in each value of the cell that the group is about; of a month none.
+    pub kind: BatchKind,
+    /// The sign of the change of each value of the group's main cell; zero for months.
     pub signs: [i8; 5],
 }
 
-impl Lot {
-    pub(super) fn of(key: &GroupKey, group: &Group) -> Lot {
+impl BatchClass {
+    pub(super) fn of(key: &GroupKey, group: &Group) -> BatchClass {
         let is_main = |cell: &CellKey| match key {
             GroupKey::Takings { .. } => {
                 matches!(cell, CellKey::StoreDay { .. } | CellKey::OrdersDay { .. })
@@ -63,56 +63,56 @@ impl Lot {
         };
         let mut signs = [0; 5];
         if let Some((_, entry)) = group.cells(key).find(|(cell, _)| is_main(cell)) {
-            let was = entry.told.values().unwrap_or_default();
-            let now = entry.now().values().unwrap_or_default();
+            let was = entry.published.values().unwrap_or_default();
+            let now = entry.current().values().unwrap_or_default();
             for ((sign, was), now) in signs.iter_mut().zip(was).zip(now) {
                 *sign = (now - was).signum() as i8;
             }
         }
-        Lot {
-            class: Class::of(key),
+        BatchClass {
+            kind: BatchKind::of(key),
             signs,
         }
     }
 }
 
-impl Class {
-    pub(super) fn of(key: &GroupKey) -> Class {
+impl BatchKind {
+    pub(super) fn of(key: &GroupKey) -> BatchKind {
         match key {
-            GroupKey::Takings { .. } => Class::Takings,
-            GroupKey::Month(_) => Class::Month,
-            GroupKey::Alone(CellKey::Visits { .. }) => Class::Visits,
-            GroupKey::Alone(CellKey::Identity { .. }) => Class::Identity,
-            GroupKey::Alone(_) => Class::Contacts,
+            GroupKey::Takings { .. } => BatchKind::Takings,
+            GroupKey::Month(_) => BatchKind::Month,
+            GroupKey::Alone(CellKey::Visits { .. }) => BatchKind::Visits,
+            GroupKey::Alone(CellKey::Identity { .. }) => BatchKind::Identity,
+            GroupKey::Alone(_) => BatchKind::Contacts,
         }
     }
 }
 
-/// Whether a set of changes is too large to isolate one of them.
-pub(super) fn enough(changed: u128, settings: &BrandSettings) -> bool {
+/// Whether a change has at least `k_delta` contributors.
+pub(super) fn has_enough_contributors(changed: u128, settings: &BrandSettings) -> bool {
     u64::from(changed.count_ones()) >= settings.k_delta()
 }
 
-/// Whether every change of the group is made by enough contributors to be told now.
-pub(super) fn may_leave(key: &GroupKey, group: &Group, settings: &BrandSettings) -> bool {
+/// Whether every change of the group has enough contributors to be published now.
+pub(super) fn may_publish(key: &GroupKey, group: &Group, settings: &BrandSettings) -> bool {
     !matches!(key, GroupKey::Month(_))
         && group
             .entries()
             .filter(|entry| entry.differs())
-            .all(|entry| enough(entry.sums.changed, settings))
+            .all(|entry| has_enough_contributors(entry.sums.changed, settings))
 }
 
 /// The times of two releases.
 #[derive(Clone, Copy)]
-pub(super) struct Times {
+pub(super) struct ReleaseTimes {
     /// The release before, Unix milliseconds.
     pub(super) before: Option<i64>,
     /// This one.
     pub(super) now: i64,
 }
 
-impl Times {
-    /// Whether a multiple of a period lies between the releases; the first release is always a batch.
+impl ReleaseTimes {
+    /// Whether a multiple of a period lies between the releases. The first release is always a batch.
     fn crossed(self, period: i64) -> bool {
         let period = period.max(1);
         let count = |time: i64| time.div_euclid(period);
@@ -120,10 +120,10 @@ impl Times {
             .is_none_or(|before| count(before) < count(self.now))
     }
 
-    /// Whether the group may leave with a batch now.
+    /// Whether the group may be published with a batch now.
     pub(super) fn is_due(self, key: &GroupKey, settings: &BrandSettings) -> bool {
-        match Line::of(key, settings) {
-            Some(line) => line.begins(self.before, self.now),
+        match NoiseTimeline::of(key, settings) {
+            Some(timeline) => timeline.begins(self.before, self.now),
             None => {
                 self.crossed(settings.freeze_batch)
                     || self.crossed(settings.max_hold) && !self.is_frozen(key, settings)
@@ -131,7 +131,7 @@ impl Times {
         }
     }
 
-    /// Whether the group is so old that only batches correct it.
+    /// Whether the group is so old that only batches may change it.
     pub(super) fn is_frozen(self, key: &GroupKey, settings: &BrandSettings) -> bool {
         let newest = (self.now - settings.freeze_after - 1).div_euclid(DAY);
         let newest = newest.clamp(Day::MIN.into(), Day::MAX.into()) as Day;

@@ -1,119 +1,119 @@
-//! Groups: the cells that leave together, and what the outside knows of each. Which cells these are stands in
-//! [`super::group_key`].
+//! Groups: cells that are published together, and the published state of each. [`super::group_key`] defines the groups.
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use crate::aggregate::{Aggregate, CellKey};
 use crate::cells::group_key::GroupKey;
 use crate::cells::months::Chain;
-use crate::cells::noise::Veil;
-use crate::sums::{CellKey, Sums};
+use crate::cells::noise::NoiseOffset;
 
-/// What was last told of a cell, without its noise.
+/// The published state of a cell, without its noise.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Told {
-    /// It did not exist.
+pub(super) enum Published {
+    /// The cell did not exist.
     #[default]
     Nothing,
-    /// It existed, and the gate held it back.
+    /// The cell existed, and the gate withheld it.
     Hidden,
-    /// It had these values.
+    /// The published values.
     Values([i128; 5]),
 }
 
-impl Told {
+impl Published {
     pub(super) fn values(&self) -> Option<[i128; 5]> {
         match self {
-            Told::Values(values) => Some(*values),
-            Told::Hidden | Told::Nothing => None,
+            Published::Values(values) => Some(*values),
+            Published::Hidden | Published::Nothing => None,
         }
     }
 }
 
-/// A cell inside, and what is known of it outside.
+/// A cell: its exact aggregate and its published state.
 #[derive(Default)]
-pub(super) struct Entry {
-    pub(super) sums: Sums,
-    pub(super) told: Told,
-    /// The noise on what was told of it.
-    pub(super) veil: Option<Box<Veil>>,
-    /// Whether the gate releases it, as things stand.
-    pub(super) open: bool,
-    /// Its conversions are told in multiples of this, its value in proportion; up to 1 as they are.
+pub(super) struct CellEntry {
+    pub(super) sums: Aggregate,
+    pub(super) published: Published,
+    /// The noise on the published values.
+    pub(super) offset: Option<Box<NoiseOffset>>,
+    /// Whether the cell currently passes the threshold and the suppression.
+    pub(super) is_releasable: bool,
+    /// Conversions are published in multiples of this, the value in proportion; exact if it is 1 or less.
     pub(super) grain: i64,
 }
 
-impl Entry {
+impl CellEntry {
     /// Whether the cell exists.
     pub(super) fn exists(&self) -> bool {
         self.sums.values != [0; 5]
     }
 
-    /// What is to be told of it.
-    pub(super) fn now(&self) -> Told {
-        match (self.exists(), self.open) {
-            (false, _) => Told::Nothing,
-            (true, false) => Told::Hidden,
-            (true, true) => Told::Values(coarse(self.sums.values, self.grain)),
+    /// The state to publish.
+    pub(super) fn current(&self) -> Published {
+        match (self.exists(), self.is_releasable) {
+            (false, _) => Published::Nothing,
+            (true, false) => Published::Hidden,
+            (true, true) => Published::Values(coarse(self.sums.values, self.grain)),
         }
     }
 
-    /// Whether the outside does not know it as it is now.
+    /// Whether the state to publish differs from the published state.
     pub(super) fn differs(&self) -> bool {
-        self.told.values() != self.now().values()
+        self.published.values() != self.current().values()
     }
 
-    /// Its values as they stand outside.
-    pub(super) fn outside(&self) -> Option<[i128; 5]> {
-        let told = self.told.values()?;
-        Some(match &self.veil {
-            Some(veil) => veil.over(told),
-            None => told,
+    /// The published values, with their noise.
+    pub(super) fn published_values(&self) -> Option<[i128; 5]> {
+        let values = self.published.values()?;
+        Some(match &self.offset {
+            Some(offset) => offset.apply(values),
+            None => values,
         })
     }
 }
 
-/// Conversions and their value, in multiples of a grain.
+/// Rounds conversions down to a multiple of a grain, and their value in proportion.
 fn coarse(values: [i128; 5], grain: i64) -> [i128; 5] {
     let [conversions, ..] = values;
     if grain <= 1 || conversions == 0 {
         return values;
     }
-    let told = conversions - conversions.rem_euclid(grain.into());
-    values.map(|value| (value * told).div_euclid(conversions))
+    let rounded = conversions - conversions.rem_euclid(grain.into());
+    values.map(|value| (value * rounded).div_euclid(conversions))
 }
 
 /// The cells of a group.
-pub(super) enum Parts {
-    /// The one cell that the group is named after.
-    One(Box<Entry>),
+pub(super) enum GroupCells {
+    /// The single cell of the group.
+    One(Box<CellEntry>),
     /// The cells by key.
-    Many(FxHashMap<CellKey, Entry>),
+    Many(FxHashMap<CellKey, CellEntry>),
 }
 
 /// A group.
 pub(super) struct Group {
-    pub(super) parts: Parts,
-    /// The cells that add up the hidden ones.
-    pub(super) other: BTreeMap<CellKey, Entry>,
-    /// What a month's chain is solved from.
+    pub(super) parts: GroupCells,
+    /// The cells that sum the suppressed ones.
+    pub(super) other: BTreeMap<CellKey, CellEntry>,
+    /// The input of a month's Markov chain.
     pub(super) chain: Option<Box<Chain>>,
-    /// Whether anything of it was ever told.
-    pub(super) published: bool,
-    /// Whether what stood outside before a restart has not been compared yet.
-    pub(super) stood: bool,
-    /// What it adds to the counts.
-    pub(super) counts: Counts,
+    /// Whether any of its cells has ever been published.
+    pub(super) was_published: bool,
+    /// Whether it has restored cells that have not been reconciled yet.
+    pub(super) has_restored: bool,
+    /// Its share of the counts.
+    pub(super) counts: GateCounts,
 }
 
-/// How many cells are released, hidden, and released with a change that waits; and how many channels are in no cell of their own.
+/// The numbers of published cells, suppressed cells, published cells with a waiting change, and channels without a
+/// cell of their own.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Counts {
+pub(super) struct GateCounts {
     pub(super) released: u64,
     pub(super) hidden: u64,
     pub(super) waiting: u64,
-    /// Channels that went up into larger ones in chains.
+    /// Channels merged into larger ones in Markov chains.
     pub(super) folded: u64,
 }
 
@@ -122,100 +122,104 @@ impl Group {
     pub(super) fn new(key: &GroupKey) -> Group {
         Group {
             parts: match key {
-                GroupKey::Alone(_) => Parts::One(Box::default()),
-                _ => Parts::Many(FxHashMap::default()),
+                GroupKey::Alone(_) => GroupCells::One(Box::default()),
+                _ => GroupCells::Many(FxHashMap::default()),
             },
             other: BTreeMap::new(),
             chain: matches!(key, GroupKey::Month(_)).then(Box::default),
-            published: false,
-            stood: false,
-            counts: Counts::default(),
+            was_published: false,
+            has_restored: false,
+            counts: GateCounts::default(),
         }
     }
 
     /// The entry of a cell.
-    pub(super) fn entry(&mut self, key: CellKey) -> &mut Entry {
+    pub(super) fn entry(&mut self, key: CellKey) -> &mut CellEntry {
         match &mut self.parts {
-            Parts::One(entry) => entry,
-            Parts::Many(entries) => entries.entry(key).or_default(),
+            GroupCells::One(entry) => entry,
+            GroupCells::Many(entries) => entries.entry(key).or_default(),
         }
     }
 
-    /// Every cell of it.
-    pub(super) fn entries(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
+    /// All cells.
+    pub(super) fn entries(&self) -> Box<dyn Iterator<Item = &CellEntry> + '_> {
         match &self.parts {
-            Parts::One(entry) => Box::new(std::iter::once(&**entry)),
-            Parts::Many(entries) => Box::new(entries.values().chain(self.other.values())),
+            GroupCells::One(entry) => Box::new(std::iter::once(&**entry)),
+            GroupCells::Many(entries) => Box::new(entries.values().chain(self.other.values())),
         }
     }
 
-    /// Every cell of it, to change.
-    pub(super) fn entries_mut(&mut self) -> Box<dyn Iterator<Item = &mut Entry> + '_> {
+    /// All cells, mutable.
+    pub(super) fn entries_mut(&mut self) -> Box<dyn Iterator<Item = &mut CellEntry> + '_> {
         match &mut self.parts {
-            Parts::One(entry) => Box::new(std::iter::once(&mut **entry)),
-            Parts::Many(entries) => Box::new(entries.values_mut().chain(self.other.values_mut())),
+            GroupCells::One(entry) => Box::new(std::iter::once(&mut **entry)),
+            GroupCells::Many(entries) => {
+                Box::new(entries.values_mut().chain(self.other.values_mut()))
+            }
         }
     }
 
-    /// Every cell of it by key.
+    /// All cells by key.
     pub(super) fn cells<'a>(
         &'a self,
         key: &'a GroupKey,
-    ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a Entry)> + 'a> {
+    ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a CellEntry)> + 'a> {
         match (&self.parts, key) {
-            (Parts::One(entry), GroupKey::Alone(key)) => Box::new(std::iter::once((key, &**entry))),
-            (Parts::Many(entries), _) => Box::new(entries.iter().chain(&self.other)),
-            (Parts::One(_), _) => Box::new(std::iter::empty()),
+            (GroupCells::One(entry), GroupKey::Alone(key)) => {
+                Box::new(std::iter::once((key, &**entry)))
+            }
+            (GroupCells::Many(entries), _) => Box::new(entries.iter().chain(&self.other)),
+            (GroupCells::One(_), _) => Box::new(std::iter::empty()),
         }
     }
 
-    /// Every cell of it by key, to change.
+    /// All cells by key, mutable.
     pub(super) fn cells_mut<'a>(
         &'a mut self,
         key: &'a GroupKey,
-    ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a mut Entry)> + 'a> {
+    ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a mut CellEntry)> + 'a> {
         match (&mut self.parts, key) {
-            (Parts::One(entry), GroupKey::Alone(key)) => {
+            (GroupCells::One(entry), GroupKey::Alone(key)) => {
                 Box::new(std::iter::once((key, &mut **entry)))
             }
-            (Parts::Many(entries), _) => Box::new(entries.iter_mut().chain(&mut self.other)),
-            (Parts::One(_), _) => Box::new(std::iter::empty()),
+            (GroupCells::Many(entries), _) => Box::new(entries.iter_mut().chain(&mut self.other)),
+            (GroupCells::One(_), _) => Box::new(std::iter::empty()),
         }
     }
 
-    /// Whether the outside does not know it as it is now.
+    /// Whether the state to publish differs from the published state.
     pub(super) fn differs(&self) -> bool {
-        self.entries().any(Entry::differs)
+        self.entries().any(CellEntry::differs)
     }
 
-    /// Whose contributions changed since the group was last told.
+    /// The contributors that changed since the group was last published.
     pub(super) fn changed(&self) -> u128 {
         let of_chain = self.chain.as_ref().map_or(0, |chain| chain.changed());
         self.entries()
             .fold(of_chain, |all, entry| all | entry.sums.changed)
     }
 
-    /// Forgets who has changed it so far.
-    pub(super) fn unchanged(&mut self) {
+    /// Resets the contributors that changed.
+    pub(super) fn clear_changes(&mut self) {
         if let Some(chain) = &mut self.chain {
-            chain.unchanged();
+            chain.clear_changes();
         }
         self.entries_mut().for_each(|entry| entry.sums.changed = 0);
     }
 
-    /// Drops what neither exists nor is known outside.
+    /// Drops cells that neither exist nor are published.
     pub(super) fn shrink(&mut self) {
-        let held = |entry: &Entry| !entry.sums.is_zero() || entry.told.values().is_some();
-        if let Parts::Many(entries) = &mut self.parts {
+        let held = |entry: &CellEntry| !entry.sums.is_zero() || entry.published.values().is_some();
+        if let GroupCells::Many(entries) = &mut self.parts {
             entries.retain(|_, entry| held(entry));
         }
         self.other.retain(|_, entry| held(entry));
     }
 
-    /// Whether nothing is left of it.
+    /// Whether the group can be dropped.
     pub(super) fn is_empty(&self) -> bool {
         let chain = self.chain.as_ref().is_none_or(|chain| chain.is_empty());
-        let held = |entry: &Entry| !entry.sums.is_zero() || entry.told.values().is_some();
+        let held = |entry: &CellEntry| !entry.sums.is_zero() || entry.published.values().is_some();
         chain && !self.entries().any(held)
     }
 }

@@ -1,11 +1,11 @@
 //! Keys of groups: which cells leave together, because they add up to one total.
 //!
 //! The takings of a store and day, or of a day's orders, are a group with everything they are credited to; so is all that
-//! is told of a month's conversions of one kind and currency. Any other cell is a group by itself.
+//! is published of a month's conversions of one kind and currency. Any other cell is a group by itself.
 
+use crate::aggregate::{CellKey, MonthGroup};
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, SaleKind};
-use crate::sums::{CellKey, MonthGroup};
 
 /// What leaves together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +18,7 @@ pub(super) enum GroupKey {
         day: Day,
         currency: Currency,
     },
-    /// What is told of a month's conversions.
+    /// The families of a month's conversions.
     Month(MonthGroup),
     /// A cell that is no part of a total.
     Alone(CellKey),
@@ -89,7 +89,7 @@ impl GroupKey {
         }
     }
 
-    /// The tenant.
+    /// The brand.
     pub(super) fn brand(&self) -> BrandId {
         match self {
             GroupKey::Takings { brand, .. } => *brand,

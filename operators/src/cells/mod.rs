@@ -1,19 +1,20 @@
-//! The cells: sums become aggregates with names, and only what the release gate admits leaves.
+//! Cells: aggregates with names, published through the release gate.
 //!
-//! Sums are added up as they come, in groups that leave together ([`group`]). Nothing is written, and no Markov chain is
-//! solved, until a release is called for; then every group that changed since the last one is looked at once: which of
-//! its cells may be seen ([`weigh`], [`suppress`]), and whether what is known of it outside may change now ([`gate`]).
-//! Chains are solved by another thread, for which the epoch stays open ([`solver`], [`turn`]).
-//! What was told is remembered, so that what is told is always a change ([`release`]). A brand may have noise put on what
-//! leaves ([`noise`]); inside everything is exact.
+//! Aggregates are summed as they arrive, in groups that are published together ([`group`]). Nothing is published, and no
+//! Markov chain is solved, before a release; then each group that changed since the last one is evaluated once: which of its
+//! cells may be released ([`threshold`], [`suppress`]), and whether their published state may change now ([`gate`]). Chains
+//! are solved by another thread, while the epoch stays open ([`solver`], [`epoch`]). The published state is kept, so that
+//! every output is a change ([`release`]). A brand may add noise to published values ([`noise`]); internally all values are
+//! exact.
 //!
-//! After a restart every cell is computed anew. What the output stream held before is put in as what was told, and meets
-//! the sums here: an equal value is no news, and a different one goes through the gate like any other change, of nobody
-//! knows whom. A group of which something stood outside waits until every worker has said that all it knew of has gone
-//! in, so that nothing is closed that only comes back. A restart in the middle begins anew, with what stands outside by
-//! then: telling an absolute value twice is harmless (invariant I4).
+//! After a restart every cell is computed again. The state of the output stream is restored as the published state and
+//! reconciled with the aggregates: an equal value is no change, and a different one passes the gate like any other change,
+//! with unknown contributors. A group with restored cells waits until all workers have completed their restore, so that no
+//! cell is closed that would only return. If a restore is interrupted it starts again with the published state of that time:
+//! publishing an absolute value twice is harmless (invariant I4).
 
-mod days;
+mod disclosure;
+mod epoch;
 mod gate;
 mod group;
 mod group_key;
@@ -24,15 +25,14 @@ mod release;
 mod solver;
 mod state;
 mod suppress;
-mod turn;
-mod weigh;
+mod threshold;
 
-use crate::engine::{Diff, Epoch, Stage, Wake};
-pub use gate::{Class, Lot};
-use state::Turn;
-pub use state::{Cells, CellsIn, CellsOut, Due};
+use crate::engine::{Diff, Epoch, KeyedOperator, WakeFn};
+pub use gate::{BatchClass, BatchKind};
+use state::EpochWork;
+pub use state::{BatchVote, Cells, CellsIn, CellsOut};
 
-impl Stage for Cells {
+impl KeyedOperator for Cells {
     type In = CellsIn;
     type Out = CellsOut;
     const NAME: &'static str = "Cells";
@@ -40,61 +40,75 @@ impl Stage for Cells {
     fn route(update: &CellsIn) -> u64 {
         match update {
             CellsIn::Sum(key, _) => key.home(),
-            CellsIn::Stood(home, ..) => *home,
-            CellsIn::Word(target, ..)
-            | CellsIn::WordGone(target, ..)
-            | CellsIn::Used(target, ..)
-            | CellsIn::JudgeAgain(target, ..)
+            CellsIn::Restored(home, ..) => *home,
+            CellsIn::LabelName(target, ..)
+            | CellsIn::LabelWithdrawn(target, ..)
+            | CellsIn::LabelUse(target, ..)
+            | CellsIn::RecheckLabel(target, ..)
             | CellsIn::Release(target, _)
-            | CellsIn::Again(target) => *target,
-            CellsIn::Complete { target, .. } | CellsIn::Due(Due { target, .. }) => *target,
+            | CellsIn::Republish(target) => *target,
+            CellsIn::AllRestored { target, .. } | CellsIn::BatchVote(BatchVote { target, .. }) => {
+                *target
+            }
             CellsIn::Ask(asked) => asked.target,
             CellsIn::Name(answer) => answer.asker,
         }
     }
 
     fn entries(&self) -> usize {
-        let turn = self.turn.as_ref().map_or(0, |_| 1);
-        let marks = self.dirty.len() + self.dirty_null.len() + self.waiting.len() + self.due.len();
-        let stood = self.stood.len() + self.strangers.len();
-        self.groups.len() + self.null.len() + marks + stood + turn + self.words.entries()
+        let work = self.work.as_ref().map_or(0, |_| 1);
+        let marks = self.dirty.len()
+            + self.dirty_null.len()
+            + self.waiting.len()
+            + self.batch_candidates.len();
+        let restored = self.restored_groups.len() + self.orphans.len();
+        self.groups.len() + self.null.len() + marks + restored + work + self.labels.entries()
     }
 
-    fn step(&mut self, _: Epoch, updates: Vec<(CellsIn, Diff)>, _: &mut Vec<(CellsOut, Diff)>) {
-        let mut turn = Turn::default();
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        updates: Vec<(CellsIn, Diff)>,
+        _: &mut Vec<(CellsOut, Diff)>,
+    ) {
+        let mut work = EpochWork::default();
         for (update, diff) in updates {
             match update {
-                CellsIn::Sum(key, sum) => turn.sums.push((key, sum, diff)),
-                CellsIn::Word(_, brand, label, word) => {
-                    self.words.announce((brand, label), word, diff);
+                CellsIn::Sum(key, sum) => work.sums.push((key, sum, diff)),
+                CellsIn::LabelName(_, brand, label, word) => {
+                    self.labels.announce((brand, label), word, diff);
                 }
-                CellsIn::WordGone(_, brand, label) => self.words.withdraw((brand, label), diff),
-                CellsIn::Used(_, brand, label) => self.words.used((brand, label), diff),
-                CellsIn::JudgeAgain(_, brand, label) => self.words.judge_again((brand, label)),
-                CellsIn::Release(_, now) => turn.release = turn.release.max(Some(now)),
-                CellsIn::Again(_) => turn.again = true,
-                CellsIn::Stood(_, cell, at) => self.stand(cell, at),
-                CellsIn::Complete { from, stood, .. } => {
-                    self.anything_stood |= stood;
-                    if let Some(complete) = &mut self.complete {
-                        complete.insert(from);
+                CellsIn::LabelWithdrawn(_, brand, label) => {
+                    self.labels.withdraw((brand, label), diff)
+                }
+                CellsIn::LabelUse(_, brand, label) => self.labels.used((brand, label), diff),
+                CellsIn::RecheckLabel(_, brand, label) => self.labels.mark_changed((brand, label)),
+                CellsIn::Release(_, now) => work.release = work.release.max(Some(now)),
+                CellsIn::Republish(_) => work.republish = true,
+                CellsIn::Restored(_, cell, at) => self.restore(cell, at),
+                CellsIn::AllRestored {
+                    from, has_cells, ..
+                } => {
+                    self.has_restored_cells |= has_cells;
+                    if let Some(workers) = &mut self.restoring {
+                        workers.insert(from);
                     }
                 }
-                CellsIn::Due(told) => {
-                    let all = turn.due.entry((told.brand, told.lot)).or_default();
-                    *all = match (*all, told.changed) {
+                CellsIn::BatchVote(vote) => {
+                    let all = work.votes.entry((vote.brand, vote.class)).or_default();
+                    *all = match (*all, vote.changed) {
                         (Some(all), Some(changed)) => Some(all | changed),
                         (all, changed) => all.or(changed),
                     };
                 }
-                CellsIn::Ask(asked) => turn.questions.push(asked),
-                CellsIn::Name(answer) => turn.answers.push(answer),
+                CellsIn::Ask(asked) => work.questions.push(asked),
+                CellsIn::Name(answer) => work.answers.push(answer),
             }
         }
-        self.turn = Some(turn);
+        self.work = Some(work);
     }
 
-    fn go_on(&mut self, wake: &Wake, out: &mut Vec<(CellsOut, Diff)>) -> bool {
-        self.take_turn(wake, out)
+    fn resume(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
+        self.advance_epoch(wake, out)
     }
 }

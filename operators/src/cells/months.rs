@@ -1,7 +1,7 @@
 //! Months: the sums that the Markov chains are solved from.
 //!
 //! A month holds the null paths of its persons, and for every kind and currency its converting paths and what its days
-//! hide ([`crate::cells::days`]). The chains are solved when what is told of the month is looked at, never before, and by
+//! hide ([`crate::cells::disclosure`]). The chains are solved when what is told of the month is looked at, never before, and by
 //! another thread ([`crate::cells::solver`]). What came of it stays until the sums are others.
 
 use std::collections::BTreeSet;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
 use crate::attribution::markov::{Edges, MonthChain, MonthCredit, Reach, Solved};
-use crate::cells::days::Days;
+use crate::cells::disclosure::MonthDisclosure;
 use crate::engine::Diff;
-use crate::label::{Channel, Dictionary};
+use crate::label::{Channel, LabelNames};
 use crate::record::BrandId;
-use crate::sums::{CellKey, Month, MonthGroup, Sums};
 
 /// The null paths of one month, and the groups that they enter.
 #[derive(Default)]
@@ -32,9 +32,9 @@ pub(super) struct Chain {
     edges: Arc<Edges>,
     reach: Arc<Reach>,
     /// The conversions with a touch, their value and persons; and who has changed any part of the chain.
-    converted: Sums,
+    converted: Aggregate,
     /// The days of the month, which add up to it.
-    days: Days,
+    days: MonthDisclosure,
     /// What the sums come to; none where they have changed since it was solved.
     solved: Option<Solved>,
 }
@@ -59,7 +59,7 @@ fn bump<K: std::hash::Hash + Eq + Copy>(counts: &mut FxHashMap<K, i64>, key: K, 
 
 impl NullPaths {
     /// Adds to a part of the null paths.
-    pub(super) fn add(&mut self, key: &CellKey, sums: &Sums, diff: Diff) {
+    pub(super) fn add(&mut self, key: &CellKey, sums: &Aggregate, diff: Diff) {
         self.changed |= sums.changed;
         match key {
             CellKey::NullEdge { from, to, .. } => {
@@ -85,7 +85,7 @@ impl NullPaths {
 
 impl Chain {
     /// Adds to a part of the chain. Returns whether the key is one.
-    pub(super) fn add(&mut self, key: &CellKey, sums: &Sums, diff: Diff) -> bool {
+    pub(super) fn add(&mut self, key: &CellKey, sums: &Aggregate, diff: Diff) -> bool {
         match key {
             CellKey::ConvertingEdge { from, to, .. } => {
                 let times = (sums.values[0] * i128::from(diff)) as i64;
@@ -128,7 +128,7 @@ impl Chain {
     }
 
     /// Forgets who has changed it.
-    pub(super) fn unchanged(&mut self) {
+    pub(super) fn clear_changes(&mut self) {
         self.converted.changed = 0;
     }
 
@@ -142,7 +142,7 @@ impl Chain {
 
     /// The persons with a converting path; none where the month would show what its days hide.
     pub(super) fn persons(&self, k: i64) -> i64 {
-        match k <= 1 || self.days.hide_each_other(k) {
+        match k <= 1 || self.days.is_safe(k) {
             true => self.converted.contributors,
             false => 0,
         }
@@ -153,7 +153,7 @@ impl Chain {
         &self,
         null: Option<&NullPaths>,
         max_channels: usize,
-        words: &Arc<Dictionary>,
+        words: &Arc<LabelNames>,
     ) -> Option<MonthChain> {
         let [conversions, value, ..] = self.converted.values;
         let null = null.map(|null| (null.edges.clone(), null.reach.clone()));
@@ -181,7 +181,7 @@ impl Chain {
     }
 
     /// What the chain gives each channel. Behind its cell stand the persons whose converting or null paths hold it.
-    pub(super) fn credits(&self) -> impl Iterator<Item = (Channel, Sums)> {
+    pub(super) fn credits(&self) -> impl Iterator<Item = (Channel, Aggregate)> {
         let credits = self.solved.iter().flat_map(|solved| &solved.credits);
         credits.map(|credit| {
             let MonthCredit {
@@ -191,7 +191,8 @@ impl Chain {
                 value,
                 persons,
             } = *credit;
-            let mut sums = Sums::of(&[effect_ppm.into(), millionths, value]).by(persons);
+            let mut sums =
+                Aggregate::of(&[effect_ppm.into(), millionths, value]).with_contributors(persons);
             sums.changed = self.converted.changed;
             (channel, sums)
         })

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use crate::aggregate::{CellKey, MonthGroup};
 use crate::attribution::Model;
 use crate::cell::{Cell, Dim, Family};
-use crate::label::{Channel, Dictionary, Label};
+use crate::label::{Channel, Label, LabelNames};
 use crate::record::{BrandId, Currency, SaleKind};
 use crate::settings::{BrandSettings, Settings};
-use crate::sums::{CellKey, MonthGroup};
 
-fn text(label: Label, words: &Dictionary) -> Dim {
+fn text(label: Label, words: &LabelNames) -> Dim {
     words
         .word(label)
         .map_or(Dim::Null, |word| Dim::Text(word.clone()))
 }
 
 /// The dimensions `source`, `medium`, `campaign`.
-pub(super) fn channel_dims(channel: Channel, words: &Dictionary) -> [Dim; 3] {
+pub(super) fn channel_dims(channel: Channel, words: &LabelNames) -> [Dim; 3] {
     [channel.source, channel.medium, channel.campaign].map(|label| text(label, words))
 }
 
@@ -24,7 +24,7 @@ pub(super) fn channel_dims(channel: Channel, words: &Dictionary) -> [Dim; 3] {
 pub(super) fn dims(
     key: &CellKey,
     settings: &BrandSettings,
-    words: &Dictionary,
+    words: &LabelNames,
 ) -> (Family, Vec<Dim>) {
     let brand = Dim::Text(settings.name.clone());
     let word = |text: &str| Dim::Text(text.into());

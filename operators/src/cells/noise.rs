@@ -1,75 +1,75 @@
-//! Noise: what a reader of every release, for good, can learn of one person from the values, within a budget.
+//! Noise: bounds what a reader of all releases, for all time, can learn about one person from the values (differential
+//! privacy).
 //!
-//! This is the binary mechanism for continual release (Chan, Shi and Song 2011; Dwork, Naor, Pitassi and Rothblum 2010)
-//! with two-sided geometric noise, which is Laplace's in whole numbers (Ghosh, Roughgarden and Sundararajan 2009). The time
-//! line of a cell is cut into steps, and dyadic runs of steps are the nodes of a tree. Each node has noise of its own. What
-//! is told at step `t` is the exact value and the noise of the nodes that `[0, t)` falls into: no more than one a level, so
-//! that the noise grows with the logarithm of the time, and a change is under no more than one node a level. Where a tree
-//! ends after two years, another begins beside it.
+//! This is the binary mechanism for continual release (Chan, Shi and Song 2011; Dwork, Naor, Pitassi and Rothblum 2010) with
+//! two-sided geometric noise, the discrete Laplace distribution (Ghosh, Roughgarden and Sundararajan 2009). The timeline of a
+//! cell is divided into steps, and dyadic intervals of steps are the nodes of a tree. Each node has noise of its own. The value
+//! published at step `t` is the exact value plus the noise of the nodes that cover `[0, t)`: at most one per level, so that the
+//! noise grows with the logarithm of the time, and a change is affected by at most one node per level. When a tree ends after
+//! two years, another starts beside it.
 //!
-//! **Once a step, and all of it.** Two values under the same noise would show what lies between them, so a group is told
-//! once a step. A group that is told only when it has changed would show that it has, whatever the noise; so all that
-//! is shown is told anew in every step. A step is `max_hold` long, at least a minute, and `freeze_batch` long once the day is
-//! frozen. It is a function of the cell and the time of the release alone.
+//! **Once per step, and completely.** Two values under the same noise would reveal their difference, so a group is published
+//! once per step. Publishing a group only when it has changed would reveal the change regardless of the noise, so all released
+//! cells are published in every step. A step lasts `max_hold`, at least a minute, and `freeze_batch` once the day is frozen. It
+//! is a function of the cell and the release time alone.
 //!
-//! **Always the same.** The noise of a node is drawn from a keyed hash of the cell, the node and everything that says how it
-//! is drawn, so that it is the same for every worker, any number of them, and after a restart. Other settings draw
-//! other noise: the same bits under another scale could be taken off. The key comes from the brand's oldest secret and stays.
+//! **Deterministic.** The noise of a node is derived from a keyed hash of the cell, the node and all parameters, so that it is
+//! the same on every worker, for any number of workers, and after a restart. Other settings produce other noise: the same bits
+//! at another scale could be subtracted. The key is derived from the brand's oldest secret and does not change.
 //!
-//! **Exact, in whole numbers.** The two-sided geometric law has no rounding to be read (Canonne, Kamath and Steinke
-//! 2020, algorithms 1 and 2): the only bias is the keyed hash's.
+//! **Exact, in integers.** The discrete Laplace distribution is sampled without rounding (Canonne, Kamath and Steinke 2020,
+//! algorithms 1 and 2): the only bias is that of the keyed hash.
 //!
-//! **The budget.** `epsilon` is for everything that is told of a brand's day; as much again for what is told of a month, and
-//! for `identity`. It is shared equally by the values of the families ([`parts`]) and by the levels of the tree. One
-//! person is taken to move the sum of a value over all cells of a day by no more than the bound (`count`, `money`), and so
-//! by every model. Then, given which cells are shown, and with a `k_delta` of 1, any two histories that differ by one
-//! such change, at any one moment, lead to whatever is ever told with likelihoods within `e^epsilon`. To come and to be
-//! erased again are two changes, and so is to move from one cell to another. Who moves a value by n bounds takes n times
-//! that value's share.
+//! **The budget.** `epsilon` covers all published values of a brand's day; the values of a month, and `identity`, have a budget
+//! of the same size each. It is divided equally among the values of the families ([`parts`]) and the levels of the tree. One
+//! person is assumed to change the sum of a value over all cells of a day by at most the bound (`count`, `money`), in every
+//! model. Then, given which cells are released, and with a `k_delta` of 1, any two histories that differ by one such change, at
+//! any one time, lead to all published values with likelihoods within a factor of `e^epsilon`. An insertion and a later erasure
+//! are two changes, and so is a move between cells. A person who changes a value by n bounds uses n times the share of that
+//! value.
 //!
-//! **What it does not hide**: which cells have `k` contributors, and when a group was told first. With a larger `k_delta`
-//! the values under the noise stay until enough have gathered: the last of them lets out the others too, and what is seen
-//! is all of these together. What the guards of identity move of others counts for nobody. What platforms charged is
-//! nobody's and has no noise. A Markov chain has no bound, since one path may turn all its effects: with noise it is not
-//! told at all.
+//! **What it does not hide**: which cells have `k` contributors, and when a group was first published. With a larger `k_delta`
+//! the values under the noise stay until enough contributors have changed them: the last one releases the others too, and the
+//! reader sees their sum. Effects of the identity guards on other persons are not counted. Spend is not personal and has no
+//! noise. A Markov chain has no bound, since one path may change all effects: with noise it is not published at all.
 //!
-//! Counts are cut off at zero, which tells nothing more. Numbers under noise no longer add up to each other.
+//! Counts are clamped at zero, which reveals nothing more. Values with noise no longer add up to each other.
 
+use crate::aggregate::CellKey;
 use crate::attribution::Model;
 use crate::calendar::first_day;
 use crate::cell::{Dim, Family};
 use crate::cells::group_key::GroupKey;
 use crate::record::Day;
 use crate::settings::{BrandSettings, Noise};
-use crate::sums::CellKey;
 
 const DAY: i64 = 86_400_000;
 
 /// The shortest step, milliseconds.
 const MINUTE: i64 = 60_000;
 
-/// How long a tree lasts at least, milliseconds.
+/// The minimum duration of a tree, milliseconds.
 const TREE: i64 = 731 * DAY;
 
-/// 2020-01-01, where the time line of the identity graph begins.
+/// 2020-01-01, the start of the timeline of the identity graph.
 const IDENTITY: Day = 18_262;
 
-/// The end of the year 9999, Unix milliseconds: no time is later.
+/// The end of the year 9999, Unix milliseconds: the latest time.
 const LAST: i64 = 253_402_300_800_000;
 
-/// The time line of a group whose cells are told with noise.
+/// The time line of a group whose cells are published with noise.
 #[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(super) struct NoiseTimeline<'a> {
     settings: &'a BrandSettings,
     noise: &'a Noise,
     origin: i64,
-    /// From when on steps are longer, Unix milliseconds.
+    /// The start of the longer steps, Unix milliseconds.
     frozen: i64,
 }
 
-impl<'a> Line<'a> {
-    /// The time line of a group; none where it is told without noise.
-    pub(super) fn of(key: &GroupKey, settings: &'a BrandSettings) -> Option<Line<'a>> {
+impl<'a> NoiseTimeline<'a> {
+    /// The time line of a group; none where it is published without noise.
+    pub(super) fn of(key: &GroupKey, settings: &'a BrandSettings) -> Option<NoiseTimeline<'a>> {
         let noise = settings.noise.as_ref()?;
         let day = match key {
             GroupKey::Takings { day, .. } | GroupKey::Alone(CellKey::CampaignDay { day, .. }) => {
@@ -85,7 +85,7 @@ impl<'a> Line<'a> {
             GroupKey::Alone(CellKey::Identity { .. }) => i64::MAX,
             _ => origin.saturating_add(settings.freeze_after),
         };
-        Some(Line {
+        Some(NoiseTimeline {
             settings,
             noise,
             origin,
@@ -93,13 +93,13 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// How long steps are, before and after the group is frozen.
+    /// The length of a step in milliseconds, before and after the group is frozen.
     fn periods(&self) -> [i64; 2] {
         let step = self.settings.max_hold.max(MINUTE);
         [step, self.settings.freeze_batch.max(step)]
     }
 
-    /// The step of a time, from 1: how many of the periods that all cells share have begun since the first.
+    /// The step of a time, from 1: the number of periods, aligned for all cells, that have begun since the origin.
     fn step(&self, time: i64) -> u64 {
         let time = time.clamp(self.origin, LAST);
         let [young, old] = self.periods();
@@ -109,16 +109,16 @@ impl<'a> Line<'a> {
         steps.unsigned_abs() + 1
     }
 
-    /// Whether a step has begun since the release before. What a batch lets go bears the number of the next epoch, which
-    /// is a millisecond later and must not be of the next step.
+    /// Whether a step has begun since the previous release. A batch is published in the next epoch, a millisecond
+    /// later, which must belong to the same step.
     pub(super) fn begins(&self, before: Option<i64>, now: i64) -> bool {
         before.is_none_or(|before| {
             self.step(before) < self.step(now) && self.step(now) == self.step(now.saturating_add(1))
         })
     }
 
-    /// The level of a tree's root, which has 2 to the power of it steps.
-    fn height(&self) -> u32 {
+    /// The height of a tree, which covers 2^height steps.
+    fn tree_height(&self) -> u32 {
         let [young, old] = self.periods();
         let fresh = match self.frozen {
             i64::MAX => TREE,
@@ -128,12 +128,17 @@ impl<'a> Line<'a> {
         steps.next_power_of_two().trailing_zeros()
     }
 
-    /// The noise of a cell at a time; none for what has no bound.
-    pub(super) fn veil(&self, family: Family, dims: &[Dim], time: i64) -> Option<Box<Veil>> {
+    /// The noise of a cell at a time, or `None` if its values have no bound.
+    pub(super) fn offset(
+        &self,
+        family: Family,
+        dims: &[Dim],
+        time: i64,
+    ) -> Option<Box<NoiseOffset>> {
         if family == Family::MarkovMonth {
             return None;
         }
-        let (step, height) = (self.step(time), self.height());
+        let (step, height) = (self.step(time), self.tree_height());
         let [young, old] = self.periods();
         let mut hash = blake3::Hasher::new_keyed(&self.noise.key);
         for word in [young, old, self.settings.freeze_after] {
@@ -141,32 +146,32 @@ impl<'a> Line<'a> {
         }
         write_text(&mut hash, family.name());
         dims.iter().for_each(|dim| write_dim(&mut hash, dim));
-        let mut veil = Veil::default();
-        let slots = veil.noise.iter_mut().zip(&mut veil.is_count);
+        let mut offset = NoiseOffset::default();
+        let slots = offset.noise.iter_mut().zip(&mut offset.is_count);
         for ((noise, is_count), value) in slots.zip(family.values()) {
             let bound;
             (bound, *is_count) = self.bound(value);
-            let law = Law {
+            let distribution = DiscreteLaplace {
                 t: u128::from(bound) * parts(family) * u128::from(height + 1) * 1_000,
                 s: self.noise.epsilon.max(1).into(),
             };
             let mut hash = hash.clone();
             write_text(&mut hash, value);
-            hash.update(&law.t.to_le_bytes());
-            hash.update(&law.s.to_le_bytes());
+            hash.update(&distribution.t.to_le_bytes());
+            hash.update(&distribution.s.to_le_bytes());
             *noise = nodes(step, height)
                 .map(|(level, index)| {
                     let mut hash = hash.clone();
                     hash.update(&level.to_le_bytes());
                     hash.update(&index.to_le_bytes());
-                    law.draw(&mut Bits(hash.finalize_xof()))
+                    distribution.draw(&mut Prf(hash.finalize_xof()))
                 })
                 .sum();
         }
-        Some(Box::new(veil))
+        Some(Box::new(offset))
     }
 
-    /// The most that one person moves a value, and whether it is never below zero.
+    /// The bound on the change of a value by one person, and whether the value is a count, clamped at zero.
     fn bound(&self, value: &str) -> (u64, bool) {
         let count = self.noise.count;
         let identifiers = u64::from(self.settings.max_identifiers);
@@ -182,8 +187,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// How many values share the budget: all that one person can move in the families that are about the same time. A sale
-/// is one in a store or online.
+/// The number of values that share the budget: all values that one person can change in the families of the same
+/// period. A sale is either in-store or online.
 fn parts(family: Family) -> u128 {
     let values = |families: &[Family]| families.iter().map(|of| of.values().len() as u128).sum();
     match family {
@@ -202,7 +207,7 @@ fn parts(family: Family) -> u128 {
     }
 }
 
-/// The nodes that the first `steps` steps fall into: roots, then of the last tree the largest that fit.
+/// The nodes that cover the first `steps` steps: complete trees, then the largest nodes of the last tree.
 fn nodes(steps: u64, height: u32) -> impl Iterator<Item = (u32, u64)> {
     let roots = (0..steps >> height).map(move |index| (height, index));
     let levels = (0..height)
@@ -211,32 +216,38 @@ fn nodes(steps: u64, height: u32) -> impl Iterator<Item = (u32, u64)> {
     roots.chain(levels.map(move |level| (level, (steps >> level) - 1)))
 }
 
-/// The noise on what was told of a cell.
+/// The noise on what was published of a cell.
 #[derive(Default)]
-pub(super) struct Veil {
+pub(super) struct NoiseOffset {
     noise: [i128; 5],
     is_count: [bool; 5],
 }
 
-impl Veil {
-    /// The values as they are told.
-    pub(super) fn over(&self, exact: [i128; 5]) -> [i128; 5] {
-        let mut told = exact;
-        for ((value, noise), is_count) in told.iter_mut().zip(self.noise).zip(self.is_count) {
+impl NoiseOffset {
+    /// The values as they are published.
+    pub(super) fn apply(&self, exact: [i128; 5]) -> [i128; 5] {
+        let mut published = exact;
+        for ((value, noise), is_count) in published.iter_mut().zip(self.noise).zip(self.is_count) {
             *value += noise;
             if is_count {
                 *value = (*value).max(0);
             }
         }
-        told
+        published
     }
 
-    /// The values that were told, where `now` are the present ones: those, wherever they would be told alike.
-    pub(super) fn under(&self, told: [i128; 5], now: [i128; 5]) -> [i128; 5] {
-        let mut exact = told;
-        let same = told.into_iter().zip(self.over(now)).zip(now);
-        for ((value, noise), ((told, again), now)) in exact.iter_mut().zip(self.noise).zip(same) {
-            *value = if told == again { now } else { told - noise };
+    /// The values that were published, where `now` are the present ones: those, wherever they would be published alike.
+    pub(super) fn remove(&self, published: [i128; 5], now: [i128; 5]) -> [i128; 5] {
+        let mut exact = published;
+        let same = published.into_iter().zip(self.apply(now)).zip(now);
+        for ((value, noise), ((published, again), now)) in
+            exact.iter_mut().zip(self.noise).zip(same)
+        {
+            *value = if published == again {
+                now
+            } else {
+                published - noise
+            };
         }
         exact
     }
@@ -244,25 +255,25 @@ impl Veil {
 
 /// Two-sided geometric noise: `x` with a probability in proportion to `exp(-|x| s / t)`.
 #[derive(Clone, Copy)]
-struct Law {
+struct DiscreteLaplace {
     t: u128,
     s: u128,
 }
 
-impl Law {
+impl DiscreteLaplace {
     /// Algorithm 2.
-    fn draw(self, bits: &mut Bits) -> i128 {
+    fn draw(self, prf: &mut Prf) -> i128 {
         loop {
-            let rest = bits.below(self.t);
-            if !bits.exp_minus(rest, self.t) {
+            let rest = prf.below(self.t);
+            if !prf.exp_minus(rest, self.t) {
                 continue;
             }
             let mut whole = 0;
-            while bits.exp_minus(1, 1) {
+            while prf.exp_minus(1, 1) {
                 whole += 1;
             }
             let size = ((rest + self.t * whole) / self.s).cast_signed();
-            match (bits.below(2), size) {
+            match (prf.below(2), size) {
                 // Zero has one sign, or it would come up twice as often.
                 (1, 0) => {}
                 (1, size) => return -size,
@@ -272,11 +283,11 @@ impl Law {
     }
 }
 
-/// As many random bits as are asked for.
-struct Bits(blake3::OutputReader);
+/// A pseudorandom function, as an endless stream of bytes.
+struct Prf(blake3::OutputReader);
 
-impl Bits {
-    /// A number below another, each alike.
+impl Prf {
+    /// A uniformly distributed number below `end`.
     fn below(&mut self, end: u128) -> u128 {
         let unused = end.saturating_sub(1).leading_zeros();
         let mask = u128::MAX.checked_shr(unused).unwrap_or(0);
@@ -290,7 +301,7 @@ impl Bits {
         }
     }
 
-    /// True with a probability of `exp(-part / of)`, for a part no larger than the whole: algorithm 1.
+    /// `true` with probability `exp(-part / of)`, for `part <= of`: algorithm 1.
     fn exp_minus(&mut self, part: u128, of: u128) -> bool {
         let mut round = 1;
         while self.below(of * round) < part {
@@ -305,7 +316,7 @@ fn write_text(hash: &mut blake3::Hasher, text: &str) {
     hash.update(text.as_bytes());
 }
 
-/// A dimension so that no two are alike.
+/// Hashes a dimension injectively.
 fn write_dim(hash: &mut blake3::Hasher, dim: &Dim) {
     let mut number = |tag: u8, number: i64| {
         hash.update(&[tag]);

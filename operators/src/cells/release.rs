@@ -1,61 +1,63 @@
-//! Releasing: what of the groups that changed is told, what waits, and what a batch lets go.
+//! Release: which changed groups are published, which wait, and which a batch publishes.
 //!
-//! A worker looks at its own groups alone, but for the batch: whether enough has gathered is a question of all workers.
-//! At a release whose time is that of a batch each worker says to all what of a brand waits with it, and in the next
-//! epoch all come to the same conclusion.
+//! A worker decides about its own groups alone, except for the batch, which needs the contributors of all workers. At a
+//! release with a batch each worker sends its votes to all workers, and in the next epoch all come to the same conclusion.
 //!
-//! Under noise a group is told at the begin of a step: at once, or with the batch, which tells what stays inside under its
-//! new noise too.
+//! With noise a group is published at the start of a step, directly or with the batch, which also publishes unchanged values
+//! under their new noise.
 
-use crate::cells::gate::{Class, Lot, Times, enough, may_leave};
-use crate::cells::group::{Counts, Entry, Group, Told};
+use crate::aggregate::{CellKey, MonthGroup};
+use crate::cells::gate::{
+    BatchClass, BatchKind, ReleaseTimes, has_enough_contributors, may_publish,
+};
+use crate::cells::group::{CellEntry, GateCounts, Group, Published};
 use crate::cells::group_key::GroupKey;
-use crate::cells::noise::{Line, Veil};
-use crate::cells::state::{Cells, CellsOut, Due, Lots, News};
-use crate::cells::weigh::weigh;
+use crate::cells::noise::{NoiseOffset, NoiseTimeline};
+use crate::cells::state::{BatchVote, BatchVotes, CellUpdates, Cells, CellsOut};
+use crate::cells::threshold::apply_threshold;
 use crate::engine::Diff;
 use crate::settings::BrandSettings;
-use crate::sums::{CellKey, MonthGroup};
 
-/// What becomes of a group that has changed.
-enum Fate {
-    /// It is looked at by a later release.
-    Later,
-    /// It waits for a batch as it is.
-    Waits,
-    /// It is looked at.
-    Weighed,
+/// The decision about a changed group.
+enum Action {
+    /// A later release decides.
+    Defer,
+    /// The group waits for a batch.
+    Queue,
+    /// The group is evaluated now.
+    Evaluate,
 }
 
-/// Whether what changes is told without waiting for others.
+/// Whether changes are published without a minimum of contributors.
 fn is_at_once(key: &GroupKey, settings: &BrandSettings) -> bool {
     settings.k_delta() <= 1 || matches!(key, GroupKey::Alone(CellKey::SpendDay { .. }))
 }
 
 impl Cells {
-    /// Looks at everything that stood outside once all that was known has gone in on every worker.
-    pub(super) fn completed(&mut self, told: &mut News) {
-        let complete = self.complete.as_ref().map(|workers| workers.len() as u64);
+    /// Once all workers have completed their restore: closes restored cells that no longer exist, and marks the
+    /// restored groups for reconciliation.
+    pub(super) fn close_orphans(&mut self, updates: &mut CellUpdates) {
+        let complete = self.restoring.as_ref().map(|workers| workers.len() as u64);
         if complete != Some(self.peers) {
             return;
         }
-        self.complete = None;
-        self.dirty.extend(std::mem::take(&mut self.stood));
-        let strangers = std::mem::take(&mut self.strangers).into_iter();
-        told.extend(strangers.map(|mut cell| {
+        self.restoring = None;
+        self.dirty.extend(std::mem::take(&mut self.restored_groups));
+        let orphans = std::mem::take(&mut self.orphans).into_iter();
+        updates.extend(orphans.map(|mut cell| {
             cell.values.clear();
             (cell, true)
         }));
     }
 
-    /// Finds what a release at a time, Unix milliseconds, has to look at.
-    pub(super) fn prepare(&mut self, now: i64) -> Times {
-        // After a restart the first release is none of a batch: what stood outside was told before.
-        let before = match self.anything_stood {
+    /// Finds the groups to evaluate in a release at `now`, Unix milliseconds.
+    pub(super) fn prepare(&mut self, now: i64) -> ReleaseTimes {
+        // After a restart the first release is not a batch: the restored cells were published before.
+        let before = match self.has_restored_cells {
             true => Some(self.released.unwrap_or(now)),
             false => self.released,
         };
-        let times = Times {
+        let times = ReleaseTimes {
             before,
             now: before.map_or(now, |before| before.max(now)),
         };
@@ -78,62 +80,63 @@ impl Cells {
             }
         }
         if self.settings.brands.values().any(|of| of.noise.is_some()) {
-            self.renew(times);
+            self.refresh_noise(times);
         }
         times
     }
 
-    /// The months of which a release solves the chain.
-    pub(super) fn weighed(&self, times: Times) -> Vec<MonthGroup> {
-        let is_weighed = |key: &GroupKey| {
+    /// The months whose chains a release needs.
+    pub(super) fn months_to_solve(&self, times: ReleaseTimes) -> Vec<MonthGroup> {
+        let is_evaluated = |key: &GroupKey| {
             let settings = self.settings.brands.get(&key.brand());
             let group = self.groups.get(key);
             settings.zip(group).is_some_and(|(settings, group)| {
-                matches!(self.fate(key, group, settings, times), Fate::Weighed)
+                matches!(self.action(key, group, settings, times), Action::Evaluate)
             })
         };
         let months = self.dirty.iter().filter_map(|key| match key {
-            GroupKey::Month(of) if is_weighed(key) => Some(*of),
+            GroupKey::Month(of) if is_evaluated(key) => Some(*of),
             _ => None,
         });
         months.collect()
     }
 
-    /// Tells what changed since the last release and may be told.
+    /// Publishes the changes since the last release that may be published.
     pub(super) fn release(
         &mut self,
-        times: Times,
-        told: &mut News,
+        times: ReleaseTimes,
+        updates: &mut CellUpdates,
         out: &mut Vec<(CellsOut, Diff)>,
     ) {
         for key in std::mem::take(&mut self.dirty) {
-            self.consider(key, times, told);
+            self.release_group(key, times, updates);
         }
-        self.gather(times, out);
-        let Counts {
+        self.collect_votes(times, out);
+        let GateCounts {
             released,
             hidden,
             waiting,
             folded,
         } = self.counts;
         self.stats
-            .release(released, hidden, waiting, self.words.collisions());
+            .release(released, hidden, waiting, self.labels.collisions());
         self.stats.folded(folded);
     }
 
-    /// Looks at everything that is shown under noise, where a step of its time line begins.
-    fn renew(&mut self, times: Times) {
+    /// Marks all groups published with noise whose timeline starts a new step.
+    fn refresh_noise(&mut self, times: ReleaseTimes) {
         let brands = &self.settings.brands;
         let shown = self.groups.iter().filter(|(key, group)| {
             let settings = brands.get(&key.brand());
-            let line = settings.and_then(|settings| Line::of(key, settings));
-            group.published && line.is_some_and(|line| line.begins(times.before, times.now))
+            let timeline = settings.and_then(|settings| NoiseTimeline::of(key, settings));
+            group.was_published
+                && timeline.is_some_and(|timeline| timeline.begins(times.before, times.now))
         });
         self.dirty.extend(shown.map(|(key, _)| key.clone()));
     }
 
-    /// Decides about one group.
-    fn consider(&mut self, key: GroupKey, times: Times, told: &mut News) {
+    /// Processes one changed group.
+    fn release_group(&mut self, key: GroupKey, times: ReleaseTimes, updates: &mut CellUpdates) {
         let all_settings = self.settings.clone();
         let Some(settings) = all_settings.brands.get(&key.brand()) else {
             return;
@@ -141,72 +144,86 @@ impl Cells {
         let Some(group) = self.groups.remove(&key) else {
             return;
         };
-        match self.fate(&key, &group, settings, times) {
-            Fate::Later => self.dirty.insert(key.clone()),
-            Fate::Waits => self.waiting.insert(key.clone()),
-            Fate::Weighed => return self.consider_weighed(key, group, settings, times, told),
+        match self.action(&key, &group, settings, times) {
+            Action::Defer => self.dirty.insert(key.clone()),
+            Action::Queue => self.waiting.insert(key.clone()),
+            Action::Evaluate => {
+                return self.release_evaluated(key, group, settings, times, updates);
+            }
         };
         self.groups.insert(key, group);
     }
 
-    /// What a release does with a group that has changed.
-    fn fate(&self, key: &GroupKey, group: &Group, settings: &BrandSettings, times: Times) -> Fate {
-        let line = Line::of(key, settings);
-        let within_step = line.is_some_and(|line| !line.begins(times.before, times.now));
-        if group.stood && self.complete.is_some() || group.published && !group.stood && within_step
+    /// Decides what a release does with a changed group.
+    fn action(
+        &self,
+        key: &GroupKey,
+        group: &Group,
+        settings: &BrandSettings,
+        times: ReleaseTimes,
+    ) -> Action {
+        let timeline = NoiseTimeline::of(key, settings);
+        let within_step =
+            timeline.is_some_and(|timeline| !timeline.begins(times.before, times.now));
+        if group.has_restored && self.restoring.is_some()
+            || group.was_published && !group.has_restored && within_step
         {
-            return Fate::Later;
+            return Action::Defer;
         }
-        // A chain is not solved for nothing.
-        match !is_at_once(key, settings) && !group.stood && matches!(key, GroupKey::Month(_)) {
-            true => Fate::Waits,
-            false => Fate::Weighed,
+        // A chain is solved only if its result may be published.
+        match !is_at_once(key, settings) && !group.has_restored && matches!(key, GroupKey::Month(_))
+        {
+            true => Action::Queue,
+            false => Action::Evaluate,
         }
     }
 
-    /// Decides about one group that is looked at.
-    fn consider_weighed(
+    /// Evaluates a group and publishes it or lets it wait.
+    fn release_evaluated(
         &mut self,
         key: GroupKey,
         mut group: Group,
         settings: &BrandSettings,
-        times: Times,
-        told: &mut News,
+        times: ReleaseTimes,
+        updates: &mut CellUpdates,
     ) {
-        let (at_once, line) = (is_at_once(&key, settings), Line::of(&key, settings));
-        self.weigh(&key, &mut group);
-        if at_once && !(group.stood && line.is_some()) {
+        let (at_once, timeline) = (
+            is_at_once(&key, settings),
+            NoiseTimeline::of(&key, settings),
+        );
+        self.evaluate(&key, &mut group);
+        if at_once && !(group.has_restored && timeline.is_some()) {
             self.waiting.remove(&key);
-            self.tell(&key, &mut group, told);
-        } else if group.stood {
-            self.meet(&key, &mut group, told);
+            self.publish(&key, &mut group, updates);
+        } else if group.has_restored {
+            self.reconcile(&key, &mut group, updates);
         } else if !group.differs() {
             self.waiting.remove(&key);
-            if line.is_some() {
-                self.tell(&key, &mut group, told);
+            if timeline.is_some() {
+                self.publish(&key, &mut group, updates);
             }
-        } else if !group.published
-            || !times.is_frozen(&key, settings) && may_leave(&key, &group, settings)
+        } else if !group.was_published
+            || !times.is_frozen(&key, settings) && may_publish(&key, &group, settings)
         {
             self.waiting.remove(&key);
-            self.tell(&key, &mut group, told);
+            self.publish(&key, &mut group, updates);
         } else {
             self.waiting.insert(key.clone());
         }
-        self.put_back(key, group);
+        self.store_group(key, group);
     }
 
-    fn weigh(&self, key: &GroupKey, group: &mut Group) {
+    fn evaluate(&self, key: &GroupKey, group: &mut Group) {
         let Some(settings) = self.settings.brands.get(&key.brand()) else {
             return;
         };
-        weigh(key, group, settings, self.words.of(key.brand()));
+        apply_threshold(key, group, settings, self.labels.of(key.brand()));
     }
 
-    /// Says to every worker what waits here and leaves if the batch does.
-    fn gather(&mut self, times: Times, out: &mut Vec<(CellsOut, Diff)>) {
-        let mut due = Lots::new();
-        self.due.clear();
+    /// Sends the votes of this worker's waiting groups to all workers.
+    fn collect_votes(&mut self, times: ReleaseTimes, out: &mut Vec<(CellsOut, Diff)>) {
+        let mut votes = BatchVotes::new();
+        self.batch_candidates.clear();
         for key in &self.waiting {
             let settings = self.settings.brands.get(&key.brand());
             let (Some(settings), Some(group)) = (settings, self.groups.get(key)) else {
@@ -215,142 +232,149 @@ impl Cells {
             if !times.is_due(key, settings) {
                 continue;
             }
-            let lot = Lot::of(key, group);
-            self.due.push((key.clone(), lot));
-            let all = due.entry((key.brand(), lot)).or_default();
-            if group.published {
+            let class = BatchClass::of(key, group);
+            self.batch_candidates.push((key.clone(), class));
+            let all = votes.entry((key.brand(), class)).or_default();
+            if group.was_published {
                 *all = Some(all.unwrap_or(0) | group.changed());
             }
         }
-        for ((brand, lot), changed) in due {
+        for ((brand, class), changed) in votes {
             out.extend((0..self.peers).map(|target| {
-                let due = Due {
+                let vote = BatchVote {
                     target,
                     brand,
-                    lot,
+                    class,
                     changed,
                 };
-                (CellsOut::Due(due), 1)
+                (CellsOut::BatchVote(vote), 1)
             }));
         }
     }
 
-    /// Whether what is due of a group leaves: enough has gathered on all workers.
-    fn leaves(&self, key: &GroupKey, lot: Lot, due: &Lots) -> bool {
-        // A month would show which of its days have stayed behind.
-        let is_needed =
-            |of: Lot| of == lot || lot.class == Class::Month && of.class == Class::Takings;
+    /// Whether a batch publishes a group: its class has enough contributors on all workers.
+    fn may_flush(&self, key: &GroupKey, class: BatchClass, votes: &BatchVotes) -> bool {
+        // A month would reveal which of its days were withheld.
+        let is_needed = |of: BatchClass| {
+            of == class || class.kind == BatchKind::Month && of.kind == BatchKind::Takings
+        };
         let settings = self.settings.brands.get(&key.brand());
         settings.is_some_and(|settings| {
-            due.iter()
+            votes
+                .iter()
                 .filter(|((brand, of), _)| *brand == key.brand() && is_needed(*of))
                 .filter_map(|(_, changed)| *changed)
-                .all(|changed| enough(changed, settings))
+                .all(|changed| has_enough_contributors(changed, settings))
         })
     }
 
-    /// The months that leave with a batch.
-    pub(super) fn leaving(&self, due: &Lots) -> Vec<MonthGroup> {
-        let months = self.due.iter().filter_map(|(key, lot)| match key {
-            GroupKey::Month(of) if self.leaves(key, *lot, due) => Some(*of),
-            _ => None,
-        });
+    /// The months that a batch publishes.
+    pub(super) fn flushed_months(&self, votes: &BatchVotes) -> Vec<MonthGroup> {
+        let months = self
+            .batch_candidates
+            .iter()
+            .filter_map(|(key, class)| match key {
+                GroupKey::Month(of) if self.may_flush(key, *class, votes) => Some(*of),
+                _ => None,
+            });
         months.collect()
     }
 
-    /// Lets what is due leave, where enough has gathered on all workers.
-    pub(super) fn batch(&mut self, due: &Lots, told: &mut News) {
-        for (key, lot) in std::mem::take(&mut self.due) {
+    /// Publishes the waiting groups whose classes have enough contributors on all workers.
+    pub(super) fn flush_batch(&mut self, votes: &BatchVotes, updates: &mut CellUpdates) {
+        for (key, class) in std::mem::take(&mut self.batch_candidates) {
             let all_settings = self.settings.clone();
             let Some(settings) = all_settings.brands.get(&key.brand()) else {
                 continue;
             };
-            let leaves = self.leaves(&key, lot, due);
-            let is_veiled = Line::of(&key, settings).is_some();
-            if !leaves && !is_veiled {
+            let leaves = self.may_flush(&key, class, votes);
+            let has_noise = NoiseTimeline::of(&key, settings).is_some();
+            if !leaves && !has_noise {
                 continue;
             }
             let Some(mut group) = self.groups.remove(&key) else {
                 continue;
             };
             if !leaves {
-                // What was told stays, under the noise of this step.
-                self.say(&key, &mut group, told, |_| {});
+                // The published values stay, under the noise of this step.
+                self.emit(&key, &mut group, updates, |_| {});
                 self.groups.insert(key, group);
                 continue;
             }
-            self.weigh(&key, &mut group);
+            self.evaluate(&key, &mut group);
             self.waiting.remove(&key);
-            self.tell(&key, &mut group, told);
-            self.put_back(key, group);
+            self.publish(&key, &mut group, updates);
+            self.store_group(key, group);
         }
     }
 
-    /// Tells a group as it is now.
-    fn tell(&self, key: &GroupKey, group: &mut Group, told: &mut News) {
-        let mut published = group.published;
-        self.say(key, group, told, |entry| {
-            entry.told = entry.now();
-            published |= entry.open;
+    /// Publishes the current state of a group.
+    fn publish(&self, key: &GroupKey, group: &mut Group, updates: &mut CellUpdates) {
+        let mut was_published = group.was_published;
+        self.emit(key, group, updates, |entry| {
+            entry.published = entry.current();
+            was_published |= entry.is_releasable;
         });
-        (group.published, group.stood) = (published, false);
-        group.unchanged();
+        (group.was_published, group.has_restored) = (was_published, false);
+        group.clear_changes();
         group.shrink();
     }
 
-    /// Says what a group's cells come to outside after a change of what is told, under the noise of the release's time.
-    fn say(
+    /// Applies a change to the published state of a group's cells, and emits those whose values differ under the
+    /// noise of the release time.
+    fn emit(
         &self,
         of: &GroupKey,
         group: &mut Group,
-        told: &mut News,
-        mut change: impl FnMut(&mut Entry),
+        updates: &mut CellUpdates,
+        mut change: impl FnMut(&mut CellEntry),
     ) {
-        let stood = group.stood;
+        let has_restored = group.has_restored;
         for (key, entry) in group.cells_mut(of) {
-            let was = entry.outside();
+            let was = entry.published_values();
             change(entry);
-            entry.veil = entry.told.values().and_then(|_| self.veil(of, key));
-            let now = entry.outside();
-            if was != now || was.is_some() && stood {
-                told.extend(self.cell(key, now).map(|cell| (cell, was != now)));
+            entry.offset = entry.published.values().and_then(|_| self.offset(of, key));
+            let now = entry.published_values();
+            if was != now || was.is_some() && has_restored {
+                updates.extend(self.cell(key, now).map(|cell| (cell, was != now)));
             }
         }
     }
 
-    /// The noise on a cell that is told at the last release; none where there is no noise.
-    fn veil(&self, of: &GroupKey, key: &CellKey) -> Option<Box<Veil>> {
+    /// The noise on a cell at the last release, or `None` without noise.
+    fn offset(&self, of: &GroupKey, key: &CellKey) -> Option<Box<NoiseOffset>> {
         let settings = self.settings.brands.get(&of.brand())?;
-        let line = Line::of(of, settings)?;
+        let timeline = NoiseTimeline::of(of, settings)?;
         let cell = self.cell(key, None)?;
-        line.veil(cell.family, &cell.dims, self.released?)
+        timeline.offset(cell.family, &cell.dims, self.released?)
     }
 
-    /// Compares a group with what stood outside. Who has changed it since is not known, so that it waits as it is.
-    fn meet(&mut self, of: &GroupKey, group: &mut Group, told: &mut News) {
+    /// Reconciles a group with its restored cells. The contributors of a difference are unknown, so the group waits
+    /// for a batch.
+    fn reconcile(&mut self, of: &GroupKey, group: &mut Group, updates: &mut CellUpdates) {
         for (key, entry) in group.cells_mut(of) {
-            if let Some(values) = entry.outside() {
-                told.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
-                if let Some(veil) = &entry.veil {
-                    let now = entry.now().values().unwrap_or(entry.sums.values);
-                    entry.told = Told::Values(veil.under(values, now));
+            if let Some(values) = entry.published_values() {
+                updates.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
+                if let Some(offset) = &entry.offset {
+                    let now = entry.current().values().unwrap_or(entry.sums.values);
+                    entry.published = Published::Values(offset.remove(values, now));
                 }
-            } else if entry.told == Told::Nothing && entry.exists() {
-                entry.told = Told::Hidden;
+            } else if entry.published == Published::Nothing && entry.exists() {
+                entry.published = Published::Hidden;
             }
         }
-        group.stood = false;
-        group.unchanged();
+        group.has_restored = false;
+        group.clear_changes();
         if group.differs() {
             self.waiting.insert(of.clone());
         }
     }
 
-    /// Keeps a group that has been looked at, unless nothing is left of it.
-    fn put_back(&mut self, key: GroupKey, mut group: Group) {
-        let mut counts = Counts::default();
+    /// Stores an evaluated group, unless it is empty.
+    fn store_group(&mut self, key: GroupKey, mut group: Group) {
+        let mut counts = GateCounts::default();
         for entry in group.entries() {
-            let shown = entry.told.values().is_some();
+            let shown = entry.published.values().is_some();
             counts.released += u64::from(shown);
             counts.hidden += u64::from(!shown && entry.exists());
             counts.waiting += u64::from(shown && entry.differs());
@@ -367,8 +391,8 @@ impl Cells {
             return;
         }
         self.waiting.remove(&key);
-        // Though it was never told, a word may have been kept for it.
-        self.words.closed(1);
+        // A label name may have been kept for it even if it was never published.
+        self.labels.closed(1);
         if let GroupKey::Month(of) = key
             && let Some(null) = self.null.get_mut(&(of.brand, of.month))
         {

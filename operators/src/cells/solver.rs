@@ -1,38 +1,38 @@
-//! The solver: a thread beside a worker that solves the chains of months.
+//! The solver: a thread beside a worker that solves the Markov chains of months.
 //!
-//! A chain takes up to some tenths of a second, and the thread that steps the dataflow also reads what comes in. So it
-//! hands what is to be solved over, keeps the epoch open, and is woken when something has been solved. The thread starts
-//! with the first chain and ends with the stage. Where none can be started the worker solves by itself.
+//! A chain takes up to some tenths of a second, and the worker thread also reads input. So the worker hands chains to the
+//! solver, keeps the epoch open, and is woken when one has been solved. The thread starts with the first chain and ends with
+//! the operator. If no thread can be started the worker solves chains itself.
 
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
+use crate::aggregate::MonthGroup;
 use crate::attribution::markov::{MonthChain, Solved};
-use crate::engine::Wake;
-use crate::sums::MonthGroup;
+use crate::engine::WakeFn;
 
-/// The way to the thread, and how much is there.
+/// The connection to the thread, and the number of chains in flight.
 #[derive(Default)]
 pub(super) struct Solver {
     thread: Option<Thread>,
-    /// How many chains are not back.
+    /// The number of chains in flight.
     away: usize,
-    /// Whether there is no thread to be had.
+    /// Whether no thread could be started.
     is_alone: bool,
 }
 
-/// Both ends of a running thread.
+/// The channels of a running thread.
 struct Thread {
     to: Sender<(MonthGroup, MonthChain)>,
     from: Receiver<(MonthGroup, Solved)>,
 }
 
 impl Solver {
-    /// Hands a chain over. Gives what it comes to where there is no thread to solve it.
+    /// Hands a chain to the thread. Returns the solution if there is no thread.
     pub(super) fn hand_over(
         &mut self,
         group: MonthGroup,
         chain: MonthChain,
-        wake: &Wake,
+        wake: &WakeFn,
     ) -> Option<Solved> {
         if self.thread.is_none() && !self.is_alone {
             self.thread = Thread::start(wake.clone());
@@ -51,7 +51,7 @@ impl Solver {
         }
     }
 
-    /// What has come back.
+    /// Takes the solved chains.
     pub(super) fn solved(&mut self) -> Vec<(MonthGroup, Solved)> {
         let Some(thread) = &self.thread else {
             return Vec::new();
@@ -62,7 +62,7 @@ impl Solver {
                 Ok(back) => solved.push(back),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
-                    // What was there is handed over again, to nobody.
+                    // What was there is handed over republish, to nobody.
                     (self.thread, self.is_alone, self.away) = (None, true, 0);
                     return solved;
                 }
@@ -72,22 +72,22 @@ impl Solver {
         solved
     }
 
-    /// Whether something is not back.
+    /// Whether chains are in flight.
     pub(super) fn is_busy(&self) -> bool {
         self.away > 0
     }
 }
 
 impl Thread {
-    fn start(wake: Wake) -> Option<Thread> {
+    fn start(wake: WakeFn) -> Option<Thread> {
         let (to, chains) = channel::<(MonthGroup, MonthChain)>();
-        let (told, from) = channel();
+        let (results, from) = channel();
         let solve = move || {
             for (group, chain) in chains {
                 let solved = chain.solve();
-                // The sums are given back first, so that the worker has them to itself again.
+                // Release the shared aggregates first, so that the worker owns them again.
                 drop(chain);
-                if told.send((group, solved)).is_err() {
+                if results.send((group, solved)).is_err() {
                     return;
                 }
                 wake();

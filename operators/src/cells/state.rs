@@ -1,8 +1,7 @@
 //! The state of the cells of one worker, and the messages that change it.
 //!
-//! The cells of every group stand here as they are and as they were last told, with what has changed since the last
-//! release and what waits. What an epoch does with them, one step after the other, is kept in a [`Turn`]; the steps
-//! themselves stand in [`super::turn`] and [`super::release`].
+//! The state holds the cells of every group, exact and as published, the groups that changed since the last release, and
+//! those that wait. [`EpochWork`] tracks the progress of an epoch; [`super::epoch`] and [`super::release`] carry it out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -11,14 +10,15 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply, labels};
+use crate::aggregate::{Aggregate, CellKey, Month};
+use crate::ask::{Answer, Question, Reply, RoutedQuestion, labels};
 use crate::cell::Cell;
-use crate::cells::gate::{Lot, Times};
-use crate::cells::group::{Counts, Group, Told};
+use crate::cells::gate::{BatchClass, ReleaseTimes};
+use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::months::{NullPaths, null_month};
 use crate::cells::naming::{dims, key_of, words};
-use crate::cells::noise::Line;
+use crate::cells::noise::NoiseTimeline;
 use crate::cells::solver::Solver;
 use crate::engine::Diff;
 use crate::label::{Channel, Label};
@@ -26,166 +26,166 @@ use crate::label_registry::LabelRegistry;
 use crate::record::BrandId;
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::sums::{CellKey, Month, Sums};
 
-/// What the stage is told. What every worker must hear names the worker it is for.
+/// The input of [`Cells`]. The first field of a broadcast message is the receiving worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsIn {
-    /// A change of a cell.
-    Sum(CellKey, Sums),
-    /// To a worker: somebody announces the word of a label of a brand.
-    Word(u64, BrandId, Label, Arc<str>),
-    /// To a worker: somebody who has announced a label's word withdraws it.
-    WordGone(u64, BrandId, Label),
-    /// To a worker: a worker holds something that names a label.
-    Used(u64, BrandId, Label),
-    /// To a worker: it is to say again whether a label is used.
-    JudgeAgain(u64, BrandId, Label),
-    /// Changed cells may leave at the end of this epoch, whose time in Unix milliseconds comes second.
+    /// A change of an aggregate.
+    Sum(CellKey, Aggregate),
+    /// To a worker: a worker announces the name of a label.
+    LabelName(u64, BrandId, Label, Arc<str>),
+    /// To a worker: a worker withdraws the name of a label.
+    LabelWithdrawn(u64, BrandId, Label),
+    /// To a worker: records on a worker use a label.
+    LabelUse(u64, BrandId, Label),
+    /// To a worker: check again whether a label is used.
+    RecheckLabel(u64, BrandId, Label),
+    /// To a worker: release changed cells at the end of this epoch. The second field is the release time, Unix
+    /// milliseconds.
     Release(u64, i64),
-    /// To a worker: what it has told stands outside no longer, and is told again at the end of this epoch.
-    Again(u64),
-    /// A cell as it stood outside at the start, with the hash of its owner, and the time at which it was told.
-    Stood(u64, Cell, i64),
-    /// A worker says to another that everything that stood outside, and everything that was known of before,
-    /// has gone in.
-    Complete {
-        /// The worker that says so.
+    /// To a worker: publish all published cells again at the end of this epoch.
+    Republish(u64),
+    /// A restored cell, with the routing hash of its owner and its release time, Unix milliseconds.
+    Restored(u64, Cell, i64),
+    /// A worker has restored all published cells and all records from before a restart.
+    AllRestored {
+        /// The sending worker.
         from: u64,
-        /// The worker that is told.
+        /// The receiving worker.
         target: u64,
-        /// Whether anything stood outside.
-        stood: bool,
+        /// Whether it restored any cell.
+        has_cells: bool,
     },
-    /// A worker says to another what of a brand waits for the batch.
-    Due(Due),
-    /// Somebody asks for cells.
-    Ask(Asked),
-    /// An answer on its way back is missing its words.
+    /// A batch vote of a worker.
+    BatchVote(BatchVote),
+    /// A question for published cells.
+    Ask(RoutedQuestion),
+    /// An answer whose labels need names.
     Name(Answer),
 }
 
-/// What of a brand waits for a batch on one worker.
+/// The changes of one class that wait for a batch on one worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Due {
-    /// The worker that is told.
+pub struct BatchVote {
+    /// The receiving worker.
     pub target: u64,
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
-    /// What kind of cells, and which way their values go.
-    pub lot: Lot,
-    /// Whose contributions changed, as in [`Sums::changed`]; none where only cells wait that were never told.
+    /// The class of the changes.
+    pub class: BatchClass,
+    /// The contributors that changed, as in [`Aggregate::changed`], or `None` if no waiting cell has ever been
+    /// published.
     pub changed: Option<u128>,
 }
 
-/// What the stage says.
+/// The output of [`Cells`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsOut {
-    /// A cell has a new value, or is closed where it has none; and whether the outside does not know it yet. The
-    /// time of the release that tells it, Unix milliseconds.
+    /// A cell with its new values, or without values if it is closed; whether it differs from the published state;
+    /// and its release time, Unix milliseconds.
     Cell(Cell, bool, i64),
-    /// To every worker, for the next epoch.
-    Due(Due),
-    /// Nobody holds anything that names a label, which somebody has announced.
+    /// A vote to a worker, delivered in the next epoch.
+    BatchVote(BatchVote),
+    /// No record uses a label whose name is still announced.
     Unused(BrandId, Label),
-    /// An answer.
+    /// A part of an answer.
     Answer(Answer),
 }
 
-/// What waits for a batch, on all workers: whose contributions changed, as in [`Due::changed`].
-pub(super) type Lots = BTreeMap<(BrandId, Lot), Option<u128>>;
+/// The contributors that changed by brand and class, over all workers, as in [`BatchVote::changed`].
+pub(super) type BatchVotes = BTreeMap<(BrandId, BatchClass), Option<u128>>;
 
-/// What is to be told: cells, and whether each is news.
-pub(super) type News = Vec<(Cell, bool)>;
+/// Cells to emit, and whether each differs from the published state.
+pub(super) type CellUpdates = Vec<(Cell, bool)>;
 
-/// An epoch under way.
+/// The progress of an epoch.
 #[derive(Default)]
-pub(super) struct Turn {
-    /// What waits for a batch, on all workers.
-    pub(super) due: Lots,
-    pub(super) sums: Vec<(CellKey, Sums, Diff)>,
-    /// The time of the release at its end.
+pub(super) struct EpochWork {
+    /// The batch votes of all workers.
+    pub(super) votes: BatchVotes,
+    pub(super) sums: Vec<(CellKey, Aggregate, Diff)>,
+    /// The time of the release at the end of the epoch, if any.
     pub(super) release: Option<i64>,
-    /// Whether all that stands outside is told again.
-    pub(super) again: bool,
-    pub(super) questions: Vec<Asked>,
+    /// Whether all published cells are emitted again.
+    pub(super) republish: bool,
+    pub(super) questions: Vec<RoutedQuestion>,
     pub(super) answers: Vec<Answer>,
-    pub(super) told: News,
-    pub(super) step: Step,
+    pub(super) updates: CellUpdates,
+    pub(super) phase: Phase,
 }
 
-/// What is next.
+/// The next phase of an epoch.
 #[derive(Clone, Copy, Default)]
-pub(super) enum Step {
-    /// The batch leaves, and the sums are added.
+pub(super) enum Phase {
+    /// The batch is published, and aggregates are added.
     #[default]
     Batch,
-    /// What has changed is told.
-    Release(Times),
+    /// Changes are published.
+    Release(ReleaseTimes),
     /// Questions are answered.
     Answer,
 }
 
-/// The stage. The cells that this worker owns.
+/// The operator. State: the cells that this worker owns.
 pub struct Cells {
     pub(super) settings: Arc<Settings>,
     pub(super) stats: Rc<Stats>,
     pub(super) peers: u64,
-    pub(super) words: LabelRegistry,
+    pub(super) labels: LabelRegistry,
     pub(super) groups: FxHashMap<GroupKey, Group>,
     pub(super) null: FxHashMap<(BrandId, Month), NullPaths>,
-    /// What changed since the last release.
+    /// The groups that changed since the last release.
     pub(super) dirty: FxHashSet<GroupKey>,
     pub(super) dirty_null: FxHashSet<(BrandId, Month)>,
-    /// What would change outside and may not yet.
+    /// The groups whose changes wait.
     pub(super) waiting: FxHashSet<GroupKey>,
-    /// What leaves when the batch of the last release does.
-    pub(super) due: Vec<(GroupKey, Lot)>,
+    /// The groups that the batch of the last release may publish.
+    pub(super) batch_candidates: Vec<(GroupKey, BatchClass)>,
     /// The time of the last release.
     pub(super) released: Option<i64>,
-    /// What stood outside and belongs to no cell that these settings know.
-    pub(super) strangers: BTreeSet<Cell>,
-    /// The groups of which something stood outside.
-    pub(super) stood: FxHashSet<GroupKey>,
-    /// Whether anything stood outside, on any worker that has said so.
-    pub(super) anything_stood: bool,
-    /// The workers that have said `Complete`; none once all have.
-    pub(super) complete: Option<BTreeSet<u64>>,
-    pub(super) counts: Counts,
+    /// Restored cells that the current settings do not define.
+    pub(super) orphans: BTreeSet<Cell>,
+    /// The groups with restored cells.
+    pub(super) restored_groups: FxHashSet<GroupKey>,
+    /// Whether any worker has restored cells.
+    pub(super) has_restored_cells: bool,
+    /// The workers that have sent [`CellsIn::AllRestored`]; `None` once all have.
+    pub(super) restoring: Option<BTreeSet<u64>>,
+    pub(super) counts: GateCounts,
     pub(super) solver: Solver,
-    /// What the epoch that was stepped last has still to do.
-    pub(super) turn: Option<Turn>,
+    /// The epoch in progress.
+    pub(super) work: Option<EpochWork>,
 }
 
 impl Cells {
-    /// No cells yet, and nothing is known to stand outside. `peers` is the number of workers.
+    /// An operator without cells. `peers` is the number of workers.
     pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, peers: u64) -> Cells {
         Cells {
             settings,
             stats,
             peers,
-            words: LabelRegistry::default(),
+            labels: LabelRegistry::default(),
             groups: FxHashMap::default(),
             null: FxHashMap::default(),
             dirty: FxHashSet::default(),
             dirty_null: FxHashSet::default(),
             waiting: FxHashSet::default(),
-            due: Vec::new(),
+            batch_candidates: Vec::new(),
             released: None,
-            strangers: BTreeSet::new(),
-            stood: FxHashSet::default(),
-            anything_stood: false,
-            complete: Some(BTreeSet::new()),
-            counts: Counts::default(),
+            orphans: BTreeSet::new(),
+            restored_groups: FxHashSet::default(),
+            has_restored_cells: false,
+            restoring: Some(BTreeSet::new()),
+            counts: GateCounts::default(),
             solver: Solver::default(),
-            turn: None,
+            work: None,
         }
     }
 
-    /// The message that brings a cell that stood outside, told at some time, to its owner.
-    pub fn stood(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
+    /// The message that restores a published cell on its owner.
+    pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
         let home = key_of(&cell, settings).map_or(0, |key| key.home());
-        CellsIn::Stood(home, cell, at)
+        CellsIn::Restored(home, cell, at)
     }
 
     pub(super) fn group(&mut self, key: &GroupKey) -> &mut Group {
@@ -197,7 +197,7 @@ impl Cells {
         groups.entry(key.clone()).or_insert_with_key(Group::new)
     }
 
-    pub(super) fn add(&mut self, key: CellKey, sums: &Sums, diff: Diff) {
+    pub(super) fn add(&mut self, key: CellKey, sums: &Aggregate, diff: Diff) {
         if let Some(month) = null_month(&key) {
             self.null.entry(month).or_default().add(&key, sums, diff);
             self.dirty_null.insert(month);
@@ -219,19 +219,20 @@ impl Cells {
         self.dirty.insert(of);
     }
 
-    /// Takes in a cell that stood outside.
-    pub(super) fn stand(&mut self, cell: Cell, at: i64) {
+    /// Restores a published cell.
+    pub(super) fn restore(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
         let key = key_of(&cell, &settings);
-        // Nobody else may know its words: the ledger that did can be lost, and the cell is to be closed by its name.
+        // The cell may be the only source of its label names: if the ledger is lost, it must still be closed by its
+        // name.
         if let Some(key) = &key {
             for word in words(&cell) {
-                self.words
-                    .stand((key.brand(), Label::of(word)), word.clone());
+                self.labels
+                    .restore((key.brand(), Label::of(word)), word.clone());
             }
         }
         let Some((key, of)) = key.and_then(|key| Some((key.clone(), GroupKey::of(&key)?))) else {
-            self.strangers.insert(cell);
+            self.orphans.insert(cell);
             return;
         };
         let mut values = [0; 5];
@@ -240,26 +241,26 @@ impl Cells {
         }
         let settings = settings.brands.get(&key.brand());
         let adds_up = is_other(&key) && settings.is_some_and(|settings| settings.k > 1);
-        let line = settings.and_then(|settings| Line::of(&of, settings));
-        let veil = line.and_then(|line| line.veil(cell.family, &cell.dims, at));
+        let timeline = settings.and_then(|settings| NoiseTimeline::of(&of, settings));
+        let offset = timeline.and_then(|timeline| timeline.offset(cell.family, &cell.dims, at));
         let group = self.group(&of);
-        (group.stood, group.published) = (true, true);
+        (group.has_restored, group.was_published) = (true, true);
         let entry = match adds_up {
             true => group.other.entry(key).or_default(),
             false => group.entry(key),
         };
-        // A count that was cut off is found when it meets the sums.
-        entry.told = Told::Values(match &veil {
-            Some(veil) => veil.under(values, values),
+        // A count that was clamped at zero is resolved on reconciliation.
+        entry.published = Published::Values(match &offset {
+            Some(offset) => offset.remove(values, values),
             None => values,
         });
-        entry.veil = veil;
-        self.stood.insert(of);
+        entry.offset = offset;
+        self.restored_groups.insert(of);
     }
 
     pub(super) fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
         let settings = self.settings.brands.get(&key.brand())?;
-        let (family, dims) = dims(key, settings, self.words.of(key.brand()));
+        let (family, dims) = dims(key, settings, self.labels.of(key.brand()));
         let count = family.values().len();
         let values =
             values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
@@ -270,14 +271,14 @@ impl Cells {
         })
     }
 
-    /// Puts words for labels into an answer.
+    /// Adds the names of labels to an answer.
     pub(super) fn name(&self, answer: Answer) -> Answer {
         let Answer {
             asker,
             number,
             reply,
         } = answer;
-        let word = |brand, label| self.words.of(brand).word(label).cloned();
+        let word = |brand, label| self.labels.of(brand).word(label).cloned();
         let reply = match reply {
             Reply::Path {
                 brand,
@@ -309,24 +310,27 @@ impl Cells {
         }
     }
 
-    /// Every cell that stands outside, as it was last told.
-    pub(super) fn outside(&self) -> impl Iterator<Item = Cell> + '_ {
+    /// All published cells.
+    pub(super) fn published_cells(&self) -> impl Iterator<Item = Cell> + '_ {
         let groups = self.groups.iter();
         let cells = groups.flat_map(|(key, group)| group.cells(key));
-        cells.filter_map(|(key, entry)| self.cell(key, Some(entry.outside()?)))
+        cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)))
     }
 
-    /// Asks for the words that nobody uses to be withdrawn, and drops those that were. Before everything from before a
-    /// restart has gone in nobody knows which these are.
-    pub(super) fn judge_words(&mut self, out: &mut Vec<(CellsOut, Diff)>) {
-        if self.complete.is_some() {
+    /// Reports the labels without uses, and drops the names that were withdrawn. Does nothing before the restore is
+    /// complete, when the uses are not known.
+    pub(super) fn report_unused_labels(&mut self, out: &mut Vec<(CellsOut, Diff)>) {
+        if self.restoring.is_some() {
             return;
         }
-        let unused = self.words.unused().into_iter();
+        let unused = self.labels.unused().into_iter();
         out.extend(unused.map(|(brand, label)| (CellsOut::Unused(brand, label), 1)));
-        if self.words.is_due(self.counts.released + self.counts.hidden) {
+        if self
+            .labels
+            .is_due(self.counts.released + self.counts.hidden)
+        {
             let groups = &self.groups;
-            self.words.sweep(|needed| {
+            self.labels.sweep(|needed| {
                 for (of, group) in groups {
                     let brand = of.brand();
                     for (key, _) in group.cells(of) {
@@ -335,11 +339,11 @@ impl Cells {
                 }
             });
         }
-        self.stats.labels(self.words.len() as u64);
+        self.stats.labels(self.labels.len() as u64);
     }
 
-    /// The cells as they were last told.
-    pub(super) fn answer(&self, asked: &Asked, out: &mut Vec<(CellsOut, Diff)>) {
+    /// Answers with the published cells.
+    pub(super) fn answer(&self, asked: &RoutedQuestion, out: &mut Vec<(CellsOut, Diff)>) {
         let Question::Cells { brand, family } = &asked.question else {
             return;
         };
@@ -347,7 +351,7 @@ impl Cells {
         let groups = self.groups.iter();
         for (key, group) in groups.filter(|(key, _)| key.brand() == *brand) {
             for (key, entry) in group.cells(key) {
-                if let Some(values) = entry.outside() {
+                if let Some(values) = entry.published_values() {
                     cells.extend(self.cell(key, Some(values)));
                 }
             }

@@ -1,37 +1,37 @@
-//! Suppression: which parts of a published total stay inside, so that no hidden one can be computed by subtraction.
+//! Complementary suppression: which parts of a published total are suppressed, so that none can be computed by subtraction.
 //!
-//! Parts that add up to a total are released or hidden. Whoever knows the total knows what the hidden ones come to,
-//! whether it is written as `other` or not. So the hidden parts must be at least two, and at least `k` contributors
-//! must stand behind them; until that holds the smallest released part joins them: the one with the fewest
-//! contributors, then the one that comes first by name. When all parts are hidden, what they come to is the total
-//! itself, which is known.
+//! The parts of a total are released or suppressed. A reader who knows the total knows the sum of the suppressed parts,
+//! whether it is published as `other` or not. So at least two parts must be suppressed, with at least `k` contributors
+//! together; until that holds the smallest released part is suppressed too: the one with the fewest contributors, then the
+//! first by name. If all parts are suppressed, their sum is the total itself, which is known.
 //!
-//! How many stand behind several parts is only known from below, because one person may stand behind all of them: as
-//! many as behind the largest one, and at least those of the total that stand behind no released part.
+//! The number of contributors of several parts is known only as a lower bound, because one person may contribute to all of
+//! them: it is at least that of the largest part, and at least the contributors of the total that are not behind any released
+//! part.
 //!
-//! One total may be parted in several ways at once, as every model parts the same takings over the same channels. Then
-//! a channel is hidden in all of them or in none: where every path has two touches, `linear` is the mean of `first` and
-//! `last`, and any two of the three would show the third.
+//! A total may be partitioned in several ways at once, as every attribution model distributes the same takings over the same
+//! channels. Then a channel is suppressed in all of them or in none: if every path has two touchpoints, `linear` is the mean of
+//! `first` and `last`, and any two of the three would reveal the third.
 
 /// A part of a total.
 pub(super) struct Part<K> {
-    /// What it is called here.
+    /// The key of the part.
     pub(super) key: K,
-    /// The contributors behind it, for each way to part the total; none where it has no share.
+    /// Its contributors in each partition of the total; `None` if it has no share.
     pub(super) contributors: Vec<Option<i64>>,
-    /// Whether it is hidden in any case.
+    /// Whether it is suppressed in any case.
     pub(super) hidden: bool,
 }
 
 impl<K> Part<K> {
-    /// The contributors behind it in the way that has the fewest.
+    /// The fewest contributors over all partitions.
     pub(super) fn fewest(&self) -> i64 {
         let counts = self.contributors.iter().flatten();
         counts.min().copied().unwrap_or_default()
     }
 }
 
-/// What is hidden and what is released, for one way to part the total.
+/// The suppressed and released parts of one partition.
 #[derive(Clone, Copy, Default)]
 struct Balance {
     hidden: u64,
@@ -39,7 +39,7 @@ struct Balance {
     released: i64,
 }
 
-/// Parts a total of which every part has `k` contributors, or takes part in a sum that nobody can see through. Gives the
+/// GroupCells a total of which every part has `k` contributors, or takes part in a sum that nobody can see through. Gives the
 /// keys of the hidden ones. `total` is the number of contributors behind the total.
 pub(super) fn hidden<K, N: Ord>(
     parts: Vec<Part<K>>,

@@ -1,4 +1,4 @@
-//! Building: the stages are hung together as the picture in [`crate::dataflow`] shows.
+//! Connects the operators as [`crate::dataflow`] shows.
 
 #![allow(
     clippy::result_large_err,
@@ -17,35 +17,35 @@ use timely::dataflow::operators::{ConnectLoop, Exchange, Feedback, OkErr, Probe}
 use timely::worker::Worker;
 
 use super::handle::{Dataflow, Inputs, Output};
-use crate::admit::{Admit, AdmitIn, AdmitOut};
 use crate::cells::{Cells, CellsIn, CellsOut};
-use crate::consents::Consents;
-use crate::engine::{Epoch, Rows, Sizes, stage};
-use crate::facts::{Fact, Mention};
-use crate::hold::{Hold, HoldOut};
-use crate::identity::assign::{Assign, AssignIn, AssignOut};
+use crate::consent_counts::ConsentCounts;
+use crate::consent_state::{ConsentState, ConsentStateOut};
+use crate::engine::{Collection, Epoch, StateSizes, keyed};
+use crate::facts::{Fact, IdSetUse};
 use crate::identity::graph::Graph;
-use crate::identity::mentions::Mentions;
+use crate::identity::id_set_counts::IdSetCounts;
 use crate::identity::outcome::GraphOut;
+use crate::identity::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
 use crate::label::Label;
+use crate::net_sales::NetSales;
 use crate::person::{PersonIn, PersonKey, PersonOut, Persons};
-use crate::presence::{Presence, PresenceOut};
+use crate::policy_filter::{PolicyFilter, PolicyFilterIn, PolicyFilterOut};
 use crate::record::BrandId;
 use crate::routing::Routed;
-use crate::salt::{Book, desk};
+use crate::salt::{SaltCache, distribute_salts};
+use crate::sessionize::{Sessionize, SessionizeOut};
 use crate::settings::Settings;
-use crate::settle::Settle;
-use crate::statements::{StatementOut, Statements};
 use crate::stats::Stats;
+use crate::upsert::{Upsert, UpsertOut};
 
-/// Builds the dataflow on a worker; every worker builds the same. `sink` hears what comes out here.
+/// Builds the dataflow on a worker. All workers must build the same one. `sink` receives the outputs of this worker.
 pub fn build(
     worker: &mut Worker,
     settings: Arc<Settings>,
     mut sink: impl FnMut(Epoch, Output) + 'static,
 ) -> Dataflow {
     let stats = Rc::new(Stats::default());
-    let sizes = Sizes::default();
+    let sizes = StateSizes::default();
     let probe = ProbeHandle::new();
     let mut inputs = Inputs {
         hold: InputSession::new(),
@@ -57,8 +57,8 @@ pub fn build(
         person: InputSession::new(),
         cells: InputSession::new(),
     };
-    let book = Rc::new(RefCell::new(Book::default()));
-    let words = book.clone();
+    let salt_cache = Rc::new(RefCell::new(SaltCache::default()));
+    let words = salt_cache.clone();
     let (index, peers) = (worker.index() as u64, worker.peers() as u64);
 
     worker.dataflow(|scope| {
@@ -71,58 +71,64 @@ pub fn build(
         let to_person = inputs.person.to_collection(scope);
         let to_cells = inputs.cells.to_collection(scope);
 
-        let (expired, held) =
-            split(
-                stage(changes, Hold::new(stats.clone()), &sizes),
-                |told| match told {
-                    HoldOut::Expired(expired) => Ok(expired),
-                    other => Err(other),
-                },
-            );
-        // Whoever keeps a ledger hears of it.
+        let (expired, held) = split(
+            keyed(changes, Upsert::new(stats.clone()), &sizes),
+            |update| match update {
+                UpsertOut::Expired(expired) => Ok(expired),
+                other => Err(other),
+            },
+        );
+        // Every worker keeps a ledger, so all of them receive it.
         let expired = expired
             .flat_map(move |expired| (0..peers).map(move |target| (target, expired)))
             .inner
             .exchange(|((target, _), _, _)| *target)
             .as_collection()
             .map(|(_, expired)| Output::Expired(expired));
-        let (statements, held) = split(held, |told| match told {
-            HoldOut::Statement(statement) => Ok(Some(statement)),
-            HoldOut::Admit(held) => Err(Some(held)),
-            HoldOut::Expired(_) => Err(None),
+        let (statements, held) = split(held, |update| match update {
+            UpsertOut::Statement(statement) => Ok(Some(statement)),
+            UpsertOut::Record(held) => Err(Some(held)),
+            UpsertOut::Expired(_) => Err(None),
         });
-        let (statements, held) = (statements.flat_map(|told| told), held.flat_map(|told| told));
-        let statements = stage(
+        let (statements, held) = (
+            statements.flat_map(|update| update),
+            held.flat_map(|update| update),
+        );
+        let statements = keyed(
             statements.concat(to_statements),
-            Statements::default(),
+            ConsentState::default(),
             &sizes,
         );
-        let (allowed, statements) = split(statements, |told| match told {
-            StatementOut::Allowed(brand, counts) => Ok((brand, counts)),
+        let (allowed, statements) = split(statements, |update| match update {
+            ConsentStateOut::Allowed(brand, counts) => Ok((brand, counts)),
             other => Err(other),
         });
-        let consents = Consents::new(settings.clone(), stats.clone());
-        let counted = stage(allowed, consents, &sizes).map(|never| match never {});
-        let stances = statements.flat_map(|told| match told {
-            StatementOut::Stance(brand, set, id, stance) => {
-                Some(AdmitIn::Stance(brand, set, id, stance))
+        let consents = ConsentCounts::new(settings.clone(), stats.clone());
+        let counted = keyed(allowed, consents, &sizes).map(|never| match never {});
+        let policies = statements.flat_map(|update| match update {
+            ConsentStateOut::Policy(brand, set, id, policy) => {
+                Some(PolicyFilterIn::Policy(brand, set, id, policy))
             }
-            StatementOut::Ask(asked, set) => Some(AdmitIn::Ask(asked, Some(set))),
-            StatementOut::Allowed(..) => None,
+            ConsentStateOut::Ask(asked, set) => Some(PolicyFilterIn::Ask(asked, Some(set))),
+            ConsentStateOut::Allowed(..) => None,
         });
-        let held = held.concat(stances).concat(to_admit);
-        let admitted = stage(held, Admit::new(settings.clone(), stats.clone()), &sizes);
-        let (held, admit_told) = split(admitted, |told| match told {
-            AdmitOut::Routed(routed) => Ok(routed),
+        let held = held.concat(policies).concat(to_admit);
+        let admitted = keyed(
+            held,
+            PolicyFilter::new(settings.clone(), stats.clone()),
+            &sizes,
+        );
+        let (held, filter_updates) = split(admitted, |update| match update {
+            PolicyFilterOut::Routed(routed) => Ok(routed),
             other => Err(other),
         });
-        let admit_told = admit_told.flat_map(move |told| match told {
-            AdmitOut::Used(brand, label) => used(brand, label, peers),
-            AdmitOut::Answer(answer) => vec![CellsIn::Name(answer)],
-            AdmitOut::Routed(_) => Vec::new(),
+        let filter_updates = filter_updates.flat_map(move |update| match update {
+            PolicyFilterOut::Used(brand, label) => used(brand, label, peers),
+            PolicyFilterOut::Answer(answer) => vec![CellsIn::Name(answer)],
+            PolicyFilterOut::Routed(_) => Vec::new(),
         });
-        let (mentions, held) = split(held, |routed| match routed {
-            Routed::Mention(mention) => Ok::<Mention, _>(mention),
+        let (id_set_uses, held) = split(held, |routed| match routed {
+            Routed::IdSetUse(id_set_use) => Ok::<IdSetUse, _>(id_set_use),
             other => Err(other),
         });
         let (sales, held) = split(held, |routed| match routed {
@@ -134,129 +140,135 @@ pub fn build(
             other => Err(other),
         });
         let contacts = contacts.flat_map(|routed| match routed {
-            Routed::Fact(brand, set, fact) => Some(AssignIn::Fact(brand, set, fact)),
+            Routed::Fact(brand, set, fact) => Some(PersonJoinIn::Fact(brand, set, fact)),
             _ => None,
         });
 
-        let sets = stage(mentions, Mentions::default(), &sizes).concat(to_graph);
-        let graph = stage(sets, Graph::new(settings.clone(), stats.clone()), &sizes);
-        let (assigned, graph) = split(graph, |told| match told {
-            GraphOut::Assigned { brand, set, person } => Ok(AssignIn::Assigned(brand, set, person)),
+        let sets = keyed(id_set_uses, IdSetCounts::default(), &sizes).concat(to_graph);
+        let graph = keyed(sets, Graph::new(settings.clone(), stats.clone()), &sizes);
+        let (assigned, graph) = split(graph, |update| match update {
+            GraphOut::Assigned { brand, set, person } => {
+                Ok(PersonJoinIn::Assigned(brand, set, person))
+            }
             other => Err(other),
         });
-        let (graph_sums, graph) = split(graph, |told| match told {
+        let (graph_sums, graph) = split(graph, |update| match update {
             GraphOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             other => Err(other),
         });
-        let (graph_answers, oversized) = split(graph, |told| match told {
+        let (graph_answers, oversized) = split(graph, |update| match update {
             GraphOut::Answer(answer) => Ok(answer),
             other => Err(other),
         });
-        let oversized = oversized.flat_map(|told| match told {
+        let oversized = oversized.flat_map(|update| match update {
             GraphOut::Oversized { brand, person } => {
                 Some(PersonIn::Oversized(PersonKey { brand, person }))
             }
             _ => None,
         });
 
-        let conversions = stage(sales, Settle::new(stats.clone()), &sizes).map(|settled| {
-            AssignIn::Fact(
-                settled.brand,
-                settled.ids,
-                Fact::Conversion(settled.conversion),
+        let conversions = keyed(sales, NetSales::new(stats.clone()), &sizes).map(|net_sale| {
+            PersonJoinIn::Fact(
+                net_sale.brand,
+                net_sale.ids,
+                Fact::Conversion(net_sale.conversion),
             )
         });
         let facts = contacts.concat(conversions).concat(assigned);
-        let (facts, assign_sums) = split(
-            stage(facts, Assign::new(stats.clone()), &sizes),
-            |told| match told {
-                AssignOut::Person(told) => Ok(told),
-                AssignOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
+        let (facts, join_sums) = split(
+            keyed(facts, PersonJoin::new(stats.clone()), &sizes),
+            |update| match update {
+                PersonJoinOut::Person(update) => Ok(update),
+                PersonJoinOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),
             },
         );
 
-        let persons = stage(
+        let persons = keyed(
             facts.concat(oversized).concat(to_person),
             Persons::new(settings.clone(), stats.clone()),
             &sizes,
         );
-        let (person_sums, person_answers) = split(persons, |told| match told {
+        let (person_sums, person_answers) = split(persons, |update| match update {
             PersonOut::Sum(key, sums) => Ok(CellsIn::Sum(key, sums)),
             PersonOut::Answer(answer) => Err(CellsIn::Name(answer)),
         });
 
-        let presence = Presence::new(settings.clone(), stats.clone(), book.clone(), peers);
-        let (visits, presence) = split(stage(to_presence, presence, &sizes), |told| match told {
-            PresenceOut::Sum(..) | PresenceOut::Used(..) => Ok(told),
-            other => Err(other),
-        });
-        let visits = visits.flat_map(move |told| match told {
-            PresenceOut::Sum(key, sums) => vec![CellsIn::Sum(key, sums)],
-            PresenceOut::Used(brand, label) => used(brand, label, peers),
+        let presence = Sessionize::new(settings.clone(), stats.clone(), salt_cache.clone(), peers);
+        let (visits, presence) = split(
+            keyed(to_presence, presence, &sizes),
+            |update| match update {
+                SessionizeOut::Sum(..) | SessionizeOut::Used(..) => Ok(update),
+                other => Err(other),
+            },
+        );
+        let visits = visits.flat_map(move |update| match update {
+            SessionizeOut::Sum(key, sums) => vec![CellsIn::Sum(key, sums)],
+            SessionizeOut::Used(brand, label) => used(brand, label, peers),
             _ => Vec::new(),
         });
-        let (presence_answers, settled) = split(presence, |told| match told {
-            PresenceOut::Answer(answer) => Ok(answer),
+        let (presence_answers, settled) = split(presence, |update| match update {
+            SessionizeOut::Answer(answer) => Ok(answer),
             other => Err(other),
         });
-        // One worker keeps the sums, so that one commit makes a day settled.
+        // One worker stores the totals, so that a single commit settles a day.
         let settled = settled.inner.exchange(|_| 0).as_collection();
-        let settled = settled.flat_map(|told| match told {
-            PresenceOut::Settled(day, hour) => Some(Output::Settled(day, hour)),
-            PresenceOut::Closed(brand, before) => Some(Output::Closed(brand, before)),
-            PresenceOut::Sum(..) | PresenceOut::Used(..) | PresenceOut::Answer(..) => None,
+        let settled = settled.flat_map(|update| match update {
+            SessionizeOut::Settled(day, hour) => Some(Output::SettledHour(day, hour)),
+            SessionizeOut::Closed(brand, before) => Some(Output::SaltDaysClosed(brand, before)),
+            SessionizeOut::Sum(..) | SessionizeOut::Used(..) | SessionizeOut::Answer(..) => None,
         });
 
         let (round, due) = scope.feedback(1);
         let sums = to_cells.concatenate([
             held_sums,
             graph_sums,
-            assign_sums,
+            join_sums,
             person_sums,
             person_answers,
-            admit_told,
+            filter_updates,
             visits,
             due.as_collection(),
         ]);
         let cells = Cells::new(settings.clone(), stats.clone(), peers);
-        let (cells, others) = split(stage(sums, cells, &sizes), |told| match told {
-            CellsOut::Cell(cell, news, released) => Ok(Output::Cell {
+        let (cells, others) = split(keyed(sums, cells, &sizes), |update| match update {
+            CellsOut::Cell(cell, is_new, released) => Ok(Output::Cell {
                 cell,
-                news,
+                is_new,
                 released,
             }),
             other => Err(other),
         });
-        let (due, cell_answers) = split(others, |told| match told {
-            CellsOut::Due(due) => Ok(CellsIn::Due(due)),
+        let (due, cell_answers) = split(others, |update| match update {
+            CellsOut::BatchVote(due) => Ok(CellsIn::BatchVote(due)),
             other => Err(other),
         });
         due.inner
             .map(|(due, epoch, diff)| (due, epoch + 1, diff))
             .connect_loop(round);
-        let (unused, cell_answers) = split(cell_answers, |told| match told {
+        let (unused, cell_answers) = split(cell_answers, |update| match update {
             CellsOut::Unused(brand, label) => Ok(Output::Unused(brand, label)),
             other => Err(other),
         });
-        let cell_answers = cell_answers.flat_map(|told| match told {
+        let cell_answers = cell_answers.flat_map(|update| match update {
             CellsOut::Answer(answer) => Some(answer),
             _ => None,
         });
-        // Answers travel back to the worker that asked.
+        // Answers return to the worker that asked.
         let answers = cell_answers.concatenate([graph_answers, presence_answers]);
         let answers = answers
             .inner
             .exchange(|(answer, _, _)| answer.asker)
             .as_collection();
-        desk(to_salts, peers, words);
-        let told = cells.concatenate([
+        distribute_salts(to_salts, peers, words);
+        let outputs = cells.concatenate([
             unused,
             answers.map(Output::Answer),
             settled,
             expired,
             counted,
         ]);
-        told.inner
+        outputs
+            .inner
             .flat_map(move |(output, epoch, _)| {
                 sink(epoch, output);
                 None::<()>
@@ -266,9 +278,9 @@ pub fn build(
     Dataflow {
         inputs: Some(inputs),
         settings,
-        anything_stood: false,
+        has_restored_cells: false,
         probe,
-        book,
+        salt_cache,
         asked: Default::default(),
         index,
         peers,
@@ -277,18 +289,18 @@ pub fn build(
     }
 }
 
-/// Every worker hears which labels are in use.
+/// Broadcasts the use of a label to all workers.
 fn used(brand: BrandId, label: Label, peers: u64) -> Vec<CellsIn> {
     let all = 0..peers;
-    all.map(|target| CellsIn::Used(target, brand, label))
+    all.map(|target| CellsIn::LabelUse(target, brand, label))
         .collect()
 }
 
-/// Parts a collection in two by content, without a copy.
+/// Splits a collection in two by content, without copying.
 fn split<'scope, D, A, B>(
-    rows: Rows<'scope, D>,
+    rows: Collection<'scope, D>,
     mut part: impl FnMut(D) -> Result<A, B> + 'static,
-) -> (Rows<'scope, A>, Rows<'scope, B>)
+) -> (Collection<'scope, A>, Collection<'scope, B>)
 where
     D: ExchangeData,
     A: differential_dataflow::Data,

@@ -1,7 +1,7 @@
-//! A worker's ends of the dataflow: what goes in, what comes out, and how far it is.
+//! The handle of a worker to the dataflow: its inputs, its outputs, and its progress.
 //!
-//! Whatever goes in belongs to the epoch that is open on this worker. An epoch is complete when every worker has ended it,
-//! and what comes out of it then depends neither on the worker nor on the order in which it went in (invariant I1).
+//! Input belongs to the epoch that is open on this worker. An epoch is complete when every worker has ended it, and its
+//! output depends neither on the worker nor on the order of the input (invariant I1).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,96 +11,95 @@ use std::sync::Arc;
 use differential_dataflow::input::InputSession;
 use timely::dataflow::ProbeHandle;
 
-use crate::admit::AdmitIn;
-use crate::ask::{Answer, Asked, Question};
+use crate::ask::{Answer, Question, RoutedQuestion};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
-use crate::engine::{Diff, Epoch, Sizes};
+use crate::consent_state::ConsentStateIn;
+use crate::engine::{Diff, Epoch, StateSizes};
 use crate::event::Event;
-use crate::hold::{Change, Expired, HoldIn};
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::person::PersonIn;
-use crate::presence::PresenceIn;
-use crate::record::{BrandId, Day, Heard, Ping, RecordKey, SettledHour};
-use crate::salt::{Book, LIVE, Salt, SaltWord};
+use crate::policy_filter::PolicyFilterIn;
+use crate::record::{BrandId, Day, Ping, RecordKey, SettledHour, TokenizedPing};
+use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
+use crate::sessionize::SessionizeIn;
 use crate::settings::Settings;
-use crate::statements::StatementIn;
 use crate::stats::Stats;
+use crate::upsert::{ExpiredRecord, RecordChange, UpsertIn};
 
-/// What comes out on a worker.
+/// An output of the dataflow on one worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Output {
-    /// A cell has a new value, or is closed where it has none.
+    /// A cell has a new value, or is closed if it has none.
     Cell {
         /// The cell.
         cell: Cell,
-        /// Whether the outside does not know it yet.
-        news: bool,
-        /// The time of the release that tells it, Unix milliseconds.
+        /// Whether the value differs from the published one.
+        is_new: bool,
+        /// The time of its release, Unix milliseconds.
         released: i64,
     },
-    /// A part of the answer to a question that this worker asked.
+    /// A part of the answer to a question of this worker.
     Answer(Answer),
-    /// A record was retracted on some worker because it was past its retention.
-    Expired(Expired),
-    /// Nobody held anything that names a label at the end of this epoch. Whoever has announced its word, and has not used it
-    /// since, is to withdraw it.
+    /// A record was retracted on some worker because its retention period ended.
+    Expired(ExpiredRecord),
+    /// No current record used a label at the end of this epoch. A worker that announced its name and has not used it
+    /// since should withdraw it.
     Unused(BrandId, Label),
-    /// To the first worker: a part of what a salt day came to, which settled at the end of this epoch. Parts of the
-    /// same hour add up.
-    Settled(Day, SettledHour),
-    /// To the first worker: all salt days of a brand before one have settled by the end of this epoch.
-    Closed(BrandId, Day),
+    /// To worker 0: a part of the totals of a salt day that settled in this epoch. Parts of the same hour add up.
+    SettledHour(Day, SettledHour),
+    /// To worker 0: all salt days of a brand before the given one have settled in this epoch.
+    SaltDaysClosed(BrandId, Day),
 }
 
-/// A ping on its way into the dataflow.
+/// The outcome of [`Dataflow::tokenize`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Salted {
-    /// The ping under the token of its day.
-    Heard(Heard),
-    /// The salt of its day is being drawn: it may be tried again once the worker has stepped.
-    Waits(Ping),
-    /// Its day is closed, and the ping counts no more.
+pub enum Tokenized {
+    /// The ping with the token of its day.
+    Ping(TokenizedPing),
+    /// The salt of the day is not known yet. Retry after the worker has stepped.
+    Pending(Ping),
+    /// The salt day is closed; the ping no longer counts.
     Closed,
 }
 
-/// A worker's ends of the dataflow.
+/// The inputs, progress and counters of one worker.
 pub struct Dataflow {
-    /// None once the input has ended.
+    /// `None` once the input has ended.
     pub(super) inputs: Option<Inputs>,
     pub(super) settings: Arc<Settings>,
-    pub(super) anything_stood: bool,
+    pub(super) has_restored_cells: bool,
     pub(super) probe: ProbeHandle<Epoch>,
-    pub(super) book: Rc<RefCell<Book>>,
-    /// The salts that this worker has asked for.
+    pub(super) salt_cache: Rc<RefCell<SaltCache>>,
+    /// The salts that this worker has requested.
     pub(super) asked: BTreeSet<(BrandId, Day)>,
     pub(super) index: u64,
     pub(super) peers: u64,
-    /// What this worker counts.
+    /// The counters of this worker.
     pub stats: Rc<Stats>,
-    /// How much the stages of this worker hold.
-    pub sizes: Sizes,
+    /// The state sizes of the operators of this worker.
+    pub sizes: StateSizes,
 }
 
 pub(super) type Session<D> = InputSession<Epoch, D, Diff>;
 
-/// One input for each stage that is told something from outside.
+/// The inputs, one for each operator that takes external input.
 pub(super) struct Inputs {
-    pub(super) hold: Session<HoldIn>,
-    pub(super) statements: Session<StatementIn>,
-    pub(super) admit: Session<AdmitIn>,
-    pub(super) presence: Session<PresenceIn>,
-    pub(super) salts: Session<SaltWord>,
+    pub(super) hold: Session<UpsertIn>,
+    pub(super) statements: Session<ConsentStateIn>,
+    pub(super) admit: Session<PolicyFilterIn>,
+    pub(super) presence: Session<SessionizeIn>,
+    pub(super) salts: Session<SaltMessage>,
     pub(super) graph: Session<GraphIn>,
     pub(super) person: Session<PersonIn>,
     pub(super) cells: Session<CellsIn>,
 }
 
 impl Inputs {
-    /// Says something about salts, at once: a word a time, because what waits for the end of its time would wait for
-    /// the end of the epoch, and whoever asks stands in the middle of one.
-    fn say(&mut self, word: SaltWord) {
+    /// Sends a message about salts immediately. Each message has a logical time of its own, because within the epoch
+    /// of the caller it would wait for the end of that epoch.
+    fn send_salt_message(&mut self, word: SaltMessage) {
         let time = *self.salts.time();
         self.salts.update(word, 1);
         self.salts.advance_to(time + 1);
@@ -109,16 +108,16 @@ impl Inputs {
 }
 
 impl Dataflow {
-    /// Puts the token of its day in the place of a ping's device. Where the salt is not known yet it is asked for, and
-    /// nobody waits.
-    pub fn salted(&mut self, ping: Ping) -> Salted {
+    /// Replaces the device of a ping by its token of the salt day. Requests the salt if it is unknown, without
+    /// blocking.
+    pub fn tokenize(&mut self, ping: Ping) -> Tokenized {
         let (brand, day) = (ping.brand, ping.salt_day);
-        if self.book.borrow().is_closed(brand, day) {
-            return Salted::Closed;
+        if self.salt_cache.borrow().is_closed(brand, day) {
+            return Tokenized::Closed;
         }
-        let book = self.book.borrow();
-        if let Some(token) = book.token(brand, day, ping.store, ping.device) {
-            return Salted::Heard(Heard {
+        let salt_cache = self.salt_cache.borrow();
+        if let Some(token) = salt_cache.token(brand, day, ping.store, ping.device) {
+            return Tokenized::Ping(TokenizedPing {
                 brand,
                 store: ping.store,
                 token,
@@ -129,87 +128,91 @@ impl Dataflow {
                 rssi: ping.rssi,
             });
         }
-        drop(book);
-        self.draw_salt(brand, day);
-        Salted::Waits(ping)
+        drop(salt_cache);
+        self.request_salt(brand, day);
+        Tokenized::Pending(ping)
     }
 
-    /// Asks for the salt of a day, unless it is known, asked for, or closed.
-    pub fn draw_salt(&mut self, brand: BrandId, day: Day) {
+    /// Requests the salt of a day, unless it is known, already requested, or the day is closed.
+    pub fn request_salt(&mut self, brand: BrandId, day: Day) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        let book = self.book.borrow();
-        if book.salt(brand, day).is_some() || book.is_closed(brand, day) {
+        let salt_cache = self.salt_cache.borrow();
+        if salt_cache.salt(brand, day).is_some() || salt_cache.is_closed(brand, day) {
             return;
         }
-        drop(book);
+        drop(salt_cache);
         if self.asked.insert((brand, day)) {
-            inputs.say(SaltWord::Ask(self.index, brand, day));
+            inputs.send_salt_message(SaltMessage::Request(self.index, brand, day));
         }
     }
 
-    /// The salts that this worker knows, and has been told to forget.
-    pub fn book(&self) -> std::cell::RefMut<'_, Book> {
-        self.book.borrow_mut()
+    /// The salt cache of this worker.
+    pub fn salt_cache(&self) -> std::cell::RefMut<'_, SaltCache> {
+        self.salt_cache.borrow_mut()
     }
 
-    /// Says that everything from before a restart has gone in here. No ping goes in before every worker has said so.
-    pub fn live(&mut self) {
+    /// Ends the restore on this worker. Salts are drawn, and so pings enter, only after all workers have called it.
+    pub fn finish_restore(&mut self) {
         if let Some(inputs) = &mut self.inputs
-            && *inputs.salts.time() < LIVE
+            && *inputs.salts.time() < RESTORE_DONE
         {
-            inputs.salts.advance_to(LIVE);
+            inputs.salts.advance_to(RESTORE_DONE);
             inputs.salts.flush();
         }
     }
 
-    /// Puts in the salt of a day from before a restart, before this worker is [live](Dataflow::live).
-    pub fn know_salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
+    /// Restores the salt of a day from before a restart. To be called before
+    /// [`finish_restore`](Dataflow::finish_restore).
+    pub fn restore_salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        self.book.borrow_mut().enter(brand, day, salt.clone());
-        inputs.salts.update(SaltWord::Known(brand, day, salt), 1);
+        self.salt_cache.borrow_mut().enter(brand, day, salt.clone());
+        inputs
+            .salts
+            .update(SaltMessage::Restored(brand, day, salt), 1);
     }
 
-    /// Puts in a cell as it stands outside, from before a restart. `at` is the time of the release that told it,
-    /// Unix milliseconds.
-    pub fn stood(&mut self, cell: Cell, at: i64) {
+    /// Restores the published state of a cell from before a restart. `at` is the time of its release, Unix
+    /// milliseconds.
+    pub fn restore_cell(&mut self, cell: Cell, at: i64) {
         if let Some(inputs) = &mut self.inputs {
-            let stood = Cells::stood(cell, at, &self.settings);
-            inputs.cells.update(stood, 1);
-            self.anything_stood = true;
+            let restored = Cells::restored_cell(cell, at, &self.settings);
+            inputs.cells.update(restored, 1);
+            self.has_restored_cells = true;
         }
     }
 
-    /// Says that everything that stood outside, and everything that was known of before a restart, has gone in
-    /// here. When every worker has said so, what stood outside and was not released again is told as closed. To be
-    /// said in an epoch that releases.
-    pub fn complete(&mut self) {
-        let (from, stood) = (self.index, self.anything_stood);
+    /// Declares that this worker has restored all published cells and all records from before a restart. Once all
+    /// workers have called it, published cells that no longer exist are closed. To be called in an epoch with a
+    /// release.
+    pub fn reconcile_restored(&mut self) {
+        let (from, has_cells) = (self.index, self.has_restored_cells);
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         for target in 0..self.peers {
-            let complete = CellsIn::Complete {
+            let message = CellsIn::AllRestored {
                 from,
                 target,
-                stood,
+                has_cells,
             };
-            inputs.cells.update(complete, 1);
+            inputs.cells.update(message, 1);
         }
     }
 
-    /// Says that the sums of a brand's salt days before one are durable: nobody needs their pings any more.
-    pub fn settled(&mut self, brand: BrandId, before: Day) {
+    /// Confirms that the totals of a brand's salt days before the given one are durable, so that their pings are no
+    /// longer needed.
+    pub fn confirm_settled(&mut self, brand: BrandId, before: Day) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.say(SaltWord::Settled(brand, before));
+            inputs.send_salt_message(SaltMessage::Settled(brand, before));
         }
     }
 
-    /// Puts in a change of what is held. Pings go in [salted](Dataflow::salted).
-    pub fn event(&mut self, event: Event) {
+    /// Applies an event. Pings must be [tokenized](Dataflow::tokenize) first.
+    pub fn apply(&mut self, event: Event) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
@@ -221,72 +224,77 @@ impl Dataflow {
                 record,
             } => {
                 let put = Some((version, Box::new(record)));
-                let change = Change { arrival, key, put };
-                inputs.hold.update(HoldIn::Change(change), 1);
+                let change = RecordChange { arrival, key, put };
+                inputs.hold.update(UpsertIn::Change(change), 1);
             }
             Event::Drop { key, arrival } => {
                 let put = None;
-                let change = Change { arrival, key, put };
-                inputs.hold.update(HoldIn::Change(change), 1);
+                let change = RecordChange { arrival, key, put };
+                inputs.hold.update(UpsertIn::Change(change), 1);
             }
-            Event::Heard { heard } => inputs.presence.update(PresenceIn::Heard(heard), 1),
-            Event::DropDevice { device } => inputs.presence.update(PresenceIn::Drop(device), 1),
-            Event::Settled { settled } => inputs.presence.update(PresenceIn::Settled(settled), 1),
-            Event::Closed { brand, before } => {
+            Event::TokenizedPing { ping } => inputs.presence.update(SessionizeIn::Ping(ping), 1),
+            Event::DropDevice { device } => inputs.presence.update(SessionizeIn::Drop(device), 1),
+            Event::SettledHour { settled } => {
+                inputs.presence.update(SessionizeIn::Settled(settled), 1)
+            }
+            Event::SaltDaysClosed { brand, before } => {
                 for target in 0..self.peers {
-                    let closed = PresenceIn::Closed(target, brand, before);
+                    let closed = SessionizeIn::Closed(target, brand, before);
                     inputs.presence.update(closed, 1);
                 }
-                // In its time: what stood before a restart is known before any salt is drawn.
-                inputs.salts.update(SaltWord::Settled(brand, before), 1);
+                // At the current logical time: closed days are known before any salt is drawn.
+                inputs.salts.update(SaltMessage::Settled(brand, before), 1);
             }
             Event::LinkTime { brand, at } => {
                 for target in 0..self.peers {
-                    inputs.admit.update(AdmitIn::LinkTime(brand, at, target), 1);
+                    inputs
+                        .admit
+                        .update(PolicyFilterIn::LinkTime(brand, at, target), 1);
                 }
             }
-            // Nothing that is not salted comes in, and no number depends on evidence.
+            // Untokenized pings are ignored, and no cell depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
-            Event::Word { brand, label, word } => {
+            Event::LabelName { brand, label, word } => {
                 for target in 0..self.peers {
                     inputs
                         .cells
-                        .update(CellsIn::Word(target, brand, label, word.clone()), 1);
+                        .update(CellsIn::LabelName(target, brand, label, word.clone()), 1);
                 }
             }
         }
     }
 
-    /// Withdraws the word of a label that this worker has announced. It is to be announced again before it is used again.
-    pub fn withdraw_word(&mut self, brand: BrandId, label: Label) {
+    /// Withdraws a label name that this worker has announced. It must be announced again before the label is used
+    /// again.
+    pub fn withdraw_label(&mut self, brand: BrandId, label: Label) {
         if let Some(inputs) = &mut self.inputs {
             for target in 0..self.peers {
                 inputs
                     .cells
-                    .update(CellsIn::WordGone(target, brand, label), 1);
+                    .update(CellsIn::LabelWithdrawn(target, brand, label), 1);
             }
         }
     }
 
-    /// Asks whether a label is used, once more: this worker has used it in a later epoch than the one in which it was
-    /// [unused](Output::Unused).
-    pub fn judge_word(&mut self, brand: BrandId, label: Label) {
+    /// Requests another check whether a label is used: this worker has used it since the epoch in which it was
+    /// reported as [unused](Output::Unused).
+    pub fn recheck_label(&mut self, brand: BrandId, label: Label) {
         if let Some(inputs) = &mut self.inputs {
-            let again = CellsIn::JudgeAgain(self.index, brand, label);
+            let again = CellsIn::RecheckLabel(self.index, brand, label);
             inputs.cells.update(again, 1);
         }
     }
 
-    /// Retracts what was held under a key at the end of an epoch, because it is past its retention. What has changed since
-    /// stays. Every worker hears of what was retracted.
+    /// Retracts a record that a retention pass evaluated at the end of the epoch `as_of`. A record that changed since
+    /// stays. All workers receive [`Output::Expired`].
     pub fn expire(&mut self, key: RecordKey, as_of: Epoch) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.hold.update(HoldIn::Expire(key, as_of), 1);
+            inputs.hold.update(UpsertIn::Expire(key, as_of), 1);
         }
     }
 
-    /// Lets changed cells leave at the end of this epoch, on every worker. `now`, in Unix milliseconds, is the time
-    /// that the gate goes by.
+    /// Releases changed cells at the end of this epoch, on all workers. `now`, in Unix milliseconds, is the clock of
+    /// the release gate.
     pub fn release(&mut self, now: i64) {
         let Some(inputs) = &mut self.inputs else {
             return;
@@ -296,23 +304,24 @@ impl Dataflow {
         }
     }
 
-    /// Has this worker tell again, at the end of this epoch, every cell of its own that stands outside: it was lost there.
-    pub fn tell_again(&mut self) {
+    /// Publishes all published cells of this worker again at the end of this epoch, for instance after the broker
+    /// lost them.
+    pub fn republish(&mut self) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.cells.update(CellsIn::Again(self.index), 1);
+            inputs.cells.update(CellsIn::Republish(self.index), 1);
         }
     }
 
-    /// Says that this worker will put in no more pings of a brand's salt days before one, once this
-    /// epoch is over. When every worker has said so, the salts of those days are destroyed, and the days settle.
-    pub fn days_are_over(&mut self, brand: BrandId, before: Day) {
+    /// Declares that this worker adds no more pings of a brand's salt days before the given one after this epoch.
+    /// Once all workers have, the salts of those days are deleted and the days settle.
+    pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         self.asked
             .retain(|(of, day)| *of != brand || *day >= before);
         for target in 0..self.peers {
-            let over = PresenceIn::Over {
+            let over = SessionizeIn::Over {
                 target,
                 from: self.index,
                 brand,
@@ -320,39 +329,38 @@ impl Dataflow {
             };
             inputs.presence.update(over, 1);
         }
-        inputs.say(SaltWord::Over(self.index, brand, before));
+        inputs.send_salt_message(SaltMessage::Finished(self.index, brand, before));
     }
 
-    /// Asks a question; the answers carry the number and come to this worker's sink by the end of the
-    /// epoch.
+    /// Asks a question. The answers carry `number` and reach the sink of this worker by the end of the epoch.
     pub fn ask(&mut self, number: u64, question: Question) {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         let asker = self.index;
-        let asked = |target| Asked {
+        let asked = |target| RoutedQuestion {
             asker,
             target,
             number,
             question: question.clone(),
         };
         match &question {
-            Question::Link { .. } | Question::Whole { .. } => {
+            Question::Link { .. } | Question::Members { .. } => {
                 inputs.graph.update(GraphIn::Ask(asked(0)), 1);
             }
-            Question::Records { naming, .. } | Question::Recent { naming, .. } => {
+            Question::Records { naming, .. } | Question::ActiveSince { naming, .. } => {
                 naming.iter().for_each(|id| {
-                    let asked = StatementIn::Ask(asked(0), *id);
+                    let asked = ConsentStateIn::Ask(asked(0), *id);
                     inputs.statements.update(asked, 1);
                 })
             }
             Question::Expired { .. } => {
                 (0..self.peers)
-                    .for_each(|to| inputs.admit.update(AdmitIn::Ask(asked(to), None), 1));
+                    .for_each(|to| inputs.admit.update(PolicyFilterIn::Ask(asked(to), None), 1));
             }
-            Question::Heard { .. } => {
+            Question::DeviceDays { .. } => {
                 (0..self.peers)
-                    .for_each(|to| inputs.presence.update(PresenceIn::Ask(asked(to)), 1));
+                    .for_each(|to| inputs.presence.update(SessionizeIn::Ask(asked(to)), 1));
             }
             Question::Cells { .. } => {
                 (0..self.peers).for_each(|to| inputs.cells.update(CellsIn::Ask(asked(to)), 1));
@@ -386,12 +394,12 @@ impl Dataflow {
         self.inputs = None;
     }
 
-    /// Whether every worker has finished all epochs before the given one.
+    /// Whether all workers have completed all epochs before the given one.
     pub fn is_done_before(&self, epoch: Epoch) -> bool {
         !self.probe.less_than(&epoch)
     }
 
-    /// Whether every worker has ended its input and all of it is through.
+    /// Whether all workers have ended their input and processed all of it.
     pub fn is_complete(&self) -> bool {
         self.probe.done()
     }

@@ -1,22 +1,22 @@
-//! The dataflow: how the stages hang together.
+//! The dataflow: how the operators are connected.
 //!
 //! ```text
-//!            ┌► Hold ─┬► Statements ┐   ┌─ mentions ─► Mentions ─► Graph ─┬─ assigned ─┐
-//!            │        └─────────────┴► Admit                              └ oversized ─┼──────────┐
-//! events ────┤                          ├─ contacts ────────────────────────► Assign ┴─ facts ─► Person ─┐
-//!            │                          ├─ sales, refunds ─► Settle ─► settled ─► Assign                 │
-//!            │                          └─ counts, spend, adjustments ─────────────────── sums ────────►├► Cells ─► told
-//!            ├► Presence ──────────────────────────────────────────────────────────────── sums ────────►│
-//!            ├► words, releases, questions ─── to every worker ─────────────────────────────────────────►┘
-//!            └► salts ► SaltDesk ► SaltBook
+//!            ┌► Upsert ┬► ConsentState ┐   ┌─ identifier sets ─► IdSetCounts ─► Graph ┬─ assigned ─┐
+//!            │         └───────────────┴► PolicyFilter                               └ oversized ─┼───────┐
+//! events ────┤                             ├─ contacts ───────────────────────► PersonJoin ┴─ facts ─► Persons ─┐
+//!            │                             ├─ sales, refunds ─► NetSales ─► net sales ─► PersonJoin             │
+//!            │                             └─ counts, spend, adjustments ────────────── aggregates ───────────►├► Cells ─► outputs
+//!            ├► Sessionize ──────────────────────────────────────────────────────────── aggregates ───────────►│
+//!            ├► label names, releases, questions ─── to every worker ─────────────────────────────────────────►┘
+//!            └► salts ► SaltAllocator ► SaltCache
 //! ```
 //!
-//! Each arrow is a differential collection. A record's change runs through once, and an epoch is closed when the probe
-//! has passed it. One thing goes round: what waits for a batch on each worker, which all hear in the next epoch. Not in the
-//! picture: how many identifiers allow what, which Statements tells Consents, where it is counted.
+//! Each arrow is a differential collection. A change of a record passes through once, and an epoch is complete when the
+//! probe has passed it. There is one feedback loop: each worker sends its batch votes to all workers, which receive them in
+//! the next epoch. Not shown: ConsentState sends the counts of identifiers by allowed use to ConsentCounts.
 
 mod build;
 mod handle;
 
 pub use build::build;
-pub use handle::{Dataflow, Output, Salted};
+pub use handle::{Dataflow, Output, Tokenized};

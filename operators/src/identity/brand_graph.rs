@@ -17,12 +17,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::components::{Components, Moves, Person};
 use super::forest::{Link, NO_LINK};
 use super::outcome::GraphOut;
+use crate::aggregate::{Aggregate, CellKey};
 use crate::engine::Diff;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdKind, IdSet, Identifier, Pseudonym};
 use crate::settings::BrandSettings;
 use crate::small_map::{Bag, SmallMap};
-use crate::sums::{CellKey, Sums};
 
 /// An identifier, by its number in the graph.
 pub(super) type Id = u32;
@@ -39,12 +39,12 @@ pub(super) struct Node {
     facts: u64,
 }
 
-pub(super) struct Star {
+pub(super) struct Hyperedge {
     pub(super) ids: Box<[Id]>,
     /// How many facts stand under the set, as the graph was told.
     facts: i64,
     person: Option<Person>,
-    pub(super) witness: Option<(Day, Label)>,
+    pub(super) provenance: Option<(Day, Label)>,
 }
 
 /// Two identifiers that stand together.
@@ -61,14 +61,14 @@ pub(super) struct BrandGraph {
     pub(super) ids: FxHashMap<Pseudonym, Id>,
     pub(super) nodes: Vec<Option<Node>>,
     free: Vec<Id>,
-    pub(super) stars: FxHashMap<u128, Star>,
+    pub(super) hyperedges: FxHashMap<u128, Hyperedge>,
     /// The smaller number first.
     pairs: FxHashMap<(Id, Id), Pair>,
     pub(super) components: Components,
     oversized: FxHashSet<Person>,
     links: i64,
     hubs: i64,
-    published: Sums,
+    published: Aggregate,
     /// How many sets and identifiers were looked at.
     steps: u64,
 }
@@ -101,7 +101,7 @@ impl BrandGraph {
     pub(super) fn entries(&self) -> usize {
         self.ids.len()
             + (self.nodes.len() - self.free.len())
-            + self.stars.len()
+            + self.hyperedges.len()
             + self.pairs.len()
             + self.components.entries()
             + self.oversized.len()
@@ -155,13 +155,13 @@ impl BrandGraph {
         let key = set.key();
         let ids: Box<[Id]> = set.ids().iter().map(|id| self.number(id)).collect();
         self.count(set, &ids, 1, work);
-        self.stars.insert(
+        self.hyperedges.insert(
             key,
-            Star {
+            Hyperedge {
                 ids,
                 facts: 0,
                 person: None,
-                witness: None,
+                provenance: None,
             },
         );
         work.sets.insert(key);
@@ -169,10 +169,10 @@ impl BrandGraph {
 
     /// Takes a set out and returns its person.
     fn remove_set(&mut self, set: &IdSet, work: &mut Work) -> Option<Person> {
-        let star = self.stars.remove(&set.key())?;
-        self.count(set, &star.ids, -1, work);
-        self.carry(&star.ids, -star.facts, work);
-        star.person
+        let hyperedge = self.hyperedges.remove(&set.key())?;
+        self.count(set, &hyperedge.ids, -1, work);
+        self.carry(&hyperedge.ids, -hyperedge.facts, work);
+        hyperedge.person
     }
 
     /// Counts a set more or less with its identifiers, their values and pairs.
@@ -221,18 +221,18 @@ impl BrandGraph {
 
     /// Notes that more or fewer facts stand under a set.
     fn add_facts(&mut self, set: u128, facts: i64, work: &mut Work) {
-        let Some(star) = self.stars.get_mut(&set) else {
+        let Some(hyperedge) = self.hyperedges.get_mut(&set) else {
             return;
         };
-        let had = star.facts > 0;
-        star.facts += facts;
-        if had != (star.facts > 0) {
+        let had = hyperedge.facts > 0;
+        hyperedge.facts += facts;
+        if had != (hyperedge.facts > 0) {
             work.sets.insert(set);
         }
-        let ids = std::mem::take(&mut star.ids);
+        let ids = std::mem::take(&mut hyperedge.ids);
         self.carry(&ids, facts, work);
-        if let Some(star) = self.stars.get_mut(&set) {
-            star.ids = ids;
+        if let Some(hyperedge) = self.hyperedges.get_mut(&set) {
+            hyperedge.ids = ids;
         }
     }
 
@@ -252,7 +252,7 @@ impl BrandGraph {
                 let mut steps = 0;
                 for (set, ()) in node.sets.iter() {
                     work.sets.insert(*set);
-                    let ids = self.stars.get(set).map(|star| &star.ids);
+                    let ids = self.hyperedges.get(set).map(|hyperedge| &hyperedge.ids);
                     let others = ids.into_iter().flatten().filter(|other| *other != id);
                     work.pairs.extend(others.map(|other| pair(*id, *other)));
                     steps += 1;
@@ -289,14 +289,14 @@ impl BrandGraph {
             let Some(node) = self.node(*id) else {
                 continue;
             };
-            let (facts, gone) = (node.facts, node.sets.is_empty());
-            match (self.components.holds(*id), node.hub || gone) {
+            let (facts, is_removed) = (node.facts, node.sets.is_empty());
+            match (self.components.holds(*id), node.hub || is_removed) {
                 (false, false) => self.components.insert(*id),
                 (true, true) => self.components.remove(*id),
                 _ => {}
             }
             self.components.weigh(*id, facts);
-            if gone {
+            if is_removed {
                 self.forget(*id);
             }
         }
@@ -335,15 +335,15 @@ impl BrandGraph {
         }
         self.steps += sets.len() as u64;
         for set in sets {
-            let Some(star) = self.stars.get(&set) else {
+            let Some(hyperedge) = self.hyperedges.get(&set) else {
                 continue;
             };
-            let mut ids = star.ids.iter().filter(|_| star.facts > 0);
+            let mut ids = hyperedge.ids.iter().filter(|_| hyperedge.facts > 0);
             let person = ids.find_map(|id| self.components.person_of(*id));
-            let Some(star) = self.stars.get_mut(&set) else {
+            let Some(hyperedge) = self.hyperedges.get_mut(&set) else {
                 continue;
             };
-            let old = std::mem::replace(&mut star.person, person);
+            let old = std::mem::replace(&mut hyperedge.person, person);
             if old != person {
                 let assigned = |person| GraphOut::Assigned { brand, set, person };
                 out.extend(old.map(|person| (assigned(person), -1)));
@@ -377,9 +377,9 @@ impl BrandGraph {
     }
 
     /// Notes the first record that supports a set.
-    pub(super) fn witness(&mut self, set: u128, day: Day, source: Label) {
-        if let Some(star) = self.stars.get_mut(&set) {
-            star.witness = Some((day, source));
+    pub(super) fn provenance(&mut self, set: u128, day: Day, source: Label) {
+        if let Some(hyperedge) = self.hyperedges.get_mut(&set) {
+            hyperedge.provenance = Some((day, source));
         }
     }
 
@@ -392,7 +392,7 @@ impl BrandGraph {
             self.hubs,
             self.oversized.len() as i64,
         ];
-        let sums = Sums {
+        let sums = Aggregate {
             values: values.map(i128::from),
             contributors: persons + self.hubs,
             changed: 0,
@@ -407,7 +407,7 @@ impl BrandGraph {
     }
 
     /// Applies what has happened to the sets in an epoch.
-    pub(super) fn step(
+    pub(super) fn apply_epoch(
         &mut self,
         brand: BrandId,
         settings: &BrandSettings,
@@ -447,7 +447,9 @@ impl BrandGraph {
             }
         }
         let who = sizes.keys();
-        let changed = who.fold(Sums::default(), |sums, person| sums.whose(*person));
+        let changed = who.fold(Aggregate::default(), |sums, person| {
+            sums.changed_by(*person)
+        });
         self.guard_sizes(brand, settings.max_identifiers as usize, sizes, out);
         self.publish(brand, changed.changed, out);
     }
@@ -479,7 +481,7 @@ mod tests {
     }
 
     /// Applies sets and facts, and says which facts have which person in the end.
-    fn step(
+    fn apply_epoch(
         graph: &mut BrandGraph,
         sets: &[(&[u128], Diff, i64)],
         persons: &mut FxHashMap<u128, Person>,
@@ -492,11 +494,11 @@ mod tests {
         }
         let mut out = Vec::new();
         let settings = BrandSettings::default();
-        graph.step(BrandId(0), &settings, changes, &mut out);
+        graph.apply_epoch(BrandId(0), &settings, changes, &mut out);
         out.sort_by_key(|(_, diff)| *diff);
         let mut moved = 0;
-        for (told, diff) in out {
-            if let GraphOut::Assigned { set, person, .. } = told {
+        for (update, diff) in out {
+            if let GraphOut::Assigned { set, person, .. } = update {
                 moved += 1;
                 match diff > 0 {
                     true => drop(persons.insert(set, person)),
@@ -511,22 +513,22 @@ mod tests {
     fn facts_stay_where_there_are_more() {
         let (mut graph, mut persons) = (BrandGraph::default(), FxHashMap::default());
         let few: &[(&[u128], Diff, i64)] = &[(&[2], 1, 5), (&[2, 3], 1, 0), (&[3, 4], 1, 0)];
-        step(&mut graph, &[(&[1], 1, 1_000)], &mut persons);
-        step(&mut graph, few, &mut persons);
+        apply_epoch(&mut graph, &[(&[1], 1, 1_000)], &mut persons);
+        apply_epoch(&mut graph, few, &mut persons);
         assert_eq!(persons.len(), 2, "only what has facts has a person");
         let much = persons[&set(&[1]).key()];
         for _ in 0..3 {
-            let moved = step(&mut graph, &[(&[1, 4], 1, 0)], &mut persons);
+            let moved = apply_epoch(&mut graph, &[(&[1, 4], 1, 0)], &mut persons);
             assert_eq!((moved, persons[&set(&[2]).key()]), (2, much));
-            let moved = step(&mut graph, &[(&[1, 4], -1, 0)], &mut persons);
+            let moved = apply_epoch(&mut graph, &[(&[1, 4], -1, 0)], &mut persons);
             assert_eq!((moved, persons[&set(&[1]).key()]), (2, much));
         }
         let all: Vec<_> = few
             .iter()
             .map(|(ids, _, facts)| (*ids, -1, -facts))
             .collect();
-        step(&mut graph, &all, &mut persons);
-        step(&mut graph, &[(&[1], -1, -1_000)], &mut persons);
+        apply_epoch(&mut graph, &all, &mut persons);
+        apply_epoch(&mut graph, &[(&[1], -1, -1_000)], &mut persons);
         assert!(graph.entries() == 0 && persons.is_empty());
         assert!(graph.published.is_zero());
     }
@@ -536,7 +538,7 @@ mod tests {
         let (mut graph, mut persons) = (BrandGraph::default(), FxHashMap::default());
         // A cookie may stand beside ten others.
         for other in 2..=13 {
-            step(&mut graph, &[(&[1, other], 1, 1)], &mut persons);
+            apply_epoch(&mut graph, &[(&[1, other], 1, 1)], &mut persons);
             let distinct: FxHashSet<Person> = persons.values().copied().collect();
             assert_eq!(
                 distinct.len(),
@@ -544,7 +546,7 @@ mod tests {
             );
         }
         for other in (2..=13).rev() {
-            step(&mut graph, &[(&[1, other], -1, -1)], &mut persons);
+            apply_epoch(&mut graph, &[(&[1, other], -1, -1)], &mut persons);
         }
         assert!(graph.entries() == 0 && persons.is_empty());
     }

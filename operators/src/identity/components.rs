@@ -134,9 +134,9 @@ impl Components {
                 true => ((at_a, a), (at_b, b)),
                 false => ((at_b, b), (at_a, a)),
             };
-        let (tag, gone) = (self.forest.tag(larger), self.forest.tag(smaller));
+        let (tag, absorbed) = (self.forest.tag(larger), self.forest.tag(smaller));
         self.forest.tree(moves, true, &mut self.moves.moved);
-        self.vanish(gone);
+        self.vanish(absorbed);
         let link = self.forest.link(a, b);
         self.keep(tag, kept);
         link

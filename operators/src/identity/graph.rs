@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Asked, Question, Reply};
-use crate::engine::{Diff, Epoch, Stage};
+use crate::ask::{Question, Reply, RoutedQuestion};
+use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::identity::brand_graph::{BrandGraph, Changes};
 use crate::identity::outcome::GraphOut;
 use crate::label::Label;
@@ -21,14 +21,14 @@ use crate::stats::Stats;
 pub enum GraphIn {
     /// The identifiers of a set stand together in some held record.
     Set {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The identifiers.
         set: IdSet,
     },
     /// About how many facts stand under a set; none where there are none.
     Facts {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The set's key.
         set: u128,
@@ -36,8 +36,8 @@ pub enum GraphIn {
         facts: u32,
     },
     /// The earliest day and source that support a linking set.
-    Witness {
-        /// The tenant.
+    Provenance {
+        /// The brand.
         brand: BrandId,
         /// The set's key.
         set: u128,
@@ -47,7 +47,7 @@ pub enum GraphIn {
         source: Label,
     },
     /// Somebody asks why two identifiers are one person.
-    Ask(Asked),
+    Ask(RoutedQuestion),
 }
 
 /// The stage. The graph of each brand that this worker owns.
@@ -68,7 +68,7 @@ impl Graph {
     }
 }
 
-impl Stage for Graph {
+impl KeyedOperator for Graph {
     type In = GraphIn;
     type Out = GraphOut;
     const NAME: &'static str = "Graph";
@@ -77,7 +77,7 @@ impl Stage for Graph {
         let brand = match update {
             GraphIn::Set { brand, .. }
             | GraphIn::Facts { brand, .. }
-            | GraphIn::Witness { brand, .. } => *brand,
+            | GraphIn::Provenance { brand, .. } => *brand,
             GraphIn::Ask(asked) => asked.question.brand(),
         };
         brand.0
@@ -87,7 +87,12 @@ impl Stage for Graph {
         self.brands.values().map(BrandGraph::entries).sum()
     }
 
-    fn step(&mut self, _: Epoch, updates: Vec<(GraphIn, Diff)>, out: &mut Vec<(GraphOut, Diff)>) {
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        updates: Vec<(GraphIn, Diff)>,
+        out: &mut Vec<(GraphOut, Diff)>,
+    ) {
         let mut changes: FxHashMap<BrandId, Changes> = FxHashMap::default();
         let mut witnesses = Vec::new();
         let mut questions = Vec::new();
@@ -100,7 +105,7 @@ impl Stage for Graph {
                     let facts = i64::from(facts) * diff;
                     changes.entry(brand).or_default().facts.push((set, facts));
                 }
-                GraphIn::Witness {
+                GraphIn::Provenance {
                     brand,
                     set,
                     day,
@@ -108,7 +113,7 @@ impl Stage for Graph {
                 } if diff > 0 => {
                     witnesses.push((brand, set, day, source));
                 }
-                GraphIn::Witness { .. } => {}
+                GraphIn::Provenance { .. } => {}
                 GraphIn::Ask(asked) => questions.push(asked),
             }
         }
@@ -117,12 +122,12 @@ impl Stage for Graph {
                 continue;
             };
             let graph = self.brands.entry(brand).or_default();
-            graph.step(brand, settings, changes, out);
+            graph.apply_epoch(brand, settings, changes, out);
             self.stats.steps(graph.steps());
         }
         for (brand, set, day, source) in witnesses {
             if let Some(graph) = self.brands.get_mut(&brand) {
-                graph.witness(set, day, source);
+                graph.provenance(set, day, source);
             }
         }
         for asked in questions {
@@ -132,7 +137,7 @@ impl Stage for Graph {
                     let reply = graph.why(from, to);
                     out.push((GraphOut::Answer(asked.answer(reply)), 1));
                 }
-                Question::Whole {
+                Question::Members {
                     naming, persons, ..
                 } => {
                     for (id, kind, person) in graph.members(naming, persons) {

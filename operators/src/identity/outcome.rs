@@ -5,17 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::{Aggregate, CellKey};
 use crate::ask::Answer;
 use crate::identity::components::Person;
 use crate::record::BrandId;
-use crate::sums::{CellKey, Sums};
 
 /// What the graph says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum GraphOut {
     /// The facts of a set belong to a person; no statement where it has none, or where all its identifiers are hubs.
     Assigned {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The set's key.
         set: u128,
@@ -24,13 +24,13 @@ pub enum GraphOut {
     },
     /// A person has more identifiers than the size guard allows.
     Oversized {
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
         /// The person.
         person: Person,
     },
     /// The brand's numbers.
-    Sum(CellKey, Sums),
+    Sum(CellKey, Aggregate),
     /// An answer.
     Answer(Answer),
 }

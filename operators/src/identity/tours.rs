@@ -27,7 +27,7 @@ struct Slot {
     /// The vertex, or the link.
     item: u32,
     weight: u32,
-    /// Sums over the place and all below it; the weights stop at the largest number.
+    /// Aggregate over the place and all below it; the weights stop at the largest number.
     weights: u32,
     vertices: u32,
     /// Whose the tour is; of the root alone.
@@ -252,7 +252,7 @@ impl Tours {
         self.join(from, before)
     }
 
-    /// Sums up a place anew.
+    /// Aggregate up a place anew.
     fn sum(&mut self, place: Place) {
         let slot = self.at(place);
         let (mut weights, mut vertices) = (slot.weight, u32::from(slot.own & VERTEX));
@@ -269,7 +269,7 @@ impl Tours {
         (slot.weights, slot.vertices, slot.any) = (weights, vertices, any);
     }
 
-    /// Sums up a place and all above it.
+    /// Aggregate up a place and all above it.
     fn sum_up(&mut self, mut place: Place) {
         while place != NOWHERE {
             self.sum(place);

@@ -8,8 +8,8 @@
 //! A person without a conversion contributes its months of touches as null paths to the Markov chains ([`null`]).
 
 mod affected;
+mod cell_membership;
 mod null;
-mod standing;
 mod touches;
 
 use std::cell::Cell;
@@ -19,12 +19,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply};
+use crate::aggregate::{Aggregate, CellKey, Credited, DeltaBuffer, MonthGroup};
+use crate::ask::{Answer, Question, Reply, RoutedQuestion};
 use crate::attribution::Model;
 use crate::attribution::credit::{CONVERSION, credits};
 use crate::attribution::path::{Touch, steps};
 use crate::calendar::month;
-use crate::engine::{Diff, Epoch, Stage};
+use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
 use crate::identity::components::Person as PersonLabel;
 use crate::label::Channel;
@@ -33,16 +34,15 @@ use crate::routing::takings;
 use crate::runs::Runs;
 use crate::settings::{BrandSettings, Settings};
 use crate::stats::Stats;
-use crate::sums::{CellKey, Credited, MonthGroup, Sums, Tally};
 use affected::Affected;
+use cell_membership::CellMembership;
 use null::NullPaths;
-use standing::Standing;
 use touches::Touches;
 
 /// A person of a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PersonKey {
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
     /// The person's label in the graph.
     pub person: PersonLabel,
@@ -56,14 +56,14 @@ pub enum PersonIn {
     /// The person has more identifiers than the size guard allows.
     Oversized(PersonKey),
     /// Somebody asks for the persons behind a cell.
-    Ask(Asked),
+    Ask(RoutedQuestion),
 }
 
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PersonOut {
     /// A change of a cell.
-    Sum(CellKey, Sums),
+    Sum(CellKey, Aggregate),
     /// An answer.
     Answer(Answer),
 }
@@ -77,7 +77,7 @@ struct Person {
     /// Kept for who has many touches and now and then a conversion.
     null: Option<Box<NullPaths>>,
     /// In how many of its contacts or conversions the person stands behind a cell.
-    reach: FxHashMap<u64, u32>,
+    cell_refs: FxHashMap<u64, u32>,
 }
 
 /// The changes of one person in one epoch.
@@ -96,7 +96,7 @@ impl Person {
     fn is_gone(&self) -> bool {
         self.touches.is_empty()
             && self.conversions.is_empty()
-            && self.reach.is_empty()
+            && self.cell_refs.is_empty()
             && !self.oversized
     }
 
@@ -105,18 +105,18 @@ impl Person {
         key: PersonKey,
         settings: &BrandSettings,
         mut changes: Changes,
-        tally: &mut Tally,
+        deltas: &mut DeltaBuffer,
     ) -> u64 {
         let brand = key.brand;
         net(&mut changes.facts);
-        let mut reach = std::mem::take(&mut self.reach);
-        let mut standing = Standing::new(&mut reach, key.person);
+        let mut cell_refs = std::mem::take(&mut self.cell_refs);
+        let mut membership = CellMembership::new(&mut cell_refs, key.person);
         let was_null = self.is_null();
         let flips = changes.oversized != 0;
         let (touches, conversions) = (&self.touches, &self.conversions);
         let affected = Affected::of(&changes.facts, flips, touches, conversions, settings);
 
-        let mut steps = self.contribute(brand, settings, &affected, -1, &mut standing, tally);
+        let mut steps = self.contribute(brand, settings, &affected, -1, &mut membership, deltas);
         let changed = changes.facts.len() as u64;
         for (fact, diff) in in_cheap_order(changes.facts) {
             match &fact {
@@ -127,9 +127,10 @@ impl Person {
                         channel: contact.channel,
                         day: contact.day,
                     };
-                    standing.add(day, diff);
+                    membership.add(day, diff);
                     if contact.touch {
-                        steps += self.touch(brand, contact, diff, was_null, &mut standing, tally);
+                        steps +=
+                            self.touch(brand, contact, diff, was_null, &mut membership, deltas);
                     }
                 }
             }
@@ -138,14 +139,21 @@ impl Person {
             0 => self.oversized,
             change => change > 0,
         };
-        steps += self.contribute(brand, settings, &affected, 1, &mut standing, tally);
+        steps += self.contribute(brand, settings, &affected, 1, &mut membership, deltas);
         if was_null != self.is_null() {
             let diff = if was_null { -1 } else { 1 };
             let touches = &self.touches;
-            steps += NullPaths::flip(&mut self.null, touches, brand, diff, &mut standing, tally);
+            steps += NullPaths::flip(
+                &mut self.null,
+                touches,
+                brand,
+                diff,
+                &mut membership,
+                deltas,
+            );
         }
-        standing.tell(tally);
-        self.reach = reach;
+        membership.tell(deltas);
+        self.cell_refs = cell_refs;
         steps + changed
     }
 
@@ -156,12 +164,12 @@ impl Person {
         settings: &BrandSettings,
         affected: &Affected,
         diff: Diff,
-        standing: &mut Standing<'_>,
-        tally: &mut Tally,
+        membership: &mut CellMembership<'_>,
+        deltas: &mut DeltaBuffer,
     ) -> u64 {
         let looked = Cell::new(0);
         for conversion in affected.among(&self.conversions) {
-            let who = standing.who;
+            let who = membership.who;
             self.contribution(
                 brand,
                 settings,
@@ -169,8 +177,8 @@ impl Person {
                 who,
                 &looked,
                 &mut |key, sums| {
-                    standing.add(key.clone(), diff);
-                    tally.add(key, sums.whose(standing.who), diff);
+                    membership.add(key.clone(), diff);
+                    deltas.add(key, sums.changed_by(membership.who), diff);
                 },
             );
             looked.set(looked.get() + 1);
@@ -178,7 +186,7 @@ impl Person {
         looked.get()
     }
 
-    /// What one conversion adds to the cells, this person standing behind each. Counts the touches that it looks at.
+    /// What one conversion adds to the cells, each with this person as a contributor. Counts the touches that it looks at.
     fn contribution(
         &self,
         brand: BrandId,
@@ -186,7 +194,7 @@ impl Person {
         conversion: &Conversion,
         who: u64,
         looked: &Cell<u64>,
-        add: &mut impl FnMut(CellKey, Sums),
+        add: &mut impl FnMut(CellKey, Aggregate),
     ) {
         let Conversion {
             day,
@@ -199,7 +207,7 @@ impl Person {
         let value = i128::from(left);
         add(
             takings(brand, kind, store, day, currency),
-            Sums::of(&[1, value]),
+            Aggregate::of(&[1, value]),
         );
         let attribution = |model, channel| CellKey::Attribution {
             brand,
@@ -234,7 +242,7 @@ impl Person {
                 credited,
                 who: Some(who),
             };
-            add(taken, Sums::of(&[1]));
+            add(taken, Aggregate::of(&[1]));
             if credited == Credited::Touches {
                 let touched = CellKey::Touched {
                     brand,
@@ -243,7 +251,7 @@ impl Person {
                     day,
                     currency,
                 };
-                add(touched, Sums::default());
+                add(touched, Aggregate::default());
             }
         }
         let (Some(first), Some((_, earlier))) = (path.first(), path.split_last()) else {
@@ -253,22 +261,31 @@ impl Person {
                 Channel::unattributed()
             };
             for model in Model::ALL {
-                add(attribution(model, nobody), Sums::of(&[CONVERSION, value]));
+                add(
+                    attribution(model, nobody),
+                    Aggregate::of(&[CONVERSION, value]),
+                );
             }
             return;
         };
         for credit in credits(&path, value, settings) {
-            let sums = Sums::of(&[credit.millionths, credit.value]);
+            let sums = Aggregate::of(&[credit.millionths, credit.value]);
             add(attribution(credit.model, credit.channel), sums);
         }
 
-        let one = Sums::of(&[1, value]);
+        let one = Aggregate::of(&[1, value]);
         add(CellKey::Converted { group }, one);
         for (from, to) in transitions(path.iter().map(|touch| touch.channel)) {
-            add(CellKey::ConvertingEdge { group, from, to }, Sums::of(&[1]));
+            add(
+                CellKey::ConvertingEdge { group, from, to },
+                Aggregate::of(&[1]),
+            );
         }
         for channel in distinct(&path) {
-            add(CellKey::ConvertingReach { group, channel }, Sums::default());
+            add(
+                CellKey::ConvertingReach { group, channel },
+                Aggregate::default(),
+            );
         }
         add(
             CellKey::Paths {
@@ -282,10 +299,10 @@ impl Person {
                 group,
                 touches: path.len() as u32,
             },
-            Sums::of(&[1]),
+            Aggregate::of(&[1]),
         );
         let days = ((conversion.ts - first.ts) / 86_400_000) as u32;
-        add(CellKey::PathDays { group, days }, Sums::of(&[1]));
+        add(CellKey::PathDays { group, days }, Aggregate::of(&[1]));
         for channel in distinct(earlier) {
             add(CellKey::Assists { group, channel }, one);
         }
@@ -299,8 +316,8 @@ impl Person {
         touch: &Contact,
         diff: Diff,
         is_null: bool,
-        standing: &mut Standing<'_>,
-        tally: &mut Tally,
+        membership: &mut CellMembership<'_>,
+        deltas: &mut DeltaBuffer,
     ) -> u64 {
         let mut moved = 0;
         // It is between its neighbours without itself.
@@ -310,7 +327,7 @@ impl Person {
         if is_null || self.null.is_some() {
             let null = &mut self.null;
             null::of_touch(&self.touches, touch, diff, |part, diff| {
-                NullPaths::change(null, brand, is_null, (part, diff), standing, tally);
+                NullPaths::change(null, brand, is_null, (part, diff), membership, deltas);
             });
         }
         if diff > 0 {
@@ -346,7 +363,7 @@ pub struct Persons {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     persons: FxHashMap<PersonKey, Person>,
-    tally: Tally,
+    deltas: DeltaBuffer,
 }
 
 impl Persons {
@@ -356,12 +373,12 @@ impl Persons {
             settings,
             stats,
             persons: FxHashMap::default(),
-            tally: Tally::default(),
+            deltas: DeltaBuffer::default(),
         }
     }
 
     /// The paths of the conversions in question, with their persons.
-    fn answer(&self, asked: &Asked, out: &mut Vec<(PersonOut, Diff)>) {
+    fn answer(&self, asked: &RoutedQuestion, out: &mut Vec<(PersonOut, Diff)>) {
         let Question::Paths { brand, of, channel } = &asked.question else {
             return;
         };
@@ -398,7 +415,7 @@ impl Persons {
     }
 }
 
-impl Stage for Persons {
+impl KeyedOperator for Persons {
     type In = PersonIn;
     type Out = PersonOut;
     const NAME: &'static str = "Person";
@@ -417,7 +434,12 @@ impl Stage for Persons {
         self.persons.len()
     }
 
-    fn step(&mut self, _: Epoch, updates: Vec<(PersonIn, Diff)>, out: &mut Vec<(PersonOut, Diff)>) {
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        updates: Vec<(PersonIn, Diff)>,
+        out: &mut Vec<(PersonOut, Diff)>,
+    ) {
         let mut changes: FxHashMap<PersonKey, Changes> = FxHashMap::default();
         let mut questions = Vec::new();
         for (update, diff) in updates {
@@ -434,15 +456,15 @@ impl Stage for Persons {
                 continue;
             };
             let person = self.persons.entry(key).or_default();
-            let steps = person.change(key, settings, changes, &mut self.tally);
-            self.tally.end_contributor();
+            let steps = person.change(key, settings, changes, &mut self.deltas);
+            self.deltas.end_contributor();
             self.stats.steps(steps);
             if person.is_gone() {
                 self.persons.remove(&key);
             }
         }
         out.extend(
-            self.tally
+            self.deltas
                 .drain()
                 .map(|(key, sums)| (PersonOut::Sum(key, sums), 1)),
         );

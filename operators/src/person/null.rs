@@ -6,14 +6,14 @@
 
 use rustc_hash::FxHashMap;
 
-use super::standing::Standing;
+use super::cell_membership::CellMembership;
 use super::touches::Touches;
+use crate::aggregate::{Aggregate, CellKey, DeltaBuffer, Month};
 use crate::calendar::month;
 use crate::engine::Diff;
 use crate::facts::Contact;
 use crate::label::Channel;
 use crate::record::BrandId;
-use crate::sums::{CellKey, Month, Sums, Tally};
 
 /// From how many touches on the sums are kept.
 const MANY: u64 = 256;
@@ -21,7 +21,7 @@ const MANY: u64 = 256;
 /// What null paths have: a transition of a month between two channels, or a channel of a month.
 type Part = (Month, Channel, Option<Channel>);
 
-/// Sums over the null paths that a person has, or would have.
+/// Aggregate over the null paths that a person has, or would have.
 #[derive(Default)]
 pub(super) struct NullPaths {
     parts: FxHashMap<Part, Diff>,
@@ -32,8 +32,8 @@ fn tell(
     brand: BrandId,
     (month, channel, to): Part,
     diff: Diff,
-    standing: &mut Standing<'_>,
-    tally: &mut Tally,
+    membership: &mut CellMembership<'_>,
+    deltas: &mut DeltaBuffer,
 ) {
     match to {
         Some(to) => {
@@ -43,7 +43,7 @@ fn tell(
                 from: channel,
                 to,
             };
-            tally.add(key, Sums::of(&[1]).whose(standing.who), diff);
+            deltas.add(key, Aggregate::of(&[1]).changed_by(membership.who), diff);
         }
         None => {
             let key = CellKey::NullReach {
@@ -51,7 +51,7 @@ fn tell(
                 month,
                 channel,
             };
-            standing.add(key, diff);
+            membership.add(key, diff);
         }
     }
 }
@@ -82,7 +82,7 @@ pub(super) fn of_touch(
 }
 
 impl NullPaths {
-    /// Sums up all touches of a person, one path a month. An end of a path is the default channel.
+    /// Aggregate up all touches of a person, one path a month. An end of a path is the default channel.
     fn of(touches: &Touches) -> NullPaths {
         let mut sums = NullPaths::default();
         let end = Channel::default();
@@ -125,8 +125,8 @@ impl NullPaths {
         touches: &Touches,
         brand: BrandId,
         diff: Diff,
-        standing: &mut Standing<'_>,
-        tally: &mut Tally,
+        membership: &mut CellMembership<'_>,
+        deltas: &mut DeltaBuffer,
     ) -> u64 {
         let mut steps = 0;
         let sums = kept.take().unwrap_or_else(|| {
@@ -134,7 +134,7 @@ impl NullPaths {
             Box::new(NullPaths::of(touches))
         });
         for (part, count) in &sums.parts {
-            tell(brand, *part, count * diff, standing, tally);
+            tell(brand, *part, count * diff, membership, deltas);
         }
         steps += sums.parts.len() as u64;
         *kept = (touches.len() >= MANY).then_some(sums);
@@ -147,14 +147,14 @@ impl NullPaths {
         brand: BrandId,
         is_null: bool,
         (part, diff): (Part, Diff),
-        standing: &mut Standing<'_>,
-        tally: &mut Tally,
+        membership: &mut CellMembership<'_>,
+        deltas: &mut DeltaBuffer,
     ) {
         if let Some(kept) = kept {
             kept.add(part, diff);
         }
         if is_null {
-            tell(brand, part, diff, standing, tally);
+            tell(brand, part, diff, membership, deltas);
         }
     }
 }

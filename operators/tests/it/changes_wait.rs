@@ -169,10 +169,10 @@ fn a_restart_lets_nothing_out_that_waits() {
         let told = told(&settings, workers, &stood, &steps);
         let known = known(&told);
         assert_eq!(known[0], outside, "the board knows what stands outside");
-        assert!(told[..4].iter().flatten().all(|(_, news)| !news));
+        assert!(told[..4].iter().flatten().all(|(_, is_new)| !is_new));
         // It leaves with three others.
         assert_eq!(takings(&known[4], 1).unwrap(), [4, 400, 4]);
-        let again = told[4].iter().all(|(_, news)| *news);
+        let again = told[4].iter().all(|(_, is_new)| *is_new);
         assert!(again && !told[4].is_empty());
     }
 }

@@ -20,7 +20,7 @@ fn of(snapshot: Snapshot) -> Counts {
 fn withheld_of(snapshot: Snapshot) -> Withheld {
     Withheld {
         restricted: snapshot.restricted,
-        unasked: snapshot.unasked,
+        unasked: snapshot.without_consent,
         refused: snapshot.refused,
         uncredited: snapshot.uncredited,
     }
@@ -64,7 +64,7 @@ fn counters_say_why_records_do_not_count() {
 #[test]
 fn counters_say_what_the_oracle_counts() {
     let mut sum = Counts::default();
-    let mut restated = 0;
+    let mut repeated_statements = 0;
     for seed in 0..200 {
         let history = random(seed, 4 + (seed % 90) as usize);
         let expected = counts(history.batches.iter().flatten());
@@ -87,7 +87,7 @@ fn counters_say_what_the_oracle_counts() {
             let steps: Steps = batches.iter().map(|batch| (batch.clone(), 0)).collect();
             let counted = play(&history.settings, workers, &[], &steps).counts;
             assert_eq!(of(counted), expected, "seed {seed}, {workers} workers");
-            restated += counted.restated;
+            repeated_statements += counted.repeated_statements;
         }
         sum.duplicates += expected.duplicates;
         sum.corrections += expected.corrections;
@@ -98,7 +98,7 @@ fn counters_say_what_the_oracle_counts() {
         sum.duplicates > 100 && sum.corrections > 100 && sum.superseded > 30,
         "{sum:?}"
     );
-    assert!(restated > 10, "{restated}");
+    assert!(repeated_statements > 10, "{repeated_statements}");
 }
 
 /// Whether places in the order of arrival ascend from batch to batch.

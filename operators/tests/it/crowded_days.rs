@@ -36,7 +36,7 @@ fn pings_over_the_bound_are_those_that_the_oracle_counts() {
             .map(|batch| (batch, 0))
             .collect();
         let played = play(&history.settings, workers, &[], &steps);
-        let counted = played.counts.pings_over;
+        let counted = played.counts.pings_not_sampled;
         assert_eq!(counted, expected, "seed {seed}, {workers} workers");
         all += expected;
     }
@@ -68,7 +68,7 @@ fn a_flood_of_addresses_is_bounded_and_each_is_found_that_may_be_in_a_ledger() {
             rssi: -60,
         },
     };
-    let word = Event::Word {
+    let word = Event::LabelName {
         brand,
         label: store,
         word: "lyon".into(),
@@ -86,7 +86,7 @@ fn a_flood_of_addresses_is_bounded_and_each_is_found_that_may_be_in_a_ledger() {
         // One of each part.
         assert_eq!(random, [64], "{workers} workers");
         let told = ask(&settings, &batches, workers, move |seen| {
-            seen.answers.is_empty().then(|| Question::Heard {
+            seen.answers.is_empty().then(|| Question::DeviceDays {
                 brand,
                 devices: (0..DEVICES).collect(),
             })
@@ -95,8 +95,8 @@ fn a_flood_of_addresses_is_bounded_and_each_is_found_that_may_be_in_a_ledger() {
         let (mut heard, mut refused) = (BTreeSet::new(), BTreeSet::new());
         for reply in replies {
             match reply {
-                Reply::Heard(device) => heard.insert(device.token),
-                Reply::Refused(device) => refused.insert(device.token),
+                Reply::DeviceSeen(device) => heard.insert(device.token),
+                Reply::DeviceNotSampled(device) => refused.insert(device.token),
                 other => panic!("{other:?}"),
             };
         }

@@ -8,14 +8,14 @@ use crate::support::runner::on_workers;
 use crate::support::{Released, held, released};
 use tributary_operators::dataflow::Output;
 use tributary_operators::event::Event;
-use tributary_operators::hold::Expired;
 use tributary_operators::record::{Arrival, RecordKey};
+use tributary_operators::upsert::ExpiredRecord;
 use tributary_oracle::history::{History, random};
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
 /// The cells in the end, and what each worker heard of.
-type Outcome = (Released, Vec<Vec<Expired>>);
+type Outcome = (Released, Vec<Vec<ExpiredRecord>>);
 
 /// Runs a history in which some keys that were judged behind a batch expire so many batches later.
 fn run(
@@ -141,7 +141,10 @@ fn what_came_after_the_judgement_stays() {
         let expected = tributary_oracle::cells(&history.settings, &tributary_oracle::hold(&events));
         let expected = released(expected);
         if cells != expected {
-            for event in events.iter().filter(|e| !matches!(e, Event::Word { .. })) {
+            for event in events
+                .iter()
+                .filter(|e| !matches!(e, Event::LabelName { .. }))
+            {
                 println!("{event:?}");
             }
             panic!(

@@ -8,28 +8,28 @@ use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, Body, IdKind, Pseudonym, Record, RecordKey, SaleKind};
-use tributary_operators::retention::{Category, Cutoffs};
+use tributary_operators::retention_query::{Category, Horizons};
 use tributary_oracle::history::random;
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
 /// The category of a record, and from when it is held.
-fn category(cutoffs: Cutoffs, body: &Body) -> Option<(i64, Category)> {
+fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
     match body {
-        Body::Contact { .. } | Body::Identify => Some((cutoffs.cookies, Category::Cookies)),
+        Body::Contact { .. } | Body::Identify => Some((horizons.cookies, Category::Cookies)),
         Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
-            Some((cutoffs.transactions, Category::Transactions))
+            Some((horizons.transactions, Category::Transactions))
         }
-        Body::Consent { .. } => Some((cutoffs.consent, Category::Consent)),
+        Body::Consent { .. } => Some((horizons.consent, Category::Consent)),
         Body::Spend { .. } | Body::Right { .. } => None,
     }
 }
 
 /// What is told of a record, word for word of the rules: it is past the time of its category, and a web record places its
 /// cookies, be it an order.
-fn told_of(cutoffs: Cutoffs, key: RecordKey, record: &Record) -> Vec<Reply> {
+fn told_of(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<Reply> {
     let mut told = Vec::new();
-    if let Some((cutoff, category)) = category(cutoffs, &record.body)
+    if let Some((cutoff, category)) = category(horizons, &record.body)
         && record.ts < cutoff
     {
         told.push(Reply::Expired(key, category));
@@ -40,7 +40,7 @@ fn told_of(cutoffs: Cutoffs, key: RecordKey, record: &Record) -> Vec<Reply> {
         Body::Refund { store, .. } => *store == Label::ABSENT,
         Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
     };
-    if is_web && record.ts < cutoffs.cookies {
+    if is_web && record.ts < horizons.cookies {
         let cookies = record.ids.ids().iter();
         let cookies = cookies.filter(|id| id.kind == IdKind::Cookie);
         told.extend(cookies.map(|id| Reply::OldCookie(id.pseudonym)));
@@ -49,22 +49,22 @@ fn told_of(cutoffs: Cutoffs, key: RecordKey, record: &Record) -> Vec<Reply> {
 }
 
 /// The identifiers of the sets of which no record is recent, and any is old enough to go with its person.
-fn quiet(cutoffs: Cutoffs, records: &[&Record]) -> Vec<Reply> {
+fn quiet(horizons: Horizons, records: &[&Record]) -> Vec<Reply> {
     let mut sets: BTreeMap<u128, Vec<&Record>> = BTreeMap::new();
     for record in records.iter().filter(|record| !record.ids.is_empty()) {
         sets.entry(record.ids.key()).or_default().push(record);
     }
     let mut told = Vec::new();
     for of_set in sets.values() {
-        let old = |record: &&Record| record.ts < cutoffs.identification;
+        let old = |record: &&Record| record.ts < horizons.identification;
         let goes = |record: &&Record| {
-            let category = category(cutoffs, &record.body).map(|(_, category)| category);
+            let category = category(horizons, &record.body).map(|(_, category)| category);
             old(record) && category.is_some_and(|category| category != Category::Consent)
         };
         let right = |record: &&Record| matches!(record.body, Body::Right { .. });
         if of_set.iter().any(goes) && of_set.iter().all(|one| right(one) || old(one)) {
             let ids = of_set[0].ids.ids().iter();
-            told.extend(ids.map(|id| Reply::Quiet(id.pseudonym)));
+            told.extend(ids.map(|id| Reply::Inactive(id.pseudonym)));
         }
     }
     told
@@ -77,7 +77,7 @@ fn of_every_history_what_is_held_is_told() {
         let held = held(history.batches.iter().flatten());
         let moments: Vec<i64> = held.values().map(|record| record.ts).collect();
         let middle = |part: usize| moments.get(moments.len() / part).copied().unwrap_or(0);
-        let cutoffs = Cutoffs {
+        let horizons = Horizons {
             cookies: middle(2),
             transactions: middle(3),
             consent: middle(4),
@@ -95,7 +95,7 @@ fn of_every_history_what_is_held_is_told() {
                     brand,
                     naming: asked.clone().into(),
                 },
-                Question::Expired { brand, cutoffs },
+                Question::Expired { brand, horizons },
             ];
             let workers = WORKERS[(seed % 4) as usize];
             let seen = ask(&history.settings, &history.batches, workers, {
@@ -125,10 +125,10 @@ fn of_every_history_what_is_held_is_told() {
             let mut told = seen.answers[1].clone();
             told.sort();
             told.dedup();
-            let told_of = |(key, record): (&RecordKey, &Record)| told_of(cutoffs, *key, record);
+            let told_of = |(key, record): (&RecordKey, &Record)| told_of(horizons, *key, record);
             let mut past: BTreeSet<Reply> = of_brand().flat_map(told_of).collect();
             let records: Vec<&Record> = of_brand().map(|(_, record)| record).collect();
-            past.extend(quiet(cutoffs, &records));
+            past.extend(quiet(horizons, &records));
             assert_eq!(told, past.into_iter().collect::<Vec<_>>(), "seed {seed}");
         }
     }
@@ -165,7 +165,7 @@ fn who_is_erased_is_held_nowhere() {
             other => panic!("{other:?}"),
         });
         history.batches.push(drops.collect());
-        let whole = Question::Whole {
+        let whole = Question::Members {
             brand,
             naming: [id].into(),
             persons: [].into(),

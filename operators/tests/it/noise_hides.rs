@@ -225,8 +225,8 @@ fn a_restart_goes_on_as_if_nothing_had_been() {
             let mut again = vec![([five_a_day(2_000), change.clone()].concat(), START + MINUTE)];
             again.extend(later.clone());
             let told = told(&settings, workers, &stood, &again);
-            assert!(told[..2].iter().flatten().all(|(_, news)| !news));
-            assert!(told[2].iter().all(|(_, news)| *news));
+            assert!(told[..2].iter().flatten().all(|(_, is_new)| !is_new));
+            assert!(told[2].iter().all(|(_, is_new)| *is_new));
             for (step, (known, whole)) in known(&told).iter().zip(&whole[1..]).enumerate() {
                 let case = format!("k_delta {k_delta}, {epsilon}, {gone:?}, step {step}");
                 same(known, whole, &case);

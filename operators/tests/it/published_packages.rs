@@ -162,7 +162,7 @@ fn events(journeys: &[Journey], with_nulls: bool) -> Vec<Event> {
             }
         }
     }
-    let words = words.into_iter().map(|(label, word)| Event::Word {
+    let words = words.into_iter().map(|(label, word)| Event::LabelName {
         brand: BrandId(0),
         label,
         word,

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use crate::support::story::{ACME, DAY, Story, identifier, key};
 use crate::support::{Seen, ask};
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, IdKind, Pseudonym, RecordKey, Right};
-use tributary_operators::retention::{Cutoffs, Inquiry};
-use tributary_operators::steps::{Step, Steps};
+use tributary_operators::retention_query::{Horizons, RetentionQuery};
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
@@ -31,7 +31,7 @@ fn records(names: &[&str]) -> Question {
 }
 
 fn whole(names: &[&str]) -> Question {
-    Question::Whole {
+    Question::Members {
         brand: ACME,
         naming: names.iter().map(|name| pseudonym(name)).collect(),
         persons: [].into(),
@@ -72,7 +72,7 @@ fn records_are_told_whether_they_count_or_not() {
     story.click("corrected", 0, "cookie:c", "google");
     story.click("dropped", 0, "cookie:c", "google");
     story.then();
-    story.consent("no", 30, "cookie:c", Steps::NONE);
+    story.consent("no", 30, "cookie:c", AllowedUses::NONE);
     let right = Right::Restriction;
     let body = Body::Right {
         right,
@@ -118,7 +118,7 @@ fn whole_is_the_person_as_far_as_records_may_link() {
         assert!(told[2].is_empty());
     }
     story.then();
-    story.consent("s", 9, "cookie:c", Steps::ALL.without(Step::Link));
+    story.consent("s", 9, "cookie:c", AllowedUses::ALL.without(Use::Link));
     for workers in WORKERS {
         let told = answers(&story, workers, &questions);
         assert_eq!(told_members(&told[0]), members(&["cookie:c"]));
@@ -131,20 +131,20 @@ fn whole_is_the_person_as_far_as_records_may_link() {
 }
 
 /// The records that a pass over the retention finds.
-fn past(story: &Story, workers: usize, cutoffs: Cutoffs) -> BTreeSet<RecordKey> {
+fn past(story: &Story, workers: usize, horizons: Horizons) -> BTreeSet<RecordKey> {
     let asked = move |answers: &[Vec<Reply>]| {
-        let (mut inquiry, first) = Inquiry::new(ACME, cutoffs);
+        let (mut query, first) = RetentionQuery::new(ACME, horizons);
         let mut next = Some(first);
         for replies in answers {
-            next = inquiry.told(replies.clone());
+            next = query.advance(replies.clone());
         }
-        (inquiry, next)
+        (query, next)
     };
     let seen = ask(&story.settings, &story.batches, workers, move |seen| {
         asked(&seen.answers).1
     });
-    let (inquiry, _) = asked(&seen.answers);
-    inquiry.past().records.into_keys().collect()
+    let (query, _) = asked(&seen.answers);
+    query.into_expired().records.into_keys().collect()
 }
 
 #[test]
@@ -161,13 +161,13 @@ fn idle_are_those_whom_no_record_names_any_more() {
     story.click("4", 9 * DAY, "cookie:new", "google");
     for workers in WORKERS {
         let past = |identification| {
-            let cutoffs = Cutoffs {
+            let horizons = Horizons {
                 cookies: i64::MIN,
                 transactions: i64::MIN,
                 consent: i64::MIN,
                 identification,
             };
-            past(&story, workers, cutoffs)
+            past(&story, workers, horizons)
         };
         let web =
             |ids: &[&str]| -> BTreeSet<RecordKey> { ids.iter().map(|id| key("web", id)).collect() };
@@ -192,7 +192,7 @@ fn the_days_of_a_device_are_told_in_every_store() {
     story.ping("metz", 1, 10);
     for workers in WORKERS {
         let seen = ask(&story.settings, &story.batches, workers, |seen| {
-            seen.answers.is_empty().then(|| Question::Heard {
+            seen.answers.is_empty().then(|| Question::DeviceDays {
                 brand: ACME,
                 devices: [1].into(),
             })
@@ -200,7 +200,7 @@ fn the_days_of_a_device_are_told_in_every_store() {
         let mut stores: Vec<_> = seen.answers[0]
             .iter()
             .map(|reply| match reply {
-                Reply::Heard(device) => device.store,
+                Reply::DeviceSeen(device) => device.store,
                 other => panic!("{other:?}"),
             })
             .collect();

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::{Pass, Released, chosen, released, run, run_settling};
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
-use tributary_operators::retention::Cutoffs;
+use tributary_operators::retention_query::Horizons;
 use tributary_oracle::history::{History, random, without_dropped_devices};
 use tributary_oracle::retention::{Keeper, Terms};
 
@@ -29,9 +29,9 @@ fn expected(history: &History) -> Vec<Released> {
         .collect()
 }
 
-fn cutoffs(terms: &Terms, now: i64) -> Cutoffs {
+fn horizons(terms: &Terms, now: i64) -> Horizons {
     let ends = terms.ends(now);
-    Cutoffs {
+    Horizons {
         cookies: ends.web,
         transactions: ends.transactions,
         consent: ends.consent,
@@ -45,8 +45,8 @@ fn taken(history: &History) -> Vec<Vec<Event>> {
     let taken = batches.map(|(batch, arrives)| {
         let is_in_time = |event: &&Event| match event {
             Event::Put { record, .. } => history.terms.get(&record.brand).is_none_or(|terms| {
-                let cutoffs = cutoffs(terms, *arrives);
-                cutoffs.past_on_its_own(record).is_none()
+                let horizons = horizons(terms, *arrives);
+                horizons.expired_category(record).is_none()
             }),
             _ => true,
         };
@@ -63,7 +63,7 @@ fn passes(history: &History) -> Vec<Vec<Pass>> {
         let place = history.behind(at);
         history.terms.iter().map(move |(&brand, terms)| Pass {
             brand,
-            cutoffs: cutoffs(terms, day * DAY),
+            horizons: horizons(terms, day * DAY),
             links: day * DAY,
             place,
         })
@@ -141,7 +141,7 @@ fn smallest(mut history: History, workers: usize) -> History {
                 let kept = batch.iter().filter(|event| {
                     let drop = (from..from + chunk).contains(&at);
                     at += 1;
-                    !drop || matches!(event, Event::Word { .. })
+                    !drop || matches!(event, Event::LabelName { .. })
                 });
                 kept.cloned().collect::<Vec<_>>()
             });
@@ -171,7 +171,7 @@ fn report(history: History, workers: usize, seed: u64) -> ! {
     for (epoch, batch) in history.batches.iter().enumerate() {
         for event in batch
             .iter()
-            .filter(|event| !matches!(event, Event::Word { .. }))
+            .filter(|event| !matches!(event, Event::LabelName { .. }))
         {
             println!("  epoch {epoch}: {event:?}");
         }
@@ -256,7 +256,7 @@ fn batches_and_workers_never_show() {
             .batches
             .concat()
             .into_iter()
-            .partition(|e| matches!(e, Event::Word { .. }));
+            .partition(|e| matches!(e, Event::LabelName { .. }));
         let others = without_dropped_devices(others);
         let at = history.arrives.last().copied().unwrap_or_default();
         let brands = history.settings.brands.keys().copied();
@@ -308,7 +308,7 @@ fn what_settled_counts_once_after_a_restart() {
         let closed: BTreeMap<BrandId, Day> = kept
             .iter()
             .filter_map(|event| match event {
-                Event::Closed { brand, before } => Some((*brand, *before)),
+                Event::SaltDaysClosed { brand, before } => Some((*brand, *before)),
                 _ => None,
             })
             .collect();
@@ -330,7 +330,7 @@ fn what_settled_counts_once_after_a_restart() {
         let place = (seed as usize / 4) % (kill + 1);
         restored.insert(place, kept.clone());
         // Nothing is released before all words are there again.
-        let is_word = |event: &&Event| matches!(event, Event::Word { .. });
+        let is_word = |event: &&Event| matches!(event, Event::LabelName { .. });
         let words = restored.iter().flatten().filter(is_word).cloned().collect();
         restored.insert(0, words);
         let batches = [restored, history.batches[kill..].to_vec()].concat();

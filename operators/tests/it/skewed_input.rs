@@ -3,6 +3,7 @@
 //! send a record chooses whom it is about, and a right is a record like any other.
 
 use crate::support::runner::on_workers;
+use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
@@ -10,7 +11,6 @@ use tributary_operators::record::{
     Right, SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
-use tributary_operators::steps::Steps;
 
 const DAY: i64 = 86_400_000;
 
@@ -144,7 +144,7 @@ fn all(trace: Trace) -> u64 {
     before + behind
 }
 
-/// Steps of what comes behind a trace of `n` events.
+/// AllowedUses of what comes behind a trace of `n` events.
 fn behind(n: usize, first: impl Fn(&mut Trace, usize), then: impl Fn(&mut Trace)) -> u64 {
     let mut trace = Trace::default();
     first(&mut trace, n);
@@ -325,7 +325,11 @@ fn a_hub_that_flips_looks_at_its_own_sets_only() {
 /// What a cookie's owner allows, or no longer.
 fn consent(allows: bool) -> Body {
     Body::Consent {
-        steps: if allows { Steps::ALL } else { Steps::NONE },
+        steps: if allows {
+            AllowedUses::ALL
+        } else {
+            AllowedUses::NONE
+        },
         string: None,
     }
 }

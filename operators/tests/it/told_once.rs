@@ -31,7 +31,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
                     dims,
                     values,
                 };
-                runner.dataflow.stood(cell, 0);
+                runner.dataflow.restore_cell(cell, 0);
             }
         }
         runner.start(events.iter());
@@ -40,7 +40,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
         for epoch in 0..=runner.peers {
             runner.end(1);
             if epoch == runner.index {
-                runner.dataflow.complete();
+                runner.dataflow.reconcile_restored();
                 runner.dataflow.release(0);
             }
         }
@@ -50,7 +50,7 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
     let mut told: Vec<_> = told.into_iter().flatten().collect();
     told.sort_by_key(|(epoch, _)| *epoch);
     let told = told.into_iter().filter_map(|(_, output)| match output {
-        Output::Cell { cell, news, .. } => Some((cell, news)),
+        Output::Cell { cell, is_new, .. } => Some((cell, is_new)),
         _ => None,
     });
     told.collect()
@@ -68,13 +68,13 @@ fn only_differences_are_told() {
             let told = restart(&history, &stood, workers);
             let mut outside = stood.clone();
             let mut shown = BTreeMap::new();
-            for (cell, news) in told {
+            for (cell, is_new) in told {
                 let name = (cell.family, cell.dims);
                 match cell.values.is_empty() {
                     true => drop(shown.remove(&name)),
                     false => drop(shown.insert(name.clone(), cell.values.clone())),
                 }
-                if news {
+                if is_new {
                     let known = outside.get(&name).cloned().unwrap_or_default();
                     assert_ne!(known, cell.values, "seed {seed}: known outside: {name:?}");
                     match cell.values.is_empty() {

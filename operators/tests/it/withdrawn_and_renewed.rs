@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::support::story::Story;
 use crate::support::{Released, held, released, run};
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::cell::Family;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
@@ -12,7 +13,6 @@ use tributary_operators::record::{
     Arrival, Body, BrandId, IdSet, Identifier, Pseudonym, Record, RecordKey, Right,
 };
 use tributary_operators::settings::Settings;
-use tributary_operators::steps::{Step, Steps};
 use tributary_oracle::history::random;
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
@@ -40,11 +40,11 @@ fn a_customer_changes_her_mind() {
     story.transaction("t", 20, "email:ann", 7);
     story.click("2", 5, "cookie:d", "blog");
     story.then();
-    story.consent("no", 30, "cookie:c", Steps::NONE);
+    story.consent("no", 30, "cookie:c", AllowedUses::NONE);
     story.then();
-    story.consent("yes", 40, "cookie:c", Steps::ALL);
+    story.consent("yes", 40, "cookie:c", AllowedUses::ALL);
     story.then();
-    story.consent("late", 35, "cookie:c", Steps::NONE);
+    story.consent("late", 35, "cookie:c", AllowedUses::NONE);
     story.then();
     story.forget("consent", "yes");
     story.then();
@@ -53,7 +53,7 @@ fn a_customer_changes_her_mind() {
         right: Right::Restriction,
         stands,
     };
-    story.consent("again", 50, "cookie:c", Steps::ALL);
+    story.consent("again", 50, "cookie:c", AllowedUses::ALL);
     story.put("rights", "r", 50, "email:ann", restriction(true));
     story.then();
     story.put("rights", "u", 60, "email:ann", restriction(false));
@@ -77,9 +77,9 @@ fn links_and_joins_come_back() {
     story.click("1", 0, "cookie:c email:ann", "google");
     story.order("o", 10, "cookie:c", 100);
     story.transaction("t", 20, "email:ann", 7);
-    for (ts, step) in (30..).zip([Step::Link, Step::Join, Step::Credit]) {
+    for (ts, step) in (30..).zip([Use::Link, Use::Join, Use::Credit]) {
         story.then();
-        story.consent("s", ts, "email:ann", Steps::ALL.without(step));
+        story.consent("s", ts, "email:ann", AllowedUses::ALL.without(step));
     }
     story.then();
     story.forget("consent", "s");
@@ -97,7 +97,7 @@ fn links_and_joins_come_back() {
 fn who_is_named_again_is_free_of_what_was_said_before() {
     let mut story = Story::new();
     story.order("o", 10, "cookie:c email:ann", 100);
-    story.consent("no", 20, "email:ann", Steps::NONE);
+    story.consent("no", 20, "email:ann", AllowedUses::NONE);
     story.then();
     story.forget("web", "o");
     story.then();
@@ -193,7 +193,7 @@ fn whatever_happened_comes_back() {
             stands: true,
         };
         let none = Body::Consent {
-            steps: Steps::NONE,
+            steps: AllowedUses::NONE,
             string: None,
         };
         // Restricted, withdrawn under the same keys, and silent again.

@@ -164,7 +164,7 @@ impl Ledger {
             for (_, label, word) in pending.filter(|(of, ..)| *of == brand) {
                 let key = word_key(brand, *label, word);
                 if !known.contains(&key) && words.insert(key) {
-                    encoder.push(&Event::Word {
+                    encoder.push(&Event::LabelName {
                         brand,
                         label: *label,
                         word: word.clone(),

@@ -35,10 +35,10 @@ impl Entries {
         match event {
             Event::Put { .. } => self.put += 1,
             Event::Drop { .. } => self.drop += 1,
-            Event::Heard { .. } => self.heard += 1,
-            Event::Word { .. } => self.word += 1,
+            Event::TokenizedPing { .. } => self.heard += 1,
+            Event::LabelName { .. } => self.word += 1,
             Event::Evidence { .. } => self.evidence += 1,
-            Event::Settled { .. } | Event::Closed { .. } | Event::LinkTime { .. } => {
+            Event::SettledHour { .. } | Event::SaltDaysClosed { .. } | Event::LinkTime { .. } => {
                 self.settled += 1;
             }
             Event::Ping { .. } | Event::DropDevice { .. } => {}

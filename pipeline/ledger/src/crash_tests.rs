@@ -270,7 +270,7 @@ fn nothing_committed_is_lost_and_nothing_is_half_there() {
     });
 
     // The rewrite goes from all entries to those that count, but for what is not to be kept.
-    let keep = |event: &Event| !matches!(event, Event::Heard { .. });
+    let keep = |event: &Event| !matches!(event, Event::TokenizedPing { .. });
     let first = |event: &Event| matches!(event, Event::Put { key, arrival, .. } if key.0 == 1 && arrival.message < 8);
     let stays = |event: &&Event| keep(event) && !first(event);
     let then = story.now.0.iter().filter(stays).cloned().collect();

@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, Day, Heard, IdSet, Record, RecordKey, SettledHour,
+    Arrival, Body, Day, IdSet, Record, RecordKey, SettledHour, TokenizedPing,
 };
 
 use tags::{
@@ -81,15 +81,15 @@ impl Encoder {
                 self.bytes.push(DROP);
                 self.key(*key, *arrival);
             }
-            Event::Heard { heard } => {
+            Event::TokenizedPing { ping } => {
                 self.entries.heard += 1;
-                self.heard(heard);
+                self.ping(ping);
             }
-            Event::Settled { settled } => {
+            Event::SettledHour { settled } => {
                 self.entries.settled += 1;
                 self.settled(settled);
             }
-            Event::Closed { before, .. } => {
+            Event::SaltDaysClosed { before, .. } => {
                 self.entries.settled += 1;
                 self.bytes.push(SETTLED | CLOSED);
                 self.day(*before);
@@ -99,7 +99,7 @@ impl Encoder {
                 self.bytes.push(SETTLED | LINK_TIME);
                 put_signed(&mut self.bytes, *at);
             }
-            Event::Word { label, word, .. } => {
+            Event::LabelName { label, word, .. } => {
                 self.entries.word += 1;
                 self.bytes.push(WORD);
                 self.label(*label);
@@ -157,14 +157,14 @@ impl Encoder {
         }
     }
 
-    fn heard(&mut self, heard: &Heard) {
-        let random = if heard.random { RANDOM } else { 0 };
+    fn ping(&mut self, ping: &TokenizedPing) {
+        let random = if ping.random { RANDOM } else { 0 };
         self.bytes.push(HEARD | random);
-        self.label(heard.store);
-        self.bytes.extend_from_slice(&heard.token.0.to_le_bytes());
-        self.day(heard.salt_day);
-        self.second(heard.second, heard.utc_offset);
-        self.bytes.push(heard.rssi as u8);
+        self.label(ping.store);
+        self.bytes.extend_from_slice(&ping.token.0.to_le_bytes());
+        self.day(ping.salt_day);
+        self.second(ping.second, ping.utc_offset);
+        self.bytes.push(ping.rssi as u8);
     }
 
     fn settled(&mut self, settled: &SettledHour) {

@@ -58,16 +58,16 @@ impl Forget {
             }
             // What it has superseded goes with it.
             Event::Drop { key, .. } => self.dropped || self.records.contains(key),
-            Event::Heard { heard } => {
-                let before = self.pings_before.get(&heard.brand);
-                before.is_some_and(|before| heard.salt_day < *before)
-                    || self.tokens.contains(&(heard.brand, heard.token))
+            Event::TokenizedPing { ping } => {
+                let before = self.pings_before.get(&ping.brand);
+                before.is_some_and(|before| ping.salt_day < *before)
+                    || self.tokens.contains(&(ping.brand, ping.token))
             }
-            Event::Word { .. }
+            Event::LabelName { .. }
             | Event::Ping { .. }
             | Event::DropDevice { .. }
-            | Event::Settled { .. }
-            | Event::Closed { .. }
+            | Event::SettledHour { .. }
+            | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => false,
         }
     }

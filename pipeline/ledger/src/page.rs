@@ -64,7 +64,7 @@ impl Page {
     pub fn push(&mut self, brand: BrandId, event: &Event) {
         match event {
             Event::Ping { .. } | Event::DropDevice { .. } => return,
-            Event::Word { label, word, .. } => self.words.push((brand, *label, word.clone())),
+            Event::LabelName { label, word, .. } => self.words.push((brand, *label, word.clone())),
             _ => self.brands.entry(brand).or_default().push(event),
         }
         self.entries += 1;

@@ -316,7 +316,7 @@ impl Block {
         let content = content.ok_or_else(|| corrupt("a block does not open"))?;
         let mut words = Vec::new();
         let entries = decode(&content, brand, day, &mut |mut event| {
-            if let Event::Word { label, word, .. } = &event {
+            if let Event::LabelName { label, word, .. } = &event {
                 words.push(word_key(brand, *label, word));
             }
             move_up(&mut event, found.keys.chain(), line.links);

@@ -136,10 +136,10 @@ impl Rewrite {
             if !(self.keep)(event) {
                 gone.set(entry);
                 forgotten.count(event);
-                if let Event::Word { brand, label, word } = event {
+                if let Event::LabelName { brand, label, word } = event {
                     words.push(word_key(*brand, *label, word));
                 }
-            } else if let Event::Word { brand, label, .. } = event
+            } else if let Event::LabelName { brand, label, .. } = event
                 && self.idle.contains(&(*brand, *label))
             {
                 idle.push(entry);

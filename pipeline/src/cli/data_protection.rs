@@ -11,11 +11,11 @@ use anyhow::Context;
 use tributary_config::model::Consent;
 use tributary_connectors::signals::{Signal, Signals};
 use tributary_consent::Boxes;
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
 };
-use tributary_operators::steps::{Step, Steps};
 
 use crate::privacy::retention::{Category, Retention, purposes};
 
@@ -45,7 +45,7 @@ pub fn reference() -> anyhow::Result<String> {
         );
     }
     out.push_str("\n| step | what it is | needs | without it |\n|---|---|---|---|\n");
-    for step in Step::ALL {
+    for step in Use::ALL {
         let (what, without) = words(step);
         let _ = writeln!(
             out,
@@ -132,7 +132,7 @@ fn bodies() -> [(&'static str, Body); 8] {
         (
             "statement of consent",
             Body::Consent {
-                steps: Steps::NONE,
+                steps: AllowedUses::NONE,
                 string: None,
             },
         ),
@@ -147,26 +147,26 @@ fn bodies() -> [(&'static str, Body); 8] {
 }
 
 /// What a step is, and what becomes of a record that may not take it.
-fn words(step: Step) -> (&'static str, &'static str) {
+fn words(step: Use) -> (&'static str, &'static str) {
     match step {
-        Step::Hold => (
+        Use::Hold => (
             "holding a web record, or any record of a source that rests on consent",
             "the record is in no number; it is kept, sealed, until its retention ends, and counts if consent comes",
         ),
-        Step::Credit => (
+        Use::Credit => (
             "crediting a campaign",
             "a contact is counted, but no sale is credited to it",
         ),
-        Step::Join => (
+        Use::Join => (
             "counts that join the web with the till",
             "web and till do not meet in it",
         ),
-        Step::Link => (
+        Use::Link => (
             "linking across devices and sources",
             "the record stands for one identifier alone, its cookie first",
         ),
-        Step::Position => ("a precise position", "nothing changes: no position is read"),
-        Step::Share => (
+        Use::Position => ("a precise position", "nothing changes: no position is read"),
+        Use::Share => (
             "sharing with partners",
             "nothing changes: nothing is shared with anybody",
         ),
@@ -174,7 +174,7 @@ fn words(step: Step) -> (&'static str, &'static str) {
 }
 
 /// What allows a step, found by ticking one box at a time.
-fn needs(step: Step) -> String {
+fn needs(step: Use) -> String {
     let purposes: Vec<String> = (1..=11).map(|purpose: u8| purpose.to_string()).collect();
     let alone: Vec<&str> = (purposes.iter().map(String::as_str))
         .filter(|purpose| allows(step, &[(purpose, true)], true))
@@ -207,7 +207,7 @@ fn needs(step: Step) -> String {
 }
 
 /// Whether boxes allow a step to who tells, or does not, that devices are linked.
-fn allows(step: Step, boxes: &[(&str, bool)], feature_2: bool) -> bool {
+fn allows(step: Use, boxes: &[(&str, bool)], feature_2: bool) -> bool {
     let consent = Consent {
         feature_2,
         ..Consent::default()
@@ -216,7 +216,7 @@ fn allows(step: Step, boxes: &[(&str, bool)], feature_2: bool) -> bool {
         return false;
     };
     match Signals::new(&consent).boxes(&boxes) {
-        Signal::Steps(consent) => consent.steps.allow(step),
+        Signal::Steps(consent) => consent.steps.allows(step),
         Signal::OptedOut(_) => false,
     }
 }

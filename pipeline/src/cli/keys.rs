@@ -285,7 +285,7 @@ mod tests {
         let keyring = Keyring::new(&crate::load(&at("one.toml")).unwrap());
         let (mut ledger, _) = Ledger::open(Options::new(at("ledger")), keyring.into()).unwrap();
         let mut page = Page::default();
-        let word = tributary_operators::event::Event::Word {
+        let word = tributary_operators::event::Event::LabelName {
             brand: BrandId::of("acme"),
             label: tributary_operators::label::Label::of("google"),
             word: "google".into(),

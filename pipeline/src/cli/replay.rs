@@ -277,7 +277,7 @@ impl Summary<'_> {
             "held": stages.held,
             "withheld": {
                 "restricted": stages.restricted,
-                "unasked": stages.unasked,
+                "unasked": stages.without_consent,
                 "refused": stages.refused,
             },
             "uncredited": stages.uncredited,
@@ -286,7 +286,7 @@ impl Summary<'_> {
             "cells": self.families(),
             "hidden_cells": stages.hidden,
             "folded_channels": stages.folded,
-            "pings_over_max_devices": stages.pings_over,
+            "pings_over_max_devices": stages.pings_not_sampled,
             "seconds": self.outcome.took.as_secs_f64(),
         })
         .to_string()
@@ -332,12 +332,12 @@ impl Summary<'_> {
                 counts.stages.restricted
             );
         }
-        if counts.stages.unasked > 0 {
+        if counts.stages.without_consent > 0 {
             let _ = writeln!(
                 out,
                 "withheld  {} records that count in nothing: no consent is known of what they name, and these sources rest \
                  on it (basis): {}",
-                counts.stages.unasked,
+                counts.stages.without_consent,
                 self.on_consent()
             );
         }
@@ -396,11 +396,11 @@ impl Summary<'_> {
                 counts.stages.hidden
             );
         }
-        if counts.stages.pings_over > 0 {
+        if counts.stages.pings_not_sampled > 0 {
             let _ = writeln!(
                 out,
                 "crowded   {} pings of devices that did not count: a store's day has more than sensors.max_devices",
-                counts.stages.pings_over
+                counts.stages.pings_not_sampled
             );
         }
         if counts.stages.folded > 0 {

@@ -7,8 +7,8 @@ use tokio::sync::{oneshot, watch};
 use tributary_connectors::dead::DeadLetter;
 use tributary_ledger::{Forget, Keyring, Mark, NamedHeads, Page, Position};
 use tributary_operators::engine::Epoch;
-use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day};
+use tributary_operators::upsert::ExpiredRecord;
 
 /// A command to the task that owns the ledger.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub enum LedgerCommand {
     NameHeads(NamedHeads, oneshot::Sender<Mark>),
     /// Commits that records past their retention were retracted, once everything that is open now is committed; then their
     /// entries leave the ledger.
-    CommitExpired(Vec<Expired>),
+    CommitExpired(Vec<ExpiredRecord>),
     /// Erases committed entries, and returns how many.
     Erase(Erasure),
     /// Rotates the keys of the ledger, and reports the progress.

@@ -20,8 +20,8 @@ use tributary_connectors::nats::{Client, Outgoing, Publisher};
 use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Mark, NamedHeads, Page, Position};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day};
+use tributary_operators::upsert::ExpiredRecord;
 
 use crate::durability::command::{Erasure, KeyRotation, LedgerCommand, Progress, Watermark};
 use crate::durability::compaction::{Compaction, install};
@@ -157,7 +157,7 @@ impl Commits {
             LedgerCommand::NameHeads(heads, done) => self.names.push((heads, done)),
             LedgerCommand::CommitExpired(records) => {
                 let mut page = Page::default();
-                for Expired { brand, key, behind } in records {
+                for ExpiredRecord { brand, key, behind } in records {
                     let arrival = behind;
                     page.push(brand, &Event::Drop { key, arrival });
                 }

@@ -243,7 +243,7 @@ impl Compaction {
 
     fn superseded(&self) -> u64 {
         let stages = self.tally.counts().stages;
-        stages.duplicates + stages.corrections + stages.superseded + stages.restated
+        stages.duplicates + stages.corrections + stages.superseded + stages.repeated_statements
     }
 }
 

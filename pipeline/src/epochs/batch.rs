@@ -11,9 +11,9 @@ use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::hold::Expired;
 use tributary_operators::record::{BrandId, Day, RecordKey};
 use tributary_operators::salt::Salt;
+use tributary_operators::upsert::ExpiredRecord;
 
 use crate::epochs::clock::SaltDays;
 use crate::report::counts::Counts;
@@ -110,7 +110,7 @@ pub enum Report {
     /// A part of an answer.
     Answer(Answer),
     /// Records that were retracted on any worker because they were past their retention. Every process hears of all.
-    Expired(Vec<Expired>),
+    Expired(Vec<ExpiredRecord>),
     /// Every worker has finished all epochs before one, and this thread has reported all of their output.
     Finished {
         /// Which thread of this process.

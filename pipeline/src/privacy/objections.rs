@@ -164,12 +164,12 @@ impl ObjectionSnapshot {
                     .is_some_and(|keys| self.set.contains(keys, Level::OLDEST, ping.device));
             }
             Event::Drop { .. }
-            | Event::Heard { .. }
+            | Event::TokenizedPing { .. }
             | Event::DropDevice { .. }
-            | Event::Settled { .. }
-            | Event::Closed { .. }
+            | Event::SettledHour { .. }
+            | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }
-            | Event::Word { .. } => return false,
+            | Event::LabelName { .. } => return false,
         };
         let Some(keys) = self.keys.get(&brand) else {
             return false;

@@ -16,8 +16,8 @@ use tributary_config::model::{Brand, Config};
 use tributary_connectors::clock::BrandClock;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, Day, Record};
-pub use tributary_operators::retention::Category;
-use tributary_operators::retention::Cutoffs;
+pub use tributary_operators::retention_query::Category;
+use tributary_operators::retention_query::Horizons;
 
 /// For how long the records of a brand are held.
 #[derive(Clone, Debug)]
@@ -54,14 +54,14 @@ impl Retention {
     }
 
     /// From when on each category is held on the day of `now`, Unix milliseconds: from the beginning of its first day.
-    pub fn cutoffs(&self, now: i64) -> Cutoffs {
+    pub fn cutoffs(&self, now: i64) -> Horizons {
         let from = |category| {
             let day = self.first_day(category, now)?;
             let begin = day.to_zoned(self.zone.clone()).ok()?;
             Some(begin.timestamp().as_millisecond())
         };
         let from = |category| from(category).unwrap_or(i64::MIN);
-        Cutoffs {
+        Horizons {
             cookies: from(Category::Cookies),
             transactions: from(Category::Transactions),
             consent: from(Category::Consent),
@@ -98,7 +98,7 @@ struct OfBrand {
     retention: Retention,
     clock: BrandClock,
     /// The cutoffs of the day of the arrival before.
-    of_day: Option<(Day, Cutoffs)>,
+    of_day: Option<(Day, Horizons)>,
 }
 
 impl ArrivalFilter {
@@ -122,7 +122,7 @@ impl ArrivalFilter {
         match event {
             Event::Put { record, .. } => {
                 let cutoffs = self.cutoffs(record.brand, at);
-                cutoffs.is_some_and(|cutoffs| cutoffs.past_on_its_own(record).is_some())
+                cutoffs.is_some_and(|cutoffs| cutoffs.expired_category(record).is_some())
             }
             Event::Evidence { brand, ts, .. } => {
                 let cutoffs = self.cutoffs(*brand, at);
@@ -132,7 +132,7 @@ impl ArrivalFilter {
         }
     }
 
-    fn cutoffs(&mut self, brand: BrandId, at: i64) -> Option<Cutoffs> {
+    fn cutoffs(&mut self, brand: BrandId, at: i64) -> Option<Horizons> {
         let OfBrand {
             retention,
             clock,

@@ -19,7 +19,7 @@ use tributary_ledger::Forget;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
-use tributary_operators::retention::{Inquiry, Past};
+use tributary_operators::retention_query::{ExpiredSet, RetentionQuery};
 
 use crate::durability::command::{Erasure, LedgerCommand};
 use crate::epochs::clock::Clocks;
@@ -57,15 +57,15 @@ pub async fn past(
     brand: BrandId,
     retention: &Retention,
     now: i64,
-) -> Result<(Past, Epoch), WorkerStopped> {
-    let (mut inquiry, first) = Inquiry::new(brand, retention.cutoffs(now));
+) -> Result<(ExpiredSet, Epoch), WorkerStopped> {
+    let (mut inquiry, first) = RetentionQuery::new(brand, retention.cutoffs(now));
     let (replies, as_of) = queries.submit_as_of(first).await.ok_or(WorkerStopped)?;
-    let mut next = inquiry.told(replies);
+    let mut next = inquiry.advance(replies);
     while let Some(question) = next {
         let replies = queries.submit(question).await.ok_or(WorkerStopped)?;
-        next = inquiry.told(replies);
+        next = inquiry.advance(replies);
     }
-    Ok((inquiry.past(), as_of))
+    Ok((inquiry.into_expired(), as_of))
 }
 
 /// The daily retention pass of a running worker.

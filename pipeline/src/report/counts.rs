@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tributary_connectors::dead::Ignored;
-use tributary_operators::consents::Told;
+use tributary_operators::consent_counts::PublishedConsents;
 use tributary_operators::record::BrandId;
 use tributary_operators::stats::Snapshot;
 
@@ -23,7 +23,7 @@ pub struct Counts {
     /// Sections of GPP strings that were there and not read, by brand.
     pub unread_sections: BTreeMap<BrandId, u64>,
     /// Identifiers that allow each step, and that refuse it, as far as these counts may be published.
-    pub consents: Told,
+    pub consents: PublishedConsents,
     /// What the stages count.
     pub stages: Snapshot,
 }

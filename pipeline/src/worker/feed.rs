@@ -244,7 +244,11 @@ impl Feeding {
             || !messages.is_empty()
             || moved && (stopping || self.marked.1.elapsed() >= KEEP);
         let republish = self.all_restored && self.feed.republish.is_wanted();
-        if !durable && !release && !republish && !self.feed.queries.has_waiting() && alone {
+        self.feed.clocks.set_newest(self.newest);
+        let reading = self.feed.clocks.read();
+        let over = reading.agrees() && self.turn_salt_days();
+        if !durable && !release && !republish && !over && !self.feed.queries.has_waiting() && alone
+        {
             return None;
         }
         if republish {
@@ -260,16 +264,6 @@ impl Feeding {
         if self.first_epoch == 0 {
             self.first_epoch = self.epoch;
         }
-        self.feed.clocks.set_newest(self.newest);
-        let reading = self.feed.clocks.read();
-        // A salt is erased for its age, too.
-        if reading.agrees() {
-            let newest = |brand| match self.arrivals.is_by_header(brand) {
-                true => self.named.get(brand).copied().unwrap_or_default(),
-                false => self.newest,
-            };
-            self.salt_days = crate::epochs::clock::salt_days(&self.feed.config, newest);
-        }
         Some(Batch {
             epoch: self.epoch,
             messages,
@@ -282,6 +276,19 @@ impl Feeding {
             salt_days: self.salt_days.clone(),
             ..Batch::default()
         })
+    }
+
+    /// Finds the salt days that are open. Whether these are others than before: days end without a message, too, when the
+    /// clocks agree only some time after a start.
+    fn turn_salt_days(&mut self) -> bool {
+        let newest = |brand| match self.arrivals.is_by_header(brand) {
+            true => self.named.get(brand).copied().unwrap_or_default(),
+            false => self.newest,
+        };
+        let open = crate::epochs::clock::salt_days(&self.feed.config, newest);
+        let is_another = open != self.salt_days;
+        self.salt_days = open;
+        is_another
     }
 
     /// Whether everything has been read that the stream had at the start.

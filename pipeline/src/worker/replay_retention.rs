@@ -11,18 +11,18 @@ use std::pin::Pin;
 use futures::future::{FutureExt, try_join_all};
 use tributary_config::model::Config;
 use tributary_operators::record::{Arrival, BrandId};
+use tributary_operators::retention_query::ExpiredSet;
 
 use crate::epochs::queries::Queries;
 use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::{Category, Retention};
 use crate::privacy::retention_pass::{link_times, past, with_link_ttl};
-use tributary_operators::retention::Past;
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
 /// The records of each brand that are past their retention on a day.
-pub type OfDay = (i64, Vec<(BrandId, Past)>);
+pub type OfDay = (i64, Vec<(BrandId, ExpiredSet)>);
 
 /// A pass that waits for its answers: the first of some days on which any record is past its retention, if there is one.
 pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, WorkerStopped>>>>;
@@ -98,7 +98,7 @@ impl ReplayRetention {
     }
 
     /// What of a pass is taken back. Where days are left to pass over, that has begun.
-    pub fn found(&mut self, pass: &UnderWay, found: Option<OfDay>) -> Vec<(BrandId, Past)> {
+    pub fn found(&mut self, pass: &UnderWay, found: Option<OfDay>) -> Vec<(BrandId, ExpiredSet)> {
         let Some((day, all)) = found else {
             return Vec::new();
         };
@@ -154,7 +154,7 @@ async fn first_day(
                 Ok((*id, past))
             }
         });
-        let mut all: Vec<(BrandId, Past)> = try_join_all(all).await?;
+        let mut all: Vec<(BrandId, ExpiredSet)> = try_join_all(all).await?;
         all.retain(|(_, past)| !past.records.is_empty());
         Ok::<_, WorkerStopped>(all)
     };

@@ -22,7 +22,7 @@ use tributary_connectors::decode::{Decoder, Ignored, Message, Sink, Withdrawal};
 use tributary_ledger::{Keyring, Page};
 use tributary_operators::ask::Question;
 use tributary_operators::cell::Cell;
-use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
+use tributary_operators::dataflow::{Dataflow, Output, Tokenized, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
@@ -90,6 +90,8 @@ pub struct WorkerThread {
     settling: Settling,
     /// The labels that nothing named at the end of an epoch.
     unused: BTreeMap<(BrandId, Label), Epoch>,
+    /// Whether everything from before a restart has gone in here.
+    is_restored: bool,
 }
 
 /// Puts accepted events into the dataflow and on the page for the ledger.
@@ -153,6 +155,7 @@ impl WorkerThread {
             salt_days: BTreeMap::new(),
             settling: Settling::default(),
             unused: BTreeMap::new(),
+            is_restored: false,
         }
     }
 
@@ -203,7 +206,10 @@ impl WorkerThread {
         self.intake.dataflow.advance_to(epoch);
         match restored {
             Some(restored) => self.restore(restored),
-            None => self.intake.dataflow.live(),
+            None => {
+                self.intake.dataflow.finish_restore();
+                self.is_restored = true;
+            }
         }
         self.draw_salts(&salt_days);
         self.intake.page = durable.then(|| Page::of_thread(self.thread));
@@ -253,9 +259,9 @@ impl WorkerThread {
             match self.decoder.withdraw_word(brand, label, as_of) {
                 Withdrawal::NotAnnounced => {}
                 // It was used for what was refused, if nothing names it even now.
-                Withdrawal::UsedSince => dataflow.judge_word(brand, label),
+                Withdrawal::UsedSince => dataflow.recheck_label(brand, label),
                 Withdrawal::Withdrawn => {
-                    dataflow.withdraw_word(brand, label);
+                    dataflow.withdraw_label(brand, label);
                     if let Some(page) = page {
                         page.withdraw(brand, label);
                     }
@@ -269,7 +275,7 @@ impl WorkerThread {
         for days in salt_days.iter().filter(|_| self.thread == 0) {
             if self.salt_days.get(&days.brand) != Some(days) {
                 for day in days.first..=days.last {
-                    self.intake.dataflow.draw_salt(days.brand, day);
+                    self.intake.dataflow.request_salt(days.brand, day);
                 }
             }
         }
@@ -320,7 +326,7 @@ impl WorkerThread {
             if let Some((brand, page)) = brand.zip(page.as_mut()) {
                 page.push(brand, &change);
             }
-            dataflow.event(change);
+            dataflow.apply(change);
         }
         // The ledger receives the pings of a day before this worker closes the day.
         if durable || !self.dead.is_empty() {
@@ -334,7 +340,7 @@ impl WorkerThread {
             let before = self.salt_days.insert(days.brand, days);
             if before.is_none_or(|before| before.first != days.first) {
                 self.decoder.close_salt_days(days.brand, days.first);
-                dataflow.days_are_over(days.brand, days.first);
+                dataflow.close_salt_days(days.brand, days.first);
             }
         }
         for (number, question) in questions {
@@ -344,10 +350,10 @@ impl WorkerThread {
             dataflow.release(now);
         }
         if republish {
-            dataflow.tell_again();
+            dataflow.republish();
         }
         if all_restored {
-            dataflow.complete();
+            dataflow.reconcile_restored();
         }
         dataflow.advance_to(epoch + 1);
         self.ahead.push_back(epoch + 1);
@@ -364,7 +370,7 @@ impl WorkerThread {
             dataflow, pings, ..
         } = &mut self.intake;
         for (brand, day, salt) in salts {
-            dataflow.know_salt(brand, day, salt);
+            dataflow.restore_salt(brand, day, salt);
         }
         let BlockOpener {
             keyring, clocks, ..
@@ -376,22 +382,22 @@ impl WorkerThread {
             // Who objected and is still there has a request that waits: to be forgotten as a whole, the person is
             // needed as a whole. Until it is answered no cell leaves.
             let mut each = |event| {
-                if let Event::Heard { heard } = &event {
-                    *pings.entry((heard.brand, heard.salt_day)).or_default() += 1;
+                if let Event::TokenizedPing { ping } = &event {
+                    *pings.entry((ping.brand, ping.salt_day)).or_default() += 1;
                 }
-                if let Event::Word { brand, label, .. } = &event
+                if let Event::LabelName { brand, label, .. } = &event
                     && !decoder.know_word(*brand, *label)
                 {
                     return;
                 }
-                dataflow.event(event);
+                dataflow.apply(event);
             };
             if let Err(error) = block.open(keyring, thread, &mut day, &mut each) {
                 (self.listener)(Report::Unreadable(error.to_string()));
             }
         }
         for (cell, at) in published {
-            dataflow.stood(cell, at);
+            dataflow.restore_cell(cell, at);
         }
     }
 
@@ -415,13 +421,16 @@ impl WorkerThread {
                 Output::Expired(_) => {}
                 Output::Cell {
                     cell,
-                    news,
+                    is_new,
                     released,
-                } => cells.entry(epoch).or_default().push((cell, news, released)),
+                } => cells
+                    .entry(epoch)
+                    .or_default()
+                    .push((cell, is_new, released)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
                 Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
-                Output::Settled(day, settled) => self.settling.add(epoch, day, settled),
-                Output::Closed(brand, before) => self.settling.close(epoch, brand, before),
+                Output::SettledHour(day, settled) => self.settling.add(epoch, day, settled),
+                Output::SaltDaysClosed(brand, before) => self.settling.close(epoch, brand, before),
             }
         }
         for (epoch, cells) in cells {
@@ -432,8 +441,13 @@ impl WorkerThread {
         }
         self.settle(finished);
         let (forgotten, settled) = {
-            let mut book = self.intake.dataflow.book();
-            (book.take_forgotten(), book.take_settled())
+            let mut salt_cache = self.intake.dataflow.salt_cache();
+            // How many pings a day has here is known once all blocks are open; another thread may be ahead.
+            let settled = match self.is_restored {
+                true => salt_cache.take_settled(),
+                false => Vec::new(),
+            };
+            (salt_cache.take_forgotten(), settled)
         };
         for (brand, before) in forgotten {
             let sealed = &mut self.intake.sealed;
@@ -454,7 +468,7 @@ impl WorkerThread {
         }
         if let Some(before) = finished {
             self.intake.counts.stages = self.intake.dataflow.stats.snapshot();
-            self.intake.counts.consents = self.intake.dataflow.stats.told_consents();
+            self.intake.counts.consents = self.intake.dataflow.stats.published_consents();
             let counts = self.intake.counts.clone();
             (self.listener)(Report::Finished {
                 thread: self.thread,
@@ -476,7 +490,7 @@ impl WorkerThread {
             (self.listener)(Report::Settle { page, done });
         }
         for (brand, before) in self.settling.durable() {
-            self.intake.dataflow.settled(brand, before);
+            self.intake.dataflow.confirm_settled(brand, before);
         }
     }
 }
@@ -484,11 +498,11 @@ impl WorkerThread {
 impl Intake {
     /// Takes a ping, or sets it aside until its salt is known.
     fn ping(&mut self, kind: &'static str, ping: Ping) {
-        match self.dataflow.salted(ping) {
-            Salted::Heard(heard) => self.event(kind, Event::Heard { heard }),
-            Salted::Waits(ping) => self.waiting.push((kind, ping)),
+        match self.dataflow.tokenize(ping) {
+            Tokenized::Ping(ping) => self.event(kind, Event::TokenizedPing { ping }),
+            Tokenized::Pending(ping) => self.waiting.push((kind, ping)),
             // Read again after a restart: the sums of its day hold it.
-            Salted::Closed => {
+            Tokenized::Closed => {
                 let ignored = self.counts.ignored.entry(Ignored::SettledPing);
                 *ignored.or_default() += 1;
             }
@@ -500,18 +514,18 @@ impl Intake {
             *self.counts.accepted.entry((brand, kind)).or_default() += 1;
         }
         if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
-            if let Event::Heard { heard } = &event {
-                let day = (heard.brand, heard.salt_day);
+            if let Event::TokenizedPing { ping } = &event {
+                let day = (ping.brand, ping.salt_day);
                 *self.pings.entry(day).or_default() += 1;
                 if self.sealed.insert(day)
-                    && let Some(salt) = self.dataflow.book().salt(heard.brand, heard.salt_day)
+                    && let Some(salt) = self.dataflow.salt_cache().salt(ping.brand, ping.salt_day)
                 {
-                    page.salt(heard.brand, heard.salt_day, salt.clone());
+                    page.salt(ping.brand, ping.salt_day, salt.clone());
                 }
             }
             page.push(brand, &event);
         }
-        self.dataflow.event(event);
+        self.dataflow.apply(event);
     }
 }
 
@@ -577,7 +591,7 @@ impl Sink for IngestSink<'_> {
 /// it counts once.
 fn counted_for(event: &Event) -> Option<BrandId> {
     let is_counted = match event {
-        Event::Word { .. } | Event::Evidence { .. } | Event::LinkTime { .. } => false,
+        Event::LabelName { .. } | Event::Evidence { .. } | Event::LinkTime { .. } => false,
         Event::Put { record, .. } => !record.is_attached(),
         _ => true,
     };
@@ -589,12 +603,12 @@ fn brand_of(event: &Event) -> Option<BrandId> {
     match event {
         Event::Put { record, .. } => Some(record.brand),
         Event::Ping { ping } => Some(ping.brand),
-        Event::Heard { heard } => Some(heard.brand),
+        Event::TokenizedPing { ping } => Some(ping.brand),
         Event::DropDevice { device } => Some(device.brand),
-        Event::Settled { settled } => Some(settled.brand),
-        Event::Word { brand, .. }
+        Event::SettledHour { settled } => Some(settled.brand),
+        Event::LabelName { brand, .. }
         | Event::Evidence { brand, .. }
-        | Event::Closed { brand, .. }
+        | Event::SaltDaysClosed { brand, .. }
         | Event::LinkTime { brand, .. } => Some(*brand),
         Event::Drop { .. } => None,
     }

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use tributary_connectors::dead::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
 use tributary_loadtest::testing::skipped;
-use tributary_operators::engine::Stage;
+use tributary_operators::engine::KeyedOperator;
 use tributary_operators::event::Event;
-use tributary_operators::facts::Mention;
+use tributary_operators::facts::IdSetUse;
 use tributary_operators::identity::graph::Graph;
-use tributary_operators::identity::mentions::Mentions;
+use tributary_operators::identity::id_set_counts::IdSetCounts;
 use tributary_operators::identity::outcome::GraphOut;
 use tributary_operators::record::Record;
 
@@ -204,7 +204,7 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
                 ..
             } = record.clone();
             (
-                Mention {
+                IdSetUse {
                     brand,
                     set: ids,
                     source,
@@ -215,8 +215,8 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
             )
         });
     let (mut sets, mut out) = (Vec::new(), Vec::new());
-    Mentions::default().step(0, mentions.collect(), &mut sets);
-    Graph::new(settings, Default::default()).step(0, sets, &mut out);
+    IdSetCounts::default().apply_epoch(0, mentions.collect(), &mut sets);
+    Graph::new(settings, Default::default()).apply_epoch(0, sets, &mut out);
     let person_of: HashMap<u128, u64> = out
         .into_iter()
         .filter_map(|(told, _)| match told {

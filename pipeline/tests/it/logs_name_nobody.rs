@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -470,8 +471,30 @@ impl Write for Kept {
 
 /// Without the cap the client library writes the same records into the log, and they are found there: it is the cap that
 /// keeps them out, and a leak would be noticed.
+///
+/// What a log takes is remembered by the whole process, so that the test has one of its own.
 #[tokio::test]
 async fn without_the_cap_the_client_would_name_everybody() {
+    const ALONE: &str = "TRIBUTARY_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let alone = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "logs_name_nobody::without_the_cap_the_client_would_name_everybody",
+                "--nocapture",
+            ])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&alone.stdout);
+        let failed = String::from_utf8_lossy(&alone.stderr);
+        eprintln!("{failed}");
+        assert!(
+            alone.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        return;
+    }
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };

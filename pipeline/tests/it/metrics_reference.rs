@@ -15,10 +15,10 @@ use tributary::report::metrics::{Metrics, reference};
 use tributary::report::published_cells::PublishedCells;
 use tributary_config::model::Kind;
 use tributary_connectors::dead::{Ignored, Reason};
+use tributary_operators::allowed_uses::Use;
 use tributary_operators::attribution::Model;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::BrandId;
-use tributary_operators::steps::Step;
 use tributary_rights::Right;
 
 /// 2025-10-26.
@@ -218,7 +218,7 @@ fn fed() -> Metrics {
         ..Counts::default()
     };
     counts.suppressed.insert(BrandId::of(BRANDS[1]), 4);
-    for step in Step::ALL {
+    for step in Use::ALL {
         counts
             .consents
             .insert((BrandId::of(BRANDS[0]), step), [70, 30]);

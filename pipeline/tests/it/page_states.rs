@@ -14,9 +14,9 @@ use tributary::report::published_cells::SharedCells;
 use tributary::report::telemetry::Telemetry;
 use tributary::serve::http::serve;
 use tributary::serve::state::HttpState;
+use tributary_operators::allowed_uses::Use;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::BrandId;
-use tributary_operators::steps::Step;
 use tributary_rights::Right;
 
 const AUDIT: &str = include_str!("page_browser/audit.js");
@@ -103,7 +103,7 @@ async fn the_page_says_what_is_the_matter() {
         metrics.rights_waiting("zeta", 1, Duration::from_secs(90));
         metrics.retention_pass("acme", 1_761_436_800_000, 3);
         metrics.retention_pass("zeta", 1_761_436_801_000, 0);
-        let consents = [(["acme", "zeta"].map(BrandId::of), Step::Credit, [30, 10])];
+        let consents = [(["acme", "zeta"].map(BrandId::of), Use::Credit, [30, 10])];
         let consents = consents
             .iter()
             .flat_map(|(brands, step, counts)| brands.map(|brand| ((brand, *step), *counts)));

@@ -190,13 +190,16 @@ async fn settles(processes: usize) {
             workers.into_iter().for_each(Worker::kill);
         });
     }
+    let mut workers = tokio::task::block_in_place(start);
+    // Where days go by headers, a process knows the day again with its first message. These are pings that came before.
+    let again = &days[4][..50];
+    play(&client, again, None).await;
     let end = last(&client, &broker.input_stream).await;
     tokio::task::block_in_place(|| {
-        let mut workers = start();
         workers
             .iter()
             .for_each(|worker| worker.wait_until_read(end));
-        let open = days[3].len() + days[4].len();
+        let open = days[3].len() + days[4].len() + again.len();
         assert_settled(&world, processes, open as u64);
         let settled = workers[0].metric("tributary_pings_settled_total");
         assert!(settled.is_some(), "pings that settled are counted");

@@ -58,10 +58,10 @@ fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply
             vec![part(2), rare, part(1)]
         }
         other @ (Question::Records { .. }
-        | Question::Whole { .. }
-        | Question::Heard { .. }
+        | Question::Members { .. }
+        | Question::DeviceDays { .. }
         | Question::Expired { .. }
-        | Question::Recent { .. }) => panic!("{other:?}"),
+        | Question::ActiveSince { .. }) => panic!("{other:?}"),
         Question::Cells { .. } => panic!("{question:?}"),
     }
 }

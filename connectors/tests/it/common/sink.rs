@@ -4,7 +4,7 @@ use tributary_config::model::Config;
 use tributary_connectors::dead::{DeadLetter, Ignored, Reason, Sink};
 use tributary_connectors::decode::{Decoder, Message};
 use tributary_operators::event::Event;
-use tributary_operators::label::{Dictionary, Label};
+use tributary_operators::label::{Label, LabelNames};
 use tributary_operators::record::{Body, Ping, Record};
 
 use crate::common::{AT, brand, config};
@@ -53,7 +53,7 @@ impl Kept {
     /// Events without words and what a web record brings along, dead letters and omissions: one a line.
     pub fn outcomes(&self) -> usize {
         let beside = |event: &&Event| match event {
-            Event::Word { .. } | Event::Evidence { .. } => true,
+            Event::LabelName { .. } | Event::Evidence { .. } => true,
             Event::Put { record, .. } => {
                 record.id.is_empty()
                     && matches!(record.body, Body::Consent { .. } | Body::Right { .. })
@@ -71,10 +71,10 @@ impl Kept {
 
     /// The word of a label.
     pub fn word(&self, label: Label) -> String {
-        let mut dictionary = Dictionary::default();
+        let mut dictionary = LabelNames::default();
         for event in &self.events {
-            if let Event::Word { label, word, .. } = event {
-                dictionary.learn(*label, word.clone());
+            if let Event::LabelName { label, word, .. } = event {
+                dictionary.insert(*label, word.clone());
             }
         }
         match label.is_absent() {

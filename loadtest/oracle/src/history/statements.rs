@@ -8,8 +8,8 @@
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::record::{Body, ConsentString, IdSet, Right};
-use tributary_operators::steps::{Step, Steps};
 
 use super::pick::pick;
 
@@ -65,9 +65,9 @@ pub(super) fn statement(rng: &mut ChaCha8Rng) -> Body {
 pub(super) fn opposite(body: &Body) -> Option<Body> {
     match *body {
         Body::Consent { steps, .. } => Some(Body::Consent {
-            steps: match steps == Steps::ALL {
-                true => Steps::NONE,
-                false => Steps::ALL,
+            steps: match steps == AllowedUses::ALL {
+                true => AllowedUses::NONE,
+                false => AllowedUses::ALL,
             },
             string: None,
         }),
@@ -86,8 +86,8 @@ const FIRST_UPDATE: i32 = 19_746;
 fn by_string(rng: &mut ChaCha8Rng) -> Body {
     let number = rng.random_range(0..8_u8);
     let all_or_nothing = match number % 2 {
-        0 => Steps::ALL,
-        _ => Steps::NONE,
+        0 => AllowedUses::ALL,
+        _ => AllowedUses::NONE,
     };
     let string = ConsentString {
         hash: number.into(),
@@ -104,18 +104,18 @@ fn by_string(rng: &mut ChaCha8Rng) -> Body {
 }
 
 /// Mostly everything, nothing, or everything but one step.
-fn steps(rng: &mut ChaCha8Rng) -> Steps {
+fn steps(rng: &mut ChaCha8Rng) -> AllowedUses {
     match rng.random_range(0..20) {
-        0..=5 => Steps::ALL,
-        6..=8 => Steps::NONE,
+        0..=5 => AllowedUses::ALL,
+        6..=8 => AllowedUses::NONE,
         9..=17 => {
-            let step = pick(rng, [Step::Hold, Step::Credit, Step::Join, Step::Link]);
-            Steps::ALL.without(step)
+            let step = pick(rng, [Use::Hold, Use::Credit, Use::Join, Use::Link]);
+            AllowedUses::ALL.without(step)
         }
-        _ => Step::ALL
+        _ => Use::ALL
             .into_iter()
             .filter(|_| rng.random_bool(0.5))
-            .fold(Steps::NONE, Steps::with),
+            .fold(AllowedUses::NONE, AllowedUses::with),
     }
 }
 

@@ -264,7 +264,7 @@ impl Teller {
                 .get(label)
                 .filter(|_| self.told.insert((brand, *label)))
             {
-                self.events.push(Event::Word {
+                self.events.push(Event::LabelName {
                     brand,
                     label: *label,
                     word: word.clone(),

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::record::{BrandId, Pseudonym, Record};
 use tributary_operators::settings::BrandSettings;
-use tributary_operators::steps::{Step, Steps};
 
 use crate::consent::consents;
 use crate::hold::Held;
@@ -14,9 +14,9 @@ use crate::hold::Held;
 /// What is told of one brand's consents.
 #[derive(Default)]
 pub struct Gauge {
-    stated: BTreeMap<Pseudonym, Steps>,
+    stated: BTreeMap<Pseudonym, AllowedUses>,
     changed: BTreeSet<u128>,
-    told: BTreeMap<Step, [u64; 2]>,
+    told: BTreeMap<Use, [u64; 2]>,
 }
 
 impl Gauge {
@@ -26,7 +26,7 @@ impl Gauge {
         brand: BrandId,
         settings: &BrandSettings,
         held: &Held,
-    ) -> &BTreeMap<Step, [u64; 2]> {
+    ) -> &BTreeMap<Use, [u64; 2]> {
         let records = held.records.iter().filter(|record| record.brand == brand);
         let stated = consents(&records.collect::<Vec<&Record>>());
         let ids = self.stated.keys().chain(stated.keys());
@@ -35,12 +35,12 @@ impl Gauge {
         self.stated = stated;
         if self.changed.len() as u64 >= settings.k_delta().max(1) {
             self.changed.clear();
-            let told = Step::ALL.into_iter().map(|step| {
-                let allowed = self.stated.values().filter(|steps| steps.allow(step));
+            let told = Use::ALL.into_iter().map(|step| {
+                let allowed = self.stated.values().filter(|steps| steps.allows(step));
                 let allowed = allowed.count() as u64;
                 (step, [allowed, self.stated.len() as u64 - allowed])
             });
-            let is_told = |(_, counts): &(Step, [u64; 2])| {
+            let is_told = |(_, counts): &(Use, [u64; 2])| {
                 counts.iter().all(|count| *count >= settings.k.max(1))
             };
             self.told = told.filter(is_told).collect();

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tributary_operators::allowed_uses::Use;
 use tributary_operators::cell::{Cell, Family};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, Pseudonym, Record, RecordKey, SaleKind};
 use tributary_operators::settings::Settings;
-use tributary_operators::steps::Step;
 use tributary_oracle::history::{History, random};
 use tributary_oracle::{Held, cells, hold};
 
@@ -26,7 +26,7 @@ fn conversions(settings: &Settings, held: &Held) -> i128 {
 fn were_it_allowed(
     settings: &Settings,
     held: &Held,
-    step: Option<Step>,
+    step: Option<Use>,
     (family, value): (Family, usize),
 ) -> i128 {
     let mut held = held.clone();
@@ -120,10 +120,10 @@ fn histories_reach_the_corners_of_consent() {
         reach("renewed conversion", !rests && renewed);
         reach("conversion by consent", rests && renewed);
         for (corner, step, what) in [
-            ("lost link", Step::Link, (Family::Identity, 2)),
-            ("lost path", Step::Join, (Family::PathLength, 0)),
-            ("lost touch", Step::Credit, (Family::PathLength, 0)),
-            ("lost contact", Step::Hold, (Family::CampaignDay, 1)),
+            ("lost link", Use::Link, (Family::Identity, 2)),
+            ("lost path", Use::Join, (Family::PathLength, 0)),
+            ("lost touch", Use::Credit, (Family::PathLength, 0)),
+            ("lost contact", Use::Hold, (Family::CampaignDay, 1)),
         ] {
             let is = were_it_allowed(settings, &held, None, what);
             let were = were_it_allowed(settings, &held, Some(step), what);

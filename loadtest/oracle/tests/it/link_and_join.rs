@@ -2,16 +2,16 @@
 //! the till do not meet in it.
 
 use crate::support::World;
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::cell::Family;
 use tributary_operators::record::TouchKind;
-use tributary_operators::steps::{Step, Steps};
 
 fn link_less(world: &mut World, who: &str) {
-    world.consent(who, 0, who, Steps::ALL.without(Step::Link));
+    world.consent(who, 0, who, AllowedUses::ALL.without(Use::Link));
 }
 
 fn join_less(world: &mut World, who: &str) {
-    world.consent(who, 0, who, Steps::ALL.without(Step::Join));
+    world.consent(who, 0, who, AllowedUses::ALL.without(Use::Join));
 }
 
 #[test]

@@ -162,14 +162,14 @@ fn histories_keep_what_they_promise() {
                             "seed {seed}: what is dropped in an epoch was heard before it"
                         );
                     }
-                    Event::Heard { .. }
+                    Event::TokenizedPing { .. }
                     | Event::Evidence { .. }
-                    | Event::Settled { .. }
+                    | Event::SettledHour { .. }
                     | Event::LinkTime { .. }
-                    | Event::Closed { .. } => {
+                    | Event::SaltDaysClosed { .. } => {
                         panic!("a history salts nothing")
                     }
-                    Event::Word { label, .. } => {
+                    Event::LabelName { label, .. } => {
                         told.insert(*label);
                     }
                 }

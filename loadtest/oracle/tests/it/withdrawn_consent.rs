@@ -1,9 +1,9 @@
 //! Consent that is withdrawn takes with it what it carried, and brings it back when it is given again.
 
 use crate::support::{DAY, World, order};
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::cell::Family;
 use tributary_operators::label::Label;
-use tributary_operators::steps::{Step, Steps};
 
 /// A click and the order after it, both of one cookie.
 fn customer() -> World {
@@ -19,13 +19,13 @@ fn withdrawn_and_given_again() {
     let before = world.cells();
     assert_eq!(world.credits("last"), ["google - - = 1000000 100"]);
 
-    world.consent("no", 20, "cookie:c", Steps::NONE);
+    world.consent("no", 20, "cookie:c", AllowedUses::NONE);
     assert!(world.cells().is_empty());
 
-    world.consent("yes", 30, "cookie:c", Steps::ALL);
+    world.consent("yes", 30, "cookie:c", AllowedUses::ALL);
     assert_eq!(world.cells(), before);
     // What was said earlier and arrives late no longer counts, and what was said is not undone by silence.
-    world.consent("late", 25, "cookie:c", Steps::NONE);
+    world.consent("late", 25, "cookie:c", AllowedUses::NONE);
     assert_eq!(world.cells(), before);
     world.drop_record("consent", "yes");
     assert!(world.cells().is_empty());
@@ -37,12 +37,12 @@ fn withdrawn_and_given_again() {
 #[test]
 fn of_one_time_what_all_allow() {
     let mut world = customer();
-    let credit = Steps::ALL.without(Step::Join);
+    let credit = AllowedUses::ALL.without(Use::Join);
     world.consent("a", 20, "cookie:c", credit);
-    world.consent("b", 20, "cookie:c", Steps::ALL.without(Step::Credit));
+    world.consent("b", 20, "cookie:c", AllowedUses::ALL.without(Use::Credit));
     // Held by both, credited by one alone.
     assert_eq!(world.credits("last"), ["unattributed - - = 1000000 100"]);
-    world.consent("c", 20, "cookie:c", Steps::ALL.without(Step::Hold));
+    world.consent("c", 20, "cookie:c", AllowedUses::ALL.without(Use::Hold));
     assert!(world.cells().is_empty());
 }
 
@@ -50,8 +50,8 @@ fn of_one_time_what_all_allow() {
 fn one_identifier_that_refuses_is_enough() {
     let mut world = World::new();
     world.order("o", 0, "cookie:c email:ann", 100);
-    world.consent("yes", 20, "cookie:c", Steps::ALL);
-    world.consent("no", 10, "email:ann", Steps::NONE);
+    world.consent("yes", 20, "cookie:c", AllowedUses::ALL);
+    world.consent("no", 10, "email:ann", AllowedUses::NONE);
     assert!(world.cells().is_empty());
 }
 
@@ -65,7 +65,7 @@ fn without_credit_a_contact_is_counted_and_no_touch() {
     let month = |world: &World| world.lines(Family::MarkovMonth);
     assert_eq!(month(&world).len(), 2);
     for cookie in ["cookie:c", "cookie:d"] {
-        world.consent(cookie, 20, cookie, Steps::ALL.without(Step::Credit));
+        world.consent(cookie, 20, cookie, AllowedUses::ALL.without(Use::Credit));
     }
     assert_eq!(
         world.lines(Family::CampaignDay),
@@ -93,14 +93,14 @@ fn where_a_source_rests_on_consent_silence_is_none() {
     assert!(world.lines(Family::StoreDay).is_empty());
 
     // Without a cookie any identifier may speak.
-    world.consent("bob", DAY, "email:bob", Steps::ALL);
+    world.consent("bob", DAY, "email:bob", AllowedUses::ALL);
     assert_eq!(world.lines(Family::OrdersDay), ["day0 EUR = 2 21 1"]);
     assert_eq!(world.lines(Family::StoreDay), ["lyon day0 EUR = 1 300 1"]);
 
     // With one, the cookie must.
     world.put("o2", 0, "cookie:c email:bob", order("o2", 4_000));
     assert_eq!(world.lines(Family::OrdersDay), ["day0 EUR = 2 21 1"]);
-    world.consent("c", DAY, "cookie:c", Steps::ALL);
+    world.consent("c", DAY, "cookie:c", AllowedUses::ALL);
     assert_eq!(world.lines(Family::OrdersDay), ["day0 EUR = 4 4121 1"]);
 }
 
@@ -108,7 +108,7 @@ fn where_a_source_rests_on_consent_silence_is_none() {
 fn what_happened_at_a_till_rests_on_no_cookie() {
     let mut world = World::new();
     world.sale("t", 0, "email:ann", 100);
-    world.consent("no", 10, "email:ann", Steps::NONE);
+    world.consent("no", 10, "email:ann", AllowedUses::NONE);
     assert_eq!(world.lines(Family::StoreDay), ["lyon day0 EUR = 1 100 1"]);
 }
 
@@ -122,15 +122,15 @@ fn a_withdrawn_refund_refunds_nothing() {
     );
     world.put("r", 20, "cookie:d", refund);
     assert_eq!(world.lines(Family::OrdersDay), ["day0 EUR = 1 70 1"]);
-    world.consent("no", 30, "cookie:d", Steps::NONE);
+    world.consent("no", 30, "cookie:d", AllowedUses::NONE);
     assert_eq!(world.lines(Family::OrdersDay), ["day0 EUR = 1 100 1"]);
 }
 
 #[test]
 fn a_statement_is_nobodys_record() {
     let mut world = World::new();
-    world.consent("1", 0, "cookie:c email:ann phone:1", Steps::ALL);
-    world.consent("2", 0, "", Steps::NONE);
+    world.consent("1", 0, "cookie:c email:ann phone:1", AllowedUses::ALL);
+    world.consent("2", 0, "", AllowedUses::NONE);
     assert!(world.cells().is_empty());
     world.order("o", 0, "cookie:c", 1);
     world.order("p", 0, "email:ann", 1);

@@ -214,7 +214,7 @@ struct Month {
     edges: [Edges; 2],
     reach: [Reach; 2],
     conversions: i128,
-    words: Dictionary,
+    words: LabelNames,
 }
 
 impl Month {
@@ -223,7 +223,7 @@ impl Month {
             edges: Default::default(),
             reach: Default::default(),
             conversions: 0,
-            words: Dictionary::default(),
+            words: LabelNames::default(),
         }
     }
 
@@ -232,7 +232,7 @@ impl Month {
         for words in path {
             for word in words {
                 self.words
-                    .learn(crate::label::Label::of(word), word.as_str().into());
+                    .insert(crate::label::Label::of(word), word.as_str().into());
             }
             let [source, medium, campaign] = words;
             channels.push(Channel::of(source, medium, campaign));
@@ -267,13 +267,13 @@ impl Month {
     }
 }
 
-fn told(solved: &Solved, words: &Dictionary) -> Vec<(String, i64, i64)> {
+fn published(solved: &Solved, words: &LabelNames) -> Vec<(String, i64, i64)> {
     let credits = solved.credits.iter();
-    let told = credits.map(|credit| {
+    let published = credits.map(|credit| {
         let words = name(credit.channel, words).map(|word| word.unwrap_or("-"));
         (words.join(" "), credit.effect_ppm, credit.persons)
     });
-    told.collect()
+    published.collect()
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn the_smallest_go_up_into_their_source_and_medium() {
     assert_eq!(solved.folded, 2);
     // Removing both is what removing the one that they have become does: two of three conversions are left.
     assert_eq!(
-        told(&solved, &month.words),
+        published(&solved, &month.words),
         [
             ("g cpc *".into(), 333_333, 2),
             ("g cpc big".into(), 500_000, 3),
@@ -316,16 +316,16 @@ fn the_smallest_go_up_into_their_source_and_medium() {
     // With room for one everything is the month.
     let solved = month.chain(1).solve();
     assert_eq!(
-        told(&solved, &month.words),
+        published(&solved, &month.words),
         [("* * *".into(), 1_000_000, 3)]
     );
     assert_eq!(solved.folded, 4);
     // What only other paths meet goes before what converts, however often it is met.
     (0..9).for_each(|_| month.path(&[words("spam referral -")], false));
     let solved = month.chain(4).solve();
-    let names: Vec<String> = told(&solved, &month.words)
+    let names: Vec<String> = published(&solved, &month.words)
         .into_iter()
-        .map(|told| told.0)
+        .map(|published| published.0)
         .collect();
     assert_eq!(
         names,
@@ -342,10 +342,11 @@ fn hosts_of_their_own_go_up_to_the_month() {
         month.path(&[host(at), campaign(at % 20)], at % 3 == 0);
     }
     let solved = month.chain(40).solve();
-    let told = told(&solved, &month.words);
-    assert_eq!(told.len(), 40);
+    let published = published(&solved, &month.words);
+    assert_eq!(published.len(), 40);
     let kept = |of: &str| {
-        told.iter()
+        published
+            .iter()
             .filter(|(name, ..)| name.starts_with(of))
             .count()
     };

@@ -2,14 +2,14 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::float_arithmetic,
-    reason = "a test may fail, and knows the exact law in floats alone"
+    reason = "a test may fail, and knows the exact distribution in floats alone"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::aggregate::MonthGroup;
 use crate::record::{BrandId, Currency, SaleKind};
-use crate::sums::MonthGroup;
 
 fn settings(epsilon: u64) -> BrandSettings {
     BrandSettings {
@@ -39,11 +39,11 @@ fn dims() -> Vec<Dim> {
 
 /// Draws with one key, each from its own input.
 fn draws(t: u128, s: u128, count: u64) -> Vec<i128> {
-    let law = Law { t, s };
+    let distribution = DiscreteLaplace { t, s };
     let draw = |number: u64| {
         let mut hash = blake3::Hasher::new_keyed(&[3; 32]);
         hash.update(&number.to_le_bytes());
-        law.draw(&mut Bits(hash.finalize_xof()))
+        distribution.draw(&mut Prf(hash.finalize_xof()))
     };
     (0..count).map(draw).collect()
 }
@@ -119,11 +119,14 @@ fn nodes_cover_the_steps_once_and_few_of_them_are_over_a_step() {
 fn the_noise_of_a_release_is_that_of_its_nodes() {
     let settings = settings(1_000);
     let key = GroupKey::of(&ORDERS).unwrap();
-    let line = Line::of(&key, &settings).unwrap();
+    let timeline = NoiseTimeline::of(&key, &settings).unwrap();
     let at = |step: u64| {
-        let time = line.origin + (step as i64 - 1) * DAY;
-        assert_eq!(line.step(time), step);
-        line.veil(Family::OrdersDay, &dims(), time).unwrap().noise
+        let time = timeline.origin + (step as i64 - 1) * DAY;
+        assert_eq!(timeline.step(time), step);
+        timeline
+            .offset(Family::OrdersDay, &dims(), time)
+            .unwrap()
+            .noise
     };
     let minus = |a: [i128; 5], b: [i128; 5]| std::array::from_fn::<i128, 5, _>(|i| a[i] - b[i]);
     // [0, 5) is [0, 4) and [4, 5); [0, 6) is [0, 4) and [4, 6); [0, 7) is [0, 6) and [6, 7).
@@ -132,26 +135,26 @@ fn the_noise_of_a_release_is_that_of_its_nodes() {
     assert_eq!(parts.len(), 4, "every node has its own");
     assert!(parts.iter().all(|part| part[0] != 0 && part[1] != 0));
     // A step of the tree is what it was at any other time of the step.
-    let late = line.origin + 5 * DAY - 1;
-    let veil = line.veil(Family::OrdersDay, &dims(), late).unwrap();
-    assert_eq!(veil.noise, five);
-    assert_eq!(veil.noise[3..], [0, 0], "there are three values");
+    let late = timeline.origin + 5 * DAY - 1;
+    let offset = timeline.offset(Family::OrdersDay, &dims(), late).unwrap();
+    assert_eq!(offset.noise, five);
+    assert_eq!(offset.noise[3..], [0, 0], "there are three values");
 }
 
 #[test]
 fn it_grows_with_the_logarithm_of_the_time() {
     let settings = settings(1_000);
     let key = GroupKey::of(&ORDERS).unwrap();
-    let line = Line::of(&key, &settings).unwrap();
-    let levels = u64::from(line.height()) + 1;
+    let timeline = NoiseTimeline::of(&key, &settings).unwrap();
+    let levels = u64::from(timeline.tree_height()) + 1;
     let scale = (parts(Family::OrdersDay) as u64 * levels) as f64;
     let spread = |step: u64| {
-        let time = line.origin + (step as i64 - 1) * DAY;
+        let time = timeline.origin + (step as i64 - 1) * DAY;
         let cells = 3_000;
         let squares = (0..cells).map(|cell| {
             let dims = [Dim::Count(cell)];
-            let veil = line.veil(Family::OrdersDay, &dims, time).unwrap();
-            (veil.noise[0] as f64 / scale).powi(2)
+            let offset = timeline.offset(Family::OrdersDay, &dims, time).unwrap();
+            (offset.noise[0] as f64 / scale).powi(2)
         });
         squares.sum::<f64>() / cells as f64
     };
@@ -168,8 +171,11 @@ fn everything_that_says_how_it_is_drawn_draws_another() {
     let key = GroupKey::of(&ORDERS).unwrap();
     let time = 20_010 * DAY;
     let noise = |settings: &BrandSettings, dims: &[Dim]| {
-        let line = Line::of(&key, settings).unwrap();
-        line.veil(Family::OrdersDay, dims, time).unwrap().noise
+        let timeline = NoiseTimeline::of(&key, settings).unwrap();
+        timeline
+            .offset(Family::OrdersDay, dims, time)
+            .unwrap()
+            .noise
     };
     let plain = settings(1_000);
     assert_eq!(noise(&plain, &dims()), noise(&plain, &dims()));
@@ -191,23 +197,23 @@ fn everything_that_says_how_it_is_drawn_draws_another() {
 fn steps_are_longer_once_the_day_is_frozen() {
     let settings = settings(1_000);
     let key = GroupKey::of(&ORDERS).unwrap();
-    let line = Line::of(&key, &settings).unwrap();
-    let step = |days: i64| line.step(line.origin + days * DAY);
+    let timeline = NoiseTimeline::of(&key, &settings).unwrap();
+    let step = |days: i64| timeline.step(timeline.origin + days * DAY);
     assert_eq!([step(-3), step(0), step(1), step(90)], [1, 1, 2, 91]);
     assert_eq!(step(90 + 70), 101);
-    let day = |days: i64| line.origin + days * DAY;
-    assert!(line.begins(None, day(5)));
-    assert!(line.begins(Some(day(5) - 1), day(5)));
-    assert!(!line.begins(Some(day(5)), day(6) - 2));
+    let day = |days: i64| timeline.origin + days * DAY;
+    assert!(timeline.begins(None, day(5)));
+    assert!(timeline.begins(Some(day(5) - 1), day(5)));
+    assert!(!timeline.begins(Some(day(5)), day(6) - 2));
     // The last millisecond of a step belongs to no release: a batch of it would bear the number of the next step.
-    assert!(!line.begins(Some(day(4)), day(6) - 1));
-    assert!(line.begins(Some(day(6) - 1), day(6)));
+    assert!(!timeline.begins(Some(day(4)), day(6) - 1));
+    assert!(timeline.begins(Some(day(6) - 1), day(6)));
     // Two years are one tree.
-    assert_eq!(line.height(), 8);
+    assert_eq!(timeline.tree_height(), 8);
     assert!(step(731) <= 1 << 8);
     // Times from outside may be any.
-    assert!(line.step(i64::MAX) < 1 << 32 && line.step(i64::MIN) == 1);
-    assert!(!line.begins(Some(i64::MAX), i64::MAX));
+    assert!(timeline.step(i64::MAX) < 1 << 32 && timeline.step(i64::MIN) == 1);
+    assert!(!timeline.begins(Some(i64::MAX), i64::MAX));
 }
 
 #[test]
@@ -218,12 +224,12 @@ fn a_budget_is_shared_by_what_one_person_moves() {
     assert_eq!(parts(Family::Identity), 5);
     let settings = settings(1_000);
     let key = GroupKey::of(&ORDERS).unwrap();
-    let line = Line::of(&key, &settings).unwrap();
-    assert_eq!(line.bound("revenue_minor"), (5_000, false));
-    assert_eq!(line.bound("conversions_millionths"), (1_000_000, true));
-    assert_eq!(line.bound("dwell_seconds"), (8 * 3_600, true));
-    assert_eq!(line.bound("links"), (100, true));
-    assert_eq!(line.bound("persons"), (1, true));
+    let timeline = NoiseTimeline::of(&key, &settings).unwrap();
+    assert_eq!(timeline.bound("revenue_minor"), (5_000, false));
+    assert_eq!(timeline.bound("conversions_millionths"), (1_000_000, true));
+    assert_eq!(timeline.bound("dwell_seconds"), (8 * 3_600, true));
+    assert_eq!(timeline.bound("links"), (100, true));
+    assert_eq!(timeline.bound("persons"), (1, true));
 }
 
 #[test]
@@ -236,34 +242,34 @@ fn what_is_nobodys_and_what_has_no_bound_have_no_noise() {
         day: 20_000,
         currency: Currency(*b"EUR"),
     };
-    assert!(Line::of(&GroupKey::of(&spend).unwrap(), &settings).is_none());
+    assert!(NoiseTimeline::of(&GroupKey::of(&spend).unwrap(), &settings).is_none());
     let month = GroupKey::Month(MonthGroup {
         brand: BrandId(0),
         month: 2024 * 12,
         kind: SaleKind::Order,
         currency: Currency(*b"EUR"),
     });
-    let line = Line::of(&month, &settings).unwrap();
-    assert!(line.veil(Family::MarkovMonth, &[], 0).is_none());
-    assert!(line.veil(Family::Paths, &[], 0).is_some());
-    assert!(Line::of(&month, &BrandSettings::default()).is_none());
+    let timeline = NoiseTimeline::of(&month, &settings).unwrap();
+    assert!(timeline.offset(Family::MarkovMonth, &[], 0).is_none());
+    assert!(timeline.offset(Family::Paths, &[], 0).is_some());
+    assert!(NoiseTimeline::of(&month, &BrandSettings::default()).is_none());
 }
 
 #[test]
 fn counts_end_at_zero_and_what_was_told_is_found_again() {
-    let veil = Veil {
+    let offset = NoiseOffset {
         noise: [-10, -10, 3, 0, 0],
         is_count: [true, false, true, true, true],
     };
     let exact = [4, 4, 4, 0, 0];
-    let told = veil.over(exact);
-    assert_eq!(told, [0, -6, 7, 0, 0]);
+    let published = offset.apply(exact);
+    assert_eq!(published, [0, -6, 7, 0, 0]);
     // Nothing has changed: the value that was cut off is the present one.
-    assert_eq!(veil.under(told, exact), exact);
+    assert_eq!(offset.remove(published, exact), exact);
     // The second has changed since.
-    assert_eq!(veil.under(told, [4, 9, 4, 0, 0]), exact);
+    assert_eq!(offset.remove(published, [4, 9, 4, 0, 0]), exact);
     // Where the first has changed but would be told alike, it counts as told.
-    assert_eq!(veil.under(told, [6, 4, 4, 0, 0]), [6, 4, 4, 0, 0]);
+    assert_eq!(offset.remove(published, [6, 4, 4, 0, 0]), [6, 4, 4, 0, 0]);
     // Otherwise what would be told alike will do.
-    assert_eq!(veil.over(veil.under(told, [60; 5])), told);
+    assert_eq!(offset.apply(offset.remove(published, [60; 5])), published);
 }

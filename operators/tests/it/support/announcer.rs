@@ -28,7 +28,7 @@ impl Announcer {
     /// Knows the words of a history, and has announced none.
     pub fn new<'e>(events: impl Iterator<Item = &'e Event>) -> Announcer {
         let words = events.filter_map(|event| match event {
-            Event::Word { brand, label, word } => Some(((*brand, *label), word.clone())),
+            Event::LabelName { brand, label, word } => Some(((*brand, *label), word.clone())),
             _ => None,
         });
         Announcer {
@@ -43,7 +43,7 @@ impl Announcer {
         let (brand, labels) = match event {
             Event::Put { record, .. } => (record.brand, labels(record).collect()),
             Event::Ping { ping } => (ping.brand, vec![ping.store]),
-            Event::Settled { settled } => (settled.brand, vec![settled.store]),
+            Event::SettledHour { settled } => (settled.brand, vec![settled.store]),
             _ => return,
         };
         for label in labels {
@@ -56,7 +56,7 @@ impl Announcer {
             }
             if self.announced.insert(of, epoch).is_none() {
                 let word = word.clone();
-                dataflow.event(Event::Word { brand, label, word });
+                dataflow.apply(Event::LabelName { brand, label, word });
             }
         }
     }
@@ -67,10 +67,10 @@ impl Announcer {
             let (brand, label) = (*brand, *label);
             match self.announced.get(&(brand, label)) {
                 None => {}
-                Some(used) if used > as_of => dataflow.judge_word(brand, label),
+                Some(used) if used > as_of => dataflow.recheck_label(brand, label),
                 Some(_) => {
                     self.announced.remove(&(brand, label));
-                    dataflow.withdraw_word(brand, label);
+                    dataflow.withdraw_label(brand, label);
                     self.withdrawn += 1;
                 }
             }

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
     Arrival, BrandId, DeviceDay, Ping, Pseudonym, RecordKey, Right, Token,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
-use tributary_operators::steps::Steps as Allowed;
 
 use super::runner::Steps;
 use super::shop::{self, DAY, MINUTE, brand, click, erased, refund, sale_in, words};
@@ -182,7 +182,7 @@ impl Crowd {
             events.push(match is_right {
                 true => shop::right(person, number, Right::Restriction, rng.random_bool(0.7)),
                 false => {
-                    let allowed = [Allowed::ALL, Allowed::NONE][rng.random_range(0..2)];
+                    let allowed = [AllowedUses::ALL, AllowedUses::NONE][rng.random_range(0..2)];
                     shop::consent(person, number, allowed)
                 }
             });

@@ -18,7 +18,7 @@ use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::dataflow::Output;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, Day, Record, RecordKey};
-use tributary_operators::retention::{Cutoffs, Inquiry};
+use tributary_operators::retention_query::{Horizons, RetentionQuery};
 use tributary_operators::settings::Settings;
 
 /// How much of something a test takes: what the environment says, so that it can be run longer.
@@ -49,7 +49,7 @@ pub type Closings = [Vec<(BrandId, Day)>];
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
     pub brand: BrandId,
-    pub cutoffs: Cutoffs,
+    pub horizons: Horizons,
     pub place: Arrival,
     /// The time by which links are judged from here on.
     pub links: i64,
@@ -84,11 +84,11 @@ pub fn run_settling(
         for (at, batch) in batches.iter().enumerate() {
             for pass in passes.get(at).into_iter().flatten() {
                 // The first worker asks, and all know by the end of an epoch whether another one follows.
-                let (mut inquiry, first) = Inquiry::new(pass.brand, pass.cutoffs);
+                let (mut query, first) = RetentionQuery::new(pass.brand, pass.horizons);
                 let mut next = (runner.index == 0).then_some(first);
                 if runner.index == 0 {
                     let (brand, at) = (pass.brand, pass.links);
-                    runner.dataflow.event(Event::LinkTime { brand, at });
+                    runner.dataflow.apply(Event::LinkTime { brand, at });
                 }
                 loop {
                     if let Some(question) = next.take() {
@@ -103,7 +103,7 @@ pub fn run_settling(
                         }
                     }
                     if runner.index == 0 {
-                        next = inquiry.told(replies);
+                        next = query.advance(replies);
                         goes_on.store(next.is_some(), SeqCst);
                     }
                     together.wait();
@@ -113,19 +113,19 @@ pub fn run_settling(
                         break;
                     }
                 }
-                for drop in inquiry.past().drops(pass.place) {
-                    runner.dataflow.event(drop);
+                for drop in query.into_expired().drops(pass.place) {
+                    runner.dataflow.apply(drop);
                 }
             }
             runner.put(batch);
             for (brand, before) in closings.get(at).into_iter().flatten() {
-                runner.dataflow.days_are_over(*brand, *before);
+                runner.dataflow.close_salt_days(*brand, *before);
             }
             if runner.index == at % runner.peers {
                 runner.dataflow.release(0);
             }
             if at == 0 {
-                runner.dataflow.complete();
+                runner.dataflow.reconcile_restored();
             }
             ends.push(runner.end(1));
         }
@@ -136,10 +136,10 @@ pub fn run_settling(
     let (mut outputs, mut settled) = (Vec::new(), Vec::new());
     for (epoch, output) in of_workers.into_iter().flat_map(|(outputs, _)| outputs) {
         match output {
-            Output::Cell { cell, news, .. } => outputs.push((epoch, cell, news)),
-            Output::Settled(_, of) => settled.push((epoch, Event::Settled { settled: of })),
-            Output::Closed(brand, before) => {
-                settled.push((epoch, Event::Closed { brand, before }));
+            Output::Cell { cell, is_new, .. } => outputs.push((epoch, cell, is_new)),
+            Output::SettledHour(_, of) => settled.push((epoch, Event::SettledHour { settled: of })),
+            Output::SaltDaysClosed(brand, before) => {
+                settled.push((epoch, Event::SaltDaysClosed { brand, before }));
             }
             _ => {}
         }
@@ -154,8 +154,8 @@ pub fn run_settling(
     let released = ends
         .into_iter()
         .map(|end| {
-            while let Some((_, cell, news)) = outputs.next_if(|(of, _, _)| *of < end) {
-                assert!(news, "nothing stood outside");
+            while let Some((_, cell, is_new)) = outputs.next_if(|(of, _, _)| *of < end) {
+                assert!(is_new, "nothing stood outside");
                 let key = (cell.family, cell.dims);
                 if cell.values.is_empty() {
                     assert!(

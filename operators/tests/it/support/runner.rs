@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use timely::worker::Worker;
 use tributary_operators::cell::Cell;
-use tributary_operators::consents;
-use tributary_operators::dataflow::{Dataflow, Output, Salted, build};
+use tributary_operators::consent_counts::PublishedConsents;
+use tributary_operators::dataflow::{Dataflow, Output, Tokenized, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day, DeviceDay, Ping};
@@ -79,7 +79,7 @@ pub fn on_workers<T: Send + 'static>(
 }
 
 impl Runner<'_> {
-    /// The salts of all days of which something is heard are known: those by which the oracle knows who counts. Whatever
+    /// The salts of all days with pings are known: those by which the oracle knows who counts. Whatever
     /// stood outside has gone in.
     pub fn start<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
         let events: Vec<&Event> = events.collect();
@@ -92,9 +92,9 @@ impl Runner<'_> {
         let days: BTreeSet<(BrandId, Day)> = events.into_iter().filter_map(of).collect();
         for (brand, day) in days {
             let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
-            self.dataflow.know_salt(brand, day, salt);
+            self.dataflow.restore_salt(brand, day, salt);
         }
-        self.dataflow.live();
+        self.dataflow.finish_restore();
     }
 
     /// Withdraws the words that nothing names, and puts in this worker's share of some events.
@@ -111,10 +111,10 @@ impl Runner<'_> {
             .announce(&mut self.dataflow, event, self.epoch);
         match event {
             // It is announced where it is used.
-            Event::Word { .. } => {}
+            Event::LabelName { .. } => {}
             Event::Ping { ping } => {
-                if let Some(heard) = self.salted(*ping) {
-                    self.dataflow.event(heard);
+                if let Some(ping) = self.tokenize(*ping) {
+                    self.dataflow.apply(ping);
                 }
             }
             // A history names a device by what it is hashed to, and a worker by its token.
@@ -129,24 +129,24 @@ impl Runner<'_> {
                     utc_offset: 0,
                     rssi: 0,
                 };
-                if let Some(Event::Heard { heard }) = self.salted(ping) {
+                if let Some(Event::TokenizedPing { ping }) = self.tokenize(ping) {
                     let device = DeviceDay {
-                        token: heard.token,
+                        token: ping.token,
                         ..*device
                     };
-                    self.dataflow.event(Event::DropDevice { device });
+                    self.dataflow.apply(Event::DropDevice { device });
                 }
             }
-            _ => self.dataflow.event(event.clone()),
+            _ => self.dataflow.apply(event.clone()),
         }
     }
 
-    fn salted(&mut self, ping: Ping) -> Option<Event> {
+    fn tokenize(&mut self, ping: Ping) -> Option<Event> {
         loop {
-            match self.dataflow.salted(ping) {
-                Salted::Heard(heard) => return Some(Event::Heard { heard }),
-                Salted::Closed => return None,
-                Salted::Waits(_) => {
+            match self.dataflow.tokenize(ping) {
+                Tokenized::Ping(ping) => return Some(Event::TokenizedPing { ping }),
+                Tokenized::Closed => return None,
+                Tokenized::Pending(_) => {
                     self.worker.step_or_park(Some(Duration::from_micros(200)));
                 }
             }
@@ -178,7 +178,7 @@ pub struct Played {
     /// What is told in each step, sorted, each with whether it is news.
     pub told: Vec<Vec<(Cell, bool)>>,
     /// How many allow and refuse each step of processing, as far as it is told, behind each step.
-    pub consents: Vec<consents::Told>,
+    pub consents: Vec<PublishedConsents>,
     /// What all workers have counted in the end.
     pub counts: Snapshot,
     /// What the stages of each worker hold in the end.
@@ -196,14 +196,14 @@ pub fn play(
 ) -> Played {
     let mut played = Played {
         told: vec![Vec::new(); steps.len()],
-        consents: vec![consents::Told::new(); steps.len()],
+        consents: vec![PublishedConsents::new(); steps.len()],
         ..Played::default()
     };
     let (stood, steps) = (stood.to_vec(), Arc::new(steps.to_vec()));
     let of_workers = on_workers(settings, workers, move |runner| {
         if runner.index == 0 {
             let stood = stood.iter().cloned();
-            stood.for_each(|(cell, at)| runner.dataflow.stood(cell, at));
+            stood.for_each(|(cell, at)| runner.dataflow.restore_cell(cell, at));
         }
         runner.start(steps.iter().flat_map(|(events, _)| events));
         let mut consents = Vec::new();
@@ -213,11 +213,11 @@ pub fn play(
                 runner.dataflow.release(*now);
             }
             if step == 0 {
-                runner.dataflow.complete();
+                runner.dataflow.reconcile_restored();
             }
             // A batch leaves in the epoch behind its release, which belongs to the same step.
             runner.end(2);
-            consents.push(runner.dataflow.stats.told_consents());
+            consents.push(runner.dataflow.stats.published_consents());
         }
         let counts = runner.dataflow.stats.snapshot();
         let sizes = runner.dataflow.sizes.all();
@@ -227,8 +227,8 @@ pub fn play(
     for (outputs, consents, counts, sizes, withdrawn) in of_workers {
         played.withdrawn += withdrawn;
         for (epoch, output) in outputs {
-            if let Output::Cell { cell, news, .. } = output {
-                played.told[epoch as usize / 2].push((cell, news));
+            if let Output::Cell { cell, is_new, .. } = output {
+                played.told[epoch as usize / 2].push((cell, is_new));
             }
         }
         // What the workers tell adds up.

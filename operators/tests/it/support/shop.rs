@@ -1,5 +1,6 @@
 //! A small brand with persons who click and buy, and a run of the real dataflow that is released at given times.
 
+use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
@@ -8,7 +9,6 @@ use tributary_operators::record::{
     SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
-use tributary_operators::steps::Steps;
 
 use super::Released;
 use super::runner::play;
@@ -32,7 +32,7 @@ pub fn brand(k: u64, k_delta: u64) -> Settings {
 
 /// The words that channels and stores are made of.
 pub fn words(words: &[&str]) -> Vec<Event> {
-    let word = |word: &&str| Event::Word {
+    let word = |word: &&str| Event::LabelName {
         brand: BrandId(0),
         label: Label::of(word),
         word: (*word).into(),
@@ -112,7 +112,7 @@ pub fn click(person: u128, channel: &str, day: i64, minute: i64) -> Event {
 }
 
 /// A person says what may be done with their records, `number` milliseconds after the fifteenth day began.
-pub fn consent(person: u128, number: u64, steps: Steps) -> Event {
+pub fn consent(person: u128, number: u64, steps: AllowedUses) -> Event {
     let body = Body::Consent {
         steps,
         string: None,

@@ -1,5 +1,6 @@
 //! A small brand to tell stories in: records put and dropped one by one, epoch by epoch.
 
+use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
@@ -7,7 +8,6 @@ use tributary_operators::record::{
     SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
-use tributary_operators::steps::Steps;
 
 pub const HOUR: i64 = 3_600_000;
 pub const DAY: i64 = 24 * HOUR;
@@ -47,9 +47,9 @@ impl Story {
         self.batches.last_mut().unwrap().push(event);
     }
 
-    fn learn(&mut self, word: &str) -> Label {
+    fn insert(&mut self, word: &str) -> Label {
         let label = Label::of(word);
-        self.tell(Event::Word {
+        self.tell(Event::LabelName {
             brand: ACME,
             label,
             word: word.into(),
@@ -67,7 +67,7 @@ impl Story {
 
     /// Puts a record; `who` names identifiers: `email:ann cookie:1`.
     pub fn put(&mut self, source: &str, id: &str, ts: i64, who: &str, body: Body) {
-        let (source_label, arrival) = (self.learn(source), self.arrive());
+        let (source_label, arrival) = (self.insert(source), self.arrive());
         let record = Record {
             brand: ACME,
             source: source_label,
@@ -96,7 +96,7 @@ impl Story {
     /// A click on the channel that has a source alone.
     pub fn click(&mut self, id: &str, ts: i64, who: &str, source: &str) {
         let channel = Channel {
-            source: self.learn(source),
+            source: self.insert(source),
             ..Channel::default()
         };
         let body = Body::Contact {
@@ -115,7 +115,7 @@ impl Story {
         self.put("till", id, ts, who, sale(SaleKind::Transaction, id, amount));
     }
 
-    pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
+    pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: AllowedUses) {
         self.put(
             "consent",
             id,
@@ -130,7 +130,7 @@ impl Story {
 
     /// A device is heard once in a store, in the first salt day.
     pub fn ping(&mut self, store: &str, device: u128, second: i64) {
-        let store = self.learn(store);
+        let store = self.insert(store);
         let ping = Ping {
             brand: ACME,
             store,

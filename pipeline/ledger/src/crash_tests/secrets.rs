@@ -113,7 +113,7 @@ fn what_is_forgotten_is_never_half_forgotten() {
         _ => unreachable!(),
     };
     let token = |event: &Event| match event {
-        Event::Heard { heard, .. } => (heard.brand, heard.token),
+        Event::TokenizedPing { ping, .. } => (ping.brand, ping.token),
         _ => unreachable!(),
     };
     let mut forget = Forget::default();

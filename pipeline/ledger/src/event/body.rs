@@ -1,10 +1,10 @@
 //! What a record says, as bytes: a tag with the kind and its flags, then the fields.
 
+use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Body, ConsentString, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
 };
-use tributary_operators::steps::Steps;
 
 use super::Encoder;
 use super::decode::Decoder;
@@ -206,7 +206,7 @@ impl Decoder<'_> {
             }
             (SPEND, 0) => self.spend()?,
             (CONSENT, flags) if flags & !STRING == 0 => Body::Consent {
-                steps: Steps::from_bits(self.input.byte()?)?,
+                steps: AllowedUses::from_bits(self.input.byte()?)?,
                 string: match flags & STRING {
                     0 => None,
                     _ => Some(ConsentString {

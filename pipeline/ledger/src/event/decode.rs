@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, Heard, IdKind, IdSet, Identifier, Record, RecordKey, SettledHour,
-    Token,
+    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Record, RecordKey, SettledHour, Token,
+    TokenizedPing,
 };
 
 use super::tags::{
@@ -82,9 +82,9 @@ impl Decoder<'_> {
                 let (key, arrival) = self.key()?;
                 Event::Drop { key, arrival }
             }
-            (HEARD, flags) if flags & !RANDOM == 0 => self.heard(flags)?,
+            (HEARD, flags) if flags & !RANDOM == 0 => self.ping(flags)?,
             (SETTLED, 0) => self.settled()?,
-            (SETTLED, CLOSED) => Event::Closed {
+            (SETTLED, CLOSED) => Event::SaltDaysClosed {
                 brand: self.brand,
                 before: self.day()?,
             },
@@ -92,7 +92,7 @@ impl Decoder<'_> {
                 brand: self.brand,
                 at: self.input.signed()?,
             },
-            (WORD, 0) => Event::Word {
+            (WORD, 0) => Event::LabelName {
                 brand: self.brand,
                 label: self.label()?,
                 word: self.text()?,
@@ -176,13 +176,13 @@ impl Decoder<'_> {
         Some(IdSet::new(ids))
     }
 
-    fn heard(&mut self, flags: u8) -> Option<Event> {
+    fn ping(&mut self, flags: u8) -> Option<Event> {
         let store = self.label()?;
         let token = Token(self.input.u128()?);
         let salt_day = self.day()?;
         let (second, utc_offset) = self.second()?;
         let rssi = self.input.byte()? as i8;
-        let heard = Heard {
+        let ping = TokenizedPing {
             brand: self.brand,
             store,
             token,
@@ -192,7 +192,7 @@ impl Decoder<'_> {
             utc_offset,
             rssi,
         };
-        Some(Event::Heard { heard })
+        Some(Event::TokenizedPing { ping })
     }
 
     fn settled(&mut self) -> Option<Event> {
@@ -209,7 +209,7 @@ impl Decoder<'_> {
             utc_offset,
             values,
         };
-        Some(Event::Settled { settled })
+        Some(Event::SettledHour { settled })
     }
 
     fn second(&mut self) -> Option<(i64, i32)> {

@@ -59,8 +59,8 @@ fn of_thousands_at_once() {
                 (2, Event::Put { key, .. }) => {
                     forget.records.insert(key);
                 }
-                (2, Event::Heard { heard, .. }) => {
-                    forget.tokens.insert((A, heard.token));
+                (2, Event::TokenizedPing { ping, .. }) => {
+                    forget.tokens.insert((A, ping.token));
                 }
                 _ => {}
             }

@@ -46,7 +46,7 @@ proptest! {
         }
         let mut expected: Vec<Event> = Vec::new();
         for (_, event) in events {
-            let again = matches!(event, Event::Word { .. }) && expected.contains(&event);
+            let again = matches!(event, Event::LabelName { .. }) && expected.contains(&event);
             if !again && !matches!(event, Event::Ping { .. }) {
                 expected.push(event);
             }
@@ -78,11 +78,11 @@ fn histories_come_back() {
             for event in batch {
                 let brand = match event {
                     Event::Put { record, .. } => record.brand,
-                    Event::Heard { heard, .. } => heard.brand,
-                    Event::Settled { settled } => settled.brand,
-                    Event::Word { brand, .. }
+                    Event::TokenizedPing { ping, .. } => ping.brand,
+                    Event::SettledHour { settled } => settled.brand,
+                    Event::LabelName { brand, .. }
                     | Event::Evidence { brand, .. }
-                    | Event::Closed { brand, .. }
+                    | Event::SaltDaysClosed { brand, .. }
                     | Event::LinkTime { brand, .. } => *brand,
                     // A key belongs to one brand, which the event does not say; any will do here.
                     Event::Drop { .. } | Event::Ping { .. } | Event::DropDevice { .. } => A,
@@ -97,7 +97,7 @@ fn histories_come_back() {
         }
         ledger.close().unwrap();
         let mut expected = sorted(expected);
-        expected.dedup_by(|a, b| a == b && matches!(a, Event::Word { .. }));
+        expected.dedup_by(|a, b| a == b && matches!(a, Event::LabelName { .. }));
         assert_eq!(sorted(held(directory.path())), expected, "seed {seed}");
     }
 }

@@ -299,7 +299,7 @@ fn one_that_is_not_installed_leaves_nothing() {
     // A word that was forgotten is written again when it is told again.
     let done = run(
         &mut ledger,
-        Arc::new(|event| !matches!(event, Event::Word { .. })),
+        Arc::new(|event| !matches!(event, Event::LabelName { .. })),
     );
     ledger.install(done).unwrap().run().unwrap();
     ledger.append(page(A, &[word(A, "gone")]));

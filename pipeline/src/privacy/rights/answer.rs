@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tributary_connectors::nats::subject as subjects;
 use tributary_connectors::tenant;
+use tributary_operators::allowed_uses::Use;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, Record, RefundAmount};
-use tributary_operators::steps::Step;
 use tributary_rights::Reason;
 use tributary_rights::request::Asked;
 use tributary_rights::sealed::ReplyKey;
@@ -153,7 +153,7 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
                 let day = Timestamp::from_second(i64::from(string.updated) * 86_400);
                 day.map(|day| day.strftime("%F").to_string()).ok()
             }),
-            "allowed": Step::ALL.into_iter().filter(|step| steps.allow(*step)).map(Step::name).collect::<Vec<_>>(),
+            "allowed": Use::ALL.into_iter().filter(|step| steps.allows(*step)).map(Use::name).collect::<Vec<_>>(),
         }),
         Body::Right { right, stands } => {
             json!({"kind": "right", "right": right.name(), "stands": stands})

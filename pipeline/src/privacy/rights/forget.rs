@@ -180,7 +180,7 @@ impl Rights {
             }
         }
         loop {
-            let question = Question::Heard {
+            let question = Question::DeviceDays {
                 brand,
                 devices: shared(&forgotten.person.devices),
             };
@@ -204,12 +204,12 @@ impl Rights {
                 .collect();
             for reply in replies {
                 match reply {
-                    Reply::Heard(device) => {
+                    Reply::DeviceSeen(device) => {
                         forgotten.tokens.insert(device.token);
                         changes.push(Event::DropDevice { device });
                     }
                     // The dataflow holds nothing of it, and a ledger may.
-                    Reply::Refused(device) => drop(forgotten.tokens.insert(device.token)),
+                    Reply::DeviceNotSampled(device) => drop(forgotten.tokens.insert(device.token)),
                     _ => {}
                 }
             }

@@ -47,7 +47,7 @@ impl Rights {
             if !whole || person.ids.is_empty() {
                 return Ok(person);
             }
-            let question = Question::Whole {
+            let question = Question::Members {
                 brand,
                 naming: person.pseudonyms(),
                 persons: Arc::new([]),

@@ -5,9 +5,9 @@
 
 use tributary_config::model::Kind;
 use tributary_connectors::dead::Reason;
+use tributary_operators::allowed_uses::Use;
 use tributary_operators::attribution::Model;
 use tributary_operators::record::SaleKind;
-use tributary_operators::steps::Step;
 use tributary_rights::Right;
 
 use crate::report::published_cells::Window;
@@ -142,7 +142,7 @@ impl Label {
                 .chain([UNKNOWN])
                 .collect(),
             Label::Outcome => OUTCOMES.to_vec(),
-            Label::Step => Step::ALL.map(Step::name).to_vec(),
+            Label::Step => Use::ALL.map(Use::name).to_vec(),
             Label::Choice => CHOICES.to_vec(),
             _ => return None,
         })

@@ -24,8 +24,8 @@ use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Regist
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead::{Ignored, Reason};
 use tributary_connectors::nats::InputCounts;
+use tributary_operators::allowed_uses::Use;
 use tributary_operators::record::BrandId;
-use tributary_operators::steps::Step;
 use tributary_rights::Right;
 
 pub use reference::reference;
@@ -156,7 +156,7 @@ impl Metrics {
         let stages = &counts.stages;
         if let Some(Own::Gauge(of)) = self.own(Id::Consents) {
             let brands = self.brands.iter();
-            for (brand, step) in brands.flat_map(|b| Step::ALL.map(|step| (b, step))) {
+            for (brand, step) in brands.flat_map(|b| Use::ALL.map(|step| (b, step))) {
                 let counted = counts.consents.get(&(BrandId::of(brand), step));
                 for (place, choice) in CHOICES.into_iter().enumerate() {
                     let labels = [brand.as_str(), choice, step.name()];
@@ -177,7 +177,7 @@ impl Metrics {
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
         self.raise(Id::Corrections, &[], stages.corrections as f64);
         self.raise(Id::Superseded, &[], stages.superseded as f64);
-        self.raise(Id::PingsOver, &[], stages.pings_over as f64);
+        self.raise(Id::PingsOver, &[], stages.pings_not_sampled as f64);
         self.raise(Id::Collisions, &[], stages.collisions as f64);
         self.set(Id::Labels, &[], stages.labels as f64);
         self.set(Id::Held, &[], stages.held as f64);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prometheus::core::Collector;
 
-use tributary_operators::steps::Step;
+use tributary_operators::allowed_uses::Use;
 
 use super::label::{CHOICES, Label};
 use super::table::Id;
@@ -33,7 +33,7 @@ impl Metrics {
 
     /// Identifiers that allow each step and that refuse it, added up over the brands; steps without a published count are
     /// left out.
-    pub fn consents(&self) -> Vec<(Step, [f64; 2])> {
+    pub fn consents(&self) -> Vec<(Use, [f64; 2])> {
         let Some(Own::Gauge(of)) = self.own(Id::Consents) else {
             return Vec::new();
         };
@@ -53,7 +53,7 @@ impl Metrics {
                 }
             }
         }
-        let steps = Step::ALL.into_iter();
+        let steps = Use::ALL.into_iter();
         steps
             .filter_map(|step| Some((step, *sums.get(step.name())?)))
             .collect()

@@ -110,10 +110,10 @@ pub fn answer(
         Question::Paths { .. } => vec![json(&paths(replies, k))?],
         // What is held of persons is no service's to tell.
         Question::Records { .. }
-        | Question::Whole { .. }
-        | Question::Heard { .. }
+        | Question::Members { .. }
+        | Question::DeviceDays { .. }
         | Question::Expired { .. }
-        | Question::Recent { .. } => Vec::new(),
+        | Question::ActiveSince { .. } => Vec::new(),
     };
     let mut out = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
     for line in lines {

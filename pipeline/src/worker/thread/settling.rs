@@ -42,11 +42,11 @@ impl Settled {
                 utc_offset: *utc_offset,
                 values: *values,
             };
-            page.push(*brand, &Event::Settled { settled });
+            page.push(*brand, &Event::SettledHour { settled });
         }
         for (brand, before) in &self.closed {
             let (brand, before) = (*brand, *before);
-            page.push(brand, &Event::Closed { brand, before });
+            page.push(brand, &Event::SaltDaysClosed { brand, before });
         }
         page
     }

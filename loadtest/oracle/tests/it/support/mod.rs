@@ -2,6 +2,7 @@
 
 // Every scenario uses a part of this, and a misspelt identifier may well panic.
 
+use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
@@ -10,7 +11,6 @@ use tributary_operators::record::{
     SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
-use tributary_operators::steps::Steps;
 
 pub const HOUR: i64 = 3_600_000;
 pub const DAY: i64 = 24 * HOUR;
@@ -50,9 +50,9 @@ impl World {
         }
     }
 
-    fn learn(&mut self, word: &str) -> Label {
+    fn label(&mut self, word: &str) -> Label {
         let label = Label::of(word);
-        self.events.push(Event::Word {
+        self.events.push(Event::LabelName {
             brand: BrandId(0),
             label,
             word: word.into(),
@@ -108,7 +108,7 @@ impl World {
     pub fn channel(&mut self, words: [&str; 3]) -> Channel {
         let [source, medium, campaign] = words.map(|word| match word {
             "" => Label::ABSENT,
-            word => self.learn(word),
+            word => self.label(word),
         });
         Channel {
             source,
@@ -139,7 +139,7 @@ impl World {
 
     /// A transaction in the store `lyon`, from the source `till`.
     pub fn sale(&mut self, id: &str, ts: i64, who: &str, amount: i64) {
-        let store = self.learn("lyon");
+        let store = self.label("lyon");
         let body = Body::Sale {
             kind: SaleKind::Transaction,
             name: SaleName::of(id),
@@ -151,7 +151,7 @@ impl World {
     }
 
     /// A statement of consent, from the source `consent`.
-    pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: Steps) {
+    pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: AllowedUses) {
         self.put_from(
             "consent",
             id,
@@ -171,7 +171,7 @@ impl World {
 
     /// Pings of one device in `lyon`, in one salt day, all of one strength.
     pub fn pings(&mut self, device: u128, random: bool, seconds: &[i64], rssi: i8) {
-        let store = self.learn("lyon");
+        let store = self.label("lyon");
         for second in seconds {
             let ping = Ping {
                 brand: BrandId(0),

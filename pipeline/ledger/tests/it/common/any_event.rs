@@ -1,13 +1,14 @@
 //! Any event that the types allow, of one of two brands.
 
 use proptest::prelude::*;
+use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, ConsentString, Currency, Heard, IdKind, IdSet, Identifier, Ping,
-    Record, RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledHour, Token, TouchKind,
+    Arrival, Body, BrandId, ConsentString, Currency, IdKind, IdSet, Identifier, Ping, Record,
+    RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledHour, Token, TokenizedPing,
+    TouchKind,
 };
-use tributary_operators::steps::Steps;
 
 use crate::common::{A, B, day};
 
@@ -29,7 +30,7 @@ pub fn any_event() -> impl Strategy<Value = (BrandId, Event)> {
                     text: text.into(),
                 }
             }),
-            2 => "[a-c]{0,2}|\\PC{0,9}".prop_map(move |word| Event::Word {
+            2 => "[a-c]{0,2}|\\PC{0,9}".prop_map(move |word| Event::LabelName {
                 brand,
                 label: Label::of(&word),
                 word: word.into(),
@@ -105,7 +106,7 @@ fn body() -> impl Strategy<Value = Body> {
         Just(Body::Identify),
         (0_u8..64, prop::option::of((any::<u128>(), any::<i32>()))).prop_map(|(bits, string)| {
             Body::Consent {
-                steps: Steps::from_bits(bits).expect("six bits"),
+                steps: AllowedUses::from_bits(bits).expect("six bits"),
                 string: string.map(|(hash, updated)| ConsentString { hash, updated }),
             }
         }),
@@ -185,8 +186,8 @@ fn put(brand: BrandId) -> impl Strategy<Value = Event> {
 fn heard(brand: BrandId) -> impl Strategy<Value = Event> {
     let numbers = (any::<i32>(), any::<i64>(), any::<i32>(), any::<i8>());
     (label(), any::<u128>(), any::<bool>(), numbers).prop_map(
-        move |(store, token, random, (salt_day, second, utc_offset, rssi))| Event::Heard {
-            heard: Heard {
+        move |(store, token, random, (salt_day, second, utc_offset, rssi))| Event::TokenizedPing {
+            ping: TokenizedPing {
                 brand,
                 store,
                 token: Token(token),
@@ -203,16 +204,18 @@ fn heard(brand: BrandId) -> impl Strategy<Value = Event> {
 fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
     let hour = (label(), any::<i64>(), any::<i32>(), any::<[i64; 5]>());
     prop_oneof![
-        hour.prop_map(move |(store, hour, utc_offset, values)| Event::Settled {
-            settled: SettledHour {
-                brand,
-                store,
-                hour,
-                utc_offset,
-                values,
-            },
-        }),
-        any::<i32>().prop_map(move |before| Event::Closed { brand, before }),
+        hour.prop_map(
+            move |(store, hour, utc_offset, values)| Event::SettledHour {
+                settled: SettledHour {
+                    brand,
+                    store,
+                    hour,
+                    utc_offset,
+                    values,
+                },
+            }
+        ),
+        any::<i32>().prop_map(move |before| Event::SaltDaysClosed { brand, before }),
         any::<i64>().prop_map(move |at| Event::LinkTime { brand, at }),
     ]
 }

@@ -15,8 +15,8 @@ use tributary_ledger::{Keyring, Ledger, LedgerError, Options, Page, Position, Re
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, Heard, IdKind, IdSet, Identifier, Record, RecordKey, Token,
-    TouchKind,
+    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Record, RecordKey, Token,
+    TokenizedPing, TouchKind,
 };
 
 /// The brand `acme`.
@@ -188,8 +188,8 @@ pub fn drop_of(brand: BrandId, key: u64, arrival: u64) -> Event {
 }
 
 pub fn ping(brand: BrandId, n: i64) -> Event {
-    Event::Heard {
-        heard: Heard {
+    Event::TokenizedPing {
+        ping: TokenizedPing {
             brand,
             store: Label::of("shop"),
             token: Token(n as u128 * 0x1234_5678_9abc_def1),
@@ -203,7 +203,7 @@ pub fn ping(brand: BrandId, n: i64) -> Event {
 }
 
 pub fn word(brand: BrandId, text: &str) -> Event {
-    Event::Word {
+    Event::LabelName {
         brand,
         label: Label::of(text),
         word: text.into(),

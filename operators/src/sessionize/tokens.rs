@@ -233,38 +233,38 @@ mod tests {
                 counted: rng.random_range(1..6),
                 held: 5 + rng.random_range(1..20),
             };
-            let (mut tokens, mut heard) = (Tokens::default(), BTreeSet::new());
+            let (mut tokens, mut seen) = (Tokens::default(), BTreeSet::new());
             // What counts by what was told.
-            let mut told = BTreeSet::new();
+            let mut counting = BTreeSet::new();
             let mut reserve = bounds.held - bounds.counted;
             for _ in 0..rng.random_range(1..200) {
                 let one = token(&mut rng);
                 if rng.random_bool(0.8) {
-                    heard.insert(one);
+                    seen.insert(one);
                     if !tokens.holds(one) {
                         match tokens.enter(one, bounds) {
-                            Turn::Of(other) => assert!(told.remove(&other)),
+                            Turn::Of(other) => assert!(counting.remove(&other)),
                             Turn::Nothing | Turn::Refused => {}
                         }
                     }
                     if tokens.holds(one) && tokens.counts(one) {
-                        told.insert(one);
+                        counting.insert(one);
                     }
-                } else if reserve > 0 && heard.remove(&one) {
+                } else if reserve > 0 && seen.remove(&one) {
                     // More than the reserve are taken out of no part.
                     reserve -= 1;
                     if let Some((_, turn)) = tokens.leave(one, bounds) {
-                        told.remove(&one);
+                        counting.remove(&one);
                         if let Turn::Of(other) = turn {
-                            assert!(told.insert(other));
+                            assert!(counting.insert(other));
                         }
                     }
                 }
-                let expected = smallest(&heard, bounds.counted);
-                assert_eq!(told, expected, "seed {seed}");
+                let expected = smallest(&seen, bounds.counted);
+                assert_eq!(counting, expected, "seed {seed}");
                 let counted: BTreeSet<Token> = tokens.counted().map(|(token, _)| token).collect();
                 assert_eq!(counted, expected, "seed {seed}");
-                for one in &heard {
+                for one in &seen {
                     assert_ne!(tokens.holds(*one), tokens.refuses(*one), "seed {seed}");
                 }
             }

@@ -1,16 +1,16 @@
-//! Presence: sensor pings become runs, visits and passers-by.
+//! Sessionize: sensor pings become runs, visits and passers-by.
 //!
-//! A device is known by its token (see [`crate::salt`]); the same device has unrelated tokens in two stores
-//! or on two days, and once the salt is gone nobody can find it again. Of a token's pings the stage keeps only the
-//! runs that they form ([`runs`]), which is exact because pings are never taken back one by one: what is retracted is
-//! a device's whole salt day. So memory grows with the devices of the open days, not with their pings, and of these
-//! `max_devices` of a store and day count at most, and as many random ones ([`tokens`]).
+//! A device is known by its token (see [`crate::salt`]): it has unrelated tokens in two stores or on two days, and once the
+//! salt is deleted nobody can identify it. Of the pings of a token the operator stores only the runs that they form
+//! ([`runs`]). That is exact, because pings are never retracted one by one, only by device and salt day. So memory grows
+//! with the devices of the open days, not with their pings. Of a store and day at most `max_devices` devices count, and as
+//! many with random addresses ([`tokens`]).
 //!
-//! A salt day is **closed** when every worker has said that it puts in no more pings of it. In that epoch it
-//! settles: its tokens become sums per store and hour, which leave the stage to be kept, and are dropped. The cells
-//! already hold what the tokens contributed, so no cell moves. After a restart the sums come back as
-//! [`PresenceIn::Settled`], and [`PresenceIn::Closed`] takes out what the ledger may still hold of the pings: in
-//! whatever order the three come, each ping counts exactly once.
+//! A salt day is **closed** when all workers have finished it. In that epoch it settles: its tokens become totals per store
+//! and hour, which leave the operator to be stored, and the tokens are dropped. The cells already include the contribution
+//! of the tokens, so no cell changes. After a restart the totals return as [`SessionizeIn::Settled`], and
+//! [`SessionizeIn::Closed`] removes the pings that the ledger may still hold: in whatever order the three arrive, each ping
+//! counts exactly once.
 
 mod runs;
 mod tokens;
@@ -23,41 +23,41 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Answer, Asked, Question, Reply};
-use crate::engine::{Diff, Epoch, Stage};
+use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
+use crate::ask::{Answer, Question, Reply, RoutedQuestion};
+use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::label::Label;
 use crate::label_uses::LabelUses;
-use crate::record::{BrandId, Day, DeviceDay, Heard, SettledHour};
-use crate::salt::Book;
+use crate::record::{BrandId, Day, DeviceDay, SettledHour, TokenizedPing};
+use crate::salt::SaltCache;
 use crate::settings::{BrandSettings, Settings};
 use crate::stats::Stats;
-use crate::sums::{CellKey, Sums, Tally};
 use runs::Sighting;
 use tokens::{Bounds, Tokens, Turn};
 
 pub use runs::{MAX_GAP, Runs};
 pub use tokens::{PARTS, part};
 
-/// What devices give to cells in one epoch, and what they take back.
+/// The contributions of devices to cells in one epoch, positive and negative.
 #[derive(Default)]
-struct Contributions(Vec<(DeviceDay, CellKey, Sums)>);
+struct Contributions(Vec<(DeviceDay, CellKey, Aggregate)>);
 
 impl Contributions {
-    /// Adds everything up, device by device, in whatever order it came: whoever is put out for another and counts again in
-    /// the end has changed nothing.
-    fn add_up(&mut self, tally: &mut Tally) {
+    /// Sums the contributions by device, in any order: a device that was displaced and counts again at the end of the
+    /// epoch has not changed.
+    fn add_up(&mut self, deltas: &mut DeltaBuffer) {
         self.0.sort_unstable_by_key(|(device, ..)| *device);
         for of_device in self.0.chunk_by(|one, other| one.0 == other.0) {
             for (_, key, sums) in of_device {
-                tally.add(key.clone(), *sums, 1);
+                deltas.add(key.clone(), *sums, 1);
             }
-            tally.end_contributor();
+            deltas.end_contributor();
         }
         self.0 = Vec::new();
     }
 }
 
-/// What is told of a token to the cells of its store and day.
+/// Adds `diff` times the contribution of a token to the cells of its store and day.
 fn contribute(
     device: &DeviceDay,
     is_random: bool,
@@ -66,9 +66,9 @@ fn contribute(
     diff: Diff,
     contributions: &mut Contributions,
 ) {
-    let mut add = |key: &CellKey, sums: Sums| {
-        let mut changed = Sums::default();
-        changed.add(&sums.whose(device.token.0 as u64), diff);
+    let mut add = |key: &CellKey, sums: Aggregate| {
+        let mut changed = Aggregate::default();
+        changed.add(&sums.changed_by(device.token.0 as u64), diff);
         contributions.0.push((*device, key.clone(), changed));
     };
     let mut counted_in = None;
@@ -84,9 +84,9 @@ fn contribute(
         if !is_random {
             let dwell = run.last - run.first;
             let sums = if run.has_two_strong() && dwell >= settings.min_dwell {
-                Sums::of(&[1, 0, dwell.into()])
+                Aggregate::of(&[1, 0, dwell.into()])
             } else {
-                Sums::of(&[0, 1])
+                Aggregate::of(&[0, 1])
             };
             add(&key, sums);
         }
@@ -97,92 +97,93 @@ fn contribute(
             } else {
                 [0, 0, 0, 1, 0]
             };
-            add(&key, Sums::of(&counted).by(1));
+            add(&key, Aggregate::of(&counted).with_contributors(1));
             counted_in = Some(key);
         }
     }
 }
 
-/// What the stage is told.
+/// The input of [`Sessionize`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum PresenceIn {
-    /// A token was heard.
-    Heard(Heard),
-    /// What was heard of a device on a salt day before this epoch is retracted.
+pub enum SessionizeIn {
+    /// A ping of a token.
+    Ping(TokenizedPing),
+    /// Retracts the pings of a device on a salt day that entered before this epoch.
     Drop(DeviceDay),
-    /// Sums of a day that was settled before a restart.
+    /// Aggregate of a day that was settled before a restart.
     Settled(SettledHour),
-    /// To a worker (`target`): another one (`from`) puts in no more pings of a brand's salt days before one.
+    /// To worker `target`: worker `from` has finished the salt days of a brand before `before`.
     Over {
-        /// Who is told.
+        /// The receiving worker.
         target: u64,
-        /// Who says it.
+        /// The sending worker.
         from: u64,
-        /// The tenant.
+        /// The brand.
         brand: BrandId,
-        /// The first day of which pings may still come.
+        /// The first day with pings to come.
         before: Day,
     },
-    /// To a worker: the salt days of a brand before one were settled before a restart.
+    /// To a worker: the salt days of a brand before the given one settled before a restart.
     Closed(u64, BrandId, Day),
-    /// Somebody asks when devices were heard.
-    Ask(Asked),
+    /// A question for the store days of devices.
+    Ask(RoutedQuestion),
 }
 
-/// What the stage says.
+/// The output of [`Sessionize`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum PresenceOut {
+pub enum SessionizeOut {
     /// A change of a cell.
-    Sum(CellKey, Sums),
-    /// An open day, or a sum that has settled, names a store of a brand.
+    Sum(CellKey, Aggregate),
+    /// An open day or a settled total uses a store label of a brand.
     Used(BrandId, Label),
-    /// An answer.
+    /// A part of an answer.
     Answer(Answer),
-    /// This worker's part of what a salt day came to in one hour of a store.
+    /// This worker's part of the totals of a salt day in one hour of a store.
     Settled(Day, SettledHour),
-    /// This worker held something of a brand's salt days before one, and no longer does.
+    /// This worker has settled all of a brand's salt days before the given one.
     Closed(BrandId, Day),
 }
 
-/// The tokens of one store and day: first those of devices, then random ones.
+/// The tokens of one store and day: those of fixed addresses, then those of random ones.
 type Store = [Tokens; 2];
 
-/// The stage: the runs of every token of the open days.
-pub struct Presence {
+/// The operator. State: the runs of every token of the open days.
+pub struct Sessionize {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
-    book: Rc<RefCell<Book>>,
+    salt_cache: Rc<RefCell<SaltCache>>,
     peers: u64,
     days: BTreeMap<(BrandId, Day), FxHashMap<Label, Store>>,
-    /// Up to where each worker has said that a brand's days are over.
+    /// The first unfinished day of each brand on each worker.
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
-    /// The first salt day of each brand that is not closed.
+    /// The first open salt day of each brand.
     closed: FxHashMap<BrandId, Day>,
-    /// The stores of open days, and those of sums that have settled.
+    /// The stores of open days and of settled totals.
     uses: LabelUses,
     contributions: Contributions,
-    tally: Tally,
+    deltas: DeltaBuffer,
 }
 
-impl Presence {
-    /// Has heard nothing yet, on one of `peers` workers. The salts in the book tell a device that is asked for.
+impl Sessionize {
+    /// An operator without pings, on one of `peers` workers. The salts in the cache identify the devices of a
+    /// question.
     pub fn new(
         settings: Arc<Settings>,
         stats: Rc<Stats>,
-        book: Rc<RefCell<Book>>,
+        salt_cache: Rc<RefCell<SaltCache>>,
         peers: u64,
-    ) -> Presence {
-        Presence {
+    ) -> Sessionize {
+        Sessionize {
             settings,
             stats,
-            book,
+            salt_cache,
             peers,
             days: BTreeMap::new(),
             over: FxHashMap::default(),
             closed: FxHashMap::default(),
             uses: LabelUses::default(),
             contributions: Contributions::default(),
-            tally: Tally::default(),
+            deltas: DeltaBuffer::default(),
         }
     }
 
@@ -190,8 +191,8 @@ impl Presence {
         self.closed.get(&brand).is_some_and(|before| day < *before)
     }
 
-    /// Takes the pings of one device and day.
-    fn hear(&mut self, device: DeviceDay, is_random: bool, sightings: Vec<Sighting>) {
+    /// Adds the pings of one device and day.
+    fn add_sightings(&mut self, device: DeviceDay, is_random: bool, sightings: Vec<Sighting>) {
         let DeviceDay {
             brand,
             store,
@@ -241,7 +242,7 @@ impl Presence {
         }
     }
 
-    /// Whether a device that was heard is not among those of its store's open day that count.
+    /// Whether a device exceeds the limit of its store and day and does not count.
     fn is_over(&self, device: &DeviceDay, is_random: bool) -> bool {
         let day = self.days.get(&(device.brand, device.salt_day));
         let store = day.and_then(|day| day.get(&device.store));
@@ -252,7 +253,7 @@ impl Presence {
         !(tokens.holds(device.token) && tokens.counts(device.token))
     }
 
-    /// Takes back what was heard of a device on a day.
+    /// Retracts the pings of a device on a day.
     fn drop_device(&mut self, device: &DeviceDay) {
         let DeviceDay {
             brand,
@@ -294,8 +295,8 @@ impl Presence {
         }
     }
 
-    /// Drops the tokens of a brand's days before one, and hands over what each of these days contributed.
-    fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<(Day, Tally)> {
+    /// Drops the tokens of a brand's days before the given one, and returns the contribution of each day.
+    fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<(Day, DeltaBuffer)> {
         let mut contributed = Vec::new();
         let mut rest = self.days.split_off(&(brand, Day::MIN));
         let mut later = rest.split_off(&(brand, before));
@@ -319,20 +320,21 @@ impl Presence {
                     }
                 }
             }
-            let mut tally = Tally::default();
-            contributions.add_up(&mut tally);
-            contributed.push((salt_day, tally));
+            let mut deltas = DeltaBuffer::default();
+            contributions.add_up(&mut deltas);
+            contributed.push((salt_day, deltas));
         }
         contributed
     }
 
-    /// A worker puts in no more pings of a brand's days before one; when all have said so, these days settle.
+    /// Records that a worker has finished a brand's days before the given one. Once all workers have, these days
+    /// settle.
     fn end_days(
         &mut self,
         from: u64,
         brand: BrandId,
         before: Day,
-        out: &mut Vec<(PresenceOut, Diff)>,
+        out: &mut Vec<(SessionizeOut, Diff)>,
     ) {
         let over = self.over.entry(brand).or_default();
         let day = over.entry(from).or_insert(before);
@@ -350,36 +352,40 @@ impl Presence {
         }
         self.closed.insert(brand, first);
         let days = self.take_days(brand, first);
-        // Where nothing was heard, nothing is to be kept.
+        // Without pings there is nothing to store.
         if !days.is_empty() {
-            out.push((PresenceOut::Closed(brand, first), 1));
+            out.push((SessionizeOut::Closed(brand, first), 1));
         }
-        for (salt_day, mut tally) in days {
-            for hour in tally.drain().filter_map(|(key, sums)| settled(&key, &sums)) {
+        for (salt_day, mut deltas) in days {
+            for hour in deltas
+                .drain()
+                .filter_map(|(key, sums)| settled(&key, &sums))
+            {
                 self.uses.add(brand, hour.store, 1);
-                out.push((PresenceOut::Settled(salt_day, hour), 1));
+                out.push((SessionizeOut::Settled(salt_day, hour), 1));
             }
         }
     }
 
-    /// Days that were settled before a restart: what came back of their pings counts in the settled sums.
+    /// Closes days that settled before a restart: their settled totals already include the pings that were read
+    /// again.
     fn close_days(&mut self, brand: BrandId, before: Day) {
         let closed = self.closed.entry(brand).or_insert(before);
         *closed = (*closed).max(before);
-        for (_, mut tally) in self.take_days(brand, before) {
-            for (key, sums) in tally.drain() {
-                self.tally.add(key, sums, -1);
-                self.tally.end_contributor();
+        for (_, mut deltas) in self.take_days(brand, before) {
+            for (key, sums) in deltas.drain() {
+                self.deltas.add(key, sums, -1);
+                self.deltas.end_contributor();
             }
         }
     }
 
-    /// The days of devices that were heard, for all who ask.
-    fn answer(&self, questions: &[Asked], out: &mut Vec<(PresenceOut, Diff)>) {
+    /// Answers the questions for the store days of devices.
+    fn answer(&self, questions: &[RoutedQuestion], out: &mut Vec<(SessionizeOut, Diff)>) {
         let mut answers = Vec::new();
-        let book = self.book.borrow();
+        let salt_cache = self.salt_cache.borrow();
         for asked in questions {
-            let Question::Heard { brand, devices } = &asked.question else {
+            let Question::DeviceDays { brand, devices } = &asked.question else {
                 continue;
             };
             let days = self.days.range((*brand, Day::MIN)..=(*brand, Day::MAX));
@@ -387,7 +393,7 @@ impl Presence {
                 for (store, tokens) in stores {
                     let places = devices
                         .iter()
-                        .filter_map(|device| book.token(*brand, *salt_day, *store, *device));
+                        .filter_map(|device| salt_cache.token(*brand, *salt_day, *store, *device));
                     for token in places {
                         let device = DeviceDay {
                             brand: *brand,
@@ -396,10 +402,10 @@ impl Presence {
                             token,
                         };
                         if tokens.iter().any(|of| of.holds(token)) {
-                            answers.push(asked.answer(Reply::Heard(device)));
+                            answers.push(asked.answer(Reply::DeviceSeen(device)));
                         }
                         if tokens.iter().any(|of| of.refuses(token)) {
-                            answers.push(asked.answer(Reply::Refused(device)));
+                            answers.push(asked.answer(Reply::DeviceNotSampled(device)));
                         }
                     }
                 }
@@ -410,13 +416,13 @@ impl Presence {
         out.extend(
             answers
                 .into_iter()
-                .map(|answer| (PresenceOut::Answer(answer), 1)),
+                .map(|answer| (SessionizeOut::Answer(answer), 1)),
         );
     }
 }
 
-/// A cell's part as it is kept.
-fn settled(key: &CellKey, sums: &Sums) -> Option<SettledHour> {
+/// Converts the contribution to a cell into the stored totals.
+fn settled(key: &CellKey, sums: &Aggregate) -> Option<SettledHour> {
     let CellKey::Visits {
         brand,
         store,
@@ -436,9 +442,9 @@ fn settled(key: &CellKey, sums: &Sums) -> Option<SettledHour> {
     })
 }
 
-/// The same again as a part of a cell. Devices and random devices are its contributors; who they were nobody knows any
-/// more, so that they change the cell as that many strangers would.
-fn restored(settled: &SettledHour) -> (CellKey, Sums) {
+/// Converts stored totals back into the contribution to a cell. Its contributors are the devices; their identities
+/// are lost, so they count as that many distinct contributors.
+fn restored(settled: &SettledHour) -> (CellKey, Aggregate) {
     let SettledHour {
         brand,
         store,
@@ -448,9 +454,9 @@ fn restored(settled: &SettledHour) -> (CellKey, Sums) {
     } = *settled;
     let [_, _, _, devices, random] = values;
     let contributors = devices.saturating_add(random);
-    let mut sums = Sums::of(&values.map(i128::from)).by(contributors);
+    let mut sums = Aggregate::of(&values.map(i128::from)).with_contributors(contributors);
     for stranger in 0..contributors.clamp(0, 1024).unsigned_abs() {
-        sums = sums.whose(stranger);
+        sums = sums.changed_by(stranger);
     }
     let key = CellKey::Visits {
         brand,
@@ -461,20 +467,20 @@ fn restored(settled: &SettledHour) -> (CellKey, Sums) {
     (key, sums)
 }
 
-impl Stage for Presence {
-    type In = PresenceIn;
-    type Out = PresenceOut;
-    const NAME: &'static str = "Presence";
+impl KeyedOperator for Sessionize {
+    type In = SessionizeIn;
+    type Out = SessionizeOut;
+    const NAME: &'static str = "Sessionize";
 
-    fn route(update: &PresenceIn) -> u64 {
+    fn route(update: &SessionizeIn) -> u64 {
         match update {
-            PresenceIn::Heard(Heard { store, token, .. })
-            | PresenceIn::Drop(DeviceDay { store, token, .. }) => {
+            SessionizeIn::Ping(TokenizedPing { store, token, .. })
+            | SessionizeIn::Drop(DeviceDay { store, token, .. }) => {
                 store.0.wrapping_add(part(*token) as u64)
             }
-            PresenceIn::Settled(settled) => settled.store.0,
-            PresenceIn::Over { target, .. } | PresenceIn::Closed(target, ..) => *target,
-            PresenceIn::Ask(asked) => asked.target,
+            SessionizeIn::Settled(settled) => settled.store.0,
+            SessionizeIn::Over { target, .. } | SessionizeIn::Closed(target, ..) => *target,
+            SessionizeIn::Ask(asked) => asked.target,
         }
     }
 
@@ -482,17 +488,18 @@ impl Stage for Presence {
         self.days.values().map(FxHashMap::len).sum::<usize>() + self.uses.len()
     }
 
-    fn step(
+    fn apply_epoch(
         &mut self,
         _: Epoch,
-        updates: Vec<(PresenceIn, Diff)>,
-        out: &mut Vec<(PresenceOut, Diff)>,
+        updates: Vec<(SessionizeIn, Diff)>,
+        out: &mut Vec<(SessionizeOut, Diff)>,
     ) {
         let (mut questions, mut drops, mut over) = (Vec::new(), Vec::new(), Vec::new());
-        let mut heard: FxHashMap<(DeviceDay, bool), Vec<Sighting>> = FxHashMap::default();
+        let mut sightings_by_device: FxHashMap<(DeviceDay, bool), Vec<Sighting>> =
+            FxHashMap::default();
         for (update, diff) in updates {
             match update {
-                PresenceIn::Heard(one) => {
+                SessionizeIn::Ping(one) => {
                     let Some(settings) = self.settings.brands.get(&one.brand) else {
                         continue;
                     };
@@ -502,51 +509,51 @@ impl Stage for Presence {
                         salt_day: one.salt_day,
                         token: one.token,
                     };
-                    let sightings = heard.entry((device, one.random)).or_default();
+                    let sightings = sightings_by_device.entry((device, one.random)).or_default();
                     sightings.push(Sighting {
                         second: one.second,
                         utc_offset: one.utc_offset,
                         is_strong: one.rssi >= settings.min_rssi,
                     });
                 }
-                PresenceIn::Drop(device) => drops.push(device),
-                PresenceIn::Settled(hour) => {
+                SessionizeIn::Drop(device) => drops.push(device),
+                SessionizeIn::Settled(hour) => {
                     self.uses.add(hour.brand, hour.store, diff);
                     let (key, sums) = restored(&hour);
-                    self.tally.add(key, sums, diff);
-                    self.tally.end_contributor();
+                    self.deltas.add(key, sums, diff);
+                    self.deltas.end_contributor();
                 }
-                PresenceIn::Over {
+                SessionizeIn::Over {
                     from,
                     brand,
                     before,
                     ..
                 } => over.push((brand, before, from)),
-                PresenceIn::Closed(_, brand, before) => self.close_days(brand, before),
-                PresenceIn::Ask(asked) => questions.push(asked),
+                SessionizeIn::Closed(_, brand, before) => self.close_days(brand, before),
+                SessionizeIn::Ask(asked) => questions.push(asked),
             }
         }
-        // What is heard in the epoch of a retraction is heard anew.
+        // Pings in the epoch of a retraction come after it.
         drops.iter().for_each(|device| self.drop_device(device));
-        let mut pings = Vec::with_capacity(heard.len());
-        for ((device, is_random), sightings) in heard {
+        let mut pings = Vec::with_capacity(sightings_by_device.len());
+        for ((device, is_random), sightings) in sightings_by_device {
             pings.push((device, is_random, sightings.len() as u64));
-            self.hear(device, is_random, sightings);
+            self.add_sightings(device, is_random, sightings);
         }
         let uncounted = pings.iter().filter(|of| self.is_over(&of.0, of.1));
-        self.stats.pings_over(uncounted.map(|of| of.2).sum());
-        self.contributions.add_up(&mut self.tally);
+        self.stats.pings_not_sampled(uncounted.map(|of| of.2).sum());
+        self.contributions.add_up(&mut self.deltas);
         out.extend(
-            self.tally
+            self.deltas
                 .drain()
-                .map(|(key, sums)| (PresenceOut::Sum(key, sums), 1)),
+                .map(|(key, sums)| (SessionizeOut::Sum(key, sums), 1)),
         );
         over.sort_unstable();
         for (brand, before, from) in over {
             self.end_days(from, brand, before, out);
         }
         let used = self.uses.drain().into_iter();
-        out.extend(used.map(|((brand, label), diff)| (PresenceOut::Used(brand, label), diff)));
+        out.extend(used.map(|((brand, label), diff)| (SessionizeOut::Used(brand, label), diff)));
         if !questions.is_empty() {
             self.answer(&questions, out);
         }
@@ -569,10 +576,10 @@ mod tests {
         let settings = Settings {
             brands: [(brand, settings)].into(),
         };
-        let (stats, book) = (Rc::default(), Rc::default());
-        let mut presence = Presence::new(settings.into(), stats, book, 1);
-        let heard = |token| {
-            let heard = Heard {
+        let (stats, salt_cache) = (Rc::default(), Rc::default());
+        let mut presence = Sessionize::new(settings.into(), stats, salt_cache, 1);
+        let ping = |token| {
+            let ping = TokenizedPing {
                 brand,
                 store: Label::of("s"),
                 token: Token(token),
@@ -582,30 +589,35 @@ mod tests {
                 utc_offset: 0,
                 rssi: -60,
             };
-            (PresenceIn::Heard(heard), 1)
+            (SessionizeIn::Ping(ping), 1)
         };
-        let mut epoch = |updates: Vec<(PresenceIn, Diff)>| {
+        let mut epoch = |updates: Vec<(SessionizeIn, Diff)>| {
             let mut out = Vec::new();
-            presence.step(0, updates, &mut out);
-            let sums = out.into_iter().filter_map(|(told, _)| match told {
-                PresenceOut::Sum(_, sums) => Some(sums),
+            presence.apply_epoch(0, updates, &mut out);
+            let sums = out.into_iter().filter_map(|(update, _)| match update {
+                SessionizeOut::Sum(_, sums) => Some(sums),
                 _ => None,
             });
-            sums.fold(Sums::default(), |mut all, sums| {
+            sums.fold(Aggregate::default(), |mut all, sums| {
                 all.add(&sums, 1);
                 all
             })
         };
-        let first = epoch(vec![heard(30), heard(20), heard(10)]);
-        assert_eq!(first, Sums::of(&[0, 1, 0, 1]).by(1).whose(10));
-        // The second comes in for the first, and goes for a smaller one.
+        let first = epoch(vec![ping(30), ping(20), ping(10)]);
+        assert_eq!(
+            first,
+            Aggregate::of(&[0, 1, 0, 1])
+                .with_contributors(1)
+                .changed_by(10)
+        );
+        // The second replaces the first, and yields to a smaller one.
         let dropped = DeviceDay {
             brand,
             store: Label::of("s"),
             salt_day: 0,
             token: Token(10),
         };
-        let then = epoch(vec![heard(5), (PresenceIn::Drop(dropped), 1)]);
-        assert_eq!(then, Sums::default().whose(10).whose(5));
+        let then = epoch(vec![ping(5), (SessionizeIn::Drop(dropped), 1)]);
+        assert_eq!(then, Aggregate::default().changed_by(10).changed_by(5));
     }
 }

@@ -1,23 +1,24 @@
-//! The days of a month: whether what is told of the month would show what one of them hides.
+//! Disclosure control between days and months: whether a published month would reveal what one of its days suppresses.
 //!
-//! The conversions with a touch of a month are those of all its stores and days. Of a store and day they are known where
-//! the takings are, and what is credited to nothing. For this the takings are parted in three, with a touch, without, and
-//! oversized. Where a conversion has a touch and at least `k` contributors stand behind each part that is not empty, all
-//! three are seen ([`crate::cells::weigh`] sees to that). Any other such day hides something: with fewer than `k` in total
-//! everything, and else the parts that are too small. Whoever knows the month knows what the hidden comes to, and so it
-//! must lie on at least two days, with at least `k` contributors behind it together.
+//! The conversions with a touchpoint of a month are the sum over its stores and days. For a store and day a reader knows
+//! them if the takings and the unattributed conversions are published. The takings are therefore divided in three parts:
+//! with a touchpoint, without, and oversized. If a conversion has a touchpoint and at least `k` contributors are behind each
+//! part that is not empty, all three are published ([`crate::cells::threshold`] ensures that). Any other such day suppresses
+//! something: everything if the total has fewer than `k` contributors, else the parts that are too small. A reader of the
+//! month can compute the sum of all suppressed parts, so they must lie on at least two days and have at least `k` contributors
+//! together.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::aggregate::{Aggregate, Credited};
 use crate::engine::Diff;
 use crate::label::Label;
 use crate::record::Day;
 use crate::small_map::Bag;
-use crate::sums::{Credited, Sums};
 
 /// The contributors of the takings of each store and day, or of each day's orders.
 #[derive(Default)]
-pub(super) struct Days {
+pub(super) struct MonthDisclosure {
     takings: FxHashMap<(Label, Day), Takings>,
 }
 
@@ -25,44 +26,44 @@ pub(super) struct Days {
 #[derive(Default)]
 struct Takings([Contributors; 3]);
 
-/// Persons with the number of their conversions, and what names nobody.
+/// Persons with their number of conversions, and contributors without an identifier.
 #[derive(Default)]
 struct Contributors {
     persons: Bag<u64>,
-    nobodys: i64,
+    anonymous: i64,
 }
 
 impl Contributors {
     fn count(&self) -> i64 {
-        self.persons.len() as i64 + self.nobodys
+        self.persons.len() as i64 + self.anonymous
     }
 
     fn is_empty(&self) -> bool {
-        self.persons.is_empty() && self.nobodys == 0
+        self.persons.is_empty() && self.anonymous == 0
     }
 }
 
-/// Who stands behind several parts.
+/// The distinct contributors of several parts.
 #[derive(Default)]
-struct Together {
+struct ContributorUnion {
     persons: FxHashSet<u64>,
-    nobodys: i64,
+    anonymous: i64,
 }
 
-impl Together {
+impl ContributorUnion {
     fn add(&mut self, of: &Contributors) {
         let persons = of.persons.iter().map(|(person, _)| *person);
         self.persons.extend(persons);
-        self.nobodys += of.nobodys;
+        self.anonymous += of.anonymous;
     }
 
     fn count(&self) -> i64 {
-        self.persons.len() as i64 + self.nobodys
+        self.persons.len() as i64 + self.anonymous
     }
 }
 
 impl Takings {
-    /// What is hidden of them, where any conversion has a touch.
+    /// The suppressed parts, if any conversion has a touchpoint.
     fn hidden(&self, k: i64) -> Vec<&Contributors> {
         let [touched, ..] = &self.0;
         if touched.is_empty() {
@@ -70,7 +71,7 @@ impl Takings {
         }
         let is_small = |part: &&Contributors| (1..k).contains(&part.count());
         if self.0.iter().all(|part| part.count() < k) {
-            let mut all = Together::default();
+            let mut all = ContributorUnion::default();
             self.0.iter().for_each(|part| all.add(part));
             if all.count() < k {
                 return vec![touched];
@@ -80,14 +81,14 @@ impl Takings {
     }
 }
 
-impl Days {
-    /// Adds to a day what one contributor has bought, or what names nobody.
+impl MonthDisclosure {
+    /// Adds the conversions of one contributor, or those without an identifier, to a day.
     pub(super) fn add(
         &mut self,
         day: (Label, Day),
         credited: Credited,
         who: Option<u64>,
-        sums: &Sums,
+        sums: &Aggregate,
         diff: Diff,
     ) {
         let takings = self.takings.entry(day).or_default();
@@ -99,27 +100,28 @@ impl Days {
         };
         match who {
             Some(who) => part.persons.add(who, sums.values[0] as i64 * diff),
-            None => part.nobodys += sums.contributors * diff,
+            None => part.anonymous += sums.contributors * diff,
         }
         if takings.0.iter().all(Contributors::is_empty) {
             self.takings.remove(&day);
         }
     }
 
-    /// Whether nothing is held of any day.
+    /// Whether there are no takings.
     pub(super) fn is_empty(&self) -> bool {
         self.takings.is_empty()
     }
 
-    /// Whether nothing is hidden on any day, or so much that nobody can see through.
-    pub(super) fn hide_each_other(&self, k: i64) -> bool {
+    /// Whether the month may be published: nothing is suppressed on any day, or enough that no suppressed part can be
+    /// inferred.
+    pub(super) fn is_safe(&self, k: i64) -> bool {
         let mut days = 0;
-        let mut together = Together::default();
+        let mut union = ContributorUnion::default();
         for takings in self.takings.values() {
             let hidden = takings.hidden(k);
             days += u64::from(!hidden.is_empty());
-            hidden.into_iter().for_each(|part| together.add(part));
-            if days > 1 && together.count() >= k {
+            hidden.into_iter().for_each(|part| union.add(part));
+            if days > 1 && union.count() >= k {
                 return true;
             }
         }

@@ -34,7 +34,11 @@ impl BrandGraph {
                 if !stars_seen.insert(*set) {
                     continue;
                 }
-                let ids = self.stars.get(set).into_iter().flat_map(|star| &star.ids);
+                let ids = self
+                    .hyperedges
+                    .get(set)
+                    .into_iter()
+                    .flat_map(|hyperedge| &hyperedge.ids);
                 for other in ids {
                     if self.is_path(*other) && !came.contains_key(other) {
                         came.insert(*other, Some((id, *set)));
@@ -50,9 +54,12 @@ impl BrandGraph {
     fn hops(&self, mut at: Id, came: &FxHashMap<Id, Option<(Id, u128)>>) -> Vec<Hop> {
         let mut hops = Vec::new();
         while let Some(Some((previous, set))) = came.get(&at) {
-            let witness = self.stars.get(set).and_then(|star| star.witness);
+            let provenance = self
+                .hyperedges
+                .get(set)
+                .and_then(|hyperedge| hyperedge.provenance);
             if let (Some((day, source)), Some(a), Some(b)) =
-                (witness, self.node(*previous), self.node(at))
+                (provenance, self.node(*previous), self.node(at))
             {
                 hops.push(Hop {
                     from: a.kind,

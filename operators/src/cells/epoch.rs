@@ -1,77 +1,77 @@
-//! Turns: what an epoch does, up to where a chain is away to be solved.
+//! The phases of an epoch, interrupted while a chain is being solved.
 //!
-//! An epoch first lets the batch of the one before leave, then adds what has changed, then releases. In front of both
-//! steps that tell something the chains that they look at are solved; until then the epoch stays where it is, and nothing
-//! is added to what is being solved.
+//! An epoch first publishes the batch of the previous one, then adds its changes, then releases. Before each phase that
+//! publishes, the chains that it needs are solved. Until then the epoch stays open, and nothing is added to a chain that is
+//! being solved.
 
 use std::collections::BTreeSet;
 
+use crate::aggregate::MonthGroup;
 use crate::cell::Cell;
 use crate::cells::group_key::GroupKey;
-use crate::cells::state::{Cells, CellsOut, Step, Turn};
-use crate::engine::{Diff, Wake};
-use crate::sums::MonthGroup;
+use crate::cells::state::{Cells, CellsOut, EpochWork, Phase};
+use crate::engine::{Diff, WakeFn};
 
 impl Cells {
-    /// Goes on with the epoch under way. Whether it is finished.
-    pub(super) fn take_turn(&mut self, wake: &Wake, out: &mut Vec<(CellsOut, Diff)>) -> bool {
-        let Some(mut turn) = self.turn.take() else {
+    /// Continues the epoch in progress. Returns whether it is complete.
+    pub(super) fn advance_epoch(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
+        let Some(mut work) = self.work.take() else {
             return true;
         };
-        if let Step::Batch = turn.step {
-            let leaving = self.leaving(&turn.due);
+        if let Phase::Batch = work.phase {
+            let leaving = self.flushed_months(&work.votes);
             if !self.are_solved(&leaving, wake) {
-                self.turn = Some(turn);
+                self.work = Some(work);
                 return false;
             }
-            self.batch(&turn.due, &mut turn.told);
-            for (key, sums, diff) in std::mem::take(&mut turn.sums) {
+            self.flush_batch(&work.votes, &mut work.updates);
+            for (key, sums, diff) in std::mem::take(&mut work.sums) {
                 self.add(key, &sums, diff);
             }
-            self.completed(&mut turn.told);
-            turn.step = match turn.release {
-                Some(now) => Step::Release(self.prepare(now)),
-                None => Step::Answer,
+            self.close_orphans(&mut work.updates);
+            work.phase = match work.release {
+                Some(now) => Phase::Release(self.prepare(now)),
+                None => Phase::Answer,
             };
         }
-        if let Step::Release(times) = turn.step {
-            let weighed = self.weighed(times);
+        if let Phase::Release(times) = work.phase {
+            let weighed = self.months_to_solve(times);
             if !self.are_solved(&weighed, wake) {
-                self.turn = Some(turn);
+                self.work = Some(work);
                 return false;
             }
-            self.release(times, &mut turn.told, out);
+            self.release(times, &mut work.updates, out);
         }
-        let Turn {
-            mut told,
-            again,
+        let EpochWork {
+            mut updates,
+            republish,
             questions,
             answers,
             ..
-        } = turn;
-        if again {
-            // What is news in this epoch stands outside already.
-            let news: BTreeSet<(Cell, bool)> = told.iter().cloned().collect();
-            let all = self.outside().map(|cell| (cell, true));
-            told.extend(all.filter(|cell| !news.contains(cell)));
+        } = work;
+        if republish {
+            // What is is_new in this epoch stands outside already.
+            let is_new: BTreeSet<(Cell, bool)> = updates.iter().cloned().collect();
+            let all = self.published_cells().map(|cell| (cell, true));
+            updates.extend(all.filter(|cell| !is_new.contains(cell)));
         }
-        let closed = told.iter().filter(|(cell, _)| cell.values.is_empty());
-        self.words.closed(closed.count());
-        told.sort_unstable();
-        let told = told.into_iter();
+        let closed = updates.iter().filter(|(cell, _)| cell.values.is_empty());
+        self.labels.closed(closed.count());
+        updates.sort_unstable();
+        let updates = updates.into_iter();
         let released = self.released.unwrap_or_default();
-        out.extend(told.map(|(cell, news)| (CellsOut::Cell(cell, news, released), 1)));
+        out.extend(updates.map(|(cell, is_new)| (CellsOut::Cell(cell, is_new, released), 1)));
         for asked in questions {
             self.answer(&asked, out);
         }
         let answers = answers.into_iter();
         out.extend(answers.map(|answer| (CellsOut::Answer(self.name(answer)), 1)));
-        self.judge_words(out);
+        self.report_unused_labels(out);
         true
     }
 
-    /// Whether the chains of some months are solved. If not, they are on their way.
-    fn are_solved(&mut self, months: &[MonthGroup], wake: &Wake) -> bool {
+    /// Whether the chains of some months are solved. Hands unsolved ones to the solver.
+    fn are_solved(&mut self, months: &[MonthGroup], wake: &WakeFn) -> bool {
         for (of, solved) in self.solver.solved() {
             let group = self.groups.get_mut(&GroupKey::Month(of));
             if let Some(chain) = group.and_then(|group| group.chain.as_mut()) {
@@ -92,7 +92,7 @@ impl Cells {
             };
             let null = self.null.get(&(of.brand, of.month));
             let Some(unsolved) =
-                chain.unsolved(null, settings.max_channels, self.words.of(of.brand))
+                chain.unsolved(null, settings.max_channels, self.labels.of(of.brand))
             else {
                 continue;
             };
@@ -112,14 +112,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::aggregate::{Aggregate, CellKey};
     use crate::cell::Family;
     use crate::cells::CellsIn;
-    use crate::engine::Stage;
+    use crate::engine::KeyedOperator;
     use crate::label::Channel;
     use crate::record::{BrandId, Currency, SaleKind};
     use crate::settings::{BrandSettings, Settings};
     use crate::stats::Stats;
-    use crate::sums::{CellKey, Sums};
 
     /// A month of one conversion through each of some channels: its parts, times `diff`.
     fn month(channels: u32, diff: i64) -> Vec<(CellsIn, Diff)> {
@@ -132,15 +132,18 @@ mod tests {
         let end = Channel::default();
         let mut parts = vec![(
             CellKey::Converted { group },
-            Sums::of(&[channels.into(), channels.into()]).by(channels.into()),
+            Aggregate::of(&[channels.into(), channels.into()]).with_contributors(channels.into()),
         )];
         for at in 0..channels {
             let channel = Channel::of("s", "m", &at.to_string());
             for (from, to) in [(end, channel), (channel, end)] {
-                parts.push((CellKey::ConvertingEdge { group, from, to }, Sums::of(&[1])));
+                parts.push((
+                    CellKey::ConvertingEdge { group, from, to },
+                    Aggregate::of(&[1]),
+                ));
             }
             let reach = CellKey::ConvertingReach { group, channel };
-            parts.push((reach, Sums::default().by(1)));
+            parts.push((reach, Aggregate::default().with_contributors(1)));
         }
         let parts = parts.into_iter();
         parts
@@ -162,42 +165,42 @@ mod tests {
         let stats = Rc::new(Stats::default());
         let mut cells = Cells::new(settings, stats.clone(), 1);
         let (woken, wakes) = channel();
-        let wake: Wake = Arc::new(move || {
+        let wake: WakeFn = Arc::new(move || {
             woken.send(std::thread::current().id()).unwrap();
         });
         let mut epoch = |updates: Vec<(CellsIn, Diff)>, is_solved: bool| {
             let mut out = Vec::new();
-            cells.step(0, updates, &mut out);
-            let mut is_finished = cells.go_on(&wake, &mut out);
-            // Without a chain nobody is waited for. One may be back at once, but that takes a thread, too.
+            cells.apply_epoch(0, updates, &mut out);
+            let mut is_finished = cells.resume(&wake, &mut out);
+            // Without a chain there is nothing to wait for. A chain may return at once, but even that takes a thread.
             let mut away = 0;
             while !is_finished {
                 let by = wakes.recv_timeout(Duration::from_secs(60)).unwrap();
                 assert_ne!(by, std::thread::current().id());
                 away += 1;
-                is_finished = cells.go_on(&wake, &mut out);
+                is_finished = cells.resume(&wake, &mut out);
             }
             assert_eq!(away > 0, is_solved);
-            let told = out.into_iter().filter_map(|(told, _)| match told {
+            let updates = out.into_iter().filter_map(|(updates, _)| match updates {
                 CellsOut::Cell(cell, ..) if cell.family == Family::MarkovMonth => Some(cell),
                 _ => None,
             });
-            (told.collect::<Vec<_>>(), stats.snapshot().folded)
+            (updates.collect::<Vec<_>>(), stats.snapshot().folded)
         };
         let release = |parts: Vec<(CellsIn, Diff)>| {
             let release = (CellsIn::Release(0, 0), 1);
             parts.into_iter().chain([release]).collect()
         };
-        // Nothing is solved before it is looked at.
+        // Nothing is solved before a release.
         assert_eq!(epoch(month(25, 1), false), (Vec::new(), 0));
-        let (told, folded) = epoch(release(Vec::new()), true);
-        assert_eq!((told.len(), folded), (10, 16));
-        // What has not changed is not solved again.
+        let (updates, folded) = epoch(release(Vec::new()), true);
+        assert_eq!((updates.len(), folded), (10, 16));
+        // An unchanged chain is not solved again.
         assert_eq!(epoch(release(Vec::new()), false), (Vec::new(), 16));
-        // What is taken back leaves nothing.
-        let (told, folded) = epoch(release(month(25, -1)), true);
-        assert!(told.iter().all(|cell| cell.values.is_empty()));
-        assert_eq!((told.len(), folded), (10, 0));
+        // A complete retraction leaves nothing.
+        let (updates, folded) = epoch(release(month(25, -1)), true);
+        assert!(updates.iter().all(|cell| cell.values.is_empty()));
+        assert_eq!((updates.len(), folded), (10, 0));
         assert!(cells.groups.is_empty() && cells.null.is_empty());
     }
 }

@@ -1,7 +1,7 @@
-//! Mentions: which sets of identifiers are named by any held record.
+//! IdSetCounts: which sets of identifiers are named by any held record.
 //!
 //! A set enters the graph with its first record and leaves with its last. For sets that link, the
-//! earliest `(day, source)` that supports them goes along as a witness, so that a link can be explained.
+//! earliest `(day, source)` that supports them goes along as a provenance, so that a link can be explained.
 //!
 //! The graph also hears whether facts stand under a set, and about how many, so that it can move the smaller side. It
 //! hears so when their number has grown fourfold or has fallen by half, which is a few times for each set.
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::engine::{Diff, Epoch, Stage};
-use crate::facts::Mention;
+use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::facts::IdSetUse;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::record::{BrandId, Day};
@@ -22,37 +22,37 @@ struct Support {
     /// The records that are facts.
     facts: Diff,
     /// About how many facts there are, as the graph knows it.
-    told: u32,
+    announced: u32,
     by_day: BTreeMap<(Day, Label), Diff>,
 }
 
 impl Support {
-    fn witness(&self) -> Option<(Day, Label)> {
+    fn provenance(&self) -> Option<(Day, Label)> {
         self.by_day.keys().next().copied()
     }
 
     /// About how many facts there are: what the graph knows as long as that is not too far off.
     fn about(&self) -> u32 {
         let facts = u32::try_from(self.facts.max(0)).unwrap_or(u32::MAX);
-        let (told, all) = (u64::from(self.told), u64::from(facts));
+        let (announced, all) = (u64::from(self.announced), u64::from(facts));
         // What comes and goes again is not told each time.
-        let near = told <= 2 * all && all < 4 * told;
-        if near { self.told } else { facts }
+        let near = announced <= 2 * all && all < 4 * announced;
+        if near { self.announced } else { facts }
     }
 }
 
 /// The stage. A counter for each set, and for linking sets one for each day and source.
 #[derive(Default)]
-pub struct Mentions {
+pub struct IdSetCounts {
     sets: FxHashMap<(BrandId, u128), Support>,
 }
 
-impl Stage for Mentions {
-    type In = Mention;
+impl KeyedOperator for IdSetCounts {
+    type In = IdSetUse;
     type Out = GraphIn;
-    const NAME: &'static str = "Mentions";
+    const NAME: &'static str = "IdSetCounts";
 
-    fn route(mention: &Mention) -> u64 {
+    fn route(mention: &IdSetUse) -> u64 {
         mention.set.key() as u64
     }
 
@@ -60,11 +60,16 @@ impl Stage for Mentions {
         self.sets.len()
     }
 
-    fn step(&mut self, _: Epoch, mentions: Vec<(Mention, Diff)>, out: &mut Vec<(GraphIn, Diff)>) {
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        mentions: Vec<(IdSetUse, Diff)>,
+        out: &mut Vec<(GraphIn, Diff)>,
+    ) {
         // What each touched set was before the epoch, so that only the net change leaves.
         let mut before = FxHashMap::default();
         for (mention, diff) in mentions {
-            let Mention {
+            let IdSetUse {
                 brand,
                 set,
                 source,
@@ -76,7 +81,7 @@ impl Stage for Mentions {
             let links = set.ids().len() > 1;
             before
                 .entry(key)
-                .or_insert_with(|| (set, support.records > 0, support.witness()));
+                .or_insert_with(|| (set, support.records > 0, support.provenance()));
             support.records += diff;
             support.facts += if is_fact { diff } else { 0 };
             if links {
@@ -87,31 +92,31 @@ impl Stage for Mentions {
                 }
             }
         }
-        for ((brand, key), (set, was_there, old_witness)) in before {
+        for ((brand, key), (set, was_there, old_provenance)) in before {
             let Some(support) = self.sets.get_mut(&(brand, key)) else {
                 continue;
             };
-            let (told, about) = (support.told, support.about());
-            support.told = about;
+            let (announced, about) = (support.announced, support.about());
+            support.announced = about;
             let is_there = support.records > 0;
-            let new_witness = support.witness();
+            let new_provenance = support.provenance();
             if was_there != is_there {
                 let diff = if is_there { 1 } else { -1 };
                 out.push((GraphIn::Set { brand, set }, diff));
             }
-            if told != about {
-                for (facts, diff) in [(told, -1), (about, 1)] {
+            if announced != about {
+                for (facts, diff) in [(announced, -1), (about, 1)] {
                     if facts > 0 {
                         let set = key;
                         out.push((GraphIn::Facts { brand, set, facts }, diff));
                     }
                 }
             }
-            if old_witness != new_witness {
-                for (witness, diff) in [(old_witness, -1), (new_witness, 1)] {
-                    if let Some((day, source)) = witness {
+            if old_provenance != new_provenance {
+                for (provenance, diff) in [(old_provenance, -1), (new_provenance, 1)] {
+                    if let Some((day, source)) = provenance {
                         out.push((
-                            GraphIn::Witness {
+                            GraphIn::Provenance {
                                 brand,
                                 set: key,
                                 day,

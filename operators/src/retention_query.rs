@@ -1,7 +1,7 @@
-//! Retention: the questions that find what of a brand is past its time.
+//! Retention query: finds the records of a brand that are past their retention period.
 //!
-//! A pass asks the dataflow with the [`Cutoffs`] of its day; which questions that are, one after the other, an [`Inquiry`]
-//! knows, and what comes of it is [`Past`]. How long what is held stands in [`crate::horizons`].
+//! A retention pass starts with the [`Horizons`] of its day. A [`RetentionQuery`] is the sequence of questions to the
+//! dataflow that it needs, and its result is an [`ExpiredSet`]. The periods are defined in [`crate::horizons`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use std::sync::Arc;
 use crate::ask::{Question, Reply};
 use crate::event::Event;
 use crate::horizons::goes_with_person;
-pub use crate::horizons::{Category, Cutoffs};
+pub use crate::horizons::{Category, Horizons};
 use crate::identity::components::Person;
 use crate::record::{Arrival, BrandId, IdKind, Pseudonym, Record, RecordKey};
 
-impl Cutoffs {
-    /// Adds what is past its time: a key, or a cookie that was placed too long ago, whose web records all go.
+impl Horizons {
+    /// Appends the record if it has expired, and its cookie if that was placed before the horizon: all web records of
+    /// such a cookie expire.
     pub(crate) fn judge(&self, key: RecordKey, record: &Record, out: &mut Vec<Reply>) {
-        if let Some(category) = self.past_on_its_own(record) {
+        if let Some(category) = self.expired_category(record) {
             out.push(Reply::Expired(key, category));
         }
         if record.body.is_web() && record.ts < self.cookies {
@@ -27,46 +28,45 @@ impl Cutoffs {
     }
 }
 
-/// What is past its time in one brand.
+/// The expired records of one brand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Past {
-    /// The records, by what makes them one and the same, each with the category by which it goes: its own where that
-    /// has passed, else that of its cookie or its person.
+pub struct ExpiredSet {
+    /// The records by key, each with the category that expires it: its own, else that of its cookie or its person.
     pub records: BTreeMap<RecordKey, Category>,
-    /// Cookies that were placed too long ago.
+    /// The number of expired cookies.
     pub cookies: u64,
-    /// Persons of whom nothing has happened for too long, and of whom records go for that alone.
+    /// The number of inactive persons with records that expire for that reason alone.
     pub persons: u64,
 }
 
-impl Past {
-    /// How many records go by a category.
+impl ExpiredSet {
+    /// The number of records that a category expires.
     pub fn count(&self, category: Category) -> u64 {
         self.records.values().filter(|by| **by == category).count() as u64
     }
 
-    /// That each of the records is taken back, at a place in the order of arrival.
+    /// The events that retract the records, at a position in the order of arrival.
     pub fn drops(&self, arrival: Arrival) -> Vec<Event> {
         let keys = self.records.keys();
         keys.map(|key| Event::Drop { key: *key, arrival }).collect()
     }
 }
 
-/// The questions that find what of a brand is past its time, each of which depends on the answers before. Where nothing
-/// is, one question is all.
-pub struct Inquiry {
+/// The questions that find the expired records of a brand. Each depends on the previous answers; if nothing has
+/// expired, there is only one.
+pub struct RetentionQuery {
     brand: BrandId,
-    cutoffs: Cutoffs,
-    asked: Asked,
-    /// Identifiers that were not named for so long that their persons may be idle.
+    horizons: Horizons,
+    stage: Stage,
+    /// Identifiers without recent interactions, whose persons may be inactive.
     quiet: Vec<Pseudonym>,
-    /// The identifiers of those who are idle.
+    /// The identifiers of inactive persons.
     idle: BTreeMap<Pseudonym, Person>,
-    past: Past,
+    expired_set: ExpiredSet,
 }
 
-/// What was asked for.
-enum Asked {
+/// The question that awaits its answers.
+enum Stage {
     Expired,
     OfCookies,
     Members,
@@ -74,35 +74,38 @@ enum Asked {
     OfPersons,
 }
 
-impl Inquiry {
-    /// Begins, with the first question.
-    pub fn new(brand: BrandId, cutoffs: Cutoffs) -> (Inquiry, Question) {
-        let inquiry = Inquiry {
+impl RetentionQuery {
+    /// Starts a query. Returns it with its first question.
+    pub fn new(brand: BrandId, horizons: Horizons) -> (RetentionQuery, Question) {
+        let inquiry = RetentionQuery {
             brand,
-            cutoffs,
-            asked: Asked::Expired,
+            horizons,
+            stage: Stage::Expired,
             quiet: Vec::new(),
             idle: BTreeMap::new(),
-            past: Past::default(),
+            expired_set: ExpiredSet::default(),
         };
-        (inquiry, Question::Expired { brand, cutoffs })
+        (inquiry, Question::Expired { brand, horizons })
     }
 
-    /// Takes all answers to the last question, and says the next; none where all is known.
-    pub fn told(&mut self, replies: Vec<Reply>) -> Option<Question> {
-        match self.asked {
-            Asked::Expired => self.expired(replies).or_else(|| self.ask_members()),
-            Asked::OfCookies => {
+    /// Takes all answers to the last question and returns the next one, or `None` at the end.
+    pub fn advance(&mut self, replies: Vec<Reply>) -> Option<Question> {
+        match self.stage {
+            Stage::Expired => self.expired(replies).or_else(|| self.ask_members()),
+            Stage::OfCookies => {
                 for reply in replies {
                     if let Reply::NamedRecord(key, record, _) = reply
                         && Category::of(&record.body) == Some(Category::Cookies)
                     {
-                        self.past.records.entry(key).or_insert(Category::Cookies);
+                        self.expired_set
+                            .records
+                            .entry(key)
+                            .or_insert(Category::Cookies);
                     }
                 }
                 self.ask_members()
             }
-            Asked::Members => {
+            Stage::Members => {
                 let members = replies.into_iter().filter_map(|reply| match reply {
                     Reply::Member(pseudonym, _, person) => Some((pseudonym, person)),
                     _ => None,
@@ -110,50 +113,52 @@ impl Inquiry {
                 self.idle = members.collect();
                 self.ask_recent()
             }
-            Asked::Recent => {
+            Stage::Recent => {
                 let recent = replies.into_iter().filter_map(|reply| match reply {
-                    Reply::Recent(ids) => Some(ids),
+                    Reply::Active(ids) => Some(ids),
                     _ => None,
                 });
                 let ids = recent.flatten();
                 let active: BTreeSet<Person> =
                     ids.filter_map(|id| self.idle.get(&id).copied()).collect();
                 self.idle.retain(|_, person| !active.contains(person));
-                self.asked = Asked::OfPersons;
+                self.stage = Stage::OfPersons;
                 self.records_naming(self.idle.keys().copied().collect())
             }
-            Asked::OfPersons => {
+            Stage::OfPersons => {
                 self.of_persons(replies);
                 None
             }
         }
     }
 
-    /// What was found.
-    pub fn past(self) -> Past {
-        self.past
+    /// The result.
+    pub fn into_expired(self) -> ExpiredSet {
+        self.expired_set
     }
 
     fn expired(&mut self, replies: Vec<Reply>) -> Option<Question> {
         let mut cookies = BTreeSet::new();
         for reply in replies {
             match reply {
-                Reply::Expired(key, category) => drop(self.past.records.insert(key, category)),
+                Reply::Expired(key, category) => {
+                    self.expired_set.records.insert(key, category);
+                }
                 Reply::OldCookie(cookie) => drop(cookies.insert(cookie)),
-                Reply::Quiet(id) => self.quiet.push(id),
+                Reply::Inactive(id) => self.quiet.push(id),
                 _ => {}
             }
         }
-        self.past.cookies = cookies.len() as u64;
-        self.asked = Asked::OfCookies;
+        self.expired_set.cookies = cookies.len() as u64;
+        self.stage = Stage::OfCookies;
         self.records_naming(cookies.into_iter().collect())
     }
 
-    /// Who is idle is of interest only where there is something that would go with a person.
+    /// Inactive persons matter only if they have records to delete.
     fn ask_members(&mut self) -> Option<Question> {
-        self.asked = Asked::Members;
+        self.stage = Stage::Members;
         let naming = std::mem::take(&mut self.quiet);
-        (!naming.is_empty()).then(|| Question::Whole {
+        (!naming.is_empty()).then(|| Question::Members {
             brand: self.brand,
             naming: naming.into(),
             persons: Arc::new([]),
@@ -161,31 +166,31 @@ impl Inquiry {
     }
 
     fn ask_recent(&mut self) -> Option<Question> {
-        self.asked = Asked::Recent;
-        (!self.idle.is_empty()).then(|| Question::Recent {
+        self.stage = Stage::Recent;
+        (!self.idle.is_empty()).then(|| Question::ActiveSince {
             brand: self.brand,
             naming: self.idle.keys().copied().collect(),
-            since: self.cutoffs.identification,
+            since: self.horizons.identification,
         })
     }
 
     fn of_persons(&mut self, replies: Vec<Reply>) {
-        let mut gone: BTreeSet<Person> = BTreeSet::new();
+        let mut persons: BTreeSet<Person> = BTreeSet::new();
         for reply in replies {
             let Reply::NamedRecord(key, record, _) = reply else {
                 continue;
             };
             let goes = Category::of(&record.body).is_some_and(goes_with_person);
-            if !goes || record.ts >= self.cutoffs.identification {
+            if !goes || record.ts >= self.horizons.identification {
                 continue;
             }
-            let entry = self.past.records.entry(key);
+            let entry = self.expired_set.records.entry(key);
             if *entry.or_insert(Category::Identification) == Category::Identification {
                 let ids = record.ids.ids().iter();
-                gone.extend(ids.filter_map(|id| self.idle.get(&id.pseudonym)));
+                persons.extend(ids.filter_map(|id| self.idle.get(&id.pseudonym)));
             }
         }
-        self.past.persons = gone.len() as u64;
+        self.expired_set.persons = persons.len() as u64;
     }
 
     fn records_naming(&self, naming: Arc<[Pseudonym]>) -> Option<Question> {

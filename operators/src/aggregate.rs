@@ -1,4 +1,4 @@
-//! Sums: what the stages send towards the cells.
+//! Aggregate: what the stages send towards the cells.
 //!
 //! A cell is a sum over everything that contributes to it, so stages send only the difference that a
 //! change makes, keyed by [`CellKey`] and already added up per epoch and worker. The key also names
@@ -20,7 +20,7 @@ pub type Month = i32;
 /// The group of conversions that month-wise families share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MonthGroup {
-    /// The tenant.
+    /// The brand.
     pub brand: BrandId,
     /// The month of the conversions.
     pub month: Month,
@@ -159,7 +159,7 @@ pub enum CellKey {
 }
 
 impl CellKey {
-    /// The tenant.
+    /// The brand.
     pub fn brand(&self) -> BrandId {
         match self {
             CellKey::Attribution { brand, .. }
@@ -285,7 +285,7 @@ impl CellKey {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Sums {
+pub struct Aggregate {
     /// The values.
     pub values: [i128; 5],
     /// Distinct persons plus records without identifier.
@@ -295,10 +295,10 @@ pub struct Sums {
     pub changed: u128,
 }
 
-impl Sums {
-    /// Sums of the first values, the others zero, without contributors.
-    pub fn of(values: &[i128]) -> Sums {
-        let mut sums = Sums::default();
+impl Aggregate {
+    /// Aggregate of the first values, the others zero, without contributors.
+    pub fn of(values: &[i128]) -> Aggregate {
+        let mut sums = Aggregate::default();
         for (slot, value) in sums.values.iter_mut().zip(values) {
             *slot = *value;
         }
@@ -306,13 +306,13 @@ impl Sums {
     }
 
     /// The same with a number of contributors.
-    pub fn by(mut self, contributors: i64) -> Sums {
+    pub fn with_contributors(mut self, contributors: i64) -> Aggregate {
         self.contributors = contributors;
         self
     }
 
     /// The same as a change by somebody, from any hash that stands for them.
-    pub fn whose(mut self, who: u64) -> Sums {
+    pub fn changed_by(mut self, who: u64) -> Aggregate {
         use std::hash::BuildHasher;
         // The upper bits of this hash are the well mixed ones.
         self.changed |= 1 << (rustc_hash::FxBuildHasher.hash_one(who) >> 57);
@@ -320,7 +320,7 @@ impl Sums {
     }
 
     /// Adds `count` times the other.
-    pub fn add(&mut self, other: &Sums, count: i64) {
+    pub fn add(&mut self, other: &Aggregate, count: i64) {
         for (slot, value) in self.values.iter_mut().zip(&other.values) {
             *slot += value * i128::from(count);
         }
@@ -340,17 +340,17 @@ const ROOM: usize = 256;
 /// Adds up the differences of one epoch before they travel. What a contributor takes back and gives again in one epoch is
 /// no change of theirs, whoever else changes the cell, and on whatever worker.
 #[derive(Default)]
-pub struct Tally {
-    sums: FxHashMap<CellKey, Sums>,
+pub struct DeltaBuffer {
+    sums: FxHashMap<CellKey, Aggregate>,
     /// Those of the contributor at hand.
-    own: FxHashMap<CellKey, Sums>,
+    own: FxHashMap<CellKey, Aggregate>,
     /// How many cells the last epoch had, for which room is made at once.
     last: usize,
 }
 
-impl Tally {
+impl DeltaBuffer {
     /// Adds `count` times the sums to a cell.
-    pub fn add(&mut self, key: CellKey, sums: Sums, count: i64) {
+    pub fn add(&mut self, key: CellKey, sums: Aggregate, count: i64) {
         self.own.entry(key).or_default().add(&sums, count);
     }
 
@@ -369,7 +369,7 @@ impl Tally {
     }
 
     /// Hands over what has changed. Its room goes with it, which the stages behind may need.
-    pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Sums)> + use<> {
+    pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Aggregate)> + use<> {
         self.end_contributor();
         let sums = std::mem::take(&mut self.sums);
         self.last = sums.len();

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::currency;
-use crate::engine::{Diff, Epoch, Stage};
+use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
@@ -96,8 +96,8 @@ impl SaleUpdate {
 
 /// A sale that counts, and whom it names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Settled {
-    /// The tenant.
+pub struct NetSale {
+    /// The brand.
     pub brand: BrandId,
     /// Whom the sale names.
     pub ids: IdSet,
@@ -125,7 +125,7 @@ struct Refunds {
 
 /// Everything under one name.
 #[derive(Default)]
-struct Account {
+struct SaleBalance {
     /// The reports of the one order that has this name as its `order_id`.
     reports: Bag<Sale>,
     /// The sales that are known by their source and id: one a source.
@@ -133,7 +133,7 @@ struct Account {
     refunds: SmallMap<(Label, Unit), Refunds>,
 }
 
-impl Account {
+impl SaleBalance {
     fn change(&mut self, entry: &Entry, diff: Diff) {
         match entry {
             Entry::Sale(sale, false) => self.reports.add(sale.clone(), diff),
@@ -164,7 +164,7 @@ impl Account {
 
     /// The sales that count, with what is left of each. Several orders of one `order_id` are one order,
     /// reported more than once. Returns how much was looked at.
-    fn settle(&self, key: SaleKey, diff: Diff, out: &mut Vec<(Settled, Diff)>) -> u64 {
+    fn net_sales(&self, key: SaleKey, diff: Diff, out: &mut Vec<(NetSale, Diff)>) -> u64 {
         let order = self.reports.iter().next().map(|(sale, _)| sale);
         let own = self.own.iter().map(|(sale, _)| sale);
         let counting: Vec<&Sale> = order.into_iter().chain(own).collect();
@@ -202,12 +202,12 @@ impl Account {
                 currency: sale.currency,
                 joins: sale.joins,
             };
-            let settled = Settled {
+            let net_sale = NetSale {
                 brand: key.brand,
                 ids: sale.ids.clone(),
                 conversion,
             };
-            out.push((settled, diff));
+            out.push((net_sale, diff));
         }
         (counting.len() + self.refunds.len()) as u64
     }
@@ -234,55 +234,55 @@ fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
     (left > 0 || !refunded && sale.amount == 0).then_some(left)
 }
 
-/// The stage. One account for each name.
-pub struct Settle {
+/// The stage. One balance for each name.
+pub struct NetSales {
     stats: Rc<Stats>,
-    accounts: FxHashMap<SaleKey, Account>,
+    balances: FxHashMap<SaleKey, SaleBalance>,
 }
 
-impl Settle {
+impl NetSales {
     /// Nothing is sold yet.
-    pub fn new(stats: Rc<Stats>) -> Settle {
-        Settle {
+    pub fn new(stats: Rc<Stats>) -> NetSales {
+        NetSales {
             stats,
-            accounts: FxHashMap::default(),
+            balances: FxHashMap::default(),
         }
     }
 }
 
-impl Stage for Settle {
+impl KeyedOperator for NetSales {
     type In = SaleUpdate;
-    type Out = Settled;
-    const NAME: &'static str = "Settle";
+    type Out = NetSale;
+    const NAME: &'static str = "NetSales";
 
     fn route(update: &SaleUpdate) -> u64 {
         update.key.name.0 as u64
     }
 
     fn entries(&self) -> usize {
-        self.accounts.len()
+        self.balances.len()
     }
 
-    fn step(
+    fn apply_epoch(
         &mut self,
         _: Epoch,
         mut updates: Vec<(SaleUpdate, Diff)>,
-        out: &mut Vec<(Settled, Diff)>,
+        out: &mut Vec<(NetSale, Diff)>,
     ) {
         consolidate(&mut updates);
         for updates in updates.chunk_by(|a, b| a.0.key == b.0.key) {
             let key = updates[0].0.key;
-            let account = self.accounts.entry(key).or_default();
+            let balance = self.balances.entry(key).or_default();
             let from = out.len();
-            let mut steps = account.settle(key, -1, out);
+            let mut steps = balance.net_sales(key, -1, out);
             for (update, diff) in updates {
-                account.change(&update.entry, *diff);
+                balance.change(&update.entry, *diff);
                 steps += 1;
             }
-            steps += account.settle(key, 1, out);
+            steps += balance.net_sales(key, 1, out);
             self.stats.steps(steps);
-            if account.is_empty() {
-                self.accounts.remove(&key);
+            if balance.is_empty() {
+                self.balances.remove(&key);
             }
             let mut changed = out.split_off(from);
             consolidate(&mut changed);

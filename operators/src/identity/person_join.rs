@@ -9,7 +9,8 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Diff, Epoch, Stage};
+use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
+use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::facts::{Fact, FactChanges, in_cheap_order, net};
 use crate::identity::components::Person;
 use crate::person::{PersonIn, PersonKey};
@@ -17,11 +18,10 @@ use crate::record::{BrandId, IdSet};
 use crate::routing::anonymous;
 use crate::runs::Runs;
 use crate::stats::Stats;
-use crate::sums::{CellKey, Sums, Tally};
 
 /// What the stage is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum AssignIn {
+pub enum PersonJoinIn {
     /// A fact about the person behind a set, or about nobody where the set is empty.
     Fact(BrandId, IdSet, Fact),
     /// The person behind a set.
@@ -30,15 +30,15 @@ pub enum AssignIn {
 
 /// What the stage says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum AssignOut {
+pub enum PersonJoinOut {
     /// A fact has a person.
     Person(PersonIn),
     /// A fact without a person counts here.
-    Sum(CellKey, Sums),
+    Sum(CellKey, Aggregate),
 }
 
 #[derive(Default)]
-struct Waiting {
+struct SetFacts {
     person: Option<Person>,
     facts: Runs<Fact>,
 }
@@ -51,19 +51,19 @@ struct Changes {
 }
 
 /// The stage. The facts of every set of identifiers.
-pub struct Assign {
+pub struct PersonJoin {
     stats: Rc<Stats>,
-    sets: FxHashMap<(BrandId, u128), Waiting>,
-    tally: Tally,
+    sets: FxHashMap<(BrandId, u128), SetFacts>,
+    deltas: DeltaBuffer,
 }
 
-impl Assign {
+impl PersonJoin {
     /// No facts yet.
-    pub fn new(stats: Rc<Stats>) -> Assign {
-        Assign {
+    pub fn new(stats: Rc<Stats>) -> PersonJoin {
+        PersonJoin {
             stats,
             sets: FxHashMap::default(),
-            tally: Tally::default(),
+            deltas: DeltaBuffer::default(),
         }
     }
 }
@@ -75,30 +75,30 @@ fn tell(
     fact: Fact,
     diff: Diff,
     nobodys: &mut Vec<(BrandId, u128, Fact, Diff)>,
-    out: &mut Vec<(AssignOut, Diff)>,
+    out: &mut Vec<(PersonJoinOut, Diff)>,
 ) {
     match person {
         None => nobodys.push((brand, set, fact, diff)),
         Some(person) => {
-            let told = PersonIn::Fact(PersonKey { brand, person }, fact);
-            out.push((AssignOut::Person(told), diff));
+            let message = PersonIn::Fact(PersonKey { brand, person }, fact);
+            out.push((PersonJoinOut::Person(message), diff));
         }
     }
 }
 
-impl Stage for Assign {
-    type In = AssignIn;
-    type Out = AssignOut;
-    const NAME: &'static str = "Assign";
+impl KeyedOperator for PersonJoin {
+    type In = PersonJoinIn;
+    type Out = PersonJoinOut;
+    const NAME: &'static str = "PersonJoin";
 
-    fn route(update: &AssignIn) -> u64 {
+    fn route(update: &PersonJoinIn) -> u64 {
         match update {
             // Facts that name nobody have no home and may stay anywhere; their own hash spreads them.
-            AssignIn::Fact(_, set, Fact::Conversion(conversion)) if set.is_empty() => {
+            PersonJoinIn::Fact(_, set, Fact::Conversion(conversion)) if set.is_empty() => {
                 conversion.name.0 as u64
             }
-            AssignIn::Fact(_, set, _) => set.key() as u64,
-            AssignIn::Assigned(_, set, _) => *set as u64,
+            PersonJoinIn::Fact(_, set, _) => set.key() as u64,
+            PersonJoinIn::Assigned(_, set, _) => *set as u64,
         }
     }
 
@@ -106,23 +106,28 @@ impl Stage for Assign {
         self.sets.len()
     }
 
-    fn step(&mut self, _: Epoch, updates: Vec<(AssignIn, Diff)>, out: &mut Vec<(AssignOut, Diff)>) {
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        updates: Vec<(PersonJoinIn, Diff)>,
+        out: &mut Vec<(PersonJoinOut, Diff)>,
+    ) {
         let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
         // What nobody stands behind counts record by record.
         let mut nobodys: Vec<(BrandId, u128, Fact, Diff)> = Vec::new();
         for (update, diff) in updates {
             match update {
-                AssignIn::Fact(brand, set, fact) if set.is_empty() => {
+                PersonJoinIn::Fact(brand, set, fact) if set.is_empty() => {
                     nobodys.push((brand, 0, fact, diff));
                 }
-                AssignIn::Fact(brand, set, fact) => {
+                PersonJoinIn::Fact(brand, set, fact) => {
                     changes
                         .entry((brand, set.key()))
                         .or_default()
                         .facts
                         .push((fact, diff));
                 }
-                AssignIn::Assigned(brand, set, person) => {
+                PersonJoinIn::Assigned(brand, set, person) => {
                     let changes = changes.entry((brand, set)).or_default();
                     let side = if diff > 0 {
                         &mut changes.join
@@ -166,14 +171,14 @@ impl Stage for Assign {
         };
         for records in nobodys.chunk_by(is_one) {
             for (brand, _, fact, diff) in records {
-                anonymous(*brand, fact, *diff, &mut self.tally);
+                anonymous(*brand, fact, *diff, &mut self.deltas);
             }
-            self.tally.end_contributor();
+            self.deltas.end_contributor();
         }
         out.extend(
-            self.tally
+            self.deltas
                 .drain()
-                .map(|(key, sums)| (AssignOut::Sum(key, sums), 1)),
+                .map(|(key, sums)| (PersonJoinOut::Sum(key, sums), 1)),
         );
     }
 }

@@ -1,48 +1,48 @@
-//! Weighing: which cells of a group the gate releases, as a pure function of what the group holds now.
+//! The threshold: which cells of a group may be released, as a pure function of their current values.
 //!
-//! A cell needs `k` contributors. In a group that adds up to a total more has to stay inside, see
-//! [`crate::cells::suppress`]; what is hidden is added up into `other` where the family has a channel. A group whose
-//! total is hidden shows nothing at all, and what platforms charged is nobody's.
+//! A cell needs `k` contributors. In a group that adds up to a total, more cells must be suppressed, see
+//! [`crate::cells::suppress`]. Suppressed cells are summed in `other` if the family has a channel. A group whose total is
+//! suppressed publishes nothing. Spend is not personal and needs no threshold.
 //!
-//! The totals that are known outside: takings, for the attribution of every model; the conversions with a touch of a
-//! month, for its chain, paths, lengths and days, because each of these adds up to it. That total itself is the sum over
-//! the month's takings, see [`crate::cells::days`]. What is told of paths adds up to other things in so many ways that
-//! it is told in multiples of `k`.
+//! These totals are known to a reader: the takings, for the attribution of every model; and the conversions with a
+//! touchpoint of a month, for its chain, paths, path lengths and days, because each of these adds up to it. That total is
+//! itself the sum over the month's takings, see [`crate::cells::disclosure`]. Paths add up to other published values in so
+//! many ways that they are published in multiples of `k`.
 
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::aggregate::{Aggregate, CellKey, MonthGroup};
 use crate::attribution::Model;
 use crate::cell::Dim;
-use crate::cells::group::{Entry, Group, Parts};
+use crate::cells::group::{CellEntry, Group, GroupCells};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::naming::channel_dims;
 use crate::cells::suppress::{Part, hidden};
-use crate::label::{Channel, Dictionary};
+use crate::label::{Channel, LabelNames};
 use crate::settings::BrandSettings;
-use crate::sums::{CellKey, MonthGroup, Sums};
 
-type Entries = FxHashMap<CellKey, Entry>;
+type Entries = FxHashMap<CellKey, CellEntry>;
 
-/// Says of every cell of a group whether the gate releases it.
-pub(super) fn weigh(
+/// Sets for every cell of a group whether it may be released.
+pub(super) fn apply_threshold(
     key: &GroupKey,
     group: &mut Group,
     settings: &BrandSettings,
-    words: &Dictionary,
+    words: &LabelNames,
 ) {
     let k = i64::try_from(settings.k).unwrap_or(i64::MAX);
     match (&mut group.parts, key) {
-        (Parts::One(entry), GroupKey::Alone(key)) => {
+        (GroupCells::One(entry), GroupKey::Alone(key)) => {
             let k = match key {
                 CellKey::SpendDay { .. } => 0,
                 CellKey::Visits { .. } => i64::try_from(settings.k_traffic).unwrap_or(i64::MAX),
                 _ => k,
             };
-            entry.open = entry.exists() && entry.sums.contributors.max(0) >= k;
+            entry.is_releasable = entry.exists() && entry.sums.contributors.max(0) >= k;
         }
-        (Parts::Many(entries), GroupKey::Month(of)) => {
+        (GroupCells::Many(entries), GroupKey::Month(of)) => {
             let mut total = 0;
             if let Some(chain) = &group.chain {
                 total = chain.persons(k);
@@ -51,7 +51,7 @@ pub(super) fn weigh(
                     put_credits(*of, entries, chain.credits());
                 }
             }
-            admit(entries, k);
+            apply_minimum(entries, k);
             if k > 1 {
                 month(entries, total, k, words);
                 if settings.noise.is_none() {
@@ -60,8 +60,8 @@ pub(super) fn weigh(
                 add_up(entries, &mut group.other, total >= k);
             }
         }
-        (Parts::Many(entries), _) => {
-            admit(entries, k);
+        (GroupCells::Many(entries), _) => {
+            apply_minimum(entries, k);
             if k > 1 {
                 let is_total = |key: &CellKey| {
                     matches!(key, CellKey::StoreDay { .. } | CellKey::OrdersDay { .. })
@@ -76,27 +76,27 @@ pub(super) fn weigh(
                 add_up(entries, &mut group.other, total >= k);
             }
         }
-        (Parts::One(_), _) => {}
+        (GroupCells::One(_), _) => {}
     }
 }
 
-/// The plain gate.
-fn admit(entries: &mut Entries, k: i64) {
+/// The threshold of a single cell.
+fn apply_minimum(entries: &mut Entries, k: i64) {
     for entry in entries.values_mut() {
-        entry.open = entry.exists() && entry.sums.contributors.max(0) >= k;
+        entry.is_releasable = entry.exists() && entry.sums.contributors.max(0) >= k;
     }
 }
 
-/// Puts what the chain gives each channel in the place of what it gave.
+/// Replaces the credits of the chain by channel.
 fn put_credits(
     group: MonthGroup,
     entries: &mut Entries,
-    credits: impl Iterator<Item = (Channel, Sums)>,
+    credits: impl Iterator<Item = (Channel, Aggregate)>,
 ) {
     for (key, entry) in &mut *entries {
         if matches!(key, CellKey::MarkovMonth { .. }) {
             let changed = entry.sums.changed;
-            entry.sums = Sums::default();
+            entry.sums = Aggregate::default();
             entry.sums.changed = changed;
         }
     }
@@ -106,9 +106,9 @@ fn put_credits(
     }
 }
 
-/// The attribution of takings: a channel is hidden by every model or by none. What has a touch and what has none are
-/// told apart where both may be seen; then the channels add up to what has a touch.
-fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Dictionary) {
+/// The attribution of takings: a channel is suppressed in all models or in none. Conversions with and without a
+/// touchpoint are separated if both may be released; the channels then add up to those with a touchpoint.
+fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &LabelNames) {
     let mut channels: BTreeMap<Channel, Vec<Option<i64>>> = BTreeMap::new();
     for (key, entry) in entries.iter().filter(|(_, entry)| entry.exists()) {
         if let CellKey::Attribution { model, channel, .. } = key {
@@ -136,13 +136,13 @@ fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Dict
     let hidden: FxHashSet<Channel> = hidden(channels, parted, k, name).into_iter().collect();
     for (key, entry) in entries {
         if let CellKey::Attribution { channel, .. } = key {
-            entry.open = entry.exists() && !hidden.contains(channel);
+            entry.is_releasable = entry.exists() && !hidden.contains(channel);
         }
     }
 }
 
-/// What is told of a month: four ways to part its conversions, and the assists.
-fn month(entries: &mut Entries, total: i64, k: i64, words: &Dictionary) {
+/// The families of a month: four partitions of its conversions, and the assists.
+fn month(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
     let families: [fn(&CellKey) -> bool; 4] = [
         |key| matches!(key, CellKey::MarkovMonth { .. }),
         |key| matches!(key, CellKey::Paths { .. }),
@@ -160,17 +160,17 @@ fn month(entries: &mut Entries, total: i64, k: i64, words: &Dictionary) {
         });
         for key in hidden(parts.collect(), total, k, |key| part_dims(key, words)) {
             if let Some(entry) = entries.get_mut(&key) {
-                entry.open = false;
+                entry.is_releasable = false;
             }
         }
     }
     for (key, entry) in entries {
-        entry.open &= total >= k || !matches!(key, CellKey::Assists { .. });
+        entry.is_releasable &= total >= k || !matches!(key, CellKey::Assists { .. });
     }
 }
 
-/// What is told of paths adds up in many ways to what the days tell of the channels: to `first` by their first step, to
-/// `last` by their last. So it is told in multiples of `k`, and nothing can be taken from anything.
+/// Rounds path families to multiples of `k`. They add up in many ways to the daily attribution: to `first` by their
+/// first step, to `last` by their last. Rounding prevents differencing.
 fn coarsen(entries: &mut Entries, k: i64) {
     for (key, entry) in entries {
         if let CellKey::Paths { .. }
@@ -183,14 +183,14 @@ fn coarsen(entries: &mut Entries, k: i64) {
     }
 }
 
-/// Whether a cell of the chain stands for several channels. How many persons stand behind these together nobody counts, so
-/// that they are added up with what is hidden.
+/// Whether a cell of the chain stands for several channels. Their joint number of persons is not counted, so they are
+/// suppressed into `other`.
 fn is_several(key: &CellKey) -> bool {
     matches!(key, CellKey::MarkovMonth { channel, .. } if channel.is_several())
 }
 
-/// What tells the parts of a month apart.
-fn part_dims(key: &CellKey, words: &Dictionary) -> Vec<Dim> {
+/// The dimensions that distinguish the parts of a month.
+fn part_dims(key: &CellKey, words: &LabelNames) -> Vec<Dim> {
     match key {
         CellKey::MarkovMonth { channel, .. } => channel_dims(*channel, words).into(),
         CellKey::Paths { path, .. } => {
@@ -205,28 +205,28 @@ fn part_dims(key: &CellKey, words: &Dictionary) -> Vec<Dim> {
     }
 }
 
-/// Adds up what is hidden into `other`, where the family has a channel; `open` where the total is released.
-fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, Entry>, open: bool) {
+/// Sums the suppressed cells in `other`, if the family has a channel.
+fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_releasable: bool) {
     for entry in other.values_mut() {
-        entry.sums = Sums::default();
+        entry.sums = Aggregate::default();
     }
     for (key, entry) in entries {
         let Some(key) = other_of(key) else {
             continue;
         };
-        if !entry.open {
+        if !entry.is_releasable {
             other.entry(key).or_default().sums.add(&entry.sums, 1);
-        } else if entry.told.values().is_none() {
-            // It was in here when the group was told last.
+        } else if entry.published.values().is_none() {
+            // It was part of `other` when the group was last published.
             other.entry(key).or_default().sums.changed |= entry.sums.changed;
         }
     }
     for entry in other.values_mut() {
-        entry.open = open && entry.exists();
+        entry.is_releasable = total_is_releasable && entry.exists();
     }
 }
 
-/// The cell that adds up a cell if it is hidden.
+/// The `other` cell that sums a cell if it is suppressed.
 fn other_of(key: &CellKey) -> Option<CellKey> {
     let mut key = match key {
         CellKey::Attribution { .. } | CellKey::MarkovMonth { .. } => key.clone(),

@@ -1,0 +1,70 @@
+//! CellMembership: whether a person stands behind a cell, which counts it once however often it is in it.
+
+use rustc_hash::FxHashMap;
+
+use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
+use crate::engine::Diff;
+
+/// Counts how a person's membership behind cells changes, and tells the cells when it begins or ends.
+pub(super) struct CellMembership<'a> {
+    cell_refs: &'a mut FxHashMap<u64, u32>,
+    was: FxHashMap<CellKey, bool>,
+    /// Stands for the person in [`Aggregate::changed_by`].
+    pub(super) who: u64,
+}
+
+/// Stands for a cell among those of one person, of which there are few.
+fn fingerprint(key: &CellKey) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl<'a> CellMembership<'a> {
+    /// Counts on from what the person stood behind before the epoch.
+    pub(super) fn new(cell_refs: &'a mut FxHashMap<u64, u32>, who: u64) -> CellMembership<'a> {
+        CellMembership {
+            cell_refs,
+            was: FxHashMap::default(),
+            who,
+        }
+    }
+
+    /// Adds `diff` contacts or conversions of the person to a cell.
+    pub(super) fn add(&mut self, key: CellKey, diff: Diff) {
+        // The transitions of a chain show nobody by themselves and need no contributors; takings of a month name theirs.
+        if matches!(key, CellKey::ConvertingEdge { .. } | CellKey::Taken { .. }) {
+            return;
+        }
+        let count = self.cell_refs.entry(fingerprint(&key)).or_default();
+        self.was.entry(key).or_insert(*count > 0);
+        // Within an epoch a count may pass below zero on its way, never at its end.
+        *count = count.wrapping_add_signed(diff as i32);
+    }
+
+    /// Tells the cells in which the person's membership has begun or ended.
+    pub(super) fn tell(self, deltas: &mut DeltaBuffer) {
+        for (key, was) in self.was {
+            let hash = fingerprint(&key);
+            let is = self.cell_refs.get(&hash).is_some_and(|count| *count > 0);
+            if self.cell_refs.get(&hash) == Some(&0) {
+                self.cell_refs.remove(&hash);
+            }
+            if was != is {
+                let persons = match key {
+                    CellKey::StoreDay { .. } | CellKey::OrdersDay { .. } => {
+                        Aggregate::of(&[0, 0, 1])
+                    }
+                    CellKey::CampaignDay { .. } => Aggregate::of(&[0, 0, 0, 1]),
+                    _ => Aggregate::default(),
+                };
+                deltas.add(
+                    key,
+                    persons.with_contributors(1).changed_by(self.who),
+                    if is { 1 } else { -1 },
+                );
+            }
+        }
+    }
+}
