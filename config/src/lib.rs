@@ -8,9 +8,9 @@
 //! Secrets never stand in the file: a setting names the file or the environment variable that holds them.
 
 mod build;
-pub mod chain;
 mod context;
 pub mod fields;
+pub mod key_chain;
 pub mod model;
 pub mod placeholders;
 mod print;
@@ -19,9 +19,9 @@ mod read;
 mod reference;
 mod schema;
 mod settings;
-mod shape;
 mod suggest;
 mod syntax;
+mod value_type;
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub use schema::schema;
 
 /// A configuration that is right.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The configuration.
     pub config: model::Config,
     /// What is allowed and may surprise, in the order of the file.
@@ -49,7 +49,7 @@ pub struct Loaded {
 ///
 /// [`ConfigError::Read`] where the file cannot be read, [`ConfigError::Invalid`] with everything that is
 /// wrong with it.
-pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+pub fn load(path: &Path) -> Result<LoadedConfig, ConfigError> {
     let bytes = std::fs::read(path).map_err(|error| ConfigError::Read {
         path: path.to_owned(),
         error,
@@ -79,7 +79,7 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
 /// # Errors
 ///
 /// Everything that is wrong, in the order of the file.
-pub fn parse(text: &str, origin: &Path) -> Result<Loaded, Problems> {
+pub fn parse(text: &str, origin: &Path) -> Result<LoadedConfig, Problems> {
     parse_in(text, origin, &|name| std::env::var(name).ok())
 }
 
@@ -92,7 +92,7 @@ pub fn parse_in(
     text: &str,
     origin: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded, Problems> {
+) -> Result<LoadedConfig, Problems> {
     let mut cx = context::Context::new(text, origin, environment);
     let config = build::config(text, &mut cx);
     let in_order = |list: &mut Vec<Problem>| {
@@ -102,7 +102,7 @@ pub fn parse_in(
     in_order(&mut cx.problems);
     in_order(&mut cx.warnings);
     match (config, cx.problems.is_empty()) {
-        (Some(config), true) => Ok(Loaded {
+        (Some(config), true) => Ok(LoadedConfig {
             config,
             warnings: cx.warnings,
         }),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::fields;
 use crate::model::Kind;
 use crate::placeholders::PLACEHOLDERS;
-use crate::settings::{About, Fallback, Section, sections, variable};
+use crate::settings::{Fallback, Section, SettingInfo, sections, variable};
 
 /// What stands before the tables.
 const INTRODUCTION: &str = "\
@@ -101,7 +101,7 @@ pub(crate) fn path(section: &Section, key: &str) -> String {
 }
 
 /// The default of a setting.
-fn default(row: &dyn About) -> String {
+fn default(row: &dyn SettingInfo) -> String {
     match row.fallback() {
         Fallback::Required => "**required**".to_owned(),
         Fallback::Absent(meaning) | Fallback::Derived(meaning) => meaning.to_owned(),

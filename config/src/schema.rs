@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;
 
-use crate::settings::{About, Fallback, ROOT, Section, children};
+use crate::settings::{Fallback, ROOT, Section, SettingInfo, children};
 
 /// The JSON Schema (draft 2020-12) of the configuration file, read as JSON.
 pub fn schema() -> Json {
@@ -77,7 +77,7 @@ fn rules(section: &Section) -> Vec<Json> {
 }
 
 /// The schema of one setting.
-fn setting(row: &dyn About) -> Json {
+fn setting(row: &dyn SettingInfo) -> Json {
     let mut schema = row.schema();
     if let Json::Object(object) = &mut schema {
         object.insert("title".to_owned(), json!(row.key().replace('_', " ")));

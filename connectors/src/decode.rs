@@ -7,30 +7,30 @@
 //! so that each worker thread has a decoder of its own, and any two give the same events.
 
 mod arrivals;
-mod climb;
 mod headers;
 mod lines;
+mod rekey;
 mod route;
 
-use tributary_config::chain::Chain;
+use tributary_config::key_chain::KeyChain;
 use tributary_config::model::{Config, Kind};
 use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, BrandId, Day};
 
 pub use self::arrivals::{Arrivals, MessageArrival};
-pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
-use crate::dead::{Reason, Refusal};
+use crate::brand::{BrandContext, SourceContext};
+pub use crate::dead_letter::{DeadLetter, Ignored, Reason as DeadReason, Sink};
+use crate::dead_letter::{Reason, Refusal};
 use crate::keys::Scratch;
 use crate::native::fields::Fields;
+use crate::native::labels::AnnouncedLabels;
 pub use crate::native::labels::Withdrawal;
-use crate::native::labels::Words;
-use crate::native::line::{Given, Line};
-use crate::native::ping::{self, Heard};
+use crate::native::line::{Line, MessageContext};
+use crate::native::ping::{self, PingOutcome};
 use crate::native::reader::{Read, Reader};
 use crate::native::{consent, fields, spend, transaction, web};
-use crate::tenant::{Feed, Tenant};
-use climb::Climb;
-use headers::Lent;
+use headers::CloudEventHeaders;
+use rekey::RekeyingSink;
 use route::{Route, Routes};
 
 /// One message as it came.
@@ -51,89 +51,94 @@ pub struct Message<'a> {
 /// What turns messages into events. One a worker thread.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    tenants: Vec<Tenant>,
-    feeds: Vec<Vec<Feed>>,
+    brands: Vec<BrandContext>,
+    sources: Vec<Vec<SourceContext>>,
     routes: Routes,
     max_future: i64,
     max_line: usize,
     strict: bool,
-    robots: bool,
+    keep_robots: bool,
     /// For each tenant the words that were told.
-    words: Vec<Words>,
+    labels: Vec<AnnouncedLabels>,
     /// For each tenant the links between its secrets.
-    chains: Vec<Chain>,
+    chains: Vec<KeyChain>,
     scratch: Scratch,
 }
 
 impl Decoder {
     /// A decoder for the brands of a configuration, with no word told yet.
     pub fn new(config: &Config) -> Decoder {
-        let tenants: Vec<Tenant> = config.brands.iter().map(Tenant::new).collect();
-        let with_keys = config.brands.iter().zip(&tenants);
-        let feeds = with_keys.map(|(brand, tenant)| Feed::all(brand, &tenant.key));
+        let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
+        let with_keys = config.brands.iter().zip(&brands);
+        let feeds = with_keys.map(|(brand, tenant)| SourceContext::sorted(brand, &tenant.key));
         Decoder {
-            feeds: feeds.collect(),
-            chains: tenants.iter().map(|t| t.key.chain().clone()).collect(),
-            words: tenants.iter().map(|tenant| Words::of(tenant.id)).collect(),
-            tenants,
+            sources: feeds.collect(),
+            chains: brands.iter().map(|t| t.key.chain().clone()).collect(),
+            labels: brands
+                .iter()
+                .map(|tenant| AnnouncedLabels::new(tenant.id))
+                .collect(),
+            brands,
             routes: Routes::default(),
             max_future: config.ingest.max_future_ms,
             max_line: config.ingest.max_message_bytes,
             strict: config.ingest.strict,
-            robots: false,
+            keep_robots: false,
             scratch: Scratch::default(),
         }
     }
 
     /// Reads the web records of robots like any others, for whoever looks for all that a person has left.
     pub fn with_robots(mut self) -> Decoder {
-        self.robots = true;
+        self.keep_robots = true;
         self
     }
 
     /// Begins an epoch, later than the one before.
-    pub fn begin(&mut self, epoch: u64) {
-        self.words.iter_mut().for_each(|words| words.begin(epoch));
+    pub fn begin_epoch(&mut self, epoch: u64) {
+        self.labels
+            .iter_mut()
+            .for_each(|words| words.begin_epoch(epoch));
     }
 
     /// The word of a label counts as announced, because it is known from before a restart. Whether it was not announced yet.
-    pub fn know_word(&mut self, brand: BrandId, label: Label) -> bool {
-        let words = self.words_of(brand);
-        words.is_none_or(|words| words.know(label))
+    pub fn mark_label_announced(&mut self, brand: BrandId, label: Label) -> bool {
+        let words = self.labels_of(brand);
+        words.is_none_or(|words| words.mark_announced(label))
     }
 
     /// Nothing named the word of a label at the end of an epoch: what becomes of it.
-    pub fn withdraw_word(&mut self, brand: BrandId, label: Label, as_of: u64) -> Withdrawal {
-        let words = self.words_of(brand);
+    pub fn withdraw_label(&mut self, brand: BrandId, label: Label, as_of: u64) -> Withdrawal {
+        let words = self.labels_of(brand);
         words.map_or(Withdrawal::NotAnnounced, |words| {
             words.withdraw(label, as_of)
         })
     }
 
-    fn words_of(&mut self, brand: BrandId) -> Option<&mut Words> {
-        let place = self.tenants.iter().position(|tenant| tenant.id == brand);
-        place.and_then(|place| self.words.get_mut(place))
+    fn labels_of(&mut self, brand: BrandId) -> Option<&mut AnnouncedLabels> {
+        let place = self.brands.iter().position(|tenant| tenant.id == brand);
+        place.and_then(|place| self.labels.get_mut(place))
     }
 
     /// Refuses pings of a brand's salt days before one from now on: these days are closed.
     pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
-        let mut tenants = self.tenants.iter_mut();
+        let mut tenants = self.brands.iter_mut();
         if let Some(tenant) = tenants.find(|tenant| tenant.id == brand) {
             tenant.first_salt_day = tenant.first_salt_day.max(before);
         }
     }
 
     /// Decodes a message into the sink, in the order of its lines.
-    pub fn message(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
-        let lent = Lent::of(message.headers);
-        let (tenants, feeds) = (&self.tenants, &self.feeds);
+    pub fn decode(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
+        let lent = CloudEventHeaders::of(message.headers);
+        let (tenants, feeds) = (&self.brands, &self.sources);
         let route = self
             .routes
             .find(message.subject, lent.source, tenants, feeds);
         let route = match route {
             Ok(route) => route,
             Err(stray) => {
-                sink.dead(DeadLetter {
+                sink.dead_letter(DeadLetter {
                     brand: stray.brand,
                     kind: stray.kind,
                     reason: stray.refusal.reason,
@@ -152,7 +157,7 @@ impl Decoder {
         let objects = lines::split(message.data);
         let single = objects.single;
         for (place, bytes) in objects.enumerate() {
-            let given = Given {
+            let given = MessageContext {
                 at: message.at,
                 max_future: self.max_future,
                 // An id names one record: that of a message with several lends itself to none.
@@ -164,8 +169,8 @@ impl Decoder {
                 },
             };
             if let Err(refusal) = self.line(route, bytes, given, sink) {
-                let tenant = self.tenants.get(route.tenant);
-                sink.dead(DeadLetter {
+                let tenant = self.brands.get(route.brand);
+                sink.dead_letter(DeadLetter {
                     brand: tenant.map(|tenant| tenant.name.to_string()),
                     kind: Some(route.kind.name().to_owned()),
                     reason: refusal.reason,
@@ -183,7 +188,7 @@ impl Decoder {
         &mut self,
         route: Route,
         bytes: &[u8],
-        given: Given<'_>,
+        given: MessageContext<'_>,
         sink: &mut impl Sink,
     ) -> Read<()> {
         if bytes.len() > self.max_line {
@@ -192,13 +197,13 @@ impl Decoder {
         }
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))?;
-        let tenant = self.tenants.get_mut(route.tenant);
+        let tenant = self.brands.get_mut(route.brand);
         let feed = self
-            .feeds
-            .get(route.tenant)
-            .and_then(|feeds| feeds.get(route.feed));
-        let words = self.words.get_mut(route.tenant);
-        let chain = self.chains.get(route.tenant);
+            .sources
+            .get(route.brand)
+            .and_then(|feeds| feeds.get(route.source));
+        let words = self.labels.get_mut(route.brand);
+        let chain = self.chains.get(route.brand);
         let (Some(tenant), Some(feed), Some(words), Some(chain)) = (tenant, feed, words, chain)
         else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
@@ -211,25 +216,25 @@ impl Decoder {
         if self.strict && fields.has_unknown(route.kind) {
             return Err(unknown_field(route.kind));
         }
-        let sink = &mut Climb { sink, chain };
+        let sink = &mut RekeyingSink { sink, chain };
         let mut line = Line {
             reader: Reader {
                 fields: &fields,
                 loose: feed.loose,
                 decimal: feed.decimal,
             },
-            given,
-            tenant,
-            feed,
-            words,
-            robots: self.robots,
+            message: given,
+            brand: tenant,
+            source: feed,
+            labels: words,
+            keep_robots: self.keep_robots,
             scratch: &mut self.scratch,
         };
         let event = match route.kind {
             Kind::Web => match web::read(&mut line, sink)? {
                 Ok(event) => event,
                 Err(ignored) => {
-                    sink.ignored(ignored);
+                    sink.ignore(ignored);
                     return Ok(());
                 }
             },
@@ -237,9 +242,9 @@ impl Decoder {
             Kind::Spend => spend::read(&mut line, sink)?,
             Kind::Consent => consent::read(&mut line, sink)?,
             Kind::Ping => match ping::read(&mut line, sink)? {
-                Heard::Ping(event) => event,
-                Heard::Ignored(what) => {
-                    sink.ignored(what);
+                PingOutcome::Ping(event) => event,
+                PingOutcome::Ignored(what) => {
+                    sink.ignore(what);
                     return Ok(());
                 }
             },

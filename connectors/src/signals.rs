@@ -23,14 +23,14 @@ use tributary_operators::steps::{Step, Steps};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// It answers for purposes.
-    Steps(Consent),
+    Steps(PurposeConsent),
     /// It holds opt-outs alone: whether the person opted out of sale, sharing or targeted advertising.
     OptedOut(bool),
 }
 
 /// What a signal that answers for purposes says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Consent {
+pub struct PurposeConsent {
     /// The steps that are allowed.
     pub steps: Steps,
     /// The string, where it is one that bears its date.
@@ -50,21 +50,21 @@ pub struct GppSignal {
 
 /// How a brand reads signals.
 #[derive(Clone, Debug)]
-pub struct Signals {
+pub struct SignalReader {
     terms: Terms,
     reads_strings: bool,
     /// What each step needs besides, in the order of [`Step::ALL`].
     also_needs: [Numbers; Step::ALL.len()],
-    tc_strings: Known<Consent>,
-    gpp_strings: Known<GppSignal>,
+    tc_strings: ParsedStrings<PurposeConsent>,
+    gpp_strings: ParsedStrings<GppSignal>,
 }
 
 /// Strings that were read, since the views of one visitor carry the same one and reading it takes longer than the rest
 /// of the view. What is known of a string is a function of the string alone, so that forgetting it changes nothing.
 #[derive(Clone, Debug)]
-struct Known<V>(FxHashMap<Box<str>, V>);
+struct ParsedStrings<V>(FxHashMap<Box<str>, V>);
 
-impl<V: Copy> Known<V> {
+impl<V: Copy> ParsedStrings<V> {
     /// So many are remembered, then all are forgotten.
     const MOST: usize = 1024;
 
@@ -80,19 +80,19 @@ impl<V: Copy> Known<V> {
     }
 }
 
-impl Signals {
+impl SignalReader {
     /// How the brand of this configuration reads signals.
-    pub fn new(consent: &model::Consent) -> Signals {
+    pub fn new(consent: &model::Consent) -> SignalReader {
         let also_needs = Step::ALL.map(|step| {
             let purposes = consent.also_needs.get(step.name());
             purposes.into_iter().flatten().copied().collect()
         });
-        Signals {
+        SignalReader {
             terms: terms(consent),
             reads_strings: consent.reads_strings(),
             also_needs,
-            tc_strings: Known(FxHashMap::default()),
-            gpp_strings: Known(FxHashMap::default()),
+            tc_strings: ParsedStrings(FxHashMap::default()),
+            gpp_strings: ParsedStrings(FxHashMap::default()),
         }
     }
 
@@ -106,12 +106,12 @@ impl Signals {
     /// # Errors
     ///
     /// [`Malformed`] where it cannot be read.
-    pub fn tc_string(&mut self, text: &str) -> Result<Consent, Malformed> {
+    pub fn tc_string(&mut self, text: &str) -> Result<PurposeConsent, Malformed> {
         if let Some(consent) = self.tc_strings.get(text) {
             return Ok(consent);
         }
         let string = TcString::parse(text)?;
-        let consent = Consent {
+        let consent = PurposeConsent {
             steps: self.steps(string.allowed(&self.terms)),
             string: Some(dated(text, &string)),
             opted_out: false,
@@ -134,7 +134,7 @@ impl Signals {
         let opted_out = opted_out(allowed);
         let mut sections = string.sections().iter();
         let signal = match string.tc_string() {
-            Some(tc_string) if self.reads_strings => Some(Signal::Steps(Consent {
+            Some(tc_string) if self.reads_strings => Some(Signal::Steps(PurposeConsent {
                 steps: self.steps(allowed),
                 string: Some(dated(text, tc_string)),
                 opted_out,
@@ -153,7 +153,7 @@ impl Signals {
     pub fn boxes(&self, boxes: &Boxes) -> Signal {
         let allowed = boxes.allowed(&self.terms);
         match boxes.asks_for_purposes() {
-            true => Signal::Steps(Consent {
+            true => Signal::Steps(PurposeConsent {
                 steps: self.steps(allowed),
                 string: None,
                 opted_out: false,
@@ -197,10 +197,10 @@ fn hash(parts: &[&[u8]]) -> u128 {
     u128::from_le_bytes(first)
 }
 
-impl Consent {
+impl PurposeConsent {
     /// What both allow, said together: of the later date, since nothing is allowed that the later one does not allow.
     #[must_use]
-    pub fn and(self, other: Consent) -> Consent {
+    pub fn and(self, other: PurposeConsent) -> PurposeConsent {
         let string = match (self.string, other.string) {
             (Some(one), Some(other)) => Some(ConsentString {
                 hash: hash(&[&one.hash.to_le_bytes(), &other.hash.to_le_bytes()]),
@@ -208,7 +208,7 @@ impl Consent {
             }),
             (one, other) => one.or(other),
         };
-        Consent {
+        PurposeConsent {
             steps: self.steps.and(other.steps),
             string,
             opted_out: self.opted_out || other.opted_out,

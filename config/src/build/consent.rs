@@ -3,25 +3,25 @@
 use tributary_consent::{Vendor, VendorList};
 
 use super::tables::below;
-use crate::context::{Context, Given};
+use crate::context::{Context, Input};
 use crate::model::{Basis, Consent, Kind, Retention};
-use crate::read::Reading;
-use crate::settings::Fields;
+use crate::read::SectionReading;
+use crate::settings::SettingsModel;
 
 /// Reads how signals are read.
-pub(super) fn consent(brand: &Given<'_>, cx: &mut Context<'_>) -> Consent {
+pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     let mut consent = below::<Consent>(brand, cx);
     consent.model.also_needs = match brand.child(Consent::SECTION.key()) {
         Some(given) => below(&given, cx).model,
-        None => Fields::defaults(),
+        None => SettingsModel::defaults(),
     };
     let model = &consent.model;
     if model.vendor.is_some() && model.publisher {
         let (place, path) = consent.at("publisher");
         let fix = "say for whom strings are read: leave out one of the two";
-        cx.problem(place, &path, "cannot stand together with vendor", fix);
+        cx.report(place, &path, "cannot stand together with vendor", fix);
     }
-    let listed = consent.has("vendor_list_file");
+    let listed = consent.is_given("vendor_list_file");
     let contradicts = [
         ("legitimate_interest", !model.legitimate_interest.is_empty()),
         ("feature_2", model.feature_2),
@@ -29,9 +29,9 @@ pub(super) fn consent(brand: &Given<'_>, cx: &mut Context<'_>) -> Consent {
     for (key, _) in contradicts.iter().filter(|(_, said)| listed && *said) {
         let (place, path) = consent.at(key);
         let message = "cannot stand together with vendor_list_file";
-        cx.problem(place, &path, message, "the list says it: leave it out");
+        cx.report(place, &path, message, "the list says it: leave it out");
     }
-    if model.reads_strings() && !listed && !consent.has("feature_2") {
+    if model.reads_strings() && !listed && !consent.is_given("feature_2") {
         let (place, path) = consent.at("feature_2");
         let message = "is not given, so that no string allows to link the records of a person";
         let fix = "write feature_2 = true where persons are told of it, or name a vendor_list_file";
@@ -42,7 +42,7 @@ pub(super) fn consent(brand: &Given<'_>, cx: &mut Context<'_>) -> Consent {
 }
 
 /// What the vendor declared in the list, where there is one.
-fn declared(consent: &Reading<Consent>, cx: &mut Context<'_>) -> Option<Vendor> {
+fn declared(consent: &SectionReading<Consent>, cx: &mut Context<'_>) -> Option<Vendor> {
     let (file, id) = (
         consent.model.vendor_list_file.as_ref()?,
         consent.model.vendor?,
@@ -57,7 +57,7 @@ fn declared(consent: &Reading<Consent>, cx: &mut Context<'_>) -> Option<Vendor> 
         Ok(list) => list,
         Err(message) => {
             let fix = "take it from https://vendor-list.consensu.org/v3/vendor-list.json";
-            cx.problem(place, &path, message, fix);
+            cx.report(place, &path, message, fix);
             return None;
         }
     };
@@ -66,7 +66,7 @@ fn declared(consent: &Reading<Consent>, cx: &mut Context<'_>) -> Option<Vendor> 
     match &vendor {
         None => {
             let message = format!("{id} is not in version {} of the list", list.version());
-            cx.problem(place, &path, message, "check the id, or take a newer list");
+            cx.report(place, &path, message, "check the id, or take a newer list");
         }
         Some(vendor) if vendor.deleted => {
             let message = format!("{id} has left the framework: nothing is allowed it any more");
@@ -91,7 +91,7 @@ pub(super) fn check_basis(basis: Option<Basis>, kind: Kind) -> Option<&'static s
 }
 
 /// Reads how long records are held.
-pub(super) fn retention(brand: &Given<'_>, cx: &mut Context<'_>) -> Retention {
+pub(super) fn retention(brand: &Input<'_>, cx: &mut Context<'_>) -> Retention {
     let retention = below::<Retention>(brand, cx);
     let (model, defaults) = (&retention.model, Retention::defaults());
     let held = |of: &Retention| {

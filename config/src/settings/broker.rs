@@ -1,16 +1,16 @@
 //! `[nats]`: the broker.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Nats;
-use crate::shape::Opt;
-use crate::shape::address::{Broker, Stream};
-use crate::shape::file::{
+use crate::value_type::Opt;
+use crate::value_type::address::{Broker, Stream};
+use crate::value_type::file::{
     CredentialFile, CredentialVariable, Readable, SecretFile, SecretVariable,
 };
-use crate::shape::number::{Int, Switch};
-use crate::shape::word::{Free, One};
+use crate::value_type::number::{Int, Switch};
+use crate::value_type::scalar::{Free, Text};
 
-impl Fields for Nats {
+impl SettingsModel for Nats {
     const SECTION: Section = Section {
         variables: true,
         exclusive: &[
@@ -56,11 +56,11 @@ impl Fields for Nats {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Nats>] {
-        static ROWS: &[&dyn Row<Nats>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Nats>] {
+        static ROWS: &[&dyn TypedSetting<Nats>] = &[
             &Setting {
                 key: "url",
-                shape: One(Broker),
+                value_type: Text(Broker),
                 fallback: Fallback::Toml(r#""nats://127.0.0.1:4222""#),
                 unit: "",
                 meaning: "Addresses of the broker, `nats://host:port` or `tls://host:port`. Never with a user or a password in it.",
@@ -68,7 +68,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "credentials_file",
-                shape: Opt(Readable { secret: true }),
+                value_type: Opt(Readable { secret: true }),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "A `.creds` file: a JWT and its nkey seed. It is read again at every connection, so that it may be exchanged while the program runs.",
@@ -76,7 +76,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "nkey_seed_file",
-                shape: Opt(CredentialFile(SecretFile { min: 1 })),
+                value_type: Opt(CredentialFile(SecretFile { min: 1 })),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "A file that holds an nkey seed. It is read again at every connection.",
@@ -84,7 +84,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "nkey_seed_env",
-                shape: Opt(CredentialVariable(SecretVariable { min: 1 })),
+                value_type: Opt(CredentialVariable(SecretVariable { min: 1 })),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "The environment variable that holds an nkey seed.",
@@ -92,7 +92,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "user",
-                shape: Opt(One(Free("a user name"))),
+                value_type: Opt(Text(Free("a user name"))),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "A user name, with a password.",
@@ -100,7 +100,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "password_file",
-                shape: Opt(CredentialFile(SecretFile { min: 1 })),
+                value_type: Opt(CredentialFile(SecretFile { min: 1 })),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "A file that holds the user's password. It is read again at every connection.",
@@ -108,7 +108,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "password_env",
-                shape: Opt(CredentialVariable(SecretVariable { min: 1 })),
+                value_type: Opt(CredentialVariable(SecretVariable { min: 1 })),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "The environment variable that holds the user's password.",
@@ -116,7 +116,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "tls",
-                shape: Switch,
+                value_type: Switch,
                 fallback: Fallback::Toml("false"),
                 unit: "",
                 meaning: "Require TLS even where the address does not begin with `tls://`.",
@@ -124,7 +124,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "tls_ca_file",
-                shape: Opt(Readable { secret: false }),
+                value_type: Opt(Readable { secret: false }),
                 fallback: Fallback::Absent("the system's authorities"),
                 unit: "",
                 meaning: "A PEM file of the certificate authorities to trust.",
@@ -132,7 +132,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "tls_cert_file",
-                shape: Opt(Readable { secret: false }),
+                value_type: Opt(Readable { secret: false }),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "A PEM file of the client's certificate, with `tls_key_file`.",
@@ -140,7 +140,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "tls_key_file",
-                shape: Opt(Readable { secret: true }),
+                value_type: Opt(Readable { secret: true }),
                 fallback: Fallback::Absent("none"),
                 unit: "",
                 meaning: "A PEM file of the client's key, with `tls_cert_file`.",
@@ -148,7 +148,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "input_stream",
-                shape: One(Stream),
+                value_type: Text(Stream),
                 fallback: Fallback::Toml(r#""TRIBUTARY_IN""#),
                 unit: "",
                 meaning: "The stream that captures `tributary.in.>`.",
@@ -156,7 +156,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "output_stream",
-                shape: One(Stream),
+                value_type: Text(Stream),
                 fallback: Fallback::Toml(r#""TRIBUTARY_OUT""#),
                 unit: "",
                 meaning: "The stream that keeps the last value of every output subject.",
@@ -164,7 +164,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "dead_letter_stream",
-                shape: One(Stream),
+                value_type: Text(Stream),
                 fallback: Fallback::Toml(r#""TRIBUTARY_DEAD""#),
                 unit: "",
                 meaning: "The stream of the messages that were refused.",
@@ -172,7 +172,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "rights_stream",
-                shape: One(Stream),
+                value_type: Text(Stream),
                 fallback: Fallback::Toml(r#""TRIBUTARY_RIGHTS""#),
                 unit: "",
                 meaning: "The stream of rights requests, which are deleted once they are answered, and of their statuses.",
@@ -180,7 +180,7 @@ impl Fields for Nats {
             },
             &Setting {
                 key: "partitions",
-                shape: Int::<u32>::new(0, 256),
+                value_type: Int::<u32>::new(0, 256),
                 fallback: Fallback::Toml("0"),
                 unit: "partitions",
                 meaning: "Into how many partitions the input stream sorts what is published to `tributary.in.<brand>.<kind>.<source>.<key>`, by hashing the key: each process of the cluster then reads its own partitions only. 0 for none: every process reads everything. The stream is made with it; on one that exists the operator sets it.",

@@ -1,12 +1,12 @@
 //! `[brand.channels]`: how channels are named.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Channels, LabelCase};
-use crate::shape::choice::LABEL_CASES;
-use crate::shape::list::Many;
-use crate::shape::word::{HostName, One};
+use crate::value_type::choice::LABEL_CASES;
+use crate::value_type::list::Many;
+use crate::value_type::scalar::{HostName, Text};
 
-impl Fields for Channels {
+impl SettingsModel for Channels {
     const SECTION: Section = Section::of::<Channels>(
         "brand.channels",
         "Channels",
@@ -22,11 +22,11 @@ impl Fields for Channels {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Channels>] {
-        static ROWS: &[&dyn Row<Channels>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Channels>] {
+        static ROWS: &[&dyn TypedSetting<Channels>] = &[
             &Setting {
                 key: "own_hosts",
-                shape: Many {
+                value_type: Many {
                     each: HostName,
                     private: false,
                 },
@@ -37,7 +37,7 @@ impl Fields for Channels {
             },
             &Setting {
                 key: "ignored_referrers",
-                shape: Many {
+                value_type: Many {
                     each: HostName,
                     private: false,
                 },
@@ -48,7 +48,7 @@ impl Fields for Channels {
             },
             &Setting {
                 key: "case",
-                shape: One(LABEL_CASES),
+                value_type: Text(LABEL_CASES),
                 fallback: Fallback::Toml(r#""keep""#),
                 unit: "",
                 meaning: "`lower` folds `source`, `medium` and `campaign` of web records and spend to lower case, so that `Google` and `google` are one.",

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Csv, DecimalMark, Encoding};
-use crate::shape::choice::{DECIMAL_MARKS, ENCODINGS};
-use crate::shape::column::{Columns, Only};
-use crate::shape::list::Many;
-use crate::shape::number::Switch;
-use crate::shape::time_pattern::TimePattern;
-use crate::shape::word::{Delimiter, One};
+use crate::value_type::choice::{DECIMAL_MARKS, ENCODINGS};
+use crate::value_type::column::{Columns, Only};
+use crate::value_type::list::Many;
+use crate::value_type::number::Switch;
+use crate::value_type::scalar::{Delimiter, Text};
+use crate::value_type::time_pattern::TimePattern;
 
-impl Fields for Csv {
+impl SettingsModel for Csv {
     const SECTION: Section = Section::of::<Csv>(
         "brand.source.csv",
         "CSV",
@@ -30,11 +30,11 @@ impl Fields for Csv {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Csv>] {
-        static ROWS: &[&dyn Row<Csv>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Csv>] {
+        static ROWS: &[&dyn TypedSetting<Csv>] = &[
             &Setting {
                 key: "delimiter",
-                shape: One(Delimiter),
+                value_type: Text(Delimiter),
                 fallback: Fallback::Toml(r#"",""#),
                 unit: "",
                 meaning: "What separates the columns.",
@@ -42,7 +42,7 @@ impl Fields for Csv {
             },
             &Setting {
                 key: "columns",
-                shape: Columns,
+                value_type: Columns,
                 fallback: Fallback::Required,
                 unit: "",
                 meaning: "From each field of a record to the column that gives its text; fields that are not named are absent.",
@@ -50,7 +50,7 @@ impl Fields for Csv {
             },
             &Setting {
                 key: "sum_rows",
-                shape: Switch,
+                value_type: Switch,
                 fallback: Fallback::Toml("false"),
                 unit: "",
                 meaning: "Rows that share an `id` are one record and their `amount`s are added: for files with a row per article.",
@@ -58,7 +58,7 @@ impl Fields for Csv {
             },
             &Setting {
                 key: "only",
-                shape: Only,
+                value_type: Only,
                 fallback: Fallback::Toml("{}"),
                 unit: "",
                 meaning: "Rows are taken only where each of these columns has this text.",
@@ -66,7 +66,7 @@ impl Fields for Csv {
             },
             &Setting {
                 key: "decimal",
-                shape: One(DECIMAL_MARKS),
+                value_type: Text(DECIMAL_MARKS),
                 fallback: Fallback::Toml(r#""auto""#),
                 unit: "",
                 meaning: "How the decimals of amounts are written: with a `point`, or with a `comma`, where points, spaces and apostrophes may group thousands. `auto` takes a point, and a comma where it cannot group thousands: `12,50`, but not `1,250`.",
@@ -74,7 +74,7 @@ impl Fields for Csv {
             },
             &Setting {
                 key: "encoding",
-                shape: One(ENCODINGS),
+                value_type: Text(ENCODINGS),
                 fallback: Fallback::Toml(r#""auto""#),
                 unit: "",
                 meaning: "How the bytes of the file are read as text. `auto` is UTF-8, and for each cell that is not UTF-8 windows-1252, which spreadsheets write in western Europe.",
@@ -82,7 +82,7 @@ impl Fields for Csv {
             },
             &Setting {
                 key: "time_patterns",
-                shape: Many {
+                value_type: Many {
                     each: TimePattern,
                     private: false,
                 },

@@ -3,6 +3,7 @@
 //! A row also knows the field of the model that it fills, by one function that serves for reading and
 //! for printing. A section is the rows of one TOML table; [`sections`] lists them all, parents first.
 
+mod brand;
 mod broker;
 mod channels;
 mod consent;
@@ -14,9 +15,10 @@ mod noise;
 mod process;
 mod retention;
 mod section;
-mod tenant;
 
-pub(crate) use section::{About, Fallback, Fields, Row, Section, Setting, read_default};
+pub(crate) use section::{
+    Fallback, Section, Setting, SettingInfo, SettingsModel, TypedSetting, read_default,
+};
 
 /// The environment variable that overrides a setting of a section.
 pub(crate) fn variable(section: &str, key: &str) -> String {
@@ -87,7 +89,7 @@ mod tests {
         Release, Retention, Sensors, Source, Workers,
     };
 
-    fn defaults_are_clean<T: Fields>() {
+    fn defaults_are_clean<T: SettingsModel>() {
         let mut cx = Context::new("", std::path::Path::new(""), &|_| None);
         let mut model = T::blank();
         for row in T::rows() {

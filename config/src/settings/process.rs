@@ -3,17 +3,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Http, Ledger, Workers};
-use crate::shape::Opt;
-use crate::shape::address::{Host, Listen};
-use crate::shape::duration::Duration;
-use crate::shape::file::Directory;
-use crate::shape::list::Many;
-use crate::shape::number::Int;
-use crate::shape::word::{Domain, HostName, One, Region};
+use crate::value_type::Opt;
+use crate::value_type::address::{Host, Listen};
+use crate::value_type::duration::Duration;
+use crate::value_type::file::Directory;
+use crate::value_type::list::Many;
+use crate::value_type::number::Int;
+use crate::value_type::scalar::{Domain, HostName, Region, Text};
 
-impl Fields for Workers {
+impl SettingsModel for Workers {
     const SECTION: Section = Section {
         variables: true,
         ..Section::of::<Workers>(
@@ -35,11 +35,11 @@ impl Fields for Workers {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Workers>] {
-        static ROWS: &[&dyn Row<Workers>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Workers>] {
+        static ROWS: &[&dyn TypedSetting<Workers>] = &[
             &Setting {
                 key: "threads",
-                shape: Int::<usize>::new(1, 1024),
+                value_type: Int::<usize>::new(1, 1024),
                 fallback: Fallback::Toml("1"),
                 unit: "threads",
                 meaning: "Worker threads of each process.",
@@ -47,7 +47,7 @@ impl Fields for Workers {
             },
             &Setting {
                 key: "process",
-                shape: Int::<usize>::new(0, 1023),
+                value_type: Int::<usize>::new(0, 1023),
                 fallback: Fallback::Toml("0"),
                 unit: "",
                 meaning: "This process's position in `hosts`, from 0.",
@@ -55,7 +55,7 @@ impl Fields for Workers {
             },
             &Setting {
                 key: "hosts",
-                shape: Many {
+                value_type: Many {
                     each: Host,
                     private: false,
                 },
@@ -66,7 +66,7 @@ impl Fields for Workers {
             },
             &Setting {
                 key: "tick",
-                shape: One(Duration::<u64>::millis(1, 60_000)),
+                value_type: Text(Duration::<u64>::millis(1, 60_000)),
                 fallback: Fallback::Toml(r#""50ms""#),
                 unit: "",
                 meaning: "The shortest time between two epochs: longer is more throughput, shorter is fresher numbers. Under lag it widens by itself, up to a second.",
@@ -74,7 +74,7 @@ impl Fields for Workers {
             },
             &Setting {
                 key: "region",
-                shape: Opt(One(Region)),
+                value_type: Opt(Text(Region)),
                 fallback: Fallback::Absent("none: brands that are pinned to a region are refused"),
                 unit: "",
                 meaning: "The region where this process runs: `[a-z0-9-]+`, as the brands' `region`.",
@@ -82,7 +82,7 @@ impl Fields for Workers {
             },
             &Setting {
                 key: "max_clock_skew",
-                shape: One(Duration::<i64>::millis(1_000, 86_400_000)),
+                value_type: Text(Duration::<i64>::millis(1_000, 86_400_000)),
                 fallback: Fallback::Toml(r#""10m""#),
                 unit: "",
                 meaning: "How far this machine's clock may be away from the broker's, or behind the newest arrival. While it is                           further away nothing is erased for its age and no day is frozen, and `/readyz` says which clock                           disagrees and by how much.",
@@ -93,7 +93,7 @@ impl Fields for Workers {
     }
 }
 
-impl Fields for Ledger {
+impl SettingsModel for Ledger {
     const SECTION: Section = Section {
         variables: true,
         ..Section::of::<Ledger>(
@@ -110,10 +110,10 @@ impl Fields for Ledger {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Ledger>] {
-        static ROWS: &[&dyn Row<Ledger>] = &[&Setting {
+    fn rows() -> &'static [&'static dyn TypedSetting<Ledger>] {
+        static ROWS: &[&dyn TypedSetting<Ledger>] = &[&Setting {
             key: "directory",
-            shape: Directory,
+            value_type: Directory,
             fallback: Fallback::Toml(r#""tributary-data""#),
             unit: "",
             meaning: "The data directory, made where it is missing; process n of a cluster keeps its ledger in `process-n` \
@@ -124,7 +124,7 @@ impl Fields for Ledger {
     }
 }
 
-impl Fields for Http {
+impl SettingsModel for Http {
     const SECTION: Section = Section {
         variables: true,
         ..Section::of::<Http>(
@@ -144,11 +144,11 @@ impl Fields for Http {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Http>] {
-        static ROWS: &[&dyn Row<Http>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Http>] {
+        static ROWS: &[&dyn TypedSetting<Http>] = &[
             &Setting {
                 key: "listen",
-                shape: One(Listen),
+                value_type: Text(Listen),
                 fallback: Fallback::Toml(r#""127.0.0.1:9464""#),
                 unit: "",
                 meaning: "Where it listens. Beyond the loopback address everybody who reaches it can read it, which gives a warning.",
@@ -156,7 +156,7 @@ impl Fields for Http {
             },
             &Setting {
                 key: "hosts",
-                shape: Many {
+                value_type: Many {
                     each: HostName,
                     private: false,
                 },
@@ -167,7 +167,7 @@ impl Fields for Http {
             },
             &Setting {
                 key: "max_series",
-                shape: Int::<usize>::new(1, 100_000),
+                value_type: Int::<usize>::new(1, 100_000),
                 fallback: Fallback::Toml("200"),
                 unit: "series",
                 meaning: "Channels, stores or platforms per metric and brand; the rest is added up in `other`.",
@@ -175,7 +175,7 @@ impl Fields for Http {
             },
             &Setting {
                 key: "opendsr_domain",
-                shape: Opt(One(Domain)),
+                value_type: Opt(Text(Domain)),
                 fallback: Fallback::Absent("none: no rights request comes in over HTTP"),
                 unit: "",
                 meaning: "Opens the door for rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and is the domain of the \

@@ -16,21 +16,21 @@ use std::path::{Path, PathBuf};
 
 use tributary_config::model::{Brand, Format, Source};
 
+use crate::brand::{BrandContext, time_format};
 use crate::files::{self, Progress};
 use crate::native::time::{self, TimeFormat};
-use crate::tenant::{Tenant, time_format};
 use crate::trace::TraceLine;
 use columns::Columns;
 pub use row::CsvError;
 use row::{Item, Row};
-use sum::Sums;
+use sum::RowSums;
 
 /// The rows of a file, in order; with `sum_rows` in the order in which their ids first appear.
 pub struct CsvReader {
     path: PathBuf,
     rows: ::csv::ByteRecordsIntoIter<Box<dyn BufRead + Send>>,
     columns: Columns,
-    sums: Option<Sums>,
+    sums: Option<RowSums>,
     summed: Option<std::vec::IntoIter<Item>>,
     progress: Progress,
     stamps: Stamps,
@@ -58,7 +58,7 @@ pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, Cs
         path: path.to_owned(),
         sums: map
             .sum_rows
-            .then(|| Sums::new(&columns, map, &brand.currency)),
+            .then(|| RowSums::new(&columns, map, &brand.currency)),
         stamps: Stamps::new(brand, source, &columns),
         columns,
         rows: reader.into_byte_records(),
@@ -104,7 +104,7 @@ impl CsvReader {
         }))
     }
 
-    fn summed_row(&mut self, mut sums: Sums) -> Option<Result<Item, CsvError>> {
+    fn summed_row(&mut self, mut sums: RowSums) -> Option<Result<Item, CsvError>> {
         while let Some(record) = self.record() {
             match record {
                 Ok(record) => {
@@ -139,7 +139,7 @@ impl Iterator for CsvReader {
 struct Stamps {
     subject: String,
     times: TimeFormat,
-    tenant: Tenant,
+    tenant: BrandContext,
     ts: Option<usize>,
     date: Option<usize>,
     last: i64,
@@ -151,7 +151,7 @@ impl Stamps {
         Stamps {
             subject: format!("tributary.in.{}.{kind}.{}", brand.name, source.name),
             times: time_format(source),
-            tenant: Tenant::new(brand),
+            tenant: BrandContext::new(brand),
             ts: columns.place("ts"),
             date: columns.place("date"),
             last: 0,

@@ -13,7 +13,7 @@ use super::row::{Item, Row};
 use crate::native::amount;
 
 /// The groups so far, in the order in which their ids first appeared.
-pub struct Sums {
+pub struct RowSums {
     id: Option<usize>,
     amount: Option<usize>,
     currency: Option<usize>,
@@ -36,10 +36,10 @@ struct Group {
 struct CurrencyTotal {
     code: Vec<u8>,
     cell: Option<Vec<u8>>,
-    total: Total,
+    total: Sum,
 }
 
-enum Total {
+enum Sum {
     Nothing,
     Sum(Decimal),
     Bad(Vec<u8>),
@@ -51,10 +51,10 @@ struct Decimal {
     decimals: u32,
 }
 
-impl Sums {
+impl RowSums {
     /// No groups yet, of a brand with a currency of its own.
-    pub fn new(columns: &Columns, map: &Csv, own_currency: &str) -> Sums {
-        Sums {
+    pub fn new(columns: &Columns, map: &Csv, own_currency: &str) -> RowSums {
+        RowSums {
             id: columns.place("id"),
             amount: columns.place("amount"),
             currency: columns.place("currency"),
@@ -81,7 +81,7 @@ impl Sums {
             group.totals.push(CurrencyTotal {
                 code,
                 cell: None,
-                total: Total::Nothing,
+                total: Sum::Nothing,
             });
             group.totals.len() - 1
         });
@@ -144,30 +144,30 @@ fn cell(row: &Row, place: Option<usize>) -> Option<&Vec<u8>> {
     row.get(place?)?.as_ref()
 }
 
-impl Total {
+impl Sum {
     fn add(&mut self, text: Vec<u8>, mark: DecimalMark) {
         let one = std::str::from_utf8(&text).ok();
         let one = one.and_then(|text| amount::with_point(text.trim(), mark));
         let one = one.and_then(|text| Decimal::read(&text));
         *self = match (&*self, one) {
-            (Total::Bad(_), _) => return,
-            (_, None) => Total::Bad(text),
-            (Total::Nothing, Some(one)) => Total::Sum(one),
-            (Total::Sum(sum), Some(one)) => sum.plus(one).map_or(Total::Bad(text), Total::Sum),
+            (Sum::Bad(_), _) => return,
+            (_, None) => Sum::Bad(text),
+            (Sum::Nothing, Some(one)) => Sum::Sum(one),
+            (Sum::Sum(sum), Some(one)) => sum.plus(one).map_or(Sum::Bad(text), Sum::Sum),
         };
     }
 }
 
-impl Total {
+impl Sum {
     /// The sum as the file would write it.
     fn text(self, mark: DecimalMark) -> Option<Vec<u8>> {
         match self {
-            Total::Nothing => None,
-            Total::Bad(text) => Some(text),
-            Total::Sum(sum) if mark == DecimalMark::Comma => {
+            Sum::Nothing => None,
+            Sum::Bad(text) => Some(text),
+            Sum::Sum(sum) if mark == DecimalMark::Comma => {
                 Some(sum.text().replace('.', ",").into_bytes())
             }
-            Total::Sum(sum) => Some(sum.text().into_bytes()),
+            Sum::Sum(sum) => Some(sum.text().into_bytes()),
         }
     }
 }
@@ -229,14 +229,14 @@ mod tests {
     use super::*;
 
     fn sum(texts: &[&str]) -> String {
-        let mut total = Total::Nothing;
+        let mut total = Sum::Nothing;
         for text in texts {
             total.add(text.as_bytes().to_vec(), DecimalMark::Point);
         }
         match total {
-            Total::Nothing => "nothing".to_owned(),
-            Total::Sum(sum) => sum.text(),
-            Total::Bad(text) => format!("bad {}", String::from_utf8(text).unwrap()),
+            Sum::Nothing => "nothing".to_owned(),
+            Sum::Sum(sum) => sum.text(),
+            Sum::Bad(text) => format!("bad {}", String::from_utf8(text).unwrap()),
         }
     }
 

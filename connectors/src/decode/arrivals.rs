@@ -8,16 +8,16 @@
 
 use tributary_config::model::Config;
 
-use super::headers::Lent;
+use super::headers::CloudEventHeaders;
 use super::route::Routes;
+use crate::brand::{BrandContext, SourceContext};
 use crate::nats::AT_HEADER;
-use crate::tenant::{Feed, Tenant};
 
 /// Finds the arrival of messages.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
-    tenants: Vec<Tenant>,
-    feeds: Vec<Vec<Feed>>,
+    brands: Vec<BrandContext>,
+    sources: Vec<Vec<SourceContext>>,
     routes: Routes,
     /// For each brand whether any of its sources goes by the header.
     by_header: Vec<bool>,
@@ -35,16 +35,16 @@ pub struct MessageArrival {
 impl Arrivals {
     /// Arrivals by the sources of a configuration.
     pub fn new(config: &Config) -> Arrivals {
-        let tenants: Vec<Tenant> = config.brands.iter().map(Tenant::new).collect();
-        let with_keys = config.brands.iter().zip(&tenants);
-        let feeds: Vec<Vec<Feed>> = with_keys
-            .map(|(brand, tenant)| Feed::all(brand, &tenant.key))
+        let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
+        let with_keys = config.brands.iter().zip(&brands);
+        let sources: Vec<Vec<SourceContext>> = with_keys
+            .map(|(brand, tenant)| SourceContext::sorted(brand, &tenant.key))
             .collect();
-        let any = |feeds: &Vec<Feed>| feeds.iter().any(|feed| feed.arrival_header);
+        let any = |feeds: &Vec<SourceContext>| feeds.iter().any(|feed| feed.arrival_header);
         Arrivals {
-            by_header: feeds.iter().map(any).collect(),
-            tenants,
-            feeds,
+            by_header: sources.iter().map(any).collect(),
+            brands,
+            sources,
             routes: Routes::default(),
         }
     }
@@ -69,24 +69,24 @@ impl Arrivals {
         if !self.by_header.contains(&true) {
             return by_stream;
         }
-        let source = Lent::of(headers).source;
+        let source = CloudEventHeaders::of(headers).source;
         let route = self
             .routes
-            .find(subject, source, &self.tenants, &self.feeds);
+            .find(subject, source, &self.brands, &self.sources);
         let Ok(route) = route else {
             return by_stream;
         };
-        if !self.is_by_header(route.tenant) {
+        if !self.is_by_header(route.brand) {
             return by_stream;
         }
-        let feed = self.feeds.get(route.tenant);
-        let feed = feed.and_then(|feeds| feeds.get(route.feed));
+        let feed = self.sources.get(route.brand);
+        let feed = feed.and_then(|feeds| feeds.get(route.source));
         let named = feed
             .filter(|feed| feed.arrival_header)
             .and_then(|_| named(headers));
         MessageArrival {
             at: named.map_or(stored, |named| named.min(stored)),
-            brand: Some(route.tenant),
+            brand: Some(route.brand),
         }
     }
 }
@@ -105,8 +105,8 @@ mod tests {
     use tributary_config::model::Kind;
 
     use super::*;
+    use crate::brand::sources;
     use crate::fixture;
-    use crate::tenant::sources;
 
     const STORED: i64 = 1_750_000_000_000;
 

@@ -4,15 +4,15 @@
 
 /// The headers that lend a record what it lacks.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Lent<'a> {
+pub(super) struct CloudEventHeaders<'a> {
     pub(super) id: Option<&'a str>,
     pub(super) time: Option<&'a str>,
     pub(super) source: Option<&'a str>,
 }
 
-impl<'a> Lent<'a> {
-    pub(super) fn of(headers: &'a [(String, String)]) -> Lent<'a> {
-        let mut lent = Lent::default();
+impl<'a> CloudEventHeaders<'a> {
+    pub(super) fn of(headers: &'a [(String, String)]) -> CloudEventHeaders<'a> {
+        let mut lent = CloudEventHeaders::default();
         for (name, value) in headers {
             let prefixed = name
                 .get(..2)

@@ -2,8 +2,8 @@
 
 use tributary_config::model::Kind;
 
-use crate::dead::{Reason, Refusal};
-use crate::tenant::{Feed, Tenant};
+use crate::brand::{BrandContext, SourceContext};
+use crate::dead_letter::{Reason, Refusal};
 
 /// Kinds of the specification that are not taken yet: named in dead letters, since they are no
 /// sender's invention.
@@ -13,16 +13,16 @@ const LATER: [&str; 2] = ["partner", "rights"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The position of the brand.
-    pub tenant: usize,
+    pub brand: usize,
     /// The position of the source among the brand's.
-    pub feed: usize,
+    pub source: usize,
     /// The kind.
     pub kind: Kind,
 }
 
 /// A subject that leads nowhere, with what of it is known.
 #[derive(Clone, Debug)]
-pub struct Stray {
+pub struct Unroutable {
     /// The brand, where it is a configured one.
     pub brand: Option<String>,
     /// The kind, where it is a word of the specification.
@@ -45,9 +45,9 @@ impl Routes {
         &mut self,
         subject: &str,
         source: Option<&str>,
-        tenants: &[Tenant],
-        feeds: &[Vec<Feed>],
-    ) -> Result<Route, Box<Stray>> {
+        tenants: &[BrandContext],
+        feeds: &[Vec<SourceContext>],
+    ) -> Result<Route, Box<Unroutable>> {
         let subject = without_partition(subject);
         if let Some(route) = self.route
             && self.subject == subject
@@ -77,11 +77,11 @@ fn without_partition(subject: &str) -> &str {
 fn find(
     subject: &str,
     source: Option<&str>,
-    tenants: &[Tenant],
-    feeds: &[Vec<Feed>],
-) -> Result<Route, Box<Stray>> {
+    tenants: &[BrandContext],
+    feeds: &[Vec<SourceContext>],
+) -> Result<Route, Box<Unroutable>> {
     let stray = |brand: Option<&str>, kind: Option<&str>, reason, detail: &str| {
-        Box::new(Stray {
+        Box::new(Unroutable {
             brand: brand.map(str::to_owned),
             kind: kind.map(str::to_owned),
             refusal: Refusal::new(reason, detail),
@@ -119,7 +119,11 @@ fn find(
             .or_else(|| feeds.iter().position(|feed| feed.kind == kind)),
     };
     match feed {
-        Some(feed) => Ok(Route { tenant, feed, kind }),
+        Some(feed) => Ok(Route {
+            brand: tenant,
+            source: feed,
+            kind,
+        }),
         None => {
             let detail = "the subject's source is not one of the brand's for this kind";
             Err(stray(
@@ -137,7 +141,7 @@ fn malformed<T>(stray: impl Fn(Option<&str>, Option<&str>, Reason, &str) -> T) -
     stray(None, None, Reason::MalformedSubject, detail)
 }
 
-fn position(feeds: &[Feed], kind: Kind, name: &str) -> Option<usize> {
-    let is_it = |feed: &Feed| feed.kind == kind && *feed.name == *name;
+fn position(feeds: &[SourceContext], kind: Kind, name: &str) -> Option<usize> {
+    let is_it = |feed: &SourceContext| feed.kind == kind && *feed.name == *name;
     feeds.iter().position(is_it)
 }

@@ -14,7 +14,7 @@ use url::{ParseError, Url};
 use super::fields::Field;
 use super::reader::{MAX_LABEL, Read, Reader};
 use super::{labels, referrers, site};
-use crate::dead::{Reason, Refusal};
+use crate::dead_letter::{Reason, Refusal};
 
 /// Longer addresses say nothing.
 const MAX_URL: usize = 65_536;

@@ -27,8 +27,8 @@ use super::identifiers::Identifiers;
 use super::line::Line;
 use super::reader::{MAX_LABEL, Read, Reader, missing, too_long, wrong_type};
 use super::record::{self, Head};
-use crate::dead::{Reason, Refusal, Sink};
-use crate::signals::{Consent, Signal};
+use crate::dead_letter::{Reason, Refusal, Sink};
+use crate::signals::{PurposeConsent, Signal};
 
 /// The most bytes of a consent string.
 const MAX_STRING: usize = 16_384;
@@ -48,7 +48,7 @@ const IDENTIFIERS: [(Field, IdKind); 6] = [
 
 /// A signal word for word, its keys in order.
 #[derive(Serialize)]
-struct Text<'a> {
+struct EvidenceText<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,14 +56,14 @@ struct Text<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     method: &'static str,
-    signal: &'a Given<'a>,
+    signal: &'a GivenSignal<'a>,
     source: &'a str,
 }
 
 /// What was given.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Given<'a> {
+enum GivenSignal<'a> {
     TcString(Cow<'a, str>),
     Gpp(Cow<'a, str>),
     Boxes(BTreeMap<String, bool>),
@@ -116,8 +116,8 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
 
 /// What a web record brings along.
 pub struct WebSignals<'a> {
-    given: [Option<Given<'a>>; 2],
-    consent: Option<Consent>,
+    given: [Option<GivenSignal<'a>>; 2],
+    consent: Option<PurposeConsent>,
     opted_out: bool,
 }
 
@@ -128,7 +128,7 @@ impl<'a> WebSignals<'a> {
     /// Reads the strings of a web record. A TC string that speaks for nobody is passed over.
     pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> Read<WebSignals<'a>> {
         let reader = line.reader;
-        let tc_string = match line.tenant.signals.reads_strings() {
+        let tc_string = match line.brand.signals.reads_strings() {
             true => tc_string(&reader)?,
             false => None,
         };
@@ -155,7 +155,7 @@ impl<'a> WebSignals<'a> {
     }
 
     /// Tells the statements and the evidence of a record that is in order.
-    pub fn tell(
+    pub fn emit(
         &self,
         line: &mut Line<'_, '_>,
         ts: i64,
@@ -166,9 +166,9 @@ impl<'a> WebSignals<'a> {
             return Ok(());
         }
         let ids = browser(ids);
-        if let Some(Consent { steps, string, .. }) = self.consent {
+        if let Some(PurposeConsent { steps, string, .. }) = self.consent {
             let hash = string.map_or(0, |string| string.hash);
-            let weeks = line.tenant.clock.day(ts).div_euclid(SAME_STATEMENT_DAYS);
+            let weeks = line.brand.clock.day(ts).div_euclid(SAME_STATEMENT_DAYS);
             let mut last = vec![steps.bits()];
             last.extend(hash.to_le_bytes());
             last.extend(weeks.to_le_bytes());
@@ -211,18 +211,18 @@ fn attach(
     sink: &mut impl Sink,
 ) {
     let record = Record {
-        brand: line.tenant.id,
-        source: line.words.tell(&line.feed.name, sink),
+        brand: line.brand.id,
+        source: line.labels.announce(&line.source.name, sink),
         id: Arc::from(""),
         ts,
-        day: line.tenant.clock.day(ts),
+        day: line.brand.clock.day(ts),
         ids: ids.clone(),
         body,
     };
     sink.event(Event::Put {
         key,
         version,
-        arrival: line.given.arrival,
+        arrival: line.message.arrival,
         record,
     });
 }
@@ -246,17 +246,17 @@ fn do_not_sell(stands: bool) -> Body {
     }
 }
 
-fn tc_string<'a>(reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
+fn tc_string<'a>(reader: &Reader<'_, 'a>) -> Read<Option<GivenSignal<'a>>> {
     Ok(reader
         .text(Field::TcString, MAX_STRING)?
-        .map(Given::TcString))
+        .map(GivenSignal::TcString))
 }
 
-fn gpp<'a>(reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
-    Ok(reader.text(Field::Gpp, MAX_STRING)?.map(Given::Gpp))
+fn gpp<'a>(reader: &Reader<'_, 'a>) -> Read<Option<GivenSignal<'a>>> {
+    Ok(reader.text(Field::Gpp, MAX_STRING)?.map(GivenSignal::Gpp))
 }
 
-fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
+fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> Read<Option<GivenSignal<'a>>> {
     if !reader.is_present(Field::Purposes) {
         return Ok(None);
     }
@@ -268,30 +268,30 @@ fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
     })?;
     match boxes.is_empty() {
         true => Err(missing(Field::Purposes)),
-        false => Ok(Some(Given::Boxes(boxes))),
+        false => Ok(Some(GivenSignal::Boxes(boxes))),
     }
 }
 
 /// What was given says; nothing where it says nothing that the brand reads. Sections that are not read are told of.
 fn signal(
     line: &mut Line<'_, '_>,
-    given: &Given<'_>,
+    given: &GivenSignal<'_>,
     sink: &mut impl Sink,
 ) -> Read<Option<Signal>> {
-    let brand = line.tenant.id;
-    let signals = &mut line.tenant.signals;
+    let brand = line.brand.id;
+    let signals = &mut line.brand.signals;
     let read = match given {
-        Given::TcString(_) if !signals.reads_strings() => Ok(None),
-        Given::TcString(text) => signals
+        GivenSignal::TcString(_) if !signals.reads_strings() => Ok(None),
+        GivenSignal::TcString(text) => signals
             .tc_string(text)
             .map(|consent| Some(Signal::Steps(consent))),
-        Given::Gpp(text) => signals.gpp(text).map(|gpp| {
+        GivenSignal::Gpp(text) => signals.gpp(text).map(|gpp| {
             if gpp.unread > 0 {
                 sink.unread_sections(brand, gpp.unread);
             }
             gpp.signal
         }),
-        Given::Boxes(boxes) => {
+        GivenSignal::Boxes(boxes) => {
             let named = boxes.iter().map(|(name, ticked)| (name.as_str(), *ticked));
             Boxes::read(named).map(|boxes| Some(signals.boxes(&boxes)))
         }
@@ -305,20 +305,20 @@ fn signal(
     })
 }
 
-impl Given<'_> {
+impl GivenSignal<'_> {
     fn field(&self) -> Field {
         match self {
-            Given::TcString(_) => Field::TcString,
-            Given::Gpp(_) => Field::Gpp,
-            Given::Boxes(_) => Field::Purposes,
+            GivenSignal::TcString(_) => Field::TcString,
+            GivenSignal::Gpp(_) => Field::Gpp,
+            GivenSignal::Boxes(_) => Field::Purposes,
         }
     }
 
     fn method(&self) -> &'static str {
         match self {
-            Given::TcString(_) => "tcf",
-            Given::Gpp(_) => "gpp",
-            Given::Boxes(_) => "boxes",
+            GivenSignal::TcString(_) => "tcf",
+            GivenSignal::Gpp(_) => "gpp",
+            GivenSignal::Boxes(_) => "boxes",
         }
     }
 }
@@ -327,31 +327,31 @@ impl Given<'_> {
 /// same string of the same cookie is kept once.
 fn evidence(
     line: &Line<'_, '_>,
-    given: &Given<'_>,
+    given: &GivenSignal<'_>,
     head: Option<&Head<'_>>,
     ts: i64,
     ids: &IdSet,
     sink: &mut impl Sink,
 ) -> Read<()> {
-    let text = Text {
+    let text = EvidenceText {
         evidence: match head {
             Some(_) => word_for_word(line, Field::Evidence, MAX_EVIDENCE)?,
             None => None,
         },
         gpp_sid: match given {
-            Given::Gpp(_) => word_for_word(line, Field::GppSid, MAX_LABEL)?,
+            GivenSignal::Gpp(_) => word_for_word(line, Field::GppSid, MAX_LABEL)?,
             _ => None,
         },
         id: head.map(|head| &*head.id),
         method: given.method(),
         signal: given,
-        source: &line.feed.name,
+        source: &line.source.name,
     };
     // Texts, truth values and JSON that was read: there is nothing that could not be written.
     let text = serde_json::to_string(&text).unwrap_or_default();
     sink.event(Event::Evidence {
         key: key(line, "evidence", ids, text.as_bytes()),
-        brand: line.tenant.id,
+        brand: line.brand.id,
         ids: ids.clone(),
         ts,
         text: text.into(),
@@ -364,10 +364,10 @@ fn key(line: &Line<'_, '_>, what: &str, ids: &IdSet, last: &[u8]) -> RecordKey {
     let pseudonyms: Vec<[u8; 16]> = (ids.ids().iter())
         .map(|id| id.pseudonym.to_le_bytes())
         .collect();
-    let mut parts = vec![line.feed.name.as_bytes(), what.as_bytes()];
+    let mut parts = vec![line.source.name.as_bytes(), what.as_bytes()];
     parts.extend(pseudonyms.iter().map(<[u8; 16]>::as_slice));
     parts.push(last);
-    RecordKey::of(&line.tenant.name, &parts)
+    RecordKey::of(&line.brand.name, &parts)
 }
 
 /// The JSON of a field as it came, without the white space around its parts; none where it is absent.

@@ -8,7 +8,7 @@ use tributary_operators::record::{IdKind, IdSet, Identifier};
 use super::fields::Field;
 use super::line::Line;
 use super::reader::Read;
-use crate::dead::{Reason, Refusal};
+use crate::dead_letter::{Reason, Refusal};
 use crate::keys::MAX_IDENTIFIER;
 
 /// The most values that may identify in one record.
@@ -26,7 +26,7 @@ impl Identifiers {
     pub fn read(line: &mut Line<'_, '_>, fields: &[(Field, IdKind)]) -> Read<Identifiers> {
         let mut found = Identifiers::default();
         for &(field, kind) in fields {
-            let (key, reading) = (&line.tenant.key, line.feed.reading);
+            let (key, reading) = (&line.brand.key, line.source.reading);
             let Some(text) = line.reader.clear(field, MAX_IDENTIFIER)? else {
                 continue;
             };
@@ -46,9 +46,9 @@ impl Identifiers {
         let (Some(first), Some(last), Some(postcode)) = (first, last, postcode) else {
             return Ok(());
         };
-        if line.tenant.name_postcode {
+        if line.brand.name_postcode {
             let parts = [&*first, &*last, &*postcode];
-            let key = &line.tenant.key;
+            let key = &line.brand.key;
             let named = key.name_postcode(parts, line.scratch, &mut self.ids);
             self.count(named)?;
         }

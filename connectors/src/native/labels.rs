@@ -13,7 +13,7 @@ use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::BrandId;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use crate::dead::Sink;
+use crate::dead_letter::Sink;
 
 const DIRECT: [&str; 5] = ["(direct)", "direct", "(none)", "none", "(not set)"];
 
@@ -40,10 +40,10 @@ pub fn of_channel(text: Cow<'_, str>) -> Cow<'_, str> {
 
 /// The words of one brand that this decoder has told.
 #[derive(Clone, Debug)]
-pub struct Words {
+pub struct AnnouncedLabels {
     brand: BrandId,
     /// Each with the epoch in which it was used last.
-    told: FxHashMap<Label, u64>,
+    last_used: FxHashMap<Label, u64>,
     epoch: u64,
 }
 
@@ -58,51 +58,51 @@ pub enum Withdrawal {
     Withdrawn,
 }
 
-impl Words {
+impl AnnouncedLabels {
     /// None told yet.
-    pub fn of(brand: BrandId) -> Words {
+    pub fn new(brand: BrandId) -> AnnouncedLabels {
         let told = OWN_WORDS.iter().map(|word| (Label::of(word), u64::MAX));
-        Words {
+        AnnouncedLabels {
             brand,
-            told: told.collect(),
+            last_used: told.collect(),
             epoch: 0,
         }
     }
 
     /// Begins an epoch, later than the one before.
-    pub fn begin(&mut self, epoch: u64) {
+    pub fn begin_epoch(&mut self, epoch: u64) {
         self.epoch = epoch;
     }
 
     /// A word counts as announced from before. Whether it was not announced yet.
-    pub fn know(&mut self, label: Label) -> bool {
-        let is_new = !self.told.contains_key(&label);
-        self.told.entry(label).or_insert(self.epoch);
+    pub fn mark_announced(&mut self, label: Label) -> bool {
+        let is_new = !self.last_used.contains_key(&label);
+        self.last_used.entry(label).or_insert(self.epoch);
         is_new
     }
 
     /// Nothing named a word at the end of an epoch.
     pub fn withdraw(&mut self, label: Label, as_of: u64) -> Withdrawal {
-        match self.told.get(&label) {
+        match self.last_used.get(&label) {
             None => Withdrawal::NotAnnounced,
             Some(used) if *used > as_of => Withdrawal::UsedSince,
             Some(_) => {
-                self.told.remove(&label);
+                self.last_used.remove(&label);
                 Withdrawal::Withdrawn
             }
         }
     }
 
     /// The label of a word, announced where it is new.
-    pub fn tell(&mut self, word: &str, sink: &mut impl Sink) -> Label {
+    pub fn announce(&mut self, word: &str, sink: &mut impl Sink) -> Label {
         let label = Label::of(word);
         if label.is_absent() {
             return label;
         }
-        if let Some(used) = self.told.get_mut(&label) {
+        if let Some(used) = self.last_used.get_mut(&label) {
             *used = self.epoch.max(*used);
         } else {
-            self.told.insert(label, self.epoch);
+            self.last_used.insert(label, self.epoch);
             sink.event(Event::Word {
                 brand: self.brand,
                 label,

@@ -6,17 +6,17 @@ use tributary_operators::record::{Arrival, Currency, RefundAmount};
 
 use super::amount;
 use super::fields::Field;
-use super::labels::Words;
+use super::labels::AnnouncedLabels;
 use super::reader::{Read, Reader, missing, wrong_type};
-use crate::dead::{Reason, Refusal};
+use crate::brand::{BrandContext, SourceContext};
+use crate::dead_letter::{Reason, Refusal};
 use crate::keys::Scratch;
 use crate::native::amount::AmountError;
 use crate::native::time::{TimeError, TimeFormat};
-use crate::tenant::{Feed, Tenant};
 
 /// What the message says about each of its lines.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<'m> {
+pub struct MessageContext<'m> {
     /// When it arrived, Unix milliseconds.
     pub at: i64,
     /// How far a `ts` may lie after that, milliseconds.
@@ -34,15 +34,15 @@ pub struct Line<'l, 'a> {
     /// The fields.
     pub reader: Reader<'l, 'a>,
     /// What the message says.
-    pub given: Given<'l>,
+    pub message: MessageContext<'l>,
     /// The brand.
-    pub tenant: &'l mut Tenant,
+    pub brand: &'l mut BrandContext,
     /// The source.
-    pub feed: &'l Feed,
+    pub source: &'l SourceContext,
     /// The words told so far.
-    pub words: &'l mut Words,
+    pub labels: &'l mut AnnouncedLabels,
     /// Whether the records of robots are read like any others.
-    pub robots: bool,
+    pub keep_robots: bool,
     /// Where clear values stand while they are hashed.
     pub scratch: &'l mut Scratch,
 }
@@ -50,16 +50,16 @@ pub struct Line<'l, 'a> {
 impl Line<'_, '_> {
     /// The record's `ts`, or the message's, in Unix milliseconds.
     pub fn ts(&self) -> Read<i64> {
-        let times = &self.feed.times;
+        let times = &self.source.times;
         let ts = match moment(&self.reader, times)? {
             Some(ts) => ts,
             None => {
-                let given = self.given.time.ok_or_else(|| missing(Field::Ts))?;
+                let given = self.message.time.ok_or_else(|| missing(Field::Ts))?;
                 let read = times.text(given);
                 read.map_err(|error| refused_time(error, times.unit))?
             }
         };
-        if ts > self.given.at.saturating_add(self.given.max_future) {
+        if ts > self.message.at.saturating_add(self.message.max_future) {
             return Err(Refusal::new(
                 Reason::TimeInFuture,
                 "`ts` lies after the arrival by more than `ingest.max_future`: check the clock and the zone",
@@ -114,7 +114,7 @@ impl Line<'_, '_> {
         let name = field.name();
         match error {
             AmountError::Invalid => {
-                let hint = match (self.feed.loose, self.feed.decimal) {
+                let hint = match (self.source.loose, self.source.decimal) {
                     (false, _) => "",
                     (true, DecimalMark::Auto) => {
                         "; where a comma is the decimal mark, set `decimal = \"comma\"` in [brand.source.csv]"
@@ -122,7 +122,7 @@ impl Line<'_, '_> {
                     (true, DecimalMark::Point) => "; the source has `decimal = \"point\"`",
                     (true, DecimalMark::Comma) => "; the source has `decimal = \"comma\"`",
                 };
-                let mark = match self.feed.decimal {
+                let mark = match self.source.decimal {
                     DecimalMark::Comma => "comma",
                     _ => "point",
                 };
@@ -145,8 +145,8 @@ impl Line<'_, '_> {
     fn currency(&self) -> Read<(Currency, u8)> {
         let code = self.reader.label(Field::Currency)?;
         let known = match &code {
-            None => self.tenant.currency,
-            Some(code) if self.feed.loose => currency::of(code.trim()),
+            None => self.brand.currency,
+            Some(code) if self.source.loose => currency::of(code.trim()),
             Some(code) => currency::of(code),
         };
         known.ok_or_else(|| {

@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 use super::amount;
 use super::fields::{Field, Fields};
-use crate::dead::{Reason, Refusal};
+use crate::dead_letter::{Reason, Refusal};
 
 /// The most bytes of a label or an id.
 pub const MAX_LABEL: usize = 256;

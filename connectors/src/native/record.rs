@@ -8,7 +8,7 @@ use tributary_operators::record::{Body, IdSet, Record, RecordKey};
 use super::fields::Field;
 use super::line::Line;
 use super::reader::{MAX_LABEL, Read, missing};
-use crate::dead::{Reason, Refusal, Sink};
+use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// The head of a record.
 pub struct Head<'a> {
@@ -23,7 +23,7 @@ pub struct Head<'a> {
 impl<'a> Head<'a> {
     /// Reads `id`, `ts` and `version`.
     pub fn read(line: &Line<'a, 'a>) -> Read<Head<'a>> {
-        let id = match (line.reader.label(Field::Id)?, line.given.id) {
+        let id = match (line.reader.label(Field::Id)?, line.message.id) {
             (Some(id), _) => id,
             (None, Some(given)) if given.len() > MAX_LABEL => {
                 let detail = format!("the header `ce-id` has more than {MAX_LABEL} bytes");
@@ -48,18 +48,18 @@ pub fn put(
     body: Body,
     sink: &mut impl Sink,
 ) -> Event {
-    let brand = line.tenant.id;
-    let parts = [line.feed.name.as_bytes(), head.id.as_bytes()];
+    let brand = line.brand.id;
+    let parts = [line.source.name.as_bytes(), head.id.as_bytes()];
     Event::Put {
-        key: RecordKey::of(&line.tenant.name, &parts),
+        key: RecordKey::of(&line.brand.name, &parts),
         version: head.version,
-        arrival: line.given.arrival,
+        arrival: line.message.arrival,
         record: Record {
             brand,
-            source: line.words.tell(&line.feed.name, sink),
+            source: line.labels.announce(&line.source.name, sink),
             id: head.id.into(),
             ts: head.ts,
-            day: line.tenant.clock.day(head.ts),
+            day: line.brand.clock.day(head.ts),
             ids,
             body,
         },

@@ -9,7 +9,7 @@ use super::fields::Field;
 use super::line::Line;
 use super::reader::{Read, missing};
 use super::{channel, labels, time, web};
-use crate::dead::{Reason, Refusal, Sink};
+use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// Reads a spend record.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
@@ -24,28 +24,28 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
     if platform.is_empty() {
         return Err(missing(Field::Platform));
     }
-    let words = channel::of_fields(&line.reader, &line.tenant.channels)?.unwrap_or_default();
+    let words = channel::of_fields(&line.reader, &line.brand.channels)?.unwrap_or_default();
     let money = line.money(Field::Cost)?;
     let (cost, currency) = money.ok_or_else(|| missing(Field::Cost))?;
     let impressions = line.reader.count(Field::Impressions)?;
     let clicks = line.reader.count(Field::Clicks)?;
     let [source, medium, campaign] = &words;
     let parts = [&platform, source, medium, campaign, &date];
-    let brand = line.tenant.id;
+    let brand = line.brand.id;
     Ok(Event::Put {
-        key: RecordKey::of(&line.tenant.name, &parts.map(|part| part.as_bytes())),
+        key: RecordKey::of(&line.brand.name, &parts.map(|part| part.as_bytes())),
         version: 0,
-        arrival: line.given.arrival,
+        arrival: line.message.arrival,
         record: Record {
             brand,
-            source: line.words.tell(&line.feed.name, sink),
+            source: line.labels.announce(&line.source.name, sink),
             id: Arc::from(""),
-            ts: line.tenant.clock.start_of_day(day),
+            ts: line.brand.clock.start_of_day(day),
             day,
             ids: IdSet::empty(),
             body: Body::Spend {
-                platform: line.words.tell(&platform, sink),
-                channel: web::tell(line, &words, sink),
+                platform: line.labels.announce(&platform, sink),
+                channel: web::announce_channel(line, &words, sink),
                 cost,
                 currency,
                 impressions,

@@ -12,7 +12,7 @@ use super::line::Line;
 use super::reader::{Read, missing};
 use super::record::{self, Head};
 use super::robots;
-use crate::dead::{Ignored, Reason, Refusal, Sink};
+use crate::dead_letter::{Ignored, Reason, Refusal, Sink};
 
 /// The identifiers of a web record.
 const IDENTIFIERS: [(Field, IdKind); 4] = [
@@ -30,7 +30,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event,
     let head = Head::read(line)?;
     let kind = line.reader.required(Field::Type)?;
     let user_agent = line.reader.short_text(Field::UserAgent, MAX_USER_AGENT)?;
-    if !line.robots && user_agent.is_some_and(|user_agent| robots::is_robot(&user_agent)) {
+    if !line.keep_robots && user_agent.is_some_and(|user_agent| robots::is_robot(&user_agent)) {
         return Ok(Err(Ignored::Robot));
     }
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
@@ -49,18 +49,18 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event,
             ));
         }
     };
-    signals.tell(line, head.ts, &ids, sink)?;
+    signals.emit(line, head.ts, &ids, sink)?;
     Ok(Ok(record::put(line, head, ids, body, sink)))
 }
 
 fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Read<Body> {
-    let derived = channel::derive(&line.reader, &line.tenant.channels)?;
+    let derived = channel::derive(&line.reader, &line.brand.channels)?;
     let touch = match kind {
         TouchKind::Impression | TouchKind::Click => true,
         TouchKind::View => line.reader.flag(Field::Landing)? || derived.is_some(),
     };
     let channel = match &derived {
-        Some(words) => tell(line, words, sink),
+        Some(words) => announce_channel(line, words, sink),
         None => Channel::direct(),
     };
     Ok(Body::Contact {
@@ -71,16 +71,16 @@ fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Re
 }
 
 /// The channel of its words, each told.
-pub(super) fn tell(
+pub(super) fn announce_channel(
     line: &mut Line<'_, '_>,
     words: &ChannelWords<'_>,
     sink: &mut impl Sink,
 ) -> Channel {
     let [source, medium, campaign] = words;
     Channel {
-        source: line.words.tell(source, sink),
-        medium: line.words.tell(medium, sink),
-        campaign: line.words.tell(campaign, sink),
+        source: line.labels.announce(source, sink),
+        medium: line.labels.announce(medium, sink),
+        campaign: line.labels.announce(campaign, sink),
     }
 }
 

@@ -22,13 +22,13 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::connect::{connections, dropped};
-use super::consumer::{self, Opened};
+use super::consumer::{self, OpenConsumer};
 use super::error::NatsError;
+use super::input_request::InputRequest;
 use super::loss::Loss;
 use super::message::InMessage;
 use super::share::Share;
 use super::streams::{StreamState, stream_state};
-use super::wanted::Wanted;
 
 /// What happened while reading, counted since the opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,26 +51,26 @@ pub struct InputCounts {
 enum Link {
     Closed,
     /// With how often the client had connected when it began.
-    Opening(u64, BoxFuture<'static, Result<Opened, NatsError>>),
-    Open(Box<Opened>),
+    Opening(u64, BoxFuture<'static, Result<OpenConsumer, NatsError>>),
+    Open(Box<OpenConsumer>),
 }
 
 /// The server's word on the stream, and then on the consumer.
-type Seen = (StreamState, Option<Info>);
+type ServerState = (StreamState, Option<Info>);
 
 /// The input of one process.
 pub struct Input {
     client: Client,
-    wanted: Arc<Wanted>,
+    request: Arc<InputRequest>,
     share: Share,
     created: i64,
     accepted: Option<Loss>,
     link: Link,
     /// When opening may be tried, and when the server is asked next.
     due: Instant,
-    asked: Option<BoxFuture<'static, Result<Seen, NatsError>>>,
+    asked: Option<BoxFuture<'static, Result<ServerState, NatsError>>>,
     /// This process's consumer, by the time it was made.
-    ours: Option<i128>,
+    own_consumer: Option<i128>,
     /// Has been read and not given yet.
     held: VecDeque<InMessage>,
     /// The next sequence to read from the server.
@@ -92,9 +92,9 @@ impl Input {
     ///
     /// # Errors
     /// As [`Input::open`] for what the stream no longer holds.
-    pub async fn judge(client: &Client, wanted: &Wanted) -> Result<(), NatsError> {
+    pub async fn check(client: &Client, wanted: &InputRequest) -> Result<(), NatsError> {
         let state = stream_state(client, &wanted.stream).await?;
-        wanted.judge(&state).map(drop)
+        wanted.check(&state).map(drop)
     }
 
     /// Opens the input.
@@ -103,11 +103,11 @@ impl Input {
     /// [`super::NatsErrorKind::Lost`] and `StreamReset` where the stream no longer holds the position,
     /// unless the loss is accepted, `Taken` where another process reads as this one, `Stream` where
     /// there is no such stream or it cannot be read as wanted, else what [`stream_state`] says.
-    pub async fn open(client: &Client, wanted: Wanted) -> Result<Input, NatsError> {
+    pub async fn open(client: &Client, wanted: InputRequest) -> Result<Input, NatsError> {
         let state = stream_state(client, &wanted.stream).await?;
         let fresh = wanted.is_fresh();
-        let accepted = wanted.judge(&state)?;
-        let next = match (accepted, wanted.known()) {
+        let accepted = wanted.check(&state)?;
+        let next = match (accepted, wanted.required_sequence()) {
             (Some(loss), _) => loss.resume,
             (None, Some(next)) => next,
             (None, None) => state.first_sequence.max(1),
@@ -118,13 +118,13 @@ impl Input {
         let mut input = Input {
             client: client.clone(),
             share: wanted.share(),
-            wanted: Arc::new(wanted),
+            request: Arc::new(wanted),
             created: state.created_ns,
             accepted,
             link: Link::Closed,
             due: Instant::now(),
             asked: None,
-            ours: None,
+            own_consumer: None,
             held: VecDeque::new(),
             read: next,
             jump: None,
@@ -134,7 +134,11 @@ impl Input {
             counts: InputCounts::default(),
             dropped: dropped(),
         };
-        let opened = consumer::open(input.client.clone(), input.wanted.clone(), input.position());
+        let opened = consumer::open(
+            input.client.clone(),
+            input.request.clone(),
+            input.position(),
+        );
         let opened = opened.await?;
         input.begin(opened);
         Ok(input)
@@ -154,7 +158,7 @@ impl Input {
     ) -> Result<Vec<InMessage>, NatsError> {
         let deadline = Instant::now() + wait;
         // The scheduler's own budget would make a full buffer look empty after some dozen messages.
-        let result = tokio::task::unconstrained(self.gather(max.max(1), deadline)).await;
+        let result = tokio::task::unconstrained(self.collect(max.max(1), deadline)).await;
         if self.held.is_empty()
             && self.jump.is_none()
             && let Link::Open(open) = &mut self.link
@@ -165,7 +169,7 @@ impl Input {
         if let Err(error) = &result
             && error.is_transient()
         {
-            tracing::warn!(stream = %self.wanted.stream, next = self.next_sequence(), %error, "reading again");
+            tracing::warn!(stream = %self.request.stream, next = self.next_sequence(), %error, "reading again");
             tokio::time::sleep_until(deadline).await;
         }
         result

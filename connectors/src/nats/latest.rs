@@ -34,9 +34,9 @@ use tokio::time::Instant;
 
 use super::connect::connections;
 use super::error::NatsError;
-use super::held::Subjects;
-use super::outgoing::Outgoing;
+use super::outgoing::OutgoingMessage;
 use super::publish::{PAUSE, acknowledged, context, dispatch, failed};
+use super::subject_set::SubjectSet;
 
 /// The longest pause between two rounds of sending again.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -45,19 +45,19 @@ const LONGEST: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Publishes the newest message of every subject, with a bounded number in flight.
-pub struct Latest {
+pub struct LatestPublisher {
     client: Client,
     jetstream: Context,
     window: usize,
     /// The newest message of each subject that has not been sent.
-    newest: FxHashMap<String, Outgoing>,
+    newest: FxHashMap<String, OutgoingMessage>,
     /// Subjects of `newest` that nothing is in flight of, in the order they came.
     order: VecDeque<String>,
     /// What has been sent once and is to be sent again.
-    again: VecDeque<Outgoing>,
+    again: VecDeque<OutgoingMessage>,
     /// Subjects of `again` and `sending`.
     busy: FxHashSet<String>,
-    sending: FuturesUnordered<BoxFuture<'static, (Outgoing, Result<(), PublishError>)>>,
+    sending: FuturesUnordered<BoxFuture<'static, (OutgoingMessage, Result<(), PublishError>)>>,
     /// When sending goes on after a failure.
     resume: Instant,
     /// How long the next pause is.
@@ -65,14 +65,14 @@ pub struct Latest {
     /// Since when nothing was acknowledged.
     failing: Option<Instant>,
     /// The subjects that were acknowledged, for whoever looks.
-    told: Arc<Mutex<Subjects>>,
+    acknowledged: Arc<Mutex<SubjectSet>>,
 }
 
-impl Latest {
+impl LatestPublisher {
     /// A publisher with at most `window` messages in flight.
-    pub fn new(client: &Client, window: usize) -> Latest {
+    pub fn new(client: &Client, window: usize) -> LatestPublisher {
         let window = window.max(1);
-        Latest {
+        LatestPublisher {
             client: client.clone(),
             jetstream: context(client, window),
             window,
@@ -84,17 +84,20 @@ impl Latest {
             resume: Instant::now(),
             pause: PAUSE,
             failing: None,
-            told: Arc::default(),
+            acknowledged: Arc::default(),
         }
     }
 
     /// Puts the subjects that are acknowledged from now on into this set.
-    pub fn noting(self, told: Arc<Mutex<Subjects>>) -> Latest {
-        Latest { told, ..self }
+    pub fn recording_into(self, told: Arc<Mutex<SubjectSet>>) -> LatestPublisher {
+        LatestPublisher {
+            acknowledged: told,
+            ..self
+        }
     }
 
     /// Takes the newest message of its subject; it replaces one that waits. Sends nothing yet.
-    pub fn put(&mut self, message: Outgoing) {
+    pub fn put(&mut self, message: OutgoingMessage) {
         let subject = message.subject.clone();
         let waited = self.newest.insert(subject.clone(), message).is_some();
         if !waited && !self.busy.contains(&subject) {
@@ -114,7 +117,7 @@ impl Latest {
     /// [`super::NatsErrorKind::Publish`], when the server refuses a message and has acknowledged
     /// none for some seconds, or when a message is too large, which is dropped. Everything else is
     /// kept: calling again goes on.
-    pub async fn work(&mut self, wait: Duration) -> Result<(), NatsError> {
+    pub async fn flush_for(&mut self, wait: Duration) -> Result<(), NatsError> {
         let flushed = tokio::time::timeout(wait, self.flush()).await;
         flushed.unwrap_or(Ok(()))
     }
@@ -164,13 +167,16 @@ impl Latest {
 
     fn settle(
         &mut self,
-        message: Outgoing,
+        message: OutgoingMessage,
         result: Result<(), PublishError>,
     ) -> Result<(), NatsError> {
         let error = match result {
             Ok(()) => {
                 (self.failing, self.pause) = (None, PAUSE);
-                let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut told = self
+                    .acknowledged
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 told.insert(&message.subject);
                 drop(told);
                 self.done(&message.subject);

@@ -15,39 +15,39 @@ mod addresses;
 mod clock;
 mod connect;
 mod consumer;
-mod copies;
 mod credentials;
 mod error;
-mod held;
 mod input;
+mod input_request;
 mod latest;
 mod loss;
 mod message;
+mod mirrors;
 mod outgoing;
 mod publish;
 mod reader;
 mod share;
 mod streams;
 pub mod subject;
-mod wanted;
+mod subject_set;
 
 pub use async_nats::Client;
 
 pub use clock::{BrokerTime, broker_time};
 pub use connect::{MIN_VERSION, connect, connect_with};
-pub use copies::refuse_copies;
 pub use error::{NatsError, NatsErrorKind};
-pub use held::Subjects;
 pub use input::{Input, InputCounts};
-pub use latest::Latest;
+pub use input_request::InputRequest;
+pub use latest::LatestPublisher;
 pub use loss::{Loss, LossKind};
 pub use message::{AT_HEADER, InMessage, number_of, sequence_of};
-pub use outgoing::{Outgoing, cell_payload};
+pub use mirrors::refuse_copies;
+pub use outgoing::{OutgoingMessage, cell_payload};
 pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
 pub use streams::{
-    StreamState, delete_message, ensure_dead_letter_stream, ensure_input_stream,
-    ensure_output_stream, ensure_rights_stream, holds, judge_rights_stream, newest_of,
+    StreamState, check_rights_stream, delete_message, ensure_dead_letter_stream,
+    ensure_input_stream, ensure_output_stream, ensure_rights_stream, has_messages, newest_message,
     stream_state,
 };
-pub use wanted::Wanted;
+pub use subject_set::SubjectSet;

@@ -13,7 +13,7 @@ use async_nats::jetstream::context::{Context, PublishAckFuture, PublishError, Pu
 
 use super::connect::connections;
 use super::error::{NatsError, NatsErrorKind};
-use super::outgoing::Outgoing;
+use super::outgoing::OutgoingMessage;
 
 /// How long an acknowledgement may take.
 const ACK_WAIT: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(200);
 
 struct Sent {
-    message: Outgoing,
+    message: OutgoingMessage,
     /// None when it has to be sent again.
     ack: Option<PublishAckFuture>,
     /// How often the client had connected when it was sent.
@@ -103,7 +103,7 @@ impl Publisher {
     /// # Errors
     /// [`NatsErrorKind::Publish`]. Unless the error says that the message is too large, the message
     /// is kept, and the next [`Publisher::send`] or [`Publisher::flush`] tries again.
-    pub async fn send(&mut self, message: Outgoing) -> Result<(), NatsError> {
+    pub async fn send(&mut self, message: OutgoingMessage) -> Result<(), NatsError> {
         while self.sent.len() >= self.window {
             if let Err(error) = self.settle_oldest().await {
                 // It is sent with those before it, in its turn.
@@ -186,7 +186,7 @@ impl Publisher {
 
 pub(super) async fn dispatch(
     jetstream: &Context,
-    message: &Outgoing,
+    message: &OutgoingMessage,
 ) -> Result<PublishAckFuture, PublishError> {
     jetstream
         .publish_with_headers(

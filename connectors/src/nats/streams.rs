@@ -22,7 +22,7 @@ use async_nats::jetstream::stream::{
 use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
-use super::{copies, share, subject};
+use super::{mirrors, share, subject};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long the server remembers message ids, in the streams that are made here.
@@ -86,7 +86,7 @@ pub async fn ensure_input_stream(
         },
     )
     .await?;
-    copies::judge(&info)?;
+    mirrors::judge(&info)?;
     captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?;
     limits(&info)?;
     share::judge(&info, nats.partitions)?;
@@ -153,7 +153,7 @@ pub async fn ensure_dead_letter_stream(
         },
     )
     .await?;
-    copies::judge(&info)?;
+    mirrors::judge(&info)?;
     captures(&info, subject::DEAD_LETTER, "", "", &[] as &[&str])?;
     limits(&info)?;
     Ok((&info).into())
@@ -182,12 +182,12 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
 ///
 /// # Errors
 /// As [`ensure_input_stream`], with what it needs.
-pub async fn judge_rights_stream(client: &Client, nats: &Nats) -> Result<(), NatsError> {
+pub async fn check_rights_stream(client: &Client, nats: &Nats) -> Result<(), NatsError> {
     fits_rights(&existing(client, &nats.rights_stream).await?)
 }
 
 fn fits_rights(info: &Info) -> Result<(), NatsError> {
-    copies::judge(info)?;
+    mirrors::judge(info)?;
     captures(info, subject::RIGHTS, "", "", &[] as &[&str])?;
     limits(info)?;
     must(
@@ -212,7 +212,7 @@ fn fits_rights(info: &Info) -> Result<(), NatsError> {
 ///
 /// # Errors
 /// As [`stream_state`].
-pub async fn newest_of(
+pub async fn newest_message(
     client: &Client,
     nats: &Nats,
     process: usize,
@@ -249,7 +249,7 @@ pub async fn newest_of(
 ///
 /// # Errors
 /// As [`stream_state`].
-pub async fn holds(client: &Client, stream: &str, filter: &str) -> Result<bool, NatsError> {
+pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result<bool, NatsError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         let what = format!("reading the end of the stream {stream}");
         NatsError::caused(NatsErrorKind::Unreachable, what, error)
@@ -319,7 +319,7 @@ pub async fn stream_state(client: &Client, name: &str) -> Result<StreamState, Na
 /// The same of the input stream, unless it has become a copy of another one since the start.
 pub(super) async fn input_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
     let info = existing(client, name).await?;
-    copies::judge(&info)?;
+    mirrors::judge(&info)?;
     Ok((&info).into())
 }
 

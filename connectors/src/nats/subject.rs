@@ -59,7 +59,7 @@ pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
 }
 
 /// Where a process tells the others of its cluster something on a topic; `*` for every process.
-pub fn of_process(topic: &str, process: &str) -> String {
+pub fn cluster_topic(topic: &str, process: &str) -> String {
     format!("tributary.rights.cluster.{topic}.{process}")
 }
 

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::block::{CommitBlock, SegmentId};
-use crate::counts::{Counts, add};
+use crate::counts::{CountsByBrand, add};
 use crate::disk;
 use crate::error::LedgerError;
 use crate::frames::running;
-use crate::manifest::{Paths, Sealed};
+use crate::manifest::{Paths, SealedSegment};
 use crate::position::Position;
 use crate::scan::Scan;
 use crate::wire::Hex;
@@ -28,7 +28,7 @@ pub(crate) struct Active {
     /// The ordinal of the last commit before this segment, and of the last one in all.
     before: u64,
     pub commits: u64,
-    pub counts: Counts,
+    pub counts: CountsByBrand,
     whole: Xxh3,
     /// Whether a failed write may have left bytes behind the last commit.
     dirty: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Active {
 pub(crate) struct Group {
     pub bytes: Vec<u8>,
     pub blocks: u64,
-    pub counts: Counts,
+    pub counts: CountsByBrand,
 }
 
 impl Active {
@@ -65,7 +65,7 @@ impl Active {
             committed: header.len() as u64,
             before: commits,
             commits,
-            counts: Counts::new(),
+            counts: CountsByBrand::new(),
             whole,
             dirty: false,
         })
@@ -141,13 +141,13 @@ impl Active {
     }
 
     /// What the manifest says of it once it is sealed. A failed write leaves nothing behind in a sealed segment.
-    pub fn sealed(&mut self) -> Result<Sealed, LedgerError> {
+    pub fn sealed(&mut self) -> Result<SealedSegment, LedgerError> {
         if self.dirty {
             disk::truncate(&self.file, &self.path, self.committed)?;
             disk::sync(&self.file, &self.path)?;
             self.dirty = false;
         }
-        Ok(Sealed {
+        Ok(SealedSegment {
             number: self.id.number,
             bytes: self.committed,
             checksum: Hex(self.whole.digest128().to_be_bytes().to_vec()),

@@ -9,17 +9,17 @@ use std::path::Path;
 
 use tributary_operators::record::BrandId;
 
-use crate::counts::Counts;
+use crate::counts::CountsByBrand;
 use crate::error::LedgerError;
 use crate::keyring::{BrandKey, BrandKeys, Keyring};
-use crate::manifest::{BrandLine, Manifest};
+use crate::manifest::{Manifest, ManifestBrand};
 use crate::wire::Hex;
 
 /// The numbers under which brands are written: those of their newest keys.
 pub(crate) type Numbers = BTreeMap<BrandId, u16>;
 
 /// A line of the manifest, found in the configuration.
-pub(crate) struct Found<'a> {
+pub(crate) struct BrandKeyRef<'a> {
     pub id: BrandId,
     pub keys: &'a BrandKeys,
     /// The key of this line, which need not be the newest.
@@ -30,7 +30,7 @@ pub(crate) struct Found<'a> {
 /// what the active segment holds.
 pub(crate) fn find(
     manifest: &mut Manifest,
-    active: &Counts,
+    active: &CountsByBrand,
     keyring: &Keyring,
     path: &Path,
 ) -> Result<Numbers, LedgerError> {
@@ -46,15 +46,15 @@ pub(crate) fn find(
 }
 
 /// Forgets the lines under which nothing is held, but for those that are written under. True where there were any.
-pub(crate) fn prune(manifest: &mut Manifest, active: &Counts, numbers: &Numbers) -> bool {
-    let used = |line: &BrandLine| {
+pub(crate) fn prune(manifest: &mut Manifest, active: &CountsByBrand, numbers: &Numbers) -> bool {
+    let used = |line: &ManifestBrand| {
         let number = line.number;
         numbers.values().any(|current| *current == number)
             || manifest.entries(number).total() > 0
             || active.contains_key(&number)
             || manifest.salts.iter().any(|salt| salt.brand == number)
     };
-    let used: Vec<BrandLine> = manifest
+    let used: Vec<ManifestBrand> = manifest
         .brands
         .iter()
         .filter(|b| used(b))
@@ -67,11 +67,11 @@ pub(crate) fn prune(manifest: &mut Manifest, active: &Counts, numbers: &Numbers)
 
 /// The keys of a brand that the manifest names.
 pub(crate) fn key_of<'a>(
-    line: &BrandLine,
+    line: &ManifestBrand,
     ledger: &[u8; 16],
     keyring: &'a Keyring,
     path: &Path,
-) -> Result<Found<'a>, LedgerError> {
+) -> Result<BrandKeyRef<'a>, LedgerError> {
     let (id, keys) = keyring
         .named(&line.name)
         .ok_or_else(|| LedgerError::UnknownBrand {
@@ -80,7 +80,7 @@ pub(crate) fn key_of<'a>(
         })?;
     match keys.at(line.links, ledger) {
         Some((key, check)) if check.as_slice() == line.check.0.as_slice() => {
-            Ok(Found { id, keys, key })
+            Ok(BrandKeyRef { id, keys, key })
         }
         _ => Err(LedgerError::WrongKey {
             file: path.to_owned(),
@@ -103,7 +103,7 @@ pub(crate) fn enter(
     let number = last.map_or(1, |last| last.saturating_add(1));
     let links = keys.links();
     let check = keys.at(links, &manifest.id()).map(|(_, check)| check);
-    manifest.brands.push(BrandLine {
+    manifest.brands.push(ManifestBrand {
         number,
         name: keys.name().to_owned(),
         links,

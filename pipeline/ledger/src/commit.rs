@@ -14,15 +14,15 @@ use tributary_operators::record::BrandId;
 use crate::active::Group;
 use crate::block::SegmentId;
 use crate::brands;
-use crate::counts::{Counts, Entries};
+use crate::counts::{CountsByBrand, EntryCounts};
 use crate::error::LedgerError;
 use crate::event::Encoder;
 use crate::keyring::{BrandKey, BrandKeys};
-use crate::known::{WordKey, word_key};
+use crate::known_labels::{NameKey, name_key};
 use crate::ledger::{Ledger, seal_salt};
-use crate::page::Page;
 use crate::position::Position;
-use crate::rotate::move_run_up;
+use crate::rotate::rekey_run;
+use crate::write_batch::WriteBatch;
 
 /// A block is sealed when its content has grown to this many bytes.
 pub(crate) const CONTENT: usize = 1 << 20;
@@ -40,7 +40,7 @@ pub struct Commit {
 
 impl Ledger {
     /// Takes a page. It becomes durable with the next commit.
-    pub fn append(&mut self, mut page: Page) {
+    pub fn append(&mut self, mut page: WriteBatch) {
         page.close();
         if !page.is_empty() {
             self.pending.push(page);
@@ -54,14 +54,14 @@ impl Ledger {
     /// After [`LedgerError::Sync`] the process must stop. After any other error nothing was committed and nothing
     /// is lost: what was appended is kept, and `commit` may be called again, with this position or a later one.
     pub fn commit(&mut self, position: Position) -> Result<Commit, LedgerError> {
-        self.usable()?;
+        self.check_usable()?;
         if self.active.committed >= self.segment_bytes {
             self.roll()?;
         }
         self.enter()?;
         let (mut group, words) = self.group()?;
         let written = self.active.commit(&mut group, position);
-        let bytes = self.note(written)?;
+        let bytes = self.record_sync_failure(written)?;
         self.known.with(|known| {
             known.extend(words);
             self.pending.iter().for_each(|page| known.commit(page));
@@ -71,7 +71,7 @@ impl Ledger {
         Ok(Commit {
             ordinal: self.active.commits,
             bytes,
-            entries: group.counts.values().map(Entries::total).sum(),
+            entries: group.counts.values().map(EntryCounts::total).sum(),
         })
     }
 
@@ -87,7 +87,8 @@ impl Ledger {
             let Some(&number) = numbers.get(brand) else {
                 continue;
             };
-            let known = |line: &crate::manifest::SaltLine| (line.brand, line.day) == (number, *day);
+            let known =
+                |line: &crate::manifest::ManifestSalt| (line.brand, line.day) == (number, *day);
             if !manifest.salts.iter().any(known) {
                 let line = seal_salt(&manifest, (number, self.keys(*brand)?.newest()), *day, salt);
                 manifest.salts.extend(line);
@@ -95,14 +96,14 @@ impl Ledger {
             }
         }
         if new {
-            self.replace(manifest)?;
+            self.replace_manifest(manifest)?;
             self.numbers = numbers;
         }
         Ok(())
     }
 
     fn pending_brands(&self) -> BTreeSet<BrandId> {
-        let of_page = |page: &Page| {
+        let of_page = |page: &WriteBatch| {
             let mut brands: BTreeSet<BrandId> = page.brands.keys().copied().collect();
             brands.extend(page.words.iter().map(|(brand, ..)| *brand));
             brands.extend(page.salts.iter().map(|(brand, ..)| *brand));
@@ -120,7 +121,7 @@ impl Ledger {
     }
 
     /// The pending entries, sealed for their place, and the words among them.
-    fn group(&self) -> Result<(Group, FxHashSet<WordKey>), LedgerError> {
+    fn group(&self) -> Result<(Group, FxHashSet<NameKey>), LedgerError> {
         let mut words = FxHashSet::default();
         let mut sealer = Sealer::new(self.active.id(), self.active.committed);
         for brand in self.pending_brands() {
@@ -141,7 +142,7 @@ impl Ledger {
                     sealer.add(number, key, run, *entries);
                 } else {
                     // The secret was exchanged since the process began.
-                    let run = move_run_up(run, brand, keys.chain(), links);
+                    let run = rekey_run(run, brand, keys.chain(), links);
                     let run = run.map_err(|error| {
                         LedgerError::io(self.active.path(), std::io::Error::other(error))
                     })?;
@@ -157,12 +158,16 @@ impl Ledger {
     }
 
     /// A run of a brand's pending words that the ledger does not have yet.
-    fn fresh_words(&self, brand: BrandId, words: &mut FxHashSet<WordKey>) -> (Vec<u8>, Entries) {
+    fn fresh_words(
+        &self,
+        brand: BrandId,
+        words: &mut FxHashSet<NameKey>,
+    ) -> (Vec<u8>, EntryCounts) {
         let mut encoder = Encoder::default();
         self.known.with(|known| {
             let pending = self.pending.iter().flat_map(|page| &page.words);
             for (_, label, word) in pending.filter(|(of, ..)| *of == brand) {
-                let key = word_key(brand, *label, word);
+                let key = name_key(brand, *label, word);
                 if !known.contains(&key) && words.insert(key) {
                     encoder.push(&Event::Word {
                         brand,
@@ -181,7 +186,7 @@ pub(crate) struct Sealer {
     segment: SegmentId,
     start: u64,
     content: Vec<u8>,
-    entries: Entries,
+    entries: EntryCounts,
     group: Group,
     failed: bool,
 }
@@ -193,11 +198,11 @@ impl Sealer {
             segment,
             start,
             content: Vec::new(),
-            entries: Entries::default(),
+            entries: EntryCounts::default(),
             group: Group {
                 bytes: Vec::new(),
                 blocks: 0,
-                counts: Counts::new(),
+                counts: CountsByBrand::new(),
             },
             failed: false,
         }
@@ -212,7 +217,7 @@ impl Sealer {
         self.start + self.group.bytes.len() as u64
     }
 
-    pub fn add(&mut self, brand: u16, key: &BrandKey, run: &[u8], entries: Entries) {
+    pub fn add(&mut self, brand: u16, key: &BrandKey, run: &[u8], entries: EntryCounts) {
         self.content.extend_from_slice(run);
         self.entries += entries;
         if self.content.len() >= CONTENT {
@@ -234,7 +239,7 @@ impl Sealer {
         self.group.blocks += 1;
         *self.group.counts.entry(brand).or_default() += self.entries;
         self.content.clear();
-        self.entries = Entries::default();
+        self.entries = EntryCounts::default();
     }
 
     /// The blocks, unless one could not be sealed.

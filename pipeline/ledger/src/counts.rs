@@ -9,7 +9,7 @@ use tributary_operators::event::Event;
 /// Entries by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entries {
+pub struct EntryCounts {
     /// Records put.
     pub put: u64,
     /// Records dropped.
@@ -24,7 +24,7 @@ pub struct Entries {
     pub settled: u64,
 }
 
-impl Entries {
+impl EntryCounts {
     /// All of them.
     pub fn total(&self) -> u64 {
         self.put + self.drop + self.heard + self.word + self.evidence + self.settled
@@ -46,10 +46,10 @@ impl Entries {
     }
 }
 
-impl Add for Entries {
-    type Output = Entries;
-    fn add(self, other: Entries) -> Entries {
-        Entries {
+impl Add for EntryCounts {
+    type Output = EntryCounts;
+    fn add(self, other: EntryCounts) -> EntryCounts {
+        EntryCounts {
             put: self.put + other.put,
             drop: self.drop + other.drop,
             heard: self.heard + other.heard,
@@ -60,23 +60,23 @@ impl Add for Entries {
     }
 }
 
-impl AddAssign for Entries {
-    fn add_assign(&mut self, other: Entries) {
+impl AddAssign for EntryCounts {
+    fn add_assign(&mut self, other: EntryCounts) {
         *self = *self + other;
     }
 }
 
-impl std::iter::Sum for Entries {
-    fn sum<I: Iterator<Item = Entries>>(all: I) -> Entries {
-        all.fold(Entries::default(), Add::add)
+impl std::iter::Sum for EntryCounts {
+    fn sum<I: Iterator<Item = EntryCounts>>(all: I) -> EntryCounts {
+        all.fold(EntryCounts::default(), Add::add)
     }
 }
 
 /// Entries by the brand's number in this ledger.
-pub(crate) type Counts = BTreeMap<u16, Entries>;
+pub(crate) type CountsByBrand = BTreeMap<u16, EntryCounts>;
 
 /// Adds the counts of some blocks to others.
-pub(crate) fn add(to: &mut Counts, from: &Counts) {
+pub(crate) fn add(to: &mut CountsByBrand, from: &CountsByBrand) {
     for (brand, entries) in from {
         *to.entry(*brand).or_default() += *entries;
     }
@@ -86,7 +86,7 @@ pub(crate) fn add(to: &mut Counts, from: &Counts) {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LedgerStats {
     /// Entries by kind; superseded ones count until a rewrite leaves them out.
-    pub entries: Entries,
+    pub entries: EntryCounts,
     /// Bytes of all segments, up to the last commit.
     pub bytes: u64,
     /// Segments, the active one included.

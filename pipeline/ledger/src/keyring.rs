@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
-use tributary_config::chain::{Chain, derive};
+use tributary_config::key_chain::{KeyChain, derive_key};
 use tributary_config::model::{Brand, Config};
 use tributary_operators::record::BrandId;
 use zeroize::Zeroizing;
@@ -27,7 +27,7 @@ pub struct Keyring {
 /// The keys of one brand, and how its pseudonyms move from one secret to the next.
 pub(crate) struct BrandKeys {
     name: String,
-    chain: Chain,
+    chain: KeyChain,
     /// The oldest first.
     previous: Vec<BrandKey>,
     newest: BrandKey,
@@ -88,7 +88,7 @@ impl BrandKeys {
         let key = |secret: &SecretString| BrandKey::new(&brand.name, secret);
         BrandKeys {
             name: brand.name.clone(),
-            chain: Chain::new(brand),
+            chain: KeyChain::new(brand),
             previous: brand.previous_secrets.iter().map(key).collect(),
             newest: key(&brand.secret),
         }
@@ -98,7 +98,7 @@ impl BrandKeys {
         &self.name
     }
 
-    pub fn chain(&self) -> &Chain {
+    pub fn chain(&self) -> &KeyChain {
         &self.chain
     }
 
@@ -137,7 +137,7 @@ impl BrandKeys {
 
 impl BrandKey {
     fn new(brand: &str, secret: &SecretString) -> BrandKey {
-        let key = derive(CONTEXT, brand, secret);
+        let key = derive_key(CONTEXT, brand, secret);
         let cipher = XChaCha20Poly1305::new((&*key).into());
         BrandKey { key, cipher }
     }

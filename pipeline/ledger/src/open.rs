@@ -15,12 +15,12 @@ use crate::brands;
 use crate::disk;
 use crate::error::LedgerError;
 use crate::frames::{later_commit, read_header};
-use crate::heads::NamedHeads;
+use crate::heads::FileHeads;
 use crate::keyring::Keyring;
-use crate::known::Known;
+use crate::known_labels::KnownLabels;
 use crate::ledger::{Ledger, Options};
-use crate::manifest::{Manifest, Paths, Sealed};
-use crate::recover::{Recovered, Source};
+use crate::manifest::{Manifest, Paths, SealedSegment};
+use crate::recover::{Recovery, SegmentSet};
 use crate::rotate::reseal_salts;
 use crate::scan::scan;
 use crate::wire::Hex;
@@ -39,7 +39,7 @@ impl Ledger {
     pub fn open(
         options: Options,
         keyring: Arc<Keyring>,
-    ) -> Result<(Ledger, Recovered), LedgerError> {
+    ) -> Result<(Ledger, Recovery), LedgerError> {
         let paths = Paths(options.directory.clone());
         if paths.0.exists() && !paths.0.is_dir() {
             return Err(LedgerError::NoDirectory { file: paths.0 });
@@ -86,7 +86,7 @@ impl Ledger {
         let active = Active::resume(&paths, id, scan, before)?;
         let last = manifest.segments.iter().map(|s| s.number).max();
         let next = last.unwrap_or(0).max(manifest.active) + 1;
-        let known = Known::default();
+        let known = KnownLabels::default();
         let mut ledger = Ledger {
             paths,
             lock,
@@ -103,10 +103,10 @@ impl Ledger {
             manifest,
         };
         if resealed {
-            ledger.replace(ledger.manifest.clone())?;
+            ledger.replace_manifest(ledger.manifest.clone())?;
         }
-        let sources = Source::all(&ledger.paths, &ledger.manifest, ledger.active.committed);
-        let recovered = Recovered {
+        let sources = SegmentSet::all(&ledger.paths, &ledger.manifest, ledger.active.committed);
+        let recovered = Recovery {
             position,
             salts: ledger.salts()?,
             cut_bytes,
@@ -164,7 +164,7 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
     let manifest = Manifest {
         ledger: Hex(rand::random::<[u8; 16]>().to_vec()),
         generation: 1,
-        heads: NamedHeads::new(),
+        heads: FileHeads::new(),
         process: options.process,
         processes: options.processes,
         commits: 0,
@@ -180,7 +180,7 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
     Ok(manifest)
 }
 
-fn check_length(paths: &Paths, segment: &Sealed) -> Result<(), LedgerError> {
+fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerError> {
     let path = paths.segment(segment.number);
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == segment.bytes => Ok(()),

@@ -13,18 +13,18 @@ use tributary_operators::salt::Salt;
 
 use crate::block::SegmentId;
 use crate::brands::key_of;
-use crate::counts::{Entries, LedgerStats};
+use crate::counts::{EntryCounts, LedgerStats};
 use crate::error::LedgerError;
 use crate::event::decode;
 use crate::frames::{DataFrame, Fault, Frame, Frames};
 use crate::keyring::Keyring;
-use crate::known::{Known, word_key};
-use crate::manifest::{BrandLine, Manifest, Paths};
+use crate::known_labels::{KnownLabels, name_key};
+use crate::manifest::{Manifest, ManifestBrand, Paths};
 use crate::position::Position;
-use crate::rotate::move_up;
+use crate::rotate::rekey;
 
 /// What a ledger held when it was opened.
-pub struct Recovered {
+pub struct Recovery {
     /// The position of the last commit; none in a new ledger.
     pub position: Option<Position>,
     /// The salts of sensor days that were not forgotten.
@@ -36,7 +36,7 @@ pub struct Recovered {
     pub(crate) blocks: Blocks,
 }
 
-impl std::fmt::Debug for Recovered {
+impl std::fmt::Debug for Recovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recovered")
             .field("position", &self.position)
@@ -46,62 +46,62 @@ impl std::fmt::Debug for Recovered {
     }
 }
 
-impl Recovered {
+impl Recovery {
     /// The next block, or none when all were read.
     ///
     /// # Errors
     ///
     /// [`LedgerError::Corrupt`] where the bytes are not what was written. Blocks that came before are right, but
     /// they are not everything.
-    pub fn next_block(&mut self) -> Result<Option<Block>, LedgerError> {
+    pub fn next_block(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         self.blocks.next()
     }
 
     /// Bytes read so far.
-    pub fn read(&self) -> u64 {
+    pub fn read_bytes(&self) -> u64 {
         self.blocks.read
     }
 
     /// Bytes that are to be read.
-    pub fn total(&self) -> u64 {
+    pub fn total_bytes(&self) -> u64 {
         self.blocks.total
     }
 }
 
 /// The segments of a ledger, as far as they count.
-pub(crate) struct Source {
+pub(crate) struct SegmentSet {
     paths: Paths,
-    segments: Vec<Part>,
+    segments: Vec<SegmentPart>,
     brands: Arc<Brands>,
 }
 
 /// The brands of a manifest, and where it is.
 struct Brands {
     ledger: [u8; 16],
-    lines: Vec<BrandLine>,
+    lines: Vec<ManifestBrand>,
     file: PathBuf,
 }
 
 /// One segment.
 #[derive(Clone)]
-pub(crate) struct Part {
+pub(crate) struct SegmentPart {
     pub id: SegmentId,
     pub bytes: u64,
-    pub entries: Entries,
+    pub entries: EntryCounts,
     /// The checksum of the whole, for a sealed one.
     checksum: Option<Vec<u8>>,
 }
 
-impl Source {
+impl SegmentSet {
     /// The sealed segments.
-    pub fn sealed(paths: &Paths, manifest: &Manifest) -> Source {
-        let part = |segment: &crate::manifest::Sealed| Part {
+    pub fn sealed(paths: &Paths, manifest: &Manifest) -> SegmentSet {
+        let part = |segment: &crate::manifest::SealedSegment| SegmentPart {
             id: manifest.segment(segment.number),
             bytes: segment.bytes,
             entries: segment.entries.values().copied().sum(),
             checksum: Some(segment.checksum.0.clone()),
         };
-        Source {
+        SegmentSet {
             paths: paths.clone(),
             segments: manifest.segments.iter().map(part).collect(),
             brands: Arc::new(Brands {
@@ -113,35 +113,35 @@ impl Source {
     }
 
     /// The sealed segments, and the active one up to its last commit.
-    pub fn all(paths: &Paths, manifest: &Manifest, committed: u64) -> Source {
-        let mut source = Source::sealed(paths, manifest);
-        source.segments.push(Part {
+    pub fn all(paths: &Paths, manifest: &Manifest, committed: u64) -> SegmentSet {
+        let mut source = SegmentSet::sealed(paths, manifest);
+        source.segments.push(SegmentPart {
             id: manifest.segment(manifest.active),
             bytes: committed,
-            entries: Entries::default(),
+            entries: EntryCounts::default(),
             checksum: None,
         });
         source
     }
 
     /// Says what the active segment holds.
-    pub fn count_active(&mut self, entries: Entries) {
+    pub fn count_active(&mut self, entries: EntryCounts) {
         if let Some(part) = self.segments.last_mut() {
             part.entries = entries;
         }
     }
 
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[SegmentPart] {
         &self.segments
     }
 
     /// All blocks.
-    pub fn blocks(&self, known: Known) -> Blocks {
+    pub fn blocks(&self, known: KnownLabels) -> Blocks {
         self.blocks_of(self.segments.clone(), known)
     }
 
     /// The blocks of some of the segments.
-    pub fn blocks_of(&self, parts: Vec<Part>, known: Known) -> Blocks {
+    pub fn blocks_of(&self, parts: Vec<SegmentPart>, known: KnownLabels) -> Blocks {
         Blocks {
             paths: self.paths.clone(),
             total: parts.iter().map(|part| part.bytes).sum(),
@@ -158,17 +158,17 @@ impl Source {
 /// The blocks of some segments, one after the other.
 pub(crate) struct Blocks {
     paths: Paths,
-    parts: VecDeque<Part>,
-    current: Option<(Frames, Part)>,
+    parts: VecDeque<SegmentPart>,
+    current: Option<(Frames, SegmentPart)>,
     pub read: u64,
     pub total: u64,
     brands: Arc<Brands>,
-    known: Known,
+    known: KnownLabels,
     broken: bool,
 }
 
 impl Blocks {
-    pub fn next(&mut self) -> Result<Option<Block>, LedgerError> {
+    pub fn next(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         if self.broken {
             let what = "a segment could not be read to its end";
             return Err(LedgerError::corrupt(&self.paths.0, 0, what));
@@ -178,7 +178,7 @@ impl Blocks {
         next
     }
 
-    fn advance(&mut self) -> Result<Option<Block>, LedgerError> {
+    fn advance(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         loop {
             let (mut frames, part) = match self.current.take() {
                 Some(current) => current,
@@ -213,14 +213,14 @@ impl Blocks {
         }
     }
 
-    fn block(&self, frames: &Frames, data: DataFrame) -> Result<Block, LedgerError> {
+    fn block(&self, frames: &Frames, data: DataFrame) -> Result<SealedBlock, LedgerError> {
         let number = data.header.brand;
         let line = self.brands.lines.iter().position(|b| b.number == number);
         let line = line.ok_or_else(|| {
             let what = "a block is of a brand that the manifest does not name";
             LedgerError::corrupt(frames.path(), data.offset, what)
         })?;
-        Ok(Block {
+        Ok(SealedBlock {
             segment: frames.id(),
             file: frames.path().to_owned(),
             data,
@@ -231,7 +231,7 @@ impl Blocks {
     }
 }
 
-impl Part {
+impl SegmentPart {
     fn check(&self, frames: &Frames) -> Result<(), LedgerError> {
         let corrupt = |what| Err(LedgerError::corrupt(frames.path(), self.bytes, what));
         if frames.is_open() {
@@ -247,16 +247,16 @@ impl Part {
 }
 
 /// Entries of one brand, still sealed, perhaps under a secret that was exchanged since.
-pub struct Block {
+pub struct SealedBlock {
     segment: SegmentId,
     file: PathBuf,
     data: DataFrame,
     brands: Arc<Brands>,
     line: usize,
-    known: Known,
+    known: KnownLabels,
 }
 
-impl std::fmt::Debug for Block {
+impl std::fmt::Debug for SealedBlock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Block")
             .field("file", &self.file)
@@ -266,7 +266,7 @@ impl std::fmt::Debug for Block {
     }
 }
 
-impl Block {
+impl SealedBlock {
     /// How many entries there are in it.
     pub fn entries(&self) -> u64 {
         self.data.header.entries.total()
@@ -317,9 +317,9 @@ impl Block {
         let mut words = Vec::new();
         let entries = decode(&content, brand, day, &mut |mut event| {
             if let Event::Word { label, word, .. } = &event {
-                words.push(word_key(brand, *label, word));
+                words.push(name_key(brand, *label, word));
             }
-            move_up(&mut event, found.keys.chain(), line.links);
+            rekey(&mut event, found.keys.chain(), line.links);
             each(event);
         });
         if entries != Ok(header.entries) {

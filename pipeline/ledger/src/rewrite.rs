@@ -22,19 +22,19 @@ use crate::active::Active;
 use crate::block::SEGMENT_HEADER;
 use crate::brands::key_of;
 use crate::commit::{CONTENT, Sealer};
-use crate::counts::Entries;
-use crate::drafts::Drafts;
+use crate::compaction_filter::{BUDGET, Bitmap, read, superseded};
+use crate::counts::EntryCounts;
 use crate::error::LedgerError;
 use crate::event::Encoder;
-use crate::judge::{BUDGET, Marks, read, superseded};
 use crate::keyring::Keyring;
-use crate::known::{BrandLabel, KnownWords, WordKey, word_key};
+use crate::known_labels::{BrandLabel, LabelTable, NameKey, name_key};
 use crate::ledger::Ledger;
-use crate::manifest::{BrandLine, Manifest, Paths, Sealed};
-use crate::recover::{Block, Part, Source};
+use crate::manifest::{Manifest, ManifestBrand, Paths, SealedSegment};
+use crate::pending_segments::PendingSegments;
+use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
 
 /// Says of an event whether it is kept.
-pub type Keep = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
+pub type KeepFilter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
 /// The work of a rewrite, to be run on any thread.
 pub struct Rewrite {
@@ -46,7 +46,7 @@ pub struct Rewrite {
     next: Arc<AtomicU64>,
     segment_bytes: u64,
     budget: u64,
-    keep: Keep,
+    keep: KeepFilter,
     /// The labels whose words go.
     idle: FxHashSet<BrandLabel>,
 }
@@ -60,28 +60,28 @@ impl std::fmt::Debug for Rewrite {
 }
 
 /// New segments that wait to be installed. Dropped instead, they are removed again.
-pub struct Rewritten {
-    pub(crate) sources: Vec<Sealed>,
-    pub(crate) outputs: Vec<Sealed>,
+pub struct RewriteResult {
+    pub(crate) sources: Vec<SealedSegment>,
+    pub(crate) outputs: Vec<SealedSegment>,
     /// The brands under which the new segments are written.
-    pub(crate) brands: Vec<BrandLine>,
-    pub(crate) words: Vec<WordKey>,
-    pub(crate) drafts: Drafts,
+    pub(crate) brands: Vec<ManifestBrand>,
+    pub(crate) words: Vec<NameKey>,
+    pub(crate) drafts: PendingSegments,
     /// Entries left out because they were superseded, and words that nobody uses.
     pub superseded: u64,
     /// Entries left out because they were not to be kept, superseded ones included: `put` are versions of records,
     /// `drop` that records were dropped, `heard` pings.
-    pub forgotten: Entries,
+    pub erased: EntryCounts,
     /// Entries that were sealed under a secret that was exchanged, and no longer are.
-    pub moved: u64,
+    pub rekeyed: u64,
 }
 
-impl std::fmt::Debug for Rewritten {
+impl std::fmt::Debug for RewriteResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rewritten")
             .field("superseded", &self.superseded)
-            .field("forgotten", &self.forgotten)
-            .field("moved", &self.moved)
+            .field("forgotten", &self.erased)
+            .field("moved", &self.rekeyed)
             .finish_non_exhaustive()
     }
 }
@@ -94,7 +94,7 @@ impl Ledger {
     /// # Errors
     ///
     /// Any of the disk; nothing is lost.
-    pub fn rewrite(&mut self, keep: Keep) -> Result<Rewrite, LedgerError> {
+    pub fn rewrite(&mut self, keep: KeepFilter) -> Result<Rewrite, LedgerError> {
         self.roll()?;
         let targets = self.targets()?;
         Ok(Rewrite {
@@ -106,7 +106,7 @@ impl Ledger {
             segment_bytes: self.segment_bytes,
             budget: BUDGET,
             keep,
-            idle: self.known.with(KnownWords::take_idle),
+            idle: self.known.with(LabelTable::take_idle),
         })
     }
 }
@@ -125,19 +125,19 @@ impl Rewrite {
     ///
     /// [`LedgerError::Corrupt`] where a segment is not what was written, or any of the disk. What was written so far
     /// is removed again, and the ledger is as it was.
-    pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<Rewritten, LedgerError> {
-        let source = Source::sealed(&self.paths, &self.manifest);
+    pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<RewriteResult, LedgerError> {
+        let source = SegmentSet::sealed(&self.paths, &self.manifest);
         let total = source.parts().iter().map(|part| part.entries.total()).sum();
-        let mut gone = Marks::new(total);
+        let mut gone = Bitmap::new(total);
         let mut words = Vec::new();
-        let mut forgotten = Entries::default();
+        let mut forgotten = EntryCounts::default();
         let mut idle = Vec::new();
-        let mut also = |_: &Block, entry, event: &Event| {
+        let mut also = |_: &SealedBlock, entry, event: &Event| {
             if !(self.keep)(event) {
                 gone.set(entry);
                 forgotten.count(event);
                 if let Event::Word { brand, label, word } = event {
-                    words.push(word_key(*brand, *label, word));
+                    words.push(name_key(*brand, *label, word));
                 }
             } else if let Event::Word { brand, label, .. } = event
                 && self.idle.contains(&(*brand, *label))
@@ -173,7 +173,7 @@ impl Rewrite {
             first = entries.end;
         }
         let (outputs, drafts) = writer.finish()?;
-        let entries = |segments: &[Sealed]| -> u64 {
+        let entries = |segments: &[SealedSegment]| -> u64 {
             let counts = segments.iter().flat_map(|segment| segment.entries.values());
             counts.map(|entries| entries.total()).sum()
         };
@@ -182,22 +182,22 @@ impl Rewrite {
             return Err(LedgerError::corrupt(&self.paths.manifest(), 0, what));
         }
         let written =
-            |line: &&BrandLine| outputs.iter().any(|s| s.entries.contains_key(&line.number));
+            |line: &&ManifestBrand| outputs.iter().any(|s| s.entries.contains_key(&line.number));
         let brands = self.manifest.brands.iter().filter(written).cloned();
-        Ok(Rewritten {
+        Ok(RewriteResult {
             sources,
             brands: brands.collect(),
             outputs,
             words,
             drafts,
             superseded,
-            forgotten,
-            moved,
+            erased: forgotten,
+            rekeyed: moved,
         })
     }
 
     /// How many entries of a segment are sealed under a secret that was exchanged.
-    fn behind(&self, segment: &Sealed) -> u64 {
+    fn behind(&self, segment: &SealedSegment) -> u64 {
         let stays = |number: &u16| self.targets.get(number) == Some(number);
         let behind = segment.entries.iter().filter(|(n, _)| !stays(n));
         behind.map(|(_, entries)| entries.total()).sum()
@@ -211,8 +211,8 @@ struct Writer<'a> {
     current: Option<Sealer>,
     /// The first and last commit of what was copied so far.
     commits: (u64, u64),
-    outputs: Vec<Sealed>,
-    drafts: Drafts,
+    outputs: Vec<SealedSegment>,
+    drafts: PendingSegments,
 }
 
 impl<'a> Writer<'a> {
@@ -223,15 +223,15 @@ impl<'a> Writer<'a> {
             current: None,
             commits: (u64::MAX, 0),
             outputs: Vec::new(),
-            drafts: Drafts::default(),
+            drafts: PendingSegments::default(),
         }
     }
 
     /// Copies the entries of a segment that do not go.
     fn copy(
         &mut self,
-        source: &Source,
-        (part, sealed): (&Part, &Sealed),
+        source: &SegmentSet,
+        (part, sealed): (&SegmentPart, &SealedSegment),
         first: u64,
         goes: &dyn Fn(u64) -> bool,
     ) -> Result<(), LedgerError> {
@@ -314,7 +314,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(Vec<Sealed>, Drafts), LedgerError> {
+    fn finish(mut self) -> Result<(Vec<SealedSegment>, PendingSegments), LedgerError> {
         let numbers: Vec<u16> = self.encoders.keys().copied().collect();
         for number in numbers {
             self.flush(number)?;

@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tributary_config::chain::Chain;
+use tributary_config::key_chain::KeyChain;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, IdSet, Identifier};
 
 use crate::brands::{self, Numbers, key_of};
-use crate::counts::{Counts, Entries, add};
+use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::event::{Encoder, Malformed, decode};
 use crate::keyring::Keyring;
@@ -37,15 +37,15 @@ impl Ledger {
     /// [`LedgerError::NotNewer`] where the secrets do not go on from those that the ledger has. After any error but
     /// [`LedgerError::Sync`] the ledger is as it was, and this may be called again.
     pub fn rotate(&mut self, keyring: Arc<Keyring>) -> Result<(), LedgerError> {
-        self.usable()?;
-        self.goes_on(&keyring)?;
+        self.check_usable()?;
+        self.check_successor(&keyring)?;
         let file = self.paths.manifest();
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
         numbers.retain(|brand, _| self.keyring.links(*brand) == keyring.links(*brand));
         let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
         if brands::prune(&mut manifest, &self.active.counts, &numbers) || resealed {
-            self.replace(manifest)?;
+            self.replace_manifest(manifest)?;
         }
         self.numbers = numbers;
         self.keyring = keyring;
@@ -57,7 +57,7 @@ impl Ledger {
     /// # Errors
     ///
     /// [`LedgerError::NotNewer`] where it would not.
-    pub fn goes_on(&self, keyring: &Keyring) -> Result<(), LedgerError> {
+    pub fn check_successor(&self, keyring: &Keyring) -> Result<(), LedgerError> {
         match self.keyring.broken_off(keyring) {
             None => Ok(()),
             Some(brand) => Err(LedgerError::NotNewer {
@@ -68,13 +68,13 @@ impl Ledger {
     }
 
     /// How many entries are still sealed under a secret that was exchanged. A rewrite moves them.
-    pub fn behind(&self) -> u64 {
-        let mut counts: Counts = self.active.counts.clone();
+    pub fn entries_under_old_keys(&self) -> u64 {
+        let mut counts: CountsByBrand = self.active.counts.clone();
         let sealed = self.manifest.segments.iter();
         sealed.for_each(|segment| add(&mut counts, &segment.entries));
         let current = |number: &u16| self.numbers.values().any(|n| n == number);
         let behind = counts.iter().filter(|(number, _)| !current(number));
-        behind.map(|(_, entries)| Entries::total(entries)).sum()
+        behind.map(|(_, entries)| EntryCounts::total(entries)).sum()
     }
 
     /// Under which number the entries of each number are written anew, entered where it is missing.
@@ -91,7 +91,7 @@ impl Ledger {
             }
         }
         if numbers.len() > self.numbers.len() {
-            self.replace(manifest)?;
+            self.replace_manifest(manifest)?;
             self.numbers = numbers;
         }
         Ok(targets)
@@ -129,7 +129,7 @@ pub(crate) fn reseal_salts(
 
 /// Moves the pseudonyms of an event that have gone through the first `links` links through all that follow. Nothing
 /// else depends on a secret: keys of records and names of sales do not, and tokens of pings never change.
-pub(crate) fn move_up(event: &mut Event, chain: &Chain, links: usize) {
+pub(crate) fn rekey(event: &mut Event, chain: &KeyChain, links: usize) {
     let set = match event {
         Event::Put { record, .. } => &mut record.ids,
         Event::Evidence { ids, .. } => ids,
@@ -139,10 +139,10 @@ pub(crate) fn move_up(event: &mut Event, chain: &Chain, links: usize) {
         return;
     }
     let ids = set.ids().iter().map(|id| {
-        let pseudonym = chain.move_up(id.pseudonym, links);
+        let pseudonym = chain.rekey_from(id.pseudonym, links);
         let value = match id.value == id.pseudonym {
             true => pseudonym,
-            false => chain.move_up(id.value, links),
+            false => chain.rekey_from(id.value, links),
         };
         Identifier {
             pseudonym,
@@ -154,16 +154,16 @@ pub(crate) fn move_up(event: &mut Event, chain: &Chain, links: usize) {
 }
 
 /// [`move_up`] for an encoded run of a brand.
-pub(crate) fn move_run_up(
+pub(crate) fn rekey_run(
     run: &[u8],
     brand: BrandId,
-    chain: &Chain,
+    chain: &KeyChain,
     links: usize,
 ) -> Result<Vec<u8>, Malformed> {
     let mut encoder = Encoder::default();
     // No day but that of spend is encoded, and that one is not asked for.
     decode(run, brand, &mut |_, _| 0, &mut |mut event| {
-        move_up(&mut event, chain, links);
+        rekey(&mut event, chain, links);
         encoder.push(&event);
     })?;
     Ok(encoder.take().0)

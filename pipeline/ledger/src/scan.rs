@@ -10,7 +10,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::block::SegmentId;
-use crate::counts::{Counts, add};
+use crate::counts::{CountsByBrand, add};
 use crate::error::LedgerError;
 use crate::frames::{Fault, Frame, Frames, later_commit};
 use crate::position::Position;
@@ -26,7 +26,7 @@ pub(crate) struct Scan {
     /// The position of its last commit.
     pub position: Option<Position>,
     /// What the commits hold.
-    pub counts: Counts,
+    pub counts: CountsByBrand,
     /// Data blocks in the commits.
     pub blocks: u64,
     /// The checksum up to the last commit.
@@ -41,11 +41,11 @@ pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, Led
         length: frames.end(),
         commits,
         position: None,
-        counts: Counts::new(),
+        counts: CountsByBrand::new(),
         blocks: 0,
         whole: frames.whole().clone(),
     };
-    let (mut group, mut blocks) = (Counts::new(), 0);
+    let (mut group, mut blocks) = (CountsByBrand::new(), 0);
     loop {
         match frames.next() {
             Ok(None) => return Ok(scan),

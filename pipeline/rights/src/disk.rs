@@ -13,16 +13,16 @@ use crate::error::FileError;
 
 /// An open file, locked, with its length.
 #[derive(Debug)]
-pub(crate) struct Growing {
+pub(crate) struct AppendFile {
     path: PathBuf,
     file: File,
     length: u64,
     lost: bool,
 }
 
-impl Growing {
+impl AppendFile {
     /// Opens a file, for the owner alone, and reads it; creates it and its directory where they are missing.
-    pub fn open(path: &Path) -> Result<(Growing, Vec<u8>), FileError> {
+    pub fn open(path: &Path) -> Result<(AppendFile, Vec<u8>), FileError> {
         let failed = |error| FileError::io(path, error);
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut builder = DirBuilder::new();
@@ -38,14 +38,14 @@ impl Growing {
             },
             TryLockError::Error(error) => failed(error),
         })?;
-        let bytes = read(&file).map_err(failed)?;
+        let bytes = read_to_end(&file).map_err(failed)?;
         if bytes.is_empty() {
             let handle = File::open(directory).map_err(failed)?;
             handle
                 .sync_all()
                 .map_err(|error| FileError::sync(path, error))?;
         }
-        let growing = Growing {
+        let growing = AppendFile {
             path: path.to_owned(),
             file,
             length: bytes.len() as u64,
@@ -60,7 +60,7 @@ impl Growing {
     }
 
     /// Cuts the file to a length, durably.
-    pub fn cut(&mut self, length: u64) -> Result<(), FileError> {
+    pub fn truncate(&mut self, length: u64) -> Result<(), FileError> {
         let cut = self.file.set_len(length);
         cut.map_err(|error| FileError::io(&self.path, error))?;
         self.length = length;
@@ -130,7 +130,7 @@ pub(crate) fn set_aside(path: &Path, content: &[u8]) -> Result<PathBuf, FileErro
 }
 
 /// Reads a file without changing it; none where it is not there.
-pub(crate) fn look(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -138,7 +138,7 @@ pub(crate) fn look(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
-fn read(mut file: &File) -> io::Result<Vec<u8>> {
+fn read_to_end(mut file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut file, &mut bytes)?;
     Ok(bytes)
@@ -153,7 +153,7 @@ mod tests {
     fn a_write_that_cannot_be_taken_back_ends_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        let (mut growing, _) = Growing::open(&path).unwrap();
+        let (mut growing, _) = AppendFile::open(&path).unwrap();
         growing.append(b"one").unwrap();
         // A handle that may only read can neither write nor cut.
         let writable = std::mem::replace(&mut growing.file, File::open(&path).unwrap());
@@ -161,7 +161,7 @@ mod tests {
         growing.file = writable;
         assert_eq!(growing.append(b"two").unwrap_err().kind(), Kind::Sync);
         drop(growing);
-        let (mut growing, bytes) = Growing::open(&path).unwrap();
+        let (mut growing, bytes) = AppendFile::open(&path).unwrap();
         assert_eq!(bytes, b"one");
         growing.append(b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"onetwo");

@@ -30,7 +30,7 @@ impl Head {
 /// How far a ledger is. Both numbers only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LedgerMark {
+pub struct LedgerWatermark {
     /// The ordinal of its last commit.
     pub commits: u64,
     id: Hex<16>,
@@ -38,10 +38,10 @@ pub struct LedgerMark {
     pub manifest: u64,
 }
 
-impl LedgerMark {
+impl LedgerWatermark {
     /// The mark of the ledger of this id.
-    pub fn new(id: [u8; 16], manifest: u64, commits: u64) -> LedgerMark {
-        LedgerMark {
+    pub fn new(id: [u8; 16], manifest: u64, commits: u64) -> LedgerWatermark {
+        LedgerWatermark {
             id: Hex(id),
             manifest,
             commits,
@@ -54,7 +54,7 @@ impl LedgerMark {
     }
 
     /// Whether a ledger that is here now is the one that was there at `earlier`, and has lost nothing since.
-    pub fn follows(&self, earlier: &LedgerMark) -> bool {
+    pub fn follows(&self, earlier: &LedgerWatermark) -> bool {
         self.id == earlier.id
             && self.manifest >= earlier.manifest
             && self.commits >= earlier.commits
@@ -63,14 +63,14 @@ impl LedgerMark {
 
 /// The entries of a file that was read, by their hashes.
 #[derive(Clone, Debug)]
-pub struct Entries {
+pub struct HashChain {
     hashes: Vec<Hash>,
 }
 
-impl Entries {
-    pub(crate) fn new(begin: Hash) -> Entries {
+impl HashChain {
+    pub(crate) fn new(begin: Hash) -> HashChain {
         let hashes = vec![begin];
-        Entries { hashes }
+        HashChain { hashes }
     }
 
     pub(crate) fn push(&mut self, hash: Hash) {
@@ -94,7 +94,7 @@ impl Entries {
     }
 
     /// Whether the file begins with the entries of this head.
-    pub fn contain(&self, head: &Head) -> bool {
+    pub fn contains(&self, head: &Head) -> bool {
         self.at(head.seq) == Some(*head)
     }
 }

@@ -30,11 +30,11 @@ pub struct BrandKeys {
 /// How many times the brand's secret had been exchanged when a pseudonym was made: the pseudonym of a level has gone
 /// through so many links of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Level(pub u32);
+pub struct KeyLevel(pub u32);
 
-impl Level {
+impl KeyLevel {
     /// Under the first secret. What stands for a device is always of this level.
-    pub const OLDEST: Level = Level(0);
+    pub const OLDEST: KeyLevel = KeyLevel(0);
 }
 
 /// What stands for a brand where it lasts: its name is no secret, and its number in a configuration does not last.
@@ -91,15 +91,15 @@ impl BrandKeys {
     }
 
     /// The same after the secret was exchanged for a newer one.
-    pub fn exchanged(mut self, newer: &SecretString) -> BrandKeys {
+    pub fn with_newer_secret(mut self, newer: &SecretString) -> BrandKeys {
         let key = derive(SUPPRESSION, &self.name, newer);
         self.suppression.push(key);
         self
     }
 
     /// The level of the pseudonyms that the newest secret gives.
-    pub fn newest(&self) -> Level {
-        Level(u32::try_from(self.suppression.len() - 1).unwrap_or(u32::MAX))
+    pub fn newest(&self) -> KeyLevel {
+        KeyLevel(u32::try_from(self.suppression.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// The brand's name.
@@ -130,7 +130,7 @@ impl BrandKeys {
     }
 
     /// The entry of a pseudonym of a level in the objection list; none where the brand has no such level.
-    pub(crate) fn suppression(&self, level: Level, pseudonym: u128) -> Option<[u8; 16]> {
+    pub(crate) fn suppression(&self, level: KeyLevel, pseudonym: u128) -> Option<[u8; 16]> {
         let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(level.0 as usize)?);
         hasher.update(self.name.as_bytes());
         hasher.update(&pseudonym.to_le_bytes());
@@ -140,7 +140,7 @@ impl BrandKeys {
     /// What tells the key of a level from another one, without telling anything about it. It depends on the keys
     /// before it, too: with other ones, the pseudonyms of the level would be others. The name is followed by another
     /// number of bytes than a pseudonym has, so that it is the entry of nobody.
-    pub(crate) fn suppression_check(&self, level: Level) -> Option<[u8; 16]> {
+    pub(crate) fn suppression_check(&self, level: KeyLevel) -> Option<[u8; 16]> {
         let mut before: Option<[u8; 16]> = None;
         for number in 0..=level.0 as usize {
             let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(number)?);

@@ -49,7 +49,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
-mod clear;
+mod clear_text;
 mod counts;
 mod disk;
 mod error;
@@ -66,11 +66,11 @@ pub mod status;
 pub mod suppression;
 mod time;
 
-pub use clear::Clear;
+pub use clear_text::ClearText;
 pub use counts::Counts;
 pub use error::{FileError, Kind, Place};
-pub use head::{Entries, Head, LedgerMark};
+pub use head::{HashChain, Head, LedgerWatermark};
 pub use hex::Hash;
-pub use keys::{BrandKeys, Fingerprint, Level, RequestKey};
+pub use keys::{BrandKeys, Fingerprint, KeyLevel, RequestKey};
 pub use refusal::{Reason, Refusal};
 pub use request::{Request, RequestId, Right};

@@ -26,7 +26,7 @@ pub enum Status {
 /// A step that a request cannot take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a request that is {from} cannot become {to}")]
-pub struct Impossible {
+pub struct InvalidTransition {
     /// How it stands, `unknown` for a request that was never received.
     pub from: &'static str,
     /// How it was to stand.
@@ -54,8 +54,8 @@ impl Status {
     /// # Errors
     ///
     /// [`Impossible`] where no request goes this way, also to where it stands already.
-    pub fn next(self, to: Status) -> Result<Status, Impossible> {
-        let impossible = Impossible {
+    pub fn next(self, to: Status) -> Result<Status, InvalidTransition> {
+        let impossible = InvalidTransition {
             from: self.name(),
             to: to.name(),
         };
@@ -71,7 +71,7 @@ impl Status {
 
 /// The message on the status subject, and the reply of the status service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub struct StatusMessage<'a> {
     /// The brand.
     pub brand: &'a str,
     /// The request's id, as it was given.
@@ -84,7 +84,7 @@ pub struct Message<'a> {
     pub at: i64,
 }
 
-impl Message<'_> {
+impl StatusMessage<'_> {
     /// The message as JSON, keys sorted, absent ones left out, without an end of line:
     /// `{"at":…,"brand":…,"counts":{…},"id":…,"reason":…,"status":…,"type":…}`.
     pub fn to_json(&self) -> String {
@@ -122,7 +122,7 @@ impl Message<'_> {
 
 /// A message of the status subject, read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct PublishedStatus {
     /// The request's id, as it was given.
     pub id: RequestId,
     /// How it stands.
@@ -131,9 +131,9 @@ pub struct Told {
     pub at: i64,
 }
 
-impl Told {
+impl PublishedStatus {
     /// What [`Message::to_json`] wrote; none where the bytes are no such message.
-    pub fn read(bytes: &[u8]) -> Option<Told> {
+    pub fn read(bytes: &[u8]) -> Option<PublishedStatus> {
         #[derive(Deserialize)]
         struct Json<'a> {
             at: i64,
@@ -152,7 +152,7 @@ impl Told {
             ("rejected", None, Some(reason)) => Status::Rejected(reason),
             _ => return None,
         };
-        Some(Told {
+        Some(PublishedStatus {
             id: RequestId::read(&json.id)?,
             status,
             at: json.at,

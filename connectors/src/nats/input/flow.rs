@@ -23,13 +23,13 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::super::connect::connections;
-use super::super::consumer::{self, Opened, Position};
+use super::super::consumer::{self, ConsumerStart, OpenConsumer};
 use super::super::error::{NatsError, NatsErrorKind};
-use super::super::loss::loss;
+use super::super::input_request::InputRequest;
+use super::super::loss::find_loss;
 use super::super::message::{InMessage, Place, message};
 use super::super::streams::input_state;
-use super::super::wanted::Wanted;
-use super::{Input, Link, Seen};
+use super::{Input, Link, ServerState};
 
 /// How often a waiting reader looks whether the connection is still the one that it reads from.
 const LOOK: Duration = Duration::from_millis(200);
@@ -39,7 +39,7 @@ const ASK: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Input {
-    pub(super) async fn gather(
+    pub(super) async fn collect(
         &mut self,
         max: usize,
         deadline: Instant,
@@ -102,21 +102,21 @@ impl Input {
     /// answers in time; else the next call waits on.
     async fn ask(&mut self, until: Instant) -> Result<(), NatsError> {
         let asked = (self.asked)
-            .get_or_insert_with(|| Box::pin(see(self.client.clone(), self.wanted.clone())));
+            .get_or_insert_with(|| Box::pin(see(self.client.clone(), self.request.clone())));
         let Ok(seen) = tokio::time::timeout_at(until, asked).await else {
             return Ok(());
         };
         self.asked = None;
         self.due = Instant::now() + ASK;
         let (state, consumer) = seen.map_err(|error| self.interrupted(error))?;
-        if let Some(loss) = loss(&state, self.position().from, Some(self.created)) {
-            return Err(loss.error(&self.wanted.stream));
+        if let Some(loss) = find_loss(&state, self.position().from, Some(self.created)) {
+            return Err(loss.error(&self.request.stream));
         }
         if self.jump.take().is_some() {
             return Ok(());
         }
         let consumer = match consumer {
-            Some(info) if Some(info.created.unix_timestamp_nanos()) == self.ours => info,
+            Some(info) if Some(info.created.unix_timestamp_nanos()) == self.own_consumer => info,
             _ => {
                 self.close("the consumer was deleted");
                 return Ok(());
@@ -146,7 +146,7 @@ impl Input {
             if Instant::now() < self.due {
                 return Ok(());
             }
-            let (client, wanted) = (self.client.clone(), self.wanted.clone());
+            let (client, wanted) = (self.client.clone(), self.request.clone());
             let opening = consumer::open(client, wanted, self.position());
             self.link = Link::Opening(connections(&self.client), Box::pin(opening));
         }
@@ -167,18 +167,18 @@ impl Input {
         }
     }
 
-    pub(super) fn position(&self) -> Position {
-        Position {
+    pub(super) fn position(&self) -> ConsumerStart {
+        ConsumerStart {
             next: self.read,
             from: (!self.anywhere).then(|| self.jump.unwrap_or(self.read)),
             created: self.created,
-            ours: self.ours,
+            ours: self.own_consumer,
         }
     }
 
     /// The stream was judged when the consumer was made.
-    pub(super) fn begin(&mut self, opened: Opened) {
-        self.ours = Some(opened.made);
+    pub(super) fn begin(&mut self, opened: OpenConsumer) {
+        self.own_consumer = Some(opened.made);
         self.pending = opened.pending;
         self.jump = None;
         self.due = Instant::now() + ASK;
@@ -187,7 +187,7 @@ impl Input {
 
     /// Ends the consumer; the next read opens it anew at the position.
     fn close(&mut self, why: &str) {
-        tracing::info!(stream = %self.wanted.stream, next = self.read, why, "opening the input anew");
+        tracing::info!(stream = %self.request.stream, next = self.read, why, "opening the input anew");
         self.link = Link::Closed;
         self.asked = None;
         self.newest = None;
@@ -266,7 +266,7 @@ impl Input {
         match error.is_passing() && !error.is_transient() {
             true => NatsError::caused(
                 NatsErrorKind::Read,
-                format!("reading the stream {}", self.wanted.stream),
+                format!("reading the stream {}", self.request.stream),
                 error,
             ),
             false => error,
@@ -275,7 +275,7 @@ impl Input {
 }
 
 /// Asks for the stream first, so that what the consumer has no more to give lies beyond its end.
-async fn see(client: Client, wanted: Arc<Wanted>) -> Result<Seen, NatsError> {
+async fn see(client: Client, wanted: Arc<InputRequest>) -> Result<ServerState, NatsError> {
     let state = input_state(&client, &wanted.stream).await?;
     let stream = async_nats::jetstream::new(client)
         .get_stream_no_info(&wanted.stream)

@@ -10,8 +10,8 @@ use super::Story;
 use super::common::*;
 use crate::frames::{DataFrame, Frame, Frames};
 use crate::keyring::BrandKey;
-use crate::manifest::{Paths, SaltLine};
-use crate::{Entries, Forget, Keyring, Ledger};
+use crate::manifest::{ManifestSalt, Paths};
+use crate::{EntryCounts, ErasureFilter, Keyring, Ledger};
 
 /// How many blocks and salts of all files open under a secret that was exchanged, whatever they say of themselves.
 pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
@@ -48,7 +48,7 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
             .count();
     }
     let newest = brand.links();
-    let of_brand = |line: &&SaltLine| manifest.brand(line.brand).unwrap().links < newest;
+    let of_brand = |line: &&ManifestSalt| manifest.brand(line.brand).unwrap().links < newest;
     count + manifest.salts.iter().filter(of_brand).count()
 }
 
@@ -67,7 +67,7 @@ fn a_secret_is_exchanged_and_nothing_is_lost() {
         story.step(then, |ledger, _| {
             let ledger = ledger.as_mut().unwrap();
             ledger.rotate(rotated_keys(letters)).unwrap();
-            assert!(ledger.behind() > 0);
+            assert!(ledger.entries_under_old_keys() > 0);
         });
         let keys = rotated_keys(letters);
         assert!(opens_under_older(story.directory.path(), &keys) > 0);
@@ -81,9 +81,9 @@ fn a_secret_is_exchanged_and_nothing_is_lost() {
             let ledger = ledger.as_mut().unwrap();
             let done = ledger.rewrite(Arc::new(|_| true)).unwrap();
             let done = done.run(&mut |_, _| ()).unwrap();
-            assert!(done.moved > 0);
+            assert!(done.rekeyed > 0);
             ledger.install(done).unwrap().run().unwrap();
-            assert_eq!(ledger.behind(), 0);
+            assert_eq!(ledger.entries_under_old_keys(), 0);
         });
         assert_eq!(opens_under_older(story.directory.path(), &keys), 0);
     }
@@ -116,22 +116,22 @@ fn what_is_forgotten_is_never_half_forgotten() {
         Event::Heard { heard, .. } => (heard.brand, heard.token),
         _ => unreachable!(),
     };
-    let mut forget = Forget::default();
+    let mut forget = ErasureFilter::default();
     forget.records.insert(RecordKey(1));
     forget.pseudonyms.insert(pseudonym(&put(A, 2, 0, 1)));
     forget.tokens.insert(token(&ping(A, 3)));
     let named = forget.clone();
-    let stays = |event: &Event| !named.names(event);
+    let stays = |event: &Event| !named.covers(event);
     let (mut events, days) = story.now.clone();
     events.retain(stays);
     assert_eq!(events.len(), 13);
     story.step((events, days), |ledger, _| {
         let ledger = ledger.as_mut().unwrap();
-        let work = ledger.forget(forget).unwrap();
+        let work = ledger.erase(forget).unwrap();
         let done = work.run(&mut |_, _| ()).unwrap();
-        let Entries {
+        let EntryCounts {
             put, drop, heard, ..
-        } = done.forgotten;
+        } = done.erased;
         assert_eq!((put, drop, heard), (14, 7, 1));
         ledger.install(done).unwrap().run().unwrap();
     });
@@ -139,9 +139,9 @@ fn what_is_forgotten_is_never_half_forgotten() {
     let then = story.now.clone();
     story.step(then, |ledger, _| {
         let ledger = ledger.as_mut().unwrap();
-        let work = ledger.forget(named).unwrap();
+        let work = ledger.erase(named).unwrap();
         let done = work.run(&mut |_, _| ()).unwrap();
-        assert_eq!(done.forgotten.total(), 0);
+        assert_eq!(done.erased.total(), 0);
         ledger.install(done).unwrap().run().unwrap();
     });
 }

@@ -31,7 +31,7 @@ mod read;
 
 pub(crate) use identifiers::identifiers;
 pub use model::{
-    AfterDeath, Asked, Correction, Identifier, MAX_ID, MAX_IDENTIFIERS, MAX_REQUEST, MAX_VALUE,
-    RecordKind, Replay, Request, RequestId, Right, replay,
+    AfterDeath, Correction, Identifier, MAX_ID, MAX_IDENTIFIERS, MAX_REQUEST, MAX_VALUE,
+    RecordKind, Replay, Request, RequestBody, RequestId, Right, replay,
 };
 pub(crate) use read::{reply_key, text};

@@ -6,11 +6,11 @@ use rustc_hash::FxHashSet;
 
 use super::record::{Change, Record, SIZE, checked, content};
 use super::set::SuppressionSet;
-use crate::disk::{self, Growing};
+use crate::disk::{self, AppendFile};
 use crate::error::{FileError, Kind, Place};
-use crate::head::{Entries, Head, LedgerMark};
+use crate::head::{HashChain, Head, LedgerWatermark};
 use crate::hex::{Hash, Hex};
-use crate::keys::{BrandKeys, BrandTag, Level};
+use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
 const MAGIC: &[u8; 8] = b"TRIBSUPP";
 const VERSION: u32 = 3;
@@ -18,15 +18,15 @@ const VERSION: u32 = 3;
 /// The file of one process, open for appending and locked.
 #[derive(Debug)]
 pub struct SuppressionFile {
-    file: Growing,
+    file: AppendFile,
     /// The brands and levels whose key the file names.
-    keyed: FxHashSet<(BrandTag, Level)>,
+    keyed: FxHashSet<(BrandTag, KeyLevel)>,
     head: Head,
 }
 
 /// An opened objection list.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedList {
     /// The file.
     pub file: SuppressionFile,
     /// What it says.
@@ -37,13 +37,13 @@ pub struct Opened {
 
 /// What an objection list holds.
 #[derive(Debug)]
-pub struct List {
+pub struct ListContents {
     /// Its records.
-    pub entries: Entries,
+    pub entries: HashChain,
     /// The ledger beside which it lies, as far as it says; none before its beginning was written.
-    pub ledger: Option<LedgerMark>,
+    pub ledger: Option<LedgerWatermark>,
     set: SuppressionSet,
-    keyed: FxHashSet<(BrandTag, Level)>,
+    keyed: FxHashSet<(BrandTag, KeyLevel)>,
     torn: u64,
 }
 
@@ -51,10 +51,10 @@ pub struct List {
 ///
 /// # Errors
 /// As [`SuppressionFile::open`].
-pub fn look(path: &Path, brands: &[BrandKeys]) -> Result<Option<List>, FileError> {
-    let bytes = disk::look(path)?;
+pub fn read(path: &Path, brands: &[BrandKeys]) -> Result<Option<ListContents>, FileError> {
+    let bytes = disk::read(path)?;
     bytes
-        .map(|bytes| List::read(path, &bytes, brands))
+        .map(|bytes| ListContents::read(path, &bytes, brands))
         .transpose()
 }
 
@@ -68,11 +68,11 @@ pub fn repair(
     brands: &[BrandKeys],
     ledger: [u8; 16],
 ) -> Result<Option<PathBuf>, FileError> {
-    match look(path, brands) {
+    match read(path, brands) {
         Err(error) if matches!(error.kind(), Kind::Broken(_)) => {}
         read => return read.map(|_| None),
     }
-    let bytes = disk::look(path)?.unwrap_or_default();
+    let bytes = disk::read(path)?.unwrap_or_default();
     let mut written = header(ledger).to_vec();
     let mut rest = bytes.as_slice();
     // Bytes may be missing: a record may begin anywhere, and its checksum tells it.
@@ -87,16 +87,16 @@ pub fn repair(
     disk::set_aside(path, &written).map(Some)
 }
 
-impl List {
+impl ListContents {
     /// Who is kept out.
     pub fn set(&self) -> &SuppressionSet {
         &self.set
     }
 
-    fn read(path: &Path, bytes: &[u8], brands: &[BrandKeys]) -> Result<List, FileError> {
+    fn read(path: &Path, bytes: &[u8], brands: &[BrandKeys]) -> Result<ListContents, FileError> {
         let (chunks, torn) = bytes.as_chunks::<SIZE>();
-        let mut list = List {
-            entries: Entries::new(Hash::NONE),
+        let mut list = ListContents {
+            entries: HashChain::new(Hash::NONE),
             ledger: None,
             set: SuppressionSet::default(),
             keyed: FxHashSet::default(),
@@ -112,8 +112,8 @@ impl List {
                 false => Err(broken(0)),
             };
         };
-        list.ledger = Some(LedgerMark::new(read_header(path, first)?, 0, 0));
-        list.entries = Entries::new(hash(Hash::NONE, first));
+        list.ledger = Some(LedgerWatermark::new(read_header(path, first)?, 0, 0));
+        list.entries = HashChain::new(hash(Hash::NONE, first));
         for (place, bytes) in records.iter().enumerate() {
             let record = Record::from_bytes(bytes).ok_or_else(|| broken(place + 1))?;
             match record.change {
@@ -140,18 +140,22 @@ impl SuppressionFile {
     /// # Errors
     ///
     /// Any [`FileError`]; the file is then as it was.
-    pub fn open(path: &Path, brands: &[BrandKeys], ledger: [u8; 16]) -> Result<Opened, FileError> {
-        let (mut file, bytes) = Growing::open(path)?;
-        let mut list = List::read(path, &bytes, brands)?;
+    pub fn open(
+        path: &Path,
+        brands: &[BrandKeys],
+        ledger: [u8; 16],
+    ) -> Result<OpenedList, FileError> {
+        let (mut file, bytes) = AppendFile::open(path)?;
+        let mut list = ListContents::read(path, &bytes, brands)?;
         if list.torn > 0 {
-            file.cut(bytes.len() as u64 - list.torn)?;
+            file.truncate(bytes.len() as u64 - list.torn)?;
         }
         if list.ledger.is_none() {
             let header = header(ledger);
             file.append(&header)?;
-            list.entries = Entries::new(hash(Hash::NONE, &header));
+            list.entries = HashChain::new(hash(Hash::NONE, &header));
         }
-        Ok(Opened {
+        Ok(OpenedList {
             file: SuppressionFile {
                 file,
                 keyed: list.keyed,
@@ -192,7 +196,7 @@ impl SuppressionFile {
     /// # Errors
     ///
     /// As [`SuppressionFile::append`].
-    pub fn mark(&mut self, mark: &LedgerMark) -> Result<(), FileError> {
+    pub fn mark(&mut self, mark: &LedgerWatermark) -> Result<(), FileError> {
         self.write(&[Record::ledger(mark)])
     }
 

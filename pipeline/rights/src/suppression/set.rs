@@ -3,12 +3,12 @@
 use rustc_hash::FxHashMap;
 
 use super::record::{Change, Record};
-use crate::keys::{BrandKeys, BrandTag, Level};
+use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
 /// Who objected, by brand and level. A clone is a list of its own.
 #[derive(Clone, Debug, Default)]
 pub struct SuppressionSet {
-    lists: FxHashMap<(BrandTag, Level), FxHashMap<[u8; 16], Newest>>,
+    lists: FxHashMap<(BrandTag, KeyLevel), FxHashMap<[u8; 16], Newest>>,
 }
 
 /// The newest record of an entry; the order of two is by time, then objected after withdrawn.
@@ -39,7 +39,7 @@ impl SuppressionSet {
     }
 
     /// Whether the owner of a pseudonym of this brand and level objected.
-    pub fn contains(&self, keys: &BrandKeys, level: Level, pseudonym: u128) -> bool {
+    pub fn contains(&self, keys: &BrandKeys, level: KeyLevel, pseudonym: u128) -> bool {
         // Most deployments have few objections, most brands none, and most levels of a brand none either.
         if self.lists.is_empty() {
             return false;

@@ -10,13 +10,13 @@
 use std::path::Path;
 
 use crate::error::LedgerError;
-use crate::heads::NamedHeads;
+use crate::heads::FileHeads;
 use crate::ledger::Ledger;
 use crate::manifest::Paths;
 
 /// How far a ledger is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct Watermark {
     /// The ledger's id.
     pub ledger: [u8; 16],
     /// How often its manifest was written.
@@ -27,15 +27,15 @@ pub struct Mark {
 
 impl Ledger {
     /// Whether there is a ledger in a directory, or anything that opening it would refuse.
-    pub fn is_in(directory: &Path) -> bool {
+    pub fn exists_in(directory: &Path) -> bool {
         let paths = Paths(directory.to_owned());
         let is_empty = || paths.present().is_ok_and(|segments| segments.is_empty());
         paths.manifest().exists() || directory.exists() && !(directory.is_dir() && is_empty())
     }
 
     /// How far it is.
-    pub fn mark(&self) -> Mark {
-        Mark {
+    pub fn watermark(&self) -> Watermark {
+        Watermark {
             ledger: self.manifest.id(),
             manifest: self.manifest.generation,
             commits: self.active.commits,
@@ -43,7 +43,7 @@ impl Ledger {
     }
 
     /// The heads that it names.
-    pub fn heads(&self) -> &NamedHeads {
+    pub fn heads(&self) -> &FileHeads {
         &self.manifest.heads
     }
 
@@ -51,15 +51,15 @@ impl Ledger {
     ///
     /// # Errors
     /// Any of the disk; it then names what it named, and this may be called again unless it was a sync.
-    pub fn name_heads(&mut self, heads: &NamedHeads) -> Result<Mark, LedgerError> {
+    pub fn record_heads(&mut self, heads: &FileHeads) -> Result<Watermark, LedgerError> {
         let mut manifest = self.manifest.clone();
         let named = heads.iter();
         manifest
             .heads
             .extend(named.map(|(file, head)| (file.clone(), head.clone())));
         if manifest.heads != self.manifest.heads {
-            self.replace(manifest)?;
+            self.replace_manifest(manifest)?;
         }
-        Ok(self.mark())
+        Ok(self.watermark())
     }
 }

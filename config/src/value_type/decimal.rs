@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::word::{Fault, Word, fault};
+use super::scalar::{Invalid, Scalar, fault};
 use crate::context::quote;
 
 /// A decimal number that the model holds in thousandths; `min` and `max` in thousandths, both included.
@@ -30,7 +30,7 @@ fn parse(text: &str) -> Option<u64> {
     whole.checked_mul(1_000)?.checked_add(part)
 }
 
-impl Word for Thousandths {
+impl Scalar for Thousandths {
     type Out = u64;
 
     fn kind(&self) -> String {
@@ -42,7 +42,7 @@ impl Word for Thousandths {
         json!({"type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,3})?$"})
     }
 
-    fn parse(&self, text: &str) -> Result<u64, Fault> {
+    fn parse(&self, text: &str) -> Result<u64, Invalid> {
         let Some(thousandths) = parse(text) else {
             let message = format!("{} is no number of at most three decimals", quote(text));
             return Err(fault(message, r#"write it like "1" or "0.5""#));

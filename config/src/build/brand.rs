@@ -6,12 +6,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::tables::{below, tables};
 use super::{consent, source};
-use crate::context::{Context, Given, Place, quote};
+use crate::context::{Context, Input, Location, quote};
 use crate::model::{
     Attribution, Brand, Channels, HashRule, Identity, Kind, Noise, Sensors, Source, Workers,
 };
-use crate::read::{Reading, section};
-use crate::settings::Fields;
+use crate::read::{SectionReading, section};
+use crate::settings::SettingsModel;
 
 /// More brands than anybody has: each costs memory on every worker.
 const MOST: usize = 65_536;
@@ -30,20 +30,25 @@ struct Taken {
 
 /// Reads every brand, and sorts them by name.
 pub(super) fn brands(
-    given: Option<&Given<'_>>,
-    workers: &Reading<Workers>,
+    given: Option<&Input<'_>>,
+    workers: &SectionReading<Workers>,
     cx: &mut Context<'_>,
 ) -> Vec<Brand> {
     let tables = match given {
         Some(given) => tables(given, "[[brand]]", cx),
         None => {
             let fix = r#"write [[brand]], a name and a secret_file"#;
-            cx.missing(Place::Nowhere, "brand", "at least one brand is needed", fix);
+            cx.report_missing(
+                Location::Nowhere,
+                "brand",
+                "at least one brand is needed",
+                fix,
+            );
             Vec::new()
         }
     };
     if let Some(first_too_many) = tables.get(MOST) {
-        cx.wrong(
+        cx.report_invalid(
             first_too_many,
             format!("there are more than {MOST} brands"),
             "",
@@ -60,16 +65,16 @@ pub(super) fn brands(
 
 /// Reads one brand.
 fn brand(
-    table: &Given<'_>,
+    table: &Input<'_>,
     taken: &mut Taken,
-    workers: &Reading<Workers>,
+    workers: &SectionReading<Workers>,
     cx: &mut Context<'_>,
 ) -> Brand {
-    let mut brand: Reading<Brand> = section(Some(table), &table.path, table.place, cx);
+    let mut brand: SectionReading<Brand> = section(Some(table), &table.path, table.place, cx);
     check_unique_name(&brand, taken, cx);
     check_unique_secrets(&brand, taken, cx);
     check_region(&brand, workers, cx);
-    if !brand.has("timezone") {
+    if !brand.is_given("timezone") {
         let (place, path) = brand.at("timezone");
         let fix = r#"say which time zone its days have, such as timezone = "Europe/Paris""#;
         cx.warn(place, &path, "is not given, so days are those of UTC", fix);
@@ -87,7 +92,7 @@ fn brand(
 }
 
 /// Without a party no string can be read, which should be a choice.
-fn check_web(brand: &Reading<Brand>, cx: &mut Context<'_>) {
+fn check_web(brand: &SectionReading<Brand>, cx: &mut Context<'_>) {
     let model = &brand.model;
     let silent = |source: &Source| source.kind == Kind::Web && source.basis.is_none();
     if !model.consent.reads_strings() && model.sources.iter().any(silent) {
@@ -128,21 +133,21 @@ fn take_name(
 }
 
 /// No two brands share a name, or what it is hashed to.
-fn check_unique_name(brand: &Reading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
+fn check_unique_name(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
     let name = &brand.model.name;
     if name.is_empty() {
         return;
     }
     if let Some((message, fix)) = take_name(name, brand_number(name), &mut taken.names) {
         let (place, path) = brand.at("name");
-        cx.problem(place, &path, message, fix);
+        cx.report(place, &path, message, fix);
     }
 }
 
 /// No two brands share a secret, and none has the same one twice.
-fn check_unique_secrets(brand: &Reading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
+fn check_unique_secrets(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
     let own = taken.secrets.len();
-    let newest = match brand.has("secret_env") {
+    let newest = match brand.is_given("secret_env") {
         true => "secret_env",
         false => "secret_file",
     };
@@ -164,19 +169,23 @@ fn check_unique_secrets(brand: &Reading<Brand>, taken: &mut Taken, cx: &mut Cont
             };
             let message = format!("is the same secret as {other}, {why}");
             let fix = "draw one for each brand: openssl rand -base64 48";
-            cx.problem(place, &path, message, fix);
+            cx.report(place, &path, message, fix);
         }
         taken.secrets.push((path, secret.clone()));
     }
 }
 
 /// A brand that is pinned to a region is measured there and nowhere else.
-fn check_region(brand: &Reading<Brand>, workers: &Reading<Workers>, cx: &mut Context<'_>) {
+fn check_region(
+    brand: &SectionReading<Brand>,
+    workers: &SectionReading<Workers>,
+    cx: &mut Context<'_>,
+) {
     let Some(pinned) = &brand.model.region else {
         return;
     };
     let here = workers.model.region.as_ref();
-    if here == Some(pinned) || !workers.right(&["region"]) {
+    if here == Some(pinned) || !workers.are_valid(&["region"]) {
         return;
     }
     let (place, path) = brand.at("region");
@@ -196,34 +205,34 @@ fn check_region(brand: &Reading<Brand>, workers: &Reading<Workers>, cx: &mut Con
         "run it on a worker with region = {} in [workers], and leave the brand out here",
         quote(pinned)
     );
-    cx.problem(place, &path, message, fix);
+    cx.report(place, &path, message, fix);
 }
 
 /// Reads the identity settings; gives the rules.
-fn identity(table: &Given<'_>, brand: &mut Brand, cx: &mut Context<'_>) -> Vec<HashRule> {
+fn identity(table: &Input<'_>, brand: &mut Brand, cx: &mut Context<'_>) -> Vec<HashRule> {
     let mut identity = below::<Identity>(table, cx);
-    if identity.right(&["rules"]) && !identity.model.rules.contains(&HashRule::Plain) {
+    if identity.are_valid(&["rules"]) && !identity.model.rules.contains(&HashRule::Plain) {
         let (place, path) = identity.at("rules");
         let fix = r#"add it: rules = ["plain", …]"#;
-        cx.problem(place, &path, r#""plain" is always one of the rules"#, fix);
+        cx.report(place, &path, r#""plain" is always one of the rules"#, fix);
     }
     identity.model.max_degree = match table.child(Identity::SECTION.key()) {
         Some(given) => below(&given, cx).model,
-        None => Fields::defaults(),
+        None => SettingsModel::defaults(),
     };
     identity.model.link_ttl = match table.child(Identity::SECTION.key()) {
         Some(given) => below(&given, cx).model,
-        None => Fields::defaults(),
+        None => SettingsModel::defaults(),
     };
     brand.identity = identity.model;
     brand.identity.rules.clone()
 }
 
 /// Reads the noise.
-fn noise(table: &Given<'_>, cx: &mut Context<'_>) -> Noise {
+fn noise(table: &Input<'_>, cx: &mut Context<'_>) -> Noise {
     let noise = below::<Noise>(table, cx);
     let epsilon = noise.model.epsilon_thousandths;
-    if noise.right(&["epsilon"]) && epsilon.is_some_and(|epsilon| epsilon > MUCH) {
+    if noise.are_valid(&["epsilon"]) && epsilon.is_some_and(|epsilon| epsilon > MUCH) {
         let (place, path) = noise.at("epsilon");
         let message = "is so large that the noise hides little";
         cx.warn(place, &path, message, "see what 1 to 10 leaves to read");
@@ -232,11 +241,12 @@ fn noise(table: &Given<'_>, cx: &mut Context<'_>) -> Noise {
 }
 
 /// Reads the sensor settings.
-fn sensors(table: &Given<'_>, brand: &mut Brand, cx: &mut Context<'_>) {
+fn sensors(table: &Input<'_>, brand: &mut Brand, cx: &mut Context<'_>) {
     let sensors = below::<Sensors>(table, cx);
     let model = &sensors.model;
-    if sensors.right(&["min_dwell", "max_presence"]) && model.min_dwell_s > model.max_presence_s {
-        let key = if sensors.has("min_dwell") {
+    if sensors.are_valid(&["min_dwell", "max_presence"]) && model.min_dwell_s > model.max_presence_s
+    {
+        let key = if sensors.is_given("min_dwell") {
             "min_dwell"
         } else {
             "max_presence"

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use serde_json::{Value as Json, json};
 use toml_edit::{Array, Value};
 
-use super::{Shape, Shown};
-use crate::context::{Context, Given, Node};
+use super::{Rendered, ValueType};
+use crate::context::{Context, Input, Node};
 
 /// A whole number from `min` to `max`.
 pub(crate) struct Int<N> {
@@ -26,7 +26,7 @@ impl<N> Int<N> {
     }
 }
 
-impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Shape for Int<N> {
+impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> ValueType for Int<N> {
     type Out = N;
 
     fn kind(&self) -> String {
@@ -37,7 +37,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Shape for Int<N> {
         json!({"type": "integer", "minimum": self.min, "maximum": self.max})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<N> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<N> {
         let Node::Value(Value::Integer(number)) = given.node else {
             let digits = given.text().is_some_and(|text| text.parse::<i64>().is_ok());
             let fix = if digits {
@@ -46,7 +46,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Shape for Int<N> {
                 ""
             };
             let message = format!("must be {}, not {}", self.kind(), given.node.words());
-            cx.wrong(given, message, fix);
+            cx.report_invalid(given, message, fix);
             return None;
         };
         let number = *number.value();
@@ -54,15 +54,15 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Shape for Int<N> {
             Ok(out) if (self.min..=self.max).contains(&number) => Some(out),
             _ => {
                 let message = format!("{number} must lie between {} and {}", self.min, self.max);
-                cx.wrong(given, message, "");
+                cx.report_invalid(given, message, "");
                 None
             }
         }
     }
 
-    fn show(&self, out: &N) -> Shown {
+    fn render(&self, out: &N) -> Rendered {
         let number: Result<i64, _> = (*out).try_into();
-        Shown::Value(Value::from(number.unwrap_or(i64::MAX)))
+        Rendered::Value(Value::from(number.unwrap_or(i64::MAX)))
     }
 
     fn variable(&self, text: &str) -> Value {
@@ -73,7 +73,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Shape for Int<N> {
 /// `true` or `false`.
 pub(crate) struct Switch;
 
-impl Shape for Switch {
+impl ValueType for Switch {
     type Out = bool;
 
     fn kind(&self) -> String {
@@ -84,21 +84,21 @@ impl Shape for Switch {
         json!({"type": "boolean"})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<bool> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<bool> {
         let Node::Value(Value::Boolean(switch)) = given.node else {
             let message = format!("must be true or false, not {}", given.node.words());
             let fix = match given.text() {
                 Some("true" | "false") => "leave out the quotation marks",
                 _ => "",
             };
-            cx.wrong(given, message, fix);
+            cx.report_invalid(given, message, fix);
             return None;
         };
         Some(*switch.value())
     }
 
-    fn show(&self, out: &bool) -> Shown {
-        Shown::Value(Value::from(*out))
+    fn render(&self, out: &bool) -> Rendered {
+        Rendered::Value(Value::from(*out))
     }
 
     fn variable(&self, text: &str) -> Value {
@@ -113,7 +113,7 @@ impl Weights {
     const MAX: i64 = 1_000_000;
 }
 
-impl Shape for Weights {
+impl ValueType for Weights {
     type Out = [u32; 3];
 
     fn kind(&self) -> String {
@@ -129,11 +129,11 @@ impl Shape for Weights {
         })
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<[u32; 3]> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<[u32; 3]> {
         let elements = given.elements().unwrap_or_default();
         let [first, middle, last] = elements.as_slice() else {
             let fix = "write first, middle and last: [40, 20, 40]";
-            cx.wrong(given, "must be a list of three whole numbers", fix);
+            cx.report_invalid(given, "must be a list of three whole numbers", fix);
             return None;
         };
         let weight = Int::<u32>::new(0, Weights::MAX);
@@ -143,15 +143,15 @@ impl Shape for Weights {
         };
         if first == 0 && last == 0 {
             let message = "first and last are both 0, so that a path of two touches has no credit";
-            cx.wrong(given, message, "give the first or the last touch a weight");
+            cx.report_invalid(given, message, "give the first or the last touch a weight");
             return None;
         }
         Some([first, middle, last])
     }
 
-    fn show(&self, out: &[u32; 3]) -> Shown {
+    fn render(&self, out: &[u32; 3]) -> Rendered {
         let weights: Array = out.iter().map(|weight| i64::from(*weight)).collect();
-        Shown::Value(Value::from(weights))
+        Rendered::Value(Value::from(weights))
     }
 }
 
@@ -165,7 +165,7 @@ impl Purposes {
     pub(crate) const INTEREST: Purposes = Purposes(&[2, 7, 8, 9, 10, 11]);
 }
 
-impl Shape for Purposes {
+impl ValueType for Purposes {
     type Out = Vec<u8>;
 
     fn kind(&self) -> String {
@@ -177,10 +177,10 @@ impl Shape for Purposes {
         json!({"type": "array", "items": {"enum": self.0}, "uniqueItems": true})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Vec<u8>> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<u8>> {
         let Some(elements) = given.elements() else {
             let message = format!("must be a list, not {}", given.node.words());
-            cx.wrong(given, message, "put it in square brackets");
+            cx.report_invalid(given, message, "put it in square brackets");
             return None;
         };
         let mut out = Vec::new();
@@ -190,9 +190,9 @@ impl Shape for Purposes {
                 continue;
             };
             if !self.0.contains(&purpose) {
-                cx.wrong(element, format!("must be {}", self.kind()), "");
+                cx.report_invalid(element, format!("must be {}", self.kind()), "");
             } else if out.contains(&purpose) {
-                cx.wrong(
+                cx.report_invalid(
                     element,
                     "stands in the list twice",
                     "leave out one of the two",
@@ -203,8 +203,8 @@ impl Shape for Purposes {
         (cx.problems.len() == before).then_some(out)
     }
 
-    fn show(&self, out: &Vec<u8>) -> Shown {
+    fn render(&self, out: &Vec<u8>) -> Rendered {
         let list: Array = out.iter().map(|purpose| i64::from(*purpose)).collect();
-        Shown::Value(Value::from(list))
+        Rendered::Value(Value::from(list))
     }
 }

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use tributary_config::model::{Brand, HashRule};
 use tributary_operators::record::{IdKind, Identifier, Pseudonym};
 
-use crate::keys::{BrandKey, Reading, Region, Scratch};
+use crate::brand::sources;
+use crate::keys::{BrandKey, IdentifierRules, Region, Scratch};
 use crate::native::mac;
-use crate::tenant::sources;
 
 /// The identifiers of a value, under every rule that the brand enables and in every region that one of its sources reads
 /// telephone numbers in; none where it names nobody.
@@ -24,15 +24,15 @@ pub fn identifiers(brand: &Brand, key: &BrandKey, kind: IdKind, value: &str) -> 
     let others = others.filter(|rule| *rule != HashRule::Plain);
     let regions = match kind {
         IdKind::Phone => regions(brand, key),
-        _ => BTreeSet::from([key.default_reading().region]),
+        _ => BTreeSet::from([key.default_rules().region]),
     };
     for rule in [HashRule::Plain].into_iter().chain(others) {
         for &region in &regions {
-            let reading = Reading { region, rule };
+            let reading = IdentifierRules { region, rule };
             key.identifiers(kind, value, reading, &mut Scratch::default(), &mut ids);
         }
     }
-    ids = key.newest(&ids);
+    ids = key.rekey_to_newest(&ids);
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -41,7 +41,7 @@ pub fn identifiers(brand: &Brand, key: &BrandKey, kind: IdKind, value: &str) -> 
 /// The regions in which the sources of a brand read telephone numbers.
 fn regions(brand: &Brand, key: &BrandKey) -> BTreeSet<Region> {
     sources(brand)
-        .map(|source| key.reading(&source).region)
+        .map(|source| key.rules_of(&source).region)
         .collect()
 }
 
@@ -49,7 +49,7 @@ fn regions(brand: &Brand, key: &BrandKey) -> BTreeSet<Region> {
 pub fn name_postcode(key: &BrandKey, parts: [&str; 3]) -> Vec<Identifier> {
     let mut ids = Vec::new();
     key.name_postcode(parts, &mut Scratch::default(), &mut ids);
-    key.newest(&ids)
+    key.rekey_to_newest(&ids)
 }
 
 /// What a sensor calls a device: by its MAC, and by what the sensor has already made of it.
@@ -113,7 +113,7 @@ mod tests {
                 let named = phone(&brand, text);
                 for source in sources(&brand) {
                     let mut held = Vec::new();
-                    let reading = key.reading(&source);
+                    let reading = key.rules_of(&source);
                     key.identifiers(
                         IdKind::Phone,
                         text,
@@ -121,7 +121,7 @@ mod tests {
                         &mut Scratch::default(),
                         &mut held,
                     );
-                    for id in key.newest(&held) {
+                    for id in key.rekey_to_newest(&held) {
                         assert!(named.contains(&id), "{region} {text}");
                     }
                 }

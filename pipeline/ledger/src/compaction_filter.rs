@@ -11,11 +11,11 @@ use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, RecordKey};
 
-use crate::counts::Entries;
+use crate::counts::EntryCounts;
 use crate::error::LedgerError;
 use crate::keyring::Keyring;
-use crate::known::Known;
-use crate::recover::{Block, Part, Source};
+use crate::known_labels::KnownLabels;
+use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
 
 /// Bytes that a key takes in the maps, roughly.
 const KEY: u64 = 96;
@@ -25,14 +25,14 @@ pub(crate) const BUDGET: u64 = 512 << 20;
 
 /// One bit for each entry.
 #[derive(Default)]
-pub(crate) struct Marks {
+pub(crate) struct Bitmap {
     bits: Vec<u64>,
     pub count: u64,
 }
 
-impl Marks {
-    pub fn new(entries: u64) -> Marks {
-        Marks {
+impl Bitmap {
+    pub fn new(entries: u64) -> Bitmap {
+        Bitmap {
             bits: vec![0; entries.div_ceil(64) as usize],
             count: 0,
         }
@@ -54,14 +54,14 @@ impl Marks {
 
 /// Reads the entries of segments, numbered from `first` on. The day of a record is that of UTC.
 pub(crate) fn read(
-    source: &Source,
+    source: &SegmentSet,
     keyring: &Keyring,
-    parts: Vec<Part>,
+    parts: Vec<SegmentPart>,
     first: u64,
     progress: &mut dyn FnMut(u64),
-    each: &mut dyn FnMut(&Block, u64, Event) -> Result<(), LedgerError>,
+    each: &mut dyn FnMut(&SealedBlock, u64, Event) -> Result<(), LedgerError>,
 ) -> Result<(), LedgerError> {
-    let mut blocks = source.blocks_of(parts, Known::default());
+    let mut blocks = source.blocks_of(parts, KnownLabels::default());
     let mut entry = first;
     while let Some(block) = blocks.next()? {
         let mut failed = Ok(());
@@ -86,18 +86,18 @@ struct Best {
 
 /// Marks the superseded puts of all segments of a source; `also` sees every entry once.
 pub(crate) fn superseded(
-    source: &Source,
+    source: &SegmentSet,
     keyring: &Keyring,
     budget: u64,
     progress: &mut dyn FnMut(u64, u64),
-    also: &mut dyn FnMut(&Block, u64, &Event),
-) -> Result<Marks, LedgerError> {
-    let total: Entries = source.parts().iter().map(|part| part.entries).sum();
+    also: &mut dyn FnMut(&SealedBlock, u64, &Event),
+) -> Result<Bitmap, LedgerError> {
+    let total: EntryCounts = source.parts().iter().map(|part| part.entries).sum();
     let keys = (total.put + total.drop + total.evidence).saturating_mul(KEY);
     let ranges = keys.div_ceil(budget.max(1)).max(1);
-    let mut marks = Marks::new(total.total());
+    let mut marks = Bitmap::new(total.total());
     let with_drops = parts_with_drops(source);
-    let bytes = |parts: &[Part]| parts.iter().map(|part| part.bytes).sum::<u64>();
+    let bytes = |parts: &[SegmentPart]| parts.iter().map(|part| part.bytes).sum::<u64>();
     let (all, some) = (bytes(source.parts()), bytes(&with_drops));
     let whole = (all + some) * ranges;
     for range in 0..ranges {
@@ -187,7 +187,7 @@ pub(crate) fn superseded(
     Ok(marks)
 }
 
-fn parts_with_drops(source: &Source) -> Vec<Part> {
+fn parts_with_drops(source: &SegmentSet) -> Vec<SegmentPart> {
     let parts = source.parts().iter();
     parts
         .filter(|part| part.entries.drop > 0)

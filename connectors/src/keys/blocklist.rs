@@ -32,17 +32,17 @@ const LONGEST_ZEROS: usize = 40;
 const LONGEST_MARKS: usize = 8;
 
 /// The blocked values of a brand.
-pub struct Blocked {
+pub struct Blocklist {
     /// In lower case, without quotes around.
     words: FxHashSet<String>,
     longest: usize,
     digests: FxHashSet<[u8; 32]>,
 }
 
-impl Blocked {
+impl Blocklist {
     /// The placeholders with the brand's own values, which are blocked in every spelling that its records would be read
     /// in as well: as an e-mail address, and as a telephone number of the region.
-    pub fn new(own: &[String], region: Region) -> Blocked {
+    pub fn new(own: &[String], region: Region) -> Blocklist {
         let mut words: FxHashSet<String> = PLACEHOLDERS.map(str::to_owned).into_iter().collect();
         let mut form = String::new();
         for value in own {
@@ -53,7 +53,7 @@ impl Blocked {
             words.insert(bare(&form).to_owned());
         }
         words.remove("");
-        Blocked {
+        Blocklist {
             digests: digests(&words),
             longest: words.iter().map(String::len).max().unwrap_or(0),
             words,
@@ -61,7 +61,7 @@ impl Blocked {
     }
 
     /// Whether a value of any case is blocked. The empty one is.
-    pub fn has(&self, value: &str) -> bool {
+    pub fn contains(&self, value: &str) -> bool {
         let bare = bare(value);
         if !bare.bytes().any(|c| c.is_ascii_alphanumeric() && c != b'0') {
             // Few values come here.
@@ -71,7 +71,7 @@ impl Blocked {
     }
 
     /// Whether a SHA-256 is that of a blocked value.
-    pub fn has_digest(&self, digest: &[u8; 32]) -> bool {
+    pub fn contains_digest(&self, digest: &[u8; 32]) -> bool {
         self.digests.contains(digest)
     }
 
@@ -187,18 +187,18 @@ fn only_marks(value: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn blocked() -> Blocked {
+    fn blocked() -> Blocklist {
         let own = [
             "House Account",
             "Till@Acme.FR",
             "01 42 68 53 00",
             "\u{c9}T\u{c9}",
         ];
-        Blocked::new(&own.map(str::to_owned), Region::of(Some("FR")))
+        Blocklist::new(&own.map(str::to_owned), Region::of(Some("FR")))
     }
 
-    fn is_digest_blocked(blocked: &Blocked, text: &str) -> bool {
-        blocked.has_digest(&Sha256::digest(text).into())
+    fn is_digest_blocked(blocked: &Blocklist, text: &str) -> bool {
+        blocked.contains_digest(&Sha256::digest(text).into())
     }
 
     #[test]
@@ -215,12 +215,12 @@ mod tests {
             }
             for text in [word.to_lowercase(), word.to_uppercase(), word, capital] {
                 for text in [text.clone(), format!("\"{text}\""), format!("'{text}'")] {
-                    assert!(blocked.has(&text), "{text}");
+                    assert!(blocked.contains(&text), "{text}");
                     assert!(is_digest_blocked(&blocked, &text), "{text}");
                     tried += 1;
                 }
                 for text in [format!(" {text}\n"), format!("\u{201c}{text}\u{201d}")] {
-                    assert!(blocked.has(&text), "{text}");
+                    assert!(blocked.contains(&text), "{text}");
                 }
             }
         }
@@ -272,7 +272,7 @@ mod tests {
             "\u{1f600}",
             "\u{24d0}",
         ] {
-            assert!(blocked.has(value), "{value:?}");
+            assert!(blocked.contains(value), "{value:?}");
         }
         for value in [
             "", "0", "000000", "-", "--", "----", "_", "?", "\"\"", "+000",
@@ -290,7 +290,7 @@ mod tests {
             "+33142685300",
             "\u{e9}t\u{e9}",
         ] {
-            assert!(blocked.has(value), "{value}");
+            assert!(blocked.contains(value), "{value}");
         }
         assert!(is_digest_blocked(&blocked, "+33142685300"));
         assert!(is_digest_blocked(&blocked, "till@acme.fr"));
@@ -317,10 +317,10 @@ mod tests {
             "test@test.community",
             "a-",
         ] {
-            assert!(!blocked.has(value), "{value}");
+            assert!(!blocked.contains(value), "{value}");
             assert!(!is_digest_blocked(&blocked, value), "{value}");
         }
         let long = format!("null{}", "x".repeat(2000));
-        assert!(!blocked.has(&long));
+        assert!(!blocked.contains(&long));
     }
 }

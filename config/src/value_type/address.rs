@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::word::{Fault, Word, fault};
+use super::scalar::{Invalid, Scalar, fault};
 use crate::context::quote;
 
 /// The broker's addresses, comma separated. They never hold a password, and since one may stand there
 /// by mistake no message repeats an address that has an `@`.
 pub(crate) struct Broker;
 
-impl Word for Broker {
+impl Scalar for Broker {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -23,7 +23,7 @@ impl Word for Broker {
         json!({"type": "string", "pattern": "^\\s*(nats|tls)://[^@/]+/?(\\s*,\\s*(nats|tls)://[^@/]+/?)*\\s*$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let addresses: Vec<&str> = text.split(',').map(str::trim).collect();
         for address in &addresses {
             one_broker(address)?;
@@ -37,7 +37,7 @@ impl Word for Broker {
 }
 
 /// Checks one address.
-fn one_broker(address: &str) -> Result<(), Fault> {
+fn one_broker(address: &str) -> Result<(), Invalid> {
     if address.contains('@') {
         return Err(fault(
             "holds a user, a password or a token, and would be shown wherever the address is",
@@ -76,7 +76,7 @@ fn one_broker(address: &str) -> Result<(), Fault> {
 /// Where the HTTP server listens.
 pub(crate) struct Listen;
 
-impl Word for Listen {
+impl Scalar for Listen {
     type Out = SocketAddr;
 
     fn kind(&self) -> String {
@@ -87,7 +87,7 @@ impl Word for Listen {
         json!({"type": "string", "pattern": "^([0-9.]+|\\[[0-9A-Fa-f:.%]+\\]):[0-9]{1,5}$"})
     }
 
-    fn parse(&self, text: &str) -> Result<SocketAddr, Fault> {
+    fn parse(&self, text: &str) -> Result<SocketAddr, Invalid> {
         text.trim().parse().map_err(|_| {
             let meant = match text.trim().rsplit_once(':') {
                 Some(("" | "localhost", port)) => port.parse::<u16>().ok(),
@@ -110,7 +110,7 @@ impl Word for Listen {
 /// A process of the cluster: `host:port`.
 pub(crate) struct Host;
 
-impl Word for Host {
+impl Scalar for Host {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -121,7 +121,7 @@ impl Word for Host {
         json!({"type": "string", "pattern": "^[^\\s/:]+:[0-9]{1,5}$|^\\[[^\\s/]+\\]:[0-9]{1,5}$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let example = r#"write it like "worker-0.example:2101""#;
         let wrong = || fault(format!("{} is no host with a port", quote(text)), example);
@@ -148,7 +148,7 @@ impl Word for Host {
 /// The name of a JetStream stream.
 pub(crate) struct Stream;
 
-impl Word for Stream {
+impl Scalar for Stream {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -159,7 +159,7 @@ impl Word for Stream {
         json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 255})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if text.is_empty() || text.len() > 255 || !text.bytes().all(fits) {
             let message = format!("{} is no name of a stream", quote(text));

@@ -4,14 +4,14 @@ use jiff::tz::TimeZone;
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 use serde_json::{Value as Json, json};
 
-use super::word::{Fault, Word, fault};
+use super::scalar::{Invalid, Scalar, fault};
 use crate::context::quote;
 use crate::suggest::did_you_mean;
 
 /// A time zone by its IANA name.
 pub(crate) struct Zone;
 
-impl Word for Zone {
+impl Scalar for Zone {
     type Out = TimeZone;
 
     fn kind(&self) -> String {
@@ -22,7 +22,7 @@ impl Word for Zone {
         json!({"type": "string", "minLength": 1})
     }
 
-    fn parse(&self, text: &str) -> Result<TimeZone, Fault> {
+    fn parse(&self, text: &str) -> Result<TimeZone, Invalid> {
         match TimeZone::get(text) {
             Ok(zone) if zone.iana_name().is_some() => Ok(zone),
             _ => {
@@ -50,7 +50,7 @@ impl Word for Zone {
 /// A currency that has minor units, by its ISO 4217 code.
 pub(crate) struct Currency;
 
-impl Word for Currency {
+impl Scalar for Currency {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -61,7 +61,7 @@ impl Word for Currency {
         json!({"type": "string", "pattern": "^[A-Z]{3}$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         if has_minor_units(text) {
             return Ok(text.to_owned());
         }
@@ -98,7 +98,7 @@ fn has_numbers(code: &str) -> bool {
 /// A region that has telephone numbers, by its ISO 3166 alpha-2 code.
 pub(crate) struct Region;
 
-impl Word for Region {
+impl Scalar for Region {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -109,7 +109,7 @@ impl Word for Region {
         json!({"type": "string", "pattern": "^[A-Z]{2}$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         if has_numbers(text) {
             return Ok(text.to_owned());
         }

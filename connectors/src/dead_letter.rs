@@ -13,14 +13,14 @@ pub trait Sink {
     fn event(&mut self, event: Event);
     /// An accepted record of a brand whose secret was exchanged, with what its identifiers were under each secret before
     /// the newest, the oldest first. Who is not concerned takes it as any event.
-    fn exchanged(&mut self, event: Event, earlier: &[IdSet]) {
+    fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
         let _ = earlier;
         self.event(event);
     }
     /// A line, or a whole message, that is refused.
-    fn dead(&mut self, dead: DeadLetter);
+    fn dead_letter(&mut self, dead: DeadLetter);
     /// A line that is in order and deliberately left out.
-    fn ignored(&mut self, what: Ignored);
+    fn ignore(&mut self, what: Ignored);
     /// So many sections of a GPP string of a brand are there and are not read. Who does not count them does nothing.
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {
         let _ = (brand, sections);

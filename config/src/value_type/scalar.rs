@@ -3,12 +3,12 @@
 use serde_json::{Value as Json, json};
 use toml_edit::Value;
 
-use super::{Shape, Shown};
-use crate::context::{Context, Given, quote};
+use super::{Rendered, ValueType};
+use crate::context::{Context, Input, quote};
 
 /// Why a text is refused, and what would be right.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct Invalid {
     /// What is wrong.
     pub(crate) message: String,
     /// What would be right; may be empty.
@@ -16,15 +16,15 @@ pub(crate) struct Fault {
 }
 
 /// A fault of these words.
-pub(crate) fn fault(message: impl Into<String>, fix: impl Into<String>) -> Fault {
-    Fault {
+pub(crate) fn fault(message: impl Into<String>, fix: impl Into<String>) -> Invalid {
+    Invalid {
         message: message.into(),
         fix: fix.into(),
     }
 }
 
 /// What one text may say.
-pub(crate) trait Word: Sync + 'static {
+pub(crate) trait Scalar: Sync + 'static {
     /// The type in the model.
     type Out: 'static;
 
@@ -35,7 +35,7 @@ pub(crate) trait Word: Sync + 'static {
     fn schema(&self) -> Json;
 
     /// What the text says.
-    fn parse(&self, text: &str) -> Result<Self::Out, Fault>;
+    fn parse(&self, text: &str) -> Result<Self::Out, Invalid>;
 
     /// The text that says it.
     fn write(&self, out: &Self::Out) -> String;
@@ -47,9 +47,9 @@ pub(crate) trait Word: Sync + 'static {
 }
 
 /// A setting that is one word.
-pub(crate) struct One<W>(pub(crate) W);
+pub(crate) struct Text<W>(pub(crate) W);
 
-impl<W: Word> Shape for One<W> {
+impl<W: Scalar> ValueType for Text<W> {
     type Out = W::Out;
 
     fn kind(&self) -> String {
@@ -60,26 +60,26 @@ impl<W: Word> Shape for One<W> {
         self.0.schema()
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
         read(&self.0, given, cx)
     }
 
-    fn show(&self, out: &W::Out) -> Shown {
-        Shown::Value(Value::from(self.0.write(out)))
+    fn render(&self, out: &W::Out) -> Rendered {
+        Rendered::Value(Value::from(self.0.write(out)))
     }
 }
 
 /// Reads a word from a value that should be a text.
-pub(crate) fn read<W: Word>(word: &W, given: &Given<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
+pub(crate) fn read<W: Scalar>(word: &W, given: &Input<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
     let Some(text) = given.text() else {
         let message = format!("must be {}, not {}", word.kind(), given.node.words());
-        cx.wrong(given, message, word.hint());
+        cx.report_invalid(given, message, word.hint());
         return None;
     };
     match word.parse(text) {
         Ok(out) => Some(out),
         Err(fault) => {
-            cx.wrong(given, fault.message, fault.fix);
+            cx.report_invalid(given, fault.message, fault.fix);
             None
         }
     }
@@ -88,7 +88,7 @@ pub(crate) fn read<W: Word>(word: &W, given: &Given<'_>, cx: &mut Context<'_>) -
 /// Any text with a visible character and without control characters.
 pub(crate) struct Free(pub(crate) &'static str);
 
-impl Word for Free {
+impl Scalar for Free {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -99,7 +99,7 @@ impl Word for Free {
         json!({"type": "string", "pattern": "\\S"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         if text.trim().is_empty() {
             return Err(fault("must not be empty", ""));
         }
@@ -117,7 +117,7 @@ impl Word for Free {
 /// The name of a host in lower case: `shop.example`.
 pub(crate) struct HostName;
 
-impl Word for HostName {
+impl Scalar for HostName {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -128,7 +128,7 @@ impl Word for HostName {
         json!({"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 253})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.chars().all(fits);
         if text.len() > 253 || !text.split('.').all(label) {
@@ -148,7 +148,7 @@ impl Word for HostName {
 /// Where processes run and brands are pinned to: `[a-z0-9-]+`.
 pub(crate) struct Region;
 
-impl Word for Region {
+impl Scalar for Region {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -159,7 +159,7 @@ impl Word for Region {
         json!({"type": "string", "pattern": "^[a-z0-9-]+$", "maxLength": 256})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if text.is_empty() || text.len() > 256 || !text.chars().all(fits) {
             return Err(fault(
@@ -178,7 +178,7 @@ impl Word for Region {
 /// A domain in its ASCII form: lower case, two labels or more.
 pub(crate) struct Domain;
 
-impl Word for Domain {
+impl Scalar for Domain {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -189,7 +189,7 @@ impl Word for Domain {
         json!({"type": "string", "pattern": "^[a-z0-9-]{1,63}(\\.[a-z0-9-]{1,63})+$", "maxLength": 253})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(fits);
         if text.len() > 253 || !text.contains('.') || !text.split('.').all(label) {
@@ -209,7 +209,7 @@ impl Word for Domain {
 /// A name that serves as a subject token and a dimension: `[a-z0-9_-]+`.
 pub(crate) struct Name;
 
-impl Word for Name {
+impl Scalar for Name {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -220,7 +220,7 @@ impl Word for Name {
         json!({"type": "string", "pattern": "^[a-z0-9_-]+$", "maxLength": 256})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         if text.is_empty() || text.len() > 256 || !text.chars().all(fits) {
             let slug: String = (text.trim().to_lowercase().chars())
@@ -247,7 +247,7 @@ impl Word for Name {
 /// The separator of a CSV file.
 pub(crate) struct Delimiter;
 
-impl Word for Delimiter {
+impl Scalar for Delimiter {
     type Out = u8;
 
     fn kind(&self) -> String {
@@ -258,7 +258,7 @@ impl Word for Delimiter {
         json!({"type": "string", "pattern": "^[^A-Za-z0-9\"\\r\\n]$"})
     }
 
-    fn parse(&self, text: &str) -> Result<u8, Fault> {
+    fn parse(&self, text: &str) -> Result<u8, Invalid> {
         match text.as_bytes() {
             [byte]
                 if byte.is_ascii()
@@ -282,7 +282,7 @@ impl Word for Delimiter {
 /// A MAC or the prefix of its maker. Such a value may identify somebody, so no message repeats it.
 pub(crate) struct Device;
 
-impl Word for Device {
+impl Scalar for Device {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -293,7 +293,7 @@ impl Word for Device {
         json!({"type": "string", "pattern": "^([^0-9A-Fa-f]*[0-9A-Fa-f]){6}(([^0-9A-Fa-f]*[0-9A-Fa-f]){6}[^0-9A-Fa-f]*|[^0-9A-Fa-f]*\\*\\s*)$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let (digits, wanted) = match text.strip_suffix('*') {
             Some(prefix) => (prefix, 6),

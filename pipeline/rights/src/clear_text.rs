@@ -4,12 +4,12 @@ use zeroize::Zeroizing;
 
 /// A clear value: overwritten when it goes, and never shown by debug output (I6).
 #[derive(Clone, PartialEq, Eq)]
-pub struct Clear(Zeroizing<String>);
+pub struct ClearText(Zeroizing<String>);
 
-impl Clear {
+impl ClearText {
     /// Takes a text over. A text that was copied on its way here has left its copies where they were.
-    pub fn new(text: String) -> Clear {
-        Clear(Zeroizing::new(text))
+    pub fn new(text: String) -> ClearText {
+        ClearText(Zeroizing::new(text))
     }
 
     /// The text itself.
@@ -18,7 +18,7 @@ impl Clear {
     }
 }
 
-impl std::fmt::Debug for Clear {
+impl std::fmt::Debug for ClearText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[hidden]")
     }

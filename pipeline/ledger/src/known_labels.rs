@@ -12,21 +12,21 @@ use tributary_operators::label::Label;
 use tributary_operators::record::BrandId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::page::Page;
+use crate::write_batch::WriteBatch;
 
 /// A label of a brand.
 pub(crate) type BrandLabel = (BrandId, Label);
 
 /// A brand, a label, and another hash of its word.
-pub(crate) type WordKey = (BrandId, Label, u64);
+pub(crate) type NameKey = (BrandId, Label, u64);
 
-pub(crate) fn word_key(brand: BrandId, label: Label, word: &str) -> WordKey {
+pub(crate) fn name_key(brand: BrandId, label: Label, word: &str) -> NameKey {
     (brand, label, xxh3_64_with_seed(word.as_bytes(), 1))
 }
 
 /// The words of one label.
 #[derive(Clone, Debug, Default)]
-struct Words {
+struct LabelNames {
     hashes: Vec<u64>,
     /// The threads that have announced the label and not withdrawn it.
     threads: Vec<usize>,
@@ -34,17 +34,17 @@ struct Words {
 
 /// All words.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KnownWords(FxHashMap<BrandLabel, Words>);
+pub(crate) struct LabelTable(FxHashMap<BrandLabel, LabelNames>);
 
-impl KnownWords {
+impl LabelTable {
     /// Whether the ledger holds a word.
-    pub fn contains(&self, (brand, label, hash): &WordKey) -> bool {
+    pub fn contains(&self, (brand, label, hash): &NameKey) -> bool {
         let words = self.0.get(&(*brand, *label));
         words.is_some_and(|words| words.hashes.contains(hash))
     }
 
     /// The ledger holds words from now on.
-    pub fn extend(&mut self, words: impl IntoIterator<Item = WordKey>) {
+    pub fn extend(&mut self, words: impl IntoIterator<Item = NameKey>) {
         for (brand, label, hash) in words {
             let words = self.0.entry((brand, label)).or_default();
             if !words.hashes.contains(&hash) {
@@ -62,7 +62,7 @@ impl KnownWords {
     }
 
     /// A page has become durable: what its thread withdrew first, and then what it announced.
-    pub fn commit(&mut self, page: &Page) {
+    pub fn commit(&mut self, page: &WriteBatch) {
         for of in &page.withdrawn {
             if let Some(words) = self.0.get_mut(of) {
                 words.threads.retain(|thread| *thread != page.thread);
@@ -74,7 +74,7 @@ impl KnownWords {
     }
 
     /// The ledger no longer holds a word.
-    pub fn remove(&mut self, (brand, label, hash): &WordKey) {
+    pub fn remove(&mut self, (brand, label, hash): &NameKey) {
         if let Some(words) = self.0.get_mut(&(*brand, *label)) {
             words.hashes.retain(|of| of != hash);
         }
@@ -89,10 +89,10 @@ impl KnownWords {
 
 /// Shared with the blocks of a recovery, which fill it as they are opened.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known(Arc<Mutex<KnownWords>>);
+pub(crate) struct KnownLabels(Arc<Mutex<LabelTable>>);
 
-impl Known {
-    pub fn with<T>(&self, act: impl FnOnce(&mut KnownWords) -> T) -> T {
+impl KnownLabels {
+    pub fn with<T>(&self, act: impl FnOnce(&mut LabelTable) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

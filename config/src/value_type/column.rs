@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 use toml_edit::{Array, InlineTable, Value};
 
-use super::word::{Free, read};
-use super::{Shape, Shown};
-use crate::context::{Context, Given, Node, join};
+use super::scalar::{Free, read};
+use super::{Rendered, ValueType};
+use crate::context::{Context, Input, Node, join};
 use crate::fields;
 use crate::model::{Column, Kind};
 use crate::suggest::did_you_mean;
@@ -21,7 +21,7 @@ const KEYS: [&str; 7] = ["const", "join", "with", "lookup", "by", "key", "value"
 /// From a record's fields to where their text comes from.
 pub(crate) struct Columns;
 
-impl Shape for Columns {
+impl ValueType for Columns {
     type Out = BTreeMap<String, Column>;
 
     fn kind(&self) -> String {
@@ -70,10 +70,10 @@ impl Shape for Columns {
         })
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
         let Node::Table(_) = given.node else {
             let message = format!("must be a table, not {}", given.node.words());
-            cx.wrong(
+            cx.report_invalid(
                 given,
                 message,
                 r#"write columns = { id = "header", ts = "header" }"#,
@@ -93,22 +93,22 @@ impl Shape for Columns {
         right.then_some(out)
     }
 
-    fn show(&self, out: &Self::Out) -> Shown {
+    fn render(&self, out: &Self::Out) -> Rendered {
         let mut table = InlineTable::new();
         for (field, column) in out {
             table.insert(field, show(column));
         }
-        Shown::Value(Value::from(table))
+        Rendered::Value(Value::from(table))
     }
 }
 
 /// Reads one column.
-fn column(given: &Given<'_>, cx: &mut Context<'_>) -> Option<Column> {
+fn column(given: &Input<'_>, cx: &mut Context<'_>) -> Option<Column> {
     if given.text().is_some() {
         return read(&Free("a header"), given, cx).map(Column::Name);
     }
     let Node::Table(table) = given.node else {
-        cx.wrong(
+        cx.report_invalid(
             given,
             format!("must be a column, not {}", given.node.words()),
             FORMS,
@@ -122,7 +122,7 @@ fn column(given: &Given<'_>, cx: &mut Context<'_>) -> Option<Column> {
                 none if none.is_empty() => FORMS.to_owned(),
                 fix => fix,
             };
-            cx.problem(
+            cx.report(
                 place,
                 &join(&given.path, &key),
                 "is no part of a column",
@@ -140,7 +140,7 @@ fn column(given: &Given<'_>, cx: &mut Context<'_>) -> Option<Column> {
         ["lookup"] => &["lookup", "by", "key", "value"],
         _ if !right => return None,
         _ => {
-            cx.wrong(
+            cx.report_invalid(
                 given,
                 "must have exactly one of const, join and lookup",
                 FORMS,
@@ -151,7 +151,7 @@ fn column(given: &Given<'_>, cx: &mut Context<'_>) -> Option<Column> {
     for (key, place) in given.keys() {
         if KEYS.contains(&key.as_str()) && !allowed.contains(&key.as_str()) {
             let message = format!("does not go with {}", allowed.first().unwrap_or(&""));
-            cx.problem(place, &join(&given.path, &key), message, FORMS);
+            cx.report(place, &join(&given.path, &key), message, FORMS);
             right = false;
         }
     }
@@ -180,20 +180,20 @@ fn column(given: &Given<'_>, cx: &mut Context<'_>) -> Option<Column> {
 }
 
 /// A part of a column that is a text of any kind.
-fn text(column: &Given<'_>, key: &str, cx: &mut Context<'_>) -> Option<String> {
+fn text(column: &Input<'_>, key: &str, cx: &mut Context<'_>) -> Option<String> {
     let Some(given) = column.child(key) else {
-        cx.missing(column.place, &join(&column.path, key), "is missing", FORMS);
+        cx.report_missing(column.place, &join(&column.path, key), "is missing", FORMS);
         return None;
     };
     if given.text().is_none() {
         let message = format!("must be a text, not {}", given.node.words());
-        cx.wrong(&given, message, "write it in quotation marks");
+        cx.report_invalid(&given, message, "write it in quotation marks");
     }
     given.text().map(str::to_owned)
 }
 
 /// A part of a column that is a header.
-fn header(column: &Given<'_>, key: &str, cx: &mut Context<'_>) -> Option<String> {
+fn header(column: &Input<'_>, key: &str, cx: &mut Context<'_>) -> Option<String> {
     match column.child(key) {
         Some(given) => read(&Free("a header"), &given, cx),
         None => text(column, key, cx),
@@ -201,10 +201,10 @@ fn header(column: &Given<'_>, key: &str, cx: &mut Context<'_>) -> Option<String>
 }
 
 /// The headers that are joined.
-fn headers(column: &Given<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
+fn headers(column: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
     let given = column.child("join")?;
     let Some(elements) = given.elements().filter(|elements| elements.len() >= 2) else {
-        cx.wrong(&given, "must be a list of at least two headers", FORMS);
+        cx.report_invalid(&given, "must be a list of at least two headers", FORMS);
         return None;
     };
     let headers: Vec<Option<String>> = elements
@@ -215,12 +215,12 @@ fn headers(column: &Given<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
 }
 
 /// The name of the other file, which stands beside the one that is read and nowhere else.
-fn file_name(column: &Given<'_>, cx: &mut Context<'_>) -> Option<String> {
+fn file_name(column: &Input<'_>, cx: &mut Context<'_>) -> Option<String> {
     let given = column.child("lookup")?;
     let name = read(&Free("a file name"), &given, cx)?;
     if name.contains(['/', '\\']) || name == ".." || name == "." {
         let message = "must be a file name without directories";
-        cx.wrong(
+        cx.report_invalid(
             &given,
             message,
             "put the file beside the CSV file that is read",
@@ -259,7 +259,7 @@ fn show(column: &Column) -> Value {
 /// The texts that columns must have for a row to be taken.
 pub(crate) struct Only;
 
-impl Shape for Only {
+impl ValueType for Only {
     type Out = BTreeMap<String, String>;
 
     fn kind(&self) -> String {
@@ -270,10 +270,10 @@ impl Shape for Only {
         json!({"type": "object", "additionalProperties": {"type": "string"}})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
         let Node::Table(_) = given.node else {
             let message = format!("must be a table, not {}", given.node.words());
-            cx.wrong(given, message, r#"write only = { header = "text" }"#);
+            cx.report_invalid(given, message, r#"write only = { header = "text" }"#);
             return None;
         };
         let mut out = BTreeMap::new();
@@ -289,11 +289,11 @@ impl Shape for Only {
         right.then_some(out)
     }
 
-    fn show(&self, out: &Self::Out) -> Shown {
+    fn render(&self, out: &Self::Out) -> Rendered {
         let mut table = InlineTable::new();
         for (header, text) in out {
             table.insert(header, Value::from(text));
         }
-        Shown::Value(Value::from(table))
+        Rendered::Value(Value::from(table))
     }
 }

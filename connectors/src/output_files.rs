@@ -112,7 +112,7 @@ impl Contents {
 
 /// The outputs of one command, and what it reads.
 #[derive(Debug, Default)]
-pub struct Outputs {
+pub struct OutputFiles {
     inputs: Vec<PathBuf>,
     force: bool,
     places: Vec<PathBuf>,
@@ -120,7 +120,7 @@ pub struct Outputs {
 
 /// A file that may be written.
 #[derive(Debug)]
-pub struct Output {
+pub struct OutputFile {
     path: PathBuf,
     /// Where it stands, links resolved.
     place: PathBuf,
@@ -130,10 +130,10 @@ pub struct Output {
     special: bool,
 }
 
-impl Outputs {
+impl OutputFiles {
     /// Outputs of a command that reads these files. With `force`, whatever else stands there is replaced.
-    pub fn new(inputs: Vec<PathBuf>, force: bool) -> Outputs {
-        Outputs {
+    pub fn new(inputs: Vec<PathBuf>, force: bool) -> OutputFiles {
+        OutputFiles {
             inputs,
             force,
             places: Vec::new(),
@@ -144,7 +144,7 @@ impl Outputs {
     ///
     /// # Errors
     /// Where it must not be written: see [`OutputError`].
-    pub fn file(&mut self, path: &Path, contents: Contents) -> Result<Output, OutputError> {
+    pub fn file(&mut self, path: &Path, contents: Contents) -> Result<OutputFile, OutputError> {
         self.check(path, contents, 0o666)
     }
 
@@ -152,11 +152,16 @@ impl Outputs {
     ///
     /// # Errors
     /// Where it must not be written: see [`OutputError`].
-    pub fn private(&mut self, path: &Path, contents: Contents) -> Result<Output, OutputError> {
+    pub fn private(&mut self, path: &Path, contents: Contents) -> Result<OutputFile, OutputError> {
         self.check(path, contents, 0o600)
     }
 
-    fn check(&mut self, path: &Path, contents: Contents, mode: u32) -> Result<Output, OutputError> {
+    fn check(
+        &mut self,
+        path: &Path,
+        contents: Contents,
+        mode: u32,
+    ) -> Result<OutputFile, OutputError> {
         let owned = || path.to_owned();
         let place = place(path).ok_or_else(|| OutputError::NoDirectory(owned()))?;
         let there = fs::metadata(&place).ok();
@@ -190,7 +195,7 @@ impl Outputs {
         }
         self.places.push(place.clone());
         let kept = there.filter(|_| mode == 0o666);
-        Ok(Output {
+        Ok(OutputFile {
             path: owned(),
             mode: kept.map_or(mode, |there| there.mode() & 0o777),
             place,
@@ -200,7 +205,7 @@ impl Outputs {
     }
 }
 
-impl Output {
+impl OutputFile {
     /// The path as it was named.
     pub fn path(&self) -> &Path {
         &self.path
@@ -313,7 +318,7 @@ mod tests {
 
     const CELL: &str = "{\"cell\":{},\"family\":\"identity\",\"value\":{}}\n";
 
-    fn put(output: &Output, text: &str) -> Result<(), OutputError> {
+    fn put(output: &OutputFile, text: &str) -> Result<(), OutputError> {
         output.write(|out| {
             out.write_all(text.as_bytes())
                 .map_err(|error| OutputError::Write {
@@ -342,7 +347,7 @@ mod tests {
             "sub/up/hard",
         ] {
             for force in [false, true] {
-                let mut outputs = Outputs::new(vec![at("in")], force);
+                let mut outputs = OutputFiles::new(vec![at("in")], force);
                 let refused = outputs.file(&at(name), Contents::Cells).unwrap_err();
                 assert!(
                     matches!(refused, OutputError::Input { .. }),
@@ -350,7 +355,7 @@ mod tests {
                 );
             }
         }
-        let mut outputs = Outputs::new(vec![at("soft")], true);
+        let mut outputs = OutputFiles::new(vec![at("soft")], true);
         assert!(outputs.file(&at("hard"), Contents::Cells).is_err());
         assert_eq!(fs::read_to_string(at("in")).unwrap(), CELL);
     }
@@ -361,7 +366,7 @@ mod tests {
         let path = folder.path().join("out");
         let refused = |text: &str, contents| {
             fs::write(&path, text).unwrap();
-            Outputs::new(Vec::new(), false)
+            OutputFiles::new(Vec::new(), false)
                 .file(&path, contents)
                 .is_err()
         };
@@ -378,7 +383,7 @@ mod tests {
         assert!(refused("\u{0}\u{1}", Contents::Trace));
         assert!(refused("", Contents::Nothing));
         assert!(refused(CELL, Contents::Nothing));
-        let forced = Outputs::new(Vec::new(), true).file(&path, Contents::Nothing);
+        let forced = OutputFiles::new(Vec::new(), true).file(&path, Contents::Nothing);
         put(&forced.unwrap(), "new").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     }
@@ -389,7 +394,7 @@ mod tests {
         let path = folder.path().join("out");
         fs::write(&path, CELL).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        let output = Outputs::new(Vec::new(), false)
+        let output = OutputFiles::new(Vec::new(), false)
             .file(&path, Contents::Cells)
             .unwrap();
         let failed: Result<(), OutputError> = output.write(|out| {
@@ -408,7 +413,7 @@ mod tests {
     #[test]
     fn places_that_cannot_be_files_are_told_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let mut outputs = Outputs::new(Vec::new(), false);
+        let mut outputs = OutputFiles::new(Vec::new(), false);
         let mut check = |path: &Path| outputs.file(path, Contents::Cells).map(drop);
         let refused = check(folder.path()).unwrap_err();
         assert!(matches!(refused, OutputError::Directory(_)));
@@ -427,7 +432,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         std::os::unix::fs::symlink("target", at("link")).unwrap();
         for text in [CELL, "{\"cell\":1,\"family\":1,\"value\":1}"] {
-            let output = Outputs::new(Vec::new(), false).file(&at("link"), Contents::Cells);
+            let output = OutputFiles::new(Vec::new(), false).file(&at("link"), Contents::Cells);
             put(&output.unwrap(), text).unwrap();
             assert_eq!(fs::read_to_string(at("target")).unwrap(), text);
             assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());

@@ -13,24 +13,24 @@ use super::error::{NatsError, NatsErrorKind};
 
 /// Subjects, as hashes that are comparable among the clones of one set.
 #[derive(Clone, Debug, Default)]
-pub struct Subjects {
+pub struct SubjectSet {
     hashes: FxHashSet<u64>,
     hasher: RandomState,
 }
 
-impl Subjects {
+impl SubjectSet {
     /// Adds a subject.
     pub fn insert(&mut self, subject: &str) {
         self.hashes.insert(self.hasher.hash_one(subject));
     }
 
     /// How many of these are not among the others.
-    pub fn missing_in(&self, others: &Subjects) -> usize {
+    pub fn missing_in(&self, others: &SubjectSet) -> usize {
         self.hashes.difference(&others.hashes).count()
     }
 
     /// Adds all of these.
-    pub fn extend(&mut self, others: Subjects) {
+    pub fn extend(&mut self, others: SubjectSet) {
         self.hashes.extend(others.hashes);
     }
 
@@ -45,8 +45,8 @@ impl Subjects {
     }
 
     /// An empty set whose hashes are comparable with those of this one.
-    pub fn empty(&self) -> Subjects {
-        Subjects {
+    pub fn empty(&self) -> SubjectSet {
+        SubjectSet {
             hashes: FxHashSet::default(),
             hasher: self.hasher.clone(),
         }
@@ -56,7 +56,7 @@ impl Subjects {
     ///
     /// # Errors
     /// [`NatsErrorKind::Unreachable`] where the server does not answer.
-    pub async fn read(&self, client: &Client, stream: &str) -> Result<Subjects, NatsError> {
+    pub async fn read(&self, client: &Client, stream: &str) -> Result<SubjectSet, NatsError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             let what = format!("reading the subjects of the stream {stream}");
             NatsError::caused(NatsErrorKind::Unreachable, what, error)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::word::{Fault, Word, fault};
+use super::scalar::{Invalid, Scalar, fault};
 use crate::context::quote;
 use crate::model::{
     Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, TimeUnit,
@@ -65,7 +65,7 @@ pub(crate) const RULES: Choice<HashRule> = Choice(&[
     ("uid2", HashRule::Uid2),
 ]);
 
-impl<V: Copy + PartialEq + Sync + 'static> Word for Choice<V> {
+impl<V: Copy + PartialEq + Sync + 'static> Scalar for Choice<V> {
     type Out = V;
 
     fn kind(&self) -> String {
@@ -78,7 +78,7 @@ impl<V: Copy + PartialEq + Sync + 'static> Word for Choice<V> {
         json!({"type": "string", "enum": words})
     }
 
-    fn parse(&self, text: &str) -> Result<V, Fault> {
+    fn parse(&self, text: &str) -> Result<V, Invalid> {
         let words = || self.0.iter().map(|(word, _)| *word);
         match self.0.iter().find(|(word, _)| *word == text) {
             Some((_, value)) => Ok(*value),
@@ -93,7 +93,7 @@ impl<V: Copy + PartialEq + Sync + 'static> Word for Choice<V> {
 }
 
 /// The fault of a word that is none of these.
-pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Fault {
+pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Invalid {
     let fix = did_you_mean(text, words.clone());
     let all: Vec<String> = words.map(|word| format!("{word:?}")).collect();
     fault(
@@ -105,7 +105,7 @@ pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clo
 /// The format of a source. What a CSV source's columns are stands in a table of its own.
 pub(crate) struct FormatWord;
 
-impl Word for FormatWord {
+impl Scalar for FormatWord {
     type Out = Format;
 
     fn kind(&self) -> String {
@@ -116,10 +116,10 @@ impl Word for FormatWord {
         json!({"type": "string", "enum": ["native", "csv"]})
     }
 
-    fn parse(&self, text: &str) -> Result<Format, Fault> {
+    fn parse(&self, text: &str) -> Result<Format, Invalid> {
         match text {
             "native" => Ok(Format::Native),
-            "csv" => Ok(Format::Csv(<Csv as crate::settings::Fields>::blank())),
+            "csv" => Ok(Format::Csv(<Csv as crate::settings::SettingsModel>::blank())),
             _ => Err(unknown(text, ["native", "csv"].into_iter())),
         }
     }

@@ -6,22 +6,22 @@
 //!
 //! A brand that never exchanged its secret has no links, and its events pass as they are.
 
-use tributary_config::chain::Chain;
+use tributary_config::key_chain::KeyChain;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, IdSet};
 
-use crate::dead::{DeadLetter, Ignored, Sink};
-use crate::keys::re_keyed;
+use crate::dead_letter::{DeadLetter, Ignored, Sink};
+use crate::keys::rekey;
 
 /// A sink whose events go up a brand's chain first.
-pub struct Climb<'a, S> {
+pub struct RekeyingSink<'a, S> {
     /// Where they go.
     pub sink: &'a mut S,
     /// The brand's.
-    pub chain: &'a Chain,
+    pub chain: &'a KeyChain,
 }
 
-impl<S: Sink> Sink for Climb<'_, S> {
+impl<S: Sink> Sink for RekeyingSink<'_, S> {
     #[inline]
     fn event(&mut self, mut event: Event) {
         if self.chain.links() == 0 {
@@ -37,18 +37,18 @@ impl<S: Sink> Sink for Climb<'_, S> {
         }
         let mut earlier = Vec::with_capacity(self.chain.links());
         for link in 0..self.chain.links() {
-            let next = re_keyed(set.ids(), |id| self.chain.step(id, link));
+            let next = rekey(set.ids(), |id| self.chain.rekey(id, link));
             earlier.push(std::mem::replace(set, IdSet::new(next)));
         }
-        self.sink.exchanged(event, &earlier);
+        self.sink.rekeyed_event(event, &earlier);
     }
 
-    fn dead(&mut self, dead: DeadLetter) {
-        self.sink.dead(dead);
+    fn dead_letter(&mut self, dead: DeadLetter) {
+        self.sink.dead_letter(dead);
     }
 
-    fn ignored(&mut self, what: Ignored) {
-        self.sink.ignored(what);
+    fn ignore(&mut self, what: Ignored) {
+        self.sink.ignore(what);
     }
 
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {

@@ -11,15 +11,15 @@ use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency, Day};
 
 use crate::clock::BrandClock;
-use crate::keys::{BrandKey, Reading};
+use crate::keys::{BrandKey, IdentifierRules};
 use crate::native::labels;
 use crate::native::mac::FixedDevices;
 use crate::native::time::TimeFormat;
-use crate::signals::Signals;
+use crate::signals::SignalReader;
 
 /// A brand.
 #[derive(Clone, Debug)]
-pub struct Tenant {
+pub struct BrandContext {
     /// The hash of its name.
     pub id: BrandId,
     /// Its name.
@@ -39,15 +39,15 @@ pub struct Tenant {
     /// The stores that have sensors; any where there is none.
     pub stores: FxHashSet<Box<str>>,
     /// How its signals of consent are read.
-    pub signals: Signals,
+    pub signals: SignalReader,
     /// How the channels of its web records are named.
     pub channels: Channels,
 }
 
-impl Tenant {
+impl BrandContext {
     /// A brand of the configuration.
-    pub fn new(brand: &Brand) -> Tenant {
-        Tenant {
+    pub fn new(brand: &Brand) -> BrandContext {
+        BrandContext {
             id: BrandId::of(&brand.name),
             name: brand.name.as_str().into(),
             key: BrandKey::new(brand),
@@ -62,21 +62,21 @@ impl Tenant {
                 .iter()
                 .map(|store| labels::normal(store.as_str().into()).into())
                 .collect(),
-            signals: Signals::new(&brand.consent),
+            signals: SignalReader::new(&brand.consent),
             channels: brand.channels.clone(),
         }
     }
 }
 
 /// The configuration of a brand; none where no brand of that hash is configured.
-pub fn configured(config: &Config, id: BrandId) -> Option<&Brand> {
+pub fn find_brand(config: &Config, id: BrandId) -> Option<&Brand> {
     let mut brands = config.brands.iter();
     brands.find(|brand| BrandId::of(&brand.name) == id)
 }
 
 /// A source of a brand.
 #[derive(Clone, Debug)]
-pub struct Feed {
+pub struct SourceContext {
     /// Its name.
     pub name: Arc<str>,
     /// The kind of its records.
@@ -88,23 +88,23 @@ pub struct Feed {
     /// How the decimals of its amounts are written.
     pub decimal: DecimalMark,
     /// How its identifiers are to be read.
-    pub reading: Reading,
+    pub reading: IdentifierRules,
     /// Whether its messages may name an earlier arrival in their header.
     pub arrival_header: bool,
 }
 
-impl Feed {
+impl SourceContext {
     /// The sources of a brand, sorted by name.
-    pub fn all(brand: &Brand, key: &BrandKey) -> Vec<Feed> {
-        let mut feeds: Vec<Feed> = sources(brand)
-            .map(|source| Feed::new(&source, key))
+    pub fn sorted(brand: &Brand, key: &BrandKey) -> Vec<SourceContext> {
+        let mut feeds: Vec<SourceContext> = sources(brand)
+            .map(|source| SourceContext::new(&source, key))
             .collect();
         feeds.sort_by(|a, b| a.name.cmp(&b.name));
         feeds
     }
 
-    fn new(source: &Source, key: &BrandKey) -> Feed {
-        Feed {
+    fn new(source: &Source, key: &BrandKey) -> SourceContext {
+        SourceContext {
             name: source.name.as_str().into(),
             kind: source.kind,
             loose: matches!(source.format, Format::Csv(_)),
@@ -113,7 +113,7 @@ impl Feed {
                 Format::Native => DecimalMark::Point,
                 Format::Csv(map) => map.decimal,
             },
-            reading: key.reading(source),
+            reading: key.rules_of(source),
             arrival_header: source.arrival_header,
         }
     }

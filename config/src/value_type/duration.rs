@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde_json::{Value as Json, json};
 
-use super::word::{Fault, Word, fault};
+use super::scalar::{Invalid, Scalar, fault};
 use crate::context::quote;
 
 /// The units, longest first, in milliseconds.
@@ -65,7 +65,7 @@ impl<N> Duration<N> {
     }
 }
 
-impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Word for Duration<N> {
+impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
     type Out = N;
 
     fn kind(&self) -> String {
@@ -76,7 +76,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Word for Duration<N> {
         json!({"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$"})
     }
 
-    fn parse(&self, text: &str) -> Result<N, Fault> {
+    fn parse(&self, text: &str) -> Result<N, Invalid> {
         let millis = parse(text).ok_or_else(|| {
             fault(
                 format!("{} is no duration", quote(text)),
@@ -156,7 +156,7 @@ fn write(millis: i64) -> String {
 /// A time of day, held in seconds after midnight.
 pub(crate) struct Clock;
 
-impl Word for Clock {
+impl Scalar for Clock {
     type Out = u32;
 
     fn kind(&self) -> String {
@@ -167,7 +167,7 @@ impl Word for Clock {
         json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"})
     }
 
-    fn parse(&self, text: &str) -> Result<u32, Fault> {
+    fn parse(&self, text: &str) -> Result<u32, Invalid> {
         clock(text).ok_or_else(|| {
             fault(
                 format!("{} is no time of day", quote(text)),

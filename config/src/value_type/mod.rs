@@ -13,17 +13,17 @@ pub(crate) mod file;
 pub(crate) mod list;
 pub(crate) mod number;
 pub(crate) mod region;
+pub(crate) mod scalar;
 pub(crate) mod time_pattern;
-pub(crate) mod word;
 
 use serde_json::Value as Json;
 use toml_edit::Value;
 
-use crate::context::{Context, Given};
+use crate::context::{Context, Input};
 
 /// What a value looks like when the configuration is printed.
 #[derive(Clone, Debug)]
-pub(crate) enum Shown {
+pub(crate) enum Rendered {
     /// As TOML.
     Value(Value),
     /// A secret: there, but not shown.
@@ -32,18 +32,18 @@ pub(crate) enum Shown {
     Nothing,
 }
 
-impl PartialEq for Shown {
-    fn eq(&self, other: &Shown) -> bool {
+impl PartialEq for Rendered {
+    fn eq(&self, other: &Rendered) -> bool {
         match (self, other) {
-            (Shown::Value(a), Shown::Value(b)) => a.to_string() == b.to_string(),
-            (Shown::Masked, Shown::Masked) | (Shown::Nothing, Shown::Nothing) => true,
+            (Rendered::Value(a), Rendered::Value(b)) => a.to_string() == b.to_string(),
+            (Rendered::Masked, Rendered::Masked) | (Rendered::Nothing, Rendered::Nothing) => true,
             _ => false,
         }
     }
 }
 
 /// What a setting may look like.
-pub(crate) trait Shape: Sync + 'static {
+pub(crate) trait ValueType: Sync + 'static {
     /// The type in the model.
     type Out: 'static;
 
@@ -54,10 +54,10 @@ pub(crate) trait Shape: Sync + 'static {
     fn schema(&self) -> Json;
 
     /// The value, or nothing after the problem is noted.
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Self::Out>;
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out>;
 
     /// The value as it is printed.
-    fn show(&self, out: &Self::Out) -> Shown;
+    fn render(&self, out: &Self::Out) -> Rendered;
 
     /// The TOML value that an environment variable's text stands for.
     fn variable(&self, text: &str) -> Value {
@@ -68,7 +68,7 @@ pub(crate) trait Shape: Sync + 'static {
 /// A setting that may be absent.
 pub(crate) struct Opt<S>(pub(crate) S);
 
-impl<S: Shape> Shape for Opt<S> {
+impl<S: ValueType> ValueType for Opt<S> {
     type Out = Option<S::Out>;
 
     fn kind(&self) -> String {
@@ -79,12 +79,13 @@ impl<S: Shape> Shape for Opt<S> {
         self.0.schema()
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
         self.0.read(given, cx).map(Some)
     }
 
-    fn show(&self, out: &Self::Out) -> Shown {
-        out.as_ref().map_or(Shown::Nothing, |out| self.0.show(out))
+    fn render(&self, out: &Self::Out) -> Rendered {
+        out.as_ref()
+            .map_or(Rendered::Nothing, |out| self.0.render(out))
     }
 
     fn variable(&self, text: &str) -> Value {

@@ -18,7 +18,7 @@ use crate::rewrite::Rewrite;
 
 /// What is to be forgotten. Debug output shows how much it is.
 #[derive(Clone, Default)]
-pub struct Forget {
+pub struct ErasureFilter {
     /// Every version of these records, and that they were dropped.
     pub records: FxHashSet<RecordKey>,
     /// That records were dropped, and what was dropped.
@@ -34,7 +34,7 @@ pub struct Forget {
     pub pings_before: FxHashMap<BrandId, Day>,
 }
 
-impl std::fmt::Debug for Forget {
+impl std::fmt::Debug for ErasureFilter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Forget")
             .field("records", &self.records.len())
@@ -45,9 +45,9 @@ impl std::fmt::Debug for Forget {
     }
 }
 
-impl Forget {
+impl ErasureFilter {
     /// Whether an event is named here.
-    pub fn names(&self, event: &Event) -> bool {
+    pub fn covers(&self, event: &Event) -> bool {
         match event {
             Event::Put { key, record, .. } => {
                 self.records.contains(key) || self.any(record.brand, &record.ids)
@@ -80,7 +80,7 @@ impl Forget {
     }
 
     /// Adds what another one names.
-    pub fn extend(&mut self, other: Forget) {
+    pub fn extend(&mut self, other: ErasureFilter) {
         self.records.extend(other.records);
         self.dropped |= other.dropped;
         self.pseudonyms.extend(other.pseudonyms);
@@ -102,18 +102,18 @@ impl Ledger {
     /// # Errors
     ///
     /// Any of the disk; nothing is lost.
-    pub fn forget(&mut self, mut forget: Forget) -> Result<Rewrite, LedgerError> {
+    pub fn erase(&mut self, mut forget: ErasureFilter) -> Result<Rewrite, LedgerError> {
         // The rewrite sees what the newest secret makes; whoever names a pseudonym may have an older one.
         let mut moved = FxHashSet::default();
         for (brand, pseudonym) in &forget.pseudonyms {
             let keys = self.keyring.of(*brand);
             let links = keys.map_or(0, |keys| keys.links());
             moved.extend((0..links).filter_map(|from| {
-                let moved = keys?.chain().move_up(*pseudonym, from);
+                let moved = keys?.chain().rekey_from(*pseudonym, from);
                 Some((*brand, moved))
             }));
         }
         forget.pseudonyms.extend(moved);
-        self.rewrite(Arc::new(move |event| !forget.names(event)))
+        self.rewrite(Arc::new(move |event| !forget.covers(event)))
     }
 }

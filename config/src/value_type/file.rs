@@ -12,8 +12,8 @@ use serde_json::{Value as Json, json};
 use toml_edit::Value;
 
 use super::list::MASK;
-use super::{Shape, Shown};
-use crate::context::{Context, Given};
+use super::{Rendered, ValueType};
+use crate::context::{Context, Input};
 use crate::model::Credential;
 
 /// No secret is longer, bytes.
@@ -25,7 +25,7 @@ pub(crate) struct Readable {
     pub(crate) secret: bool,
 }
 
-impl Shape for Readable {
+impl ValueType for Readable {
     type Out = PathBuf;
 
     fn kind(&self) -> String {
@@ -36,7 +36,7 @@ impl Shape for Readable {
         json!({"type": "string", "minLength": 1})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
         let path = path_of(given, cx)?;
         open(&path, given, cx)?;
         if self.secret {
@@ -45,15 +45,15 @@ impl Shape for Readable {
         Some(path)
     }
 
-    fn show(&self, out: &PathBuf) -> Shown {
-        Shown::Value(Value::from(out.to_string_lossy().into_owned()))
+    fn render(&self, out: &PathBuf) -> Rendered {
+        Rendered::Value(Value::from(out.to_string_lossy().into_owned()))
     }
 }
 
 /// A directory that need not exist yet.
 pub(crate) struct Directory;
 
-impl Shape for Directory {
+impl ValueType for Directory {
     type Out = PathBuf;
 
     fn kind(&self) -> String {
@@ -64,18 +64,18 @@ impl Shape for Directory {
         json!({"type": "string", "minLength": 1})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
         let path = path_of(given, cx)?;
         if path.exists() && !path.is_dir() {
             let message = format!("{} is no directory", path.display());
-            cx.problem(given.place, &given.path, message, "name a directory");
+            cx.report(given.place, &given.path, message, "name a directory");
             return None;
         }
         Some(path)
     }
 
-    fn show(&self, out: &PathBuf) -> Shown {
-        Shown::Value(Value::from(out.to_string_lossy().into_owned()))
+    fn render(&self, out: &PathBuf) -> Rendered {
+        Rendered::Value(Value::from(out.to_string_lossy().into_owned()))
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct SecretFile {
     pub(crate) min: usize,
 }
 
-impl Shape for SecretFile {
+impl ValueType for SecretFile {
     type Out = SecretString;
 
     fn kind(&self) -> String {
@@ -96,7 +96,7 @@ impl Shape for SecretFile {
         json!({"type": "string", "minLength": 1})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
         let path = path_of(given, cx)?;
         let file = open(&path, given, cx)?;
         warn_if_open(&path, given, cx);
@@ -109,14 +109,14 @@ impl Shape for SecretFile {
                 ),
                 _ => (format!("{} cannot be read: {error}", path.display()), ""),
             };
-            cx.wrong(given, message, fix);
+            cx.report_invalid(given, message, fix);
             return None;
         }
         let what = path.display().to_string();
         secret(&text, self.min, &what, given, cx)
     }
 
-    fn show(&self, out: &SecretString) -> Shown {
+    fn render(&self, out: &SecretString) -> Rendered {
         masked(out)
     }
 }
@@ -124,7 +124,7 @@ impl Shape for SecretFile {
 /// The same, for a secret that may be exchanged while the program runs: its file is kept in mind.
 pub(crate) struct CredentialFile(pub(crate) SecretFile);
 
-impl Shape for CredentialFile {
+impl ValueType for CredentialFile {
     type Out = Credential;
 
     fn kind(&self) -> String {
@@ -135,20 +135,20 @@ impl Shape for CredentialFile {
         self.0.schema()
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Credential> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Credential> {
         let secret = self.0.read(given, cx)?;
         Some(Credential::in_file(secret, path_of(given, cx)?))
     }
 
-    fn show(&self, _: &Credential) -> Shown {
-        Shown::Masked
+    fn render(&self, _: &Credential) -> Rendered {
+        Rendered::Masked
     }
 }
 
 /// A credential in an environment variable.
 pub(crate) struct CredentialVariable(pub(crate) SecretVariable);
 
-impl Shape for CredentialVariable {
+impl ValueType for CredentialVariable {
     type Out = Credential;
 
     fn kind(&self) -> String {
@@ -159,13 +159,13 @@ impl Shape for CredentialVariable {
         self.0.schema()
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Credential> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Credential> {
         self.0.read(given, cx).map(Credential::from)
     }
 
-    fn show(&self, _: &Credential) -> Shown {
+    fn render(&self, _: &Credential) -> Rendered {
         // The row of the file, which fills the same field, shows the mask.
-        Shown::Nothing
+        Rendered::Nothing
     }
 }
 
@@ -175,7 +175,7 @@ pub(crate) struct SecretFiles {
     pub(crate) min: usize,
 }
 
-impl Shape for SecretFiles {
+impl ValueType for SecretFiles {
     type Out = Vec<SecretString>;
 
     fn kind(&self) -> String {
@@ -187,10 +187,10 @@ impl Shape for SecretFiles {
         json!({"type": "array", "items": each, "uniqueItems": true})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Vec<SecretString>> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<SecretString>> {
         let Some(files) = given.elements() else {
             let message = format!("must be a list, not {}", given.node.words());
-            cx.wrong(given, message, "write paths in square brackets");
+            cx.report_invalid(given, message, "write paths in square brackets");
             return None;
         };
         let each = SecretFile { min: self.min };
@@ -199,8 +199,8 @@ impl Shape for SecretFiles {
         secrets.into_iter().collect()
     }
 
-    fn show(&self, out: &Vec<SecretString>) -> Shown {
-        Shown::Value(Value::from_iter(out.iter().map(|_| MASK)))
+    fn render(&self, out: &Vec<SecretString>) -> Rendered {
+        Rendered::Value(Value::from_iter(out.iter().map(|_| MASK)))
     }
 }
 
@@ -210,7 +210,7 @@ pub(crate) struct SecretVariable {
     pub(crate) min: usize,
 }
 
-impl Shape for SecretVariable {
+impl ValueType for SecretVariable {
     type Out = SecretString;
 
     fn kind(&self) -> String {
@@ -221,13 +221,13 @@ impl Shape for SecretVariable {
         json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
         let name = given.text().unwrap_or_default();
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
         if !name.starts_with(begins) || !name.chars().all(fits) {
             let message = "must be the name of an environment variable, not its value";
-            cx.wrong(given, message, r#"write a name such as "TRIBUTARY_SECRET""#);
+            cx.report_invalid(given, message, r#"write a name such as "TRIBUTARY_SECRET""#);
             return None;
         }
         let Some(text) = cx.variable(name) else {
@@ -237,24 +237,24 @@ impl Shape for SecretVariable {
                 true => format!("the environment variable {name} is not set"),
                 false => "the environment variable is not set".to_owned(),
             };
-            cx.wrong(given, message, "set it before the program starts");
+            cx.report_invalid(given, message, "set it before the program starts");
             return None;
         };
         secret(&text, self.min, "the environment variable", given, cx)
     }
 
-    fn show(&self, _: &SecretString) -> Shown {
+    fn render(&self, _: &SecretString) -> Rendered {
         // The row of the file, which fills the same field, shows the mask.
-        Shown::Nothing
+        Rendered::Nothing
     }
 }
 
 /// How a secret is shown: not at all, but that it is there.
-fn masked(out: &SecretString) -> Shown {
+fn masked(out: &SecretString) -> Rendered {
     use secrecy::ExposeSecret;
     match out.expose_secret().is_empty() {
-        true => Shown::Nothing,
-        false => Shown::Masked,
+        true => Rendered::Nothing,
+        false => Rendered::Masked,
     }
 }
 
@@ -263,13 +263,13 @@ fn secret(
     text: &str,
     min: usize,
     what: &str,
-    given: &Given<'_>,
+    given: &Input<'_>,
     cx: &mut Context<'_>,
 ) -> Option<SecretString> {
     let text = text.trim_end_matches(['\n', '\r']);
     if text.len() as u64 > LONGEST {
         let message = format!("{what} holds more than {LONGEST} bytes, which is no secret");
-        cx.wrong(given, message, "");
+        cx.report_invalid(given, message, "");
         return None;
     }
     if text.len() < min {
@@ -277,7 +277,7 @@ fn secret(
             "{what} holds {} bytes, at least {min} are needed",
             text.len()
         );
-        cx.wrong(
+        cx.report_invalid(
             given,
             message,
             "draw a secret at random: openssl rand -base64 48",
@@ -288,23 +288,23 @@ fn secret(
 }
 
 /// The absolute path that a text names.
-fn path_of(given: &Given<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
+fn path_of(given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
     match given.text() {
         Some(text) if !text.trim().is_empty() && !text.contains('\0') => Some(cx.resolve(text)),
         Some(_) => {
-            cx.wrong(given, "must name a file", "");
+            cx.report_invalid(given, "must name a file", "");
             None
         }
         None => {
             let message = format!("must be a path, not {}", given.node.words());
-            cx.wrong(given, message, "write it in quotation marks");
+            cx.report_invalid(given, message, "write it in quotation marks");
             None
         }
     }
 }
 
 /// Opens a file. Only plain files are opened: a pipe without a writer would hold the program up.
-fn open(path: &Path, given: &Given<'_>, cx: &mut Context<'_>) -> Option<File> {
+fn open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> Option<File> {
     let opened = std::fs::metadata(path).and_then(|about| match about.is_file() {
         true => File::open(path),
         false => Err(std::io::Error::other("it is no file")),
@@ -320,7 +320,7 @@ fn open(path: &Path, given: &Given<'_>, cx: &mut Context<'_>) -> Option<File> {
                 std::io::ErrorKind::PermissionDenied => "let the program's user read it",
                 _ => "",
             };
-            cx.wrong(given, message, fix);
+            cx.report_invalid(given, message, fix);
             None
         }
     }
@@ -328,7 +328,7 @@ fn open(path: &Path, given: &Given<'_>, cx: &mut Context<'_>) -> Option<File> {
 
 /// Warns where others may read a secret.
 #[cfg(unix)]
-fn warn_if_open(path: &Path, given: &Given<'_>, cx: &mut Context<'_>) {
+fn warn_if_open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) {
     use std::os::unix::fs::PermissionsExt;
     let Ok(about) = std::fs::metadata(path) else {
         return;
@@ -342,4 +342,4 @@ fn warn_if_open(path: &Path, given: &Given<'_>, cx: &mut Context<'_>) {
 
 /// Permissions are not known here.
 #[cfg(not(unix))]
-fn warn_if_open(_: &Path, _: &Given<'_>, _: &mut Context<'_>) {}
+fn warn_if_open(_: &Path, _: &Input<'_>, _: &mut Context<'_>) {}

@@ -3,9 +3,9 @@
 use serde_json::{Value as Json, json};
 use toml_edit::{Array, Value};
 
-use super::word::{self, Word};
-use super::{Shape, Shown};
-use crate::context::{Context, Given};
+use super::scalar::{self, Scalar};
+use super::{Rendered, ValueType};
+use crate::context::{Context, Input};
 
 /// What is printed in place of a value that is not shown.
 pub(crate) const MASK: &str = "***";
@@ -18,7 +18,7 @@ pub(crate) struct Many<W> {
     pub(crate) private: bool,
 }
 
-impl<W: Word> Shape for Many<W> {
+impl<W: Scalar> ValueType for Many<W> {
     type Out = Vec<W::Out>;
 
     fn kind(&self) -> String {
@@ -29,13 +29,13 @@ impl<W: Word> Shape for Many<W> {
         json!({"type": "array", "items": self.each.schema(), "uniqueItems": true})
     }
 
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
         let Some(elements) = given.elements() else {
             let fix = match given.text() {
                 Some(_) => "put it in square brackets",
                 None => "",
             };
-            cx.wrong(
+            cx.report_invalid(
                 given,
                 format!("must be a list, not {}", given.node.words()),
                 fix,
@@ -46,13 +46,13 @@ impl<W: Word> Shape for Many<W> {
         let mut seen: Vec<String> = Vec::new();
         let mut right = true;
         for element in &elements {
-            let Some(value) = word::read(&self.each, element, cx) else {
+            let Some(value) = scalar::read(&self.each, element, cx) else {
                 right = false;
                 continue;
             };
             let text = self.each.write(&value);
             if seen.contains(&text) {
-                cx.wrong(
+                cx.report_invalid(
                     element,
                     "stands in the list twice",
                     "leave out one of the two",
@@ -65,14 +65,14 @@ impl<W: Word> Shape for Many<W> {
         right.then_some(out)
     }
 
-    fn show(&self, out: &Self::Out) -> Shown {
+    fn render(&self, out: &Self::Out) -> Rendered {
         let list: Array = (out.iter())
             .map(|value| match self.private {
                 true => MASK.to_owned(),
                 false => self.each.write(value),
             })
             .collect();
-        Shown::Value(Value::from(list))
+        Rendered::Value(Value::from(list))
     }
 
     fn variable(&self, text: &str) -> Value {

@@ -21,11 +21,11 @@ const PROOF: &str = "tributary 2025-11 proof of the secrets of one brand";
 
 /// The links between a brand's secrets. Debug output shows no key.
 #[derive(Clone)]
-pub struct Chain {
+pub struct KeyChain {
     links: Vec<Zeroizing<[u8; 32]>>,
 }
 
-impl std::fmt::Debug for Chain {
+impl std::fmt::Debug for KeyChain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Chain")
             .field("links", &self.links.len())
@@ -33,12 +33,12 @@ impl std::fmt::Debug for Chain {
     }
 }
 
-impl Chain {
+impl KeyChain {
     /// The links from a brand's oldest secret to its newest.
-    pub fn new(brand: &Brand) -> Chain {
+    pub fn new(brand: &Brand) -> KeyChain {
         let later = brand.secrets().skip(1);
-        Chain {
-            links: later.map(|s| derive(CONTEXT, &brand.name, s)).collect(),
+        KeyChain {
+            links: later.map(|s| derive_key(CONTEXT, &brand.name, s)).collect(),
         }
     }
 
@@ -48,12 +48,12 @@ impl Chain {
     }
 
     /// Moves a pseudonym that has gone through the first `from` links through all that follow.
-    pub fn move_up(&self, pseudonym: u128, from: usize) -> u128 {
-        (from..self.links()).fold(pseudonym, |pseudonym, link| self.step(pseudonym, link))
+    pub fn rekey_from(&self, pseudonym: u128, from: usize) -> u128 {
+        (from..self.links()).fold(pseudonym, |pseudonym, link| self.rekey(pseudonym, link))
     }
 
     /// Moves a pseudonym that has gone through the first `link` links through the next one, if there is one.
-    pub fn step(&self, pseudonym: u128, link: usize) -> u128 {
+    pub fn rekey(&self, pseudonym: u128, link: usize) -> u128 {
         let Some(key) = self.links.get(link) else {
             return pseudonym;
         };
@@ -64,27 +64,27 @@ impl Chain {
 }
 
 /// What only somebody with all secrets of a brand, in their order, can say to a challenge; it tells none of them.
-pub fn proof(brand: &Brand, challenge: &str) -> String {
+pub fn prove_secrets(brand: &Brand, challenge: &str) -> String {
     prove(brand, challenge).to_hex().to_string()
 }
 
 /// Whether somebody who was given a challenge has all secrets of a brand.
-pub fn is_proof(brand: &Brand, challenge: &str, proof: &str) -> bool {
+pub fn verify_proof(brand: &Brand, challenge: &str, proof: &str) -> bool {
     // It compares in constant time.
     blake3::Hash::from_hex(proof).is_ok_and(|proof| proof == prove(brand, challenge))
 }
 
 fn prove(brand: &Brand, challenge: &str) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new_keyed(&derive(PROOF, &brand.name, &brand.secret));
+    let mut hasher = blake3::Hasher::new_keyed(&derive_key(PROOF, &brand.name, &brand.secret));
     for secret in brand.secrets() {
-        hasher.update(&*derive(PROOF, &brand.name, secret));
+        hasher.update(&*derive_key(PROOF, &brand.name, secret));
     }
     hasher.update(challenge.as_bytes()).finalize()
 }
 
 /// A key of a brand for one purpose, which is the context. The brand's name is part of it, so that two brands that
 /// were given the same secret still have nothing in common.
-pub fn derive(context: &str, brand: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
+pub fn derive_key(context: &str, brand: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
     let mut material = Zeroizing::new(Vec::new());
     material.extend_from_slice(&(brand.len() as u64).to_le_bytes());
     material.extend_from_slice(brand.as_bytes());

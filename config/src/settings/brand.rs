@@ -3,22 +3,22 @@
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{
     Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Noise, Retention,
     Sensors, Source, TimeUnit,
 };
-use crate::shape::Opt;
-use crate::shape::choice::{BASES, FormatWord, KINDS, RULES, TIME_UNITS};
-use crate::shape::file::{SecretFile, SecretFiles, SecretVariable};
-use crate::shape::number::Switch;
-use crate::shape::region::{Currency, Region, Zone};
-use crate::shape::word::{self, Name, One};
+use crate::value_type::Opt;
+use crate::value_type::choice::{BASES, FormatWord, KINDS, RULES, TIME_UNITS};
+use crate::value_type::file::{SecretFile, SecretFiles, SecretVariable};
+use crate::value_type::number::Switch;
+use crate::value_type::region::{Currency, Region, Zone};
+use crate::value_type::scalar::{self, Name, Text};
 
 /// The fewest bytes of a brand's secret.
 const SECRET_BYTES: usize = 32;
 
-impl Fields for Brand {
+impl SettingsModel for Brand {
     const SECTION: Section = Section {
         many: true,
         exclusive: &[&["secret_file", "secret_env"]],
@@ -51,11 +51,11 @@ impl Fields for Brand {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Brand>] {
-        static ROWS: &[&dyn Row<Brand>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Brand>] {
+        static ROWS: &[&dyn TypedSetting<Brand>] = &[
             &Setting {
                 key: "name",
-                shape: One(Name),
+                value_type: Text(Name),
                 fallback: Fallback::Required,
                 unit: "",
                 meaning: "Its name: the subject token in `tributary.in.<brand>.<kind>` and the `brand` of every cell. `[a-z0-9_-]+`, unique.",
@@ -63,7 +63,7 @@ impl Fields for Brand {
             },
             &Setting {
                 key: "timezone",
-                shape: One(Zone),
+                value_type: Text(Zone),
                 fallback: Fallback::Toml(r#""UTC""#),
                 unit: "",
                 meaning: "The time zone of its days and hours. Where it is not given a warning says so.",
@@ -71,7 +71,7 @@ impl Fields for Brand {
             },
             &Setting {
                 key: "currency",
-                shape: One(Currency),
+                value_type: Text(Currency),
                 fallback: Fallback::Toml(r#""EUR""#),
                 unit: "",
                 meaning: "The currency of amounts that name none.",
@@ -79,7 +79,7 @@ impl Fields for Brand {
             },
             &Setting {
                 key: "phone_region",
-                shape: Opt(One(Region)),
+                value_type: Opt(Text(Region)),
                 fallback: Fallback::Absent("none: such numbers do not identify"),
                 unit: "",
                 meaning: "The region of phone numbers without a country code.",
@@ -87,7 +87,7 @@ impl Fields for Brand {
             },
             &Setting {
                 key: "region",
-                shape: Opt(One(word::Region)),
+                value_type: Opt(Text(scalar::Region)),
                 fallback: Fallback::Absent("none: it may be measured anywhere"),
                 unit: "",
                 meaning: "The region that it is pinned to: `[a-z0-9-]+`. A worker whose `workers.region` is another one, or that has none, refuses to start for it.",
@@ -95,7 +95,7 @@ impl Fields for Brand {
             },
             &Setting {
                 key: "secret_file",
-                shape: SecretFile { min: SECRET_BYTES },
+                value_type: SecretFile { min: SECRET_BYTES },
                 fallback: Fallback::Absent("one of the two is required"),
                 unit: "",
                 meaning: "A file that holds the secret of its pseudonyms: text of at least 32 bytes, such as `openssl rand -base64 48` draws, that only the program's user can read. Whoever exchanges it names the one before it in `previous_secret_files`.",
@@ -103,7 +103,7 @@ impl Fields for Brand {
             },
             &Setting {
                 key: "secret_env",
-                shape: SecretVariable { min: SECRET_BYTES },
+                value_type: SecretVariable { min: SECRET_BYTES },
                 fallback: Fallback::Absent("one of the two is required"),
                 unit: "",
                 meaning: "The environment variable that holds the secret.",
@@ -111,7 +111,7 @@ impl Fields for Brand {
             },
             &Setting {
                 key: "previous_secret_files",
-                shape: SecretFiles { min: SECRET_BYTES },
+                value_type: SecretFiles { min: SECRET_BYTES },
                 fallback: Fallback::Toml("[]"),
                 unit: "",
                 meaning: "The files of the secrets that it had before, the oldest first. They stay here for good: every pseudonym is re-keyed over the one before, and what is sealed under an older secret moves to the newest.",
@@ -122,7 +122,7 @@ impl Fields for Brand {
     }
 }
 
-impl Fields for Source {
+impl SettingsModel for Source {
     const SECTION: Section = Section {
         many: true,
         ..Section::of::<Source>(
@@ -147,11 +147,11 @@ impl Fields for Source {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Source>] {
-        static ROWS: &[&dyn Row<Source>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Source>] {
+        static ROWS: &[&dyn TypedSetting<Source>] = &[
             &Setting {
                 key: "name",
-                shape: One(Name),
+                value_type: Text(Name),
                 fallback: Fallback::Required,
                 unit: "",
                 meaning: "Its name: `[a-z0-9_-]+`, unique within the brand. Record ids are unique per brand and source.",
@@ -159,7 +159,7 @@ impl Fields for Source {
             },
             &Setting {
                 key: "kind",
-                shape: One(KINDS),
+                value_type: Text(KINDS),
                 fallback: Fallback::Required,
                 unit: "",
                 meaning: "The kind of its records.",
@@ -167,7 +167,7 @@ impl Fields for Source {
             },
             &Setting {
                 key: "format",
-                shape: One(FormatWord),
+                value_type: Text(FormatWord),
                 fallback: Fallback::Toml(r#""native""#),
                 unit: "",
                 meaning: "`native` is JSON with the product's own fields, `csv` is a CSV file with a header and a column map.",
@@ -175,7 +175,7 @@ impl Fields for Source {
             },
             &Setting {
                 key: "zone",
-                shape: Opt(One(Zone)),
+                value_type: Opt(Text(Zone)),
                 fallback: Fallback::Absent("none: such time stamps are refused"),
                 unit: "",
                 meaning: "The time zone of time stamps without one.",
@@ -183,7 +183,7 @@ impl Fields for Source {
             },
             &Setting {
                 key: "phone_region",
-                shape: Opt(One(Region)),
+                value_type: Opt(Text(Region)),
                 fallback: Fallback::Absent("the brand's"),
                 unit: "",
                 meaning: "The region of its phone numbers without a country code.",
@@ -191,7 +191,7 @@ impl Fields for Source {
             },
             &Setting {
                 key: "hash_rule",
-                shape: One(RULES),
+                value_type: Text(RULES),
                 fallback: Fallback::Toml(r#""plain""#),
                 unit: "",
                 meaning: "The rule under which its values of 64 hex digits were hashed.",
@@ -199,7 +199,7 @@ impl Fields for Source {
             },
             &Setting {
                 key: "basis",
-                shape: Opt(One(BASES)),
+                value_type: Opt(Text(BASES)),
                 fallback: Fallback::Absent(
                     "`consent` for web records of a brand that reads consent strings, `legitimate_interest` for the others",
                 ),
@@ -209,7 +209,7 @@ impl Fields for Source {
             },
             &Setting {
                 key: "unit",
-                shape: One(TIME_UNITS),
+                value_type: Text(TIME_UNITS),
                 fallback: Fallback::Toml(r#""ms""#),
                 unit: "",
                 meaning: "The unit of a `ts` that is an integer: `s` for Unix seconds, `ms` for Unix milliseconds. Other forms of `ts` are not concerned.",
@@ -217,7 +217,7 @@ impl Fields for Source {
             },
             &Setting {
                 key: "arrival_header",
-                shape: Switch,
+                value_type: Switch,
                 fallback: Fallback::Toml("false"),
                 unit: "",
                 meaning: "For load tests: whether the header `Tributary-At` (Unix milliseconds) of its messages may name an arrival                           that is earlier than the stream's own time, and drive the brand's sensor days. Whoever may publish                           then chooses when a message came; a header never counts beyond the stream's time.",

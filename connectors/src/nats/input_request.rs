@@ -1,7 +1,7 @@
 //! What a process wants to read of the input stream, and whether the stream still holds it.
 
 use super::error::NatsError;
-use super::loss::{Loss, loss};
+use super::loss::{Loss, find_loss};
 use super::share::Share;
 use super::streams::StreamState;
 
@@ -13,7 +13,7 @@ use super::streams::StreamState;
 /// `n % processes == process`. All other messages, and without partitions all messages, are its own
 /// where `sequence % processes == process`.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct InputRequest {
     /// The input stream.
     pub stream: String,
     /// This process's number, from 0.
@@ -32,7 +32,7 @@ pub struct Wanted {
     pub accept_loss: bool,
 }
 
-impl Wanted {
+impl InputRequest {
     /// The name of the consumer.
     pub(super) fn consumer(&self) -> String {
         format!("tributary_{}", self.process)
@@ -45,18 +45,18 @@ impl Wanted {
 
     /// The next sequence, where it is known that it must be there. What was published came from the beginning: without
     /// it, all of it would be taken back.
-    pub(super) fn known(&self) -> Option<u64> {
+    pub(super) fn required_sequence(&self) -> Option<u64> {
         (!self.is_fresh() || self.published).then_some(self.next.max(1))
     }
 
     /// The loss that is accepted.
-    pub(super) fn judge(&self, state: &StreamState) -> Result<Option<Loss>, NatsError> {
+    pub(super) fn check(&self, state: &StreamState) -> Result<Option<Loss>, NatsError> {
         let is_anew = self.is_fresh() && self.published && state.last_sequence == 0;
         let created = match is_anew {
             true => None,
             false => Some(self.created.unwrap_or(state.created_ns)),
         };
-        match loss(state, self.known(), created) {
+        match find_loss(state, self.required_sequence(), created) {
             Some(loss) if !self.accept_loss => Err(loss.error(&self.stream)),
             judged => Ok(judged),
         }

@@ -3,13 +3,13 @@
 use jiff::fmt::strtime;
 use serde_json::{Value as Json, json};
 
-use super::word::{Fault, Word, fault};
+use super::scalar::{Invalid, Scalar, fault};
 use crate::context::quote;
 
 /// A pattern that names at least year, month and day.
 pub(crate) struct TimePattern;
 
-impl Word for TimePattern {
+impl Scalar for TimePattern {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -21,7 +21,7 @@ impl Word for TimePattern {
     }
 
     /// A pattern is right when a moment that it writes is read again, to the day at least.
-    fn parse(&self, text: &str) -> Result<String, Fault> {
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
         let moment = jiff::civil::date(2025, 12, 31).at(23, 59, 58, 0);
         let moment = moment.to_zoned(jiff::tz::TimeZone::UTC);
         let written = moment.and_then(|moment| strtime::format(text, &moment));

@@ -11,7 +11,7 @@ use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::salt::Salt;
 
-use crate::counts::Entries;
+use crate::counts::EntryCounts;
 use crate::event::Encoder;
 
 /// A run is closed when it has grown to this many bytes.
@@ -19,7 +19,7 @@ const RUN: usize = 256 << 10;
 
 /// What one worker thread accepted in one epoch.
 #[derive(Default)]
-pub struct Page {
+pub struct WriteBatch {
     pub(crate) brands: BTreeMap<BrandId, Runs>,
     pub(crate) words: Vec<(BrandId, Label, Arc<str>)>,
     /// The labels that the thread has withdrawn before it pushed anything.
@@ -33,23 +33,23 @@ pub struct Page {
 /// The encoded entries of one brand.
 #[derive(Default)]
 pub(crate) struct Runs {
-    closed: Vec<(Vec<u8>, Entries)>,
+    closed: Vec<(Vec<u8>, EntryCounts)>,
     open: Encoder,
 }
 
-impl std::fmt::Debug for Page {
+impl std::fmt::Debug for WriteBatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut page = f.debug_struct("Page");
         page.field("entries", &self.entries).finish_non_exhaustive()
     }
 }
 
-impl Page {
+impl WriteBatch {
     /// The empty page of a thread.
-    pub fn of_thread(thread: usize) -> Page {
-        Page {
+    pub fn of_thread(thread: usize) -> WriteBatch {
+        WriteBatch {
             thread,
-            ..Page::default()
+            ..WriteBatch::default()
         }
     }
 
@@ -106,7 +106,7 @@ impl Runs {
         }
     }
 
-    pub fn closed(&self) -> &[(Vec<u8>, Entries)] {
+    pub fn closed(&self) -> &[(Vec<u8>, EntryCounts)] {
         &self.closed
     }
 }
