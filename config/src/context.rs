@@ -66,7 +66,7 @@ impl<'a> Node<'a> {
     }
 
     /// The type in the words of a message.
-    pub(crate) fn words(&self) -> &'static str {
+    pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Node::Value(Value::String(_)) => "a text",
             Node::Value(Value::Integer(_)) => "a whole number",

@@ -65,16 +65,16 @@ impl KeyChain {
 
 /// What only somebody with all secrets of a brand, in their order, can say to a challenge; it tells none of them.
 pub fn prove_secrets(brand: &Brand, challenge: &str) -> String {
-    prove(brand, challenge).to_hex().to_string()
+    proof_hash(brand, challenge).to_hex().to_string()
 }
 
 /// Whether somebody who was given a challenge has all secrets of a brand.
 pub fn verify_proof(brand: &Brand, challenge: &str, proof: &str) -> bool {
     // It compares in constant time.
-    blake3::Hash::from_hex(proof).is_ok_and(|proof| proof == prove(brand, challenge))
+    blake3::Hash::from_hex(proof).is_ok_and(|proof| proof == proof_hash(brand, challenge))
 }
 
-fn prove(brand: &Brand, challenge: &str) -> blake3::Hash {
+fn proof_hash(brand: &Brand, challenge: &str) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new_keyed(&derive_key(PROOF, &brand.name, &brand.secret));
     for secret in brand.secrets() {
         hasher.update(&*derive_key(PROOF, &brand.name, secret));

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::model::{Brand, Config, Format, Kind, Source};
-use crate::settings::{Fallback, SettingsModel, TypedSetting};
+use crate::settings::{DefaultValue, SettingsModel, TypedSetting};
 use crate::value_type::Rendered;
 use crate::value_type::list::MASK;
 
@@ -80,8 +80,8 @@ fn section<T: SettingsModel>(out: &mut String, model: &T) {
                 let key = key.strip_suffix("_file").unwrap_or(key);
                 writeln!(out, "{key} = {MASK:?}")
             }
-            Rendered::Nothing => match row.fallback() {
-                Fallback::Absent(meaning) if !is_pair(key, rows) => {
+            Rendered::Nothing => match row.default() {
+                DefaultValue::Absent(meaning) if !is_pair(key, rows) => {
                     let meaning = meaning.strip_prefix("none").unwrap_or(meaning);
                     let meaning = meaning.strip_prefix(": ").unwrap_or(meaning);
                     let colon = if meaning.is_empty() { "" } else { ": " };
@@ -101,13 +101,13 @@ fn is_pair<T>(key: &str, rows: &[&dyn TypedSetting<T>]) -> bool {
 
 /// Whether the value of a row is what it would be without being given.
 fn is_default<T: SettingsModel>(row: &dyn TypedSetting<T>, model: &mut T) -> bool {
-    if row.fallback() == Fallback::Required {
+    if row.default() == DefaultValue::Required {
         return false;
     }
     let shown = row.render(model);
     let mut without = model.clone();
-    let mut defaults = match row.fallback() {
-        Fallback::Derived(_) => T::blank(),
+    let mut defaults = match row.default() {
+        DefaultValue::Derived(_) => T::blank(),
         _ => T::defaults(),
     };
     row.swap(&mut without, &mut defaults);

@@ -6,8 +6,8 @@ use toml_edit::Value;
 
 use crate::context::{Context, Input, Location, Node, join};
 use crate::settings::{
-    self, Fallback, Section, SettingsModel, TypedSetting, children, read_default, sections,
-    variable,
+    self, DefaultValue, Section, SettingsModel, TypedSetting, children, environment_variable,
+    read_default, sections,
 };
 use crate::suggest::did_you_mean;
 
@@ -24,7 +24,7 @@ pub(crate) struct SectionReading<T> {
 
 impl<T> SectionReading<T> {
     /// Where a setting stands, and its path: the section's place where it is a default.
-    pub(crate) fn at(&self, key: &str) -> (Location, String) {
+    pub(crate) fn location_of(&self, key: &str) -> (Location, String) {
         (self.given.get(key).cloned()).unwrap_or_else(|| (self.place, join(&self.path, key)))
     }
 
@@ -40,7 +40,7 @@ impl<T> SectionReading<T> {
 }
 
 /// Reads a section from its table; `None` is a section that is absent. `path` has the positions.
-pub(crate) fn section<T: SettingsModel>(
+pub(crate) fn read_section<T: SettingsModel>(
     given: Option<&Input<'_>>,
     path: &str,
     around: Location,
@@ -60,13 +60,13 @@ pub(crate) fn section<T: SettingsModel>(
     if let Some(table) = table {
         unknown_keys(table, &section, cx);
     }
-    let variables = variables::<T>(&section, cx);
+    let variables = read_variables::<T>(&section, cx);
     let overridden = overridden(&section, &variables);
     for row in T::rows() {
         let key = row.key();
         let value = match variables.get(key) {
             Some(value) => Some(Input {
-                path: variable(section.path, key),
+                path: environment_variable(section.path, key),
                 place: Location::Environment,
                 node: Node::of_value(value),
             }),
@@ -95,7 +95,7 @@ fn read_row<T>(
         }
         reading.wrong.insert(key);
     }
-    if row.fallback() == Fallback::Required && !reading.wrong.contains(key) {
+    if row.default() == DefaultValue::Required && !reading.wrong.contains(key) {
         let meaning = row
             .meaning()
             .split_once(". ")
@@ -121,13 +121,13 @@ fn is_table(given: &Input<'_>, section: &Section, cx: &mut Context<'_>) -> bool 
         Node::Tables(_) => format!("there is only one: write {} once", section.header()),
         _ => format!("write {} and its settings below it", section.header()),
     };
-    let message = format!("must be a table, not {}", given.node.words());
+    let message = format!("must be a table, not {}", given.node.type_name());
     cx.report_invalid(given, message, fix);
     false
 }
 
 /// The values that the environment gives to settings of this section.
-fn variables<T: SettingsModel>(
+fn read_variables<T: SettingsModel>(
     section: &Section,
     cx: &Context<'_>,
 ) -> BTreeMap<&'static str, Value> {
@@ -136,7 +136,7 @@ fn variables<T: SettingsModel>(
     }
     (T::rows().iter())
         .filter_map(|row| {
-            let text = cx.variable(&variable(section.path, row.key()))?;
+            let text = cx.variable(&environment_variable(section.path, row.key()))?;
             Some((row.key(), row.variable(&text)))
         })
         .collect()
@@ -167,7 +167,7 @@ fn check_combinations<T>(section: &Section, reading: &SectionReading<T>, cx: &mu
             .filter(|key| reading.is_given(key))
             .collect();
         if let [first, .., last] = given.as_slice() {
-            let (place, path) = reading.at(last);
+            let (place, path) = reading.location_of(last);
             let message = format!("cannot stand together with {first}");
             cx.report(
                 place,
@@ -186,7 +186,7 @@ fn check_combinations<T>(section: &Section, reading: &SectionReading<T>, cx: &mu
     }
     for (key, needs) in section.needs {
         if reading.is_given(key) && !needs.iter().any(|key| reading.is_given(key)) {
-            let (place, path) = reading.at(key);
+            let (place, path) = reading.location_of(key);
             let fix = format!("give {}", needs.join(" or "));
             cx.report_missing(place, &path, "does not stand alone", fix);
         }
@@ -218,7 +218,7 @@ pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Contex
             continue;
         }
         let fix = match did_you_mean(&key, known.iter().copied()) {
-            none if none.is_empty() => elsewhere(&key, section, &known),
+            none if none.is_empty() => suggest_section(&key, section, &known),
             fix => fix,
         };
         cx.report(place, &path, "there is no such setting", fix);
@@ -226,7 +226,7 @@ pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Contex
 }
 
 /// Where a key that is unknown here belongs, or what is known here.
-fn elsewhere(key: &str, here: &Section, known: &[&str]) -> String {
+fn suggest_section(key: &str, here: &Section, known: &[&str]) -> String {
     let home = settings::sections().into_iter().find(|section| {
         section.path != here.path && (section.rows)().iter().any(|row| row.key() == key)
     });

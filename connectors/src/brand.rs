@@ -60,7 +60,7 @@ impl BrandContext {
                 .sensors
                 .stores
                 .iter()
-                .map(|store| labels::normal(store.as_str().into()).into())
+                .map(|store| labels::normalize(store.as_str().into()).into())
                 .collect(),
             signals: SignalReader::new(&brand.consent),
             channels: brand.channels.clone(),
@@ -82,13 +82,13 @@ pub struct SourceContext {
     /// The kind of its records.
     pub kind: Kind,
     /// Whether its values come as text, from a CSV file.
-    pub loose: bool,
+    pub text_values: bool,
     /// How its time stamps are written.
     pub times: TimeFormat,
     /// How the decimals of its amounts are written.
     pub decimal: DecimalMark,
     /// How its identifiers are to be read.
-    pub reading: IdentifierRules,
+    pub rules: IdentifierRules,
     /// Whether its messages may name an earlier arrival in their header.
     pub arrival_header: bool,
 }
@@ -96,24 +96,24 @@ pub struct SourceContext {
 impl SourceContext {
     /// The sources of a brand, sorted by name.
     pub fn sorted(brand: &Brand, key: &BrandKey) -> Vec<SourceContext> {
-        let mut feeds: Vec<SourceContext> = sources(brand)
+        let mut sources: Vec<SourceContext> = sources(brand)
             .map(|source| SourceContext::new(&source, key))
             .collect();
-        feeds.sort_by(|a, b| a.name.cmp(&b.name));
-        feeds
+        sources.sort_by(|a, b| a.name.cmp(&b.name));
+        sources
     }
 
     fn new(source: &Source, key: &BrandKey) -> SourceContext {
         SourceContext {
             name: source.name.as_str().into(),
             kind: source.kind,
-            loose: matches!(source.format, Format::Csv(_)),
+            text_values: matches!(source.format, Format::Csv(_)),
             times: time_format(source),
             decimal: match &source.format {
                 Format::Native => DecimalMark::Point,
                 Format::Csv(map) => map.decimal,
             },
-            reading: key.rules_of(source),
+            rules: key.rules_of(source),
             arrival_header: source.arrival_header,
         }
     }

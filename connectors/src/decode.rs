@@ -27,7 +27,7 @@ use crate::native::labels::AnnouncedLabels;
 pub use crate::native::labels::Withdrawal;
 use crate::native::line::{Line, MessageContext};
 use crate::native::ping::{self, PingOutcome};
-use crate::native::reader::{Read, Reader};
+use crate::native::reader::{FieldResult, Reader};
 use crate::native::{consent, fields, spend, transaction, web};
 use headers::CloudEventHeaders;
 use rekey::RekeyingSink;
@@ -58,9 +58,9 @@ pub struct Decoder {
     max_line: usize,
     strict: bool,
     keep_robots: bool,
-    /// For each tenant the words that were told.
+    /// For each context the words that were told.
     labels: Vec<AnnouncedLabels>,
-    /// For each tenant the links between its secrets.
+    /// For each context the links between its secrets.
     chains: Vec<KeyChain>,
     scratch: Scratch,
 }
@@ -70,13 +70,16 @@ impl Decoder {
     pub fn new(config: &Config) -> Decoder {
         let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
         let with_keys = config.brands.iter().zip(&brands);
-        let feeds = with_keys.map(|(brand, tenant)| SourceContext::sorted(brand, &tenant.key));
+        let sources = with_keys.map(|(brand, context)| SourceContext::sorted(brand, &context.key));
         Decoder {
-            sources: feeds.collect(),
-            chains: brands.iter().map(|t| t.key.chain().clone()).collect(),
+            sources: sources.collect(),
+            chains: brands
+                .iter()
+                .map(|context| context.key.chain().clone())
+                .collect(),
             labels: brands
                 .iter()
-                .map(|tenant| AnnouncedLabels::new(tenant.id))
+                .map(|context| AnnouncedLabels::new(context.id))
                 .collect(),
             brands,
             routes: Routes::default(),
@@ -98,51 +101,51 @@ impl Decoder {
     pub fn begin_epoch(&mut self, epoch: u64) {
         self.labels
             .iter_mut()
-            .for_each(|words| words.begin_epoch(epoch));
+            .for_each(|labels| labels.begin_epoch(epoch));
     }
 
     /// The word of a label counts as announced, because it is known from before a restart. Whether it was not announced yet.
     pub fn mark_label_announced(&mut self, brand: BrandId, label: Label) -> bool {
-        let words = self.labels_of(brand);
-        words.is_none_or(|words| words.mark_announced(label))
+        let labels = self.labels_of(brand);
+        labels.is_none_or(|labels| labels.mark_announced(label))
     }
 
     /// Nothing named the word of a label at the end of an epoch: what becomes of it.
     pub fn withdraw_label(&mut self, brand: BrandId, label: Label, as_of: u64) -> Withdrawal {
-        let words = self.labels_of(brand);
-        words.map_or(Withdrawal::NotAnnounced, |words| {
-            words.withdraw(label, as_of)
+        let labels = self.labels_of(brand);
+        labels.map_or(Withdrawal::NotAnnounced, |labels| {
+            labels.withdraw(label, as_of)
         })
     }
 
     fn labels_of(&mut self, brand: BrandId) -> Option<&mut AnnouncedLabels> {
-        let place = self.brands.iter().position(|tenant| tenant.id == brand);
+        let place = self.brands.iter().position(|context| context.id == brand);
         place.and_then(|place| self.labels.get_mut(place))
     }
 
     /// Refuses pings of a brand's salt days before one from now on: these days are closed.
     pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
-        let mut tenants = self.brands.iter_mut();
-        if let Some(tenant) = tenants.find(|tenant| tenant.id == brand) {
-            tenant.first_salt_day = tenant.first_salt_day.max(before);
+        let mut brands = self.brands.iter_mut();
+        if let Some(context) = brands.find(|context| context.id == brand) {
+            context.first_salt_day = context.first_salt_day.max(before);
         }
     }
 
     /// Decodes a message into the sink, in the order of its lines.
     pub fn decode(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
-        let lent = CloudEventHeaders::of(message.headers);
-        let (tenants, feeds) = (&self.brands, &self.sources);
+        let headers = CloudEventHeaders::of(message.headers);
+        let (brands, sources) = (&self.brands, &self.sources);
         let route = self
             .routes
-            .find(message.subject, lent.source, tenants, feeds);
+            .find(message.subject, headers.source, brands, sources);
         let route = match route {
             Ok(route) => route,
-            Err(stray) => {
+            Err(unroutable) => {
                 sink.dead_letter(DeadLetter {
-                    brand: stray.brand,
-                    kind: stray.kind,
-                    reason: stray.refusal.reason,
-                    detail: stray.refusal.detail,
+                    brand: unroutable.brand,
+                    kind: unroutable.kind,
+                    reason: unroutable.refusal.reason,
+                    detail: unroutable.refusal.detail,
                     subject: message.subject.to_owned(),
                     at: message.at,
                     arrival: Arrival {
@@ -157,62 +160,64 @@ impl Decoder {
         let objects = lines::split(message.data);
         let single = objects.single;
         for (place, bytes) in objects.enumerate() {
-            let given = MessageContext {
+            let context = MessageContext {
                 at: message.at,
                 max_future: self.max_future,
                 // An id names one record: that of a message with several lends itself to none.
-                id: lent.id.filter(|_| single),
-                time: lent.time,
+                id: headers.id.filter(|_| single),
+                time: headers.time,
                 arrival: Arrival {
                     message: message.number,
                     line: u32::try_from(place).unwrap_or(u32::MAX),
                 },
             };
-            if let Err(refusal) = self.line(route, bytes, given, sink) {
-                let tenant = self.brands.get(route.brand);
+            if let Err(refusal) = self.decode_line(route, bytes, context, sink) {
+                let brand = self.brands.get(route.brand);
                 sink.dead_letter(DeadLetter {
-                    brand: tenant.map(|tenant| tenant.name.to_string()),
+                    brand: brand.map(|brand| brand.name.to_string()),
                     kind: Some(route.kind.name().to_owned()),
                     reason: refusal.reason,
                     detail: refusal.detail,
                     subject: message.subject.to_owned(),
                     at: message.at,
-                    arrival: given.arrival,
+                    arrival: context.arrival,
                     payload: bytes.to_vec(),
                 });
             }
         }
     }
 
-    fn line(
+    fn decode_line(
         &mut self,
         route: Route,
         bytes: &[u8],
-        given: MessageContext<'_>,
+        context: MessageContext<'_>,
         sink: &mut impl Sink,
-    ) -> Read<()> {
+    ) -> FieldResult<()> {
         if bytes.len() > self.max_line {
             let detail = format!("the line has more than {} bytes", self.max_line);
             return Err(Refusal::new(Reason::TooLarge, detail));
         }
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))?;
-        let tenant = self.brands.get_mut(route.brand);
-        let feed = self
+        let brand = self.brands.get_mut(route.brand);
+        let source = self
             .sources
             .get(route.brand)
-            .and_then(|feeds| feeds.get(route.source));
-        let words = self.labels.get_mut(route.brand);
+            .and_then(|sources| sources.get(route.source));
+        let labels = self.labels.get_mut(route.brand);
         let chain = self.chains.get(route.brand);
-        let (Some(tenant), Some(feed), Some(words), Some(chain)) = (tenant, feed, words, chain)
+        let (Some(brand), Some(source), Some(labels), Some(chain)) = (brand, source, labels, chain)
         else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
         let mut fields = Fields::default();
-        fields.fill(text).map_err(|error| match feed.loose {
-            true => no_row(text, &error),
-            false => no_object(text, &error),
-        })?;
+        fields
+            .fill(text)
+            .map_err(|error| match source.text_values {
+                true => row_refusal(text, &error),
+                false => object_refusal(text, &error),
+            })?;
         if self.strict && fields.has_unknown(route.kind) {
             return Err(unknown_field(route.kind));
         }
@@ -220,13 +225,13 @@ impl Decoder {
         let mut line = Line {
             reader: Reader {
                 fields: &fields,
-                loose: feed.loose,
-                decimal: feed.decimal,
+                loose: source.text_values,
+                decimal: source.decimal,
             },
-            message: given,
-            brand: tenant,
-            source: feed,
-            labels: words,
+            message: context,
+            brand,
+            source,
+            labels,
             keep_robots: self.keep_robots,
             scratch: &mut self.scratch,
         };
@@ -255,7 +260,7 @@ impl Decoder {
 }
 
 /// Why what came of the rows of a CSV file is no record.
-fn no_row(text: &str, error: &serde_json::Error) -> Refusal {
+fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Part {
@@ -277,11 +282,11 @@ fn no_row(text: &str, error: &serde_json::Error) -> Refusal {
             Reason::MixedCurrencies,
             "rows that share this `id` are of different currencies: give each currency an id of its own",
         ),
-        _ => no_object(text, error),
+        _ => object_refusal(text, error),
     }
 }
 
-fn no_object(text: &str, error: &serde_json::Error) -> Refusal {
+fn object_refusal(text: &str, error: &serde_json::Error) -> Refusal {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
         Err(_) => Refusal::new(

@@ -113,7 +113,7 @@ impl SignalReader {
         let string = TcString::parse(text)?;
         let consent = PurposeConsent {
             steps: self.steps(string.allowed(&self.terms)),
-            string: Some(dated(text, &string)),
+            string: Some(dated_string(text, &string)),
             opted_out: false,
         };
         self.tc_strings.put(text, consent);
@@ -136,7 +136,7 @@ impl SignalReader {
         let signal = match string.tc_string() {
             Some(tc_string) if self.reads_strings => Some(Signal::Steps(PurposeConsent {
                 steps: self.steps(allowed),
-                string: Some(dated(text, tc_string)),
+                string: Some(dated_string(text, tc_string)),
                 opted_out,
             })),
             Some(_) => opted_out.then_some(Signal::OptedOut(true)),
@@ -179,7 +179,7 @@ impl SignalReader {
 }
 
 /// A string that bears a date, by the hash of its text and the date of its TC string.
-fn dated(text: &str, string: &TcString) -> ConsentString {
+fn dated_string(text: &str, string: &TcString) -> ConsentString {
     ConsentString {
         hash: hash(&[text.as_bytes()]),
         updated: string.updated_day(),

@@ -93,7 +93,9 @@ impl Suppressed {
     /// Where the disk does not take it.
     pub fn mark(&self, ledger: &LedgerWatermark) -> anyhow::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let marked = file.as_mut().map_or(Ok(()), |file| file.mark(ledger));
+        let marked = file
+            .as_mut()
+            .map_or(Ok(()), |file| file.record_watermark(ledger));
         marked.context("the objection list")
     }
 

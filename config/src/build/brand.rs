@@ -10,7 +10,7 @@ use crate::context::{Context, Input, Location, quote};
 use crate::model::{
     Attribution, Brand, Channels, HashRule, Identity, Kind, Noise, Sensors, Source, Workers,
 };
-use crate::read::{SectionReading, section};
+use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 
 /// More brands than anybody has: each costs memory on every worker.
@@ -70,12 +70,12 @@ fn brand(
     workers: &SectionReading<Workers>,
     cx: &mut Context<'_>,
 ) -> Brand {
-    let mut brand: SectionReading<Brand> = section(Some(table), &table.path, table.place, cx);
+    let mut brand: SectionReading<Brand> = read_section(Some(table), &table.path, table.place, cx);
     check_unique_name(&brand, taken, cx);
     check_unique_secrets(&brand, taken, cx);
     check_region(&brand, workers, cx);
     if !brand.is_given("timezone") {
-        let (place, path) = brand.at("timezone");
+        let (place, path) = brand.location_of("timezone");
         let fix = r#"say which time zone its days have, such as timezone = "Europe/Paris""#;
         cx.warn(place, &path, "is not given, so days are those of UTC", fix);
     }
@@ -96,7 +96,7 @@ fn check_web(brand: &SectionReading<Brand>, cx: &mut Context<'_>) {
     let model = &brand.model;
     let silent = |source: &Source| source.kind == Kind::Web && source.basis.is_none();
     if !model.consent.reads_strings() && model.sources.iter().any(silent) {
-        let (place, path) = brand.at("consent");
+        let (place, path) = brand.location_of("consent");
         let message = "is not given: web records count until somebody objects";
         let fix = "set consent.vendor, or the basis of the web source";
         cx.warn(place, &path, message, fix);
@@ -139,7 +139,7 @@ fn check_unique_name(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &mut 
         return;
     }
     if let Some((message, fix)) = take_name(name, brand_number(name), &mut taken.names) {
-        let (place, path) = brand.at("name");
+        let (place, path) = brand.location_of("name");
         cx.report(place, &path, message, fix);
     }
 }
@@ -151,9 +151,9 @@ fn check_unique_secrets(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &m
         true => "secret_env",
         false => "secret_file",
     };
-    let (place, path) = brand.at("previous_secret_files");
+    let (place, path) = brand.location_of("previous_secret_files");
     let previous = brand.model.previous_secrets.iter().enumerate();
-    let mut secrets = vec![(brand.at(newest), &brand.model.secret)];
+    let mut secrets = vec![(brand.location_of(newest), &brand.model.secret)];
     secrets.extend(previous.map(|(i, secret)| ((place, format!("{path}[{i}]")), secret)));
     for ((place, path), secret) in secrets {
         let text = secret.expose_secret();
@@ -188,7 +188,7 @@ fn check_region(
     if here == Some(pinned) || !workers.are_valid(&["region"]) {
         return;
     }
-    let (place, path) = brand.at("region");
+    let (place, path) = brand.location_of("region");
     let name = quote(&brand.model.name);
     let message = match here {
         Some(here) => format!(
@@ -212,7 +212,7 @@ fn check_region(
 fn identity(table: &Input<'_>, brand: &mut Brand, cx: &mut Context<'_>) -> Vec<HashRule> {
     let mut identity = below::<Identity>(table, cx);
     if identity.are_valid(&["rules"]) && !identity.model.rules.contains(&HashRule::Plain) {
-        let (place, path) = identity.at("rules");
+        let (place, path) = identity.location_of("rules");
         let fix = r#"add it: rules = ["plain", …]"#;
         cx.report(place, &path, r#""plain" is always one of the rules"#, fix);
     }
@@ -233,7 +233,7 @@ fn noise(table: &Input<'_>, cx: &mut Context<'_>) -> Noise {
     let noise = below::<Noise>(table, cx);
     let epsilon = noise.model.epsilon_thousandths;
     if noise.are_valid(&["epsilon"]) && epsilon.is_some_and(|epsilon| epsilon > MUCH) {
-        let (place, path) = noise.at("epsilon");
+        let (place, path) = noise.location_of("epsilon");
         let message = "is so large that the noise hides little";
         cx.warn(place, &path, message, "see what 1 to 10 leaves to read");
     }
@@ -251,7 +251,7 @@ fn sensors(table: &Input<'_>, brand: &mut Brand, cx: &mut Context<'_>) {
         } else {
             "max_presence"
         };
-        let (place, path) = sensors.at(key);
+        let (place, path) = sensors.location_of(key);
         let message = "min_dwell is longer than max_presence, so that nothing is a visit";
         cx.warn(place, &path, message, "make min_dwell the shorter one");
     }

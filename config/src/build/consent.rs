@@ -17,7 +17,7 @@ pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     };
     let model = &consent.model;
     if model.vendor.is_some() && model.publisher {
-        let (place, path) = consent.at("publisher");
+        let (place, path) = consent.location_of("publisher");
         let fix = "say for whom strings are read: leave out one of the two";
         cx.report(place, &path, "cannot stand together with vendor", fix);
     }
@@ -27,12 +27,12 @@ pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
         ("feature_2", model.feature_2),
     ];
     for (key, _) in contradicts.iter().filter(|(_, said)| listed && *said) {
-        let (place, path) = consent.at(key);
+        let (place, path) = consent.location_of(key);
         let message = "cannot stand together with vendor_list_file";
         cx.report(place, &path, message, "the list says it: leave it out");
     }
     if model.reads_strings() && !listed && !consent.is_given("feature_2") {
-        let (place, path) = consent.at("feature_2");
+        let (place, path) = consent.location_of("feature_2");
         let message = "is not given, so that no string allows to link the records of a person";
         let fix = "write feature_2 = true where persons are told of it, or name a vendor_list_file";
         cx.warn(place, &path, message, fix);
@@ -47,7 +47,7 @@ fn declared(consent: &SectionReading<Consent>, cx: &mut Context<'_>) -> Option<V
         consent.model.vendor_list_file.as_ref()?,
         consent.model.vendor?,
     );
-    let (place, path) = consent.at("vendor_list_file");
+    let (place, path) = consent.location_of("vendor_list_file");
     let list = std::fs::read(file)
         .map_err(|error| format!("{} cannot be read: {error}", file.display()))
         .and_then(|json| {
@@ -62,7 +62,7 @@ fn declared(consent: &SectionReading<Consent>, cx: &mut Context<'_>) -> Option<V
         }
     };
     let vendor = list.vendor(id).cloned();
-    let (place, path) = consent.at("vendor");
+    let (place, path) = consent.location_of("vendor");
     match &vendor {
         None => {
             let message = format!("{id} is not in version {} of the list", list.version());
@@ -104,7 +104,7 @@ pub(super) fn retention(brand: &Input<'_>, cx: &mut Context<'_>) -> Retention {
     };
     for ((key, months), (_, default)) in held(model).into_iter().zip(held(&defaults)) {
         if months > default {
-            let (place, path) = retention.at(key);
+            let (place, path) = retention.location_of(key);
             let message = format!("{months} months are more than the default of {default}");
             cx.warn(place, &path, message, "be able to say why so long");
         }

@@ -10,7 +10,7 @@ pub use brand::brand_number;
 
 use crate::context::{Context, Input, Location, Node};
 use crate::model::{Config, Http, Ingest, Ledger, Nats, Release, Workers};
-use crate::read::{SectionReading, section, unknown_keys};
+use crate::read::{SectionReading, read_section, unknown_keys};
 use crate::settings::{ROOT, SettingsModel};
 use crate::syntax;
 
@@ -56,7 +56,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
 /// Reads a section of the file.
 fn top<T: SettingsModel>(root: &Input<'_>, cx: &mut Context<'_>) -> SectionReading<T> {
     let path = T::SECTION.path;
-    section(root.child(path).as_ref(), path, Location::Nowhere, cx)
+    read_section(root.child(path).as_ref(), path, Location::Nowhere, cx)
 }
 
 /// The three streams are three.
@@ -73,7 +73,7 @@ fn check_streams(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
             && nats.are_valid(&[key, other])
         {
             let culprit = if nats.is_given(key) { key } else { other };
-            let (place, path) = nats.at(culprit);
+            let (place, path) = nats.location_of(culprit);
             let message = format!("{key} and {other} have the same name");
             cx.report(place, &path, message, "give each stream its own");
         }
@@ -84,7 +84,7 @@ fn check_streams(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
 fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     let processes = workers.model.hosts.len().max(1);
     if workers.are_valid(&["process", "hosts"]) && workers.model.process >= processes {
-        let (place, path) = workers.at("process");
+        let (place, path) = workers.location_of("process");
         let message = format!(
             "{} is no position among {processes} process{}",
             workers.model.process,
@@ -102,7 +102,7 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
 fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
     let listen = http.model.listen;
     if http.are_valid(&["listen"]) && !listen.ip().is_loopback() {
-        let (place, path) = http.at("listen");
+        let (place, path) = http.location_of("listen");
         let message = format!("{listen} is open to everybody who reaches it, without a password");
         let fix = match http.model.opendsr_domain {
             None => "let only those reach it who may read every number, or listen on 127.0.0.1",
@@ -117,7 +117,7 @@ fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
 /// Few contributors are a choice that should be made knowingly.
 fn check_release(release: &SectionReading<Release>, cx: &mut Context<'_>) {
     if release.are_valid(&["k"]) && release.model.k < FEW {
-        let (place, path) = release.at("k");
+        let (place, path) = release.location_of("k");
         let message = format!("cells of fewer than {FEW} contributors may show individuals");
         cx.warn(
             place,

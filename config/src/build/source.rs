@@ -5,7 +5,7 @@ use super::tables::{below, tables};
 use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::fields;
 use crate::model::{Csv, Format, HashRule, Kind, Source};
-use crate::read::{SectionReading, section};
+use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 use crate::suggest::did_you_mean;
 
@@ -29,7 +29,7 @@ pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_
         {
             let namesake = read.iter().find(|source| source.model.name == kind.name());
             if let Some(namesake) = namesake.filter(|_| kinds_known) {
-                let (place, path) = namesake.at("name");
+                let (place, path) = namesake.location_of("name");
                 let name = quote(kind.name());
                 let message = format!(
                     "{name} is the name of the source that kind {} has by itself",
@@ -63,7 +63,7 @@ fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
             .take(i)
             .any(|other| other.model.name == *name);
         if twice && !name.is_empty() {
-            let (place, path) = source.at("name");
+            let (place, path) = source.location_of("name");
             let message = format!(
                 "{} is already the name of another source of the brand",
                 quote(name)
@@ -75,9 +75,10 @@ fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
 
 /// Reads one source.
 fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> SectionReading<Source> {
-    let mut source: SectionReading<Source> = section(Some(table), &table.path, table.place, cx);
+    let mut source: SectionReading<Source> =
+        read_section(Some(table), &table.path, table.place, cx);
     if source.are_valid(&["hash_rule"]) && !rules.contains(&source.model.hash_rule) {
-        let (place, path) = source.at("hash_rule");
+        let (place, path) = source.location_of("hash_rule");
         let message =
             "is none of the brand's rules, so that its hashed values never meet clear ones";
         cx.warn(
@@ -90,14 +91,14 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
     if source.are_valid(&["basis", "kind"])
         && let Some(message) = check_basis(source.model.basis, source.model.kind)
     {
-        let (place, path) = source.at("basis");
+        let (place, path) = source.location_of("basis");
         cx.report(place, &path, message, "leave it out");
     }
     if source.are_valid(&["format", "kind"])
         && source.model.kind == Kind::Consent
         && matches!(source.model.format, Format::Csv(_))
     {
-        let (place, path) = source.at("format");
+        let (place, path) = source.location_of("format");
         let message = "kind consent has the format native only";
         cx.report(place, &path, message, "send JSON");
     }
@@ -108,7 +109,7 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
             source.model.format = Format::Csv(columns_of(table, kind, cx));
         }
         (Format::Csv(_), None) => {
-            let (place, _) = source.at("format");
+            let (place, _) = source.location_of("format");
             let path = join(&table.path, "csv");
             let fix = r#"write [brand.source.csv] and columns = { id = "header", … }"#;
             cx.report_missing(place, &path, "is missing", fix);
@@ -174,7 +175,7 @@ fn check_sum(csv: &SectionReading<Csv>, map: &Input<'_>, kind: Kind, cx: &mut Co
     if !csv.model.sum_rows || !csv.are_valid(&["sum_rows"]) {
         return;
     }
-    let (place, path): (Location, String) = csv.at("sum_rows");
+    let (place, path): (Location, String) = csv.location_of("sum_rows");
     let lacks = |field: &&&str| map.child(field).is_none();
     if !fields::of(kind).contains(&"amount") {
         let message = format!("kind {} has no amount to add up", kind.name());

@@ -1,7 +1,7 @@
 //! Tables below another: one section, or a list of tables under one header.
 
 use crate::context::{Context, Input, Node};
-use crate::read::{SectionReading, section};
+use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 
 /// Reads a section below another.
@@ -11,7 +11,7 @@ pub(super) fn below<T: SettingsModel>(
 ) -> SectionReading<T> {
     let key = T::SECTION.key();
     let path = crate::context::join(&table.path, key);
-    section(table.child(key).as_ref(), &path, table.place, cx)
+    read_section(table.child(key).as_ref(), &path, table.place, cx)
 }
 
 /// The tables under a `[[header]]`; a problem where there are none.
@@ -23,7 +23,7 @@ pub(super) fn tables<'a>(given: &Input<'a>, header: &str, cx: &mut Context<'_>) 
         }
         Some(elements) => elements,
         None => {
-            let message = format!("must be a list of tables, not {}", given.node.words());
+            let message = format!("must be a list of tables, not {}", given.node.type_name());
             let fix = match given.node {
                 Node::Table(_) => format!("write {header} with two brackets: there may be several"),
                 _ => format!("write {header} and its settings below it"),

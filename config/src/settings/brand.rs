@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{
     Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Noise, Retention,
     Sensors, Source, TimeUnit,
@@ -56,7 +56,7 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "name",
                 value_type: Text(Name),
-                fallback: Fallback::Required,
+                default: DefaultValue::Required,
                 unit: "",
                 meaning: "Its name: the subject token in `tributary.in.<brand>.<kind>` and the `brand` of every cell. `[a-z0-9_-]+`, unique.",
                 field: |brand: &mut Brand| &mut brand.name,
@@ -64,7 +64,7 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "timezone",
                 value_type: Text(Zone),
-                fallback: Fallback::Toml(r#""UTC""#),
+                default: DefaultValue::Toml(r#""UTC""#),
                 unit: "",
                 meaning: "The time zone of its days and hours. Where it is not given a warning says so.",
                 field: |brand: &mut Brand| &mut brand.timezone,
@@ -72,7 +72,7 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "currency",
                 value_type: Text(Currency),
-                fallback: Fallback::Toml(r#""EUR""#),
+                default: DefaultValue::Toml(r#""EUR""#),
                 unit: "",
                 meaning: "The currency of amounts that name none.",
                 field: |brand: &mut Brand| &mut brand.currency,
@@ -80,7 +80,7 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "phone_region",
                 value_type: Opt(Text(Region)),
-                fallback: Fallback::Absent("none: such numbers do not identify"),
+                default: DefaultValue::Absent("none: such numbers do not identify"),
                 unit: "",
                 meaning: "The region of phone numbers without a country code.",
                 field: |brand: &mut Brand| &mut brand.phone_region,
@@ -88,7 +88,7 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "region",
                 value_type: Opt(Text(scalar::Region)),
-                fallback: Fallback::Absent("none: it may be measured anywhere"),
+                default: DefaultValue::Absent("none: it may be measured anywhere"),
                 unit: "",
                 meaning: "The region that it is pinned to: `[a-z0-9-]+`. A worker whose `workers.region` is another one, or that has none, refuses to start for it.",
                 field: |brand: &mut Brand| &mut brand.region,
@@ -96,7 +96,7 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "secret_file",
                 value_type: SecretFile { min: SECRET_BYTES },
-                fallback: Fallback::Absent("one of the two is required"),
+                default: DefaultValue::Absent("one of the two is required"),
                 unit: "",
                 meaning: "A file that holds the secret of its pseudonyms: text of at least 32 bytes, such as `openssl rand -base64 48` draws, that only the program's user can read. Whoever exchanges it names the one before it in `previous_secret_files`.",
                 field: |brand: &mut Brand| &mut brand.secret,
@@ -104,7 +104,7 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "secret_env",
                 value_type: SecretVariable { min: SECRET_BYTES },
-                fallback: Fallback::Absent("one of the two is required"),
+                default: DefaultValue::Absent("one of the two is required"),
                 unit: "",
                 meaning: "The environment variable that holds the secret.",
                 field: |brand: &mut Brand| &mut brand.secret,
@@ -112,7 +112,7 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "previous_secret_files",
                 value_type: SecretFiles { min: SECRET_BYTES },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "The files of the secrets that it had before, the oldest first. They stay here for good: every pseudonym is re-keyed over the one before, and what is sealed under an older secret moves to the newest.",
                 field: |brand: &mut Brand| &mut brand.previous_secrets,
@@ -152,7 +152,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "name",
                 value_type: Text(Name),
-                fallback: Fallback::Required,
+                default: DefaultValue::Required,
                 unit: "",
                 meaning: "Its name: `[a-z0-9_-]+`, unique within the brand. Record ids are unique per brand and source.",
                 field: |source: &mut Source| &mut source.name,
@@ -160,7 +160,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "kind",
                 value_type: Text(KINDS),
-                fallback: Fallback::Required,
+                default: DefaultValue::Required,
                 unit: "",
                 meaning: "The kind of its records.",
                 field: |source: &mut Source| &mut source.kind,
@@ -168,7 +168,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "format",
                 value_type: Text(FormatWord),
-                fallback: Fallback::Toml(r#""native""#),
+                default: DefaultValue::Toml(r#""native""#),
                 unit: "",
                 meaning: "`native` is JSON with the product's own fields, `csv` is a CSV file with a header and a column map.",
                 field: |source: &mut Source| &mut source.format,
@@ -176,7 +176,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "zone",
                 value_type: Opt(Text(Zone)),
-                fallback: Fallback::Absent("none: such time stamps are refused"),
+                default: DefaultValue::Absent("none: such time stamps are refused"),
                 unit: "",
                 meaning: "The time zone of time stamps without one.",
                 field: |source: &mut Source| &mut source.zone,
@@ -184,7 +184,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "phone_region",
                 value_type: Opt(Text(Region)),
-                fallback: Fallback::Absent("the brand's"),
+                default: DefaultValue::Absent("the brand's"),
                 unit: "",
                 meaning: "The region of its phone numbers without a country code.",
                 field: |source: &mut Source| &mut source.phone_region,
@@ -192,7 +192,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "hash_rule",
                 value_type: Text(RULES),
-                fallback: Fallback::Toml(r#""plain""#),
+                default: DefaultValue::Toml(r#""plain""#),
                 unit: "",
                 meaning: "The rule under which its values of 64 hex digits were hashed.",
                 field: |source: &mut Source| &mut source.hash_rule,
@@ -200,7 +200,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "basis",
                 value_type: Opt(Text(BASES)),
-                fallback: Fallback::Absent(
+                default: DefaultValue::Absent(
                     "`consent` for web records of a brand that reads consent strings, `legitimate_interest` for the others",
                 ),
                 unit: "",
@@ -210,7 +210,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "unit",
                 value_type: Text(TIME_UNITS),
-                fallback: Fallback::Toml(r#""ms""#),
+                default: DefaultValue::Toml(r#""ms""#),
                 unit: "",
                 meaning: "The unit of a `ts` that is an integer: `s` for Unix seconds, `ms` for Unix milliseconds. Other forms of `ts` are not concerned.",
                 field: |source: &mut Source| &mut source.unit,
@@ -218,7 +218,7 @@ impl SettingsModel for Source {
             &Setting {
                 key: "arrival_header",
                 value_type: Switch,
-                fallback: Fallback::Toml("false"),
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "For load tests: whether the header `Tributary-At` (Unix milliseconds) of its messages may name an arrival                           that is earlier than the stream's own time, and drive the brand's sensor days. Whoever may publish                           then chooses when a message came; a header never counts beyond the stream's time.",
                 field: |source: &mut Source| &mut source.arrival_header,

@@ -1,6 +1,6 @@
 //! `[nats]`: the broker.
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Nats;
 use crate::value_type::Opt;
 use crate::value_type::address::{Broker, Stream};
@@ -8,7 +8,7 @@ use crate::value_type::file::{
     CredentialFile, CredentialVariable, Readable, SecretFile, SecretVariable,
 };
 use crate::value_type::number::{Int, Switch};
-use crate::value_type::scalar::{Free, Text};
+use crate::value_type::scalar::{FreeText, Text};
 
 impl SettingsModel for Nats {
     const SECTION: Section = Section {
@@ -61,7 +61,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "url",
                 value_type: Text(Broker),
-                fallback: Fallback::Toml(r#""nats://127.0.0.1:4222""#),
+                default: DefaultValue::Toml(r#""nats://127.0.0.1:4222""#),
                 unit: "",
                 meaning: "Addresses of the broker, `nats://host:port` or `tls://host:port`. Never with a user or a password in it.",
                 field: |nats: &mut Nats| &mut nats.url,
@@ -69,7 +69,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "credentials_file",
                 value_type: Opt(Readable { secret: true }),
-                fallback: Fallback::Absent("none"),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "A `.creds` file: a JWT and its nkey seed. It is read again at every connection, so that it may be exchanged while the program runs.",
                 field: |nats: &mut Nats| &mut nats.credentials_file,
@@ -77,7 +77,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "nkey_seed_file",
                 value_type: Opt(CredentialFile(SecretFile { min: 1 })),
-                fallback: Fallback::Absent("none"),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "A file that holds an nkey seed. It is read again at every connection.",
                 field: |nats: &mut Nats| &mut nats.nkey_seed,
@@ -85,15 +85,15 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "nkey_seed_env",
                 value_type: Opt(CredentialVariable(SecretVariable { min: 1 })),
-                fallback: Fallback::Absent("none"),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "The environment variable that holds an nkey seed.",
                 field: |nats: &mut Nats| &mut nats.nkey_seed,
             },
             &Setting {
                 key: "user",
-                value_type: Opt(Text(Free("a user name"))),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(Text(FreeText("a user name"))),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "A user name, with a password.",
                 field: |nats: &mut Nats| &mut nats.user,
@@ -101,7 +101,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "password_file",
                 value_type: Opt(CredentialFile(SecretFile { min: 1 })),
-                fallback: Fallback::Absent("none"),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "A file that holds the user's password. It is read again at every connection.",
                 field: |nats: &mut Nats| &mut nats.password,
@@ -109,7 +109,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "password_env",
                 value_type: Opt(CredentialVariable(SecretVariable { min: 1 })),
-                fallback: Fallback::Absent("none"),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "The environment variable that holds the user's password.",
                 field: |nats: &mut Nats| &mut nats.password,
@@ -117,7 +117,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "tls",
                 value_type: Switch,
-                fallback: Fallback::Toml("false"),
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "Require TLS even where the address does not begin with `tls://`.",
                 field: |nats: &mut Nats| &mut nats.tls,
@@ -125,7 +125,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "tls_ca_file",
                 value_type: Opt(Readable { secret: false }),
-                fallback: Fallback::Absent("the system's authorities"),
+                default: DefaultValue::Absent("the system's authorities"),
                 unit: "",
                 meaning: "A PEM file of the certificate authorities to trust.",
                 field: |nats: &mut Nats| &mut nats.tls_ca_file,
@@ -133,7 +133,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "tls_cert_file",
                 value_type: Opt(Readable { secret: false }),
-                fallback: Fallback::Absent("none"),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "A PEM file of the client's certificate, with `tls_key_file`.",
                 field: |nats: &mut Nats| &mut nats.tls_cert_file,
@@ -141,7 +141,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "tls_key_file",
                 value_type: Opt(Readable { secret: true }),
-                fallback: Fallback::Absent("none"),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "A PEM file of the client's key, with `tls_cert_file`.",
                 field: |nats: &mut Nats| &mut nats.tls_key_file,
@@ -149,7 +149,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "input_stream",
                 value_type: Text(Stream),
-                fallback: Fallback::Toml(r#""TRIBUTARY_IN""#),
+                default: DefaultValue::Toml(r#""TRIBUTARY_IN""#),
                 unit: "",
                 meaning: "The stream that captures `tributary.in.>`.",
                 field: |nats: &mut Nats| &mut nats.input_stream,
@@ -157,7 +157,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "output_stream",
                 value_type: Text(Stream),
-                fallback: Fallback::Toml(r#""TRIBUTARY_OUT""#),
+                default: DefaultValue::Toml(r#""TRIBUTARY_OUT""#),
                 unit: "",
                 meaning: "The stream that keeps the last value of every output subject.",
                 field: |nats: &mut Nats| &mut nats.output_stream,
@@ -165,7 +165,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "dead_letter_stream",
                 value_type: Text(Stream),
-                fallback: Fallback::Toml(r#""TRIBUTARY_DEAD""#),
+                default: DefaultValue::Toml(r#""TRIBUTARY_DEAD""#),
                 unit: "",
                 meaning: "The stream of the messages that were refused.",
                 field: |nats: &mut Nats| &mut nats.dead_letter_stream,
@@ -173,7 +173,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "rights_stream",
                 value_type: Text(Stream),
-                fallback: Fallback::Toml(r#""TRIBUTARY_RIGHTS""#),
+                default: DefaultValue::Toml(r#""TRIBUTARY_RIGHTS""#),
                 unit: "",
                 meaning: "The stream of rights requests, which are deleted once they are answered, and of their statuses.",
                 field: |nats: &mut Nats| &mut nats.rights_stream,
@@ -181,7 +181,7 @@ impl SettingsModel for Nats {
             &Setting {
                 key: "partitions",
                 value_type: Int::<u32>::new(0, 256),
-                fallback: Fallback::Toml("0"),
+                default: DefaultValue::Toml("0"),
                 unit: "partitions",
                 meaning: "Into how many partitions the input stream sorts what is published to `tributary.in.<brand>.<kind>.<source>.<key>`, by hashing the key: each process of the cluster then reads its own partitions only. 0 for none: every process reads everything. The stream is made with it; on one that exists the operator sets it.",
                 field: |nats: &mut Nats| &mut nats.partitions,

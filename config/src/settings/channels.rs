@@ -1,6 +1,6 @@
 //! `[brand.channels]`: how channels are named.
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Channels, LabelCase};
 use crate::value_type::choice::LABEL_CASES;
 use crate::value_type::list::Many;
@@ -30,7 +30,7 @@ impl SettingsModel for Channels {
                     each: HostName,
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "Hosts that are the brand's own, each with all below it: a referrer of theirs brings nobody. The site of the page itself, its registrable domain, always is.",
                 field: |channels: &mut Channels| &mut channels.own_hosts,
@@ -41,7 +41,7 @@ impl SettingsModel for Channels {
                     each: HostName,
                     private: false,
                 },
-                fallback: Fallback::Toml(PAYMENT_PROVIDERS),
+                default: DefaultValue::Toml(PAYMENT_PROVIDERS),
                 unit: "",
                 meaning: "Hosts that bring nobody when they refer, each with all below it; by default payment providers, from which a buyer comes back. A list of your own replaces the default.",
                 field: |channels: &mut Channels| &mut channels.ignored_referrers,
@@ -49,7 +49,7 @@ impl SettingsModel for Channels {
             &Setting {
                 key: "case",
                 value_type: Text(LABEL_CASES),
-                fallback: Fallback::Toml(r#""keep""#),
+                default: DefaultValue::Toml(r#""keep""#),
                 unit: "",
                 meaning: "`lower` folds `source`, `medium` and `campaign` of web records and spend to lower case, so that `Google` and `google` are one.",
                 field: |channels: &mut Channels| &mut channels.case,

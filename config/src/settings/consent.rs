@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Consent;
 use crate::value_type::Opt;
 use crate::value_type::file::Readable;
@@ -28,7 +28,7 @@ impl SettingsModel for Consent {
             &Setting {
                 key: "vendor",
                 value_type: Opt(Int::<u16>::new(1, 65_535)),
-                fallback: Fallback::Absent("none"),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "The brand's id in the Global Vendor List of IAB Europe.",
                 field: |consent: &mut Consent| &mut consent.vendor,
@@ -36,7 +36,7 @@ impl SettingsModel for Consent {
             &Setting {
                 key: "publisher",
                 value_type: Switch,
-                fallback: Fallback::Toml("false"),
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "Read what was asked for the publisher itself (segment `PublisherTC`) instead of a vendor.",
                 field: |consent: &mut Consent| &mut consent.publisher,
@@ -44,7 +44,7 @@ impl SettingsModel for Consent {
             &Setting {
                 key: "vendor_list_file",
                 value_type: Opt(Readable { secret: false }),
-                fallback: Fallback::Absent("none: `legitimate_interest` and `feature_2` say it"),
+                default: DefaultValue::Absent("none: `legitimate_interest` and `feature_2` say it"),
                 unit: "",
                 meaning: "A Global Vendor List (JSON, specification 2 or 3) that says what the vendor declared: bases and features.",
                 field: |consent: &mut Consent| &mut consent.vendor_list_file,
@@ -52,7 +52,7 @@ impl SettingsModel for Consent {
             &Setting {
                 key: "legitimate_interest",
                 value_type: Purposes::INTEREST,
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "The purposes that rest on legitimate interest; all others rest on consent.",
                 field: |consent: &mut Consent| &mut consent.legitimate_interest,
@@ -60,7 +60,7 @@ impl SettingsModel for Consent {
             &Setting {
                 key: "feature_2",
                 value_type: Switch,
-                fallback: Fallback::Toml("false"),
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "Whether persons are told that their devices and sources are linked (feature 2). Undisclosed, no statement allows the step `link`.",
                 field: |consent: &mut Consent| &mut consent.feature_2,
@@ -79,7 +79,7 @@ macro_rules! step {
         &Setting {
             key: $key,
             value_type: Purposes::ALL,
-            fallback: Fallback::Toml("[]"),
+            default: DefaultValue::Toml("[]"),
             unit: "",
             meaning: concat!("What ", $what, " needs besides ", $needs, "."),
             field: |steps: &mut AlsoNeeds| steps.entry($key.to_owned()).or_default(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Csv, DecimalMark, Encoding};
 use crate::value_type::choice::{DECIMAL_MARKS, ENCODINGS};
 use crate::value_type::column::{Columns, Only};
@@ -35,7 +35,7 @@ impl SettingsModel for Csv {
             &Setting {
                 key: "delimiter",
                 value_type: Text(Delimiter),
-                fallback: Fallback::Toml(r#"",""#),
+                default: DefaultValue::Toml(r#"",""#),
                 unit: "",
                 meaning: "What separates the columns.",
                 field: |csv: &mut Csv| &mut csv.delimiter,
@@ -43,7 +43,7 @@ impl SettingsModel for Csv {
             &Setting {
                 key: "columns",
                 value_type: Columns,
-                fallback: Fallback::Required,
+                default: DefaultValue::Required,
                 unit: "",
                 meaning: "From each field of a record to the column that gives its text; fields that are not named are absent.",
                 field: |csv: &mut Csv| &mut csv.columns,
@@ -51,7 +51,7 @@ impl SettingsModel for Csv {
             &Setting {
                 key: "sum_rows",
                 value_type: Switch,
-                fallback: Fallback::Toml("false"),
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "Rows that share an `id` are one record and their `amount`s are added: for files with a row per article.",
                 field: |csv: &mut Csv| &mut csv.sum_rows,
@@ -59,7 +59,7 @@ impl SettingsModel for Csv {
             &Setting {
                 key: "only",
                 value_type: Only,
-                fallback: Fallback::Toml("{}"),
+                default: DefaultValue::Toml("{}"),
                 unit: "",
                 meaning: "Rows are taken only where each of these columns has this text.",
                 field: |csv: &mut Csv| &mut csv.only,
@@ -67,7 +67,7 @@ impl SettingsModel for Csv {
             &Setting {
                 key: "decimal",
                 value_type: Text(DECIMAL_MARKS),
-                fallback: Fallback::Toml(r#""auto""#),
+                default: DefaultValue::Toml(r#""auto""#),
                 unit: "",
                 meaning: "How the decimals of amounts are written: with a `point`, or with a `comma`, where points, spaces and apostrophes may group thousands. `auto` takes a point, and a comma where it cannot group thousands: `12,50`, but not `1,250`.",
                 field: |csv: &mut Csv| &mut csv.decimal,
@@ -75,7 +75,7 @@ impl SettingsModel for Csv {
             &Setting {
                 key: "encoding",
                 value_type: Text(ENCODINGS),
-                fallback: Fallback::Toml(r#""auto""#),
+                default: DefaultValue::Toml(r#""auto""#),
                 unit: "",
                 meaning: "How the bytes of the file are read as text. `auto` is UTF-8, and for each cell that is not UTF-8 windows-1252, which spreadsheets write in western Europe.",
                 field: |csv: &mut Csv| &mut csv.encoding,
@@ -86,7 +86,7 @@ impl SettingsModel for Csv {
                     each: TimePattern,
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "Patterns of time stamps, as strptime has them, which are tried in order before RFC 3339 and Unix time: `%d/%m/%Y %H:%M` for `31/12/2025 23:59`. `%z` is an offset from UTC; without one the source's `zone` counts.",
                 field: |csv: &mut Csv| &mut csv.time_patterns,

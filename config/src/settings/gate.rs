@@ -1,6 +1,6 @@
 //! `[ingest]` and `[release]`: the gate in and the gate out.
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Ingest, Release};
 use crate::value_type::duration::Duration;
 use crate::value_type::number::{Int, Switch};
@@ -29,7 +29,7 @@ impl SettingsModel for Ingest {
             &Setting {
                 key: "max_future",
                 value_type: Text(Duration::<i64>::millis(0, TEN_YEARS)),
-                fallback: Fallback::Toml(r#""10m""#),
+                default: DefaultValue::Toml(r#""10m""#),
                 unit: "",
                 meaning: "How far a record's `ts` may lie after its arrival.",
                 field: |ingest: &mut Ingest| &mut ingest.max_future_ms,
@@ -37,7 +37,7 @@ impl SettingsModel for Ingest {
             &Setting {
                 key: "strict",
                 value_type: Switch,
-                fallback: Fallback::Toml("false"),
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "Refuse records with fields that their kind does not know, instead of ignoring the fields.",
                 field: |ingest: &mut Ingest| &mut ingest.strict,
@@ -45,7 +45,7 @@ impl SettingsModel for Ingest {
             &Setting {
                 key: "max_message_bytes",
                 value_type: Int::<usize>::new(1_024, 1_073_741_824),
-                fallback: Fallback::Toml("8388608"),
+                default: DefaultValue::Toml("8388608"),
                 unit: "bytes",
                 meaning: "The largest message that is taken.",
                 field: |ingest: &mut Ingest| &mut ingest.max_message_bytes,
@@ -88,7 +88,7 @@ impl SettingsModel for Release {
             &Setting {
                 key: "k",
                 value_type: Int::<u64>::new(1, 1_000_000_000),
-                fallback: Fallback::Toml("50"),
+                default: DefaultValue::Toml("50"),
                 unit: "contributors",
                 meaning: "Contributors that a cell needs. 1 releases every cell, which shows individuals.",
                 field: |release: &mut Release| &mut release.k,
@@ -96,7 +96,7 @@ impl SettingsModel for Release {
             &Setting {
                 key: "k_traffic",
                 value_type: Int::<u64>::new(1, 1_000_000_000),
-                fallback: Fallback::Derived("the smaller of 10 and `k`"),
+                default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "contributors",
                 meaning: "Contributors that a cell of pure traffic counts (`visits`) needs.",
                 field: |release: &mut Release| &mut release.k_traffic,
@@ -104,7 +104,7 @@ impl SettingsModel for Release {
             &Setting {
                 key: "cadence",
                 value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
-                fallback: Fallback::Toml(r#""1m""#),
+                default: DefaultValue::Toml(r#""1m""#),
                 unit: "",
                 meaning: "How often the value of a released cell may change.",
                 field: |release: &mut Release| &mut release.cadence_ms,
@@ -112,7 +112,7 @@ impl SettingsModel for Release {
             &Setting {
                 key: "k_delta",
                 value_type: Int::<u64>::new(1, 1_000_000_000),
-                fallback: Fallback::Derived("the smaller of 10 and `k`"),
+                default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "persons",
                 meaning: "How many persons' worth of change must gather before a released value changes, so that one person is not read from two releases.",
                 field: |release: &mut Release| &mut release.k_delta,
@@ -120,7 +120,7 @@ impl SettingsModel for Release {
             &Setting {
                 key: "max_hold",
                 value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
-                fallback: Fallback::Toml(r#""24h""#),
+                default: DefaultValue::Toml(r#""24h""#),
                 unit: "",
                 meaning: "How long a smaller change is held back; after that it leaves together with others.",
                 field: |release: &mut Release| &mut release.max_hold_ms,
@@ -128,7 +128,7 @@ impl SettingsModel for Release {
             &Setting {
                 key: "freeze_after",
                 value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
-                fallback: Fallback::Toml(r#""90d""#),
+                default: DefaultValue::Toml(r#""90d""#),
                 unit: "",
                 meaning: "The age from which a day is corrected in batches only.",
                 field: |release: &mut Release| &mut release.freeze_after_ms,

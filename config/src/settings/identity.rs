@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Identity;
 use crate::value_type::Opt;
 use crate::value_type::choice::RULES;
 use crate::value_type::duration::Duration;
 use crate::value_type::list::Many;
 use crate::value_type::number::{Int, Switch};
-use crate::value_type::scalar::{Free, Text};
+use crate::value_type::scalar::{FreeText, Text};
 
 /// The hub guard per kind of identifier.
 pub(crate) type Degrees = BTreeMap<String, u32>;
@@ -45,7 +45,7 @@ impl SettingsModel for Identity {
             &Setting {
                 key: "max_identifiers",
                 value_type: Int::<u32>::new(1, 1_000_000),
-                fallback: Fallback::Toml("100"),
+                default: DefaultValue::Toml("100"),
                 unit: "identifiers",
                 meaning: "Size guard: the conversions of a person with more identifiers are credited to `unattributed`/`oversized`.",
                 field: |identity: &mut Identity| &mut identity.max_identifiers,
@@ -53,7 +53,7 @@ impl SettingsModel for Identity {
             &Setting {
                 key: "name_postcode",
                 value_type: Switch,
-                fallback: Fallback::Toml("false"),
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "Whether first name, last name and postcode together link records.",
                 field: |identity: &mut Identity| &mut identity.name_postcode,
@@ -64,7 +64,7 @@ impl SettingsModel for Identity {
                     each: RULES,
                     private: false,
                 },
-                fallback: Fallback::Toml(r#"["plain"]"#),
+                default: DefaultValue::Toml(r#"["plain"]"#),
                 unit: "",
                 meaning: "Under which rules clear values are hashed, so that they meet values that came hashed; `plain` is always one of them.",
                 field: |identity: &mut Identity| &mut identity.rules,
@@ -72,10 +72,10 @@ impl SettingsModel for Identity {
             &Setting {
                 key: "blocked",
                 value_type: Many {
-                    each: Free("a text"),
+                    each: FreeText("a text"),
                     private: true,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "Values that never identify, besides those listed under *Values that never identify* below; compared in any case and spelling, in clear and as SHA-256, never printed.",
                 field: |identity: &mut Identity| &mut identity.blocked,
@@ -91,7 +91,7 @@ macro_rules! degree {
         &Setting {
             key: $key,
             value_type: Int::<u32>::new(0, 1_000_000),
-            fallback: Fallback::Toml($default),
+            default: DefaultValue::Toml($default),
             unit: "identifiers",
             meaning: concat!(
                 "How many other identifiers ",
@@ -139,7 +139,7 @@ macro_rules! lasting {
         &Setting {
             key: $key,
             value_type: Opt(Text(Duration::<i64>::millis(86_400_000, LONGEST))),
-            fallback: Fallback::Absent("for as long as the record is held"),
+            default: DefaultValue::Absent("for as long as the record is held"),
             unit: "",
             meaning: concat!("How long a record links ", $what, " with others."),
             field: |lasting: &mut Lasting| lasting.entry($key.to_owned()).or_default(),

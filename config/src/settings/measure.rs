@@ -1,11 +1,11 @@
 //! `[brand.attribution]` and `[brand.sensors]`: what is measured.
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Attribution, Sensors};
 use crate::value_type::duration::{Clock, Duration};
 use crate::value_type::list::Many;
 use crate::value_type::number::{Int, Weights};
-use crate::value_type::scalar::{Device, Free, Text};
+use crate::value_type::scalar::{Device, FreeText, Text};
 
 /// A window: up to ten years, and never empty.
 const WINDOW: Text<Duration<i64>> = Text(Duration::millis(1, 3_650 * 86_400_000));
@@ -37,7 +37,7 @@ impl SettingsModel for Attribution {
             &Setting {
                 key: "click_window",
                 value_type: WINDOW,
-                fallback: Fallback::Toml(r#""30d""#),
+                default: DefaultValue::Toml(r#""30d""#),
                 unit: "",
                 meaning: "How long before a conversion a click still counts.",
                 field: |attribution: &mut Attribution| &mut attribution.click_window_ms,
@@ -45,7 +45,7 @@ impl SettingsModel for Attribution {
             &Setting {
                 key: "view_window",
                 value_type: WINDOW,
-                fallback: Fallback::Toml(r#""30d""#),
+                default: DefaultValue::Toml(r#""30d""#),
                 unit: "",
                 meaning: "How long before a conversion a view still counts.",
                 field: |attribution: &mut Attribution| &mut attribution.view_window_ms,
@@ -53,7 +53,7 @@ impl SettingsModel for Attribution {
             &Setting {
                 key: "impression_window",
                 value_type: WINDOW,
-                fallback: Fallback::Toml(r#""7d""#),
+                default: DefaultValue::Toml(r#""7d""#),
                 unit: "",
                 meaning: "How long before a conversion an impression still counts.",
                 field: |attribution: &mut Attribution| &mut attribution.impression_window_ms,
@@ -61,7 +61,7 @@ impl SettingsModel for Attribution {
             &Setting {
                 key: "max_path",
                 value_type: Int::<usize>::new(1, 10_000),
-                fallback: Fallback::Toml("200"),
+                default: DefaultValue::Toml("200"),
                 unit: "touches",
                 meaning: "The newest touches that make a path; older ones get no credit.",
                 field: |attribution: &mut Attribution| &mut attribution.max_path,
@@ -69,7 +69,7 @@ impl SettingsModel for Attribution {
             &Setting {
                 key: "max_channels",
                 value_type: Int::<usize>::new(10, 2_000),
-                fallback: Fallback::Toml("500"),
+                default: DefaultValue::Toml("500"),
                 unit: "channels",
                 meaning: "`markov`: the channels of a month that are told apart. Of more, the smallest are taken together under campaign `*` of their source and medium, and where these are too many under medium `*` of their source and under source `*`. Solving a month takes up to eight times as long for twice as many.",
                 field: |attribution: &mut Attribution| &mut attribution.max_channels,
@@ -77,7 +77,7 @@ impl SettingsModel for Attribution {
             &Setting {
                 key: "half_life",
                 value_type: WINDOW,
-                fallback: Fallback::Toml(r#""7d""#),
+                default: DefaultValue::Toml(r#""7d""#),
                 unit: "",
                 meaning: "`time_decay`: a touch that is older by this much weighs half.",
                 field: |attribution: &mut Attribution| &mut attribution.half_life_ms,
@@ -85,7 +85,7 @@ impl SettingsModel for Attribution {
             &Setting {
                 key: "position",
                 value_type: Weights,
-                fallback: Fallback::Toml("[40, 20, 40]"),
+                default: DefaultValue::Toml("[40, 20, 40]"),
                 unit: "",
                 meaning: "`position`: the weights of the first touch, of all middle ones together, and of the last.",
                 field: |attribution: &mut Attribution| &mut attribution.position,
@@ -119,7 +119,7 @@ impl SettingsModel for Sensors {
             &Setting {
                 key: "min_rssi",
                 value_type: Int::<i8>::new(-127, 20),
-                fallback: Fallback::Toml("-75"),
+                default: DefaultValue::Toml("-75"),
                 unit: "dBm",
                 meaning: "The weakest signal that is inside the store.",
                 field: |sensors: &mut Sensors| &mut sensors.min_rssi,
@@ -127,7 +127,7 @@ impl SettingsModel for Sensors {
             &Setting {
                 key: "min_dwell",
                 value_type: Text(Duration::<i64>::seconds(0, WITHIN_A_DAY)),
-                fallback: Fallback::Toml(r#""1m""#),
+                default: DefaultValue::Toml(r#""1m""#),
                 unit: "",
                 meaning: "The shortest visit; whoever stays less passes by.",
                 field: |sensors: &mut Sensors| &mut sensors.min_dwell_s,
@@ -135,7 +135,7 @@ impl SettingsModel for Sensors {
             &Setting {
                 key: "max_presence",
                 value_type: Text(Duration::<i64>::seconds(1, WITHIN_A_DAY)),
-                fallback: Fallback::Toml(r#""8h""#),
+                default: DefaultValue::Toml(r#""8h""#),
                 unit: "",
                 meaning: "Devices that are in a store for longer in one day are staff or fixtures and count nowhere.",
                 field: |sensors: &mut Sensors| &mut sensors.max_presence_s,
@@ -143,7 +143,7 @@ impl SettingsModel for Sensors {
             &Setting {
                 key: "max_devices",
                 value_type: Int::<usize>::new(64, 10_000_000),
-                fallback: Fallback::Toml("200_000"),
+                default: DefaultValue::Toml("200_000"),
                 unit: "",
                 meaning: "How many devices of a store and day count, and as many with random MACs; of more a fair sample does. About 100 bytes of memory each.",
                 field: |sensors: &mut Sensors| &mut sensors.max_devices,
@@ -151,10 +151,10 @@ impl SettingsModel for Sensors {
             &Setting {
                 key: "stores",
                 value_type: Many {
-                    each: Free("a store"),
+                    each: FreeText("a store"),
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "The stores that have sensors, as pings name them; a ping of another store is refused, so that nobody who may publish makes stores up. Empty: any store counts, and each that is named takes memory.",
                 field: |sensors: &mut Sensors| &mut sensors.stores,
@@ -162,7 +162,7 @@ impl SettingsModel for Sensors {
             &Setting {
                 key: "day_start",
                 value_type: Text(Clock),
-                fallback: Fallback::Toml(r#""00:00""#),
+                default: DefaultValue::Toml(r#""00:00""#),
                 unit: "",
                 meaning: "When a salt day begins, in the brand's time zone: best while the stores are closed.",
                 field: |sensors: &mut Sensors| &mut sensors.day_start_s,
@@ -173,7 +173,7 @@ impl SettingsModel for Sensors {
                     each: Device,
                     private: true,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "MACs (12 hex digits, any separators) or OUI prefixes (`dc:fb:48:*`) of fixed devices, which count nowhere; never printed.",
                 field: |sensors: &mut Sensors| &mut sensors.fixed_devices,

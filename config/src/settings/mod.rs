@@ -17,11 +17,11 @@ mod retention;
 mod section;
 
 pub(crate) use section::{
-    Fallback, Section, Setting, SettingInfo, SettingsModel, TypedSetting, read_default,
+    DefaultValue, Section, Setting, SettingInfo, SettingsModel, TypedSetting, read_default,
 };
 
 /// The environment variable that overrides a setting of a section.
-pub(crate) fn variable(section: &str, key: &str) -> String {
+pub(crate) fn environment_variable(section: &str, key: &str) -> String {
     format!("TRIBUTARY_{section}_{key}")
         .to_uppercase()
         .replace('.', "_")

@@ -1,6 +1,6 @@
 //! `[brand.noise]`: noise on what leaves, off unless it has a budget.
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Noise;
 use crate::value_type::Opt;
 use crate::value_type::decimal::Thousandths;
@@ -35,7 +35,7 @@ impl SettingsModel for Noise {
                     min: 1,
                     max: 1_000_000,
                 })),
-                fallback: Fallback::Absent("none: no noise"),
+                default: DefaultValue::Absent("none: no noise"),
                 unit: "",
                 meaning: "The budget of a day: with `release.k_delta = 1`, what is told of it is at most `e^epsilon` times as likely with a person as without. Smaller hides better. As much again goes to what is told of a month, and to `identity`.",
                 field: |noise: &mut Noise| &mut noise.epsilon_thousandths,
@@ -43,7 +43,7 @@ impl SettingsModel for Noise {
             &Setting {
                 key: "count",
                 value_type: Int::<u64>::new(1, 1_000_000),
-                fallback: Fallback::Toml("1"),
+                default: DefaultValue::Toml("1"),
                 unit: "",
                 meaning: "The most that one person is taken to move any count of a day, such as clicks or sales, in sum over its cells. Who moves more is protected less.",
                 field: |noise: &mut Noise| &mut noise.count,
@@ -51,7 +51,7 @@ impl SettingsModel for Noise {
             &Setting {
                 key: "money",
                 value_type: Opt(Int::<u64>::new(1, 1_000_000_000_000)),
-                fallback: Fallback::Absent("required with `epsilon`"),
+                default: DefaultValue::Absent("required with `epsilon`"),
                 unit: "minor units of each currency",
                 meaning: "The most that one person is taken to pay in a day. Who pays more is protected less.",
                 field: |noise: &mut Noise| &mut noise.money_minor,

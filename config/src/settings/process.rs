@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Http, Ledger, Workers};
 use crate::value_type::Opt;
 use crate::value_type::address::{Host, Listen};
@@ -40,7 +40,7 @@ impl SettingsModel for Workers {
             &Setting {
                 key: "threads",
                 value_type: Int::<usize>::new(1, 1024),
-                fallback: Fallback::Toml("1"),
+                default: DefaultValue::Toml("1"),
                 unit: "threads",
                 meaning: "Worker threads of each process.",
                 field: |workers: &mut Workers| &mut workers.threads,
@@ -48,7 +48,7 @@ impl SettingsModel for Workers {
             &Setting {
                 key: "process",
                 value_type: Int::<usize>::new(0, 1023),
-                fallback: Fallback::Toml("0"),
+                default: DefaultValue::Toml("0"),
                 unit: "",
                 meaning: "This process's position in `hosts`, from 0.",
                 field: |workers: &mut Workers| &mut workers.process,
@@ -59,7 +59,7 @@ impl SettingsModel for Workers {
                     each: Host,
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "The address of every process of the cluster, the same list in each; empty for a single process.",
                 field: |workers: &mut Workers| &mut workers.hosts,
@@ -67,7 +67,7 @@ impl SettingsModel for Workers {
             &Setting {
                 key: "tick",
                 value_type: Text(Duration::<u64>::millis(1, 60_000)),
-                fallback: Fallback::Toml(r#""50ms""#),
+                default: DefaultValue::Toml(r#""50ms""#),
                 unit: "",
                 meaning: "The shortest time between two epochs: longer is more throughput, shorter is fresher numbers. Under lag it widens by itself, up to a second.",
                 field: |workers: &mut Workers| &mut workers.tick_ms,
@@ -75,7 +75,9 @@ impl SettingsModel for Workers {
             &Setting {
                 key: "region",
                 value_type: Opt(Text(Region)),
-                fallback: Fallback::Absent("none: brands that are pinned to a region are refused"),
+                default: DefaultValue::Absent(
+                    "none: brands that are pinned to a region are refused",
+                ),
                 unit: "",
                 meaning: "The region where this process runs: `[a-z0-9-]+`, as the brands' `region`.",
                 field: |workers: &mut Workers| &mut workers.region,
@@ -83,7 +85,7 @@ impl SettingsModel for Workers {
             &Setting {
                 key: "max_clock_skew",
                 value_type: Text(Duration::<i64>::millis(1_000, 86_400_000)),
-                fallback: Fallback::Toml(r#""10m""#),
+                default: DefaultValue::Toml(r#""10m""#),
                 unit: "",
                 meaning: "How far this machine's clock may be away from the broker's, or behind the newest arrival. While it is                           further away nothing is erased for its age and no day is frozen, and `/readyz` says which clock                           disagrees and by how much.",
                 field: |workers: &mut Workers| &mut workers.max_clock_skew_ms,
@@ -114,7 +116,7 @@ impl SettingsModel for Ledger {
         static ROWS: &[&dyn TypedSetting<Ledger>] = &[&Setting {
             key: "directory",
             value_type: Directory,
-            fallback: Fallback::Toml(r#""tributary-data""#),
+            default: DefaultValue::Toml(r#""tributary-data""#),
             unit: "",
             meaning: "The data directory, made where it is missing; process n of a cluster keeps its ledger in `process-n` \
                       within. It belongs on a local disk.",
@@ -149,7 +151,7 @@ impl SettingsModel for Http {
             &Setting {
                 key: "listen",
                 value_type: Text(Listen),
-                fallback: Fallback::Toml(r#""127.0.0.1:9464""#),
+                default: DefaultValue::Toml(r#""127.0.0.1:9464""#),
                 unit: "",
                 meaning: "Where it listens. Beyond the loopback address everybody who reaches it can read it, which gives a warning.",
                 field: |http: &mut Http| &mut http.listen,
@@ -160,7 +162,7 @@ impl SettingsModel for Http {
                     each: HostName,
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "The names under which it is reached, such as those of a reverse proxy. It answers by its address, by names without a dot and by these alone, so that no foreign page can make a browser read it.",
                 field: |http: &mut Http| &mut http.hosts,
@@ -168,7 +170,7 @@ impl SettingsModel for Http {
             &Setting {
                 key: "max_series",
                 value_type: Int::<usize>::new(1, 100_000),
-                fallback: Fallback::Toml("200"),
+                default: DefaultValue::Toml("200"),
                 unit: "series",
                 meaning: "Channels, stores or platforms per metric and brand; the rest is added up in `other`.",
                 field: |http: &mut Http| &mut http.max_series,
@@ -176,7 +178,7 @@ impl SettingsModel for Http {
             &Setting {
                 key: "opendsr_domain",
                 value_type: Opt(Text(Domain)),
-                fallback: Fallback::Absent("none: no rights request comes in over HTTP"),
+                default: DefaultValue::Absent("none: no rights request comes in over HTTP"),
                 unit: "",
                 meaning: "Opens the door for rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and is the domain of the \
                           processor in it. Who asks there is let in by whatever terminates TLS before it, which also signs, with \

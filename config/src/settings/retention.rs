@@ -2,7 +2,7 @@
 //!
 //! The defaults are the longest that the specification provides for; who holds longer hears of it.
 
-use super::{Fallback, Section, Setting, SettingsModel, TypedSetting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Retention;
 use crate::value_type::number::Int;
 
@@ -12,7 +12,7 @@ macro_rules! months {
         &Setting {
             key: $key,
             value_type: Int::<u32>::new(1, 1_200),
-            fallback: Fallback::Toml($default),
+            default: DefaultValue::Toml($default),
             unit: "calendar months",
             meaning: $meaning,
             field: |retention: &mut Retention| &mut retention.$field,

@@ -11,7 +11,7 @@ use crate::value_type::{Rendered, ValueType};
 
 /// What counts where a setting is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fallback {
+pub(crate) enum DefaultValue {
     /// Nothing: the setting must be given.
     Required,
     /// Nothing: the setting may be absent, with this meaning.
@@ -29,7 +29,7 @@ pub(crate) struct Setting<T, S: ValueType> {
     /// What it may look like.
     pub(crate) value_type: S,
     /// What counts where it is absent.
-    pub(crate) fallback: Fallback,
+    pub(crate) default: DefaultValue,
     /// The unit of its value; empty where it has none.
     pub(crate) unit: &'static str,
     /// What it means, in Markdown.
@@ -43,7 +43,7 @@ pub(crate) trait SettingInfo: Sync {
     /// Its key.
     fn key(&self) -> &'static str;
     /// What counts where it is absent.
-    fn fallback(&self) -> Fallback;
+    fn default(&self) -> DefaultValue;
     /// The unit of its value.
     fn unit(&self) -> &'static str;
     /// What it means.
@@ -71,8 +71,8 @@ impl<T, S: ValueType> SettingInfo for Setting<T, S> {
         self.key
     }
 
-    fn fallback(&self) -> Fallback {
-        self.fallback
+    fn default(&self) -> DefaultValue {
+        self.default
     }
 
     fn unit(&self) -> &'static str {
@@ -150,7 +150,7 @@ pub(crate) fn read_default<T>(
     cx: &mut Context<'_>,
     into: &mut T,
 ) -> bool {
-    let Fallback::Toml(text) = row.fallback() else {
+    let DefaultValue::Toml(text) = row.default() else {
         return true;
     };
     let Ok(value) = text.parse::<Value>() else {
@@ -212,7 +212,7 @@ impl Section {
             exclusive: &[],
             one_of: &[],
             needs: &[],
-            rows: abouts::<T>,
+            rows: setting_infos::<T>,
         }
     }
 
@@ -231,7 +231,7 @@ impl Section {
 }
 
 /// The rows of a model without the model.
-fn abouts<T: SettingsModel>() -> Vec<&'static dyn SettingInfo> {
+fn setting_infos<T: SettingsModel>() -> Vec<&'static dyn SettingInfo> {
     T::rows()
         .iter()
         .map(|row| *row as &dyn SettingInfo)

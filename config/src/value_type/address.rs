@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::scalar::{Invalid, Scalar, fault};
+use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 
 /// The broker's addresses, comma separated. They never hold a password, and since one may stand there
@@ -39,7 +39,7 @@ impl Scalar for Broker {
 /// Checks one address.
 fn one_broker(address: &str) -> Result<(), Invalid> {
     if address.contains('@') {
-        return Err(fault(
+        return Err(invalid(
             "holds a user, a password or a token, and would be shown wherever the address is",
             "leave nats://host:port, and use user with password_file or password_env, \
              nkey_seed_file or credentials_file",
@@ -53,22 +53,22 @@ fn one_broker(address: &str) -> Result<(), Invalid> {
             true => example.to_owned(),
             false => format!("did you mean {}?", quote(&meant)),
         };
-        return Err(fault(format!("{shown} is no address of a broker"), fix));
+        return Err(invalid(format!("{shown} is no address of a broker"), fix));
     }
     let url = Url::parse(address).map_err(|error| {
-        fault(
+        invalid(
             format!("{shown} is no address of a broker: {error}"),
             example,
         )
     })?;
     if !matches!(url.scheme(), "nats" | "tls") {
         let message = format!("{shown} does not begin with nats:// or tls://");
-        return Err(fault(message, example));
+        return Err(invalid(message, example));
     }
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     if url.host_str().is_none_or(str::is_empty) || !bare {
         let message = format!("{shown} is more or less than a host and a port");
-        return Err(fault(message, example));
+        return Err(invalid(message, example));
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ impl Scalar for Listen {
                 Some(port) => format!("did you mean \"127.0.0.1:{port}\"?"),
                 None => r#"write it like "127.0.0.1:9464" or "[::1]:9464""#.to_owned(),
             };
-            fault(format!("{} is no IP address with a port", quote(text)), fix)
+            invalid(format!("{} is no IP address with a port", quote(text)), fix)
         })
     }
 
@@ -124,7 +124,7 @@ impl Scalar for Host {
     fn parse(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let example = r#"write it like "worker-0.example:2101""#;
-        let wrong = || fault(format!("{} is no host with a port", quote(text)), example);
+        let wrong = || invalid(format!("{} is no host with a port", quote(text)), example);
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let named = !host.is_empty() && host.chars().all(plain);
@@ -163,7 +163,7 @@ impl Scalar for Stream {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if text.is_empty() || text.len() > 255 || !text.bytes().all(fits) {
             let message = format!("{} is no name of a stream", quote(text));
-            return Err(fault(message, "use 1 to 255 letters, digits, _ and -"));
+            return Err(invalid(message, "use 1 to 255 letters, digits, _ and -"));
         }
         Ok(text.to_owned())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::scalar::{Invalid, Scalar, fault};
+use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::model::{
     Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, TimeUnit,
@@ -96,7 +96,7 @@ impl<V: Copy + PartialEq + Sync + 'static> Scalar for Choice<V> {
 pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Invalid {
     let fix = did_you_mean(text, words.clone());
     let all: Vec<String> = words.map(|word| format!("{word:?}")).collect();
-    fault(
+    invalid(
         format!("{} is none of {}", quote(text), all.join(", ")),
         fix,
     )

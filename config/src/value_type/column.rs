@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 use toml_edit::{Array, InlineTable, Value};
 
-use super::scalar::{Free, read};
+use super::scalar::{FreeText, read};
 use super::{Rendered, ValueType};
 use crate::context::{Context, Input, Node, join};
 use crate::fields;
@@ -72,7 +72,7 @@ impl ValueType for Columns {
 
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
         let Node::Table(_) = given.node else {
-            let message = format!("must be a table, not {}", given.node.words());
+            let message = format!("must be a table, not {}", given.node.type_name());
             cx.report_invalid(
                 given,
                 message,
@@ -105,12 +105,12 @@ impl ValueType for Columns {
 /// Reads one column.
 fn column(given: &Input<'_>, cx: &mut Context<'_>) -> Option<Column> {
     if given.text().is_some() {
-        return read(&Free("a header"), given, cx).map(Column::Name);
+        return read(&FreeText("a header"), given, cx).map(Column::Name);
     }
     let Node::Table(table) = given.node else {
         cx.report_invalid(
             given,
-            format!("must be a column, not {}", given.node.words()),
+            format!("must be a column, not {}", given.node.type_name()),
             FORMS,
         );
         return None;
@@ -186,7 +186,7 @@ fn text(column: &Input<'_>, key: &str, cx: &mut Context<'_>) -> Option<String> {
         return None;
     };
     if given.text().is_none() {
-        let message = format!("must be a text, not {}", given.node.words());
+        let message = format!("must be a text, not {}", given.node.type_name());
         cx.report_invalid(&given, message, "write it in quotation marks");
     }
     given.text().map(str::to_owned)
@@ -195,7 +195,7 @@ fn text(column: &Input<'_>, key: &str, cx: &mut Context<'_>) -> Option<String> {
 /// A part of a column that is a header.
 fn header(column: &Input<'_>, key: &str, cx: &mut Context<'_>) -> Option<String> {
     match column.child(key) {
-        Some(given) => read(&Free("a header"), &given, cx),
+        Some(given) => read(&FreeText("a header"), &given, cx),
         None => text(column, key, cx),
     }
 }
@@ -209,7 +209,7 @@ fn headers(column: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
     };
     let headers: Vec<Option<String>> = elements
         .iter()
-        .map(|given| read(&Free("a header"), given, cx))
+        .map(|given| read(&FreeText("a header"), given, cx))
         .collect();
     headers.into_iter().collect()
 }
@@ -217,7 +217,7 @@ fn headers(column: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
 /// The name of the other file, which stands beside the one that is read and nowhere else.
 fn file_name(column: &Input<'_>, cx: &mut Context<'_>) -> Option<String> {
     let given = column.child("lookup")?;
-    let name = read(&Free("a file name"), &given, cx)?;
+    let name = read(&FreeText("a file name"), &given, cx)?;
     if name.contains(['/', '\\']) || name == ".." || name == "." {
         let message = "must be a file name without directories";
         cx.report_invalid(
@@ -272,7 +272,7 @@ impl ValueType for Only {
 
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
         let Node::Table(_) = given.node else {
-            let message = format!("must be a table, not {}", given.node.words());
+            let message = format!("must be a table, not {}", given.node.type_name());
             cx.report_invalid(given, message, r#"write only = { header = "text" }"#);
             return None;
         };

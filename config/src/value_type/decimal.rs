@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::scalar::{Invalid, Scalar, fault};
+use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 
 /// A decimal number that the model holds in thousandths; `min` and `max` in thousandths, both included.
@@ -45,12 +45,12 @@ impl Scalar for Thousandths {
     fn parse(&self, text: &str) -> Result<u64, Invalid> {
         let Some(thousandths) = parse(text) else {
             let message = format!("{} is no number of at most three decimals", quote(text));
-            return Err(fault(message, r#"write it like "1" or "0.5""#));
+            return Err(invalid(message, r#"write it like "1" or "0.5""#));
         };
         if !(self.min..=self.max).contains(&thousandths) {
             let (min, max) = (write(self.min), write(self.max));
             let message = format!("{} must lie between {min} and {max}", quote(text));
-            return Err(fault(message, ""));
+            return Err(invalid(message, ""));
         }
         Ok(thousandths)
     }

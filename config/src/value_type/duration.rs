@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde_json::{Value as Json, json};
 
-use super::scalar::{Invalid, Scalar, fault};
+use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 
 /// The units, longest first, in milliseconds.
@@ -78,7 +78,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
 
     fn parse(&self, text: &str) -> Result<N, Invalid> {
         let millis = parse(text).ok_or_else(|| {
-            fault(
+            invalid(
                 format!("{} is no duration", quote(text)),
                 match probably(text) {
                     Some(meant) => format!("did you mean {meant:?}?"),
@@ -89,16 +89,16 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
         if !(self.min..=self.max).contains(&millis) {
             let (min, max) = (write(self.min), write(self.max));
             let message = format!("{} must lie between {min} and {max}", quote(text));
-            return Err(fault(message, ""));
+            return Err(invalid(message, ""));
         }
         if millis % self.unit != 0 {
-            return Err(fault(
+            return Err(invalid(
                 format!("{} is not in whole seconds", quote(text)),
                 "",
             ));
         }
         N::try_from(millis / self.unit)
-            .map_err(|_| fault(format!("{} is too long", quote(text)), ""))
+            .map_err(|_| invalid(format!("{} is too long", quote(text)), ""))
     }
 
     fn write(&self, out: &N) -> String {
@@ -169,7 +169,7 @@ impl Scalar for Clock {
 
     fn parse(&self, text: &str) -> Result<u32, Invalid> {
         clock(text).ok_or_else(|| {
-            fault(
+            invalid(
                 format!("{} is no time of day", quote(text)),
                 r#"write hours and minutes, "00:00" to "23:59""#,
             )

@@ -189,7 +189,7 @@ impl ValueType for SecretFiles {
 
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<SecretString>> {
         let Some(files) = given.elements() else {
-            let message = format!("must be a list, not {}", given.node.words());
+            let message = format!("must be a list, not {}", given.node.type_name());
             cx.report_invalid(given, message, "write paths in square brackets");
             return None;
         };
@@ -296,7 +296,7 @@ fn path_of(given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
             None
         }
         None => {
-            let message = format!("must be a path, not {}", given.node.words());
+            let message = format!("must be a path, not {}", given.node.type_name());
             cx.report_invalid(given, message, "write it in quotation marks");
             None
         }

@@ -37,7 +37,7 @@ impl<W: Scalar> ValueType for Many<W> {
             };
             cx.report_invalid(
                 given,
-                format!("must be a list, not {}", given.node.words()),
+                format!("must be a list, not {}", given.node.type_name()),
                 fix,
             );
             return None;

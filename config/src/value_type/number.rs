@@ -45,7 +45,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> ValueType for Int<N> {
             } else {
                 ""
             };
-            let message = format!("must be {}, not {}", self.kind(), given.node.words());
+            let message = format!("must be {}, not {}", self.kind(), given.node.type_name());
             cx.report_invalid(given, message, fix);
             return None;
         };
@@ -86,7 +86,7 @@ impl ValueType for Switch {
 
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<bool> {
         let Node::Value(Value::Boolean(switch)) = given.node else {
-            let message = format!("must be true or false, not {}", given.node.words());
+            let message = format!("must be true or false, not {}", given.node.type_name());
             let fix = match given.text() {
                 Some("true" | "false") => "leave out the quotation marks",
                 _ => "",
@@ -179,7 +179,7 @@ impl ValueType for Purposes {
 
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<u8>> {
         let Some(elements) = given.elements() else {
-            let message = format!("must be a list, not {}", given.node.words());
+            let message = format!("must be a list, not {}", given.node.type_name());
             cx.report_invalid(given, message, "put it in square brackets");
             return None;
         };

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 use serde_json::{Value as Json, json};
 
-use super::scalar::{Invalid, Scalar, fault};
+use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::suggest::did_you_mean;
 
@@ -37,7 +37,10 @@ impl Scalar for Zone {
                     }
                     fix => fix,
                 };
-                Err(fault(format!("{} is no IANA time zone", quote(text)), fix))
+                Err(invalid(
+                    format!("{} is no IANA time zone", quote(text)),
+                    fix,
+                ))
             }
         }
     }
@@ -75,7 +78,7 @@ impl Scalar for Currency {
             Some(_) => format!("{} has no minor units to count amounts in", quote(text)),
             None => format!("{} is no ISO 4217 currency", quote(text)),
         };
-        Err(fault(message, fix))
+        Err(invalid(message, fix))
     }
 
     fn write(&self, out: &String) -> String {
@@ -119,7 +122,7 @@ impl Scalar for Region {
             code if has_numbers(code) => format!("did you mean {code:?}?"),
             _ => r#"use two capital letters, such as "FR""#.to_owned(),
         };
-        Err(fault(
+        Err(invalid(
             format!("{} is no region that has telephone numbers", quote(text)),
             fix,
         ))

@@ -16,7 +16,7 @@ pub(crate) struct Invalid {
 }
 
 /// A fault of these words.
-pub(crate) fn fault(message: impl Into<String>, fix: impl Into<String>) -> Invalid {
+pub(crate) fn invalid(message: impl Into<String>, fix: impl Into<String>) -> Invalid {
     Invalid {
         message: message.into(),
         fix: fix.into(),
@@ -72,7 +72,7 @@ impl<W: Scalar> ValueType for Text<W> {
 /// Reads a word from a value that should be a text.
 pub(crate) fn read<W: Scalar>(word: &W, given: &Input<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
     let Some(text) = given.text() else {
-        let message = format!("must be {}, not {}", word.kind(), given.node.words());
+        let message = format!("must be {}, not {}", word.kind(), given.node.type_name());
         cx.report_invalid(given, message, word.hint());
         return None;
     };
@@ -86,9 +86,9 @@ pub(crate) fn read<W: Scalar>(word: &W, given: &Input<'_>, cx: &mut Context<'_>)
 }
 
 /// Any text with a visible character and without control characters.
-pub(crate) struct Free(pub(crate) &'static str);
+pub(crate) struct FreeText(pub(crate) &'static str);
 
-impl Scalar for Free {
+impl Scalar for FreeText {
     type Out = String;
 
     fn kind(&self) -> String {
@@ -101,10 +101,10 @@ impl Scalar for Free {
 
     fn parse(&self, text: &str) -> Result<String, Invalid> {
         if text.trim().is_empty() {
-            return Err(fault("must not be empty", ""));
+            return Err(invalid("must not be empty", ""));
         }
         if text.chars().any(char::is_control) {
-            return Err(fault("must not hold control characters", ""));
+            return Err(invalid("must not hold control characters", ""));
         }
         Ok(text.to_owned())
     }
@@ -132,7 +132,7 @@ impl Scalar for HostName {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.chars().all(fits);
         if text.len() > 253 || !text.split('.').all(label) {
-            return Err(fault(
+            return Err(invalid(
                 format!("{} is no name of a host", quote(text)),
                 r#"write the host alone, without scheme, port or path, and in ASCII (xn--…), such as "shop.example""#,
             ));
@@ -162,7 +162,7 @@ impl Scalar for Region {
     fn parse(&self, text: &str) -> Result<String, Invalid> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if text.is_empty() || text.len() > 256 || !text.chars().all(fits) {
-            return Err(fault(
+            return Err(invalid(
                 format!("{} is no name of a region", quote(text)),
                 r#"use 1 to 256 of a-z, 0-9 and -, such as "eu-west""#,
             ));
@@ -193,7 +193,7 @@ impl Scalar for Domain {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(fits);
         if text.len() > 253 || !text.contains('.') || !text.split('.').all(label) {
-            return Err(fault(
+            return Err(invalid(
                 format!("{} is no domain", quote(text)),
                 r#"write it in lower case, without scheme and port, such as "rights.example.com""#,
             ));
@@ -234,7 +234,7 @@ impl Scalar for Name {
                     quote(&slug)
                 ),
             };
-            return Err(fault(format!("{} is no name", quote(text)), fix));
+            return Err(invalid(format!("{} is no name", quote(text)), fix));
         }
         Ok(text.to_owned())
     }
@@ -267,7 +267,7 @@ impl Scalar for Delimiter {
             {
                 Ok(*byte)
             }
-            _ => Err(fault(
+            _ => Err(invalid(
                 format!("{} cannot separate columns", quote(text)),
                 r#"use one ASCII character, such as ",", ";", "|" or "\t""#,
             )),
@@ -305,7 +305,7 @@ impl Scalar for Device {
             .chars()
             .all(|c| c.is_ascii_hexdigit() || separates(c));
         if count != wanted || !clean {
-            return Err(fault(
+            return Err(invalid(
                 "is neither a MAC nor an OUI prefix",
                 r#"write 12 hex digits, or 6 and a star: "dc:fb:48:*""#,
             ));

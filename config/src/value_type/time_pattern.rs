@@ -3,7 +3,7 @@
 use jiff::fmt::strtime;
 use serde_json::{Value as Json, json};
 
-use super::scalar::{Invalid, Scalar, fault};
+use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 
 /// A pattern that names at least year, month and day.
@@ -29,7 +29,7 @@ impl Scalar for TimePattern {
         let date = read.and_then(|read| read.to_date());
         match date {
             Ok(date) if date == jiff::civil::date(2025, 12, 31) => Ok(text.to_owned()),
-            _ => Err(fault(
+            _ => Err(invalid(
                 format!("{} does not name a day", quote(text)),
                 r#"write a pattern such as "%d/%m/%Y %H:%M" or "%Y-%m-%d %H:%M:%S %z""#,
             )),

@@ -22,7 +22,7 @@ use crate::native::time::{self, TimeFormat};
 use crate::trace::TraceLine;
 use columns::Columns;
 pub use row::CsvError;
-use row::{Item, Row};
+use row::{CsvItem, Row};
 use sum::RowSums;
 
 /// The rows of a file, in order; with `sum_rows` in the order in which their ids first appear.
@@ -31,7 +31,7 @@ pub struct CsvReader {
     rows: ::csv::ByteRecordsIntoIter<Box<dyn BufRead + Send>>,
     columns: Columns,
     sums: Option<RowSums>,
-    summed: Option<std::vec::IntoIter<Item>>,
+    summed: Option<std::vec::IntoIter<CsvItem>>,
     progress: Progress,
     stamps: Stamps,
     ended: bool,
@@ -96,15 +96,15 @@ impl CsvReader {
         None
     }
 
-    fn row(&mut self) -> Option<Result<Item, CsvError>> {
+    fn row(&mut self) -> Option<Result<CsvItem, CsvError>> {
         let record = self.record()?;
         Some(record.map(|record| match self.columns.fits(&record) {
-            true => Item::Row(self.columns.row(&record)),
-            false => Item::Refused(self.columns.cells(&record)),
+            true => CsvItem::Row(self.columns.row(&record)),
+            false => CsvItem::Refused(self.columns.cells(&record)),
         }))
     }
 
-    fn summed_row(&mut self, mut sums: RowSums) -> Option<Result<Item, CsvError>> {
+    fn summed_row(&mut self, mut sums: RowSums) -> Option<Result<CsvItem, CsvError>> {
         while let Some(record) = self.record() {
             match record {
                 Ok(record) => {
@@ -158,14 +158,14 @@ impl Stamps {
         }
     }
 
-    fn line(&mut self, item: Item, columns: &Columns) -> TraceLine {
+    fn line(&mut self, item: CsvItem, columns: &Columns) -> TraceLine {
         // A row whose time cannot be read is refused by the decoder; it arrives with the row before it.
         let data = match item {
-            Item::Row(row) => {
+            CsvItem::Row(row) => {
                 self.last = self.at(&row).unwrap_or(self.last);
                 columns.json(&row)
             }
-            Item::Refused(data) => data,
+            CsvItem::Refused(data) => data,
         };
         TraceLine {
             subject: self.subject.clone(),

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use tributary_config::model::{Csv, DecimalMark};
 
 use super::columns::{Columns, list};
-use super::row::{Item, Row};
+use super::row::{CsvItem, Row};
 use crate::native::amount;
 
 /// The groups so far, in the order in which their ids first appeared.
@@ -112,7 +112,7 @@ impl RowSums {
     }
 
     /// What becomes of all groups.
-    pub fn rows(self, columns: &Columns) -> Vec<Item> {
+    pub fn rows(self, columns: &Columns) -> Vec<CsvItem> {
         let (amount, currency, decimal) = (self.amount, self.currency, self.decimal);
         let groups = self.groups.into_iter();
         let items = groups.map(|group| {
@@ -129,10 +129,10 @@ impl RowSums {
             });
             let mut rows: Vec<Row> = rows.collect();
             match (group.refused.is_empty(), rows.len()) {
-                (true, 1) => Item::Row(rows.remove(0)),
+                (true, 1) => CsvItem::Row(rows.remove(0)),
                 _ => {
                     let rows = rows.iter().map(|row| columns.json(row));
-                    Item::Refused(list(group.refused.into_iter().chain(rows)))
+                    CsvItem::Refused(list(group.refused.into_iter().chain(rows)))
                 }
             }
         });

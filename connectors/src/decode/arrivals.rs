@@ -38,9 +38,9 @@ impl Arrivals {
         let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
         let with_keys = config.brands.iter().zip(&brands);
         let sources: Vec<Vec<SourceContext>> = with_keys
-            .map(|(brand, tenant)| SourceContext::sorted(brand, &tenant.key))
+            .map(|(brand, context)| SourceContext::sorted(brand, &context.key))
             .collect();
-        let any = |feeds: &Vec<SourceContext>| feeds.iter().any(|feed| feed.arrival_header);
+        let any = |sources: &Vec<SourceContext>| sources.iter().any(|source| source.arrival_header);
         Arrivals {
             by_header: sources.iter().map(any).collect(),
             brands,
@@ -69,21 +69,21 @@ impl Arrivals {
         if !self.by_header.contains(&true) {
             return by_stream;
         }
-        let source = CloudEventHeaders::of(headers).source;
+        let named_source = CloudEventHeaders::of(headers).source;
         let route = self
             .routes
-            .find(subject, source, &self.brands, &self.sources);
+            .find(subject, named_source, &self.brands, &self.sources);
         let Ok(route) = route else {
             return by_stream;
         };
         if !self.is_by_header(route.brand) {
             return by_stream;
         }
-        let feed = self.sources.get(route.brand);
-        let feed = feed.and_then(|feeds| feeds.get(route.source));
-        let named = feed
-            .filter(|feed| feed.arrival_header)
-            .and_then(|_| named(headers));
+        let source = self.sources.get(route.brand);
+        let source = source.and_then(|sources| sources.get(route.source));
+        let named = source
+            .filter(|source| source.arrival_header)
+            .and_then(|_| arrival_header(headers));
         MessageArrival {
             at: named.map_or(stored, |named| named.min(stored)),
             brand: Some(route.brand),
@@ -92,7 +92,7 @@ impl Arrivals {
 }
 
 /// The arrival that headers name.
-fn named(headers: &[(String, String)]) -> Option<i64> {
+fn arrival_header(headers: &[(String, String)]) -> Option<i64> {
     let mut headers = headers.iter();
     let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case(AT_HEADER))?;
     value.trim().parse().ok()

@@ -25,8 +25,8 @@ use tributary_operators::record::{Body, IdKind, IdSet, Record, RecordKey, Right}
 use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::line::Line;
-use super::reader::{MAX_LABEL, Read, Reader, missing, too_long, wrong_type};
-use super::record::{self, Head};
+use super::reader::{FieldResult, MAX_LABEL, Reader, missing, too_long, wrong_type};
+use super::record::{self, RecordHead};
 use crate::dead_letter::{Reason, Refusal, Sink};
 use crate::signals::{PurposeConsent, Signal};
 
@@ -70,8 +70,8 @@ enum GivenSignal<'a> {
 }
 
 /// Reads a statement.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
-    let head = Head::read(line)?;
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
+    let head = RecordHead::read(line)?;
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
     if ids.is_empty() {
         return Err(Refusal::new(
@@ -80,22 +80,22 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
         ));
     }
     let reader = line.reader;
-    let given = [
+    let signal = [
         tc_string(&reader)?,
         gpp(&reader)?,
         boxes(reader.fields.raw(Field::Purposes), &reader)?,
     ];
-    let mut given = given.into_iter().flatten();
-    let (Some(given), None) = (given.next(), given.next()) else {
+    let mut signal = signal.into_iter().flatten();
+    let (Some(signal), None) = (signal.next(), signal.next()) else {
         return Err(Refusal::new(
             Reason::MissingField,
             "a consent needs one of `tc_string`, `gpp` and `purposes`, and no other",
         ));
     };
-    let body = match signal(line, &given, sink)? {
+    let body = match read_signal(line, &signal, sink)? {
         Some(Signal::Steps(consent)) => {
             if consent.opted_out {
-                opt_out(line, head.ts, &ids, sink);
+                emit_opt_out(line, head.ts, &ids, sink);
             }
             Body::Consent {
                 steps: consent.steps,
@@ -110,13 +110,13 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
             ));
         }
     };
-    evidence(line, &given, Some(&head), head.ts, &ids, sink)?;
-    Ok(record::put(line, head, ids, body, sink))
+    emit_evidence(line, &signal, Some(&head), head.ts, &ids, sink)?;
+    Ok(record::put_event(line, head, ids, body, sink))
 }
 
 /// What a web record brings along.
 pub struct WebSignals<'a> {
-    given: [Option<GivenSignal<'a>>; 2],
+    strings: [Option<GivenSignal<'a>>; 2],
     consent: Option<PurposeConsent>,
     opted_out: bool,
 }
@@ -126,19 +126,19 @@ const SAME_STATEMENT_DAYS: i32 = 28;
 
 impl<'a> WebSignals<'a> {
     /// Reads the strings of a web record. A TC string that speaks for nobody is passed over.
-    pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> Read<WebSignals<'a>> {
+    pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> FieldResult<WebSignals<'a>> {
         let reader = line.reader;
         let tc_string = match line.brand.signals.reads_strings() {
             true => tc_string(&reader)?,
             false => None,
         };
         let mut signals = WebSignals {
-            given: [tc_string, gpp(&reader)?],
+            strings: [tc_string, gpp(&reader)?],
             consent: None,
             opted_out: false,
         };
-        for given in signals.given.iter().flatten() {
-            match signal(line, given, sink)? {
+        for signal in signals.strings.iter().flatten() {
+            match read_signal(line, signal, sink)? {
                 Some(Signal::Steps(consent)) => {
                     signals.opted_out |= consent.opted_out;
                     signals.consent = match signals.consent {
@@ -161,11 +161,11 @@ impl<'a> WebSignals<'a> {
         ts: i64,
         ids: &IdSet,
         sink: &mut impl Sink,
-    ) -> Read<()> {
-        if ids.is_empty() || self.given.iter().all(Option::is_none) {
+    ) -> FieldResult<()> {
+        if ids.is_empty() || self.strings.iter().all(Option::is_none) {
             return Ok(());
         }
-        let ids = browser(ids);
+        let ids = cookie_ids(ids);
         if let Some(PurposeConsent { steps, string, .. }) = self.consent {
             let hash = string.map_or(0, |string| string.hash);
             let weeks = line.brand.clock.day(ts).div_euclid(SAME_STATEMENT_DAYS);
@@ -174,7 +174,7 @@ impl<'a> WebSignals<'a> {
             last.extend(weeks.to_le_bytes());
             let key = key(line, "consent", &ids, &last);
             // Of the highest version is the first.
-            attach(
+            emit_statement(
                 line,
                 key,
                 -ts,
@@ -185,23 +185,23 @@ impl<'a> WebSignals<'a> {
             );
         }
         if self.opted_out {
-            opt_out(line, ts, &ids, sink);
+            emit_opt_out(line, ts, &ids, sink);
         }
-        for given in self.given.iter().flatten() {
-            evidence(line, given, None, ts, &ids, sink)?;
+        for signal in self.strings.iter().flatten() {
+            emit_evidence(line, signal, None, ts, &ids, sink)?;
         }
         Ok(())
     }
 }
 
 /// Tells that somebody opted out, beside what a record says of purposes: the newest of each source.
-fn opt_out(line: &mut Line<'_, '_>, ts: i64, ids: &IdSet, sink: &mut impl Sink) {
+fn emit_opt_out(line: &mut Line<'_, '_>, ts: i64, ids: &IdSet, sink: &mut impl Sink) {
     let key = key(line, "do_not_sell", ids, &[0]);
-    attach(line, key, ts, ts, ids, do_not_sell(true), sink);
+    emit_statement(line, key, ts, ts, ids, do_not_sell(true), sink);
 }
 
 /// Tells a statement that rides on a record, and so has no id of its own.
-fn attach(
+fn emit_statement(
     line: &mut Line<'_, '_>,
     key: RecordKey,
     version: i64,
@@ -228,7 +228,7 @@ fn attach(
 }
 
 /// The cookie among the identifiers, all of them where there is none.
-fn browser(ids: &IdSet) -> IdSet {
+fn cookie_ids(ids: &IdSet) -> IdSet {
     let cookies: Vec<_> = (ids.ids().iter())
         .filter(|id| id.kind == IdKind::Cookie)
         .copied()
@@ -246,17 +246,17 @@ fn do_not_sell(stands: bool) -> Body {
     }
 }
 
-fn tc_string<'a>(reader: &Reader<'_, 'a>) -> Read<Option<GivenSignal<'a>>> {
+fn tc_string<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     Ok(reader
         .text(Field::TcString, MAX_STRING)?
         .map(GivenSignal::TcString))
 }
 
-fn gpp<'a>(reader: &Reader<'_, 'a>) -> Read<Option<GivenSignal<'a>>> {
+fn gpp<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     Ok(reader.text(Field::Gpp, MAX_STRING)?.map(GivenSignal::Gpp))
 }
 
-fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> Read<Option<GivenSignal<'a>>> {
+fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     if !reader.is_present(Field::Purposes) {
         return Ok(None);
     }
@@ -273,14 +273,14 @@ fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> Read<Option<GivenSignal<'a>>
 }
 
 /// What was given says; nothing where it says nothing that the brand reads. Sections that are not read are told of.
-fn signal(
+fn read_signal(
     line: &mut Line<'_, '_>,
-    given: &GivenSignal<'_>,
+    signal: &GivenSignal<'_>,
     sink: &mut impl Sink,
-) -> Read<Option<Signal>> {
+) -> FieldResult<Option<Signal>> {
     let brand = line.brand.id;
     let signals = &mut line.brand.signals;
-    let read = match given {
+    let read = match signal {
         GivenSignal::TcString(_) if !signals.reads_strings() => Ok(None),
         GivenSignal::TcString(text) => signals
             .tc_string(text)
@@ -297,7 +297,7 @@ fn signal(
         }
     };
     read.map_err(|error| {
-        let name = given.field().name();
+        let name = signal.field().name();
         Refusal::new(
             Reason::BadConsent,
             format!("`{name}` cannot be read: {error}"),
@@ -325,26 +325,26 @@ impl GivenSignal<'_> {
 
 /// Tells the evidence: of a statement with its id and what was shown, of a web record without either, so that the
 /// same string of the same cookie is kept once.
-fn evidence(
+fn emit_evidence(
     line: &Line<'_, '_>,
-    given: &GivenSignal<'_>,
-    head: Option<&Head<'_>>,
+    signal: &GivenSignal<'_>,
+    head: Option<&RecordHead<'_>>,
     ts: i64,
     ids: &IdSet,
     sink: &mut impl Sink,
-) -> Read<()> {
+) -> FieldResult<()> {
     let text = EvidenceText {
         evidence: match head {
-            Some(_) => word_for_word(line, Field::Evidence, MAX_EVIDENCE)?,
+            Some(_) => verbatim_json(line, Field::Evidence, MAX_EVIDENCE)?,
             None => None,
         },
-        gpp_sid: match given {
-            GivenSignal::Gpp(_) => word_for_word(line, Field::GppSid, MAX_LABEL)?,
+        gpp_sid: match signal {
+            GivenSignal::Gpp(_) => verbatim_json(line, Field::GppSid, MAX_LABEL)?,
             _ => None,
         },
         id: head.map(|head| &*head.id),
-        method: given.method(),
-        signal: given,
+        method: signal.method(),
+        signal,
         source: &line.source.name,
     };
     // Texts, truth values and JSON that was read: there is nothing that could not be written.
@@ -371,7 +371,11 @@ fn key(line: &Line<'_, '_>, what: &str, ids: &IdSet, last: &[u8]) -> RecordKey {
 }
 
 /// The JSON of a field as it came, without the white space around its parts; none where it is absent.
-fn word_for_word(line: &Line<'_, '_>, field: Field, limit: usize) -> Read<Option<Box<RawValue>>> {
+fn verbatim_json(
+    line: &Line<'_, '_>,
+    field: Field,
+    limit: usize,
+) -> FieldResult<Option<Box<RawValue>>> {
     if !line.reader.is_present(field) {
         return Ok(None);
     }

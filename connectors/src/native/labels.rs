@@ -18,7 +18,7 @@ use crate::dead_letter::Sink;
 const DIRECT: [&str; 5] = ["(direct)", "direct", "(none)", "none", "(not set)"];
 
 /// NFC and trimmed; empty where nothing is left.
-pub fn normal(text: Cow<'_, str>) -> Cow<'_, str> {
+pub fn normalize(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
         return match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
@@ -30,8 +30,8 @@ pub fn normal(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// A word of a channel: [`normal`], and empty where it stands for a direct visit.
-pub fn of_channel(text: Cow<'_, str>) -> Cow<'_, str> {
-    let label = normal(text);
+pub fn normalize_channel(text: Cow<'_, str>) -> Cow<'_, str> {
+    let label = normalize(text);
     match DIRECT.iter().any(|word| word.eq_ignore_ascii_case(&label)) {
         true => Cow::Borrowed(""),
         false => label,
@@ -61,10 +61,10 @@ pub enum Withdrawal {
 impl AnnouncedLabels {
     /// None told yet.
     pub fn new(brand: BrandId) -> AnnouncedLabels {
-        let told = OWN_WORDS.iter().map(|word| (Label::of(word), u64::MAX));
+        let own_words = OWN_WORDS.iter().map(|word| (Label::of(word), u64::MAX));
         AnnouncedLabels {
             brand,
-            last_used: told.collect(),
+            last_used: own_words.collect(),
             epoch: 0,
         }
     }
@@ -119,18 +119,18 @@ mod tests {
 
     #[test]
     fn labels_are_composed_and_trimmed_and_keep_their_case() {
-        assert_eq!(normal("  Caf\u{65}\u{301} ".into()), "Caf\u{e9}");
-        assert_eq!(normal("\u{a0}CRM ".into()), "CRM");
-        assert_eq!(normal("\t ".into()), "");
+        assert_eq!(normalize("  Caf\u{65}\u{301} ".into()), "Caf\u{e9}");
+        assert_eq!(normalize("\u{a0}CRM ".into()), "CRM");
+        assert_eq!(normalize("\t ".into()), "");
     }
 
     #[test]
     fn the_words_for_direct_are_absent_in_any_case() {
         for word in ["(direct)", "Direct", "(NONE)", " none ", "(not set)", ""] {
-            assert_eq!(of_channel(word.into()), "", "{word}");
+            assert_eq!(normalize_channel(word.into()), "", "{word}");
         }
         for word in ["directory", "not set", "(none"] {
-            assert_eq!(of_channel(word.into()), word);
+            assert_eq!(normalize_channel(word.into()), word);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::fields::Field;
 use super::labels;
 use super::line::Line;
 use super::mac;
-use super::reader::{Read, missing};
+use super::reader::{FieldResult, missing};
 use crate::dead_letter::{Ignored, Reason, Refusal, Sink};
 use crate::keys::MAX_IDENTIFIER;
 
@@ -23,9 +23,9 @@ pub enum PingOutcome {
 }
 
 /// Reads a ping.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<PingOutcome> {
-    let second = line.ts()?.div_euclid(1000);
-    let store = labels::normal(line.reader.required(Field::Store)?);
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOutcome> {
+    let second = line.timestamp()?.div_euclid(1000);
+    let store = labels::normalize(line.reader.required(Field::Store)?);
     if store.is_empty() {
         return Err(missing(Field::Store));
     }
@@ -85,7 +85,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<PingOutcome> 
     }))
 }
 
-fn address(line: &Line<'_, '_>) -> Read<Option<u64>> {
+fn address(line: &Line<'_, '_>) -> FieldResult<Option<u64>> {
     let Some(text) = line.reader.clear(Field::Mac, MAX_IDENTIFIER)? else {
         return Ok(None);
     };
@@ -100,10 +100,10 @@ fn address(line: &Line<'_, '_>) -> Read<Option<u64>> {
 }
 
 /// The keyed hash of the `device` field, none where it is absent or blank.
-fn device(line: &Line<'_, '_>) -> Read<Option<u128>> {
+fn device(line: &Line<'_, '_>) -> FieldResult<Option<u128>> {
     let text = line.reader.clear(Field::Device, MAX_IDENTIFIER)?;
     Ok(text.and_then(|text| {
-        let device = labels::normal((&*text).into());
+        let device = labels::normalize((&*text).into());
         (!device.is_empty()).then(|| line.brand.key.sensor_device(&device))
     }))
 }

@@ -7,12 +7,12 @@ use tributary_operators::record::{Body, IdSet, Record, RecordKey};
 
 use super::fields::Field;
 use super::line::Line;
-use super::reader::{Read, missing};
+use super::reader::{FieldResult, missing};
 use super::{channel, labels, time, web};
 use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// Reads a spend record.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let date = line.reader.required(Field::Date)?;
     let day = time::date(&date).ok_or_else(|| {
         Refusal::new(
@@ -20,7 +20,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
             "`date` must have the form 2025-10-26, from 1970 to 9999",
         )
     })?;
-    let platform = labels::normal(line.reader.required(Field::Platform)?);
+    let platform = labels::normalize(line.reader.required(Field::Platform)?);
     if platform.is_empty() {
         return Err(missing(Field::Platform));
     }

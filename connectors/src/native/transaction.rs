@@ -7,8 +7,8 @@ use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::labels;
 use super::line::Line;
-use super::reader::{Read, missing};
-use super::record::{self, Head};
+use super::reader::{FieldResult, missing};
+use super::record::{self, RecordHead};
 use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// The identifiers of a transaction, besides name and postcode.
@@ -20,9 +20,9 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
 ];
 
 /// Reads a transaction.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
-    let head = Head::read(line)?;
-    let store = labels::normal(line.reader.required(Field::Store)?);
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
+    let head = RecordHead::read(line)?;
+    let store = labels::normalize(line.reader.required(Field::Store)?);
     if store.is_empty() {
         return Err(missing(Field::Store));
     }
@@ -76,5 +76,5 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
             }
         }
     };
-    Ok(record::put(line, head, ids.set(), body, sink))
+    Ok(record::put_event(line, head, ids.set(), body, sink))
 }

@@ -9,8 +9,8 @@ use super::consent::WebSignals;
 use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::line::Line;
-use super::reader::{Read, missing};
-use super::record::{self, Head};
+use super::reader::{FieldResult, missing};
+use super::record::{self, RecordHead};
 use super::robots;
 use crate::dead_letter::{Ignored, Reason, Refusal, Sink};
 
@@ -26,8 +26,8 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
 const MAX_USER_AGENT: usize = 65_536;
 
 /// Reads a web record. A robot's says nothing but that it is one: it is in order and left out.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event, Ignored>> {
-    let head = Head::read(line)?;
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result<Event, Ignored>> {
+    let head = RecordHead::read(line)?;
     let kind = line.reader.required(Field::Type)?;
     let user_agent = line.reader.short_text(Field::UserAgent, MAX_USER_AGENT)?;
     if !line.keep_robots && user_agent.is_some_and(|user_agent| robots::is_robot(&user_agent)) {
@@ -50,10 +50,10 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event,
         }
     };
     signals.emit(line, head.ts, &ids, sink)?;
-    Ok(Ok(record::put(line, head, ids, body, sink)))
+    Ok(Ok(record::put_event(line, head, ids, body, sink)))
 }
 
-fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Read<Body> {
+fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> FieldResult<Body> {
     let derived = channel::derive(&line.reader, &line.brand.channels)?;
     let touch = match kind {
         TouchKind::Impression | TouchKind::Click => true,
@@ -84,7 +84,7 @@ pub(super) fn announce_channel(
     }
 }
 
-fn order(line: &Line<'_, '_>, head: &Head<'_>) -> Read<Body> {
+fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
     let kind = SaleKind::Order;
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;
@@ -132,7 +132,7 @@ fn refunded(refund_of: Option<&str>, order_id: Option<&str>) -> Option<(SaleKind
     }
 }
 
-fn refund(line: &Line<'_, '_>) -> Read<Body> {
+fn refund(line: &Line<'_, '_>) -> FieldResult<Body> {
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;
     let named = refunded(refund_of.as_deref(), order_id.as_deref());

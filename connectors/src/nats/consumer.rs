@@ -85,7 +85,7 @@ pub(super) async fn open(
 ) -> Result<OpenConsumer, NatsError> {
     let connections = connections(&client);
     let info = existing(&client, &wanted.stream).await?;
-    mirrors::judge(&info)?;
+    mirrors::refuse_mirror(&info)?;
     let state = StreamState::from(&info);
     if let Some(loss) = find_loss(&state, position.from, Some(position.created)) {
         return Err(loss.error(&wanted.stream));

@@ -68,18 +68,18 @@ pub struct Input {
     link: Link,
     /// When opening may be tried, and when the server is asked next.
     due: Instant,
-    asked: Option<BoxFuture<'static, Result<ServerState, NatsError>>>,
+    state_request: Option<BoxFuture<'static, Result<ServerState, NatsError>>>,
     /// This process's consumer, by the time it was made.
     own_consumer: Option<i128>,
     /// Has been read and not given yet.
-    held: VecDeque<InMessage>,
+    buffered: VecDeque<InMessage>,
     /// The next sequence to read from the server.
-    read: u64,
+    next_unread: u64,
     /// Where the first jump begins that may be a loss.
     jump: Option<u64>,
     /// Nothing has been read, and reading begins with whatever is there: a stream that is losing
     /// its oldest messages all the time would else have lost the first before it comes.
-    anywhere: bool,
+    from_any_sequence: bool,
     /// Where the newest message that was read is acknowledged.
     newest: Option<(u64, Subject)>,
     pending: u64,
@@ -123,12 +123,12 @@ impl Input {
             accepted,
             link: Link::Closed,
             due: Instant::now(),
-            asked: None,
+            state_request: None,
             own_consumer: None,
-            held: VecDeque::new(),
-            read: next,
+            buffered: VecDeque::new(),
+            next_unread: next,
             jump: None,
-            anywhere: fresh || accepted.is_some(),
+            from_any_sequence: fresh || accepted.is_some(),
             newest: None,
             pending: 0,
             counts: InputCounts::default(),
@@ -159,7 +159,7 @@ impl Input {
         let deadline = Instant::now() + wait;
         // The scheduler's own budget would make a full buffer look empty after some dozen messages.
         let result = tokio::task::unconstrained(self.collect(max.max(1), deadline)).await;
-        if self.held.is_empty()
+        if self.buffered.is_empty()
             && self.jump.is_none()
             && let Link::Open(open) = &mut self.link
             && let Some(newest) = self.newest.take()
@@ -206,8 +206,11 @@ impl Input {
     /// The position: the sequence of the next message of the stream that this process has not
     /// dealt with. All before were given, are other processes' or were deleted.
     pub fn next_sequence(&self) -> u64 {
-        let held = self.held.front().map_or(self.read, |next| next.sequence);
-        held.min(self.jump.unwrap_or(self.read))
+        let held = self
+            .buffered
+            .front()
+            .map_or(self.next_unread, |next| next.sequence);
+        held.min(self.jump.unwrap_or(self.next_unread))
     }
 
     /// When the stream was made, Unix nanoseconds: belongs beside the position in the ledger.
@@ -223,7 +226,7 @@ impl Input {
     /// How many messages were still to come when the server sent the last one, or was last asked;
     /// those that are read and not given yet among them.
     pub fn pending(&self) -> u64 {
-        self.pending + self.held.len() as u64
+        self.pending + self.buffered.len() as u64
     }
 
     /// Whether the last message that was given was the newest, as far as the server has told.

@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use super::connect::connections;
 use super::error::NatsError;
 use super::outgoing::OutgoingMessage;
-use super::publish::{PAUSE, acknowledged, context, dispatch, failed};
+use super::publish::{PAUSE, acknowledged, context, dispatch, publish_error};
 use super::subject_set::SubjectSet;
 
 /// The longest pause between two rounds of sending again.
@@ -54,9 +54,9 @@ pub struct LatestPublisher {
     /// Subjects of `newest` that nothing is in flight of, in the order they came.
     order: VecDeque<String>,
     /// What has been sent once and is to be sent again.
-    again: VecDeque<OutgoingMessage>,
+    retries: VecDeque<OutgoingMessage>,
     /// Subjects of `again` and `sending`.
-    busy: FxHashSet<String>,
+    in_flight_subjects: FxHashSet<String>,
     sending: FuturesUnordered<BoxFuture<'static, (OutgoingMessage, Result<(), PublishError>)>>,
     /// When sending goes on after a failure.
     resume: Instant,
@@ -78,8 +78,8 @@ impl LatestPublisher {
             window,
             newest: FxHashMap::default(),
             order: VecDeque::new(),
-            again: VecDeque::new(),
-            busy: FxHashSet::default(),
+            retries: VecDeque::new(),
+            in_flight_subjects: FxHashSet::default(),
             sending: FuturesUnordered::new(),
             resume: Instant::now(),
             pause: PAUSE,
@@ -100,14 +100,14 @@ impl LatestPublisher {
     pub fn put(&mut self, message: OutgoingMessage) {
         let subject = message.subject.clone();
         let waited = self.newest.insert(subject.clone(), message).is_some();
-        if !waited && !self.busy.contains(&subject) {
+        if !waited && !self.in_flight_subjects.contains(&subject) {
             self.order.push_back(subject);
         }
     }
 
     /// How many messages are not acknowledged yet.
     pub fn pending(&self) -> usize {
-        self.newest.len() + self.busy.len()
+        self.newest.len() + self.in_flight_subjects.len()
     }
 
     /// Sends and awaits acknowledgements until all have come or `wait` has passed. Can be given up
@@ -128,7 +128,7 @@ impl LatestPublisher {
     /// As [`Latest::work`].
     pub async fn flush(&mut self) -> Result<(), NatsError> {
         while self.pending() > 0 {
-            self.fill();
+            self.fill_window();
             let next = match self.sending.is_empty() {
                 true => {
                     tokio::time::sleep_until(self.resume).await;
@@ -137,22 +137,22 @@ impl LatestPublisher {
                 false => self.sending.next().await,
             };
             if let Some((message, result)) = next {
-                self.settle(message, result)?;
+                self.handle_ack(message, result)?;
             }
         }
         Ok(())
     }
 
-    fn fill(&mut self) {
+    fn fill_window(&mut self) {
         while self.sending.len() < self.window && Instant::now() >= self.resume {
-            let next = self.again.pop_front().or_else(|| {
+            let next = self.retries.pop_front().or_else(|| {
                 let subject = self.order.pop_front()?;
                 self.newest.remove(&subject)
             });
             let Some(message) = next else {
                 return;
             };
-            self.busy.insert(message.subject.clone());
+            self.in_flight_subjects.insert(message.subject.clone());
             let (client, jetstream) = (self.client.clone(), self.jetstream.clone());
             self.sending.push(Box::pin(async move {
                 let connected = connections(&client);
@@ -165,7 +165,7 @@ impl LatestPublisher {
         }
     }
 
-    fn settle(
+    fn handle_ack(
         &mut self,
         message: OutgoingMessage,
         result: Result<(), PublishError>,
@@ -179,12 +179,12 @@ impl LatestPublisher {
                     .unwrap_or_else(PoisonError::into_inner);
                 told.insert(&message.subject);
                 drop(told);
-                self.done(&message.subject);
+                self.release_subject(&message.subject);
                 return Ok(());
             }
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                self.done(&message.subject);
-                return Err(failed(&message.subject, error));
+                self.release_subject(&message.subject);
+                return Err(publish_error(&message.subject, error));
             }
             Err(error) => error,
         };
@@ -200,18 +200,18 @@ impl LatestPublisher {
             PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe
         );
         let subject = message.subject.clone();
-        self.again.push_back(message);
+        self.retries.push_back(message);
         if refused && since.elapsed() > PATIENCE {
             // Once for all that are refused in this while.
             self.failing = Some(now);
-            return Err(failed(&subject, error));
+            return Err(publish_error(&subject, error));
         }
         Ok(())
     }
 
     /// Nothing of a subject is in flight any more; what waits of it is next.
-    fn done(&mut self, subject: &str) {
-        self.busy.remove(subject);
+    fn release_subject(&mut self, subject: &str) {
+        self.in_flight_subjects.remove(subject);
         if self.newest.contains_key(subject) {
             self.order.push_back(subject.to_owned());
         }

@@ -13,7 +13,7 @@ use tributary_config::model::Nats;
 use super::error::{NatsError, NatsErrorKind};
 
 /// Refuses a stream that is a copy of another one, or that is republished.
-pub(super) fn judge(info: &Info) -> Result<(), NatsError> {
+pub(super) fn refuse_mirror(info: &Info) -> Result<(), NatsError> {
     let config = &info.config;
     let what = match (&config.mirror, &config.sources, &config.republish) {
         (Some(mirror), _, _) => format!("mirrors {}", mirror.name),

@@ -118,7 +118,7 @@ impl Publisher {
         let connections = connections(&self.client);
         match dispatch(&self.jetstream, &message).await {
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                Err(failed(&message.subject, error))
+                Err(publish_error(&message.subject, error))
             }
             sent => {
                 self.sent.push_back(Sent {
@@ -155,7 +155,7 @@ impl Publisher {
             if let Some(Err(error)) = acknowledged {
                 let hopeless = matches!(error.kind(), PublishErrorKind::Other);
                 if hopeless || attempt >= TRIES {
-                    return Err(failed(&oldest.message.subject, error));
+                    return Err(publish_error(&oldest.message.subject, error));
                 }
                 tracing::warn!(waiting = self.sent.len(), %error, "publishing again");
                 tokio::time::sleep(PAUSE * attempt).await;
@@ -174,7 +174,7 @@ impl Publisher {
             match dispatch(&self.jetstream, &sent.message).await {
                 Ok(ack) => sent.ack = Some(ack),
                 Err(error) if attempt >= TRIES => {
-                    return Err(failed(&sent.message.subject, error));
+                    return Err(publish_error(&sent.message.subject, error));
                 }
                 // Nothing behind it may overtake it.
                 Err(_) => break,
@@ -197,7 +197,7 @@ pub(super) async fn dispatch(
         .await
 }
 
-pub(super) fn failed(subject: &str, error: PublishError) -> NatsError {
+pub(super) fn publish_error(subject: &str, error: PublishError) -> NatsError {
     let what = match error.kind() {
         PublishErrorKind::StreamNotFound => {
             format!("no stream captures {subject}, so that nothing published there is kept")

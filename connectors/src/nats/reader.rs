@@ -102,7 +102,7 @@ impl Reader {
         wait: Duration,
     ) -> Result<Vec<InMessage>, NatsError> {
         // The scheduler's own budget would make a full buffer look empty after some dozen messages.
-        tokio::task::unconstrained(self.gather(max.max(1), Instant::now() + wait)).await
+        tokio::task::unconstrained(self.collect(max.max(1), Instant::now() + wait)).await
     }
 
     /// The sequence of the next message that [`Reader::next_batch`] may give.
@@ -115,7 +115,11 @@ impl Reader {
         self.pending == 0
     }
 
-    async fn gather(&mut self, max: usize, deadline: Instant) -> Result<Vec<InMessage>, NatsError> {
+    async fn collect(
+        &mut self,
+        max: usize,
+        deadline: Instant,
+    ) -> Result<Vec<InMessage>, NatsError> {
         let mut batch = Vec::new();
         while batch.len() < max {
             if connections(&self.client) != self.connections {

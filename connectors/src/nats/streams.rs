@@ -86,7 +86,7 @@ pub async fn ensure_input_stream(
         },
     )
     .await?;
-    mirrors::judge(&info)?;
+    mirrors::refuse_mirror(&info)?;
     captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?;
     limits(&info)?;
     share::judge(&info, nats.partitions)?;
@@ -153,7 +153,7 @@ pub async fn ensure_dead_letter_stream(
         },
     )
     .await?;
-    mirrors::judge(&info)?;
+    mirrors::refuse_mirror(&info)?;
     captures(&info, subject::DEAD_LETTER, "", "", &[] as &[&str])?;
     limits(&info)?;
     Ok((&info).into())
@@ -187,7 +187,7 @@ pub async fn check_rights_stream(client: &Client, nats: &Nats) -> Result<(), Nat
 }
 
 fn fits_rights(info: &Info) -> Result<(), NatsError> {
-    mirrors::judge(info)?;
+    mirrors::refuse_mirror(info)?;
     captures(info, subject::RIGHTS, "", "", &[] as &[&str])?;
     limits(info)?;
     must(
@@ -319,7 +319,7 @@ pub async fn stream_state(client: &Client, name: &str) -> Result<StreamState, Na
 /// The same of the input stream, unless it has become a copy of another one since the start.
 pub(super) async fn input_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
     let info = existing(client, name).await?;
-    mirrors::judge(&info)?;
+    mirrors::refuse_mirror(&info)?;
     Ok((&info).into())
 }
 

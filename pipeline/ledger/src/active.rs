@@ -12,14 +12,14 @@ use crate::block::{CommitBlock, SegmentId};
 use crate::counts::{CountsByBrand, add};
 use crate::disk;
 use crate::error::LedgerError;
-use crate::frames::running;
+use crate::frames::running_checksum;
 use crate::manifest::{Paths, SealedSegment};
 use crate::position::Position;
 use crate::scan::Scan;
 use crate::wire::Hex;
 
 /// The active segment of a ledger that is open.
-pub(crate) struct Active {
+pub(crate) struct ActiveSegment {
     file: File,
     path: PathBuf,
     id: SegmentId,
@@ -35,15 +35,19 @@ pub(crate) struct Active {
 }
 
 /// The data blocks of a commit, sealed for their place.
-pub(crate) struct Group {
+pub(crate) struct SealedGroup {
     pub bytes: Vec<u8>,
     pub blocks: u64,
     pub counts: CountsByBrand,
 }
 
-impl Active {
+impl ActiveSegment {
     /// Creates the segment, durable before anything names it.
-    pub fn create(paths: &Paths, id: SegmentId, commits: u64) -> Result<Active, LedgerError> {
+    pub fn create(
+        paths: &Paths,
+        id: SegmentId,
+        commits: u64,
+    ) -> Result<ActiveSegment, LedgerError> {
         let path = paths.segment(id.number);
         let header = id.header();
         let made = disk::create(&path).and_then(|file| {
@@ -58,7 +62,7 @@ impl Active {
         })?;
         let mut whole = Xxh3::new();
         whole.update(&header);
-        Ok(Active {
+        Ok(ActiveSegment {
             file,
             path,
             id,
@@ -78,14 +82,14 @@ impl Active {
         id: SegmentId,
         scan: Scan,
         before: u64,
-    ) -> Result<Active, LedgerError> {
+    ) -> Result<ActiveSegment, LedgerError> {
         let path = paths.segment(id.number);
         let file = disk::open(&path)?;
         if scan.length > scan.committed {
             disk::truncate(&file, &path, scan.committed)?;
             disk::sync(&file, &path)?;
         }
-        Ok(Active {
+        Ok(ActiveSegment {
             file,
             path,
             id,
@@ -112,7 +116,11 @@ impl Active {
     }
 
     /// Appends a group and its commit, durable when this returns. Returns the bytes written.
-    pub fn commit(&mut self, group: &mut Group, position: Position) -> Result<u64, LedgerError> {
+    pub fn commit(
+        &mut self,
+        group: &mut SealedGroup,
+        position: Position,
+    ) -> Result<u64, LedgerError> {
         if self.dirty {
             disk::truncate(&self.file, &self.path, self.committed)?;
             self.dirty = false;
@@ -125,7 +133,7 @@ impl Active {
             blocks: group.blocks,
             entries: group.counts.values().map(|entries| entries.total()).sum(),
             position,
-            running: running(&group.bytes, seed),
+            running: running_checksum(&group.bytes, seed),
         };
         commit.write(&mut group.bytes, seed);
         if let Err(error) = disk::write(&self.file, &self.path, &group.bytes, self.committed) {
@@ -141,7 +149,7 @@ impl Active {
     }
 
     /// What the manifest says of it once it is sealed. A failed write leaves nothing behind in a sealed segment.
-    pub fn sealed(&mut self) -> Result<SealedSegment, LedgerError> {
+    pub fn seal_summary(&mut self) -> Result<SealedSegment, LedgerError> {
         if self.dirty {
             disk::truncate(&self.file, &self.path, self.committed)?;
             disk::sync(&self.file, &self.path)?;

@@ -191,8 +191,8 @@ impl DataHeader {
         let EntryCounts {
             put,
             drop,
-            heard,
-            word,
+            tokenized_pings: heard,
+            label_names: word,
             evidence,
             settled,
         } = self.entries;
@@ -214,8 +214,8 @@ impl DataHeader {
             entries: EntryCounts {
                 put: input.u32()?.into(),
                 drop: input.u32()?.into(),
-                heard: input.u32()?.into(),
-                word: input.u32()?.into(),
+                tokenized_pings: input.u32()?.into(),
+                label_names: input.u32()?.into(),
                 evidence: input.u32()?.into(),
                 settled: input.u32()?.into(),
             },

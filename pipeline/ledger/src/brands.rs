@@ -28,16 +28,16 @@ pub(crate) struct BrandKeyRef<'a> {
 
 /// Forgets the brands that the ledger holds nothing of, and finds the others in the configuration. `active` is
 /// what the active segment holds.
-pub(crate) fn find(
+pub(crate) fn assign_numbers(
     manifest: &mut Manifest,
     active: &CountsByBrand,
     keyring: &Keyring,
     path: &Path,
 ) -> Result<Numbers, LedgerError> {
-    prune(manifest, active, &Numbers::new());
+    prune_unused(manifest, active, &Numbers::new());
     let mut numbers = Numbers::new();
     for line in &manifest.brands {
-        let found = key_of(line, &manifest.id(), keyring, path)?;
+        let found = find_key(line, &manifest.id(), keyring, path)?;
         if line.links == found.keys.links() {
             numbers.insert(found.id, line.number);
         }
@@ -46,7 +46,11 @@ pub(crate) fn find(
 }
 
 /// Forgets the lines under which nothing is held, but for those that are written under. True where there were any.
-pub(crate) fn prune(manifest: &mut Manifest, active: &CountsByBrand, numbers: &Numbers) -> bool {
+pub(crate) fn prune_unused(
+    manifest: &mut Manifest,
+    active: &CountsByBrand,
+    numbers: &Numbers,
+) -> bool {
     let used = |line: &ManifestBrand| {
         let number = line.number;
         numbers.values().any(|current| *current == number)
@@ -66,19 +70,19 @@ pub(crate) fn prune(manifest: &mut Manifest, active: &CountsByBrand, numbers: &N
 }
 
 /// The keys of a brand that the manifest names.
-pub(crate) fn key_of<'a>(
+pub(crate) fn find_key<'a>(
     line: &ManifestBrand,
     ledger: &[u8; 16],
     keyring: &'a Keyring,
     path: &Path,
 ) -> Result<BrandKeyRef<'a>, LedgerError> {
     let (id, keys) = keyring
-        .named(&line.name)
+        .find_by_name(&line.name)
         .ok_or_else(|| LedgerError::UnknownBrand {
             file: path.to_owned(),
             brand: line.name.clone(),
         })?;
-    match keys.at(line.links, ledger) {
+    match keys.key_after(line.links, ledger) {
         Some((key, check)) if check.as_slice() == line.check.0.as_slice() => {
             Ok(BrandKeyRef { id, keys, key })
         }
@@ -90,7 +94,7 @@ pub(crate) fn key_of<'a>(
 }
 
 /// The number under which a brand is written: a new line, where it has none for its newest key.
-pub(crate) fn enter(
+pub(crate) fn number_of(
     manifest: &mut Manifest,
     numbers: &mut Numbers,
     id: BrandId,
@@ -102,7 +106,9 @@ pub(crate) fn enter(
     let last = manifest.brands.iter().map(|brand| brand.number).max();
     let number = last.map_or(1, |last| last.saturating_add(1));
     let links = keys.links();
-    let check = keys.at(links, &manifest.id()).map(|(_, check)| check);
+    let check = keys
+        .key_after(links, &manifest.id())
+        .map(|(_, check)| check);
     manifest.brands.push(ManifestBrand {
         number,
         name: keys.name().to_owned(),

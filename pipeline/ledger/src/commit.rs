@@ -1,4 +1,4 @@
-//! The commit: pages and position become durable together.
+//! The commit: batches and position become durable together.
 //!
 //! The order of steps: the active segment rolls, where it has grown too large; brands and salts that are new go to
 //! the manifest; the blocks and their commit go to the active segment in one write and one `fdatasync`. Until
@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
 
-use crate::active::Group;
+use crate::active::SealedGroup;
 use crate::block::SegmentId;
 use crate::brands;
 use crate::counts::{CountsByBrand, EntryCounts};
@@ -39,11 +39,11 @@ pub struct Commit {
 }
 
 impl Ledger {
-    /// Takes a page. It becomes durable with the next commit.
-    pub fn append(&mut self, mut page: WriteBatch) {
-        page.close();
-        if !page.is_empty() {
-            self.pending.push(page);
+    /// Takes a batch. It becomes durable with the next commit.
+    pub fn append(&mut self, mut batch: WriteBatch) {
+        batch.close();
+        if !batch.is_empty() {
+            self.pending.push(batch);
         }
     }
 
@@ -58,13 +58,13 @@ impl Ledger {
         if self.active.committed >= self.segment_bytes {
             self.roll()?;
         }
-        self.enter()?;
-        let (mut group, words) = self.group()?;
+        self.enter_in_manifest()?;
+        let (mut group, words) = self.seal_pending()?;
         let written = self.active.commit(&mut group, position);
         let bytes = self.record_sync_failure(written)?;
         self.known.with(|known| {
             known.extend(words);
-            self.pending.iter().for_each(|page| known.commit(page));
+            self.pending.iter().for_each(|batch| known.commit(batch));
         });
         self.position = Some(position);
         self.pending.clear();
@@ -76,14 +76,14 @@ impl Ledger {
     }
 
     /// Enters the brands and salts that are new into the manifest.
-    fn enter(&mut self) -> Result<(), LedgerError> {
+    fn enter_in_manifest(&mut self) -> Result<(), LedgerError> {
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
         for brand in self.pending_brands() {
-            brands::enter(&mut manifest, &mut numbers, brand, self.keys(brand)?);
+            brands::number_of(&mut manifest, &mut numbers, brand, self.keys(brand)?);
         }
         let mut new = numbers.len() > self.numbers.len();
-        for (brand, day, salt) in self.pending.iter().flat_map(|page| &page.salts) {
+        for (brand, day, salt) in self.pending.iter().flat_map(|batch| &batch.salts) {
             let Some(&number) = numbers.get(brand) else {
                 continue;
             };
@@ -103,10 +103,10 @@ impl Ledger {
     }
 
     fn pending_brands(&self) -> BTreeSet<BrandId> {
-        let of_page = |page: &WriteBatch| {
-            let mut brands: BTreeSet<BrandId> = page.brands.keys().copied().collect();
-            brands.extend(page.words.iter().map(|(brand, ..)| *brand));
-            brands.extend(page.salts.iter().map(|(brand, ..)| *brand));
+        let of_page = |batch: &WriteBatch| {
+            let mut brands: BTreeSet<BrandId> = batch.brands.keys().copied().collect();
+            brands.extend(batch.words.iter().map(|(brand, ..)| *brand));
+            brands.extend(batch.salts.iter().map(|(brand, ..)| *brand));
             brands
         };
         self.pending.iter().flat_map(of_page).collect()
@@ -121,7 +121,7 @@ impl Ledger {
     }
 
     /// The pending entries, sealed for their place, and the words among them.
-    fn group(&self) -> Result<(Group, FxHashSet<NameKey>), LedgerError> {
+    fn seal_pending(&self) -> Result<(SealedGroup, FxHashSet<NameKey>), LedgerError> {
         let mut words = FxHashSet::default();
         let mut sealer = Sealer::new(self.active.id(), self.active.committed);
         for brand in self.pending_brands() {
@@ -130,13 +130,13 @@ impl Ledger {
             };
             let keys = self.keys(brand)?;
             let key = keys.newest();
-            let (fresh, entries) = self.fresh_words(brand, &mut words);
+            let (fresh, entries) = self.encode_new_names(brand, &mut words);
             sealer.add(number, key, &fresh, entries);
             let runs = self
                 .pending
                 .iter()
-                .filter_map(|page| page.brands.get(&brand));
-            let links = self.opened.links(brand);
+                .filter_map(|batch| batch.brands.get(&brand));
+            let links = self.opening_keyring.links(brand);
             for (run, entries) in runs.flat_map(|runs| runs.closed()) {
                 if links == keys.links() {
                     sealer.add(number, key, run, *entries);
@@ -158,14 +158,14 @@ impl Ledger {
     }
 
     /// A run of a brand's pending words that the ledger does not have yet.
-    fn fresh_words(
+    fn encode_new_names(
         &self,
         brand: BrandId,
         words: &mut FxHashSet<NameKey>,
     ) -> (Vec<u8>, EntryCounts) {
         let mut encoder = Encoder::default();
         self.known.with(|known| {
-            let pending = self.pending.iter().flat_map(|page| &page.words);
+            let pending = self.pending.iter().flat_map(|batch| &batch.words);
             for (_, label, word) in pending.filter(|(of, ..)| *of == brand) {
                 let key = name_key(brand, *label, word);
                 if !known.contains(&key) && words.insert(key) {
@@ -187,7 +187,7 @@ pub(crate) struct Sealer {
     start: u64,
     content: Vec<u8>,
     entries: EntryCounts,
-    group: Group,
+    group: SealedGroup,
     failed: bool,
 }
 
@@ -199,7 +199,7 @@ impl Sealer {
             start,
             content: Vec::new(),
             entries: EntryCounts::default(),
-            group: Group {
+            group: SealedGroup {
                 bytes: Vec::new(),
                 blocks: 0,
                 counts: CountsByBrand::new(),
@@ -243,7 +243,7 @@ impl Sealer {
     }
 
     /// The blocks, unless one could not be sealed.
-    pub fn finish(self) -> Option<Group> {
+    pub fn finish(self) -> Option<SealedGroup> {
         (!self.failed).then_some(self.group)
     }
 }

@@ -18,10 +18,10 @@ use crate::known_labels::KnownLabels;
 use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
 
 /// Bytes that a key takes in the maps, roughly.
-const KEY: u64 = 96;
+const BYTES_PER_KEY: u64 = 96;
 
 /// The bytes of the maps, unless something else is asked for.
-pub(crate) const BUDGET: u64 = 512 << 20;
+pub(crate) const DEFAULT_BUDGET: u64 = 512 << 20;
 
 /// One bit for each entry.
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Bitmap {
 }
 
 /// Reads the entries of segments, numbered from `first` on. The day of a record is that of UTC.
-pub(crate) fn read(
+pub(crate) fn read_entries(
     source: &SegmentSet,
     keyring: &Keyring,
     parts: Vec<SegmentPart>,
@@ -78,14 +78,14 @@ pub(crate) fn read(
     Ok(())
 }
 
-struct Best {
+struct BestPut {
     version: i64,
     arrival: Arrival,
     entry: u64,
 }
 
 /// Marks the superseded puts of all segments of a source; `also` sees every entry once.
-pub(crate) fn superseded(
+pub(crate) fn mark_superseded(
     source: &SegmentSet,
     keyring: &Keyring,
     budget: u64,
@@ -93,7 +93,7 @@ pub(crate) fn superseded(
     also: &mut dyn FnMut(&SealedBlock, u64, &Event),
 ) -> Result<Bitmap, LedgerError> {
     let total: EntryCounts = source.parts().iter().map(|part| part.entries).sum();
-    let keys = (total.put + total.drop + total.evidence).saturating_mul(KEY);
+    let keys = (total.put + total.drop + total.evidence).saturating_mul(BYTES_PER_KEY);
     let ranges = keys.div_ceil(budget.max(1)).max(1);
     let mut marks = Bitmap::new(total.total());
     let with_drops = parts_with_drops(source);
@@ -105,7 +105,7 @@ pub(crate) fn superseded(
         let before = (all + some) * range;
         let mut dropped: FxHashMap<RecordKey, Arrival> = FxHashMap::default();
         let mut tell = |read| progress(before + read, whole);
-        read(
+        read_entries(
             source,
             keyring,
             with_drops.clone(),
@@ -121,11 +121,11 @@ pub(crate) fn superseded(
                 Ok(())
             },
         )?;
-        let mut best: FxHashMap<RecordKey, Best> = FxHashMap::default();
+        let mut best: FxHashMap<RecordKey, BestPut> = FxHashMap::default();
         let mut link_times: FxHashMap<BrandId, u64> = FxHashMap::default();
         let mut tell = |read| progress(before + some + read, whole);
         let parts = source.parts().to_vec();
-        read(
+        read_entries(
             source,
             keyring,
             parts,
@@ -160,7 +160,7 @@ pub(crate) fn superseded(
                     marks.set(entry);
                     return Ok(());
                 }
-                let put = Best {
+                let put = BestPut {
                     version,
                     arrival,
                     entry,

@@ -14,10 +14,12 @@ pub struct EntryCounts {
     pub put: u64,
     /// Records dropped.
     pub drop: u64,
-    /// Salted pings.
-    pub heard: u64,
-    /// Words of labels.
-    pub word: u64,
+    /// Tokenized sensor pings.
+    #[serde(rename = "heard")]
+    pub tokenized_pings: u64,
+    /// Names of labels.
+    #[serde(rename = "word")]
+    pub label_names: u64,
     /// Evidence of consent.
     pub evidence: u64,
     /// Sums of salt days that settled, up to where they did, and the time by which links are judged.
@@ -27,7 +29,12 @@ pub struct EntryCounts {
 impl EntryCounts {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.put + self.drop + self.heard + self.word + self.evidence + self.settled
+        self.put
+            + self.drop
+            + self.tokenized_pings
+            + self.label_names
+            + self.evidence
+            + self.settled
     }
 
     /// Counts an event. A ping without a token is never an entry, nor that a device was dropped.
@@ -35,8 +42,8 @@ impl EntryCounts {
         match event {
             Event::Put { .. } => self.put += 1,
             Event::Drop { .. } => self.drop += 1,
-            Event::Heard { .. } => self.heard += 1,
-            Event::Word { .. } => self.word += 1,
+            Event::Heard { .. } => self.tokenized_pings += 1,
+            Event::Word { .. } => self.label_names += 1,
             Event::Evidence { .. } => self.evidence += 1,
             Event::Settled { .. } | Event::Closed { .. } | Event::LinkTime { .. } => {
                 self.settled += 1;
@@ -52,8 +59,8 @@ impl Add for EntryCounts {
         EntryCounts {
             put: self.put + other.put,
             drop: self.drop + other.drop,
-            heard: self.heard + other.heard,
-            word: self.word + other.word,
+            tokenized_pings: self.tokenized_pings + other.tokenized_pings,
+            label_names: self.label_names + other.label_names,
             evidence: self.evidence + other.evidence,
             settled: self.settled + other.settled,
         }

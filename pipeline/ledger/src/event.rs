@@ -82,7 +82,7 @@ impl Encoder {
                 self.key(*key, *arrival);
             }
             Event::Heard { heard } => {
-                self.entries.heard += 1;
+                self.entries.tokenized_pings += 1;
                 self.heard(heard);
             }
             Event::Settled { settled } => {
@@ -100,7 +100,7 @@ impl Encoder {
                 put_signed(&mut self.bytes, *at);
             }
             Event::Word { label, word, .. } => {
-                self.entries.word += 1;
+                self.entries.label_names += 1;
                 self.bytes.push(WORD);
                 self.label(*label);
                 self.text(word);

@@ -153,7 +153,7 @@ pub(crate) fn snapshot(paths: &Paths) -> Result<(Manifest, Scan), LedgerError> {
     loop {
         let read = || {
             refuse_newer(paths)?;
-            let manifest = paths.require()?;
+            let manifest = paths.read_existing()?;
             let id = manifest.segment(manifest.active);
             let active = scan(&paths.segment(id.number), id, manifest.commits)?;
             Ok((manifest, active))
@@ -246,7 +246,13 @@ impl Inspection {
 }
 
 fn numbers(entries: &EntryCounts) -> [String; 4] {
-    [entries.put, entries.drop, entries.heard, entries.word].map(|n| n.to_string())
+    [
+        entries.put,
+        entries.drop,
+        entries.tokenized_pings,
+        entries.label_names,
+    ]
+    .map(|n| n.to_string())
 }
 
 /// Entries by brand and kind.

@@ -70,10 +70,10 @@ impl Ledger {
         manifest.segments.extend(outputs);
         manifest.segments.sort_by_key(|s| (s.commits, s.number));
         // With the last entry under a secret that was exchanged goes what told that secret from others.
-        let pruned = brands::prune(&mut manifest, &self.active.counts, &self.numbers);
+        let pruned = brands::prune_unused(&mut manifest, &self.active.counts, &self.numbers);
         if !sources.is_empty() || pruned {
             let replaced = self.replace_manifest(manifest);
-            if replaced.is_ok() || self.failed {
+            if replaced.is_ok() || self.sync_failed {
                 // After a failed sync the new manifest may be the one that counts.
                 drafts.disarm();
             }

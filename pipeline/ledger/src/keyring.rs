@@ -60,7 +60,7 @@ impl Keyring {
         self.brands.get(&brand)
     }
 
-    pub(crate) fn named(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
+    pub(crate) fn find_by_name(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
         let brand = BrandId::of(name);
         let keys = self.of(brand).filter(|keys| keys.name == name)?;
         Some((brand, keys))
@@ -73,10 +73,10 @@ impl Keyring {
 
     /// The first brand whose secrets are not those of the other keyring, perhaps with newer ones behind them, or
     /// that only one of the two knows.
-    pub(crate) fn broken_off<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {
+    pub(crate) fn first_mismatch<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {
         let mut brands = self.brands.keys().chain(newer.brands.keys());
         brands.find_map(|brand| match (self.of(*brand), newer.of(*brand)) {
-            (Some(held), Some(newer)) if newer.goes_on(held) => None,
+            (Some(held), Some(newer)) if newer.continues(held) => None,
             (Some(held), _) => Some(held.name()),
             (None, newer) => newer.map(BrandKeys::name),
         })
@@ -115,7 +115,7 @@ impl BrandKeys {
         self.previous.iter().chain([&self.newest])
     }
 
-    fn goes_on(&self, before: &BrandKeys) -> bool {
+    fn continues(&self, before: &BrandKeys) -> bool {
         let mut keys = self.keys();
         self.name == before.name
             && before
@@ -125,7 +125,7 @@ impl BrandKeys {
 
     /// The key behind so many links, and what tells it from another one in this ledger without telling anything about
     /// it. The check depends on the keys before it, too: with other ones, pseudonyms would not meet.
-    pub fn at(&self, links: usize, ledger: &[u8; 16]) -> Option<(&BrandKey, [u8; 16])> {
+    pub fn key_after(&self, links: usize, ledger: &[u8; 16]) -> Option<(&BrandKey, [u8; 16])> {
         let mut before = None;
         for key in self.keys().take(links.checked_add(1)?) {
             let check = key.check(ledger, before.map(|(_, check)| check));

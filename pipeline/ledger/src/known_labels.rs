@@ -61,15 +61,15 @@ impl LabelTable {
         }
     }
 
-    /// A page has become durable: what its thread withdrew first, and then what it announced.
-    pub fn commit(&mut self, page: &WriteBatch) {
-        for of in &page.withdrawn {
+    /// A batch has become durable: what its thread withdrew first, and then what it announced.
+    pub fn commit(&mut self, batch: &WriteBatch) {
+        for of in &batch.withdrawn {
             if let Some(words) = self.0.get_mut(of) {
-                words.threads.retain(|thread| *thread != page.thread);
+                words.threads.retain(|thread| *thread != batch.thread);
             }
         }
-        for (brand, label, _) in &page.words {
-            self.announce((*brand, *label), page.thread);
+        for (brand, label, _) in &batch.words {
+            self.announce((*brand, *label), batch.thread);
         }
     }
 

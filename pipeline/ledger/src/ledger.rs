@@ -9,8 +9,8 @@ use tributary_operators::record::{BrandId, Day};
 use tributary_operators::salt::Salt;
 use zeroize::Zeroizing;
 
-use crate::active::Active;
-use crate::brands::{BrandKeyRef, Numbers, key_of};
+use crate::active::ActiveSegment;
+use crate::brands::{BrandKeyRef, Numbers, find_key};
 use crate::counts::LedgerStats;
 use crate::error::LedgerError;
 use crate::keyring::Keyring;
@@ -55,19 +55,19 @@ pub struct Ledger {
     /// What everything is sealed under from now on.
     pub(crate) keyring: Arc<Keyring>,
     /// What the process opened with, and makes its pseudonyms with until it ends.
-    pub(crate) opened: Arc<Keyring>,
+    pub(crate) opening_keyring: Arc<Keyring>,
     pub(crate) manifest: Manifest,
-    pub(crate) active: Active,
+    pub(crate) active: ActiveSegment,
     pub(crate) numbers: Numbers,
     pub(crate) known: KnownLabels,
     pub(crate) position: Option<Position>,
     pub(crate) segment_bytes: u64,
     /// The number of the next segment; a rewrite on another thread draws from it, too.
-    pub(crate) next: Arc<AtomicU64>,
+    pub(crate) next_segment: Arc<AtomicU64>,
     /// What was appended since the last commit.
     pub(crate) pending: Vec<WriteBatch>,
     /// Whether an `fsync` has failed.
-    pub(crate) failed: bool,
+    pub(crate) sync_failed: bool,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -131,7 +131,7 @@ impl Ledger {
     }
 
     pub(crate) fn check_usable(&self) -> Result<(), LedgerError> {
-        if self.failed {
+        if self.sync_failed {
             return Err(LedgerError::Sync {
                 file: self.active.path().to_owned(),
                 error: std::io::Error::other("an earlier fsync failed"),
@@ -155,7 +155,7 @@ impl Ledger {
         &mut self,
         result: Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        self.failed |= matches!(result, Err(LedgerError::Sync { .. }));
+        self.sync_failed |= matches!(result, Err(LedgerError::Sync { .. }));
         result
     }
 
@@ -166,11 +166,11 @@ impl Ledger {
         if self.active.is_empty() {
             return Ok(());
         }
-        let sealed = self.active.sealed();
+        let sealed = self.active.seal_summary();
         let sealed = self.record_sync_failure(sealed)?;
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
         let commits = self.active.commits;
-        let made = Active::create(&self.paths, self.manifest.segment(number), commits);
+        let made = ActiveSegment::create(&self.paths, self.manifest.segment(number), commits);
         let active = self.record_sync_failure(made)?;
         let mut manifest = self.manifest.clone();
         manifest.segments.push(sealed);
@@ -179,7 +179,7 @@ impl Ledger {
         manifest.position = self.position;
         if let Err(error) = self.replace_manifest(manifest) {
             // After a failed sync nobody knows which manifest counts, and so the segment stays.
-            if !self.failed {
+            if !self.sync_failed {
                 let _ = crate::disk::remove(active.path());
             }
             return Err(error);
@@ -208,7 +208,7 @@ pub(crate) fn open_salt<'a>(
 ) -> Result<(BrandKeyRef<'a>, Day, Salt), LedgerError> {
     let corrupt = || LedgerError::corrupt(path, 0, "a salt does not open");
     let brand = manifest.brand(line.brand).ok_or_else(corrupt)?;
-    let found = key_of(brand, &manifest.id(), keyring, path)?;
+    let found = find_key(brand, &manifest.id(), keyring, path)?;
     let open = || {
         let nonce = line.nonce.0.as_slice().try_into().ok()?;
         let place = salt_place(manifest, line.brand, line.day);

@@ -183,7 +183,7 @@ impl Paths {
     }
 
     /// The numbers of the segment files that are there, ascending.
-    pub fn present(&self) -> Result<Vec<u64>, LedgerError> {
+    pub fn segment_files(&self) -> Result<Vec<u64>, LedgerError> {
         let directory = self.segments();
         let failed = |error| LedgerError::io(&directory, error);
         let listing = match std::fs::read_dir(&directory) {
@@ -216,7 +216,7 @@ impl Paths {
     }
 
     /// The manifest of a ledger that must be there.
-    pub fn require(&self) -> Result<Manifest, LedgerError> {
+    pub fn read_existing(&self) -> Result<Manifest, LedgerError> {
         self.read()?.ok_or_else(|| LedgerError::Missing {
             file: self.manifest(),
             what: "there is no ledger here",

@@ -9,7 +9,7 @@ use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::active::Active;
+use crate::active::ActiveSegment;
 use crate::block::{FORMAT, SEGMENT_HEADER, SegmentId};
 use crate::brands;
 use crate::disk;
@@ -71,9 +71,9 @@ impl Ledger {
             check_length(&paths, segment)?;
         }
         let file = paths.manifest();
-        let mut numbers = brands::find(&mut manifest, &scan.counts, &keyring, &file)?;
+        let mut numbers = brands::assign_numbers(&mut manifest, &scan.counts, &keyring, &file)?;
         let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
-        brands::prune(&mut manifest, &scan.counts, &numbers);
+        brands::prune_unused(&mut manifest, &scan.counts, &numbers);
         let orphans = orphans(&paths, &manifest, scan.commits)?;
 
         // From here on, what a crash has left is put in order.
@@ -83,29 +83,30 @@ impl Ledger {
         for number in &orphans {
             disk::remove(&paths.segment(*number))?;
         }
-        let active = Active::resume(&paths, id, scan, before)?;
+        let active = ActiveSegment::resume(&paths, id, scan, before)?;
         let last = manifest.segments.iter().map(|s| s.number).max();
         let next = last.unwrap_or(0).max(manifest.active) + 1;
         let known = KnownLabels::default();
         let mut ledger = Ledger {
             paths,
             lock,
-            opened: keyring.clone(),
+            opening_keyring: keyring.clone(),
             keyring,
             active,
             numbers,
             known: known.clone(),
             position,
             segment_bytes: options.segment_bytes,
-            next: Arc::new(AtomicU64::new(next)),
+            next_segment: Arc::new(AtomicU64::new(next)),
             pending: Vec::new(),
-            failed: false,
+            sync_failed: false,
             manifest,
         };
         if resealed {
             ledger.replace_manifest(ledger.manifest.clone())?;
         }
-        let sources = SegmentSet::all(&ledger.paths, &ledger.manifest, ledger.active.committed);
+        let sources =
+            SegmentSet::with_active(&ledger.paths, &ledger.manifest, ledger.active.committed);
         let recovered = Recovery {
             position,
             salts: ledger.salts()?,
@@ -123,7 +124,7 @@ pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
     if let Err(error @ LedgerError::Newer { .. }) = paths.read() {
         return Err(error);
     }
-    for number in paths.present()? {
+    for number in paths.segment_files()? {
         let path = paths.segment(number);
         let header = read_header(&path).ok().flatten().unwrap_or_default();
         if let Some(found) = SegmentId::newer(&header) {
@@ -149,7 +150,7 @@ fn lock(paths: &Paths) -> Result<File, LedgerError> {
 
 /// Begins a ledger: its first segment is durable before the manifest names it.
 fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
-    for number in paths.present()? {
+    for number in paths.segment_files()? {
         let path = paths.segment(number);
         let length = std::fs::metadata(&path).map_err(|error| LedgerError::io(&path, error))?;
         // A segment that is no longer than its header was left by a beginning that was not finished.
@@ -175,7 +176,7 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
         salts: Vec::new(),
     };
     disk::create_directory(&paths.segments())?;
-    Active::create(paths, manifest.segment(1), 0)?;
+    ActiveSegment::create(paths, manifest.segment(1), 0)?;
     paths.write(&manifest)?;
     Ok(manifest)
 }
@@ -204,7 +205,7 @@ fn orphans(paths: &Paths, manifest: &Manifest, commits: u64) -> Result<Vec<u64>,
         number == manifest.active || manifest.segments.iter().any(|s| s.number == number)
     };
     let mut orphans = Vec::new();
-    for number in paths.present()?.into_iter().filter(|n| !named(*n)) {
+    for number in paths.segment_files()?.into_iter().filter(|n| !named(*n)) {
         let path = paths.segment(number);
         let header = read_header(&path)?.unwrap_or_default();
         // What has no whole header was not finished when it was written.

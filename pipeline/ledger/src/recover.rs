@@ -12,11 +12,11 @@ use tributary_operators::record::{BrandId, Day};
 use tributary_operators::salt::Salt;
 
 use crate::block::SegmentId;
-use crate::brands::key_of;
+use crate::brands::find_key;
 use crate::counts::{EntryCounts, LedgerStats};
 use crate::error::LedgerError;
 use crate::event::decode;
-use crate::frames::{DataFrame, Fault, Frame, Frames};
+use crate::frames::{DataFrame, Frame, FrameError, Frames};
 use crate::keyring::Keyring;
 use crate::known_labels::{KnownLabels, name_key};
 use crate::manifest::{Manifest, ManifestBrand, Paths};
@@ -33,7 +33,7 @@ pub struct Recovery {
     pub cut_bytes: u64,
     /// What is held.
     pub stats: LedgerStats,
-    pub(crate) blocks: Blocks,
+    pub(crate) blocks: BlockReader,
 }
 
 impl std::fmt::Debug for Recovery {
@@ -72,11 +72,11 @@ impl Recovery {
 pub(crate) struct SegmentSet {
     paths: Paths,
     segments: Vec<SegmentPart>,
-    brands: Arc<Brands>,
+    brands: Arc<ManifestBrands>,
 }
 
 /// The brands of a manifest, and where it is.
-struct Brands {
+struct ManifestBrands {
     ledger: [u8; 16],
     lines: Vec<ManifestBrand>,
     file: PathBuf,
@@ -104,7 +104,7 @@ impl SegmentSet {
         SegmentSet {
             paths: paths.clone(),
             segments: manifest.segments.iter().map(part).collect(),
-            brands: Arc::new(Brands {
+            brands: Arc::new(ManifestBrands {
                 ledger: manifest.id(),
                 lines: manifest.brands.clone(),
                 file: paths.manifest(),
@@ -113,7 +113,7 @@ impl SegmentSet {
     }
 
     /// The sealed segments, and the active one up to its last commit.
-    pub fn all(paths: &Paths, manifest: &Manifest, committed: u64) -> SegmentSet {
+    pub fn with_active(paths: &Paths, manifest: &Manifest, committed: u64) -> SegmentSet {
         let mut source = SegmentSet::sealed(paths, manifest);
         source.segments.push(SegmentPart {
             id: manifest.segment(manifest.active),
@@ -125,7 +125,7 @@ impl SegmentSet {
     }
 
     /// Says what the active segment holds.
-    pub fn count_active(&mut self, entries: EntryCounts) {
+    pub fn set_active_counts(&mut self, entries: EntryCounts) {
         if let Some(part) = self.segments.last_mut() {
             part.entries = entries;
         }
@@ -136,13 +136,13 @@ impl SegmentSet {
     }
 
     /// All blocks.
-    pub fn blocks(&self, known: KnownLabels) -> Blocks {
+    pub fn blocks(&self, known: KnownLabels) -> BlockReader {
         self.blocks_of(self.segments.clone(), known)
     }
 
     /// The blocks of some of the segments.
-    pub fn blocks_of(&self, parts: Vec<SegmentPart>, known: KnownLabels) -> Blocks {
-        Blocks {
+    pub fn blocks_of(&self, parts: Vec<SegmentPart>, known: KnownLabels) -> BlockReader {
+        BlockReader {
             paths: self.paths.clone(),
             total: parts.iter().map(|part| part.bytes).sum(),
             parts: parts.into(),
@@ -156,18 +156,18 @@ impl SegmentSet {
 }
 
 /// The blocks of some segments, one after the other.
-pub(crate) struct Blocks {
+pub(crate) struct BlockReader {
     paths: Paths,
     parts: VecDeque<SegmentPart>,
     current: Option<(Frames, SegmentPart)>,
     pub read: u64,
     pub total: u64,
-    brands: Arc<Brands>,
+    brands: Arc<ManifestBrands>,
     known: KnownLabels,
     broken: bool,
 }
 
-impl Blocks {
+impl BlockReader {
     pub fn next(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         if self.broken {
             let what = "a segment could not be read to its end";
@@ -195,8 +195,8 @@ impl Blocks {
             let start = frames.offset();
             let next = match frames.next() {
                 Ok(next) => next,
-                Err(Fault::Io(error)) => return Err(error),
-                Err(Fault::Bad(offset, what)) => {
+                Err(FrameError::Io(error)) => return Err(error),
+                Err(FrameError::Bad(offset, what)) => {
                     return Err(LedgerError::corrupt(frames.path(), offset, what));
                 }
             };
@@ -208,7 +208,7 @@ impl Blocks {
                     self.current = Some((frames, part));
                     return Ok(Some(block));
                 }
-                None => part.check(&frames)?,
+                None => part.verify_end(&frames)?,
             }
         }
     }
@@ -232,13 +232,13 @@ impl Blocks {
 }
 
 impl SegmentPart {
-    fn check(&self, frames: &Frames) -> Result<(), LedgerError> {
+    fn verify_end(&self, frames: &Frames) -> Result<(), LedgerError> {
         let corrupt = |what| Err(LedgerError::corrupt(frames.path(), self.bytes, what));
-        if frames.is_open() {
+        if frames.has_uncommitted() {
             return corrupt("the segment does not end with a commit");
         }
         match &self.checksum {
-            Some(checksum) if *checksum != frames.whole().digest128().to_be_bytes() => {
+            Some(checksum) if *checksum != frames.checksum().digest128().to_be_bytes() => {
                 corrupt("the checksum of a sealed segment is wrong")
             }
             _ => Ok(()),
@@ -251,7 +251,7 @@ pub struct SealedBlock {
     segment: SegmentId,
     file: PathBuf,
     data: DataFrame,
-    brands: Arc<Brands>,
+    brands: Arc<ManifestBrands>,
     line: usize,
     known: KnownLabels,
 }
@@ -308,7 +308,7 @@ impl SealedBlock {
         } = &self.data;
         let line = self.brands.lines.get(self.line);
         let line = line.ok_or_else(|| corrupt("a block is of no brand"))?;
-        let found = key_of(line, &self.brands.ledger, keyring, &self.brands.file)?;
+        let found = find_key(line, &self.brands.ledger, keyring, &self.brands.file)?;
         let brand = found.id;
         let content = self
             .segment

@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustc_hash::FxHashSet;
 use tributary_operators::event::Event;
 
-use crate::active::Active;
+use crate::active::ActiveSegment;
 use crate::block::SEGMENT_HEADER;
-use crate::brands::key_of;
+use crate::brands::find_key;
 use crate::commit::{CONTENT, Sealer};
-use crate::compaction_filter::{BUDGET, Bitmap, read, superseded};
+use crate::compaction_filter::{Bitmap, DEFAULT_BUDGET, mark_superseded, read_entries};
 use crate::counts::EntryCounts;
 use crate::error::LedgerError;
 use crate::event::Encoder;
@@ -96,15 +96,15 @@ impl Ledger {
     /// Any of the disk; nothing is lost.
     pub fn rewrite(&mut self, keep: KeepFilter) -> Result<Rewrite, LedgerError> {
         self.roll()?;
-        let targets = self.targets()?;
+        let targets = self.rewrite_targets()?;
         Ok(Rewrite {
             paths: self.paths.clone(),
             keyring: self.keyring.clone(),
             manifest: self.manifest.clone(),
             targets,
-            next: self.next.clone(),
+            next: self.next_segment.clone(),
             segment_bytes: self.segment_bytes,
-            budget: BUDGET,
+            budget: DEFAULT_BUDGET,
             keep,
             idle: self.known.with(LabelTable::take_idle),
         })
@@ -145,7 +145,7 @@ impl Rewrite {
                 idle.push(entry);
             }
         };
-        let mut marks = superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
+        let mut marks = mark_superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
         idle.into_iter().for_each(|entry| marks.set(entry));
         let mut writer = Writer::new(&self);
         let mut sources = Vec::new();
@@ -160,7 +160,7 @@ impl Rewrite {
         for (part, sealed) in source.parts().iter().zip(&self.manifest.segments) {
             let entries = first..first + part.entries.total();
             let goes = |entry: u64| gone.get(entry) || marks.get(entry);
-            let behind = self.behind(sealed);
+            let behind = self.entries_under_old_keys(sealed);
             if entries.clone().any(goes) || behind > 0 || (many && small(part.bytes)) {
                 moved += behind;
                 superseded += entries
@@ -197,7 +197,7 @@ impl Rewrite {
     }
 
     /// How many entries of a segment are sealed under a secret that was exchanged.
-    fn behind(&self, segment: &SealedSegment) -> u64 {
+    fn entries_under_old_keys(&self, segment: &SealedSegment) -> u64 {
         let stays = |number: &u16| self.targets.get(number) == Some(number);
         let behind = segment.entries.iter().filter(|(n, _)| !stays(n));
         behind.map(|(_, entries)| entries.total()).sum()
@@ -239,7 +239,7 @@ impl<'a> Writer<'a> {
         self.commits = (self.commits.0.min(begin), self.commits.1.max(end));
         let keyring = &self.rewrite.keyring;
         let parts = vec![part.clone()];
-        read(
+        read_entries(
             source,
             keyring,
             parts,
@@ -277,7 +277,7 @@ impl<'a> Writer<'a> {
         let file = paths.manifest();
         let line = manifest.brand(number);
         let line = line.ok_or_else(|| LedgerError::corrupt(&file, 0, "a brand is missing"))?;
-        let key = key_of(line, &manifest.id(), keyring, &file)?.key;
+        let key = find_key(line, &manifest.id(), keyring, &file)?.key;
         let sealer = self.current.get_or_insert_with(|| {
             let segment = manifest.segment(next.fetch_add(1, Ordering::Relaxed));
             Sealer::new(segment, SEGMENT_HEADER as u64)
@@ -303,12 +303,12 @@ impl<'a> Writer<'a> {
             .finish()
             .ok_or_else(|| LedgerError::io(&path, too_large()))?;
         self.drafts.add(path);
-        let mut segment = Active::create(paths, id, last.saturating_sub(1))?;
+        let mut segment = ActiveSegment::create(paths, id, last.saturating_sub(1))?;
         segment.commit(
             &mut group,
             self.rewrite.manifest.position.unwrap_or_default(),
         )?;
-        let mut sealed = segment.sealed()?;
+        let mut sealed = segment.seal_summary()?;
         sealed.commits = self.commits;
         self.outputs.push(sealed);
         Ok(())

@@ -16,7 +16,7 @@ use tributary_config::key_chain::KeyChain;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, IdSet, Identifier};
 
-use crate::brands::{self, Numbers, key_of};
+use crate::brands::{self, Numbers, find_key};
 use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::event::{Encoder, Malformed, decode};
@@ -44,7 +44,7 @@ impl Ledger {
         let mut numbers = self.numbers.clone();
         numbers.retain(|brand, _| self.keyring.links(*brand) == keyring.links(*brand));
         let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
-        if brands::prune(&mut manifest, &self.active.counts, &numbers) || resealed {
+        if brands::prune_unused(&mut manifest, &self.active.counts, &numbers) || resealed {
             self.replace_manifest(manifest)?;
         }
         self.numbers = numbers;
@@ -58,7 +58,7 @@ impl Ledger {
     ///
     /// [`LedgerError::NotNewer`] where it would not.
     pub fn check_successor(&self, keyring: &Keyring) -> Result<(), LedgerError> {
-        match self.keyring.broken_off(keyring) {
+        match self.keyring.first_mismatch(keyring) {
             None => Ok(()),
             Some(brand) => Err(LedgerError::NotNewer {
                 file: self.paths.manifest(),
@@ -78,15 +78,15 @@ impl Ledger {
     }
 
     /// Under which number the entries of each number are written anew, entered where it is missing.
-    pub(crate) fn targets(&mut self) -> Result<BTreeMap<u16, u16>, LedgerError> {
+    pub(crate) fn rewrite_targets(&mut self) -> Result<BTreeMap<u16, u16>, LedgerError> {
         let file = self.paths.manifest();
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
         let mut targets = BTreeMap::new();
         for line in &self.manifest.brands {
             if manifest.entries(line.number).total() > 0 {
-                let found = key_of(line, &manifest.id(), &self.keyring, &file)?;
-                let target = brands::enter(&mut manifest, &mut numbers, found.id, found.keys);
+                let found = find_key(line, &manifest.id(), &self.keyring, &file)?;
+                let target = brands::number_of(&mut manifest, &mut numbers, found.id, found.keys);
                 targets.insert(line.number, target);
             }
         }
@@ -112,7 +112,7 @@ pub(crate) fn reseal_salts(
         };
         let (found, day, salt) = open_salt(manifest, keyring, line, path)?;
         let before = line.brand;
-        let number = brands::enter(manifest, numbers, found.id, found.keys);
+        let number = brands::number_of(manifest, numbers, found.id, found.keys);
         if number == before {
             continue;
         }

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::block::SegmentId;
 use crate::counts::{CountsByBrand, add};
 use crate::error::LedgerError;
-use crate::frames::{Fault, Frame, Frames, later_commit};
+use crate::frames::{Frame, FrameError, Frames, later_commit};
 use crate::position::Position;
 
 /// What the active segment holds.
@@ -43,7 +43,7 @@ pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, Led
         position: None,
         counts: CountsByBrand::new(),
         blocks: 0,
-        whole: frames.whole().clone(),
+        whole: frames.checksum().clone(),
     };
     let (mut group, mut blocks) = (CountsByBrand::new(), 0);
     loop {
@@ -57,7 +57,7 @@ pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, Led
                 scan.commits = commit.ordinal;
                 scan.committed = frames.offset();
                 scan.position = Some(commit.position);
-                scan.whole = frames.whole().clone();
+                scan.whole = frames.checksum().clone();
                 add(&mut scan.counts, &std::mem::take(&mut group));
                 scan.blocks += std::mem::take(&mut blocks);
             }
@@ -65,14 +65,14 @@ pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, Led
                 let what = "a commit is missing before this one";
                 return Err(LedgerError::corrupt(path, commit.offset, what));
             }
-            Err(Fault::Bad(offset, what)) => {
+            Err(FrameError::Bad(offset, what)) => {
                 let behind = scan.committed..scan.length;
                 return match later_commit(path, id, behind, scan.commits + 2)? {
                     Some(_) => Err(LedgerError::corrupt(path, offset, what)),
                     None => Ok(scan),
                 };
             }
-            Err(Fault::Io(error)) => return Err(error),
+            Err(FrameError::Io(error)) => return Err(error),
         }
     }
 }

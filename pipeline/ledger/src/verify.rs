@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::brands::key_of;
-use crate::compaction_filter::{BUDGET, superseded};
+use crate::brands::find_key;
+use crate::compaction_filter::{DEFAULT_BUDGET, mark_superseded};
 use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::inspect::{snapshot, write_brands};
@@ -64,16 +64,22 @@ pub fn verify(
     let paths = Paths(directory.to_owned());
     let (manifest, active) = snapshot(&paths)?;
     for brand in &manifest.brands {
-        key_of(brand, &manifest.id(), keyring, &paths.manifest())?;
+        find_key(brand, &manifest.id(), keyring, &paths.manifest())?;
     }
-    let mut source = SegmentSet::all(&paths, &manifest, active.committed);
-    source.count_active(active.counts.values().copied().sum());
+    let mut source = SegmentSet::with_active(&paths, &manifest, active.committed);
+    source.set_active_counts(active.counts.values().copied().sum());
     let mut owners: BTreeMap<u16, u64> = BTreeMap::new();
-    let marks = superseded(&source, keyring, BUDGET, progress, &mut |_, _, _| ())?;
+    let marks = mark_superseded(
+        &source,
+        keyring,
+        DEFAULT_BUDGET,
+        progress,
+        &mut |_, _, _| (),
+    )?;
     // The judgement numbers the entries, and so a second reading tells whose the superseded ones are.
     if marks.count > 0 {
         let parts = source.parts().to_vec();
-        crate::compaction_filter::read(
+        crate::compaction_filter::read_entries(
             &source,
             keyring,
             parts,

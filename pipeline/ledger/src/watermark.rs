@@ -29,7 +29,11 @@ impl Ledger {
     /// Whether there is a ledger in a directory, or anything that opening it would refuse.
     pub fn exists_in(directory: &Path) -> bool {
         let paths = Paths(directory.to_owned());
-        let is_empty = || paths.present().is_ok_and(|segments| segments.is_empty());
+        let is_empty = || {
+            paths
+                .segment_files()
+                .is_ok_and(|segments| segments.is_empty())
+        };
         paths.manifest().exists() || directory.exists() && !(directory.is_dir() && is_empty())
     }
 

@@ -1,4 +1,4 @@
-//! A page: what one worker thread accepted in one epoch, on its way to the ledger's thread.
+//! A batch: what one worker thread accepted in one epoch, on its way to the ledger's thread.
 //!
 //! Events are encoded as they are pushed, on the worker thread, so that the ledger's thread only compresses, seals
 //! and writes. Words are carried apart, because only the ledger knows which of them it has.
@@ -39,13 +39,15 @@ pub(crate) struct Runs {
 
 impl std::fmt::Debug for WriteBatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut page = f.debug_struct("Page");
-        page.field("entries", &self.entries).finish_non_exhaustive()
+        let mut batch = f.debug_struct("Page");
+        batch
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
     }
 }
 
 impl WriteBatch {
-    /// The empty page of a thread.
+    /// The empty batch of a thread.
     pub fn of_thread(thread: usize) -> WriteBatch {
         WriteBatch {
             thread,
@@ -53,7 +55,7 @@ impl WriteBatch {
         }
     }
 
-    /// The thread has announced the word of a label with a page before this one, or found it in the ledger, and nothing
+    /// The thread has announced the word of a label with a batch before this one, or found it in the ledger, and nothing
     /// names it any more. Words that no thread has announced leave the ledger with the next rewrite.
     pub fn withdraw(&mut self, brand: BrandId, label: Label) {
         self.withdrawn.push((brand, label));

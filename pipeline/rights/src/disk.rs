@@ -17,7 +17,7 @@ pub(crate) struct AppendFile {
     path: PathBuf,
     file: File,
     length: u64,
-    lost: bool,
+    sync_failed: bool,
 }
 
 impl AppendFile {
@@ -45,13 +45,13 @@ impl AppendFile {
                 .sync_all()
                 .map_err(|error| FileError::sync(path, error))?;
         }
-        let growing = AppendFile {
+        let file = AppendFile {
             path: path.to_owned(),
             file,
             length: bytes.len() as u64,
-            lost: false,
+            sync_failed: false,
         };
-        Ok((growing, bytes))
+        Ok((file, bytes))
     }
 
     /// Where the file is.
@@ -69,7 +69,7 @@ impl AppendFile {
 
     /// Adds bytes at the end. They are durable when this returns; after an error they are not there.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        if self.lost {
+        if self.sync_failed {
             let error = io::Error::other("an earlier write or sync failed");
             return Err(FileError::sync(&self.path, error));
         }
@@ -77,7 +77,7 @@ impl AppendFile {
             return Err(match self.file.set_len(self.length) {
                 Ok(()) => FileError::io(&self.path, error),
                 Err(_) => {
-                    self.lost = true;
+                    self.sync_failed = true;
                     FileError::sync(&self.path, error)
                 }
             });
@@ -89,7 +89,7 @@ impl AppendFile {
 
     fn sync(&mut self) -> Result<(), FileError> {
         self.file.sync_data().map_err(|error| {
-            self.lost = true;
+            self.sync_failed = true;
             FileError::sync(&self.path, error)
         })
     }
@@ -106,7 +106,7 @@ fn close_to_others(directory: &Path) -> io::Result<()> {
 
 /// Gives a file another content, as a whole; the one that it had is kept beside it under another name, which is
 /// returned.
-pub(crate) fn set_aside(path: &Path, content: &[u8]) -> Result<PathBuf, FileError> {
+pub(crate) fn replace_and_keep_copy(path: &Path, content: &[u8]) -> Result<PathBuf, FileError> {
     let failed = |error| FileError::io(path, error);
     let lost = |error| FileError::sync(path, error);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -153,17 +153,17 @@ mod tests {
     fn a_write_that_cannot_be_taken_back_ends_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        let (mut growing, _) = AppendFile::open(&path).unwrap();
-        growing.append(b"one").unwrap();
+        let (mut file, _) = AppendFile::open(&path).unwrap();
+        file.append(b"one").unwrap();
         // A handle that may only read can neither write nor cut.
-        let writable = std::mem::replace(&mut growing.file, File::open(&path).unwrap());
-        assert_eq!(growing.append(b"two").unwrap_err().kind(), Kind::Sync);
-        growing.file = writable;
-        assert_eq!(growing.append(b"two").unwrap_err().kind(), Kind::Sync);
-        drop(growing);
-        let (mut growing, bytes) = AppendFile::open(&path).unwrap();
+        let writable = std::mem::replace(&mut file.file, File::open(&path).unwrap());
+        assert_eq!(file.append(b"two").unwrap_err().kind(), Kind::Sync);
+        file.file = writable;
+        assert_eq!(file.append(b"two").unwrap_err().kind(), Kind::Sync);
+        drop(file);
+        let (mut file, bytes) = AppendFile::open(&path).unwrap();
         assert_eq!(bytes, b"one");
-        growing.append(b"two").unwrap();
+        file.append(b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"onetwo");
     }
 }

@@ -93,7 +93,7 @@ impl Field<'_> {
     }
 
     /// A truth value, false where the field is absent or `null`.
-    pub fn truth(self, raw: Raw<'_>) -> Result<bool, Refusal> {
+    pub fn boolean(self, raw: Raw<'_>) -> Result<bool, Refusal> {
         match raw.map(RawValue::get) {
             None | Some("null" | "false") => Ok(false),
             Some("true") => Ok(true),

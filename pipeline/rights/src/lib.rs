@@ -68,7 +68,7 @@ mod time;
 
 pub use clear_text::ClearText;
 pub use counts::Counts;
-pub use error::{FileError, Kind, Place};
+pub use error::{FileError, Kind, Position};
 pub use head::{HashChain, Head, LedgerWatermark};
 pub use hex::Hash;
 pub use keys::{BrandKeys, Fingerprint, KeyLevel, RequestKey};

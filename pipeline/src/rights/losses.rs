@@ -27,9 +27,9 @@ use tributary_connectors::nats::{
     self, Client, InMessage, NatsError, NatsErrorKind, Reader, subject as subjects,
 };
 use tributary_ledger::{FileHead, Ledger};
-use tributary_rights::audit::{self, LogContents};
+use tributary_rights::audit::{self, AuditLogContents};
 use tributary_rights::receipt::verify_receipt;
-use tributary_rights::suppression::{self, ListContents};
+use tributary_rights::suppression::{self, ObjectionListContents};
 use tributary_rights::{BrandKeys, Head, Kind, LedgerWatermark, Request, RequestKey};
 
 use super::heads::{PublishedHeads, log, mark, subject};
@@ -180,7 +180,7 @@ impl<'a> Search<'a> {
         path.display().to_string()
     }
 
-    fn list(&mut self) -> anyhow::Result<File<ListContents>> {
+    fn list(&mut self) -> anyhow::Result<File<ObjectionListContents>> {
         let keys: Vec<BrandKeys> = self.config.brands.iter().map(super::keys).collect();
         let path = super::directory(self.config).join(LIST);
         match suppression::read(&path, &keys) {
@@ -195,14 +195,14 @@ impl<'a> Search<'a> {
     }
 
     /// The logs of all brands; none on a process that keeps none.
-    fn logs(&mut self) -> anyhow::Result<BTreeMap<String, File<LogContents>>> {
+    fn logs(&mut self) -> anyhow::Result<BTreeMap<String, File<AuditLogContents>>> {
         let mut logs = BTreeMap::new();
         let brands = self.config.brands.iter();
         for brand in brands.filter(|_| is_registrar(self.config)) {
             let path = super::directory(self.config).join(log(&brand.name));
             let read = match audit::read(&path, &super::keys(brand))? {
                 None => File::Missing,
-                Some(LogContents {
+                Some(AuditLogContents {
                     broken: Some(error),
                     ..
                 }) => {
@@ -217,7 +217,11 @@ impl<'a> Search<'a> {
     }
 
     /// Holds the ledger against what the files beside it note of it.
-    fn ledger(&mut self, list: &File<ListContents>, logs: &BTreeMap<String, File<LogContents>>) {
+    fn ledger(
+        &mut self,
+        list: &File<ObjectionListContents>,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
+    ) {
         let file = self.manifest.display().to_string();
         let mut noted = Vec::new();
         let mut beside = Vec::new();
@@ -271,11 +275,11 @@ impl<'a> Search<'a> {
     /// Holds the list against what the logs note of it.
     fn list_and_logs(
         &mut self,
-        list: &File<ListContents>,
-        logs: &BTreeMap<String, File<LogContents>>,
+        list: &File<ObjectionListContents>,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
     ) {
         for (brand, of_brand) in logs {
-            if let File::Read(LogContents {
+            if let File::Read(AuditLogContents {
                 checkpoint: Some(noted),
                 ..
             }) = of_brand
@@ -286,7 +290,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn compare_list(&mut self, list: &File<ListContents>, noted: &Head, by: &str) {
+    fn compare_list(&mut self, list: &File<ObjectionListContents>, noted: &Head, by: &str) {
         let has = match list {
             File::Missing => None,
             File::Damaged => return,
@@ -325,8 +329,8 @@ impl<'a> Search<'a> {
     /// Holds the files against the heads that the ledger names.
     fn named(
         &mut self,
-        list: &File<ListContents>,
-        logs: &BTreeMap<String, File<LogContents>>,
+        list: &File<ObjectionListContents>,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
         ledger: &Ledger,
     ) {
         let by = self.manifest.display().to_string();
@@ -353,7 +357,7 @@ impl<'a> Search<'a> {
     async fn list_of_process_0(
         &mut self,
         client: &Client,
-        list: &File<ListContents>,
+        list: &File<ObjectionListContents>,
     ) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
         let is_empty = match list {
@@ -380,7 +384,7 @@ impl<'a> Search<'a> {
     async fn published_heads(
         &mut self,
         client: &Client,
-        list: &File<ListContents>,
+        list: &File<ObjectionListContents>,
     ) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
         let subject = subject(self.config.workers.process);
@@ -417,7 +421,7 @@ impl<'a> Search<'a> {
     async fn receipts(
         &mut self,
         client: &Client,
-        logs: &BTreeMap<String, File<LogContents>>,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
     ) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
         for brand in self.config.brands.iter() {
@@ -530,7 +534,7 @@ async fn receipts(
     client: &Client,
     stream: &str,
     keys: &BrandKeys,
-    log: Option<&LogContents>,
+    log: Option<&AuditLogContents>,
 ) -> Result<Receipts, NatsError> {
     let subject = subjects::rights_receipt(keys.name());
     let head = |message: &InMessage| {
@@ -539,7 +543,7 @@ async fn receipts(
     };
     let is_known = |head: &Head| log.is_some_and(|log| log.entries.contains(head));
     let is_last = |head: &Head| {
-        let after = |log: &LogContents| log.completed_after(head.seq).next().is_some();
+        let after = |log: &AuditLogContents| log.completed_after(head.seq).next().is_some();
         is_known(head) && !log.is_some_and(after)
     };
     let mut found = Receipts::default();

@@ -56,17 +56,17 @@ impl Input {
                 _ if self.jump.is_none() => self.take_ready(max)?,
                 _ => {}
             }
-            if self.jump.is_none() && !self.held.is_empty() {
-                let count = self.held.len().min(max);
-                return Ok(self.held.drain(..count).collect());
+            if self.jump.is_none() && !self.buffered.is_empty() {
+                let count = self.buffered.len().min(max);
+                return Ok(self.buffered.drain(..count).collect());
             }
             let until = deadline.min(Instant::now() + LOOK);
             match &self.link {
-                Link::Open(_) if self.jump.is_some() => self.ask(until).await?,
+                Link::Open(_) if self.jump.is_some() => self.query_state(until).await?,
                 Link::Open(_) => self.wait(until).await?,
                 _ => self.reopen(until).await?,
             }
-            if Instant::now() >= deadline && (self.jump.is_some() || self.held.is_empty()) {
+            if Instant::now() >= deadline && (self.jump.is_some() || self.buffered.is_empty()) {
                 return Ok(Vec::new());
             }
         }
@@ -74,11 +74,11 @@ impl Input {
 
     /// Takes what has come, until `max` messages are held.
     fn take_ready(&mut self, max: usize) -> Result<(), NatsError> {
-        while self.held.len() < max
+        while self.buffered.len() < max
             && let Link::Open(open) = &mut self.link
             && let Some(next) = open.messages.next().now_or_never()
         {
-            self.take(next)?;
+            self.handle_delivery(next)?;
         }
         Ok(())
     }
@@ -88,25 +88,26 @@ impl Input {
         let Link::Open(open) = &mut self.link else {
             return Ok(());
         };
-        if self.asked.is_none() && Instant::now() < self.due {
+        if self.state_request.is_none() && Instant::now() < self.due {
             let until = until.min(self.due);
             if let Ok(next) = tokio::time::timeout_at(until, open.messages.next()).await {
-                self.take(next)?;
+                self.handle_delivery(next)?;
             }
             return Ok(());
         }
-        self.ask(until).await
+        self.query_state(until).await
     }
 
     /// Asks the server how the stream and the consumer are, and draws the conclusions when it
     /// answers in time; else the next call waits on.
-    async fn ask(&mut self, until: Instant) -> Result<(), NatsError> {
-        let asked = (self.asked)
-            .get_or_insert_with(|| Box::pin(see(self.client.clone(), self.request.clone())));
+    async fn query_state(&mut self, until: Instant) -> Result<(), NatsError> {
+        let asked = (self.state_request).get_or_insert_with(|| {
+            Box::pin(fetch_state(self.client.clone(), self.request.clone()))
+        });
         let Ok(seen) = tokio::time::timeout_at(until, asked).await else {
             return Ok(());
         };
-        self.asked = None;
+        self.state_request = None;
         self.due = Instant::now() + ASK;
         let (state, consumer) = seen.map_err(|error| self.interrupted(error))?;
         if let Some(loss) = find_loss(&state, self.position().from, Some(self.created)) {
@@ -133,7 +134,7 @@ impl Input {
         } else if open.delivery == consumer.delivered.consumer_sequence && self.jump.is_none() {
             self.pending = consumer.num_pending;
             // All that the stream held when it was asked first is behind.
-            if consumer.num_pending == 0 && state.last_sequence >= self.read {
+            if consumer.num_pending == 0 && state.last_sequence >= self.next_unread {
                 self.pass_over(state.last_sequence + 1);
             }
         }
@@ -169,8 +170,8 @@ impl Input {
 
     pub(super) fn position(&self) -> ConsumerStart {
         ConsumerStart {
-            next: self.read,
-            from: (!self.anywhere).then(|| self.jump.unwrap_or(self.read)),
+            next: self.next_unread,
+            from: (!self.from_any_sequence).then(|| self.jump.unwrap_or(self.next_unread)),
             created: self.created,
             ours: self.own_consumer,
         }
@@ -187,16 +188,19 @@ impl Input {
 
     /// Ends the consumer; the next read opens it anew at the position.
     fn close(&mut self, why: &str) {
-        tracing::info!(stream = %self.request.stream, next = self.read, why, "opening the input anew");
+        tracing::info!(stream = %self.request.stream, next = self.next_unread, why, "opening the input anew");
         self.link = Link::Closed;
-        self.asked = None;
+        self.state_request = None;
         self.newest = None;
         self.due = Instant::now() + PAUSE;
         self.counts.reopened += 1;
     }
 
     /// Takes in what the consumer says.
-    fn take(&mut self, next: Option<Result<Message, MessagesError>>) -> Result<(), NatsError> {
+    fn handle_delivery(
+        &mut self,
+        next: Option<Result<Message, MessagesError>>,
+    ) -> Result<(), NatsError> {
         match next {
             Some(Ok(delivery)) => return self.accept(delivery),
             Some(Err(error)) => {
@@ -230,34 +234,34 @@ impl Input {
         // Where more should come and does not, a delivery may have gone astray.
         self.due = Instant::now() + if place.pending > 0 { LOOK } else { ASK };
         self.counts.redelivered += u64::from(place.times > 1);
-        if place.sequence < self.read {
+        if place.sequence < self.next_unread {
             return Ok(());
         }
-        if place.sequence > self.read {
-            if !self.anywhere {
+        if place.sequence > self.next_unread {
+            if !self.from_any_sequence {
                 // An answer that is under way may be older than the jump.
-                self.asked = None;
-                self.jump.get_or_insert(self.read);
+                self.state_request = None;
+                self.jump.get_or_insert(self.next_unread);
             }
             self.pass_over(place.sequence);
         }
-        self.anywhere = false;
-        self.read = place.sequence + 1;
+        self.from_any_sequence = false;
+        self.next_unread = place.sequence + 1;
         let delivery = delivery.message;
         self.newest = delivery.reply.clone().map(|reply| (place.sequence, reply));
         if self.share.takes(&delivery.subject, place.sequence) {
-            self.held.push_back(message(delivery, &place));
+            self.buffered.push_back(message(delivery, &place));
         }
         Ok(())
     }
 
     /// Goes on at a sequence without the ones before.
     fn pass_over(&mut self, next: u64) {
-        if !self.share.is_sorted() && !self.anywhere {
-            self.counts.gaps += next - self.read;
+        if !self.share.is_sorted() && !self.from_any_sequence {
+            self.counts.gaps += next - self.next_unread;
         }
-        self.read = next;
-        self.anywhere = false;
+        self.next_unread = next;
+        self.from_any_sequence = false;
     }
 
     /// A server that has just started has no JetStream for a moment: while reading, that is a
@@ -275,7 +279,7 @@ impl Input {
 }
 
 /// Asks for the stream first, so that what the consumer has no more to give lies beyond its end.
-async fn see(client: Client, wanted: Arc<InputRequest>) -> Result<ServerState, NatsError> {
+async fn fetch_state(client: Client, wanted: Arc<InputRequest>) -> Result<ServerState, NatsError> {
     let state = input_state(&client, &wanted.stream).await?;
     let stream = async_nats::jetstream::new(client)
         .get_stream_no_info(&wanted.stream)

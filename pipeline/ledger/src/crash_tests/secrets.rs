@@ -16,13 +16,13 @@ use crate::{EntryCounts, ErasureFilter, Keyring, Ledger};
 /// How many blocks and salts of all files open under a secret that was exchanged, whatever they say of themselves.
 pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
     let paths = Paths(directory.to_owned());
-    let manifest = paths.require().unwrap();
+    let manifest = paths.read_existing().unwrap();
     let brand = keys.of(A).unwrap();
     let older: Vec<_> = (0..brand.links())
-        .map(|links| brand.at(links, &manifest.id()).unwrap().0)
+        .map(|links| brand.key_after(links, &manifest.id()).unwrap().0)
         .collect();
     let mut count = 0;
-    for number in paths.present().unwrap() {
+    for number in paths.segment_files().unwrap() {
         let id = manifest.segment(number);
         let mut frames = Frames::open(&paths.segment(number), id, None).unwrap();
         while let Ok(Some(frame)) = frames.next() {
@@ -39,7 +39,7 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
             count += older.iter().filter(opens).count();
         }
     }
-    let checks = (0..brand.links()).map(|links| brand.at(links, &manifest.id()).unwrap().1);
+    let checks = (0..brand.links()).map(|links| brand.key_after(links, &manifest.id()).unwrap().1);
     for check in checks {
         count += manifest
             .brands
@@ -130,7 +130,10 @@ fn what_is_forgotten_is_never_half_forgotten() {
         let work = ledger.erase(forget).unwrap();
         let done = work.run(&mut |_, _| ()).unwrap();
         let EntryCounts {
-            put, drop, heard, ..
+            put,
+            drop,
+            tokenized_pings: heard,
+            ..
         } = done.erased;
         assert_eq!((put, drop, heard), (14, 7, 1));
         ledger.install(done).unwrap().run().unwrap();

@@ -74,7 +74,7 @@ fn of_thousands_at_once() {
     let done = ledger.erase(forget).unwrap().run(&mut |_, _| ()).unwrap();
     let forgotten = done.erased;
     assert_eq!(
-        (forgotten.put, forgotten.drop, forgotten.heard),
+        (forgotten.put, forgotten.drop, forgotten.tokenized_pings),
         (6_000, 1_000, 1_000)
     );
     // Of the others, what was corrected and what was dropped goes as with any rewrite.

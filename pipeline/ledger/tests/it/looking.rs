@@ -47,12 +47,12 @@ fn tells_what_is_held() {
     };
     let expected = EntryCounts {
         put: 10,
-        word: 1,
+        label_names: 1,
         ..EntryCounts::default()
     };
     assert_eq!((acme.brand.as_str(), acme.entries), ("acme", expected));
     let expected = EntryCounts {
-        heard: 5,
+        tokenized_pings: 5,
         drop: 5,
         ..EntryCounts::default()
     };

@@ -331,7 +331,7 @@ fn words_that_no_thread_needs_leave_with_the_next_rewrite() {
     let compact = |ledger: &mut Ledger| {
         let done = run(ledger, everything());
         ledger.install(done).unwrap().run().unwrap();
-        ledger.stats().entries.word
+        ledger.stats().entries.label_names
     };
     let both = [word(A, "spring"), word(A, "autumn")];
     assert_eq!(commit(&mut ledger, page_of(0, &[], &both), 1), 2);

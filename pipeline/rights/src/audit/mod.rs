@@ -109,11 +109,11 @@ impl AuditLog {
     pub fn open(directory: &Path, keys: &BrandKeys) -> Result<OpenedLog, FileError> {
         let path = directory.join(format!("{}.jsonl", keys.name()));
         let (mut file, bytes) = AppendFile::open(&path)?;
-        let log = LogContents::read(&path, keys, &bytes);
+        let log = AuditLogContents::read(&path, keys, &bytes);
         log.broken.map_or(Ok(()), Err)?;
-        let cut_bytes = bytes.len() as u64 - log.whole;
+        let cut_bytes = bytes.len() as u64 - log.valid_bytes;
         if cut_bytes > 0 {
-            file.truncate(log.whole)?;
+            file.truncate(log.valid_bytes)?;
         }
         let keys = keys.clone();
         Ok(OpenedLog {
@@ -121,7 +121,7 @@ impl AuditLog {
                 file,
                 keys,
                 entries: log.entries,
-                states: log.standings,
+                states: log.states,
             },
             cut_bytes,
         })
@@ -146,7 +146,7 @@ impl AuditLog {
             at,
             content: Content::Step(request, right, event),
         };
-        let standing = follow(self.states.get(&request), &entry, (right, event))?;
+        let standing = transition(self.states.get(&request), &entry, (right, event))?;
         self.write(&entry)?;
         self.states.insert(request, standing);
         Ok(self.head())
@@ -208,7 +208,7 @@ impl AuditLog {
 
 /// What an audit log holds.
 #[derive(Debug)]
-pub struct LogContents {
+pub struct AuditLogContents {
     /// Its entries, as far as they are what was written.
     pub entries: HashChain,
     /// The newest checkpoint.
@@ -217,18 +217,18 @@ pub struct LogContents {
     pub accepted: Option<(u64, Head)>,
     /// What is wrong with the file behind them.
     pub broken: Option<FileError>,
-    standings: FxHashMap<RequestKey, RequestState>,
+    states: FxHashMap<RequestKey, RequestState>,
     /// How many bytes the entries take.
-    whole: u64,
+    valid_bytes: u64,
 }
 
 /// Reads a log without changing it; none where there is no file.
 ///
 /// # Errors
 /// Where it cannot be read. What is wrong in it is [`Log::broken`].
-pub fn read(path: &Path, keys: &BrandKeys) -> Result<Option<LogContents>, FileError> {
+pub fn read(path: &Path, keys: &BrandKeys) -> Result<Option<AuditLogContents>, FileError> {
     let bytes = disk::read(path)?;
-    Ok(bytes.map(|bytes| LogContents::read(path, keys, &bytes)))
+    Ok(bytes.map(|bytes| AuditLogContents::read(path, keys, &bytes)))
 }
 
 /// Writes a log anew that is broken, with the entries before the first broken one; what it was is kept beside it, under
@@ -238,24 +238,24 @@ pub fn read(path: &Path, keys: &BrandKeys) -> Result<Option<LogContents>, FileEr
 /// Any of the disk.
 pub fn repair(path: &Path, keys: &BrandKeys) -> Result<Option<PathBuf>, FileError> {
     let bytes = disk::read(path)?.unwrap_or_default();
-    let log = LogContents::read(path, keys, &bytes);
+    let log = AuditLogContents::read(path, keys, &bytes);
     if log.broken.is_none() {
         return Ok(None);
     }
-    let whole = usize::try_from(log.whole).ok();
+    let whole = usize::try_from(log.valid_bytes).ok();
     let whole = whole.and_then(|whole| bytes.get(..whole));
-    disk::set_aside(path, whole.unwrap_or_default()).map(Some)
+    disk::replace_and_keep_copy(path, whole.unwrap_or_default()).map(Some)
 }
 
-impl LogContents {
-    fn read(path: &Path, keys: &BrandKeys, bytes: &[u8]) -> LogContents {
-        let mut log = LogContents {
+impl AuditLogContents {
+    fn read(path: &Path, keys: &BrandKeys, bytes: &[u8]) -> AuditLogContents {
+        let mut log = AuditLogContents {
             entries: HashChain::new(Hash::NONE),
             checkpoint: None,
             accepted: None,
             broken: None,
-            standings: FxHashMap::default(),
-            whole: 0,
+            states: FxHashMap::default(),
+            valid_bytes: 0,
         };
         let mut chain = Chain::new(path, keys, bytes);
         while let Some(entry) = chain.next() {
@@ -270,9 +270,9 @@ impl LogContents {
             match entry.content {
                 // What the log itself would not have written is told by whoever asks it next.
                 Content::Step(request, right, event) => {
-                    let before = log.standings.get(&request);
-                    if let Ok(standing) = follow(before, &entry, (right, event)) {
-                        log.standings.insert(request, standing);
+                    let before = log.states.get(&request);
+                    if let Ok(standing) = transition(before, &entry, (right, event)) {
+                        log.states.insert(request, standing);
                     }
                 }
                 Content::Checkpoint(checkpoint) => {
@@ -283,13 +283,13 @@ impl LogContents {
                 }
             }
         }
-        log.whole = chain.read_bytes();
+        log.valid_bytes = chain.read_bytes();
         log
     }
 
     /// The requests that were completed behind an entry.
     pub fn completed_after(&self, seq: u64) -> impl Iterator<Item = RequestKey> {
-        let all = self.standings.iter();
+        let all = self.states.iter();
         let completed = all.filter(move |(_, standing)| {
             standing.seq > seq && matches!(standing.status, Status::Completed(_))
         });
@@ -298,7 +298,7 @@ impl LogContents {
 }
 
 /// How a request stands after an entry.
-fn follow(
+fn transition(
     before: Option<&RequestState>,
     entry: &Entry,
     (right, event): (Right, Event),

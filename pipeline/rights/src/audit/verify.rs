@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::IgnoredAny;
 
 use crate::audit::Entry;
-use crate::error::{FileError, Place};
+use crate::error::{FileError, Position};
 use crate::head::Head;
 use crate::hex::Hash;
 use crate::keys::BrandKeys;
@@ -96,7 +96,7 @@ impl<'a> Chain<'a> {
     }
 
     fn broken(&self, what: &'static str) -> FileError {
-        FileError::broken(self.path, Place::Line(self.head.seq), what)
+        FileError::broken(self.path, Position::Line(self.head.seq), what)
     }
 }
 

@@ -125,7 +125,8 @@ impl Submission {
                 _ => RequestBody::Erase,
             },
             identifiers: subjects(fields.subject_identities, extension.identifiers)?,
-            whole_person: field("whole_person", Reason::Malformed).truth(extension.whole_person)?,
+            whole_person: field("whole_person", Reason::Malformed)
+                .boolean(extension.whole_person)?,
             proof: proof.unwrap_or_else(|| ClearText::new(format!("opendsr:{}", id.expose()))),
             id: RequestId::new(id),
         };

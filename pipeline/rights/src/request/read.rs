@@ -98,7 +98,8 @@ impl Request {
             brand,
             asked: asked(right, &fields)?,
             identifiers: identifiers(fields.identifiers)?,
-            whole_person: field("whole_person", Reason::Malformed, 0).truth(fields.whole_person)?,
+            whole_person: field("whole_person", Reason::Malformed, 0)
+                .boolean(fields.whole_person)?,
             proof: proof(fields.proof)?,
             id,
         };
@@ -279,6 +280,6 @@ fn directive(raw: Raw<'_>) -> Result<RequestBody, Refusal> {
             Some("keep") => AfterDeath::Keep,
             _ => return Err(of("directive.action").refuse("must be `erase` or `keep`")),
         },
-        notice: of("directive.notice").truth(fields.notice)?,
+        notice: of("directive.notice").boolean(fields.notice)?,
     })
 }

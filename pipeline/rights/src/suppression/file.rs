@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
 
-use super::record::{Change, Record, SIZE, checked, content};
+use super::record::{Change, Record, SIZE, verify_checksum, with_checksum};
 use super::set::SuppressionSet;
 use crate::disk::{self, AppendFile};
-use crate::error::{FileError, Kind, Place};
+use crate::error::{FileError, Kind, Position};
 use crate::head::{HashChain, Head, LedgerWatermark};
 use crate::hex::{Hash, Hex};
 use crate::keys::{BrandKeys, BrandTag, KeyLevel};
@@ -37,24 +37,24 @@ pub struct OpenedList {
 
 /// What an objection list holds.
 #[derive(Debug)]
-pub struct ListContents {
+pub struct ObjectionListContents {
     /// Its records.
     pub entries: HashChain,
     /// The ledger beside which it lies, as far as it says; none before its beginning was written.
     pub ledger: Option<LedgerWatermark>,
     set: SuppressionSet,
     keyed: FxHashSet<(BrandTag, KeyLevel)>,
-    torn: u64,
+    torn_bytes: u64,
 }
 
 /// Reads a list without changing it; none where there is no file.
 ///
 /// # Errors
 /// As [`SuppressionFile::open`].
-pub fn read(path: &Path, brands: &[BrandKeys]) -> Result<Option<ListContents>, FileError> {
+pub fn read(path: &Path, brands: &[BrandKeys]) -> Result<Option<ObjectionListContents>, FileError> {
     let bytes = disk::read(path)?;
     bytes
-        .map(|bytes| ListContents::read(path, &bytes, brands))
+        .map(|bytes| ObjectionListContents::read(path, &bytes, brands))
         .transpose()
 }
 
@@ -84,27 +84,31 @@ pub fn repair(
             rest = rest.get(1..).unwrap_or_default();
         }
     }
-    disk::set_aside(path, &written).map(Some)
+    disk::replace_and_keep_copy(path, &written).map(Some)
 }
 
-impl ListContents {
+impl ObjectionListContents {
     /// Who is kept out.
     pub fn set(&self) -> &SuppressionSet {
         &self.set
     }
 
-    fn read(path: &Path, bytes: &[u8], brands: &[BrandKeys]) -> Result<ListContents, FileError> {
+    fn read(
+        path: &Path,
+        bytes: &[u8],
+        brands: &[BrandKeys],
+    ) -> Result<ObjectionListContents, FileError> {
         let (chunks, torn) = bytes.as_chunks::<SIZE>();
-        let mut list = ListContents {
+        let mut list = ObjectionListContents {
             entries: HashChain::new(Hash::NONE),
             ledger: None,
             set: SuppressionSet::default(),
             keyed: FxHashSet::default(),
-            torn: torn.len() as u64,
+            torn_bytes: torn.len() as u64,
         };
         let broken = |place: usize| {
             let what = "is not the record that was written";
-            FileError::broken(path, Place::Byte((place * SIZE) as u64), what)
+            FileError::broken(path, Position::Byte((place * SIZE) as u64), what)
         };
         let Some((first, records)) = chunks.split_first() else {
             return match begins_header(torn) {
@@ -121,7 +125,7 @@ impl ListContents {
                     check_key(path, &record, brands)?;
                     list.keyed.insert((record.brand, record.level));
                 }
-                Change::Ledger => list.ledger = record.mark(),
+                Change::Ledger => list.ledger = record.watermark(),
                 Change::Objected | Change::Withdrawn => {
                     list.set.apply(&record);
                 }
@@ -146,9 +150,9 @@ impl SuppressionFile {
         ledger: [u8; 16],
     ) -> Result<OpenedList, FileError> {
         let (mut file, bytes) = AppendFile::open(path)?;
-        let mut list = ListContents::read(path, &bytes, brands)?;
-        if list.torn > 0 {
-            file.truncate(bytes.len() as u64 - list.torn)?;
+        let mut list = ObjectionListContents::read(path, &bytes, brands)?;
+        if list.torn_bytes > 0 {
+            file.truncate(bytes.len() as u64 - list.torn_bytes)?;
         }
         if list.ledger.is_none() {
             let header = header(ledger);
@@ -162,7 +166,7 @@ impl SuppressionFile {
                 head: list.entries.head(),
             },
             set: list.set,
-            cut_bytes: list.torn,
+            cut_bytes: list.torn_bytes,
         })
     }
 
@@ -196,7 +200,7 @@ impl SuppressionFile {
     /// # Errors
     ///
     /// As [`SuppressionFile::append`].
-    pub fn mark(&mut self, mark: &LedgerWatermark) -> Result<(), FileError> {
+    pub fn record_watermark(&mut self, mark: &LedgerWatermark) -> Result<(), FileError> {
         self.write(&[Record::ledger(mark)])
     }
 
@@ -244,7 +248,7 @@ fn header(ledger: [u8; 16]) -> [u8; SIZE] {
         .iter_mut()
         .zip(parts.chain(ledger))
         .for_each(|(to, from)| *to = from);
-    checked(&header)
+    with_checksum(&header)
 }
 
 /// Whether bytes are what a kill may leave of a header.
@@ -255,7 +259,7 @@ fn begins_header(bytes: &[u8]) -> bool {
 
 /// The ledger that a header names.
 fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
-    let rest = content(bytes).and_then(|content| content.strip_prefix(MAGIC));
+    let rest = verify_checksum(bytes).and_then(|content| content.strip_prefix(MAGIC));
     let found = rest.and_then(|rest| rest.split_first_chunk());
     let found = found.and_then(|(version, rest)| {
         let (ledger, _) = rest.split_first_chunk::<16>()?;
@@ -269,7 +273,7 @@ fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
         }),
         _ => {
             let what = "is no objection list of this version";
-            Err(FileError::broken(path, Place::Byte(0), what))
+            Err(FileError::broken(path, Position::Byte(0), what))
         }
     }
 }

@@ -43,6 +43,6 @@ mod file;
 mod record;
 mod set;
 
-pub use file::{ListContents, OpenedList, SuppressionFile, read, repair};
+pub use file::{ObjectionListContents, OpenedList, SuppressionFile, read, repair};
 pub use record::{Change, Record};
 pub use set::SuppressionSet;

@@ -77,7 +77,7 @@ impl Record {
     }
 
     /// How far the ledger was, where that is what it says.
-    pub(super) fn mark(&self) -> Option<LedgerWatermark> {
+    pub(super) fn watermark(&self) -> Option<LedgerWatermark> {
         let manifest = u64::try_from(self.at).ok()?;
         let commits = u64::from_le_bytes(self.brand.0);
         (self.change == Change::Ledger).then(|| LedgerWatermark::new(self.entry, manifest, commits))
@@ -109,12 +109,12 @@ impl Record {
             .iter_mut()
             .zip(parts)
             .for_each(|(to, from)| *to = from);
-        checked(&content)
+        with_checksum(&content)
     }
 
     /// Reads the bytes of a record; none where they are not as they were written.
     pub fn from_bytes(bytes: &[u8; SIZE]) -> Option<Record> {
-        let rest = content(bytes)?;
+        let rest = verify_checksum(bytes)?;
         let (entry, rest) = rest.split_first_chunk()?;
         let (at, rest) = rest.split_first_chunk()?;
         let (brand, rest) = rest.split_first_chunk()?;
@@ -137,7 +137,7 @@ impl Record {
 }
 
 /// Bytes followed by their checksum.
-pub(super) fn checked(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
+pub(super) fn with_checksum(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
     let parts = content
         .iter()
@@ -151,7 +151,7 @@ pub(super) fn checked(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
 }
 
 /// The bytes before the checksum, where it is theirs.
-pub(super) fn content(bytes: &[u8; SIZE]) -> Option<&[u8; SIZE - 8]> {
+pub(super) fn verify_checksum(bytes: &[u8; SIZE]) -> Option<&[u8; SIZE - 8]> {
     let (content, sum) = bytes.split_first_chunk::<{ SIZE - 8 }>()?;
     (sum == xxh3_64(content).to_le_bytes()).then_some(content)
 }

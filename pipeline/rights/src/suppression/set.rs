@@ -8,12 +8,12 @@ use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 /// Who objected, by brand and level. A clone is a list of its own.
 #[derive(Clone, Debug, Default)]
 pub struct SuppressionSet {
-    lists: FxHashMap<(BrandTag, KeyLevel), FxHashMap<[u8; 16], Newest>>,
+    lists: FxHashMap<(BrandTag, KeyLevel), FxHashMap<[u8; 16], LatestChange>>,
 }
 
 /// The newest record of an entry; the order of two is by time, then objected after withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Newest {
+struct LatestChange {
     at: i64,
     objected: bool,
 }
@@ -29,12 +29,12 @@ impl SuppressionSet {
         let at = record.at;
         let place = (record.brand, record.level);
         let entries = self.lists.entry(place).or_default();
-        let newest = entries.entry(record.entry).or_insert(Newest {
+        let newest = entries.entry(record.entry).or_insert(LatestChange {
             at: i64::MIN,
             objected: false,
         });
         let before = *newest;
-        *newest = before.max(Newest { at, objected });
+        *newest = before.max(LatestChange { at, objected });
         before.objected != newest.objected
     }
 

@@ -247,7 +247,7 @@ fn it_names_its_ledger_and_its_heads_are_those_of_its_beginnings() {
         heads.push(file.head());
     }
     let mark = LedgerWatermark::new([9; 16], 4, 17);
-    file.mark(&mark).unwrap();
+    file.record_watermark(&mark).unwrap();
     heads.push(file.head());
     drop(file);
     let list = read(&path, &acme).unwrap().unwrap();
