@@ -1,4 +1,4 @@
-//! The place of everything that is read, and the list of what is wrong with it.
+//! The location of each value in the configuration, and the list of problems found.
 
 use std::path::{Path, PathBuf};
 

@@ -1,13 +1,12 @@
-//! A brand's secrets over time, and how a pseudonym moves from one to the next.
+//! A brand's secrets over time, and the rekeying of pseudonyms from one to the next.
 //!
-//! A pseudonym cannot be computed anew from what it stands for: the clear value is gone. So rotation re-keys over
-//! the old pseudonym: the first one is keyed with the oldest secret, and every later secret is one **link**, a keyed
-//! hash of the pseudonym before it. Equal values are equal again after every link, so that no link between
-//! records is lost, and what is new goes through the whole chain and meets what is old. With one secret there
-//! are no links.
+//! The clear value behind a pseudonym no longer exists, so a pseudonym cannot be recomputed. Rotation rekeys the old
+//! pseudonym instead: the first one is keyed with the oldest secret, and each later secret is one **link**, a keyed
+//! hash of the pseudonym before it. Equal values remain equal after every link, so records stay connected, and new
+//! identifiers pass through the whole chain and match stored ones. With one secret there are no links.
 //!
-//! All secrets stay in the configuration. An old one alone opens nothing any more and gives no pseudonym that is held,
-//! but without it the newest gives none either.
+//! All secrets stay in the configuration. An old secret alone opens nothing and yields no stored pseudonym, but the
+//! newest one yields none without it.
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;

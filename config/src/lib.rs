@@ -1,11 +1,10 @@
-//! Tributary's configuration: one TOML file, checked whole, with defaults for everything but the brands.
+//! Tributary's configuration: one TOML file, validated as a whole, with defaults for everything except the brands.
 //!
-//! Every setting stands once, as a row of a table in `settings/`: its key, its shape, its default, its
-//! unit and its meaning. Reading, [`print()`], [`schema`] and [`reference()`] all walk these rows, so that
-//! they cannot disagree. A file is either right in all its parts or refused with the list of all that is
-//! wrong: no setting is ever half read or guessed.
+//! Each setting is defined once, as a row of a table in `settings/`: its key, value type, default, unit and meaning.
+//! Reading, [`print()`], [`schema`] and [`reference()`] all iterate over these rows and cannot disagree. A file is
+//! either valid as a whole or rejected with the list of all problems: no setting is read halfway or guessed.
 //!
-//! Secrets never stand in the file: a setting names the file or the environment variable that holds them.
+//! Secrets are never part of the file: a setting names the file or the environment variable that contains them.
 
 mod build;
 mod context;

@@ -1,7 +1,6 @@
-//! The effective configuration as TOML, every value written out.
+//! Prints the effective configuration as TOML with every value written out.
 //!
-//! What counts by default says so in a comment. Secrets, and values that may identify somebody, are
-//! shown as `"***"`.
+//! A comment marks each default. Secrets, and values that may identify a person, appear as `"***"`.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Reading one section by its rows.
+//! Reads one section, row by row.
 
 use std::collections::{BTreeMap, BTreeSet};
 

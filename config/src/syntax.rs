@@ -1,9 +1,8 @@
-//! From text to a TOML document, past as many mistakes of syntax as can be told apart.
+//! Parses a text into a TOML document and collects as many syntax errors as can be distinguished.
 //!
-//! The parser stops at the first mistake. The line that holds it is blanked (bytes become spaces, so
-//! that every other place stays where it was) and the rest is parsed again: an operator with three
-//! typing errors sees three. Where the next mistake stands on the very next line it may well be a
-//! consequence of the first, an unclosed list for instance, and the search ends there.
+//! The parser stops at the first error. The line that contains it is blanked (bytes become spaces, so all other
+//! locations stay the same) and the rest is parsed again: an operator with three typing errors sees three. An error on
+//! the very next line may well be a consequence of the first, such as an unclosed list, and the search ends there.
 
 use std::ops::Range;
 

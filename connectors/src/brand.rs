@@ -1,4 +1,4 @@
-//! One brand and its sources as a decoder needs them: keys, clock, currency, lists.
+//! The decoder's view of one brand and its sources: keys, clock, currency and lists.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! What becomes of a line that is no record: the closed list of reasons, and where they go.
+//! Dead letters: the closed list of reasons for rejecting a line, and the sink that receives a decoder's output.
 //!
-//! A refused line goes to the dead-letter subject as it came, with a reason from this list and a
-//! sentence that names the field and the remedy. The sentence never repeats what the field holds:
-//! it may be logged, and what is logged must not identify anybody.
+//! The decoder publishes a rejected line unchanged on the dead-letter subject, with a reason from this list and a
+//! sentence that names the field and the remedy. The sentence never repeats the value of a field: it may be logged, and
+//! logs must not identify anyone.
 
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, IdSet};

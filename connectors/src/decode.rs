@@ -1,10 +1,10 @@
-//! From messages to events: every line becomes exactly one event, one dead letter or one omission; an event of
-//! the web may bring along what the person allows with it, and the evidence of that.
+//! Decodes messages into events: each line yields exactly one event, one dead letter or one counted omission. A web
+//! record may also yield consent statements and the evidence for them.
 //!
-//! A message is one JSON object, however it is laid out, or NDJSON, where every line stands alone: a bad
-//! one is refused and the others count. Headers of CloudEvents lend a record what it lacks. The
-//! decoder keeps no records; it remembers which words it has told and what time zones have answered,
-//! so that each worker thread has a decoder of its own, and any two give the same events.
+//! A message is one JSON object, in any layout, or NDJSON. In NDJSON each line is decoded independently, so a malformed
+//! line does not affect the others. CloudEvents headers supply the id, time and source that a record lacks. The decoder
+//! stores no records; it caches only the labels that it has announced and the answers of the time-zone database. Each
+//! worker thread therefore owns a decoder, and any two decoders produce the same events.
 
 mod arrivals;
 mod headers;

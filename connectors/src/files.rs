@@ -1,5 +1,5 @@
-//! Files that come plain, gzipped or as Zstandard: told apart by their first bytes, read as they stream. A byte order
-//! mark before the text is passed over.
+//! Reads files that are plain, gzip or Zstandard, detected by their first bytes and decompressed as a stream. A byte
+//! order mark before the text is skipped.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};

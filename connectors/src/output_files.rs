@@ -1,9 +1,9 @@
-//! Files that a command writes, so that nothing that a person made is ever overwritten.
+//! Writes the output files of a command without ever overwriting a person's own file.
 //!
-//! An output is checked before anything is read or computed: it must not be one of the command's inputs, by
-//! whatever path, and a file that stands there already must be one of the command's own kind, unless the caller
-//! forces it. It is written beside its place and renamed when it is whole, so that a command that fails leaves
-//! what was there before.
+//! The command checks each output before it reads or computes anything. An output must not be one of the command's
+//! inputs, by whatever path, and an existing file must have the kind that the command writes, unless the caller passes
+//! `force`. The file is written under a temporary name and renamed once it is complete, so a failed command leaves the
+//! previous file intact.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufWriter, Read, Write};

@@ -1,4 +1,5 @@
-//! From the configuration to what the operators need: plain integers, brands by the hash of their name.
+//! Converts the configuration into the settings of the dataflow: plain integers, and brands keyed by the hash of their
+//! name.
 
 use tributary_config::key_chain;
 use tributary_config::model::{Brand, Config, Release};

@@ -1,15 +1,16 @@
-//! Signals of consent, read for one brand: what a string or a few boxes allow, in the steps of the dataflow.
+//! Evaluates the consent signals of one brand: which uses a consent string or a set of checkboxes allows.
 //!
-//! A signal speaks of purposes and of what a person opted out of, to a party and under its terms ([`Terms`]); the
-//! dataflow knows only the steps that need them. The table from the one to the other stands here, and a brand may
-//! make it stricter, never laxer.
+//! A signal states purposes and opt-outs for a party under its terms ([`Terms`]). The dataflow knows only the uses that
+//! depend on them. The mapping between the two is defined here; a brand may make it stricter, never more lenient.
 //!
-//! A string that bears the date of its last update is known by a hash of the very string ([`ConsentString`]), so that it
-//! stays in its place however often it is sent: a TC string, and a GPP string with one in it. US sections bear no date,
-//! and the same choice is the same text whenever it is made: what they say is of the time at which it is said.
+//! A string that contains the date of its last update is identified by a hash of the exact string ([`ConsentString`]),
+//! so repeated transmissions do not change its order. This applies to TC strings and to GPP strings that contain one.
+//! US sections carry no date, and the same choice is the same text whenever it is made, so they take the time at which
+//! they are sent.
 //!
-//! A signal that holds opt-outs alone (US sections without a TC string, a box «do not sell») says nothing of purposes:
-//! as a consent it would withdraw all of them, or grant them where nobody was asked. So it is told apart.
+//! A signal that contains opt-outs alone (US sections without a TC string, a "do not sell" checkbox) does not answer
+//! for purposes. Read as a consent, it would withdraw all of them or grant purposes that nobody was asked about. It
+//! therefore has a variant of its own.
 
 use rustc_hash::FxHashMap;
 use tributary_config::model;

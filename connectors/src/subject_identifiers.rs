@@ -1,8 +1,7 @@
-//! Whom: the identifiers of a person who is named from outside of any record, by a data subject's request or by an
-//! operator's question.
+//! The identifiers of a data subject whom a request or an operator's query names directly, outside of any record.
 //!
-//! A record carries the identifiers that its source gives and the brand's rules make of them; here every way is
-//! gone in which a record of the brand may have named the same value, so that none is missed.
+//! A record carries only the identifiers that its source and the brand's rules produce. A request names a bare value,
+//! so this module derives every identifier under which any source of the brand may have recorded that value.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
-//! What a command prints, so that a reader who has gone is no failure.
+//! Writes the output of commands, and treats a closed pipe as a normal end.
 //!
-//! `tributary demo | head` and its like close the pipe that a command writes to. Writing there fails with [`Closed`],
-//! which [`is_closed`] finds in any error, and the command ends quietly. Notes on standard error are written where
-//! somebody may read them, and never fail.
+//! `tributary demo | head` and similar pipelines close the pipe that a command writes to. A write then fails with
+//! [`OutputClosed`], which [`is_closed`] finds in any error chain, and the command ends quietly. Notes go to standard
+//! error on a best-effort basis and never fail.
 
 use std::error::Error;
 use std::fmt::Display;

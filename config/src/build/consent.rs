@@ -1,4 +1,4 @@
-//! What `[brand.consent]` and `[brand.retention]` must agree with, and the vendor list that is read.
+//! Cross-checks of `[brand.consent]` and `[brand.retention]`, and the vendor list that they name.
 
 use tributary_consent::{Vendor, VendorList};
 

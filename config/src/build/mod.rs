@@ -1,5 +1,4 @@
-//! From the document to the model: the sections one by one, then what only several of them together
-//! can tell.
+//! Builds the model from the document: first each section on its own, then the checks that span several sections.
 
 mod brand;
 mod consent;

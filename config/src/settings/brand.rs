@@ -1,4 +1,4 @@
-//! `[[brand]]` and `[[brand.source]]`: the tenants and where their records come from.
+//! `[[brand]]` and `[[brand.source]]`: the brands and the sources of their records.
 
 use jiff::tz::TimeZone;
 use secrecy::SecretString;

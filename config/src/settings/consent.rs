@@ -1,4 +1,4 @@
-//! `[brand.consent]`: for whom signals of consent are read, and what each step needs.
+//! `[brand.consent]`: the party for which consent signals are read, and the purposes that each use needs.
 
 use std::collections::BTreeMap;
 

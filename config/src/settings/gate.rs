@@ -1,4 +1,4 @@
-//! `[ingest]` and `[release]`: the gate in and the gate out.
+//! `[ingest]` and `[release]`: what is accepted, and when results are released.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Ingest, Release};

@@ -1,7 +1,7 @@
-//! The table of settings: every key once, with its shape, default, unit and meaning.
+//! The table of settings: each key once, with its value type, default, unit and meaning.
 //!
-//! A row also knows the field of the model that it fills, by one function that serves for reading and
-//! for printing. A section is the rows of one TOML table; [`sections`] lists them all, parents first.
+//! A row also knows the model field that it fills, through one function used for both reading and printing. A section
+//! is the set of rows of one TOML table; [`sections`] lists all sections, parents first.
 
 mod brand;
 mod broker;

@@ -1,6 +1,6 @@
-//! `[brand.retention]`: how long records are held.
+//! `[brand.retention]`: how long records are kept.
 //!
-//! The defaults are the longest that the specification provides for; who holds longer hears of it.
+//! The defaults are the longest periods that the specification allows; a longer setting yields a warning.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Retention;

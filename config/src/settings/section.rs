@@ -1,7 +1,7 @@
-//! Sections and their rows: what the table of settings is made of.
+//! Sections and their rows, the building blocks of the table of settings.
 //!
-//! A row knows its key, value_type, default, unit and meaning, and the field of the model that it fills. A section is the rows of
-//! one TOML table, which fill one model ([`Fields`]).
+//! A row knows its key, value type, default, unit and meaning, and the model field that it fills. A section is the set
+//! of rows of one TOML table, which fill one model ([`SettingsModel`]).
 
 use serde_json::Value as Json;
 use toml_edit::Value;

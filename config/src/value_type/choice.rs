@@ -1,4 +1,4 @@
-//! One of a few words.
+//! A choice from a closed set of words.
 
 use serde_json::{Value as Json, json};
 

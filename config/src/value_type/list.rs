@@ -1,4 +1,4 @@
-//! Lists of words.
+//! Lists of scalars.
 
 use serde_json::{Value as Json, json};
 use toml_edit::{Array, Value};

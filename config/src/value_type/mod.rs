@@ -1,8 +1,7 @@
-//! Shapes: what a setting may look like, how it is read, shown and described.
+//! Value types: how a setting is written, read, rendered and described.
 //!
-//! A shape knows its type in Rust, so that a row of the settings cannot put a text where a number
-//! belongs. Most shapes are words, written as one TOML text ([`word::Word`]); the others have their own
-//! form.
+//! A value type knows its Rust type, so a row of the settings cannot assign a text to a number. Most value types are
+//! scalars, written as one TOML string ([`scalar::Scalar`]); the others have a form of their own.
 
 pub(crate) mod address;
 pub(crate) mod choice;

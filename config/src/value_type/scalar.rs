@@ -1,4 +1,4 @@
-//! Words: values that are written as one TOML text.
+//! Scalars: values that are written as one TOML string.
 
 use serde_json::{Value as Json, json};
 use toml_edit::Value;

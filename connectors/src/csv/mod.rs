@@ -1,10 +1,10 @@
-//! Rows of a CSV file as messages of their source.
+//! Reads the rows of a CSV file as messages of their source.
 //!
-//! Every row becomes one JSON object of texts, by the source's column map, on the subject of that source;
-//! from there it is decoded like anything else. It arrives at its own time, so that an old file is
-//! neither late nor from the future. What a row lacks or gets wrong is for the decoder to refuse. What cannot be one
-//! object goes to it as a JSON array, which it refuses: the cells of a row that is shorter or longer than the
-//! header, or a record for each currency of rows that should be added up.
+//! The source's column map turns each row into one JSON object of texts on the subject of that source; the decoder then
+//! treats it like any other message. A row arrives at its own time, so an old file is neither late nor in the future.
+//! The decoder rejects missing or malformed values. A row that cannot become one object is passed to the decoder as a
+//! JSON array, which it rejects: the cells of a row shorter or longer than the header, or one record per currency of
+//! rows that should be summed.
 
 mod columns;
 mod encoding;

@@ -1,9 +1,9 @@
-//! Rows that share an `id`, added up to one record: the lines of a basket, the positions of an invoice.
+//! Sums the rows that share an `id` into one record, such as the lines of a basket or the items of an invoice.
 //!
-//! Amounts are added as exact decimals, and only those of one currency; the first row gives everything else.
-//! Where an amount of the group is none that can be added, the group keeps that text, so that the decoder refuses
-//! the record. A group of several currencies, or one of whose rows does not fit the header, is refused whole: what
-//! is left of it would be a wrong amount.
+//! Amounts are added as exact decimals, and only within one currency; the first row supplies everything else. If an
+//! amount of the group cannot be added, the group keeps its text, and the decoder rejects the record. A group that
+//! mixes currencies, or has a row that does not fit the header, is rejected as a whole, because its remainder would be
+//! a wrong amount.
 
 use rustc_hash::FxHashMap;
 use tributary_config::model::{Csv, DecimalMark};

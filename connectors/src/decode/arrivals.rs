@@ -1,10 +1,10 @@
-//! Arrivals: when a message counts as having arrived, and by which clock a brand's sensor days go.
+//! Arrival times: when a message counts as having arrived, and which clock drives a brand's sensor days.
 //!
-//! A message arrives when the stream stores it, at a time that no sender chooses. A source may say otherwise
-//! (`arrival_header`): a load test that plays an old trace names the arrival in the header
-//! [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow these headers alone. A header never
-//! counts beyond the time of the stream, so that nobody moves a clock into the future, and what belongs to no source
-//! moves none.
+//! A message arrives when the stream stores it, which no sender can choose. A source with `arrival_header` is the
+//! exception: a load test that replays an old trace states the arrival in the header
+//! [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow those headers alone. A header never
+//! counts as later than the stream's own time, so no sender can move a clock into the future. A message without a
+//! source moves no clock.
 
 use tributary_config::model::Config;
 

@@ -1,4 +1,4 @@
-//! A message cut into its objects: NDJSON, or one object over any number of lines.
+//! Splits a message into its JSON objects: NDJSON, or one object over any number of lines.
 
 use serde::de::IgnoredAny;
 

@@ -1,10 +1,10 @@
-//! From the oldest secret of a brand to its newest, on the way out of the decoder.
+//! Rekeys the events of a decoder from a brand's oldest secret to its newest.
 //!
-//! A record is read with the pseudonyms of the oldest secret, and so are the keys made that depend on them: the same
-//! statement is the same record, whatever was exchanged since. Here its identifiers go up the chain, and the sink sees
-//! for a moment what they were on every level. Nothing of it lasts but the newest.
+//! The decoder derives pseudonyms, and the record keys that depend on them, from the oldest secret, so that the same
+//! statement keeps its record key across key rotations. This sink then rekeys the identifiers through the key chain.
+//! The inner sink sees the identifiers under every secret for a moment; only those under the newest secret are kept.
 //!
-//! A brand that never exchanged its secret has no links, and its events pass as they are.
+//! A brand that never rotated its secret has an empty chain, and its events pass through unchanged.
 
 use tributary_config::key_chain::KeyChain;
 use tributary_operators::event::Event;

@@ -1,4 +1,4 @@
-//! From a subject to a brand, a kind and a source.
+//! Resolves a subject to a brand, a kind and a source.
 
 use tributary_config::model::Kind;
 

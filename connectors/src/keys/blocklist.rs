@@ -1,8 +1,8 @@
-//! Values that never identify anybody: placeholders, zeros, and what has neither a letter nor a digit.
+//! The blocklist: values that never identify anyone, such as placeholders, zeros, and text without a letter or a digit.
 //!
-//! One such value, taken for an identifier, would make a single person of thousands. The list is
-//! [`tributary_config::placeholders`] with the brand's own values; each is known in clear, compared in any case and
-//! without the quotes around it, and as the SHA-256 that a vendor would send of each of its usual spellings.
+//! One such value, read as an identifier, would merge thousands of people into one. The list consists of
+//! [`tributary_config::placeholders`] and the brand's own values. Each entry matches in clear, in any case and without
+//! surrounding quotes, and as the SHA-256 that a vendor would send for each of its usual spellings.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};

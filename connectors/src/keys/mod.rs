@@ -1,15 +1,15 @@
-//! The keyed hashes that stand for identifiers, and what is done to a value before it is hashed.
+//! Pseudonyms: the keyed hashes of identifiers, and how a value is prepared before it is hashed.
 //!
-//! A clear value is canonicalised, hashed with SHA-256 under every rule that the brand enables, and the
-//! digest is hashed again with the brand's key: plain SHA-256 of an e-mail or a phone number is
-//! reversible by dictionary, a keyed hash is not. A value that comes as a digest enters at the second
-//! step, so that clear and hashed meet. Opaque values (cookies, wallets, devices) go straight to the
-//! keyed hash. The clear text lives in one buffer that is overwritten before the record is left.
+//! A clear value is canonicalized and hashed with SHA-256 under every rule that the brand enables, and the digest is
+//! then hashed with the brand's key: plain SHA-256 of an e-mail address or a phone number can be reversed by
+//! dictionary, a keyed hash cannot. A value that arrives as a digest enters at the second stage, so clear and hashed
+//! values match. Opaque values (cookies, wallets, devices) go straight to the keyed hash. The clear text stays in one
+//! buffer that is overwritten before the decoder leaves the record.
 //!
-//! A brand whose secret was exchanged keys with its oldest one first and then re-keys over that for every later
-//! secret ([`tributary_config::chain`]), so that what is new meets what was held before. A record is read with what
-//! the oldest secret gives, and is taken up the chain when it is whole ([`crate::decode`]): what its identifiers were
-//! under the secrets between is known there for a moment, and nowhere else.
+//! A brand that rotated its secret first keys with its oldest secret and then rekeys for every later one
+//! ([`tributary_config::key_chain`]), so that new records match those stored earlier. A record is read under the oldest
+//! secret and rekeyed once it is complete ([`crate::decode`]); its identifiers under the intermediate secrets exist
+//! only there, and only for a moment.
 
 mod blocklist;
 mod canonical;

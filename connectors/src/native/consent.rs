@@ -1,16 +1,16 @@
-//! Statements of consent: records of their own, and what a web record brings along.
+//! Consent statements: records of their own, and those that a web record carries.
 //!
-//! Two things come of a signal. A *statement* is a held record like any other: which steps are allowed with whatever
-//! names its identifiers. The *evidence* is the signal word for word, kept beside all numbers, so that it can be shown
-//! what was allowed and why.
+//! A signal yields two things. A *statement* is a stored record like any other: which uses are allowed for the holders
+//! of its identifiers. The *evidence* is the signal verbatim, kept apart from all numbers, to show what was allowed and
+//! why.
 //!
-//! A web record speaks for its browser, so its statement names the cookie alone, and everybody in the record where it
-//! has none. However many views repeat a string, one statement is held for each source, cookie, string and four weeks, the
-//! first: that the very same string was said before is what orders statements, and that it was said again keeps it from
-//! being forgotten. Of opt-outs, which bear no date, one is held for each source and cookie, the newest. There is one
-//! evidence for each cookie and string. Such a statement is a fact of its own, that a string was sent; a correction of the
-//! record that brought it does not unsay it. A signal that cannot be read refuses the record that brings it: what the
-//! person allowed is not known, so nothing may be held.
+//! A web record speaks for its browser, so its statement names the cookie alone, or all identifiers of a record without
+//! a cookie. However many views repeat a string, one statement is stored for each source, cookie, string and four-week
+//! period: the first. The first occurrence of the exact string orders the statements, and the repetition in a later
+//! period keeps the statement from expiring. Opt-outs carry no date; one is stored for each source and cookie, the
+//! newest. There is one evidence for each cookie and string. Such a statement records that a string was sent, so a
+//! correction of the record that carried it does not retract the statement. A signal that cannot be parsed rejects its
+//! record: without knowing what the person allowed, nothing may be stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

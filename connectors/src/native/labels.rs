@@ -1,9 +1,9 @@
-//! Labels: the words of channels, stores and platforms, and who has been told them.
+//! Labels: the names of channels, stores and platforms, and the announcement of each name to the dataflow.
 //!
-//! A label is NFC and trimmed, its case kept. In a channel the words that analytics tools write for a
-//! direct visit count as absent. The dataflow carries only the hash of a word, so each word is
-//! announced once by every decoder, before the first event that uses it. A word that nothing names any more is withdrawn,
-//! unless the decoder has used it since.
+//! A label name is in NFC and trimmed; its case is kept. In a channel, the names that analytics tools write for a
+//! direct visit count as absent. The dataflow carries only the hash of a name, so each decoder announces a name once,
+//! before the first event that uses it. A name that nothing references any more is withdrawn, unless the decoder has
+//! used it since.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! One line on its way to a record: what every kind needs besides its own fields.
+//! One line while it is decoded: the context and the field readers that all kinds of records share.
 
 use tributary_config::model::{DecimalMark, TimeUnit};
 use tributary_operators::currency::{self, MOST_DECIMALS};

@@ -1,4 +1,4 @@
-//! Sensor pings: a device, a store and a second, salted later and never linked to anybody.
+//! Sensor pings: a device, a store and a second. A ping is salted later and never linked to a person.
 
 use tributary_operators::event::Event;
 use tributary_operators::record::Ping;

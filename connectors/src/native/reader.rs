@@ -1,8 +1,7 @@
-//! Reading one field by its rule: text, integer, truth value, amount.
+//! Reads one field by its rule: text, integer, boolean, amount.
 //!
-//! `null` and `""` are absent, a text takes a JSON integer as its digits, anything else of the wrong type
-//! refuses the record. A source of CSV files has only texts, so there the digits of a number may
-//! stand in one.
+//! `null` and `""` count as absent. A text field accepts a JSON integer as its digits; any other value of the wrong
+//! type rejects the record. A CSV source delivers texts only, so there the digits of a number may come as text.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What records have in common: id, version, time, source, and the key that makes them one and the same.
+//! The common part of records: id, version, time, source, and the key that identifies a record.
 
 use std::borrow::Cow;
 

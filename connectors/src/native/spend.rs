@@ -1,4 +1,4 @@
-//! What platforms charged: one record a platform, campaign and day, the last to arrive wins.
+//! Advertising spend: one record per platform, campaign and day; the last to arrive wins.
 
 use std::sync::Arc;
 

@@ -1,12 +1,10 @@
-//! The input of a process: every message of its share, in order, none twice, none missed in
-//! silence.
+//! The input of a process: every message of its share, in order, without duplicates and without silent gaps.
 //!
-//! The caller keeps the position: the ledger stores in one commit what was accepted and
-//! [`Input::next_sequence`]. Only then does it call [`Input::acknowledge`], so that the server's
-//! word on how far this process is never runs ahead of the disk. A restart reads from the ledger's
-//! position on whatever the server remembers.
+//! The caller owns the position. The ledger stores the accepted records and [`Input::next_sequence`] in one commit;
+//! only then does the caller invoke [`Input::acknowledge`], so the server's view of this process never runs ahead of
+//! the disk. A restart resumes from the ledger's position, whatever the server remembers.
 //!
-//! What goes wrong while reading, and how it is noticed, is said in `flow`.
+//! `flow` describes the failures that may occur while reading, and how they are detected.
 
 mod flow;
 

@@ -1,4 +1,4 @@
-//! What a process wants to read of the input stream, and whether the stream still holds it.
+//! What a process requests from the input stream, and whether the stream can still deliver it.
 
 use super::error::NatsError;
 use super::loss::{Loss, find_loss};

@@ -1,24 +1,23 @@
-//! Publishing cells: the newest value of each, once, whatever the broker does.
+//! Publishes the newest value of each cell exactly once, despite failures of the broker.
 //!
-//! A cell's message is an absolute value, so that of several that wait only the newest is worth
-//! sending: what waits is bounded by the number of cells, however long the broker is away. What must
-//! never happen is that an older value ends behind a newer one. [`Latest`] keeps to two rules.
+//! A cell's message is an absolute value, so of several pending values only the newest is worth sending. The queue is
+//! bounded by the number of cells, however long the broker is unavailable. An older value must never end up behind a
+//! newer one. [`LatestPublisher`] ensures this by two rules.
 //!
-//! *One message of a subject is in flight at most, and it is sent until it is acknowledged.* A newer
-//! value waits meanwhile; it does not replace what is in flight, because nobody knows whether that
-//! has arrived, or still will, by a connection that was given up.
+//! *At most one message of a subject is in flight, and it is resent until it is acknowledged.* A newer value waits
+//! meanwhile. It does not replace the message in flight, which may have arrived, or may still arrive, on a connection
+//! that was abandoned.
 //!
-//! *Every sending of one message has one id*, the cell's hash and the epoch. Copies of it that
-//! arrive within the stream's duplicate window count once, at the place of the first: one that
-//! comes late, behind the cell's next value, is passed over.
+//! *All transmissions of one message share one id*, the cell's hash and the epoch. Copies that arrive within the
+//! stream's duplicate window count once, at the position of the first; a late copy behind the cell's next value is
+//! discarded.
 //!
-//! Neither rule is enough alone. Without ids a late copy would overwrite the next value. With ids,
-//! but both values in flight, the first could be lost, the second be stored, and the first, sent
-//! again, be stored behind it, while the second, sent again, would be passed over as a duplicate:
-//! the window would keep the older value. One at a time, the first is stored before the second
-//! leaves.
+//! Neither rule suffices alone. Without ids, a late copy would overwrite the next value. With ids but two values in
+//! flight, the first could be lost, the second stored, and the first, resent, stored behind it, while the second,
+//! resent, would be discarded as a duplicate: the stream would keep the older value. With one message in flight, the
+//! first is stored before the second is sent.
 //!
-//! An epoch gives a cell one value at most: of two with the same id the second would be passed over.
+//! An epoch gives a cell one value at most: a second message with the same id would be discarded.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,13 +1,12 @@
-//! What a stream no longer holds although it was to be read.
+//! Detects messages that a stream no longer stores although this process has not read them.
 //!
-//! The ledger says what was read of which stream: its creation time and the next sequence. Three
-//! things can be wrong with the stream then. It has dropped what comes next, by its limits or a
-//! purge (*passed*); it ends before what was read already, because its tail was lost (*cut*); or
-//! it is another one under the same name (*anew*). Going on in silence would make numbers that
-//! nobody can explain, so that reading stops, and the operator decides whether to go on without.
+//! The ledger records what was read from which stream: its creation time and the next sequence. Three faults are
+//! possible. The stream has dropped the next messages, by its limits or a purge (*dropped*); it ends before the last
+//! message that was read, because its tail was lost (*truncated*); or it is another stream under the same name
+//! (*recreated*). Continuing silently would produce numbers that nobody can explain, so reading stops and the operator
+//! decides whether to accept the loss.
 //!
-//! Messages that were deleted one by one leave a gap and are no loss, and neither is whatever goes
-//! after it was read.
+//! Messages that were deleted one by one leave a gap, which is no loss; nor is anything deleted after it was read.
 
 use super::error::{NatsError, NatsErrorKind};
 use super::streams::StreamState;

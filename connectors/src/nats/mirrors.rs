@@ -1,9 +1,9 @@
-//! Copies of a stream that an erasure does not reach.
+//! Detects copies of a stream that an erasure cannot reach.
 //!
-//! What is erased of a person is deleted in the streams that hold it in clear: the input, the dead letters and the
-//! requests. A stream that is filled from another one leaves the original there, one that is republished has sent
-//! copies to whoever listened, and one that another stream mirrors or sources lives on in that one. A receipt would then say
-//! what is not so. Nothing of it can be known of other accounts and of consumers.
+//! An erasure deletes a person's messages in the streams that store them in clear: the input, the dead letters and the
+//! requests. A stream that is filled from another one leaves the original there, a republished stream has already sent
+//! copies to its subscribers, and a stream that another one mirrors or sources survives in that one. A receipt would
+//! then be untrue. Copies in other accounts or at consumers cannot be detected.
 
 use async_nats::Client;
 use async_nats::jetstream::stream::{Config, Info};

@@ -1,15 +1,13 @@
-//! NATS: connecting, the streams, reading the input, publishing what leaves.
+//! NATS: connections, streams, the input, and publishing.
 //!
-//! The rule of this module is *ask the server, do not believe the request*: an old server takes a
-//! request for a feature that it does not have and silently forgets it, so that the version is
-//! checked when connecting ([`connect()`]) and every stream is judged by what the server echoes
-//! ([`ensure_input_stream`] and its sisters).
+//! The rule of this module is *ask the server, do not trust the request*. An old server silently ignores a request for
+//! a feature that it does not have, so [`connect()`] checks the version, and every stream is checked against the
+//! configuration that the server returns ([`ensure_input_stream`] and its siblings).
 //!
-//! The input is read from a position that the caller names ([`Input`]): it is durable where the
-//! records are, in the ledger, and a restart reads on from there. The server is told how far that is
-//! only afterwards. Cells leave as the newest value of each ([`Latest`]), dead letters one by one
-//! ([`Publisher`]); both are acknowledged by the server before a flush returns. Subjects carry the
-//! brand, the kind and hashes of aggregates, never an identifier ([`subject`]).
+//! [`Input`] reads from a position that the caller supplies. The position is durable together with the records, in the
+//! ledger, and a restart resumes from it; the server's acknowledgment follows afterwards. [`LatestPublisher`] publishes
+//! the newest value of each cell, [`Publisher`] every dead letter; both await the server's acknowledgment before a
+//! flush returns. Subjects carry the brand, the kind and hashes of aggregates, never an identifier ([`subject`]).
 
 mod addresses;
 mod clock;

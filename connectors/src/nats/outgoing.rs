@@ -1,4 +1,4 @@
-//! What leaves, as messages: cells and dead letters with their subjects, headers and ids.
+//! Outgoing messages: cells and dead letters with their subjects, headers and ids.
 
 use std::borrow::Cow;
 

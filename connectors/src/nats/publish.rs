@@ -1,9 +1,9 @@
-//! Publishing with acknowledgements, many in flight, in order.
+//! Publishes messages in order with acknowledgments and many in flight.
 //!
-//! [`Publisher`] keeps every message until the server has acknowledged that a stream holds it. When
-//! an acknowledgement stays away, it sends that message and *all later ones* again, in order: what
-//! one subject holds last is then what was sent last. Each message counts once by its id. This is
-//! for dead letters and replayed input; cells go through [`super::Latest`].
+//! [`Publisher`] keeps every message until the server acknowledges that a stream has stored it. When an acknowledgment
+//! does not arrive, it resends that message and *all later ones* in order, so that the last message of a subject is the
+//! one that was sent last. Its id makes each message count once. This publisher is for dead letters and replayed input;
+//! [`super::LatestPublisher`] publishes cells.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,11 +1,9 @@
-//! Reading a stream in order without leaving a trace in the server: for tools, and for the last
-//! values of cells.
+//! Reads a stream in order without leaving state in the server: for tools, and for the last values of cells.
 //!
-//! The consumer is ordered and acknowledges nothing: it notices a delivery that it lacks and starts
-//! again behind the last one it had. [`Reader`] adds that a lost connection is noticed at once, and
-//! that messages below the position are passed over, so that sequences only ever ascend. It judges
-//! nothing: what the stream does not hold is a gap. The input of a worker is read by
-//! [`super::Input`].
+//! The consumer is ordered and acknowledges nothing. It detects a missing delivery and restarts behind the last one
+//! that it received. [`Reader`] also detects a lost connection at once and skips messages below the position, so
+//! sequences only ascend. It does not check for losses: messages that the stream does not store are a gap.
+//! [`super::Input`] reads the input of a worker.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -1,12 +1,11 @@
-//! The streams: made where they are missing, and judged by what the server echoes.
+//! Creates missing streams and checks existing ones against the configuration that the server returns.
 //!
-//! An operator who made a stream by hand keeps what he chose (replicas, placement, limits, age) as
-//! long as the stream can do its work; where it cannot, the error names the stream, what it has and
-//! what it needs. Nothing that exists is ever changed here.
+//! An operator who creates a stream by hand keeps their choice of replicas, placement, limits and age as long as the
+//! stream can do its work. Otherwise the error names the stream, its current setting and the required one. This module
+//! never changes an existing stream.
 //!
-//! The input and the dead letters hold records in clear, so that both are short-lived by default:
-//! three days and a week. The ledger is what lasts. Outputs are aggregates, one message a cell, for
-//! ever.
+//! The input and the dead letters contain records in clear, so both are short-lived by default: three days and one
+//! week. The ledger is the durable copy. The output holds aggregates, one message per cell, without expiry.
 
 use std::time::Duration;
 

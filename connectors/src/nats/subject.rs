@@ -1,9 +1,8 @@
-//! Subjects: where a cell goes, and where a bad message goes.
+//! Subjects of cells, dead letters and data-subject requests.
 //!
-//! A token of a subject is seen by everybody who may list subjects, so that only closed sets become
-//! one: brands of the configuration, families, kinds, and for a cell the hash of its dimensions,
-//! which are an aggregate's. What came from outside may hold anything, an e-mail address too, and
-//! is never repeated.
+//! Anyone who may list subjects sees their tokens, so only closed sets become tokens: the configured brands, families,
+//! kinds, and for a cell the hash of its dimensions, which belong to an aggregate. Text from outside may contain
+//! anything, such as an e-mail address, and is never repeated in a subject.
 
 use tributary_operators::cell::Family;
 

@@ -1,7 +1,7 @@
-//! Held: the subjects under which a stream holds messages.
+//! The set of subjects under which a stream stores messages.
 //!
-//! A set of hashes: what is asked of it is only whether one is missing that was there before, and two subjects of one hash
-//! hide at most the loss of one of them.
+//! The set stores hashes. Its only use is to find subjects that are missing compared with an earlier set, and a hash
+//! collision hides the loss of one subject at most.
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -1,7 +1,7 @@
-//! The active segment: the one that commits are appended to.
+//! The active segment: the one that commits append to.
 //!
-//! Before anything is written, the length of the last commit is what counts; a write that fails is cut off again,
-//! or at the latest before the next one.
+//! The length of the last commit is authoritative. A failed write is truncated at once, or before the next write at the
+//! latest.
 
 use std::fs::File;
 use std::path::PathBuf;

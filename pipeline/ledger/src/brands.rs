@@ -1,8 +1,8 @@
-//! Which number a brand has in this ledger, and whether its key is the one that sealed it.
+//! Assigns each brand its number in this ledger, and checks that the configured key is the one that sealed its entries.
 //!
-//! What lasts is the brand's name; within a ledger a number of its own stands for it. A brand whose secret was exchanged gets a new number: so every
-//! block says under which of the secrets it was sealed, and the line of an old number, with its check, goes with
-//! the last entry under it.
+//! The brand's name is permanent; within a ledger, a number stands for it. A brand whose secret was rotated gets a new
+//! number, so each block shows which secret sealed it. The manifest entry of an old number, with its key check, is
+//! removed together with the last entry under it.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,9 +1,9 @@
-//! The commit: batches and position become durable together.
+//! The commit: makes write batches and the position durable together.
 //!
-//! The order of steps: the active segment rolls, where it has grown too large; brands and salts that are new go to
-//! the manifest; the blocks and their commit go to the active segment in one write and one `fdatasync`. Until
-//! the last step is done nothing counts, and a step that failed leaves everything as it was, so that the same
-//! commit may be tried again. Only a failed `fsync` is final.
+//! The steps, in order: roll the active segment if it has grown too large; enter new brands and salts in the manifest;
+//! append the blocks and their commit to the active segment in one write and one `fdatasync`. Nothing counts before the
+//! last step, and a failed step leaves everything unchanged, so the same commit may be retried. Only a failed `fsync`
+//! is final.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,9 @@
-//! Which entries are superseded.
+//! The compaction filter: decides which entries are superseded.
 //!
-//! Of a key's puts the one counts that has the highest `(version, arrival)` among those that arrived after the
-//! key was last dropped; all others can never count again, whatever comes later. Entries are numbered in the order
-//! in which they are read, and the judgement is one bit for each. The map from keys to their best put is bounded:
-//! where it would grow beyond the budget, the keys are split into ranges and everything is read once for each.
+//! Among the puts of a key, the one with the highest `(version, arrival)` after the last drop of the key is current; no
+//! later event can make the others current again. Entries are numbered in reading order, and the result is one bit per
+//! entry. A memory budget bounds the map from keys to their best put: where the map would exceed it, the keys are split
+//! into ranges and all segments are read once per range.
 
 use std::collections::hash_map::Entry;
 

@@ -1,4 +1,4 @@
-//! How many entries there are, by kind.
+//! Entry counts by kind.
 
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign};

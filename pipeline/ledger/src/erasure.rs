@@ -1,10 +1,10 @@
-//! What is to be forgotten, of thousands of requests at once.
+//! Erasure: removes everything that a filter covers, for thousands of requests at once.
 //!
-//! One rewrite leaves out everything that is named here, however much that is: each entry is looked up once. The active
-//! segment is sealed before, so that all that was committed is covered; what is committed later is for the next
-//! one. A crash before the rewrite is installed leaves everything, a crash after it leaves nothing once the ledger
-//! was opened again, and forgetting the same again is harmless: so a request is done when [`crate::Removal::run`]
-//! has returned, and is repeated after a crash until then.
+//! One rewrite removes every entry that the filter covers, however many requests it combines: each entry is looked up
+//! once. The active segment is sealed first, so the rewrite covers all earlier commits; later commits are left to the
+//! next one. A crash before the rewrite is installed leaves everything, a crash after it leaves nothing once the ledger
+//! is opened again, and erasing twice is harmless. A request is complete when [`crate::Removal::run`] returns; after a
+//! crash it is repeated until then.
 
 use std::sync::Arc;
 

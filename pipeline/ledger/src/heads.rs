@@ -1,6 +1,6 @@
-//! Heads: the ends of the files beside the ledger, as the manifest names them.
+//! Heads: the ends of the files beside the ledger, as recorded in the manifest.
 //!
-//! A file that only grows is told from an older copy of itself by its number of entries and a hash over all of them.
+//! The number of entries of an append-only file and a hash over all of them distinguish the file from an older copy.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Looking at a ledger: without keys, without the lock, and without changing anything.
+//! Inspects a ledger without keys, without the lock, and without changing it.
 
 use std::fmt::Write;
 use std::path::Path;

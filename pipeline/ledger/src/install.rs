@@ -1,7 +1,7 @@
-//! Installing a rewrite: the manifest names the new segments, and then the old ones go.
+//! Installs a rewrite: the manifest names the new segments, then the old ones are removed.
 //!
-//! The order makes a crash harmless: before the manifest is replaced, the new segments are unknown and are removed
-//! at the next opening; after it, the old ones are.
+//! This order makes a crash harmless: before the manifest is replaced, the new segments are unknown and the next
+//! opening removes them; afterwards it removes the old ones.
 
 use std::path::PathBuf;
 

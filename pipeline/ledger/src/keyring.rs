@@ -1,9 +1,9 @@
-//! The keys of the brands, as far as the ledger needs them.
+//! The keys under which the ledger seals the entries of each brand.
 //!
-//! A brand's keys are derived from its secrets and its name, under a context of their own: they have nothing in
-//! common with the keys of the brand's pseudonyms, and two brands that were given the same secret have nothing in
-//! common either. Everything is sealed under the newest; the ones before open what was sealed before the secret was
-//! exchanged. What is sealed is bound to its place by the associated data, so that it opens nowhere else.
+//! A brand's keys are derived from its secrets and its name under a separate context. They share nothing with the keys
+//! of the brand's pseudonyms, and two brands with the same secret have unrelated keys. The newest key seals everything;
+//! older keys open what was sealed before the secret was rotated. The associated data binds each sealed block to its
+//! place, so that it opens nowhere else.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};

@@ -1,9 +1,10 @@
-//! The words that the ledger holds, so that each is written once for a brand and a label, and for as long as it is needed.
+//! The label names that the ledger stores, so that it writes each name once per brand and label, for as long as it is
+//! needed.
 //!
-//! Two words that share a label are both kept, because the dictionaries choose between them. Worker threads announce the
-//! labels that they use and withdraw them when nothing names them any more: a label that no thread has announced is idle,
-//! and its words leave the ledger with the next rewrite. From the moment at which that begins the ledger no longer counts
-//! on them, so that whoever announces one again has it written again.
+//! Two names that share a label are both kept, because the label registries choose between them. Worker threads
+//! announce the labels that they use and withdraw those that nothing references any more. A label that no thread has
+//! announced is idle, and the next rewrite drops its names. From the start of that rewrite the ledger treats them as
+//! unknown, so a thread that announces one again causes it to be written again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
-//! The manifest: which segments count, whose they are, and the salts of sensor days.
+//! The manifest: the segments that count, the brands they belong to, and the salts of sensor days.
 //!
-//! One small file, replaced as a whole: written under another name, synced, renamed, and the directory synced. The
-//! bytes of the one that it replaces are overwritten, because salts may stand in it that are to be forgotten.
+//! It is one small file, replaced as a whole: written under another name, synced, renamed, and the directory synced.
+//! The bytes of the replaced file are overwritten, because it may contain salts that are to be destroyed.
 
 use std::fs::File;
 use std::io::{self, Read};

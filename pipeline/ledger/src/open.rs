@@ -1,9 +1,9 @@
-//! Opening: everything is looked at before anything is changed.
+//! Opening a ledger: check everything before changing anything.
 //!
-//! What a crash can leave, and what happens to it here: a group of blocks without its commit is cut; a manifest
-//! under its other name is removed; a segment that the manifest does not name is one that a roll or a rewrite had
-//! not finished, or one that a rewrite has replaced. It is overwritten and removed, unless it holds a commit that
-//! is newer than everything that the manifest knows: then it is the manifest that is old, and this is refused.
+//! A crash may leave four things. A group of blocks without its commit is truncated. A manifest under its temporary
+//! name is removed. A segment that the manifest does not name belongs to an unfinished roll or rewrite, or was replaced
+//! by a rewrite; it is overwritten and removed, unless it contains a commit newer than everything that the manifest
+//! knows. In that case the manifest is outdated, and opening fails.
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;

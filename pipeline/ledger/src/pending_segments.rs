@@ -1,4 +1,4 @@
-//! Drafts: segment files that are written and that no manifest names yet.
+//! Segment files that are written and that no manifest names yet.
 
 use std::path::PathBuf;
 

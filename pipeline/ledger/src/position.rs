@@ -1,4 +1,4 @@
-//! The position: up to where the input stream has become durable.
+//! The position up to which the input stream is durable.
 
 use serde::{Deserialize, Serialize};
 

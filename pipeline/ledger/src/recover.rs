@@ -1,7 +1,7 @@
-//! Recovery: everything that is held, one block after the other.
+//! Recovery: reads all current entries of a ledger, block by block.
 //!
-//! Blocks are read and verified in their order, in the memory of one of them; opening one, which is most of the
-//! work, may be done on any thread.
+//! Blocks are read and verified in order, with one block in memory. Opening a block is most of the work, and any thread
+//! may do it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

@@ -1,15 +1,14 @@
-//! The rewrite: the sealed segments without what is superseded and without what is to be forgotten.
+//! The rewrite: copies the sealed segments without superseded and erased entries.
 //!
-//! It runs on a thread of its own while commits go on. The active segment is sealed when it begins, so that
-//! it covers everything that was committed until then. It judges first ([`crate::judge`]), and then writes new
-//! segments in the place of those in which anything goes, of those in which anything is sealed under a secret that
-//! was exchanged, and of small ones; a large segment in which everything stays is left as it is. The new segments
-//! are durable when [`Rewrite::run`] returns, and count once they are installed; until then a crash leaves files that
-//! the manifest does not name, which the next opening removes.
+//! It runs on its own thread while commits continue. The active segment is sealed at the start, so the rewrite covers
+//! all earlier commits. It first decides what to leave out ([`crate::compaction_filter`]) and then replaces every
+//! segment with such an entry, every segment with an entry sealed under an old key, and small segments; a large segment
+//! without any is left unchanged. The new segments are durable when [`Rewrite::run`] returns and count once they are
+//! installed. A crash in between leaves files that the manifest does not name; the next opening removes them.
 //!
-//! Words that no thread has announced ([`crate::known`]) go, too.
+//! Label names that no thread has announced ([`crate::known_labels`]) are left out as well.
 //!
-//! An entry that is not to be kept takes those with it that it had superseded: they do not come back.
+//! An erased entry takes the entries that it superseded with it: they do not become current again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

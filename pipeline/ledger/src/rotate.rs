@@ -1,12 +1,12 @@
-//! Rotation: a brand's secret is exchanged for a newer one, and nothing is lost.
+//! Key rotation: replaces a brand's secret with a newer one without losing a record.
 //!
-//! Nothing is rewritten in place. The brand gets a new number with another check ([`crate::brands`]), everything
-//! that is written from then on is sealed under the newest key, and what is read from under an older one has its
-//! pseudonyms moved up the chain ([`tributary_config::chain`]). So a ledger may be half one and half the other for as
-//! long as it takes; a rewrite moves what is behind, and then no byte of it opens under an older secret.
+//! Nothing is rewritten in place. The brand gets a new number with another key check ([`crate::brands`]), everything
+//! written from then on is sealed under the newest key, and pseudonyms read from under an older key are rekeyed
+//! ([`tributary_config::key_chain`]). A ledger may therefore mix both keys for any length of time. A rewrite moves the
+//! entries under old keys; no byte of it then opens under an older secret.
 //!
-//! A process that is given a newer secret while it runs goes on with the pseudonyms that it began with: those of its
-//! events move up on their way to the disk, and at the next start everything comes back under the newest secret.
+//! A process that receives a newer secret while it runs keeps the pseudonyms that it started with. They are rekeyed on
+//! their way to the disk, and the next start restores everything under the newest secret.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,11 +1,12 @@
-//! How far a ledger is, and how far the files beside it are.
+//! Watermarks: how far the ledger and the files beside it have advanced.
 //!
 //! A ledger, the objection list, the audit logs and the receipts at the broker belong together: an older copy of one of
-//! them would bring back what another one says was erased. So each of them names the others. The manifest names the
-//! head of every file beside the ledger ([`Ledger::name_heads`]), and the files name the ledger's [`Mark`].
+//! them would bring back what another one states was erased. Each therefore references the others. The manifest records
+//! the head of every file beside the ledger ([`Ledger::record_heads`]), and those files record the ledger's
+//! [`Watermark`].
 //!
-//! A mark only grows: the manifest's number with every replacement, and the commits with every commit. Both are durable
-//! before anybody hears of them, so that no crash makes a mark smaller than one that was written down.
+//! A watermark only grows: by the manifest's generation with every replacement, and by the commits with every commit.
+//! Both are durable before they are published, so no crash makes a watermark smaller than one that was recorded.
 
 use std::path::Path;
 

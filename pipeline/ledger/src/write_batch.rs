@@ -1,7 +1,7 @@
-//! A batch: what one worker thread accepted in one epoch, on its way to the ledger's thread.
+//! A write batch: the events that one worker thread accepted in one epoch, on their way to the ledger's thread.
 //!
-//! Events are encoded as they are pushed, on the worker thread, so that the ledger's thread only compresses, seals
-//! and writes. Words are carried apart, because only the ledger knows which of them it has.
+//! The worker thread encodes events as it pushes them, so the ledger's thread only compresses, seals and writes. Label
+//! names travel separately, because only the ledger knows which of them it already stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

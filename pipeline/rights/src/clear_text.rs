@@ -1,4 +1,4 @@
-//! Text that somebody could be recognised by, or that opens something.
+//! Text that could identify a person, or that is a secret.
 
 use zeroize::Zeroizing;
 

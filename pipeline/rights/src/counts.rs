@@ -1,4 +1,4 @@
-//! What a request has touched, in numbers.
+//! The effects of a request, as counts.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
-//! A file that only grows: one write and one sync an append.
+//! An append-only file: one write and one sync per append.
 //!
-//! A failed write is taken back, so that the next append begins where this one did. Where that fails too, or where a
-//! sync fails, nobody knows what the disk holds: the kernel reports a lost write once and then forgets it. From then
-//! on the file takes nothing more, and opening it again, which reads what is there, is the only way on.
+//! A failed write is rolled back, so the next append starts where the failed one did. If the rollback fails too, or a
+//! sync fails, the content of the disk is unknown: the kernel reports a lost write once and then forgets it. The file
+//! then accepts nothing more; only opening it again, which reads the actual content, resolves this.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;

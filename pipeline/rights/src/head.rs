@@ -1,9 +1,9 @@
-//! Where a file that only grows ends, and how far the ledger beside it was then.
+//! Heads of append-only files, and the watermark of the ledger beside them.
 //!
-//! A ledger, its objection list, the audit logs and the receipts at the broker belong together. Each names the others:
-//! a [`Head`] says how many entries a file has and hashes all of them, so that it is known whether a file still
-//! begins with them, and a [`LedgerMark`] says how far the ledger was. A start compares them pairwise, so that none of
-//! them can be missing, shorter or older than another one without being noticed.
+//! A ledger, its objection list, the audit logs and the receipts at the broker belong together, and each references the
+//! others. A [`Head`] states the number of entries of a file and a hash over them, which shows whether a file still
+//! begins with those entries; a [`LedgerWatermark`] states how far the ledger had advanced. A start compares them
+//! pairwise, so a missing, truncated or outdated file is always detected.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,12 @@
-//! The keys of a brand, as far as the rights need them.
+//! The keys of a brand for data-subject requests.
 //!
-//! They are derived from the brand's secrets and its name, each under a context of its own: two brands that were
-//! given the same secret have nothing in common (I7). Whatever the audit key makes is told apart by the word that it
-//! starts with, so that none of it can be passed off as another.
+//! They are derived from the brand's secrets and its name, each under a separate context: two brands with the same
+//! secret have unrelated keys (I7). A prefix separates the uses of the audit key, so that no output of one use can pass
+//! as an output of another.
 //!
-//! After an exchange of the secret the audit key stays that of the oldest one, so that log and receipts go on. The
-//! objection list has a key for each [`Level`]: what is entered of a pseudonym belongs to the secret under which the
-//! pseudonym was made.
+//! The audit key stays that of the oldest secret across rotations, so the log and the receipts continue. The objection
+//! list has one key for each [`KeyLevel`]: the entry of a pseudonym belongs to the secret under which the pseudonym was
+//! made.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};

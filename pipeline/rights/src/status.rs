@@ -1,8 +1,8 @@
-//! How a request stands: `pending → in_progress → completed | rejected(reason)`.
+//! The status of a request: `pending → in_progress → completed | rejected(reason)`.
 //!
-//! It never goes back, it never ends twice, and it does not complete what never began. What may be rejected at once
-//! is; what has begun may still be, when its person or record turns out not to be held. A status tells numbers and
-//! the request's own id, and nothing about the person.
+//! A status never moves backward, a request never ends twice, and one that never started cannot complete. A pending
+//! request may be rejected at once; a started one may still be rejected when its person or record turns out not to be
+//! stored. A status contains counts and the request's own id, and nothing about the person.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,17 +1,16 @@
-//! The flow of deliveries, and what may go wrong with it.
+//! The flow of deliveries and its failures.
 //!
-//! Whatever goes wrong while reading, the answer is one: a new consumer at the position. A delivery that never arrived shows as a jump in the consumer's own numbers, a
-//! silent connection as missing heartbeats, a lost one as a new connection, a deleted consumer by
-//! the server's word; each is counted. Deliveries below the position are redeliveries and are
-//! passed over.
+//! Every failure has the same remedy: a new consumer at the position. A lost delivery shows as a jump in the consumer's
+//! own numbers, a silent connection as missed heartbeats, a lost connection as a reconnect, and a deleted consumer by
+//! the server's report; each is counted. Deliveries below the position are redeliveries and are skipped.
 //!
-//! A jump in the *stream's* numbers is either a gap, because messages were deleted one by one, or
-//! the stream has dropped what this process had not read yet. The stream's first sequence tells
-//! them apart, and until it has, nothing behind the jump is given: a loss is an error
-//! ([`NatsErrorKind::Lost`]) before it is a position.
+//! A jump in the *stream's* numbers is either a gap, because messages were deleted one by one, or the stream has
+//! dropped messages that this process had not read. The stream's first sequence distinguishes the two. Until it is
+//! known, no message behind the jump is delivered: a loss becomes an error ([`NatsErrorKind::Lost`]) before it becomes
+//! a position.
 //!
-//! While nothing comes, the server is asked now and then: for deliveries that went astray at the
-//! very end, and for the stream's end, to which the position may go when nothing is pending.
+//! While no message arrives, the reader polls the server: for deliveries that were lost at the very end, and for the
+//! end of the stream, to which the position may advance when nothing is pending.
 
 use std::sync::Arc;
 use std::time::Duration;

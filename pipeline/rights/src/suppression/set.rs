@@ -1,4 +1,4 @@
-//! The objection list in memory: who is kept out, by brand and level.
+//! The objection list in memory, by brand and key level.
 
 use rustc_hash::FxHashMap;
 
