@@ -15,7 +15,7 @@ use crate::model::Brand;
 
 const CONTEXT: &str = "tributary 2025-11 link of the pseudonyms of one brand";
 
-/// For [`proof`].
+/// The context of [`prove_secrets`].
 const PROOF: &str = "tributary 2025-11 proof of the secrets of one brand";
 
 /// The links between a brand's secrets. Debug output shows no key.
@@ -46,12 +46,12 @@ impl KeyChain {
         self.links.len()
     }
 
-    /// Moves a pseudonym that has gone through the first `from` links through all that follow.
+    /// Rekeys a pseudonym that has passed the first `from` links through all later ones.
     pub fn rekey_from(&self, pseudonym: u128, from: usize) -> u128 {
         (from..self.links()).fold(pseudonym, |pseudonym, link| self.rekey(pseudonym, link))
     }
 
-    /// Moves a pseudonym that has gone through the first `link` links through the next one, if there is one.
+    /// Rekeys a pseudonym that has passed the first `link` links through the next one, if there is one.
     pub fn rekey(&self, pseudonym: u128, link: usize) -> u128 {
         let Some(key) = self.links.get(link) else {
             return pseudonym;
@@ -62,14 +62,14 @@ impl KeyChain {
     }
 }
 
-/// What only somebody with all secrets of a brand, in their order, can say to a challenge; it tells none of them.
+/// A proof over a challenge that only a holder of all secrets of a brand, in order, can compute. It reveals none of them.
 pub fn prove_secrets(brand: &Brand, challenge: &str) -> String {
     proof_hash(brand, challenge).to_hex().to_string()
 }
 
-/// Whether somebody who was given a challenge has all secrets of a brand.
+/// Whether a proof over a challenge was computed with all secrets of a brand. Compares in constant time.
 pub fn verify_proof(brand: &Brand, challenge: &str, proof: &str) -> bool {
-    // It compares in constant time.
+    // The comparison of hashes runs in constant time.
     blake3::Hash::from_hex(proof).is_ok_and(|proof| proof == proof_hash(brand, challenge))
 }
 

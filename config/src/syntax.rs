@@ -32,19 +32,19 @@ pub(crate) fn parse(text: &str) -> (Option<Document<String>>, Vec<Mistake>) {
         let offset = error.span().map_or(0, |span| span.start).min(text.len());
         let message = error.message().trim().replace('\n', " ");
         let line = line_around(text, offset);
-        let follows = |gone: &Range<usize>| match text.get(gone.end..line.start) {
+        let follows = |blanked: &Range<usize>| match text.get(blanked.end..line.start) {
             Some(between) => between.trim().is_empty(),
             // The line begins before the blanked one ends: it may still be the very same.
-            None => gone.start <= line.start,
+            None => blanked.start <= line.start,
         };
         let consequence = blanked.iter().any(follows);
         if consequence {
             return (None, mistakes);
         }
         mistakes.push(Mistake { offset, message });
-        let gone = segment(text, line);
-        rest = blank(&rest, &gone);
-        blanked.push(gone);
+        let segment = segment(text, line);
+        rest = blank(&rest, &segment);
+        blanked.push(segment);
     }
     (None, mistakes)
 }

@@ -7,36 +7,36 @@
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, IdSet};
 
-/// Where a decoder puts what it reads.
+/// Receives the output of a decoder.
 pub trait Sink {
-    /// An accepted record or ping, or a word that they use.
+    /// Receives an accepted record or ping, or a label name that they use.
     fn event(&mut self, event: Event);
-    /// An accepted record of a brand whose secret was exchanged, with what its identifiers were under each secret before
-    /// the newest, the oldest first. Who is not concerned takes it as any event.
+    /// Receives an accepted record of a brand that rotated its secret, with its identifiers under each earlier secret, the
+    /// oldest first. The default treats it like any event.
     fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
         let _ = earlier;
         self.event(event);
     }
-    /// A line, or a whole message, that is refused.
+    /// Receives a rejected line, or a rejected message.
     fn dead_letter(&mut self, dead: DeadLetter);
-    /// A line that is in order and deliberately left out.
+    /// Receives a valid line that is deliberately omitted.
     fn ignore(&mut self, what: Ignored);
-    /// So many sections of a GPP string of a brand are there and are not read. Who does not count them does nothing.
+    /// Receives the number of unsupported sections of a brand's GPP string. The default ignores it.
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {
         let _ = (brand, sections);
     }
 }
 
-/// A refused line.
+/// A rejected line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The brand, where it is a configured one.
+    /// The brand, if it is configured.
     pub brand: Option<String>,
-    /// The kind, where it is a word of the specification.
+    /// The kind, if the specification defines it.
     pub kind: Option<String>,
     /// Why.
     pub reason: Reason,
-    /// Which field and what to do about it; never a value.
+    /// The field and the remedy; never a value.
     pub detail: String,
     /// The subject of the message.
     pub subject: String,
@@ -44,11 +44,11 @@ pub struct DeadLetter {
     pub at: i64,
     /// The message and the object in it.
     pub arrival: Arrival,
-    /// The line as it came.
+    /// The line as received.
     pub payload: Vec<u8>,
 }
 
-/// Why a line in order is left out.
+/// Why a valid line is omitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ignored {
     /// A ping of a device on the brand's list of fixed devices.
@@ -73,7 +73,7 @@ impl Ignored {
     }
 }
 
-/// Why a line is refused.
+/// Why a line is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // `help` says what each one means.
 pub enum Reason {
@@ -277,7 +277,7 @@ pub fn markdown() -> String {
 pub struct Refusal {
     /// Why.
     pub reason: Reason,
-    /// Which field and what to do about it; never a value.
+    /// The field and the remedy; never a value.
     pub detail: String,
 }
 

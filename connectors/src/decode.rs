@@ -33,7 +33,7 @@ use headers::CloudEventHeaders;
 use rekey::RekeyingSink;
 use route::{Route, Routes};
 
-/// One message as it came.
+/// One message as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// `tributary.in.<brand>.<kind>`, with or without `.<source>`.
@@ -48,7 +48,7 @@ pub struct Message<'a> {
     pub data: &'a [u8],
 }
 
-/// What turns messages into events. One a worker thread.
+/// Decodes messages into events; each worker thread owns one.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     brands: Vec<BrandContext>,
@@ -58,15 +58,15 @@ pub struct Decoder {
     max_line: usize,
     strict: bool,
     keep_robots: bool,
-    /// For each context the words that were told.
+    /// The labels that this decoder has announced, by brand.
     labels: Vec<AnnouncedLabels>,
-    /// For each context the links between its secrets.
+    /// The key chains, by brand.
     chains: Vec<KeyChain>,
     scratch: Scratch,
 }
 
 impl Decoder {
-    /// A decoder for the brands of a configuration, with no word told yet.
+    /// A decoder for the brands of a configuration that has announced no label.
     pub fn new(config: &Config) -> Decoder {
         let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
         let with_keys = config.brands.iter().zip(&brands);
@@ -91,26 +91,26 @@ impl Decoder {
         }
     }
 
-    /// Reads the web records of robots like any others, for whoever looks for all that a person has left.
+    /// Decodes the web records of robots like any others, for searches that must find everything about a person.
     pub fn with_robots(mut self) -> Decoder {
         self.keep_robots = true;
         self
     }
 
-    /// Begins an epoch, later than the one before.
+    /// Begins an epoch; epochs ascend.
     pub fn begin_epoch(&mut self, epoch: u64) {
         self.labels
             .iter_mut()
             .for_each(|labels| labels.begin_epoch(epoch));
     }
 
-    /// The word of a label counts as announced, because it is known from before a restart. Whether it was not announced yet.
+    /// Marks a label as announced, because it was restored after a restart. Returns whether it is new to this decoder.
     pub fn mark_label_announced(&mut self, brand: BrandId, label: Label) -> bool {
         let labels = self.labels_of(brand);
         labels.is_none_or(|labels| labels.mark_announced(label))
     }
 
-    /// Nothing named the word of a label at the end of an epoch: what becomes of it.
+    /// Withdraws a label that nothing referenced at the end of epoch `as_of`, unless it has been used since.
     pub fn withdraw_label(&mut self, brand: BrandId, label: Label, as_of: u64) -> Withdrawal {
         let labels = self.labels_of(brand);
         labels.map_or(Withdrawal::NotAnnounced, |labels| {
@@ -123,7 +123,7 @@ impl Decoder {
         place.and_then(|place| self.labels.get_mut(place))
     }
 
-    /// Refuses pings of a brand's salt days before one from now on: these days are closed.
+    /// Closes the salt days of a brand before `before`: their pings are rejected from now on.
     pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
         let mut brands = self.brands.iter_mut();
         if let Some(context) = brands.find(|context| context.id == brand) {
@@ -163,7 +163,7 @@ impl Decoder {
             let context = MessageContext {
                 at: message.at,
                 max_future: self.max_future,
-                // An id names one record: that of a message with several lends itself to none.
+                // An id names one record, so a message with several supplies it to none.
                 id: headers.id.filter(|_| single),
                 time: headers.time,
                 arrival: Arrival {
@@ -259,7 +259,7 @@ impl Decoder {
     }
 }
 
-/// Why what came of the rows of a CSV file is no record.
+/// The refusal for a CSV row that is no record.
 fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]

@@ -15,16 +15,16 @@ use crate::files;
 /// How much of a file is looked at to see what it is, bytes.
 const LOOK: u64 = 1 << 20;
 
-/// Why a file is not written.
+/// Why an output file is not written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// A directory stands there.
+    /// The path is a directory.
     #[error("{0} is a directory: name a file")]
     Directory(PathBuf),
-    /// It has no directory to stand in.
+    /// The parent directory does not exist.
     #[error("{0} cannot be written: its directory does not exist")]
     NoDirectory(PathBuf),
-    /// The command reads it.
+    /// The command reads the same file.
     #[error("{output} is also an input ({input}), which is never overwritten: name another file")]
     Input {
         /// The output.
@@ -32,10 +32,10 @@ pub enum OutputError {
         /// The input that is the same file.
         input: PathBuf,
     },
-    /// Two outputs are one file.
+    /// Two outputs name the same file.
     #[error("{0} is named for two outputs: name another file for one of them")]
     Twice(PathBuf),
-    /// Something else stands there.
+    /// The existing file has another kind.
     #[error(
         "{path} is there already and is no {contents}: name another file, or replace it with --force"
     )]
@@ -45,7 +45,7 @@ pub enum OutputError {
         /// What may be replaced.
         contents: &'static str,
     },
-    /// Something stands there that is never replaced unasked.
+    /// The existing file is never replaced without `force`.
     #[error("{0} is there already: name another file, or replace it with --force")]
     Exists(PathBuf),
     /// It cannot be written.
@@ -58,7 +58,7 @@ pub enum OutputError {
     },
 }
 
-/// What a file holds that may be replaced unasked.
+/// The kind of content that an output may replace without `force`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// Nothing: a file that is there stays.
@@ -140,7 +140,7 @@ impl OutputFiles {
         }
     }
 
-    /// A file for everybody whom the umask lets read it.
+    /// Registers an output file that is readable as far as the umask permits.
     ///
     /// # Errors
     /// Where it must not be written: see [`OutputError`].
@@ -148,7 +148,7 @@ impl OutputFiles {
         self.check(path, contents, 0o666)
     }
 
-    /// A file that only its owner may read.
+    /// Registers an output file that only its owner may read.
     ///
     /// # Errors
     /// Where it must not be written: see [`OutputError`].
@@ -211,7 +211,7 @@ impl OutputFile {
         &self.path
     }
 
-    /// Writes the file, and puts it in its place when it is whole.
+    /// Writes the file under a temporary name and renames it when it is complete.
     ///
     /// # Errors
     /// Where it cannot be written, or where `write` fails: what was there before is there still.

@@ -20,53 +20,53 @@ use tributary_consent::{
 use tributary_operators::record::ConsentString;
 use tributary_operators::steps::{Step, Steps};
 
-/// What a signal says.
+/// The content of a consent signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// It answers for purposes.
+    /// The uses that it allows or withholds.
     Steps(PurposeConsent),
-    /// It holds opt-outs alone: whether the person opted out of sale, sharing or targeted advertising.
+    /// Opt-outs alone: whether the person opted out of sale, sharing or targeted advertising.
     OptedOut(bool),
 }
 
-/// What a signal that answers for purposes says.
+/// The content of a signal that answers for purposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurposeConsent {
     /// The steps that are allowed.
     pub steps: Steps,
-    /// The string, where it is one that bears its date.
+    /// The string, if it carries its own date.
     pub string: Option<ConsentString>,
-    /// Whether a part of it that bears no date opts out of sale, sharing or targeted advertising.
+    /// Whether an undated part of it opts out of sale, sharing or targeted advertising.
     pub opted_out: bool,
 }
 
-/// What a GPP string says.
+/// The content of a GPP string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GppSignal {
-    /// Nothing where it has no US section that is read, and a TC string that cannot be read for anybody.
+    /// `None` if it has no supported US section and no TC string that applies to a configured party.
     pub signal: Option<Signal>,
-    /// How many of its sections are not read.
+    /// The number of sections that are not supported.
     pub unread: u32,
 }
 
-/// How a brand reads signals.
+/// Evaluates consent signals under the terms of one brand, with a cache of parsed strings.
 #[derive(Clone, Debug)]
 pub struct SignalReader {
     terms: Terms,
     reads_strings: bool,
-    /// What each step needs besides, in the order of [`Step::ALL`].
+    /// The additional purposes that each step needs, in the order of [`Step::ALL`].
     also_needs: [Numbers; Step::ALL.len()],
     tc_strings: ParsedStrings<PurposeConsent>,
     gpp_strings: ParsedStrings<GppSignal>,
 }
 
-/// Strings that were read, since the views of one visitor carry the same one and reading it takes longer than the rest
-/// of the view. What is known of a string is a function of the string alone, so that forgetting it changes nothing.
+/// A cache of parsed strings: the views of one visitor carry the same string, and parsing it takes longer than the rest
+/// of the view. An entry is a function of the string alone, so evicting it changes no result.
 #[derive(Clone, Debug)]
 struct ParsedStrings<V>(FxHashMap<Box<str>, V>);
 
 impl<V: Copy> ParsedStrings<V> {
-    /// So many are remembered, then all are forgotten.
+    /// The capacity; a full cache is cleared.
     const MOST: usize = 1024;
 
     fn get(&self, text: &str) -> Option<V> {
@@ -82,7 +82,7 @@ impl<V: Copy> ParsedStrings<V> {
 }
 
 impl SignalReader {
-    /// How the brand of this configuration reads signals.
+    /// A reader under the consent settings of a brand.
     pub fn new(consent: &model::Consent) -> SignalReader {
         let also_needs = Step::ALL.map(|step| {
             let purposes = consent.also_needs.get(step.name());
@@ -97,16 +97,16 @@ impl SignalReader {
         }
     }
 
-    /// Whether there is somebody for whom TC strings speak.
+    /// Whether the brand names a party, so that TC strings can be evaluated.
     pub fn reads_strings(&self) -> bool {
         self.reads_strings
     }
 
-    /// What a TC string allows.
+    /// The uses that a TC string allows.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] where it cannot be read.
+    /// [`Malformed`] if the string cannot be parsed.
     pub fn tc_string(&mut self, text: &str) -> Result<PurposeConsent, Malformed> {
         if let Some(consent) = self.tc_strings.get(text) {
             return Ok(consent);
@@ -121,11 +121,11 @@ impl SignalReader {
         Ok(consent)
     }
 
-    /// What a GPP string says.
+    /// The content of a GPP string.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] where it cannot be read.
+    /// [`Malformed`] if the string cannot be parsed.
     pub fn gpp(&mut self, text: &str) -> Result<GppSignal, Malformed> {
         if let Some(signal) = self.gpp_strings.get(text) {
             return Ok(signal);
@@ -150,7 +150,7 @@ impl SignalReader {
         Ok(signal)
     }
 
-    /// What boxes say.
+    /// Evaluates a set of checkboxes.
     pub fn boxes(&self, boxes: &Boxes) -> Signal {
         let allowed = boxes.allowed(&self.terms);
         match boxes.asks_for_purposes() {
@@ -179,7 +179,7 @@ impl SignalReader {
     }
 }
 
-/// A string that bears a date, by the hash of its text and the date of its TC string.
+/// Identifies a dated string by the hash of its text and the date of its TC string.
 fn dated_string(text: &str, string: &TcString) -> ConsentString {
     ConsentString {
         hash: hash(&[text.as_bytes()]),
@@ -199,7 +199,7 @@ fn hash(parts: &[&[u8]]) -> u128 {
 }
 
 impl PurposeConsent {
-    /// What both allow, said together: of the later date, since nothing is allowed that the later one does not allow.
+    /// The uses that both allow, with the later of their dates, since the later one must allow each of them.
     #[must_use]
     pub fn and(self, other: PurposeConsent) -> PurposeConsent {
         let string = match (self.string, other.string) {
@@ -217,14 +217,14 @@ impl PurposeConsent {
     }
 }
 
-/// Out of any of them is out of sharing with partners, which is all of them at once.
+/// Whether any opt-out is set. Sharing with partners is sale, sharing and targeted advertising at once.
 fn opted_out(allowed: Allowed) -> bool {
     [OptOut::Sale, OptOut::Sharing, OptOut::TargetedAdvertising]
         .into_iter()
         .any(|out| allowed.opted_out(out))
 }
 
-/// For whom signals are read. Without a party only boxes and opt-outs are, which speak to whoever asks.
+/// The terms under which signals are evaluated. Without a party, only checkboxes and opt-outs count, which address everyone.
 fn terms(consent: &model::Consent) -> Terms {
     if let Some(vendor) = &consent.declared {
         return Terms::of(vendor);

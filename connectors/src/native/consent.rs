@@ -46,7 +46,7 @@ const IDENTIFIERS: [(Field, IdKind); 6] = [
     (Field::Device, IdKind::Device),
 ];
 
-/// A signal word for word, its keys in order.
+/// The evidence of a signal: the signal verbatim, with its keys in order.
 #[derive(Serialize)]
 struct EvidenceText<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ struct EvidenceText<'a> {
     source: &'a str,
 }
 
-/// What was given.
+/// The signal of a record, by its form.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum GivenSignal<'a> {
@@ -114,18 +114,18 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     Ok(record::put_event(line, head, ids, body, sink))
 }
 
-/// What a web record brings along.
+/// The signals that a web record carries.
 pub struct WebSignals<'a> {
     strings: [Option<GivenSignal<'a>>; 2],
     consent: Option<PurposeConsent>,
     opted_out: bool,
 }
 
-/// For so many days a string that is said again is no new statement.
+/// The period, in days, within which a repeated string is no new statement.
 const SAME_STATEMENT_DAYS: i32 = 28;
 
 impl<'a> WebSignals<'a> {
-    /// Reads the strings of a web record. A TC string that speaks for nobody is passed over.
+    /// Reads the strings of a web record. Skips a TC string if the brand names no party.
     pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> FieldResult<WebSignals<'a>> {
         let reader = line.reader;
         let tc_string = match line.brand.signals.reads_strings() {
@@ -146,7 +146,7 @@ impl<'a> WebSignals<'a> {
                         None => Some(consent),
                     };
                 }
-                // The page says that nobody opted out to everybody: it takes no objection back.
+                // A page sends "not opted out" to every visitor, so it withdraws no objection.
                 Some(Signal::OptedOut(out)) => signals.opted_out |= out,
                 None => {}
             }
@@ -154,7 +154,7 @@ impl<'a> WebSignals<'a> {
         Ok(signals)
     }
 
-    /// Tells the statements and the evidence of a record that is in order.
+    /// Emits the statements and the evidence of an accepted record.
     pub fn emit(
         &self,
         line: &mut Line<'_, '_>,
@@ -194,13 +194,13 @@ impl<'a> WebSignals<'a> {
     }
 }
 
-/// Tells that somebody opted out, beside what a record says of purposes: the newest of each source.
+/// Emits an opt-out in addition to the purposes of a record; the newest of each source counts.
 fn emit_opt_out(line: &mut Line<'_, '_>, ts: i64, ids: &IdSet, sink: &mut impl Sink) {
     let key = key(line, "do_not_sell", ids, &[0]);
     emit_statement(line, key, ts, ts, ids, do_not_sell(true), sink);
 }
 
-/// Tells a statement that rides on a record, and so has no id of its own.
+/// Emits a statement that a record carries, and that therefore has no id of its own.
 fn emit_statement(
     line: &mut Line<'_, '_>,
     key: RecordKey,
@@ -272,7 +272,7 @@ fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSign
     }
 }
 
-/// What was given says; nothing where it says nothing that the brand reads. Sections that are not read are told of.
+/// Evaluates a signal; `None` if it contains nothing that the brand supports. Reports unsupported sections to the sink.
 fn read_signal(
     line: &mut Line<'_, '_>,
     signal: &GivenSignal<'_>,
@@ -323,7 +323,7 @@ impl GivenSignal<'_> {
     }
 }
 
-/// Tells the evidence: of a statement with its id and what was shown, of a web record without either, so that the
+/// Emits the evidence: of a statement with its id and what was shown, of a web record without either, so that the
 /// same string of the same cookie is kept once.
 fn emit_evidence(
     line: &Line<'_, '_>,
@@ -359,7 +359,7 @@ fn emit_evidence(
     Ok(())
 }
 
-/// The key of what is said of these identifiers.
+/// The record key of a statement about these identifiers.
 fn key(line: &Line<'_, '_>, what: &str, ids: &IdSet, last: &[u8]) -> RecordKey {
     let pseudonyms: Vec<[u8; 16]> = (ids.ids().iter())
         .map(|id| id.pseudonym.to_le_bytes())

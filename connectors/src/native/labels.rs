@@ -29,7 +29,7 @@ pub fn normalize(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(text.nfc().collect::<String>().trim().to_owned())
 }
 
-/// A word of a channel: [`normal`], and empty where it stands for a direct visit.
+/// Normalizes a channel name; a name for direct visits becomes empty.
 pub fn normalize_channel(text: Cow<'_, str>) -> Cow<'_, str> {
     let label = normalize(text);
     match DIRECT.iter().any(|word| word.eq_ignore_ascii_case(&label)) {
@@ -38,16 +38,16 @@ pub fn normalize_channel(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The words of one brand that this decoder has told.
+/// The labels of one brand that this decoder has announced.
 #[derive(Clone, Debug)]
 pub struct AnnouncedLabels {
     brand: BrandId,
-    /// Each with the epoch in which it was used last.
+    /// The epoch of each label's last use.
     last_used: FxHashMap<Label, u64>,
     epoch: u64,
 }
 
-/// What becomes of a word that nothing named at the end of an epoch.
+/// The outcome of withdrawing a label that nothing referenced at the end of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withdrawal {
     /// This decoder has not announced it.
@@ -59,7 +59,7 @@ pub enum Withdrawal {
 }
 
 impl AnnouncedLabels {
-    /// None told yet.
+    /// A set without announced labels, except the built-in ones.
     pub fn new(brand: BrandId) -> AnnouncedLabels {
         let own_words = OWN_WORDS.iter().map(|word| (Label::of(word), u64::MAX));
         AnnouncedLabels {
@@ -69,19 +69,19 @@ impl AnnouncedLabels {
         }
     }
 
-    /// Begins an epoch, later than the one before.
+    /// Begins an epoch; epochs ascend.
     pub fn begin_epoch(&mut self, epoch: u64) {
         self.epoch = epoch;
     }
 
-    /// A word counts as announced from before. Whether it was not announced yet.
+    /// Marks a label as announced earlier. Returns whether it is new.
     pub fn mark_announced(&mut self, label: Label) -> bool {
         let is_new = !self.last_used.contains_key(&label);
         self.last_used.entry(label).or_insert(self.epoch);
         is_new
     }
 
-    /// Nothing named a word at the end of an epoch.
+    /// Withdraws a label that nothing referenced at the end of epoch `as_of`.
     pub fn withdraw(&mut self, label: Label, as_of: u64) -> Withdrawal {
         match self.last_used.get(&label) {
             None => Withdrawal::NotAnnounced,
@@ -93,7 +93,7 @@ impl AnnouncedLabels {
         }
     }
 
-    /// The label of a word, announced where it is new.
+    /// The label of a name; announces a new one to the sink.
     pub fn announce(&mut self, word: &str, sink: &mut impl Sink) -> Label {
         let label = Label::of(word);
         if label.is_absent() {

@@ -14,7 +14,7 @@ use crate::keys::Scratch;
 use crate::native::amount::AmountError;
 use crate::native::time::{TimeError, TimeFormat};
 
-/// What the message says about each of its lines.
+/// The context that a message gives to each of its lines.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageContext<'m> {
     /// When it arrived, Unix milliseconds.
@@ -33,17 +33,17 @@ pub struct MessageContext<'m> {
 pub struct Line<'l, 'a> {
     /// The fields.
     pub reader: Reader<'l, 'a>,
-    /// What the message says.
+    /// The context of its message.
     pub message: MessageContext<'l>,
     /// The brand.
     pub brand: &'l mut BrandContext,
     /// The source.
     pub source: &'l SourceContext,
-    /// The words told so far.
+    /// The labels announced so far.
     pub labels: &'l mut AnnouncedLabels,
     /// Whether the records of robots are read like any others.
     pub keep_robots: bool,
-    /// Where clear values stand while they are hashed.
+    /// The buffer of clear values while they are hashed.
     pub scratch: &'l mut Scratch,
 }
 

@@ -10,7 +10,7 @@ use super::line::Line;
 use super::reader::{FieldResult, MAX_LABEL, missing};
 use crate::dead_letter::{Reason, Refusal, Sink};
 
-/// The head of a record.
+/// The id, time and version of a record.
 pub struct RecordHead<'a> {
     /// Its id, or the message's.
     pub id: Cow<'a, str>,
@@ -40,7 +40,7 @@ impl<'a> RecordHead<'a> {
     }
 }
 
-/// The event of a record, its source's word told.
+/// The event of a record; announces the name of its source.
 pub fn put_event(
     line: &mut Line<'_, '_>,
     head: RecordHead<'_>,

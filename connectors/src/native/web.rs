@@ -70,7 +70,7 @@ fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Fi
     })
 }
 
-/// The channel of its words, each told.
+/// The channel of these names, each announced.
 pub(super) fn announce_channel(
     line: &mut Line<'_, '_>,
     words: &ChannelWords<'_>,

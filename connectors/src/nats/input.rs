@@ -28,21 +28,21 @@ use super::message::InMessage;
 use super::share::Share;
 use super::streams::{StreamState, stream_state};
 
-/// What happened while reading, counted since the opening.
+/// Counters of an input since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputCounts {
-    /// Messages that came again and were passed over.
+    /// Redelivered messages, which were skipped.
     pub redelivered: u64,
-    /// Sequences that were passed over because their messages had been deleted. Not counted where
-    /// the server sorts by partition, since others' messages are gaps then.
+    /// Sequences that were skipped because their messages had been deleted. Not counted when the
+    /// server filters by partition, because messages of other processes are gaps then.
     pub gaps: u64,
-    /// Times that a delivery never arrived.
+    /// Deliveries that never arrived.
     pub lost_deliveries: u64,
-    /// Times that the consumer was opened anew, for whatever reason.
+    /// Times that the consumer was recreated, for any reason.
     pub reopened: u64,
-    /// Times that the server was silent for too long.
+    /// Missed heartbeats: the server was silent for too long.
     pub heartbeats_missed: u64,
-    /// Messages that the clients of this process dropped because their readers were too slow.
+    /// Messages that this process's clients dropped because their readers were too slow.
     pub slow_consumer: u64,
 }
 
@@ -64,21 +64,21 @@ pub struct Input {
     created: i64,
     accepted: Option<Loss>,
     link: Link,
-    /// When opening may be tried, and when the server is asked next.
+    /// The time of the next attempt to open, or of the next query to the server.
     due: Instant,
     state_request: Option<BoxFuture<'static, Result<ServerState, NatsError>>>,
-    /// This process's consumer, by the time it was made.
+    /// This process's consumer, identified by its creation time.
     own_consumer: Option<i128>,
-    /// Has been read and not given yet.
+    /// Messages that were read and not delivered yet.
     buffered: VecDeque<InMessage>,
     /// The next sequence to read from the server.
     next_unread: u64,
-    /// Where the first jump begins that may be a loss.
+    /// The start of the first jump that may be a loss.
     jump: Option<u64>,
-    /// Nothing has been read, and reading begins with whatever is there: a stream that is losing
-    /// its oldest messages all the time would else have lost the first before it comes.
+    /// Nothing has been read, and reading begins with the oldest stored message, whichever that is: a
+    /// stream that drops its oldest messages continuously could otherwise drop the first before it is read.
     from_any_sequence: bool,
-    /// Where the newest message that was read is acknowledged.
+    /// The sequence and reply subject of the newest message that was read.
     newest: Option<(u64, Subject)>,
     pending: u64,
     counts: InputCounts,
@@ -216,23 +216,23 @@ impl Input {
         self.created
     }
 
-    /// The loss that was accepted at the opening.
+    /// The loss that was accepted when the input was opened.
     pub fn accepted_loss(&self) -> Option<Loss> {
         self.accepted
     }
 
-    /// How many messages were still to come when the server sent the last one, or was last asked;
-    /// those that are read and not given yet among them.
+    /// The number of messages not yet delivered, by the server's last report, including those
+    /// that were read and are still buffered.
     pub fn pending(&self) -> u64 {
         self.pending + self.buffered.len() as u64
     }
 
-    /// Whether the last message that was given was the newest, as far as the server has told.
+    /// Whether the last delivered message was the newest, according to the server's last report.
     pub fn caught_up(&self) -> bool {
         self.pending() == 0 && self.jump.is_none()
     }
 
-    /// What happened so far.
+    /// The counters so far.
     pub fn counts(&self) -> InputCounts {
         InputCounts {
             slow_consumer: dropped() - self.dropped,

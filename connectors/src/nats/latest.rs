@@ -40,7 +40,7 @@ use super::subject_set::SubjectSet;
 /// The longest pause between two rounds of sending again.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How long no message may be acknowledged, the server refusing them, before the caller hears of it.
+/// How long the server may refuse every message before the publisher returns an error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Publishes the newest message of every subject, with a bounded number in flight.
@@ -63,7 +63,7 @@ pub struct LatestPublisher {
     pause: Duration,
     /// Since when nothing was acknowledged.
     failing: Option<Instant>,
-    /// The subjects that were acknowledged, for whoever looks.
+    /// The acknowledged subjects, shared with an observer.
     acknowledged: Arc<Mutex<SubjectSet>>,
 }
 
@@ -87,10 +87,10 @@ impl LatestPublisher {
         }
     }
 
-    /// Puts the subjects that are acknowledged from now on into this set.
-    pub fn recording_into(self, told: Arc<Mutex<SubjectSet>>) -> LatestPublisher {
+    /// Records every subject that is acknowledged from now on in a shared set.
+    pub fn recording_into(self, acknowledged: Arc<Mutex<SubjectSet>>) -> LatestPublisher {
         LatestPublisher {
-            acknowledged: told,
+            acknowledged,
             ..self
         }
     }
@@ -172,12 +172,12 @@ impl LatestPublisher {
         let error = match result {
             Ok(()) => {
                 (self.failing, self.pause) = (None, PAUSE);
-                let mut told = self
+                let mut acknowledged = self
                     .acknowledged
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
-                told.insert(&message.subject);
-                drop(told);
+                acknowledged.insert(&message.subject);
+                drop(acknowledged);
                 self.release_subject(&message.subject);
                 return Ok(());
             }

@@ -93,7 +93,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`NatsErrorKind::Read`] and `Unreachable`: calling again goes on where it stopped. `Stream`
-    /// when the stream is gone.
+    /// when the stream no longer exists.
     pub async fn next_batch(
         &mut self,
         max: usize,
@@ -108,7 +108,7 @@ impl Reader {
         self.next
     }
 
-    /// Whether the last message that was given was the newest, as far as the server has told.
+    /// Whether the last delivered message was the newest, according to the server's last report.
     pub fn caught_up(&self) -> bool {
         self.pending == 0
     }

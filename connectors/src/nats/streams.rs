@@ -294,7 +294,7 @@ pub async fn delete_message(
     match stream.delete_message(sequence).await {
         Ok(was_there) => Ok(was_there),
         Err(error) => match error.kind() {
-            // It has gone before.
+            // It was deleted before.
             DeleteMessageErrorKind::JetStream(answer)
                 if [ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::NO_MESSAGE_FOUND]
                     .contains(&answer.error_code())

@@ -191,12 +191,12 @@ impl DataHeader {
         let EntryCounts {
             put,
             drop,
-            tokenized_pings: heard,
+            tokenized_pings: pings,
             label_names: word,
             evidence,
             settled,
         } = self.entries;
-        for count in [put, drop, heard, word, evidence, settled] {
+        for count in [put, drop, pings, word, evidence, settled] {
             out.extend_from_slice(&u32::try_from(count).ok()?.to_le_bytes());
         }
         Some(out)

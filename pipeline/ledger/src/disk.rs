@@ -128,7 +128,7 @@ pub(crate) fn wipe(file: &File, path: &Path) {
     let _ = wiped;
 }
 
-/// Overwrites and removes a file. That it is gone already is fine.
+/// Overwrites and removes a file. A missing file is no error.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     match OpenOptions::new().write(true).open(path) {
         Ok(file) => wipe(&file, path),

@@ -69,7 +69,7 @@ impl Ledger {
         }
         manifest.segments.extend(outputs);
         manifest.segments.sort_by_key(|s| (s.commits, s.number));
-        // With the last entry under a secret that was exchanged goes what told that secret from others.
+        // The key check of an old secret is removed with the last entry under it.
         let pruned = brands::prune_unused(&mut manifest, &self.active.counts, &self.numbers);
         if !sources.is_empty() || pruned {
             let replaced = self.replace_manifest(manifest);

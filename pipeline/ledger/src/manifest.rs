@@ -49,7 +49,7 @@ pub(crate) struct Manifest {
 pub(crate) struct ManifestBrand {
     pub number: u16,
     pub name: String,
-    /// How many links the pseudonyms under this number have gone through.
+    /// The number of key-chain links that the pseudonyms under this number have passed.
     pub links: usize,
     pub check: Hex,
 }

@@ -30,7 +30,7 @@ impl Ledger {
     /// it is verified as it is read.
     ///
     /// What was sealed before a brand's secret was exchanged is read all the same, with the pseudonyms of the newest
-    /// secret; [`Ledger::behind`] says how much of it there is, and a rewrite moves it.
+    /// secret; [`Ledger::entries_under_old_keys`] counts it, and a rewrite moves it.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ use crate::manifest::{Manifest, ManifestBrand, Paths, SealedSegment};
 use crate::pending_segments::PendingSegments;
 use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
 
-/// Says of an event whether it is kept.
+/// Decides whether an event is kept.
 pub type KeepFilter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
 /// The work of a rewrite, to be run on any thread.
@@ -40,13 +40,13 @@ pub struct Rewrite {
     paths: Paths,
     keyring: Arc<Keyring>,
     manifest: Manifest,
-    /// Under which number the entries of each number are written.
+    /// The brand number under which the entries of each brand number are rewritten.
     targets: BTreeMap<u16, u16>,
     next: Arc<AtomicU64>,
     segment_bytes: u64,
     budget: u64,
     keep: KeepFilter,
-    /// The labels whose words go.
+    /// The labels whose names are dropped.
     idle: FxHashSet<BrandLabel>,
 }
 
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Rewrite {
     }
 }
 
-/// New segments that wait to be installed. Dropped instead, they are removed again.
+/// New segments to be installed. Dropping the value removes them.
 pub struct RewriteResult {
     pub(crate) sources: Vec<SealedSegment>,
     pub(crate) outputs: Vec<SealedSegment>,
@@ -66,12 +66,12 @@ pub struct RewriteResult {
     pub(crate) brands: Vec<ManifestBrand>,
     pub(crate) words: Vec<NameKey>,
     pub(crate) drafts: PendingSegments,
-    /// Entries left out because they were superseded, and words that nobody uses.
+    /// Entries left out because they were superseded, and unused label names.
     pub superseded: u64,
     /// Entries left out because they were not to be kept, superseded ones included: `put` are versions of records,
-    /// `drop` that records were dropped, `heard` pings.
+    /// `drop` are drops, `tokenized_pings` are pings.
     pub erased: EntryCounts,
-    /// Entries that were sealed under a secret that was exchanged, and no longer are.
+    /// Entries moved from an old key to the newest.
     pub rekeyed: u64,
 }
 
@@ -118,7 +118,7 @@ impl Rewrite {
         self
     }
 
-    /// Does the work. `progress` is told bytes done and bytes to be done of the judgement, which is most of it.
+    /// Runs the rewrite. `progress` receives the bytes done and the total of the compaction filter, which is most of the work.
     ///
     /// # Errors
     ///
@@ -127,13 +127,13 @@ impl Rewrite {
     pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<RewriteResult, LedgerError> {
         let source = SegmentSet::sealed(&self.paths, &self.manifest);
         let total = source.parts().iter().map(|part| part.entries.total()).sum();
-        let mut gone = Bitmap::new(total);
+        let mut erased_entries = Bitmap::new(total);
         let mut words = Vec::new();
         let mut forgotten = EntryCounts::default();
         let mut idle = Vec::new();
         let mut also = |_: &SealedBlock, entry, event: &Event| {
             if !(self.keep)(event) {
-                gone.set(entry);
+                erased_entries.set(entry);
                 forgotten.count(event);
                 if let Event::Word { brand, label, word } = event {
                     words.push(name_key(*brand, *label, word));
@@ -144,8 +144,10 @@ impl Rewrite {
                 idle.push(entry);
             }
         };
-        let mut marks = mark_superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
-        idle.into_iter().for_each(|entry| marks.set(entry));
+        let mut superseded_entries =
+            mark_superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
+        idle.into_iter()
+            .for_each(|entry| superseded_entries.set(entry));
         let mut writer = Writer::new(&self);
         let mut sources = Vec::new();
         let (mut first, mut superseded, mut moved) = (0, 0, 0);
@@ -158,15 +160,16 @@ impl Rewrite {
             > 1;
         for (part, sealed) in source.parts().iter().zip(&self.manifest.segments) {
             let entries = first..first + part.entries.total();
-            let goes = |entry: u64| gone.get(entry) || marks.get(entry);
+            let is_dropped =
+                |entry: u64| erased_entries.get(entry) || superseded_entries.get(entry);
             let behind = self.entries_under_old_keys(sealed);
-            if entries.clone().any(goes) || behind > 0 || (many && small(part.bytes)) {
+            if entries.clone().any(is_dropped) || behind > 0 || (many && small(part.bytes)) {
                 moved += behind;
                 superseded += entries
                     .clone()
-                    .filter(|entry| !gone.get(*entry) && marks.get(*entry))
+                    .filter(|entry| !erased_entries.get(*entry) && superseded_entries.get(*entry))
                     .count() as u64;
-                writer.copy(&source, (part, sealed), entries.start, &goes)?;
+                writer.copy(&source, (part, sealed), entries.start, &is_dropped)?;
                 sources.push(sealed.clone());
             }
             first = entries.end;
@@ -195,7 +198,7 @@ impl Rewrite {
         })
     }
 
-    /// How many entries of a segment are sealed under a secret that was exchanged.
+    /// The number of entries of a segment that are sealed under an old key.
     fn entries_under_old_keys(&self, segment: &SealedSegment) -> u64 {
         let stays = |number: &u16| self.targets.get(number) == Some(number);
         let behind = segment.entries.iter().filter(|(n, _)| !stays(n));
@@ -232,7 +235,7 @@ impl<'a> Writer<'a> {
         source: &SegmentSet,
         (part, sealed): (&SegmentPart, &SealedSegment),
         first: u64,
-        goes: &dyn Fn(u64) -> bool,
+        is_dropped: &dyn Fn(u64) -> bool,
     ) -> Result<(), LedgerError> {
         let (begin, end) = sealed.commits;
         self.commits = (self.commits.0.min(begin), self.commits.1.max(end));
@@ -245,7 +248,7 @@ impl<'a> Writer<'a> {
             first,
             &mut |_| (),
             &mut |block, entry, event| {
-                if goes(entry) {
+                if is_dropped(entry) {
                     return Ok(());
                 }
                 let number = block.number();

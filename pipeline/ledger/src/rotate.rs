@@ -28,7 +28,7 @@ impl Ledger {
     /// Takes newer secrets while the process runs: those of `keyring` are the ones that the ledger has, with newer
     /// ones behind them. When this returns, the salts are sealed under the newest, and so is all that is committed
     /// from now on. What was committed before follows with the next [`Ledger::rewrite`] (not with one that has begun),
-    /// and is read as before until then; [`Ledger::behind`] says how much that is.
+    /// and is read as before until then; [`Ledger::entries_under_old_keys`] counts it.
     ///
     /// The process goes on making pseudonyms as it did: [`Ledger::commit`] moves them up.
     ///
@@ -67,7 +67,7 @@ impl Ledger {
         }
     }
 
-    /// How many entries are still sealed under a secret that was exchanged. A rewrite moves them.
+    /// The number of entries still sealed under an old key. A rewrite moves them.
     pub fn entries_under_old_keys(&self) -> u64 {
         let mut counts: CountsByBrand = self.active.counts.clone();
         let sealed = self.manifest.segments.iter();
@@ -127,8 +127,8 @@ pub(crate) fn reseal_salts(
     Ok(resealed)
 }
 
-/// Moves the pseudonyms of an event that have gone through the first `links` links through all that follow. Nothing
-/// else depends on a secret: keys of records and names of sales do not, and tokens of pings never change.
+/// Rekeys the pseudonyms of an event that have passed the first `links` links through all later ones. Nothing else
+/// depends on a secret: record keys and names of sales do not, and tokens of pings never change.
 pub(crate) fn rekey(event: &mut Event, chain: &KeyChain, links: usize) {
     let set = match event {
         Event::Put { record, .. } => &mut record.ids,
@@ -153,7 +153,7 @@ pub(crate) fn rekey(event: &mut Event, chain: &KeyChain, links: usize) {
     *set = IdSet::new(ids.collect());
 }
 
-/// [`move_up`] for an encoded run of a brand.
+/// [`rekey`] for an encoded run of a brand.
 pub(crate) fn rekey_run(
     run: &[u8],
     brand: BrandId,

@@ -50,7 +50,7 @@ pub struct BrandVerification {
 }
 
 /// Reads all of a ledger, which must not be in use: while commits go on, it may be found changed. `progress` is
-/// told bytes done and bytes to be done.
+/// called with the bytes done and the total.
 ///
 /// # Errors
 ///
@@ -144,8 +144,8 @@ impl Verification {
             out,
             self.brands.iter().map(|b| (b.brand.as_str(), &b.entries)),
         )?;
-        let (held, gone) = (self.held, self.superseded);
-        writeln!(out, "\n{held} records held, {gone} superseded")?;
+        let (held, superseded) = (self.held, self.superseded);
+        writeln!(out, "\n{held} records held, {superseded} superseded")?;
         if self.torn_bytes > 0 {
             let torn = self.torn_bytes;
             writeln!(

@@ -72,7 +72,7 @@ impl WriteBatch {
         self.entries += 1;
     }
 
-    /// Makes sure that the salt of a brand's day is kept before anything that was heard under it. A salt that
+    /// Ensures that the salt of a brand's day is stored before any ping tokenized under it. A salt that
     /// the ledger has changes nothing.
     pub fn salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
         self.salts.push((brand, day, salt));

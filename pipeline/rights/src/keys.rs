@@ -27,8 +27,7 @@ pub struct BrandKeys {
     suppression: Vec<Zeroizing<[u8; 32]>>,
 }
 
-/// How many times the brand's secret had been exchanged when a pseudonym was made: the pseudonym of a level has gone
-/// through so many links of the chain.
+/// The number of key rotations before a pseudonym was made, which is the number of key-chain links that it has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyLevel(pub u32);
 
@@ -90,7 +89,7 @@ impl BrandKeys {
         }
     }
 
-    /// The same after the secret was exchanged for a newer one.
+    /// These keys with a newer secret appended.
     pub fn with_newer_secret(mut self, newer: &SecretString) -> BrandKeys {
         let key = derive(SUPPRESSION, &self.name, newer);
         self.suppression.push(key);

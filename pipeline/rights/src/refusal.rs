@@ -31,7 +31,7 @@ pub enum Reason {
     BadRecord,
     /// Another request has the same id.
     IdTaken,
-    /// Nothing is held of whom or what it names.
+    /// No record of the data subject, or of the named record, is stored.
     NotFound,
     /// The record that it corrects is not of the person that it names.
     NotTheirs,

@@ -10,7 +10,7 @@ use crate::counts::Counts;
 use crate::refusal::Reason;
 use crate::request::{RequestId, Right};
 
-/// How a request stands.
+/// The status of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Received and durable.
@@ -23,7 +23,7 @@ pub enum Status {
     Rejected(Reason),
 }
 
-/// A step that a request cannot take.
+/// A transition that no request may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a request that is {from} cannot become {to}")]
 pub struct InvalidTransition {
@@ -49,18 +49,18 @@ impl Status {
         matches!(self, Status::Completed(_) | Status::Rejected(_))
     }
 
-    /// The next status of a request that stands like this.
+    /// Checks the transition from this status to another.
     ///
     /// # Errors
     ///
-    /// [`Impossible`] where no request goes this way, also to where it stands already.
+    /// [`InvalidTransition`] if no request may make this transition, including one to its current status.
     pub fn next(self, to: Status) -> Result<Status, InvalidTransition> {
         let impossible = InvalidTransition {
             from: self.name(),
             to: to.name(),
         };
         match (self, to) {
-            // What has begun cannot be withdrawn: part of it may be gone.
+            // A started request cannot be canceled: part of it may be erased already.
             (Status::InProgress, Status::Rejected(Reason::Cancelled)) => Err(impossible),
             (Status::Pending, Status::InProgress | Status::Rejected(_))
             | (Status::InProgress, Status::Completed(_) | Status::Rejected(_)) => Ok(to),
@@ -132,7 +132,7 @@ pub struct PublishedStatus {
 }
 
 impl PublishedStatus {
-    /// What [`Message::to_json`] wrote; none where the bytes are no such message.
+    /// What [`StatusMessage::to_json`] wrote; none where the bytes are no such message.
     pub fn read(bytes: &[u8]) -> Option<PublishedStatus> {
         #[derive(Deserialize)]
         struct Json<'a> {

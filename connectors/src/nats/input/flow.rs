@@ -230,7 +230,7 @@ impl Input {
         }
         open.delivery = place.delivery;
         self.pending = place.pending;
-        // Where more should come and does not, a delivery may have gone astray.
+        // If messages are pending and none arrives, a delivery may be lost.
         self.due = Instant::now() + if place.pending > 0 { LOOK } else { ASK };
         self.counts.redelivered += u64::from(place.times > 1);
         if place.sequence < self.next_unread {

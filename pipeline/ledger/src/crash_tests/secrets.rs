@@ -132,10 +132,10 @@ fn what_is_forgotten_is_never_half_forgotten() {
         let EntryCounts {
             put,
             drop,
-            tokenized_pings: heard,
+            tokenized_pings: pings,
             ..
         } = done.erased;
-        assert_eq!((put, drop, heard), (14, 7, 1));
+        assert_eq!((put, drop, pings), (14, 7, 1));
         ledger.install(done).unwrap().run().unwrap();
     });
     // Again, it is harmless.

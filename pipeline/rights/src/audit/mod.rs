@@ -1,4 +1,4 @@
-//! The audit log: what was asked and done, in a chain that nobody can bend without the brand's key.
+//! The audit log: requests and their processing, in a hash chain that nobody can alter without the brand's key.
 //!
 //! One file per brand, `<brand>.jsonl`, one entry a line, keys sorted:
 //!
@@ -22,9 +22,9 @@
 //! There is no personal data in it: an id is hashed under the brand's key, since a person may have chosen it. What could
 //! not be read as a request is refused to its sender and is not in it: it has no content to be known by.
 //!
-//! **Once** (I4). An entry is one write and one sync, and it is durable before [`AuditLog::append`] returns. A kill in between
-//! leaves the start of a line, which [`AuditLog::open`] cuts: whoever asked for it has not been told that it is there.
-//! Anything else that is not as it was written is refused, and nothing is changed.
+//! **Once** (I4). An entry is one write and one sync, and it is durable before [`AuditLog::append`] returns. A crash in between
+//! leaves a partial line, which [`AuditLog::open`] truncates: its append was never confirmed. Any other difference from
+//! what was written is an error, and nothing is changed.
 //!
 //! **Proof.** Whoever lacks the key can neither change a line nor chain the lines anew. What a chain cannot show is that
 //! its end is missing. So every append returns the [`Head`], to be published where the owner of the file has no say
@@ -54,7 +54,7 @@ use crate::request::Right;
 use crate::status::{InvalidTransition, Status};
 use verify::Chain;
 
-/// How a request stands, by the log.
+/// The state of a request according to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestState {
     /// What it asked, as a keyed hash.
@@ -85,7 +85,7 @@ pub struct AuditLog {
 pub struct OpenedLog {
     /// The log.
     pub log: AuditLog,
-    /// How many bytes of an unfinished line a kill had left; they are gone.
+    /// The number of bytes of an unfinished line that were truncated.
     pub cut_bytes: u64,
 }
 
@@ -225,7 +225,7 @@ pub struct AuditLogContents {
 /// Reads a log without changing it; none where there is no file.
 ///
 /// # Errors
-/// Where it cannot be read. What is wrong in it is [`Log::broken`].
+/// Where it cannot be read. A damaged log is reported in [`AuditLogContents::broken`].
 pub fn read(path: &Path, keys: &BrandKeys) -> Result<Option<AuditLogContents>, FileError> {
     let bytes = disk::read(path)?;
     Ok(bytes.map(|bytes| AuditLogContents::read(path, keys, &bytes)))
@@ -268,7 +268,7 @@ impl AuditLogContents {
             };
             log.entries.push(chain.head().hash);
             match entry.content {
-                // What the log itself would not have written is told by whoever asks it next.
+                // An impossible transition is reported by the next query, not here.
                 Content::Step(request, right, event) => {
                     let before = log.states.get(&request);
                     if let Ok(standing) = transition(before, &entry, (right, event)) {
@@ -297,7 +297,7 @@ impl AuditLogContents {
     }
 }
 
-/// How a request stands after an entry.
+/// The state of a request after an entry.
 fn transition(
     before: Option<&RequestState>,
     entry: &Entry,

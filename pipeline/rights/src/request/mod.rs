@@ -9,7 +9,7 @@
 //!
 //! | field | |
 //! |---|---|
-//! | `id` | 1 to 256 bytes, unique in the brand. It is told in statuses, so it must not contain an identifier |
+//! | `id` | 1 to 256 bytes, unique in the brand. It appears in statuses, so it must not contain an identifier |
 //! | `ts` | integer Unix milliseconds or RFC 3339 with a zone |
 //! | `type` | a [`Right`] |
 //! | `brand` | required where the subject names none; otherwise it must be the same |

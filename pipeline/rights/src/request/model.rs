@@ -1,4 +1,4 @@
-//! What a checked request consists of: the right that is exercised, whom it is about, and what only some rights have.
+//! A validated request: the right that is exercised, the data subject, and the parameters of each right.
 
 use serde::{Serialize, Serializer};
 use tributary_operators::record::IdKind;
@@ -23,7 +23,7 @@ pub const MAX_VALUE: usize = 1024;
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
-    /// All records of the person, told to the person.
+    /// All records of the person, disclosed to the person.
     Access,
     /// The same, to be taken elsewhere.
     Portability,
@@ -33,9 +33,9 @@ pub enum Right {
     Restrict,
     /// They are back in.
     Unrestrict,
-    /// Everything gone, and later records of the identifiers are refused.
+    /// Erases everything and rejects later records of the identifiers.
     Object,
-    /// Everything gone.
+    /// Erases everything.
     Erase,
     /// No step that shares with partners.
     DoNotSell,
@@ -227,7 +227,7 @@ pub struct Request {
     pub brand: String,
     /// What is asked.
     pub asked: RequestBody,
-    /// Whom it is about, 1 to 64.
+    /// The identifiers of the data subject, 1 to 64.
     pub identifiers: Vec<Identifier>,
     /// Whether the linked person is meant, and not only what the identifiers name.
     pub whole_person: bool,

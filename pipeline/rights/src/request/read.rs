@@ -107,7 +107,7 @@ impl Request {
         Ok(request)
     }
 
-    /// The id of a message that may be refused, where it can be read, so that the refusal can be told to who sent it.
+    /// The id of a message that may be refused, if it can be read, so that the sender receives the refusal.
     pub fn read_id(bytes: &[u8]) -> Option<RequestId> {
         #[derive(Deserialize)]
         struct OnlyId<'a> {
@@ -118,7 +118,7 @@ impl Request {
         ID.text(fields.id).ok()?.map(RequestId::new)
     }
 
-    /// The id is told in statuses and kept in the broker's streams, which hold no identifier.
+    /// The id appears in statuses and stays in the broker's streams, which must contain no identifier.
     fn id_names_nobody(&self) -> Result<(), Refusal> {
         let id = self.id.expose().to_lowercase();
         let mut values = self.identifiers.iter().flat_map(Identifier::values);

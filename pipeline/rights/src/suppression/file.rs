@@ -31,7 +31,7 @@ pub struct OpenedList {
     pub file: SuppressionFile,
     /// What it says.
     pub set: SuppressionSet,
-    /// How many bytes of an unfinished record a kill had left; they are gone.
+    /// The number of bytes of an unfinished record that were truncated.
     pub cut_bytes: u64,
 }
 
