@@ -313,7 +313,7 @@ pub struct Consent {
 }
 
 impl Consent {
-    /// Whether consent strings can be read: somebody is named for whom they speak.
+    /// Whether consent strings can be evaluated: the brand names a vendor or is the publisher.
     pub fn reads_strings(&self) -> bool {
         self.vendor.is_some() || self.publisher
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::fields;
 use crate::model::Kind;
 use crate::placeholders::PLACEHOLDERS;
-use crate::settings::{About, Fallback, Section, sections, variable};
+use crate::settings::{DefaultValue, Section, SettingInfo, environment_variable, sections};
 
 /// What stands before the tables.
 const INTRODUCTION: &str = "\
@@ -45,7 +45,7 @@ fn table(out: &mut String, section: &Section) {
     if section.variables {
         let example = (section.rows)()
             .first()
-            .map(|row| variable(section.path, row.key()));
+            .map(|row| environment_variable(section.path, row.key()));
         let _ = writeln!(
             out,
             "\nOverridden by environment variables such as `{}`.",
@@ -101,11 +101,11 @@ pub(crate) fn path(section: &Section, key: &str) -> String {
 }
 
 /// The default of a setting.
-fn default(row: &dyn About) -> String {
-    match row.fallback() {
-        Fallback::Required => "**required**".to_owned(),
-        Fallback::Absent(meaning) | Fallback::Derived(meaning) => meaning.to_owned(),
-        Fallback::Toml(text) => format!("`{text}`"),
+fn default(row: &dyn SettingInfo) -> String {
+    match row.default() {
+        DefaultValue::Required => "**required**".to_owned(),
+        DefaultValue::Absent(meaning) | DefaultValue::Derived(meaning) => meaning.to_owned(),
+        DefaultValue::Toml(text) => format!("`{text}`"),
     }
 }
 

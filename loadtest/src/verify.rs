@@ -71,7 +71,7 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
             headers: &line.headers,
             data: &line.data,
         };
-        decoder.message(&message, &mut pile);
+        decoder.decode(&message, &mut pile);
     }
     let held = tributary_oracle::hold(pile.keeper.events());
     let mut expected = pile.expected;
@@ -122,11 +122,11 @@ impl Sink for Pile<'_> {
         }
     }
 
-    fn dead(&mut self, dead: DeadLetter) {
+    fn dead_letter(&mut self, dead: DeadLetter) {
         *self.expected.refused.entry(dead.reason.name()).or_default() += 1;
     }
 
-    fn ignored(&mut self, _: Ignored) {
+    fn ignore(&mut self, _: Ignored) {
         self.expected.ignored += 1;
     }
 }

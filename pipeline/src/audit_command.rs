@@ -65,9 +65,9 @@ fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyh
             "first_at": verified.first_at,
             "last_at": verified.last_at,
         });
-        terminal::tell(line)?;
+        terminal::print_status_line(line)?;
     } else {
-        terminal::tell(format_args!(
+        terminal::print_status_line(format_args!(
             "{}: {} entries, each linked to the one before; the last is {}:{}",
             keys.name(),
             verified.entries,

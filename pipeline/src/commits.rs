@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, oneshot, watch};
-use tributary_connectors::dead::DeadLetter;
-use tributary_connectors::nats::{Client, Outgoing, Publisher};
-use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Mark, NamedHeads, Page, Position};
+use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
+use tributary_ledger::{
+    ErasureFilter, FileHeads, Kind, Ledger, LedgerError, Position, Watermark, WriteBatch,
+};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
@@ -47,15 +49,15 @@ pub enum Word {
     /// An epoch goes in, behind which the input stands at a position.
     Mark(Epoch, Position),
     /// What one thread made of an epoch.
-    Part(Epoch, Page, Vec<DeadLetter>),
+    Part(Epoch, WriteBatch, Vec<DeadLetter>),
     /// The salts of a brand's days before one are destroyed.
     Forget(BrandId, Day),
     /// Sums of salt days that have settled, to be durable in one commit, and who hears of it.
-    Settle(Page, std::sync::mpsc::Sender<()>),
+    Settle(WriteBatch, std::sync::mpsc::Sender<()>),
     /// The pings of a brand's salt days before one leave the ledger: their sums are durable.
     Settled(BrandId, Day),
     /// The heads of files beside the ledger are named in it, and then somebody hears how far it is.
-    Name(NamedHeads, oneshot::Sender<Mark>),
+    Name(FileHeads, oneshot::Sender<Watermark>),
     /// Records were retracted because they were past their retention. Once everything that is open now is committed, that
     /// is, too, and then their entries leave the ledger.
     Expired(Vec<ExpiredRecord>),
@@ -68,7 +70,7 @@ pub enum Word {
 /// What leaves the ledger, and who waits for it.
 pub struct Erasure {
     /// What is to be forgotten.
-    pub forget: Forget,
+    pub forget: ErasureFilter,
     /// Hears of the entries that are gone, once their bytes are overwritten.
     pub done: oneshot::Sender<u64>,
 }
@@ -94,7 +96,7 @@ pub struct Durable {
 struct Open {
     position: Option<Position>,
     parts: usize,
-    pages: Vec<Page>,
+    pages: Vec<WriteBatch>,
     dead: Vec<DeadLetter>,
 }
 
@@ -110,13 +112,13 @@ pub struct Commits {
     forget: Vec<(Epoch, BrandId, Day)>,
     forgotten: BTreeSet<(BrandId, Day)>,
     /// Sums of salt days for the next commit.
-    settle: Vec<(Page, std::sync::mpsc::Sender<()>)>,
+    settle: Vec<(WriteBatch, std::sync::mpsc::Sender<()>)>,
     /// Heads of files beside the ledger, and who waits until they are named.
-    names: Vec<(NamedHeads, oneshot::Sender<Mark>)>,
+    names: Vec<(FileHeads, oneshot::Sender<Watermark>)>,
     /// Days whose pings leave once everything that is open now is committed.
     settled: Vec<(Epoch, BrandId, Day)>,
     /// Retractions, and erasures behind them, that wait until everything that was open when they came is committed.
-    expired: Vec<(Epoch, Page, Erasure)>,
+    expired: Vec<(Epoch, WriteBatch, Erasure)>,
     compaction: Compaction,
     commits: u64,
 }
@@ -200,7 +202,7 @@ impl Commits {
             Word::Settled(brand, before) => self.settled.push((self.last(), brand, before)),
             Word::Name(heads, done) => self.names.push((heads, done)),
             Word::Expired(records) => {
-                let mut page = Page::default();
+                let mut page = WriteBatch::default();
                 for ExpiredRecord { brand, key, behind } in records {
                     let arrival = behind;
                     page.push(brand, &Event::Drop { key, arrival });
@@ -208,12 +210,16 @@ impl Commits {
                 self.expired.push((self.last(), page, leave_out_dropped()));
             }
             Word::Erase(erasure) if !self.expired.is_empty() => {
-                self.expired.push((self.last(), Page::default(), erasure));
+                self.expired
+                    .push((self.last(), WriteBatch::default(), erasure));
             }
             Word::Erase(erasure) => self.compaction.erase(erasure),
             Word::Exchange(exchange) if exchange.begin => self.compaction.exchange(exchange),
             Word::Exchange(Exchange { keyring, told, .. }) => {
-                let goes_on = self.ledger.as_ref().map(|ledger| ledger.goes_on(&keyring));
+                let goes_on = self
+                    .ledger
+                    .as_ref()
+                    .map(|ledger| ledger.check_successor(&keyring));
                 told.send_replace(match goes_on {
                     Some(Err(error)) => Progress::Refused {
                         why: error.to_string(),
@@ -254,7 +260,7 @@ impl Commits {
         self.settle().await?;
         for (heads, done) in std::mem::take(&mut self.names) {
             let mark = self
-                .patiently(move |ledger| ledger.name_heads(&heads))
+                .patiently(move |ledger| ledger.record_heads(&heads))
                 .await?;
             // Whoever waits may have ended.
             let _ = done.send(mark);
@@ -265,7 +271,7 @@ impl Commits {
             .map_or(Epoch::MAX, |(epoch, _)| *epoch);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
-            self.patiently(move |ledger| ledger.forget_salts(brand, before))
+            self.patiently(move |ledger| ledger.destroy_salts(brand, before))
                 .await?;
         }
         self.expire(first).await?;
@@ -328,7 +334,7 @@ impl Commits {
         if self.compaction.is_wanted() {
             let forget = self.compaction.forget();
             let rewrite = self
-                .with_ledger(move |ledger| Ok(ledger.forget(forget)?))
+                .with_ledger(move |ledger| Ok(ledger.erase(forget)?))
                 .await;
             match unless_full(rewrite)? {
                 Some(rewrite) => self.compaction.begin(rewrite),
@@ -357,7 +363,7 @@ impl Commits {
         let taken = self
             .with_ledger(move |ledger| {
                 ledger.rotate(keyring)?;
-                Ok(ledger.behind())
+                Ok(ledger.entries_under_old_keys())
             })
             .await;
         match taken {
@@ -386,7 +392,7 @@ impl Commits {
     async fn bury(&mut self, dead: Vec<DeadLetter>) -> anyhow::Result<()> {
         let max_payload = self.publisher.max_payload();
         for letter in dead {
-            let letter = Outgoing::dead_letter(letter, max_payload);
+            let letter = OutgoingMessage::dead_letter(letter, max_payload);
             let sent = telling(&self.state, self.publisher.send(letter)).await;
             if let Err(error) = sent {
                 self.state.metrics.published(0, 0, 1);
@@ -415,7 +421,7 @@ impl Commits {
         Ok(())
     }
 
-    async fn write(&mut self, pages: Vec<Page>, position: Position) -> anyhow::Result<()> {
+    async fn write(&mut self, pages: Vec<WriteBatch>, position: Position) -> anyhow::Result<()> {
         let begun = Instant::now();
         self.with_ledger(move |ledger| {
             for page in pages {
@@ -479,9 +485,9 @@ impl Commits {
 
 /// That what was dropped leaves the ledger, for which nobody waits: who does asks for an erasure behind it.
 fn leave_out_dropped() -> Erasure {
-    let forget = Forget {
+    let forget = ErasureFilter {
         dropped: true,
-        ..Forget::default()
+        ..ErasureFilter::default()
     };
     let (done, _) = oneshot::channel();
     Erasure { forget, done }

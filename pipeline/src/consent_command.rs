@@ -55,7 +55,7 @@ pub fn command(args: &cli::Consent) -> anyhow::Result<()> {
     let terms = terms(args)?;
     let allowed = signal.allowed(&terms);
     if args.json {
-        terminal::line(format_args!("{:#}", signal.json(&terms, allowed)))?;
+        terminal::print_line(format_args!("{:#}", signal.json(&terms, allowed)))?;
     } else {
         terminal::print(signal.text(&terms, allowed))?;
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use tributary_config::model::Consent;
-use tributary_connectors::signals::{Signal, Signals};
+use tributary_connectors::signals::{Signal, SignalReader};
 use tributary_consent::Boxes;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::label::{Channel, Label};
@@ -215,7 +215,7 @@ fn allows(step: Use, boxes: &[(&str, bool)], feature_2: bool) -> bool {
     let Ok(boxes) = Boxes::read(boxes.iter().copied()) else {
         return false;
     };
-    match Signals::new(&consent).boxes(&boxes) {
+    match SignalReader::new(&consent).boxes(&boxes) {
         Signal::Steps(consent) => consent.steps.allows(step),
         Signal::OptedOut(_) => false,
     }

@@ -176,7 +176,7 @@ impl Show<'_> {
         self.bar.finish_and_clear();
         let summary = Summary::of(cells);
         let printed = match self.args.json {
-            true => terminal::line(format_args!("{:#}", summary.json())),
+            true => terminal::print_line(format_args!("{:#}", summary.json())),
             false => terminal::print(summary.text() + &account(tally, self.started.elapsed())),
         };
         if let Err(error) = printed {
@@ -265,7 +265,7 @@ fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Resu
                 true => "The days go on, an hour a second: ",
                 false => "The same numbers to look at:      ",
             };
-            terminal::line(format_args!(
+            terminal::print_line(format_args!(
                 "\n{numbers}http://{address}/ (Ctrl-C ends)\n\
                  The same for Prometheus:          http://{address}/metrics\n\
                  \n\
@@ -282,7 +282,7 @@ fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Resu
             tokio::select! {
                 _ = stop.wait_for(|set| *set) => {}
                 // A reader such as `head` has seen enough.
-                () = terminal::closed() => {}
+                () = terminal::wait_until_closed() => {}
             }
         })
         .await;

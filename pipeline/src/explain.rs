@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use tributary_config::model::Brand;
 use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
+use tributary_connectors::subject_identifiers;
 use tributary_connectors::terminal;
-use tributary_connectors::whom;
 use tributary_operators::currency;
 use tributary_operators::label::Channel;
 use tributary_operators::record::{BrandId, IdKind, Identifier};
@@ -130,10 +130,10 @@ fn identify(
                 "name and postcode identify nobody: the brand does not enable identity.name_postcode"
             );
         }
-        let ids = |key| whom::name_postcode(key, [first, last, postcode]);
+        let ids = |key| subject_identifiers::name_postcode(key, [first, last, postcode]);
         keys.iter().flat_map(ids).collect()
     } else {
-        let ids = |key| whom::identifiers(brand, key, kind, value);
+        let ids = |key| subject_identifiers::identifiers(brand, key, kind, value);
         keys.iter().flat_map(ids).collect::<Vec<_>>()
     };
     if ids.is_empty() {

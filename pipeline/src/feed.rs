@@ -15,7 +15,7 @@ use tributary_config::model::Config;
 use tributary_connectors::decode::Arrivals;
 use tributary_connectors::nats::{Client, Input, number_of};
 use tributary_connectors::trace::TraceLine;
-use tributary_ledger::{Position, StreamMark};
+use tributary_ledger::{Position, StreamPosition};
 
 use crate::asks::Asks;
 use crate::clock::Clocks;
@@ -52,7 +52,7 @@ pub struct Feed {
     /// How far the ledger is.
     pub durable: watch::Receiver<Durable>,
     /// Which stream is read.
-    pub stream: StreamMark,
+    pub stream: StreamPosition,
     /// The last sequence that the stream had at the start: before it is read, the numbers are not whole.
     pub past: u64,
     /// What was durable before.

@@ -16,7 +16,7 @@ use rand::rngs::OsRng;
 use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 use tributary_connectors::nats::{self, Client};
-use tributary_connectors::output::write_new;
+use tributary_connectors::output_files::write_new;
 use tributary_connectors::terminal;
 use tributary_ledger::{Keyring, Ledger, Options};
 
@@ -62,8 +62,8 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
         } => {
             let rotated = rotate(directory, config)?;
             match json {
-                true => terminal::line(serde_json::to_string_pretty(&rotated)?)?,
-                false => terminal::line(rotated.text())?,
+                true => terminal::print_line(serde_json::to_string_pretty(&rotated)?)?,
+                false => terminal::print_line(rotated.text())?,
             }
             Ok(())
         }
@@ -76,11 +76,11 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
             match json {
                 true => {
                     let told = serde_json::json!({ "processes": exchanged });
-                    terminal::line(serde_json::to_string_pretty(&told)?)?;
+                    terminal::print_line(serde_json::to_string_pretty(&told)?)?;
                 }
                 false => {
                     for exchanged in &exchanged {
-                        terminal::line(exchanged.text())?;
+                        terminal::print_line(exchanged.text())?;
                     }
                 }
             }
@@ -128,7 +128,7 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
         moved: 0,
         files: 0,
     };
-    if ledger.behind() > 0 {
+    if ledger.entries_under_old_keys() > 0 {
         let bar = bar("")?;
         let work = ledger.rewrite(Arc::new(|_| true))?;
         let done = work.run(&mut |read, total| {
@@ -137,7 +137,7 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
         });
         bar.finish_and_clear();
         let done = done?;
-        rotated.moved = done.moved;
+        rotated.moved = done.rekeyed;
         rotated.files = ledger.install(done)?.run()?;
     }
     ledger.close()?;
@@ -239,7 +239,7 @@ mod tests {
 
     use std::os::unix::fs::PermissionsExt;
 
-    use tributary_ledger::{Page, Position};
+    use tributary_ledger::{Position, WriteBatch};
     use tributary_operators::record::BrandId;
     use tributary_operators::salt::Salt;
 
@@ -280,7 +280,7 @@ mod tests {
 
         let keyring = Keyring::new(&crate::load(&at("one.toml")).unwrap());
         let (mut ledger, _) = Ledger::open(Options::new(at("ledger")), keyring.into()).unwrap();
-        let mut page = Page::default();
+        let mut page = WriteBatch::default();
         let word = tributary_operators::event::Event::LabelName {
             brand: BrandId::of("acme"),
             label: tributary_operators::label::Label::of("google"),

@@ -29,7 +29,7 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{Client, NatsError, Reader, subject as subjects};
 use tributary_rights::opendsr::{Created, Discovery, ErrorBody, StatusBody, Submission};
 use tributary_rights::request::MAX_REQUEST;
-use tributary_rights::status::{Status, Told};
+use tributary_rights::status::{PublishedStatus, Status};
 use tributary_rights::{Reason, Refusal, Request, RequestId};
 
 use crate::http::{JSON, State, TEXT, text};
@@ -150,7 +150,7 @@ impl Door {
                 break;
             }
             for message in messages {
-                if Request::id_of(&message.payload).as_ref() == Some(id) {
+                if Request::read_id(&message.payload).as_ref() == Some(id) {
                     found.get_or_insert((message.at_ms, Status::Pending));
                 }
             }
@@ -159,7 +159,9 @@ impl Door {
         let mut reader = Reader::filtered(client, &self.stream, &told, 1).await?;
         while !reader.caught_up() {
             for message in reader.next_batch(BATCH, WITHIN).await? {
-                if let Some(told) = Told::read(&message.payload).filter(|told| told.id == *id) {
+                if let Some(told) =
+                    PublishedStatus::read(&message.payload).filter(|told| told.id == *id)
+                {
                     let first = found.map_or(told.at, |(first, _)| first.min(told.at));
                     found = Some((first, told.status));
                 }

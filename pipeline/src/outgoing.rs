@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
-use tributary_connectors::nats::{Client, Latest, Outgoing, Subjects};
+use tributary_connectors::nats::{Client, LatestPublisher, OutgoingMessage, SubjectSet};
 
 use crate::http::State;
 
@@ -17,7 +17,7 @@ pub enum Out {
     /// A cell's message.
     Cell {
         /// The message.
-        message: Outgoing,
+        message: OutgoingMessage,
         /// Whether it is a tombstone.
         closed: bool,
     },
@@ -31,9 +31,9 @@ pub async fn publish(
     client: Client,
     mut outgoing: mpsc::UnboundedReceiver<Out>,
     state: Arc<State>,
-    told: Arc<Mutex<Subjects>>,
+    told: Arc<Mutex<SubjectSet>>,
 ) -> anyhow::Result<()> {
-    let mut latest = Latest::new(&client, WINDOW).noting(told);
+    let mut latest = LatestPublisher::new(&client, WINDOW).recording_into(told);
     let mut batch = Vec::new();
     let mut waiting = Vec::new();
     loop {

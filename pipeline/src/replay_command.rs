@@ -11,9 +11,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tributary_config::model::Config;
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::out::cell_line;
-use tributary_connectors::output::{Contents, Output, Outputs};
+use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options};
@@ -33,7 +33,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     // Where something cannot be written is said before an hour of reading.
     let mut read = inputs::files(Some(&config), &args.traces)?;
     read.push(args.config.clone());
-    let mut outputs = Outputs::new(read, args.force);
+    let mut outputs = OutputFiles::new(read, args.force);
     let cells_file = match args.cells == Path::new("-") {
         true => None,
         false => Some(outputs.file(&args.cells, Contents::Cells)?),
@@ -99,10 +99,10 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         outcome: &outcome,
         lines: lines.len(),
         skipped: inputs.skipped(),
-        dead_file: dead_file.as_ref().map(Output::path),
+        dead_file: dead_file.as_ref().map(OutputFile::path),
     };
     if args.json {
-        terminal::line(summary.json())?;
+        terminal::print_line(summary.json())?;
     } else if !args.quiet {
         terminal::note(summary.text().trim_end());
     }
@@ -155,7 +155,7 @@ fn beside(cells: &Path) -> Option<PathBuf> {
 }
 
 fn write_lines<'a>(
-    file: Option<&Output>,
+    file: Option<&OutputFile>,
     lines: impl Iterator<Item = &'a str>,
 ) -> anyhow::Result<()> {
     let write = |out: &mut dyn Write| -> anyhow::Result<()> {
@@ -170,7 +170,7 @@ fn write_lines<'a>(
             .write(write)
             .with_context(|| format!("cannot write {}", file.path().display())),
         None => {
-            let mut out = terminal::output();
+            let mut out = terminal::stdout();
             write(&mut out)
                 .and_then(|()| Ok(out.flush()?))
                 .context("cannot write to standard output")
@@ -180,7 +180,7 @@ fn write_lines<'a>(
 
 /// Writes refused lines as a trace of their own, so that what was mended can be replayed; nothing is left
 /// of an older file where nothing was refused. The lines are as they came, so only the owner may read them.
-fn write_dead_letters(file: &Output, dead: &[DeadLetter]) -> anyhow::Result<()> {
+fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<()> {
     if dead.is_empty() {
         return Ok(file.remove()?);
     }

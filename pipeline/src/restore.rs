@@ -10,7 +10,7 @@ use anyhow::bail;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, NatsError};
 use tributary_connectors::out::parse_cell;
-use tributary_ledger::Recovered;
+use tributary_ledger::Recovery;
 use tributary_operators::cell::Family;
 
 use crate::http::State;
@@ -32,7 +32,7 @@ const LAST: u64 = 1 << 32;
 pub async fn restore(
     client: &Client,
     config: &Config,
-    recovered: Recovered,
+    recovered: Recovery,
     workers: Workers,
     state: &State,
     tally: &Tally,
@@ -70,7 +70,7 @@ pub async fn restore(
 }
 
 fn ledger(
-    mut recovered: Recovered,
+    mut recovered: Recovery,
     workers: Workers,
     state: &State,
 ) -> anyhow::Result<(Workers, u64)> {
@@ -84,7 +84,7 @@ fn ledger(
         entries += block.entries();
         restored.blocks.push(block);
         if entries >= ENTRIES {
-            let (read, total) = (recovered.read(), recovered.total());
+            let (read, total) = (recovered.read_bytes(), recovered.total_bytes());
             let percent = read * 100 / total.max(1);
             let told = format!("the ledger is being restored: {percent} % of {total} bytes");
             state.health.set_restoring(Some(told));

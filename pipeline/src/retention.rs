@@ -26,7 +26,7 @@ use jiff::{Span, Timestamp, ToSpan};
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::clock::BrandClock;
-use tributary_ledger::Forget;
+use tributary_ledger::ErasureFilter;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, Day, Record};
@@ -290,9 +290,9 @@ impl Keeper {
             }
             // Behind what the ledger has heard of the records, so that they are gone, too, when this is done.
             let (done, gone) = oneshot::channel();
-            let forget = Forget {
+            let forget = ErasureFilter {
                 evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
-                ..Forget::default()
+                ..ErasureFilter::default()
             };
             let erasure = Erasure { forget, done };
             self.words

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use async_nats::jetstream;
 use serde_json::{Map, Value, json};
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
-use tributary_connectors::output::{Contents, Output, Outputs};
+use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_rights::request::Request;
 use tributary_rights::sealed::KeyPair;
@@ -35,7 +35,7 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
         args.request.as_ref(),
         args.record.as_ref(),
     ];
-    let mut outputs = Outputs::new(read.into_iter().flatten().cloned().collect(), args.force);
+    let mut outputs = OutputFiles::new(read.into_iter().flatten().cloned().collect(), args.force);
     let out = match &args.out {
         Some(path) => Some(outputs.private(path, Contents::Nothing)?),
         None => None,
@@ -194,7 +194,7 @@ async fn wait(
 
 fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
     if args.json {
-        return terminal::line(status);
+        return terminal::print_line(status);
     }
     let mut line = status["status"]
         .as_str()
@@ -257,9 +257,9 @@ async fn receipt(
 }
 
 /// Writes an answer to a file that only its owner can read, or to standard output.
-fn write(out: Option<&Output>, answer: &[u8]) -> anyhow::Result<()> {
+fn write(out: Option<&OutputFile>, answer: &[u8]) -> anyhow::Result<()> {
     let Some(file) = out else {
-        let mut out = terminal::output();
+        let mut out = terminal::stdout();
         out.write_all(answer)?;
         writeln!(out)?;
         return Ok(out.flush()?);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, NatsError, NatsErrorKind, StreamState, Subjects};
+use tributary_connectors::nats::{self, Client, NatsError, NatsErrorKind, StreamState, SubjectSet};
 use tributary_operators::engine::Epoch;
 
 use crate::http::State;
@@ -67,9 +67,9 @@ impl Again {
 /// The subjects of the output stream.
 pub struct Held {
     /// Those of the last comparison.
-    subjects: Subjects,
+    subjects: SubjectSet,
     /// Those that were acknowledged to this process since.
-    told: Arc<Mutex<Subjects>>,
+    told: Arc<Mutex<SubjectSet>>,
     /// The last sequence of the stream before the last comparison.
     sequence: u64,
     /// When they may be compared again.
@@ -78,7 +78,7 @@ pub struct Held {
 
 impl Held {
     /// The subjects that a publisher notes as acknowledged.
-    pub fn of(told: Arc<Mutex<Subjects>>) -> Held {
+    pub fn of(told: Arc<Mutex<SubjectSet>>) -> Held {
         let subjects = take(&told);
         let (sequence, due) = (0, Instant::now());
         Held {
@@ -121,7 +121,7 @@ impl Held {
 }
 
 /// Takes all out of a set.
-fn take(told: &Mutex<Subjects>) -> Subjects {
+fn take(told: &Mutex<SubjectSet>) -> SubjectSet {
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     let empty = told.empty();
     std::mem::replace(&mut told, empty)

@@ -12,8 +12,10 @@ use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Outgoing, Wanted};
-use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
+use tributary_connectors::nats::{
+    self, Client, Input, InputRequest, LossKind, NatsError, OutgoingMessage,
+};
+use tributary_ledger::{Keyring, Ledger, Position, Recovery, StreamPosition};
 
 use crate::asks::Asks;
 use crate::clock::Clocks;
@@ -84,7 +86,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
 
     let keyring = Arc::new(Keyring::new(config));
     // A ledger that is missing is begun when it is known that nothing of it was lost.
-    let opened = match Ledger::is_in(&ledger_options(config).directory) {
+    let opened = match Ledger::exists_in(&ledger_options(config).directory) {
         true => Some(open(config, keyring.clone()).await?),
         false => None,
     };
@@ -113,7 +115,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         Some(opened) => opened,
         None => {
             let wanted = wanted(&client, config, None, accept_loss).await?;
-            let judged = patiently(|| Input::judge(&client, &wanted)).await;
+            let judged = patiently(|| Input::check(&client, &wanted)).await;
             explained(judged, config, &wanted)?;
             open(config, keyring.clone()).await?
         }
@@ -121,7 +123,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
     for loss in &found.losses {
         tracing::error!(loss, "going on after a loss, as accepted");
     }
-    let id = rights::mark(ledger.mark()).id();
+    let id = rights::mark(ledger.watermark()).id();
     if !found.losses.is_empty() {
         losses::repair(config, id)?;
     }
@@ -140,7 +142,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         }
     };
     let position = recovered.position;
-    let mark = rights::mark(ledger.mark());
+    let mark = rights::mark(ledger.watermark());
     state.opendsr.open(client.clone());
     let clocks = Arc::new(Clocks::new(config));
     let time = patiently(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
@@ -304,7 +306,7 @@ where
 }
 
 /// Opens this process's ledger.
-async fn open(config: &Config, keyring: Arc<Keyring>) -> anyhow::Result<(Ledger, Recovered)> {
+async fn open(config: &Config, keyring: Arc<Keyring>) -> anyhow::Result<(Ledger, Recovery)> {
     let options = ledger_options(config);
     let directory = options.directory.clone();
     let (ledger, recovered) =
@@ -337,17 +339,17 @@ async fn wanted(
     config: &Config,
     position: Option<Position>,
     accept_loss: bool,
-) -> anyhow::Result<Wanted> {
+) -> anyhow::Result<InputRequest> {
     let before = position.and_then(|position| position.stream);
     let mut published = false;
     if position.is_none() {
         for brand in &config.brands {
             let cells = format!("tributary.out.{}.>", brand.name);
             let stream = &config.nats.output_stream;
-            published |= patiently(|| nats::holds(client, stream, &cells)).await?;
+            published |= patiently(|| nats::has_messages(client, stream, &cells)).await?;
         }
     }
-    Ok(Wanted {
+    Ok(InputRequest {
         stream: config.nats.input_stream.clone(),
         process: config.workers.process,
         processes: config.workers.hosts.len().max(1),
@@ -363,7 +365,7 @@ async fn wanted(
 fn explained<T>(
     result: Result<T, NatsError>,
     config: &Config,
-    wanted: &Wanted,
+    wanted: &InputRequest,
 ) -> anyhow::Result<T> {
     match wanted.published {
         true => result.with_context(|| {
@@ -383,7 +385,7 @@ async fn open_input(
     config: &Config,
     position: Option<Position>,
     accept_loss: bool,
-) -> anyhow::Result<(Input, StreamMark)> {
+) -> anyhow::Result<(Input, StreamPosition)> {
     let before = position.and_then(|position| position.stream);
     let wanted = wanted(client, config, position, accept_loss).await?;
     let input = patiently(|| Input::open(client, wanted.clone())).await;
@@ -392,7 +394,7 @@ async fn open_input(
     if let Some(loss) = input.accepted_loss() {
         let (from, to, next) = (loss.from, loss.to, loss.resume);
         match loss.kind {
-            LossKind::Passed => {
+            LossKind::Dropped => {
                 tracing::error!(
                     from,
                     to,
@@ -400,7 +402,7 @@ async fn open_input(
                     "these sequences were never read, as accepted"
                 );
             }
-            LossKind::Cut => {
+            LossKind::Truncated => {
                 tracing::error!(
                     from,
                     to,
@@ -408,7 +410,7 @@ async fn open_input(
                     "the end of the input stream was lost upstream, as accepted"
                 );
             }
-            LossKind::Anew => {
+            LossKind::Recreated => {
                 tracing::error!(
                     next,
                     "the input stream is another one than before, as accepted"
@@ -416,14 +418,14 @@ async fn open_input(
             }
         }
         // Sequences that were given before are given again: what comes now is later than all of them.
-        if loss.kind != LossKind::Passed {
+        if loss.kind != LossKind::Dropped {
             generation = generation.saturating_add(1);
         }
     }
     let created_ns = input.created();
     Ok((
         input,
-        StreamMark {
+        StreamPosition {
             created_ns,
             generation,
         },
@@ -447,7 +449,7 @@ fn hear(
                 board.apply(&cell);
                 if news {
                     let closed = cell.values.is_empty();
-                    let message = Outgoing::cell(&cell, epoch, released);
+                    let message = OutgoingMessage::cell(&cell, epoch, released);
                     let _ = out.send(Out::Cell { message, closed });
                 }
             }

@@ -19,10 +19,10 @@ use anyhow::{Context, anyhow};
 use timely::CommunicationConfig;
 use timely::communication::WorkerGuards;
 use tributary_config::model::Config;
-use tributary_connectors::dead::{DeadLetter, Ignored};
+use tributary_connectors::dead_letter::{DeadLetter, Ignored};
 use tributary_connectors::decode::Decoder;
 use tributary_connectors::trace::TraceLine;
-use tributary_ledger::{Block, Keyring, Page};
+use tributary_ledger::{Keyring, SealedBlock, WriteBatch};
 use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
 use tributary_operators::consent_counts::PublishedConsents;
@@ -85,7 +85,7 @@ pub enum InnerChange {
 #[derive(Debug, Default)]
 pub struct Restored {
     /// Blocks of the ledger.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<SealedBlock>,
     /// Salts of days that are not over.
     pub salts: Vec<(BrandId, Day, Salt)>,
     /// Cells as they stand outside, and when each was told, Unix milliseconds.
@@ -101,7 +101,7 @@ pub enum Report {
         /// The epoch.
         epoch: Epoch,
         /// What was accepted, where it goes to a ledger.
-        page: Page,
+        page: WriteBatch,
         /// The lines that were refused.
         dead: Vec<DeadLetter>,
     },
@@ -110,7 +110,7 @@ pub enum Report {
     /// Salt days have settled on the whole cluster: their sums are to become durable, all of them in one commit.
     Settle {
         /// The sums, and up to where days are settled.
-        page: Page,
+        page: WriteBatch,
         /// Hears of it when they are durable.
         done: Sender<()>,
     },

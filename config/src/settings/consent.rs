@@ -1,14 +1,14 @@
-//! `[brand.consent]`: for whom signals of consent are read, and what each step needs.
+//! `[brand.consent]`: the party for which consent signals are read, and the purposes that each use needs.
 
 use std::collections::BTreeMap;
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Consent;
-use crate::shape::Opt;
-use crate::shape::file::Readable;
-use crate::shape::number::{Int, Purposes, Switch};
+use crate::value_type::Opt;
+use crate::value_type::file::Readable;
+use crate::value_type::number::{Int, Purposes, Switch};
 
-impl Fields for Consent {
+impl SettingsModel for Consent {
     const SECTION: Section = Section {
         needs: &[("vendor_list_file", &["vendor"])],
         ..Section::of::<Consent>(
@@ -23,44 +23,44 @@ impl Fields for Consent {
         Consent::default()
     }
 
-    fn rows() -> &'static [&'static dyn Row<Consent>] {
-        static ROWS: &[&dyn Row<Consent>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Consent>] {
+        static ROWS: &[&dyn TypedSetting<Consent>] = &[
             &Setting {
                 key: "vendor",
-                shape: Opt(Int::<u16>::new(1, 65_535)),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(Int::<u16>::new(1, 65_535)),
+                default: DefaultValue::Absent("none"),
                 unit: "",
                 meaning: "The brand's id in the Global Vendor List of IAB Europe.",
                 field: |consent: &mut Consent| &mut consent.vendor,
             },
             &Setting {
                 key: "publisher",
-                shape: Switch,
-                fallback: Fallback::Toml("false"),
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "Read what was asked for the publisher itself (segment `PublisherTC`) instead of a vendor.",
                 field: |consent: &mut Consent| &mut consent.publisher,
             },
             &Setting {
                 key: "vendor_list_file",
-                shape: Opt(Readable { secret: false }),
-                fallback: Fallback::Absent("none: `legitimate_interest` and `feature_2` say it"),
+                value_type: Opt(Readable { secret: false }),
+                default: DefaultValue::Absent("none: `legitimate_interest` and `feature_2` say it"),
                 unit: "",
                 meaning: "A Global Vendor List (JSON, specification 2 or 3) that says what the vendor declared: bases and features.",
                 field: |consent: &mut Consent| &mut consent.vendor_list_file,
             },
             &Setting {
                 key: "legitimate_interest",
-                shape: Purposes::INTEREST,
-                fallback: Fallback::Toml("[]"),
+                value_type: Purposes::INTEREST,
+                default: DefaultValue::Toml("[]"),
                 unit: "",
                 meaning: "The purposes that rest on legitimate interest; all others rest on consent.",
                 field: |consent: &mut Consent| &mut consent.legitimate_interest,
             },
             &Setting {
                 key: "feature_2",
-                shape: Switch,
-                fallback: Fallback::Toml("false"),
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
                 unit: "",
                 meaning: "Whether persons are told that their devices and sources are linked (feature 2). Undisclosed, no statement allows the step `link`.",
                 field: |consent: &mut Consent| &mut consent.feature_2,
@@ -78,8 +78,8 @@ macro_rules! step {
     ($key:literal, $what:literal, $needs:literal) => {
         &Setting {
             key: $key,
-            shape: Purposes::ALL,
-            fallback: Fallback::Toml("[]"),
+            value_type: Purposes::ALL,
+            default: DefaultValue::Toml("[]"),
             unit: "",
             meaning: concat!("What ", $what, " needs besides ", $needs, "."),
             field: |steps: &mut AlsoNeeds| steps.entry($key.to_owned()).or_default(),
@@ -87,7 +87,7 @@ macro_rules! step {
     };
 }
 
-impl Fields for AlsoNeeds {
+impl SettingsModel for AlsoNeeds {
     const SECTION: Section = Section::of::<AlsoNeeds>(
         "brand.consent.also_needs",
         "Stricter steps",
@@ -99,8 +99,8 @@ impl Fields for AlsoNeeds {
         AlsoNeeds::new()
     }
 
-    fn rows() -> &'static [&'static dyn Row<AlsoNeeds>] {
-        static ROWS: &[&dyn Row<AlsoNeeds>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<AlsoNeeds>] {
+        static ROWS: &[&dyn TypedSetting<AlsoNeeds>] = &[
             step!("hold", "holding a web record with its cookie", "purpose 1"),
             step!("credit", "crediting a campaign", "purpose 7"),
             step!(

@@ -1,13 +1,13 @@
 //! `[brand.noise]`: noise on what leaves, off unless it has a budget.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Noise;
-use crate::shape::Opt;
-use crate::shape::decimal::Thousandths;
-use crate::shape::number::Int;
-use crate::shape::word::One;
+use crate::value_type::Opt;
+use crate::value_type::decimal::Thousandths;
+use crate::value_type::number::Int;
+use crate::value_type::scalar::Text;
 
-impl Fields for Noise {
+impl SettingsModel for Noise {
     const SECTION: Section = Section {
         needs: &[("epsilon", &["money"]), ("money", &["epsilon"])],
         ..Section::of::<Noise>(
@@ -27,31 +27,31 @@ impl Fields for Noise {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Noise>] {
-        static ROWS: &[&dyn Row<Noise>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Noise>] {
+        static ROWS: &[&dyn TypedSetting<Noise>] = &[
             &Setting {
                 key: "epsilon",
-                shape: Opt(One(Thousandths {
+                value_type: Opt(Text(Thousandths {
                     min: 1,
                     max: 1_000_000,
                 })),
-                fallback: Fallback::Absent("none: no noise"),
+                default: DefaultValue::Absent("none: no noise"),
                 unit: "",
                 meaning: "The budget of a day: with `release.k_delta = 1`, what is told of it is at most `e^epsilon` times as likely with a person as without. Smaller hides better. As much again goes to what is told of a month, and to `identity`.",
                 field: |noise: &mut Noise| &mut noise.epsilon_thousandths,
             },
             &Setting {
                 key: "count",
-                shape: Int::<u64>::new(1, 1_000_000),
-                fallback: Fallback::Toml("1"),
+                value_type: Int::<u64>::new(1, 1_000_000),
+                default: DefaultValue::Toml("1"),
                 unit: "",
                 meaning: "The most that one person is taken to move any count of a day, such as clicks or sales, in sum over its cells. Who moves more is protected less.",
                 field: |noise: &mut Noise| &mut noise.count,
             },
             &Setting {
                 key: "money",
-                shape: Opt(Int::<u64>::new(1, 1_000_000_000_000)),
-                fallback: Fallback::Absent("required with `epsilon`"),
+                value_type: Opt(Int::<u64>::new(1, 1_000_000_000_000)),
+                default: DefaultValue::Absent("required with `epsilon`"),
                 unit: "minor units of each currency",
                 meaning: "The most that one person is taken to pay in a day. Who pays more is protected less.",
                 field: |noise: &mut Noise| &mut noise.money_minor,

@@ -3,7 +3,7 @@
 
 use crate::common::{VENDOR_LIST, brand, good, shown, wrong};
 use tributary_config::model::{Brand, Kind};
-use tributary_config::{Loaded, Problems, parse_in, print};
+use tributary_config::{LoadedConfig, Problems, parse_in, print};
 
 fn acme(lines: &str) -> Brand {
     good(&brand(lines)).config.brands.remove(0)
@@ -109,7 +109,7 @@ fn the_party_and_its_bases_are_said_once() {
 }
 
 /// Reads a brand beside which the vendor list lies.
-fn beside_a_list(list: &str, lines: &str) -> Result<Loaded, Problems> {
+fn beside_a_list(list: &str, lines: &str) -> Result<LoadedConfig, Problems> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("list.json"), list).unwrap();
     let text = brand(&format!(

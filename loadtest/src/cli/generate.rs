@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::civil::Date;
-use tributary_connectors::output::{Contents, Output, Outputs, write_new};
+use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles, write_new};
 use tributary_connectors::terminal;
 use tributary_loadtest::generate::{Mix, Options, SecretFrom, config_toml, ending_at, lines};
 
@@ -109,7 +109,7 @@ impl Generate {
         options.check()?;
         // Everything is checked before anything is written.
         let secret = self.config_out.as_deref().map(secret_beside).transpose()?;
-        let mut outputs = Outputs::new(secret.iter().cloned().collect(), self.force);
+        let mut outputs = OutputFiles::new(secret.iter().cloned().collect(), self.force);
         let configuration = match &self.config_out {
             Some(path) => Some(outputs.file(path, Contents::Nothing)?),
             None => None,
@@ -123,7 +123,7 @@ impl Generate {
         }
         match &trace {
             None => {
-                let mut out = terminal::output();
+                let mut out = terminal::stdout();
                 write_lines(options, &mut out)?;
                 out.flush()?;
             }
@@ -189,7 +189,7 @@ fn secret_beside(configuration: &Path) -> anyhow::Result<PathBuf> {
 
 /// Writes the configuration and, unless it is there, the secret `<name>.secret` beside it, which
 /// only the owner may read.
-fn write_configuration(options: &Options, file: &Output, secret: &Path) -> anyhow::Result<()> {
+fn write_configuration(options: &Options, file: &OutputFile, secret: &Path) -> anyhow::Result<()> {
     if !secret.exists() {
         let bytes: [u8; 32] = rand::random();
         let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

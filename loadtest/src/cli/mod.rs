@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
             }
             terminal::note(format_args!(
                 "loadtest: {}",
-                terminal::causes(error.as_ref())
+                terminal::error_chain(error.as_ref())
             ));
             ExitCode::from(2)
         }

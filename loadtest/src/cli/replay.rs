@@ -145,8 +145,8 @@ impl Replay {
         summary.skipped = inputs.skipped();
         bar.finish_and_clear();
         match self.json {
-            true => terminal::line(serde_json::to_string(&summary)?)?,
-            false => terminal::line(format_args!(
+            true => terminal::print_line(serde_json::to_string(&summary)?)?,
+            false => terminal::print_line(format_args!(
                 "{} events in {} messages, {} bytes, {:.2} s, {:.0} events/s, {} lines skipped",
                 summary.events,
                 summary.messages,

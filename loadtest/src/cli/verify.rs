@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tributary_connectors::output::{Contents, Outputs};
+use tributary_connectors::output_files::{Contents, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_loadtest::{inputs, verify};
 
@@ -51,7 +51,7 @@ impl Verify {
         let mut read = inputs::files(Some(&config), &self.traces)?;
         read.push(self.config.clone());
         read.extend(self.cells.clone());
-        let mut outputs = Outputs::new(read, self.force);
+        let mut outputs = OutputFiles::new(read, self.force);
         let write = match &self.write {
             Some(path) => Some(outputs.file(path, Contents::Cells)?),
             None => None,
@@ -64,7 +64,7 @@ impl Verify {
         };
         let mut inputs = inputs::open(Some(&config), &self.traces)?;
         let expected = verify::expected(&config, &mut inputs)?;
-        terminal::tell(&expected)?;
+        terminal::print_status_line(&expected)?;
         if let Some(file) = &write {
             file.write(|out| -> anyhow::Result<()> {
                 for line in &expected.lines {
@@ -77,11 +77,11 @@ impl Verify {
         match output {
             Some(output) => {
                 let comparison = verify::compare(&expected.lines, &output);
-                terminal::tell(&comparison)?;
+                terminal::print_status_line(&comparison)?;
                 Ok(comparison.same())
             }
             None if self.write.is_some() => {
-                terminal::tell(format_args!("{} cells", expected.lines.len()))?;
+                terminal::print_status_line(format_args!("{} cells", expected.lines.len()))?;
                 Ok(true)
             }
             None => bail!("neither --cells nor --write is given"),

@@ -1,4 +1,4 @@
-//! Looking at a ledger: without keys, without the lock, and without changing anything.
+//! Inspects a ledger without keys, without the lock, and without changing it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use tributary_operators::record::Day;
 
 use crate::block::FORMAT;
-use crate::counts::{Counts, Entries, add};
+use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::manifest::{Manifest, Paths};
 use crate::open::refuse_newer;
@@ -36,7 +36,7 @@ pub struct Inspection {
     /// The position of the last one.
     pub position: Option<Position>,
     /// The segments; the last one is active.
-    pub segments: Vec<SegmentLine>,
+    pub segments: Vec<SegmentSummary>,
     /// What is held of each brand.
     pub brands: Vec<BrandEntries>,
     /// The salts of sensor days that are kept.
@@ -49,7 +49,7 @@ pub struct Inspection {
 
 /// A segment.
 #[derive(Clone, Debug, Serialize)]
-pub struct SegmentLine {
+pub struct SegmentSummary {
     /// Its number.
     pub number: u64,
     /// Whether it is sealed; otherwise it is the active one.
@@ -59,7 +59,7 @@ pub struct SegmentLine {
     /// The first commit whose entries it may hold, and the last.
     pub commits: (u64, u64),
     /// Its entries by kind.
-    pub entries: Entries,
+    pub entries: EntryCounts,
 }
 
 /// What is held of a brand.
@@ -68,7 +68,7 @@ pub struct BrandEntries {
     /// The brand's name.
     pub brand: String,
     /// Its entries by kind.
-    pub entries: Entries,
+    pub entries: EntryCounts,
     /// How many of them are sealed under an older secret than the newest that the ledger has met.
     pub behind: u64,
 }
@@ -91,11 +91,11 @@ pub struct SaltDays {
 pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     let paths = Paths(directory.to_owned());
     let (manifest, active) = snapshot(&paths)?;
-    let mut counts = Counts::new();
+    let mut counts = CountsByBrand::new();
     let mut segments = Vec::new();
     for segment in &manifest.segments {
         add(&mut counts, &segment.entries);
-        segments.push(SegmentLine {
+        segments.push(SegmentSummary {
             number: segment.number,
             sealed: true,
             bytes: segment.bytes,
@@ -104,7 +104,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
         });
     }
     add(&mut counts, &active.counts);
-    segments.push(SegmentLine {
+    segments.push(SegmentSummary {
         number: manifest.active,
         sealed: false,
         bytes: active.committed,
@@ -115,7 +115,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     let entries = |numbers: &[u16]| numbers.iter().filter_map(|n| counts.get(n)).copied().sum();
     let brands = names.iter().map(|(name, numbers)| {
         let before = numbers.split_last().map_or(&[][..], |(_, before)| before);
-        let behind: Entries = entries(before);
+        let behind: EntryCounts = entries(before);
         BrandEntries {
             brand: (*name).to_owned(),
             entries: entries(numbers),
@@ -153,7 +153,7 @@ pub(crate) fn snapshot(paths: &Paths) -> Result<(Manifest, Scan), LedgerError> {
     loop {
         let read = || {
             refuse_newer(paths)?;
-            let manifest = paths.require()?;
+            let manifest = paths.read_existing()?;
             let id = manifest.segment(manifest.active);
             let active = scan(&paths.segment(id.number), id, manifest.commits)?;
             Ok((manifest, active))
@@ -245,14 +245,20 @@ impl Inspection {
     }
 }
 
-fn numbers(entries: &Entries) -> [String; 4] {
-    [entries.put, entries.drop, entries.heard, entries.word].map(|n| n.to_string())
+fn numbers(entries: &EntryCounts) -> [String; 4] {
+    [
+        entries.put,
+        entries.drop,
+        entries.tokenized_pings,
+        entries.label_names,
+    ]
+    .map(|n| n.to_string())
 }
 
 /// Entries by brand and kind.
 pub(crate) fn write_brands<'a>(
     out: &mut String,
-    brands: impl Iterator<Item = (&'a str, &'a Entries)>,
+    brands: impl Iterator<Item = (&'a str, &'a EntryCounts)>,
 ) -> std::fmt::Result {
     let mut table = vec![
         ["brand", "put", "drop", "heard", "word"]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::clear::Clear;
+use crate::clear_text::ClearText;
 use crate::refusal::{Reason, Refusal};
 
 /// A field as it stands in the message.
@@ -66,7 +66,7 @@ impl Field<'_> {
     }
 
     /// A text, or an integer as its digits; none where the field is absent, `null` or `""`.
-    pub fn text(self, raw: Raw<'_>) -> Result<Option<Clear>, Refusal> {
+    pub fn text(self, raw: Raw<'_>) -> Result<Option<ClearText>, Refusal> {
         let Some(raw) = raw.map(RawValue::get) else {
             return Ok(None);
         };
@@ -89,11 +89,11 @@ impl Field<'_> {
         }
         let mut text = text;
         let text = std::mem::take(&mut *text);
-        Ok((!text.is_empty()).then(|| Clear::new(text)))
+        Ok((!text.is_empty()).then(|| ClearText::new(text)))
     }
 
     /// A truth value, false where the field is absent or `null`.
-    pub fn truth(self, raw: Raw<'_>) -> Result<bool, Refusal> {
+    pub fn boolean(self, raw: Raw<'_>) -> Result<bool, Refusal> {
         match raw.map(RawValue::get) {
             None | Some("null" | "false") => Ok(false),
             Some("true") => Ok(true),

@@ -119,7 +119,7 @@ pub fn verify_receipt(bytes: &[u8], keys: &BrandKeys) -> Result<Receipt, Receipt
         return Err(ReceiptError::WrongSignature);
     }
     Ok(Receipt {
-        request: RequestId::new(crate::clear::Clear::new(json.request)),
+        request: RequestId::new(crate::clear_text::ClearText::new(json.request)),
         brand: json.brand,
         right: json.right,
         received: json.received,

@@ -4,7 +4,7 @@
 //! (channel, store, platform) are those of released cells, and there are only so many of them.
 
 use tributary_config::model::Kind;
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead_letter::Reason;
 use tributary_operators::allowed_uses::Use;
 use tributary_operators::attribution::Model;
 use tributary_operators::record::SaleKind;

@@ -1,7 +1,7 @@
 //! What the page shows of the process: whether its numbers can be relied upon, and its counts.
 
 use serde::Serialize;
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead_letter::Reason;
 
 use crate::http::State;
 use crate::metrics::Metrics;

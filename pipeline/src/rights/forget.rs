@@ -29,9 +29,9 @@ use super::traces::{Finder, find};
 use super::{Job, LOOK, Rights, Stopping, erases, now};
 use crate::commits::{Erasure, Word};
 use crate::start::patiently;
-use tributary_ledger::Forget;
+use tributary_ledger::ErasureFilter;
 use tributary_rights::Reason;
-use tributary_rights::request::Asked;
+use tributary_rights::request::RequestBody;
 
 /// Later than everything that arrives.
 const LAST: Arrival = Arrival {
@@ -56,7 +56,11 @@ impl Rights {
         let dead = self.directed(jobs, persons).await?;
         let mut places = Vec::new();
         for (place, (job, dead)) in jobs.iter_mut().zip(dead).enumerate() {
-            if matches!(job.request.asked, Asked::Directive { notice: true, .. }) && !dead {
+            if matches!(
+                job.request.asked,
+                RequestBody::Directive { notice: true, .. }
+            ) && !dead
+            {
                 reject(job, Reason::NotFound);
             }
             if job.rejected.is_none() && erases(&job.request.asked, dead) {
@@ -67,7 +71,7 @@ impl Rights {
             return Ok(());
         }
         for (job, person) in jobs.iter_mut().zip(persons) {
-            if job.rejected.is_none() && job.request.asked == Asked::Object {
+            if job.rejected.is_none() && job.request.asked == RequestBody::Object {
                 let (ids, devices) = (person.pseudonyms(), &person.devices);
                 let entered = self
                     .suppressed
@@ -149,7 +153,8 @@ impl Rights {
             self.config.workers.process,
             self.config.workers.hosts.len().max(1),
         );
-        let newest = patiently(|| nats::newest_of(&self.client, nats, process, processes)).await?;
+        let newest =
+            patiently(|| nats::newest_message(&self.client, nats, process, processes)).await?;
         let last = patiently(|| nats::stream_state(&self.client, &nats.input_stream)).await?;
         let restored = self.restored;
         let durable = self
@@ -221,7 +226,7 @@ impl Rights {
 
     /// Writes this process's ledger anew without the persons. How many entries are gone.
     async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<u64> {
-        let mut forget = Forget::default();
+        let mut forget = ErasureFilter::default();
         for one in brands {
             let ids = one
                 .person

@@ -15,10 +15,10 @@ use async_nats::jetstream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tributary_connectors::nats::subject as subjects;
-use tributary_ledger::{Mark, NamedHead, NamedHeads};
+use tributary_ledger::{FileHead, FileHeads, Watermark};
 use tributary_operators::record::BrandId;
 use tributary_rights::audit::Checkpoint;
-use tributary_rights::{Head, LedgerMark};
+use tributary_rights::{Head, LedgerWatermark};
 
 use super::losses::Found;
 use super::{LOOK, Rights, Stopping, is_passing, now};
@@ -29,7 +29,7 @@ use crate::suppressed::LIST;
 /// What a process publishes of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PublishedHeads {
-    pub ledger: LedgerMark,
+    pub ledger: LedgerWatermark,
     pub objections: Head,
     /// How many identifiers the list keeps out.
     pub kept_out: u64,
@@ -37,12 +37,12 @@ pub(super) struct PublishedHeads {
 
 /// Where a process publishes its heads.
 pub(super) fn subject(process: usize) -> String {
-    subjects::of_process("heads", &process.to_string())
+    subjects::cluster_topic("heads", &process.to_string())
 }
 
 /// How far a ledger is, as the other files note it.
-pub fn mark(of: Mark) -> LedgerMark {
-    LedgerMark::new(of.ledger, of.manifest, of.commits)
+pub fn mark(of: Watermark) -> LedgerWatermark {
+    LedgerWatermark::new(of.ledger, of.manifest, of.commits)
 }
 
 /// The audit log of a brand, below the directory of the rights.
@@ -105,8 +105,8 @@ impl Rights {
 
     /// Names the heads of the list and of the logs in the ledger.
     pub(super) async fn name_heads(&mut self) -> anyhow::Result<()> {
-        let named = |head: Head| NamedHead::new(head.seq, *head.hash.as_bytes());
-        let mut heads = NamedHeads::new();
+        let named = |head: Head| FileHead::new(head.seq, *head.hash.as_bytes());
+        let mut heads = FileHeads::new();
         if let Some(head) = self.suppressed.head() {
             heads.insert(LIST.to_owned(), named(head));
         }

@@ -44,9 +44,9 @@ use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as sub
 use tributary_operators::record::BrandId;
 use tributary_rights::audit::Event;
 use tributary_rights::receipt::Receipt;
-use tributary_rights::request::{Asked, Replay, replay};
-use tributary_rights::status::{Message, Status};
-use tributary_rights::{Counts, LedgerMark, Reason, Request, RequestId, RequestKey, Right};
+use tributary_rights::request::{Replay, RequestBody, replay};
+use tributary_rights::status::{Status, StatusMessage};
+use tributary_rights::{Counts, LedgerWatermark, Reason, Request, RequestId, RequestKey, Right};
 
 use crate::asks::Asks;
 use crate::commits::{Durable, Word};
@@ -79,7 +79,7 @@ pub struct Rights {
     state: Arc<State>,
     desks: BTreeMap<BrandId, Desk>,
     /// How far the ledger was when it was last asked.
-    mark: LedgerMark,
+    mark: LedgerWatermark,
     /// When the stream of requests was made, Unix nanoseconds.
     created_ns: i64,
 }
@@ -103,7 +103,7 @@ pub struct Parts {
     /// Where it is counted what was answered.
     pub state: Arc<State>,
     /// How far the ledger is.
-    pub mark: LedgerMark,
+    pub mark: LedgerWatermark,
     /// What the start has found of the files and of the receipts at the broker.
     pub found: Found,
     /// When the stream of requests was made, Unix nanoseconds.
@@ -277,7 +277,7 @@ impl Rights {
             let (request, brand) = match (request, brand) {
                 (Ok(request), Some(brand)) => (request, brand),
                 (Err(refusal), _) => {
-                    let id = Request::id_of(&message.payload);
+                    let id = Request::read_id(&message.payload);
                     self.refuse(message, token, id, refusal.reason).await?;
                     continue;
                 }
@@ -491,7 +491,7 @@ impl Rights {
         if !self.is_registrar() {
             return Ok(());
         }
-        let message = Message {
+        let message = StatusMessage {
             brand,
             id,
             right,
@@ -549,7 +549,7 @@ pub fn keys(brand: &tributary_config::model::Brand) -> tributary_rights::BrandKe
     let mut secrets = brand.secrets();
     let oldest = secrets.next().unwrap_or(&brand.secret);
     let keys = tributary_rights::BrandKeys::new(&brand.name, oldest);
-    secrets.fold(keys, |keys, newer| keys.exchanged(newer))
+    secrets.fold(keys, |keys, newer| keys.with_newer_secret(newer))
 }
 
 /// Where what lasts of the rights of a process lies.
@@ -578,10 +578,10 @@ fn now() -> i64 {
 }
 
 /// Whether a request asks for everything to go.
-fn erases(asked: &Asked, dead: bool) -> bool {
+fn erases(asked: &RequestBody, dead: bool) -> bool {
     match asked {
-        Asked::Erase | Asked::Object => true,
-        Asked::Directive { notice: true, .. } => dead,
+        RequestBody::Erase | RequestBody::Object => true,
+        RequestBody::Directive { notice: true, .. } => dead,
         _ => false,
     }
 }

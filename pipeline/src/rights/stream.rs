@@ -99,10 +99,10 @@ impl Stream {
         }
         // This process has published its heads there when it started, and others in their place since.
         let heads = subject(self.config.workers.process);
-        if !nats::holds(&self.client, name, &heads).await? {
+        if !nats::has_messages(&self.client, name, &heads).await? {
             return Ok(Look::Lost(format!("the stream {name} was emptied")));
         }
-        match nats::judge_rights_stream(&self.client, &self.config.nats).await {
+        match nats::check_rights_stream(&self.client, &self.config.nats).await {
             Err(error) if error.kind() == NatsErrorKind::Stream => {
                 Ok(Look::Unfit(error.to_string()))
             }

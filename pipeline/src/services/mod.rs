@@ -379,7 +379,7 @@ impl Desk {
                 NotSubmitted::Refused(_) => Refusal::bad(error.to_string()),
                 NotSubmitted::Broker(_) => Refusal::unavailable(error.to_string()),
             })?;
-        let status = status::Message {
+        let status = status::StatusMessage {
             brand: &self.name,
             id: &request.id,
             right: Some(request.asked.right()),
