@@ -49,7 +49,7 @@ fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
             terminal::tell(format_args!("warning: {warning}"))?;
         }
         match errors.len() {
-            0 => terminal::tell(format_args!("{} holds", file.display()))?,
+            0 => terminal::tell(format_args!("{} is valid", file.display()))?,
             1 => terminal::tell("1 problem")?,
             n => terminal::tell(format_args!("{n} problems"))?,
         }

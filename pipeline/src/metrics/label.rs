@@ -152,7 +152,9 @@ impl Label {
     pub fn meaning(self) -> &'static str {
         match self {
             Label::Brand => "A configured brand",
-            Label::OriginBrand => "A configured brand, or `unknown` if the subject does not name one",
+            Label::OriginBrand => {
+                "A configured brand, or `unknown` if the subject does not name one"
+            }
             Label::Kind => "The kind of a record",
             Label::OriginKind => "The kind named by the subject, or `unknown`",
             Label::Reason => "Why a line was rejected",
