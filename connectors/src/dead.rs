@@ -237,7 +237,9 @@ impl Reason {
             Reason::TimeInFuture => {
                 "`ts` is more than `ingest.max_future` after the arrival: check the sender's clock and time zone."
             }
-            Reason::InvalidDate => "`date` is not a date such as `2025-10-26` between 1970 and 9999.",
+            Reason::InvalidDate => {
+                "`date` is not a date such as `2025-10-26` between 1970 and 9999."
+            }
             Reason::InvalidAmount => {
                 "An amount is not a decimal number with optional sign and fraction (decimal point, no grouping, exponents only in JSON numbers; CSV sources may use a decimal comma)."
             }
@@ -253,9 +255,7 @@ impl Reason {
             Reason::LatePing => {
                 "The ping arrived 24 hours or more after its day ended: the day's salt has been destroyed."
             }
-            Reason::UnknownStore => {
-                "A ping's `store` is not listed in `sensors.stores`."
-            }
+            Reason::UnknownStore => "A ping's `store` is not listed in `sensors.stores`.",
             Reason::BadConsent => {
                 "The record's consent string or checkboxes cannot be read, so the record must not be stored: the detail describes the problem."
             }

@@ -334,7 +334,7 @@ pub struct Rights {
     /// Cover all records of the linked person, not only those that contain the identifiers
     #[arg(long)]
     pub whole_person: bool,
-    /// The request ID; sending the same ID again repeats the request [default: random]
+    /// The request ID; requests with the same ID are the same request [default: random]
     #[arg(long)]
     pub id: Option<String>,
     /// Read the request, or the parts not given as options, from a JSON file; - is standard input

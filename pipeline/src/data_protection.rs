@@ -60,7 +60,9 @@ pub fn reference() -> anyhow::Result<String> {
 /// Until when is held what no category takes back.
 fn kept(body: &Body) -> &'static str {
     match body {
-        Body::Spend { .. } => "indefinitely: it is not personal, and the latest figure replaces earlier ones",
+        Body::Spend { .. } => {
+            "indefinitely: it is not personal, and the latest figure replaces earlier ones"
+        }
         _ => "until the person is erased; a newer statement replaces it",
     }
 }
