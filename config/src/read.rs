@@ -115,7 +115,7 @@ fn is_table(given: &Given<'_>, section: &Section, cx: &mut Context<'_>) -> bool 
         return true;
     }
     let fix = match given.node {
-        Node::Tables(_) => format!("there is only one: write {} once", section.header()),
+        Node::Tables(_) => format!("only one is allowed: write {} once", section.header()),
         _ => format!("write {} and its settings below it", section.header()),
     };
     let message = format!("must be a table, not {}", given.node.words());
@@ -206,7 +206,7 @@ pub(crate) fn unknown_keys(table: &Given<'_>, section: &Section, cx: &mut Contex
             cx.problem(
                 place,
                 &path,
-                "a secret never stands in the configuration",
+                "secrets are not allowed in the configuration",
                 fix,
             );
             continue;
@@ -215,7 +215,7 @@ pub(crate) fn unknown_keys(table: &Given<'_>, section: &Section, cx: &mut Contex
             none if none.is_empty() => elsewhere(&key, section, &known),
             fix => fix,
         };
-        cx.problem(place, &path, "there is no such setting", fix);
+        cx.problem(place, &path, "unknown setting", fix);
     }
 }
 

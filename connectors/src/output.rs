@@ -37,7 +37,7 @@ pub enum OutputError {
     Twice(PathBuf),
     /// Something else stands there.
     #[error(
-        "{path} is there already and is no {contents}: name another file, or replace it with --force"
+        "{path} exists and is not {contents}: choose another file, or overwrite it with --force"
     )]
     Other {
         /// The output.

@@ -466,7 +466,7 @@ impl Commits {
         let mut ledger = self
             .ledger
             .take()
-            .ok_or_else(|| anyhow!("the ledger is gone"))?;
+            .ok_or_else(|| anyhow!("the ledger thread has stopped"))?;
         let (ledger, done) = tokio::task::spawn_blocking(move || {
             let done = work(&mut ledger);
             (ledger, done)
@@ -511,7 +511,7 @@ fn unless_full<T>(compacted: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
         Err(error) if is_full(&error) => {
             tracing::warn!(
                 error = format!("{error:#}"),
-                "there is no room to compact the ledger, which is tried again later"
+                "not enough disk space to compact the ledger; retrying later"
             );
             Ok(None)
         }

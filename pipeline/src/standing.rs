@@ -158,8 +158,8 @@ impl Standing {
             match self.look().await {
                 Ok(None) => {}
                 Ok(Some(why)) => {
-                    tracing::error!("{why}: all cells are told again");
-                    let told = format!("{why}; all cells are being told again");
+                    tracing::error!("{why}: publishing all cells again");
+                    let told = format!("{why}; all cells are being published again");
                     self.state.health.set_output(Some(told));
                     self.tell_again().await;
                 }

@@ -86,7 +86,7 @@ fn check_workers(workers: &Reading<Workers>, cx: &mut Context<'_>) {
     if workers.right(&["process", "hosts"]) && workers.model.process >= processes {
         let (place, path) = workers.at("process");
         let message = format!(
-            "{} is no position among {processes} process{}",
+            "{} is not an index among {processes} process{}",
             workers.model.process,
             if processes == 1 { "" } else { "es" }
         );

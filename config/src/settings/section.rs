@@ -153,7 +153,7 @@ pub(crate) fn read_default<T>(row: &dyn Row<T>, cx: &mut Context<'_>, into: &mut
         cx.problem(
             Place::Nowhere,
             row.key(),
-            "has a default that is no TOML",
+            "has a default that is not TOML",
             "",
         );
         return false;

@@ -53,14 +53,10 @@ fn one_broker(address: &str) -> Result<(), Fault> {
             true => example.to_owned(),
             false => format!("did you mean {}?", quote(&meant)),
         };
-        return Err(fault(format!("{shown} is no address of a broker"), fix));
+        return Err(fault(format!("{shown} is not a broker address"), fix));
     }
-    let url = Url::parse(address).map_err(|error| {
-        fault(
-            format!("{shown} is no address of a broker: {error}"),
-            example,
-        )
-    })?;
+    let url = Url::parse(address)
+        .map_err(|error| fault(format!("{shown} is not a broker address: {error}"), example))?;
     if !matches!(url.scheme(), "nats" | "tls") {
         let message = format!("{shown} does not begin with nats:// or tls://");
         return Err(fault(message, example));
@@ -98,7 +94,10 @@ impl Word for Listen {
                 Some(port) => format!("did you mean \"127.0.0.1:{port}\"?"),
                 None => r#"write it like "127.0.0.1:9464" or "[::1]:9464""#.to_owned(),
             };
-            fault(format!("{} is no IP address with a port", quote(text)), fix)
+            fault(
+                format!("{} is not an IP address with a port", quote(text)),
+                fix,
+            )
         })
     }
 
@@ -124,7 +123,12 @@ impl Word for Host {
     fn parse(&self, text: &str) -> Result<String, Fault> {
         let text = text.trim();
         let example = r#"write it like "worker-0.example:2101""#;
-        let wrong = || fault(format!("{} is no host with a port", quote(text)), example);
+        let wrong = || {
+            fault(
+                format!("{} is not a host with a port", quote(text)),
+                example,
+            )
+        };
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let named = !host.is_empty() && host.chars().all(plain);
@@ -162,7 +166,7 @@ impl Word for Stream {
     fn parse(&self, text: &str) -> Result<String, Fault> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if text.is_empty() || text.len() > 255 || !text.bytes().all(fits) {
-            let message = format!("{} is no name of a stream", quote(text));
+            let message = format!("{} is not a stream name", quote(text));
             return Err(fault(message, "use 1 to 255 letters, digits, _ and -"));
         }
         Ok(text.to_owned())

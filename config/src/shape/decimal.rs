@@ -44,7 +44,10 @@ impl Word for Thousandths {
 
     fn parse(&self, text: &str) -> Result<u64, Fault> {
         let Some(thousandths) = parse(text) else {
-            let message = format!("{} is no number of at most three decimals", quote(text));
+            let message = format!(
+                "{} is not a number with at most three decimals",
+                quote(text)
+            );
             return Err(fault(message, r#"write it like "1" or "0.5""#));
         };
         if !(self.min..=self.max).contains(&thousandths) {

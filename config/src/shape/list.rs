@@ -54,7 +54,7 @@ impl<W: Word> Shape for Many<W> {
             if seen.contains(&text) {
                 cx.wrong(
                     element,
-                    "stands in the list twice",
+                    "occurs twice in the list",
                     "leave out one of the two",
                 );
                 right = false;

@@ -194,7 +194,7 @@ impl Shape for Purposes {
             } else if out.contains(&purpose) {
                 cx.wrong(
                     element,
-                    "stands in the list twice",
+                    "occurs twice in the list",
                     "leave out one of the two",
                 );
             }

@@ -37,7 +37,10 @@ impl Word for Zone {
                     }
                     fix => fix,
                 };
-                Err(fault(format!("{} is no IANA time zone", quote(text)), fix))
+                Err(fault(
+                    format!("{} is not an IANA time zone", quote(text)),
+                    fix,
+                ))
             }
         }
     }
@@ -73,7 +76,7 @@ impl Word for Currency {
         };
         let message = match iso_currency::Currency::from_code(text) {
             Some(_) => format!("{} has no minor units to count amounts in", quote(text)),
-            None => format!("{} is no ISO 4217 currency", quote(text)),
+            None => format!("{} is not an ISO 4217 currency", quote(text)),
         };
         Err(fault(message, fix))
     }
@@ -120,7 +123,7 @@ impl Word for Region {
             _ => r#"use two capital letters, such as "FR""#.to_owned(),
         };
         Err(fault(
-            format!("{} is no region that has telephone numbers", quote(text)),
+            format!("{} is not a region with phone numbers", quote(text)),
             fix,
         ))
     }
@@ -142,7 +145,7 @@ mod tests {
         );
         assert_eq!(Zone.parse("UTC").unwrap(), TimeZone::UTC);
         let fault = Zone.parse("Europe/Pariss").unwrap_err();
-        assert_eq!(fault.message, "\"Europe/Pariss\" is no IANA time zone");
+        assert_eq!(fault.message, "\"Europe/Pariss\" is not an IANA time zone");
         assert_eq!(fault.fix, "did you mean \"Europe/Paris\"?");
         for bad in [
             "",

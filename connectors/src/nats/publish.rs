@@ -200,7 +200,7 @@ pub(super) async fn dispatch(
 pub(super) fn failed(subject: &str, error: PublishError) -> NatsError {
     let what = match error.kind() {
         PublishErrorKind::StreamNotFound => {
-            format!("no stream captures {subject}, so that nothing published there is kept")
+            format!("no stream captures {subject}, so messages published there are lost")
         }
         _ => format!("publishing to {subject}"),
     };

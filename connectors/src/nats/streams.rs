@@ -326,7 +326,7 @@ pub(super) async fn input_state(client: &Client, name: &str) -> Result<StreamSta
 /// All that the server says about a stream.
 pub(super) async fn existing(client: &Client, name: &str) -> Result<Info, NatsError> {
     let missing = || {
-        let what = format!("there is no stream {name}");
+        let what = format!("stream {name} does not exist");
         NatsError::new(NatsErrorKind::Stream, what)
     };
     found(client, name).await?.ok_or_else(missing)

@@ -518,9 +518,9 @@ impl Rights {
     async fn publish(&self, subject: String, text: String) -> anyhow::Result<()> {
         let jetstream = jetstream::new(self.client.clone());
         let sent = jetstream.publish(subject, text.into()).await;
-        sent.context("telling how a request stands")?
+        sent.context("publishing the status of a request")?
             .await
-            .context("telling how a request stands")?;
+            .context("publishing the status of a request")?;
         Ok(())
     }
 

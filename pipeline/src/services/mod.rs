@@ -219,7 +219,7 @@ impl Services {
                 Some(done) = under_way.join_next() => told(done),
                 next = requests.next(), if under_way.len() < AT_ONCE => {
                     let Some((desk, request)) = next else {
-                        bail!("the connection to NATS is closed: queries are no longer answered");
+                        bail!("the connection to NATS was closed: queries can no longer be answered");
                     };
                     let (asks, stopping) = (asks.clone(), stopping.clone());
                     under_way.spawn(async move {

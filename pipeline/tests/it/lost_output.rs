@@ -166,7 +166,7 @@ async fn a_rights_stream_that_is_lost_is_no_silent_loss() {
         status == 503 && words.iter().all(|words| why.contains(words))
     };
     for (case, words) in [
-        ("deleted", "is gone"),
+        ("deleted", "is missing"),
         ("made anew", "is another one than before"),
         ("purged", "was emptied"),
     ] {

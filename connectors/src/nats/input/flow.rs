@@ -187,7 +187,7 @@ impl Input {
 
     /// Ends the consumer; the next read opens it anew at the position.
     fn close(&mut self, why: &str) {
-        tracing::info!(stream = %self.wanted.stream, next = self.read, why, "opening the input anew");
+        tracing::info!(stream = %self.wanted.stream, next = self.read, why, "reconnecting to the input");
         self.link = Link::Closed;
         self.asked = None;
         self.newest = None;
