@@ -368,14 +368,14 @@ impl Commits {
             Ok(behind) => {
                 tracing::info!(
                     entries = behind,
-                    "took newer secrets, and moves what is behind"
+                    "switched to newer secrets; rotating older entries"
                 );
                 self.compaction.move_up(exchange);
             }
             Err(error) if kind(&error) == Some(Kind::Sync) => return Err(error),
             Err(error) => {
                 let why = format!("{error:#}");
-                tracing::warn!(error = why, "the ledger did not take newer secrets");
+                tracing::warn!(error = why, "cannot rotate the ledger to newer secrets");
                 exchange.told.send_replace(Progress::Refused { why });
             }
         }
@@ -393,7 +393,7 @@ impl Commits {
                 self.state
                     .health
                     .set_ledger(Some(format!("{UNTAKEN}: {error}")));
-                tracing::warn!(%error, "sending a dead letter again");
+                tracing::warn!(%error, "retrying to publish a dead letter");
             }
         }
         Ok(())
@@ -409,7 +409,7 @@ impl Commits {
             self.state
                 .health
                 .set_ledger(Some(format!("{UNTAKEN}: {error}")));
-            tracing::warn!(%error, "sending dead letters again");
+            tracing::warn!(%error, "retrying to publish dead letters");
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
@@ -452,7 +452,10 @@ impl Commits {
             if !is_full(&error) {
                 return Err(error);
             }
-            tracing::error!(error = format!("{error:#}"), "the ledger waits for room");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the ledger is waiting for disk space"
+            );
             self.state.health.set_ledger(Some(format!("{error:#}")));
             tokio::time::sleep(PAUSE).await;
         }

@@ -157,7 +157,7 @@ impl Publisher {
                 if hopeless || attempt >= TRIES {
                     return Err(failed(&oldest.message.subject, error));
                 }
-                tracing::warn!(waiting = self.sent.len(), %error, "publishing again");
+                tracing::warn!(waiting = self.sent.len(), %error, "retrying to publish");
                 tokio::time::sleep(PAUSE * attempt).await;
             }
             self.send_all_again(attempt).await?;

@@ -373,7 +373,7 @@ async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     let jetstream = async_nats::jetstream::new(client.clone());
     let error = match jetstream.create_stream(config).await {
         Ok(stream) => {
-            tracing::info!(stream = %name, %subjects, "made the stream");
+            tracing::info!(stream = %name, %subjects, "created the stream");
             return Ok(stream.cached_info().clone());
         }
         Err(error) => error,

@@ -74,7 +74,7 @@ impl Stream {
                 match &why {
                     Some(why) => tracing::error!("{why}"),
                     None => {
-                        tracing::info!("the stream of rights requests is as it has to be again")
+                        tracing::info!("the stream of rights requests is in order again")
                     }
                 }
                 self.state.health.set_rights(why.clone());

@@ -264,8 +264,8 @@ async fn heard(client: &Client) -> anyhow::Result<()> {
 fn told(done: Result<Result<(), async_nats::PublishError>, tokio::task::JoinError>) {
     match done {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "an answer could not be sent"),
-        Err(_) => tracing::error!("a request was dropped by a failure of the program"),
+        Ok(Err(error)) => tracing::warn!(%error, "cannot send an answer"),
+        Err(_) => tracing::error!("a request was dropped because of an internal error"),
     }
 }
 

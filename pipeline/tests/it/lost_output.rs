@@ -131,7 +131,7 @@ async fn what_is_lost_outside_is_told_again() {
     let is_said = || {
         worker
             .log()
-            .contains("the stream of dead letters is another one")
+            .contains("the stream of dead letters was replaced")
     };
     tokio::task::block_in_place(|| until("the dead letters are made anew", is_said));
     let dead = streams.get_stream(&broker.dead_letter_stream).await;
