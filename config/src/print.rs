@@ -12,8 +12,7 @@ use crate::value_type::list::MASK;
 /// Every effective value as TOML: a comment tells what is a default, and `***` stands for secrets and
 /// for values that may identify somebody. Apart from those it reads back as the same configuration.
 pub fn print(config: &Config) -> String {
-    let mut out =
-        String::from("# The effective configuration. *** stands for what is not shown.\n");
+    let mut out = String::from("# The effective configuration. *** replaces hidden values.\n");
     section(&mut out, &config.nats);
     section(&mut out, &config.workers);
     section(&mut out, &config.ledger);

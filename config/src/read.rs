@@ -118,7 +118,7 @@ fn is_table(given: &Input<'_>, section: &Section, cx: &mut Context<'_>) -> bool 
         return true;
     }
     let fix = match given.node {
-        Node::Tables(_) => format!("there is only one: write {} once", section.header()),
+        Node::Tables(_) => format!("only one is allowed: write {} once", section.header()),
         _ => format!("write {} and its settings below it", section.header()),
     };
     let message = format!("must be a table, not {}", given.node.type_name());
@@ -212,7 +212,7 @@ pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Contex
             cx.report(
                 place,
                 &path,
-                "a secret never stands in the configuration",
+                "secrets are not allowed in the configuration",
                 fix,
             );
             continue;
@@ -221,7 +221,7 @@ pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Contex
             none if none.is_empty() => suggest_section(&key, section, &known),
             fix => fix,
         };
-        cx.report(place, &path, "there is no such setting", fix);
+        cx.report(place, &path, "unknown setting", fix);
     }
 }
 

@@ -184,80 +184,80 @@ impl Reason {
     pub fn help(self) -> &'static str {
         match self {
             Reason::MalformedSubject => {
-                "The subject is not `tributary.in.<brand>.<kind>` or `tributary.in.<brand>.<kind>.<source>`; the whole message is refused."
+                "The subject is not `tributary.in.<brand>.<kind>` or `tributary.in.<brand>.<kind>.<source>`; the whole message is rejected."
             }
             Reason::UnknownBrand => {
-                "The subject names a brand that the configuration does not have; the whole message is refused."
+                "The subject names a brand that is not configured; the whole message is rejected."
             }
             Reason::UnknownKind => {
-                "The subject names a kind that is not taken: send `web`, `transaction`, `spend`, `ping` or `consent`; the whole message is refused."
+                "The subject names an unsupported kind: send `web`, `transaction`, `spend`, `ping` or `consent`; the whole message is rejected."
             }
             Reason::UnknownSource => {
-                "The subject names a source that the brand does not have for this kind: add it to the configuration; the whole message is refused."
+                "The subject names a source that is not configured for this brand and kind: add it to the configuration; the whole message is rejected."
             }
             Reason::TooLarge => {
                 "The line is longer than `ingest.max_message_bytes`: send fewer or smaller records."
             }
-            Reason::NotUtf8 => "The line is not UTF-8: JSON is always UTF-8.",
+            Reason::NotUtf8 => "The line is not UTF-8, which JSON requires.",
             Reason::MalformedJson => {
-                "The line is not JSON (`NaN`, `Infinity`, comments and trailing commas are not): serialise it with a JSON library, one object a line."
+                "The line is not JSON (`NaN`, `Infinity`, comments and trailing commas are invalid): serialize it with a JSON library, one object per line."
             }
-            Reason::NotAnObject => "The line is JSON, but not an object.",
+            Reason::NotAnObject => "The line is JSON but not an object.",
             Reason::MalformedRow => {
-                "A row of a CSV file has more or fewer cells than the header: quote cells that hold the delimiter. With `sum_rows`, all rows that share its id are refused with it."
+                "A row of a CSV file has more or fewer cells than the header: quote cells that contain the delimiter. With `sum_rows`, all rows with the same id are rejected."
             }
             Reason::MixedCurrencies => {
-                "With `sum_rows`, rows that share an id are of different currencies, whose amounts are not added."
+                "With `sum_rows`, rows with the same id have different currencies and cannot be added up."
             }
             Reason::UnknownField => {
-                "With `ingest.strict`, the record has a field that its kind does not know: remove it, or switch `strict` off."
+                "With `ingest.strict`, the record has a field that is unknown for its kind: remove it, or turn `strict` off."
             }
             Reason::MissingField => {
                 "A required field is absent, null or empty: the detail names it."
             }
             Reason::WrongType => {
-                "A field that this kind and type of record uses has another JSON type than it must have: the detail names both."
+                "A field has the wrong JSON type for this kind and type of record: the detail names both."
             }
             Reason::UnknownType => {
-                "The `type` of a web record is none of `impression`, `click`, `view`, `identify`, `order`, `refund`."
+                "The `type` of a web record is not one of `impression`, `click`, `view`, `identify`, `order`, `refund`."
             }
             Reason::TextTooLong => {
                 "A label or an id has more than 256 bytes, an identifier more than 1,024, a consent string more than 16,384, or the evidence of a consent more than 65,536."
             }
             Reason::TooManyIdentifiers => "The record has more than 16 identifiers.",
             Reason::InvalidTime => {
-                "`ts` is neither integer Unix milliseconds (seconds, with the source's `unit = \"s\"`) nor an RFC 3339 date and time, nor by one of the patterns of a CSV source."
+                "`ts` is neither integer Unix milliseconds (seconds, with the source's `unit = \"s\"`) nor an RFC 3339 date and time, and matches no pattern of the CSV source."
             }
             Reason::TimeWithoutZone => {
-                "`ts` has no time zone and the source names none: send an offset, or set the source's `zone`."
+                "`ts` has no time zone and the source defines none: send an offset, or set the source's `zone`."
             }
             Reason::TimeOutOfRange => {
-                "`ts` lies before 1971 or after 9999: before 1971 lies what is sent in seconds; send milliseconds, or set the source's `unit = \"s\"`."
+                "`ts` is before 1971 or after 9999. Times sent in seconds appear to be before 1971: send milliseconds, or set the source's `unit = \"s\"`."
             }
             Reason::TimeInFuture => {
-                "`ts` lies more than `ingest.max_future` after the arrival: check the sender's clock and zone."
+                "`ts` is more than `ingest.max_future` after the arrival: check the sender's clock and time zone."
             }
-            Reason::InvalidDate => "`date` is no date of the form `2025-10-26` from 1970 to 9999.",
+            Reason::InvalidDate => {
+                "`date` is not a date such as `2025-10-26` between 1970 and 9999."
+            }
             Reason::InvalidAmount => {
-                "An amount is not decimal digits with an optional sign and fraction (a point, no grouping, an exponent only in a JSON number; a CSV source may have a decimal comma)."
+                "An amount is not a decimal number with optional sign and fraction (decimal point, no grouping, exponents only in JSON numbers; CSV sources may use a decimal comma)."
             }
-            Reason::TooManyDecimals => "An amount has more decimals than its currency has.",
-            Reason::AmountOutOfRange => "An amount is more than 10^15 minor units.",
+            Reason::TooManyDecimals => "An amount has more decimals than its currency allows.",
+            Reason::AmountOutOfRange => "An amount exceeds 10^15 minor units.",
             Reason::UnknownCurrency => {
-                "The currency is no ISO 4217 code with a minor unit (`XXX`, `XTS` and metals are none)."
+                "The currency is not an ISO 4217 code with a minor unit (`XXX`, `XTS` and metals are not accepted)."
             }
             Reason::NumberOutOfRange => {
-                "An integer lies outside of its range: `rssi` -127 to 20, counts from 0, `version` 64 bits."
+                "An integer is out of range: `rssi` -127 to 20, counts from 0, `version` 64 bits."
             }
             Reason::InvalidMac => "`mac` is not 12 hex digits with any separators.",
             Reason::LatePing => {
-                "The ping arrived 24 hours or more after its day ended: the day's salt is gone."
+                "The ping arrived 24 hours or more after its day ended: the day's salt has been destroyed."
             }
-            Reason::UnknownStore => {
-                "A ping's `store` is none of `sensors.stores`, where the brand has named its stores."
-            }
+            Reason::UnknownStore => "A ping's `store` is not listed in `sensors.stores`.",
             Reason::BadConsent => {
-                "What the person allows cannot be read from the record, so that the record must not be held: the detail says what is wrong with the string or the boxes."
+                "The record's consent string or checkboxes cannot be read, so the record must not be stored: the detail describes the problem."
             }
         }
     }

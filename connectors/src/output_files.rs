@@ -37,7 +37,7 @@ pub enum OutputError {
     Twice(PathBuf),
     /// The existing file has another kind.
     #[error(
-        "{path} is there already and is no {contents}: name another file, or replace it with --force"
+        "{path} exists and is not {contents}: choose another file, or overwrite it with --force"
     )]
     Other {
         /// The output.

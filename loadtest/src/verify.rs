@@ -194,7 +194,7 @@ pub fn compare(oracle: &[String], output: &[u8]) -> Comparison {
         .collect();
     comparison.form = if repeated > 0 {
         Some(format!(
-            "{repeated} cells stand more than once in the output"
+            "{repeated} cells occur more than once in the output"
         ))
     } else if !lines.is_sorted() {
         Some("the output is not sorted by the bytes of its lines".to_owned())
@@ -226,7 +226,7 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} messages, {} records accepted, {} refused, {} left out, {} past their retention, {} lines skipped",
+            "{} messages, {} records accepted, {} rejected, {} ignored, {} past their retention, {} lines skipped",
             self.messages,
             self.accepted,
             self.refused.values().sum::<u64>(),

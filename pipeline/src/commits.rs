@@ -374,14 +374,14 @@ impl Commits {
             Ok(behind) => {
                 tracing::info!(
                     entries = behind,
-                    "took newer secrets, and moves what is behind"
+                    "switched to newer secrets; rotating older entries"
                 );
                 self.compaction.move_up(exchange);
             }
             Err(error) if kind(&error) == Some(Kind::Sync) => return Err(error),
             Err(error) => {
                 let why = format!("{error:#}");
-                tracing::warn!(error = why, "the ledger did not take newer secrets");
+                tracing::warn!(error = why, "cannot rotate the ledger to newer secrets");
                 exchange.told.send_replace(Progress::Refused { why });
             }
         }
@@ -399,7 +399,7 @@ impl Commits {
                 self.state
                     .health
                     .set_ledger(Some(format!("{UNTAKEN}: {error}")));
-                tracing::warn!(%error, "sending a dead letter again");
+                tracing::warn!(%error, "retrying to publish a dead letter");
             }
         }
         Ok(())
@@ -415,7 +415,7 @@ impl Commits {
             self.state
                 .health
                 .set_ledger(Some(format!("{UNTAKEN}: {error}")));
-            tracing::warn!(%error, "sending dead letters again");
+            tracing::warn!(%error, "retrying to publish dead letters");
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
@@ -458,7 +458,10 @@ impl Commits {
             if !is_full(&error) {
                 return Err(error);
             }
-            tracing::error!(error = format!("{error:#}"), "the ledger waits for room");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the ledger is waiting for disk space"
+            );
             self.state.health.set_ledger(Some(format!("{error:#}")));
             tokio::time::sleep(PAUSE).await;
         }
@@ -472,7 +475,7 @@ impl Commits {
         let mut ledger = self
             .ledger
             .take()
-            .ok_or_else(|| anyhow!("the ledger is gone"))?;
+            .ok_or_else(|| anyhow!("the ledger thread has stopped"))?;
         let (ledger, done) = tokio::task::spawn_blocking(move || {
             let done = work(&mut ledger);
             (ledger, done)
@@ -517,7 +520,7 @@ fn unless_full<T>(compacted: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
         Err(error) if is_full(&error) => {
             tracing::warn!(
                 error = format!("{error:#}"),
-                "there is no room to compact the ledger, which is tried again later"
+                "not enough disk space to compact the ledger; retrying later"
             );
             Ok(None)
         }

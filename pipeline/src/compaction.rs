@@ -200,7 +200,7 @@ impl Compaction {
         match written? {
             Ok(rewritten) => Ok(Some(rewritten)),
             Err(error) => {
-                tracing::warn!(error = %error, "the ledger could not be compacted, which is tried again later");
+                tracing::warn!(error = %error, "cannot compact the ledger; retrying later");
                 // What is to be forgotten is asked for again at once otherwise.
                 if !self.purpose.is_empty() {
                     tokio::time::sleep(PAUSE).await;

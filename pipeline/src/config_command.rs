@@ -51,7 +51,7 @@ fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
             terminal::print_status_line(format_args!("warning: {warning}"))?;
         }
         match errors.len() {
-            0 => terminal::print_status_line(format_args!("{} holds", file.display()))?,
+            0 => terminal::print_status_line(format_args!("{} is valid", file.display()))?,
             1 => terminal::print_status_line("1 problem")?,
             n => terminal::print_status_line(format_args!("{n} problems"))?,
         }

@@ -57,14 +57,14 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     let environment = |name: &str| (name == "TRIBUTARY_DEMO_SECRET").then(|| SECRET.to_owned());
     let origin = std::path::Path::new("demo.toml");
     let mut config = tributary_config::parse_in(&text, origin, &environment)
-        .context("the demo's own configuration does not hold")?
+        .context("the demo's own configuration is invalid")?
         .config;
     config.workers.threads = args.workers.max(1);
     config.http.listen = args.listen;
 
     if !args.json {
         terminal::note(format_args!(
-            "Four weeks of a brand that does not exist: {} shops with sensors and tills, a web shop, {} campaigns.\n",
+            "Simulating a fictional brand: {} stores with sensors and tills, an online shop, {} campaigns.\n",
             options.stores, options.campaigns
         ));
     }
@@ -231,9 +231,9 @@ fn account(tally: &Tally, took: Duration) -> String {
     let refused: u64 = tally.dead_by_reason().values().sum();
     let thousands = |n: u64| crate::table::thousands(n.into());
     format!(
-        "{} events in {:.1} s: {} came twice, {} were corrected, {} were refused with a reason.\n\
-         Nobody in this world exists, so that every number is shown; for a real brand a number leaves only\n\
-         when 50 persons stand behind it (release.k).\n",
+        "{} events in {:.1} s: {} duplicates, {} corrections, {} rejected with a reason.\n\
+         All people here are simulated, so every number is shown. For a real brand, a number is released only\n\
+         if at least 50 people contribute to it (release.k).\n",
         thousands(events),
         took.as_secs_f64(),
         thousands(counts.stages.duplicates),
@@ -255,27 +255,27 @@ fn serve(config: &Config, state: Arc<State>, says: Option<bool>) -> anyhow::Resu
             .await
             .with_context(|| {
                 format!(
-                    "cannot listen on {}: name another address with --listen",
+                    "cannot listen on {}: choose another address with --listen",
                     config.http.listen
                 )
             })?;
         let address = listener.local_addr()?;
         if let Some(goes_on) = says {
             let numbers = match goes_on {
-                true => "The days go on, an hour a second: ",
-                false => "The same numbers to look at:      ",
+                true => "Live, one hour per second: ",
+                false => "Live page:                 ",
             };
             terminal::print_line(format_args!(
-                "\n{numbers}http://{address}/ (Ctrl-C ends)\n\
-                 The same for Prometheus:          http://{address}/metrics\n\
+                "\n{numbers}http://{address}/ (press Ctrl-C to stop)\n\
+                 Prometheus metrics:        http://{address}/metrics\n\
                  \n\
                  Next:\n  \
-                 tributary demo --seed 7                 another world\n  \
-                 make build                              the load tester too: target/release/loadtest --help\n  \
-                 tributary replay --help                 data of your own, as NDJSON or CSV\n  \
-                 tributary keys new acme.secret          a secret for a brand of your own\n  \
-                 tributary config example > my.toml      a configuration to start from\n  \
-                 tributary run --config my.toml          live, on a NATS broker"
+                 tributary demo --seed 7                 a different simulation\n  \
+                 make build                              build the load tester too: target/release/loadtest --help\n  \
+                 tributary replay --help                 replay your own data (NDJSON or CSV)\n  \
+                 tributary keys new acme.secret          generate a secret for your brand\n  \
+                 tributary config example > my.toml      create a configuration\n  \
+                 tributary run --config my.toml          run live on a NATS broker"
             ))?;
         }
         http::serve(listener, state, async move {

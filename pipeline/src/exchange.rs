@@ -253,7 +253,7 @@ impl Exchanges {
         let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
         Refusal {
             code: 409,
-            sentence: format!("process {process} goes on with the secrets that it has: {why}"),
+            sentence: format!("process {process} continues with its current secrets: {why}"),
         }
     }
 }

@@ -159,11 +159,11 @@ impl Feeding {
             if let Some(batch) = batch {
                 if batch.durable && !self.mark(&batch, &input, &stop).await? {
                     // What was read goes nowhere, and no position moves behind it: the next start reads it again.
-                    let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
+                    let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
                     return Ok((workers, input));
                 }
                 let Some(running) = workers.take() else {
-                    bail!("the workers are gone")
+                    bail!("the workers have stopped")
                 };
                 let (running, sent) = tokio::task::spawn_blocking(move || {
                     let sent = running.send(batch);
@@ -180,7 +180,7 @@ impl Feeding {
             self.measure(&input);
             self.acknowledge(&mut input).await?;
             if stopping {
-                let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
+                let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
                 return Ok((workers, input));
             }
         }

@@ -92,20 +92,20 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
 fn new(file: &Path, print: bool) -> anyhow::Result<()> {
     let mut bytes = Zeroizing::new([0; BYTES]);
     let drawn = OsRng.try_fill_bytes(&mut *bytes);
-    drawn.context("the system gives no random bytes")?;
+    drawn.context("the operating system provides no random bytes")?;
     let text = base64::engine::general_purpose::STANDARD.encode(bytes.as_slice());
     let text = Zeroizing::new(format!("{text}\n"));
     write_new(file, text.as_bytes()).with_context(|| {
         format!(
-            "{} cannot be written; a file that is there is never replaced",
+            "cannot write {}; an existing file is never overwritten",
             file.display()
         )
     })?;
     let name = file.display();
     terminal::note(format_args!(
-        "drew a secret into {name}, which only its owner can read\n\
-         for a new brand:          secret_file = \"{name}\"\n\
-         in exchange for another:  secret_file = \"{name}\" and previous_secret_files = [all before it, the oldest first]"
+        "generated a secret in {name}, readable only by its owner\n\
+         for a new brand:  secret_file = \"{name}\"\n\
+         to rotate:        secret_file = \"{name}\" and previous_secret_files = [all previous ones, oldest first]"
     ));
     if print {
         terminal::print(text.as_str())?;
@@ -156,7 +156,7 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
     let config = crate::load(config)?;
     // Any brand leads to the processes, and each has one ledger for all of them.
     let Some(brand) = config.brands.first().map(|brand| brand.name.as_str()) else {
-        bail!("the configuration has no brand");
+        bail!("the configuration defines no brand");
     };
     let client = nats::connect(&config.nats, "tributary keys").await?;
     let request = Request::new(&config);
@@ -201,8 +201,9 @@ async fn told(
 ) -> anyhow::Result<Told> {
     let topic = Topic::Keys(process);
     let answer = ask(client, topic, brand, serde_json::to_string(request)?).await?;
-    let told: Told = serde_json::from_slice(&answer)
-        .with_context(|| format!("process {process} answers what this version cannot read"))?;
+    let told: Told = serde_json::from_slice(&answer).with_context(|| {
+        format!("cannot read the answer of process {process}; does it run another version?")
+    })?;
     Ok(told)
 }
 
@@ -210,10 +211,9 @@ impl Exchanged {
     fn text(&self) -> String {
         let Exchanged { process, moved, .. } = self;
         match moved {
-            0 => format!("process {process}: everything is sealed under the newest secrets"),
+            0 => format!("process {process}: all entries are already under the newest secrets"),
             _ => format!(
-                "process {process}: moved {moved} entries to the newest secrets; nothing in its ledger opens under an \
-                 older one"
+                "process {process}: rotated {moved} entries to the newest secrets; older secrets can no longer read its ledger"
             ),
         }
     }
@@ -225,9 +225,9 @@ impl Rotated {
             directory, moved, ..
         } = self;
         match moved {
-            0 => format!("{directory}: everything is sealed under the newest secrets"),
+            0 => format!("{directory}: all entries are already under the newest secrets"),
             _ => format!(
-                "{directory}: moved {moved} entries to the newest secrets; nothing there opens under an older one"
+                "{directory}: rotated {moved} entries to the newest secrets; older secrets can no longer read the ledger"
             ),
         }
     }
@@ -255,7 +255,7 @@ mod tests {
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let error = format!("{:#}", new(&file, false).unwrap_err());
-        assert!(error.contains("never replaced"), "{error}");
+        assert!(error.contains("never overwritten"), "{error}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
         let other = directory.path().join("other.secret");
         new(&other, false).unwrap();
@@ -295,9 +295,9 @@ mod tests {
         assert_eq!(rotate(&at("ledger"), &at("one.toml")).unwrap().moved, 0);
         let rotated = rotate(&at("ledger"), &at("two.toml")).unwrap();
         assert_eq!((rotated.moved, rotated.files), (1, 1));
-        assert!(rotated.text().contains("moved 1 entries"));
+        assert!(rotated.text().contains("rotated 1 entries"));
         let again = rotate(&at("ledger"), &at("two.toml")).unwrap();
-        assert!(again.text().contains("everything is sealed"));
+        assert!(again.text().contains("already under the newest"));
         let error = rotate(&at("ledger"), &at("one.toml")).unwrap_err();
         assert!(format!("{error:#}").contains("another secret"), "{error:#}");
     }

@@ -263,12 +263,12 @@ async fn status(
             let _place = door.reading.acquire().await.ok()?;
             let found = door.find(client, brand, &id).await;
             found
-                .inspect_err(|error| tracing::warn!(%error, "cannot read how a request stands"))
+                .inspect_err(|error| tracing::warn!(%error, "cannot read the status of a request"))
                 .ok()
         };
         let found = tokio::time::timeout(WITHIN, find).await.ok().flatten();
         let found = found.ok_or_else(|| {
-            Fault::Unavailable("the broker does not say how it stands: ask again\n".to_owned())
+            Fault::Unavailable("the broker did not return the status: try again\n".to_owned())
         })?;
         let (first, status) = found.ok_or_else(unknown)?;
         let body = StatusBody::new(brand, &id, door.domain(), status, first + MONTH_MS);

@@ -75,6 +75,6 @@ pub async fn publish(
 fn again(flushed: Result<(), tributary_connectors::nats::NatsError>, state: &State) {
     if let Err(error) = flushed {
         state.metrics.published(0, 0, 1);
-        tracing::warn!(%error, "publishing again");
+        tracing::warn!(%error, "retrying to publish");
     }
 }

@@ -120,7 +120,7 @@ async fn stood(
     if strange > 0 {
         tracing::warn!(
             messages = strange,
-            "the output stream holds what is no cell of this version"
+            "the output stream contains a message that is not a cell of this version"
         );
     }
     Ok(epoch)

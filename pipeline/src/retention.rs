@@ -306,7 +306,7 @@ impl Keeper {
                 cookies = past.cookies,
                 persons = past.persons,
                 entries,
-                "retracted what was past its retention"
+                "retracted records past their retention"
             );
         }
         Ok(())

@@ -158,8 +158,8 @@ impl Standing {
             match self.look().await {
                 Ok(None) => {}
                 Ok(Some(why)) => {
-                    tracing::error!("{why}: all cells are told again");
-                    let told = format!("{why}; all cells are being told again");
+                    tracing::error!("{why}: publishing all cells again");
+                    let told = format!("{why}; all cells are being published again");
                     self.state.health.set_output(Some(told));
                     self.tell_again().await;
                 }
@@ -208,7 +208,7 @@ impl Standing {
             let stream = &nats.dead_letter_stream;
             tracing::error!(
                 stream,
-                "the stream of dead letters is another one than before: what it held is lost"
+                "the stream of dead letters was replaced: its contents are lost"
             );
         }
         self.dead_letters = state;
@@ -241,7 +241,7 @@ impl Standing {
         {
             self.known = state;
         }
-        tracing::info!("all cells stand outside again");
+        tracing::info!("all cells are published again");
         self.state.health.set_output(None);
     }
 }

@@ -121,7 +121,7 @@ pub async fn start(config: &Config, file: &Path, accept_loss: bool) -> anyhow::R
         }
     };
     for loss in &found.losses {
-        tracing::error!(loss, "going on after a loss, as accepted");
+        tracing::error!(loss, "continuing after an accepted loss");
     }
     let id = rights::mark(ledger.watermark()).id();
     if !found.losses.is_empty() {
@@ -297,7 +297,7 @@ where
     loop {
         match ask().await {
             Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {
-                tracing::warn!(%error, "asking the broker again");
+                tracing::warn!(%error, "retrying the query to the broker");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             answered => return answered,
@@ -399,7 +399,7 @@ async fn open_input(
                     from,
                     to,
                     next,
-                    "these sequences were never read, as accepted"
+                    "these sequences were never read (loss accepted)"
                 );
             }
             LossKind::Truncated => {
@@ -407,14 +407,11 @@ async fn open_input(
                     from,
                     to,
                     next,
-                    "the end of the input stream was lost upstream, as accepted"
+                    "the end of the input stream was lost upstream (loss accepted)"
                 );
             }
             LossKind::Recreated => {
-                tracing::error!(
-                    next,
-                    "the input stream is another one than before, as accepted"
-                );
+                tracing::error!(next, "the input stream was replaced (loss accepted)");
             }
         }
         // Sequences that were given before are given again: what comes now is later than all of them.

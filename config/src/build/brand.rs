@@ -97,7 +97,7 @@ fn check_web(brand: &SectionReading<Brand>, cx: &mut Context<'_>) {
     let silent = |source: &Source| source.kind == Kind::Web && source.basis.is_none();
     if !model.consent.reads_strings() && model.sources.iter().any(silent) {
         let (place, path) = brand.location_of("consent");
-        let message = "is not given: web records count until somebody objects";
+        let message = "is not set: web records count until someone objects";
         let fix = "set consent.vendor, or the basis of the web source";
         cx.warn(place, &path, message, fix);
     }

@@ -18,7 +18,7 @@ pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     let model = &consent.model;
     if model.vendor.is_some() && model.publisher {
         let (place, path) = consent.location_of("publisher");
-        let fix = "say for whom strings are read: leave out one of the two";
+        let fix = "choose for whom strings are evaluated: remove one of the two";
         cx.report(place, &path, "cannot stand together with vendor", fix);
     }
     let listed = consent.is_given("vendor_list_file");
@@ -29,12 +29,17 @@ pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     for (key, _) in contradicts.iter().filter(|(_, said)| listed && *said) {
         let (place, path) = consent.location_of(key);
         let message = "cannot stand together with vendor_list_file";
-        cx.report(place, &path, message, "the list says it: leave it out");
+        cx.report(
+            place,
+            &path,
+            message,
+            "the list already defines it: remove it",
+        );
     }
     if model.reads_strings() && !listed && !consent.is_given("feature_2") {
         let (place, path) = consent.location_of("feature_2");
         let message = "is not given, so that no string allows to link the records of a person";
-        let fix = "write feature_2 = true where persons are told of it, or name a vendor_list_file";
+        let fix = "set feature_2 = true if linking is disclosed, or set a vendor_list_file";
         cx.warn(place, &path, message, fix);
     }
     consent.model.declared = declared(&consent, cx);

@@ -85,7 +85,7 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     if workers.are_valid(&["process", "hosts"]) && workers.model.process >= processes {
         let (place, path) = workers.location_of("process");
         let message = format!(
-            "{} is no position among {processes} process{}",
+            "{} is not an index among {processes} process{}",
             workers.model.process,
             if processes == 1 { "" } else { "es" }
         );

@@ -26,8 +26,7 @@ impl SettingsModel for Brand {
         ..Section::of::<Brand>(
             "brand",
             "Brands",
-            "The tenants, at least one. Brands never mix: each has its own secret, its own pseudonyms and \
-             its own numbers.",
+            "The brands, at least one. Brands are isolated: each has its own secret, pseudonyms and numbers.",
         )
     };
 
@@ -58,7 +57,7 @@ impl SettingsModel for Brand {
                 value_type: Text(Name),
                 default: DefaultValue::Required,
                 unit: "",
-                meaning: "Its name: the subject token in `tributary.in.<brand>.<kind>` and the `brand` of every cell. `[a-z0-9_-]+`, unique.",
+                meaning: "The name: the subject token in `tributary.in.<brand>.<kind>` and the `brand` of every cell. `[a-z0-9_-]+`, unique.",
                 field: |brand: &mut Brand| &mut brand.name,
             },
             &Setting {
@@ -66,7 +65,7 @@ impl SettingsModel for Brand {
                 value_type: Text(Zone),
                 default: DefaultValue::Toml(r#""UTC""#),
                 unit: "",
-                meaning: "The time zone of its days and hours. Where it is not given a warning says so.",
+                meaning: "The time zone of days and hours. Omitting it produces a warning.",
                 field: |brand: &mut Brand| &mut brand.timezone,
             },
             &Setting {
@@ -74,13 +73,13 @@ impl SettingsModel for Brand {
                 value_type: Text(Currency),
                 default: DefaultValue::Toml(r#""EUR""#),
                 unit: "",
-                meaning: "The currency of amounts that name none.",
+                meaning: "The currency of amounts without one.",
                 field: |brand: &mut Brand| &mut brand.currency,
             },
             &Setting {
                 key: "phone_region",
                 value_type: Opt(Text(Region)),
-                default: DefaultValue::Absent("none: such numbers do not identify"),
+                default: DefaultValue::Absent("none: such numbers are not used as identifiers"),
                 unit: "",
                 meaning: "The region of phone numbers without a country code.",
                 field: |brand: &mut Brand| &mut brand.phone_region,
@@ -88,9 +87,9 @@ impl SettingsModel for Brand {
             &Setting {
                 key: "region",
                 value_type: Opt(Text(scalar::Region)),
-                default: DefaultValue::Absent("none: it may be measured anywhere"),
+                default: DefaultValue::Absent("none: any region"),
                 unit: "",
-                meaning: "The region that it is pinned to: `[a-z0-9-]+`. A worker whose `workers.region` is another one, or that has none, refuses to start for it.",
+                meaning: "The region the brand is pinned to: `[a-z0-9-]+`. A worker whose `workers.region` is different or not set refuses to start.",
                 field: |brand: &mut Brand| &mut brand.region,
             },
             &Setting {
@@ -98,7 +97,7 @@ impl SettingsModel for Brand {
                 value_type: SecretFile { min: SECRET_BYTES },
                 default: DefaultValue::Absent("one of the two is required"),
                 unit: "",
-                meaning: "A file that holds the secret of its pseudonyms: text of at least 32 bytes, such as `openssl rand -base64 48` draws, that only the program's user can read. Whoever exchanges it names the one before it in `previous_secret_files`.",
+                meaning: "A file with the secret for pseudonyms: text of at least 32 bytes, for example from `openssl rand -base64 48`, readable only by the program's user. To rotate the secret, add the previous file to `previous_secret_files`.",
                 field: |brand: &mut Brand| &mut brand.secret,
             },
             &Setting {
@@ -106,7 +105,7 @@ impl SettingsModel for Brand {
                 value_type: SecretVariable { min: SECRET_BYTES },
                 default: DefaultValue::Absent("one of the two is required"),
                 unit: "",
-                meaning: "The environment variable that holds the secret.",
+                meaning: "The environment variable with the secret.",
                 field: |brand: &mut Brand| &mut brand.secret,
             },
             &Setting {
@@ -114,7 +113,7 @@ impl SettingsModel for Brand {
                 value_type: SecretFiles { min: SECRET_BYTES },
                 default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "The files of the secrets that it had before, the oldest first. They stay here for good: every pseudonym is re-keyed over the one before, and what is sealed under an older secret moves to the newest.",
+                meaning: "The files of all previous secrets, oldest first. Keep them permanently: every pseudonym is re-keyed through the previous secrets, and data encrypted under an older secret is rotated to the newest.",
                 field: |brand: &mut Brand| &mut brand.previous_secrets,
             },
         ];
@@ -128,8 +127,7 @@ impl SettingsModel for Source {
         ..Section::of::<Source>(
             "brand.source",
             "Sources",
-            "Where the brand's records come from. A kind without a source has one in the `native` format \
-             whose name is the kind's.",
+            "The sources of the brand's records. A kind without a configured source has one in the `native` format, named like the kind.",
         )
     };
 
@@ -154,7 +152,7 @@ impl SettingsModel for Source {
                 value_type: Text(Name),
                 default: DefaultValue::Required,
                 unit: "",
-                meaning: "Its name: `[a-z0-9_-]+`, unique within the brand. Record ids are unique per brand and source.",
+                meaning: "The name: `[a-z0-9_-]+`, unique within the brand. Record IDs are unique per brand and source.",
                 field: |source: &mut Source| &mut source.name,
             },
             &Setting {
@@ -162,7 +160,7 @@ impl SettingsModel for Source {
                 value_type: Text(KINDS),
                 default: DefaultValue::Required,
                 unit: "",
-                meaning: "The kind of its records.",
+                meaning: "The kind of records.",
                 field: |source: &mut Source| &mut source.kind,
             },
             &Setting {
@@ -176,9 +174,9 @@ impl SettingsModel for Source {
             &Setting {
                 key: "zone",
                 value_type: Opt(Text(Zone)),
-                default: DefaultValue::Absent("none: such time stamps are refused"),
+                default: DefaultValue::Absent("none: such timestamps are rejected"),
                 unit: "",
-                meaning: "The time zone of time stamps without one.",
+                meaning: "The time zone of timestamps without one.",
                 field: |source: &mut Source| &mut source.zone,
             },
             &Setting {
@@ -186,7 +184,7 @@ impl SettingsModel for Source {
                 value_type: Opt(Text(Region)),
                 default: DefaultValue::Absent("the brand's"),
                 unit: "",
-                meaning: "The region of its phone numbers without a country code.",
+                meaning: "The region of phone numbers without a country code.",
                 field: |source: &mut Source| &mut source.phone_region,
             },
             &Setting {
@@ -194,7 +192,7 @@ impl SettingsModel for Source {
                 value_type: Text(RULES),
                 default: DefaultValue::Toml(r#""plain""#),
                 unit: "",
-                meaning: "The rule under which its values of 64 hex digits were hashed.",
+                meaning: "The rule by which values of 64 hex digits were hashed.",
                 field: |source: &mut Source| &mut source.hash_rule,
             },
             &Setting {
@@ -204,7 +202,7 @@ impl SettingsModel for Source {
                     "`consent` for web records of a brand that reads consent strings, `legitimate_interest` for the others",
                 ),
                 unit: "",
-                meaning: "On what the processing of its records rests: on `consent` nothing is allowed without a statement, on `legitimate_interest` everything that no statement refuses.",
+                meaning: "The legal basis of processing: with `consent`, nothing is allowed without a statement; with `legitimate_interest`, everything is allowed that no statement refuses.",
                 field: |source: &mut Source| &mut source.basis,
             },
             &Setting {
@@ -212,7 +210,7 @@ impl SettingsModel for Source {
                 value_type: Text(TIME_UNITS),
                 default: DefaultValue::Toml(r#""ms""#),
                 unit: "",
-                meaning: "The unit of a `ts` that is an integer: `s` for Unix seconds, `ms` for Unix milliseconds. Other forms of `ts` are not concerned.",
+                meaning: "The unit of an integer `ts`: `s` for Unix seconds, `ms` for Unix milliseconds. Other forms of `ts` are not affected.",
                 field: |source: &mut Source| &mut source.unit,
             },
             &Setting {
@@ -220,7 +218,7 @@ impl SettingsModel for Source {
                 value_type: Switch,
                 default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "For load tests: whether the header `Tributary-At` (Unix milliseconds) of its messages may name an arrival                           that is earlier than the stream's own time, and drive the brand's sensor days. Whoever may publish                           then chooses when a message came; a header never counts beyond the stream's time.",
+                meaning: "For load tests: whether the header `Tributary-At` (Unix milliseconds) may set an arrival time earlier than the stream's own, and drive the brand's sensor days. Publishers can then choose arrival times; a header never counts beyond the stream's time.",
                 field: |source: &mut Source| &mut source.arrival_header,
             },
         ];

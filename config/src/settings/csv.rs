@@ -37,7 +37,7 @@ impl SettingsModel for Csv {
                 value_type: Text(Delimiter),
                 default: DefaultValue::Toml(r#"",""#),
                 unit: "",
-                meaning: "What separates the columns.",
+                meaning: "The column separator.",
                 field: |csv: &mut Csv| &mut csv.delimiter,
             },
             &Setting {
@@ -45,7 +45,7 @@ impl SettingsModel for Csv {
                 value_type: Columns,
                 default: DefaultValue::Required,
                 unit: "",
-                meaning: "From each field of a record to the column that gives its text; fields that are not named are absent.",
+                meaning: "Maps each field of a record to the column with its value; fields not listed are absent.",
                 field: |csv: &mut Csv| &mut csv.columns,
             },
             &Setting {
@@ -53,7 +53,7 @@ impl SettingsModel for Csv {
                 value_type: Switch,
                 default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Rows that share an `id` are one record and their `amount`s are added: for files with a row per article.",
+                meaning: "Combine rows with the same `id` into one record and add up their `amount`s: for files with one row per article.",
                 field: |csv: &mut Csv| &mut csv.sum_rows,
             },
             &Setting {
@@ -61,7 +61,7 @@ impl SettingsModel for Csv {
                 value_type: Only,
                 default: DefaultValue::Toml("{}"),
                 unit: "",
-                meaning: "Rows are taken only where each of these columns has this text.",
+                meaning: "Only read rows in which each of these columns has the given value.",
                 field: |csv: &mut Csv| &mut csv.only,
             },
             &Setting {
@@ -69,7 +69,7 @@ impl SettingsModel for Csv {
                 value_type: Text(DECIMAL_MARKS),
                 default: DefaultValue::Toml(r#""auto""#),
                 unit: "",
-                meaning: "How the decimals of amounts are written: with a `point`, or with a `comma`, where points, spaces and apostrophes may group thousands. `auto` takes a point, and a comma where it cannot group thousands: `12,50`, but not `1,250`.",
+                meaning: "The decimal separator of amounts: `point`, or `comma`, in which case points, spaces and apostrophes may group thousands. `auto` accepts a point, and a comma if it cannot be a thousands separator: `12,50`, but not `1,250`.",
                 field: |csv: &mut Csv| &mut csv.decimal,
             },
             &Setting {
@@ -77,7 +77,7 @@ impl SettingsModel for Csv {
                 value_type: Text(ENCODINGS),
                 default: DefaultValue::Toml(r#""auto""#),
                 unit: "",
-                meaning: "How the bytes of the file are read as text. `auto` is UTF-8, and for each cell that is not UTF-8 windows-1252, which spreadsheets write in western Europe.",
+                meaning: "The character encoding of the file. `auto` is UTF-8, with windows-1252 for cells that are not valid UTF-8, as written by spreadsheets in western Europe.",
                 field: |csv: &mut Csv| &mut csv.encoding,
             },
             &Setting {
@@ -88,7 +88,7 @@ impl SettingsModel for Csv {
                 },
                 default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "Patterns of time stamps, as strptime has them, which are tried in order before RFC 3339 and Unix time: `%d/%m/%Y %H:%M` for `31/12/2025 23:59`. `%z` is an offset from UTC; without one the source's `zone` counts.",
+                meaning: "strptime patterns for timestamps, tried in order before RFC 3339 and Unix time: `%d/%m/%Y %H:%M` for `31/12/2025 23:59`. `%z` is an offset from UTC; without one, the source's `zone` applies.",
                 field: |csv: &mut Csv| &mut csv.time_patterns,
             },
         ];

@@ -13,7 +13,7 @@ impl SettingsModel for Ingest {
     const SECTION: Section = Section::of::<Ingest>(
         "ingest",
         "Ingest",
-        "What is refused at the door. A refused record goes to the dead letters with its reason.",
+        "Limits for input. Rejected records become dead letters with a reason.",
     );
 
     fn blank() -> Ingest {
@@ -31,7 +31,7 @@ impl SettingsModel for Ingest {
                 value_type: Text(Duration::<i64>::millis(0, TEN_YEARS)),
                 default: DefaultValue::Toml(r#""10m""#),
                 unit: "",
-                meaning: "How far a record's `ts` may lie after its arrival.",
+                meaning: "How far a record's `ts` may be after its arrival.",
                 field: |ingest: &mut Ingest| &mut ingest.max_future_ms,
             },
             &Setting {
@@ -39,7 +39,7 @@ impl SettingsModel for Ingest {
                 value_type: Switch,
                 default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Refuse records with fields that their kind does not know, instead of ignoring the fields.",
+                meaning: "Reject records with unknown fields instead of ignoring the fields.",
                 field: |ingest: &mut Ingest| &mut ingest.strict,
             },
             &Setting {
@@ -47,7 +47,7 @@ impl SettingsModel for Ingest {
                 value_type: Int::<usize>::new(1_024, 1_073_741_824),
                 default: DefaultValue::Toml("8388608"),
                 unit: "bytes",
-                meaning: "The largest message that is taken.",
+                meaning: "The maximum message size.",
                 field: |ingest: &mut Ingest| &mut ingest.max_message_bytes,
             },
         ];
@@ -59,8 +59,7 @@ impl SettingsModel for Release {
     const SECTION: Section = Section::of::<Release>(
         "release",
         "Release gate",
-        "What leaves the process: only cells with enough contributors, that is distinct persons plus \
-         records without identifier.",
+        "What is published: only cells with enough contributors, that is, distinct persons plus records without an identifier.",
     );
 
     fn blank() -> Release {
@@ -90,7 +89,7 @@ impl SettingsModel for Release {
                 value_type: Int::<u64>::new(1, 1_000_000_000),
                 default: DefaultValue::Toml("50"),
                 unit: "contributors",
-                meaning: "Contributors that a cell needs. 1 releases every cell, which shows individuals.",
+                meaning: "The minimum number of contributors to a cell. 1 releases every cell, which exposes individuals.",
                 field: |release: &mut Release| &mut release.k,
             },
             &Setting {
@@ -98,7 +97,7 @@ impl SettingsModel for Release {
                 value_type: Int::<u64>::new(1, 1_000_000_000),
                 default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "contributors",
-                meaning: "Contributors that a cell of pure traffic counts (`visits`) needs.",
+                meaning: "The minimum number of contributors to a cell with traffic counts only (`visits`).",
                 field: |release: &mut Release| &mut release.k_traffic,
             },
             &Setting {
@@ -106,7 +105,7 @@ impl SettingsModel for Release {
                 value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
                 default: DefaultValue::Toml(r#""1m""#),
                 unit: "",
-                meaning: "How often the value of a released cell may change.",
+                meaning: "The minimum time between two updates of a released cell.",
                 field: |release: &mut Release| &mut release.cadence_ms,
             },
             &Setting {
@@ -114,7 +113,7 @@ impl SettingsModel for Release {
                 value_type: Int::<u64>::new(1, 1_000_000_000),
                 default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "persons",
-                meaning: "How many persons' worth of change must gather before a released value changes, so that one person is not read from two releases.",
+                meaning: "The minimum number of persons with changes before a released value is updated, so that the difference between two releases does not reveal one person.",
                 field: |release: &mut Release| &mut release.k_delta,
             },
             &Setting {
@@ -122,7 +121,7 @@ impl SettingsModel for Release {
                 value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
                 default: DefaultValue::Toml(r#""24h""#),
                 unit: "",
-                meaning: "How long a smaller change is held back; after that it leaves together with others.",
+                meaning: "The maximum delay of a smaller change; after that, it is published together with others.",
                 field: |release: &mut Release| &mut release.max_hold_ms,
             },
             &Setting {
@@ -130,7 +129,7 @@ impl SettingsModel for Release {
                 value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
                 default: DefaultValue::Toml(r#""90d""#),
                 unit: "",
-                meaning: "The age from which a day is corrected in batches only.",
+                meaning: "The age from which a day is corrected only in batches.",
                 field: |release: &mut Release| &mut release.freeze_after_ms,
             },
         ];

@@ -21,7 +21,7 @@ impl SettingsModel for Identity {
     const SECTION: Section = Section::of::<Identity>(
         "brand.identity",
         "Identity",
-        "Which identifiers make one person.",
+        "Which identifiers belong to one person.",
     );
 
     fn blank() -> Identity {
@@ -55,7 +55,7 @@ impl SettingsModel for Identity {
                 value_type: Switch,
                 default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Whether first name, last name and postcode together link records.",
+                meaning: "Link records by the combination of first name, last name and postcode.",
                 field: |identity: &mut Identity| &mut identity.name_postcode,
             },
             &Setting {
@@ -66,7 +66,7 @@ impl SettingsModel for Identity {
                 },
                 default: DefaultValue::Toml(r#"["plain"]"#),
                 unit: "",
-                meaning: "Under which rules clear values are hashed, so that they meet values that came hashed; `plain` is always one of them.",
+                meaning: "The rules for hashing clear-text values, so that they match values received as hashes; always includes `plain`.",
                 field: |identity: &mut Identity| &mut identity.rules,
             },
             &Setting {
@@ -77,7 +77,7 @@ impl SettingsModel for Identity {
                 },
                 default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "Values that never identify, besides those listed under *Values that never identify* below; compared in any case and spelling, in clear and as SHA-256, never printed.",
+                meaning: "Additional values that are never used as identifiers, besides those under *Values that never identify* below; compared in any case and spelling, in clear text and as SHA-256, and never printed.",
                 field: |identity: &mut Identity| &mut identity.blocked,
             },
         ];
@@ -107,8 +107,7 @@ impl SettingsModel for Degrees {
     const SECTION: Section = Section::of::<Degrees>(
         "brand.identity.max_degree",
         "Hub guard",
-        "An identifier that shares records with more other identifiers than this stops identifying until \
-         it falls back: a shared till tablet, a recycled phone. Often written in one line: \
+        "The maximum number of other identifiers that an identifier may share records with. Beyond it, it does not identify anyone until it falls below the limit: a shared tablet at a till, a recycled phone number. Often written in one line: \
          `max_degree = { email = 20, phone = 10 }`.",
     );
 
@@ -139,7 +138,7 @@ macro_rules! lasting {
         &Setting {
             key: $key,
             value_type: Opt(Text(Duration::<i64>::millis(86_400_000, LONGEST))),
-            default: DefaultValue::Absent("for as long as the record is held"),
+            default: DefaultValue::Absent("as long as the record is stored"),
             unit: "",
             meaning: concat!("How long a record links ", $what, " with others."),
             field: |lasting: &mut Lasting| lasting.entry($key.to_owned()).or_default(),
@@ -151,11 +150,7 @@ impl SettingsModel for Lasting {
     const SECTION: Section = Section::of::<Lasting>(
         "brand.identity.link_ttl",
         "Lifetime of links",
-        "After so long a record no longer links identifiers of a kind with its others: a telephone number that somebody \
-         else has by now, a till tablet that changed hands. The record stays with the person of its other identifiers, and \
-         where none of them links any more with that of one of them, the first of: cookie, customer, wallet, device, e-mail, \
-         telephone number, name with postcode. Judged once a day, when the UTC day begins, and at a start. Often written in \
-         one line: `link_ttl = { phone = \"365d\" }`.",
+        "How long a record links its identifiers of a kind with the others: a phone number may be reassigned, a tablet at a till may be used by someone else. Afterwards, the record stays with the person of its other identifiers; if none of them links any longer, with the first of: cookie, customer, wallet, device, e-mail, phone number, name with postcode. Evaluated at startup and once a day, when the UTC day begins. Often written in one line: `link_ttl = { phone = \"365d\" }`.",
     );
 
     fn blank() -> Lasting {

@@ -19,8 +19,7 @@ impl SettingsModel for Workers {
         ..Section::of::<Workers>(
             "workers",
             "Workers",
-            "The threads of this process and the processes of the cluster. All of this may change between \
-             runs; no number depends on it.",
+            "The threads of this process and the processes of the cluster. These settings may change between runs; results do not depend on them.",
         )
     };
 
@@ -42,7 +41,7 @@ impl SettingsModel for Workers {
                 value_type: Int::<usize>::new(1, 1024),
                 default: DefaultValue::Toml("1"),
                 unit: "threads",
-                meaning: "Worker threads of each process.",
+                meaning: "The number of worker threads per process.",
                 field: |workers: &mut Workers| &mut workers.threads,
             },
             &Setting {
@@ -50,7 +49,7 @@ impl SettingsModel for Workers {
                 value_type: Int::<usize>::new(0, 1023),
                 default: DefaultValue::Toml("0"),
                 unit: "",
-                meaning: "This process's position in `hosts`, from 0.",
+                meaning: "The index of this process in `hosts`, starting at 0.",
                 field: |workers: &mut Workers| &mut workers.process,
             },
             &Setting {
@@ -61,7 +60,7 @@ impl SettingsModel for Workers {
                 },
                 default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "The address of every process of the cluster, the same list in each; empty for a single process.",
+                meaning: "The addresses of all processes in the cluster, identical in each; empty for a single process.",
                 field: |workers: &mut Workers| &mut workers.hosts,
             },
             &Setting {
@@ -69,17 +68,15 @@ impl SettingsModel for Workers {
                 value_type: Text(Duration::<u64>::millis(1, 60_000)),
                 default: DefaultValue::Toml(r#""50ms""#),
                 unit: "",
-                meaning: "The shortest time between two epochs: longer is more throughput, shorter is fresher numbers. Under lag it widens by itself, up to a second.",
+                meaning: "The minimum time between two epochs. Longer ticks increase throughput, shorter ticks give fresher numbers. Under lag, it grows automatically to up to one second.",
                 field: |workers: &mut Workers| &mut workers.tick_ms,
             },
             &Setting {
                 key: "region",
                 value_type: Opt(Text(Region)),
-                default: DefaultValue::Absent(
-                    "none: brands that are pinned to a region are refused",
-                ),
+                default: DefaultValue::Absent("none: brands pinned to a region are refused"),
                 unit: "",
-                meaning: "The region where this process runs: `[a-z0-9-]+`, as the brands' `region`.",
+                meaning: "The region of this process: `[a-z0-9-]+`, compared with the brands' `region`.",
                 field: |workers: &mut Workers| &mut workers.region,
             },
             &Setting {
@@ -87,7 +84,7 @@ impl SettingsModel for Workers {
                 value_type: Text(Duration::<i64>::millis(1_000, 86_400_000)),
                 default: DefaultValue::Toml(r#""10m""#),
                 unit: "",
-                meaning: "How far this machine's clock may be away from the broker's, or behind the newest arrival. While it is                           further away nothing is erased for its age and no day is frozen, and `/readyz` says which clock                           disagrees and by how much.",
+                meaning: "The maximum difference between this machine's clock and the broker's, and the maximum by which it may trail the newest arrival. Beyond it, no expired data is deleted, no day is frozen, and `/readyz` shows the clock and the offset.",
                 field: |workers: &mut Workers| &mut workers.max_clock_skew_ms,
             },
         ];
@@ -101,8 +98,7 @@ impl SettingsModel for Ledger {
         ..Section::of::<Ledger>(
             "ledger",
             "Ledger",
-            "Where a worker keeps the records that it holds, sealed with keys derived from the brands' secrets. A worker \
-             that has lost its ledger reads what the input stream still has, and no more.",
+            "Where a worker stores accepted records, encrypted with keys derived from the brands' secrets. A worker that has lost its ledger can only reread what the input stream still contains.",
         )
     };
 
@@ -118,8 +114,7 @@ impl SettingsModel for Ledger {
             value_type: Directory,
             default: DefaultValue::Toml(r#""tributary-data""#),
             unit: "",
-            meaning: "The data directory, made where it is missing; process n of a cluster keeps its ledger in `process-n` \
-                      within. It belongs on a local disk.",
+            meaning: "The data directory, created if it is missing; process n of a cluster stores its ledger in the subdirectory `process-n`. Use a local disk.",
             field: |ledger: &mut Ledger| &mut ledger.directory,
         }];
         ROWS
@@ -132,8 +127,7 @@ impl SettingsModel for Http {
         ..Section::of::<Http>(
             "http",
             "HTTP server",
-            "The server of `/metrics`, `/livez`, `/readyz`, `/config` and, where it is opened, of OpenDSR. It asks nobody who they \
-             are.",
+            "The server of `/metrics`, `/livez`, `/readyz`, `/config` and, if enabled, OpenDSR. It has no authentication.",
         )
     };
 
@@ -153,7 +147,7 @@ impl SettingsModel for Http {
                 value_type: Text(Listen),
                 default: DefaultValue::Toml(r#""127.0.0.1:9464""#),
                 unit: "",
-                meaning: "Where it listens. Beyond the loopback address everybody who reaches it can read it, which gives a warning.",
+                meaning: "The listen address. On an address other than loopback, anyone who can reach it can read it; this produces a warning.",
                 field: |http: &mut Http| &mut http.listen,
             },
             &Setting {
@@ -164,7 +158,7 @@ impl SettingsModel for Http {
                 },
                 default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "The names under which it is reached, such as those of a reverse proxy. It answers by its address, by names without a dot and by these alone, so that no foreign page can make a browser read it.",
+                meaning: "The host names under which the server is reachable, such as those of a reverse proxy. It answers requests only to its address, to names without a dot, and to these names, which protects against DNS rebinding by other web pages.",
                 field: |http: &mut Http| &mut http.hosts,
             },
             &Setting {
@@ -172,17 +166,15 @@ impl SettingsModel for Http {
                 value_type: Int::<usize>::new(1, 100_000),
                 default: DefaultValue::Toml("200"),
                 unit: "series",
-                meaning: "Channels, stores or platforms per metric and brand; the rest is added up in `other`.",
+                meaning: "The maximum number of channels, stores or platforms per metric and brand; the rest is summed up as `other`.",
                 field: |http: &mut Http| &mut http.max_series,
             },
             &Setting {
                 key: "opendsr_domain",
                 value_type: Opt(Text(Domain)),
-                default: DefaultValue::Absent("none: no rights request comes in over HTTP"),
+                default: DefaultValue::Absent("none: no rights requests over HTTP"),
                 unit: "",
-                meaning: "Opens the door for rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and is the domain of the \
-                          processor in it. Who asks there is let in by whatever terminates TLS before it, which also signs, with \
-                          the certificate that it shows at `https://<domain>/opendsr.pem`.",
+                meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. The TLS proxy in front of the server must authenticate requesters and sign responses with the certificate published at `https://<domain>/opendsr.pem`.",
                 field: |http: &mut Http| &mut http.opendsr_domain,
             },
         ];

@@ -24,8 +24,7 @@ impl SettingsModel for Retention {
     const SECTION: Section = Section::of::<Retention>(
         "brand.retention",
         "Retention",
-        "For how many whole calendar months records are held, by category; what is older is retracted by a daily pass \
-         and at a start. Above the default a warning says so.",
+        "How many whole calendar months records are stored, by category; older records are deleted at startup and daily. Values above the default produce a warning.",
     );
 
     fn blank() -> Retention {
@@ -42,7 +41,7 @@ impl SettingsModel for Retention {
             months!(
                 "identification_months",
                 "24",
-                "What identifies a person, from the last interaction.",
+                "Records that identify a person, from the last interaction.",
                 identification_months
             ),
             months!(
@@ -60,7 +59,7 @@ impl SettingsModel for Retention {
             months!(
                 "consent_months",
                 "60",
-                "Statements of consent and their evidence.",
+                "Consent statements and their evidence.",
                 consent_months
             ),
         ];

@@ -157,7 +157,7 @@ pub(crate) fn read_default<T>(
         cx.report(
             Location::Nowhere,
             row.key(),
-            "has a default that is no TOML",
+            "has a default that is not TOML",
             "",
         );
         return false;

@@ -53,14 +53,10 @@ fn one_broker(address: &str) -> Result<(), Invalid> {
             true => example.to_owned(),
             false => format!("did you mean {}?", quote(&meant)),
         };
-        return Err(invalid(format!("{shown} is no address of a broker"), fix));
+        return Err(invalid(format!("{shown} is not a broker address"), fix));
     }
-    let url = Url::parse(address).map_err(|error| {
-        invalid(
-            format!("{shown} is no address of a broker: {error}"),
-            example,
-        )
-    })?;
+    let url = Url::parse(address)
+        .map_err(|error| invalid(format!("{shown} is not a broker address: {error}"), example))?;
     if !matches!(url.scheme(), "nats" | "tls") {
         let message = format!("{shown} does not begin with nats:// or tls://");
         return Err(invalid(message, example));
@@ -98,7 +94,10 @@ impl Scalar for Listen {
                 Some(port) => format!("did you mean \"127.0.0.1:{port}\"?"),
                 None => r#"write it like "127.0.0.1:9464" or "[::1]:9464""#.to_owned(),
             };
-            invalid(format!("{} is no IP address with a port", quote(text)), fix)
+            invalid(
+                format!("{} is not an IP address with a port", quote(text)),
+                fix,
+            )
         })
     }
 
@@ -124,7 +123,12 @@ impl Scalar for Host {
     fn parse(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let example = r#"write it like "worker-0.example:2101""#;
-        let wrong = || invalid(format!("{} is no host with a port", quote(text)), example);
+        let wrong = || {
+            invalid(
+                format!("{} is not a host with a port", quote(text)),
+                example,
+            )
+        };
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let named = !host.is_empty() && host.chars().all(plain);
@@ -162,7 +166,7 @@ impl Scalar for Stream {
     fn parse(&self, text: &str) -> Result<String, Invalid> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if text.is_empty() || text.len() > 255 || !text.bytes().all(fits) {
-            let message = format!("{} is no name of a stream", quote(text));
+            let message = format!("{} is not a stream name", quote(text));
             return Err(invalid(message, "use 1 to 255 letters, digits, _ and -"));
         }
         Ok(text.to_owned())

@@ -125,7 +125,7 @@ fn column(given: &Input<'_>, cx: &mut Context<'_>) -> Option<Column> {
             cx.report(
                 place,
                 &join(&given.path, &key),
-                "is no part of a column",
+                "is not part of a column",
                 fix,
             );
             right = false;

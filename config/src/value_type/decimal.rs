@@ -44,7 +44,10 @@ impl Scalar for Thousandths {
 
     fn parse(&self, text: &str) -> Result<u64, Invalid> {
         let Some(thousandths) = parse(text) else {
-            let message = format!("{} is no number of at most three decimals", quote(text));
+            let message = format!(
+                "{} is not a number with at most three decimals",
+                quote(text)
+            );
             return Err(invalid(message, r#"write it like "1" or "0.5""#));
         };
         if !(self.min..=self.max).contains(&thousandths) {

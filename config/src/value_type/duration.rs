@@ -79,7 +79,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
     fn parse(&self, text: &str) -> Result<N, Invalid> {
         let millis = parse(text).ok_or_else(|| {
             invalid(
-                format!("{} is no duration", quote(text)),
+                format!("{} is not a duration", quote(text)),
                 match probably(text) {
                     Some(meant) => format!("did you mean {meant:?}?"),
                     None => self.hint(),
@@ -111,7 +111,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
     }
 }
 
-/// The milliseconds of `1h30m`; nothing where it is no duration or overflows.
+/// The milliseconds of `1h30m`; nothing where it is not a duration or overflows.
 fn parse(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut sum: i64 = 0;
@@ -170,7 +170,7 @@ impl Scalar for Clock {
     fn parse(&self, text: &str) -> Result<u32, Invalid> {
         clock(text).ok_or_else(|| {
             invalid(
-                format!("{} is no time of day", quote(text)),
+                format!("{} is not a time of day", quote(text)),
                 r#"write hours and minutes, "00:00" to "23:59""#,
             )
         })

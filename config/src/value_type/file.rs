@@ -67,7 +67,7 @@ impl ValueType for Directory {
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
         let path = path_of(given, cx)?;
         if path.exists() && !path.is_dir() {
-            let message = format!("{} is no directory", path.display());
+            let message = format!("{} is not a directory", path.display());
             cx.report(given.place, &given.path, message, "name a directory");
             return None;
         }
@@ -268,7 +268,7 @@ fn secret(
 ) -> Option<SecretString> {
     let text = text.trim_end_matches(['\n', '\r']);
     if text.len() as u64 > LONGEST {
-        let message = format!("{what} holds more than {LONGEST} bytes, which is no secret");
+        let message = format!("{what} has more than {LONGEST} bytes, too many for a secret");
         cx.report_invalid(given, message, "");
         return None;
     }
@@ -307,7 +307,7 @@ fn path_of(given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
 fn open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> Option<File> {
     let opened = std::fs::metadata(path).and_then(|about| match about.is_file() {
         true => File::open(path),
-        false => Err(std::io::Error::other("it is no file")),
+        false => Err(std::io::Error::other("it is not a file")),
     });
     match opened {
         Ok(file) => Some(file),

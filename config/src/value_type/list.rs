@@ -54,7 +54,7 @@ impl<W: Scalar> ValueType for Many<W> {
             if seen.contains(&text) {
                 cx.report_invalid(
                     element,
-                    "stands in the list twice",
+                    "occurs twice in the list",
                     "leave out one of the two",
                 );
                 right = false;

@@ -194,7 +194,7 @@ impl ValueType for Purposes {
             } else if out.contains(&purpose) {
                 cx.report_invalid(
                     element,
-                    "stands in the list twice",
+                    "occurs twice in the list",
                     "leave out one of the two",
                 );
             }

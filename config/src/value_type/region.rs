@@ -38,7 +38,7 @@ impl Scalar for Zone {
                     fix => fix,
                 };
                 Err(invalid(
-                    format!("{} is no IANA time zone", quote(text)),
+                    format!("{} is not an IANA time zone", quote(text)),
                     fix,
                 ))
             }
@@ -76,7 +76,7 @@ impl Scalar for Currency {
         };
         let message = match iso_currency::Currency::from_code(text) {
             Some(_) => format!("{} has no minor units to count amounts in", quote(text)),
-            None => format!("{} is no ISO 4217 currency", quote(text)),
+            None => format!("{} is not an ISO 4217 currency", quote(text)),
         };
         Err(invalid(message, fix))
     }
@@ -123,7 +123,7 @@ impl Scalar for Region {
             _ => r#"use two capital letters, such as "FR""#.to_owned(),
         };
         Err(invalid(
-            format!("{} is no region that has telephone numbers", quote(text)),
+            format!("{} is not a region with phone numbers", quote(text)),
             fix,
         ))
     }
@@ -145,7 +145,7 @@ mod tests {
         );
         assert_eq!(Zone.parse("UTC").unwrap(), TimeZone::UTC);
         let fault = Zone.parse("Europe/Pariss").unwrap_err();
-        assert_eq!(fault.message, "\"Europe/Pariss\" is no IANA time zone");
+        assert_eq!(fault.message, "\"Europe/Pariss\" is not an IANA time zone");
         assert_eq!(fault.fix, "did you mean \"Europe/Paris\"?");
         for bad in [
             "",

@@ -133,7 +133,7 @@ impl Scalar for HostName {
         let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.chars().all(fits);
         if text.len() > 253 || !text.split('.').all(label) {
             return Err(invalid(
-                format!("{} is no name of a host", quote(text)),
+                format!("{} is not a host name", quote(text)),
                 r#"write the host alone, without scheme, port or path, and in ASCII (xn--…), such as "shop.example""#,
             ));
         }
@@ -163,7 +163,7 @@ impl Scalar for Region {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if text.is_empty() || text.len() > 256 || !text.chars().all(fits) {
             return Err(invalid(
-                format!("{} is no name of a region", quote(text)),
+                format!("{} is not a region name", quote(text)),
                 r#"use 1 to 256 of a-z, 0-9 and -, such as "eu-west""#,
             ));
         }
@@ -194,7 +194,7 @@ impl Scalar for Domain {
         let label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(fits);
         if text.len() > 253 || !text.contains('.') || !text.split('.').all(label) {
             return Err(invalid(
-                format!("{} is no domain", quote(text)),
+                format!("{} is not a domain", quote(text)),
                 r#"write it in lower case, without scheme and port, such as "rights.example.com""#,
             ));
         }
@@ -234,7 +234,7 @@ impl Scalar for Name {
                     quote(&slug)
                 ),
             };
-            return Err(invalid(format!("{} is no name", quote(text)), fix));
+            return Err(invalid(format!("{} is not a name", quote(text)), fix));
         }
         Ok(text.to_owned())
     }

@@ -126,7 +126,7 @@ fn a_secret_in_the_file_is_refused_with_the_way_out() {
         let wrong = wrong(&format!("{section}\n{key} = \"hunter2hunter2\"\n")).join("\n");
         assert!(
             wrong.contains(&format!(
-                "{key}: a secret never stands in the configuration"
+                "{key}: secrets are not allowed in the configuration"
             )),
             "{wrong}"
         );

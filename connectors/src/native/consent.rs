@@ -106,7 +106,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
         None => {
             return Err(Refusal::new(
                 Reason::BadConsent,
-                "the string says nothing that the brand reads: for a TC string, set its consent.vendor or consent.publisher",
+                "the string contains nothing that the brand evaluates: for a TC string, set consent.vendor or consent.publisher",
             ));
         }
     };

@@ -184,7 +184,7 @@ fn time_refusal(error: TimeError, unit: TimeUnit) -> Refusal {
     match error {
         TimeError::Invalid if seconds => Refusal::new(
             Reason::InvalidTime,
-            "`ts` must be integer Unix seconds, as the source's `unit` says, or RFC 3339",
+            "`ts` must be integer Unix seconds (the source's `unit`), or RFC 3339",
         ),
         TimeError::Invalid => Refusal::new(
             Reason::InvalidTime,

@@ -203,7 +203,7 @@ fn unescape<'a>(field: Field, inner: &'a str, raw: &str) -> FieldResult<Cow<'a, 
     }
     let text: Result<String, _> = serde_json::from_str(raw);
     text.map(Cow::Owned).map_err(|_| {
-        let detail = format!("`{}` has an escape that is no character", field.name());
+        let detail = format!("`{}` has an escape that is not a character", field.name());
         Refusal::new(Reason::MalformedJson, detail)
     })
 }

@@ -85,8 +85,7 @@ impl Credentials {
             Credentials::Seed(seed) => {
                 let seed = read(seed, "the nkey seed")?;
                 let seed = seed.expose_secret().trim();
-                let none =
-                    "the nkey seed is no user seed: those are 58 characters long and start with SU";
+                let none = "the nkey seed is not a user seed: user seeds are 58 characters long and start with SU";
                 if !(seed.starts_with("SU") && seed.len() == 58) {
                     return Err(none.to_owned());
                 }

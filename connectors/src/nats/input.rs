@@ -111,7 +111,7 @@ impl Input {
             (None, None) => state.first_sequence.max(1),
         };
         if let Some(loss) = &accepted {
-            tracing::warn!(stream = %wanted.stream, ?loss, "reading on after a loss");
+            tracing::warn!(stream = %wanted.stream, ?loss, "continuing to read after a loss");
         }
         let mut input = Input {
             client: client.clone(),
@@ -167,7 +167,7 @@ impl Input {
         if let Err(error) = &result
             && error.is_transient()
         {
-            tracing::warn!(stream = %self.request.stream, next = self.next_sequence(), %error, "reading again");
+            tracing::warn!(stream = %self.request.stream, next = self.next_sequence(), %error, "retrying to read");
             tokio::time::sleep_until(deadline).await;
         }
         result

@@ -190,7 +190,7 @@ impl LatestPublisher {
         let now = Instant::now();
         let since = *self.failing.get_or_insert(now);
         if now >= self.resume {
-            tracing::warn!(pending = self.pending(), %error, "publishing cells again");
+            tracing::warn!(pending = self.pending(), %error, "retrying to publish cells");
             self.resume = now + self.pause;
             self.pause = (self.pause * 2).min(LONGEST);
         }

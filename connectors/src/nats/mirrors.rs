@@ -44,7 +44,7 @@ pub async fn refuse_copies(client: &Client, nats: &Nats) -> Result<(), NatsError
     let all: Vec<Info> = match streams.try_collect().await {
         Ok(all) => all,
         Err(error) => {
-            tracing::warn!(%error, "cannot list the streams, to see whether one copies the records in clear");
+            tracing::warn!(%error, "cannot list the streams to check for copies of clear-text records");
             return Ok(());
         }
     };

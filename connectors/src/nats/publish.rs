@@ -157,7 +157,7 @@ impl Publisher {
                 if hopeless || attempt >= TRIES {
                     return Err(publish_error(&oldest.message.subject, error));
                 }
-                tracing::warn!(waiting = self.sent.len(), %error, "publishing again");
+                tracing::warn!(waiting = self.sent.len(), %error, "retrying to publish");
                 tokio::time::sleep(PAUSE * attempt).await;
             }
             self.send_all_again(attempt).await?;
@@ -200,7 +200,7 @@ pub(super) async fn dispatch(
 pub(super) fn publish_error(subject: &str, error: PublishError) -> NatsError {
     let what = match error.kind() {
         PublishErrorKind::StreamNotFound => {
-            format!("no stream captures {subject}, so that nothing published there is kept")
+            format!("no stream captures {subject}, so messages published there are lost")
         }
         _ => format!("publishing to {subject}"),
     };

@@ -236,7 +236,7 @@ impl LastValues {
                 }
                 Ok(_) => {}
                 Err(error) if error.is_passing() && begin.elapsed() <= PATIENCE => {
-                    tracing::warn!(stream = %self.reader.stream, %error, "reading again");
+                    tracing::warn!(stream = %self.reader.stream, %error, "retrying to read");
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => return Err(error),

@@ -325,7 +325,7 @@ pub(super) async fn input_state(client: &Client, name: &str) -> Result<StreamSta
 /// All that the server says about a stream.
 pub(super) async fn existing(client: &Client, name: &str) -> Result<Info, NatsError> {
     let missing = || {
-        let what = format!("there is no stream {name}");
+        let what = format!("stream {name} does not exist");
         NatsError::new(NatsErrorKind::Stream, what)
     };
     found(client, name).await?.ok_or_else(missing)
@@ -372,7 +372,7 @@ async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     let jetstream = async_nats::jetstream::new(client.clone());
     let error = match jetstream.create_stream(config).await {
         Ok(stream) => {
-            tracing::info!(stream = %name, %subjects, "made the stream");
+            tracing::info!(stream = %name, %subjects, "created the stream");
             return Ok(stream.cached_info().clone());
         }
         Err(error) => error,

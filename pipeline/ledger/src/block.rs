@@ -121,7 +121,7 @@ impl SegmentId {
             };
             (bytes == id.header()).then_some(id)
         };
-        read().ok_or_else(|| LedgerError::corrupt(path, 0, "this is no header of a segment"))
+        read().ok_or_else(|| LedgerError::corrupt(path, 0, "not a segment header"))
     }
 
     fn place(&self, offset: u64, header: &[u8]) -> Vec<u8> {

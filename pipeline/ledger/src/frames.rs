@@ -173,7 +173,7 @@ impl Frames {
             self.read(rest)?;
         }
         let bad = |what| FrameError::Bad(offset, what);
-        let header = DataHeader::read(&front).ok_or(bad("this is no block"))?;
+        let header = DataHeader::read(&front).ok_or(bad("not a block"))?;
         let nonce = front.last_chunk().copied().unwrap_or([0; NONCE]);
         if header.block() > left {
             return Err(bad("a block is incomplete"));

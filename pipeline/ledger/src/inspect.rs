@@ -182,7 +182,7 @@ impl Inspection {
             self.ledger, self.directory, self.process, self.processes, self.format, self.commits
         )?;
         match &self.position {
-            None => writeln!(out, "position: none, nothing was committed yet")?,
+            None => writeln!(out, "position: none, no commits yet")?,
             Some(position) => {
                 write!(out, "position: sequence {}", position.sequence)?;
                 if let Some(stream) = &position.stream {
@@ -195,7 +195,7 @@ impl Inspection {
         }
         writeln!(out)?;
         let head = [
-            "segment", "state", "bytes", "commits", "put", "drop", "heard", "word",
+            "segment", "state", "bytes", "commits", "put", "drop", "pings", "labels",
         ];
         let mut table = vec![head.map(str::to_owned).to_vec()];
         for segment in &self.segments {
@@ -220,14 +220,14 @@ impl Inspection {
         let each = self.bytes as f64 / entries.max(1) as f64;
         writeln!(
             out,
-            "\n{entries} entries in {} bytes, {each:.1} bytes an entry",
+            "\n{entries} entries in {} bytes, {each:.1} bytes per entry",
             self.bytes
         )?;
         for brand in self.brands.iter().filter(|brand| brand.behind > 0) {
             let BrandEntries { brand, behind, .. } = brand;
             writeln!(
                 out,
-                "{behind} entries of {brand} are sealed under a secret that was exchanged"
+                "{behind} entries of {brand} are sealed under a previous secret"
             )?;
         }
         for salts in &self.salts {
@@ -238,7 +238,7 @@ impl Inspection {
             let torn = self.torn_bytes;
             writeln!(
                 out,
-                "{torn} bytes after the last commit: it is being written, or was interrupted and will be cut"
+                "{torn} bytes after the last commit: a commit is in progress, or was interrupted and will be truncated"
             )?;
         }
         Ok(())
@@ -261,7 +261,7 @@ pub(crate) fn write_brands<'a>(
     brands: impl Iterator<Item = (&'a str, &'a EntryCounts)>,
 ) -> std::fmt::Result {
     let mut table = vec![
-        ["brand", "put", "drop", "heard", "word"]
+        ["brand", "put", "drop", "pings", "labels"]
             .map(str::to_owned)
             .to_vec(),
     ];

@@ -124,7 +124,7 @@ impl Manifest {
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, LedgerError> {
         let corrupt = |what| LedgerError::corrupt(path, 0, what);
-        let no_manifest = || corrupt("this is no manifest of a ledger");
+        let no_manifest = || corrupt("not a ledger manifest");
         let end = memchr::memchr(b'\n', bytes).ok_or_else(no_manifest)?;
         let (first, rest) = bytes.split_at(end);
         let json = rest.get(1..).unwrap_or_default();
@@ -219,7 +219,7 @@ impl Paths {
     pub fn read_existing(&self) -> Result<Manifest, LedgerError> {
         self.read()?.ok_or_else(|| LedgerError::Missing {
             file: self.manifest(),
-            what: "there is no ledger here",
+            what: "no ledger found",
         })
     }
 

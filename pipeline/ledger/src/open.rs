@@ -157,7 +157,7 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
         if length.len() > SEGMENT_HEADER as u64 {
             return Err(LedgerError::Missing {
                 file: paths.manifest(),
-                what: "there are segments, but not the manifest that says which of them count",
+                what: "there are segments but no manifest",
             });
         }
         disk::remove(&path)?;
@@ -186,7 +186,7 @@ fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerErro
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == segment.bytes => Ok(()),
         Ok(found) => {
-            let what = "the length of a sealed segment is not what the manifest says";
+            let what = "the length of a sealed segment differs from the manifest";
             let offset = found.len().min(segment.bytes);
             Err(LedgerError::corrupt(&path, offset, what))
         }

@@ -323,7 +323,9 @@ impl SealedBlock {
             each(event);
         });
         if entries != Ok(header.entries) {
-            return Err(corrupt("a block does not hold the entries that it says"));
+            return Err(corrupt(
+                "a block does not contain the entries that its header declares",
+            ));
         }
         if !words.is_empty() {
             self.known.with(|known| {

@@ -145,12 +145,12 @@ impl Verification {
             self.brands.iter().map(|b| (b.brand.as_str(), &b.entries)),
         )?;
         let (held, superseded) = (self.held, self.superseded);
-        writeln!(out, "\n{held} records held, {superseded} superseded")?;
+        writeln!(out, "\n{held} records stored, {superseded} superseded")?;
         if self.torn_bytes > 0 {
             let torn = self.torn_bytes;
             writeln!(
                 out,
-                "{torn} bytes after the last commit will be cut at the next start"
+                "{torn} bytes after the last commit will be truncated at the next start"
             )?;
         }
         Ok(())

@@ -50,7 +50,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(
         let detail = match error.classify() {
             serde_json::error::Category::Data => form(),
             _ => format!(
-                "{what} is no JSON: look at line {}, column {}",
+                "{what} is not JSON: see line {}, column {}",
                 error.line(),
                 error.column()
             ),
@@ -75,7 +75,7 @@ impl Field<'_> {
             [b'"', .., b'"'] => raw
                 .get(1..raw.len() - 1)
                 .and_then(unescape)
-                .ok_or_else(|| self.refuse("is no text: an escape in it names no character"))?,
+                .ok_or_else(|| self.refuse("is not text: an escape is not a character"))?,
             [b'-', digits @ ..] | digits
                 if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) =>
             {

@@ -44,7 +44,7 @@ pub struct Receipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
     /// It is no JSON object of a receipt's fields.
-    #[error("this is no receipt")]
+    #[error("not a receipt")]
     Malformed,
     /// It is of another brand.
     #[error("the receipt is of another brand: verify it with that one's secret")]

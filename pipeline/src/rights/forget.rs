@@ -102,7 +102,7 @@ impl Rights {
         tracing::info!(
             requests = places.len(),
             milliseconds = now() - received,
-            "retracted what was to be erased"
+            "retracted erased records"
         );
         if !self.is_registrar() {
             self.erase_from_ledger(&brands).await?;
@@ -124,7 +124,7 @@ impl Rights {
         );
         // The start has refused such streams; one that was made since is not reached.
         if let Err(error) = nats::refuse_copies(&self.client, &self.config.nats).await {
-            tracing::error!(%error, "an erasure does not reach every copy");
+            tracing::error!(%error, "an erasure cannot reach every copy");
         }
         let input = self.config.nats.input_stream.clone();
         let dead_letters = self.config.nats.dead_letter_stream.clone();
@@ -312,13 +312,13 @@ impl Rights {
         for sequence in &found {
             patiently(|| nats::delete_message(&self.client, stream, *sequence))
                 .await
-                .context("deleting what holds an erased person")?;
+                .context("deleting messages of erased persons")?;
         }
         tracing::info!(
             stream,
             messages = found.len(),
             milliseconds = now() - begun,
-            "deleted messages that held erased persons"
+            "deleted messages of erased persons"
         );
         Ok(found.len() as u64)
     }

@@ -71,7 +71,7 @@ impl Rights {
             }
             tracing::warn!(
                 error = format!("{error:#}"),
-                "publishing the heads of this process again"
+                "retrying to publish the heads of this process"
             );
             tokio::time::sleep(LOOK).await;
         }
@@ -141,7 +141,7 @@ impl Rights {
             .await?;
         // What stays behind for a moment is passed over: the last one counts.
         if let Err(error) = stream.purge().keep(1).filter(subject).await {
-            tracing::warn!(%error, "cannot delete the heads of before");
+            tracing::warn!(%error, "cannot delete the previous heads");
         }
         Ok(())
     }

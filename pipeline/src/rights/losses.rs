@@ -106,12 +106,12 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
     let list = directory.join(LIST);
     let keys: Vec<BrandKeys> = config.brands.iter().map(super::keys).collect();
     if let Some(kept) = suppression::repair(&list, &keys, ledger)? {
-        tracing::warn!(file = %list.display(), kept = %kept.display(), "wrote the objection list anew");
+        tracing::warn!(file = %list.display(), kept = %kept.display(), "rewrote the objection list");
     }
     for brand in config.brands.iter().filter(|_| is_registrar(config)) {
         let path = directory.join(log(&brand.name));
         if let Some(kept) = audit::repair(&path, &super::keys(brand))? {
-            tracing::warn!(file = %path.display(), kept = %kept.display(), "wrote the audit log anew");
+            tracing::warn!(file = %path.display(), kept = %kept.display(), "rewrote the audit log");
         }
     }
     Ok(())
@@ -132,7 +132,7 @@ pub fn leave_out(mut ledger: Ledger, suppressed: &Suppressed) -> anyhow::Result<
     if entries > 0 {
         tracing::warn!(
             entries,
-            "left out of the ledger whom the objection list keeps out"
+            "removed people on the objection list from the ledger"
         );
     }
     Ok(())
@@ -266,7 +266,7 @@ impl<'a> Search<'a> {
             return;
         }
         let what = match here.id() == noted.id() {
-            true => format!("is older than {by} says, or its ledger has lost its end"),
+            true => format!("is older than {by} records, or the end of its ledger is lost"),
             false => format!("is that of another ledger than the one that {by} names"),
         };
         self.lost(file, &what);
@@ -470,7 +470,7 @@ impl<'a> Search<'a> {
                     None => String::new(),
                 };
                 let what = format!(
-                    "holds no receipts of {} requests that {} says are completed{damaged}",
+                    "has no receipts for {} requests that {} records as completed{damaged}",
                     open.len(),
                     self.path(&name)
                 );

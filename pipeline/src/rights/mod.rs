@@ -227,7 +227,7 @@ impl Rights {
             let messages = match all_there_are(&mut reader).await {
                 Ok(messages) => messages,
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "reading rights requests again");
+                    tracing::warn!(%error, "retrying to read rights requests");
                     tokio::time::sleep(LOOK).await;
                     let open = || Reader::filtered(&self.client, &stream, &all, next);
                     reader = patiently(open).await?;
@@ -245,7 +245,7 @@ impl Rights {
                     // The messages are still there, and are taken again.
                     tracing::warn!(
                         error = format!("{error:#}"),
-                        "answering rights requests again"
+                        "retrying to answer rights requests"
                     );
                     tokio::time::sleep(LOOK).await;
                     let open = || Reader::filtered(&self.client, &stream, &all, next);
@@ -518,9 +518,9 @@ impl Rights {
     async fn publish(&self, subject: String, text: String) -> anyhow::Result<()> {
         let jetstream = jetstream::new(self.client.clone());
         let sent = jetstream.publish(subject, text.into()).await;
-        sent.context("telling how a request stands")?
+        sent.context("publishing the status of a request")?
             .await
-            .context("telling how a request stands")?;
+            .context("publishing the status of a request")?;
         Ok(())
     }
 

@@ -74,7 +74,7 @@ impl Stream {
                 match &why {
                     Some(why) => tracing::error!("{why}"),
                     None => {
-                        tracing::info!("the stream of rights requests is as it has to be again")
+                        tracing::info!("the stream of rights requests is in order again")
                     }
                 }
                 self.state.health.set_rights(why.clone());
@@ -87,7 +87,7 @@ impl Stream {
         let name = &self.config.nats.rights_stream;
         match nats::stream_state(&self.client, name).await {
             Err(error) if error.kind() == NatsErrorKind::Stream => {
-                return Ok(Look::Lost(format!("the stream {name} is gone")));
+                return Ok(Look::Lost(format!("the stream {name} is missing")));
             }
             Err(error) => return Err(error),
             Ok(state) if state.created_ns != self.created_ns => {

@@ -148,7 +148,7 @@ pub async fn find(
         let batch = match reader.next_batch(1_000, LOOK).await {
             Ok(batch) => batch,
             Err(error) if error.is_transient() => {
-                tracing::warn!(stream, %error, "reading again");
+                tracing::warn!(stream, %error, "retrying to read");
                 tokio::time::sleep(LOOK).await;
                 continue;
             }

@@ -219,7 +219,7 @@ impl Services {
                 Some(done) = under_way.join_next() => told(done),
                 next = requests.next(), if under_way.len() < AT_ONCE => {
                     let Some((desk, request)) = next else {
-                        bail!("the connection to NATS is closed: queries are no longer answered");
+                        bail!("the connection to NATS was closed: queries can no longer be answered");
                     };
                     let (asks, stopping) = (asks.clone(), stopping.clone());
                     under_way.spawn(async move {
@@ -264,8 +264,8 @@ async fn heard(client: &Client) -> anyhow::Result<()> {
 fn told(done: Result<Result<(), async_nats::PublishError>, tokio::task::JoinError>) {
     match done {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "an answer could not be sent"),
-        Err(_) => tracing::error!("a request was dropped by a failure of the program"),
+        Ok(Err(error)) => tracing::warn!(%error, "cannot send an answer"),
+        Err(_) => tracing::error!("a request was dropped because of an internal error"),
     }
 }
 

@@ -139,7 +139,7 @@ fn parse(payload: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(payload).map_err(|error| {
         // The library's own text may quote the input.
         Refusal::bad(format!(
-            "the request is no JSON (line {}, column {})",
+            "the request is not JSON (line {}, column {})",
             error.line(),
             error.column()
         ))

@@ -283,7 +283,10 @@ fn the_table_of_precision_and_recall_is_true() {
     ];
     let sets = [
         senzing("email, phone, name_postcode", ""),
-        senzing("the same, the shared mailbox blocked", "info@ca-state.gov"),
+        senzing(
+            "the same, with the shared mailbox blocked",
+            "info@ca-state.gov",
+        ),
         csv_set("febrl_dataset1", "name_postcode", febrl, &names),
         csv_set("febrl_dataset1", number, febrl, &with_number),
         csv_set("febrl_dataset3", "name_postcode", febrl, &names),

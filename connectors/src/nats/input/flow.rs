@@ -187,7 +187,7 @@ impl Input {
 
     /// Ends the consumer; the next read opens it anew at the position.
     fn close(&mut self, why: &str) {
-        tracing::info!(stream = %self.request.stream, next = self.next_unread, why, "opening the input anew");
+        tracing::info!(stream = %self.request.stream, next = self.next_unread, why, "reconnecting to the input");
         self.link = Link::Closed;
         self.state_request = None;
         self.newest = None;

@@ -18,7 +18,7 @@ use crate::wire::Input;
 
 /// Bytes that are no events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the bytes are no events")]
+#[error("the bytes are not events")]
 pub struct Malformed;
 
 /// Reads entries of one brand. `day` is the brand's day of a time in Unix milliseconds.

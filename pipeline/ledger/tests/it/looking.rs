@@ -67,7 +67,7 @@ fn tells_what_is_held() {
         "sealed",
         "active",
         "acme",
-        "bytes an entry",
+        "bytes per entry",
         "salts of bolt: 2023-11-14, 2023-11-15",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");

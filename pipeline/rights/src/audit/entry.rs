@@ -190,14 +190,14 @@ impl Entry {
                 hash,
             ))
         };
-        let line = std::str::from_utf8(line).map_err(|_| "is no text")?;
+        let line = std::str::from_utf8(line).map_err(|_| "is not text")?;
         let (fields, computed, written) = hash(line).ok_or("has no hash at its end")?;
         // What the key made is compared in constant time.
         if blake3::Hash::from(*computed.as_bytes()) != *written.as_bytes() {
             return Err("its hash is not that of its content under the brand's key");
         }
         let fields: Line<'_> =
-            serde_json::from_str(&fields).map_err(|_| "is no entry of this version")?;
+            serde_json::from_str(&fields).map_err(|_| "is not an entry of this version")?;
         if fields.brand != keys.name() {
             return Err("belongs to another brand");
         }

@@ -143,7 +143,7 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
         ));
     }
     std::str::from_utf8(bytes)
-        .map_err(|_| Refusal::new(Reason::Malformed, "the request is no UTF-8"))
+        .map_err(|_| Refusal::new(Reason::Malformed, "the request is not UTF-8"))
 }
 
 fn brand(

@@ -272,7 +272,7 @@ fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
             found,
         }),
         _ => {
-            let what = "is no objection list of this version";
+            let what = "is not an objection list of this version";
             Err(FileError::broken(path, Position::Byte(0), what))
         }
     }
