@@ -8,7 +8,8 @@
 //! beside all takings. After a restart nobody knows who has changed what stood outside, so that it stays as it is at first.
 //!
 //! Who has changed is known here by name. The product counts contributors in 128 bits by hash, in which two can be one: so
-//! fewer than `k_delta` must wait, twice as many must not, and in between both is right.
+//! fewer than `k_delta` must wait, twice as many must not, and in between both is right. Whoever goes and comes back is
+//! somebody new to the product, and counts twice.
 
 mod contributors;
 mod gauge;
@@ -74,13 +75,14 @@ fn group_of((family, dims): &Name) -> Option<GroupName> {
 #[derive(Clone, Default)]
 struct Changed {
     surely: BTreeSet<Contributor>,
-    perhaps: BTreeSet<Contributor>,
+    /// Each with how often they had gone before.
+    perhaps: BTreeSet<(Contributor, u32)>,
 }
 
 impl Changed {
-    fn add(&mut self, who: Contributor) {
+    fn add(&mut self, who: Contributor, went: u32) {
         self.surely.insert(who);
-        self.perhaps.insert(who);
+        self.perhaps.insert((who, went));
     }
 
     fn extend(&mut self, other: &Changed) {
@@ -194,6 +196,8 @@ pub struct Waiting<'a> {
     brand: &'a BrandSettings,
     contributors: Contributors,
     groups: BTreeMap<GroupName, Group>,
+    /// How often each person has gone: all that the identity graph knew of them was taken back.
+    went: BTreeMap<Contributor, u32>,
     /// The time of the last release.
     before: Option<i64>,
     /// What stood outside before a restart.
@@ -209,6 +213,7 @@ impl<'a> Waiting<'a> {
             brand: settings.brands.get(&brand)?,
             contributors: Contributors::default(),
             groups: BTreeMap::new(),
+            went: BTreeMap::new(),
             before: None,
             has_stood: false,
         })
@@ -360,6 +365,7 @@ impl<'a> Waiting<'a> {
         let changes = self.contributors.change(self.settings, self.id, held);
         let persons_come_to_nothing = comes_to_nothing(&changes);
         for (who, was, is) in changes {
+            let went = self.went.get(&who).copied().unwrap_or_default();
             let names: BTreeSet<&Name> = was.cells.keys().chain(is.cells.keys()).collect();
             for name in names {
                 let (was, is) = (was.cells.get(name), is.cells.get(name));
@@ -370,8 +376,8 @@ impl<'a> Waiting<'a> {
                     let group = self.groups.entry(of).or_default();
                     let changed = group.changed.entry(Some(name.clone())).or_default();
                     match name.0 == Family::Identity && persons_come_to_nothing {
-                        true => drop(changed.perhaps.insert(who)),
-                        false => changed.add(who),
+                        true => drop(changed.perhaps.insert((who, went))),
+                        false => changed.add(who, went),
                     }
                     group.waits = Some(Verdict::Leaves);
                 }
@@ -386,9 +392,14 @@ impl<'a> Waiting<'a> {
                 if let (Class::Month, [_, _, Dim::Month(month), _]) = (of.0, &of.1[..])
                     && was.unconverted.get(month) != is.unconverted.get(month)
                 {
-                    group.changed.entry(None).or_default().add(who);
+                    group.changed.entry(None).or_default().add(who, went);
                     group.waits = Some(Verdict::Leaves);
                 }
+            }
+            let is_known =
+                |of: &Contribution| of.cells.keys().any(|(of, _)| *of == Family::Identity);
+            if is_known(&was) && !is_known(is) {
+                self.went.insert(who, went + 1);
             }
         }
     }
