@@ -48,7 +48,7 @@ pub struct PersonKey {
     pub person: PersonLabel,
 }
 
-/// What the stage is told.
+/// The input of [`Persons`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PersonIn {
     /// A fact of the person.
