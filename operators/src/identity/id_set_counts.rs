@@ -41,7 +41,7 @@ impl Support {
     }
 }
 
-/// The stage. A counter for each set, and for linking sets one for each day and source.
+/// The operator. State: a counter for each set, and for linking sets one for each day and source.
 #[derive(Default)]
 pub struct IdSetCounts {
     sets: FxHashMap<(BrandId, u128), Support>,

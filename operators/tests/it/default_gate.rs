@@ -145,7 +145,7 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
             continue;
         }
         let mut waiting = Waiting::new(&settings, BRAND).unwrap();
-        waiting.stood(&all[middle]);
+        waiting.restore(&all[middle]);
         let told = play(&settings, others, &stood, &again).told;
         let case = format!("seed {seed}, {others} workers, after a restart");
         let all = known(&told);
