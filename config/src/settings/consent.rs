@@ -14,7 +14,7 @@ impl SettingsModel for Consent {
         ..Section::of::<Consent>(
             "brand.consent",
             "Consent",
-            "For whom consent strings are read, and on which bases. With a `vendor` or `publisher = true`, web records rest \
+            "The party for which consent strings are evaluated, and its legal bases. With a `vendor` or `publisher = true`, web records rest \
              on consent unless their source says otherwise; with neither no string can be read.",
         )
     };
@@ -62,7 +62,7 @@ impl SettingsModel for Consent {
                 value_type: Switch,
                 default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Whether persons are told that their devices and sources are linked (feature 2). Undisclosed, no statement allows the step `link`.",
+                meaning: "Whether persons are informed that their devices and sources are linked (feature 2). Without this disclosure, no statement allows the step `link`.",
                 field: |consent: &mut Consent| &mut consent.feature_2,
             },
         ];

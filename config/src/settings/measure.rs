@@ -71,7 +71,7 @@ impl SettingsModel for Attribution {
                 value_type: Int::<usize>::new(10, 2_000),
                 default: DefaultValue::Toml("500"),
                 unit: "channels",
-                meaning: "`markov`: the channels of a month that are told apart. Of more, the smallest are taken together under campaign `*` of their source and medium, and where these are too many under medium `*` of their source and under source `*`. Solving a month takes up to eight times as long for twice as many.",
+                meaning: "`markov`: the number of distinct channels in a month. Beyond it, the smallest are merged under campaign `*` of their source and medium, and where these are too many under medium `*` of their source and under source `*`. Solving a month takes up to eight times as long for twice as many.",
                 field: |attribution: &mut Attribution| &mut attribution.max_channels,
             },
             &Setting {

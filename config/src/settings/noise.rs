@@ -15,7 +15,7 @@ impl SettingsModel for Noise {
             "Noise",
             "Noise on what leaves, so that not even all releases together show whether one person is in them. With it \
              the values of the brand change once every `release.max_hold`, all at the same time, no longer add up to each \
-             other, and `markov_month` is not told.",
+             other, and `markov_month` is not published.",
         )
     };
 
@@ -37,7 +37,7 @@ impl SettingsModel for Noise {
                 })),
                 default: DefaultValue::Absent("none: no noise"),
                 unit: "",
-                meaning: "The budget of a day: with `release.k_delta = 1`, what is told of it is at most `e^epsilon` times as likely with a person as without. Smaller hides better. As much again goes to what is told of a month, and to `identity`.",
+                meaning: "The budget of a day: with `release.k_delta = 1`, the published cells of a day are at most `e^epsilon` times as likely with a person as without. Smaller values hide better. The cells of a month, and `identity`, each use the same budget again.",
                 field: |noise: &mut Noise| &mut noise.epsilon_thousandths,
             },
             &Setting {
