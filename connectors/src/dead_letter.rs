@@ -200,7 +200,7 @@ impl Reason {
             }
             Reason::NotUtf8 => "The line is not UTF-8: JSON is always UTF-8.",
             Reason::MalformedJson => {
-                "The line is not JSON (`NaN`, `Infinity`, comments and trailing commas are not): serialise it with a JSON library, one object a line."
+                "The line is not JSON (`NaN`, `Infinity`, comments and trailing commas are not): serialize it with a JSON library, one object a line."
             }
             Reason::NotAnObject => "The line is JSON, but not an object.",
             Reason::MalformedRow => {
@@ -251,7 +251,7 @@ impl Reason {
             }
             Reason::InvalidMac => "`mac` is not 12 hex digits with any separators.",
             Reason::LatePing => {
-                "The ping arrived 24 hours or more after its day ended: the day's salt is gone."
+                "The ping arrived 24 hours or more after its day ended: the day's salt has been destroyed."
             }
             Reason::UnknownStore => {
                 "A ping's `store` is none of `sensors.stores`, where the brand has named its stores."
