@@ -219,7 +219,7 @@ impl Brand {
         }
     }
 
-    /// All its secrets, from the oldest to the newest: see [`crate::chain::Chain`].
+    /// All its secrets, from the oldest to the newest: see [`crate::key_chain::KeyChain`].
     pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         self.previous_secrets.iter().chain([&self.secret])
     }

@@ -41,7 +41,7 @@ struct CurrencyTotal {
 
 enum Sum {
     Nothing,
-    Sum(Decimal),
+    Exact(Decimal),
     Bad(Vec<u8>),
 }
 
@@ -152,8 +152,8 @@ impl Sum {
         *self = match (&*self, one) {
             (Sum::Bad(_), _) => return,
             (_, None) => Sum::Bad(text),
-            (Sum::Nothing, Some(one)) => Sum::Sum(one),
-            (Sum::Sum(sum), Some(one)) => sum.plus(one).map_or(Sum::Bad(text), Sum::Sum),
+            (Sum::Nothing, Some(one)) => Sum::Exact(one),
+            (Sum::Exact(sum), Some(one)) => sum.plus(one).map_or(Sum::Bad(text), Sum::Exact),
         };
     }
 }
@@ -164,10 +164,10 @@ impl Sum {
         match self {
             Sum::Nothing => None,
             Sum::Bad(text) => Some(text),
-            Sum::Sum(sum) if mark == DecimalMark::Comma => {
+            Sum::Exact(sum) if mark == DecimalMark::Comma => {
                 Some(sum.text().replace('.', ",").into_bytes())
             }
-            Sum::Sum(sum) => Some(sum.text().into_bytes()),
+            Sum::Exact(sum) => Some(sum.text().into_bytes()),
         }
     }
 }
@@ -235,7 +235,7 @@ mod tests {
         }
         match total {
             Sum::Nothing => "nothing".to_owned(),
-            Sum::Sum(sum) => sum.text(),
+            Sum::Exact(sum) => sum.text(),
             Sum::Bad(text) => format!("bad {}", String::from_utf8(text).unwrap()),
         }
     }

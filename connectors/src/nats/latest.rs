@@ -124,7 +124,7 @@ impl LatestPublisher {
     /// Waits until the server has acknowledged everything, however long it is away.
     ///
     /// # Errors
-    /// As [`Latest::work`].
+    /// As [`LatestPublisher::flush_for`].
     pub async fn flush(&mut self) -> Result<(), NatsError> {
         while self.pending() > 0 {
             self.fill_window();

@@ -30,7 +30,7 @@ pub struct Loss {
     pub kind: LossKind,
     /// The first sequence.
     pub from: u64,
-    /// The last sequence; below `from` where there is none, which only [`LossKind::Anew`] can have.
+    /// The last sequence; below `from` where there is none, which only [`LossKind::Recreated`] can have.
     pub to: u64,
     /// Where reading goes on when the loss is accepted.
     pub resume: u64,

@@ -26,7 +26,7 @@ pub struct OutgoingMessage {
 }
 
 impl OutgoingMessage {
-    /// The message of a cell as it is after `epoch`, for [`super::Latest`]: its subject is its own,
+    /// The message of a cell as it is after `epoch`, for [`super::LatestPublisher`]: its subject is its own,
     /// see [`subject::cell`], its payload that of [`cell_payload`], its id the subject, the
     /// epoch and the time, so that no other message has it, of another process or after a clock was
     /// set back either. A cell without values is closed: a tombstone.

@@ -65,7 +65,7 @@ impl From<&Info> for StreamState {
 /// `tributary.in.<brand>.>` for every brand of `brands` (all of `tributary.in.>` where there are
 /// none), be no copy of another stream (see `copies`) and keep messages by limits: a work queue or an
 /// interest stream would delete what has not been read. It must sort into `nats.partitions`
-/// partitions (see [`super::Wanted`]).
+/// partitions (see [`super::InputRequest`]).
 ///
 /// # Errors
 /// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` when the server does

@@ -88,7 +88,7 @@ impl std::fmt::Debug for RewriteResult {
 impl Ledger {
     /// Seals the active segment and begins a rewrite of everything that was committed. `keep` says what stays; the
     /// pseudonyms of the records that it is shown are those of the newest secret, and their day is that of UTC, except
-    /// for spend. [`Ledger::forget`] is this for what persons ask to be forgotten.
+    /// for spend. [`Ledger::erase`] is this for what persons ask to be forgotten.
     ///
     /// # Errors
     ///
