@@ -7,23 +7,23 @@ export TRIBUTARY_NATS_SERVER ?= $(abspath $(TOOLS)/bin/nats-server)
 .DEFAULT_GOAL := help
 .PHONY: help demo build test lint fmt bench soak tools reference pictures clean
 
-help: ## Say what can be made
+help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 build: ## Build the release binaries: target/release/tributary and target/release/loadtest
 	$(CARGO) build --release --locked
 
-demo: ## Simulate a few weeks of one brand and show what comes out
+demo: ## Simulate a few weeks of a brand and show the results
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Bring what tests need: a pinned nats-server, Prometheus with promtool, Chromium
+tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium
 	bash .ci/tools.sh nats promtool chromium
 
-test: tools ## Run every test
+test: tools ## Run all tests
 	bash .ci/test.sh
 
-lint: ## Check format, circles of modules, lints, licences and bans
+lint: ## Check format, circles of modules, lints, licenses and bans
 	$(CARGO) fmt --all --check
 	@mkdir -p target/lint
 	rustc --test --edition 2024 --crate-name modules loadtest/tests/it/modules_have_no_circles/mod.rs -o target/lint/modules
@@ -34,25 +34,25 @@ lint: ## Check format, circles of modules, lints, licences and bans
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-bench: ## Measure: events/s and CPU per million events, the cost of the ledger, restart, memory under a flood
+bench: ## Run the benchmarks: events/s, CPU per million events, ledger cost, restart time, memory under load
 	bash loadtest/bench.sh
 	bash loadtest/durability.sh
 	bash loadtest/flood.sh
 
-soak: tools ## Run the long checks: many more random histories, fuzz inputs and kills
+soak: tools ## Run the long tests: many more random histories, fuzz inputs and kills
 	TRIBUTARY_HISTORIES=$${TRIBUTARY_HISTORIES:-50000} TRIBUTARY_FUZZ=$${TRIBUTARY_FUZZ:-5000000} \
 	TRIBUTARY_FAULT_EVENTS=$${TRIBUTARY_FAULT_EVENTS:-1000000} TRIBUTARY_FAULT_KILLS=$${TRIBUTARY_FAULT_KILLS:-100} \
 	TRIBUTARY_FAULT_BROKER_KILLS=$${TRIBUTARY_FAULT_BROKER_KILLS:-20} \
 	TRIBUTARY_ERASE_EVENTS=$${TRIBUTARY_ERASE_EVENTS:-1000000} TRIBUTARY_RIGHTS_AT_ONCE=$${TRIBUTARY_RIGHTS_AT_ONCE:-10000} \
 		$(CARGO) test --workspace --locked --release
 
-reference: ## Write the generated references anew
+reference: ## Regenerate the references
 	$(CARGO) run -q -p tributary -- reference > grafana/metrics.md
 	$(CARGO) run -q -p tributary -- config schema --markdown > config/REFERENCE.md
 
-pictures: tools ## Take the pictures of the live page anew
+pictures: tools ## Regenerate the screenshots of the live page
 	TRIBUTARY_SCREENSHOTS=pipeline/page-screenshots TRIBUTARY_DEMO_EVENTS=200000 \
 		$(CARGO) test -q -p tributary --locked --test it page_demo::
 
-clean: ## Remove everything that was built
+clean: ## Remove all build artifacts
 	$(CARGO) clean

@@ -1,4 +1,4 @@
-//! The place of everything that is read, and the list of what is wrong with it.
+//! The location of each value in the configuration, and the list of problems found.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::problem::Problem;
 
 /// Where a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// At a byte of the file.
     Offset(usize),
     /// In an environment variable.
@@ -17,15 +17,19 @@ pub(crate) enum Place {
     Nowhere,
 }
 
-impl Place {
+impl Location {
     /// The first byte of a span.
-    pub(crate) fn of(span: Option<std::ops::Range<usize>>) -> Place {
-        span.map_or(Place::Nowhere, |span| Place::Offset(span.start))
+    pub(crate) fn of(span: Option<std::ops::Range<usize>>) -> Location {
+        span.map_or(Location::Nowhere, |span| Location::Offset(span.start))
     }
 
     /// This place, or the other where this one is nowhere.
-    pub(crate) fn or(self, other: Place) -> Place {
-        if self == Place::Nowhere { other } else { self }
+    pub(crate) fn or(self, other: Location) -> Location {
+        if self == Location::Nowhere {
+            other
+        } else {
+            self
+        }
     }
 }
 
@@ -62,7 +66,7 @@ impl<'a> Node<'a> {
     }
 
     /// The type in the words of a message.
-    pub(crate) fn words(&self) -> &'static str {
+    pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Node::Value(Value::String(_)) => "a text",
             Node::Value(Value::Integer(_)) => "a whole number",
@@ -79,16 +83,16 @@ impl<'a> Node<'a> {
 
 /// A value, where it stands and what it is called.
 #[derive(Clone)]
-pub(crate) struct Given<'a> {
+pub(crate) struct Input<'a> {
     /// The setting, `brand[0].timezone`, or the name of an environment variable.
     pub(crate) path: String,
     /// Where it stands.
-    pub(crate) place: Place,
+    pub(crate) place: Location,
     /// What it is.
     pub(crate) node: Node<'a>,
 }
 
-impl<'a> Given<'a> {
+impl<'a> Input<'a> {
     /// The text, where it is one.
     pub(crate) fn text(&self) -> Option<&'a str> {
         match self.node {
@@ -98,18 +102,18 @@ impl<'a> Given<'a> {
     }
 
     /// What stands under a key of this table. A table is placed at its key, a value at itself.
-    pub(crate) fn child(&self, key: &str) -> Option<Given<'a>> {
+    pub(crate) fn child(&self, key: &str) -> Option<Input<'a>> {
         let Node::Table(table) = self.node else {
             return None;
         };
         let (name, item) = table.get_key_value(key)?;
         let node = Node::of(item);
-        let at_key = Place::of(name.span());
+        let at_key = Location::of(name.span());
         let place = match node {
-            Node::Value(_) => Place::of(item.span()).or(at_key),
-            _ => at_key.or(Place::of(item.span())),
+            Node::Value(_) => Location::of(item.span()).or(at_key),
+            _ => at_key.or(Location::of(item.span())),
         };
-        Some(Given {
+        Some(Input {
             path: join(&self.path, key),
             place: place.or(self.place),
             node,
@@ -117,22 +121,22 @@ impl<'a> Given<'a> {
     }
 
     /// The keys of this table with their places, in the order of the file.
-    pub(crate) fn keys(&self) -> Vec<(String, Place)> {
+    pub(crate) fn keys(&self) -> Vec<(String, Location)> {
         let Node::Table(table) = self.node else {
             return Vec::new();
         };
         table
             .iter()
             .map(|(key, _)| {
-                let place = Place::of(table.key(key).and_then(|key| key.span()));
+                let place = Location::of(table.key(key).and_then(|key| key.span()));
                 (key.to_owned(), place.or(self.place))
             })
             .collect()
     }
 
     /// The elements of a list; none where it is no list.
-    pub(crate) fn elements(&self) -> Option<Vec<Given<'a>>> {
-        let element = |i: usize, place: Place, node: Node<'a>| Given {
+    pub(crate) fn elements(&self) -> Option<Vec<Input<'a>>> {
+        let element = |i: usize, place: Location, node: Node<'a>| Input {
             path: format!("{}[{i}]", self.path),
             place: place.or(self.place),
             node,
@@ -140,12 +144,12 @@ impl<'a> Given<'a> {
         match self.node {
             Node::Value(Value::Array(list)) => Some(
                 (list.iter().enumerate())
-                    .map(|(i, v)| element(i, Place::of(v.span()), Node::of_value(v)))
+                    .map(|(i, v)| element(i, Location::of(v.span()), Node::of_value(v)))
                     .collect(),
             ),
             Node::Tables(tables) => Some(
                 (tables.iter().enumerate())
-                    .map(|(i, t)| element(i, Place::of(t.span()), Node::Table(t)))
+                    .map(|(i, t)| element(i, Location::of(t.span()), Node::Table(t)))
                     .collect(),
             ),
             _ => None,
@@ -218,9 +222,9 @@ impl<'a> Context<'a> {
     }
 
     /// Something is wrong.
-    pub(crate) fn problem(
+    pub(crate) fn report(
         &mut self,
-        place: Place,
+        place: Location,
         path: &str,
         message: impl Into<String>,
         fix: impl Into<String>,
@@ -230,32 +234,32 @@ impl<'a> Context<'a> {
     }
 
     /// Something is wrong with a value.
-    pub(crate) fn wrong(
+    pub(crate) fn report_invalid(
         &mut self,
-        given: &Given<'_>,
+        given: &Input<'_>,
         message: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.problem(given.place, &given.path, message, fix);
+        self.report(given.place, &given.path, message, fix);
     }
 
     /// Something is missing. Says nothing where lines had to be left out.
-    pub(crate) fn missing(
+    pub(crate) fn report_missing(
         &mut self,
-        place: Place,
+        place: Location,
         path: &str,
         message: impl Into<String>,
         fix: impl Into<String>,
     ) {
         if !self.incomplete {
-            self.problem(place, path, message, fix);
+            self.report(place, path, message, fix);
         }
     }
 
     /// Something is allowed, and may surprise.
     pub(crate) fn warn(
         &mut self,
-        place: Place,
+        place: Location,
         path: &str,
         message: impl Into<String>,
         fix: impl Into<String>,
@@ -264,14 +268,14 @@ impl<'a> Context<'a> {
         self.warnings.push(warning);
     }
 
-    fn at(&self, place: Place, path: &str, message: String, fix: String) -> Problem {
+    fn at(&self, place: Location, path: &str, message: String, fix: String) -> Problem {
         let (line, column) = match place {
-            Place::Offset(offset) => self.position(offset),
-            Place::Environment | Place::Nowhere => (0, 0),
+            Location::Offset(offset) => self.position(offset),
+            Location::Environment | Location::Nowhere => (0, 0),
         };
         Problem {
             file: match place {
-                Place::Environment => "environment".to_owned(),
+                Location::Environment => "environment".to_owned(),
                 _ => self.file.clone(),
             },
             line,

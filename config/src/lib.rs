@@ -1,16 +1,15 @@
-//! Tributary's configuration: one TOML file, checked whole, with defaults for everything but the brands.
+//! Tributary's configuration: one TOML file, validated as a whole, with defaults for everything except the brands.
 //!
-//! Every setting stands once, as a row of a table in `settings/`: its key, its shape, its default, its
-//! unit and its meaning. Reading, [`print()`], [`schema`] and [`reference()`] all walk these rows, so that
-//! they cannot disagree. A file is either right in all its parts or refused with the list of all that is
-//! wrong: no setting is ever half read or guessed.
+//! Each setting is defined once, as a row of a table in `settings/`: its key, value type, default, unit and meaning.
+//! Reading, [`print()`], [`schema`] and [`reference()`] all iterate over these rows and cannot disagree. A file is
+//! either valid as a whole or rejected with the list of all problems: no setting is read halfway or guessed.
 //!
-//! Secrets never stand in the file: a setting names the file or the environment variable that holds them.
+//! Secrets are never part of the file: a setting names the file or the environment variable that contains them.
 
 mod build;
-pub mod chain;
 mod context;
 pub mod fields;
+pub mod key_chain;
 pub mod model;
 pub mod placeholders;
 mod print;
@@ -19,9 +18,9 @@ mod read;
 mod reference;
 mod schema;
 mod settings;
-mod shape;
 mod suggest;
 mod syntax;
+mod value_type;
 
 use std::path::Path;
 
@@ -33,7 +32,7 @@ pub use schema::schema;
 
 /// A configuration that is right.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The configuration.
     pub config: model::Config,
     /// What is allowed and may surprise, in the order of the file.
@@ -49,7 +48,7 @@ pub struct Loaded {
 ///
 /// [`ConfigError::Read`] where the file cannot be read, [`ConfigError::Invalid`] with everything that is
 /// wrong with it.
-pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+pub fn load(path: &Path) -> Result<LoadedConfig, ConfigError> {
     let bytes = std::fs::read(path).map_err(|error| ConfigError::Read {
         path: path.to_owned(),
         error,
@@ -79,7 +78,7 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
 /// # Errors
 ///
 /// Everything that is wrong, in the order of the file.
-pub fn parse(text: &str, origin: &Path) -> Result<Loaded, Problems> {
+pub fn parse(text: &str, origin: &Path) -> Result<LoadedConfig, Problems> {
     parse_in(text, origin, &|name| std::env::var(name).ok())
 }
 
@@ -92,7 +91,7 @@ pub fn parse_in(
     text: &str,
     origin: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded, Problems> {
+) -> Result<LoadedConfig, Problems> {
     let mut cx = context::Context::new(text, origin, environment);
     let config = build::config(text, &mut cx);
     let in_order = |list: &mut Vec<Problem>| {
@@ -102,7 +101,7 @@ pub fn parse_in(
     in_order(&mut cx.problems);
     in_order(&mut cx.warnings);
     match (config, cx.problems.is_empty()) {
-        (Some(config), true) => Ok(Loaded {
+        (Some(config), true) => Ok(LoadedConfig {
             config,
             warnings: cx.warnings,
         }),

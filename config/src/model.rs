@@ -219,7 +219,7 @@ impl Brand {
         }
     }
 
-    /// All its secrets, from the oldest to the newest: see [`crate::chain::Chain`].
+    /// All its secrets, from the oldest to the newest: see [`crate::key_chain::KeyChain`].
     pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         self.previous_secrets.iter().chain([&self.secret])
     }
@@ -313,7 +313,7 @@ pub struct Consent {
 }
 
 impl Consent {
-    /// Whether consent strings can be read: somebody is named for whom they speak.
+    /// Whether consent strings can be evaluated: the brand names a vendor or is the publisher.
     pub fn reads_strings(&self) -> bool {
         self.vendor.is_some() || self.publisher
     }

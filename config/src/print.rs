@@ -1,20 +1,18 @@
-//! The effective configuration as TOML, every value written out.
+//! Prints the effective configuration as TOML with every value written out.
 //!
-//! What counts by default says so in a comment. Secrets, and values that may identify somebody, are
-//! shown as `"***"`.
+//! A comment marks each default. Secrets, and values that may identify a person, appear as `"***"`.
 
 use std::fmt::Write;
 
 use crate::model::{Brand, Config, Format, Kind, Source};
-use crate::settings::{Fallback, Fields, Row};
-use crate::shape::Shown;
-use crate::shape::list::MASK;
+use crate::settings::{DefaultValue, SettingsModel, TypedSetting};
+use crate::value_type::Rendered;
+use crate::value_type::list::MASK;
 
 /// Every effective value as TOML: a comment tells what is a default, and `***` stands for secrets and
 /// for values that may identify somebody. Apart from those it reads back as the same configuration.
 pub fn print(config: &Config) -> String {
-    let mut out =
-        String::from("# The effective configuration. *** stands for what is not shown.\n");
+    let mut out = String::from("# The effective configuration. *** replaces hidden values.\n");
     section(&mut out, &config.nats);
     section(&mut out, &config.workers);
     section(&mut out, &config.ledger);
@@ -60,28 +58,28 @@ fn is_implied(source: &Source) -> bool {
         ..Source::defaults()
     };
     Kind::ALL.contains(&source.kind)
-        && (Source::rows().iter()).all(|row| row.show(&mut own) == row.show(&mut implied))
+        && (Source::rows().iter()).all(|row| row.render(&mut own) == row.render(&mut implied))
 }
 
 /// One section.
-fn section<T: Fields>(out: &mut String, model: &T) {
+fn section<T: SettingsModel>(out: &mut String, model: &T) {
     let _ = write!(out, "\n{}\n", T::SECTION.header());
     let mut model = model.clone();
     let rows = T::rows();
     for row in rows {
         let key = row.key();
         // Writing to a string cannot fail.
-        let _ = match row.show(&mut model) {
-            Shown::Value(value) if is_default(*row, &mut model) => {
+        let _ = match row.render(&mut model) {
+            Rendered::Value(value) if is_default(*row, &mut model) => {
                 writeln!(out, "{key} = {} # default", value.to_string().trim())
             }
-            Shown::Value(value) => writeln!(out, "{key} = {}", value.to_string().trim()),
-            Shown::Masked => {
+            Rendered::Value(value) => writeln!(out, "{key} = {}", value.to_string().trim()),
+            Rendered::Masked => {
                 let key = key.strip_suffix("_file").unwrap_or(key);
                 writeln!(out, "{key} = {MASK:?}")
             }
-            Shown::Nothing => match row.fallback() {
-                Fallback::Absent(meaning) if !is_pair(key, rows) => {
+            Rendered::Nothing => match row.default() {
+                DefaultValue::Absent(meaning) if !is_pair(key, rows) => {
                     let meaning = meaning.strip_prefix("none").unwrap_or(meaning);
                     let meaning = meaning.strip_prefix(": ").unwrap_or(meaning);
                     let colon = if meaning.is_empty() { "" } else { ": " };
@@ -94,23 +92,23 @@ fn section<T: Fields>(out: &mut String, model: &T) {
 }
 
 /// Whether the key is the variable of a pair whose other is a file: one line is enough for both.
-fn is_pair<T>(key: &str, rows: &[&dyn Row<T>]) -> bool {
+fn is_pair<T>(key: &str, rows: &[&dyn TypedSetting<T>]) -> bool {
     let file = key.strip_suffix("_env").map(|stem| format!("{stem}_file"));
     file.is_some_and(|file| rows.iter().any(|row| row.key() == file))
 }
 
 /// Whether the value of a row is what it would be without being given.
-fn is_default<T: Fields>(row: &dyn Row<T>, model: &mut T) -> bool {
-    if row.fallback() == Fallback::Required {
+fn is_default<T: SettingsModel>(row: &dyn TypedSetting<T>, model: &mut T) -> bool {
+    if row.default() == DefaultValue::Required {
         return false;
     }
-    let shown = row.show(model);
+    let shown = row.render(model);
     let mut without = model.clone();
-    let mut defaults = match row.fallback() {
-        Fallback::Derived(_) => T::blank(),
+    let mut defaults = match row.default() {
+        DefaultValue::Derived(_) => T::blank(),
         _ => T::defaults(),
     };
     row.swap(&mut without, &mut defaults);
     without.complete();
-    shown == row.show(&mut without)
+    shown == row.render(&mut without)
 }

@@ -1,8 +1,7 @@
-//! What is wrong with a configuration: where, what, and how to put it right.
+//! A problem of a configuration: its location, its description and its fix.
 //!
-//! A configuration is checked whole, so that an operator sees every mistake in one go and not one a
-//! run. A problem never repeats a secret, nor a value that may identify somebody: it names the place
-//! instead.
+//! A configuration is validated as a whole, so an operator sees every mistake in one run. A problem never repeats a
+//! secret or a value that may identify a person; it states the location instead.
 
 use std::fmt;
 use std::path::PathBuf;

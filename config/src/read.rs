@@ -1,55 +1,58 @@
-//! Reading one section by its rows.
+//! Reads one section, row by row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml_edit::Value;
 
-use crate::context::{Context, Given, Node, Place, join};
+use crate::context::{Context, Input, Location, Node, join};
 use crate::settings::{
-    self, Fallback, Fields, Row, Section, children, read_default, sections, variable,
+    self, DefaultValue, Section, SettingsModel, TypedSetting, children, environment_variable,
+    read_default, sections,
 };
 use crate::suggest::did_you_mean;
 
 /// A section that was read.
-pub(crate) struct Reading<T> {
+pub(crate) struct SectionReading<T> {
     /// The model, with the default where a value is absent or wrong.
     pub(crate) model: T,
     /// The section's path with positions, `brand[0].identity`.
     pub(crate) path: String,
-    place: Place,
-    given: BTreeMap<&'static str, (Place, String)>,
+    place: Location,
+    given: BTreeMap<&'static str, (Location, String)>,
     wrong: BTreeSet<&'static str>,
 }
 
-impl<T> Reading<T> {
+impl<T> SectionReading<T> {
     /// Where a setting stands, and its path: the section's place where it is a default.
-    pub(crate) fn at(&self, key: &str) -> (Place, String) {
+    pub(crate) fn location_of(&self, key: &str) -> (Location, String) {
         (self.given.get(key).cloned()).unwrap_or_else(|| (self.place, join(&self.path, key)))
     }
 
     /// Whether a setting was given, rightly or not.
-    pub(crate) fn has(&self, key: &str) -> bool {
+    pub(crate) fn is_given(&self, key: &str) -> bool {
         self.given.contains_key(key)
     }
 
     /// Whether these settings are as the operator meant them: given rightly, or a default.
-    pub(crate) fn right(&self, keys: &[&str]) -> bool {
+    pub(crate) fn are_valid(&self, keys: &[&str]) -> bool {
         !keys.iter().any(|key| self.wrong.contains(key))
     }
 }
 
 /// Reads a section from its table; `None` is a section that is absent. `path` has the positions.
-pub(crate) fn section<T: Fields>(
-    given: Option<&Given<'_>>,
+pub(crate) fn read_section<T: SettingsModel>(
+    given: Option<&Input<'_>>,
     path: &str,
-    around: Place,
+    around: Location,
     cx: &mut Context<'_>,
-) -> Reading<T> {
+) -> SectionReading<T> {
     let section = T::SECTION;
-    let mut reading = Reading {
+    let mut reading = SectionReading {
         model: T::blank(),
         path: path.to_owned(),
-        place: given.map_or(Place::Nowhere, |given| given.place).or(around),
+        place: given
+            .map_or(Location::Nowhere, |given| given.place)
+            .or(around),
         given: BTreeMap::new(),
         wrong: BTreeSet::new(),
     };
@@ -57,14 +60,14 @@ pub(crate) fn section<T: Fields>(
     if let Some(table) = table {
         unknown_keys(table, &section, cx);
     }
-    let variables = variables::<T>(&section, cx);
+    let variables = read_variables::<T>(&section, cx);
     let overridden = overridden(&section, &variables);
     for row in T::rows() {
         let key = row.key();
         let value = match variables.get(key) {
-            Some(value) => Some(Given {
-                path: variable(section.path, key),
-                place: Place::Environment,
+            Some(value) => Some(Input {
+                path: environment_variable(section.path, key),
+                place: Location::Environment,
                 node: Node::of_value(value),
             }),
             None if overridden.contains(key) => None,
@@ -73,16 +76,16 @@ pub(crate) fn section<T: Fields>(
         read_row(*row, value, cx, &mut reading);
     }
     reading.model.complete();
-    together(&section, &reading, cx);
+    check_combinations(&section, &reading, cx);
     reading
 }
 
 /// Reads one setting, or its default.
 fn read_row<T>(
-    row: &dyn Row<T>,
-    value: Option<Given<'_>>,
+    row: &dyn TypedSetting<T>,
+    value: Option<Input<'_>>,
     cx: &mut Context<'_>,
-    reading: &mut Reading<T>,
+    reading: &mut SectionReading<T>,
 ) {
     let key = row.key();
     if let Some(value) = value {
@@ -92,13 +95,13 @@ fn read_row<T>(
         }
         reading.wrong.insert(key);
     }
-    if row.fallback() == Fallback::Required && !reading.wrong.contains(key) {
+    if row.default() == DefaultValue::Required && !reading.wrong.contains(key) {
         let meaning = row
             .meaning()
             .split_once(". ")
             .map_or(row.meaning(), |(first, _)| first);
         let path = join(&reading.path, key);
-        cx.missing(
+        cx.report_missing(
             reading.place,
             &path,
             "is missing",
@@ -110,27 +113,30 @@ fn read_row<T>(
 }
 
 /// Whether the value is a table; a problem where it is none.
-fn is_table(given: &Given<'_>, section: &Section, cx: &mut Context<'_>) -> bool {
+fn is_table(given: &Input<'_>, section: &Section, cx: &mut Context<'_>) -> bool {
     if matches!(given.node, Node::Table(_)) {
         return true;
     }
     let fix = match given.node {
-        Node::Tables(_) => format!("there is only one: write {} once", section.header()),
+        Node::Tables(_) => format!("only one is allowed: write {} once", section.header()),
         _ => format!("write {} and its settings below it", section.header()),
     };
-    let message = format!("must be a table, not {}", given.node.words());
-    cx.wrong(given, message, fix);
+    let message = format!("must be a table, not {}", given.node.type_name());
+    cx.report_invalid(given, message, fix);
     false
 }
 
 /// The values that the environment gives to settings of this section.
-fn variables<T: Fields>(section: &Section, cx: &Context<'_>) -> BTreeMap<&'static str, Value> {
+fn read_variables<T: SettingsModel>(
+    section: &Section,
+    cx: &Context<'_>,
+) -> BTreeMap<&'static str, Value> {
     if !section.variables {
         return BTreeMap::new();
     }
     (T::rows().iter())
         .filter_map(|row| {
-            let text = cx.variable(&variable(section.path, row.key()))?;
+            let text = cx.variable(&environment_variable(section.path, row.key()))?;
             Some((row.key(), row.variable(&text)))
         })
         .collect()
@@ -153,17 +159,17 @@ fn overridden(section: &Section, variables: &BTreeMap<&str, Value>) -> BTreeSet<
 }
 
 /// Settings that exclude or need one another.
-fn together<T>(section: &Section, reading: &Reading<T>, cx: &mut Context<'_>) {
+fn check_combinations<T>(section: &Section, reading: &SectionReading<T>, cx: &mut Context<'_>) {
     for group in section.exclusive {
         let given: Vec<&str> = group
             .iter()
             .copied()
-            .filter(|key| reading.has(key))
+            .filter(|key| reading.is_given(key))
             .collect();
         if let [first, .., last] = given.as_slice() {
-            let (place, path) = reading.at(last);
+            let (place, path) = reading.location_of(last);
             let message = format!("cannot stand together with {first}");
-            cx.problem(
+            cx.report(
                 place,
                 &path,
                 message,
@@ -172,23 +178,23 @@ fn together<T>(section: &Section, reading: &Reading<T>, cx: &mut Context<'_>) {
         }
     }
     for group in section.one_of {
-        if !group.iter().any(|key| reading.has(key)) {
+        if !group.iter().any(|key| reading.is_given(key)) {
             let path = join(&reading.path, group.first().unwrap_or(&""));
             let fix = format!("give one of {}", group.join(", "));
-            cx.missing(reading.place, &path, "is missing", fix);
+            cx.report_missing(reading.place, &path, "is missing", fix);
         }
     }
     for (key, needs) in section.needs {
-        if reading.has(key) && !needs.iter().any(|key| reading.has(key)) {
-            let (place, path) = reading.at(key);
+        if reading.is_given(key) && !needs.iter().any(|key| reading.is_given(key)) {
+            let (place, path) = reading.location_of(key);
             let fix = format!("give {}", needs.join(" or "));
-            cx.missing(place, &path, "does not stand alone", fix);
+            cx.report_missing(place, &path, "does not stand alone", fix);
         }
     }
 }
 
 /// Keys that no row and no section below knows.
-pub(crate) fn unknown_keys(table: &Given<'_>, section: &Section, cx: &mut Context<'_>) {
+pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Context<'_>) {
     let rows = (section.rows)();
     let below = children(section.path);
     let known: Vec<&str> = (rows.iter().map(|row| row.key()))
@@ -203,24 +209,24 @@ pub(crate) fn unknown_keys(table: &Given<'_>, section: &Section, cx: &mut Contex
         if known.contains(&file.as_str()) {
             let fix =
                 format!("put it into a file and name that in {file}, or in {key}_env a variable");
-            cx.problem(
+            cx.report(
                 place,
                 &path,
-                "a secret never stands in the configuration",
+                "secrets are not allowed in the configuration",
                 fix,
             );
             continue;
         }
         let fix = match did_you_mean(&key, known.iter().copied()) {
-            none if none.is_empty() => elsewhere(&key, section, &known),
+            none if none.is_empty() => suggest_section(&key, section, &known),
             fix => fix,
         };
-        cx.problem(place, &path, "there is no such setting", fix);
+        cx.report(place, &path, "unknown setting", fix);
     }
 }
 
 /// Where a key that is unknown here belongs, or what is known here.
-fn elsewhere(key: &str, here: &Section, known: &[&str]) -> String {
+fn suggest_section(key: &str, here: &Section, known: &[&str]) -> String {
     let home = settings::sections().into_iter().find(|section| {
         section.path != here.path && (section.rows)().iter().any(|row| row.key() == key)
     });

@@ -5,17 +5,17 @@ use std::fmt::Write;
 use crate::fields;
 use crate::model::Kind;
 use crate::placeholders::PLACEHOLDERS;
-use crate::settings::{About, Fallback, Section, sections, variable};
+use crate::settings::{DefaultValue, Section, SettingInfo, environment_variable, sections};
 
 /// What stands before the tables.
 const INTRODUCTION: &str = "\
 # Configuration reference
 
-One TOML file. Everything but the brands has a default; unknown settings are refused. Relative paths count
-from the file's directory. Durations are texts with a unit: `ms`, `s`, `m`, `h`, `d`, `w`.
+The configuration is one TOML file. Everything except brands has a default; unknown settings are errors. Relative paths
+start at the file's directory. Durations are strings with a unit: `ms`, `s`, `m`, `h`, `d`, `w`.
 
-Environment variables override the settings of `[nats]`, `[workers]`, `[ledger]` and `[http]`: `TRIBUTARY_NATS_URL` is
-`nats.url`. An empty variable counts as absent; in lists a comma separates.
+Environment variables override the settings of `[nats]`, `[workers]`, `[ledger]` and `[http]`: `TRIBUTARY_NATS_URL` sets
+`nats.url`. An empty variable counts as absent; lists are separated by commas.
 ";
 
 /// A Markdown table of every setting: path, type, default, unit and meaning.
@@ -45,7 +45,7 @@ fn table(out: &mut String, section: &Section) {
     if section.variables {
         let example = (section.rows)()
             .first()
-            .map(|row| variable(section.path, row.key()));
+            .map(|row| environment_variable(section.path, row.key()));
         let _ = writeln!(
             out,
             "\nOverridden by environment variables such as `{}`.",
@@ -73,12 +73,11 @@ fn table(out: &mut String, section: &Section) {
 fn placeholders(out: &mut String) {
     out.push_str(
         "\n### Values that never identify\n\n\
-A record keeps its place without them. They are compared in any case and without quotes and spaces around; their SHA-256 \
-is blocked in lower case, upper case and with capital initials, in either quotes and without.\n\n\
-- the empty text, and whatever consists of punctuation, symbols, format characters and spaces alone, such as `-`\n\
+A record with such a value counts without it. Values are compared in any case and without surrounding quotes and spaces; their SHA-256 is blocked in lower case, upper case and with initial capitals, with and without quotes.\n\n\
+- empty values, and values consisting only of punctuation, symbols, format characters and spaces, such as `-`\n\
 - zeros, with or without separators, such as `000-000-0000`\n\
-- `[object …]`, whatever the object\n\
-- telephone numbers whose national number is zeros alone\n\
+- `[object …]` with any object\n\
+- phone numbers whose national number consists of zeros\n\
 - ",
     );
     let list: Vec<String> = PLACEHOLDERS.map(|word| format!("`{word}`")).to_vec();
@@ -101,11 +100,11 @@ pub(crate) fn path(section: &Section, key: &str) -> String {
 }
 
 /// The default of a setting.
-fn default(row: &dyn About) -> String {
-    match row.fallback() {
-        Fallback::Required => "**required**".to_owned(),
-        Fallback::Absent(meaning) | Fallback::Derived(meaning) => meaning.to_owned(),
-        Fallback::Toml(text) => format!("`{text}`"),
+fn default(row: &dyn SettingInfo) -> String {
+    match row.default() {
+        DefaultValue::Required => "**required**".to_owned(),
+        DefaultValue::Absent(meaning) | DefaultValue::Derived(meaning) => meaning.to_owned(),
+        DefaultValue::Toml(text) => format!("`{text}`"),
     }
 }
 
@@ -117,14 +116,14 @@ fn columns(out: &mut String) {
 
 Each field of `brand[].source[].csv.columns` is one of
 
-| written | the text of the field is |
+| notation | value of the field |
 |---|---|
 | `"basket_id"` | the column with this header |
-| `{ const = "s1" }` | the same in every row |
+| `{ const = "s1" }` | the same value in every row |
 | `{ join = ["basket", "line"], with = ":" }` | several columns, joined |
-| `{ lookup = "campaigns.csv", by = "campaign_id", key = "id", value = "start" }` | the column `value` of that row of another CSV file whose column `key` equals the column `by` here; the file stands beside the CSV file, plain, `.gz` or `.zst` |
+| `{ lookup = "campaigns.csv", by = "campaign_id", key = "id", value = "start" }` | the column `value` from another CSV file, in the row whose column `key` equals the column `by` here; the file is in the directory of the CSV file, plain, `.gz` or `.zst` |
 
-| kind | fields | of these required |
+| kind | fields | required fields |
 |---|---|---|
 "#,
     );

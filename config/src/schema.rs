@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;
 
-use crate::settings::{About, Fallback, ROOT, Section, children};
+use crate::settings::{DefaultValue, ROOT, Section, SettingInfo, children};
 
 /// The JSON Schema (draft 2020-12) of the configuration file, read as JSON.
 pub fn schema() -> Json {
@@ -23,7 +23,7 @@ fn table(section: &Section) -> Json {
     let mut required: Vec<&str> = Vec::new();
     for row in &rows {
         properties.insert(row.key().to_owned(), setting(*row));
-        if row.fallback() == Fallback::Required {
+        if row.default() == DefaultValue::Required {
             required.push(row.key());
         }
     }
@@ -77,7 +77,7 @@ fn rules(section: &Section) -> Vec<Json> {
 }
 
 /// The schema of one setting.
-fn setting(row: &dyn About) -> Json {
+fn setting(row: &dyn SettingInfo) -> Json {
     let mut schema = row.schema();
     if let Json::Object(object) = &mut schema {
         object.insert("title".to_owned(), json!(row.key().replace('_', " ")));
@@ -87,7 +87,7 @@ fn setting(row: &dyn About) -> Json {
         };
         let described = format!("{}{unit}", row.meaning());
         object.insert("description".to_owned(), json!(described));
-        if let Fallback::Toml(text) = row.fallback()
+        if let DefaultValue::Toml(text) = row.default()
             && let Ok(value) = text.parse::<Value>()
         {
             object.insert("default".to_owned(), to_json(&value));

@@ -1,9 +1,8 @@
-//! From text to a TOML document, past as many mistakes of syntax as can be told apart.
+//! Parses a text into a TOML document and collects as many syntax errors as can be distinguished.
 //!
-//! The parser stops at the first mistake. The line that holds it is blanked (bytes become spaces, so
-//! that every other place stays where it was) and the rest is parsed again: an operator with three
-//! typing errors sees three. Where the next mistake stands on the very next line it may well be a
-//! consequence of the first, an unclosed list for instance, and the search ends there.
+//! The parser stops at the first error. The line that contains it is blanked (bytes become spaces, so all other
+//! locations stay the same) and the rest is parsed again: an operator with three typing errors sees three. An error on
+//! the very next line may well be a consequence of the first, such as an unclosed list, and the search ends there.
 
 use std::ops::Range;
 
@@ -33,19 +32,19 @@ pub(crate) fn parse(text: &str) -> (Option<Document<String>>, Vec<Mistake>) {
         let offset = error.span().map_or(0, |span| span.start).min(text.len());
         let message = error.message().trim().replace('\n', " ");
         let line = line_around(text, offset);
-        let follows = |gone: &Range<usize>| match text.get(gone.end..line.start) {
+        let follows = |blanked: &Range<usize>| match text.get(blanked.end..line.start) {
             Some(between) => between.trim().is_empty(),
             // The line begins before the blanked one ends: it may still be the very same.
-            None => gone.start <= line.start,
+            None => blanked.start <= line.start,
         };
         let consequence = blanked.iter().any(follows);
         if consequence {
             return (None, mistakes);
         }
         mistakes.push(Mistake { offset, message });
-        let gone = segment(text, line);
-        rest = blank(&rest, &gone);
-        blanked.push(gone);
+        let segment = segment(text, line);
+        rest = blank(&rest, &segment);
+        blanked.push(segment);
     }
     (None, mistakes)
 }

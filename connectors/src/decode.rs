@@ -1,39 +1,39 @@
-//! From messages to events: every line becomes exactly one event, one dead letter or one omission; an event of
-//! the web may bring along what the person allows with it, and the evidence of that.
+//! Decodes messages into events: each line yields exactly one event, one dead letter or one counted omission. A web
+//! record may also yield consent statements and the evidence for them.
 //!
-//! A message is one JSON object, however it is laid out, or NDJSON, where every line stands alone: a bad
-//! one is refused and the others count. Headers of CloudEvents lend a record what it lacks. The
-//! decoder keeps no records; it remembers which words it has told and what time zones have answered,
-//! so that each worker thread has a decoder of its own, and any two give the same events.
+//! A message is one JSON object, in any layout, or NDJSON. In NDJSON each line is decoded independently, so a malformed
+//! line does not affect the others. CloudEvents headers supply the id, time and source that a record lacks. The decoder
+//! stores no records; it caches only the labels that it has announced and the answers of the time-zone database. Each
+//! worker thread therefore owns a decoder, and any two decoders produce the same events.
 
 mod arrivals;
-mod climb;
 mod headers;
 mod lines;
+mod rekey;
 mod route;
 
-use tributary_config::chain::Chain;
+use tributary_config::key_chain::KeyChain;
 use tributary_config::model::{Config, Kind};
 use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, BrandId, Day};
 
 pub use self::arrivals::{Arrivals, MessageArrival};
-pub use crate::dead::{DeadLetter, Ignored, Reason as DeadReason, Sink};
-use crate::dead::{Reason, Refusal};
+use crate::brand::{BrandContext, SourceContext};
+pub use crate::dead_letter::{DeadLetter, Ignored, Reason as DeadReason, Sink};
+use crate::dead_letter::{Reason, Refusal};
 use crate::keys::Scratch;
 use crate::native::fields::Fields;
+use crate::native::labels::AnnouncedLabels;
 pub use crate::native::labels::Withdrawal;
-use crate::native::labels::Words;
-use crate::native::line::{Given, Line};
-use crate::native::ping::{self, Heard};
-use crate::native::reader::{Read, Reader};
+use crate::native::line::{Line, MessageContext};
+use crate::native::ping::{self, PingOutcome};
+use crate::native::reader::{FieldResult, Reader};
 use crate::native::{consent, fields, spend, transaction, web};
-use crate::tenant::{Feed, Tenant};
-use climb::Climb;
-use headers::Lent;
+use headers::CloudEventHeaders;
+use rekey::RekeyingSink;
 use route::{Route, Routes};
 
-/// One message as it came.
+/// One message as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// `tributary.in.<brand>.<kind>`, with or without `.<source>`.
@@ -48,96 +48,104 @@ pub struct Message<'a> {
     pub data: &'a [u8],
 }
 
-/// What turns messages into events. One a worker thread.
+/// Decodes messages into events; each worker thread owns one.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    tenants: Vec<Tenant>,
-    feeds: Vec<Vec<Feed>>,
+    brands: Vec<BrandContext>,
+    sources: Vec<Vec<SourceContext>>,
     routes: Routes,
     max_future: i64,
     max_line: usize,
     strict: bool,
-    robots: bool,
-    /// For each tenant the words that were told.
-    words: Vec<Words>,
-    /// For each tenant the links between its secrets.
-    chains: Vec<Chain>,
+    keep_robots: bool,
+    /// The labels that this decoder has announced, by brand.
+    labels: Vec<AnnouncedLabels>,
+    /// The key chains, by brand.
+    chains: Vec<KeyChain>,
     scratch: Scratch,
 }
 
 impl Decoder {
-    /// A decoder for the brands of a configuration, with no word told yet.
+    /// A decoder for the brands of a configuration that has announced no label.
     pub fn new(config: &Config) -> Decoder {
-        let tenants: Vec<Tenant> = config.brands.iter().map(Tenant::new).collect();
-        let with_keys = config.brands.iter().zip(&tenants);
-        let feeds = with_keys.map(|(brand, tenant)| Feed::all(brand, &tenant.key));
+        let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
+        let with_keys = config.brands.iter().zip(&brands);
+        let sources = with_keys.map(|(brand, context)| SourceContext::sorted(brand, &context.key));
         Decoder {
-            feeds: feeds.collect(),
-            chains: tenants.iter().map(|t| t.key.chain().clone()).collect(),
-            words: tenants.iter().map(|tenant| Words::of(tenant.id)).collect(),
-            tenants,
+            sources: sources.collect(),
+            chains: brands
+                .iter()
+                .map(|context| context.key.chain().clone())
+                .collect(),
+            labels: brands
+                .iter()
+                .map(|context| AnnouncedLabels::new(context.id))
+                .collect(),
+            brands,
             routes: Routes::default(),
             max_future: config.ingest.max_future_ms,
             max_line: config.ingest.max_message_bytes,
             strict: config.ingest.strict,
-            robots: false,
+            keep_robots: false,
             scratch: Scratch::default(),
         }
     }
 
-    /// Reads the web records of robots like any others, for whoever looks for all that a person has left.
+    /// Decodes the web records of robots like any others, for searches that must find everything about a person.
     pub fn with_robots(mut self) -> Decoder {
-        self.robots = true;
+        self.keep_robots = true;
         self
     }
 
-    /// Begins an epoch, later than the one before.
-    pub fn begin(&mut self, epoch: u64) {
-        self.words.iter_mut().for_each(|words| words.begin(epoch));
+    /// Begins an epoch; epochs ascend.
+    pub fn begin_epoch(&mut self, epoch: u64) {
+        self.labels
+            .iter_mut()
+            .for_each(|labels| labels.begin_epoch(epoch));
     }
 
-    /// The word of a label counts as announced, because it is known from before a restart. Whether it was not announced yet.
-    pub fn know_word(&mut self, brand: BrandId, label: Label) -> bool {
-        let words = self.words_of(brand);
-        words.is_none_or(|words| words.know(label))
+    /// Marks a label as announced, because it was restored after a restart. Returns whether it is new to this decoder.
+    pub fn mark_label_announced(&mut self, brand: BrandId, label: Label) -> bool {
+        let labels = self.labels_of(brand);
+        labels.is_none_or(|labels| labels.mark_announced(label))
     }
 
-    /// Nothing named the word of a label at the end of an epoch: what becomes of it.
-    pub fn withdraw_word(&mut self, brand: BrandId, label: Label, as_of: u64) -> Withdrawal {
-        let words = self.words_of(brand);
-        words.map_or(Withdrawal::NotAnnounced, |words| {
-            words.withdraw(label, as_of)
+    /// Withdraws a label that nothing referenced at the end of epoch `as_of`, unless it has been used since.
+    pub fn withdraw_label(&mut self, brand: BrandId, label: Label, as_of: u64) -> Withdrawal {
+        let labels = self.labels_of(brand);
+        labels.map_or(Withdrawal::NotAnnounced, |labels| {
+            labels.withdraw(label, as_of)
         })
     }
 
-    fn words_of(&mut self, brand: BrandId) -> Option<&mut Words> {
-        let place = self.tenants.iter().position(|tenant| tenant.id == brand);
-        place.and_then(|place| self.words.get_mut(place))
+    fn labels_of(&mut self, brand: BrandId) -> Option<&mut AnnouncedLabels> {
+        let place = self.brands.iter().position(|context| context.id == brand);
+        place.and_then(|place| self.labels.get_mut(place))
     }
 
-    /// Refuses pings of a brand's salt days before one from now on: these days are closed.
+    /// Closes the salt days of a brand before `before`: their pings are rejected from now on.
     pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
-        let mut tenants = self.tenants.iter_mut();
-        if let Some(tenant) = tenants.find(|tenant| tenant.id == brand) {
-            tenant.first_salt_day = tenant.first_salt_day.max(before);
+        let mut brands = self.brands.iter_mut();
+        if let Some(context) = brands.find(|context| context.id == brand) {
+            context.first_salt_day = context.first_salt_day.max(before);
         }
     }
 
     /// Decodes a message into the sink, in the order of its lines.
-    pub fn message(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
-        let lent = Lent::of(message.headers);
-        let (tenants, feeds) = (&self.tenants, &self.feeds);
+    pub fn decode(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
+        let headers = CloudEventHeaders::of(message.headers);
+        let (brands, sources) = (&self.brands, &self.sources);
         let route = self
             .routes
-            .find(message.subject, lent.source, tenants, feeds);
+            .find(message.subject, headers.source, brands, sources);
         let route = match route {
             Ok(route) => route,
-            Err(stray) => {
-                sink.dead(DeadLetter {
-                    brand: stray.brand,
-                    kind: stray.kind,
-                    reason: stray.refusal.reason,
-                    detail: stray.refusal.detail,
+            Err(unroutable) => {
+                sink.dead_letter(DeadLetter {
+                    brand: unroutable.brand,
+                    kind: unroutable.kind,
+                    reason: unroutable.refusal.reason,
+                    detail: unroutable.refusal.detail,
                     subject: message.subject.to_owned(),
                     at: message.at,
                     arrival: Arrival {
@@ -152,84 +160,86 @@ impl Decoder {
         let objects = lines::split(message.data);
         let single = objects.single;
         for (place, bytes) in objects.enumerate() {
-            let given = Given {
+            let context = MessageContext {
                 at: message.at,
                 max_future: self.max_future,
-                // An id names one record: that of a message with several lends itself to none.
-                id: lent.id.filter(|_| single),
-                time: lent.time,
+                // An id names one record, so a message with several supplies it to none.
+                id: headers.id.filter(|_| single),
+                time: headers.time,
                 arrival: Arrival {
                     message: message.number,
                     line: u32::try_from(place).unwrap_or(u32::MAX),
                 },
             };
-            if let Err(refusal) = self.line(route, bytes, given, sink) {
-                let tenant = self.tenants.get(route.tenant);
-                sink.dead(DeadLetter {
-                    brand: tenant.map(|tenant| tenant.name.to_string()),
+            if let Err(refusal) = self.decode_line(route, bytes, context, sink) {
+                let brand = self.brands.get(route.brand);
+                sink.dead_letter(DeadLetter {
+                    brand: brand.map(|brand| brand.name.to_string()),
                     kind: Some(route.kind.name().to_owned()),
                     reason: refusal.reason,
                     detail: refusal.detail,
                     subject: message.subject.to_owned(),
                     at: message.at,
-                    arrival: given.arrival,
+                    arrival: context.arrival,
                     payload: bytes.to_vec(),
                 });
             }
         }
     }
 
-    fn line(
+    fn decode_line(
         &mut self,
         route: Route,
         bytes: &[u8],
-        given: Given<'_>,
+        context: MessageContext<'_>,
         sink: &mut impl Sink,
-    ) -> Read<()> {
+    ) -> FieldResult<()> {
         if bytes.len() > self.max_line {
             let detail = format!("the line has more than {} bytes", self.max_line);
             return Err(Refusal::new(Reason::TooLarge, detail));
         }
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))?;
-        let tenant = self.tenants.get_mut(route.tenant);
-        let feed = self
-            .feeds
-            .get(route.tenant)
-            .and_then(|feeds| feeds.get(route.feed));
-        let words = self.words.get_mut(route.tenant);
-        let chain = self.chains.get(route.tenant);
-        let (Some(tenant), Some(feed), Some(words), Some(chain)) = (tenant, feed, words, chain)
+        let brand = self.brands.get_mut(route.brand);
+        let source = self
+            .sources
+            .get(route.brand)
+            .and_then(|sources| sources.get(route.source));
+        let labels = self.labels.get_mut(route.brand);
+        let chain = self.chains.get(route.brand);
+        let (Some(brand), Some(source), Some(labels), Some(chain)) = (brand, source, labels, chain)
         else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
         let mut fields = Fields::default();
-        fields.fill(text).map_err(|error| match feed.loose {
-            true => no_row(text, &error),
-            false => no_object(text, &error),
-        })?;
+        fields
+            .fill(text)
+            .map_err(|error| match source.text_values {
+                true => row_refusal(text, &error),
+                false => object_refusal(text, &error),
+            })?;
         if self.strict && fields.has_unknown(route.kind) {
             return Err(unknown_field(route.kind));
         }
-        let sink = &mut Climb { sink, chain };
+        let sink = &mut RekeyingSink { sink, chain };
         let mut line = Line {
             reader: Reader {
                 fields: &fields,
-                loose: feed.loose,
-                decimal: feed.decimal,
+                loose: source.text_values,
+                decimal: source.decimal,
             },
-            given,
-            tenant,
-            feed,
-            words,
-            robots: self.robots,
+            message: context,
+            brand,
+            source,
+            labels,
+            keep_robots: self.keep_robots,
             scratch: &mut self.scratch,
         };
         let event = match route.kind {
             Kind::Web => match web::read(&mut line, sink)? {
                 Ok(event) => event,
                 Err(ignored) => {
-                    sink.ignored(ignored);
+                    sink.ignore(ignored);
                     return Ok(());
                 }
             },
@@ -237,9 +247,9 @@ impl Decoder {
             Kind::Spend => spend::read(&mut line, sink)?,
             Kind::Consent => consent::read(&mut line, sink)?,
             Kind::Ping => match ping::read(&mut line, sink)? {
-                Heard::Ping(event) => event,
-                Heard::Ignored(what) => {
-                    sink.ignored(what);
+                PingOutcome::Ping(event) => event,
+                PingOutcome::Ignored(what) => {
+                    sink.ignore(what);
                     return Ok(());
                 }
             },
@@ -249,8 +259,8 @@ impl Decoder {
     }
 }
 
-/// Why what came of the rows of a CSV file is no record.
-fn no_row(text: &str, error: &serde_json::Error) -> Refusal {
+/// The refusal for a CSV row that is no record.
+fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Part {
@@ -272,11 +282,11 @@ fn no_row(text: &str, error: &serde_json::Error) -> Refusal {
             Reason::MixedCurrencies,
             "rows that share this `id` are of different currencies: give each currency an id of its own",
         ),
-        _ => no_object(text, error),
+        _ => object_refusal(text, error),
     }
 }
 
-fn no_object(text: &str, error: &serde_json::Error) -> Refusal {
+fn object_refusal(text: &str, error: &serde_json::Error) -> Refusal {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
         Err(_) => Refusal::new(

@@ -1,5 +1,5 @@
-//! Files that come plain, gzipped or as Zstandard: told apart by their first bytes, read as they stream. A byte order
-//! mark before the text is passed over.
+//! Reads files that are plain, gzip or Zstandard, detected by their first bytes and decompressed as a stream. A byte
+//! order mark before the text is skipped.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const BUFFER: usize = 256 << 10;
 
 /// An open file.
-pub struct Opened {
+pub struct OpenFile {
     /// Its plain bytes.
     pub reader: Box<dyn BufRead + Send>,
     /// How much of the file has been read.
@@ -37,7 +37,7 @@ impl Progress {
 }
 
 /// Opens a file and looks at its first bytes.
-pub fn open(path: &Path) -> io::Result<Opened> {
+pub fn open(path: &Path) -> io::Result<OpenFile> {
     let file = File::open(path)?;
     let progress = Progress {
         read: Arc::default(),
@@ -62,25 +62,25 @@ pub fn open(path: &Path) -> io::Result<Opened> {
     } else {
         Box::new(raw)
     };
-    let reader = past_mark(reader)?;
-    Ok(Opened { reader, progress })
+    let reader = skip_bom(reader)?;
+    Ok(OpenFile { reader, progress })
 }
 
 /// The mark of UTF-8 that some programs put before a text.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What follows a byte order mark, or everything where there is none.
-pub fn without_mark(text: &[u8]) -> &[u8] {
+pub fn strip_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
-fn past_mark(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
+fn skip_bom(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
     let mut first = Vec::with_capacity(MARK.len());
     reader
         .by_ref()
         .take(MARK.len() as u64)
         .read_to_end(&mut first)?;
-    let rest = without_mark(&first).to_vec();
+    let rest = strip_bom(&first).to_vec();
     match rest.is_empty() {
         true => Ok(reader),
         false => Ok(Box::new(Cursor::new(rest).chain(reader))),

@@ -6,23 +6,23 @@
 //! reads a clock: the arrival time comes with the message. Clear identifiers live only between the
 //! message and their keyed hash, and are overwritten after it.
 
+pub mod brand;
 pub mod calendar;
 pub mod clock;
 pub mod csv;
-pub mod dead;
+pub mod dead_letter;
 pub mod decode;
 pub mod files;
 pub mod keys;
 pub mod native;
 pub mod nats;
 pub mod out;
-pub mod output;
+pub mod output_files;
 pub mod settings;
 pub mod signals;
-pub mod tenant;
+pub mod subject_identifiers;
 pub mod terminal;
 pub mod trace;
-pub mod whom;
 
 #[cfg(test)]
 #[allow(dead_code, reason = "the integration tests use all of it")]

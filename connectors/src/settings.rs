@@ -1,12 +1,13 @@
-//! From the configuration to what the operators need: plain integers, brands by the hash of their name.
+//! Converts the configuration into the settings of the dataflow: plain integers, and brands keyed by the hash of their
+//! name.
 
-use tributary_config::chain;
+use tributary_config::key_chain;
 use tributary_config::model::{Brand, Config, Release};
 use tributary_operators::label::Label;
 use tributary_operators::record::IdKind;
 use tributary_operators::settings::{BrandSettings, Noise, Settings};
 
-use crate::tenant;
+use crate::brand;
 
 /// The settings of every brand.
 pub fn settings(config: &Config) -> Settings {
@@ -20,7 +21,7 @@ const NOISE: &str = "tributary 2026-11 noise on the released cells of one brand"
 /// The noise of a brand; none without a budget.
 fn noise(brand: &Brand) -> Option<Noise> {
     Some(Noise {
-        key: chain::derive(NOISE, &brand.name, brand.secrets().next()?),
+        key: key_chain::derive_key(NOISE, &brand.name, brand.secrets().next()?),
         epsilon: brand.noise.epsilon_thousandths?,
         count: brand.noise.count,
         money: brand.noise.money_minor?,
@@ -39,7 +40,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         name: brand.name.as_str().into(),
         max_degree,
         link_ttl: IdKind::ALL.map(ttl),
-        on_consent: tenant::sources(brand)
+        on_consent: brand::sources(brand)
             .filter(|source| brand.rests_on_consent(source))
             .map(|source| Label::of(&source.name))
             .collect(),
@@ -128,7 +129,7 @@ mod tests {
         let mut brand = fixture::brand("a");
         brand.consent.vendor = Some(755);
         assert_eq!(on_consent(brand.clone()), [Label::of("web")].into());
-        let template = tenant::sources(&brand).find(|source| source.kind == Kind::Web);
+        let template = brand::sources(&brand).find(|source| source.kind == Kind::Web);
         let template = template.unwrap();
         let source = |name: &str, kind, basis| Source {
             name: name.to_owned(),

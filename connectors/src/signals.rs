@@ -1,15 +1,16 @@
-//! Signals of consent, read for one brand: what a string or a few boxes allow, in the steps of the dataflow.
+//! Evaluates the consent signals of one brand: which uses a consent string or a set of checkboxes allows.
 //!
-//! A signal speaks of purposes and of what a person opted out of, to a party and under its terms ([`Terms`]); the
-//! dataflow knows only the steps that need them. The table from the one to the other stands here, and a brand may
-//! make it stricter, never laxer.
+//! A signal states purposes and opt-outs for a party under its terms ([`Terms`]). The dataflow knows only the uses that
+//! depend on them. The mapping between the two is defined here; a brand may make it stricter, never more lenient.
 //!
-//! A string that bears the date of its last update is known by a hash of the very string ([`ConsentString`]), so that it
-//! stays in its place however often it is sent: a TC string, and a GPP string with one in it. US sections bear no date,
-//! and the same choice is the same text whenever it is made: what they say is of the time at which it is said.
+//! A string that contains the date of its last update is identified by a hash of the exact string ([`ConsentString`]),
+//! so repeated transmissions do not change its order. This applies to TC strings and to GPP strings that contain one.
+//! US sections carry no date, and the same choice is the same text whenever it is made, so they take the time at which
+//! they are sent.
 //!
-//! A signal that holds opt-outs alone (US sections without a TC string, a box «do not sell») says nothing of purposes:
-//! as a consent it would withdraw all of them, or grant them where nobody was asked. So it is told apart.
+//! A signal that contains opt-outs alone (US sections without a TC string, a "do not sell" checkbox) does not answer
+//! for purposes. Read as a consent, it would withdraw all of them or grant purposes that nobody was asked about. It
+//! therefore has a variant of its own.
 
 use rustc_hash::FxHashMap;
 use tributary_config::model;
@@ -19,53 +20,53 @@ use tributary_consent::{
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::record::ConsentString;
 
-/// What a signal says.
+/// The content of a consent signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// It answers for purposes.
-    Steps(Consent),
-    /// It holds opt-outs alone: whether the person opted out of sale, sharing or targeted advertising.
+    /// The uses that it allows or withholds.
+    Steps(PurposeConsent),
+    /// Opt-outs alone: whether the person opted out of sale, sharing or targeted advertising.
     OptedOut(bool),
 }
 
-/// What a signal that answers for purposes says.
+/// The content of a signal that answers for purposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Consent {
+pub struct PurposeConsent {
     /// The steps that are allowed.
     pub steps: AllowedUses,
-    /// The string, where it is one that bears its date.
+    /// The string, if it carries its own date.
     pub string: Option<ConsentString>,
-    /// Whether a part of it that bears no date opts out of sale, sharing or targeted advertising.
+    /// Whether an undated part of it opts out of sale, sharing or targeted advertising.
     pub opted_out: bool,
 }
 
-/// What a GPP string says.
+/// The content of a GPP string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GppSignal {
-    /// Nothing where it has no US section that is read, and a TC string that cannot be read for anybody.
+    /// `None` if it has no supported US section and no TC string that applies to a configured party.
     pub signal: Option<Signal>,
-    /// How many of its sections are not read.
+    /// The number of sections that are not supported.
     pub unread: u32,
 }
 
-/// How a brand reads signals.
+/// Evaluates consent signals under the terms of one brand, with a cache of parsed strings.
 #[derive(Clone, Debug)]
-pub struct Signals {
+pub struct SignalReader {
     terms: Terms,
     reads_strings: bool,
-    /// What each step needs besides, in the order of [`Use::ALL`].
+    /// The additional purposes that each step needs, in the order of [`Use::ALL`].
     also_needs: [Numbers; Use::ALL.len()],
-    tc_strings: Known<Consent>,
-    gpp_strings: Known<GppSignal>,
+    tc_strings: ParsedStrings<PurposeConsent>,
+    gpp_strings: ParsedStrings<GppSignal>,
 }
 
-/// Strings that were read, since the views of one visitor carry the same one and reading it takes longer than the rest
-/// of the view. What is known of a string is a function of the string alone, so that forgetting it changes nothing.
+/// A cache of parsed strings: the views of one visitor carry the same string, and parsing it takes longer than the rest
+/// of the view. An entry is a function of the string alone, so evicting it changes no result.
 #[derive(Clone, Debug)]
-struct Known<V>(FxHashMap<Box<str>, V>);
+struct ParsedStrings<V>(FxHashMap<Box<str>, V>);
 
-impl<V: Copy> Known<V> {
-    /// So many are remembered, then all are forgotten.
+impl<V: Copy> ParsedStrings<V> {
+    /// The capacity; a full cache is cleared.
     const MOST: usize = 1024;
 
     fn get(&self, text: &str) -> Option<V> {
@@ -80,51 +81,51 @@ impl<V: Copy> Known<V> {
     }
 }
 
-impl Signals {
-    /// How the brand of this configuration reads signals.
-    pub fn new(consent: &model::Consent) -> Signals {
+impl SignalReader {
+    /// A reader under the consent settings of a brand.
+    pub fn new(consent: &model::Consent) -> SignalReader {
         let also_needs = Use::ALL.map(|step| {
             let purposes = consent.also_needs.get(step.name());
             purposes.into_iter().flatten().copied().collect()
         });
-        Signals {
+        SignalReader {
             terms: terms(consent),
             reads_strings: consent.reads_strings(),
             also_needs,
-            tc_strings: Known(FxHashMap::default()),
-            gpp_strings: Known(FxHashMap::default()),
+            tc_strings: ParsedStrings(FxHashMap::default()),
+            gpp_strings: ParsedStrings(FxHashMap::default()),
         }
     }
 
-    /// Whether there is somebody for whom TC strings speak.
+    /// Whether the brand names a party, so that TC strings can be evaluated.
     pub fn reads_strings(&self) -> bool {
         self.reads_strings
     }
 
-    /// What a TC string allows.
+    /// The uses that a TC string allows.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] where it cannot be read.
-    pub fn tc_string(&mut self, text: &str) -> Result<Consent, Malformed> {
+    /// [`Malformed`] if the string cannot be parsed.
+    pub fn tc_string(&mut self, text: &str) -> Result<PurposeConsent, Malformed> {
         if let Some(consent) = self.tc_strings.get(text) {
             return Ok(consent);
         }
         let string = TcString::parse(text)?;
-        let consent = Consent {
+        let consent = PurposeConsent {
             steps: self.steps(string.allowed(&self.terms)),
-            string: Some(dated(text, &string)),
+            string: Some(dated_string(text, &string)),
             opted_out: false,
         };
         self.tc_strings.put(text, consent);
         Ok(consent)
     }
 
-    /// What a GPP string says.
+    /// The content of a GPP string.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] where it cannot be read.
+    /// [`Malformed`] if the string cannot be parsed.
     pub fn gpp(&mut self, text: &str) -> Result<GppSignal, Malformed> {
         if let Some(signal) = self.gpp_strings.get(text) {
             return Ok(signal);
@@ -134,9 +135,9 @@ impl Signals {
         let opted_out = opted_out(allowed);
         let mut sections = string.sections().iter();
         let signal = match string.tc_string() {
-            Some(tc_string) if self.reads_strings => Some(Signal::Steps(Consent {
+            Some(tc_string) if self.reads_strings => Some(Signal::Steps(PurposeConsent {
                 steps: self.steps(allowed),
-                string: Some(dated(text, tc_string)),
+                string: Some(dated_string(text, tc_string)),
                 opted_out,
             })),
             Some(_) => opted_out.then_some(Signal::OptedOut(true)),
@@ -149,11 +150,11 @@ impl Signals {
         Ok(signal)
     }
 
-    /// What boxes say.
+    /// Evaluates a set of checkboxes.
     pub fn boxes(&self, boxes: &Boxes) -> Signal {
         let allowed = boxes.allowed(&self.terms);
         match boxes.asks_for_purposes() {
-            true => Signal::Steps(Consent {
+            true => Signal::Steps(PurposeConsent {
                 steps: self.steps(allowed),
                 string: None,
                 opted_out: false,
@@ -178,8 +179,8 @@ impl Signals {
     }
 }
 
-/// A string that bears a date, by the hash of its text and the date of its TC string.
-fn dated(text: &str, string: &TcString) -> ConsentString {
+/// Identifies a dated string by the hash of its text and the date of its TC string.
+fn dated_string(text: &str, string: &TcString) -> ConsentString {
     ConsentString {
         hash: hash(&[text.as_bytes()]),
         updated: string.updated_day(),
@@ -197,10 +198,10 @@ fn hash(parts: &[&[u8]]) -> u128 {
     u128::from_le_bytes(first)
 }
 
-impl Consent {
-    /// What both allow, said together: of the later date, since nothing is allowed that the later one does not allow.
+impl PurposeConsent {
+    /// The uses that both allow, with the later of their dates, since the later one must allow each of them.
     #[must_use]
-    pub fn and(self, other: Consent) -> Consent {
+    pub fn and(self, other: PurposeConsent) -> PurposeConsent {
         let string = match (self.string, other.string) {
             (Some(one), Some(other)) => Some(ConsentString {
                 hash: hash(&[&one.hash.to_le_bytes(), &other.hash.to_le_bytes()]),
@@ -208,7 +209,7 @@ impl Consent {
             }),
             (one, other) => one.or(other),
         };
-        Consent {
+        PurposeConsent {
             steps: self.steps.intersect(other.steps),
             string,
             opted_out: self.opted_out || other.opted_out,
@@ -216,14 +217,14 @@ impl Consent {
     }
 }
 
-/// Out of any of them is out of sharing with partners, which is all of them at once.
+/// Whether any opt-out is set. Sharing with partners is sale, sharing and targeted advertising at once.
 fn opted_out(allowed: Allowed) -> bool {
     [OptOut::Sale, OptOut::Sharing, OptOut::TargetedAdvertising]
         .into_iter()
         .any(|out| allowed.opted_out(out))
 }
 
-/// For whom signals are read. Without a party only boxes and opt-outs are, which speak to whoever asks.
+/// The terms under which signals are evaluated. Without a party, only checkboxes and opt-outs count, which address everyone.
 fn terms(consent: &model::Consent) -> Terms {
     if let Some(vendor) = &consent.declared {
         return Terms::of(vendor);

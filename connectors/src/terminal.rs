@@ -1,8 +1,8 @@
-//! What a command prints, so that a reader who has gone is no failure.
+//! Writes the output of commands, and treats a closed pipe as a normal end.
 //!
-//! `tributary demo | head` and its like close the pipe that a command writes to. Writing there fails with [`Closed`],
-//! which [`is_closed`] finds in any error, and the command ends quietly. Notes on standard error are written where
-//! somebody may read them, and never fail.
+//! `tributary demo | head` and similar pipelines close the pipe that a command writes to. A write then fails with
+//! [`OutputClosed`], which [`is_closed`] finds in any error chain, and the command ends quietly. Notes go to standard
+//! error on a best-effort basis and never fail.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -18,37 +18,37 @@ use tokio::net::unix::pipe::Sender;
 /// Nobody reads standard output any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nobody reads the output any more")]
-pub struct Closed;
+pub struct OutputClosed;
 
 /// Standard output, buffered. Flush it: what is left at the end is lost.
-pub struct Output(BufWriter<StdoutLock<'static>>);
+pub struct Stdout(BufWriter<StdoutLock<'static>>);
 
 /// Standard output of this process.
-pub fn output() -> Output {
-    Output(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+pub fn stdout() -> Stdout {
+    Stdout(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
 }
 
-impl Write for Output {
+impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(told)
+        self.0.write(bytes).map_err(map_broken_pipe)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let flushed = self.0.flush().and_then(|()| self.0.get_mut().flush());
-        flushed.map_err(told)
+        flushed.map_err(map_broken_pipe)
     }
 }
 
-impl Drop for Output {
+impl Drop for Stdout {
     fn drop(&mut self) {
         // What could not be written has been said.
         let _ = self.0.flush();
     }
 }
 
-fn told(error: io::Error) -> io::Error {
+fn map_broken_pipe(error: io::Error) -> io::Error {
     match error.kind() {
-        ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, Closed),
+        ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, OutputClosed),
         _ => error,
     }
 }
@@ -58,7 +58,7 @@ fn told(error: io::Error) -> io::Error {
 /// # Errors
 /// Where it cannot be written; see [`is_closed`].
 pub fn print(text: impl Display) -> io::Result<()> {
-    let mut out = output();
+    let mut out = stdout();
     write!(out, "{text}")?;
     out.flush()
 }
@@ -67,7 +67,7 @@ pub fn print(text: impl Display) -> io::Result<()> {
 ///
 /// # Errors
 /// As [`print`].
-pub fn line(text: impl Display) -> io::Result<()> {
+pub fn print_line(text: impl Display) -> io::Result<()> {
     print(format_args!("{text}\n"))
 }
 
@@ -75,8 +75,8 @@ pub fn line(text: impl Display) -> io::Result<()> {
 ///
 /// # Errors
 /// Where the line cannot be written for another reason.
-pub fn tell(text: impl Display) -> io::Result<()> {
-    match line(text) {
+pub fn print_status_line(text: impl Display) -> io::Result<()> {
+    match print_line(text) {
         Err(error) if is_closed(&error) => Ok(()),
         other => other,
     }
@@ -86,7 +86,7 @@ pub fn tell(text: impl Display) -> io::Result<()> {
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Comes back when standard output is a pipe that nobody reads any more, and never otherwise.
-pub async fn closed() {
+pub async fn wait_until_closed() {
     let pipe = || -> io::Result<Sender> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         match file.metadata()?.file_type().is_fifo() {
@@ -115,7 +115,7 @@ pub fn is_closed(error: &(dyn Error + 'static)) -> bool {
         let inner = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
-        if error.is::<Closed>() || inner.is_some_and(|inner| inner.is::<Closed>()) {
+        if error.is::<OutputClosed>() || inner.is_some_and(|inner| inner.is::<OutputClosed>()) {
             return true;
         }
         next = error.source();
@@ -124,7 +124,7 @@ pub fn is_closed(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// An error with its causes, each said once: what the text before it says already is left out.
-pub fn causes(error: &(dyn Error + 'static)) -> String {
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -147,24 +147,24 @@ mod tests {
 
     #[test]
     fn a_closed_output_is_found_behind_any_context_and_no_other_pipe_is_one() {
-        let closed = || told(ErrorKind::BrokenPipe.into());
+        let closed = || map_broken_pipe(ErrorKind::BrokenPipe.into());
         assert!(is_closed(&closed()));
         assert!(is_closed(&Wrapped("the cells", closed())));
         assert!(!is_closed(&Wrapped(
             "the broker",
             ErrorKind::BrokenPipe.into()
         )));
-        assert!(!is_closed(&told(ErrorKind::StorageFull.into())));
+        assert!(!is_closed(&map_broken_pipe(ErrorKind::StorageFull.into())));
     }
 
     #[test]
     fn causes_are_said_once() {
         let cause = || io::Error::other("the disk is full");
         assert_eq!(
-            causes(&Wrapped("cannot write", cause())),
+            error_chain(&Wrapped("cannot write", cause())),
             "cannot write: the disk is full"
         );
         let repeats = Wrapped("cannot write: the disk is full", cause());
-        assert_eq!(causes(&repeats), "cannot write: the disk is full");
+        assert_eq!(error_chain(&repeats), "cannot write: the disk is full");
     }
 }

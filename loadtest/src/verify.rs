@@ -71,7 +71,7 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
             headers: &line.headers,
             data: &line.data,
         };
-        decoder.message(&message, &mut pile);
+        decoder.decode(&message, &mut pile);
     }
     let held = tributary_oracle::hold(pile.keeper.events());
     let mut expected = pile.expected;
@@ -122,11 +122,11 @@ impl Sink for Pile<'_> {
         }
     }
 
-    fn dead(&mut self, dead: DeadLetter) {
+    fn dead_letter(&mut self, dead: DeadLetter) {
         *self.expected.refused.entry(dead.reason.name()).or_default() += 1;
     }
 
-    fn ignored(&mut self, _: Ignored) {
+    fn ignore(&mut self, _: Ignored) {
         self.expected.ignored += 1;
     }
 }
@@ -194,7 +194,7 @@ pub fn compare(oracle: &[String], output: &[u8]) -> Comparison {
         .collect();
     comparison.form = if repeated > 0 {
         Some(format!(
-            "{repeated} cells stand more than once in the output"
+            "{repeated} cells occur more than once in the output"
         ))
     } else if !lines.is_sorted() {
         Some("the output is not sorted by the bytes of its lines".to_owned())
@@ -226,7 +226,7 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} messages, {} records accepted, {} refused, {} left out, {} past their retention, {} lines skipped",
+            "{} messages, {} records accepted, {} rejected, {} ignored, {} past their retention, {} lines skipped",
             self.messages,
             self.accepted,
             self.refused.values().sum::<u64>(),

@@ -1,9 +1,8 @@
-//! Aggregate: what the stages send towards the cells.
+//! Aggregates: the contributions that operators send to the cells.
 //!
-//! A cell is a sum over everything that contributes to it, so stages send only the difference that a
-//! change makes, keyed by [`CellKey`] and already added up per epoch and worker. The key also names
-//! the parts that never leave by themselves: the transitions of the Markov chains, which are sums too
-//! and are solved only when a cell is written, and what the gate must know of takings.
+//! A cell is a sum over its contributions, so operators send only the differences that a change makes, keyed by [`CellKey`]
+//! and summed per epoch and worker. The key also names parts that are never published by themselves: the transitions of the
+//! Markov chains, which are sums too and are solved only on release, and the contributors of takings that the gate needs.
 
 use std::sync::Arc;
 
@@ -41,7 +40,7 @@ pub enum Credited {
     Oversized,
 }
 
-/// What a sum belongs to.
+/// The key of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(
     missing_docs,
@@ -296,7 +295,7 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
-    /// Aggregate of the first values, the others zero, without contributors.
+    /// An aggregate of the first values, the others zero, without contributors.
     pub fn of(values: &[i128]) -> Aggregate {
         let mut sums = Aggregate::default();
         for (slot, value) in sums.values.iter_mut().zip(values) {
@@ -305,13 +304,13 @@ impl Aggregate {
         sums
     }
 
-    /// The same with a number of contributors.
+    /// The same aggregate with a number of contributors.
     pub fn with_contributors(mut self, contributors: i64) -> Aggregate {
         self.contributors = contributors;
         self
     }
 
-    /// The same as a change by somebody, from any hash that stands for them.
+    /// The same aggregate as a change by a contributor, given by any hash.
     pub fn changed_by(mut self, who: u64) -> Aggregate {
         use std::hash::BuildHasher;
         // The upper bits of this hash are the well mixed ones.
@@ -328,7 +327,7 @@ impl Aggregate {
         self.changed |= other.changed;
     }
 
-    /// Whether nothing is left, whoever changed it.
+    /// Whether values and contributors are zero, regardless of changes.
     pub fn is_zero(&self) -> bool {
         self.values == [0; 5] && self.contributors == 0
     }
@@ -337,12 +336,12 @@ impl Aggregate {
 /// How many cells of a contributor have room that is kept for the next one.
 const ROOM: usize = 256;
 
-/// Adds up the differences of one epoch before they travel. What a contributor takes back and gives again in one epoch is
-/// no change of theirs, whoever else changes the cell, and on whatever worker.
+/// Sums the differences of one epoch before they are sent. A contribution that is retracted and inserted again within
+/// an epoch is no change of its contributor, whoever else changes the cell, on any worker.
 #[derive(Default)]
 pub struct DeltaBuffer {
     sums: FxHashMap<CellKey, Aggregate>,
-    /// Those of the contributor at hand.
+    /// The differences of the current contributor.
     own: FxHashMap<CellKey, Aggregate>,
     /// How many cells the last epoch had, for which room is made at once.
     last: usize,
@@ -354,7 +353,7 @@ impl DeltaBuffer {
         self.own.entry(key).or_default().add(&sums, count);
     }
 
-    /// The contributor at hand has no more to say.
+    /// Ends the current contributor.
     pub fn end_contributor(&mut self) {
         if self.sums.capacity() == 0 && !self.own.is_empty() {
             self.sums.reserve(self.last);
@@ -368,7 +367,7 @@ impl DeltaBuffer {
         }
     }
 
-    /// Hands over what has changed. Its room goes with it, which the stages behind may need.
+    /// Takes the changes. Releases the buffer, whose memory the operators downstream may need.
     pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Aggregate)> + use<> {
         self.end_contributor();
         let sums = std::mem::take(&mut self.sums);

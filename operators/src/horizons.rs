@@ -58,11 +58,11 @@ impl Category {
     pub fn from(self) -> &'static str {
         match self {
             Category::Cookies => {
-                "the placement of the cookie, which is its first web record held, orders among them; its own time where a record has no cookie"
+                "the placement of the cookie: its first stored web record, including orders; for records without a cookie, their own time"
             }
             Category::Transactions | Category::Consent => "the record's own time",
             Category::Identification => {
-                "the last interaction of the person: the newest record held that names it, of whatever kind"
+                "the person's last interaction: the newest stored record of any kind that names them"
             }
         }
     }
@@ -70,11 +70,11 @@ impl Category {
     /// A description of what is deleted when its period ends.
     pub fn goes(self) -> &'static str {
         match self {
-            Category::Cookies => "all web records of the cookie but orders and their refunds",
+            Category::Cookies => "all web records of the cookie except orders and their refunds",
             Category::Transactions => "sales, orders, refunds and adjustments",
-            Category::Consent => "statements of consent and their evidence",
+            Category::Consent => "consent statements and their evidence",
             Category::Identification => {
-                "all records of the person but statements of consent and rights"
+                "all records of the person except consent statements and rights"
             }
         }
     }

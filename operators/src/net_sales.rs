@@ -1,9 +1,8 @@
-//! Settlement: what refunds have left of each sale.
+//! Net sales: each sale net of its refunds.
 //!
-//! Everything that one name refers to meets here: the sales under that name and the refunds that name
-//! it, in whatever order they arrive. The outcome is the collection of sales that count, each with
-//! what is left of its amount. Refunds are kept as sums, so that a record costs the same however many
-//! refunds or reports a sale has.
+//! All records with one name meet here: the sales with that name and the refunds that refer to it, in any order of arrival.
+//! The output is the collection of counted sales, each with its net amount. Refunds are kept as sums, so that a record costs
+//! the same however many refunds or reports a sale has.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,7 +45,7 @@ pub struct Sale {
     pub amount: i64,
     /// The currency of the amount.
     pub currency: Currency,
-    /// Whom the record names.
+    /// The identifiers of the record.
     pub ids: IdSet,
     /// Whether what led to it may be looked for in the web.
     pub joins: bool,
@@ -94,12 +93,12 @@ impl SaleUpdate {
     }
 }
 
-/// A sale that counts, and whom it names.
+/// A counted sale and its identifiers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NetSale {
     /// The brand.
     pub brand: BrandId,
-    /// Whom the sale names.
+    /// The identifiers of the sale.
     pub ids: IdSet,
     /// The sale.
     pub conversion: Conversion,
@@ -123,7 +122,7 @@ struct Refunds {
     sum: i128,
 }
 
-/// Everything under one name.
+/// The sales and refunds of one name.
 #[derive(Default)]
 struct SaleBalance {
     /// The reports of the one order that has this name as its `order_id`.
@@ -189,7 +188,7 @@ impl SaleBalance {
             let is_of_record = key.kind == SaleKind::Order && (order.is_none() || at > 0);
             let conversion = Conversion {
                 ts: sale.ts,
-                // Orders of several sources that share an id are told apart.
+                // Distinguish orders of several sources with the same id.
                 name: match is_of_record {
                     true => key.name.within(sale.source),
                     false => key.name,
@@ -234,14 +233,14 @@ fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
     (left > 0 || !refunded && sale.amount == 0).then_some(left)
 }
 
-/// The stage. One balance for each name.
+/// The operator. State: one balance for each sale name.
 pub struct NetSales {
     stats: Rc<Stats>,
     balances: FxHashMap<SaleKey, SaleBalance>,
 }
 
 impl NetSales {
-    /// Nothing is sold yet.
+    /// An operator without sales.
     pub fn new(stats: Rc<Stats>) -> NetSales {
         NetSales {
             stats,

@@ -1,8 +1,8 @@
-//! Records: what the outside has said, in the few plain types that the dataflow knows.
+//! Records: accepted input, in the few plain types of the dataflow.
 //!
-//! A connector has already checked and canonicalised everything here: amounts are integer minor
-//! units, days are days of the brand's time zone, identifiers are pseudonyms. Nothing in this file
-//! can be wrong any more, only held, corrected or retracted.
+//! Connectors have already validated and canonicalized all fields: amounts are integer minor units, days are days of the
+//! brand's time zone, identifiers are pseudonyms. A record in these types is valid; it can only be stored, corrected or
+//! retracted.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub type Day = i32;
 /// The keyed hash of an identifier, 128 bits.
 pub type Pseudonym = u128;
 
-/// What kind of thing identifies somebody.
+/// The kind of an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum IdKind {
     /// An e-mail address.
@@ -133,7 +133,7 @@ impl IdSet {
         &self.ids
     }
 
-    /// Whether the record names nobody.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -241,7 +241,7 @@ impl From<Option<(i64, Currency)>> for RefundAmount {
     }
 }
 
-/// What a record says.
+/// The content of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Body {
     /// A web record of type `impression`, `click` or `view`.
@@ -309,7 +309,7 @@ pub enum Body {
     /// What is allowed with whatever names one of its identifiers. Of what is said about an identifier the newest
     /// counts, in the order that `statement_order` describes, and of several of one place what all of them allow.
     Consent {
-        /// The steps that are allowed.
+        /// The allowed uses.
         steps: AllowedUses,
         /// The consent string that says so, where it was one that bears its date.
         string: Option<ConsentString>,
@@ -372,7 +372,7 @@ impl Right {
     }
 }
 
-/// One accepted input, as it is held.
+/// One accepted input record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// The brand it belongs to.
@@ -385,9 +385,9 @@ pub struct Record {
     pub ts: i64,
     /// The day of `ts` in the brand's time zone; for spend its `date`.
     pub day: Day,
-    /// Whom it names.
+    /// Its identifiers.
     pub ids: IdSet,
-    /// What it says.
+    /// Its content.
     pub body: Body,
 }
 
@@ -433,7 +433,7 @@ pub struct Arrival {
 pub struct Ping {
     /// The brand it belongs to.
     pub brand: BrandId,
-    /// The store whose sensor heard it.
+    /// The store of the sensor.
     pub store: Label,
     /// The brand's keyed hash of the MAC or of the `device` field. It never goes further: see [`TokenizedPing`].
     pub device: Pseudonym,
@@ -449,18 +449,18 @@ pub struct Ping {
     pub rssi: i8,
 }
 
-/// What stands for a device in one store on one salt day, and nowhere else.
+/// The pseudonym of a device in one store on one salt day, and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Token(pub u128);
 
-/// One sensor ping under its token: all that is ever kept of it.
+/// One sensor ping with its token instead of the device: the only form in which pings are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TokenizedPing {
     /// The brand it belongs to.
     pub brand: BrandId,
-    /// The store whose sensor heard it.
+    /// The store of the sensor.
     pub store: Label,
-    /// Who was heard.
+    /// The token of the device.
     pub token: Token,
     /// Whether the MAC is locally administered (random).
     pub random: bool,

@@ -1,4 +1,4 @@
-//! Routing: an admitted record is taken apart, and every part goes to the stage that it concerns.
+//! Routing: splits an admitted record into parts, each for the operator that it concerns.
 //!
 //! What a record says of its identifiers goes to the identity graph, a contact and a sale go to the person behind them,
 //! and what needs no person goes straight into the cells. A record that is no longer held, or counts for something else,

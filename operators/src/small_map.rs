@@ -142,7 +142,7 @@ impl<K: Ord, V> SmallMap<K, V> {
 pub(crate) type Bag<K> = SmallMap<K, i64>;
 
 impl<K: Ord> SmallMap<K, i64> {
-    /// Adds to a count; one that comes to zero is gone.
+    /// Adds to a count, and removes it at zero.
     pub fn add(&mut self, key: K, by: i64) {
         match self.get(&key).copied().unwrap_or(0) + by {
             0 => drop(self.remove(&key)),

@@ -99,7 +99,7 @@ impl Stats {
         consents.extend(published.map(|(step, counts)| ((brand, step), counts)));
     }
 
-    /// How many identifiers allow each step, and how many refuse it, as far as it may be told.
+    /// The published counts of identifiers that allow and that refuse each use.
     pub fn published_consents(&self) -> PublishedConsents {
         self.consents.borrow().clone()
     }
@@ -171,8 +171,8 @@ pub struct Snapshot {
     pub waiting: u64,
     /// Channels of months that went up into larger ones in Markov's chains.
     pub folded: u64,
-    /// Pings of devices that did not count at the end of the epoch in which they came, because more were heard in their
-    /// store that day than may.
+    /// Pings of devices that did not count at the end of their epoch, because their store and day exceeded the device
+    /// limit.
     pub pings_not_sampled: u64,
 }
 

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Err(error) => {
             terminal::note(format_args!(
                 "tributary: {}",
-                terminal::causes(error.as_ref())
+                terminal::error_chain(error.as_ref())
             ));
             ExitCode::FAILURE
         }

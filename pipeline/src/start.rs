@@ -12,12 +12,12 @@ use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Input, LossKind, NatsError, Wanted};
-use tributary_ledger::{Keyring, Ledger, Position, Recovered, StreamMark};
+use tributary_connectors::nats::{self, Client, Input, InputRequest, LossKind, NatsError};
+use tributary_ledger::{Keyring, Ledger, Position, Recovery, StreamPosition};
 
 use crate::broker::connect::connect;
 use crate::broker::retry::{retry_transient, wait_until};
-use crate::durability::command::Watermark;
+use crate::durability::command::DurablePosition;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
 use crate::epochs::clock::{self, Clocks};
@@ -53,7 +53,7 @@ pub struct RunningWorker {
     /// The input of the feed.
     pub input: Input,
     /// The position up to which everything is durable.
-    pub watermark: watch::Receiver<Watermark>,
+    pub watermark: watch::Receiver<DurablePosition>,
     /// Ends when the ledger is closed, or cannot go on.
     pub commits: JoinHandle<anyhow::Result<()>>,
     /// Ends when the broker has every cell.
@@ -106,7 +106,7 @@ pub async fn start(
 
     let keyring = Arc::new(Keyring::new(config));
     // A ledger that is missing is begun when it is known that nothing of it was lost.
-    let opened = match Ledger::is_in(&ledger_options(config).directory) {
+    let opened = match Ledger::exists_in(&ledger_options(config).directory) {
         true => Some(open(config, keyring.clone()).await?),
         false => None,
     };
@@ -137,15 +137,15 @@ pub async fn start(
         Some(opened) => opened,
         None => {
             let wanted = wanted(&client, config, None, accept_loss).await?;
-            let judged = retry_transient(|| Input::judge(&client, &wanted)).await;
+            let judged = retry_transient(|| Input::check(&client, &wanted)).await;
             explained(judged, config, &wanted)?;
             open(config, keyring.clone()).await?
         }
     };
     for loss in &found.losses {
-        tracing::error!(loss, "going on after a loss, as accepted");
+        tracing::error!(loss, "continuing after an accepted loss");
     }
-    let id = mark(ledger.mark()).id();
+    let id = mark(ledger.watermark()).id();
     if !found.losses.is_empty() {
         losses::repair(config, id)?;
     }
@@ -164,7 +164,7 @@ pub async fn start(
         }
     };
     let position = recovered.position;
-    let mark = mark(ledger.mark());
+    let mark = mark(ledger.watermark());
     opendsr.open(client.clone());
     let clocks = Arc::new(Clocks::new(config));
     let time = retry_transient(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
@@ -188,7 +188,7 @@ pub async fn start(
     );
     let publisher = tokio::spawn(publisher);
     let (ledger_tx, ledger_rx) = mpsc::unbounded_channel();
-    let (watermark_tx, watermark) = watch::channel(Watermark::default());
+    let (watermark_tx, watermark) = watch::channel(DurablePosition::default());
     let threads = config.workers.threads.max(1);
     let commits = Commits::new(
         ledger,
@@ -318,7 +318,7 @@ pub async fn start(
 }
 
 /// Opens this process's ledger.
-async fn open(config: &Config, keyring: Arc<Keyring>) -> anyhow::Result<(Ledger, Recovered)> {
+async fn open(config: &Config, keyring: Arc<Keyring>) -> anyhow::Result<(Ledger, Recovery)> {
     let options = ledger_options(config);
     let directory = options.directory.clone();
     let (ledger, recovered) =
@@ -340,17 +340,17 @@ async fn wanted(
     config: &Config,
     position: Option<Position>,
     accept_loss: bool,
-) -> anyhow::Result<Wanted> {
+) -> anyhow::Result<InputRequest> {
     let before = position.and_then(|position| position.stream);
     let mut published = false;
     if position.is_none() {
         for brand in &config.brands {
             let cells = format!("tributary.out.{}.>", brand.name);
             let stream = &config.nats.output_stream;
-            published |= retry_transient(|| nats::holds(client, stream, &cells)).await?;
+            published |= retry_transient(|| nats::has_messages(client, stream, &cells)).await?;
         }
     }
-    Ok(Wanted {
+    Ok(InputRequest {
         stream: config.nats.input_stream.clone(),
         process: config.workers.process,
         processes: config.workers.hosts.len().max(1),
@@ -366,7 +366,7 @@ async fn wanted(
 fn explained<T>(
     result: Result<T, NatsError>,
     config: &Config,
-    wanted: &Wanted,
+    wanted: &InputRequest,
 ) -> anyhow::Result<T> {
     match wanted.published {
         true => result.with_context(|| {
@@ -386,7 +386,7 @@ async fn open_input(
     config: &Config,
     position: Option<Position>,
     accept_loss: bool,
-) -> anyhow::Result<(Input, StreamMark)> {
+) -> anyhow::Result<(Input, StreamPosition)> {
     let before = position.and_then(|position| position.stream);
     let wanted = wanted(client, config, position, accept_loss).await?;
     let input = retry_transient(|| Input::open(client, wanted.clone())).await;
@@ -395,38 +395,35 @@ async fn open_input(
     if let Some(loss) = input.accepted_loss() {
         let (from, to, next) = (loss.from, loss.to, loss.resume);
         match loss.kind {
-            LossKind::Passed => {
+            LossKind::Dropped => {
                 tracing::error!(
                     from,
                     to,
                     next,
-                    "these sequences were never read, as accepted"
+                    "these sequences were never read (loss accepted)"
                 );
             }
-            LossKind::Cut => {
+            LossKind::Truncated => {
                 tracing::error!(
                     from,
                     to,
                     next,
-                    "the end of the input stream was lost upstream, as accepted"
+                    "the end of the input stream was lost upstream (loss accepted)"
                 );
             }
-            LossKind::Anew => {
-                tracing::error!(
-                    next,
-                    "the input stream is another one than before, as accepted"
-                );
+            LossKind::Recreated => {
+                tracing::error!(next, "the input stream was replaced (loss accepted)");
             }
         }
         // Sequences that were given before are given again: what comes now is later than all of them.
-        if loss.kind != LossKind::Passed {
+        if loss.kind != LossKind::Dropped {
             generation = generation.saturating_add(1);
         }
     }
     let created_ns = input.created();
     Ok((
         input,
-        StreamMark {
+        StreamPosition {
             created_ns,
             generation,
         },

@@ -1,40 +1,45 @@
-//! What `[brand.consent]` and `[brand.retention]` must agree with, and the vendor list that is read.
+//! Cross-checks of `[brand.consent]` and `[brand.retention]`, and the vendor list that they name.
 
 use tributary_consent::{Vendor, VendorList};
 
 use super::tables::below;
-use crate::context::{Context, Given};
+use crate::context::{Context, Input};
 use crate::model::{Basis, Consent, Kind, Retention};
-use crate::read::Reading;
-use crate::settings::Fields;
+use crate::read::SectionReading;
+use crate::settings::SettingsModel;
 
 /// Reads how signals are read.
-pub(super) fn consent(brand: &Given<'_>, cx: &mut Context<'_>) -> Consent {
+pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     let mut consent = below::<Consent>(brand, cx);
     consent.model.also_needs = match brand.child(Consent::SECTION.key()) {
         Some(given) => below(&given, cx).model,
-        None => Fields::defaults(),
+        None => SettingsModel::defaults(),
     };
     let model = &consent.model;
     if model.vendor.is_some() && model.publisher {
-        let (place, path) = consent.at("publisher");
-        let fix = "say for whom strings are read: leave out one of the two";
-        cx.problem(place, &path, "cannot stand together with vendor", fix);
+        let (place, path) = consent.location_of("publisher");
+        let fix = "choose for whom strings are evaluated: remove one of the two";
+        cx.report(place, &path, "cannot stand together with vendor", fix);
     }
-    let listed = consent.has("vendor_list_file");
+    let listed = consent.is_given("vendor_list_file");
     let contradicts = [
         ("legitimate_interest", !model.legitimate_interest.is_empty()),
         ("feature_2", model.feature_2),
     ];
     for (key, _) in contradicts.iter().filter(|(_, said)| listed && *said) {
-        let (place, path) = consent.at(key);
+        let (place, path) = consent.location_of(key);
         let message = "cannot stand together with vendor_list_file";
-        cx.problem(place, &path, message, "the list says it: leave it out");
+        cx.report(
+            place,
+            &path,
+            message,
+            "the list already defines it: remove it",
+        );
     }
-    if model.reads_strings() && !listed && !consent.has("feature_2") {
-        let (place, path) = consent.at("feature_2");
+    if model.reads_strings() && !listed && !consent.is_given("feature_2") {
+        let (place, path) = consent.location_of("feature_2");
         let message = "is not given, so that no string allows to link the records of a person";
-        let fix = "write feature_2 = true where persons are told of it, or name a vendor_list_file";
+        let fix = "set feature_2 = true if linking is disclosed, or set a vendor_list_file";
         cx.warn(place, &path, message, fix);
     }
     consent.model.declared = declared(&consent, cx);
@@ -42,12 +47,12 @@ pub(super) fn consent(brand: &Given<'_>, cx: &mut Context<'_>) -> Consent {
 }
 
 /// What the vendor declared in the list, where there is one.
-fn declared(consent: &Reading<Consent>, cx: &mut Context<'_>) -> Option<Vendor> {
+fn declared(consent: &SectionReading<Consent>, cx: &mut Context<'_>) -> Option<Vendor> {
     let (file, id) = (
         consent.model.vendor_list_file.as_ref()?,
         consent.model.vendor?,
     );
-    let (place, path) = consent.at("vendor_list_file");
+    let (place, path) = consent.location_of("vendor_list_file");
     let list = std::fs::read(file)
         .map_err(|error| format!("{} cannot be read: {error}", file.display()))
         .and_then(|json| {
@@ -57,16 +62,16 @@ fn declared(consent: &Reading<Consent>, cx: &mut Context<'_>) -> Option<Vendor> 
         Ok(list) => list,
         Err(message) => {
             let fix = "take it from https://vendor-list.consensu.org/v3/vendor-list.json";
-            cx.problem(place, &path, message, fix);
+            cx.report(place, &path, message, fix);
             return None;
         }
     };
     let vendor = list.vendor(id).cloned();
-    let (place, path) = consent.at("vendor");
+    let (place, path) = consent.location_of("vendor");
     match &vendor {
         None => {
             let message = format!("{id} is not in version {} of the list", list.version());
-            cx.problem(place, &path, message, "check the id, or take a newer list");
+            cx.report(place, &path, message, "check the id, or take a newer list");
         }
         Some(vendor) if vendor.deleted => {
             let message = format!("{id} has left the framework: nothing is allowed it any more");
@@ -91,7 +96,7 @@ pub(super) fn check_basis(basis: Option<Basis>, kind: Kind) -> Option<&'static s
 }
 
 /// Reads how long records are held.
-pub(super) fn retention(brand: &Given<'_>, cx: &mut Context<'_>) -> Retention {
+pub(super) fn retention(brand: &Input<'_>, cx: &mut Context<'_>) -> Retention {
     let retention = below::<Retention>(brand, cx);
     let (model, defaults) = (&retention.model, Retention::defaults());
     let held = |of: &Retention| {
@@ -104,7 +109,7 @@ pub(super) fn retention(brand: &Given<'_>, cx: &mut Context<'_>) -> Retention {
     };
     for ((key, months), (_, default)) in held(model).into_iter().zip(held(&defaults)) {
         if months > default {
-            let (place, path) = retention.at(key);
+            let (place, path) = retention.location_of(key);
             let message = format!("{months} months are more than the default of {default}");
             cx.warn(place, &path, message, "be able to say why so long");
         }

@@ -1,17 +1,16 @@
-//! From the document to the model: the sections one by one, then what only several of them together
-//! can tell.
+//! Builds the model from the document: first each section on its own, then the checks that span several sections.
 
+mod brand;
 mod consent;
 mod source;
 mod tables;
-mod tenant;
 
-pub use tenant::brand_number;
+pub use brand::brand_number;
 
-use crate::context::{Context, Given, Node, Place};
+use crate::context::{Context, Input, Location, Node};
 use crate::model::{Config, Http, Ingest, Ledger, Nats, Release, Workers};
-use crate::read::{Reading, section, unknown_keys};
-use crate::settings::{Fields, ROOT};
+use crate::read::{SectionReading, read_section, unknown_keys};
+use crate::settings::{ROOT, SettingsModel};
 use crate::syntax;
 
 /// Below this number of contributors a released cell may show individuals.
@@ -22,12 +21,12 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let (document, mistakes) = syntax::parse(text);
     for mistake in mistakes {
         cx.incomplete = true;
-        cx.problem(Place::Offset(mistake.offset), "", mistake.message, "");
+        cx.report(Location::Offset(mistake.offset), "", mistake.message, "");
     }
     let document = document?;
-    let root = Given {
+    let root = Input {
         path: String::new(),
-        place: Place::Nowhere,
+        place: Location::Nowhere,
         node: Node::Table(document.as_table()),
     };
     unknown_keys(&root, &ROOT, cx);
@@ -41,7 +40,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let ingest = top::<Ingest>(&root, cx);
     let release = top::<Release>(&root, cx);
     check_release(&release, cx);
-    let brands = tenant::brands(root.child("brand").as_ref(), &workers, cx);
+    let brands = brand::brands(root.child("brand").as_ref(), &workers, cx);
     Some(Config {
         nats: nats.model,
         workers: workers.model,
@@ -54,13 +53,13 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
 }
 
 /// Reads a section of the file.
-fn top<T: Fields>(root: &Given<'_>, cx: &mut Context<'_>) -> Reading<T> {
+fn top<T: SettingsModel>(root: &Input<'_>, cx: &mut Context<'_>) -> SectionReading<T> {
     let path = T::SECTION.path;
-    section(root.child(path).as_ref(), path, Place::Nowhere, cx)
+    read_section(root.child(path).as_ref(), path, Location::Nowhere, cx)
 }
 
 /// The three streams are three.
-fn check_streams(nats: &Reading<Nats>, cx: &mut Context<'_>) {
+fn check_streams(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
     let model = &nats.model;
     let streams = [
         ("input_stream", &model.input_stream),
@@ -70,23 +69,23 @@ fn check_streams(nats: &Reading<Nats>, cx: &mut Context<'_>) {
     for (i, (key, name)) in streams.iter().enumerate() {
         let earlier = streams.iter().take(i).find(|(_, other)| other == name);
         if let Some((other, _)) = earlier
-            && nats.right(&[key, other])
+            && nats.are_valid(&[key, other])
         {
-            let culprit = if nats.has(key) { key } else { other };
-            let (place, path) = nats.at(culprit);
+            let culprit = if nats.is_given(key) { key } else { other };
+            let (place, path) = nats.location_of(culprit);
             let message = format!("{key} and {other} have the same name");
-            cx.problem(place, &path, message, "give each stream its own");
+            cx.report(place, &path, message, "give each stream its own");
         }
     }
 }
 
 /// The process is one of the cluster's.
-fn check_workers(workers: &Reading<Workers>, cx: &mut Context<'_>) {
+fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     let processes = workers.model.hosts.len().max(1);
-    if workers.right(&["process", "hosts"]) && workers.model.process >= processes {
-        let (place, path) = workers.at("process");
+    if workers.are_valid(&["process", "hosts"]) && workers.model.process >= processes {
+        let (place, path) = workers.location_of("process");
         let message = format!(
-            "{} is no position among {processes} process{}",
+            "{} is not an index among {processes} process{}",
             workers.model.process,
             if processes == 1 { "" } else { "es" }
         );
@@ -94,15 +93,15 @@ fn check_workers(workers: &Reading<Workers>, cx: &mut Context<'_>) {
             true => "name every process in hosts".to_owned(),
             false => format!("positions count from 0 to {}", processes - 1),
         };
-        cx.problem(place, &path, message, fix);
+        cx.report(place, &path, message, fix);
     }
 }
 
 /// Whoever reaches the server can read it.
-fn check_http(http: &Reading<Http>, cx: &mut Context<'_>) {
+fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
     let listen = http.model.listen;
-    if http.right(&["listen"]) && !listen.ip().is_loopback() {
-        let (place, path) = http.at("listen");
+    if http.are_valid(&["listen"]) && !listen.ip().is_loopback() {
+        let (place, path) = http.location_of("listen");
         let message = format!("{listen} is open to everybody who reaches it, without a password");
         let fix = match http.model.opendsr_domain {
             None => "let only those reach it who may read every number, or listen on 127.0.0.1",
@@ -115,9 +114,9 @@ fn check_http(http: &Reading<Http>, cx: &mut Context<'_>) {
 }
 
 /// Few contributors are a choice that should be made knowingly.
-fn check_release(release: &Reading<Release>, cx: &mut Context<'_>) {
-    if release.right(&["k"]) && release.model.k < FEW {
-        let (place, path) = release.at("k");
+fn check_release(release: &SectionReading<Release>, cx: &mut Context<'_>) {
+    if release.are_valid(&["k"]) && release.model.k < FEW {
+        let (place, path) = release.location_of("k");
         let message = format!("cells of fewer than {FEW} contributors may show individuals");
         cx.warn(
             place,

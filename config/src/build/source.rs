@@ -2,40 +2,40 @@
 
 use super::consent::check_basis;
 use super::tables::{below, tables};
-use crate::context::{Context, Given, Node, Place, join, quote};
+use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::fields;
 use crate::model::{Csv, Format, HashRule, Kind, Source};
-use crate::read::{Reading, section};
-use crate::settings::Fields;
+use crate::read::{SectionReading, read_section};
+use crate::settings::SettingsModel;
 use crate::suggest::did_you_mean;
 
 /// Reads the sources of a brand, and adds those that go without saying: one in the native format for
 /// every kind that has none, in the order of [`Kind::ALL`] behind the others.
-pub(super) fn sources(brand: &Given<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Vec<Source> {
+pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Vec<Source> {
     let given = brand.child(Source::SECTION.key());
     let tables = given.map_or_else(Vec::new, |given| tables(&given, "[[brand.source]]", cx));
-    let read: Vec<Reading<Source>> = tables
+    let read: Vec<SectionReading<Source>> = tables
         .iter()
         .map(|table| source(table, rules, cx))
         .collect();
     check_names(&read, cx);
-    let kinds_known = read.iter().all(|source| source.right(&["kind"]));
+    let kinds_known = read.iter().all(|source| source.are_valid(&["kind"]));
     let mut sources: Vec<Source> = Vec::new();
     let mut implied: Vec<Source> = Vec::new();
     for kind in Kind::ALL {
         if !read
             .iter()
-            .any(|source| source.right(&["kind"]) && source.model.kind == kind)
+            .any(|source| source.are_valid(&["kind"]) && source.model.kind == kind)
         {
             let namesake = read.iter().find(|source| source.model.name == kind.name());
             if let Some(namesake) = namesake.filter(|_| kinds_known) {
-                let (place, path) = namesake.at("name");
+                let (place, path) = namesake.location_of("name");
                 let name = quote(kind.name());
                 let message = format!(
                     "{name} is the name of the source that kind {} has by itself",
                     kind.name()
                 );
-                cx.problem(
+                cx.report(
                     place,
                     &path,
                     message,
@@ -55,7 +55,7 @@ pub(super) fn sources(brand: &Given<'_>, rules: &[HashRule], cx: &mut Context<'_
 }
 
 /// No two sources of a brand share a name.
-fn check_names(sources: &[Reading<Source>], cx: &mut Context<'_>) {
+fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
     for (i, source) in sources.iter().enumerate() {
         let name = &source.model.name;
         let twice = sources
@@ -63,21 +63,22 @@ fn check_names(sources: &[Reading<Source>], cx: &mut Context<'_>) {
             .take(i)
             .any(|other| other.model.name == *name);
         if twice && !name.is_empty() {
-            let (place, path) = source.at("name");
+            let (place, path) = source.location_of("name");
             let message = format!(
                 "{} is already the name of another source of the brand",
                 quote(name)
             );
-            cx.problem(place, &path, message, "give each source its own");
+            cx.report(place, &path, message, "give each source its own");
         }
     }
 }
 
 /// Reads one source.
-fn source(table: &Given<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Reading<Source> {
-    let mut source: Reading<Source> = section(Some(table), &table.path, table.place, cx);
-    if source.right(&["hash_rule"]) && !rules.contains(&source.model.hash_rule) {
-        let (place, path) = source.at("hash_rule");
+fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> SectionReading<Source> {
+    let mut source: SectionReading<Source> =
+        read_section(Some(table), &table.path, table.place, cx);
+    if source.are_valid(&["hash_rule"]) && !rules.contains(&source.model.hash_rule) {
+        let (place, path) = source.location_of("hash_rule");
         let message =
             "is none of the brand's rules, so that its hashed values never meet clear ones";
         cx.warn(
@@ -87,36 +88,36 @@ fn source(table: &Given<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Readin
             "add it to the rules of [brand.identity]",
         );
     }
-    if source.right(&["basis", "kind"])
+    if source.are_valid(&["basis", "kind"])
         && let Some(message) = check_basis(source.model.basis, source.model.kind)
     {
-        let (place, path) = source.at("basis");
-        cx.problem(place, &path, message, "leave it out");
+        let (place, path) = source.location_of("basis");
+        cx.report(place, &path, message, "leave it out");
     }
-    if source.right(&["format", "kind"])
+    if source.are_valid(&["format", "kind"])
         && source.model.kind == Kind::Consent
         && matches!(source.model.format, Format::Csv(_))
     {
-        let (place, path) = source.at("format");
+        let (place, path) = source.location_of("format");
         let message = "kind consent has the format native only";
-        cx.problem(place, &path, message, "send JSON");
+        cx.report(place, &path, message, "send JSON");
     }
     let csv = table.child(Csv::SECTION.key());
     match (&source.model.format, csv) {
         (Format::Csv(_), Some(_)) => {
-            let kind = source.right(&["kind"]).then_some(source.model.kind);
+            let kind = source.are_valid(&["kind"]).then_some(source.model.kind);
             source.model.format = Format::Csv(columns_of(table, kind, cx));
         }
         (Format::Csv(_), None) => {
-            let (place, _) = source.at("format");
+            let (place, _) = source.location_of("format");
             let path = join(&table.path, "csv");
             let fix = r#"write [brand.source.csv] and columns = { id = "header", … }"#;
-            cx.missing(place, &path, "is missing", fix);
+            cx.report_missing(place, &path, "is missing", fix);
         }
         (Format::Native, Some(csv)) => {
-            if source.right(&["format"]) {
+            if source.are_valid(&["format"]) {
                 let fix = r#"write format = "csv", or leave the column map out"#;
-                cx.wrong(&csv, "goes only with the format csv", fix);
+                cx.report_invalid(&csv, "goes only with the format csv", fix);
             }
             columns_of(table, None, cx);
         }
@@ -126,7 +127,7 @@ fn source(table: &Given<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Readin
 }
 
 /// Reads the CSV settings of a source; without a kind, the fields are not checked.
-fn columns_of(source: &Given<'_>, kind: Option<Kind>, cx: &mut Context<'_>) -> Csv {
+fn columns_of(source: &Input<'_>, kind: Option<Kind>, cx: &mut Context<'_>) -> Csv {
     let csv = below::<Csv>(source, cx);
     let map = source
         .child(Csv::SECTION.key())
@@ -142,7 +143,7 @@ fn columns_of(source: &Given<'_>, kind: Option<Kind>, cx: &mut Context<'_>) -> C
 }
 
 /// Every key of the map is a field of the kind.
-fn check_fields(map: &Given<'_>, kind: Kind, cx: &mut Context<'_>) {
+fn check_fields(map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
     let known = fields::of(kind);
     for (key, place) in map.keys() {
         if known.contains(&key.as_str()) {
@@ -153,35 +154,35 @@ fn check_fields(map: &Given<'_>, kind: Kind, cx: &mut Context<'_>) {
             fix => fix,
         };
         let message = format!("kind {} has no such field", kind.name());
-        cx.problem(place, &join(&map.path, &key), message, fix);
+        cx.report(place, &join(&map.path, &key), message, fix);
     }
 }
 
 /// Every field that the kind cannot do without has a column.
-fn check_required(map: &Given<'_>, kind: Kind, cx: &mut Context<'_>) {
+fn check_required(map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
     for group in fields::required(kind) {
         if !group.iter().any(|field| map.child(field).is_some()) {
             let path = join(&map.path, group.first().unwrap_or(&""));
             let message = format!("kind {} needs {}", kind.name(), group.join(" or "));
             let fix = "say which column gives it";
-            cx.missing(map.place, &path, message, fix);
+            cx.report_missing(map.place, &path, message, fix);
         }
     }
 }
 
 /// Rows are added up by their id, and what is added is their amount.
-fn check_sum(csv: &Reading<Csv>, map: &Given<'_>, kind: Kind, cx: &mut Context<'_>) {
-    if !csv.model.sum_rows || !csv.right(&["sum_rows"]) {
+fn check_sum(csv: &SectionReading<Csv>, map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
+    if !csv.model.sum_rows || !csv.are_valid(&["sum_rows"]) {
         return;
     }
-    let (place, path): (Place, String) = csv.at("sum_rows");
+    let (place, path): (Location, String) = csv.location_of("sum_rows");
     let lacks = |field: &&&str| map.child(field).is_none();
     if !fields::of(kind).contains(&"amount") {
         let message = format!("kind {} has no amount to add up", kind.name());
-        cx.problem(place, &path, message, "leave it out");
+        cx.report(place, &path, message, "leave it out");
     } else if let Some(field) = ["id", "amount"].iter().find(lacks) {
         let message = format!("needs a column for {field}");
-        cx.missing(
+        cx.report_missing(
             place,
             &path,
             message,

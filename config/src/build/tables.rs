@@ -1,31 +1,34 @@
 //! Tables below another: one section, or a list of tables under one header.
 
-use crate::context::{Context, Given, Node};
-use crate::read::{Reading, section};
-use crate::settings::Fields;
+use crate::context::{Context, Input, Node};
+use crate::read::{SectionReading, read_section};
+use crate::settings::SettingsModel;
 
 /// Reads a section below another.
-pub(super) fn below<T: Fields>(table: &Given<'_>, cx: &mut Context<'_>) -> Reading<T> {
+pub(super) fn below<T: SettingsModel>(
+    table: &Input<'_>,
+    cx: &mut Context<'_>,
+) -> SectionReading<T> {
     let key = T::SECTION.key();
     let path = crate::context::join(&table.path, key);
-    section(table.child(key).as_ref(), &path, table.place, cx)
+    read_section(table.child(key).as_ref(), &path, table.place, cx)
 }
 
 /// The tables under a `[[header]]`; a problem where there are none.
-pub(super) fn tables<'a>(given: &Given<'a>, header: &str, cx: &mut Context<'_>) -> Vec<Given<'a>> {
+pub(super) fn tables<'a>(given: &Input<'a>, header: &str, cx: &mut Context<'_>) -> Vec<Input<'a>> {
     match given.elements() {
         Some(elements) if elements.is_empty() && header == "[[brand]]" => {
-            cx.wrong(given, "at least one brand is needed", "");
+            cx.report_invalid(given, "at least one brand is needed", "");
             Vec::new()
         }
         Some(elements) => elements,
         None => {
-            let message = format!("must be a list of tables, not {}", given.node.words());
+            let message = format!("must be a list of tables, not {}", given.node.type_name());
             let fix = match given.node {
                 Node::Table(_) => format!("write {header} with two brackets: there may be several"),
                 _ => format!("write {header} and its settings below it"),
             };
-            cx.wrong(given, message, fix);
+            cx.report_invalid(given, message, fix);
             // What stands in the single table is checked all the same.
             match given.node {
                 Node::Table(_) => vec![given.clone()],

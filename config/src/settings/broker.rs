@@ -1,16 +1,16 @@
 //! `[nats]`: the broker.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Nats;
-use crate::shape::Opt;
-use crate::shape::address::{Broker, Stream};
-use crate::shape::file::{
+use crate::value_type::Opt;
+use crate::value_type::address::{Broker, Stream};
+use crate::value_type::file::{
     CredentialFile, CredentialVariable, Readable, SecretFile, SecretVariable,
 };
-use crate::shape::number::{Int, Switch};
-use crate::shape::word::{Free, One};
+use crate::value_type::number::{Int, Switch};
+use crate::value_type::scalar::{FreeText, Text};
 
-impl Fields for Nats {
+impl SettingsModel for Nats {
     const SECTION: Section = Section {
         variables: true,
         exclusive: &[
@@ -32,8 +32,7 @@ impl Fields for Nats {
         ..Section::of::<Nats>(
             "nats",
             "Broker",
-            "How to reach NATS, and the names of the JetStream streams. One way to sign in at most: a \
-             credentials file, an nkey seed, or a user with a password.",
+            "The connection to NATS and the names of the JetStream streams. Use at most one authentication method: a credentials file, an nkey seed, or a user with a password.",
         )
     };
 
@@ -56,134 +55,134 @@ impl Fields for Nats {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Nats>] {
-        static ROWS: &[&dyn Row<Nats>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Nats>] {
+        static ROWS: &[&dyn TypedSetting<Nats>] = &[
             &Setting {
                 key: "url",
-                shape: One(Broker),
-                fallback: Fallback::Toml(r#""nats://127.0.0.1:4222""#),
+                value_type: Text(Broker),
+                default: DefaultValue::Toml(r#""nats://127.0.0.1:4222""#),
                 unit: "",
-                meaning: "Addresses of the broker, `nats://host:port` or `tls://host:port`. Never with a user or a password in it.",
+                meaning: "Broker addresses: `nats://host:port` or `tls://host:port`. They must not contain a user or password.",
                 field: |nats: &mut Nats| &mut nats.url,
             },
             &Setting {
                 key: "credentials_file",
-                shape: Opt(Readable { secret: true }),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(Readable { secret: true }),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "A `.creds` file: a JWT and its nkey seed. It is read again at every connection, so that it may be exchanged while the program runs.",
+                meaning: "A `.creds` file with a JWT and its nkey seed. It is reread at every connection, so it can be replaced while the program runs.",
                 field: |nats: &mut Nats| &mut nats.credentials_file,
             },
             &Setting {
                 key: "nkey_seed_file",
-                shape: Opt(CredentialFile(SecretFile { min: 1 })),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(CredentialFile(SecretFile { min: 1 })),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "A file that holds an nkey seed. It is read again at every connection.",
+                meaning: "A file with an nkey seed. It is reread at every connection.",
                 field: |nats: &mut Nats| &mut nats.nkey_seed,
             },
             &Setting {
                 key: "nkey_seed_env",
-                shape: Opt(CredentialVariable(SecretVariable { min: 1 })),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(CredentialVariable(SecretVariable { min: 1 })),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "The environment variable that holds an nkey seed.",
+                meaning: "The environment variable with an nkey seed.",
                 field: |nats: &mut Nats| &mut nats.nkey_seed,
             },
             &Setting {
                 key: "user",
-                shape: Opt(One(Free("a user name"))),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(Text(FreeText("a user name"))),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "A user name, with a password.",
+                meaning: "A user name; requires a password.",
                 field: |nats: &mut Nats| &mut nats.user,
             },
             &Setting {
                 key: "password_file",
-                shape: Opt(CredentialFile(SecretFile { min: 1 })),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(CredentialFile(SecretFile { min: 1 })),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "A file that holds the user's password. It is read again at every connection.",
+                meaning: "A file with the user's password. It is reread at every connection.",
                 field: |nats: &mut Nats| &mut nats.password,
             },
             &Setting {
                 key: "password_env",
-                shape: Opt(CredentialVariable(SecretVariable { min: 1 })),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(CredentialVariable(SecretVariable { min: 1 })),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "The environment variable that holds the user's password.",
+                meaning: "The environment variable with the user's password.",
                 field: |nats: &mut Nats| &mut nats.password,
             },
             &Setting {
                 key: "tls",
-                shape: Switch,
-                fallback: Fallback::Toml("false"),
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Require TLS even where the address does not begin with `tls://`.",
+                meaning: "Require TLS even if the address does not begin with `tls://`.",
                 field: |nats: &mut Nats| &mut nats.tls,
             },
             &Setting {
                 key: "tls_ca_file",
-                shape: Opt(Readable { secret: false }),
-                fallback: Fallback::Absent("the system's authorities"),
+                value_type: Opt(Readable { secret: false }),
+                default: DefaultValue::Absent("the system's authorities"),
                 unit: "",
-                meaning: "A PEM file of the certificate authorities to trust.",
+                meaning: "A PEM file with the trusted certificate authorities.",
                 field: |nats: &mut Nats| &mut nats.tls_ca_file,
             },
             &Setting {
                 key: "tls_cert_file",
-                shape: Opt(Readable { secret: false }),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(Readable { secret: false }),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "A PEM file of the client's certificate, with `tls_key_file`.",
+                meaning: "A PEM file with the client certificate; requires `tls_key_file`.",
                 field: |nats: &mut Nats| &mut nats.tls_cert_file,
             },
             &Setting {
                 key: "tls_key_file",
-                shape: Opt(Readable { secret: true }),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(Readable { secret: true }),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "A PEM file of the client's key, with `tls_cert_file`.",
+                meaning: "A PEM file with the client key; requires `tls_cert_file`.",
                 field: |nats: &mut Nats| &mut nats.tls_key_file,
             },
             &Setting {
                 key: "input_stream",
-                shape: One(Stream),
-                fallback: Fallback::Toml(r#""TRIBUTARY_IN""#),
+                value_type: Text(Stream),
+                default: DefaultValue::Toml(r#""TRIBUTARY_IN""#),
                 unit: "",
                 meaning: "The stream that captures `tributary.in.>`.",
                 field: |nats: &mut Nats| &mut nats.input_stream,
             },
             &Setting {
                 key: "output_stream",
-                shape: One(Stream),
-                fallback: Fallback::Toml(r#""TRIBUTARY_OUT""#),
+                value_type: Text(Stream),
+                default: DefaultValue::Toml(r#""TRIBUTARY_OUT""#),
                 unit: "",
-                meaning: "The stream that keeps the last value of every output subject.",
+                meaning: "The stream that keeps the latest value of every output subject.",
                 field: |nats: &mut Nats| &mut nats.output_stream,
             },
             &Setting {
                 key: "dead_letter_stream",
-                shape: One(Stream),
-                fallback: Fallback::Toml(r#""TRIBUTARY_DEAD""#),
+                value_type: Text(Stream),
+                default: DefaultValue::Toml(r#""TRIBUTARY_DEAD""#),
                 unit: "",
-                meaning: "The stream of the messages that were refused.",
+                meaning: "The stream of rejected messages.",
                 field: |nats: &mut Nats| &mut nats.dead_letter_stream,
             },
             &Setting {
                 key: "rights_stream",
-                shape: One(Stream),
-                fallback: Fallback::Toml(r#""TRIBUTARY_RIGHTS""#),
+                value_type: Text(Stream),
+                default: DefaultValue::Toml(r#""TRIBUTARY_RIGHTS""#),
                 unit: "",
-                meaning: "The stream of rights requests, which are deleted once they are answered, and of their statuses.",
+                meaning: "The stream of rights requests, which are deleted once answered, and their statuses.",
                 field: |nats: &mut Nats| &mut nats.rights_stream,
             },
             &Setting {
                 key: "partitions",
-                shape: Int::<u32>::new(0, 256),
-                fallback: Fallback::Toml("0"),
+                value_type: Int::<u32>::new(0, 256),
+                default: DefaultValue::Toml("0"),
                 unit: "partitions",
-                meaning: "Into how many partitions the input stream sorts what is published to `tributary.in.<brand>.<kind>.<source>.<key>`, by hashing the key: each process of the cluster then reads its own partitions only. 0 for none: every process reads everything. The stream is made with it; on one that exists the operator sets it.",
+                meaning: "The number of partitions of the input stream. Messages to `tributary.in.<brand>.<kind>.<source>.<key>` are partitioned by the hash of the key, and each process of the cluster reads only its own partitions. With 0, every process reads everything. Applied when Tributary creates the stream; set it yourself on an existing stream.",
                 field: |nats: &mut Nats| &mut nats.partitions,
             },
         ];

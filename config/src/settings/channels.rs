@@ -1,17 +1,16 @@
 //! `[brand.channels]`: how channels are named.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Channels, LabelCase};
-use crate::shape::choice::LABEL_CASES;
-use crate::shape::list::Many;
-use crate::shape::word::{HostName, One};
+use crate::value_type::choice::LABEL_CASES;
+use crate::value_type::list::Many;
+use crate::value_type::scalar::{HostName, Text};
 
-impl Fields for Channels {
+impl SettingsModel for Channels {
     const SECTION: Section = Section::of::<Channels>(
         "brand.channels",
         "Channels",
-        "How the channel of a web record is found: by its fields, by `utm_*` of its address, by a click identifier, by \
-         a referrer of another site.",
+        "How the channel of a web record is determined: by its fields, `utm_*` parameters, a click identifier, or an external referrer.",
     );
 
     fn blank() -> Channels {
@@ -22,36 +21,36 @@ impl Fields for Channels {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Channels>] {
-        static ROWS: &[&dyn Row<Channels>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Channels>] {
+        static ROWS: &[&dyn TypedSetting<Channels>] = &[
             &Setting {
                 key: "own_hosts",
-                shape: Many {
+                value_type: Many {
                     each: HostName,
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "Hosts that are the brand's own, each with all below it: a referrer of theirs brings nobody. The site of the page itself, its registrable domain, always is.",
+                meaning: "The brand's own hosts, including subdomains: they do not count as referrers. The registrable domain of the page itself is always included.",
                 field: |channels: &mut Channels| &mut channels.own_hosts,
             },
             &Setting {
                 key: "ignored_referrers",
-                shape: Many {
+                value_type: Many {
                     each: HostName,
                     private: false,
                 },
-                fallback: Fallback::Toml(PAYMENT_PROVIDERS),
+                default: DefaultValue::Toml(PAYMENT_PROVIDERS),
                 unit: "",
-                meaning: "Hosts that bring nobody when they refer, each with all below it; by default payment providers, from which a buyer comes back. A list of your own replaces the default.",
+                meaning: "Hosts that do not count as referrers, including subdomains; by default payment providers, from which buyers return. Your own list replaces the default.",
                 field: |channels: &mut Channels| &mut channels.ignored_referrers,
             },
             &Setting {
                 key: "case",
-                shape: One(LABEL_CASES),
-                fallback: Fallback::Toml(r#""keep""#),
+                value_type: Text(LABEL_CASES),
+                default: DefaultValue::Toml(r#""keep""#),
                 unit: "",
-                meaning: "`lower` folds `source`, `medium` and `campaign` of web records and spend to lower case, so that `Google` and `google` are one.",
+                meaning: "`lower` converts `source`, `medium` and `campaign` of web records and spend to lower case, so that `Google` and `google` are the same.",
                 field: |channels: &mut Channels| &mut channels.case,
             },
         ];

@@ -1,21 +1,20 @@
-//! `[brand.consent]`: for whom signals of consent are read, and what each step needs.
+//! `[brand.consent]`: the party for which consent signals are read, and the purposes that each use needs.
 
 use std::collections::BTreeMap;
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Consent;
-use crate::shape::Opt;
-use crate::shape::file::Readable;
-use crate::shape::number::{Int, Purposes, Switch};
+use crate::value_type::Opt;
+use crate::value_type::file::Readable;
+use crate::value_type::number::{Int, Purposes, Switch};
 
-impl Fields for Consent {
+impl SettingsModel for Consent {
     const SECTION: Section = Section {
         needs: &[("vendor_list_file", &["vendor"])],
         ..Section::of::<Consent>(
             "brand.consent",
             "Consent",
-            "For whom consent strings are read, and on which bases. With a `vendor` or `publisher = true`, web records rest \
-             on consent unless their source says otherwise; with neither no string can be read.",
+            "For whom consent strings are evaluated, and on which legal bases. With a `vendor` or `publisher = true`, web records require consent unless their source says otherwise; without either, strings cannot be evaluated.",
         )
     };
 
@@ -23,46 +22,46 @@ impl Fields for Consent {
         Consent::default()
     }
 
-    fn rows() -> &'static [&'static dyn Row<Consent>] {
-        static ROWS: &[&dyn Row<Consent>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Consent>] {
+        static ROWS: &[&dyn TypedSetting<Consent>] = &[
             &Setting {
                 key: "vendor",
-                shape: Opt(Int::<u16>::new(1, 65_535)),
-                fallback: Fallback::Absent("none"),
+                value_type: Opt(Int::<u16>::new(1, 65_535)),
+                default: DefaultValue::Absent("none"),
                 unit: "",
-                meaning: "The brand's id in the Global Vendor List of IAB Europe.",
+                meaning: "The brand's ID in the Global Vendor List of IAB Europe.",
                 field: |consent: &mut Consent| &mut consent.vendor,
             },
             &Setting {
                 key: "publisher",
-                shape: Switch,
-                fallback: Fallback::Toml("false"),
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Read what was asked for the publisher itself (segment `PublisherTC`) instead of a vendor.",
+                meaning: "Evaluate the publisher's own permissions (segment `PublisherTC`) instead of a vendor's.",
                 field: |consent: &mut Consent| &mut consent.publisher,
             },
             &Setting {
                 key: "vendor_list_file",
-                shape: Opt(Readable { secret: false }),
-                fallback: Fallback::Absent("none: `legitimate_interest` and `feature_2` say it"),
+                value_type: Opt(Readable { secret: false }),
+                default: DefaultValue::Absent("none: `legitimate_interest` and `feature_2` apply"),
                 unit: "",
-                meaning: "A Global Vendor List (JSON, specification 2 or 3) that says what the vendor declared: bases and features.",
+                meaning: "A Global Vendor List (JSON, specification 2 or 3) with the vendor's declared bases and features.",
                 field: |consent: &mut Consent| &mut consent.vendor_list_file,
             },
             &Setting {
                 key: "legitimate_interest",
-                shape: Purposes::INTEREST,
-                fallback: Fallback::Toml("[]"),
+                value_type: Purposes::INTEREST,
+                default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "The purposes that rest on legitimate interest; all others rest on consent.",
+                meaning: "The purposes based on legitimate interest; all others require consent.",
                 field: |consent: &mut Consent| &mut consent.legitimate_interest,
             },
             &Setting {
                 key: "feature_2",
-                shape: Switch,
-                fallback: Fallback::Toml("false"),
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Whether persons are told that their devices and sources are linked (feature 2). Undisclosed, no statement allows the step `link`.",
+                meaning: "Whether linking of devices and sources (feature 2) is disclosed to data subjects. If not, no statement allows the use `link`.",
                 field: |consent: &mut Consent| &mut consent.feature_2,
             },
         ];
@@ -78,20 +77,20 @@ macro_rules! step {
     ($key:literal, $what:literal, $needs:literal) => {
         &Setting {
             key: $key,
-            shape: Purposes::ALL,
-            fallback: Fallback::Toml("[]"),
+            value_type: Purposes::ALL,
+            default: DefaultValue::Toml("[]"),
             unit: "",
-            meaning: concat!("What ", $what, " needs besides ", $needs, "."),
+            meaning: concat!("Additional purposes for ", $what, ", besides ", $needs, "."),
             field: |steps: &mut AlsoNeeds| steps.entry($key.to_owned()).or_default(),
         }
     };
 }
 
-impl Fields for AlsoNeeds {
+impl SettingsModel for AlsoNeeds {
     const SECTION: Section = Section::of::<AlsoNeeds>(
         "brand.consent.also_needs",
-        "Stricter steps",
-        "Purposes that a step needs besides those that it always needs. Often written in one line: \
+        "Additional purposes",
+        "Additional purposes required for a use. Often written in one line: \
          `also_needs = { credit = [8], join = [7, 8] }`.",
     );
 
@@ -99,13 +98,13 @@ impl Fields for AlsoNeeds {
         AlsoNeeds::new()
     }
 
-    fn rows() -> &'static [&'static dyn Row<AlsoNeeds>] {
-        static ROWS: &[&dyn Row<AlsoNeeds>] = &[
-            step!("hold", "holding a web record with its cookie", "purpose 1"),
+    fn rows() -> &'static [&'static dyn TypedSetting<AlsoNeeds>] {
+        static ROWS: &[&dyn TypedSetting<AlsoNeeds>] = &[
+            step!("hold", "using a web record with its cookie", "purpose 1"),
             step!("credit", "crediting a campaign", "purpose 7"),
             step!(
                 "join",
-                "counting what joins web and till or partner data",
+                "counts that join online and in-store or partner data",
                 "purpose 9"
             ),
             step!(
@@ -113,11 +112,11 @@ impl Fields for AlsoNeeds {
                 "linking across devices and sources",
                 "purpose 7 or 9, and feature 2 disclosed"
             ),
-            step!("position", "a precise position", "special feature 1"),
+            step!("position", "using a precise location", "special feature 1"),
             step!(
                 "share",
                 "sharing with partners",
-                "that nobody opted out of sale, sharing or targeted advertising"
+                "the absence of opt-outs from sale, sharing and targeted advertising"
             ),
         ];
         ROWS

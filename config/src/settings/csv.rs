@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Csv, DecimalMark, Encoding};
-use crate::shape::choice::{DECIMAL_MARKS, ENCODINGS};
-use crate::shape::column::{Columns, Only};
-use crate::shape::list::Many;
-use crate::shape::number::Switch;
-use crate::shape::time_pattern::TimePattern;
-use crate::shape::word::{Delimiter, One};
+use crate::value_type::choice::{DECIMAL_MARKS, ENCODINGS};
+use crate::value_type::column::{Columns, Only};
+use crate::value_type::list::Many;
+use crate::value_type::number::Switch;
+use crate::value_type::scalar::{Delimiter, Text};
+use crate::value_type::time_pattern::TimePattern;
 
-impl Fields for Csv {
+impl SettingsModel for Csv {
     const SECTION: Section = Section::of::<Csv>(
         "brand.source.csv",
         "CSV",
@@ -30,65 +30,65 @@ impl Fields for Csv {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Csv>] {
-        static ROWS: &[&dyn Row<Csv>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Csv>] {
+        static ROWS: &[&dyn TypedSetting<Csv>] = &[
             &Setting {
                 key: "delimiter",
-                shape: One(Delimiter),
-                fallback: Fallback::Toml(r#"",""#),
+                value_type: Text(Delimiter),
+                default: DefaultValue::Toml(r#"",""#),
                 unit: "",
-                meaning: "What separates the columns.",
+                meaning: "The column separator.",
                 field: |csv: &mut Csv| &mut csv.delimiter,
             },
             &Setting {
                 key: "columns",
-                shape: Columns,
-                fallback: Fallback::Required,
+                value_type: Columns,
+                default: DefaultValue::Required,
                 unit: "",
-                meaning: "From each field of a record to the column that gives its text; fields that are not named are absent.",
+                meaning: "Maps each field of a record to the column with its value; fields not listed are absent.",
                 field: |csv: &mut Csv| &mut csv.columns,
             },
             &Setting {
                 key: "sum_rows",
-                shape: Switch,
-                fallback: Fallback::Toml("false"),
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Rows that share an `id` are one record and their `amount`s are added: for files with a row per article.",
+                meaning: "Combine rows with the same `id` into one record and add up their `amount`s: for files with one row per article.",
                 field: |csv: &mut Csv| &mut csv.sum_rows,
             },
             &Setting {
                 key: "only",
-                shape: Only,
-                fallback: Fallback::Toml("{}"),
+                value_type: Only,
+                default: DefaultValue::Toml("{}"),
                 unit: "",
-                meaning: "Rows are taken only where each of these columns has this text.",
+                meaning: "Only read rows in which each of these columns has the given value.",
                 field: |csv: &mut Csv| &mut csv.only,
             },
             &Setting {
                 key: "decimal",
-                shape: One(DECIMAL_MARKS),
-                fallback: Fallback::Toml(r#""auto""#),
+                value_type: Text(DECIMAL_MARKS),
+                default: DefaultValue::Toml(r#""auto""#),
                 unit: "",
-                meaning: "How the decimals of amounts are written: with a `point`, or with a `comma`, where points, spaces and apostrophes may group thousands. `auto` takes a point, and a comma where it cannot group thousands: `12,50`, but not `1,250`.",
+                meaning: "The decimal separator of amounts: `point`, or `comma`, in which case points, spaces and apostrophes may group thousands. `auto` accepts a point, and a comma if it cannot be a thousands separator: `12,50`, but not `1,250`.",
                 field: |csv: &mut Csv| &mut csv.decimal,
             },
             &Setting {
                 key: "encoding",
-                shape: One(ENCODINGS),
-                fallback: Fallback::Toml(r#""auto""#),
+                value_type: Text(ENCODINGS),
+                default: DefaultValue::Toml(r#""auto""#),
                 unit: "",
-                meaning: "How the bytes of the file are read as text. `auto` is UTF-8, and for each cell that is not UTF-8 windows-1252, which spreadsheets write in western Europe.",
+                meaning: "The character encoding of the file. `auto` is UTF-8, with windows-1252 for cells that are not valid UTF-8, as written by spreadsheets in western Europe.",
                 field: |csv: &mut Csv| &mut csv.encoding,
             },
             &Setting {
                 key: "time_patterns",
-                shape: Many {
+                value_type: Many {
                     each: TimePattern,
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "Patterns of time stamps, as strptime has them, which are tried in order before RFC 3339 and Unix time: `%d/%m/%Y %H:%M` for `31/12/2025 23:59`. `%z` is an offset from UTC; without one the source's `zone` counts.",
+                meaning: "strptime patterns for timestamps, tried in order before RFC 3339 and Unix time: `%d/%m/%Y %H:%M` for `31/12/2025 23:59`. `%z` is an offset from UTC; without one, the source's `zone` applies.",
                 field: |csv: &mut Csv| &mut csv.time_patterns,
             },
         ];

@@ -1,19 +1,19 @@
-//! `[ingest]` and `[release]`: the gate in and the gate out.
+//! `[ingest]` and `[release]`: what is accepted, and when results are released.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Ingest, Release};
-use crate::shape::duration::Duration;
-use crate::shape::number::{Int, Switch};
-use crate::shape::word::One;
+use crate::value_type::duration::Duration;
+use crate::value_type::number::{Int, Switch};
+use crate::value_type::scalar::Text;
 
 /// Ten years, milliseconds.
 const TEN_YEARS: i64 = 3_650 * 86_400_000;
 
-impl Fields for Ingest {
+impl SettingsModel for Ingest {
     const SECTION: Section = Section::of::<Ingest>(
         "ingest",
         "Ingest",
-        "What is refused at the door. A refused record goes to the dead letters with its reason.",
+        "Limits for input. Rejected records become dead letters with a reason.",
     );
 
     fn blank() -> Ingest {
@@ -24,30 +24,30 @@ impl Fields for Ingest {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Ingest>] {
-        static ROWS: &[&dyn Row<Ingest>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Ingest>] {
+        static ROWS: &[&dyn TypedSetting<Ingest>] = &[
             &Setting {
                 key: "max_future",
-                shape: One(Duration::<i64>::millis(0, TEN_YEARS)),
-                fallback: Fallback::Toml(r#""10m""#),
+                value_type: Text(Duration::<i64>::millis(0, TEN_YEARS)),
+                default: DefaultValue::Toml(r#""10m""#),
                 unit: "",
-                meaning: "How far a record's `ts` may lie after its arrival.",
+                meaning: "How far a record's `ts` may be after its arrival.",
                 field: |ingest: &mut Ingest| &mut ingest.max_future_ms,
             },
             &Setting {
                 key: "strict",
-                shape: Switch,
-                fallback: Fallback::Toml("false"),
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Refuse records with fields that their kind does not know, instead of ignoring the fields.",
+                meaning: "Reject records with unknown fields instead of ignoring the fields.",
                 field: |ingest: &mut Ingest| &mut ingest.strict,
             },
             &Setting {
                 key: "max_message_bytes",
-                shape: Int::<usize>::new(1_024, 1_073_741_824),
-                fallback: Fallback::Toml("8388608"),
+                value_type: Int::<usize>::new(1_024, 1_073_741_824),
+                default: DefaultValue::Toml("8388608"),
                 unit: "bytes",
-                meaning: "The largest message that is taken.",
+                meaning: "The maximum message size.",
                 field: |ingest: &mut Ingest| &mut ingest.max_message_bytes,
             },
         ];
@@ -55,12 +55,11 @@ impl Fields for Ingest {
     }
 }
 
-impl Fields for Release {
+impl SettingsModel for Release {
     const SECTION: Section = Section::of::<Release>(
         "release",
         "Release gate",
-        "What leaves the process: only cells with enough contributors, that is distinct persons plus \
-         records without identifier.",
+        "What is published: only cells with enough contributors, that is, distinct persons plus records without an identifier.",
     );
 
     fn blank() -> Release {
@@ -83,54 +82,54 @@ impl Fields for Release {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Release>] {
-        static ROWS: &[&dyn Row<Release>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Release>] {
+        static ROWS: &[&dyn TypedSetting<Release>] = &[
             &Setting {
                 key: "k",
-                shape: Int::<u64>::new(1, 1_000_000_000),
-                fallback: Fallback::Toml("50"),
+                value_type: Int::<u64>::new(1, 1_000_000_000),
+                default: DefaultValue::Toml("50"),
                 unit: "contributors",
-                meaning: "Contributors that a cell needs. 1 releases every cell, which shows individuals.",
+                meaning: "The minimum number of contributors to a cell. 1 releases every cell, which exposes individuals.",
                 field: |release: &mut Release| &mut release.k,
             },
             &Setting {
                 key: "k_traffic",
-                shape: Int::<u64>::new(1, 1_000_000_000),
-                fallback: Fallback::Derived("the smaller of 10 and `k`"),
+                value_type: Int::<u64>::new(1, 1_000_000_000),
+                default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "contributors",
-                meaning: "Contributors that a cell of pure traffic counts (`visits`) needs.",
+                meaning: "The minimum number of contributors to a cell with traffic counts only (`visits`).",
                 field: |release: &mut Release| &mut release.k_traffic,
             },
             &Setting {
                 key: "cadence",
-                shape: One(Duration::<u64>::millis(0, TEN_YEARS)),
-                fallback: Fallback::Toml(r#""1m""#),
+                value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
+                default: DefaultValue::Toml(r#""1m""#),
                 unit: "",
-                meaning: "How often the value of a released cell may change.",
+                meaning: "The minimum time between two updates of a released cell.",
                 field: |release: &mut Release| &mut release.cadence_ms,
             },
             &Setting {
                 key: "k_delta",
-                shape: Int::<u64>::new(1, 1_000_000_000),
-                fallback: Fallback::Derived("the smaller of 10 and `k`"),
+                value_type: Int::<u64>::new(1, 1_000_000_000),
+                default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "persons",
-                meaning: "How many persons' worth of change must gather before a released value changes, so that one person is not read from two releases.",
+                meaning: "The minimum number of persons with changes before a released value is updated, so that the difference between two releases does not reveal one person.",
                 field: |release: &mut Release| &mut release.k_delta,
             },
             &Setting {
                 key: "max_hold",
-                shape: One(Duration::<u64>::millis(0, TEN_YEARS)),
-                fallback: Fallback::Toml(r#""24h""#),
+                value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
+                default: DefaultValue::Toml(r#""24h""#),
                 unit: "",
-                meaning: "How long a smaller change is held back; after that it leaves together with others.",
+                meaning: "The maximum delay of a smaller change; after that, it is published together with others.",
                 field: |release: &mut Release| &mut release.max_hold_ms,
             },
             &Setting {
                 key: "freeze_after",
-                shape: One(Duration::<u64>::millis(0, TEN_YEARS)),
-                fallback: Fallback::Toml(r#""90d""#),
+                value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
+                default: DefaultValue::Toml(r#""90d""#),
                 unit: "",
-                meaning: "The age from which a day is corrected in batches only.",
+                meaning: "The age from which a day is corrected only in batches.",
                 field: |release: &mut Release| &mut release.freeze_after_ms,
             },
         ];

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Identity;
-use crate::shape::Opt;
-use crate::shape::choice::RULES;
-use crate::shape::duration::Duration;
-use crate::shape::list::Many;
-use crate::shape::number::{Int, Switch};
-use crate::shape::word::{Free, One};
+use crate::value_type::Opt;
+use crate::value_type::choice::RULES;
+use crate::value_type::duration::Duration;
+use crate::value_type::list::Many;
+use crate::value_type::number::{Int, Switch};
+use crate::value_type::scalar::{FreeText, Text};
 
 /// The hub guard per kind of identifier.
 pub(crate) type Degrees = BTreeMap<String, u32>;
@@ -17,11 +17,11 @@ pub(crate) type Degrees = BTreeMap<String, u32>;
 /// How long links last per kind of identifier, milliseconds.
 pub(crate) type Lasting = BTreeMap<String, Option<i64>>;
 
-impl Fields for Identity {
+impl SettingsModel for Identity {
     const SECTION: Section = Section::of::<Identity>(
         "brand.identity",
         "Identity",
-        "Which identifiers make one person.",
+        "Which identifiers belong to one person.",
     );
 
     fn blank() -> Identity {
@@ -40,44 +40,44 @@ impl Fields for Identity {
         self.rules.sort_unstable();
     }
 
-    fn rows() -> &'static [&'static dyn Row<Identity>] {
-        static ROWS: &[&dyn Row<Identity>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Identity>] {
+        static ROWS: &[&dyn TypedSetting<Identity>] = &[
             &Setting {
                 key: "max_identifiers",
-                shape: Int::<u32>::new(1, 1_000_000),
-                fallback: Fallback::Toml("100"),
+                value_type: Int::<u32>::new(1, 1_000_000),
+                default: DefaultValue::Toml("100"),
                 unit: "identifiers",
                 meaning: "Size guard: the conversions of a person with more identifiers are credited to `unattributed`/`oversized`.",
                 field: |identity: &mut Identity| &mut identity.max_identifiers,
             },
             &Setting {
                 key: "name_postcode",
-                shape: Switch,
-                fallback: Fallback::Toml("false"),
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Whether first name, last name and postcode together link records.",
+                meaning: "Link records by the combination of first name, last name and postcode.",
                 field: |identity: &mut Identity| &mut identity.name_postcode,
             },
             &Setting {
                 key: "rules",
-                shape: Many {
+                value_type: Many {
                     each: RULES,
                     private: false,
                 },
-                fallback: Fallback::Toml(r#"["plain"]"#),
+                default: DefaultValue::Toml(r#"["plain"]"#),
                 unit: "",
-                meaning: "Under which rules clear values are hashed, so that they meet values that came hashed; `plain` is always one of them.",
+                meaning: "The rules for hashing clear-text values, so that they match values received as hashes; always includes `plain`.",
                 field: |identity: &mut Identity| &mut identity.rules,
             },
             &Setting {
                 key: "blocked",
-                shape: Many {
-                    each: Free("a text"),
+                value_type: Many {
+                    each: FreeText("a text"),
                     private: true,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "Values that never identify, besides those listed under *Values that never identify* below; compared in any case and spelling, in clear and as SHA-256, never printed.",
+                meaning: "Additional values that are never used as identifiers, besides those under *Values that never identify* below; compared in any case and spelling, in clear text and as SHA-256, and never printed.",
                 field: |identity: &mut Identity| &mut identity.blocked,
             },
         ];
@@ -90,8 +90,8 @@ macro_rules! degree {
     ($key:literal, $default:literal, $what:literal) => {
         &Setting {
             key: $key,
-            shape: Int::<u32>::new(0, 1_000_000),
-            fallback: Fallback::Toml($default),
+            value_type: Int::<u32>::new(0, 1_000_000),
+            default: DefaultValue::Toml($default),
             unit: "identifiers",
             meaning: concat!(
                 "How many other identifiers ",
@@ -103,12 +103,11 @@ macro_rules! degree {
     };
 }
 
-impl Fields for Degrees {
+impl SettingsModel for Degrees {
     const SECTION: Section = Section::of::<Degrees>(
         "brand.identity.max_degree",
         "Hub guard",
-        "An identifier that shares records with more other identifiers than this stops identifying until \
-         it falls back: a shared till tablet, a recycled phone. Often written in one line: \
+        "The maximum number of other identifiers that an identifier may share records with. Beyond it, it does not identify anyone until it falls below the limit: a shared tablet at a till, a recycled phone number. Often written in one line: \
          `max_degree = { email = 20, phone = 10 }`.",
     );
 
@@ -116,8 +115,8 @@ impl Fields for Degrees {
         Degrees::new()
     }
 
-    fn rows() -> &'static [&'static dyn Row<Degrees>] {
-        static ROWS: &[&dyn Row<Degrees>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Degrees>] {
+        static ROWS: &[&dyn TypedSetting<Degrees>] = &[
             degree!("email", "20", "an e-mail address"),
             degree!("phone", "10", "a telephone number"),
             degree!("cookie", "10", "a cookie"),
@@ -138,8 +137,8 @@ macro_rules! lasting {
     ($key:literal, $what:literal) => {
         &Setting {
             key: $key,
-            shape: Opt(One(Duration::<i64>::millis(86_400_000, LONGEST))),
-            fallback: Fallback::Absent("for as long as the record is held"),
+            value_type: Opt(Text(Duration::<i64>::millis(86_400_000, LONGEST))),
+            default: DefaultValue::Absent("as long as the record is stored"),
             unit: "",
             meaning: concat!("How long a record links ", $what, " with others."),
             field: |lasting: &mut Lasting| lasting.entry($key.to_owned()).or_default(),
@@ -147,23 +146,19 @@ macro_rules! lasting {
     };
 }
 
-impl Fields for Lasting {
+impl SettingsModel for Lasting {
     const SECTION: Section = Section::of::<Lasting>(
         "brand.identity.link_ttl",
         "Lifetime of links",
-        "After so long a record no longer links identifiers of a kind with its others: a telephone number that somebody \
-         else has by now, a till tablet that changed hands. The record stays with the person of its other identifiers, and \
-         where none of them links any more with that of one of them, the first of: cookie, customer, wallet, device, e-mail, \
-         telephone number, name with postcode. Judged once a day, when the UTC day begins, and at a start. Often written in \
-         one line: `link_ttl = { phone = \"365d\" }`.",
+        "How long a record links its identifiers of a kind with the others: a phone number may be reassigned, a tablet at a till may be used by someone else. Afterwards, the record stays with the person of its other identifiers; if none of them links any longer, with the first of: cookie, customer, wallet, device, e-mail, phone number, name with postcode. Evaluated at startup and once a day, when the UTC day begins. Often written in one line: `link_ttl = { phone = \"365d\" }`.",
     );
 
     fn blank() -> Lasting {
         Lasting::new()
     }
 
-    fn rows() -> &'static [&'static dyn Row<Lasting>] {
-        static ROWS: &[&dyn Row<Lasting>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Lasting>] {
+        static ROWS: &[&dyn TypedSetting<Lasting>] = &[
             lasting!("email", "an e-mail address"),
             lasting!("phone", "a telephone number"),
             lasting!("cookie", "a cookie"),

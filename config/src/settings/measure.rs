@@ -1,23 +1,23 @@
 //! `[brand.attribution]` and `[brand.sensors]`: what is measured.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Attribution, Sensors};
-use crate::shape::duration::{Clock, Duration};
-use crate::shape::list::Many;
-use crate::shape::number::{Int, Weights};
-use crate::shape::word::{Device, Free, One};
+use crate::value_type::duration::{Clock, Duration};
+use crate::value_type::list::Many;
+use crate::value_type::number::{Int, Weights};
+use crate::value_type::scalar::{Device, FreeText, Text};
 
 /// A window: up to ten years, and never empty.
-const WINDOW: One<Duration<i64>> = One(Duration::millis(1, 3_650 * 86_400_000));
+const WINDOW: Text<Duration<i64>> = Text(Duration::millis(1, 3_650 * 86_400_000));
 
 /// A time within a day, which a clock change makes 25 hours long.
 const WITHIN_A_DAY: i64 = 25 * 3_600;
 
-impl Fields for Attribution {
+impl SettingsModel for Attribution {
     const SECTION: Section = Section::of::<Attribution>(
         "brand.attribution",
         "Attribution",
-        "Which touches share the credit of a conversion, and how.",
+        "Which touchpoints share the credit for a conversion, and how.",
     );
 
     fn blank() -> Attribution {
@@ -32,62 +32,62 @@ impl Fields for Attribution {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Attribution>] {
-        static ROWS: &[&dyn Row<Attribution>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Attribution>] {
+        static ROWS: &[&dyn TypedSetting<Attribution>] = &[
             &Setting {
                 key: "click_window",
-                shape: WINDOW,
-                fallback: Fallback::Toml(r#""30d""#),
+                value_type: WINDOW,
+                default: DefaultValue::Toml(r#""30d""#),
                 unit: "",
-                meaning: "How long before a conversion a click still counts.",
+                meaning: "How long before a conversion a click counts as a touchpoint.",
                 field: |attribution: &mut Attribution| &mut attribution.click_window_ms,
             },
             &Setting {
                 key: "view_window",
-                shape: WINDOW,
-                fallback: Fallback::Toml(r#""30d""#),
+                value_type: WINDOW,
+                default: DefaultValue::Toml(r#""30d""#),
                 unit: "",
-                meaning: "How long before a conversion a view still counts.",
+                meaning: "How long before a conversion a view counts as a touchpoint.",
                 field: |attribution: &mut Attribution| &mut attribution.view_window_ms,
             },
             &Setting {
                 key: "impression_window",
-                shape: WINDOW,
-                fallback: Fallback::Toml(r#""7d""#),
+                value_type: WINDOW,
+                default: DefaultValue::Toml(r#""7d""#),
                 unit: "",
-                meaning: "How long before a conversion an impression still counts.",
+                meaning: "How long before a conversion an impression counts as a touchpoint.",
                 field: |attribution: &mut Attribution| &mut attribution.impression_window_ms,
             },
             &Setting {
                 key: "max_path",
-                shape: Int::<usize>::new(1, 10_000),
-                fallback: Fallback::Toml("200"),
+                value_type: Int::<usize>::new(1, 10_000),
+                default: DefaultValue::Toml("200"),
                 unit: "touches",
-                meaning: "The newest touches that make a path; older ones get no credit.",
+                meaning: "The maximum number of touchpoints in a path; older ones get no credit.",
                 field: |attribution: &mut Attribution| &mut attribution.max_path,
             },
             &Setting {
                 key: "max_channels",
-                shape: Int::<usize>::new(10, 2_000),
-                fallback: Fallback::Toml("500"),
+                value_type: Int::<usize>::new(10, 2_000),
+                default: DefaultValue::Toml("500"),
                 unit: "channels",
-                meaning: "`markov`: the channels of a month that are told apart. Of more, the smallest are taken together under campaign `*` of their source and medium, and where these are too many under medium `*` of their source and under source `*`. Solving a month takes up to eight times as long for twice as many.",
+                meaning: "`markov`: the maximum number of channels per month. Beyond it, the smallest are grouped under campaign `*` of their source and medium, then under medium `*` of their source, then under source `*`. Twice as many channels take up to eight times as long to solve.",
                 field: |attribution: &mut Attribution| &mut attribution.max_channels,
             },
             &Setting {
                 key: "half_life",
-                shape: WINDOW,
-                fallback: Fallback::Toml(r#""7d""#),
+                value_type: WINDOW,
+                default: DefaultValue::Toml(r#""7d""#),
                 unit: "",
-                meaning: "`time_decay`: a touch that is older by this much weighs half.",
+                meaning: "`time_decay`: the age difference that halves the weight of a touchpoint.",
                 field: |attribution: &mut Attribution| &mut attribution.half_life_ms,
             },
             &Setting {
                 key: "position",
-                shape: Weights,
-                fallback: Fallback::Toml("[40, 20, 40]"),
+                value_type: Weights,
+                default: DefaultValue::Toml("[40, 20, 40]"),
                 unit: "",
-                meaning: "`position`: the weights of the first touch, of all middle ones together, and of the last.",
+                meaning: "`position`: the weights of the first touchpoint, of all middle ones together, and of the last.",
                 field: |attribution: &mut Attribution| &mut attribution.position,
             },
         ];
@@ -95,11 +95,11 @@ impl Fields for Attribution {
     }
 }
 
-impl Fields for Sensors {
+impl SettingsModel for Sensors {
     const SECTION: Section = Section::of::<Sensors>(
         "brand.sensors",
         "Sensors",
-        "What a visit is, and who is no visitor.",
+        "What counts as a visit, and which devices are excluded.",
     );
 
     fn blank() -> Sensors {
@@ -114,68 +114,68 @@ impl Fields for Sensors {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Sensors>] {
-        static ROWS: &[&dyn Row<Sensors>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Sensors>] {
+        static ROWS: &[&dyn TypedSetting<Sensors>] = &[
             &Setting {
                 key: "min_rssi",
-                shape: Int::<i8>::new(-127, 20),
-                fallback: Fallback::Toml("-75"),
+                value_type: Int::<i8>::new(-127, 20),
+                default: DefaultValue::Toml("-75"),
                 unit: "dBm",
-                meaning: "The weakest signal that is inside the store.",
+                meaning: "The weakest signal that counts as inside the store.",
                 field: |sensors: &mut Sensors| &mut sensors.min_rssi,
             },
             &Setting {
                 key: "min_dwell",
-                shape: One(Duration::<i64>::seconds(0, WITHIN_A_DAY)),
-                fallback: Fallback::Toml(r#""1m""#),
+                value_type: Text(Duration::<i64>::seconds(0, WITHIN_A_DAY)),
+                default: DefaultValue::Toml(r#""1m""#),
                 unit: "",
-                meaning: "The shortest visit; whoever stays less passes by.",
+                meaning: "The minimum duration of a visit; shorter sessions count as passers-by.",
                 field: |sensors: &mut Sensors| &mut sensors.min_dwell_s,
             },
             &Setting {
                 key: "max_presence",
-                shape: One(Duration::<i64>::seconds(1, WITHIN_A_DAY)),
-                fallback: Fallback::Toml(r#""8h""#),
+                value_type: Text(Duration::<i64>::seconds(1, WITHIN_A_DAY)),
+                default: DefaultValue::Toml(r#""8h""#),
                 unit: "",
-                meaning: "Devices that are in a store for longer in one day are staff or fixtures and count nowhere.",
+                meaning: "Devices present in a store for longer than this in one day are staff or fixtures and are excluded.",
                 field: |sensors: &mut Sensors| &mut sensors.max_presence_s,
             },
             &Setting {
                 key: "max_devices",
-                shape: Int::<usize>::new(64, 10_000_000),
-                fallback: Fallback::Toml("200_000"),
+                value_type: Int::<usize>::new(64, 10_000_000),
+                default: DefaultValue::Toml("200_000"),
                 unit: "",
-                meaning: "How many devices of a store and day count, and as many with random MACs; of more a fair sample does. About 100 bytes of memory each.",
+                meaning: "The maximum number of devices counted per store and day, and of devices with randomized MACs; beyond it, a fair sample counts. Each uses about 100 bytes of memory.",
                 field: |sensors: &mut Sensors| &mut sensors.max_devices,
             },
             &Setting {
                 key: "stores",
-                shape: Many {
-                    each: Free("a store"),
+                value_type: Many {
+                    each: FreeText("a store"),
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "The stores that have sensors, as pings name them; a ping of another store is refused, so that nobody who may publish makes stores up. Empty: any store counts, and each that is named takes memory.",
+                meaning: "The stores with sensors, as named in pings. Pings from other stores are rejected, so that publishers cannot invent stores. If empty, any store is accepted, and each uses memory.",
                 field: |sensors: &mut Sensors| &mut sensors.stores,
             },
             &Setting {
                 key: "day_start",
-                shape: One(Clock),
-                fallback: Fallback::Toml(r#""00:00""#),
+                value_type: Text(Clock),
+                default: DefaultValue::Toml(r#""00:00""#),
                 unit: "",
-                meaning: "When a salt day begins, in the brand's time zone: best while the stores are closed.",
+                meaning: "When a salt day begins, in the brand's time zone: ideally while the stores are closed.",
                 field: |sensors: &mut Sensors| &mut sensors.day_start_s,
             },
             &Setting {
                 key: "fixed_devices",
-                shape: Many {
+                value_type: Many {
                     each: Device,
                     private: true,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "MACs (12 hex digits, any separators) or OUI prefixes (`dc:fb:48:*`) of fixed devices, which count nowhere; never printed.",
+                meaning: "MACs (12 hex digits, any separators) or OUI prefixes (`dc:fb:48:*`) of fixed devices, which are excluded; never printed.",
                 field: |sensors: &mut Sensors| &mut sensors.fixed_devices,
             },
         ];

@@ -1,8 +1,9 @@
-//! The table of settings: every key once, with its shape, default, unit and meaning.
+//! The table of settings: each key once, with its value type, default, unit and meaning.
 //!
-//! A row also knows the field of the model that it fills, by one function that serves for reading and
-//! for printing. A section is the rows of one TOML table; [`sections`] lists them all, parents first.
+//! A row also knows the model field that it fills, through one function used for both reading and printing. A section
+//! is the set of rows of one TOML table; [`sections`] lists all sections, parents first.
 
+mod brand;
 mod broker;
 mod channels;
 mod consent;
@@ -14,12 +15,13 @@ mod noise;
 mod process;
 mod retention;
 mod section;
-mod tenant;
 
-pub(crate) use section::{About, Fallback, Fields, Row, Section, Setting, read_default};
+pub(crate) use section::{
+    DefaultValue, Section, Setting, SettingInfo, SettingsModel, TypedSetting, read_default,
+};
 
 /// The environment variable that overrides a setting of a section.
-pub(crate) fn variable(section: &str, key: &str) -> String {
+pub(crate) fn environment_variable(section: &str, key: &str) -> String {
     format!("TRIBUTARY_{section}_{key}")
         .to_uppercase()
         .replace('.', "_")
@@ -87,7 +89,7 @@ mod tests {
         Release, Retention, Sensors, Source, Workers,
     };
 
-    fn defaults_are_clean<T: Fields>() {
+    fn defaults_are_clean<T: SettingsModel>() {
         let mut cx = Context::new("", std::path::Path::new(""), &|_| None);
         let mut model = T::blank();
         for row in T::rows() {

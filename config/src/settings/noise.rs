@@ -1,21 +1,19 @@
 //! `[brand.noise]`: noise on what leaves, off unless it has a budget.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Noise;
-use crate::shape::Opt;
-use crate::shape::decimal::Thousandths;
-use crate::shape::number::Int;
-use crate::shape::word::One;
+use crate::value_type::Opt;
+use crate::value_type::decimal::Thousandths;
+use crate::value_type::number::Int;
+use crate::value_type::scalar::Text;
 
-impl Fields for Noise {
+impl SettingsModel for Noise {
     const SECTION: Section = Section {
         needs: &[("epsilon", &["money"]), ("money", &["epsilon"])],
         ..Section::of::<Noise>(
             "brand.noise",
             "Noise",
-            "Noise on what leaves, so that not even all releases together show whether one person is in them. With it \
-             the values of the brand change once every `release.max_hold`, all at the same time, no longer add up to each \
-             other, and `markov_month` is not told.",
+            "Noise on published numbers, so that not even all releases together reveal whether they include one person. With noise, all values of the brand are updated together once every `release.max_hold`, no longer add up, and `markov_month` is not published.",
         )
     };
 
@@ -27,33 +25,33 @@ impl Fields for Noise {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Noise>] {
-        static ROWS: &[&dyn Row<Noise>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Noise>] {
+        static ROWS: &[&dyn TypedSetting<Noise>] = &[
             &Setting {
                 key: "epsilon",
-                shape: Opt(One(Thousandths {
+                value_type: Opt(Text(Thousandths {
                     min: 1,
                     max: 1_000_000,
                 })),
-                fallback: Fallback::Absent("none: no noise"),
+                default: DefaultValue::Absent("none: no noise"),
                 unit: "",
-                meaning: "The budget of a day: with `release.k_delta = 1`, what is told of it is at most `e^epsilon` times as likely with a person as without. Smaller hides better. As much again goes to what is told of a month, and to `identity`.",
+                meaning: "The privacy budget of a day: with `release.k_delta = 1`, the published numbers are at most `e^epsilon` times as likely with a person as without. Smaller values protect better. The monthly numbers and `identity` have the same budget again.",
                 field: |noise: &mut Noise| &mut noise.epsilon_thousandths,
             },
             &Setting {
                 key: "count",
-                shape: Int::<u64>::new(1, 1_000_000),
-                fallback: Fallback::Toml("1"),
+                value_type: Int::<u64>::new(1, 1_000_000),
+                default: DefaultValue::Toml("1"),
                 unit: "",
-                meaning: "The most that one person is taken to move any count of a day, such as clicks or sales, in sum over its cells. Who moves more is protected less.",
+                meaning: "The assumed maximum change by one person to any count of a day, such as clicks or sales, summed over its cells. Anyone who exceeds it is protected less.",
                 field: |noise: &mut Noise| &mut noise.count,
             },
             &Setting {
                 key: "money",
-                shape: Opt(Int::<u64>::new(1, 1_000_000_000_000)),
-                fallback: Fallback::Absent("required with `epsilon`"),
+                value_type: Opt(Int::<u64>::new(1, 1_000_000_000_000)),
+                default: DefaultValue::Absent("required with `epsilon`"),
                 unit: "minor units of each currency",
-                meaning: "The most that one person is taken to pay in a day. Who pays more is protected less.",
+                meaning: "The assumed maximum that one person spends in a day. Anyone who exceeds it is protected less.",
                 field: |noise: &mut Noise| &mut noise.money_minor,
             },
         ];

@@ -3,24 +3,23 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Http, Ledger, Workers};
-use crate::shape::Opt;
-use crate::shape::address::{Host, Listen};
-use crate::shape::duration::Duration;
-use crate::shape::file::Directory;
-use crate::shape::list::Many;
-use crate::shape::number::Int;
-use crate::shape::word::{Domain, HostName, One, Region};
+use crate::value_type::Opt;
+use crate::value_type::address::{Host, Listen};
+use crate::value_type::duration::Duration;
+use crate::value_type::file::Directory;
+use crate::value_type::list::Many;
+use crate::value_type::number::Int;
+use crate::value_type::scalar::{Domain, HostName, Region, Text};
 
-impl Fields for Workers {
+impl SettingsModel for Workers {
     const SECTION: Section = Section {
         variables: true,
         ..Section::of::<Workers>(
             "workers",
             "Workers",
-            "The threads of this process and the processes of the cluster. All of this may change between \
-             runs; no number depends on it.",
+            "The threads of this process and the processes of the cluster. These settings may change between runs; results do not depend on them.",
         )
     };
 
@@ -35,57 +34,57 @@ impl Fields for Workers {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Workers>] {
-        static ROWS: &[&dyn Row<Workers>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Workers>] {
+        static ROWS: &[&dyn TypedSetting<Workers>] = &[
             &Setting {
                 key: "threads",
-                shape: Int::<usize>::new(1, 1024),
-                fallback: Fallback::Toml("1"),
+                value_type: Int::<usize>::new(1, 1024),
+                default: DefaultValue::Toml("1"),
                 unit: "threads",
-                meaning: "Worker threads of each process.",
+                meaning: "The number of worker threads per process.",
                 field: |workers: &mut Workers| &mut workers.threads,
             },
             &Setting {
                 key: "process",
-                shape: Int::<usize>::new(0, 1023),
-                fallback: Fallback::Toml("0"),
+                value_type: Int::<usize>::new(0, 1023),
+                default: DefaultValue::Toml("0"),
                 unit: "",
-                meaning: "This process's position in `hosts`, from 0.",
+                meaning: "The index of this process in `hosts`, starting at 0.",
                 field: |workers: &mut Workers| &mut workers.process,
             },
             &Setting {
                 key: "hosts",
-                shape: Many {
+                value_type: Many {
                     each: Host,
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "The address of every process of the cluster, the same list in each; empty for a single process.",
+                meaning: "The addresses of all processes in the cluster, identical in each; empty for a single process.",
                 field: |workers: &mut Workers| &mut workers.hosts,
             },
             &Setting {
                 key: "tick",
-                shape: One(Duration::<u64>::millis(1, 60_000)),
-                fallback: Fallback::Toml(r#""50ms""#),
+                value_type: Text(Duration::<u64>::millis(1, 60_000)),
+                default: DefaultValue::Toml(r#""50ms""#),
                 unit: "",
-                meaning: "The shortest time between two epochs: longer is more throughput, shorter is fresher numbers. Under lag it widens by itself, up to a second.",
+                meaning: "The minimum time between two epochs. Longer ticks increase throughput, shorter ticks give fresher numbers. Under lag, it grows automatically to up to one second.",
                 field: |workers: &mut Workers| &mut workers.tick_ms,
             },
             &Setting {
                 key: "region",
-                shape: Opt(One(Region)),
-                fallback: Fallback::Absent("none: brands that are pinned to a region are refused"),
+                value_type: Opt(Text(Region)),
+                default: DefaultValue::Absent("none: brands pinned to a region are refused"),
                 unit: "",
-                meaning: "The region where this process runs: `[a-z0-9-]+`, as the brands' `region`.",
+                meaning: "The region of this process: `[a-z0-9-]+`, compared with the brands' `region`.",
                 field: |workers: &mut Workers| &mut workers.region,
             },
             &Setting {
                 key: "max_clock_skew",
-                shape: One(Duration::<i64>::millis(1_000, 86_400_000)),
-                fallback: Fallback::Toml(r#""10m""#),
+                value_type: Text(Duration::<i64>::millis(1_000, 86_400_000)),
+                default: DefaultValue::Toml(r#""10m""#),
                 unit: "",
-                meaning: "How far this machine's clock may be away from the broker's, or behind the newest arrival. While it is                           further away nothing is erased for its age and no day is frozen, and `/readyz` says which clock                           disagrees and by how much.",
+                meaning: "The maximum difference between this machine's clock and the broker's, and the maximum by which it may trail the newest arrival. Beyond it, no expired data is deleted, no day is frozen, and `/readyz` shows the clock and the offset.",
                 field: |workers: &mut Workers| &mut workers.max_clock_skew_ms,
             },
         ];
@@ -93,14 +92,13 @@ impl Fields for Workers {
     }
 }
 
-impl Fields for Ledger {
+impl SettingsModel for Ledger {
     const SECTION: Section = Section {
         variables: true,
         ..Section::of::<Ledger>(
             "ledger",
             "Ledger",
-            "Where a worker keeps the records that it holds, sealed with keys derived from the brands' secrets. A worker \
-             that has lost its ledger reads what the input stream still has, and no more.",
+            "Where a worker stores accepted records, encrypted with keys derived from the brands' secrets. A worker that has lost its ledger can only reread what the input stream still contains.",
         )
     };
 
@@ -110,28 +108,26 @@ impl Fields for Ledger {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Ledger>] {
-        static ROWS: &[&dyn Row<Ledger>] = &[&Setting {
+    fn rows() -> &'static [&'static dyn TypedSetting<Ledger>] {
+        static ROWS: &[&dyn TypedSetting<Ledger>] = &[&Setting {
             key: "directory",
-            shape: Directory,
-            fallback: Fallback::Toml(r#""tributary-data""#),
+            value_type: Directory,
+            default: DefaultValue::Toml(r#""tributary-data""#),
             unit: "",
-            meaning: "The data directory, made where it is missing; process n of a cluster keeps its ledger in `process-n` \
-                      within. It belongs on a local disk.",
+            meaning: "The data directory, created if it is missing; process n of a cluster stores its ledger in the subdirectory `process-n`. Use a local disk.",
             field: |ledger: &mut Ledger| &mut ledger.directory,
         }];
         ROWS
     }
 }
 
-impl Fields for Http {
+impl SettingsModel for Http {
     const SECTION: Section = Section {
         variables: true,
         ..Section::of::<Http>(
             "http",
             "HTTP server",
-            "The server of `/metrics`, `/livez`, `/readyz`, `/config` and, where it is opened, of OpenDSR. It asks nobody who they \
-             are.",
+            "The server of `/metrics`, `/livez`, `/readyz`, `/config` and, if enabled, OpenDSR. It has no authentication.",
         )
     };
 
@@ -144,43 +140,41 @@ impl Fields for Http {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Http>] {
-        static ROWS: &[&dyn Row<Http>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Http>] {
+        static ROWS: &[&dyn TypedSetting<Http>] = &[
             &Setting {
                 key: "listen",
-                shape: One(Listen),
-                fallback: Fallback::Toml(r#""127.0.0.1:9464""#),
+                value_type: Text(Listen),
+                default: DefaultValue::Toml(r#""127.0.0.1:9464""#),
                 unit: "",
-                meaning: "Where it listens. Beyond the loopback address everybody who reaches it can read it, which gives a warning.",
+                meaning: "The listen address. On an address other than loopback, anyone who can reach it can read it; this produces a warning.",
                 field: |http: &mut Http| &mut http.listen,
             },
             &Setting {
                 key: "hosts",
-                shape: Many {
+                value_type: Many {
                     each: HostName,
                     private: false,
                 },
-                fallback: Fallback::Toml("[]"),
+                default: DefaultValue::Toml("[]"),
                 unit: "",
-                meaning: "The names under which it is reached, such as those of a reverse proxy. It answers by its address, by names without a dot and by these alone, so that no foreign page can make a browser read it.",
+                meaning: "The host names under which the server is reachable, such as those of a reverse proxy. It answers requests only to its address, to names without a dot, and to these names, which protects against DNS rebinding by other web pages.",
                 field: |http: &mut Http| &mut http.hosts,
             },
             &Setting {
                 key: "max_series",
-                shape: Int::<usize>::new(1, 100_000),
-                fallback: Fallback::Toml("200"),
+                value_type: Int::<usize>::new(1, 100_000),
+                default: DefaultValue::Toml("200"),
                 unit: "series",
-                meaning: "Channels, stores or platforms per metric and brand; the rest is added up in `other`.",
+                meaning: "The maximum number of channels, stores or platforms per metric and brand; the rest is summed up as `other`.",
                 field: |http: &mut Http| &mut http.max_series,
             },
             &Setting {
                 key: "opendsr_domain",
-                shape: Opt(One(Domain)),
-                fallback: Fallback::Absent("none: no rights request comes in over HTTP"),
+                value_type: Opt(Text(Domain)),
+                default: DefaultValue::Absent("none: no rights requests over HTTP"),
                 unit: "",
-                meaning: "Opens the door for rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and is the domain of the \
-                          processor in it. Who asks there is let in by whatever terminates TLS before it, which also signs, with \
-                          the certificate that it shows at `https://<domain>/opendsr.pem`.",
+                meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. The TLS proxy in front of the server must authenticate requesters and sign responses with the certificate published at `https://<domain>/opendsr.pem`.",
                 field: |http: &mut Http| &mut http.opendsr_domain,
             },
         ];

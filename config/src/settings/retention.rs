@@ -1,18 +1,18 @@
-//! `[brand.retention]`: how long records are held.
+//! `[brand.retention]`: how long records are kept.
 //!
-//! The defaults are the longest that the specification provides for; who holds longer hears of it.
+//! The defaults are the longest periods that the specification allows; a longer setting yields a warning.
 
-use super::{Fallback, Fields, Row, Section, Setting};
+use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Retention;
-use crate::shape::number::Int;
+use crate::value_type::number::Int;
 
 /// The row of one category.
 macro_rules! months {
     ($key:literal, $default:literal, $meaning:literal, $field:ident) => {
         &Setting {
             key: $key,
-            shape: Int::<u32>::new(1, 1_200),
-            fallback: Fallback::Toml($default),
+            value_type: Int::<u32>::new(1, 1_200),
+            default: DefaultValue::Toml($default),
             unit: "calendar months",
             meaning: $meaning,
             field: |retention: &mut Retention| &mut retention.$field,
@@ -20,12 +20,11 @@ macro_rules! months {
     };
 }
 
-impl Fields for Retention {
+impl SettingsModel for Retention {
     const SECTION: Section = Section::of::<Retention>(
         "brand.retention",
         "Retention",
-        "For how many whole calendar months records are held, by category; what is older is retracted by a daily pass \
-         and at a start. Above the default a warning says so.",
+        "How many whole calendar months records are stored, by category; older records are deleted at startup and daily. Values above the default produce a warning.",
     );
 
     fn blank() -> Retention {
@@ -37,12 +36,12 @@ impl Fields for Retention {
         }
     }
 
-    fn rows() -> &'static [&'static dyn Row<Retention>] {
-        static ROWS: &[&dyn Row<Retention>] = &[
+    fn rows() -> &'static [&'static dyn TypedSetting<Retention>] {
+        static ROWS: &[&dyn TypedSetting<Retention>] = &[
             months!(
                 "identification_months",
                 "24",
-                "What identifies a person, from the last interaction.",
+                "Records that identify a person, from the last interaction.",
                 identification_months
             ),
             months!(
@@ -60,7 +59,7 @@ impl Fields for Retention {
             months!(
                 "consent_months",
                 "60",
-                "Statements of consent and their evidence.",
+                "Consent statements and their evidence.",
                 consent_months
             ),
         ];

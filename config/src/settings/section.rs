@@ -1,17 +1,17 @@
-//! Sections and their rows: what the table of settings is made of.
+//! Sections and their rows, the building blocks of the table of settings.
 //!
-//! A row knows its key, shape, default, unit and meaning, and the field of the model that it fills. A section is the rows of
-//! one TOML table, which fill one model ([`Fields`]).
+//! A row knows its key, value type, default, unit and meaning, and the model field that it fills. A section is the set
+//! of rows of one TOML table, which fill one model ([`SettingsModel`]).
 
 use serde_json::Value as Json;
 use toml_edit::Value;
 
-use crate::context::{Context, Given, Place};
-use crate::shape::{Shape, Shown};
+use crate::context::{Context, Input, Location};
+use crate::value_type::{Rendered, ValueType};
 
 /// What counts where a setting is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fallback {
+pub(crate) enum DefaultValue {
     /// Nothing: the setting must be given.
     Required,
     /// Nothing: the setting may be absent, with this meaning.
@@ -23,13 +23,13 @@ pub(crate) enum Fallback {
 }
 
 /// One setting of the section whose model is `T`.
-pub(crate) struct Setting<T, S: Shape> {
+pub(crate) struct Setting<T, S: ValueType> {
     /// Its key.
     pub(crate) key: &'static str,
     /// What it may look like.
-    pub(crate) shape: S,
+    pub(crate) value_type: S,
     /// What counts where it is absent.
-    pub(crate) fallback: Fallback,
+    pub(crate) default: DefaultValue,
     /// The unit of its value; empty where it has none.
     pub(crate) unit: &'static str,
     /// What it means, in Markdown.
@@ -39,11 +39,11 @@ pub(crate) struct Setting<T, S: Shape> {
 }
 
 /// What can be said of a setting without its model.
-pub(crate) trait About: Sync {
+pub(crate) trait SettingInfo: Sync {
     /// Its key.
     fn key(&self) -> &'static str;
     /// What counts where it is absent.
-    fn fallback(&self) -> Fallback;
+    fn default(&self) -> DefaultValue;
     /// The unit of its value.
     fn unit(&self) -> &'static str;
     /// What it means.
@@ -57,22 +57,22 @@ pub(crate) trait About: Sync {
 }
 
 /// A setting of the section whose model is `T`.
-pub(crate) trait Row<T>: About {
+pub(crate) trait TypedSetting<T>: SettingInfo {
     /// Reads a value into the model. False after a problem was noted.
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>, into: &mut T) -> bool;
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>, into: &mut T) -> bool;
     /// The value in the model, as it is printed.
-    fn show(&self, from: &mut T) -> Shown;
+    fn render(&self, from: &mut T) -> Rendered;
     /// Puts the field of another model into this one.
     fn swap(&self, into: &mut T, other: &mut T);
 }
 
-impl<T, S: Shape> About for Setting<T, S> {
+impl<T, S: ValueType> SettingInfo for Setting<T, S> {
     fn key(&self) -> &'static str {
         self.key
     }
 
-    fn fallback(&self) -> Fallback {
-        self.fallback
+    fn default(&self) -> DefaultValue {
+        self.default
     }
 
     fn unit(&self) -> &'static str {
@@ -84,21 +84,21 @@ impl<T, S: Shape> About for Setting<T, S> {
     }
 
     fn kind(&self) -> String {
-        self.shape.kind()
+        self.value_type.kind()
     }
 
     fn schema(&self) -> Json {
-        self.shape.schema()
+        self.value_type.schema()
     }
 
     fn variable(&self, text: &str) -> Value {
-        self.shape.variable(text)
+        self.value_type.variable(text)
     }
 }
 
-impl<T, S: Shape> Row<T> for Setting<T, S> {
-    fn read(&self, given: &Given<'_>, cx: &mut Context<'_>, into: &mut T) -> bool {
-        match self.shape.read(given, cx) {
+impl<T, S: ValueType> TypedSetting<T> for Setting<T, S> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>, into: &mut T) -> bool {
+        match self.value_type.read(given, cx) {
             Some(value) => {
                 *(self.field)(into) = value;
                 true
@@ -107,8 +107,8 @@ impl<T, S: Shape> Row<T> for Setting<T, S> {
         }
     }
 
-    fn show(&self, from: &mut T) -> Shown {
-        self.shape.show((self.field)(from))
+    fn render(&self, from: &mut T) -> Rendered {
+        self.value_type.render((self.field)(from))
     }
 
     fn swap(&self, into: &mut T, other: &mut T) {
@@ -117,12 +117,12 @@ impl<T, S: Shape> Row<T> for Setting<T, S> {
 }
 
 /// A model that a section's rows fill.
-pub(crate) trait Fields: Clone + 'static {
+pub(crate) trait SettingsModel: Clone + 'static {
     /// Where the section stands and what it is.
     const SECTION: Section;
 
     /// Its rows, in the order of the reference.
-    fn rows() -> &'static [&'static dyn Row<Self>];
+    fn rows() -> &'static [&'static dyn TypedSetting<Self>];
 
     /// The model before anything is read: empty, zero, absent.
     fn blank() -> Self;
@@ -145,22 +145,26 @@ pub(crate) trait Fields: Clone + 'static {
 }
 
 /// Reads the default of a row into the model, where it has one. False after a problem was noted.
-pub(crate) fn read_default<T>(row: &dyn Row<T>, cx: &mut Context<'_>, into: &mut T) -> bool {
-    let Fallback::Toml(text) = row.fallback() else {
+pub(crate) fn read_default<T>(
+    row: &dyn TypedSetting<T>,
+    cx: &mut Context<'_>,
+    into: &mut T,
+) -> bool {
+    let DefaultValue::Toml(text) = row.default() else {
         return true;
     };
     let Ok(value) = text.parse::<Value>() else {
-        cx.problem(
-            Place::Nowhere,
+        cx.report(
+            Location::Nowhere,
             row.key(),
-            "has a default that is no TOML",
+            "has a default that is not TOML",
             "",
         );
         return false;
     };
-    let given = Given {
+    let given = Input {
         path: row.key().to_owned(),
-        place: Place::Nowhere,
+        place: Location::Nowhere,
         node: crate::context::Node::of_value(&value),
     };
     row.read(&given, cx, into)
@@ -189,12 +193,12 @@ pub(crate) struct Section {
     /// Keys that need others.
     pub(crate) needs: &'static [Needs],
     /// What can be said of its rows.
-    pub(crate) rows: fn() -> Vec<&'static dyn About>,
+    pub(crate) rows: fn() -> Vec<&'static dyn SettingInfo>,
 }
 
 impl Section {
     /// A plain section of the model `T`.
-    pub(crate) const fn of<T: Fields>(
+    pub(crate) const fn of<T: SettingsModel>(
         path: &'static str,
         title: &'static str,
         meaning: &'static str,
@@ -208,7 +212,7 @@ impl Section {
             exclusive: &[],
             one_of: &[],
             needs: &[],
-            rows: abouts::<T>,
+            rows: setting_infos::<T>,
         }
     }
 
@@ -227,6 +231,9 @@ impl Section {
 }
 
 /// The rows of a model without the model.
-fn abouts<T: Fields>() -> Vec<&'static dyn About> {
-    T::rows().iter().map(|row| *row as &dyn About).collect()
+fn setting_infos<T: SettingsModel>() -> Vec<&'static dyn SettingInfo> {
+    T::rows()
+        .iter()
+        .map(|row| *row as &dyn SettingInfo)
+        .collect()
 }

@@ -90,7 +90,7 @@ fn every_mistake_is_told_at_its_line() {
 #[test]
 fn a_problem_reads_as_place_setting_reason_and_way_out() {
     let wrong = crate::common::wrong(BROKEN);
-    let expected = "tributary.toml:15:12: brand[0].timezone: \"Europe/Pariss\" is no IANA time zone; \
+    let expected = "tributary.toml:15:12: brand[0].timezone: \"Europe/Pariss\" is not an IANA time zone; \
                     did you mean \"Europe/Paris\"?";
     assert!(
         wrong.iter().any(|line| line == expected),

@@ -3,7 +3,7 @@
 
 use crate::common::{VENDOR_LIST, brand, good, shown, wrong};
 use tributary_config::model::{Brand, Kind};
-use tributary_config::{Loaded, Problems, parse_in, print};
+use tributary_config::{LoadedConfig, Problems, parse_in, print};
 
 fn acme(lines: &str) -> Brand {
     good(&brand(lines)).config.brands.remove(0)
@@ -49,7 +49,7 @@ fn web_records_rest_on_consent_as_soon_as_strings_can_be_read() {
 fn a_brand_that_reads_no_strings_is_warned_unless_it_says_so() {
     let warning = warned("");
     assert!(
-        warning.contains("tributary.toml:1:1: brand[0].consent: is not given: web records count until somebody objects"),
+        warning.contains("tributary.toml:1:1: brand[0].consent: is not set: web records count until someone objects"),
         "{warning}"
     );
     assert!(warning.contains("set consent.vendor"), "{warning}");
@@ -98,7 +98,7 @@ fn the_party_and_its_bases_are_said_once() {
             .contains("must be a list of purposes, of 2, 7")
     );
     assert!(
-        consent("vendor = 1\nlegitimate_interest = [7, 7]").contains("stands in the list twice")
+        consent("vendor = 1\nlegitimate_interest = [7, 7]").contains("occurs twice in the list")
     );
     assert!(consent("vendor = 1\nlegitimate_interest = 7").contains("square brackets"));
     assert!(consent("also_needs = { credit = [12] }").contains("12 must lie between 1 and 11"));
@@ -109,7 +109,7 @@ fn the_party_and_its_bases_are_said_once() {
 }
 
 /// Reads a brand beside which the vendor list lies.
-fn beside_a_list(list: &str, lines: &str) -> Result<Loaded, Problems> {
+fn beside_a_list(list: &str, lines: &str) -> Result<LoadedConfig, Problems> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("list.json"), list).unwrap();
     let text = brand(&format!(

@@ -58,7 +58,7 @@ fn unknown_settings_are_refused_with_the_nearest_or_their_home() {
     one(
         &brand("curency = \"EUR\""),
         &[
-            "brand[0].curency: there is no such setting",
+            "brand[0].curency: unknown setting",
             "did you mean \"currency\"?",
         ],
     );
@@ -70,7 +70,7 @@ fn unknown_settings_are_refused_with_the_nearest_or_their_home() {
     one(&brand("colour = 1"), &["known here: name, timezone"]);
     one(
         &brand("\"a\\nb\" = 1"),
-        &["brand[0].\"a\\nb\": there is no such"],
+        &["brand[0].\"a\\nb\": unknown setting"],
     );
     one(
         &format!("{}[ingest]\nmaxfuture = \"1m\"", brand("")),
@@ -127,18 +127,21 @@ fn types_and_ranges_are_checked() {
 fn durations_have_units() {
     let window = |value: &str| brand(&format!("[brand.attribution]\nview_window = {value}"));
     one(&window("30"), &["not a whole number", "with a unit"]);
-    one(&window("\"30\""), &["\"30\" is no duration", "with a unit"]);
+    one(
+        &window("\"30\""),
+        &["\"30\" is not a duration", "with a unit"],
+    );
     one(&window("\"30 days\""), &["did you mean \"30d\"?"]);
     one(&window("\"0s\""), &["must lie between 1ms and 3650d"]);
-    one(&window("\"-1d\""), &["is no duration"]);
-    one(&window("\"99999999999999999999d\""), &["is no duration"]);
+    one(&window("\"-1d\""), &["is not a duration"]);
+    one(&window("\"99999999999999999999d\""), &["is not a duration"]);
     one(
         &brand("[brand.sensors]\nmin_dwell = \"500ms\""),
         &["is not in whole seconds"],
     );
     one(
         &brand("[brand.sensors]\nday_start = \"24:00\""),
-        &["no time of day"],
+        &["not a time of day"],
     );
 }
 
@@ -203,7 +206,7 @@ fn settings_that_exclude_or_need_others_say_so() {
         &nats("input_stream = \"A\"\noutput_stream = \"A\""),
         &["have the same name"],
     );
-    one(&nats("input_stream = \"a.b\""), &["no name of a stream"]);
+    one(&nats("input_stream = \"a.b\""), &["not a stream name"]);
     one(
         &nats("url = \"localhost\""),
         &["did you mean \"nats://localhost\"?"],
@@ -225,7 +228,10 @@ fn a_process_is_one_of_the_hosts() {
     let workers = |lines: &str| format!("[workers]\n{lines}\n{}", brand(""));
     one(
         &workers("process = 1"),
-        &["workers.process: 1 is no position among 1 process", "hosts"],
+        &[
+            "workers.process: 1 is not an index among 1 process",
+            "hosts",
+        ],
     );
     one(
         &workers("hosts = [\"a:1\", \"b:1\"]\nprocess = 2"),
@@ -233,11 +239,11 @@ fn a_process_is_one_of_the_hosts() {
     );
     one(
         &workers("hosts = [\"a:1\", \"a:1\"]"),
-        &["hosts[1]: stands in the list twice"],
+        &["hosts[1]: occurs twice in the list"],
     );
     one(
         &workers("hosts = [\"a\"]"),
-        &["hosts[0]: \"a\" is no host with a port"],
+        &["hosts[0]: \"a\" is not a host with a port"],
     );
 }
 
@@ -319,7 +325,7 @@ fn noise_has_a_budget_in_digits_and_bounds() {
     one(
         &budget("\"0.0001\""),
         &[
-            "\"0.0001\" is no number of at most three decimals",
+            "\"0.0001\" is not a number with at most three decimals",
             "\"0.5\"",
         ],
     );
@@ -349,6 +355,6 @@ fn a_brand_is_measured_in_its_region_only() {
     good(&format!("[workers]\nregion = \"us\"\n{}", brand("")));
     one(
         &format!("[workers]\nregion = \"EU\"\n{}", brand("")),
-        &["workers.region: \"EU\" is no name of a region", "eu-west"],
+        &["workers.region: \"EU\" is not a region name", "eu-west"],
     );
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::common::{brand, environment};
-use tributary_config::{Loaded, Problems, parse_in};
+use tributary_config::{LoadedConfig, Problems, parse_in};
 
-fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
+fn read(text: &str, variables: &[(&str, &str)]) -> Result<LoadedConfig, Problems> {
     parse_in(text, Path::new("tributary.toml"), &|name| {
         let own = variables.iter().find(|(key, _)| *key == name);
         own.map(|(_, value)| (*value).to_owned())

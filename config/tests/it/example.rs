@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tributary_config::{Loaded, Problems, example, parse_in, schema};
+use tributary_config::{LoadedConfig, Problems, example, parse_in, schema};
 
-fn read(text: &str) -> Result<Loaded, Problems> {
+fn read(text: &str) -> Result<LoadedConfig, Problems> {
     let directory = crate::common::example_directory();
     parse_in(text, &directory.path().join("tributary.toml"), &|_| {
         Some(crate::common::secret('4'))
@@ -96,7 +96,7 @@ fn what_stands_in_comments_is_right_too() {
             .into_iter()
             // Some settings are alternatives of what the example chose, or come in pairs.
             .filter(|p| !p.message.contains("stand together") && !p.message.contains("stand alone"))
-            .filter(|p| !p.message.contains("no position among"))
+            .filter(|p| !p.message.contains("not an index among"))
             .filter(|p| !p.message.contains("is pinned to"))
             .collect();
         assert_eq!(wrong, [], "{section}.{key}");
@@ -105,7 +105,7 @@ fn what_stands_in_comments_is_right_too() {
     assert!(tried > 40, "{tried}");
 }
 
-fn parse_in_example(text: &str) -> Result<Loaded, Problems> {
+fn parse_in_example(text: &str) -> Result<LoadedConfig, Problems> {
     let directory = crate::common::example_directory();
     parse_in(text, &directory.path().join("tributary.toml"), &|name| {
         // The names that the comments give, and nothing that overrides the file.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::common::{brand, read, secret, set_mode, shown, wrong};
 use secrecy::ExposeSecret;
-use tributary_config::{Loaded, Problems, load, parse_in, print};
+use tributary_config::{LoadedConfig, Problems, load, parse_in, print};
 
 /// A configuration in a directory of its own, whose secret file holds these bytes.
-fn with_file(bytes: &[u8], mode: u32) -> (tempfile::TempDir, Result<Loaded, Problems>) {
+fn with_file(bytes: &[u8], mode: u32) -> (tempfile::TempDir, Result<LoadedConfig, Problems>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("acme.secret");
     std::fs::write(&path, bytes).unwrap();
@@ -80,7 +80,7 @@ fn a_variable_gives_the_secret() {
 }
 
 /// A brand with three secrets in files, the newest first in `names`.
-fn rotated(names: [&str; 3]) -> Result<Loaded, Problems> {
+fn rotated(names: [&str; 3]) -> Result<LoadedConfig, Problems> {
     let directory = tempfile::tempdir().unwrap();
     for (name, last) in [("new", 'n'), ("old", 'o'), ("older", 'p'), ("again", 'n')] {
         let path = directory.path().join(name);
@@ -126,7 +126,7 @@ fn a_secret_in_the_file_is_refused_with_the_way_out() {
         let wrong = wrong(&format!("{section}\n{key} = \"hunter2hunter2\"\n")).join("\n");
         assert!(
             wrong.contains(&format!(
-                "{key}: a secret never stands in the configuration"
+                "{key}: secrets are not allowed in the configuration"
             )),
             "{wrong}"
         );

@@ -154,7 +154,7 @@ impl TcString {
             (false, false, Basis::LegitimateInterest | Basis::FlexibleLegitimateInterest) => {
                 interest()
             }
-            // The refusal that is told is that of consent: it is what the person can give.
+            // The reported refusal is that of consent, which the person can give.
             (false, false, Basis::ConsentOrLegitimateInterest) => {
                 consent().or_else(|refusal| interest().map_err(|_| refusal))
             }

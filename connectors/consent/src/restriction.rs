@@ -25,7 +25,7 @@ pub struct Restriction {
     pub purpose: u8,
     /// How it is restricted.
     pub restriction: RestrictionType,
-    /// For whom.
+    /// The vendors that it restricts.
     pub vendors: VendorIds,
 }
 

@@ -1,4 +1,4 @@
-//! For whom a signal is read, and on which basis that party declared what it does.
+//! The party for which a signal is read, and the legal basis that it declared for each purpose.
 
 use crate::numbers::Numbers;
 use crate::party::{Basis, Party};
@@ -66,7 +66,7 @@ impl Terms {
         self
     }
 
-    /// For whom.
+    /// The party.
     pub fn party(&self) -> Party {
         self.party
     }

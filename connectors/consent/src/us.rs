@@ -102,7 +102,7 @@ impl Answer for YesNo {
     const VALUES: [Self; 3] = [Self::NotApplicable, Self::Yes, Self::No];
 }
 
-/// Whether that which `notice` was of is off: by choice, or because nobody was told that there was one.
+/// Whether the processing that `notice` covers is off: by choice, or because no notice of the choice was given.
 pub(crate) fn out(notice: Notice, opted_out: OptedOut) -> bool {
     notice == Notice::NotProvided || opted_out == OptedOut::Out
 }

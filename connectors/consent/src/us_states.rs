@@ -152,7 +152,7 @@ impl UsState {
         Ok(Some(section))
     }
 
-    /// Whether the person said no to the use of a precise position, or was not told that one could.
+    /// Whether the person refused the use of a precise position, or received no notice of that choice.
     pub fn position_refused(&self) -> bool {
         let answers = self.position.iter();
         let mut answers = answers.filter_map(|place| self.sensitive_data.get(*place));

@@ -174,7 +174,7 @@ fn position(
 }
 
 /// From key to value of another file; the first row of a key counts. A row that is shorter or longer than the
-/// header is an error: what it says cannot be told.
+/// header is an error, because its meaning is unknown.
 fn table(
     path: &Path,
     map: &Csv,

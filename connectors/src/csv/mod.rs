@@ -1,10 +1,10 @@
-//! Rows of a CSV file as messages of their source.
+//! Reads the rows of a CSV file as messages of their source.
 //!
-//! Every row becomes one JSON object of texts, by the source's column map, on the subject of that source;
-//! from there it is decoded like anything else. It arrives at its own time, so that an old file is
-//! neither late nor from the future. What a row lacks or gets wrong is for the decoder to refuse. What cannot be one
-//! object goes to it as a JSON array, which it refuses: the cells of a row that is shorter or longer than the
-//! header, or a record for each currency of rows that should be added up.
+//! The source's column map turns each row into one JSON object of texts on the subject of that source; the decoder then
+//! treats it like any other message. A row arrives at its own time, so an old file is neither late nor in the future.
+//! The decoder rejects missing or malformed values. A row that cannot become one object is passed to the decoder as a
+//! JSON array, which it rejects: the cells of a row shorter or longer than the header, or one record per currency of
+//! rows that should be summed.
 
 mod columns;
 mod encoding;
@@ -16,22 +16,22 @@ use std::path::{Path, PathBuf};
 
 use tributary_config::model::{Brand, Format, Source};
 
+use crate::brand::{BrandContext, time_format};
 use crate::files::{self, Progress};
 use crate::native::time::{self, TimeFormat};
-use crate::tenant::{Tenant, time_format};
 use crate::trace::TraceLine;
 use columns::Columns;
 pub use row::CsvError;
-use row::{Item, Row};
-use sum::Sums;
+use row::{CsvItem, Row};
+use sum::RowSums;
 
 /// The rows of a file, in order; with `sum_rows` in the order in which their ids first appear.
 pub struct CsvReader {
     path: PathBuf,
     rows: ::csv::ByteRecordsIntoIter<Box<dyn BufRead + Send>>,
     columns: Columns,
-    sums: Option<Sums>,
-    summed: Option<std::vec::IntoIter<Item>>,
+    sums: Option<RowSums>,
+    summed: Option<std::vec::IntoIter<CsvItem>>,
     progress: Progress,
     stamps: Stamps,
     ended: bool,
@@ -58,7 +58,7 @@ pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, Cs
         path: path.to_owned(),
         sums: map
             .sum_rows
-            .then(|| Sums::new(&columns, map, &brand.currency)),
+            .then(|| RowSums::new(&columns, map, &brand.currency)),
         stamps: Stamps::new(brand, source, &columns),
         columns,
         rows: reader.into_byte_records(),
@@ -96,15 +96,15 @@ impl CsvReader {
         None
     }
 
-    fn row(&mut self) -> Option<Result<Item, CsvError>> {
+    fn row(&mut self) -> Option<Result<CsvItem, CsvError>> {
         let record = self.record()?;
         Some(record.map(|record| match self.columns.fits(&record) {
-            true => Item::Row(self.columns.row(&record)),
-            false => Item::Refused(self.columns.cells(&record)),
+            true => CsvItem::Row(self.columns.row(&record)),
+            false => CsvItem::Refused(self.columns.cells(&record)),
         }))
     }
 
-    fn summed_row(&mut self, mut sums: Sums) -> Option<Result<Item, CsvError>> {
+    fn summed_row(&mut self, mut sums: RowSums) -> Option<Result<CsvItem, CsvError>> {
         while let Some(record) = self.record() {
             match record {
                 Ok(record) => {
@@ -139,7 +139,7 @@ impl Iterator for CsvReader {
 struct Stamps {
     subject: String,
     times: TimeFormat,
-    tenant: Tenant,
+    tenant: BrandContext,
     ts: Option<usize>,
     date: Option<usize>,
     last: i64,
@@ -151,21 +151,21 @@ impl Stamps {
         Stamps {
             subject: format!("tributary.in.{}.{kind}.{}", brand.name, source.name),
             times: time_format(source),
-            tenant: Tenant::new(brand),
+            tenant: BrandContext::new(brand),
             ts: columns.place("ts"),
             date: columns.place("date"),
             last: 0,
         }
     }
 
-    fn line(&mut self, item: Item, columns: &Columns) -> TraceLine {
+    fn line(&mut self, item: CsvItem, columns: &Columns) -> TraceLine {
         // A row whose time cannot be read is refused by the decoder; it arrives with the row before it.
         let data = match item {
-            Item::Row(row) => {
+            CsvItem::Row(row) => {
                 self.last = self.at(&row).unwrap_or(self.last);
                 columns.json(&row)
             }
-            Item::Refused(data) => data,
+            CsvItem::Refused(data) => data,
         };
         TraceLine {
             subject: self.subject.clone(),

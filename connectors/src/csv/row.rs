@@ -41,7 +41,7 @@ pub enum CsvError {
 pub(super) type Row = Vec<Option<Vec<u8>>>;
 
 /// What becomes of one row, or of several that are added up.
-pub(super) enum Item {
+pub(super) enum CsvItem {
     /// A record.
     Row(Row),
     /// JSON that is no record.

@@ -1,19 +1,19 @@
-//! Rows that share an `id`, added up to one record: the lines of a basket, the positions of an invoice.
+//! Sums the rows that share an `id` into one record, such as the lines of a basket or the items of an invoice.
 //!
-//! Amounts are added as exact decimals, and only those of one currency; the first row gives everything else.
-//! Where an amount of the group is none that can be added, the group keeps that text, so that the decoder refuses
-//! the record. A group of several currencies, or one of whose rows does not fit the header, is refused whole: what
-//! is left of it would be a wrong amount.
+//! Amounts are added as exact decimals, and only within one currency; the first row supplies everything else. If an
+//! amount of the group cannot be added, the group keeps its text, and the decoder rejects the record. A group that
+//! mixes currencies, or has a row that does not fit the header, is rejected as a whole, because its remainder would be
+//! a wrong amount.
 
 use rustc_hash::FxHashMap;
 use tributary_config::model::{Csv, DecimalMark};
 
 use super::columns::{Columns, list};
-use super::row::{Item, Row};
+use super::row::{CsvItem, Row};
 use crate::native::amount;
 
 /// The groups so far, in the order in which their ids first appeared.
-pub struct Sums {
+pub struct RowSums {
     id: Option<usize>,
     amount: Option<usize>,
     currency: Option<usize>,
@@ -36,12 +36,12 @@ struct Group {
 struct CurrencyTotal {
     code: Vec<u8>,
     cell: Option<Vec<u8>>,
-    total: Total,
+    total: Sum,
 }
 
-enum Total {
+enum Sum {
     Nothing,
-    Sum(Decimal),
+    Exact(Decimal),
     Bad(Vec<u8>),
 }
 
@@ -51,10 +51,10 @@ struct Decimal {
     decimals: u32,
 }
 
-impl Sums {
+impl RowSums {
     /// No groups yet, of a brand with a currency of its own.
-    pub fn new(columns: &Columns, map: &Csv, own_currency: &str) -> Sums {
-        Sums {
+    pub fn new(columns: &Columns, map: &Csv, own_currency: &str) -> RowSums {
+        RowSums {
             id: columns.place("id"),
             amount: columns.place("amount"),
             currency: columns.place("currency"),
@@ -81,7 +81,7 @@ impl Sums {
             group.totals.push(CurrencyTotal {
                 code,
                 cell: None,
-                total: Total::Nothing,
+                total: Sum::Nothing,
             });
             group.totals.len() - 1
         });
@@ -112,7 +112,7 @@ impl Sums {
     }
 
     /// What becomes of all groups.
-    pub fn rows(self, columns: &Columns) -> Vec<Item> {
+    pub fn rows(self, columns: &Columns) -> Vec<CsvItem> {
         let (amount, currency, decimal) = (self.amount, self.currency, self.decimal);
         let groups = self.groups.into_iter();
         let items = groups.map(|group| {
@@ -129,10 +129,10 @@ impl Sums {
             });
             let mut rows: Vec<Row> = rows.collect();
             match (group.refused.is_empty(), rows.len()) {
-                (true, 1) => Item::Row(rows.remove(0)),
+                (true, 1) => CsvItem::Row(rows.remove(0)),
                 _ => {
                     let rows = rows.iter().map(|row| columns.json(row));
-                    Item::Refused(list(group.refused.into_iter().chain(rows)))
+                    CsvItem::Refused(list(group.refused.into_iter().chain(rows)))
                 }
             }
         });
@@ -144,30 +144,30 @@ fn cell(row: &Row, place: Option<usize>) -> Option<&Vec<u8>> {
     row.get(place?)?.as_ref()
 }
 
-impl Total {
+impl Sum {
     fn add(&mut self, text: Vec<u8>, mark: DecimalMark) {
         let one = std::str::from_utf8(&text).ok();
         let one = one.and_then(|text| amount::with_point(text.trim(), mark));
         let one = one.and_then(|text| Decimal::read(&text));
         *self = match (&*self, one) {
-            (Total::Bad(_), _) => return,
-            (_, None) => Total::Bad(text),
-            (Total::Nothing, Some(one)) => Total::Sum(one),
-            (Total::Sum(sum), Some(one)) => sum.plus(one).map_or(Total::Bad(text), Total::Sum),
+            (Sum::Bad(_), _) => return,
+            (_, None) => Sum::Bad(text),
+            (Sum::Nothing, Some(one)) => Sum::Exact(one),
+            (Sum::Exact(sum), Some(one)) => sum.plus(one).map_or(Sum::Bad(text), Sum::Exact),
         };
     }
 }
 
-impl Total {
+impl Sum {
     /// The sum as the file would write it.
     fn text(self, mark: DecimalMark) -> Option<Vec<u8>> {
         match self {
-            Total::Nothing => None,
-            Total::Bad(text) => Some(text),
-            Total::Sum(sum) if mark == DecimalMark::Comma => {
+            Sum::Nothing => None,
+            Sum::Bad(text) => Some(text),
+            Sum::Exact(sum) if mark == DecimalMark::Comma => {
                 Some(sum.text().replace('.', ",").into_bytes())
             }
-            Total::Sum(sum) => Some(sum.text().into_bytes()),
+            Sum::Exact(sum) => Some(sum.text().into_bytes()),
         }
     }
 }
@@ -229,14 +229,14 @@ mod tests {
     use super::*;
 
     fn sum(texts: &[&str]) -> String {
-        let mut total = Total::Nothing;
+        let mut total = Sum::Nothing;
         for text in texts {
             total.add(text.as_bytes().to_vec(), DecimalMark::Point);
         }
         match total {
-            Total::Nothing => "nothing".to_owned(),
-            Total::Sum(sum) => sum.text(),
-            Total::Bad(text) => format!("bad {}", String::from_utf8(text).unwrap()),
+            Sum::Nothing => "nothing".to_owned(),
+            Sum::Exact(sum) => sum.text(),
+            Sum::Bad(text) => format!("bad {}", String::from_utf8(text).unwrap()),
         }
     }
 

@@ -1,23 +1,23 @@
-//! Arrivals: when a message counts as having arrived, and by which clock a brand's sensor days go.
+//! Arrival times: when a message counts as having arrived, and which clock drives a brand's sensor days.
 //!
-//! A message arrives when the stream stores it, at a time that no sender chooses. A source may say otherwise
-//! (`arrival_header`): a load test that plays an old trace names the arrival in the header
-//! [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow these headers alone. A header never
-//! counts beyond the time of the stream, so that nobody moves a clock into the future, and what belongs to no source
-//! moves none.
+//! A message arrives when the stream stores it, which no sender can choose. A source with `arrival_header` is the
+//! exception: a load test that replays an old trace states the arrival in the header
+//! [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow those headers alone. A header never
+//! counts as later than the stream's own time, so no sender can move a clock into the future. A message without a
+//! source moves no clock.
 
 use tributary_config::model::Config;
 
-use super::headers::Lent;
+use super::headers::CloudEventHeaders;
 use super::route::Routes;
+use crate::brand::{BrandContext, SourceContext};
 use crate::nats::AT_HEADER;
-use crate::tenant::{Feed, Tenant};
 
 /// Finds the arrival of messages.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
-    tenants: Vec<Tenant>,
-    feeds: Vec<Vec<Feed>>,
+    brands: Vec<BrandContext>,
+    sources: Vec<Vec<SourceContext>>,
     routes: Routes,
     /// For each brand whether any of its sources goes by the header.
     by_header: Vec<bool>,
@@ -35,16 +35,16 @@ pub struct MessageArrival {
 impl Arrivals {
     /// Arrivals by the sources of a configuration.
     pub fn new(config: &Config) -> Arrivals {
-        let tenants: Vec<Tenant> = config.brands.iter().map(Tenant::new).collect();
-        let with_keys = config.brands.iter().zip(&tenants);
-        let feeds: Vec<Vec<Feed>> = with_keys
-            .map(|(brand, tenant)| Feed::all(brand, &tenant.key))
+        let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
+        let with_keys = config.brands.iter().zip(&brands);
+        let sources: Vec<Vec<SourceContext>> = with_keys
+            .map(|(brand, context)| SourceContext::sorted(brand, &context.key))
             .collect();
-        let any = |feeds: &Vec<Feed>| feeds.iter().any(|feed| feed.arrival_header);
+        let any = |sources: &Vec<SourceContext>| sources.iter().any(|source| source.arrival_header);
         Arrivals {
-            by_header: feeds.iter().map(any).collect(),
-            tenants,
-            feeds,
+            by_header: sources.iter().map(any).collect(),
+            brands,
+            sources,
             routes: Routes::default(),
         }
     }
@@ -69,30 +69,30 @@ impl Arrivals {
         if !self.by_header.contains(&true) {
             return by_stream;
         }
-        let source = Lent::of(headers).source;
+        let named_source = CloudEventHeaders::of(headers).source;
         let route = self
             .routes
-            .find(subject, source, &self.tenants, &self.feeds);
+            .find(subject, named_source, &self.brands, &self.sources);
         let Ok(route) = route else {
             return by_stream;
         };
-        if !self.is_by_header(route.tenant) {
+        if !self.is_by_header(route.brand) {
             return by_stream;
         }
-        let feed = self.feeds.get(route.tenant);
-        let feed = feed.and_then(|feeds| feeds.get(route.feed));
-        let named = feed
-            .filter(|feed| feed.arrival_header)
-            .and_then(|_| named(headers));
+        let source = self.sources.get(route.brand);
+        let source = source.and_then(|sources| sources.get(route.source));
+        let named = source
+            .filter(|source| source.arrival_header)
+            .and_then(|_| arrival_header(headers));
         MessageArrival {
             at: named.map_or(stored, |named| named.min(stored)),
-            brand: Some(route.tenant),
+            brand: Some(route.brand),
         }
     }
 }
 
 /// The arrival that headers name.
-fn named(headers: &[(String, String)]) -> Option<i64> {
+fn arrival_header(headers: &[(String, String)]) -> Option<i64> {
     let mut headers = headers.iter();
     let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case(AT_HEADER))?;
     value.trim().parse().ok()
@@ -105,8 +105,8 @@ mod tests {
     use tributary_config::model::Kind;
 
     use super::*;
+    use crate::brand::sources;
     use crate::fixture;
-    use crate::tenant::sources;
 
     const STORED: i64 = 1_750_000_000_000;
 

@@ -1,18 +1,18 @@
-//! The headers of CloudEvents, which lend a record what it lacks: its id, its time and its source.
+//! CloudEvents headers: the defaults for the id, the time and the source of a record that has none of its own.
 //!
 //! The attributes are those of «CloudEvents 1.0» in the binary mode of its NATS protocol binding.
 
-/// The headers that lend a record what it lacks.
+/// The CloudEvents attributes of a message that a record may use.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Lent<'a> {
+pub(super) struct CloudEventHeaders<'a> {
     pub(super) id: Option<&'a str>,
     pub(super) time: Option<&'a str>,
     pub(super) source: Option<&'a str>,
 }
 
-impl<'a> Lent<'a> {
-    pub(super) fn of(headers: &'a [(String, String)]) -> Lent<'a> {
-        let mut lent = Lent::default();
+impl<'a> CloudEventHeaders<'a> {
+    pub(super) fn of(headers: &'a [(String, String)]) -> CloudEventHeaders<'a> {
+        let mut attributes = CloudEventHeaders::default();
         for (name, value) in headers {
             let prefixed = name
                 .get(..2)
@@ -22,16 +22,16 @@ impl<'a> Lent<'a> {
                 continue;
             };
             let place = if name.eq_ignore_ascii_case("id") {
-                &mut lent.id
+                &mut attributes.id
             } else if name.eq_ignore_ascii_case("time") {
-                &mut lent.time
+                &mut attributes.time
             } else if name.eq_ignore_ascii_case("source") {
-                &mut lent.source
+                &mut attributes.source
             } else {
                 continue;
             };
             *place = Some(value.as_str()).filter(|value| !value.is_empty());
         }
-        lent
+        attributes
     }
 }

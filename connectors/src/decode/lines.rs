@@ -1,4 +1,4 @@
-//! A message cut into its objects: NDJSON, or one object over any number of lines.
+//! Splits a message into its JSON objects: NDJSON, or one object over any number of lines.
 
 use serde::de::IgnoredAny;
 
@@ -13,7 +13,7 @@ pub struct Objects<'a> {
 /// Cuts a message. When its first line is no JSON and the whole is, the whole is one object; otherwise
 /// every line stands alone.
 pub fn split(data: &[u8]) -> Objects<'_> {
-    let rest = trim(crate::files::without_mark(data));
+    let rest = trim(crate::files::strip_bom(data));
     let Some(end) = memchr::memchr(b'\n', rest) else {
         return Objects {
             rest,
@@ -48,7 +48,7 @@ impl<'a> Iterator for Objects<'a> {
                 None => (self.rest, &[][..]),
             };
             self.rest = rest;
-            let line = trim(crate::files::without_mark(line));
+            let line = trim(crate::files::strip_bom(line));
             if !line.is_empty() {
                 return Some(line);
             }

@@ -1,28 +1,28 @@
-//! From a subject to a brand, a kind and a source.
+//! Resolves a subject to a brand, a kind and a source.
 
 use tributary_config::model::Kind;
 
-use crate::dead::{Reason, Refusal};
-use crate::tenant::{Feed, Tenant};
+use crate::brand::{BrandContext, SourceContext};
+use crate::dead_letter::{Reason, Refusal};
 
 /// Kinds of the specification that are not taken yet: named in dead letters, since they are no
 /// sender's invention.
 const LATER: [&str; 2] = ["partner", "rights"];
 
-/// Where a message belongs.
+/// The brand, source and kind that a message belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The position of the brand.
-    pub tenant: usize,
+    pub brand: usize,
     /// The position of the source among the brand's.
-    pub feed: usize,
+    pub source: usize,
     /// The kind.
     pub kind: Kind,
 }
 
-/// A subject that leads nowhere, with what of it is known.
+/// A subject without a route, and the parts of it that are known.
 #[derive(Clone, Debug)]
-pub struct Stray {
+pub struct Unroutable {
     /// The brand, where it is a configured one.
     pub brand: Option<String>,
     /// The kind, where it is a word of the specification.
@@ -31,7 +31,7 @@ pub struct Stray {
     pub refusal: Refusal,
 }
 
-/// Finds routes, and remembers the last one: messages of a subject come in rows.
+/// Resolves subjects. It caches the last route because messages of one subject arrive in runs.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     subject: String,
@@ -45,9 +45,9 @@ impl Routes {
         &mut self,
         subject: &str,
         source: Option<&str>,
-        tenants: &[Tenant],
-        feeds: &[Vec<Feed>],
-    ) -> Result<Route, Box<Stray>> {
+        brands: &[BrandContext],
+        sources: &[Vec<SourceContext>],
+    ) -> Result<Route, Box<Unroutable>> {
         let subject = without_partition(subject);
         if let Some(route) = self.route
             && self.subject == subject
@@ -55,7 +55,7 @@ impl Routes {
         {
             return Ok(route);
         }
-        let route = find(subject, source, tenants, feeds)?;
+        let route = resolve(subject, source, brands, sources)?;
         self.subject.clear();
         self.subject.push_str(subject);
         self.source = source.map(str::to_owned);
@@ -74,14 +74,14 @@ fn without_partition(subject: &str) -> &str {
     }
 }
 
-fn find(
+fn resolve(
     subject: &str,
     source: Option<&str>,
-    tenants: &[Tenant],
-    feeds: &[Vec<Feed>],
-) -> Result<Route, Box<Stray>> {
-    let stray = |brand: Option<&str>, kind: Option<&str>, reason, detail: &str| {
-        Box::new(Stray {
+    brands: &[BrandContext],
+    sources: &[Vec<SourceContext>],
+) -> Result<Route, Box<Unroutable>> {
+    let unroutable = |brand: Option<&str>, kind: Option<&str>, reason, detail: &str| {
+        Box::new(Unroutable {
             brand: brand.map(str::to_owned),
             kind: kind.map(str::to_owned),
             refusal: Refusal::new(reason, detail),
@@ -92,37 +92,46 @@ fn find(
     let (Some("tributary"), Some("in"), Some(brand), Some(word)) =
         (token(), token(), token(), token())
     else {
-        return Err(malformed(stray));
+        return Err(malformed(unroutable));
     };
     let named = tokens.next();
     if named == Some("") || tokens.next().is_some() {
-        return Err(malformed(stray));
+        return Err(malformed(unroutable));
     }
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == word);
     let known_word = kind.map(Kind::name);
     let known_word = known_word.or_else(|| LATER.into_iter().find(|later| *later == word));
-    let tenant = tenants.iter().position(|tenant| *tenant.name == *brand);
-    let Some(tenant) = tenant else {
+    let index = brands.iter().position(|context| *context.name == *brand);
+    let Some(index) = index else {
         let detail = "the subject's brand is not in the configuration";
-        return Err(stray(None, known_word, Reason::UnknownBrand, detail));
+        return Err(unroutable(None, known_word, Reason::UnknownBrand, detail));
     };
     let Some(kind) = kind else {
         let detail = "the subject's kind must be web, transaction, spend, ping or consent";
-        return Err(stray(Some(brand), known_word, Reason::UnknownKind, detail));
+        return Err(unroutable(
+            Some(brand),
+            known_word,
+            Reason::UnknownKind,
+            detail,
+        ));
     };
-    let feeds = feeds.get(tenant).map(Vec::as_slice).unwrap_or_default();
-    let feed = match named {
-        Some(name) => position(feeds, kind, name),
+    let sources = sources.get(index).map(Vec::as_slice).unwrap_or_default();
+    let position = match named {
+        Some(name) => source_position(sources, kind, name),
         None => source
-            .and_then(|name| position(feeds, kind, name))
-            .or_else(|| position(feeds, kind, kind.name()))
-            .or_else(|| feeds.iter().position(|feed| feed.kind == kind)),
+            .and_then(|name| source_position(sources, kind, name))
+            .or_else(|| source_position(sources, kind, kind.name()))
+            .or_else(|| sources.iter().position(|source| source.kind == kind)),
     };
-    match feed {
-        Some(feed) => Ok(Route { tenant, feed, kind }),
+    match position {
+        Some(position) => Ok(Route {
+            brand: index,
+            source: position,
+            kind,
+        }),
         None => {
             let detail = "the subject's source is not one of the brand's for this kind";
-            Err(stray(
+            Err(unroutable(
                 Some(brand),
                 known_word,
                 Reason::UnknownSource,
@@ -132,12 +141,12 @@ fn find(
     }
 }
 
-fn malformed<T>(stray: impl Fn(Option<&str>, Option<&str>, Reason, &str) -> T) -> T {
+fn malformed<T>(unroutable: impl Fn(Option<&str>, Option<&str>, Reason, &str) -> T) -> T {
     let detail = "the subject must be tributary.in.<brand>.<kind>, with .<source> or .<source>.<partition> behind it or not";
-    stray(None, None, Reason::MalformedSubject, detail)
+    unroutable(None, None, Reason::MalformedSubject, detail)
 }
 
-fn position(feeds: &[Feed], kind: Kind, name: &str) -> Option<usize> {
-    let is_it = |feed: &Feed| feed.kind == kind && *feed.name == *name;
-    feeds.iter().position(is_it)
+fn source_position(sources: &[SourceContext], kind: Kind, name: &str) -> Option<usize> {
+    let is_it = |source: &SourceContext| source.kind == kind && *source.name == *name;
+    sources.iter().position(is_it)
 }

@@ -1,29 +1,29 @@
-//! The keyed hashes that stand for identifiers, and what is done to a value before it is hashed.
+//! Pseudonyms: the keyed hashes of identifiers, and how a value is prepared before it is hashed.
 //!
-//! A clear value is canonicalised, hashed with SHA-256 under every rule that the brand enables, and the
-//! digest is hashed again with the brand's key: plain SHA-256 of an e-mail or a phone number is
-//! reversible by dictionary, a keyed hash is not. A value that comes as a digest enters at the second
-//! step, so that clear and hashed meet. Opaque values (cookies, wallets, devices) go straight to the
-//! keyed hash. The clear text lives in one buffer that is overwritten before the record is left.
+//! A clear value is canonicalized and hashed with SHA-256 under every rule that the brand enables, and the digest is
+//! then hashed with the brand's key: plain SHA-256 of an e-mail address or a phone number can be reversed by
+//! dictionary, a keyed hash cannot. A value that arrives as a digest enters at the second stage, so clear and hashed
+//! values match. Opaque values (cookies, wallets, devices) go straight to the keyed hash. The clear text stays in one
+//! buffer that is overwritten before the decoder leaves the record.
 //!
-//! A brand whose secret was exchanged keys with its oldest one first and then re-keys over that for every later
-//! secret ([`tributary_config::chain`]), so that what is new meets what was held before. A record is read with what
-//! the oldest secret gives, and is taken up the chain when it is whole ([`crate::decode`]): what its identifiers were
-//! under the secrets between is known there for a moment, and nowhere else.
+//! A brand that rotated its secret first keys with its oldest secret and then rekeys for every later one
+//! ([`tributary_config::key_chain`]), so that new records match those stored earlier. A record is read under the oldest
+//! secret and rekeyed once it is complete ([`crate::decode`]); its identifiers under the intermediate secrets exist
+//! only there, and only for a moment.
 
-mod blocked;
+mod blocklist;
 mod canonical;
 mod phone;
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tributary_config::chain::{Chain, derive};
+use tributary_config::key_chain::{KeyChain, derive_key};
 use tributary_config::model::{Brand, HashRule, Source};
 use tributary_operators::record::{IdKind, Identifier};
 use zeroize::{Zeroize, Zeroizing};
 
-use blocked::Blocked;
+use blocklist::Blocklist;
 use phone::PhoneCache;
 pub use phone::Region;
 
@@ -37,15 +37,15 @@ const CONTEXT: &str = "tributary 2025-11 pseudonyms of one brand";
 pub struct BrandKey {
     /// Of the oldest secret.
     key: Zeroizing<[u8; 32]>,
-    chain: Chain,
+    chain: KeyChain,
     rules: Arc<[HashRule]>,
-    blocked: Arc<Blocked>,
+    blocked: Arc<Blocklist>,
     region: Region,
 }
 
 /// How a source's values are to be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading {
+pub struct IdentifierRules {
     /// The region of phone numbers without a country code.
     pub region: Region,
     /// The rule of values that come as digests.
@@ -83,33 +83,33 @@ impl BrandKey {
             rules.push(HashRule::Plain);
         }
         BrandKey {
-            key: derive(CONTEXT, &brand.name, oldest),
-            chain: Chain::new(brand),
+            key: derive_key(CONTEXT, &brand.name, oldest),
+            chain: KeyChain::new(brand),
             rules: rules.into(),
-            blocked: Arc::new(Blocked::new(&brand.identity.blocked, region)),
+            blocked: Arc::new(Blocklist::new(&brand.identity.blocked, region)),
             region,
         }
     }
 
     /// How the values of a source of this brand are to be read.
-    pub fn reading(&self, source: &Source) -> Reading {
+    pub fn rules_of(&self, source: &Source) -> IdentifierRules {
         let own = Region::of(source.phone_region.as_deref());
-        Reading {
+        IdentifierRules {
             region: if own.is_none() { self.region } else { own },
             rule: source.hash_rule,
         }
     }
 
     /// How values are to be read that come from no source: the brand's region, the plain rule.
-    pub fn default_reading(&self) -> Reading {
-        Reading {
+    pub fn default_rules(&self) -> IdentifierRules {
+        IdentifierRules {
             region: self.region,
             rule: HashRule::Plain,
         }
     }
 
     /// The links between its secrets.
-    pub fn chain(&self) -> &Chain {
+    pub fn chain(&self) -> &KeyChain {
         &self.chain
     }
 
@@ -158,7 +158,7 @@ impl BrandKey {
         &self,
         kind: IdKind,
         text: &str,
-        reading: Reading,
+        reading: IdentifierRules,
         scratch: &mut Scratch,
         out: &mut Vec<Identifier>,
     ) -> bool {
@@ -171,14 +171,14 @@ impl BrandKey {
     /// newest secret.
     pub fn identify(&self, kind: IdKind, text: &str) -> Vec<Identifier> {
         let mut out = Vec::new();
-        let reading = self.default_reading();
+        let reading = self.default_rules();
         self.identifiers(kind, text, reading, &mut Scratch::default(), &mut out);
-        self.newest(&out)
+        self.rekey_to_newest(&out)
     }
 
     /// Identifiers under the oldest secret as they are under the newest.
-    pub(crate) fn newest(&self, ids: &[Identifier]) -> Vec<Identifier> {
-        re_keyed(ids, |pseudonym| self.chain.move_up(pseudonym, 0))
+    pub(crate) fn rekey_to_newest(&self, ids: &[Identifier]) -> Vec<Identifier> {
+        rekey(ids, |pseudonym| self.chain.rekey_from(pseudonym, 0))
     }
 
     /// The identifier of first name, last name and postcode together, under the oldest secret, appended to `out`.
@@ -194,7 +194,7 @@ impl BrandKey {
             canonical::lower(part, &mut word);
             scratch.clear.push_str(&word);
             scratch.clear.push('\u{1f}');
-            !self.blocked.has(&word)
+            !self.blocked.contains(&word)
         });
         if named {
             let value = scratch.clear.as_bytes();
@@ -208,7 +208,7 @@ impl BrandKey {
         &self,
         kind: IdKind,
         text: &str,
-        reading: Reading,
+        reading: IdentifierRules,
         scratch: &mut Scratch,
         out: &mut Vec<Identifier>,
     ) -> bool {
@@ -218,7 +218,9 @@ impl BrandKey {
                 canonical::opaque(text, clear);
                 // The placeholder of a vendor that hashes its cookies is a placeholder, too.
                 let digest = canonical::hex_digest(clear);
-                if self.blocked.has(clear) || digest.is_some_and(|d| self.blocked.has_digest(&d)) {
+                if self.blocked.contains(clear)
+                    || digest.is_some_and(|d| self.blocked.contains_digest(&d))
+                {
                     return false;
                 }
                 self.push_opaque(kind, clear.as_bytes(), out);
@@ -229,7 +231,7 @@ impl BrandKey {
                     IdKind::Email => canonical::email(text, clear),
                     _ => canonical::lower(text, clear),
                 }
-                if self.blocked.has(clear) {
+                if self.blocked.contains(clear) {
                     return false;
                 }
                 if let Some(digest) = canonical::digest(text, clear, reading.rule) {
@@ -259,7 +261,7 @@ impl BrandKey {
         digest: &[u8; 32],
         out: &mut Vec<Identifier>,
     ) -> bool {
-        if self.blocked.has_digest(digest) {
+        if self.blocked.contains_digest(digest) {
             return false;
         }
         let pseudonym = self.pseudonym(kind, rule, digest);
@@ -312,7 +314,7 @@ impl BrandKey {
         }
         let start = out.len();
         let named = phone::e164(region, clear)
-            .filter(|number| !self.blocked.has(number))
+            .filter(|number| !self.blocked.contains(number))
             .is_some_and(|number| self.push_clear(IdKind::Phone, &number, out));
         phones.put(place, out.get(start..).unwrap_or_default());
         named
@@ -320,7 +322,7 @@ impl BrandKey {
 }
 
 /// Identifiers with other pseudonyms, of the same values.
-pub(crate) fn re_keyed(ids: &[Identifier], key: impl Fn(u128) -> u128) -> Vec<Identifier> {
+pub(crate) fn rekey(ids: &[Identifier], key: impl Fn(u128) -> u128) -> Vec<Identifier> {
     let ids = ids.iter().map(|id| {
         let pseudonym = key(id.pseudonym);
         let value = match id.value == id.pseudonym {

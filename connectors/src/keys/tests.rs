@@ -33,9 +33,9 @@ fn every_enabled_rule_gives_one_identifier_with_one_value() {
     let ids = key.identify(IdKind::Phone, "+33 6 12 34 56 78");
     assert_eq!(ids.len(), 3);
     assert!(ids.iter().all(|id| id.value == ids[0].pseudonym));
-    let meta = Reading {
+    let meta = IdentifierRules {
         rule: HashRule::Meta,
-        ..key.default_reading()
+        ..key.default_rules()
     };
     let mut hashed = Vec::new();
     let digest = sha("33612345678");
@@ -56,9 +56,9 @@ fn uid2_digests_come_in_base64_too() {
     let key = key_with(&[HashRule::Plain, HashRule::Uid2]);
     let digest = Sha256::digest("janedoe@gmail.com");
     let text = base64::engine::general_purpose::STANDARD.encode(digest);
-    let reading = Reading {
+    let reading = IdentifierRules {
         rule: HashRule::Uid2,
-        ..key.default_reading()
+        ..key.default_rules()
     };
     let mut hashed = Vec::new();
     key.identifiers(
@@ -112,7 +112,7 @@ fn kinds_never_meet_and_opaque_ones_keep_their_case() {
 fn a_number_is_the_same_from_memory() {
     let key = key_with(&[HashRule::Plain, HashRule::Google]);
     let mut scratch = Scratch::default();
-    let reading = key.default_reading();
+    let reading = key.default_rules();
     let mut read = |text: &str| {
         let mut out = Vec::new();
         let named = key.identifiers(IdKind::Phone, text, reading, &mut scratch, &mut out);
@@ -202,8 +202,8 @@ fn an_exchanged_secret_re_keys_over_the_old_pseudonym() {
         // Each is the one before, moved up, with the value that all hashes of one text share.
         for (links, before) in [(0, &one), (1, &two)] {
             for (id, newest) in before.iter().zip(&three) {
-                assert_eq!(chain.move_up(id.pseudonym, links), newest.pseudonym);
-                assert_eq!(chain.move_up(id.value, links), newest.value);
+                assert_eq!(chain.rekey_from(id.pseudonym, links), newest.pseudonym);
+                assert_eq!(chain.rekey_from(id.value, links), newest.value);
             }
         }
     }

@@ -12,9 +12,9 @@ use tributary_config::model::{Channels, LabelCase};
 use url::{ParseError, Url};
 
 use super::fields::Field;
-use super::reader::{MAX_LABEL, Read, Reader};
+use super::reader::{FieldResult, MAX_LABEL, Reader};
 use super::{labels, referrers, site};
-use crate::dead::{Reason, Refusal};
+use crate::dead_letter::{Reason, Refusal};
 
 /// Longer addresses say nothing.
 const MAX_URL: usize = 65_536;
@@ -40,8 +40,8 @@ pub type ChannelWords<'a> = [Cow<'a, str>; 3];
 pub fn of_fields<'a>(
     reader: &Reader<'_, 'a>,
     channels: &Channels,
-) -> Read<Option<ChannelWords<'a>>> {
-    let label = |field| -> Read<Cow<'a, str>> {
+) -> FieldResult<Option<ChannelWords<'a>>> {
+    let label = |field| -> FieldResult<Cow<'a, str>> {
         Ok(word(reader.label(field)?.unwrap_or_default(), channels))
     };
     Ok(some([
@@ -52,7 +52,10 @@ pub fn of_fields<'a>(
 }
 
 /// The channel of a contact, none where it is direct.
-pub fn derive<'a>(reader: &Reader<'_, 'a>, channels: &Channels) -> Read<Option<ChannelWords<'a>>> {
+pub fn derive<'a>(
+    reader: &Reader<'_, 'a>,
+    channels: &Channels,
+) -> FieldResult<Option<ChannelWords<'a>>> {
     let fields = of_fields(reader, channels)?;
     let url = reader.short_text(Field::Url, MAX_URL)?;
     let referrer = reader.short_text(Field::Referrer, MAX_URL)?;
@@ -69,14 +72,14 @@ pub fn derive<'a>(reader: &Reader<'_, 'a>, channels: &Channels) -> Read<Option<C
 
 /// A label of a channel by its rule, in the case that the brand has chosen.
 fn word<'b>(text: Cow<'b, str>, channels: &Channels) -> Cow<'b, str> {
-    let label = labels::of_channel(text);
+    let label = labels::normalize_channel(text);
     match channels.case {
         LabelCase::Lower
             if label
                 .chars()
                 .any(|c| !c.is_lowercase() && c.is_alphabetic()) =>
         {
-            Cow::Owned(labels::normal(Cow::Owned(label.to_lowercase())).into_owned())
+            Cow::Owned(labels::normalize(Cow::Owned(label.to_lowercase())).into_owned())
         }
         _ => label,
     }
@@ -87,7 +90,7 @@ fn some(words: ChannelWords<'_>) -> Option<ChannelWords<'_>> {
 }
 
 /// What the parameters of an address say.
-fn of_address<'b>(url: &str, channels: &Channels) -> Read<Option<ChannelWords<'b>>> {
+fn of_address<'b>(url: &str, channels: &Channels) -> FieldResult<Option<ChannelWords<'b>>> {
     let address = url.split_once('#').map_or(url, |(address, _)| address);
     let Some((_, query)) = address.split_once('?') else {
         return Ok(None);
@@ -170,7 +173,7 @@ fn of_referrer<'b>(
     }
     let page = url.filter(|url| !is_bad(url)).map(self::host);
     if let Some(Some(page)) = &page
-        && site::of(page) == site::of(&host)
+        && site::registrable_domain(page) == site::registrable_domain(&host)
     {
         return None;
     }

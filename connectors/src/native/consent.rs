@@ -1,16 +1,16 @@
-//! Statements of consent: records of their own, and what a web record brings along.
+//! Consent statements: records of their own, and those that a web record carries.
 //!
-//! Two things come of a signal. A *statement* is a held record like any other: which steps are allowed with whatever
-//! names its identifiers. The *evidence* is the signal word for word, kept beside all numbers, so that it can be shown
-//! what was allowed and why.
+//! A signal yields two things. A *statement* is a stored record like any other: which uses are allowed for the holders
+//! of its identifiers. The *evidence* is the signal verbatim, kept apart from all numbers, to show what was allowed and
+//! why.
 //!
-//! A web record speaks for its browser, so its statement names the cookie alone, and everybody in the record where it
-//! has none. However many views repeat a string, one statement is held for each source, cookie, string and four weeks, the
-//! first: that the very same string was said before is what orders statements, and that it was said again keeps it from
-//! being forgotten. Of opt-outs, which bear no date, one is held for each source and cookie, the newest. There is one
-//! evidence for each cookie and string. Such a statement is a fact of its own, that a string was sent; a correction of the
-//! record that brought it does not unsay it. A signal that cannot be read refuses the record that brings it: what the
-//! person allowed is not known, so nothing may be held.
+//! A web record speaks for its browser, so its statement names the cookie alone, or all identifiers of a record without
+//! a cookie. However many views repeat a string, one statement is stored for each source, cookie, string and four-week
+//! period: the first. The first occurrence of the exact string orders the statements, and the repetition in a later
+//! period keeps the statement from expiring. Opt-outs carry no date; one is stored for each source and cookie, the
+//! newest. There is one evidence for each cookie and string. Such a statement records that a string was sent, so a
+//! correction of the record that carried it does not retract the statement. A signal that cannot be parsed rejects its
+//! record: without knowing what the person allowed, nothing may be stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,10 +25,10 @@ use tributary_operators::record::{Body, IdKind, IdSet, Record, RecordKey, Right}
 use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::line::Line;
-use super::reader::{MAX_LABEL, Read, Reader, missing, too_long, wrong_type};
-use super::record::{self, Head};
-use crate::dead::{Reason, Refusal, Sink};
-use crate::signals::{Consent, Signal};
+use super::reader::{FieldResult, MAX_LABEL, Reader, missing, too_long, wrong_type};
+use super::record::{self, RecordHead};
+use crate::dead_letter::{Reason, Refusal, Sink};
+use crate::signals::{PurposeConsent, Signal};
 
 /// The most bytes of a consent string.
 const MAX_STRING: usize = 16_384;
@@ -46,9 +46,9 @@ const IDENTIFIERS: [(Field, IdKind); 6] = [
     (Field::Device, IdKind::Device),
 ];
 
-/// A signal word for word, its keys in order.
+/// The evidence of a signal: the signal verbatim, with its keys in order.
 #[derive(Serialize)]
-struct Text<'a> {
+struct EvidenceText<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,22 +56,22 @@ struct Text<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     method: &'static str,
-    signal: &'a Given<'a>,
+    signal: &'a GivenSignal<'a>,
     source: &'a str,
 }
 
-/// What was given.
+/// The signal of a record, by its form.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Given<'a> {
+enum GivenSignal<'a> {
     TcString(Cow<'a, str>),
     Gpp(Cow<'a, str>),
     Boxes(BTreeMap<String, bool>),
 }
 
 /// Reads a statement.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
-    let head = Head::read(line)?;
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
+    let head = RecordHead::read(line)?;
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
     if ids.is_empty() {
         return Err(Refusal::new(
@@ -80,22 +80,22 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
         ));
     }
     let reader = line.reader;
-    let given = [
+    let signal = [
         tc_string(&reader)?,
         gpp(&reader)?,
         boxes(reader.fields.raw(Field::Purposes), &reader)?,
     ];
-    let mut given = given.into_iter().flatten();
-    let (Some(given), None) = (given.next(), given.next()) else {
+    let mut signal = signal.into_iter().flatten();
+    let (Some(signal), None) = (signal.next(), signal.next()) else {
         return Err(Refusal::new(
             Reason::MissingField,
             "a consent needs one of `tc_string`, `gpp` and `purposes`, and no other",
         ));
     };
-    let body = match signal(line, &given, sink)? {
+    let body = match read_signal(line, &signal, sink)? {
         Some(Signal::Steps(consent)) => {
             if consent.opted_out {
-                opt_out(line, head.ts, &ids, sink);
+                emit_opt_out(line, head.ts, &ids, sink);
             }
             Body::Consent {
                 steps: consent.steps,
@@ -106,39 +106,39 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
         None => {
             return Err(Refusal::new(
                 Reason::BadConsent,
-                "the string says nothing that the brand reads: for a TC string, set its consent.vendor or consent.publisher",
+                "the string contains nothing that the brand evaluates: for a TC string, set consent.vendor or consent.publisher",
             ));
         }
     };
-    evidence(line, &given, Some(&head), head.ts, &ids, sink)?;
-    Ok(record::put(line, head, ids, body, sink))
+    emit_evidence(line, &signal, Some(&head), head.ts, &ids, sink)?;
+    Ok(record::put_event(line, head, ids, body, sink))
 }
 
-/// What a web record brings along.
+/// The signals that a web record carries.
 pub struct WebSignals<'a> {
-    given: [Option<Given<'a>>; 2],
-    consent: Option<Consent>,
+    strings: [Option<GivenSignal<'a>>; 2],
+    consent: Option<PurposeConsent>,
     opted_out: bool,
 }
 
-/// For so many days a string that is said again is no new statement.
+/// The period, in days, within which a repeated string is no new statement.
 const SAME_STATEMENT_DAYS: i32 = 28;
 
 impl<'a> WebSignals<'a> {
-    /// Reads the strings of a web record. A TC string that speaks for nobody is passed over.
-    pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> Read<WebSignals<'a>> {
+    /// Reads the strings of a web record. Skips a TC string if the brand names no party.
+    pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> FieldResult<WebSignals<'a>> {
         let reader = line.reader;
-        let tc_string = match line.tenant.signals.reads_strings() {
+        let tc_string = match line.brand.signals.reads_strings() {
             true => tc_string(&reader)?,
             false => None,
         };
         let mut signals = WebSignals {
-            given: [tc_string, gpp(&reader)?],
+            strings: [tc_string, gpp(&reader)?],
             consent: None,
             opted_out: false,
         };
-        for given in signals.given.iter().flatten() {
-            match signal(line, given, sink)? {
+        for signal in signals.strings.iter().flatten() {
+            match read_signal(line, signal, sink)? {
                 Some(Signal::Steps(consent)) => {
                     signals.opted_out |= consent.opted_out;
                     signals.consent = match signals.consent {
@@ -146,7 +146,7 @@ impl<'a> WebSignals<'a> {
                         None => Some(consent),
                     };
                 }
-                // The page says that nobody opted out to everybody: it takes no objection back.
+                // A page sends "not opted out" to every visitor, so it withdraws no objection.
                 Some(Signal::OptedOut(out)) => signals.opted_out |= out,
                 None => {}
             }
@@ -154,27 +154,27 @@ impl<'a> WebSignals<'a> {
         Ok(signals)
     }
 
-    /// Tells the statements and the evidence of a record that is in order.
-    pub fn tell(
+    /// Emits the statements and the evidence of an accepted record.
+    pub fn emit(
         &self,
         line: &mut Line<'_, '_>,
         ts: i64,
         ids: &IdSet,
         sink: &mut impl Sink,
-    ) -> Read<()> {
-        if ids.is_empty() || self.given.iter().all(Option::is_none) {
+    ) -> FieldResult<()> {
+        if ids.is_empty() || self.strings.iter().all(Option::is_none) {
             return Ok(());
         }
-        let ids = browser(ids);
-        if let Some(Consent { steps, string, .. }) = self.consent {
+        let ids = cookie_ids(ids);
+        if let Some(PurposeConsent { steps, string, .. }) = self.consent {
             let hash = string.map_or(0, |string| string.hash);
-            let weeks = line.tenant.clock.day(ts).div_euclid(SAME_STATEMENT_DAYS);
+            let weeks = line.brand.clock.day(ts).div_euclid(SAME_STATEMENT_DAYS);
             let mut last = vec![steps.bits()];
             last.extend(hash.to_le_bytes());
             last.extend(weeks.to_le_bytes());
             let key = key(line, "consent", &ids, &last);
             // Of the highest version is the first.
-            attach(
+            emit_statement(
                 line,
                 key,
                 -ts,
@@ -185,23 +185,23 @@ impl<'a> WebSignals<'a> {
             );
         }
         if self.opted_out {
-            opt_out(line, ts, &ids, sink);
+            emit_opt_out(line, ts, &ids, sink);
         }
-        for given in self.given.iter().flatten() {
-            evidence(line, given, None, ts, &ids, sink)?;
+        for signal in self.strings.iter().flatten() {
+            emit_evidence(line, signal, None, ts, &ids, sink)?;
         }
         Ok(())
     }
 }
 
-/// Tells that somebody opted out, beside what a record says of purposes: the newest of each source.
-fn opt_out(line: &mut Line<'_, '_>, ts: i64, ids: &IdSet, sink: &mut impl Sink) {
+/// Emits an opt-out in addition to the purposes of a record; the newest of each source counts.
+fn emit_opt_out(line: &mut Line<'_, '_>, ts: i64, ids: &IdSet, sink: &mut impl Sink) {
     let key = key(line, "do_not_sell", ids, &[0]);
-    attach(line, key, ts, ts, ids, do_not_sell(true), sink);
+    emit_statement(line, key, ts, ts, ids, do_not_sell(true), sink);
 }
 
-/// Tells a statement that rides on a record, and so has no id of its own.
-fn attach(
+/// Emits a statement that a record carries, and that therefore has no id of its own.
+fn emit_statement(
     line: &mut Line<'_, '_>,
     key: RecordKey,
     version: i64,
@@ -211,24 +211,24 @@ fn attach(
     sink: &mut impl Sink,
 ) {
     let record = Record {
-        brand: line.tenant.id,
-        source: line.words.tell(&line.feed.name, sink),
+        brand: line.brand.id,
+        source: line.labels.announce(&line.source.name, sink),
         id: Arc::from(""),
         ts,
-        day: line.tenant.clock.day(ts),
+        day: line.brand.clock.day(ts),
         ids: ids.clone(),
         body,
     };
     sink.event(Event::Put {
         key,
         version,
-        arrival: line.given.arrival,
+        arrival: line.message.arrival,
         record,
     });
 }
 
 /// The cookie among the identifiers, all of them where there is none.
-fn browser(ids: &IdSet) -> IdSet {
+fn cookie_ids(ids: &IdSet) -> IdSet {
     let cookies: Vec<_> = (ids.ids().iter())
         .filter(|id| id.kind == IdKind::Cookie)
         .copied()
@@ -246,17 +246,17 @@ fn do_not_sell(stands: bool) -> Body {
     }
 }
 
-fn tc_string<'a>(reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
+fn tc_string<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     Ok(reader
         .text(Field::TcString, MAX_STRING)?
-        .map(Given::TcString))
+        .map(GivenSignal::TcString))
 }
 
-fn gpp<'a>(reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
-    Ok(reader.text(Field::Gpp, MAX_STRING)?.map(Given::Gpp))
+fn gpp<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
+    Ok(reader.text(Field::Gpp, MAX_STRING)?.map(GivenSignal::Gpp))
 }
 
-fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
+fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     if !reader.is_present(Field::Purposes) {
         return Ok(None);
     }
@@ -268,36 +268,36 @@ fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> Read<Option<Given<'a>>> {
     })?;
     match boxes.is_empty() {
         true => Err(missing(Field::Purposes)),
-        false => Ok(Some(Given::Boxes(boxes))),
+        false => Ok(Some(GivenSignal::Boxes(boxes))),
     }
 }
 
-/// What was given says; nothing where it says nothing that the brand reads. Sections that are not read are told of.
-fn signal(
+/// Evaluates a signal; `None` if it contains nothing that the brand supports. Reports unsupported sections to the sink.
+fn read_signal(
     line: &mut Line<'_, '_>,
-    given: &Given<'_>,
+    signal: &GivenSignal<'_>,
     sink: &mut impl Sink,
-) -> Read<Option<Signal>> {
-    let brand = line.tenant.id;
-    let signals = &mut line.tenant.signals;
-    let read = match given {
-        Given::TcString(_) if !signals.reads_strings() => Ok(None),
-        Given::TcString(text) => signals
+) -> FieldResult<Option<Signal>> {
+    let brand = line.brand.id;
+    let signals = &mut line.brand.signals;
+    let read = match signal {
+        GivenSignal::TcString(_) if !signals.reads_strings() => Ok(None),
+        GivenSignal::TcString(text) => signals
             .tc_string(text)
             .map(|consent| Some(Signal::Steps(consent))),
-        Given::Gpp(text) => signals.gpp(text).map(|gpp| {
+        GivenSignal::Gpp(text) => signals.gpp(text).map(|gpp| {
             if gpp.unread > 0 {
                 sink.unread_sections(brand, gpp.unread);
             }
             gpp.signal
         }),
-        Given::Boxes(boxes) => {
+        GivenSignal::Boxes(boxes) => {
             let named = boxes.iter().map(|(name, ticked)| (name.as_str(), *ticked));
             Boxes::read(named).map(|boxes| Some(signals.boxes(&boxes)))
         }
     };
     read.map_err(|error| {
-        let name = given.field().name();
+        let name = signal.field().name();
         Refusal::new(
             Reason::BadConsent,
             format!("`{name}` cannot be read: {error}"),
@@ -305,53 +305,53 @@ fn signal(
     })
 }
 
-impl Given<'_> {
+impl GivenSignal<'_> {
     fn field(&self) -> Field {
         match self {
-            Given::TcString(_) => Field::TcString,
-            Given::Gpp(_) => Field::Gpp,
-            Given::Boxes(_) => Field::Purposes,
+            GivenSignal::TcString(_) => Field::TcString,
+            GivenSignal::Gpp(_) => Field::Gpp,
+            GivenSignal::Boxes(_) => Field::Purposes,
         }
     }
 
     fn method(&self) -> &'static str {
         match self {
-            Given::TcString(_) => "tcf",
-            Given::Gpp(_) => "gpp",
-            Given::Boxes(_) => "boxes",
+            GivenSignal::TcString(_) => "tcf",
+            GivenSignal::Gpp(_) => "gpp",
+            GivenSignal::Boxes(_) => "boxes",
         }
     }
 }
 
-/// Tells the evidence: of a statement with its id and what was shown, of a web record without either, so that the
+/// Emits the evidence: of a statement with its id and what was shown, of a web record without either, so that the
 /// same string of the same cookie is kept once.
-fn evidence(
+fn emit_evidence(
     line: &Line<'_, '_>,
-    given: &Given<'_>,
-    head: Option<&Head<'_>>,
+    signal: &GivenSignal<'_>,
+    head: Option<&RecordHead<'_>>,
     ts: i64,
     ids: &IdSet,
     sink: &mut impl Sink,
-) -> Read<()> {
-    let text = Text {
+) -> FieldResult<()> {
+    let text = EvidenceText {
         evidence: match head {
-            Some(_) => word_for_word(line, Field::Evidence, MAX_EVIDENCE)?,
+            Some(_) => verbatim_json(line, Field::Evidence, MAX_EVIDENCE)?,
             None => None,
         },
-        gpp_sid: match given {
-            Given::Gpp(_) => word_for_word(line, Field::GppSid, MAX_LABEL)?,
+        gpp_sid: match signal {
+            GivenSignal::Gpp(_) => verbatim_json(line, Field::GppSid, MAX_LABEL)?,
             _ => None,
         },
         id: head.map(|head| &*head.id),
-        method: given.method(),
-        signal: given,
-        source: &line.feed.name,
+        method: signal.method(),
+        signal,
+        source: &line.source.name,
     };
     // Texts, truth values and JSON that was read: there is nothing that could not be written.
     let text = serde_json::to_string(&text).unwrap_or_default();
     sink.event(Event::Evidence {
         key: key(line, "evidence", ids, text.as_bytes()),
-        brand: line.tenant.id,
+        brand: line.brand.id,
         ids: ids.clone(),
         ts,
         text: text.into(),
@@ -359,19 +359,23 @@ fn evidence(
     Ok(())
 }
 
-/// The key of what is said of these identifiers.
+/// The record key of a statement about these identifiers.
 fn key(line: &Line<'_, '_>, what: &str, ids: &IdSet, last: &[u8]) -> RecordKey {
     let pseudonyms: Vec<[u8; 16]> = (ids.ids().iter())
         .map(|id| id.pseudonym.to_le_bytes())
         .collect();
-    let mut parts = vec![line.feed.name.as_bytes(), what.as_bytes()];
+    let mut parts = vec![line.source.name.as_bytes(), what.as_bytes()];
     parts.extend(pseudonyms.iter().map(<[u8; 16]>::as_slice));
     parts.push(last);
-    RecordKey::of(&line.tenant.name, &parts)
+    RecordKey::of(&line.brand.name, &parts)
 }
 
 /// The JSON of a field as it came, without the white space around its parts; none where it is absent.
-fn word_for_word(line: &Line<'_, '_>, field: Field, limit: usize) -> Read<Option<Box<RawValue>>> {
+fn verbatim_json(
+    line: &Line<'_, '_>,
+    field: Field,
+    limit: usize,
+) -> FieldResult<Option<Box<RawValue>>> {
     if !line.reader.is_present(field) {
         return Ok(None);
     }

@@ -7,8 +7,8 @@ use tributary_operators::record::{IdKind, IdSet, Identifier};
 
 use super::fields::Field;
 use super::line::Line;
-use super::reader::Read;
-use crate::dead::{Reason, Refusal};
+use super::reader::FieldResult;
+use crate::dead_letter::{Reason, Refusal};
 use crate::keys::MAX_IDENTIFIER;
 
 /// The most values that may identify in one record.
@@ -23,10 +23,10 @@ pub struct Identifiers {
 
 impl Identifiers {
     /// The values of the fields, each under its kind.
-    pub fn read(line: &mut Line<'_, '_>, fields: &[(Field, IdKind)]) -> Read<Identifiers> {
+    pub fn read(line: &mut Line<'_, '_>, fields: &[(Field, IdKind)]) -> FieldResult<Identifiers> {
         let mut found = Identifiers::default();
         for &(field, kind) in fields {
-            let (key, reading) = (&line.tenant.key, line.feed.reading);
+            let (key, reading) = (&line.brand.key, line.source.rules);
             let Some(text) = line.reader.clear(field, MAX_IDENTIFIER)? else {
                 continue;
             };
@@ -38,7 +38,7 @@ impl Identifiers {
 
     /// First name, last name and postcode, which identify together where the brand says so. Each is read
     /// even where they do not: whether its type is right does not depend on the configuration.
-    pub fn read_name(&mut self, line: &mut Line<'_, '_>) -> Read<()> {
+    pub fn read_name(&mut self, line: &mut Line<'_, '_>) -> FieldResult<()> {
         let part = |field| line.reader.clear(field, MAX_IDENTIFIER);
         let first = part(Field::FirstName)?;
         let last = part(Field::LastName)?;
@@ -46,16 +46,16 @@ impl Identifiers {
         let (Some(first), Some(last), Some(postcode)) = (first, last, postcode) else {
             return Ok(());
         };
-        if line.tenant.name_postcode {
+        if line.brand.name_postcode {
             let parts = [&*first, &*last, &*postcode];
-            let key = &line.tenant.key;
+            let key = &line.brand.key;
             let named = key.name_postcode(parts, line.scratch, &mut self.ids);
             self.count(named)?;
         }
         Ok(())
     }
 
-    fn count(&mut self, named: bool) -> Read<()> {
+    fn count(&mut self, named: bool) -> FieldResult<()> {
         self.values += usize::from(named);
         match self.values > MAX_VALUES {
             false => Ok(()),

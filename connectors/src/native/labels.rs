@@ -1,9 +1,9 @@
-//! Labels: the words of channels, stores and platforms, and who has been told them.
+//! Labels: the names of channels, stores and platforms, and the announcement of each name to the dataflow.
 //!
-//! A label is NFC and trimmed, its case kept. In a channel the words that analytics tools write for a
-//! direct visit count as absent. The dataflow carries only the hash of a word, so each word is
-//! announced once by every decoder, before the first event that uses it. A word that nothing names any more is withdrawn,
-//! unless the decoder has used it since.
+//! A label name is in NFC and trimmed; its case is kept. In a channel, the names that analytics tools write for a
+//! direct visit count as absent. The dataflow carries only the hash of a name, so each decoder announces a name once,
+//! before the first event that uses it. A name that nothing references any more is withdrawn, unless the decoder has
+//! used it since.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::BrandId;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use crate::dead::Sink;
+use crate::dead_letter::Sink;
 
 const DIRECT: [&str; 5] = ["(direct)", "direct", "(none)", "none", "(not set)"];
 
 /// NFC and trimmed; empty where nothing is left.
-pub fn normal(text: Cow<'_, str>) -> Cow<'_, str> {
+pub fn normalize(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
         return match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
@@ -29,25 +29,25 @@ pub fn normal(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(text.nfc().collect::<String>().trim().to_owned())
 }
 
-/// A word of a channel: [`normal`], and empty where it stands for a direct visit.
-pub fn of_channel(text: Cow<'_, str>) -> Cow<'_, str> {
-    let label = normal(text);
+/// Normalizes a channel name; a name for direct visits becomes empty.
+pub fn normalize_channel(text: Cow<'_, str>) -> Cow<'_, str> {
+    let label = normalize(text);
     match DIRECT.iter().any(|word| word.eq_ignore_ascii_case(&label)) {
         true => Cow::Borrowed(""),
         false => label,
     }
 }
 
-/// The words of one brand that this decoder has told.
+/// The labels of one brand that this decoder has announced.
 #[derive(Clone, Debug)]
-pub struct Words {
+pub struct AnnouncedLabels {
     brand: BrandId,
-    /// Each with the epoch in which it was used last.
-    told: FxHashMap<Label, u64>,
+    /// The epoch of each label's last use.
+    last_used: FxHashMap<Label, u64>,
     epoch: u64,
 }
 
-/// What becomes of a word that nothing named at the end of an epoch.
+/// The outcome of withdrawing a label that nothing referenced at the end of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withdrawal {
     /// This decoder has not announced it.
@@ -58,51 +58,51 @@ pub enum Withdrawal {
     Withdrawn,
 }
 
-impl Words {
-    /// None told yet.
-    pub fn of(brand: BrandId) -> Words {
-        let told = OWN_WORDS.iter().map(|word| (Label::of(word), u64::MAX));
-        Words {
+impl AnnouncedLabels {
+    /// A set without announced labels, except the built-in ones.
+    pub fn new(brand: BrandId) -> AnnouncedLabels {
+        let own_words = OWN_WORDS.iter().map(|word| (Label::of(word), u64::MAX));
+        AnnouncedLabels {
             brand,
-            told: told.collect(),
+            last_used: own_words.collect(),
             epoch: 0,
         }
     }
 
-    /// Begins an epoch, later than the one before.
-    pub fn begin(&mut self, epoch: u64) {
+    /// Begins an epoch; epochs ascend.
+    pub fn begin_epoch(&mut self, epoch: u64) {
         self.epoch = epoch;
     }
 
-    /// A word counts as announced from before. Whether it was not announced yet.
-    pub fn know(&mut self, label: Label) -> bool {
-        let is_new = !self.told.contains_key(&label);
-        self.told.entry(label).or_insert(self.epoch);
+    /// Marks a label as announced earlier. Returns whether it is new.
+    pub fn mark_announced(&mut self, label: Label) -> bool {
+        let is_new = !self.last_used.contains_key(&label);
+        self.last_used.entry(label).or_insert(self.epoch);
         is_new
     }
 
-    /// Nothing named a word at the end of an epoch.
+    /// Withdraws a label that nothing referenced at the end of epoch `as_of`.
     pub fn withdraw(&mut self, label: Label, as_of: u64) -> Withdrawal {
-        match self.told.get(&label) {
+        match self.last_used.get(&label) {
             None => Withdrawal::NotAnnounced,
             Some(used) if *used > as_of => Withdrawal::UsedSince,
             Some(_) => {
-                self.told.remove(&label);
+                self.last_used.remove(&label);
                 Withdrawal::Withdrawn
             }
         }
     }
 
-    /// The label of a word, announced where it is new.
-    pub fn tell(&mut self, word: &str, sink: &mut impl Sink) -> Label {
+    /// The label of a name; announces a new one to the sink.
+    pub fn announce(&mut self, word: &str, sink: &mut impl Sink) -> Label {
         let label = Label::of(word);
         if label.is_absent() {
             return label;
         }
-        if let Some(used) = self.told.get_mut(&label) {
+        if let Some(used) = self.last_used.get_mut(&label) {
             *used = self.epoch.max(*used);
         } else {
-            self.told.insert(label, self.epoch);
+            self.last_used.insert(label, self.epoch);
             sink.event(Event::LabelName {
                 brand: self.brand,
                 label,
@@ -119,18 +119,18 @@ mod tests {
 
     #[test]
     fn labels_are_composed_and_trimmed_and_keep_their_case() {
-        assert_eq!(normal("  Caf\u{65}\u{301} ".into()), "Caf\u{e9}");
-        assert_eq!(normal("\u{a0}CRM ".into()), "CRM");
-        assert_eq!(normal("\t ".into()), "");
+        assert_eq!(normalize("  Caf\u{65}\u{301} ".into()), "Caf\u{e9}");
+        assert_eq!(normalize("\u{a0}CRM ".into()), "CRM");
+        assert_eq!(normalize("\t ".into()), "");
     }
 
     #[test]
     fn the_words_for_direct_are_absent_in_any_case() {
         for word in ["(direct)", "Direct", "(NONE)", " none ", "(not set)", ""] {
-            assert_eq!(of_channel(word.into()), "", "{word}");
+            assert_eq!(normalize_channel(word.into()), "", "{word}");
         }
         for word in ["directory", "not set", "(none"] {
-            assert_eq!(of_channel(word.into()), word);
+            assert_eq!(normalize_channel(word.into()), word);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One line on its way to a record: what every kind needs besides its own fields.
+//! One line while it is decoded: the context and the field readers that all kinds of records share.
 
 use tributary_config::model::{DecimalMark, TimeUnit};
 use tributary_operators::currency::{self, MOST_DECIMALS};
@@ -6,17 +6,17 @@ use tributary_operators::record::{Arrival, Currency, RefundAmount};
 
 use super::amount;
 use super::fields::Field;
-use super::labels::Words;
-use super::reader::{Read, Reader, missing, wrong_type};
-use crate::dead::{Reason, Refusal};
+use super::labels::AnnouncedLabels;
+use super::reader::{FieldResult, Reader, missing, wrong_type};
+use crate::brand::{BrandContext, SourceContext};
+use crate::dead_letter::{Reason, Refusal};
 use crate::keys::Scratch;
 use crate::native::amount::AmountError;
 use crate::native::time::{TimeError, TimeFormat};
-use crate::tenant::{Feed, Tenant};
 
-/// What the message says about each of its lines.
+/// The context that a message gives to each of its lines.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<'m> {
+pub struct MessageContext<'m> {
     /// When it arrived, Unix milliseconds.
     pub at: i64,
     /// How far a `ts` may lie after that, milliseconds.
@@ -33,33 +33,33 @@ pub struct Given<'m> {
 pub struct Line<'l, 'a> {
     /// The fields.
     pub reader: Reader<'l, 'a>,
-    /// What the message says.
-    pub given: Given<'l>,
+    /// The context of its message.
+    pub message: MessageContext<'l>,
     /// The brand.
-    pub tenant: &'l mut Tenant,
+    pub brand: &'l mut BrandContext,
     /// The source.
-    pub feed: &'l Feed,
-    /// The words told so far.
-    pub words: &'l mut Words,
+    pub source: &'l SourceContext,
+    /// The labels announced so far.
+    pub labels: &'l mut AnnouncedLabels,
     /// Whether the records of robots are read like any others.
-    pub robots: bool,
-    /// Where clear values stand while they are hashed.
+    pub keep_robots: bool,
+    /// The buffer of clear values while they are hashed.
     pub scratch: &'l mut Scratch,
 }
 
 impl Line<'_, '_> {
     /// The record's `ts`, or the message's, in Unix milliseconds.
-    pub fn ts(&self) -> Read<i64> {
-        let times = &self.feed.times;
-        let ts = match moment(&self.reader, times)? {
+    pub fn timestamp(&self) -> FieldResult<i64> {
+        let times = &self.source.times;
+        let ts = match read_timestamp(&self.reader, times)? {
             Some(ts) => ts,
             None => {
-                let given = self.given.time.ok_or_else(|| missing(Field::Ts))?;
-                let read = times.text(given);
-                read.map_err(|error| refused_time(error, times.unit))?
+                let text = self.message.time.ok_or_else(|| missing(Field::Ts))?;
+                let read = times.text(text);
+                read.map_err(|error| time_refusal(error, times.unit))?
             }
         };
-        if ts > self.given.at.saturating_add(self.given.max_future) {
+        if ts > self.message.at.saturating_add(self.message.max_future) {
             return Err(Refusal::new(
                 Reason::TimeInFuture,
                 "`ts` lies after the arrival by more than `ingest.max_future`: check the clock and the zone",
@@ -69,23 +69,23 @@ impl Line<'_, '_> {
     }
 
     /// The record's `version`, 0 where absent.
-    pub fn version(&self) -> Read<i64> {
+    pub fn version(&self) -> FieldResult<i64> {
         Ok(self.reader.integer(Field::Version)?.unwrap_or(0))
     }
 
     /// An amount with its currency, in minor units; none where the amount is absent, whatever `currency` says.
-    pub fn money(&self, field: Field) -> Read<Option<(i64, Currency)>> {
+    pub fn money(&self, field: Field) -> FieldResult<Option<(i64, Currency)>> {
         let Some((digits, exponent)) = self.reader.decimal(field)? else {
             return Ok(None);
         };
         let (currency, decimals) = self.currency()?;
         let minor = amount::minor(&digits, exponent, decimals);
-        let minor = minor.map_err(|error| self.refused_amount(field, error, decimals))?;
+        let minor = minor.map_err(|error| self.amount_refusal(field, error, decimals))?;
         Ok(Some((minor, currency)))
     }
 
     /// The `amount` of a refund, its sign aside. Where it names no currency it is read in its sale's.
-    pub fn refund_amount(&self) -> Read<RefundAmount> {
+    pub fn refund_amount(&self) -> FieldResult<RefundAmount> {
         let field = Field::Amount;
         let Some((digits, exponent)) = self.reader.decimal(field)? else {
             return Ok(RefundAmount::All);
@@ -97,7 +97,7 @@ impl Line<'_, '_> {
                 .into());
         }
         let (digits, decimals) = amount::decimal(&digits, exponent, MOST_DECIMALS)
-            .map_err(|error| self.refused_amount(field, error, MOST_DECIMALS))?;
+            .map_err(|error| self.amount_refusal(field, error, MOST_DECIMALS))?;
         Ok(RefundAmount::InCurrencyOfSale {
             digits: digits.abs(),
             decimals,
@@ -105,16 +105,16 @@ impl Line<'_, '_> {
     }
 
     /// Whether the record has an `amount` below zero.
-    pub fn is_negative(&self) -> Read<bool> {
+    pub fn is_negative(&self) -> FieldResult<bool> {
         let amount = self.reader.decimal(Field::Amount)?;
         Ok(amount.is_some_and(|(digits, _)| amount::is_negative(&digits)))
     }
 
-    fn refused_amount(&self, field: Field, error: AmountError, decimals: u8) -> Refusal {
+    fn amount_refusal(&self, field: Field, error: AmountError, decimals: u8) -> Refusal {
         let name = field.name();
         match error {
             AmountError::Invalid => {
-                let hint = match (self.feed.loose, self.feed.decimal) {
+                let hint = match (self.source.text_values, self.source.decimal) {
                     (false, _) => "",
                     (true, DecimalMark::Auto) => {
                         "; where a comma is the decimal mark, set `decimal = \"comma\"` in [brand.source.csv]"
@@ -122,7 +122,7 @@ impl Line<'_, '_> {
                     (true, DecimalMark::Point) => "; the source has `decimal = \"point\"`",
                     (true, DecimalMark::Comma) => "; the source has `decimal = \"comma\"`",
                 };
-                let mark = match self.feed.decimal {
+                let mark = match self.source.decimal {
                     DecimalMark::Comma => "comma",
                     _ => "point",
                 };
@@ -142,11 +142,11 @@ impl Line<'_, '_> {
         }
     }
 
-    fn currency(&self) -> Read<(Currency, u8)> {
+    fn currency(&self) -> FieldResult<(Currency, u8)> {
         let code = self.reader.label(Field::Currency)?;
         let known = match &code {
-            None => self.tenant.currency,
-            Some(code) if self.feed.loose => currency::of(code.trim()),
+            None => self.brand.currency,
+            Some(code) if self.source.text_values => currency::of(code.trim()),
             Some(code) => currency::of(code),
         };
         known.ok_or_else(|| {
@@ -159,8 +159,8 @@ impl Line<'_, '_> {
 }
 
 /// The `ts` of a record in Unix milliseconds, none where it is absent.
-pub fn moment(reader: &Reader<'_, '_>, times: &TimeFormat) -> Read<Option<i64>> {
-    let refused = |error| refused_time(error, times.unit);
+pub fn read_timestamp(reader: &Reader<'_, '_>, times: &TimeFormat) -> FieldResult<Option<i64>> {
+    let refused = |error| time_refusal(error, times.unit);
     if let Some(digits) = reader.json_integer(Field::Ts) {
         return times.integer(digits).map(Some).map_err(refused);
     }
@@ -179,12 +179,12 @@ pub fn moment(reader: &Reader<'_, '_>, times: &TimeFormat) -> Read<Option<i64>> 
     read.map(Some).map_err(refused)
 }
 
-fn refused_time(error: TimeError, unit: TimeUnit) -> Refusal {
+fn time_refusal(error: TimeError, unit: TimeUnit) -> Refusal {
     let seconds = unit == TimeUnit::Seconds;
     match error {
         TimeError::Invalid if seconds => Refusal::new(
             Reason::InvalidTime,
-            "`ts` must be integer Unix seconds, as the source's `unit` says, or RFC 3339",
+            "`ts` must be integer Unix seconds (the source's `unit`), or RFC 3339",
         ),
         TimeError::Invalid => Refusal::new(
             Reason::InvalidTime,

@@ -1,4 +1,4 @@
-//! Sensor pings: a device, a store and a second, salted later and never linked to anybody.
+//! Sensor pings: a device, a store and a second. A ping is salted later and never linked to a person.
 
 use tributary_operators::event::Event;
 use tributary_operators::record::Ping;
@@ -7,15 +7,15 @@ use super::fields::Field;
 use super::labels;
 use super::line::Line;
 use super::mac;
-use super::reader::{Read, missing};
-use crate::dead::{Ignored, Reason, Refusal, Sink};
+use super::reader::{FieldResult, missing};
+use crate::dead_letter::{Ignored, Reason, Refusal, Sink};
 use crate::keys::MAX_IDENTIFIER;
 
 /// How long after the end of its day a ping may arrive, milliseconds: then the salt is destroyed.
 const GRACE: i64 = 86_400_000;
 
 /// A ping, or why a ping in order is left out.
-pub enum Heard {
+pub enum PingOutcome {
     /// It counts.
     Ping(Event),
     /// It does not.
@@ -23,13 +23,13 @@ pub enum Heard {
 }
 
 /// Reads a ping.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
-    let second = line.ts()?.div_euclid(1000);
-    let store = labels::normal(line.reader.required(Field::Store)?);
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOutcome> {
+    let second = line.timestamp()?.div_euclid(1000);
+    let store = labels::normalize(line.reader.required(Field::Store)?);
     if store.is_empty() {
         return Err(missing(Field::Store));
     }
-    let stores = &line.tenant.stores;
+    let stores = &line.brand.stores;
     if !stores.is_empty() && !stores.contains(&*store) {
         return Err(Refusal::new(
             Reason::UnknownStore,
@@ -50,19 +50,19 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
             "`rssi` must lie from -127 to 20 dBm",
         )
     })?;
-    let (salt_day, end) = line.tenant.clock.salt_day(second);
-    let is_late = line.given.at >= end.saturating_mul(1000).saturating_add(GRACE);
-    if is_late || salt_day < line.tenant.first_salt_day {
+    let (salt_day, end) = line.brand.clock.salt_day(second);
+    let is_late = line.message.at >= end.saturating_mul(1000).saturating_add(GRACE);
+    if is_late || salt_day < line.brand.first_salt_day {
         return Err(Refusal::new(
             Reason::LatePing,
             "the ping arrived 24 hours or more after its day ended",
         ));
     }
     let (device, random) = match (address, device) {
-        (Some(address), _) if line.tenant.fixed.has(address) => {
-            return Ok(Heard::Ignored(Ignored::FixedDevice));
+        (Some(address), _) if line.brand.fixed.has(address) => {
+            return Ok(PingOutcome::Ignored(Ignored::FixedDevice));
         }
-        (Some(address), _) => (line.tenant.key.mac(address), mac::is_random(address)),
+        (Some(address), _) => (line.brand.key.mac(address), mac::is_random(address)),
         (None, Some(device)) => (device, false),
         (None, None) => {
             return Err(Refusal::new(
@@ -71,21 +71,21 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Heard> {
             ));
         }
     };
-    Ok(Heard::Ping(Event::Ping {
+    Ok(PingOutcome::Ping(Event::Ping {
         ping: Ping {
-            brand: line.tenant.id,
-            store: line.words.tell(&store, sink),
+            brand: line.brand.id,
+            store: line.labels.announce(&store, sink),
             device,
             random,
             salt_day,
             second,
-            utc_offset: line.tenant.clock.offset(second),
+            utc_offset: line.brand.clock.offset(second),
             rssi,
         },
     }))
 }
 
-fn address(line: &Line<'_, '_>) -> Read<Option<u64>> {
+fn address(line: &Line<'_, '_>) -> FieldResult<Option<u64>> {
     let Some(text) = line.reader.clear(Field::Mac, MAX_IDENTIFIER)? else {
         return Ok(None);
     };
@@ -100,10 +100,10 @@ fn address(line: &Line<'_, '_>) -> Read<Option<u64>> {
 }
 
 /// The keyed hash of the `device` field, none where it is absent or blank.
-fn device(line: &Line<'_, '_>) -> Read<Option<u128>> {
+fn device(line: &Line<'_, '_>) -> FieldResult<Option<u128>> {
     let text = line.reader.clear(Field::Device, MAX_IDENTIFIER)?;
     Ok(text.and_then(|text| {
-        let device = labels::normal((&*text).into());
-        (!device.is_empty()).then(|| line.tenant.key.sensor_device(&device))
+        let device = labels::normalize((&*text).into());
+        (!device.is_empty()).then(|| line.brand.key.sensor_device(&device))
     }))
 }

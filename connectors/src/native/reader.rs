@@ -1,8 +1,7 @@
-//! Reading one field by its rule: text, integer, truth value, amount.
+//! Reads one field by its rule: text, integer, boolean, amount.
 //!
-//! `null` and `""` are absent, a text takes a JSON integer as its digits, anything else of the wrong type
-//! refuses the record. A source of CSV files has only texts, so there the digits of a number may
-//! stand in one.
+//! `null` and `""` count as absent. A text field accepts a JSON integer as its digits; any other value of the wrong
+//! type rejects the record. A CSV source delivers texts only, so there the digits of a number may come as text.
 
 use std::borrow::Cow;
 
@@ -11,13 +10,13 @@ use zeroize::Zeroize;
 
 use super::amount;
 use super::fields::{Field, Fields};
-use crate::dead::{Reason, Refusal};
+use crate::dead_letter::{Reason, Refusal};
 
 /// The most bytes of a label or an id.
 pub const MAX_LABEL: usize = 256;
 
 /// A value, or why the record is refused.
-pub type Read<T> = Result<T, Refusal>;
+pub type FieldResult<T> = Result<T, Refusal>;
 
 /// A clear value; where reading it made a copy, the copy is overwritten when it goes.
 pub struct ClearText<'a>(Cow<'a, str>);
@@ -80,7 +79,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// A text of at most `limit` bytes.
-    pub fn text(&self, field: Field, limit: usize) -> Read<Option<Cow<'a, str>>> {
+    pub fn text(&self, field: Field, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
         let text = match self.value(field) {
             Value::Absent => return Ok(None),
             Value::Integer(digits) => Cow::Borrowed(digits),
@@ -96,7 +95,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// A text without a limit of its own, nothing where it has more than `limit` bytes.
-    pub fn short_text(&self, field: Field, limit: usize) -> Read<Option<Cow<'a, str>>> {
+    pub fn short_text(&self, field: Field, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
         match self.text(field, limit) {
             Err(refusal) if refusal.reason == Reason::TextTooLong => Ok(None),
             read => read,
@@ -104,22 +103,22 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// A label or an id, as it comes.
-    pub fn label(&self, field: Field) -> Read<Option<Cow<'a, str>>> {
+    pub fn label(&self, field: Field) -> FieldResult<Option<Cow<'a, str>>> {
         self.text(field, MAX_LABEL)
     }
 
     /// A label or an id that the record cannot do without.
-    pub fn required(&self, field: Field) -> Read<Cow<'a, str>> {
+    pub fn required(&self, field: Field) -> FieldResult<Cow<'a, str>> {
         self.label(field)?.ok_or_else(|| missing(field))
     }
 
     /// A clear identifier.
-    pub fn clear(&self, field: Field, limit: usize) -> Read<Option<ClearText<'a>>> {
+    pub fn clear(&self, field: Field, limit: usize) -> FieldResult<Option<ClearText<'a>>> {
         Ok(self.text(field, limit)?.map(ClearText))
     }
 
     /// An integer of 64 bits.
-    pub fn integer(&self, field: Field) -> Read<Option<i64>> {
+    pub fn integer(&self, field: Field) -> FieldResult<Option<i64>> {
         let digits = match self.value(field) {
             Value::Absent => return Ok(None),
             Value::Integer(digits) => digits,
@@ -141,7 +140,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// A count: an integer from 0, absent 0.
-    pub fn count(&self, field: Field) -> Read<u64> {
+    pub fn count(&self, field: Field) -> FieldResult<u64> {
         let value = self.integer(field)?.unwrap_or(0);
         u64::try_from(value).map_err(|_| {
             let detail = format!("`{}` is a count and must not be negative", field.name());
@@ -150,7 +149,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// A truth value, absent false.
-    pub fn flag(&self, field: Field) -> Read<bool> {
+    pub fn flag(&self, field: Field) -> FieldResult<bool> {
         match self.value(field) {
             Value::Absent => Ok(false),
             Value::Bool(value) => Ok(value),
@@ -164,7 +163,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The digits of a number in a string or a JSON number, and whether an exponent may stand in them.
-    pub fn decimal(&self, field: Field) -> Read<Option<(Cow<'a, str>, bool)>> {
+    pub fn decimal(&self, field: Field) -> FieldResult<Option<(Cow<'a, str>, bool)>> {
         match self.value(field) {
             Value::Absent => Ok(None),
             Value::Integer(number) | Value::Number(number) => {
@@ -198,13 +197,13 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
-fn unescape<'a>(field: Field, inner: &'a str, raw: &str) -> Read<Cow<'a, str>> {
+fn unescape<'a>(field: Field, inner: &'a str, raw: &str) -> FieldResult<Cow<'a, str>> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Ok(Cow::Borrowed(inner));
     }
     let text: Result<String, _> = serde_json::from_str(raw);
     text.map(Cow::Owned).map_err(|_| {
-        let detail = format!("`{}` has an escape that is no character", field.name());
+        let detail = format!("`{}` has an escape that is not a character", field.name());
         Refusal::new(Reason::MalformedJson, detail)
     })
 }

@@ -1,4 +1,4 @@
-//! What records have in common: id, version, time, source, and the key that makes them one and the same.
+//! The common part of records: id, version, time, source, and the key that identifies a record.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use tributary_operators::record::{Body, IdSet, Record, RecordKey};
 
 use super::fields::Field;
 use super::line::Line;
-use super::reader::{MAX_LABEL, Read, missing};
-use crate::dead::{Reason, Refusal, Sink};
+use super::reader::{FieldResult, MAX_LABEL, missing};
+use crate::dead_letter::{Reason, Refusal, Sink};
 
-/// The head of a record.
-pub struct Head<'a> {
+/// The id, time and version of a record.
+pub struct RecordHead<'a> {
     /// Its id, or the message's.
     pub id: Cow<'a, str>,
     /// Unix milliseconds.
@@ -20,46 +20,46 @@ pub struct Head<'a> {
     pub version: i64,
 }
 
-impl<'a> Head<'a> {
+impl<'a> RecordHead<'a> {
     /// Reads `id`, `ts` and `version`.
-    pub fn read(line: &Line<'a, 'a>) -> Read<Head<'a>> {
-        let id = match (line.reader.label(Field::Id)?, line.given.id) {
+    pub fn read(line: &Line<'a, 'a>) -> FieldResult<RecordHead<'a>> {
+        let id = match (line.reader.label(Field::Id)?, line.message.id) {
             (Some(id), _) => id,
-            (None, Some(given)) if given.len() > MAX_LABEL => {
+            (None, Some(id)) if id.len() > MAX_LABEL => {
                 let detail = format!("the header `ce-id` has more than {MAX_LABEL} bytes");
                 return Err(Refusal::new(Reason::TextTooLong, detail));
             }
-            (None, Some(given)) if !given.is_empty() => Cow::Borrowed(given),
+            (None, Some(id)) if !id.is_empty() => Cow::Borrowed(id),
             (None, _) => return Err(missing(Field::Id)),
         };
-        Ok(Head {
+        Ok(RecordHead {
             id,
-            ts: line.ts()?,
+            ts: line.timestamp()?,
             version: line.version()?,
         })
     }
 }
 
-/// The event of a record, its source's word told.
-pub fn put(
+/// The event of a record; announces the name of its source.
+pub fn put_event(
     line: &mut Line<'_, '_>,
-    head: Head<'_>,
+    head: RecordHead<'_>,
     ids: IdSet,
     body: Body,
     sink: &mut impl Sink,
 ) -> Event {
-    let brand = line.tenant.id;
-    let parts = [line.feed.name.as_bytes(), head.id.as_bytes()];
+    let brand = line.brand.id;
+    let parts = [line.source.name.as_bytes(), head.id.as_bytes()];
     Event::Put {
-        key: RecordKey::of(&line.tenant.name, &parts),
+        key: RecordKey::of(&line.brand.name, &parts),
         version: head.version,
-        arrival: line.given.arrival,
+        arrival: line.message.arrival,
         record: Record {
             brand,
-            source: line.words.tell(&line.feed.name, sink),
+            source: line.labels.announce(&line.source.name, sink),
             id: head.id.into(),
             ts: head.ts,
-            day: line.tenant.clock.day(head.ts),
+            day: line.brand.clock.day(head.ts),
             ids,
             body,
         },

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 /// The site of a host in lower case, the host itself where nothing is registrable in it.
-pub fn of(host: &str) -> &str {
+pub fn registrable_domain(host: &str) -> &str {
     if is_address(host) {
         return host;
     }
@@ -58,7 +58,7 @@ mod tests {
             ("[2001:db8::1]", "[2001:db8::1]"),
             ("xn--bcher-kva.example", "xn--bcher-kva.example"),
         ] {
-            assert_eq!(of(host), site, "{host}");
+            assert_eq!(registrable_domain(host), site, "{host}");
         }
     }
 

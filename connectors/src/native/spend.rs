@@ -1,4 +1,4 @@
-//! What platforms charged: one record a platform, campaign and day, the last to arrive wins.
+//! Advertising spend: one record per platform, campaign and day; the last to arrive wins.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use tributary_operators::record::{Body, IdSet, Record, RecordKey};
 
 use super::fields::Field;
 use super::line::Line;
-use super::reader::{Read, missing};
+use super::reader::{FieldResult, missing};
 use super::{channel, labels, time, web};
-use crate::dead::{Reason, Refusal, Sink};
+use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// Reads a spend record.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let date = line.reader.required(Field::Date)?;
     let day = time::date(&date).ok_or_else(|| {
         Refusal::new(
@@ -20,32 +20,32 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
             "`date` must have the form 2025-10-26, from 1970 to 9999",
         )
     })?;
-    let platform = labels::normal(line.reader.required(Field::Platform)?);
+    let platform = labels::normalize(line.reader.required(Field::Platform)?);
     if platform.is_empty() {
         return Err(missing(Field::Platform));
     }
-    let words = channel::of_fields(&line.reader, &line.tenant.channels)?.unwrap_or_default();
+    let words = channel::of_fields(&line.reader, &line.brand.channels)?.unwrap_or_default();
     let money = line.money(Field::Cost)?;
     let (cost, currency) = money.ok_or_else(|| missing(Field::Cost))?;
     let impressions = line.reader.count(Field::Impressions)?;
     let clicks = line.reader.count(Field::Clicks)?;
     let [source, medium, campaign] = &words;
     let parts = [&platform, source, medium, campaign, &date];
-    let brand = line.tenant.id;
+    let brand = line.brand.id;
     Ok(Event::Put {
-        key: RecordKey::of(&line.tenant.name, &parts.map(|part| part.as_bytes())),
+        key: RecordKey::of(&line.brand.name, &parts.map(|part| part.as_bytes())),
         version: 0,
-        arrival: line.given.arrival,
+        arrival: line.message.arrival,
         record: Record {
             brand,
-            source: line.words.tell(&line.feed.name, sink),
+            source: line.labels.announce(&line.source.name, sink),
             id: Arc::from(""),
-            ts: line.tenant.clock.start_of_day(day),
+            ts: line.brand.clock.start_of_day(day),
             day,
             ids: IdSet::empty(),
             body: Body::Spend {
-                platform: line.words.tell(&platform, sink),
-                channel: web::tell(line, &words, sink),
+                platform: line.labels.announce(&platform, sink),
+                channel: web::announce_channel(line, &words, sink),
                 cost,
                 currency,
                 impressions,

@@ -7,9 +7,9 @@ use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::labels;
 use super::line::Line;
-use super::reader::{Read, missing};
-use super::record::{self, Head};
-use crate::dead::{Reason, Refusal, Sink};
+use super::reader::{FieldResult, missing};
+use super::record::{self, RecordHead};
+use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// The identifiers of a transaction, besides name and postcode.
 const IDENTIFIERS: [(Field, IdKind); 4] = [
@@ -20,9 +20,9 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
 ];
 
 /// Reads a transaction.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
-    let head = Head::read(line)?;
-    let store = labels::normal(line.reader.required(Field::Store)?);
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
+    let head = RecordHead::read(line)?;
+    let store = labels::normalize(line.reader.required(Field::Store)?);
     if store.is_empty() {
         return Err(missing(Field::Store));
     }
@@ -41,13 +41,13 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
         (Some(transaction), _, _) => Body::Refund {
             kind,
             name: SaleName::of(&transaction),
-            store: line.words.tell(&store, sink),
+            store: line.labels.announce(&store, sink),
             amount: refund,
         },
         (None, Some(order), _) if is_refund => Body::Refund {
             kind: SaleKind::Order,
             name: SaleName::of(&order),
-            store: line.words.tell(&store, sink),
+            store: line.labels.announce(&store, sink),
             amount: refund,
         },
         (None, Some(_), None) => {
@@ -58,7 +58,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
         }
         (None, None, None) => return Err(missing(Field::Amount)),
         (None, _, Some((amount, currency))) => {
-            let store = line.words.tell(&store, sink);
+            let store = line.labels.announce(&store, sink);
             match amount {
                 0.. => Body::Sale {
                     kind,
@@ -76,5 +76,5 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Event> {
             }
         }
     };
-    Ok(record::put(line, head, ids.set(), body, sink))
+    Ok(record::put_event(line, head, ids.set(), body, sink))
 }

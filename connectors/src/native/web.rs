@@ -9,10 +9,10 @@ use super::consent::WebSignals;
 use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::line::Line;
-use super::reader::{Read, missing};
-use super::record::{self, Head};
+use super::reader::{FieldResult, missing};
+use super::record::{self, RecordHead};
 use super::robots;
-use crate::dead::{Ignored, Reason, Refusal, Sink};
+use crate::dead_letter::{Ignored, Reason, Refusal, Sink};
 
 /// The identifiers of a web record.
 const IDENTIFIERS: [(Field, IdKind); 4] = [
@@ -26,11 +26,11 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
 const MAX_USER_AGENT: usize = 65_536;
 
 /// Reads a web record. A robot's says nothing but that it is one: it is in order and left out.
-pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event, Ignored>> {
-    let head = Head::read(line)?;
+pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result<Event, Ignored>> {
+    let head = RecordHead::read(line)?;
     let kind = line.reader.required(Field::Type)?;
     let user_agent = line.reader.short_text(Field::UserAgent, MAX_USER_AGENT)?;
-    if !line.robots && user_agent.is_some_and(|user_agent| robots::is_robot(&user_agent)) {
+    if !line.keep_robots && user_agent.is_some_and(|user_agent| robots::is_robot(&user_agent)) {
         return Ok(Err(Ignored::Robot));
     }
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
@@ -49,18 +49,18 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> Read<Result<Event,
             ));
         }
     };
-    signals.tell(line, head.ts, &ids, sink)?;
-    Ok(Ok(record::put(line, head, ids, body, sink)))
+    signals.emit(line, head.ts, &ids, sink)?;
+    Ok(Ok(record::put_event(line, head, ids, body, sink)))
 }
 
-fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Read<Body> {
-    let derived = channel::derive(&line.reader, &line.tenant.channels)?;
+fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> FieldResult<Body> {
+    let derived = channel::derive(&line.reader, &line.brand.channels)?;
     let touch = match kind {
         TouchKind::Impression | TouchKind::Click => true,
         TouchKind::View => line.reader.flag(Field::Landing)? || derived.is_some(),
     };
     let channel = match &derived {
-        Some(words) => tell(line, words, sink),
+        Some(words) => announce_channel(line, words, sink),
         None => Channel::direct(),
     };
     Ok(Body::Contact {
@@ -70,21 +70,21 @@ fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Re
     })
 }
 
-/// The channel of its words, each told.
-pub(super) fn tell(
+/// The channel of these names, each announced.
+pub(super) fn announce_channel(
     line: &mut Line<'_, '_>,
     words: &ChannelWords<'_>,
     sink: &mut impl Sink,
 ) -> Channel {
     let [source, medium, campaign] = words;
     Channel {
-        source: line.words.tell(source, sink),
-        medium: line.words.tell(medium, sink),
-        campaign: line.words.tell(campaign, sink),
+        source: line.labels.announce(source, sink),
+        medium: line.labels.announce(medium, sink),
+        campaign: line.labels.announce(campaign, sink),
     }
 }
 
-fn order(line: &Line<'_, '_>, head: &Head<'_>) -> Read<Body> {
+fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
     let kind = SaleKind::Order;
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;
@@ -132,7 +132,7 @@ fn refunded(refund_of: Option<&str>, order_id: Option<&str>) -> Option<(SaleKind
     }
 }
 
-fn refund(line: &Line<'_, '_>) -> Read<Body> {
+fn refund(line: &Line<'_, '_>) -> FieldResult<Body> {
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;
     let named = refunded(refund_of.as_deref(), order_id.as_deref());

@@ -33,7 +33,7 @@ impl Addresses {
                 false => format!("nats://{text}"),
             };
             let mut url = Url::parse(&text)
-                .map_err(|_| wrong("is no URL; expected nats://host:4222 or tls://host:4222"))?;
+                .map_err(|_| wrong("is not a URL; expected nats://host:4222 or tls://host:4222"))?;
             if !url.username().is_empty() {
                 let found = (
                     decoded(url.username()),

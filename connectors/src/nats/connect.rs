@@ -174,10 +174,10 @@ fn caused_by_tls(error: &async_nats::ConnectError) -> bool {
 fn note(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
-        Event::Disconnected => tracing::warn!("lost the connection to NATS, connecting again"),
+        Event::Disconnected => tracing::warn!("lost the connection to NATS, reconnecting"),
         Event::SlowConsumer(_) => {
             DROPPED.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!("a NATS message is dropped: the reader is too slow");
+            tracing::warn!("dropped a NATS message: the reader is too slow");
         }
         Event::ServerError(error) => tracing::warn!(%error, "the NATS server reports an error"),
         Event::ClientError(error) => tracing::warn!(%error, "the NATS client reports an error"),

@@ -25,12 +25,12 @@ use futures::TryStreamExt;
 use tokio::time::Instant;
 
 use super::connect::connections;
-use super::copies;
 use super::error::{NatsError, NatsErrorKind};
-use super::loss::loss;
+use super::input_request::InputRequest;
+use super::loss::find_loss;
+use super::mirrors;
 use super::share::{self, Share};
 use super::streams::{StreamState, existing};
-use super::wanted::Wanted;
 
 /// How many messages the client asks for at once. With the server's largest payload of 1 MiB this
 /// bounds what waits in memory to a few hundred MiB, and it is enough to keep small messages
@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const WATCH: Duration = Duration::from_millis(250);
 
 /// A consumer that has just been made, and its first pull.
-pub(super) struct Opened {
+pub(super) struct OpenConsumer {
     pub(super) messages: Stream,
     /// When the consumer was made, which tells it from another of its name.
     pub(super) made: i128,
@@ -65,7 +65,7 @@ pub(super) struct Opened {
 }
 
 /// What to open, and what must be so.
-pub(super) struct Position {
+pub(super) struct ConsumerStart {
     /// The next sequence to read.
     pub(super) next: u64,
     /// The first sequence that must not have been lost; none where reading begins with whatever is
@@ -80,14 +80,14 @@ pub(super) struct Position {
 /// Makes the consumer anew at a position of a stream that has lost nothing behind it.
 pub(super) async fn open(
     client: Client,
-    wanted: Arc<Wanted>,
-    position: Position,
-) -> Result<Opened, NatsError> {
+    wanted: Arc<InputRequest>,
+    position: ConsumerStart,
+) -> Result<OpenConsumer, NatsError> {
     let connections = connections(&client);
     let info = existing(&client, &wanted.stream).await?;
-    copies::judge(&info)?;
+    mirrors::refuse_mirror(&info)?;
     let state = StreamState::from(&info);
-    if let Some(loss) = loss(&state, position.from, Some(position.created)) {
+    if let Some(loss) = find_loss(&state, position.from, Some(position.created)) {
         return Err(loss.error(&wanted.stream));
     }
     share::judge(&info, wanted.partitions)?;
@@ -147,7 +147,7 @@ pub(super) async fn open(
         .await
         .map_err(|error| unanswered(&wanted, error))?;
     let info = consumer.cached_info();
-    Ok(Opened {
+    Ok(OpenConsumer {
         messages,
         made: info.created.unix_timestamp_nanos(),
         pending: info.num_pending,
@@ -160,7 +160,7 @@ pub(super) async fn open(
 /// The server's word on a consumer; none where there is none.
 pub(super) async fn info(
     stream: &jetstream::stream::Stream<()>,
-    wanted: &Wanted,
+    wanted: &InputRequest,
     name: &str,
 ) -> Result<Option<Info>, NatsError> {
     match stream.consumer_info(name).await {
@@ -173,7 +173,7 @@ pub(super) async fn info(
 /// Whether there is a consumer that may be deleted. None is there otherwise.
 async fn is_free(
     stream: &jetstream::stream::Stream<()>,
-    wanted: &Wanted,
+    wanted: &InputRequest,
     name: &str,
     ours: Option<i128>,
 ) -> Result<bool, NatsError> {
@@ -208,7 +208,7 @@ async fn is_free(
 /// sorted.
 async fn sorted(
     stream: &jetstream::stream::Stream<()>,
-    wanted: &Wanted,
+    wanted: &InputRequest,
     share: Share,
 ) -> Result<(), NatsError> {
     let listed = stream.info_with_subjects("tributary.in.*.*.*.*").await;
@@ -237,7 +237,7 @@ async fn sorted(
 }
 
 /// The consumer is what was asked for.
-fn echoed(wanted: &Wanted, asked: &Config, info: &Info) -> Result<(), NatsError> {
+fn echoed(wanted: &InputRequest, asked: &Config, info: &Info) -> Result<(), NatsError> {
     let config = &info.config;
     let facts = [
         ("ack_policy", config.ack_policy == asked.ack_policy),
@@ -274,7 +274,7 @@ fn is_gone(kind: &ConsumerErrorKind) -> bool {
 }
 
 pub(super) fn unanswered(
-    wanted: &Wanted,
+    wanted: &InputRequest,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> NatsError {
     let what = format!("no answer about the stream {}", wanted.stream);

@@ -1,8 +1,8 @@
-//! Credentials: how this process signs in, read again at every connection.
+//! Credentials: how this process authenticates; they are read again for every connection.
 //!
-//! A password, a seed or a JWT may be exchanged while a worker runs: it is written to its file, the server is told, and the
-//! worker signs in with the new one the next time it connects. So the client is given no secret but a callback that
-//! reads the file.
+//! An operator may rotate a password, a seed or a JWT while a worker runs: they write the new one to its file and
+//! update the server, and the worker uses it for the next connection. The client therefore receives a callback that
+//! reads the file, not the secret itself.
 
 use std::path::{Path, PathBuf};
 
@@ -85,8 +85,7 @@ impl Credentials {
             Credentials::Seed(seed) => {
                 let seed = read(seed, "the nkey seed")?;
                 let seed = seed.expose_secret().trim();
-                let none =
-                    "the nkey seed is no user seed: those are 58 characters long and start with SU";
+                let none = "the nkey seed is not a user seed: user seeds are 58 characters long and start with SU";
                 if !(seed.starts_with("SU") && seed.len() == 58) {
                     return Err(none.to_owned());
                 }

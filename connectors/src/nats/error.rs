@@ -6,7 +6,7 @@
 
 use std::error::Error as StdError;
 
-use crate::terminal::causes;
+use crate::terminal::error_chain;
 
 /// A failure at or on the way to the broker.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ impl NatsError {
         message: impl Into<String>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> NatsError {
-        let message = format!("{}: {}", message.into(), causes(cause.into().as_ref()));
+        let message = format!("{}: {}", message.into(), error_chain(cause.into().as_ref()));
         NatsError { kind, message }
     }
 

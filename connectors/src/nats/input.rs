@@ -1,12 +1,10 @@
-//! The input of a process: every message of its share, in order, none twice, none missed in
-//! silence.
+//! The input of a process: every message of its share, in order, without duplicates and without silent gaps.
 //!
-//! The caller keeps the position: the ledger stores in one commit what was accepted and
-//! [`Input::next_sequence`]. Only then does it call [`Input::acknowledge`], so that the server's
-//! word on how far this process is never runs ahead of the disk. A restart reads from the ledger's
-//! position on whatever the server remembers.
+//! The caller owns the position. The ledger stores the accepted records and [`Input::next_sequence`] in one commit;
+//! only then does the caller invoke [`Input::acknowledge`], so the server's view of this process never runs ahead of
+//! the disk. A restart resumes from the ledger's position, whatever the server remembers.
 //!
-//! What goes wrong while reading, and how it is noticed, is said in `flow`.
+//! `flow` describes the failures that may occur while reading, and how they are detected.
 
 mod flow;
 
@@ -22,65 +20,65 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::connect::{connections, dropped};
-use super::consumer::{self, Opened};
+use super::consumer::{self, OpenConsumer};
 use super::error::NatsError;
+use super::input_request::InputRequest;
 use super::loss::Loss;
 use super::message::InMessage;
 use super::share::Share;
 use super::streams::{StreamState, stream_state};
-use super::wanted::Wanted;
 
-/// What happened while reading, counted since the opening.
+/// Counters of an input since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputCounts {
-    /// Messages that came again and were passed over.
+    /// Redelivered messages, which were skipped.
     pub redelivered: u64,
-    /// Sequences that were passed over because their messages had been deleted. Not counted where
-    /// the server sorts by partition, since others' messages are gaps then.
+    /// Sequences that were skipped because their messages had been deleted. Not counted when the
+    /// server filters by partition, because messages of other processes are gaps then.
     pub gaps: u64,
-    /// Times that a delivery never arrived.
+    /// Deliveries that never arrived.
     pub lost_deliveries: u64,
-    /// Times that the consumer was opened anew, for whatever reason.
+    /// Times that the consumer was recreated, for any reason.
     pub reopened: u64,
-    /// Times that the server was silent for too long.
+    /// Missed heartbeats: the server was silent for too long.
     pub heartbeats_missed: u64,
-    /// Messages that the clients of this process dropped because their readers were too slow.
+    /// Messages that this process's clients dropped because their readers were too slow.
     pub slow_consumer: u64,
 }
 
 enum Link {
     Closed,
     /// With how often the client had connected when it began.
-    Opening(u64, BoxFuture<'static, Result<Opened, NatsError>>),
-    Open(Box<Opened>),
+    Opening(u64, BoxFuture<'static, Result<OpenConsumer, NatsError>>),
+    Open(Box<OpenConsumer>),
 }
 
 /// The server's word on the stream, and then on the consumer.
-type Seen = (StreamState, Option<Info>);
+type ServerState = (StreamState, Option<Info>);
 
 /// The input of one process.
 pub struct Input {
     client: Client,
-    wanted: Arc<Wanted>,
+    request: Arc<InputRequest>,
     share: Share,
     created: i64,
     accepted: Option<Loss>,
     link: Link,
-    /// When opening may be tried, and when the server is asked next.
+    /// The time of the next attempt to open, or of the next query to the server.
     due: Instant,
-    asked: Option<BoxFuture<'static, Result<Seen, NatsError>>>,
-    /// This process's consumer, by the time it was made.
-    ours: Option<i128>,
-    /// Has been read and not given yet.
-    held: VecDeque<InMessage>,
+    state_request: Option<BoxFuture<'static, Result<ServerState, NatsError>>>,
+    /// This process's consumer, identified by its creation time.
+    own_consumer: Option<i128>,
+    /// Messages that were read and not delivered yet.
+    buffered: VecDeque<InMessage>,
     /// The next sequence to read from the server.
-    read: u64,
-    /// Where the first jump begins that may be a loss.
+    next_unread: u64,
+    /// The start of the first jump that may be a loss.
     jump: Option<u64>,
-    /// Nothing has been read, and reading begins with whatever is there: a stream that is losing
-    /// its oldest messages all the time would else have lost the first before it comes.
-    anywhere: bool,
-    /// Where the newest message that was read is acknowledged.
+    /// Nothing has been read, and reading begins with the oldest stored message, whichever that is: a
+    /// stream that drops its oldest messages continuously could otherwise drop the first before it is read.
+    from_any_sequence: bool,
+    /// The sequence and reply subject of the newest message that was read.
     newest: Option<(u64, Subject)>,
     pending: u64,
     counts: InputCounts,
@@ -92,9 +90,9 @@ impl Input {
     ///
     /// # Errors
     /// As [`Input::open`] for what the stream no longer holds.
-    pub async fn judge(client: &Client, wanted: &Wanted) -> Result<(), NatsError> {
+    pub async fn check(client: &Client, wanted: &InputRequest) -> Result<(), NatsError> {
         let state = stream_state(client, &wanted.stream).await?;
-        wanted.judge(&state).map(drop)
+        wanted.check(&state).map(drop)
     }
 
     /// Opens the input.
@@ -103,38 +101,42 @@ impl Input {
     /// [`super::NatsErrorKind::Lost`] and `StreamReset` where the stream no longer holds the position,
     /// unless the loss is accepted, `Taken` where another process reads as this one, `Stream` where
     /// there is no such stream or it cannot be read as wanted, else what [`stream_state`] says.
-    pub async fn open(client: &Client, wanted: Wanted) -> Result<Input, NatsError> {
+    pub async fn open(client: &Client, wanted: InputRequest) -> Result<Input, NatsError> {
         let state = stream_state(client, &wanted.stream).await?;
         let fresh = wanted.is_fresh();
-        let accepted = wanted.judge(&state)?;
-        let next = match (accepted, wanted.known()) {
+        let accepted = wanted.check(&state)?;
+        let next = match (accepted, wanted.required_sequence()) {
             (Some(loss), _) => loss.resume,
             (None, Some(next)) => next,
             (None, None) => state.first_sequence.max(1),
         };
         if let Some(loss) = &accepted {
-            tracing::warn!(stream = %wanted.stream, ?loss, "reading on after a loss");
+            tracing::warn!(stream = %wanted.stream, ?loss, "continuing to read after a loss");
         }
         let mut input = Input {
             client: client.clone(),
             share: wanted.share(),
-            wanted: Arc::new(wanted),
+            request: Arc::new(wanted),
             created: state.created_ns,
             accepted,
             link: Link::Closed,
             due: Instant::now(),
-            asked: None,
-            ours: None,
-            held: VecDeque::new(),
-            read: next,
+            state_request: None,
+            own_consumer: None,
+            buffered: VecDeque::new(),
+            next_unread: next,
             jump: None,
-            anywhere: fresh || accepted.is_some(),
+            from_any_sequence: fresh || accepted.is_some(),
             newest: None,
             pending: 0,
             counts: InputCounts::default(),
             dropped: dropped(),
         };
-        let opened = consumer::open(input.client.clone(), input.wanted.clone(), input.position());
+        let opened = consumer::open(
+            input.client.clone(),
+            input.request.clone(),
+            input.position(),
+        );
         let opened = opened.await?;
         input.begin(opened);
         Ok(input)
@@ -154,8 +156,8 @@ impl Input {
     ) -> Result<Vec<InMessage>, NatsError> {
         let deadline = Instant::now() + wait;
         // The scheduler's own budget would make a full buffer look empty after some dozen messages.
-        let result = tokio::task::unconstrained(self.gather(max.max(1), deadline)).await;
-        if self.held.is_empty()
+        let result = tokio::task::unconstrained(self.collect(max.max(1), deadline)).await;
+        if self.buffered.is_empty()
             && self.jump.is_none()
             && let Link::Open(open) = &mut self.link
             && let Some(newest) = self.newest.take()
@@ -165,7 +167,7 @@ impl Input {
         if let Err(error) = &result
             && error.is_transient()
         {
-            tracing::warn!(stream = %self.wanted.stream, next = self.next_sequence(), %error, "reading again");
+            tracing::warn!(stream = %self.request.stream, next = self.next_sequence(), %error, "retrying to read");
             tokio::time::sleep_until(deadline).await;
         }
         result
@@ -202,8 +204,11 @@ impl Input {
     /// The position: the sequence of the next message of the stream that this process has not
     /// dealt with. All before were given, are other processes' or were deleted.
     pub fn next_sequence(&self) -> u64 {
-        let held = self.held.front().map_or(self.read, |next| next.sequence);
-        held.min(self.jump.unwrap_or(self.read))
+        let held = self
+            .buffered
+            .front()
+            .map_or(self.next_unread, |next| next.sequence);
+        held.min(self.jump.unwrap_or(self.next_unread))
     }
 
     /// When the stream was made, Unix nanoseconds: belongs beside the position in the ledger.
@@ -211,23 +216,23 @@ impl Input {
         self.created
     }
 
-    /// The loss that was accepted at the opening.
+    /// The loss that was accepted when the input was opened.
     pub fn accepted_loss(&self) -> Option<Loss> {
         self.accepted
     }
 
-    /// How many messages were still to come when the server sent the last one, or was last asked;
-    /// those that are read and not given yet among them.
+    /// The number of messages not yet delivered, by the server's last report, including those
+    /// that were read and are still buffered.
     pub fn pending(&self) -> u64 {
-        self.pending + self.held.len() as u64
+        self.pending + self.buffered.len() as u64
     }
 
-    /// Whether the last message that was given was the newest, as far as the server has told.
+    /// Whether the last delivered message was the newest, according to the server's last report.
     pub fn caught_up(&self) -> bool {
         self.pending() == 0 && self.jump.is_none()
     }
 
-    /// What happened so far.
+    /// The counters so far.
     pub fn counts(&self) -> InputCounts {
         InputCounts {
             slow_consumer: dropped() - self.dropped,

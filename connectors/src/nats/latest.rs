@@ -1,24 +1,23 @@
-//! Publishing cells: the newest value of each, once, whatever the broker does.
+//! Publishes the newest value of each cell exactly once, despite failures of the broker.
 //!
-//! A cell's message is an absolute value, so that of several that wait only the newest is worth
-//! sending: what waits is bounded by the number of cells, however long the broker is away. What must
-//! never happen is that an older value ends behind a newer one. [`Latest`] keeps to two rules.
+//! A cell's message is an absolute value, so of several pending values only the newest is worth sending. The queue is
+//! bounded by the number of cells, however long the broker is unavailable. An older value must never end up behind a
+//! newer one. [`LatestPublisher`] ensures this by two rules.
 //!
-//! *One message of a subject is in flight at most, and it is sent until it is acknowledged.* A newer
-//! value waits meanwhile; it does not replace what is in flight, because nobody knows whether that
-//! has arrived, or still will, by a connection that was given up.
+//! *At most one message of a subject is in flight, and it is resent until it is acknowledged.* A newer value waits
+//! meanwhile. It does not replace the message in flight, which may have arrived, or may still arrive, on a connection
+//! that was abandoned.
 //!
-//! *Every sending of one message has one id*, the cell's hash and the epoch. Copies of it that
-//! arrive within the stream's duplicate window count once, at the place of the first: one that
-//! comes late, behind the cell's next value, is passed over.
+//! *All transmissions of one message share one id*, the cell's hash and the epoch. Copies that arrive within the
+//! stream's duplicate window count once, at the position of the first; a late copy behind the cell's next value is
+//! discarded.
 //!
-//! Neither rule is enough alone. Without ids a late copy would overwrite the next value. With ids,
-//! but both values in flight, the first could be lost, the second be stored, and the first, sent
-//! again, be stored behind it, while the second, sent again, would be passed over as a duplicate:
-//! the window would keep the older value. One at a time, the first is stored before the second
-//! leaves.
+//! Neither rule suffices alone. Without ids, a late copy would overwrite the next value. With ids but two values in
+//! flight, the first could be lost, the second stored, and the first, resent, stored behind it, while the second,
+//! resent, would be discarded as a duplicate: the stream would keep the older value. With one message in flight, the
+//! first is stored before the second is sent.
 //!
-//! An epoch gives a cell one value at most: of two with the same id the second would be passed over.
+//! An epoch gives a cell one value at most: a second message with the same id would be discarded.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,77 +33,80 @@ use tokio::time::Instant;
 
 use super::connect::connections;
 use super::error::NatsError;
-use super::held::Subjects;
-use super::outgoing::Outgoing;
-use super::publish::{PAUSE, acknowledged, context, dispatch, failed};
+use super::outgoing::OutgoingMessage;
+use super::publish::{PAUSE, acknowledged, context, dispatch, publish_error};
+use super::subject_set::SubjectSet;
 
 /// The longest pause between two rounds of sending again.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How long no message may be acknowledged, the server refusing them, before the caller hears of it.
+/// How long the server may refuse every message before the publisher returns an error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Publishes the newest message of every subject, with a bounded number in flight.
-pub struct Latest {
+pub struct LatestPublisher {
     client: Client,
     jetstream: Context,
     window: usize,
     /// The newest message of each subject that has not been sent.
-    newest: FxHashMap<String, Outgoing>,
+    newest: FxHashMap<String, OutgoingMessage>,
     /// Subjects of `newest` that nothing is in flight of, in the order they came.
     order: VecDeque<String>,
     /// What has been sent once and is to be sent again.
-    again: VecDeque<Outgoing>,
+    retries: VecDeque<OutgoingMessage>,
     /// Subjects of `again` and `sending`.
-    busy: FxHashSet<String>,
-    sending: FuturesUnordered<BoxFuture<'static, (Outgoing, Result<(), PublishError>)>>,
+    in_flight_subjects: FxHashSet<String>,
+    sending: FuturesUnordered<BoxFuture<'static, (OutgoingMessage, Result<(), PublishError>)>>,
     /// When sending goes on after a failure.
     resume: Instant,
     /// How long the next pause is.
     pause: Duration,
     /// Since when nothing was acknowledged.
     failing: Option<Instant>,
-    /// The subjects that were acknowledged, for whoever looks.
-    told: Arc<Mutex<Subjects>>,
+    /// The acknowledged subjects, shared with an observer.
+    acknowledged: Arc<Mutex<SubjectSet>>,
 }
 
-impl Latest {
+impl LatestPublisher {
     /// A publisher with at most `window` messages in flight.
-    pub fn new(client: &Client, window: usize) -> Latest {
+    pub fn new(client: &Client, window: usize) -> LatestPublisher {
         let window = window.max(1);
-        Latest {
+        LatestPublisher {
             client: client.clone(),
             jetstream: context(client, window),
             window,
             newest: FxHashMap::default(),
             order: VecDeque::new(),
-            again: VecDeque::new(),
-            busy: FxHashSet::default(),
+            retries: VecDeque::new(),
+            in_flight_subjects: FxHashSet::default(),
             sending: FuturesUnordered::new(),
             resume: Instant::now(),
             pause: PAUSE,
             failing: None,
-            told: Arc::default(),
+            acknowledged: Arc::default(),
         }
     }
 
-    /// Puts the subjects that are acknowledged from now on into this set.
-    pub fn noting(self, told: Arc<Mutex<Subjects>>) -> Latest {
-        Latest { told, ..self }
+    /// Records every subject that is acknowledged from now on in a shared set.
+    pub fn recording_into(self, acknowledged: Arc<Mutex<SubjectSet>>) -> LatestPublisher {
+        LatestPublisher {
+            acknowledged,
+            ..self
+        }
     }
 
     /// Takes the newest message of its subject; it replaces one that waits. Sends nothing yet.
-    pub fn put(&mut self, message: Outgoing) {
+    pub fn put(&mut self, message: OutgoingMessage) {
         let subject = message.subject.clone();
         let waited = self.newest.insert(subject.clone(), message).is_some();
-        if !waited && !self.busy.contains(&subject) {
+        if !waited && !self.in_flight_subjects.contains(&subject) {
             self.order.push_back(subject);
         }
     }
 
     /// How many messages are not acknowledged yet.
     pub fn pending(&self) -> usize {
-        self.newest.len() + self.busy.len()
+        self.newest.len() + self.in_flight_subjects.len()
     }
 
     /// Sends and awaits acknowledgements until all have come or `wait` has passed. Can be given up
@@ -114,7 +116,7 @@ impl Latest {
     /// [`super::NatsErrorKind::Publish`], when the server refuses a message and has acknowledged
     /// none for some seconds, or when a message is too large, which is dropped. Everything else is
     /// kept: calling again goes on.
-    pub async fn work(&mut self, wait: Duration) -> Result<(), NatsError> {
+    pub async fn flush_for(&mut self, wait: Duration) -> Result<(), NatsError> {
         let flushed = tokio::time::timeout(wait, self.flush()).await;
         flushed.unwrap_or(Ok(()))
     }
@@ -122,10 +124,10 @@ impl Latest {
     /// Waits until the server has acknowledged everything, however long it is away.
     ///
     /// # Errors
-    /// As [`Latest::work`].
+    /// As [`LatestPublisher::flush_for`].
     pub async fn flush(&mut self) -> Result<(), NatsError> {
         while self.pending() > 0 {
-            self.fill();
+            self.fill_window();
             let next = match self.sending.is_empty() {
                 true => {
                     tokio::time::sleep_until(self.resume).await;
@@ -134,22 +136,22 @@ impl Latest {
                 false => self.sending.next().await,
             };
             if let Some((message, result)) = next {
-                self.settle(message, result)?;
+                self.handle_ack(message, result)?;
             }
         }
         Ok(())
     }
 
-    fn fill(&mut self) {
+    fn fill_window(&mut self) {
         while self.sending.len() < self.window && Instant::now() >= self.resume {
-            let next = self.again.pop_front().or_else(|| {
+            let next = self.retries.pop_front().or_else(|| {
                 let subject = self.order.pop_front()?;
                 self.newest.remove(&subject)
             });
             let Some(message) = next else {
                 return;
             };
-            self.busy.insert(message.subject.clone());
+            self.in_flight_subjects.insert(message.subject.clone());
             let (client, jetstream) = (self.client.clone(), self.jetstream.clone());
             self.sending.push(Box::pin(async move {
                 let connected = connections(&client);
@@ -162,30 +164,33 @@ impl Latest {
         }
     }
 
-    fn settle(
+    fn handle_ack(
         &mut self,
-        message: Outgoing,
+        message: OutgoingMessage,
         result: Result<(), PublishError>,
     ) -> Result<(), NatsError> {
         let error = match result {
             Ok(()) => {
                 (self.failing, self.pause) = (None, PAUSE);
-                let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-                told.insert(&message.subject);
-                drop(told);
-                self.done(&message.subject);
+                let mut acknowledged = self
+                    .acknowledged
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                acknowledged.insert(&message.subject);
+                drop(acknowledged);
+                self.release_subject(&message.subject);
                 return Ok(());
             }
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                self.done(&message.subject);
-                return Err(failed(&message.subject, error));
+                self.release_subject(&message.subject);
+                return Err(publish_error(&message.subject, error));
             }
             Err(error) => error,
         };
         let now = Instant::now();
         let since = *self.failing.get_or_insert(now);
         if now >= self.resume {
-            tracing::warn!(pending = self.pending(), %error, "publishing cells again");
+            tracing::warn!(pending = self.pending(), %error, "retrying to publish cells");
             self.resume = now + self.pause;
             self.pause = (self.pause * 2).min(LONGEST);
         }
@@ -194,18 +199,18 @@ impl Latest {
             PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe
         );
         let subject = message.subject.clone();
-        self.again.push_back(message);
+        self.retries.push_back(message);
         if refused && since.elapsed() > PATIENCE {
             // Once for all that are refused in this while.
             self.failing = Some(now);
-            return Err(failed(&subject, error));
+            return Err(publish_error(&subject, error));
         }
         Ok(())
     }
 
     /// Nothing of a subject is in flight any more; what waits of it is next.
-    fn done(&mut self, subject: &str) {
-        self.busy.remove(subject);
+    fn release_subject(&mut self, subject: &str) {
+        self.in_flight_subjects.remove(subject);
         if self.newest.contains_key(subject) {
             self.order.push_back(subject.to_owned());
         }

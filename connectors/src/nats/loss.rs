@@ -1,13 +1,12 @@
-//! What a stream no longer holds although it was to be read.
+//! Detects messages that a stream no longer stores although this process has not read them.
 //!
-//! The ledger says what was read of which stream: its creation time and the next sequence. Three
-//! things can be wrong with the stream then. It has dropped what comes next, by its limits or a
-//! purge (*passed*); it ends before what was read already, because its tail was lost (*cut*); or
-//! it is another one under the same name (*anew*). Going on in silence would make numbers that
-//! nobody can explain, so that reading stops, and the operator decides whether to go on without.
+//! The ledger records what was read from which stream: its creation time and the next sequence. Three faults are
+//! possible. The stream has dropped the next messages, by its limits or a purge (*dropped*); it ends before the last
+//! message that was read, because its tail was lost (*truncated*); or it is another stream under the same name
+//! (*recreated*). Continuing silently would produce numbers that nobody can explain, so reading stops and the operator
+//! decides whether to accept the loss.
 //!
-//! Messages that were deleted one by one leave a gap and are no loss, and neither is whatever goes
-//! after it was read.
+//! Messages that were deleted one by one leave a gap, which is no loss; nor is anything deleted after it was read.
 
 use super::error::{NatsError, NatsErrorKind};
 use super::streams::StreamState;
@@ -16,12 +15,12 @@ use super::streams::StreamState;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossKind {
     /// The stream has dropped messages before they were read.
-    Passed,
+    Dropped,
     /// The stream has lost its end: what was read from there is known, but its sequences will be
     /// given again to other messages.
-    Cut,
+    Truncated,
     /// It is another stream, with sequences of its own. Nobody knows what was unread in the old one.
-    Anew,
+    Recreated,
 }
 
 /// Sequences that cannot be read any more, or not again.
@@ -31,7 +30,7 @@ pub struct Loss {
     pub kind: LossKind,
     /// The first sequence.
     pub from: u64,
-    /// The last sequence; below `from` where there is none, which only [`LossKind::Anew`] can have.
+    /// The last sequence; below `from` where there is none, which only [`LossKind::Recreated`] can have.
     pub to: u64,
     /// Where reading goes on when the loss is accepted.
     pub resume: u64,
@@ -47,14 +46,14 @@ impl Loss {
         let Loss { from, to, .. } = *self;
         let count = self.count();
         let (kind, what) = match self.kind {
-            LossKind::Passed => (
+            LossKind::Dropped => (
                 NatsErrorKind::Lost,
                 format!(
                     "no longer holds the {count} sequences from {from} to {to}, which were not read yet: data is lost \
                      upstream, by the stream's limits or a purge"
                 ),
             ),
-            LossKind::Cut => (
+            LossKind::Truncated => (
                 NatsErrorKind::StreamReset,
                 format!(
                     "ends at sequence {}, but was read up to {to} before: its last {count} messages are lost, and what \
@@ -62,7 +61,7 @@ impl Loss {
                     from.saturating_sub(1)
                 ),
             ),
-            LossKind::Anew => (
+            LossKind::Recreated => (
                 NatsErrorKind::StreamReset,
                 "is another one than was read before: it was made anew, and what was not read of the old one is lost"
                     .to_owned(),
@@ -80,11 +79,15 @@ impl Loss {
 
 /// What is lost for a reader of the stream that was made at `created` (Unix nanoseconds; none where it was another
 /// one) who wants `next`, or else begins with whatever is there.
-pub(super) fn loss(state: &StreamState, next: Option<u64>, created: Option<i64>) -> Option<Loss> {
+pub(super) fn find_loss(
+    state: &StreamState,
+    next: Option<u64>,
+    created: Option<i64>,
+) -> Option<Loss> {
     let first = state.first_sequence.max(1);
     if created != Some(state.created_ns) {
         return Some(Loss {
-            kind: LossKind::Anew,
+            kind: LossKind::Recreated,
             from: 1,
             to: first - 1,
             resume: first,
@@ -93,14 +96,14 @@ pub(super) fn loss(state: &StreamState, next: Option<u64>, created: Option<i64>)
     let next = next?;
     if state.last_sequence + 1 < next {
         return Some(Loss {
-            kind: LossKind::Cut,
+            kind: LossKind::Truncated,
             from: state.last_sequence + 1,
             to: next - 1,
             resume: state.last_sequence + 1,
         });
     }
     (first > next).then_some(Loss {
-        kind: LossKind::Passed,
+        kind: LossKind::Dropped,
         from: next,
         to: first - 1,
         resume: first,
@@ -126,22 +129,22 @@ mod tests {
     #[test]
     fn what_was_read_is_no_loss() {
         for (first, last, next) in [(0, 0, 1), (1, 10, 1), (1, 10, 11), (11, 10, 11), (5, 10, 5)] {
-            assert_eq!(loss(&state(first, last), Some(next), Some(7)), None);
+            assert_eq!(find_loss(&state(first, last), Some(next), Some(7)), None);
         }
         // A first start takes what there is.
-        assert_eq!(loss(&state(400, 900), None, Some(7)), None);
+        assert_eq!(find_loss(&state(400, 900), None, Some(7)), None);
     }
 
     #[test]
     fn each_loss_says_what_and_where_to_go_on() {
         let found = |first, last, next, created| {
-            let loss = loss(&state(first, last), Some(next), Some(created)).unwrap();
+            let loss = find_loss(&state(first, last), Some(next), Some(created)).unwrap();
             (loss.kind, loss.count(), loss.resume)
         };
-        assert_eq!(found(11, 10, 5, 7), (LossKind::Passed, 6, 11));
-        assert_eq!(found(3, 10, 1, 7), (LossKind::Passed, 2, 3));
-        assert_eq!(found(1, 10, 12, 7), (LossKind::Cut, 1, 11));
-        assert_eq!(found(0, 0, 1, 8), (LossKind::Anew, 0, 1));
-        assert_eq!(found(4, 9, 6, 8), (LossKind::Anew, 3, 4));
+        assert_eq!(found(11, 10, 5, 7), (LossKind::Dropped, 6, 11));
+        assert_eq!(found(3, 10, 1, 7), (LossKind::Dropped, 2, 3));
+        assert_eq!(found(1, 10, 12, 7), (LossKind::Truncated, 1, 11));
+        assert_eq!(found(0, 0, 1, 8), (LossKind::Recreated, 0, 1));
+        assert_eq!(found(4, 9, 6, 8), (LossKind::Recreated, 3, 4));
     }
 }

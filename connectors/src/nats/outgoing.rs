@@ -1,4 +1,4 @@
-//! What leaves, as messages: cells and dead letters with their subjects, headers and ids.
+//! Outgoing messages: cells and dead letters with their subjects, headers and ids.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use tributary_operators::cell::{Cell, Dim};
 
 use super::message::sequence_of;
 use super::subject;
-use crate::dead::DeadLetter;
+use crate::dead_letter::DeadLetter;
 use crate::out;
 
 /// One message to publish.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub struct OutgoingMessage {
     /// Where to.
     pub subject: String,
     /// Its headers. Line breaks in values become spaces; a name that cannot be one is left out.
@@ -25,12 +25,12 @@ pub struct Outgoing {
     pub id: Option<String>,
 }
 
-impl Outgoing {
-    /// The message of a cell as it is after `epoch`, for [`super::Latest`]: its subject is its own,
+impl OutgoingMessage {
+    /// The message of a cell as it is after `epoch`, for [`super::LatestPublisher`]: its subject is its own,
     /// see [`subject::cell`], its payload that of [`cell_payload`], its id the subject, the
     /// epoch and the time, so that no other message has it, of another process or after a clock was
     /// set back either. A cell without values is closed: a tombstone.
-    pub fn cell(cell: &Cell, epoch: u64, as_of_ms: i64) -> Outgoing {
+    pub fn cell(cell: &Cell, epoch: u64, as_of_ms: i64) -> OutgoingMessage {
         let json = out::cell_json(cell);
         let brand = match cell.dims.first() {
             Some(Dim::Text(brand)) => brand.as_ref(),
@@ -38,7 +38,7 @@ impl Outgoing {
         };
         let value = (!cell.values.is_empty()).then(|| out::value_json(cell));
         let subject = subject::cell(brand, cell.family, &json);
-        Outgoing {
+        OutgoingMessage {
             id: Some(format!("{subject}-{epoch}-{as_of_ms}")),
             headers: Vec::new(),
             payload: cell_payload(&json, value.as_deref(), epoch, as_of_ms).into(),
@@ -50,7 +50,7 @@ impl Outgoing {
     /// `Tributary-Reason` (from the closed list), `Tributary-Detail`, `Tributary-Sequence`,
     /// `Tributary-Line` and [`super::AT_HEADER`]. A line that would be larger than `max_payload`
     /// with its headers is cut, and `Tributary-Bytes` tells how long it was.
-    pub fn dead_letter(letter: DeadLetter, max_payload: usize) -> Outgoing {
+    pub fn dead_letter(letter: DeadLetter, max_payload: usize) -> OutgoingMessage {
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
             ("Tributary-Reason".into(), letter.reason.name().to_owned()),
             ("Tributary-Detail".into(), letter.detail),
@@ -71,7 +71,7 @@ impl Outgoing {
             headers.push(("Tributary-Bytes".into(), payload.len().to_string()));
             payload.truncate(room);
         }
-        Outgoing {
+        OutgoingMessage {
             subject: subject::dead_letter(letter.brand.as_deref(), letter.kind.as_deref()),
             headers,
             payload: payload.into(),

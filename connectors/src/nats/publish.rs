@@ -1,9 +1,9 @@
-//! Publishing with acknowledgements, many in flight, in order.
+//! Publishes messages in order with acknowledgments and many in flight.
 //!
-//! [`Publisher`] keeps every message until the server has acknowledged that a stream holds it. When
-//! an acknowledgement stays away, it sends that message and *all later ones* again, in order: what
-//! one subject holds last is then what was sent last. Each message counts once by its id. This is
-//! for dead letters and replayed input; cells go through [`super::Latest`].
+//! [`Publisher`] keeps every message until the server acknowledges that a stream has stored it. When an acknowledgment
+//! does not arrive, it resends that message and *all later ones* in order, so that the last message of a subject is the
+//! one that was sent last. Its id makes each message count once. This publisher is for dead letters and replayed input;
+//! [`super::LatestPublisher`] publishes cells.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use async_nats::jetstream::context::{Context, PublishAckFuture, PublishError, Pu
 
 use super::connect::connections;
 use super::error::{NatsError, NatsErrorKind};
-use super::outgoing::Outgoing;
+use super::outgoing::OutgoingMessage;
 
 /// How long an acknowledgement may take.
 const ACK_WAIT: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(200);
 
 struct Sent {
-    message: Outgoing,
+    message: OutgoingMessage,
     /// None when it has to be sent again.
     ack: Option<PublishAckFuture>,
     /// How often the client had connected when it was sent.
@@ -103,7 +103,7 @@ impl Publisher {
     /// # Errors
     /// [`NatsErrorKind::Publish`]. Unless the error says that the message is too large, the message
     /// is kept, and the next [`Publisher::send`] or [`Publisher::flush`] tries again.
-    pub async fn send(&mut self, message: Outgoing) -> Result<(), NatsError> {
+    pub async fn send(&mut self, message: OutgoingMessage) -> Result<(), NatsError> {
         while self.sent.len() >= self.window {
             if let Err(error) = self.settle_oldest().await {
                 // It is sent with those before it, in its turn.
@@ -118,7 +118,7 @@ impl Publisher {
         let connections = connections(&self.client);
         match dispatch(&self.jetstream, &message).await {
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                Err(failed(&message.subject, error))
+                Err(publish_error(&message.subject, error))
             }
             sent => {
                 self.sent.push_back(Sent {
@@ -155,9 +155,9 @@ impl Publisher {
             if let Some(Err(error)) = acknowledged {
                 let hopeless = matches!(error.kind(), PublishErrorKind::Other);
                 if hopeless || attempt >= TRIES {
-                    return Err(failed(&oldest.message.subject, error));
+                    return Err(publish_error(&oldest.message.subject, error));
                 }
-                tracing::warn!(waiting = self.sent.len(), %error, "publishing again");
+                tracing::warn!(waiting = self.sent.len(), %error, "retrying to publish");
                 tokio::time::sleep(PAUSE * attempt).await;
             }
             self.send_all_again(attempt).await?;
@@ -174,7 +174,7 @@ impl Publisher {
             match dispatch(&self.jetstream, &sent.message).await {
                 Ok(ack) => sent.ack = Some(ack),
                 Err(error) if attempt >= TRIES => {
-                    return Err(failed(&sent.message.subject, error));
+                    return Err(publish_error(&sent.message.subject, error));
                 }
                 // Nothing behind it may overtake it.
                 Err(_) => break,
@@ -186,7 +186,7 @@ impl Publisher {
 
 pub(super) async fn dispatch(
     jetstream: &Context,
-    message: &Outgoing,
+    message: &OutgoingMessage,
 ) -> Result<PublishAckFuture, PublishError> {
     jetstream
         .publish_with_headers(
@@ -197,10 +197,10 @@ pub(super) async fn dispatch(
         .await
 }
 
-pub(super) fn failed(subject: &str, error: PublishError) -> NatsError {
+pub(super) fn publish_error(subject: &str, error: PublishError) -> NatsError {
     let what = match error.kind() {
         PublishErrorKind::StreamNotFound => {
-            format!("no stream captures {subject}, so that nothing published there is kept")
+            format!("no stream captures {subject}, so messages published there are lost")
         }
         _ => format!("publishing to {subject}"),
     };

@@ -1,11 +1,9 @@
-//! Reading a stream in order without leaving a trace in the server: for tools, and for the last
-//! values of cells.
+//! Reads a stream in order without leaving state in the server: for tools, and for the last values of cells.
 //!
-//! The consumer is ordered and acknowledges nothing: it notices a delivery that it lacks and starts
-//! again behind the last one it had. [`Reader`] adds that a lost connection is noticed at once, and
-//! that messages below the position are passed over, so that sequences only ever ascend. It judges
-//! nothing: what the stream does not hold is a gap. The input of a worker is read by
-//! [`super::Input`].
+//! The consumer is ordered and acknowledges nothing. It detects a missing delivery and restarts behind the last one
+//! that it received. [`Reader`] also detects a lost connection at once and skips messages below the position, so
+//! sequences only ascend. It does not check for losses: messages that the stream does not store are a gap.
+//! [`super::Input`] reads the input of a worker.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -95,14 +93,14 @@ impl Reader {
     ///
     /// # Errors
     /// [`NatsErrorKind::Read`] and `Unreachable`: calling again goes on where it stopped. `Stream`
-    /// when the stream is gone.
+    /// when the stream no longer exists.
     pub async fn next_batch(
         &mut self,
         max: usize,
         wait: Duration,
     ) -> Result<Vec<InMessage>, NatsError> {
         // The scheduler's own budget would make a full buffer look empty after some dozen messages.
-        tokio::task::unconstrained(self.gather(max.max(1), Instant::now() + wait)).await
+        tokio::task::unconstrained(self.collect(max.max(1), Instant::now() + wait)).await
     }
 
     /// The sequence of the next message that [`Reader::next_batch`] may give.
@@ -110,12 +108,16 @@ impl Reader {
         self.next
     }
 
-    /// Whether the last message that was given was the newest, as far as the server has told.
+    /// Whether the last delivered message was the newest, according to the server's last report.
     pub fn caught_up(&self) -> bool {
         self.pending == 0
     }
 
-    async fn gather(&mut self, max: usize, deadline: Instant) -> Result<Vec<InMessage>, NatsError> {
+    async fn collect(
+        &mut self,
+        max: usize,
+        deadline: Instant,
+    ) -> Result<Vec<InMessage>, NatsError> {
         let mut batch = Vec::new();
         while batch.len() < max {
             if connections(&self.client) != self.connections {
@@ -234,7 +236,7 @@ impl LastValues {
                 }
                 Ok(_) => {}
                 Err(error) if error.is_passing() && begin.elapsed() <= PATIENCE => {
-                    tracing::warn!(stream = %self.reader.stream, %error, "reading again");
+                    tracing::warn!(stream = %self.reader.stream, %error, "retrying to read");
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => return Err(error),

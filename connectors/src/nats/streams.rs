@@ -1,12 +1,11 @@
-//! The streams: made where they are missing, and judged by what the server echoes.
+//! Creates missing streams and checks existing ones against the configuration that the server returns.
 //!
-//! An operator who made a stream by hand keeps what he chose (replicas, placement, limits, age) as
-//! long as the stream can do its work; where it cannot, the error names the stream, what it has and
-//! what it needs. Nothing that exists is ever changed here.
+//! An operator who creates a stream by hand keeps their choice of replicas, placement, limits and age as long as the
+//! stream can do its work. Otherwise the error names the stream, its current setting and the required one. This module
+//! never changes an existing stream.
 //!
-//! The input and the dead letters hold records in clear, so that both are short-lived by default:
-//! three days and a week. The ledger is what lasts. Outputs are aggregates, one message a cell, for
-//! ever.
+//! The input and the dead letters contain records in clear, so both are short-lived by default: three days and one
+//! week. The ledger is the durable copy. The output holds aggregates, one message per cell, without expiry.
 
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use async_nats::jetstream::stream::{
 use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
-use super::{copies, share, subject};
+use super::{mirrors, share, subject};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long the server remembers message ids, in the streams that are made here.
@@ -66,7 +65,7 @@ impl From<&Info> for StreamState {
 /// `tributary.in.<brand>.>` for every brand of `brands` (all of `tributary.in.>` where there are
 /// none), be no copy of another stream (see `copies`) and keep messages by limits: a work queue or an
 /// interest stream would delete what has not been read. It must sort into `nats.partitions`
-/// partitions (see [`super::Wanted`]).
+/// partitions (see [`super::InputRequest`]).
 ///
 /// # Errors
 /// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` when the server does
@@ -86,7 +85,7 @@ pub async fn ensure_input_stream(
         },
     )
     .await?;
-    copies::judge(&info)?;
+    mirrors::refuse_mirror(&info)?;
     captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?;
     limits(&info)?;
     share::judge(&info, nats.partitions)?;
@@ -153,7 +152,7 @@ pub async fn ensure_dead_letter_stream(
         },
     )
     .await?;
-    copies::judge(&info)?;
+    mirrors::refuse_mirror(&info)?;
     captures(&info, subject::DEAD_LETTER, "", "", &[] as &[&str])?;
     limits(&info)?;
     Ok((&info).into())
@@ -182,12 +181,12 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
 ///
 /// # Errors
 /// As [`ensure_input_stream`], with what it needs.
-pub async fn judge_rights_stream(client: &Client, nats: &Nats) -> Result<(), NatsError> {
+pub async fn check_rights_stream(client: &Client, nats: &Nats) -> Result<(), NatsError> {
     fits_rights(&existing(client, &nats.rights_stream).await?)
 }
 
 fn fits_rights(info: &Info) -> Result<(), NatsError> {
-    copies::judge(info)?;
+    mirrors::refuse_mirror(info)?;
     captures(info, subject::RIGHTS, "", "", &[] as &[&str])?;
     limits(info)?;
     must(
@@ -212,7 +211,7 @@ fn fits_rights(info: &Info) -> Result<(), NatsError> {
 ///
 /// # Errors
 /// As [`stream_state`].
-pub async fn newest_of(
+pub async fn newest_message(
     client: &Client,
     nats: &Nats,
     process: usize,
@@ -249,7 +248,7 @@ pub async fn newest_of(
 ///
 /// # Errors
 /// As [`stream_state`].
-pub async fn holds(client: &Client, stream: &str, filter: &str) -> Result<bool, NatsError> {
+pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result<bool, NatsError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         let what = format!("reading the end of the stream {stream}");
         NatsError::caused(NatsErrorKind::Unreachable, what, error)
@@ -295,7 +294,7 @@ pub async fn delete_message(
     match stream.delete_message(sequence).await {
         Ok(was_there) => Ok(was_there),
         Err(error) => match error.kind() {
-            // It has gone before.
+            // It was deleted before.
             DeleteMessageErrorKind::JetStream(answer)
                 if [ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::NO_MESSAGE_FOUND]
                     .contains(&answer.error_code())
@@ -319,14 +318,14 @@ pub async fn stream_state(client: &Client, name: &str) -> Result<StreamState, Na
 /// The same of the input stream, unless it has become a copy of another one since the start.
 pub(super) async fn input_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
     let info = existing(client, name).await?;
-    copies::judge(&info)?;
+    mirrors::refuse_mirror(&info)?;
     Ok((&info).into())
 }
 
 /// All that the server says about a stream.
 pub(super) async fn existing(client: &Client, name: &str) -> Result<Info, NatsError> {
     let missing = || {
-        let what = format!("there is no stream {name}");
+        let what = format!("stream {name} does not exist");
         NatsError::new(NatsErrorKind::Stream, what)
     };
     found(client, name).await?.ok_or_else(missing)
@@ -373,7 +372,7 @@ async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     let jetstream = async_nats::jetstream::new(client.clone());
     let error = match jetstream.create_stream(config).await {
         Ok(stream) => {
-            tracing::info!(stream = %name, %subjects, "made the stream");
+            tracing::info!(stream = %name, %subjects, "created the stream");
             return Ok(stream.cached_info().clone());
         }
         Err(error) => error,

@@ -1,52 +1,51 @@
-//! Subjects: where a cell goes, and where a bad message goes.
+//! Subjects of cells, dead letters and data-subject requests.
 //!
-//! A token of a subject is seen by everybody who may list subjects, so that only closed sets become
-//! one: brands of the configuration, families, kinds, and for a cell the hash of its dimensions,
-//! which are an aggregate's. What came from outside may hold anything, an e-mail address too, and
-//! is never repeated.
+//! Anyone who may list subjects sees their tokens, so only closed sets become tokens: the configured brands, families,
+//! kinds, and for a cell the hash of its dimensions, which belong to an aggregate. Text from outside may contain
+//! anything, such as an e-mail address, and is never repeated in a subject.
 
 use tributary_operators::cell::Family;
 
-/// What captures every input.
+/// Captures every input message.
 pub const INPUT: &str = "tributary.in.>";
-/// What captures every cell.
+/// Captures every cell.
 pub const OUTPUT: &str = "tributary.out.>";
-/// What captures every dead letter.
+/// Captures every dead letter.
 pub const DEAD_LETTER: &str = "tributary.deadletter.>";
-/// What captures every rights request and what is told about it.
+/// Captures every data-subject request and every message about it.
 pub const RIGHTS: &str = "tributary.rights.>";
 
-/// Where requests about a brand's persons come in; `*` for every brand.
+/// The subject of data-subject requests to a brand; `*` for every brand.
 pub fn rights_requests(brand: &str) -> String {
     format!("tributary.rights.{brand}.request")
 }
 
-/// Where it is told how they stand.
+/// The subject of request statuses.
 pub fn rights_status(brand: &str) -> String {
     format!("tributary.rights.{brand}.status")
 }
 
-/// Where the receipts of a brand's requests are told.
+/// The subject of a brand's receipts.
 pub fn rights_receipt(brand: &str) -> String {
     format!("tributary.rights.{brand}.receipt")
 }
 
-/// Where sealed answers of a brand wait.
+/// The subjects of a brand's sealed answers.
 pub fn rights_answers(brand: &str) -> String {
     format!("tributary.rights.{brand}.answer.*")
 }
 
-/// Where processes say that they have done their part.
+/// The subjects on which processes report that they completed their part of a request.
 pub fn rights_parts() -> String {
     "tributary.rights.*.part.*".to_owned()
 }
 
-/// Where a process says that it has done its part of what stands at a sequence.
+/// The subject on which one process reports that it completed its part of a request.
 pub fn rights_part(brand: &str, process: usize) -> String {
     format!("tributary.rights.{brand}.part.{process}")
 }
 
-/// Where the answer for a one-time key is told, sealed for it: the first 16 bytes of the key's SHA-256.
+/// The subject of the answer sealed for a one-time key; its last token is the first 16 bytes of the key's SHA-256.
 pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     use sha2::Digest;
     let hash = sha2::Sha256::digest(key);
@@ -58,12 +57,12 @@ pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     format!("tributary.rights.{brand}.answer.{hex}")
 }
 
-/// Where a process tells the others of its cluster something on a topic; `*` for every process.
-pub fn of_process(topic: &str, process: &str) -> String {
+/// The subject of a topic on which a process informs the others of its cluster; `*` for every process.
+pub fn cluster_topic(topic: &str, process: &str) -> String {
     format!("tributary.rights.cluster.{topic}.{process}")
 }
 
-/// Stands for a brand or a kind that is not known.
+/// The token of an unknown brand or kind.
 const UNKNOWN: &str = "unknown";
 
 /// The subject of one cell: `tributary.out.<brand>.<family>.<hash>`, the hash being the XXH3 (64

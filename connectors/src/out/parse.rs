@@ -8,7 +8,7 @@ use tributary_operators::cell::{Cell, Dim, Family};
 use crate::calendar;
 
 /// The cell of a published message (`{"cell":…,"value":…,"as_of":…,…}`), closed where its value is null, and the time
-/// of the release that told it, Unix milliseconds; none where it is not what Tributary writes for the family.
+/// of the release that published it, Unix milliseconds; `None` if Tributary does not write such a payload for the family.
 pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     let mut message: Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let Value::Object(names) = message.remove("cell")? else {

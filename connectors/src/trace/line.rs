@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::files::without_mark;
+use crate::files::strip_bom;
 use crate::native::time;
 
 /// One message of a trace.
@@ -31,7 +31,7 @@ impl TraceLine {
 
 /// The message of a line, none where the line is no such thing.
 pub fn read(bytes: &[u8]) -> Option<TraceLine> {
-    let text = std::str::from_utf8(without_mark(bytes)).ok()?;
+    let text = std::str::from_utf8(strip_bom(bytes)).ok()?;
     let raw: Raw<'_> = serde_json::from_str(text).ok()?;
     Some(TraceLine {
         subject: serde_json::from_str(raw.subject?).ok()?,

@@ -8,7 +8,7 @@ mod line;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Opened, Progress};
+use crate::files::{self, OpenFile, Progress};
 pub use line::TraceLine;
 
 /// The longest line, in bytes. A longer one is skipped like any other that is no message.
@@ -50,7 +50,7 @@ pub struct TraceReader {
 
 /// Opens a trace: plain, `.gz` or `.zst`, whatever its name says.
 pub fn open(path: &Path) -> Result<TraceReader, TraceError> {
-    let Opened { reader, progress } = files::open(path).map_err(|error| TraceError::Open {
+    let OpenFile { reader, progress } = files::open(path).map_err(|error| TraceError::Open {
         path: path.to_owned(),
         error,
     })?;
@@ -148,7 +148,7 @@ impl Iterator for TraceReader {
                 }
             };
             self.lines += 1;
-            let blank = files::without_mark(&self.buffer).trim_ascii().is_empty();
+            let blank = files::strip_bom(&self.buffer).trim_ascii().is_empty();
             if length == Length::Whole && blank {
                 continue;
             }

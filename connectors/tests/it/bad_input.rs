@@ -3,7 +3,7 @@
 
 use crate::common::{AT, brand, config};
 use crate::sink::{Desk, reason};
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead_letter::Reason;
 use tributary_operators::event::Event;
 
 const WEB: &str = "tributary.in.acme.web";

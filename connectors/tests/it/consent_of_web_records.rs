@@ -4,7 +4,7 @@
 use crate::common::{AT, brand, config};
 use crate::sink::Desk;
 use tributary_config::model::{Brand, Consent};
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead_letter::Reason;
 use tributary_consent::TcString;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::event::Event;

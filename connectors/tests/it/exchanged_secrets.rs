@@ -1,10 +1,10 @@
 //! A brand's secret was exchanged: records carry what the newest gives, the sink sees for a moment what their identifiers
 //! were under each one before, and the same statement is the same record whatever was exchanged.
 
-use tributary_connectors::dead::{DeadLetter, Ignored, Sink};
+use tributary_connectors::dead_letter::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
 use tributary_connectors::keys::BrandKey;
-use tributary_connectors::whom;
+use tributary_connectors::subject_identifiers;
 use tributary_operators::event::Event;
 use tributary_operators::record::{IdKind, IdSet, Pseudonym, RecordKey};
 
@@ -14,10 +14,10 @@ struct Seen(Vec<(RecordKey, Vec<IdSet>)>);
 
 impl Sink for Seen {
     fn event(&mut self, event: Event) {
-        self.exchanged(event, &[]);
+        self.rekeyed_event(event, &[]);
     }
 
-    fn exchanged(&mut self, event: Event, earlier: &[IdSet]) {
+    fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
         let (key, newest) = match event {
             Event::Put { key, record, .. } => (key, record.ids),
             Event::Evidence { key, ids, .. } => (key, ids),
@@ -26,11 +26,11 @@ impl Sink for Seen {
         self.0.push((key, [earlier, &[newest]].concat()));
     }
 
-    fn dead(&mut self, dead: DeadLetter) {
+    fn dead_letter(&mut self, dead: DeadLetter) {
         panic!("{}", dead.detail);
     }
 
-    fn ignored(&mut self, _: Ignored) {}
+    fn ignore(&mut self, _: Ignored) {}
 }
 
 /// A brand whose secrets end in these letters, the oldest first.
@@ -67,7 +67,7 @@ fn seen(letters: &str) -> Vec<(RecordKey, Vec<IdSet>)> {
             r#"{"id":"4","ts":31536000001,"store":"lyon","amount":1}"#,
         ),
     ] {
-        decoder.message(
+        decoder.decode(
             &Message {
                 subject: &format!("tributary.in.acme.{kind}"),
                 at: 31_536_000_002,
@@ -104,7 +104,8 @@ fn whom_a_request_names_is_what_the_newest_secret_gives() {
     for letters in ["x", "xyz"] {
         let brand = brand(letters);
         let key = BrandKey::new(&brand);
-        let email = whom::identifiers(&brand, &key, IdKind::Email, "jane@example.org");
+        let email =
+            subject_identifiers::identifiers(&brand, &key, IdKind::Email, "jane@example.org");
         let order = seen(letters).swap_remove(0).1.pop().unwrap();
         let ids: Vec<Pseudonym> = order.ids().iter().map(|id| id.pseudonym).collect();
         assert!(ids.contains(&email[0].pseudonym));

@@ -2,7 +2,7 @@
 
 use crate::common::{AT, brand, config};
 use crate::sink::Desk;
-use tributary_connectors::dead::{Ignored, Reason};
+use tributary_connectors::dead_letter::{Ignored, Reason};
 
 const SUBJECT: &str = "tributary.in.acme.ping";
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tributary_config::model::Consent;
-use tributary_connectors::signals::{self, Signal, Signals};
+use tributary_connectors::signals::{self, Signal, SignalReader};
 use tributary_consent::{Boxes, VendorList};
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 
@@ -17,7 +17,7 @@ fn vendor(id: u16) -> Consent {
 }
 
 fn allowed(consent: &Consent, string: &str) -> Vec<&'static str> {
-    let steps = Signals::new(consent).tc_string(string).unwrap().steps;
+    let steps = SignalReader::new(consent).tc_string(string).unwrap().steps;
     names(steps)
 }
 
@@ -86,8 +86,8 @@ fn a_brand_may_be_stricter() {
         ["hold", "credit", "join", "link", "share"]
     );
     let boxes = Boxes::read([("1", true), ("7", true)]).unwrap();
-    let signals = Signals::new(&strict);
-    let consent = signals::Consent {
+    let signals = SignalReader::new(&strict);
+    let consent = signals::PurposeConsent {
         steps: AllowedUses::NONE.with(Use::Hold),
         string: None,
         opted_out: false,
@@ -107,7 +107,7 @@ fn legitimate_interest_is_another_bit_of_the_string() {
 
 #[test]
 fn a_string_that_was_read_before_says_the_same() {
-    let mut signals = Signals::new(&vendor(755));
+    let mut signals = SignalReader::new(&vendor(755));
     let first = signals.tc_string(crate::strings::MEASURED).unwrap();
     assert_eq!(signals.tc_string(crate::strings::MEASURED).unwrap(), first);
     for (what, string) in crate::strings::MALFORMED {
@@ -147,7 +147,7 @@ fn the_public_strings_allow_what_another_decoder_read_in_them() {
         let case: Value = serde_json::from_str(line).unwrap();
         let string = case["tcstring"].as_str().unwrap();
         if case["kind"].as_str().unwrap().starts_with("reject") {
-            assert!(Signals::new(&vendor(8)).tc_string(string).is_err());
+            assert!(SignalReader::new(&vendor(8)).tc_string(string).is_err());
             refused += 1;
             continue;
         }

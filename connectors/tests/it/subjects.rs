@@ -3,7 +3,7 @@
 use crate::common::{AT, brand, config};
 use crate::sink::Desk;
 use tributary_config::model::{Brand, Format, HashRule, Kind, Source, TimeUnit};
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead_letter::Reason;
 use tributary_operators::record::BrandId;
 
 fn with_sources(names: &[&str]) -> Brand {

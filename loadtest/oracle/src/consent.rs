@@ -1,4 +1,4 @@
-//! Consent and rights: which held records count, for whom and for what.
+//! Consent and rights: which current records count, for which identifiers and uses.
 //!
 //! First every identifier's stance, from the statements held about it: of the consents the newest in their order
 //! ([`place`]), and of several at one place what all of them allow; of each right the newest by time, and of several of
@@ -128,8 +128,8 @@ fn consented(said: &[&Record]) -> Option<AllowedUses> {
 }
 
 /// The place of a consent among all that was said about an identifier: the UTC day on which the person decided, and when
-/// that was first heard of. Whoever sends a string decided on the day of its last update, or before the string was first
-/// heard of, if that was earlier; whoever does anything else decides there and then.
+/// that was first received. Whoever sends a string decided on the day of its last update, or before the string was first
+/// received, if that was earlier; whoever does anything else decides there and then.
 fn place(record: &Record, said: &[&Record]) -> Option<(i64, i64)> {
     const DAY: i64 = 86_400_000;
     let Body::Consent { string, .. } = &record.body else {

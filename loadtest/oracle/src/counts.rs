@@ -1,4 +1,4 @@
-//! How often records came again, told from all that arrived: what the counters of a worker must say.
+//! How often records came again, from all arrivals: what the counters of a worker must say.
 //!
 //! Each key is a story of its own, read in the order of arrival. A statement without an id of its own rides on a record:
 //! it is none itself, and repeats or replaces none.

@@ -2,7 +2,7 @@
 //! day by day, where they are the total without what is credited to nothing.
 //!
 //! A day hides something if it has a touch at all and fewer than `k` contributors, or if fewer than `k` stand behind one
-//! of its three shares, with a touch, without one, and oversized. The month may be told if no day hides anything; or if
+//! of its three shares, with a touch, without one, and oversized. The month may be published if no day hides anything; or if
 //! two or more do, and `k` contributors stand behind the hidden shares of all of them.
 
 use std::collections::{BTreeMap, BTreeSet};

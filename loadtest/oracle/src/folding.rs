@@ -1,9 +1,9 @@
-//! Folding: the channels of a chain, where a month has more than may be told apart.
+//! Folding: the channels of a chain, where a month has more than the limit allows.
 //!
 //! The room for channels is given out on four steps: to channels, to sources with their medium, to sources, to the month.
 //! On each, what there is competes. If all of it fits, it stays. Otherwise the weakest go up, one after the other, until
 //! the others and what these become fit; but no more go than leaves half of the room taken (rounded down). If that is not
-//! enough, what has gone up competes on the next step for the room that is left. On the last step all that goes up is one.
+//! enough, what has been merged competes on the next step for the room that is left. On the last step all that goes up is one.
 //!
 //! Stronger is who is met more often on converting paths, then on null paths, then who comes first by words, bytewise,
 //! null first. To be met again right away does not count. A word that was given up is `*`.

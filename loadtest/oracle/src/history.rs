@@ -12,7 +12,7 @@
 //!
 //! What holds in every history: places in the order of arrival ascend from batch to batch (within a
 //! batch the events may be shuffled); the word of a label comes in the batch that first uses it, or
-//! before; after every batch no ping was retracted more often than heard; pseudonyms and devices belong to
+//! before; after every batch no ping was retracted more often than inserted; pseudonyms and devices belong to
 //! one brand, whereas sources, ids, names of sales, channels and stores are shared by all brands; a device is
 //! random or not for good.
 
@@ -100,7 +100,7 @@ pub fn random(seed: u64, size: usize) -> History {
     }
 }
 
-/// The events without devices that were dropped and what was heard of them before: what is left may be told in any order.
+/// The events without devices that were dropped and their earlier pings: the rest may arrive in any order.
 pub fn without_dropped_devices(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
     let mut kept: Vec<Event> = Vec::new();
     for event in events {
@@ -134,7 +134,7 @@ fn batches(rng: &mut ChaCha8Rng, mut events: Vec<Event>) -> Vec<Vec<Event>> {
         if rng.random_bool(0.3) {
             batch.shuffle(rng);
         }
-        // A device is dropped before anything is heard in the same epoch.
+        // A device is dropped before any ping of the same epoch.
         batch.sort_by_key(|event| !matches!(event, Event::DropDevice { .. }));
         batches.push(batch);
     }

@@ -17,8 +17,7 @@ use tributary_operators::record::{Arrival, BrandId, Ping, Record, RecordKey};
 pub struct Held {
     /// The held records, sorted.
     pub records: Vec<Record>,
-    /// The held pings, sorted, each once however often it was heard: those of a device that was dropped only if they were
-    /// heard after that.
+    /// The current pings, sorted and deduplicated; of a dropped device only those after the drop.
     pub pings: Vec<Ping>,
     /// By which time the links of each brand are judged, Unix milliseconds; none where they are for good.
     pub link_times: BTreeMap<BrandId, i64>,
@@ -35,7 +34,7 @@ struct Story<'a> {
 
 impl<'a> Story<'a> {
     /// The record held in the end. A put at the very place of a drop counts: only what arrived
-    /// before the drop is gone. Two puts of one version at one place cannot be; the greater record
+    /// before the drop is retracted. Two puts of one version at one place cannot be; the greater record
     /// would count.
     fn held(&self) -> Option<&'a Record> {
         self.puts
@@ -78,15 +77,15 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
     let events = events.into_iter();
     let mut records: Vec<Record> = held(events.clone()).into_values().collect();
     records.sort();
-    let mut heard: BTreeSet<&Ping> = BTreeSet::new();
+    let mut pings: BTreeSet<&Ping> = BTreeSet::new();
     let mut words = LabelNames::default();
     let mut link_times = BTreeMap::new();
     for event in events {
         match event {
             Event::Put { .. } | Event::Drop { .. } => {}
-            Event::Ping { ping } => drop(heard.insert(ping)),
+            Event::Ping { ping } => drop(pings.insert(ping)),
             // A history tells of devices as connectors read them, without tokens.
-            Event::DropDevice { device } => heard.retain(|ping| {
+            Event::DropDevice { device } => pings.retain(|ping| {
                 let of = (ping.brand, ping.store, ping.salt_day, ping.device);
                 of != (device.brand, device.store, device.salt_day, device.token.0)
             }),
@@ -101,7 +100,7 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
         }
     }
 
-    let pings = heard.into_iter().copied().collect();
+    let pings = pings.into_iter().copied().collect();
     Held {
         records,
         pings,

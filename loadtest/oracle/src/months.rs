@@ -5,7 +5,7 @@
 //! month all its touches of that month, uncut, one path. They enter every chain of the month. The
 //! effects in parts per million, and no longer the fractions, are the weights that share the month's
 //! attributed conversions and value; spare units go by the channels' words, bytewise, null first. Where a month has more
-//! channels than are told apart, the paths lead through what [`folding`](crate::folding) makes of them.
+//! channels than the limit allows, the paths lead through what [`folding`](crate::folding) makes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,7 +6,7 @@
 //! the attribution by all models together, in which a channel is hidden by all or by none, or what has a touch in them,
 //! if it may be seen beside what has none; and the conversions with a touch of a month, for its chain, its paths, their
 //! lengths and days, if no day can be computed from it. Paths, their lengths and days, and assists add up to what days
-//! tell of their channels in many ways, and are told in whole `k`.
+//! reveal their channels in many ways, and are published in multiples of `k`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ type Counts = BTreeMap<Dim, u64>;
 
 /// The contributors behind the totals that are no cells themselves.
 pub(crate) struct Totals {
-    /// The conversions with a touch of a month that may be told, by brand, kind, month and currency.
+    /// The conversions with a touchpoint of a month that may be published, by brand, kind, month and currency.
     pub(crate) months: BTreeMap<Vec<Dim>, u64>,
     /// Those of takings, by brand, kind, store, day and currency.
     pub(crate) touched: BTreeMap<Vec<Dim>, u64>,
@@ -112,7 +112,7 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
     seen
 }
 
-/// What is told of paths is told in whole `k` conversions, with the value in proportion.
+/// Path families are published in multiples of `k` conversions, with the value in proportion.
 fn coarsen(cell: &mut Cell, k: i128) {
     let of_paths = [
         Family::Paths,
@@ -124,9 +124,9 @@ fn coarsen(cell: &mut Cell, k: i128) {
         return;
     }
     let conversions = cell.values[0];
-    let told = conversions / k * k;
+    let rounded = conversions / k * k;
     for value in &mut cell.values {
-        *value = (*value * told).div_euclid(conversions);
+        *value = (*value * rounded).div_euclid(conversions);
     }
 }
 

@@ -7,12 +7,12 @@
 //! - a web record but orders and their refunds, a sale, refund or adjustment, and a statement of consent, each that is
 //!   older than the months of its category;
 //! - all such web records of a cookie that a web record older than the months names, be it an order;
-//! - of a person whom no record names that is not older than the months, rights aside, whatever is older, but statements
+//! - of a person without a record within the months, rights aside, whatever is older, but statements
 //!   of consent and rights.
 //!
 //! Besides, what is older than the months of its own category when it arrives never counts.
 //!
-//! By the same clock links end: before a pass is made it is told that they are judged by its day.
+//! By the same clock links end: before a pass its day becomes their reference time.
 //!
 //! The months are whole calendar months, counted back from the day of the brand's time zone.
 
@@ -217,16 +217,16 @@ impl<'a> Keeper<'a> {
             }
             let mut held = held(&self.events);
             held.retain(|_, record| record.brand == id);
-            let gone = past(settings, &ends, &held, link_time);
-            let stays = held.iter().filter(|(key, _)| !gone.contains(key));
+            let expired = past(settings, &ends, &held, link_time);
+            let stays = held.iter().filter(|(key, _)| !expired.contains(key));
             let stays =
                 stays.filter(|(_, r)| !matches!(r.body, Body::Spend { .. } | Body::Right { .. }));
             match stays.map(|(_, record)| record.ts).min() {
                 Some(oldest) => self.oldest.insert(id, oldest),
                 None => self.oldest.remove(&id),
             };
-            self.dropped += gone.len() as u64;
-            let drops = gone.into_iter().map(|key| Event::Drop { key, arrival });
+            self.dropped += expired.len() as u64;
+            let drops = expired.into_iter().map(|key| Event::Drop { key, arrival });
             self.events.extend(drops);
         }
     }
@@ -261,11 +261,11 @@ fn past(
             || is_visit(&record.body) && names(&old_cookies)
             || !stays_with_idle && record.ts < ends.persons && names(&idle)
     };
-    let gone = held.iter().filter(|(_, record)| goes(record));
-    gone.map(|(key, _)| *key).collect()
+    let expired = held.iter().filter(|(_, record)| goes(record));
+    expired.map(|(key, _)| *key).collect()
 }
 
-/// The identifiers of the persons of whom nothing happened since: no record names any of their identifiers that is not
+/// The identifiers of the persons without interaction since: no record names any of their identifiers that is not
 /// older, but for rights.
 fn idle(
     settings: &BrandSettings,

@@ -23,7 +23,7 @@ const MAX_GAP: i64 = 30 * 60;
 /// A token: store, device, salt day.
 type Token = (Label, Pseudonym, Day);
 
-/// What was heard of one token in one second.
+/// The pings of one token in one second.
 #[derive(Clone, Copy)]
 struct TokenizedPing {
     second: i64,
@@ -44,10 +44,7 @@ impl Run {
     }
 
     fn is_visit(&self, settings: &BrandSettings) -> bool {
-        let strong = self
-            .0
-            .iter()
-            .filter(|heard| heard.rssi >= settings.min_rssi);
+        let strong = self.0.iter().filter(|ping| ping.rssi >= settings.min_rssi);
         strong.count() >= 2 && self.dwell() >= settings.min_dwell
     }
 }
@@ -68,8 +65,8 @@ struct Hour {
 pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Weighed> {
     let mut hours: BTreeMap<StoreHour, Hour> = BTreeMap::new();
     let pings = &crowd::counted(pings, brand.settings.max_devices);
-    for (token, heard) in seconds(pings) {
-        let runs = runs(heard);
+    for (token, pings) in seconds(pings) {
+        let runs = runs(pings);
         let presence: i64 = runs.iter().map(Run::dwell).sum();
         if presence > brand.settings.max_presence {
             continue;
@@ -126,8 +123,8 @@ fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<TokenizedPing>> {
 }
 
 /// The runs of one token.
-fn runs(heard: Vec<TokenizedPing>) -> Vec<Run> {
-    heard
+fn runs(pings: Vec<TokenizedPing>) -> Vec<Run> {
+    pings
         .chunk_by(|before, after| after.second - before.second <= MAX_GAP)
         .map(|run| Run(run.to_vec()))
         .collect()

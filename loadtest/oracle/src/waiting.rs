@@ -1,14 +1,15 @@
-//! Which changes wait: what a reader may know after every release, told from who has changed what since the last one.
+//! Which changes wait: what a reader may know after every release, from the contributors that changed since the last one.
 //!
-//! Cells that add up leave together: takings with all they are credited to, and all that is told of a month's conversions.
-//! What was never told is told at once; of a month, with a batch. What was told stays until `k_delta` contributors have
+//! Cells that add up leave together: takings with all they are credited to, and all families of a month's conversions.
+//! New cells are published at once; those of a month, with a batch. Published values stay until `k_delta` contributors have
 //! changed each of the cells that are others by now, or until a batch: a release since whose predecessor a multiple of
 //! `max_hold` has passed, or of `freeze_batch` for whatever is older than `freeze_after`. In a batch leaves what at least
 //! `k_delta` contributors have changed together, among what is of one class and goes the same way; and a month only
-//! beside all takings. After a restart nobody knows who has changed what stood outside, so that it stays as it is at first.
+//! beside all takings. After a restart nobody knows who has changed the restored cells, so that they stay as they are at first.
 //!
 //! Who has changed is known here by name. The product counts contributors in 128 bits by hash, in which two can be one: so
-//! fewer than `k_delta` must wait, twice as many must not, and in between both is right.
+//! fewer than `k_delta` must wait, twice as many must not, and in between both is right. Whoever goes and comes back is
+//! somebody new to the product, and counts twice.
 
 mod contributors;
 mod gauge;
@@ -74,13 +75,14 @@ fn group_of((family, dims): &Name) -> Option<GroupName> {
 #[derive(Clone, Default)]
 struct Changed {
     surely: BTreeSet<Contributor>,
-    perhaps: BTreeSet<Contributor>,
+    /// Each with how often they had gone before.
+    perhaps: BTreeSet<(Contributor, u32)>,
 }
 
 impl Changed {
-    fn add(&mut self, who: Contributor) {
+    fn add(&mut self, who: Contributor, went: u32) {
         self.surely.insert(who);
-        self.perhaps.insert(who);
+        self.perhaps.insert((who, went));
     }
 
     fn extend(&mut self, other: &Changed) {
@@ -109,22 +111,22 @@ enum Verdict {
 /// Which way the values of takings and cells that stand alone go.
 type Signs = Vec<i128>;
 
-/// What of one class and direction is due in a batch and was told before.
+/// What of one class and direction is due in a batch and was published before.
 #[derive(Default)]
 struct Lot {
     changed: Changed,
-    /// Whether anything of it was told before, for certain.
+    /// Whether anything of it was certainly published before.
     surely: bool,
 }
 
 #[derive(Default)]
 struct Group {
-    told: Outside,
-    /// Whether anything of it was told since it was last empty.
+    published_cells: Outside,
+    /// Whether anything of it was published since it was last empty.
     published: bool,
-    /// Whether it stood outside before a restart, and was not looked at since.
-    stood: bool,
-    /// Who has changed each cell since the group was told. What they did to a month without buying has no cell.
+    /// Whether it was restored after a restart, and not evaluated since.
+    is_restored: bool,
+    /// The contributors that changed each cell since the group was published. What they did to a month without buying has no cell.
     changed: BTreeMap<Option<Name>, Changed>,
     /// Whether a month waits for a batch.
     waits: Option<Verdict>,
@@ -143,7 +145,7 @@ impl Group {
         {
             let adds_up = |of: &&Name| {
                 let is_of_model = of.1[..2] == dims[..2] && of.1[5..] == dims[5..];
-                let is_hidden = !now.contains_key(*of) || !self.told.contains_key(*of);
+                let is_hidden = !now.contains_key(*of) || !self.published_cells.contains_key(*of);
                 of.0 == Family::Attribution && is_of_model && is_hidden
             };
             let parts = self
@@ -172,7 +174,7 @@ impl Group {
             Class::Month => false,
             _ => true,
         };
-        let Some(main) = self.told.keys().chain(now.keys()).find(is_main) else {
+        let Some(main) = self.published_cells.keys().chain(now.keys()).find(is_main) else {
             return vec![0; 5];
         };
         let value = |cells: &Outside, at: usize| {
@@ -182,7 +184,7 @@ impl Group {
                 .copied()
                 .unwrap_or(0)
         };
-        let signs = (0..5).map(|at| (value(now, at) - value(&self.told, at)).signum());
+        let signs = (0..5).map(|at| (value(now, at) - value(&self.published_cells, at)).signum());
         signs.collect()
     }
 }
@@ -194,14 +196,16 @@ pub struct Waiting<'a> {
     brand: &'a BrandSettings,
     contributors: Contributors,
     groups: BTreeMap<GroupName, Group>,
+    /// How often each person has gone: all that the identity graph knew of them was taken back.
+    went: BTreeMap<Contributor, u32>,
     /// The time of the last release.
     before: Option<i64>,
-    /// What stood outside before a restart.
+    /// The published cells from before a restart.
     has_stood: bool,
 }
 
 impl<'a> Waiting<'a> {
-    /// Nothing was told. None where the settings do not know the brand.
+    /// Nothing is published yet. `None` if the settings do not have the brand.
     pub fn new(settings: &'a Settings, brand: BrandId) -> Option<Waiting<'a>> {
         Some(Waiting {
             settings,
@@ -209,29 +213,30 @@ impl<'a> Waiting<'a> {
             brand: settings.brands.get(&brand)?,
             contributors: Contributors::default(),
             groups: BTreeMap::new(),
+            went: BTreeMap::new(),
             before: None,
             has_stood: false,
         })
     }
 
-    /// Something stood outside before a restart.
-    pub fn stood(&mut self, outside: &Outside) {
+    /// Restores published cells from before a restart.
+    pub fn restore(&mut self, outside: &Outside) {
         for (name, values) in outside {
             if let Some(of) = group_of(name) {
                 let group = self.groups.entry(of).or_default();
-                (group.stood, group.published) = (true, true);
-                group.told.insert(name.clone(), values.clone());
+                (group.is_restored, group.published) = (true, true);
+                group.published_cells.insert(name.clone(), values.clone());
             }
             self.has_stood = true;
         }
     }
 
     /// A release at a time (Unix milliseconds), ascending. Says whether a reader knows behind it what may be known; and how
-    /// many groups wait that were told before and are others by now.
+    /// many groups wait that were published before and have changed since.
     ///
     /// # Errors
     ///
-    /// The group that should have left, should have waited, or is told half.
+    /// The group that should have been published, should have waited, or is published in part.
     pub fn release(&mut self, now: i64, held: &Held, outside: &Outside) -> Result<usize, String> {
         let before = match self.has_stood {
             true => Some(self.before.unwrap_or(now)),
@@ -259,22 +264,23 @@ impl<'a> Waiting<'a> {
         for (of, group) in &mut self.groups {
             let cells = right.entry(of.clone()).or_default();
             let is_frozen = is_frozen(of, now, self.brand);
-            if std::mem::take(&mut group.stood) {
+            if std::mem::take(&mut group.is_restored) {
                 group.changed.clear();
-                group.waits = (group.told != *cells).then_some(Verdict::Leaves);
+                group.waits = (group.published_cells != *cells).then_some(Verdict::Leaves);
                 verdicts.insert(of.clone(), Verdict::Waits);
             } else if of.0 != Class::Month {
-                let names: BTreeSet<&Name> = group.told.keys().chain(cells.keys()).collect();
+                let names: BTreeSet<&Name> =
+                    group.published_cells.keys().chain(cells.keys()).collect();
                 let differ = names
                     .iter()
-                    .filter(|name| group.told.get(**name) != cells.get(**name));
+                    .filter(|name| group.published_cells.get(**name) != cells.get(**name));
                 let enough = differ.map(|name| group.changed_in(name, cells).are_enough(k_delta));
                 let verdict = match group.published {
                     false => Verdict::Leaves,
                     true if is_frozen => Verdict::Waits,
                     true => enough.min().unwrap_or(Verdict::Waits),
                 };
-                group.waits = (group.told != *cells).then_some(match verdict {
+                group.waits = (group.published_cells != *cells).then_some(match verdict {
                     Verdict::Waits => Verdict::Leaves,
                     other => other,
                 });
@@ -324,17 +330,17 @@ impl<'a> Waiting<'a> {
             let verdict = verdicts.get(of).copied().unwrap_or(Verdict::Waits);
             let is_right = match verdict {
                 Verdict::Leaves => seen == cells,
-                Verdict::Waits => seen == group.told,
-                Verdict::Either => seen == cells || seen == group.told,
+                Verdict::Waits => seen == group.published_cells,
+                Verdict::Either => seen == cells || seen == group.published_cells,
             };
             if !is_right {
-                let (told, by) = (&group.told, group.all_changed().surely.len());
+                let (published, by) = (&group.published_cells, group.all_changed().surely.len());
                 return Err(format!(
-                    "{of:?}, changed by {by}, {verdict:?}: {told:?} became {seen:?} and is {cells:?}"
+                    "{of:?}, changed by {by}, {verdict:?}: {published:?} became {seen:?} and is {cells:?}"
                 ));
             }
             waiting += usize::from(group.published && seen != cells);
-            let is_the_same = group.told == cells;
+            let is_the_same = group.published_cells == cells;
             if verdict == Verdict::Leaves
                 || verdict == Verdict::Either && !is_the_same && seen == cells
             {
@@ -346,11 +352,11 @@ impl<'a> Waiting<'a> {
                 changed.for_each(|changed| changed.surely.clear());
                 group.waits = group.waits.map(|_| Verdict::Either);
             }
-            group.told = seen;
+            group.published_cells = seen;
         }
         self.groups.retain(|of, group| {
             let is_month_due = of.0 == Class::Month && group.waits.is_some();
-            inside.contains(of) || !group.told.is_empty() || is_month_due
+            inside.contains(of) || !group.published_cells.is_empty() || is_month_due
         });
         Ok(waiting)
     }
@@ -360,6 +366,7 @@ impl<'a> Waiting<'a> {
         let changes = self.contributors.change(self.settings, self.id, held);
         let persons_come_to_nothing = comes_to_nothing(&changes);
         for (who, was, is) in changes {
+            let went = self.went.get(&who).copied().unwrap_or_default();
             let names: BTreeSet<&Name> = was.cells.keys().chain(is.cells.keys()).collect();
             for name in names {
                 let (was, is) = (was.cells.get(name), is.cells.get(name));
@@ -370,8 +377,8 @@ impl<'a> Waiting<'a> {
                     let group = self.groups.entry(of).or_default();
                     let changed = group.changed.entry(Some(name.clone())).or_default();
                     match name.0 == Family::Identity && persons_come_to_nothing {
-                        true => drop(changed.perhaps.insert(who)),
-                        false => changed.add(who),
+                        true => drop(changed.perhaps.insert((who, went))),
+                        false => changed.add(who, went),
                     }
                     group.waits = Some(Verdict::Leaves);
                 }
@@ -386,9 +393,14 @@ impl<'a> Waiting<'a> {
                 if let (Class::Month, [_, _, Dim::Month(month), _]) = (of.0, &of.1[..])
                     && was.unconverted.get(month) != is.unconverted.get(month)
                 {
-                    group.changed.entry(None).or_default().add(who);
+                    group.changed.entry(None).or_default().add(who, went);
                     group.waits = Some(Verdict::Leaves);
                 }
+            }
+            let is_known =
+                |of: &Contribution| of.cells.keys().any(|(of, _)| *of == Family::Identity);
+            if is_known(&was) && !is_known(is) {
+                self.went.insert(who, went + 1);
             }
         }
     }

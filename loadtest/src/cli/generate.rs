@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::civil::Date;
-use tributary_connectors::output::{Contents, Output, Outputs, write_new};
+use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles, write_new};
 use tributary_connectors::terminal;
 use tributary_loadtest::generate::{Mix, Options, SecretFrom, config_toml, ending_at, lines};
 
 use super::bar::{self, Unit};
 
-/// Make a trace of one brand that does not exist.
+/// Generate a trace of a fictional brand.
 ///
 /// People with several cookies and devices, campaigns that start and end journeys, store visits,
 /// tills, refunds, corrections, duplicates, late arrivals and malformed lines. The trace ends now, so
-/// that a worker can be fed with it; with --start, the same seed and options always give the same
+/// that it can be fed to a worker; with --start, the same seed and options always give the same
 /// bytes.
 ///
 ///   loadtest generate --events 1000000 --out million.ndjson.zst --config-out million.toml
@@ -24,31 +24,31 @@ use super::bar::{self, Unit};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Generate {
-    /// One seed, one trace
+    /// The seed: the same seed gives the same trace
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Stop after so many events [default: 100000, unless --persons or --days is given]
+    /// The number of events [default: 100000, unless --persons or --days is given]
     #[arg(long)]
     events: Option<u64>,
-    /// How many people there are [default: as many as make the events in 28 days, or --days]
+    /// The number of people [default: enough for the events in 28 days, or --days]
     #[arg(long)]
     persons: Option<u32>,
-    /// Stop after so many days [default: 28 with --persons, else when the events are made]
+    /// The number of days [default: 28 with --persons, otherwise until all events are generated]
     #[arg(long)]
     days: Option<u32>,
-    /// The brand's name, the token of its subjects
+    /// The brand's name, used in its subjects
     #[arg(long, default_value = "orchard")]
     brand: String,
     /// The brand's time zone
     #[arg(long, default_value = "Europe/Paris")]
     timezone: String,
-    /// How many stores it has
+    /// The number of stores
     #[arg(long, default_value_t = 4)]
     stores: u32,
-    /// How many campaigns it runs
+    /// The number of campaigns
     #[arg(long, default_value_t = 8)]
     campaigns: u32,
-    /// The first day [default: such that the trace ends today, or yesterday where it would not be over by now]
+    /// The first day [default: such that the trace ends today, or yesterday if it would end in the future]
     #[arg(long)]
     start: Option<Date>,
     /// The share of events that arrive 10 minutes to 36 hours late
@@ -57,7 +57,7 @@ pub struct Generate {
     /// The share of malformed lines
     #[arg(long, default_value_t = 0.001)]
     bad: f64,
-    /// The share of sales that are refunded, wholly or in part
+    /// The share of sales that are fully or partly refunded
     #[arg(long, default_value_t = 0.04)]
     refunds: f64,
     /// The proportions of pings/web/transactions
@@ -69,14 +69,14 @@ pub struct Generate {
     /// Events per trace line: above 1, a line is NDJSON and arrives with its last event
     #[arg(long, default_value_t = 1)]
     pack: u32,
-    /// Where to [default: standard output]; compressed when it ends in .gz or .zst
+    /// The output file [default: standard output]; compressed if it ends in .gz or .zst
     #[arg(long, short)]
     out: Option<PathBuf>,
-    /// Also write a configuration for the brand, and a random secret beside it (one that is there
-    /// is kept; a configuration that is there is replaced only with --force)
+    /// Also write a configuration for the brand, and a random secret next to it (an existing secret
+    /// is kept; an existing configuration is overwritten only with --force)
     #[arg(long, value_name = "FILE")]
     config_out: Option<PathBuf>,
-    /// Replace a configuration that is there, and a file of --out that is no trace
+    /// Overwrite an existing configuration, and a file of --out that is not a trace
     #[arg(long)]
     force: bool,
 }
@@ -109,7 +109,7 @@ impl Generate {
         options.check()?;
         // Everything is checked before anything is written.
         let secret = self.config_out.as_deref().map(secret_beside).transpose()?;
-        let mut outputs = Outputs::new(secret.iter().cloned().collect(), self.force);
+        let mut outputs = OutputFiles::new(secret.iter().cloned().collect(), self.force);
         let configuration = match &self.config_out {
             Some(path) => Some(outputs.file(path, Contents::Nothing)?),
             None => None,
@@ -123,7 +123,7 @@ impl Generate {
         }
         match &trace {
             None => {
-                let mut out = terminal::output();
+                let mut out = terminal::stdout();
                 write_lines(options, &mut out)?;
                 out.flush()?;
             }
@@ -182,14 +182,14 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
 fn secret_beside(configuration: &Path) -> anyhow::Result<PathBuf> {
     let secret = configuration.with_extension("secret");
     if secret == configuration {
-        bail!("{} is the name that the secret needs", secret.display());
+        bail!("{} is reserved for the secret", secret.display());
     }
     Ok(secret)
 }
 
 /// Writes the configuration and, unless it is there, the secret `<name>.secret` beside it, which
 /// only the owner may read.
-fn write_configuration(options: &Options, file: &Output, secret: &Path) -> anyhow::Result<()> {
+fn write_configuration(options: &Options, file: &OutputFile, secret: &Path) -> anyhow::Result<()> {
     if !secret.exists() {
         let bytes: [u8; 32] = rand::random();
         let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

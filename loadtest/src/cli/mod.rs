@@ -11,19 +11,19 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tributary_connectors::terminal;
 
-/// Make, play and check event traces.
+/// Generate, replay and verify event traces.
 ///
-/// A trace is NDJSON, one message a line, in order of arrival:
+/// A trace is NDJSON with one message per line, in order of arrival:
 ///
 ///   {"subject": "tributary.in.orchard.web", "at": 1759701784587, "data": {…}}
 ///
-/// A first round, without a broker:
+/// To get started without a broker:
 ///
 ///   loadtest generate --events 100000 --out t.ndjson.zst --config-out t.toml
 ///   tributary replay --config t.toml t.ndjson.zst --cells cells.ndjson
 ///   loadtest verify --config t.toml --cells cells.ndjson t.ndjson.zst
 ///
-/// And with one:
+/// With a broker:
 ///
 ///   tributary run --config t.toml &
 ///   loadtest replay --config t.toml --rate 5000 t.ndjson.zst
@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
             }
             terminal::note(format_args!(
                 "loadtest: {}",
-                terminal::causes(error.as_ref())
+                terminal::error_chain(error.as_ref())
             ));
             ExitCode::from(2)
         }

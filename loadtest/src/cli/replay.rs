@@ -13,11 +13,11 @@ use tributary_loadtest::{inputs, nats_at};
 
 use super::bar::{self, Unit};
 
-/// Play traces into NATS.
+/// Replay traces into NATS.
 ///
 /// Every message carries the trace's arrival time in the header Tributary-At, so that a worker
-/// whose sources say `arrival_header = true` comes to the very cells that `tributary replay`
-/// writes. The input stream is made when it is missing.
+/// whose sources set `arrival_header = true` computes exactly the cells that `tributary replay`
+/// writes. The input stream is created if it is missing.
 ///
 ///   loadtest replay --url nats://localhost:4222 t.ndjson.zst
 ///   loadtest replay --config t.toml --rate 20000 t.ndjson.zst
@@ -30,33 +30,33 @@ pub struct Replay {
     /// Traces, or CSV files of the configuration's sources as SOURCE=PATH or BRAND/SOURCE=PATH
     #[arg(required = true, value_name = "TRACE")]
     traces: Vec<String>,
-    /// A configuration; its section on NATS is used
+    /// A configuration, for its `[nats]` section
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The broker's address, instead of a configuration
+    /// The broker's address, as an alternative to a configuration
     #[arg(
         long,
         conflicts_with = "config",
         default_value = "nats://127.0.0.1:4222"
     )]
     url: String,
-    /// Events per second [default: as fast as it goes]
+    /// Events per second [default: as fast as possible]
     #[arg(long, conflicts_with = "speed_up")]
     rate: Option<f64>,
-    /// Times faster than the trace's own clock
+    /// Speed relative to the trace's own clock
     #[arg(long)]
     speed_up: Option<f64>,
-    /// Events per message, at most
+    /// The maximum number of events per message
     #[arg(long, default_value_t = 1)]
     pack: usize,
-    /// Which arrival time counts
+    /// The arrival time to use
     #[arg(long, value_enum, default_value_t = At::Exact)]
     at: At,
-    /// Publish without acknowledgements: faster, and the broker silently drops what it cannot store
-    /// in time
+    /// Publish without acknowledgements: faster, but the broker silently drops messages it cannot
+    /// store in time
     #[arg(long)]
     core: bool,
-    /// Messages in flight before an acknowledgement is waited for
+    /// The maximum number of unacknowledged messages
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     window: u32,
     /// Print the summary as JSON
@@ -96,7 +96,7 @@ impl Replay {
             (None, None) => Pace::Free,
             (Some(rate), _) if rate > 0.0 => Pace::Rate(rate),
             (None, Some(factor)) if factor > 0.0 => Pace::SpeedUp(factor),
-            _ => bail!("a rate and a speed-up must be above 0"),
+            _ => bail!("a rate or a speed-up must be above 0"),
         };
         let config = match &self.config {
             Some(path) => Some(super::configuration::configuration(path)?),
@@ -145,8 +145,8 @@ impl Replay {
         summary.skipped = inputs.skipped();
         bar.finish_and_clear();
         match self.json {
-            true => terminal::line(serde_json::to_string(&summary)?)?,
-            false => terminal::line(format_args!(
+            true => terminal::print_line(serde_json::to_string(&summary)?)?,
+            false => terminal::print_line(format_args!(
                 "{} events in {} messages, {} bytes, {:.2} s, {:.0} events/s, {} lines skipped",
                 summary.events,
                 summary.messages,

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tributary_connectors::output::{Contents, Outputs};
+use tributary_connectors::output_files::{Contents, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_loadtest::{inputs, verify};
 
-/// Check the cells of a replay against the batch oracle.
+/// Compare the cells of a replay with the batch oracle.
 ///
-/// The oracle computes every cell from scratch from the same traces; the output must be the same,
-/// byte for byte. The status is 0 when it is, 1 when it is not, 2 when it could not be told.
+/// The oracle computes every cell from scratch from the same traces; the output must be identical,
+/// byte for byte. The exit status is 0 if it is, 1 if it is not, and 2 if the comparison failed.
 ///
 ///   tributary replay --config t.toml t.ndjson.zst --cells cells.ndjson
 ///   loadtest verify --config t.toml --cells cells.ndjson t.ndjson.zst
@@ -25,13 +25,13 @@ pub struct Verify {
     /// The configuration of the replay
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The cells that a replay wrote
+    /// The cells written by a replay
     #[arg(long, value_name = "OUT", required_unless_present = "write")]
     cells: Option<PathBuf>,
     /// Write the oracle's cells
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
-    /// Replace the file of --write even where it holds no cells
+    /// Overwrite the file of --write even if it does not contain cells
     #[arg(long)]
     force: bool,
 }
@@ -51,7 +51,7 @@ impl Verify {
         let mut read = inputs::files(Some(&config), &self.traces)?;
         read.push(self.config.clone());
         read.extend(self.cells.clone());
-        let mut outputs = Outputs::new(read, self.force);
+        let mut outputs = OutputFiles::new(read, self.force);
         let write = match &self.write {
             Some(path) => Some(outputs.file(path, Contents::Cells)?),
             None => None,
@@ -64,7 +64,7 @@ impl Verify {
         };
         let mut inputs = inputs::open(Some(&config), &self.traces)?;
         let expected = verify::expected(&config, &mut inputs)?;
-        terminal::tell(&expected)?;
+        terminal::print_status_line(&expected)?;
         if let Some(file) = &write {
             file.write(|out| -> anyhow::Result<()> {
                 for line in &expected.lines {
@@ -77,14 +77,14 @@ impl Verify {
         match output {
             Some(output) => {
                 let comparison = verify::compare(&expected.lines, &output);
-                terminal::tell(&comparison)?;
+                terminal::print_status_line(&comparison)?;
                 Ok(comparison.same())
             }
             None if self.write.is_some() => {
-                terminal::tell(format_args!("{} cells", expected.lines.len()))?;
+                terminal::print_status_line(format_args!("{} cells", expected.lines.len()))?;
                 Ok(true)
             }
-            None => bail!("neither --cells nor --write is given"),
+            None => bail!("specify --cells or --write"),
         }
     }
 }

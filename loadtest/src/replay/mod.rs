@@ -15,7 +15,7 @@ mod pack;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tributary_connectors::nats::{AT_HEADER, Client, NatsError, Outgoing, Publisher};
+use tributary_connectors::nats::{AT_HEADER, Client, NatsError, OutgoingMessage, Publisher};
 use tributary_connectors::trace::TraceLine;
 
 use crate::inputs::InputsError;
@@ -153,7 +153,7 @@ impl Sender {
             .headers
             .into_iter()
             .map(|(name, value)| (name.into(), value));
-        let message = Outgoing {
+        let message = OutgoingMessage {
             subject: packed.subject,
             headers: headers.chain(at.map(|at| (AT_HEADER.into(), at))).collect(),
             payload: packed.data.into(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tributary_connectors::dead::{DeadLetter, Ignored, Sink};
+use tributary_connectors::dead_letter::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
 use tributary_loadtest::generate::{Line, Options, SecretFrom, config_toml, lines};
 use tributary_operators::allowed_uses::{AllowedUses, Use};
@@ -73,11 +73,11 @@ impl Sink for Said {
         }
     }
 
-    fn dead(&mut self, dead: DeadLetter) {
+    fn dead_letter(&mut self, dead: DeadLetter) {
         panic!("{dead:?}");
     }
 
-    fn ignored(&mut self, _: Ignored) {}
+    fn ignore(&mut self, _: Ignored) {}
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn most_agree_some_refuse_and_some_change_their_minds() {
             headers: &[],
             data: line.data.as_bytes(),
         };
-        decoder.message(&message, &mut said);
+        decoder.decode(&message, &mut said);
     }
     let everything = AllowedUses::ALL.without(Use::Position);
     let last = |steps: AllowedUses| {

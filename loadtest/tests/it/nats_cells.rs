@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::nats_support::WAIT;
 use serde_json::{Value, json};
 use tributary_connectors::nats::{
-    Client, Latest, NatsErrorKind, Outgoing, connect, ensure_output_stream, last_values,
-    stream_state,
+    Client, LatestPublisher, NatsErrorKind, OutgoingMessage, connect, ensure_output_stream,
+    last_values, stream_state,
 };
 use tributary_loadtest::nats_at;
 use tributary_loadtest::testing::{NatsServer, Proxy};
@@ -27,7 +27,7 @@ async fn broker() -> Option<(NatsServer, Client)> {
 }
 
 /// The orders of a day, or that there are none any more.
-fn orders(brand: &str, day: i32, count: Option<u64>, epoch: u64) -> Outgoing {
+fn orders(brand: &str, day: i32, count: Option<u64>, epoch: u64) -> OutgoingMessage {
     let cell = Cell {
         family: Family::OrdersDay,
         dims: vec![
@@ -37,7 +37,7 @@ fn orders(brand: &str, day: i32, count: Option<u64>, epoch: u64) -> Outgoing {
         ],
         values: count.map_or(vec![], |count| vec![count.into(), 100, 1]),
     };
-    Outgoing::cell(&cell, epoch, 1_700_000_000_000)
+    OutgoingMessage::cell(&cell, epoch, 1_700_000_000_000)
 }
 
 /// The last value of every subject, by its day.
@@ -61,7 +61,7 @@ async fn the_last_value_of_a_cell_stays() {
     let Some((mut server, client)) = broker().await else {
         return;
     };
-    let mut latest = Latest::new(&client, 16);
+    let mut latest = LatestPublisher::new(&client, 16);
     for epoch in 1..=50 {
         for day in [20_387, 20_388] {
             let closed = epoch == 50 && day == 20_388;
@@ -73,7 +73,7 @@ async fn the_last_value_of_a_cell_stays() {
             10 => latest.flush().await.unwrap(),
             20 => server.kill(),
             40 => server.restart(),
-            _ => latest.work(Duration::from_millis(5)).await.unwrap(),
+            _ => latest.flush_for(Duration::from_millis(5)).await.unwrap(),
         }
     }
     latest.flush().await.unwrap();
@@ -108,10 +108,10 @@ async fn a_late_copy_does_not_come_last() {
     };
     let proxy = Proxy::start(server.address());
     let client = connect(&nats_at(&proxy.url()), "test").await.unwrap();
-    let mut latest = Latest::new(&client, 16);
+    let mut latest = LatestPublisher::new(&client, 16);
     proxy.strand();
     latest.put(orders("acme", 20_387, Some(1), 1));
-    latest.work(Duration::from_millis(300)).await.unwrap();
+    latest.flush_for(Duration::from_millis(300)).await.unwrap();
     // This has no id, and shows when what is stuck has arrived.
     client
         .publish("tributary.out.acme.stuck", "".into())
@@ -145,7 +145,7 @@ async fn the_line_is_cut_again_and_again() {
     };
     let proxy = Proxy::start(server.address());
     let client = connect(&nats_at(&proxy.url()), "test").await.unwrap();
-    let mut latest = Latest::new(&client, 8);
+    let mut latest = LatestPublisher::new(&client, 8);
     for epoch in 1..=200 {
         for day in 0..20 {
             if (epoch + day) % 3 == 0 {
@@ -157,7 +157,7 @@ async fn the_line_is_cut_again_and_again() {
                 ));
             }
         }
-        latest.work(Duration::from_millis(3)).await.unwrap();
+        latest.flush_for(Duration::from_millis(3)).await.unwrap();
         if epoch % 40 == 0 {
             proxy.cut();
         }
@@ -176,7 +176,7 @@ async fn all_last_values_are_read_back() {
     let Some((mut server, client)) = broker().await else {
         return;
     };
-    let mut latest = Latest::new(&client, 64);
+    let mut latest = LatestPublisher::new(&client, 64);
     for epoch in 1..=2 {
         for day in 0..700 {
             latest.put(orders("acme", 10_000 + day, Some(epoch), epoch));
@@ -229,7 +229,7 @@ async fn without_a_stream_nothing_is_taken_for_published() {
     };
     let nats = server.nats();
     let client = connect(&nats, "test").await.unwrap();
-    let mut latest = Latest::new(&client, 4);
+    let mut latest = LatestPublisher::new(&client, 4);
     latest.put(orders("acme", 20_387, Some(1), 1));
     let error = latest.flush().await.unwrap_err();
     assert_eq!(error.kind(), NatsErrorKind::Publish);

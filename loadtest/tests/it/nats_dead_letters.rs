@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use tributary_connectors::dead::{DeadLetter, Reason};
+use tributary_connectors::dead_letter::{DeadLetter, Reason};
 use tributary_connectors::nats::{
-    NatsErrorKind, Outgoing, Publisher, Reader, connect, ensure_dead_letter_stream, stream_state,
+    NatsErrorKind, OutgoingMessage, Publisher, Reader, connect, ensure_dead_letter_stream,
+    stream_state,
 };
 use tributary_loadtest::testing::NatsServer;
 use tributary_operators::record::Arrival;
@@ -36,7 +37,7 @@ async fn a_dead_letter_says_why() {
     let mut publisher = Publisher::new(&client, 16);
     let room = publisher.max_payload();
     for (line, size) in [(0, 3), (0, 3), (1, 2 * room)] {
-        let message = Outgoing::dead_letter(letter(line, vec![b'x'; size]), room);
+        let message = OutgoingMessage::dead_letter(letter(line, vec![b'x'; size]), room);
         publisher.send(message).await.unwrap();
     }
     publisher.flush().await.unwrap();
@@ -81,7 +82,7 @@ async fn without_a_stream_nothing_is_taken_for_published() {
     let client = connect(&server.nats(), "test").await.unwrap();
     let mut publisher = Publisher::new(&client, 4);
     publisher
-        .send(Outgoing::dead_letter(letter(0, vec![]), 1_000))
+        .send(OutgoingMessage::dead_letter(letter(0, vec![]), 1_000))
         .await
         .unwrap();
     let error = publisher.flush().await.unwrap_err();

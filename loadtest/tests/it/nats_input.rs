@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::nats_support::{STREAM, broker, publish, read, sequences, wanted};
 use async_nats::Client;
 use async_nats::jetstream::consumer::{Info, PullConsumer};
-use tributary_connectors::nats::{Input, InputCounts, Wanted};
+use tributary_connectors::nats::{Input, InputCounts, InputRequest};
 
 /// The server's word on process 0.
 async fn consumer(client: &Client) -> Info {
@@ -43,7 +43,7 @@ async fn read_acknowledged_and_read_on() {
     assert_eq!(consumer(&client).await.ack_floor.stream_sequence, 400);
 
     // The ledger has 420 as its next: the consumer's own memory does not count.
-    let again = Wanted {
+    let again = InputRequest {
         next: 420,
         created: Some(input.created()),
         ..wanted()
@@ -89,7 +89,7 @@ async fn deleted_messages_are_gaps() {
     stream.purge().await.unwrap();
     publish(&client, 0..1).await;
     assert_eq!(sequences(&read(&mut input, 1).await), [1_001]);
-    let again = Wanted {
+    let again = InputRequest {
         next: 1_002,
         created: Some(input.created()),
         ..wanted()

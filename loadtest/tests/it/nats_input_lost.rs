@@ -2,7 +2,7 @@
 //! the loss.
 
 use crate::nats_support::{STREAM, broker, publish, read, sequences, stopped, wanted};
-use tributary_connectors::nats::{Input, LossKind, NatsErrorKind, Wanted, stream_state};
+use tributary_connectors::nats::{Input, InputRequest, LossKind, NatsErrorKind, stream_state};
 
 #[tokio::test]
 async fn purged_before_it_was_read() {
@@ -29,7 +29,7 @@ async fn purged_before_it_was_read() {
     drop(input);
 
     // At a restart it is the same, until it is accepted.
-    let again = Wanted {
+    let again = InputRequest {
         next: position,
         created: Some(created),
         ..wanted()
@@ -42,7 +42,7 @@ async fn purged_before_it_was_read() {
             .contains("the 800 sequences from 101 to 900"),
         "{error}"
     );
-    let accepting = Wanted {
+    let accepting = InputRequest {
         accept_loss: true,
         ..again
     };
@@ -50,7 +50,7 @@ async fn purged_before_it_was_read() {
     let loss = input.accepted_loss().unwrap();
     assert_eq!(
         (loss.kind, loss.from, loss.to),
-        (LossKind::Passed, 101, 900)
+        (LossKind::Dropped, 101, 900)
     );
     let rest = read(&mut input, 100).await;
     assert_eq!(sequences(&rest), (901..=1_000).collect::<Vec<u64>>());
@@ -129,7 +129,7 @@ async fn another_stream_of_the_same_name() {
     assert_eq!(input.next_sequence(), 11);
     drop(input);
 
-    let again = Wanted {
+    let again = InputRequest {
         next: 11,
         created: Some(created),
         ..wanted()
@@ -137,12 +137,12 @@ async fn another_stream_of_the_same_name() {
     let error = Input::open(&client, again.clone()).await.err().unwrap();
     assert_eq!(error.kind(), NatsErrorKind::StreamReset);
     assert!(error.to_string().contains("tributary run --accept-loss"));
-    let accepting = Wanted {
+    let accepting = InputRequest {
         accept_loss: true,
         ..again
     };
     let mut input = Input::open(&client, accepting).await.unwrap();
-    assert_eq!(input.accepted_loss().unwrap().kind, LossKind::Anew);
+    assert_eq!(input.accepted_loss().unwrap().kind, LossKind::Recreated);
     assert_ne!(input.created(), created);
     let all = read(&mut input, 20).await;
     assert_eq!(sequences(&all), (1..=20).collect::<Vec<u64>>());
@@ -155,7 +155,7 @@ async fn the_stream_has_lost_its_end() {
     };
     publish(&client, 0..5).await;
     let created = stream_state(&client, STREAM).await.unwrap().created_ns;
-    let again = Wanted {
+    let again = InputRequest {
         next: 8,
         created: Some(created),
         ..wanted()
@@ -163,13 +163,13 @@ async fn the_stream_has_lost_its_end() {
     let error = Input::open(&client, again.clone()).await.err().unwrap();
     assert_eq!(error.kind(), NatsErrorKind::StreamReset);
     assert!(!error.is_transient());
-    let accepting = Wanted {
+    let accepting = InputRequest {
         accept_loss: true,
         ..again
     };
     let mut input = Input::open(&client, accepting).await.unwrap();
     let loss = input.accepted_loss().unwrap();
-    assert_eq!((loss.kind, loss.from, loss.to), (LossKind::Cut, 6, 7));
+    assert_eq!((loss.kind, loss.from, loss.to), (LossKind::Truncated, 6, 7));
     publish(&client, 5..6).await;
     assert_eq!(sequences(&read(&mut input, 1).await), [6]);
 }
@@ -180,7 +180,7 @@ async fn there_is_no_stream() {
         return;
     };
     let stream = "NONE".to_owned();
-    let wanted = Wanted { stream, ..wanted() };
+    let wanted = InputRequest { stream, ..wanted() };
     let error = Input::open(&client, wanted).await.err().unwrap();
     assert_eq!(error.kind(), NatsErrorKind::Stream);
 }

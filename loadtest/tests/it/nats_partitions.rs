@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::nats_support::{STREAM, broker, publish, read, sequences, wanted};
 use tributary_connectors::nats::{
-    Client, InMessage, Input, NatsErrorKind, Outgoing, Publisher, Reader, Wanted, connect,
-    ensure_input_stream,
+    Client, InMessage, Input, InputRequest, NatsErrorKind, OutgoingMessage, Publisher, Reader,
+    connect, ensure_input_stream,
 };
 use tributary_loadtest::testing::NatsServer;
 
 /// Gives what a process reads until its position is behind `last`.
-async fn share(client: &Client, wanted: Wanted, last: u64) -> (Input, Vec<InMessage>) {
+async fn share(client: &Client, wanted: InputRequest, last: u64) -> (Input, Vec<InMessage>) {
     let mut input = Input::open(client, wanted).await.unwrap();
     let mut read = Vec::new();
     while input.next_sequence() <= last {
@@ -28,7 +28,7 @@ async fn by_sequence() {
     };
     publish(&client, 0..100).await;
     for process in 0..3 {
-        let wanted = Wanted {
+        let wanted = InputRequest {
             process,
             processes: 3,
             ..wanted()
@@ -65,7 +65,7 @@ async fn by_partition() {
             _ => format!("tributary.in.acme.web.shop.till-{}", number % 37),
         };
         sent.push(subject.clone());
-        let message = Outgoing {
+        let message = OutgoingMessage {
             subject,
             headers: vec![],
             payload: number.to_string().into(),
@@ -110,7 +110,7 @@ async fn by_partition() {
     let mut all = Vec::new();
     let mut positions = Vec::new();
     for process in 0..3 {
-        let wanted = Wanted {
+        let wanted = InputRequest {
             process,
             processes: 3,
             partitions: 8,
@@ -126,7 +126,7 @@ async fn by_partition() {
         }
         assert!(input.caught_up());
         all.extend(sequences(&read));
-        positions.push(Wanted {
+        positions.push(InputRequest {
             next: input.next_sequence(),
             created: Some(input.created()),
             ..wanted
@@ -158,7 +158,7 @@ async fn the_stream_and_the_configuration_agree() {
     assert!(error.to_string().contains("nats.partitions = 4"), "{error}");
 
     // The operator makes the stream sort; what came before has a sixth token that is no partition.
-    let message = Outgoing {
+    let message = OutgoingMessage {
         subject: "tributary.in.acme.web.shop.till".to_owned(),
         headers: vec![],
         payload: "{}".into(),
@@ -180,7 +180,7 @@ async fn the_stream_and_the_configuration_agree() {
     ensure_input_stream(&client, &nats, &["acme"])
         .await
         .unwrap();
-    let two = Wanted {
+    let two = InputRequest {
         processes: 2,
         partitions: 4,
         ..wanted()
@@ -188,7 +188,7 @@ async fn the_stream_and_the_configuration_agree() {
     let error = Input::open(&client, two.clone()).await.err().unwrap();
     assert_eq!(error.kind(), NatsErrorKind::Stream);
     assert!(error.to_string().contains("no partition"), "{error}");
-    let alone = Wanted {
+    let alone = InputRequest {
         partitions: 4,
         ..wanted()
     };

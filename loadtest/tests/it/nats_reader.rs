@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::nats_support::{STREAM, WAIT, broker, publish, sequences};
-use tributary_connectors::nats::{InMessage, NatsErrorKind, Outgoing, Publisher, Reader};
+use tributary_connectors::nats::{InMessage, NatsErrorKind, OutgoingMessage, Publisher, Reader};
 
 async fn read(reader: &mut Reader, count: usize) -> Vec<InMessage> {
     let mut read = Vec::new();
@@ -60,7 +60,7 @@ async fn no_header_replaces_the_time_of_the_stream() {
         return;
     };
     let mut publisher = Publisher::new(&client, 8);
-    let with = |headers| Outgoing {
+    let with = |headers| OutgoingMessage {
         subject: "tributary.in.acme.web".to_owned(),
         headers,
         payload: "{}".into(),

@@ -34,7 +34,7 @@ impl Chain {
     }
 }
 
-/// In which order the states go, and whom each still meets.
+/// The order in which states are eliminated, and the remaining neighbors of each.
 pub(super) struct Order {
     /// The state at each place.
     pub(super) state: Vec<usize>,

@@ -7,7 +7,7 @@
 //! attributed conversions and their value by largest remainder, ties in the order of the channels' words.
 //!
 //! A [`MonthChain`] is all that it takes, to be solved wherever there is time: what it shares with the month is copied only
-//! if the month changes before it is gone.
+//! if the month changes before it is dropped.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -40,7 +40,7 @@ use crate::attribution::number::{Number, Residue};
 /// a pivot.
 pub(super) const PRIMES: [u64; 3] = [(1 << 61) - 1, (1 << 62) - 57, (1 << 63) - 25];
 
-/// Effects are told in parts of this.
+/// The unit of effects: parts per million.
 const PPM: i64 = 1_000_000;
 
 /// Bits that each round of refining adds.
@@ -115,7 +115,7 @@ impl Estimate {
     fn bounds(&self, place: usize, conversions: i64) -> (i64, i64) {
         let below = self.diagonal[place] * conversions as f64;
         let ppm = PPM as f64 * (self.to_conversion[place] / below);
-        // What is told of an effect has been rounded itself; what floats cannot tell from zero is none.
+        // Published effects are rounded themselves; an effect that floats cannot distinguish from zero is zero.
         let error = ppm * self.error + (ppm + 1.0) * 8.0 * f64::EPSILON;
         let rounded = |ppm: f64| ((ppm + 0.5).floor() as i64).clamp(0, PPM);
         (rounded(ppm - error), rounded(ppm + error))

@@ -1,8 +1,8 @@
-//! Months: the sums that the Markov chains are solved from.
+//! Months: the aggregates from which the Markov chains are solved.
 //!
-//! A month holds the null paths of its persons, and for every kind and currency its converting paths and what its days
-//! hide ([`crate::cells::disclosure`]). The chains are solved when what is told of the month is looked at, never before, and by
-//! another thread ([`crate::cells::solver`]). What came of it stays until the sums are others.
+//! A month holds the null paths of its persons, and for every kind and currency its converting paths and the parts that its
+//! days suppress ([`crate::cells::disclosure`]). A chain is solved only when its month is released, by another thread
+//! ([`crate::cells::solver`]). The solution stays valid until the aggregates change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::record::BrandId;
 pub(super) struct NullPaths {
     edges: Arc<Edges>,
     reach: Arc<Reach>,
-    /// Who has changed since the groups were told of it.
+    /// The contributors that changed since the groups were notified.
     pub(super) changed: u128,
     pub(super) groups: BTreeSet<MonthGroup>,
 }
@@ -122,7 +122,7 @@ impl Chain {
         self.solved = None;
     }
 
-    /// Who has changed it since it was last told.
+    /// The contributors that changed since it was last published.
     pub(super) fn changed(&self) -> u128 {
         self.converted.changed
     }
@@ -175,7 +175,7 @@ impl Chain {
         self.solved = Some(solved);
     }
 
-    /// How many channels have gone up into larger ones.
+    /// The number of channels merged into larger ones.
     pub(super) fn folded(&self) -> u64 {
         self.solved.as_ref().map_or(0, |solved| solved.folded)
     }

@@ -57,7 +57,7 @@ const IDENTITY: Day = 18_262;
 /// The end of the year 9999, Unix milliseconds: the latest time.
 const LAST: i64 = 253_402_300_800_000;
 
-/// The time line of a group whose cells are published with noise.
+/// The timeline of a group whose cells are published with noise.
 #[derive(Clone, Copy)]
 pub(super) struct NoiseTimeline<'a> {
     settings: &'a BrandSettings,
@@ -68,7 +68,7 @@ pub(super) struct NoiseTimeline<'a> {
 }
 
 impl<'a> NoiseTimeline<'a> {
-    /// The time line of a group; none where it is published without noise.
+    /// The timeline of a group, or `None` if it is published without noise.
     pub(super) fn of(key: &GroupKey, settings: &'a BrandSettings) -> Option<NoiseTimeline<'a>> {
         let noise = settings.noise.as_ref()?;
         let day = match key {
@@ -216,7 +216,7 @@ fn nodes(steps: u64, height: u32) -> impl Iterator<Item = (u32, u64)> {
     roots.chain(levels.map(move |level| (level, (steps >> level) - 1)))
 }
 
-/// The noise on what was published of a cell.
+/// The noise on the published values of a cell.
 #[derive(Default)]
 pub(super) struct NoiseOffset {
     noise: [i128; 5],
@@ -224,7 +224,7 @@ pub(super) struct NoiseOffset {
 }
 
 impl NoiseOffset {
-    /// The values as they are published.
+    /// The published values for exact ones.
     pub(super) fn apply(&self, exact: [i128; 5]) -> [i128; 5] {
         let mut published = exact;
         for ((value, noise), is_count) in published.iter_mut().zip(self.noise).zip(self.is_count) {
@@ -236,7 +236,8 @@ impl NoiseOffset {
         published
     }
 
-    /// The values that were published, where `now` are the present ones: those, wherever they would be published alike.
+    /// The exact values behind published ones. Where the current values `now` would be published equally, they are
+    /// used.
     pub(super) fn remove(&self, published: [i128; 5], now: [i128; 5]) -> [i128; 5] {
         let mut exact = published;
         let same = published.into_iter().zip(self.apply(now)).zip(now);

@@ -62,7 +62,7 @@ impl Solver {
                 Ok(back) => solved.push(back),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
-                    // What was there is handed over republish, to nobody.
+                    // The chains in flight are lost, and the worker solves them again.
                     (self.thread, self.is_alone, self.away) = (None, true, 0);
                     return solved;
                 }

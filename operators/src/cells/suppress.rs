@@ -39,8 +39,8 @@ struct Balance {
     released: i64,
 }
 
-/// GroupCells a total of which every part has `k` contributors, or takes part in a sum that nobody can see through. Gives the
-/// keys of the hidden ones. `total` is the number of contributors behind the total.
+/// Selects the parts to suppress, so that each released part has `k` contributors and no suppressed one can be
+/// inferred. Returns the keys of the suppressed parts. `total` is the number of contributors of the total.
 pub(super) fn hidden<K, N: Ord>(
     parts: Vec<Part<K>>,
     total: i64,

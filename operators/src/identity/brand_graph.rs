@@ -1,16 +1,16 @@
-//! The identity graph of a brand: sets of identifiers, the hub guard, and the persons that follow.
+//! The identity graph of a brand: identifier sets, the hub guard, and the resulting persons.
 //!
-//! Two identifiers that stand together in some set are a pair. An identifier with more distinct other values around
-//! it than its kind allows is a hub: it stays in the graph's books and is passed over by every path, so that a pair links
-//! only where neither is a hub. The size guard marks a person and changes no path.
+//! Two identifiers of the same set are a pair. An identifier with more distinct other values around it than its kind allows is
+//! a hub: it stays in the graph but is excluded from all paths, so that a pair is a link only if neither is a hub. The size
+//! guard marks a person and changes no path.
 //!
-//! An epoch is applied in three moves. First the books: sets come and go, degrees and pairs are counted, hubs flip. Then
-//! the pairs that no longer link are taken out of the forest, and then those that do now are put in. Everything is a
-//! function of the sets now present, so the order of history cannot show (invariant I1).
+//! An epoch is applied in three phases. First the bookkeeping: sets are added and removed, degrees and pairs are counted, hubs
+//! change state. Then the pairs that no longer link are removed from the forest, and then the new links are inserted. The
+//! result is a function of the current sets, so the order of history has no effect (invariant I1).
 //!
-//! The cost of a change does not grow with the person it happens to: a pair costs a few steps down the forest
-//! ([`super::forest`]), the facts of the smaller side move, and a hub that flips looks at its own sets. A hub with many
-//! values around it does not flip by one record.
+//! The cost of a change does not grow with the size of the person: a pair costs a few steps down the forest
+//! ([`super::forest`]), the facts of the smaller side move, and a hub that changes state visits its own sets. A hub with many
+//! values around it does not change state because of one record.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -31,23 +31,23 @@ pub(super) struct Node {
     pub(super) pseudonym: Pseudonym,
     pub(super) kind: IdKind,
     hub: bool,
-    /// The sets it stands in.
+    /// The sets that contain it.
     pub(super) sets: SmallMap<u128, ()>,
     /// Distinct other values beside it, each with the number of sets.
     values: Bag<Pseudonym>,
-    /// How many facts stand under its sets, as the graph was told.
+    /// The announced number of facts of its sets.
     facts: u64,
 }
 
 pub(super) struct Hyperedge {
     pub(super) ids: Box<[Id]>,
-    /// How many facts stand under the set, as the graph was told.
+    /// The announced number of facts of the set.
     facts: i64,
     person: Option<Person>,
     pub(super) provenance: Option<(Day, Label)>,
 }
 
-/// Two identifiers that stand together.
+/// Two identifiers that occur in a common set.
 #[derive(Clone, Copy)]
 struct Pair {
     /// In how many sets.
@@ -83,7 +83,7 @@ struct Work {
     pairs: FxHashSet<(Id, Id)>,
 }
 
-/// What the graph is told of a brand's sets in an epoch.
+/// The changes of a brand's identifier sets in an epoch.
 #[derive(Default)]
 pub(super) struct Changes {
     /// Sets that come and go.

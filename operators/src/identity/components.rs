@@ -26,7 +26,7 @@ pub(super) struct Moves {
     pub moved: Vec<u32>,
     /// Some identifier of each person that has changed, as far as it is still there.
     pub touched: Vec<u32>,
-    /// The labels that have changed, some of which are gone.
+    /// The labels that changed, some of which no longer exist.
     pub labels: Vec<Person>,
 }
 

@@ -1,5 +1,5 @@
-//! The stage of the identity graph: each brand's graph lives on one worker, which hears of the sets that come and
-//! go and says who is one person. What happens within an epoch stands in [`super::brand_graph`].
+//! The operator of the identity graph. The graph of a brand lives on one worker, which receives the identifier sets that
+//! appear and disappear, and determines the persons. [`super::brand_graph`] implements the changes of an epoch.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::record::{BrandId, Day, IdSet};
 use crate::settings::Settings;
 use crate::stats::Stats;
 
-/// What the graph is told.
+/// The input of [`Graph`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum GraphIn {
-    /// The identifiers of a set stand together in some held record.
+    /// An identifier set occurs in a current record.
     Set {
         /// The brand.
         brand: BrandId,
         /// The identifiers.
         set: IdSet,
     },
-    /// About how many facts stand under a set; none where there are none.
+    /// The approximate number of facts of a set; absent if there are none.
     Facts {
         /// The brand.
         brand: BrandId,
         /// The set's key.
         set: u128,
-        /// More than a quarter of them, and at most twice as many.
+        /// More than a quarter of their number, and at most twice it.
         facts: u32,
     },
     /// The earliest day and source that support a linking set.
@@ -46,11 +46,11 @@ pub enum GraphIn {
         /// The first source of that day.
         source: Label,
     },
-    /// Somebody asks why two identifiers are one person.
+    /// A question about identifiers.
     Ask(RoutedQuestion),
 }
 
-/// The stage. The graph of each brand that this worker owns.
+/// The operator. State: the graph of each brand that this worker owns.
 pub struct Graph {
     settings: Arc<Settings>,
     stats: Rc<Stats>,

@@ -1,10 +1,10 @@
-//! IdSetCounts: which sets of identifiers are named by any held record.
+//! Identifier set counts: which identifier sets occur in current records.
 //!
-//! A set enters the graph with its first record and leaves with its last. For sets that link, the
-//! earliest `(day, source)` that supports them goes along as a provenance, so that a link can be explained.
+//! A set enters the graph with its first record and leaves with its last. For sets that link identifiers, the earliest
+//! supporting `(day, source)` is the provenance of the links, so that they can be explained.
 //!
-//! The graph also hears whether facts stand under a set, and about how many, so that it can move the smaller side. It
-//! hears so when their number has grown fourfold or has fallen by half, which is a few times for each set.
+//! The graph also receives the approximate number of facts of each set, so that it can move the smaller side. An update is
+//! sent when the number has grown fourfold or fallen by half, which happens a few times per set.
 
 use std::collections::BTreeMap;
 
@@ -35,13 +35,13 @@ impl Support {
     fn about(&self) -> u32 {
         let facts = u32::try_from(self.facts.max(0)).unwrap_or(u32::MAX);
         let (announced, all) = (u64::from(self.announced), u64::from(facts));
-        // What comes and goes again is not told each time.
+        // Small fluctuations are not announced.
         let near = announced <= 2 * all && all < 4 * announced;
         if near { self.announced } else { facts }
     }
 }
 
-/// The stage. A counter for each set, and for linking sets one for each day and source.
+/// The operator. State: a counter for each set, and for linking sets one for each day and source.
 #[derive(Default)]
 pub struct IdSetCounts {
     sets: FxHashMap<(BrandId, u128), Support>,

@@ -1,4 +1,4 @@
-//! Why: what the graph answers to those who ask about identifiers.
+//! The answers of the identity graph to questions about identifiers: link paths and members of persons.
 
 use std::collections::VecDeque;
 

@@ -1,13 +1,12 @@
-//! Identity: who is one person.
+//! Identity: which identifiers belong to one person.
 //!
-//! Identifiers that stand in one record are linked while any held record supports the link; a person is
-//! a connected component. Most records repeat a set of identifiers that is known already, so [`id_set_counts`]
-//! lets only new and vanished *sets* through to the [`graph`], which keeps the components of one brand
-//! with both guards, and [`person_join`] gives every fact its person.
+//! Identifiers of one record are linked as long as any current record supports the link; a person is a connected component.
+//! Most records repeat a known identifier set, so [`id_set_counts`] passes only new and vanished *sets* to the [`graph`], which
+//! maintains the components of a brand with both guards, and [`person_join`] assigns every fact to its person.
 //!
-//! The graph of a brand lives on one worker. It sees only changes of the identity structure, a
-//! small part of the events; in exchange a link or its end moves the facts of the smaller side only, and finds out who
-//! still hangs together in steps that do not grow with the person ([`forest`]).
+//! The graph of a brand lives on one worker. It sees only changes of the identity structure, a small part of the events. In
+//! exchange, adding or removing a link moves only the facts of the smaller side, and finds the resulting components in a number
+//! of steps that does not grow with the person ([`forest`]).
 
 mod brand_graph;
 pub mod components;

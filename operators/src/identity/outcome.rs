@@ -1,7 +1,7 @@
-//! What the identity graph says: the person of each set of identifiers, and the numbers of each brand.
+//! The output of the identity graph: the person of each identifier set, and the totals of each brand.
 //!
-//! Every message is the state of one thing. What held before is retracted, so that the collection of all messages is at
-//! the end of each epoch what the graph says as a whole.
+//! Each message is the state of one thing. A new state retracts the previous one, so that the collection of all messages at
+//! the end of an epoch is the state of the graph.
 
 use serde::{Deserialize, Serialize};
 

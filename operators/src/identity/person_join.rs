@@ -1,8 +1,7 @@
-//! Assign: gives every fact the person of its identifiers.
+//! Person join: assigns every fact to the person of its identifiers.
 //!
-//! The identifiers of one record are one person by that very record, so facts wait here under their
-//! *set* of identifiers, and one statement of the graph moves them all. Facts whose identifiers are all
-//! hubs belong to nobody.
+//! The identifiers of one record belong to one person by that very record, so facts are grouped by their identifier set, and
+//! one update of the graph moves all facts of a set. Facts whose identifiers are all hubs belong to nobody.
 
 use std::rc::Rc;
 
@@ -19,21 +18,21 @@ use crate::routing::anonymous;
 use crate::runs::Runs;
 use crate::stats::Stats;
 
-/// What the stage is told.
+/// The input of [`PersonJoin`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PersonJoinIn {
-    /// A fact about the person behind a set, or about nobody where the set is empty.
+    /// A fact of the person of an identifier set, or of nobody if the set is empty.
     Fact(BrandId, IdSet, Fact),
-    /// The person behind a set.
+    /// The person of an identifier set.
     Assigned(BrandId, u128, Person),
 }
 
-/// What the stage says.
+/// The output of [`PersonJoin`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PersonJoinOut {
-    /// A fact has a person.
+    /// A fact of a person.
     Person(PersonIn),
-    /// A fact without a person counts here.
+    /// The aggregate of a fact without a person.
     Sum(CellKey, Aggregate),
 }
 
@@ -50,7 +49,7 @@ struct Changes {
     join: Option<Person>,
 }
 
-/// The stage. The facts of every set of identifiers.
+/// The operator. State: the facts of every identifier set.
 pub struct PersonJoin {
     stats: Rc<Stats>,
     sets: FxHashMap<(BrandId, u128), SetFacts>,
@@ -58,7 +57,7 @@ pub struct PersonJoin {
 }
 
 impl PersonJoin {
-    /// No facts yet.
+    /// An operator without facts.
     pub fn new(stats: Rc<Stats>) -> PersonJoin {
         PersonJoin {
             stats,
@@ -68,7 +67,7 @@ impl PersonJoin {
     }
 }
 
-/// Tells a fact to its person, or counts it where it has none.
+/// Emits a fact for its person, or its aggregates if it has none.
 fn tell(
     (brand, set): (BrandId, u128),
     person: Option<Person>,

@@ -224,7 +224,7 @@ impl Tours {
         arcs
     }
 
-    /// Cuts a link that has these places, which are gone.
+    /// Cuts the link with these places, and removes them.
     pub(super) fn cut(&mut self, [first, second]: [Place; 2]) {
         let (before, from) = self.split(first, false);
         // The part between the two places is one tree, what stands around them is the other.

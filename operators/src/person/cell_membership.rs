@@ -1,19 +1,19 @@
-//! CellMembership: whether a person stands behind a cell, which counts it once however often it is in it.
+//! Cell membership: whether a person contributes to a cell, which counts the person once however often they occur in it.
 
 use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
 use crate::engine::Diff;
 
-/// Counts how a person's membership behind cells changes, and tells the cells when it begins or ends.
+/// Tracks the cells that a person contributes to, and emits a change when a membership begins or ends.
 pub(super) struct CellMembership<'a> {
     cell_refs: &'a mut FxHashMap<u64, u32>,
     was: FxHashMap<CellKey, bool>,
-    /// Stands for the person in [`Aggregate::changed_by`].
+    /// The hash of the person for [`Aggregate::changed_by`].
     pub(super) who: u64,
 }
 
-/// Stands for a cell among those of one person, of which there are few.
+/// A hash of a cell, unique among the few cells of one person.
 fn fingerprint(key: &CellKey) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -22,7 +22,7 @@ fn fingerprint(key: &CellKey) -> u64 {
 }
 
 impl<'a> CellMembership<'a> {
-    /// Counts on from what the person stood behind before the epoch.
+    /// Starts from the memberships before the epoch.
     pub(super) fn new(cell_refs: &'a mut FxHashMap<u64, u32>, who: u64) -> CellMembership<'a> {
         CellMembership {
             cell_refs,
@@ -43,7 +43,7 @@ impl<'a> CellMembership<'a> {
         *count = count.wrapping_add_signed(diff as i32);
     }
 
-    /// Tells the cells in which the person's membership has begun or ended.
+    /// Emits the memberships that began or ended.
     pub(super) fn tell(self, deltas: &mut DeltaBuffer) {
         for (key, was) in self.was {
             let hash = fingerprint(&key);

@@ -48,7 +48,7 @@ pub struct PersonKey {
     pub person: PersonLabel,
 }
 
-/// What the stage is told.
+/// The input of [`Persons`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PersonIn {
     /// A fact of the person.
@@ -59,7 +59,7 @@ pub enum PersonIn {
     Ask(RoutedQuestion),
 }
 
-/// What the stage says.
+/// The output of [`Persons`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PersonOut {
     /// A change of a cell.
@@ -358,7 +358,7 @@ fn distinct(path: &[Touch]) -> Vec<Channel> {
     channels
 }
 
-/// The stage. The persons that this worker owns.
+/// The operator. State: the persons that this worker owns.
 pub struct Persons {
     settings: Arc<Settings>,
     stats: Rc<Stats>,

@@ -1,6 +1,6 @@
 //! Null paths: what the touches of a person without a conversion say to the Markov chains, one path a month.
 //!
-//! They are told a transition at a time, so that a new touch costs its neighbours only. A person's first conversion takes
+//! They are emitted one transition at a time, so that a new touch costs its neighbours only. A person's first conversion takes
 //! all of them back, and its end brings them again. Who does that with many touches is remembered in sums, so that it does
 //! not cost all touches the next time.
 

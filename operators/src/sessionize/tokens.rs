@@ -234,7 +234,7 @@ mod tests {
                 held: 5 + rng.random_range(1..20),
             };
             let (mut tokens, mut seen) = (Tokens::default(), BTreeSet::new());
-            // What counts by what was told.
+            // The tokens that count according to the returned changes.
             let mut counting = BTreeSet::new();
             let mut reserve = bounds.held - bounds.counted;
             for _ in 0..rng.random_range(1..200) {

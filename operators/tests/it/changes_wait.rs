@@ -2,7 +2,7 @@
 //! a batch of old days alone. A restart lets nothing out that waited.
 
 use crate::support::shop::{
-    DAY, MINUTE, brand, click, erased, five_a_day, known, sale, takings, told,
+    DAY, MINUTE, brand, click, erased, five_a_day, known, published, sale, takings,
 };
 use tributary_operators::cell::{Cell, Family};
 use tributary_operators::event::Event;
@@ -12,7 +12,7 @@ const START: i64 = 20 * DAY + DAY / 2;
 
 /// The takings of a day after every step.
 fn of_day(workers: usize, steps: &[(Vec<Event>, i64)], day: i64) -> Vec<Option<Vec<i128>>> {
-    let known = known(&told(&brand(2, 3), workers, &[], steps));
+    let known = known(&published(&brand(2, 3), workers, &[], steps));
     let takings = known.iter().map(|known| takings(known, day));
     takings.map(|values| values.map(<[i128]>::to_vec)).collect()
 }
@@ -64,13 +64,13 @@ fn one_that_falls_among_many_that_rise_stays() {
 
 #[test]
 fn an_old_day_is_corrected_with_other_old_days() {
-    let gone = |buyer: i64| (0..3).map(move |day| erased(&format!("{day} {buyer}")));
+    let erasures = |buyer: i64| (0..3).map(move |day| erased(&format!("{day} {buyer}")));
     // A hundred days later the days are frozen.
     let late = START + 100 * DAY;
     let steps = [
         (five_a_day(100), START),
         (Vec::new(), late),
-        (gone(0).collect(), late + MINUTE),
+        (erasures(0).collect(), late + MINUTE),
         (Vec::new(), late + DAY),
         (Vec::new(), late + 7 * DAY),
     ];
@@ -88,7 +88,7 @@ fn a_month_never_leaves_before_its_days() {
         (vec![erased("3 0")], START + DAY + MINUTE),
         (Vec::new(), START + 2 * DAY),
     ];
-    let known = known(&told(&brand(2, 3), 2, &[], &steps));
+    let known = known(&published(&brand(2, 3), 2, &[], &steps));
     let conversions: Vec<i128> = known
         .iter()
         .map(|known| {
@@ -123,7 +123,7 @@ fn a_month_closes_with_the_batch_that_hides_one_of_its_days() {
         (Vec::new(), START + 3 * DAY),
     ];
     for workers in [1, 3] {
-        let known = known(&told(&brand(2, 3), workers, &[], &steps));
+        let known = known(&published(&brand(2, 3), workers, &[], &steps));
         let conversions = known.iter().map(|known| {
             let lengths = known
                 .iter()
@@ -141,10 +141,10 @@ fn a_month_closes_with_the_batch_that_hides_one_of_its_days() {
 #[test]
 fn a_restart_lets_nothing_out_that_waits() {
     let settings = brand(2, 3);
-    let outside = known(&told(&settings, 1, &[], &[(five_a_day(100), START)]))
+    let outside = known(&published(&settings, 1, &[], &[(five_a_day(100), START)]))
         .pop()
         .unwrap();
-    let stood: Vec<(Cell, i64)> = outside
+    let restored: Vec<(Cell, i64)> = outside
         .iter()
         .map(|((family, dims), values)| {
             let cell = Cell {
@@ -166,13 +166,13 @@ fn a_restart_lets_nothing_out_that_waits() {
             (vec![erased("4 0")], START + DAY + 2 * MINUTE),
             (Vec::new(), START + 2 * DAY),
         ];
-        let told = told(&settings, workers, &stood, &steps);
-        let known = known(&told);
+        let published = published(&settings, workers, &restored, &steps);
+        let known = known(&published);
         assert_eq!(known[0], outside, "the board knows what stands outside");
-        assert!(told[..4].iter().flatten().all(|(_, is_new)| !is_new));
+        assert!(published[..4].iter().flatten().all(|(_, is_new)| !is_new));
         // It leaves with three others.
         assert_eq!(takings(&known[4], 1).unwrap(), [4, 400, 4]);
-        let again = told[4].iter().all(|(_, is_new)| *is_new);
-        assert!(again && !told[4].is_empty());
+        let again = published[4].iter().all(|(_, is_new)| *is_new);
+        assert!(again && !published[4].is_empty());
     }
 }

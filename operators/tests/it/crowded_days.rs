@@ -85,25 +85,25 @@ fn a_flood_of_addresses_is_bounded_and_each_is_found_that_may_be_in_a_ledger() {
         let random: Vec<i128> = visits.map(|(_, values)| values[4]).collect();
         // One of each part.
         assert_eq!(random, [64], "{workers} workers");
-        let told = ask(&settings, &batches, workers, move |seen| {
+        let published = ask(&settings, &batches, workers, move |seen| {
             seen.answers.is_empty().then(|| Question::DeviceDays {
                 brand,
                 devices: (0..DEVICES).collect(),
             })
         });
-        let replies = told.answers[0].iter();
-        let (mut heard, mut refused) = (BTreeSet::new(), BTreeSet::new());
+        let replies = published.answers[0].iter();
+        let (mut stored, mut refused) = (BTreeSet::new(), BTreeSet::new());
         for reply in replies {
             match reply {
-                Reply::DeviceSeen(device) => heard.insert(device.token),
+                Reply::DeviceSeen(device) => stored.insert(device.token),
                 Reply::DeviceNotSampled(device) => refused.insert(device.token),
                 other => panic!("{other:?}"),
             };
         }
         // One that counts and a reserve of 64 of each part; the others are nowhere but in the ledger.
-        assert_eq!(heard.len(), 65 * 64, "{workers} workers");
-        assert!(heard.is_disjoint(&refused));
-        assert_eq!((heard.len() + refused.len()) as u128, DEVICES);
-        assert_eq!(*reference.get_or_insert(heard.clone()), heard);
+        assert_eq!(stored.len(), 65 * 64, "{workers} workers");
+        assert!(stored.is_disjoint(&refused));
+        assert_eq!((stored.len() + refused.len()) as u128, DEVICES);
+        assert_eq!(*reference.get_or_insert(stored.clone()), stored);
     }
 }

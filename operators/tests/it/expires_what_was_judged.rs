@@ -41,12 +41,12 @@ fn run(
         }
         runner.take_outputs()
     });
-    let (mut cells, mut heard) = (Vec::new(), vec![Vec::new(); workers]);
-    for (heard, outputs) in heard.iter_mut().zip(of_workers) {
+    let (mut cells, mut stored) = (Vec::new(), vec![Vec::new(); workers]);
+    for (stored, outputs) in stored.iter_mut().zip(of_workers) {
         for (epoch, output) in outputs {
             match output {
                 Output::Cell { cell, .. } => cells.push((epoch, cell)),
-                Output::Expired(expired) => heard.push(expired),
+                Output::Expired(expired) => stored.push(expired),
                 _ => {}
             }
         }
@@ -60,8 +60,8 @@ fn run(
             false => drop(now.insert(key, cell.values)),
         }
     }
-    heard.iter_mut().for_each(|heard| heard.sort_unstable());
-    (now, heard)
+    stored.iter_mut().for_each(|stored| stored.sort_unstable());
+    (now, stored)
 }
 
 /// Makes each place a message of its own: no message is split between epochs.
@@ -126,13 +126,13 @@ fn what_came_after_the_judgement_stays() {
         stayed += judged.len() - goes.len();
 
         let workers = WORKERS[(seed % 4) as usize];
-        let (cells, heard) = run(&history, (at, judged), later, workers);
-        let of_first: BTreeSet<RecordKey> = heard[0].iter().map(|one| one.key).collect();
+        let (cells, stored) = run(&history, (at, judged), later, workers);
+        let of_first: BTreeSet<RecordKey> = stored[0].iter().map(|one| one.key).collect();
         assert_eq!(of_first, goes, "seed {seed}, {workers} workers, batch {at}");
-        assert!(heard.iter().all(|of| *of == heard[0]), "seed {seed}");
+        assert!(stored.iter().all(|of| *of == stored[0]), "seed {seed}");
 
         // A drop at the place that is told is the same, as a ledger keeps it.
-        let drops = heard[0].iter().map(|one| Event::Drop {
+        let drops = stored[0].iter().map(|one| Event::Drop {
             key: one.key,
             arrival: one.behind,
         });

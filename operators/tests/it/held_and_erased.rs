@@ -28,11 +28,11 @@ fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
 /// What is told of a record, word for word of the rules: it is past the time of its category, and a web record places its
 /// cookies, be it an order.
 fn told_of(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<Reply> {
-    let mut told = Vec::new();
+    let mut published = Vec::new();
     if let Some((cutoff, category)) = category(horizons, &record.body)
         && record.ts < cutoff
     {
-        told.push(Reply::Expired(key, category));
+        published.push(Reply::Expired(key, category));
     }
     let is_web = match &record.body {
         Body::Contact { .. } | Body::Identify => true,
@@ -43,9 +43,9 @@ fn told_of(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<Reply> {
     if is_web && record.ts < horizons.cookies {
         let cookies = record.ids.ids().iter();
         let cookies = cookies.filter(|id| id.kind == IdKind::Cookie);
-        told.extend(cookies.map(|id| Reply::OldCookie(id.pseudonym)));
+        published.extend(cookies.map(|id| Reply::OldCookie(id.pseudonym)));
     }
-    told
+    published
 }
 
 /// The identifiers of the sets of which no record is recent, and any is old enough to go with its person.
@@ -54,7 +54,7 @@ fn quiet(horizons: Horizons, records: &[&Record]) -> Vec<Reply> {
     for record in records.iter().filter(|record| !record.ids.is_empty()) {
         sets.entry(record.ids.key()).or_default().push(record);
     }
-    let mut told = Vec::new();
+    let mut published = Vec::new();
     for of_set in sets.values() {
         let old = |record: &&Record| record.ts < horizons.identification;
         let goes = |record: &&Record| {
@@ -64,10 +64,10 @@ fn quiet(horizons: Horizons, records: &[&Record]) -> Vec<Reply> {
         let right = |record: &&Record| matches!(record.body, Body::Right { .. });
         if of_set.iter().any(goes) && of_set.iter().all(|one| right(one) || old(one)) {
             let ids = of_set[0].ids.ids().iter();
-            told.extend(ids.map(|id| Reply::Inactive(id.pseudonym)));
+            published.extend(ids.map(|id| Reply::Inactive(id.pseudonym)));
         }
     }
-    told
+    published
 }
 
 #[test]
@@ -102,15 +102,15 @@ fn of_every_history_what_is_held_is_told() {
                 move |seen| questions.get(seen.answers.len()).cloned()
             });
             // The words of the labels are another test's.
-            let mut told: Vec<Reply> = seen.answers[0]
+            let mut published: Vec<Reply> = seen.answers[0]
                 .iter()
                 .map(|reply| match reply {
                     Reply::NamedRecord(key, record, _) => Reply::Record(*key, record.clone()),
                     other => panic!("{other:?}"),
                 })
                 .collect();
-            told.sort();
-            told.dedup();
+            published.sort();
+            published.dedup();
             let names = |record: &Record| {
                 let mut ids = record.ids.ids().iter();
                 ids.any(|id| asked.contains(&id.pseudonym))
@@ -120,16 +120,20 @@ fn of_every_history_what_is_held_is_told() {
                 .map(|(key, record)| Reply::Record(*key, Box::new(record.clone())))
                 .collect();
             expected.sort();
-            assert_eq!(told, expected, "seed {seed}: records");
+            assert_eq!(published, expected, "seed {seed}: records");
 
-            let mut told = seen.answers[1].clone();
-            told.sort();
-            told.dedup();
+            let mut published = seen.answers[1].clone();
+            published.sort();
+            published.dedup();
             let told_of = |(key, record): (&RecordKey, &Record)| told_of(horizons, *key, record);
             let mut past: BTreeSet<Reply> = of_brand().flat_map(told_of).collect();
             let records: Vec<&Record> = of_brand().map(|(_, record)| record).collect();
             past.extend(quiet(horizons, &records));
-            assert_eq!(told, past.into_iter().collect::<Vec<_>>(), "seed {seed}");
+            assert_eq!(
+                published,
+                past.into_iter().collect::<Vec<_>>(),
+                "seed {seed}"
+            );
         }
     }
 }

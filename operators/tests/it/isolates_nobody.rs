@@ -1,7 +1,9 @@
 //! An attacker who sees every release around one erasure or refund guesses in which cell the person stood, and what was
 //! paid. The gate leaves no better guess than one among `k_delta`; without it the same attacker is nearly always right.
 
-use crate::support::shop::{DAY, MINUTE, brand, erased, known, refund, sale, takings, told, words};
+use crate::support::shop::{
+    DAY, MINUTE, brand, erased, known, published, refund, sale, takings, words,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::event::Event;
@@ -58,7 +60,7 @@ fn finds_out(seed: u64, k_delta: u64) -> bool {
         steps[at].0.push(event);
     }
 
-    let known = known(&told(&brand(2, k_delta), 1, &[], &steps));
+    let known = known(&published(&brand(2, k_delta), 1, &[], &steps));
     for step in 2..known.len() {
         let mut guesses = Vec::new();
         for day in 0..DAYS {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::shop::{
-    DAY, MINUTE, brand, click, erased, five_a_day, known, sale, told, words,
+    DAY, MINUTE, brand, click, erased, five_a_day, known, published, sale, words,
 };
 use crate::support::{Released, released, run};
 use rand::rngs::StdRng;
@@ -52,7 +52,9 @@ fn story() -> Steps {
 
 fn sorted(steps: Vec<Vec<(Cell, bool)>>) -> Vec<Vec<(Cell, bool)>> {
     let mut steps = steps;
-    steps.iter_mut().for_each(|told| told.sort_unstable());
+    steps
+        .iter_mut()
+        .for_each(|published| published.sort_unstable());
     steps
 }
 
@@ -60,13 +62,17 @@ fn sorted(steps: Vec<Vec<(Cell, bool)>>) -> Vec<Vec<(Cell, bool)>> {
 fn any_number_of_workers_tells_the_same() {
     for k_delta in [1, 3] {
         let settings = noisy(2, k_delta, 5_000, 1);
-        let one = sorted(told(&settings, 1, &[], &story()));
+        let one = sorted(published(&settings, 1, &[], &story()));
         assert!(one.iter().flatten().count() > 100);
         for workers in [2, 3, 8] {
-            assert_eq!(one, sorted(told(&settings, workers, &[], &story())));
+            assert_eq!(one, sorted(published(&settings, workers, &[], &story())));
         }
         let other = noisy(2, k_delta, 5_000, 2);
-        assert_ne!(one, sorted(told(&other, 1, &[], &story())), "another key");
+        assert_ne!(
+            one,
+            sorted(published(&other, 1, &[], &story())),
+            "another key"
+        );
     }
 }
 
@@ -87,11 +93,11 @@ fn random_histories_of_every_family_go_through() {
         assert!(others.iter().all(|other| *other == one), "seed {seed}");
         let is_spend = |family: Family| family == Family::SpendDay;
         for (name, values) in &exact {
-            let told = one.get(name);
+            let published = one.get(name);
             match name.0 {
-                Family::MarkovMonth => assert_eq!(told, None),
-                family if is_spend(family) => assert_eq!(told, Some(values)),
-                _ => assert!(told.is_some_and(|told| told.len() == values.len())),
+                Family::MarkovMonth => assert_eq!(published, None),
+                family if is_spend(family) => assert_eq!(published, Some(values)),
+                _ => assert!(published.is_some_and(|published| published.len() == values.len())),
             }
         }
         // So large a budget that there is no noise left. Without noise paths are told in multiples of `k`.
@@ -106,19 +112,19 @@ fn random_histories_of_every_family_go_through() {
 
 #[test]
 fn all_that_is_shown_is_told_once_a_step_and_nothing_in_between() {
-    let days_told = |told: &[(Cell, bool)]| -> BTreeSet<Option<i32>> {
-        let days = told
+    let days_told = |published: &[(Cell, bool)]| -> BTreeSet<Option<i32>> {
+        let days = published
             .iter()
             .filter(|(cell, _)| cell.family == Family::StoreDay);
         days.map(|(cell, _)| cell.day()).collect()
     };
     let all: BTreeSet<_> = (0..5).map(Some).collect();
     for k_delta in [1, 3] {
-        let told = told(&noisy(2, k_delta, 1_000, 1), 2, &[], &story());
-        for (step, told) in told.iter().enumerate() {
+        let published = published(&noisy(2, k_delta, 1_000, 1), 2, &[], &story());
+        for (step, published) in published.iter().enumerate() {
             match step {
-                0 | 3 | 5 | 6 => assert_eq!(days_told(told), all, "step {step}"),
-                _ => assert!(told.is_empty(), "step {step}"),
+                0 | 3 | 5 | 6 => assert_eq!(days_told(published), all, "step {step}"),
+                _ => assert!(published.is_empty(), "step {step}"),
             }
         }
     }
@@ -128,11 +134,12 @@ fn all_that_is_shown_is_told_once_a_step_and_nothing_in_between() {
 fn the_same_cells_are_shown_as_without() {
     for (k, k_delta) in [(1, 1), (2, 3), (3, 1), (4, 2)] {
         let names = |settings: &Settings| -> Vec<BTreeSet<(Family, Vec<Dim>)>> {
-            let known = known(&told(settings, 1, &[], &story()));
+            let known = known(&published(settings, 1, &[], &story()));
             let names = known.into_iter().map(|known| {
-                let told = known.into_keys();
+                let published = known.into_keys();
                 // No bound holds for a chain, which is not told.
-                told.filter(|(family, _)| *family != Family::MarkovMonth)
+                published
+                    .filter(|(family, _)| *family != Family::MarkovMonth)
                     .collect()
             });
             names.collect()
@@ -152,8 +159,8 @@ fn the_same_cells_are_shown_as_without() {
 fn values_under_the_noise_go_by_the_gate() {
     // So large a budget that there is no noise left.
     let settings = noisy(2, 3, 1_000_000_000_000_000, 1);
-    let with = known(&told(&settings, 1, &[], &story()));
-    let without = known(&told(&brand(2, 3), 1, &[], &story()));
+    let with = known(&published(&settings, 1, &[], &story()));
+    let without = known(&published(&brand(2, 3), 1, &[], &story()));
     for step in [0, 3, 5, 6] {
         // Without noise paths are told in multiples of `k`.
         let [with, without] = [&with, &without].map(|known| {
@@ -187,7 +194,7 @@ fn same(known: &Released, other: &Released, case: &str) {
 }
 
 /// What stands outside, as a restart puts it in.
-fn stood(known: &Released, at: i64) -> Vec<(Cell, i64)> {
+fn restored(known: &Released, at: i64) -> Vec<(Cell, i64)> {
     let cells = known.iter().map(|((family, dims), values)| Cell {
         family: *family,
         dims: dims.clone(),
@@ -199,7 +206,7 @@ fn stood(known: &Released, at: i64) -> Vec<(Cell, i64)> {
 #[test]
 fn a_restart_goes_on_as_if_nothing_had_been() {
     // With much noise many counts are cut off at zero; with little, none is.
-    for (k_delta, epsilon, gone) in [
+    for (k_delta, epsilon, erasures) in [
         (1, 1_000, None),
         (3, 1_000, None),
         (1, 1_000, Some("1 0")),
@@ -207,7 +214,7 @@ fn a_restart_goes_on_as_if_nothing_had_been() {
         (3, 300_000, Some("1 0")),
     ] {
         let settings = noisy(2, k_delta, epsilon, 1);
-        let change: Vec<Event> = gone.into_iter().map(erased).collect();
+        let change: Vec<Event> = erasures.into_iter().map(erased).collect();
         let later = [
             (Vec::new(), START + 2 * MINUTE),
             (Vec::new(), START + DAY),
@@ -219,16 +226,16 @@ fn a_restart_goes_on_as_if_nothing_had_been() {
         ];
         let mut whole = vec![(five_a_day(2_000), START), (change.clone(), START + MINUTE)];
         whole.extend(later.clone());
-        let whole = known(&told(&settings, 1, &[], &whole));
-        let stood = stood(&whole[1], START);
+        let whole = known(&published(&settings, 1, &[], &whole));
+        let restored = restored(&whole[1], START);
         for workers in [1, 3] {
             let mut again = vec![([five_a_day(2_000), change.clone()].concat(), START + MINUTE)];
             again.extend(later.clone());
-            let told = told(&settings, workers, &stood, &again);
-            assert!(told[..2].iter().flatten().all(|(_, is_new)| !is_new));
-            assert!(told[2].iter().all(|(_, is_new)| *is_new));
-            for (step, (known, whole)) in known(&told).iter().zip(&whole[1..]).enumerate() {
-                let case = format!("k_delta {k_delta}, {epsilon}, {gone:?}, step {step}");
+            let published = published(&settings, workers, &restored, &again);
+            assert!(published[..2].iter().flatten().all(|(_, is_new)| !is_new));
+            assert!(published[2].iter().all(|(_, is_new)| *is_new));
+            for (step, (known, whole)) in known(&published).iter().zip(&whole[1..]).enumerate() {
+                let case = format!("k_delta {k_delta}, {epsilon}, {erasures:?}, step {step}");
                 same(known, whole, &case);
             }
         }
@@ -258,14 +265,15 @@ fn is_right(seed: u64, settings: &Settings) -> bool {
     let is_erased = rng.random_bool(0.5);
     let world = |is_erased: bool| -> Steps {
         let mut steps = vec![(events.clone(), START)];
-        let gone = is_erased.then(|| erased(&format!("sale {victim}")));
-        steps.push((gone.into_iter().collect(), START + MINUTE));
+        let erasures = is_erased.then(|| erased(&format!("sale {victim}")));
+        steps.push((erasures.into_iter().collect(), START + MINUTE));
         steps.extend((1..5).map(|day| (Vec::new(), START + day * DAY)));
         steps
     };
     let gate_only = brand(2, 1);
-    let worlds = [false, true].map(|is_erased| known(&told(&gate_only, 1, &[], &world(is_erased))));
-    let seen = known(&told(settings, 1, &[], &world(is_erased)));
+    let worlds =
+        [false, true].map(|is_erased| known(&published(&gate_only, 1, &[], &world(is_erased))));
+    let seen = known(&published(settings, 1, &[], &world(is_erased)));
     let mut closer = [0.0, 0.0];
     for (closer, world) in closer.iter_mut().zip(worlds) {
         for (seen, world) in seen.iter().zip(world).skip(2) {

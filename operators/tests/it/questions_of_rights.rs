@@ -91,10 +91,10 @@ fn records_are_told_whether_they_count_or_not() {
     let expected =
         |held: &[(&str, &str)]| -> BTreeSet<_> { held.iter().map(|(s, id)| key(s, id)).collect() };
     for workers in WORKERS {
-        let told = answers(&story, workers, &questions);
-        assert_eq!(keys(&told[0]), expected(&of_cookie));
-        assert_eq!(keys(&told[1]), expected(&of_both));
-        assert!(told[2].is_empty());
+        let published = answers(&story, workers, &questions);
+        assert_eq!(keys(&published[0]), expected(&of_cookie));
+        assert_eq!(keys(&published[1]), expected(&of_both));
+        assert!(published[2].is_empty());
     }
 }
 
@@ -112,18 +112,18 @@ fn whole_is_the_person_as_far_as_records_may_link() {
     let ann = ["cookie:c", "cookie:d", "email:ann"];
     let all = [&ann[..], &["cookie:e"]].concat();
     for workers in WORKERS {
-        let told = answers(&story, workers, &questions);
-        assert_eq!(told_members(&told[0]), members(&ann));
-        assert_eq!(told_members(&told[1]), members(&all));
-        assert!(told[2].is_empty());
+        let published = answers(&story, workers, &questions);
+        assert_eq!(told_members(&published[0]), members(&ann));
+        assert_eq!(told_members(&published[1]), members(&all));
+        assert!(published[2].is_empty());
     }
     story.then();
     story.consent("s", 9, "cookie:c", AllowedUses::ALL.without(Use::Link));
     for workers in WORKERS {
-        let told = answers(&story, workers, &questions);
-        assert_eq!(told_members(&told[0]), members(&["cookie:c"]));
+        let published = answers(&story, workers, &questions);
+        assert_eq!(told_members(&published[0]), members(&["cookie:c"]));
         assert_eq!(
-            told_members(&told[1]),
+            told_members(&published[1]),
             members(&["cookie:d", "email:ann", "cookie:e"]),
             "the others are still linked"
         );

@@ -73,7 +73,7 @@ impl Trace {
     }
 
     /// A record is dropped, in the epoch of those before: an erasure or a retention pass is one epoch.
-    fn gone(&mut self, id: &str) {
+    fn drop_record(&mut self, id: &str) {
         self.arrived += 1;
         self.open.push(Event::Drop {
             key: RecordKey::of("acme", &[id.as_bytes()]),
@@ -361,7 +361,7 @@ fn a_withdrawal_costs_what_is_withdrawn() {
         }
         trace.end();
         for at in 0..8_000 {
-            trace.gone(&format!("touch {at}"));
+            trace.drop_record(&format!("touch {at}"));
         }
     });
 }

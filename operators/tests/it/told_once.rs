@@ -18,13 +18,13 @@ fn after(history: &History, batches: usize) -> Released {
 
 /// Restarts with everything that was held and with what stood outside, and returns what is told, each with whether it is
 /// news.
-fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bool)> {
+fn restart(history: &History, restored: &Released, workers: usize) -> Vec<(Cell, bool)> {
     // All of it goes in at once, and in one epoch what is dropped goes before what is heard.
     let events = without_dropped_devices(history.batches.concat());
-    let stood = stood.clone();
-    let told = on_workers(&history.settings, workers, move |runner| {
+    let restored = restored.clone();
+    let published = on_workers(&history.settings, workers, move |runner| {
         if runner.index == 0 {
-            for ((family, dims), values) in stood.iter() {
+            for ((family, dims), values) in restored.iter() {
                 let (family, dims, values) = (*family, dims.clone(), values.clone());
                 let cell = Cell {
                     family,
@@ -47,13 +47,15 @@ fn restart(history: &History, stood: &Released, workers: usize) -> Vec<(Cell, bo
         runner.end(1);
         runner.take_outputs()
     });
-    let mut told: Vec<_> = told.into_iter().flatten().collect();
-    told.sort_by_key(|(epoch, _)| *epoch);
-    let told = told.into_iter().filter_map(|(_, output)| match output {
-        Output::Cell { cell, is_new, .. } => Some((cell, is_new)),
-        _ => None,
-    });
-    told.collect()
+    let mut published: Vec<_> = published.into_iter().flatten().collect();
+    published.sort_by_key(|(epoch, _)| *epoch);
+    let published = published
+        .into_iter()
+        .filter_map(|(_, output)| match output {
+            Output::Cell { cell, is_new, .. } => Some((cell, is_new)),
+            _ => None,
+        });
+    published.collect()
 }
 
 #[test]
@@ -63,12 +65,12 @@ fn only_differences_are_told() {
         let epochs = history.batches.len();
         for workers in [1, 2, 3, 8] {
             // The outside knows an earlier moment, from nothing at all to the present one.
-            let stood = after(&history, seed as usize % (epochs + 1));
+            let restored = after(&history, seed as usize % (epochs + 1));
             let expected = after(&history, epochs);
-            let told = restart(&history, &stood, workers);
-            let mut outside = stood.clone();
+            let published = restart(&history, &restored, workers);
+            let mut outside = restored.clone();
             let mut shown = BTreeMap::new();
-            for (cell, is_new) in told {
+            for (cell, is_new) in published {
                 let name = (cell.family, cell.dims);
                 match cell.values.is_empty() {
                     true => drop(shown.remove(&name)),

@@ -19,13 +19,13 @@ const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
 /// Runs the epochs and compares each with the batch oracle.
 fn checked(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<Released> {
-    let told = run(settings, batches, workers);
-    for (n, told) in (1..).zip(&told) {
+    let published = run(settings, batches, workers);
+    for (n, published) in (1..).zip(&published) {
         let held = tributary_oracle::hold(batches[..n].iter().flatten());
         let expected = released(tributary_oracle::cells(settings, &held));
-        assert_eq!(told, &expected, "epoch {n}, {workers} workers");
+        assert_eq!(published, &expected, "epoch {n}, {workers} workers");
     }
-    told
+    published
 }
 
 fn has(cells: &Released, family: Family) -> bool {
@@ -58,16 +58,16 @@ fn a_customer_changes_her_mind() {
     story.then();
     story.put("rights", "u", 60, "email:ann", restriction(false));
     for workers in WORKERS {
-        let told = checked(&story.settings, &story.batches, workers);
-        assert!(has(&told[0], Family::OrdersDay));
+        let published = checked(&story.settings, &story.batches, workers);
+        assert!(has(&published[0], Family::OrdersDay));
         // The sale at the till rests on no cookie.
-        assert!(!has(&told[1], Family::OrdersDay) && has(&told[1], Family::StoreDay));
-        assert_eq!(told[2], told[0]);
-        assert_eq!(told[3], told[0]);
-        assert_eq!(told[4], told[1]);
-        assert!(!has(&told[5], Family::OrdersDay) && !has(&told[5], Family::StoreDay));
-        assert!(has(&told[5], Family::CampaignDay));
-        assert_eq!(told[6], told[0]);
+        assert!(!has(&published[1], Family::OrdersDay) && has(&published[1], Family::StoreDay));
+        assert_eq!(published[2], published[0]);
+        assert_eq!(published[3], published[0]);
+        assert_eq!(published[4], published[1]);
+        assert!(!has(&published[5], Family::OrdersDay) && !has(&published[5], Family::StoreDay));
+        assert!(has(&published[5], Family::CampaignDay));
+        assert_eq!(published[6], published[0]);
     }
 }
 
@@ -84,12 +84,12 @@ fn links_and_joins_come_back() {
     story.then();
     story.forget("consent", "s");
     for workers in WORKERS {
-        let told = checked(&story.settings, &story.batches, workers);
-        for (n, less) in told.iter().enumerate().skip(1).take(3) {
-            assert_ne!(less, &told[0], "epoch {n}");
-            assert_ne!(less, &told[n - 1], "epoch {n}");
+        let published = checked(&story.settings, &story.batches, workers);
+        for (n, less) in published.iter().enumerate().skip(1).take(3) {
+            assert_ne!(less, &published[0], "epoch {n}");
+            assert_ne!(less, &published[n - 1], "epoch {n}");
         }
-        assert_eq!(told[4], told[0]);
+        assert_eq!(published[4], published[0]);
     }
 }
 
@@ -105,9 +105,9 @@ fn who_is_named_again_is_free_of_what_was_said_before() {
     story.then();
     story.order("o", 10, "cookie:c email:ann", 100);
     for workers in WORKERS {
-        let told = checked(&story.settings, &story.batches, workers);
-        assert!(told[..3].iter().all(BTreeMap::is_empty));
-        assert!(has(&told[3], Family::OrdersDay));
+        let published = checked(&story.settings, &story.batches, workers);
+        assert!(published[..3].iter().all(BTreeMap::is_empty));
+        assert!(has(&published[3], Family::OrdersDay));
     }
 }
 
@@ -201,8 +201,8 @@ fn whatever_happened_comes_back() {
         history.batches.push(everybody.says(late, &none));
         history.batches.push(everybody.is_silent());
         let workers = WORKERS[(seed % 4) as usize];
-        let told = checked(&history.settings, &history.batches, workers);
-        assert!(!has(&told[n], Family::Identity), "seed {seed}");
-        assert_eq!(told[n + 2], told[n - 1], "seed {seed}");
+        let published = checked(&history.settings, &history.batches, workers);
+        assert!(!has(&published[n], Family::Identity), "seed {seed}");
+        assert_eq!(published[n + 2], published[n - 1], "seed {seed}");
     }
 }

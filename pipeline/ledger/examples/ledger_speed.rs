@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tributary_ledger::{Keyring, Ledger, Options, Page, Position};
+use tributary_ledger::{Keyring, Ledger, Options, Position, WriteBatch};
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
@@ -72,7 +72,7 @@ fn main() {
     let (mut pushing, mut committing) = (0.0, 0.0);
     for (part, sequence) in made.chunks(commit as usize).zip(1..) {
         let start = Instant::now();
-        let mut page = Page::default();
+        let mut page = WriteBatch::default();
         part.iter().for_each(|event| page.push(BRAND, event));
         pushing += start.elapsed().as_secs_f64();
         let start = Instant::now();

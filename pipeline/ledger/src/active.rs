@@ -1,7 +1,7 @@
-//! The active segment: the one that commits are appended to.
+//! The active segment: the one that commits append to.
 //!
-//! Before anything is written, the length of the last commit is what counts; a write that fails is cut off again,
-//! or at the latest before the next one.
+//! The length of the last commit is authoritative. A failed write is truncated at once, or before the next write at the
+//! latest.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -9,17 +9,17 @@ use std::path::PathBuf;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::block::{CommitBlock, SegmentId};
-use crate::counts::{Counts, add};
+use crate::counts::{CountsByBrand, add};
 use crate::disk;
 use crate::error::LedgerError;
-use crate::frames::running;
-use crate::manifest::{Paths, Sealed};
+use crate::frames::running_checksum;
+use crate::manifest::{Paths, SealedSegment};
 use crate::position::Position;
 use crate::scan::Scan;
 use crate::wire::Hex;
 
 /// The active segment of a ledger that is open.
-pub(crate) struct Active {
+pub(crate) struct ActiveSegment {
     file: File,
     path: PathBuf,
     id: SegmentId,
@@ -28,22 +28,26 @@ pub(crate) struct Active {
     /// The ordinal of the last commit before this segment, and of the last one in all.
     before: u64,
     pub commits: u64,
-    pub counts: Counts,
+    pub counts: CountsByBrand,
     whole: Xxh3,
     /// Whether a failed write may have left bytes behind the last commit.
     dirty: bool,
 }
 
 /// The data blocks of a commit, sealed for their place.
-pub(crate) struct Group {
+pub(crate) struct SealedGroup {
     pub bytes: Vec<u8>,
     pub blocks: u64,
-    pub counts: Counts,
+    pub counts: CountsByBrand,
 }
 
-impl Active {
+impl ActiveSegment {
     /// Creates the segment, durable before anything names it.
-    pub fn create(paths: &Paths, id: SegmentId, commits: u64) -> Result<Active, LedgerError> {
+    pub fn create(
+        paths: &Paths,
+        id: SegmentId,
+        commits: u64,
+    ) -> Result<ActiveSegment, LedgerError> {
         let path = paths.segment(id.number);
         let header = id.header();
         let made = disk::create(&path).and_then(|file| {
@@ -58,14 +62,14 @@ impl Active {
         })?;
         let mut whole = Xxh3::new();
         whole.update(&header);
-        Ok(Active {
+        Ok(ActiveSegment {
             file,
             path,
             id,
             committed: header.len() as u64,
             before: commits,
             commits,
-            counts: Counts::new(),
+            counts: CountsByBrand::new(),
             whole,
             dirty: false,
         })
@@ -78,14 +82,14 @@ impl Active {
         id: SegmentId,
         scan: Scan,
         before: u64,
-    ) -> Result<Active, LedgerError> {
+    ) -> Result<ActiveSegment, LedgerError> {
         let path = paths.segment(id.number);
         let file = disk::open(&path)?;
         if scan.length > scan.committed {
             disk::truncate(&file, &path, scan.committed)?;
             disk::sync(&file, &path)?;
         }
-        Ok(Active {
+        Ok(ActiveSegment {
             file,
             path,
             id,
@@ -112,7 +116,11 @@ impl Active {
     }
 
     /// Appends a group and its commit, durable when this returns. Returns the bytes written.
-    pub fn commit(&mut self, group: &mut Group, position: Position) -> Result<u64, LedgerError> {
+    pub fn commit(
+        &mut self,
+        group: &mut SealedGroup,
+        position: Position,
+    ) -> Result<u64, LedgerError> {
         if self.dirty {
             disk::truncate(&self.file, &self.path, self.committed)?;
             self.dirty = false;
@@ -125,7 +133,7 @@ impl Active {
             blocks: group.blocks,
             entries: group.counts.values().map(|entries| entries.total()).sum(),
             position,
-            running: running(&group.bytes, seed),
+            running: running_checksum(&group.bytes, seed),
         };
         commit.write(&mut group.bytes, seed);
         if let Err(error) = disk::write(&self.file, &self.path, &group.bytes, self.committed) {
@@ -141,13 +149,13 @@ impl Active {
     }
 
     /// What the manifest says of it once it is sealed. A failed write leaves nothing behind in a sealed segment.
-    pub fn sealed(&mut self) -> Result<Sealed, LedgerError> {
+    pub fn seal_summary(&mut self) -> Result<SealedSegment, LedgerError> {
         if self.dirty {
             disk::truncate(&self.file, &self.path, self.committed)?;
             disk::sync(&self.file, &self.path)?;
             self.dirty = false;
         }
-        Ok(Sealed {
+        Ok(SealedSegment {
             number: self.id.number,
             bytes: self.committed,
             checksum: Hex(self.whole.digest128().to_be_bytes().to_vec()),

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::counts::Entries;
+use crate::counts::EntryCounts;
 use crate::error::LedgerError;
 use crate::keyring::{BrandKey, NONCE};
 use crate::position::Position;
@@ -59,7 +59,7 @@ pub(crate) struct DataHeader {
     pub body: u32,
     /// Bytes of the content before it was compressed.
     pub plain: u32,
-    pub entries: Entries,
+    pub entries: EntryCounts,
 }
 
 /// The end of a group of data blocks, which counts from here on.
@@ -121,7 +121,7 @@ impl SegmentId {
             };
             (bytes == id.header()).then_some(id)
         };
-        read().ok_or_else(|| LedgerError::corrupt(path, 0, "this is no header of a segment"))
+        read().ok_or_else(|| LedgerError::corrupt(path, 0, "not a segment header"))
     }
 
     fn place(&self, offset: u64, header: &[u8]) -> Vec<u8> {
@@ -139,7 +139,7 @@ impl SegmentId {
         out: &mut Vec<u8>,
         offset: u64,
         (brand, key): (u16, &BrandKey),
-        (plain, entries): (&[u8], Entries),
+        (plain, entries): (&[u8], EntryCounts),
     ) -> Option<()> {
         let packed = zstd::bulk::compress(plain, LEVEL).ok()?;
         let header = DataHeader {
@@ -188,15 +188,15 @@ impl DataHeader {
         out.extend_from_slice(&self.brand.to_le_bytes());
         out.extend_from_slice(&self.body.to_le_bytes());
         out.extend_from_slice(&self.plain.to_le_bytes());
-        let Entries {
+        let EntryCounts {
             put,
             drop,
-            heard,
-            word,
+            tokenized_pings: pings,
+            label_names: word,
             evidence,
             settled,
         } = self.entries;
-        for count in [put, drop, heard, word, evidence, settled] {
+        for count in [put, drop, pings, word, evidence, settled] {
             out.extend_from_slice(&u32::try_from(count).ok()?.to_le_bytes());
         }
         Some(out)
@@ -211,11 +211,11 @@ impl DataHeader {
             brand: input.u16()?,
             body: input.u32()?,
             plain: input.u32().filter(|plain| *plain <= MAX_PLAIN)?,
-            entries: Entries {
+            entries: EntryCounts {
                 put: input.u32()?.into(),
                 drop: input.u32()?.into(),
-                heard: input.u32()?.into(),
-                word: input.u32()?.into(),
+                tokenized_pings: input.u32()?.into(),
+                label_names: input.u32()?.into(),
                 evidence: input.u32()?.into(),
                 settled: input.u32()?.into(),
             },
@@ -250,7 +250,7 @@ impl CommitBlock {
             running: input.u64()?,
         };
         let sound = magic == COMMIT_MAGIC
-            && input.left() == 0
+            && input.remaining() == 0
             && commit.offset == offset
             && u64::from_le_bytes(*checksum) == xxh3_64_with_seed(content, seed);
         sound.then_some(commit)

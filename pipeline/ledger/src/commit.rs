@@ -1,9 +1,9 @@
-//! The commit: pages and position become durable together.
+//! The commit: makes write batches and the position durable together.
 //!
-//! The order of steps: the active segment rolls, where it has grown too large; brands and salts that are new go to
-//! the manifest; the blocks and their commit go to the active segment in one write and one `fdatasync`. Until
-//! the last step is done nothing counts, and a step that failed leaves everything as it was, so that the same
-//! commit may be tried again. Only a failed `fsync` is final.
+//! The steps, in order: roll the active segment if it has grown too large; enter new brands and salts in the manifest;
+//! append the blocks and their commit to the active segment in one write and one `fdatasync`. Nothing counts before the
+//! last step, and a failed step leaves everything unchanged, so the same commit may be retried. Only a failed `fsync`
+//! is final.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use rustc_hash::FxHashSet;
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
 
-use crate::active::Group;
+use crate::active::SealedGroup;
 use crate::block::SegmentId;
 use crate::brands;
-use crate::counts::{Counts, Entries};
+use crate::counts::{CountsByBrand, EntryCounts};
 use crate::error::LedgerError;
 use crate::event::Encoder;
 use crate::keyring::{BrandKey, BrandKeys};
-use crate::known::{WordKey, word_key};
+use crate::known_labels::{NameKey, name_key};
 use crate::ledger::{Ledger, seal_salt};
-use crate::page::Page;
 use crate::position::Position;
-use crate::rotate::move_run_up;
+use crate::rotate::rekey_run;
+use crate::write_batch::WriteBatch;
 
 /// A block is sealed when its content has grown to this many bytes.
 pub(crate) const CONTENT: usize = 1 << 20;
@@ -39,11 +39,11 @@ pub struct Commit {
 }
 
 impl Ledger {
-    /// Takes a page. It becomes durable with the next commit.
-    pub fn append(&mut self, mut page: Page) {
-        page.close();
-        if !page.is_empty() {
-            self.pending.push(page);
+    /// Takes a batch. It becomes durable with the next commit.
+    pub fn append(&mut self, mut batch: WriteBatch) {
+        batch.close();
+        if !batch.is_empty() {
+            self.pending.push(batch);
         }
     }
 
@@ -54,40 +54,41 @@ impl Ledger {
     /// After [`LedgerError::Sync`] the process must stop. After any other error nothing was committed and nothing
     /// is lost: what was appended is kept, and `commit` may be called again, with this position or a later one.
     pub fn commit(&mut self, position: Position) -> Result<Commit, LedgerError> {
-        self.usable()?;
+        self.check_usable()?;
         if self.active.committed >= self.segment_bytes {
             self.roll()?;
         }
-        self.enter()?;
-        let (mut group, words) = self.group()?;
+        self.enter_in_manifest()?;
+        let (mut group, words) = self.seal_pending()?;
         let written = self.active.commit(&mut group, position);
-        let bytes = self.note(written)?;
+        let bytes = self.record_sync_failure(written)?;
         self.known.with(|known| {
             known.extend(words);
-            self.pending.iter().for_each(|page| known.commit(page));
+            self.pending.iter().for_each(|batch| known.commit(batch));
         });
         self.position = Some(position);
         self.pending.clear();
         Ok(Commit {
             ordinal: self.active.commits,
             bytes,
-            entries: group.counts.values().map(Entries::total).sum(),
+            entries: group.counts.values().map(EntryCounts::total).sum(),
         })
     }
 
     /// Enters the brands and salts that are new into the manifest.
-    fn enter(&mut self) -> Result<(), LedgerError> {
+    fn enter_in_manifest(&mut self) -> Result<(), LedgerError> {
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
         for brand in self.pending_brands() {
-            brands::enter(&mut manifest, &mut numbers, brand, self.keys(brand)?);
+            brands::number_of(&mut manifest, &mut numbers, brand, self.keys(brand)?);
         }
         let mut new = numbers.len() > self.numbers.len();
-        for (brand, day, salt) in self.pending.iter().flat_map(|page| &page.salts) {
+        for (brand, day, salt) in self.pending.iter().flat_map(|batch| &batch.salts) {
             let Some(&number) = numbers.get(brand) else {
                 continue;
             };
-            let known = |line: &crate::manifest::SaltLine| (line.brand, line.day) == (number, *day);
+            let known =
+                |line: &crate::manifest::ManifestSalt| (line.brand, line.day) == (number, *day);
             if !manifest.salts.iter().any(known) {
                 let line = seal_salt(&manifest, (number, self.keys(*brand)?.newest()), *day, salt);
                 manifest.salts.extend(line);
@@ -95,17 +96,17 @@ impl Ledger {
             }
         }
         if new {
-            self.replace(manifest)?;
+            self.replace_manifest(manifest)?;
             self.numbers = numbers;
         }
         Ok(())
     }
 
     fn pending_brands(&self) -> BTreeSet<BrandId> {
-        let of_page = |page: &Page| {
-            let mut brands: BTreeSet<BrandId> = page.brands.keys().copied().collect();
-            brands.extend(page.words.iter().map(|(brand, ..)| *brand));
-            brands.extend(page.salts.iter().map(|(brand, ..)| *brand));
+        let of_page = |batch: &WriteBatch| {
+            let mut brands: BTreeSet<BrandId> = batch.brands.keys().copied().collect();
+            brands.extend(batch.words.iter().map(|(brand, ..)| *brand));
+            brands.extend(batch.salts.iter().map(|(brand, ..)| *brand));
             brands
         };
         self.pending.iter().flat_map(of_page).collect()
@@ -120,7 +121,7 @@ impl Ledger {
     }
 
     /// The pending entries, sealed for their place, and the words among them.
-    fn group(&self) -> Result<(Group, FxHashSet<WordKey>), LedgerError> {
+    fn seal_pending(&self) -> Result<(SealedGroup, FxHashSet<NameKey>), LedgerError> {
         let mut words = FxHashSet::default();
         let mut sealer = Sealer::new(self.active.id(), self.active.committed);
         for brand in self.pending_brands() {
@@ -129,19 +130,19 @@ impl Ledger {
             };
             let keys = self.keys(brand)?;
             let key = keys.newest();
-            let (fresh, entries) = self.fresh_words(brand, &mut words);
+            let (fresh, entries) = self.encode_new_names(brand, &mut words);
             sealer.add(number, key, &fresh, entries);
             let runs = self
                 .pending
                 .iter()
-                .filter_map(|page| page.brands.get(&brand));
-            let links = self.opened.links(brand);
+                .filter_map(|batch| batch.brands.get(&brand));
+            let links = self.opening_keyring.links(brand);
             for (run, entries) in runs.flat_map(|runs| runs.closed()) {
                 if links == keys.links() {
                     sealer.add(number, key, run, *entries);
                 } else {
                     // The secret was exchanged since the process began.
-                    let run = move_run_up(run, brand, keys.chain(), links);
+                    let run = rekey_run(run, brand, keys.chain(), links);
                     let run = run.map_err(|error| {
                         LedgerError::io(self.active.path(), std::io::Error::other(error))
                     })?;
@@ -157,12 +158,16 @@ impl Ledger {
     }
 
     /// A run of a brand's pending words that the ledger does not have yet.
-    fn fresh_words(&self, brand: BrandId, words: &mut FxHashSet<WordKey>) -> (Vec<u8>, Entries) {
+    fn encode_new_names(
+        &self,
+        brand: BrandId,
+        words: &mut FxHashSet<NameKey>,
+    ) -> (Vec<u8>, EntryCounts) {
         let mut encoder = Encoder::default();
         self.known.with(|known| {
-            let pending = self.pending.iter().flat_map(|page| &page.words);
+            let pending = self.pending.iter().flat_map(|batch| &batch.words);
             for (_, label, word) in pending.filter(|(of, ..)| *of == brand) {
-                let key = word_key(brand, *label, word);
+                let key = name_key(brand, *label, word);
                 if !known.contains(&key) && words.insert(key) {
                     encoder.push(&Event::LabelName {
                         brand,
@@ -181,8 +186,8 @@ pub(crate) struct Sealer {
     segment: SegmentId,
     start: u64,
     content: Vec<u8>,
-    entries: Entries,
-    group: Group,
+    entries: EntryCounts,
+    group: SealedGroup,
     failed: bool,
 }
 
@@ -193,11 +198,11 @@ impl Sealer {
             segment,
             start,
             content: Vec::new(),
-            entries: Entries::default(),
-            group: Group {
+            entries: EntryCounts::default(),
+            group: SealedGroup {
                 bytes: Vec::new(),
                 blocks: 0,
-                counts: Counts::new(),
+                counts: CountsByBrand::new(),
             },
             failed: false,
         }
@@ -212,7 +217,7 @@ impl Sealer {
         self.start + self.group.bytes.len() as u64
     }
 
-    pub fn add(&mut self, brand: u16, key: &BrandKey, run: &[u8], entries: Entries) {
+    pub fn add(&mut self, brand: u16, key: &BrandKey, run: &[u8], entries: EntryCounts) {
         self.content.extend_from_slice(run);
         self.entries += entries;
         if self.content.len() >= CONTENT {
@@ -234,11 +239,11 @@ impl Sealer {
         self.group.blocks += 1;
         *self.group.counts.entry(brand).or_default() += self.entries;
         self.content.clear();
-        self.entries = Entries::default();
+        self.entries = EntryCounts::default();
     }
 
     /// The blocks, unless one could not be sealed.
-    pub fn finish(self) -> Option<Group> {
+    pub fn finish(self) -> Option<SealedGroup> {
         (!self.failed).then_some(self.group)
     }
 }

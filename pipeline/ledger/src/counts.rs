@@ -1,4 +1,4 @@
-//! How many entries there are, by kind.
+//! Entry counts by kind.
 
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign};
@@ -9,25 +9,32 @@ use tributary_operators::event::Event;
 /// Entries by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entries {
+pub struct EntryCounts {
     /// Records put.
     pub put: u64,
     /// Records dropped.
     pub drop: u64,
-    /// Salted pings.
-    pub heard: u64,
-    /// Words of labels.
-    pub word: u64,
+    /// Tokenized sensor pings.
+    #[serde(rename = "heard")]
+    pub tokenized_pings: u64,
+    /// Names of labels.
+    #[serde(rename = "word")]
+    pub label_names: u64,
     /// Evidence of consent.
     pub evidence: u64,
     /// Sums of salt days that settled, up to where they did, and the time by which links are judged.
     pub settled: u64,
 }
 
-impl Entries {
+impl EntryCounts {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.put + self.drop + self.heard + self.word + self.evidence + self.settled
+        self.put
+            + self.drop
+            + self.tokenized_pings
+            + self.label_names
+            + self.evidence
+            + self.settled
     }
 
     /// Counts an event. A ping without a token is never an entry, nor that a device was dropped.
@@ -35,8 +42,8 @@ impl Entries {
         match event {
             Event::Put { .. } => self.put += 1,
             Event::Drop { .. } => self.drop += 1,
-            Event::TokenizedPing { .. } => self.heard += 1,
-            Event::LabelName { .. } => self.word += 1,
+            Event::TokenizedPing { .. } => self.tokenized_pings += 1,
+            Event::LabelName { .. } => self.label_names += 1,
             Event::Evidence { .. } => self.evidence += 1,
             Event::SettledHour { .. } | Event::SaltDaysClosed { .. } | Event::LinkTime { .. } => {
                 self.settled += 1;
@@ -46,37 +53,37 @@ impl Entries {
     }
 }
 
-impl Add for Entries {
-    type Output = Entries;
-    fn add(self, other: Entries) -> Entries {
-        Entries {
+impl Add for EntryCounts {
+    type Output = EntryCounts;
+    fn add(self, other: EntryCounts) -> EntryCounts {
+        EntryCounts {
             put: self.put + other.put,
             drop: self.drop + other.drop,
-            heard: self.heard + other.heard,
-            word: self.word + other.word,
+            tokenized_pings: self.tokenized_pings + other.tokenized_pings,
+            label_names: self.label_names + other.label_names,
             evidence: self.evidence + other.evidence,
             settled: self.settled + other.settled,
         }
     }
 }
 
-impl AddAssign for Entries {
-    fn add_assign(&mut self, other: Entries) {
+impl AddAssign for EntryCounts {
+    fn add_assign(&mut self, other: EntryCounts) {
         *self = *self + other;
     }
 }
 
-impl std::iter::Sum for Entries {
-    fn sum<I: Iterator<Item = Entries>>(all: I) -> Entries {
-        all.fold(Entries::default(), Add::add)
+impl std::iter::Sum for EntryCounts {
+    fn sum<I: Iterator<Item = EntryCounts>>(all: I) -> EntryCounts {
+        all.fold(EntryCounts::default(), Add::add)
     }
 }
 
 /// Entries by the brand's number in this ledger.
-pub(crate) type Counts = BTreeMap<u16, Entries>;
+pub(crate) type CountsByBrand = BTreeMap<u16, EntryCounts>;
 
 /// Adds the counts of some blocks to others.
-pub(crate) fn add(to: &mut Counts, from: &Counts) {
+pub(crate) fn add(to: &mut CountsByBrand, from: &CountsByBrand) {
     for (brand, entries) in from {
         *to.entry(*brand).or_default() += *entries;
     }
@@ -86,7 +93,7 @@ pub(crate) fn add(to: &mut Counts, from: &Counts) {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LedgerStats {
     /// Entries by kind; superseded ones count until a rewrite leaves them out.
-    pub entries: Entries,
+    pub entries: EntryCounts,
     /// Bytes of all segments, up to the last commit.
     pub bytes: u64,
     /// Segments, the active one included.

@@ -24,8 +24,8 @@ use tributary_operators::record::Day;
 use tributary_operators::salt::Salt;
 
 use crate::disk::hook;
-use crate::rotate::move_up;
-use crate::{Kind, Ledger, LedgerError, Options, Page};
+use crate::rotate::rekey;
+use crate::{Kind, Ledger, LedgerError, Options, WriteBatch};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -136,7 +136,7 @@ fn found(directory: &Path, letters: &str) -> Found {
     for (_, day, salt) in &recovered.salts {
         assert_eq!(salt.bytes(), &[*day as u8; 32]);
     }
-    if ledger.behind() == 0 {
+    if ledger.entries_under_old_keys() == 0 {
         assert_eq!(opens_under_older(directory, &keys), 0);
     }
     // Whatever was found can be gone on with, and comes back without another crash.
@@ -148,7 +148,7 @@ fn found(directory: &Path, letters: &str) -> Found {
 fn under(letters: &str, mut events: Vec<Event>) -> Vec<Event> {
     let keys = rotated_keys(letters);
     let chain = keys.of(A).unwrap().chain();
-    events.iter_mut().for_each(|event| move_up(event, chain, 0));
+    events.iter_mut().for_each(|event| rekey(event, chain, 0));
     events
 }
 
@@ -232,7 +232,7 @@ impl Story {
         let events = &mut self.now.0;
         events
             .iter_mut()
-            .for_each(|event| move_up(event, chain, links));
+            .for_each(|event| rekey(event, chain, links));
         events.sort();
         self.letters = letters;
     }
@@ -266,7 +266,7 @@ fn nothing_committed_is_lost_and_nothing_is_half_there() {
 
     let events = story.now.0.clone();
     story.step((events, vec![101]), |ledger, _| {
-        ledger.as_mut().unwrap().forget_salts(A, 101).unwrap();
+        ledger.as_mut().unwrap().destroy_salts(A, 101).unwrap();
     });
 
     // The rewrite goes from all entries to those that count, but for what is not to be kept.
@@ -403,14 +403,14 @@ fn rewritten(
         }
     }
     loop {
-        match trying(ledger.forget_salts(A, 3)) {
+        match trying(ledger.destroy_salts(A, 3)) {
             None => return true,
             Some(done) if done => break,
             Some(_) => {}
         }
     }
     loop {
-        let keep: crate::Keep = Arc::new(|_| true);
+        let keep: crate::KeepFilter = Arc::new(|_| true);
         let result = ledger
             .rewrite(keep)
             .and_then(|work| work.run(&mut |_, _| ()))
@@ -431,7 +431,7 @@ fn rewritten(
 fn a_failed_commit_keeps_its_pages() {
     let directory = tempfile::tempdir().unwrap();
     let (mut ledger, _) = open(directory.path());
-    let mut one = Page::default();
+    let mut one = WriteBatch::default();
     one.push(A, &click(A, 1));
     ledger.append(one);
     hook::set(Box::new(|step, _| match step {

@@ -83,17 +83,17 @@ pub(crate) fn truncate(file: &File, path: &Path, length: u64) -> Result<()> {
 /// Makes the content of a file durable.
 pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
     let synced = step("sync", path).and_then(|()| file.sync_data());
-    synced.map_err(|error| lost(path, error))
+    synced.map_err(|error| sync_error(path, error))
 }
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     let handle = File::open(path).map_err(|error| LedgerError::io(path, error))?;
     let synced = step("sync directory", path).and_then(|()| handle.sync_all());
-    synced.map_err(|error| lost(path, error))
+    synced.map_err(|error| sync_error(path, error))
 }
 
-fn lost(path: &Path, error: io::Error) -> LedgerError {
+fn sync_error(path: &Path, error: io::Error) -> LedgerError {
     LedgerError::Sync {
         file: path.to_owned(),
         error,
@@ -104,7 +104,7 @@ fn lost(path: &Path, error: io::Error) -> LedgerError {
 /// the two has the name, which is as final as a failed sync.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     run("rename", to, || std::fs::rename(from, to)).map_err(|error| match error {
-        LedgerError::Io { error, .. } => lost(to, error),
+        LedgerError::Io { error, .. } => sync_error(to, error),
         other => other,
     })
 }
@@ -128,7 +128,7 @@ pub(crate) fn wipe(file: &File, path: &Path) {
     let _ = wiped;
 }
 
-/// Overwrites and removes a file. That it is gone already is fine.
+/// Overwrites and removes a file. A missing file is no error.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     match OpenOptions::new().write(true).open(path) {
         Ok(file) => wipe(&file, path),

@@ -27,13 +27,13 @@ pub enum LedgerError {
         known: u32,
     },
     /// Something else stands where the directory should be.
-    #[error("{}: is no directory, but must be that of the ledger; move it away, or name another (`ledger.directory`)", .file.display())]
+    #[error("{}: not a directory, but the ledger needs one; move it away, or set another (`ledger.directory`)", .file.display())]
     NoDirectory {
         /// What stands there.
         file: PathBuf,
     },
     /// The brand's secret is not the one that sealed the ledger.
-    #[error("{}: brand `{brand}` was sealed under another secret; give the brand the secret that it had, and after an exchange all before it, the oldest first (`previous_secret_files`), or move the data directory away and begin anew", .file.display())]
+    #[error("{}: brand `{brand}` was sealed under another secret; configure the original secret, and after a rotation all previous secrets, oldest first (`previous_secret_files`), or move the data directory away and start over", .file.display())]
     WrongKey {
         /// The manifest.
         file: PathBuf,
@@ -49,7 +49,7 @@ pub enum LedgerError {
         brand: String,
     },
     /// The ledger holds records of a brand that is not in the configuration.
-    #[error("{}: the ledger holds records of brand `{brand}`, which is not in the configuration; put the brand back, or move the data directory away and begin anew", .file.display())]
+    #[error("{}: the ledger holds records of brand `{brand}`, which is not in the configuration; restore the brand, or move the data directory away and start over", .file.display())]
     UnknownBrand {
         /// The manifest.
         file: PathBuf,
@@ -67,7 +67,7 @@ pub enum LedgerError {
         asked: (usize, usize),
     },
     /// The bytes of a file are not those that were written.
-    #[error("{}: corrupt at byte {offset}: {what}; restore the data directory from a backup, or move it away and begin anew from what the stream still holds: tributary run --accept-loss", .file.display())]
+    #[error("{}: corrupt at byte {offset}: {what}; restore the data directory from a backup, or move it away and start over from what the stream still contains: tributary run --accept-loss", .file.display())]
     Corrupt {
         /// The file.
         file: PathBuf,
@@ -77,7 +77,7 @@ pub enum LedgerError {
         what: &'static str,
     },
     /// A file that must be there is not.
-    #[error("{}: {what}; restore the data directory from a backup, or move it away and begin anew from what the stream still holds: tributary run --accept-loss", .file.display())]
+    #[error("{}: {what}; restore the data directory from a backup, or move it away and start over from what the stream still contains: tributary run --accept-loss", .file.display())]
     Missing {
         /// The file.
         file: PathBuf,
@@ -102,7 +102,7 @@ pub enum LedgerError {
         error: io::Error,
     },
     /// An `fsync` failed: what is on the disk is no longer known.
-    #[error("{}: the disk did not take what was written ({error}); this process must stop: check the disk, then start again, which goes on from the last commit", .file.display())]
+    #[error("{}: the disk failed to write ({error}); this process must stop: check the disk, then restart it; it resumes from the last commit", .file.display())]
     Sync {
         /// The file.
         file: PathBuf,

@@ -27,7 +27,7 @@ use tags::{
     WORD,
 };
 
-use crate::counts::Entries;
+use crate::counts::EntryCounts;
 use crate::wire::{put_signed, put_varint};
 
 /// Writes runs of entries of one brand.
@@ -36,7 +36,7 @@ pub(crate) struct Encoder {
     bytes: Vec<u8>,
     before: Before,
     labels: FxHashMap<Label, u64>,
-    entries: Entries,
+    entries: EntryCounts,
 }
 
 impl Encoder {
@@ -46,7 +46,7 @@ impl Encoder {
     }
 
     /// The run so far, and a new one begins.
-    pub fn take(&mut self) -> (Vec<u8>, Entries) {
+    pub fn take(&mut self) -> (Vec<u8>, EntryCounts) {
         let whole = std::mem::take(self);
         (whole.bytes, whole.entries)
     }
@@ -82,7 +82,7 @@ impl Encoder {
                 self.key(*key, *arrival);
             }
             Event::TokenizedPing { ping } => {
-                self.entries.heard += 1;
+                self.entries.tokenized_pings += 1;
                 self.ping(ping);
             }
             Event::SettledHour { settled } => {
@@ -100,7 +100,7 @@ impl Encoder {
                 put_signed(&mut self.bytes, *at);
             }
             Event::LabelName { label, word, .. } => {
-                self.entries.word += 1;
+                self.entries.label_names += 1;
                 self.bytes.push(WORD);
                 self.label(*label);
                 self.text(word);

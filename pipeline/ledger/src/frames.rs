@@ -29,7 +29,7 @@ pub(crate) struct DataFrame {
 }
 
 /// Why there is no block.
-pub(crate) enum Fault {
+pub(crate) enum FrameError {
     /// The bytes from this offset are none.
     Bad(u64, &'static str),
     /// They could not be read.
@@ -45,19 +45,19 @@ pub(crate) struct Frames {
     offset: u64,
     end: u64,
     whole: Xxh3,
-    group: Group,
+    group: OpenGroup,
 }
 
 /// What has passed since the last commit.
-struct Group {
+struct OpenGroup {
     running: Xxh3,
     blocks: u64,
     entries: u64,
 }
 
-impl Group {
-    fn new(seed: u64) -> Group {
-        Group {
+impl OpenGroup {
+    fn new(seed: u64) -> OpenGroup {
+        OpenGroup {
             running: Xxh3::with_seed(seed),
             blocks: 0,
             entries: 0,
@@ -114,7 +114,7 @@ impl Frames {
             offset: header.len() as u64,
             end: end.unwrap_or(length),
             whole,
-            group: Group::new(seed),
+            group: OpenGroup::new(seed),
         })
     }
 
@@ -137,17 +137,17 @@ impl Frames {
     }
 
     /// The checksum over everything read so far, header included; it can be continued.
-    pub fn whole(&self) -> &Xxh3 {
+    pub fn checksum(&self) -> &Xxh3 {
         &self.whole
     }
 
     /// Whether data blocks were read that no commit has closed.
-    pub fn is_open(&self) -> bool {
+    pub fn has_uncommitted(&self) -> bool {
         self.group.blocks > 0
     }
 
     /// The next block, or none at the end.
-    pub fn next(&mut self) -> Result<Option<Frame>, Fault> {
+    pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let left = self.end - self.offset;
         if left == 0 {
             return Ok(None);
@@ -161,8 +161,8 @@ impl Frames {
         Ok(Some(frame))
     }
 
-    fn data(&mut self, left: u64) -> Result<DataFrame, Fault> {
-        let bad = |what| Fault::Bad(self.offset, what);
+    fn data(&mut self, left: u64) -> Result<DataFrame, FrameError> {
+        let bad = |what| FrameError::Bad(self.offset, what);
         if left < DATA_FRAME as u64 {
             return Err(bad("a block is incomplete"));
         }
@@ -172,8 +172,8 @@ impl Frames {
             *first = DATA;
             self.read(rest)?;
         }
-        let bad = |what| Fault::Bad(offset, what);
-        let header = DataHeader::read(&front).ok_or(bad("this is no block"))?;
+        let bad = |what| FrameError::Bad(offset, what);
+        let header = DataHeader::read(&front).ok_or(bad("not a block"))?;
         let nonce = front.last_chunk().copied().unwrap_or([0; NONCE]);
         if header.block() > left {
             return Err(bad("a block is incomplete"));
@@ -203,9 +203,9 @@ impl Frames {
         })
     }
 
-    fn commit(&mut self, first: [u8; 1], left: u64) -> Result<CommitBlock, Fault> {
+    fn commit(&mut self, first: [u8; 1], left: u64) -> Result<CommitBlock, FrameError> {
         let offset = self.offset;
-        let bad = |what| Fault::Bad(offset, what);
+        let bad = |what| FrameError::Bad(offset, what);
         if left < COMMIT as u64 {
             return Err(bad("a commit is incomplete"));
         }
@@ -216,7 +216,7 @@ impl Frames {
         }
         let commit = CommitBlock::read(&bytes, offset, self.seed)
             .ok_or(bad("this is neither a block nor a commit"))?;
-        let group = std::mem::replace(&mut self.group, Group::new(self.seed));
+        let group = std::mem::replace(&mut self.group, OpenGroup::new(self.seed));
         let of_group = (group.running.digest(), group.blocks, group.entries);
         if of_group != (commit.running, commit.blocks, commit.entries) {
             return Err(bad("a commit does not fit the blocks before it"));
@@ -226,14 +226,14 @@ impl Frames {
         Ok(commit)
     }
 
-    fn read(&mut self, to: &mut [u8]) -> Result<(), Fault> {
+    fn read(&mut self, to: &mut [u8]) -> Result<(), FrameError> {
         let read = self.file.read_exact(to);
-        read.map_err(|error| Fault::Io(LedgerError::io(&self.path, error)))
+        read.map_err(|error| FrameError::Io(LedgerError::io(&self.path, error)))
     }
 }
 
 /// The checksum that a commit of these bytes carries.
-pub(crate) fn running(bytes: &[u8], seed: u64) -> u64 {
+pub(crate) fn running_checksum(bytes: &[u8], seed: u64) -> u64 {
     xxh3_64_with_seed(bytes, seed)
 }
 

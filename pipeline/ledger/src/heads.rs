@@ -1,6 +1,6 @@
-//! Heads: the ends of the files beside the ledger, as the manifest names them.
+//! Heads: the ends of the files beside the ledger, as recorded in the manifest.
 //!
-//! A file that only grows is told from an older copy of itself by its number of entries and a hash over all of them.
+//! The number of entries of an append-only file and a hash over all of them distinguish the file from an older copy.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use crate::wire::Hex;
 /// The end of a file that only grows, as the ledger names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NamedHead {
+pub struct FileHead {
     /// How many entries the file has.
     pub entries: u64,
     /// A hash over all of them.
     hash: Hex,
 }
 
-impl NamedHead {
+impl FileHead {
     /// The head of a file with so many entries of this hash.
-    pub fn new(entries: u64, hash: [u8; 32]) -> NamedHead {
+    pub fn new(entries: u64, hash: [u8; 32]) -> FileHead {
         let hash = Hex(hash.to_vec());
-        NamedHead { entries, hash }
+        FileHead { entries, hash }
     }
 
     /// The hash; none where the manifest holds no such hash.
@@ -32,4 +32,4 @@ impl NamedHead {
 }
 
 /// The heads of the files beside a ledger, by the names of the files.
-pub type NamedHeads = BTreeMap<String, NamedHead>;
+pub type FileHeads = BTreeMap<String, FileHead>;

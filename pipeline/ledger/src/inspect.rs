@@ -1,4 +1,4 @@
-//! Looking at a ledger: without keys, without the lock, and without changing anything.
+//! Inspects a ledger without keys, without the lock, and without changing it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use tributary_operators::record::Day;
 
 use crate::block::FORMAT;
-use crate::counts::{Counts, Entries, add};
+use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::manifest::{Manifest, Paths};
 use crate::open::refuse_newer;
@@ -36,7 +36,7 @@ pub struct Inspection {
     /// The position of the last one.
     pub position: Option<Position>,
     /// The segments; the last one is active.
-    pub segments: Vec<SegmentLine>,
+    pub segments: Vec<SegmentSummary>,
     /// What is held of each brand.
     pub brands: Vec<BrandEntries>,
     /// The salts of sensor days that are kept.
@@ -49,7 +49,7 @@ pub struct Inspection {
 
 /// A segment.
 #[derive(Clone, Debug, Serialize)]
-pub struct SegmentLine {
+pub struct SegmentSummary {
     /// Its number.
     pub number: u64,
     /// Whether it is sealed; otherwise it is the active one.
@@ -59,7 +59,7 @@ pub struct SegmentLine {
     /// The first commit whose entries it may hold, and the last.
     pub commits: (u64, u64),
     /// Its entries by kind.
-    pub entries: Entries,
+    pub entries: EntryCounts,
 }
 
 /// What is held of a brand.
@@ -68,7 +68,7 @@ pub struct BrandEntries {
     /// The brand's name.
     pub brand: String,
     /// Its entries by kind.
-    pub entries: Entries,
+    pub entries: EntryCounts,
     /// How many of them are sealed under an older secret than the newest that the ledger has met.
     pub behind: u64,
 }
@@ -91,11 +91,11 @@ pub struct SaltDays {
 pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     let paths = Paths(directory.to_owned());
     let (manifest, active) = snapshot(&paths)?;
-    let mut counts = Counts::new();
+    let mut counts = CountsByBrand::new();
     let mut segments = Vec::new();
     for segment in &manifest.segments {
         add(&mut counts, &segment.entries);
-        segments.push(SegmentLine {
+        segments.push(SegmentSummary {
             number: segment.number,
             sealed: true,
             bytes: segment.bytes,
@@ -104,7 +104,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
         });
     }
     add(&mut counts, &active.counts);
-    segments.push(SegmentLine {
+    segments.push(SegmentSummary {
         number: manifest.active,
         sealed: false,
         bytes: active.committed,
@@ -115,7 +115,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     let entries = |numbers: &[u16]| numbers.iter().filter_map(|n| counts.get(n)).copied().sum();
     let brands = names.iter().map(|(name, numbers)| {
         let before = numbers.split_last().map_or(&[][..], |(_, before)| before);
-        let behind: Entries = entries(before);
+        let behind: EntryCounts = entries(before);
         BrandEntries {
             brand: (*name).to_owned(),
             entries: entries(numbers),
@@ -153,7 +153,7 @@ pub(crate) fn snapshot(paths: &Paths) -> Result<(Manifest, Scan), LedgerError> {
     loop {
         let read = || {
             refuse_newer(paths)?;
-            let manifest = paths.require()?;
+            let manifest = paths.read_existing()?;
             let id = manifest.segment(manifest.active);
             let active = scan(&paths.segment(id.number), id, manifest.commits)?;
             Ok((manifest, active))
@@ -182,7 +182,7 @@ impl Inspection {
             self.ledger, self.directory, self.process, self.processes, self.format, self.commits
         )?;
         match &self.position {
-            None => writeln!(out, "position: none, nothing was committed yet")?,
+            None => writeln!(out, "position: none, no commits yet")?,
             Some(position) => {
                 write!(out, "position: sequence {}", position.sequence)?;
                 if let Some(stream) = &position.stream {
@@ -195,7 +195,7 @@ impl Inspection {
         }
         writeln!(out)?;
         let head = [
-            "segment", "state", "bytes", "commits", "put", "drop", "heard", "word",
+            "segment", "state", "bytes", "commits", "put", "drop", "pings", "labels",
         ];
         let mut table = vec![head.map(str::to_owned).to_vec()];
         for segment in &self.segments {
@@ -220,14 +220,14 @@ impl Inspection {
         let each = self.bytes as f64 / entries.max(1) as f64;
         writeln!(
             out,
-            "\n{entries} entries in {} bytes, {each:.1} bytes an entry",
+            "\n{entries} entries in {} bytes, {each:.1} bytes per entry",
             self.bytes
         )?;
         for brand in self.brands.iter().filter(|brand| brand.behind > 0) {
             let BrandEntries { brand, behind, .. } = brand;
             writeln!(
                 out,
-                "{behind} entries of {brand} are sealed under a secret that was exchanged"
+                "{behind} entries of {brand} are sealed under a previous secret"
             )?;
         }
         for salts in &self.salts {
@@ -238,24 +238,30 @@ impl Inspection {
             let torn = self.torn_bytes;
             writeln!(
                 out,
-                "{torn} bytes after the last commit: it is being written, or was interrupted and will be cut"
+                "{torn} bytes after the last commit: a commit is in progress, or was interrupted and will be truncated"
             )?;
         }
         Ok(())
     }
 }
 
-fn numbers(entries: &Entries) -> [String; 4] {
-    [entries.put, entries.drop, entries.heard, entries.word].map(|n| n.to_string())
+fn numbers(entries: &EntryCounts) -> [String; 4] {
+    [
+        entries.put,
+        entries.drop,
+        entries.tokenized_pings,
+        entries.label_names,
+    ]
+    .map(|n| n.to_string())
 }
 
 /// Entries by brand and kind.
 pub(crate) fn write_brands<'a>(
     out: &mut String,
-    brands: impl Iterator<Item = (&'a str, &'a Entries)>,
+    brands: impl Iterator<Item = (&'a str, &'a EntryCounts)>,
 ) -> std::fmt::Result {
     let mut table = vec![
-        ["brand", "put", "drop", "heard", "word"]
+        ["brand", "put", "drop", "pings", "labels"]
             .map(str::to_owned)
             .to_vec(),
     ];

@@ -1,7 +1,7 @@
-//! Installing a rewrite: the manifest names the new segments, and then the old ones go.
+//! Installs a rewrite: the manifest names the new segments, then the old ones are removed.
 //!
-//! The order makes a crash harmless: before the manifest is replaced, the new segments are unknown and are removed
-//! at the next opening; after it, the old ones are.
+//! This order makes a crash harmless: before the manifest is replaced, the new segments are unknown and the next
+//! opening removes them; afterwards it removes the old ones.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::brands;
 use crate::disk;
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
-use crate::rewrite::Rewritten;
+use crate::rewrite::RewriteResult;
 
 /// The files that a rewrite has replaced. An erasure is complete when [`Removal::run`] has returned. Dropped
 /// instead, the files go at the next opening of the ledger.
@@ -45,9 +45,9 @@ impl Ledger {
     /// [`LedgerError::Stale`] where another rewrite was installed in the meantime, or a secret exchanged once more.
     /// After any error but [`LedgerError::Sync`] the ledger is as it was, the new segments are removed, and the rewrite
     /// may be done again.
-    pub fn install(&mut self, done: Rewritten) -> Result<Removal, LedgerError> {
-        self.usable()?;
-        let Rewritten {
+    pub fn install(&mut self, done: RewriteResult) -> Result<Removal, LedgerError> {
+        self.check_usable()?;
+        let RewriteResult {
             sources,
             outputs,
             brands: written,
@@ -69,13 +69,13 @@ impl Ledger {
         }
         manifest.segments.extend(outputs);
         manifest.segments.sort_by_key(|s| (s.commits, s.number));
-        // With the last entry under a secret that was exchanged goes what told that secret from others.
-        let pruned = brands::prune(&mut manifest, &self.active.counts, &self.numbers);
+        // The key check of an old secret is removed with the last entry under it.
+        let pruned = brands::prune_unused(&mut manifest, &self.active.counts, &self.numbers);
         if !sources.is_empty() || pruned {
-            let replaced = self.replace(manifest);
-            if replaced.is_ok() || self.failed {
+            let replaced = self.replace_manifest(manifest);
+            if replaced.is_ok() || self.sync_failed {
                 // After a failed sync the new manifest may be the one that counts.
-                drafts.keep();
+                drafts.disarm();
             }
             replaced?;
         }

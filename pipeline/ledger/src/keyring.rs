@@ -1,15 +1,15 @@
-//! The keys of the brands, as far as the ledger needs them.
+//! The keys under which the ledger seals the entries of each brand.
 //!
-//! A brand's keys are derived from its secrets and its name, under a context of their own: they have nothing in
-//! common with the keys of the brand's pseudonyms, and two brands that were given the same secret have nothing in
-//! common either. Everything is sealed under the newest; the ones before open what was sealed before the secret was
-//! exchanged. What is sealed is bound to its place by the associated data, so that it opens nowhere else.
+//! A brand's keys are derived from its secrets and its name under a separate context. They share nothing with the keys
+//! of the brand's pseudonyms, and two brands with the same secret have unrelated keys. The newest key seals everything;
+//! older keys open what was sealed before the secret was rotated. The associated data binds each sealed block to its
+//! place, so that it opens nowhere else.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
-use tributary_config::chain::{Chain, derive};
+use tributary_config::key_chain::{KeyChain, derive_key};
 use tributary_config::model::{Brand, Config};
 use tributary_operators::record::BrandId;
 use zeroize::Zeroizing;
@@ -27,7 +27,7 @@ pub struct Keyring {
 /// The keys of one brand, and how its pseudonyms move from one secret to the next.
 pub(crate) struct BrandKeys {
     name: String,
-    chain: Chain,
+    chain: KeyChain,
     /// The oldest first.
     previous: Vec<BrandKey>,
     newest: BrandKey,
@@ -60,7 +60,7 @@ impl Keyring {
         self.brands.get(&brand)
     }
 
-    pub(crate) fn named(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
+    pub(crate) fn find_by_name(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
         let brand = BrandId::of(name);
         let keys = self.of(brand).filter(|keys| keys.name == name)?;
         Some((brand, keys))
@@ -73,10 +73,10 @@ impl Keyring {
 
     /// The first brand whose secrets are not those of the other keyring, perhaps with newer ones behind them, or
     /// that only one of the two knows.
-    pub(crate) fn broken_off<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {
+    pub(crate) fn first_mismatch<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {
         let mut brands = self.brands.keys().chain(newer.brands.keys());
         brands.find_map(|brand| match (self.of(*brand), newer.of(*brand)) {
-            (Some(held), Some(newer)) if newer.goes_on(held) => None,
+            (Some(held), Some(newer)) if newer.continues(held) => None,
             (Some(held), _) => Some(held.name()),
             (None, newer) => newer.map(BrandKeys::name),
         })
@@ -88,7 +88,7 @@ impl BrandKeys {
         let key = |secret: &SecretString| BrandKey::new(&brand.name, secret);
         BrandKeys {
             name: brand.name.clone(),
-            chain: Chain::new(brand),
+            chain: KeyChain::new(brand),
             previous: brand.previous_secrets.iter().map(key).collect(),
             newest: key(&brand.secret),
         }
@@ -98,7 +98,7 @@ impl BrandKeys {
         &self.name
     }
 
-    pub fn chain(&self) -> &Chain {
+    pub fn chain(&self) -> &KeyChain {
         &self.chain
     }
 
@@ -115,7 +115,7 @@ impl BrandKeys {
         self.previous.iter().chain([&self.newest])
     }
 
-    fn goes_on(&self, before: &BrandKeys) -> bool {
+    fn continues(&self, before: &BrandKeys) -> bool {
         let mut keys = self.keys();
         self.name == before.name
             && before
@@ -125,7 +125,7 @@ impl BrandKeys {
 
     /// The key behind so many links, and what tells it from another one in this ledger without telling anything about
     /// it. The check depends on the keys before it, too: with other ones, pseudonyms would not meet.
-    pub fn at(&self, links: usize, ledger: &[u8; 16]) -> Option<(&BrandKey, [u8; 16])> {
+    pub fn key_after(&self, links: usize, ledger: &[u8; 16]) -> Option<(&BrandKey, [u8; 16])> {
         let mut before = None;
         for key in self.keys().take(links.checked_add(1)?) {
             let check = key.check(ledger, before.map(|(_, check)| check));
@@ -137,7 +137,7 @@ impl BrandKeys {
 
 impl BrandKey {
     fn new(brand: &str, secret: &SecretString) -> BrandKey {
-        let key = derive(CONTEXT, brand, secret);
+        let key = derive_key(CONTEXT, brand, secret);
         let cipher = XChaCha20Poly1305::new((&*key).into());
         BrandKey { key, cipher }
     }

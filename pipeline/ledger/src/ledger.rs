@@ -9,16 +9,16 @@ use tributary_operators::record::{BrandId, Day};
 use tributary_operators::salt::Salt;
 use zeroize::Zeroizing;
 
-use crate::active::Active;
-use crate::brands::{Found, Numbers, key_of};
+use crate::active::ActiveSegment;
+use crate::brands::{BrandKeyRef, Numbers, find_key};
 use crate::counts::LedgerStats;
 use crate::error::LedgerError;
 use crate::keyring::Keyring;
-use crate::known::Known;
-use crate::manifest::{Manifest, Paths, SaltLine};
-use crate::page::Page;
+use crate::known_labels::KnownLabels;
+use crate::manifest::{Manifest, ManifestSalt, Paths};
 use crate::position::Position;
 use crate::wire::Hex;
+use crate::write_batch::WriteBatch;
 
 /// Where a ledger is, and whose.
 #[derive(Clone, Debug)]
@@ -55,19 +55,19 @@ pub struct Ledger {
     /// What everything is sealed under from now on.
     pub(crate) keyring: Arc<Keyring>,
     /// What the process opened with, and makes its pseudonyms with until it ends.
-    pub(crate) opened: Arc<Keyring>,
+    pub(crate) opening_keyring: Arc<Keyring>,
     pub(crate) manifest: Manifest,
-    pub(crate) active: Active,
+    pub(crate) active: ActiveSegment,
     pub(crate) numbers: Numbers,
-    pub(crate) known: Known,
+    pub(crate) known: KnownLabels,
     pub(crate) position: Option<Position>,
     pub(crate) segment_bytes: u64,
     /// The number of the next segment; a rewrite on another thread draws from it, too.
-    pub(crate) next: Arc<AtomicU64>,
+    pub(crate) next_segment: Arc<AtomicU64>,
     /// What was appended since the last commit.
-    pub(crate) pending: Vec<Page>,
+    pub(crate) pending: Vec<WriteBatch>,
     /// Whether an `fsync` has failed.
-    pub(crate) failed: bool,
+    pub(crate) sync_failed: bool,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -106,17 +106,17 @@ impl Ledger {
     /// # Errors
     ///
     /// Any of the disk. The salts are then still kept, and this may be called again.
-    pub fn forget_salts(&mut self, brand: BrandId, before: Day) -> Result<(), LedgerError> {
+    pub fn destroy_salts(&mut self, brand: BrandId, before: Day) -> Result<(), LedgerError> {
         let Some(number) = self.numbers.get(&brand).copied() else {
             return Ok(());
         };
         let mut manifest = self.manifest.clone();
-        let stays = |salt: &SaltLine| salt.brand != number || salt.day >= before;
+        let stays = |salt: &ManifestSalt| salt.brand != number || salt.day >= before;
         manifest.salts.retain(stays);
         if manifest.salts.len() == self.manifest.salts.len() {
             return Ok(());
         }
-        self.replace(manifest)
+        self.replace_manifest(manifest)
     }
 
     /// Closes the ledger and lets another process have it. What was appended and not committed is not kept.
@@ -125,13 +125,13 @@ impl Ledger {
     ///
     /// [`LedgerError::Sync`] where an `fsync` has failed before.
     pub fn close(self) -> Result<(), LedgerError> {
-        self.usable()?;
+        self.check_usable()?;
         let unlocked = self.lock.unlock();
         unlocked.map_err(|error| LedgerError::io(&self.paths.lock(), error))
     }
 
-    pub(crate) fn usable(&self) -> Result<(), LedgerError> {
-        if self.failed {
+    pub(crate) fn check_usable(&self) -> Result<(), LedgerError> {
+        if self.sync_failed {
             return Err(LedgerError::Sync {
                 file: self.active.path().to_owned(),
                 error: std::io::Error::other("an earlier fsync failed"),
@@ -141,42 +141,45 @@ impl Ledger {
     }
 
     /// Replaces the manifest.
-    pub(crate) fn replace(&mut self, mut manifest: Manifest) -> Result<(), LedgerError> {
-        self.usable()?;
+    pub(crate) fn replace_manifest(&mut self, mut manifest: Manifest) -> Result<(), LedgerError> {
+        self.check_usable()?;
         manifest.generation = self.manifest.generation + 1;
         let written = self.paths.write(&manifest);
-        self.note(written)?;
+        self.record_sync_failure(written)?;
         self.manifest = manifest;
         Ok(())
     }
 
     /// Remembers that an `fsync` failed.
-    pub(crate) fn note<T>(&mut self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
-        self.failed |= matches!(result, Err(LedgerError::Sync { .. }));
+    pub(crate) fn record_sync_failure<T>(
+        &mut self,
+        result: Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        self.sync_failed |= matches!(result, Err(LedgerError::Sync { .. }));
         result
     }
 
     /// Seals the active segment, where it holds a commit, and begins the next one: first the new segment is
     /// durable, then the manifest that names both.
     pub(crate) fn roll(&mut self) -> Result<(), LedgerError> {
-        self.usable()?;
+        self.check_usable()?;
         if self.active.is_empty() {
             return Ok(());
         }
-        let sealed = self.active.sealed();
-        let sealed = self.note(sealed)?;
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let sealed = self.active.seal_summary();
+        let sealed = self.record_sync_failure(sealed)?;
+        let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
         let commits = self.active.commits;
-        let made = Active::create(&self.paths, self.manifest.segment(number), commits);
-        let active = self.note(made)?;
+        let made = ActiveSegment::create(&self.paths, self.manifest.segment(number), commits);
+        let active = self.record_sync_failure(made)?;
         let mut manifest = self.manifest.clone();
         manifest.segments.push(sealed);
         manifest.active = number;
         manifest.commits = commits;
         manifest.position = self.position;
-        if let Err(error) = self.replace(manifest) {
+        if let Err(error) = self.replace_manifest(manifest) {
             // After a failed sync nobody knows which manifest counts, and so the segment stays.
-            if !self.failed {
+            if !self.sync_failed {
                 let _ = crate::disk::remove(active.path());
             }
             return Err(error);
@@ -200,12 +203,12 @@ impl Ledger {
 pub(crate) fn open_salt<'a>(
     manifest: &Manifest,
     keyring: &'a Keyring,
-    line: &SaltLine,
+    line: &ManifestSalt,
     path: &Path,
-) -> Result<(Found<'a>, Day, Salt), LedgerError> {
+) -> Result<(BrandKeyRef<'a>, Day, Salt), LedgerError> {
     let corrupt = || LedgerError::corrupt(path, 0, "a salt does not open");
     let brand = manifest.brand(line.brand).ok_or_else(corrupt)?;
-    let found = key_of(brand, &manifest.id(), keyring, path)?;
+    let found = find_key(brand, &manifest.id(), keyring, path)?;
     let open = || {
         let nonce = line.nonce.0.as_slice().try_into().ok()?;
         let place = salt_place(manifest, line.brand, line.day);
@@ -222,9 +225,9 @@ pub(crate) fn seal_salt(
     (brand, key): (u16, &crate::keyring::BrandKey),
     day: Day,
     salt: &Salt,
-) -> Option<SaltLine> {
+) -> Option<ManifestSalt> {
     let (nonce, sealed) = key.seal(&salt_place(manifest, brand, day), salt.bytes())?;
-    Some(SaltLine {
+    Some(ManifestSalt {
         brand,
         day,
         nonce: Hex(nonce.to_vec()),

@@ -1,17 +1,15 @@
-//! The ledger: the durable set of records now held by one worker process.
+//! The ledger: the durable set of current records of one worker process.
 //!
-//! Every process keeps the events that it itself decoded, in its own data directory, together with the
-//! position in its input stream. Both become durable in one commit (one write, one `fdatasync`), so that a
-//! message may be acknowledged as soon as [`Ledger::commit`] has returned (I5), and so that a process that was
-//! killed at any instant begins again exactly where its last commit stands (I4). Recovery feeds everything
-//! into the dataflow again: a record carries its version and its place in the order of arrival and the
-//! dataflow keeps the highest, so that results come back exactly, on any number of workers.
+//! Each process keeps the events that it decoded itself, in its own data directory, together with the position in its
+//! input stream. One commit (one write, one `fdatasync`) makes both durable. A message may therefore be acknowledged as
+//! soon as [`Ledger::commit`] returns (I5), and a process killed at any instant resumes exactly at its last commit
+//! (I4). Recovery feeds everything into the dataflow again. A record carries its version and its place in the order of
+//! arrival, and the dataflow keeps the highest, so the results are restored exactly, on any number of workers.
 //!
-//! What is kept is sealed: a block belongs to one brand and is encrypted under a key of that brand's own (I7),
-//! and nothing personal stands in clear. [`Ledger::rewrite`] leaves out what is superseded and what is to be
-//! forgotten, and then the old files are overwritten and gone (I3). The salts of sensor days are sealed in
-//! the manifest and are forgotten with it. A brand's secret may be exchanged while all this goes on
-//! ([`Ledger::rotate`]).
+//! All content is sealed: a block belongs to one brand and is encrypted under that brand's own key (I7); nothing
+//! personal is stored in clear. [`Ledger::rewrite`] leaves out superseded and erased entries; the old files are then
+//! overwritten and removed (I3). The salts of sensor days are sealed in the manifest and destroyed with it. A brand's
+//! secret may be rotated at any time ([`Ledger::rotate`]).
 //!
 //! ```text
 //! LOCK                     held while the ledger is open
@@ -25,31 +23,31 @@ mod active;
 mod block;
 mod brands;
 mod commit;
+mod compaction_filter;
 mod counts;
 mod disk;
-mod drafts;
+mod erasure;
 mod error;
 mod event;
-mod forget;
 mod frames;
 mod heads;
 mod inspect;
 mod install;
-mod judge;
 mod keyring;
-mod known;
+mod known_labels;
 mod ledger;
 mod manifest;
-mod mark;
 mod open;
-mod page;
+mod pending_segments;
 mod position;
 mod recover;
 mod rewrite;
 mod rotate;
 mod scan;
 mod verify;
+mod watermark;
 mod wire;
+mod write_batch;
 
 #[cfg(test)]
 extern crate self as tributary_ledger;
@@ -58,18 +56,18 @@ extern crate self as tributary_ledger;
 mod crash_tests;
 
 pub use commit::Commit;
-pub use counts::{Entries, LedgerStats};
+pub use counts::{EntryCounts, LedgerStats};
+pub use erasure::ErasureFilter;
 pub use error::{Kind, LedgerError};
 pub use event::{Malformed, decode, encode};
-pub use forget::Forget;
-pub use heads::{NamedHead, NamedHeads};
-pub use inspect::{BrandEntries, Inspection, SaltDays, SegmentLine, inspect};
+pub use heads::{FileHead, FileHeads};
+pub use inspect::{BrandEntries, Inspection, SaltDays, SegmentSummary, inspect};
 pub use install::Removal;
 pub use keyring::Keyring;
 pub use ledger::{Ledger, Options};
-pub use mark::Mark;
-pub use page::Page;
-pub use position::{Position, StreamMark};
-pub use recover::{Block, Recovered};
-pub use rewrite::{Keep, Rewrite, Rewritten};
+pub use position::{Position, StreamPosition};
+pub use recover::{Recovery, SealedBlock};
+pub use rewrite::{KeepFilter, Rewrite, RewriteResult};
 pub use verify::{BrandVerification, Verification, verify};
+pub use watermark::Watermark;
+pub use write_batch::WriteBatch;

@@ -1,7 +1,7 @@
-//! The manifest: which segments count, whose they are, and the salts of sensor days.
+//! The manifest: the segments that count, the brands they belong to, and the salts of sensor days.
 //!
-//! One small file, replaced as a whole: written under another name, synced, renamed, and the directory synced. The
-//! bytes of the one that it replaces are overwritten, because salts may stand in it that are to be forgotten.
+//! It is one small file, replaced as a whole: written under another name, synced, renamed, and the directory synced.
+//! The bytes of the replaced file are overwritten, because it may contain salts that are to be destroyed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,10 +12,10 @@ use tributary_operators::record::Day;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::block::{FORMAT, SegmentId};
-use crate::counts::{Counts, Entries};
+use crate::counts::{CountsByBrand, EntryCounts};
 use crate::disk;
 use crate::error::LedgerError;
-use crate::heads::NamedHeads;
+use crate::heads::FileHeads;
 use crate::position::Position;
 use crate::wire::Hex;
 
@@ -30,7 +30,7 @@ pub(crate) struct Manifest {
     /// How often it was written.
     pub generation: u64,
     /// The heads of the files beside the ledger.
-    pub heads: NamedHeads,
+    pub heads: FileHeads,
     pub process: usize,
     pub processes: usize,
     /// The last commit before the active segment, and its position.
@@ -38,18 +38,18 @@ pub(crate) struct Manifest {
     pub position: Option<Position>,
     /// The number of the active segment.
     pub active: u64,
-    pub brands: Vec<BrandLine>,
-    pub segments: Vec<Sealed>,
-    pub salts: Vec<SaltLine>,
+    pub brands: Vec<ManifestBrand>,
+    pub segments: Vec<SealedSegment>,
+    pub salts: Vec<ManifestSalt>,
 }
 
 /// A brand under one of its secrets: its name lasts, its number is this ledger's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BrandLine {
+pub(crate) struct ManifestBrand {
     pub number: u16,
     pub name: String,
-    /// How many links the pseudonyms under this number have gone through.
+    /// The number of key-chain links that the pseudonyms under this number have passed.
     pub links: usize,
     pub check: Hex,
 }
@@ -57,20 +57,20 @@ pub(crate) struct BrandLine {
 /// A sealed segment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Sealed {
+pub(crate) struct SealedSegment {
     pub number: u64,
     pub bytes: u64,
     /// XXH3-128 of the whole file.
     pub checksum: Hex,
     /// The first and the last commit whose entries it may hold.
     pub commits: (u64, u64),
-    pub entries: Counts,
+    pub entries: CountsByBrand,
 }
 
 /// A salt, sealed under its brand's key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SaltLine {
+pub(crate) struct ManifestSalt {
     pub brand: u16,
     pub day: Day,
     pub nonce: Hex,
@@ -89,12 +89,12 @@ impl Manifest {
         }
     }
 
-    pub fn brand(&self, number: u16) -> Option<&BrandLine> {
+    pub fn brand(&self, number: u16) -> Option<&ManifestBrand> {
         self.brands.iter().find(|brand| brand.number == number)
     }
 
     /// What the sealed segments hold of a brand.
-    pub fn entries(&self, brand: u16) -> Entries {
+    pub fn entries(&self, brand: u16) -> EntryCounts {
         let counts = self.segments.iter().filter_map(|s| s.entries.get(&brand));
         counts.copied().sum()
     }
@@ -102,7 +102,7 @@ impl Manifest {
     /// The names of the brands, each with its numbers, the newest last.
     pub fn names(&self) -> Vec<(&str, Vec<u16>)> {
         let mut names: Vec<(&str, Vec<u16>)> = Vec::new();
-        let mut lines: Vec<&BrandLine> = self.brands.iter().collect();
+        let mut lines: Vec<&ManifestBrand> = self.brands.iter().collect();
         lines.sort_by_key(|line| line.links);
         for line in lines {
             match names.iter_mut().find(|(name, _)| *name == line.name) {
@@ -124,7 +124,7 @@ impl Manifest {
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, LedgerError> {
         let corrupt = |what| LedgerError::corrupt(path, 0, what);
-        let no_manifest = || corrupt("this is no manifest of a ledger");
+        let no_manifest = || corrupt("not a ledger manifest");
         let end = memchr::memchr(b'\n', bytes).ok_or_else(no_manifest)?;
         let (first, rest) = bytes.split_at(end);
         let json = rest.get(1..).unwrap_or_default();
@@ -183,7 +183,7 @@ impl Paths {
     }
 
     /// The numbers of the segment files that are there, ascending.
-    pub fn present(&self) -> Result<Vec<u64>, LedgerError> {
+    pub fn segment_files(&self) -> Result<Vec<u64>, LedgerError> {
         let directory = self.segments();
         let failed = |error| LedgerError::io(&directory, error);
         let listing = match std::fs::read_dir(&directory) {
@@ -216,10 +216,10 @@ impl Paths {
     }
 
     /// The manifest of a ledger that must be there.
-    pub fn require(&self) -> Result<Manifest, LedgerError> {
+    pub fn read_existing(&self) -> Result<Manifest, LedgerError> {
         self.read()?.ok_or_else(|| LedgerError::Missing {
             file: self.manifest(),
-            what: "there is no ledger here",
+            what: "no ledger found",
         })
     }
 

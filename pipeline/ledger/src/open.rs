@@ -1,26 +1,26 @@
-//! Opening: everything is looked at before anything is changed.
+//! Opening a ledger: check everything before changing anything.
 //!
-//! What a crash can leave, and what happens to it here: a group of blocks without its commit is cut; a manifest
-//! under its other name is removed; a segment that the manifest does not name is one that a roll or a rewrite had
-//! not finished, or one that a rewrite has replaced. It is overwritten and removed, unless it holds a commit that
-//! is newer than everything that the manifest knows: then it is the manifest that is old, and this is refused.
+//! A crash may leave four things. A group of blocks without its commit is truncated. A manifest under its temporary
+//! name is removed. A segment that the manifest does not name belongs to an unfinished roll or rewrite, or was replaced
+//! by a rewrite; it is overwritten and removed, unless it contains a commit newer than everything that the manifest
+//! knows. In that case the manifest is outdated, and opening fails.
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::active::Active;
+use crate::active::ActiveSegment;
 use crate::block::{FORMAT, SEGMENT_HEADER, SegmentId};
 use crate::brands;
 use crate::disk;
 use crate::error::LedgerError;
 use crate::frames::{later_commit, read_header};
-use crate::heads::NamedHeads;
+use crate::heads::FileHeads;
 use crate::keyring::Keyring;
-use crate::known::Known;
+use crate::known_labels::KnownLabels;
 use crate::ledger::{Ledger, Options};
-use crate::manifest::{Manifest, Paths, Sealed};
-use crate::recover::{Recovered, Source};
+use crate::manifest::{Manifest, Paths, SealedSegment};
+use crate::recover::{Recovery, SegmentSet};
 use crate::rotate::reseal_salts;
 use crate::scan::scan;
 use crate::wire::Hex;
@@ -30,7 +30,7 @@ impl Ledger {
     /// it is verified as it is read.
     ///
     /// What was sealed before a brand's secret was exchanged is read all the same, with the pseudonyms of the newest
-    /// secret; [`Ledger::behind`] says how much of it there is, and a rewrite moves it.
+    /// secret; [`Ledger::entries_under_old_keys`] counts it, and a rewrite moves it.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Ledger {
     pub fn open(
         options: Options,
         keyring: Arc<Keyring>,
-    ) -> Result<(Ledger, Recovered), LedgerError> {
+    ) -> Result<(Ledger, Recovery), LedgerError> {
         let paths = Paths(options.directory.clone());
         if paths.0.exists() && !paths.0.is_dir() {
             return Err(LedgerError::NoDirectory { file: paths.0 });
@@ -71,9 +71,9 @@ impl Ledger {
             check_length(&paths, segment)?;
         }
         let file = paths.manifest();
-        let mut numbers = brands::find(&mut manifest, &scan.counts, &keyring, &file)?;
+        let mut numbers = brands::assign_numbers(&mut manifest, &scan.counts, &keyring, &file)?;
         let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
-        brands::prune(&mut manifest, &scan.counts, &numbers);
+        brands::prune_unused(&mut manifest, &scan.counts, &numbers);
         let orphans = orphans(&paths, &manifest, scan.commits)?;
 
         // From here on, what a crash has left is put in order.
@@ -83,30 +83,31 @@ impl Ledger {
         for number in &orphans {
             disk::remove(&paths.segment(*number))?;
         }
-        let active = Active::resume(&paths, id, scan, before)?;
+        let active = ActiveSegment::resume(&paths, id, scan, before)?;
         let last = manifest.segments.iter().map(|s| s.number).max();
         let next = last.unwrap_or(0).max(manifest.active) + 1;
-        let known = Known::default();
+        let known = KnownLabels::default();
         let mut ledger = Ledger {
             paths,
             lock,
-            opened: keyring.clone(),
+            opening_keyring: keyring.clone(),
             keyring,
             active,
             numbers,
             known: known.clone(),
             position,
             segment_bytes: options.segment_bytes,
-            next: Arc::new(AtomicU64::new(next)),
+            next_segment: Arc::new(AtomicU64::new(next)),
             pending: Vec::new(),
-            failed: false,
+            sync_failed: false,
             manifest,
         };
         if resealed {
-            ledger.replace(ledger.manifest.clone())?;
+            ledger.replace_manifest(ledger.manifest.clone())?;
         }
-        let sources = Source::all(&ledger.paths, &ledger.manifest, ledger.active.committed);
-        let recovered = Recovered {
+        let sources =
+            SegmentSet::with_active(&ledger.paths, &ledger.manifest, ledger.active.committed);
+        let recovered = Recovery {
             position,
             salts: ledger.salts()?,
             cut_bytes,
@@ -123,7 +124,7 @@ pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
     if let Err(error @ LedgerError::Newer { .. }) = paths.read() {
         return Err(error);
     }
-    for number in paths.present()? {
+    for number in paths.segment_files()? {
         let path = paths.segment(number);
         let header = read_header(&path).ok().flatten().unwrap_or_default();
         if let Some(found) = SegmentId::newer(&header) {
@@ -149,14 +150,14 @@ fn lock(paths: &Paths) -> Result<File, LedgerError> {
 
 /// Begins a ledger: its first segment is durable before the manifest names it.
 fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
-    for number in paths.present()? {
+    for number in paths.segment_files()? {
         let path = paths.segment(number);
         let length = std::fs::metadata(&path).map_err(|error| LedgerError::io(&path, error))?;
         // A segment that is no longer than its header was left by a beginning that was not finished.
         if length.len() > SEGMENT_HEADER as u64 {
             return Err(LedgerError::Missing {
                 file: paths.manifest(),
-                what: "there are segments, but not the manifest that says which of them count",
+                what: "there are segments but no manifest",
             });
         }
         disk::remove(&path)?;
@@ -164,7 +165,7 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
     let manifest = Manifest {
         ledger: Hex(rand::random::<[u8; 16]>().to_vec()),
         generation: 1,
-        heads: NamedHeads::new(),
+        heads: FileHeads::new(),
         process: options.process,
         processes: options.processes,
         commits: 0,
@@ -175,17 +176,17 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
         salts: Vec::new(),
     };
     disk::create_directory(&paths.segments())?;
-    Active::create(paths, manifest.segment(1), 0)?;
+    ActiveSegment::create(paths, manifest.segment(1), 0)?;
     paths.write(&manifest)?;
     Ok(manifest)
 }
 
-fn check_length(paths: &Paths, segment: &Sealed) -> Result<(), LedgerError> {
+fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerError> {
     let path = paths.segment(segment.number);
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == segment.bytes => Ok(()),
         Ok(found) => {
-            let what = "the length of a sealed segment is not what the manifest says";
+            let what = "the length of a sealed segment differs from the manifest";
             let offset = found.len().min(segment.bytes);
             Err(LedgerError::corrupt(&path, offset, what))
         }
@@ -204,7 +205,7 @@ fn orphans(paths: &Paths, manifest: &Manifest, commits: u64) -> Result<Vec<u64>,
         number == manifest.active || manifest.segments.iter().any(|s| s.number == number)
     };
     let mut orphans = Vec::new();
-    for number in paths.present()?.into_iter().filter(|n| !named(*n)) {
+    for number in paths.segment_files()?.into_iter().filter(|n| !named(*n)) {
         let path = paths.segment(number);
         let header = read_header(&path)?.unwrap_or_default();
         // What has no whole header was not finished when it was written.

@@ -1,4 +1,4 @@
-//! The position: up to where the input stream has become durable.
+//! The position up to which the input stream is durable.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::wire::Input;
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// Which stream it was, where there is one.
-    pub stream: Option<StreamMark>,
+    pub stream: Option<StreamPosition>,
     /// The last sequence number whose effect is durable.
     pub sequence: u64,
     /// The last epoch that is durable.
@@ -21,7 +21,7 @@ pub struct Position {
 /// What tells a stream from another one of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StreamMark {
+pub struct StreamPosition {
     /// When it was created, Unix nanoseconds.
     pub created_ns: i64,
     /// How many streams this process has met before it.
@@ -33,7 +33,7 @@ impl Position {
     pub(crate) const BYTES: usize = 36;
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let mark = self.stream.unwrap_or(StreamMark {
+        let mark = self.stream.unwrap_or(StreamPosition {
             created_ns: 0,
             generation: 0,
         });
@@ -54,7 +54,7 @@ impl Position {
         let generation = input.u16()?;
         let created_ns = input.i64()?;
         Some(Position {
-            stream: some.then_some(StreamMark {
+            stream: some.then_some(StreamPosition {
                 created_ns,
                 generation,
             }),

@@ -1,7 +1,7 @@
-//! Recovery: everything that is held, one block after the other.
+//! Recovery: reads all current entries of a ledger, block by block.
 //!
-//! Blocks are read and verified in their order, in the memory of one of them; opening one, which is most of the
-//! work, may be done on any thread.
+//! Blocks are read and verified in order, with one block in memory. Opening a block is most of the work, and any thread
+//! may do it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -12,19 +12,19 @@ use tributary_operators::record::{BrandId, Day};
 use tributary_operators::salt::Salt;
 
 use crate::block::SegmentId;
-use crate::brands::key_of;
-use crate::counts::{Entries, LedgerStats};
+use crate::brands::find_key;
+use crate::counts::{EntryCounts, LedgerStats};
 use crate::error::LedgerError;
 use crate::event::decode;
-use crate::frames::{DataFrame, Fault, Frame, Frames};
+use crate::frames::{DataFrame, Frame, FrameError, Frames};
 use crate::keyring::Keyring;
-use crate::known::{Known, word_key};
-use crate::manifest::{BrandLine, Manifest, Paths};
+use crate::known_labels::{KnownLabels, name_key};
+use crate::manifest::{Manifest, ManifestBrand, Paths};
 use crate::position::Position;
-use crate::rotate::move_up;
+use crate::rotate::rekey;
 
 /// What a ledger held when it was opened.
-pub struct Recovered {
+pub struct Recovery {
     /// The position of the last commit; none in a new ledger.
     pub position: Option<Position>,
     /// The salts of sensor days that were not forgotten.
@@ -33,10 +33,10 @@ pub struct Recovered {
     pub cut_bytes: u64,
     /// What is held.
     pub stats: LedgerStats,
-    pub(crate) blocks: Blocks,
+    pub(crate) blocks: BlockReader,
 }
 
-impl std::fmt::Debug for Recovered {
+impl std::fmt::Debug for Recovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recovered")
             .field("position", &self.position)
@@ -46,65 +46,65 @@ impl std::fmt::Debug for Recovered {
     }
 }
 
-impl Recovered {
+impl Recovery {
     /// The next block, or none when all were read.
     ///
     /// # Errors
     ///
     /// [`LedgerError::Corrupt`] where the bytes are not what was written. Blocks that came before are right, but
     /// they are not everything.
-    pub fn next_block(&mut self) -> Result<Option<Block>, LedgerError> {
+    pub fn next_block(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         self.blocks.next()
     }
 
     /// Bytes read so far.
-    pub fn read(&self) -> u64 {
+    pub fn read_bytes(&self) -> u64 {
         self.blocks.read
     }
 
     /// Bytes that are to be read.
-    pub fn total(&self) -> u64 {
+    pub fn total_bytes(&self) -> u64 {
         self.blocks.total
     }
 }
 
 /// The segments of a ledger, as far as they count.
-pub(crate) struct Source {
+pub(crate) struct SegmentSet {
     paths: Paths,
-    segments: Vec<Part>,
-    brands: Arc<Brands>,
+    segments: Vec<SegmentPart>,
+    brands: Arc<ManifestBrands>,
 }
 
 /// The brands of a manifest, and where it is.
-struct Brands {
+struct ManifestBrands {
     ledger: [u8; 16],
-    lines: Vec<BrandLine>,
+    lines: Vec<ManifestBrand>,
     file: PathBuf,
 }
 
 /// One segment.
 #[derive(Clone)]
-pub(crate) struct Part {
+pub(crate) struct SegmentPart {
     pub id: SegmentId,
     pub bytes: u64,
-    pub entries: Entries,
+    pub entries: EntryCounts,
     /// The checksum of the whole, for a sealed one.
     checksum: Option<Vec<u8>>,
 }
 
-impl Source {
+impl SegmentSet {
     /// The sealed segments.
-    pub fn sealed(paths: &Paths, manifest: &Manifest) -> Source {
-        let part = |segment: &crate::manifest::Sealed| Part {
+    pub fn sealed(paths: &Paths, manifest: &Manifest) -> SegmentSet {
+        let part = |segment: &crate::manifest::SealedSegment| SegmentPart {
             id: manifest.segment(segment.number),
             bytes: segment.bytes,
             entries: segment.entries.values().copied().sum(),
             checksum: Some(segment.checksum.0.clone()),
         };
-        Source {
+        SegmentSet {
             paths: paths.clone(),
             segments: manifest.segments.iter().map(part).collect(),
-            brands: Arc::new(Brands {
+            brands: Arc::new(ManifestBrands {
                 ledger: manifest.id(),
                 lines: manifest.brands.clone(),
                 file: paths.manifest(),
@@ -113,36 +113,36 @@ impl Source {
     }
 
     /// The sealed segments, and the active one up to its last commit.
-    pub fn all(paths: &Paths, manifest: &Manifest, committed: u64) -> Source {
-        let mut source = Source::sealed(paths, manifest);
-        source.segments.push(Part {
+    pub fn with_active(paths: &Paths, manifest: &Manifest, committed: u64) -> SegmentSet {
+        let mut source = SegmentSet::sealed(paths, manifest);
+        source.segments.push(SegmentPart {
             id: manifest.segment(manifest.active),
             bytes: committed,
-            entries: Entries::default(),
+            entries: EntryCounts::default(),
             checksum: None,
         });
         source
     }
 
     /// Says what the active segment holds.
-    pub fn count_active(&mut self, entries: Entries) {
+    pub fn set_active_counts(&mut self, entries: EntryCounts) {
         if let Some(part) = self.segments.last_mut() {
             part.entries = entries;
         }
     }
 
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[SegmentPart] {
         &self.segments
     }
 
     /// All blocks.
-    pub fn blocks(&self, known: Known) -> Blocks {
+    pub fn blocks(&self, known: KnownLabels) -> BlockReader {
         self.blocks_of(self.segments.clone(), known)
     }
 
     /// The blocks of some of the segments.
-    pub fn blocks_of(&self, parts: Vec<Part>, known: Known) -> Blocks {
-        Blocks {
+    pub fn blocks_of(&self, parts: Vec<SegmentPart>, known: KnownLabels) -> BlockReader {
+        BlockReader {
             paths: self.paths.clone(),
             total: parts.iter().map(|part| part.bytes).sum(),
             parts: parts.into(),
@@ -156,19 +156,19 @@ impl Source {
 }
 
 /// The blocks of some segments, one after the other.
-pub(crate) struct Blocks {
+pub(crate) struct BlockReader {
     paths: Paths,
-    parts: VecDeque<Part>,
-    current: Option<(Frames, Part)>,
+    parts: VecDeque<SegmentPart>,
+    current: Option<(Frames, SegmentPart)>,
     pub read: u64,
     pub total: u64,
-    brands: Arc<Brands>,
-    known: Known,
+    brands: Arc<ManifestBrands>,
+    known: KnownLabels,
     broken: bool,
 }
 
-impl Blocks {
-    pub fn next(&mut self) -> Result<Option<Block>, LedgerError> {
+impl BlockReader {
+    pub fn next(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         if self.broken {
             let what = "a segment could not be read to its end";
             return Err(LedgerError::corrupt(&self.paths.0, 0, what));
@@ -178,7 +178,7 @@ impl Blocks {
         next
     }
 
-    fn advance(&mut self) -> Result<Option<Block>, LedgerError> {
+    fn advance(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         loop {
             let (mut frames, part) = match self.current.take() {
                 Some(current) => current,
@@ -195,8 +195,8 @@ impl Blocks {
             let start = frames.offset();
             let next = match frames.next() {
                 Ok(next) => next,
-                Err(Fault::Io(error)) => return Err(error),
-                Err(Fault::Bad(offset, what)) => {
+                Err(FrameError::Io(error)) => return Err(error),
+                Err(FrameError::Bad(offset, what)) => {
                     return Err(LedgerError::corrupt(frames.path(), offset, what));
                 }
             };
@@ -208,19 +208,19 @@ impl Blocks {
                     self.current = Some((frames, part));
                     return Ok(Some(block));
                 }
-                None => part.check(&frames)?,
+                None => part.verify_end(&frames)?,
             }
         }
     }
 
-    fn block(&self, frames: &Frames, data: DataFrame) -> Result<Block, LedgerError> {
+    fn block(&self, frames: &Frames, data: DataFrame) -> Result<SealedBlock, LedgerError> {
         let number = data.header.brand;
         let line = self.brands.lines.iter().position(|b| b.number == number);
         let line = line.ok_or_else(|| {
             let what = "a block is of a brand that the manifest does not name";
             LedgerError::corrupt(frames.path(), data.offset, what)
         })?;
-        Ok(Block {
+        Ok(SealedBlock {
             segment: frames.id(),
             file: frames.path().to_owned(),
             data,
@@ -231,14 +231,14 @@ impl Blocks {
     }
 }
 
-impl Part {
-    fn check(&self, frames: &Frames) -> Result<(), LedgerError> {
+impl SegmentPart {
+    fn verify_end(&self, frames: &Frames) -> Result<(), LedgerError> {
         let corrupt = |what| Err(LedgerError::corrupt(frames.path(), self.bytes, what));
-        if frames.is_open() {
+        if frames.has_uncommitted() {
             return corrupt("the segment does not end with a commit");
         }
         match &self.checksum {
-            Some(checksum) if *checksum != frames.whole().digest128().to_be_bytes() => {
+            Some(checksum) if *checksum != frames.checksum().digest128().to_be_bytes() => {
                 corrupt("the checksum of a sealed segment is wrong")
             }
             _ => Ok(()),
@@ -247,16 +247,16 @@ impl Part {
 }
 
 /// Entries of one brand, still sealed, perhaps under a secret that was exchanged since.
-pub struct Block {
+pub struct SealedBlock {
     segment: SegmentId,
     file: PathBuf,
     data: DataFrame,
-    brands: Arc<Brands>,
+    brands: Arc<ManifestBrands>,
     line: usize,
-    known: Known,
+    known: KnownLabels,
 }
 
-impl std::fmt::Debug for Block {
+impl std::fmt::Debug for SealedBlock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Block")
             .field("file", &self.file)
@@ -266,7 +266,7 @@ impl std::fmt::Debug for Block {
     }
 }
 
-impl Block {
+impl SealedBlock {
     /// How many entries there are in it.
     pub fn entries(&self) -> u64 {
         self.data.header.entries.total()
@@ -308,7 +308,7 @@ impl Block {
         } = &self.data;
         let line = self.brands.lines.get(self.line);
         let line = line.ok_or_else(|| corrupt("a block is of no brand"))?;
-        let found = key_of(line, &self.brands.ledger, keyring, &self.brands.file)?;
+        let found = find_key(line, &self.brands.ledger, keyring, &self.brands.file)?;
         let brand = found.id;
         let content = self
             .segment
@@ -317,13 +317,15 @@ impl Block {
         let mut words = Vec::new();
         let entries = decode(&content, brand, day, &mut |mut event| {
             if let Event::LabelName { label, word, .. } = &event {
-                words.push(word_key(brand, *label, word));
+                words.push(name_key(brand, *label, word));
             }
-            move_up(&mut event, found.keys.chain(), line.links);
+            rekey(&mut event, found.keys.chain(), line.links);
             each(event);
         });
         if entries != Ok(header.entries) {
-            return Err(corrupt("a block does not hold the entries that it says"));
+            return Err(corrupt(
+                "a block does not contain the entries that its header declares",
+            ));
         }
         if !words.is_empty() {
             self.known.with(|known| {

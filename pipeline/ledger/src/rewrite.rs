@@ -1,15 +1,14 @@
-//! The rewrite: the sealed segments without what is superseded and without what is to be forgotten.
+//! The rewrite: copies the sealed segments without superseded and erased entries.
 //!
-//! It runs on a thread of its own while commits go on. The active segment is sealed when it begins, so that
-//! it covers everything that was committed until then. It judges first ([`crate::judge`]), and then writes new
-//! segments in the place of those in which anything goes, of those in which anything is sealed under a secret that
-//! was exchanged, and of small ones; a large segment in which everything stays is left as it is. The new segments
-//! are durable when [`Rewrite::run`] returns, and count once they are installed; until then a crash leaves files that
-//! the manifest does not name, which the next opening removes.
+//! It runs on its own thread while commits continue. The active segment is sealed at the start, so the rewrite covers
+//! all earlier commits. It first decides what to leave out ([`crate::compaction_filter`]) and then replaces every
+//! segment with such an entry, every segment with an entry sealed under an old key, and small segments; a large segment
+//! without any is left unchanged. The new segments are durable when [`Rewrite::run`] returns and count once they are
+//! installed. A crash in between leaves files that the manifest does not name; the next opening removes them.
 //!
-//! Words that no thread has announced ([`crate::known`]) go, too.
+//! Label names that no thread has announced ([`crate::known_labels`]) are left out as well.
 //!
-//! An entry that is not to be kept takes those with it that it had superseded: they do not come back.
+//! An erased entry takes the entries that it superseded with it: they do not become current again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,36 +17,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustc_hash::FxHashSet;
 use tributary_operators::event::Event;
 
-use crate::active::Active;
+use crate::active::ActiveSegment;
 use crate::block::SEGMENT_HEADER;
-use crate::brands::key_of;
+use crate::brands::find_key;
 use crate::commit::{CONTENT, Sealer};
-use crate::counts::Entries;
-use crate::drafts::Drafts;
+use crate::compaction_filter::{Bitmap, DEFAULT_BUDGET, mark_superseded, read_entries};
+use crate::counts::EntryCounts;
 use crate::error::LedgerError;
 use crate::event::Encoder;
-use crate::judge::{BUDGET, Marks, read, superseded};
 use crate::keyring::Keyring;
-use crate::known::{BrandLabel, KnownWords, WordKey, word_key};
+use crate::known_labels::{BrandLabel, LabelTable, NameKey, name_key};
 use crate::ledger::Ledger;
-use crate::manifest::{BrandLine, Manifest, Paths, Sealed};
-use crate::recover::{Block, Part, Source};
+use crate::manifest::{Manifest, ManifestBrand, Paths, SealedSegment};
+use crate::pending_segments::PendingSegments;
+use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
 
-/// Says of an event whether it is kept.
-pub type Keep = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
+/// Decides whether an event is kept.
+pub type KeepFilter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
 /// The work of a rewrite, to be run on any thread.
 pub struct Rewrite {
     paths: Paths,
     keyring: Arc<Keyring>,
     manifest: Manifest,
-    /// Under which number the entries of each number are written.
+    /// The brand number under which the entries of each brand number are rewritten.
     targets: BTreeMap<u16, u16>,
     next: Arc<AtomicU64>,
     segment_bytes: u64,
     budget: u64,
-    keep: Keep,
-    /// The labels whose words go.
+    keep: KeepFilter,
+    /// The labels whose names are dropped.
     idle: FxHashSet<BrandLabel>,
 }
 
@@ -59,29 +58,29 @@ impl std::fmt::Debug for Rewrite {
     }
 }
 
-/// New segments that wait to be installed. Dropped instead, they are removed again.
-pub struct Rewritten {
-    pub(crate) sources: Vec<Sealed>,
-    pub(crate) outputs: Vec<Sealed>,
+/// New segments to be installed. Dropping the value removes them.
+pub struct RewriteResult {
+    pub(crate) sources: Vec<SealedSegment>,
+    pub(crate) outputs: Vec<SealedSegment>,
     /// The brands under which the new segments are written.
-    pub(crate) brands: Vec<BrandLine>,
-    pub(crate) words: Vec<WordKey>,
-    pub(crate) drafts: Drafts,
-    /// Entries left out because they were superseded, and words that nobody uses.
+    pub(crate) brands: Vec<ManifestBrand>,
+    pub(crate) words: Vec<NameKey>,
+    pub(crate) drafts: PendingSegments,
+    /// Entries left out because they were superseded, and unused label names.
     pub superseded: u64,
     /// Entries left out because they were not to be kept, superseded ones included: `put` are versions of records,
-    /// `drop` that records were dropped, `heard` pings.
-    pub forgotten: Entries,
-    /// Entries that were sealed under a secret that was exchanged, and no longer are.
-    pub moved: u64,
+    /// `drop` are drops, `tokenized_pings` are pings.
+    pub erased: EntryCounts,
+    /// Entries moved from an old key to the newest.
+    pub rekeyed: u64,
 }
 
-impl std::fmt::Debug for Rewritten {
+impl std::fmt::Debug for RewriteResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rewritten")
             .field("superseded", &self.superseded)
-            .field("forgotten", &self.forgotten)
-            .field("moved", &self.moved)
+            .field("forgotten", &self.erased)
+            .field("moved", &self.rekeyed)
             .finish_non_exhaustive()
     }
 }
@@ -89,24 +88,24 @@ impl std::fmt::Debug for Rewritten {
 impl Ledger {
     /// Seals the active segment and begins a rewrite of everything that was committed. `keep` says what stays; the
     /// pseudonyms of the records that it is shown are those of the newest secret, and their day is that of UTC, except
-    /// for spend. [`Ledger::forget`] is this for what persons ask to be forgotten.
+    /// for spend. [`Ledger::erase`] is this for what persons ask to be forgotten.
     ///
     /// # Errors
     ///
     /// Any of the disk; nothing is lost.
-    pub fn rewrite(&mut self, keep: Keep) -> Result<Rewrite, LedgerError> {
+    pub fn rewrite(&mut self, keep: KeepFilter) -> Result<Rewrite, LedgerError> {
         self.roll()?;
-        let targets = self.targets()?;
+        let targets = self.rewrite_targets()?;
         Ok(Rewrite {
             paths: self.paths.clone(),
             keyring: self.keyring.clone(),
             manifest: self.manifest.clone(),
             targets,
-            next: self.next.clone(),
+            next: self.next_segment.clone(),
             segment_bytes: self.segment_bytes,
-            budget: BUDGET,
+            budget: DEFAULT_BUDGET,
             keep,
-            idle: self.known.with(KnownWords::take_idle),
+            idle: self.known.with(LabelTable::take_idle),
         })
     }
 }
@@ -119,25 +118,25 @@ impl Rewrite {
         self
     }
 
-    /// Does the work. `progress` is told bytes done and bytes to be done of the judgement, which is most of it.
+    /// Runs the rewrite. `progress` receives the bytes done and the total of the compaction filter, which is most of the work.
     ///
     /// # Errors
     ///
     /// [`LedgerError::Corrupt`] where a segment is not what was written, or any of the disk. What was written so far
     /// is removed again, and the ledger is as it was.
-    pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<Rewritten, LedgerError> {
-        let source = Source::sealed(&self.paths, &self.manifest);
+    pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<RewriteResult, LedgerError> {
+        let source = SegmentSet::sealed(&self.paths, &self.manifest);
         let total = source.parts().iter().map(|part| part.entries.total()).sum();
-        let mut gone = Marks::new(total);
+        let mut erased_entries = Bitmap::new(total);
         let mut words = Vec::new();
-        let mut forgotten = Entries::default();
+        let mut forgotten = EntryCounts::default();
         let mut idle = Vec::new();
-        let mut also = |_: &Block, entry, event: &Event| {
+        let mut also = |_: &SealedBlock, entry, event: &Event| {
             if !(self.keep)(event) {
-                gone.set(entry);
+                erased_entries.set(entry);
                 forgotten.count(event);
                 if let Event::LabelName { brand, label, word } = event {
-                    words.push(word_key(*brand, *label, word));
+                    words.push(name_key(*brand, *label, word));
                 }
             } else if let Event::LabelName { brand, label, .. } = event
                 && self.idle.contains(&(*brand, *label))
@@ -145,8 +144,10 @@ impl Rewrite {
                 idle.push(entry);
             }
         };
-        let mut marks = superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
-        idle.into_iter().for_each(|entry| marks.set(entry));
+        let mut superseded_entries =
+            mark_superseded(&source, &self.keyring, self.budget, progress, &mut also)?;
+        idle.into_iter()
+            .for_each(|entry| superseded_entries.set(entry));
         let mut writer = Writer::new(&self);
         let mut sources = Vec::new();
         let (mut first, mut superseded, mut moved) = (0, 0, 0);
@@ -159,21 +160,22 @@ impl Rewrite {
             > 1;
         for (part, sealed) in source.parts().iter().zip(&self.manifest.segments) {
             let entries = first..first + part.entries.total();
-            let goes = |entry: u64| gone.get(entry) || marks.get(entry);
-            let behind = self.behind(sealed);
-            if entries.clone().any(goes) || behind > 0 || (many && small(part.bytes)) {
+            let is_dropped =
+                |entry: u64| erased_entries.get(entry) || superseded_entries.get(entry);
+            let behind = self.entries_under_old_keys(sealed);
+            if entries.clone().any(is_dropped) || behind > 0 || (many && small(part.bytes)) {
                 moved += behind;
                 superseded += entries
                     .clone()
-                    .filter(|entry| !gone.get(*entry) && marks.get(*entry))
+                    .filter(|entry| !erased_entries.get(*entry) && superseded_entries.get(*entry))
                     .count() as u64;
-                writer.copy(&source, (part, sealed), entries.start, &goes)?;
+                writer.copy(&source, (part, sealed), entries.start, &is_dropped)?;
                 sources.push(sealed.clone());
             }
             first = entries.end;
         }
         let (outputs, drafts) = writer.finish()?;
-        let entries = |segments: &[Sealed]| -> u64 {
+        let entries = |segments: &[SealedSegment]| -> u64 {
             let counts = segments.iter().flat_map(|segment| segment.entries.values());
             counts.map(|entries| entries.total()).sum()
         };
@@ -182,22 +184,22 @@ impl Rewrite {
             return Err(LedgerError::corrupt(&self.paths.manifest(), 0, what));
         }
         let written =
-            |line: &&BrandLine| outputs.iter().any(|s| s.entries.contains_key(&line.number));
+            |line: &&ManifestBrand| outputs.iter().any(|s| s.entries.contains_key(&line.number));
         let brands = self.manifest.brands.iter().filter(written).cloned();
-        Ok(Rewritten {
+        Ok(RewriteResult {
             sources,
             brands: brands.collect(),
             outputs,
             words,
             drafts,
             superseded,
-            forgotten,
-            moved,
+            erased: forgotten,
+            rekeyed: moved,
         })
     }
 
-    /// How many entries of a segment are sealed under a secret that was exchanged.
-    fn behind(&self, segment: &Sealed) -> u64 {
+    /// The number of entries of a segment that are sealed under an old key.
+    fn entries_under_old_keys(&self, segment: &SealedSegment) -> u64 {
         let stays = |number: &u16| self.targets.get(number) == Some(number);
         let behind = segment.entries.iter().filter(|(n, _)| !stays(n));
         behind.map(|(_, entries)| entries.total()).sum()
@@ -211,8 +213,8 @@ struct Writer<'a> {
     current: Option<Sealer>,
     /// The first and last commit of what was copied so far.
     commits: (u64, u64),
-    outputs: Vec<Sealed>,
-    drafts: Drafts,
+    outputs: Vec<SealedSegment>,
+    drafts: PendingSegments,
 }
 
 impl<'a> Writer<'a> {
@@ -223,30 +225,30 @@ impl<'a> Writer<'a> {
             current: None,
             commits: (u64::MAX, 0),
             outputs: Vec::new(),
-            drafts: Drafts::default(),
+            drafts: PendingSegments::default(),
         }
     }
 
     /// Copies the entries of a segment that do not go.
     fn copy(
         &mut self,
-        source: &Source,
-        (part, sealed): (&Part, &Sealed),
+        source: &SegmentSet,
+        (part, sealed): (&SegmentPart, &SealedSegment),
         first: u64,
-        goes: &dyn Fn(u64) -> bool,
+        is_dropped: &dyn Fn(u64) -> bool,
     ) -> Result<(), LedgerError> {
         let (begin, end) = sealed.commits;
         self.commits = (self.commits.0.min(begin), self.commits.1.max(end));
         let keyring = &self.rewrite.keyring;
         let parts = vec![part.clone()];
-        read(
+        read_entries(
             source,
             keyring,
             parts,
             first,
             &mut |_| (),
             &mut |block, entry, event| {
-                if goes(entry) {
+                if is_dropped(entry) {
                     return Ok(());
                 }
                 let number = block.number();
@@ -277,7 +279,7 @@ impl<'a> Writer<'a> {
         let file = paths.manifest();
         let line = manifest.brand(number);
         let line = line.ok_or_else(|| LedgerError::corrupt(&file, 0, "a brand is missing"))?;
-        let key = key_of(line, &manifest.id(), keyring, &file)?.key;
+        let key = find_key(line, &manifest.id(), keyring, &file)?.key;
         let sealer = self.current.get_or_insert_with(|| {
             let segment = manifest.segment(next.fetch_add(1, Ordering::Relaxed));
             Sealer::new(segment, SEGMENT_HEADER as u64)
@@ -303,18 +305,18 @@ impl<'a> Writer<'a> {
             .finish()
             .ok_or_else(|| LedgerError::io(&path, too_large()))?;
         self.drafts.add(path);
-        let mut segment = Active::create(paths, id, last.saturating_sub(1))?;
+        let mut segment = ActiveSegment::create(paths, id, last.saturating_sub(1))?;
         segment.commit(
             &mut group,
             self.rewrite.manifest.position.unwrap_or_default(),
         )?;
-        let mut sealed = segment.sealed()?;
+        let mut sealed = segment.seal_summary()?;
         sealed.commits = self.commits;
         self.outputs.push(sealed);
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(Vec<Sealed>, Drafts), LedgerError> {
+    fn finish(mut self) -> Result<(Vec<SealedSegment>, PendingSegments), LedgerError> {
         let numbers: Vec<u16> = self.encoders.keys().copied().collect();
         for number in numbers {
             self.flush(number)?;

@@ -1,23 +1,23 @@
-//! Rotation: a brand's secret is exchanged for a newer one, and nothing is lost.
+//! Key rotation: replaces a brand's secret with a newer one without losing a record.
 //!
-//! Nothing is rewritten in place. The brand gets a new number with another check ([`crate::brands`]), everything
-//! that is written from then on is sealed under the newest key, and what is read from under an older one has its
-//! pseudonyms moved up the chain ([`tributary_config::chain`]). So a ledger may be half one and half the other for as
-//! long as it takes; a rewrite moves what is behind, and then no byte of it opens under an older secret.
+//! Nothing is rewritten in place. The brand gets a new number with another key check ([`crate::brands`]), everything
+//! written from then on is sealed under the newest key, and pseudonyms read from under an older key are rekeyed
+//! ([`tributary_config::key_chain`]). A ledger may therefore mix both keys for any length of time. A rewrite moves the
+//! entries under old keys; no byte of it then opens under an older secret.
 //!
-//! A process that is given a newer secret while it runs goes on with the pseudonyms that it began with: those of its
-//! events move up on their way to the disk, and at the next start everything comes back under the newest secret.
+//! A process that receives a newer secret while it runs keeps the pseudonyms that it started with. They are rekeyed on
+//! their way to the disk, and the next start restores everything under the newest secret.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tributary_config::chain::Chain;
+use tributary_config::key_chain::KeyChain;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, IdSet, Identifier};
 
-use crate::brands::{self, Numbers, key_of};
-use crate::counts::{Counts, Entries, add};
+use crate::brands::{self, Numbers, find_key};
+use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::event::{Encoder, Malformed, decode};
 use crate::keyring::Keyring;
@@ -28,7 +28,7 @@ impl Ledger {
     /// Takes newer secrets while the process runs: those of `keyring` are the ones that the ledger has, with newer
     /// ones behind them. When this returns, the salts are sealed under the newest, and so is all that is committed
     /// from now on. What was committed before follows with the next [`Ledger::rewrite`] (not with one that has begun),
-    /// and is read as before until then; [`Ledger::behind`] says how much that is.
+    /// and is read as before until then; [`Ledger::entries_under_old_keys`] counts it.
     ///
     /// The process goes on making pseudonyms as it did: [`Ledger::commit`] moves them up.
     ///
@@ -37,15 +37,15 @@ impl Ledger {
     /// [`LedgerError::NotNewer`] where the secrets do not go on from those that the ledger has. After any error but
     /// [`LedgerError::Sync`] the ledger is as it was, and this may be called again.
     pub fn rotate(&mut self, keyring: Arc<Keyring>) -> Result<(), LedgerError> {
-        self.usable()?;
-        self.goes_on(&keyring)?;
+        self.check_usable()?;
+        self.check_successor(&keyring)?;
         let file = self.paths.manifest();
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
         numbers.retain(|brand, _| self.keyring.links(*brand) == keyring.links(*brand));
         let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
-        if brands::prune(&mut manifest, &self.active.counts, &numbers) || resealed {
-            self.replace(manifest)?;
+        if brands::prune_unused(&mut manifest, &self.active.counts, &numbers) || resealed {
+            self.replace_manifest(manifest)?;
         }
         self.numbers = numbers;
         self.keyring = keyring;
@@ -57,8 +57,8 @@ impl Ledger {
     /// # Errors
     ///
     /// [`LedgerError::NotNewer`] where it would not.
-    pub fn goes_on(&self, keyring: &Keyring) -> Result<(), LedgerError> {
-        match self.keyring.broken_off(keyring) {
+    pub fn check_successor(&self, keyring: &Keyring) -> Result<(), LedgerError> {
+        match self.keyring.first_mismatch(keyring) {
             None => Ok(()),
             Some(brand) => Err(LedgerError::NotNewer {
                 file: self.paths.manifest(),
@@ -67,31 +67,31 @@ impl Ledger {
         }
     }
 
-    /// How many entries are still sealed under a secret that was exchanged. A rewrite moves them.
-    pub fn behind(&self) -> u64 {
-        let mut counts: Counts = self.active.counts.clone();
+    /// The number of entries still sealed under an old key. A rewrite moves them.
+    pub fn entries_under_old_keys(&self) -> u64 {
+        let mut counts: CountsByBrand = self.active.counts.clone();
         let sealed = self.manifest.segments.iter();
         sealed.for_each(|segment| add(&mut counts, &segment.entries));
         let current = |number: &u16| self.numbers.values().any(|n| n == number);
         let behind = counts.iter().filter(|(number, _)| !current(number));
-        behind.map(|(_, entries)| Entries::total(entries)).sum()
+        behind.map(|(_, entries)| EntryCounts::total(entries)).sum()
     }
 
     /// Under which number the entries of each number are written anew, entered where it is missing.
-    pub(crate) fn targets(&mut self) -> Result<BTreeMap<u16, u16>, LedgerError> {
+    pub(crate) fn rewrite_targets(&mut self) -> Result<BTreeMap<u16, u16>, LedgerError> {
         let file = self.paths.manifest();
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
         let mut targets = BTreeMap::new();
         for line in &self.manifest.brands {
             if manifest.entries(line.number).total() > 0 {
-                let found = key_of(line, &manifest.id(), &self.keyring, &file)?;
-                let target = brands::enter(&mut manifest, &mut numbers, found.id, found.keys);
+                let found = find_key(line, &manifest.id(), &self.keyring, &file)?;
+                let target = brands::number_of(&mut manifest, &mut numbers, found.id, found.keys);
                 targets.insert(line.number, target);
             }
         }
         if numbers.len() > self.numbers.len() {
-            self.replace(manifest)?;
+            self.replace_manifest(manifest)?;
             self.numbers = numbers;
         }
         Ok(targets)
@@ -112,7 +112,7 @@ pub(crate) fn reseal_salts(
         };
         let (found, day, salt) = open_salt(manifest, keyring, line, path)?;
         let before = line.brand;
-        let number = brands::enter(manifest, numbers, found.id, found.keys);
+        let number = brands::number_of(manifest, numbers, found.id, found.keys);
         if number == before {
             continue;
         }
@@ -127,9 +127,9 @@ pub(crate) fn reseal_salts(
     Ok(resealed)
 }
 
-/// Moves the pseudonyms of an event that have gone through the first `links` links through all that follow. Nothing
-/// else depends on a secret: keys of records and names of sales do not, and tokens of pings never change.
-pub(crate) fn move_up(event: &mut Event, chain: &Chain, links: usize) {
+/// Rekeys the pseudonyms of an event that have passed the first `links` links through all later ones. Nothing else
+/// depends on a secret: record keys and names of sales do not, and tokens of pings never change.
+pub(crate) fn rekey(event: &mut Event, chain: &KeyChain, links: usize) {
     let set = match event {
         Event::Put { record, .. } => &mut record.ids,
         Event::Evidence { ids, .. } => ids,
@@ -139,10 +139,10 @@ pub(crate) fn move_up(event: &mut Event, chain: &Chain, links: usize) {
         return;
     }
     let ids = set.ids().iter().map(|id| {
-        let pseudonym = chain.move_up(id.pseudonym, links);
+        let pseudonym = chain.rekey_from(id.pseudonym, links);
         let value = match id.value == id.pseudonym {
             true => pseudonym,
-            false => chain.move_up(id.value, links),
+            false => chain.rekey_from(id.value, links),
         };
         Identifier {
             pseudonym,
@@ -153,17 +153,17 @@ pub(crate) fn move_up(event: &mut Event, chain: &Chain, links: usize) {
     *set = IdSet::new(ids.collect());
 }
 
-/// [`move_up`] for an encoded run of a brand.
-pub(crate) fn move_run_up(
+/// [`rekey`] for an encoded run of a brand.
+pub(crate) fn rekey_run(
     run: &[u8],
     brand: BrandId,
-    chain: &Chain,
+    chain: &KeyChain,
     links: usize,
 ) -> Result<Vec<u8>, Malformed> {
     let mut encoder = Encoder::default();
     // No day but that of spend is encoded, and that one is not asked for.
     decode(run, brand, &mut |_, _| 0, &mut |mut event| {
-        move_up(&mut event, chain, links);
+        rekey(&mut event, chain, links);
         encoder.push(&event);
     })?;
     Ok(encoder.take().0)

@@ -10,9 +10,9 @@ use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::block::SegmentId;
-use crate::counts::{Counts, add};
+use crate::counts::{CountsByBrand, add};
 use crate::error::LedgerError;
-use crate::frames::{Fault, Frame, Frames, later_commit};
+use crate::frames::{Frame, FrameError, Frames, later_commit};
 use crate::position::Position;
 
 /// What the active segment holds.
@@ -26,7 +26,7 @@ pub(crate) struct Scan {
     /// The position of its last commit.
     pub position: Option<Position>,
     /// What the commits hold.
-    pub counts: Counts,
+    pub counts: CountsByBrand,
     /// Data blocks in the commits.
     pub blocks: u64,
     /// The checksum up to the last commit.
@@ -41,11 +41,11 @@ pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, Led
         length: frames.end(),
         commits,
         position: None,
-        counts: Counts::new(),
+        counts: CountsByBrand::new(),
         blocks: 0,
-        whole: frames.whole().clone(),
+        whole: frames.checksum().clone(),
     };
-    let (mut group, mut blocks) = (Counts::new(), 0);
+    let (mut group, mut blocks) = (CountsByBrand::new(), 0);
     loop {
         match frames.next() {
             Ok(None) => return Ok(scan),
@@ -57,7 +57,7 @@ pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, Led
                 scan.commits = commit.ordinal;
                 scan.committed = frames.offset();
                 scan.position = Some(commit.position);
-                scan.whole = frames.whole().clone();
+                scan.whole = frames.checksum().clone();
                 add(&mut scan.counts, &std::mem::take(&mut group));
                 scan.blocks += std::mem::take(&mut blocks);
             }
@@ -65,14 +65,14 @@ pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, Led
                 let what = "a commit is missing before this one";
                 return Err(LedgerError::corrupt(path, commit.offset, what));
             }
-            Err(Fault::Bad(offset, what)) => {
+            Err(FrameError::Bad(offset, what)) => {
                 let behind = scan.committed..scan.length;
                 return match later_commit(path, id, behind, scan.commits + 2)? {
                     Some(_) => Err(LedgerError::corrupt(path, offset, what)),
                     None => Ok(scan),
                 };
             }
-            Err(Fault::Io(error)) => return Err(error),
+            Err(FrameError::Io(error)) => return Err(error),
         }
     }
 }

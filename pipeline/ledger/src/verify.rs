@@ -6,14 +6,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::brands::key_of;
-use crate::counts::{Counts, Entries, add};
+use crate::brands::find_key;
+use crate::compaction_filter::{DEFAULT_BUDGET, mark_superseded};
+use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::inspect::{snapshot, write_brands};
-use crate::judge::{BUDGET, superseded};
 use crate::keyring::Keyring;
 use crate::manifest::Paths;
-use crate::recover::Source;
+use crate::recover::SegmentSet;
 
 /// What was found in a ledger that is sound.
 #[derive(Clone, Debug, Serialize)]
@@ -25,7 +25,7 @@ pub struct Verification {
     /// Bytes read.
     pub bytes: u64,
     /// All entries, by kind.
-    pub entries: Entries,
+    pub entries: EntryCounts,
     /// What each brand has.
     pub brands: Vec<BrandVerification>,
     /// Distinct records that are held.
@@ -42,7 +42,7 @@ pub struct BrandVerification {
     /// The brand's name.
     pub brand: String,
     /// Its entries by kind.
-    pub entries: Entries,
+    pub entries: EntryCounts,
     /// Distinct records that are held.
     pub held: u64,
     /// Puts that no longer count.
@@ -50,7 +50,7 @@ pub struct BrandVerification {
 }
 
 /// Reads all of a ledger, which must not be in use: while commits go on, it may be found changed. `progress` is
-/// told bytes done and bytes to be done.
+/// called with the bytes done and the total.
 ///
 /// # Errors
 ///
@@ -64,16 +64,22 @@ pub fn verify(
     let paths = Paths(directory.to_owned());
     let (manifest, active) = snapshot(&paths)?;
     for brand in &manifest.brands {
-        key_of(brand, &manifest.id(), keyring, &paths.manifest())?;
+        find_key(brand, &manifest.id(), keyring, &paths.manifest())?;
     }
-    let mut source = Source::all(&paths, &manifest, active.committed);
-    source.count_active(active.counts.values().copied().sum());
+    let mut source = SegmentSet::with_active(&paths, &manifest, active.committed);
+    source.set_active_counts(active.counts.values().copied().sum());
     let mut owners: BTreeMap<u16, u64> = BTreeMap::new();
-    let marks = superseded(&source, keyring, BUDGET, progress, &mut |_, _, _| ())?;
+    let marks = mark_superseded(
+        &source,
+        keyring,
+        DEFAULT_BUDGET,
+        progress,
+        &mut |_, _, _| (),
+    )?;
     // The judgement numbers the entries, and so a second reading tells whose the superseded ones are.
     if marks.count > 0 {
         let parts = source.parts().to_vec();
-        crate::judge::read(
+        crate::compaction_filter::read_entries(
             &source,
             keyring,
             parts,
@@ -85,14 +91,14 @@ pub fn verify(
             },
         )?;
     }
-    let mut counts = Counts::new();
+    let mut counts = CountsByBrand::new();
     for segment in &manifest.segments {
         add(&mut counts, &segment.entries);
     }
     add(&mut counts, &active.counts);
     let names = manifest.names().into_iter();
     let brands = names.map(|(name, numbers)| {
-        let entries: Entries = numbers.iter().filter_map(|n| counts.get(n)).copied().sum();
+        let entries: EntryCounts = numbers.iter().filter_map(|n| counts.get(n)).copied().sum();
         let superseded = numbers.iter().filter_map(|n| owners.get(n)).sum();
         BrandVerification {
             brand: name.to_owned(),
@@ -138,13 +144,13 @@ impl Verification {
             out,
             self.brands.iter().map(|b| (b.brand.as_str(), &b.entries)),
         )?;
-        let (held, gone) = (self.held, self.superseded);
-        writeln!(out, "\n{held} records held, {gone} superseded")?;
+        let (held, superseded) = (self.held, self.superseded);
+        writeln!(out, "\n{held} records stored, {superseded} superseded")?;
         if self.torn_bytes > 0 {
             let torn = self.torn_bytes;
             writeln!(
                 out,
-                "{torn} bytes after the last commit will be cut at the next start"
+                "{torn} bytes after the last commit will be truncated at the next start"
             )?;
         }
         Ok(())

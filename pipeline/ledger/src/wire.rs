@@ -23,7 +23,7 @@ pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
 pub(crate) struct Input<'a>(pub &'a [u8]);
 
 impl<'a> Input<'a> {
-    pub fn left(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.0.len()
     }
 

@@ -1,4 +1,4 @@
-//! What a request has touched, in numbers.
+//! The effects of a request, as counts.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ pub struct Counts {
     pub cells: u64,
     /// Dead letters removed or rewritten.
     pub dead_letters: u64,
-    /// Entries of ledgers that are gone.
+    /// Ledger entries that were erased.
     pub ledger_entries: u64,
     /// Messages of the input stream removed or rewritten.
     pub raw_messages: u64,
-    /// Records that were told, corrected, restricted or retracted.
+    /// Records that were disclosed, corrected, restricted or retracted.
     pub records: u64,
     /// Entries that were added to the objection list.
     pub suppressions: u64,

@@ -1,8 +1,8 @@
-//! A file that only grows: one write and one sync an append.
+//! An append-only file: one write and one sync per append.
 //!
-//! A failed write is taken back, so that the next append begins where this one did. Where that fails too, or where a
-//! sync fails, nobody knows what the disk holds: the kernel reports a lost write once and then forgets it. From then
-//! on the file takes nothing more, and opening it again, which reads what is there, is the only way on.
+//! A failed write is rolled back, so the next append starts where the failed one did. If the rollback fails too, or a
+//! sync fails, the content of the disk is unknown: the kernel reports a lost write once and then forgets it. The file
+//! then accepts nothing more; only opening it again, which reads the actual content, resolves this.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -13,16 +13,16 @@ use crate::error::FileError;
 
 /// An open file, locked, with its length.
 #[derive(Debug)]
-pub(crate) struct Growing {
+pub(crate) struct AppendFile {
     path: PathBuf,
     file: File,
     length: u64,
-    lost: bool,
+    sync_failed: bool,
 }
 
-impl Growing {
+impl AppendFile {
     /// Opens a file, for the owner alone, and reads it; creates it and its directory where they are missing.
-    pub fn open(path: &Path) -> Result<(Growing, Vec<u8>), FileError> {
+    pub fn open(path: &Path) -> Result<(AppendFile, Vec<u8>), FileError> {
         let failed = |error| FileError::io(path, error);
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut builder = DirBuilder::new();
@@ -38,20 +38,20 @@ impl Growing {
             },
             TryLockError::Error(error) => failed(error),
         })?;
-        let bytes = read(&file).map_err(failed)?;
+        let bytes = read_to_end(&file).map_err(failed)?;
         if bytes.is_empty() {
             let handle = File::open(directory).map_err(failed)?;
             handle
                 .sync_all()
                 .map_err(|error| FileError::sync(path, error))?;
         }
-        let growing = Growing {
+        let file = AppendFile {
             path: path.to_owned(),
             file,
             length: bytes.len() as u64,
-            lost: false,
+            sync_failed: false,
         };
-        Ok((growing, bytes))
+        Ok((file, bytes))
     }
 
     /// Where the file is.
@@ -60,7 +60,7 @@ impl Growing {
     }
 
     /// Cuts the file to a length, durably.
-    pub fn cut(&mut self, length: u64) -> Result<(), FileError> {
+    pub fn truncate(&mut self, length: u64) -> Result<(), FileError> {
         let cut = self.file.set_len(length);
         cut.map_err(|error| FileError::io(&self.path, error))?;
         self.length = length;
@@ -69,7 +69,7 @@ impl Growing {
 
     /// Adds bytes at the end. They are durable when this returns; after an error they are not there.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        if self.lost {
+        if self.sync_failed {
             let error = io::Error::other("an earlier write or sync failed");
             return Err(FileError::sync(&self.path, error));
         }
@@ -77,7 +77,7 @@ impl Growing {
             return Err(match self.file.set_len(self.length) {
                 Ok(()) => FileError::io(&self.path, error),
                 Err(_) => {
-                    self.lost = true;
+                    self.sync_failed = true;
                     FileError::sync(&self.path, error)
                 }
             });
@@ -89,7 +89,7 @@ impl Growing {
 
     fn sync(&mut self) -> Result<(), FileError> {
         self.file.sync_data().map_err(|error| {
-            self.lost = true;
+            self.sync_failed = true;
             FileError::sync(&self.path, error)
         })
     }
@@ -106,7 +106,7 @@ fn close_to_others(directory: &Path) -> io::Result<()> {
 
 /// Gives a file another content, as a whole; the one that it had is kept beside it under another name, which is
 /// returned.
-pub(crate) fn set_aside(path: &Path, content: &[u8]) -> Result<PathBuf, FileError> {
+pub(crate) fn replace_and_keep_copy(path: &Path, content: &[u8]) -> Result<PathBuf, FileError> {
     let failed = |error| FileError::io(path, error);
     let lost = |error| FileError::sync(path, error);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -130,7 +130,7 @@ pub(crate) fn set_aside(path: &Path, content: &[u8]) -> Result<PathBuf, FileErro
 }
 
 /// Reads a file without changing it; none where it is not there.
-pub(crate) fn look(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -138,7 +138,7 @@ pub(crate) fn look(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
-fn read(mut file: &File) -> io::Result<Vec<u8>> {
+fn read_to_end(mut file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut file, &mut bytes)?;
     Ok(bytes)
@@ -153,17 +153,17 @@ mod tests {
     fn a_write_that_cannot_be_taken_back_ends_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        let (mut growing, _) = Growing::open(&path).unwrap();
-        growing.append(b"one").unwrap();
+        let (mut file, _) = AppendFile::open(&path).unwrap();
+        file.append(b"one").unwrap();
         // A handle that may only read can neither write nor cut.
-        let writable = std::mem::replace(&mut growing.file, File::open(&path).unwrap());
-        assert_eq!(growing.append(b"two").unwrap_err().kind(), Kind::Sync);
-        growing.file = writable;
-        assert_eq!(growing.append(b"two").unwrap_err().kind(), Kind::Sync);
-        drop(growing);
-        let (mut growing, bytes) = Growing::open(&path).unwrap();
+        let writable = std::mem::replace(&mut file.file, File::open(&path).unwrap());
+        assert_eq!(file.append(b"two").unwrap_err().kind(), Kind::Sync);
+        file.file = writable;
+        assert_eq!(file.append(b"two").unwrap_err().kind(), Kind::Sync);
+        drop(file);
+        let (mut file, bytes) = AppendFile::open(&path).unwrap();
         assert_eq!(bytes, b"one");
-        growing.append(b"two").unwrap();
+        file.append(b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"onetwo");
     }
 }

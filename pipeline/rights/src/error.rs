@@ -18,7 +18,7 @@ pub enum FileError {
         /// The file.
         file: PathBuf,
         /// The first broken place.
-        place: Place,
+        place: Position,
         /// What is wrong there.
         what: &'static str,
     },
@@ -66,18 +66,18 @@ pub enum FileError {
 
 /// Where in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Position {
     /// A line, the first is 1.
     Line(u64),
     /// A byte, the first is 0.
     Byte(u64),
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Position {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Place::Line(line) => write!(f, "line {line}"),
-            Place::Byte(byte) => write!(f, "byte {byte}"),
+            Position::Line(line) => write!(f, "line {line}"),
+            Position::Byte(byte) => write!(f, "byte {byte}"),
         }
     }
 }
@@ -88,7 +88,7 @@ pub enum Kind {
     /// Another process holds it.
     Locked,
     /// Broken from this place on.
-    Broken(Place),
+    Broken(Position),
     /// The secret of this brand is another one.
     WrongKey(String),
     /// A newer version wrote it.
@@ -132,7 +132,7 @@ impl FileError {
         }
     }
 
-    pub(crate) fn broken(file: &Path, place: Place, what: &'static str) -> FileError {
+    pub(crate) fn broken(file: &Path, place: Position, what: &'static str) -> FileError {
         FileError::Broken {
             file: file.to_owned(),
             place,

@@ -1,9 +1,9 @@
-//! Where a file that only grows ends, and how far the ledger beside it was then.
+//! Heads of append-only files, and the watermark of the ledger beside them.
 //!
-//! A ledger, its objection list, the audit logs and the receipts at the broker belong together. Each names the others:
-//! a [`Head`] says how many entries a file has and hashes all of them, so that it is known whether a file still
-//! begins with them, and a [`LedgerMark`] says how far the ledger was. A start compares them pairwise, so that none of
-//! them can be missing, shorter or older than another one without being noticed.
+//! A ledger, its objection list, the audit logs and the receipts at the broker belong together, and each references the
+//! others. A [`Head`] states the number of entries of a file and a hash over them, which shows whether a file still
+//! begins with those entries; a [`LedgerWatermark`] states how far the ledger had advanced. A start compares them
+//! pairwise, so a missing, truncated or outdated file is always detected.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ impl Head {
 /// How far a ledger is. Both numbers only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LedgerMark {
+pub struct LedgerWatermark {
     /// The ordinal of its last commit.
     pub commits: u64,
     id: Hex<16>,
@@ -38,10 +38,10 @@ pub struct LedgerMark {
     pub manifest: u64,
 }
 
-impl LedgerMark {
+impl LedgerWatermark {
     /// The mark of the ledger of this id.
-    pub fn new(id: [u8; 16], manifest: u64, commits: u64) -> LedgerMark {
-        LedgerMark {
+    pub fn new(id: [u8; 16], manifest: u64, commits: u64) -> LedgerWatermark {
+        LedgerWatermark {
             id: Hex(id),
             manifest,
             commits,
@@ -54,7 +54,7 @@ impl LedgerMark {
     }
 
     /// Whether a ledger that is here now is the one that was there at `earlier`, and has lost nothing since.
-    pub fn follows(&self, earlier: &LedgerMark) -> bool {
+    pub fn follows(&self, earlier: &LedgerWatermark) -> bool {
         self.id == earlier.id
             && self.manifest >= earlier.manifest
             && self.commits >= earlier.commits
@@ -63,14 +63,14 @@ impl LedgerMark {
 
 /// The entries of a file that was read, by their hashes.
 #[derive(Clone, Debug)]
-pub struct Entries {
+pub struct HashChain {
     hashes: Vec<Hash>,
 }
 
-impl Entries {
-    pub(crate) fn new(begin: Hash) -> Entries {
+impl HashChain {
+    pub(crate) fn new(begin: Hash) -> HashChain {
         let hashes = vec![begin];
-        Entries { hashes }
+        HashChain { hashes }
     }
 
     pub(crate) fn push(&mut self, hash: Hash) {
@@ -94,7 +94,7 @@ impl Entries {
     }
 
     /// Whether the file begins with the entries of this head.
-    pub fn contain(&self, head: &Head) -> bool {
+    pub fn contains(&self, head: &Head) -> bool {
         self.at(head.seq) == Some(*head)
     }
 }

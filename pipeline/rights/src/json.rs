@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::clear::Clear;
+use crate::clear_text::ClearText;
 use crate::refusal::{Reason, Refusal};
 
 /// A field as it stands in the message.
@@ -50,7 +50,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(
         let detail = match error.classify() {
             serde_json::error::Category::Data => form(),
             _ => format!(
-                "{what} is no JSON: look at line {}, column {}",
+                "{what} is not JSON: see line {}, column {}",
                 error.line(),
                 error.column()
             ),
@@ -66,7 +66,7 @@ impl Field<'_> {
     }
 
     /// A text, or an integer as its digits; none where the field is absent, `null` or `""`.
-    pub fn text(self, raw: Raw<'_>) -> Result<Option<Clear>, Refusal> {
+    pub fn text(self, raw: Raw<'_>) -> Result<Option<ClearText>, Refusal> {
         let Some(raw) = raw.map(RawValue::get) else {
             return Ok(None);
         };
@@ -75,7 +75,7 @@ impl Field<'_> {
             [b'"', .., b'"'] => raw
                 .get(1..raw.len() - 1)
                 .and_then(unescape)
-                .ok_or_else(|| self.refuse("is no text: an escape in it names no character"))?,
+                .ok_or_else(|| self.refuse("is not text: an escape is not a character"))?,
             [b'-', digits @ ..] | digits
                 if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) =>
             {
@@ -89,11 +89,11 @@ impl Field<'_> {
         }
         let mut text = text;
         let text = std::mem::take(&mut *text);
-        Ok((!text.is_empty()).then(|| Clear::new(text)))
+        Ok((!text.is_empty()).then(|| ClearText::new(text)))
     }
 
     /// A truth value, false where the field is absent or `null`.
-    pub fn truth(self, raw: Raw<'_>) -> Result<bool, Refusal> {
+    pub fn boolean(self, raw: Raw<'_>) -> Result<bool, Refusal> {
         match raw.map(RawValue::get) {
             None | Some("null" | "false") => Ok(false),
             Some("true") => Ok(true),

@@ -1,12 +1,12 @@
-//! The keys of a brand, as far as the rights need them.
+//! The keys of a brand for data-subject requests.
 //!
-//! They are derived from the brand's secrets and its name, each under a context of its own: two brands that were
-//! given the same secret have nothing in common (I7). Whatever the audit key makes is told apart by the word that it
-//! starts with, so that none of it can be passed off as another.
+//! They are derived from the brand's secrets and its name, each under a separate context: two brands with the same
+//! secret have unrelated keys (I7). A prefix separates the uses of the audit key, so that no output of one use can pass
+//! as an output of another.
 //!
-//! After an exchange of the secret the audit key stays that of the oldest one, so that log and receipts go on. The
-//! objection list has a key for each [`Level`]: what is entered of a pseudonym belongs to the secret under which the
-//! pseudonym was made.
+//! The audit key stays that of the oldest secret across rotations, so the log and the receipts continue. The objection
+//! list has one key for each [`KeyLevel`]: the entry of a pseudonym belongs to the secret under which the pseudonym was
+//! made.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -27,14 +27,13 @@ pub struct BrandKeys {
     suppression: Vec<Zeroizing<[u8; 32]>>,
 }
 
-/// How many times the brand's secret had been exchanged when a pseudonym was made: the pseudonym of a level has gone
-/// through so many links of the chain.
+/// The number of key rotations before a pseudonym was made, which is the number of key-chain links that it has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Level(pub u32);
+pub struct KeyLevel(pub u32);
 
-impl Level {
+impl KeyLevel {
     /// Under the first secret. What stands for a device is always of this level.
-    pub const OLDEST: Level = Level(0);
+    pub const OLDEST: KeyLevel = KeyLevel(0);
 }
 
 /// What stands for a brand where it lasts: its name is no secret, and its number in a configuration does not last.
@@ -90,16 +89,16 @@ impl BrandKeys {
         }
     }
 
-    /// The same after the secret was exchanged for a newer one.
-    pub fn exchanged(mut self, newer: &SecretString) -> BrandKeys {
+    /// These keys with a newer secret appended.
+    pub fn with_newer_secret(mut self, newer: &SecretString) -> BrandKeys {
         let key = derive(SUPPRESSION, &self.name, newer);
         self.suppression.push(key);
         self
     }
 
     /// The level of the pseudonyms that the newest secret gives.
-    pub fn newest(&self) -> Level {
-        Level(u32::try_from(self.suppression.len() - 1).unwrap_or(u32::MAX))
+    pub fn newest(&self) -> KeyLevel {
+        KeyLevel(u32::try_from(self.suppression.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// The brand's name.
@@ -130,7 +129,7 @@ impl BrandKeys {
     }
 
     /// The entry of a pseudonym of a level in the objection list; none where the brand has no such level.
-    pub(crate) fn suppression(&self, level: Level, pseudonym: u128) -> Option<[u8; 16]> {
+    pub(crate) fn suppression(&self, level: KeyLevel, pseudonym: u128) -> Option<[u8; 16]> {
         let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(level.0 as usize)?);
         hasher.update(self.name.as_bytes());
         hasher.update(&pseudonym.to_le_bytes());
@@ -140,7 +139,7 @@ impl BrandKeys {
     /// What tells the key of a level from another one, without telling anything about it. It depends on the keys
     /// before it, too: with other ones, the pseudonyms of the level would be others. The name is followed by another
     /// number of bytes than a pseudonym has, so that it is the entry of nobody.
-    pub(crate) fn suppression_check(&self, level: Level) -> Option<[u8; 16]> {
+    pub(crate) fn suppression_check(&self, level: KeyLevel) -> Option<[u8; 16]> {
         let mut before: Option<[u8; 16]> = None;
         for number in 0..=level.0 as usize {
             let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(number)?);

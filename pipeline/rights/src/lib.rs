@@ -18,7 +18,7 @@
 //! **What was asked is what is done.** [`request`] reads strictly: an unknown field, a field that stands twice or a
 //! field of another type of request is refused, because a misspelt `whole_person` would otherwise erase too little
 //! and say that it was done. Every refusal has a [`Reason`] from a closed list and a sentence that names the field and
-//! the remedy; it never repeats a value, since it is logged and told.
+//! the remedy; it never repeats a value, since it is logged and published.
 //!
 //! **Asked twice is done once.** A request is known by its id, and its content by a [`Fingerprint`]. The audit log
 //! keeps both, keyed, so that a restart knows what it has seen: the same again is no new request, and other content
@@ -32,12 +32,12 @@
 //! **What proves an erasure is no reason to keep the person** (I3). Nothing of this crate that lasts holds an
 //! identifier, a pseudonym or a request's id in clear: the audit log has keyed hashes and counts, the objection list
 //! ([`suppression`]) has keyed hashes of pseudonyms. Without the brand's secret neither tells anything, and with another
-//! brand's secret neither does (I7). Clear values live in [`Clear`], which is overwritten when it goes and whose
+//! brand's secret neither does (I7). Clear values live in [`ClearText`], which is overwritten when it goes and whose
 //! debug output is empty of it (I6).
 //!
 //! | key | context | for |
 //! |---|---|---|
-//! | audit | `tributary 2025-11 rights audit of one brand` | the chain, ids, fingerprints, receipts, told apart by a word |
+//! | audit | `tributary 2025-11 rights audit of one brand` | the chain, ids, fingerprints, receipts, separated by a prefix |
 //! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list, one key for each secret |
 //!
 //! Both are derived from the brand's name and a secret, as the keys of its pseudonyms and of its ledger are, and have
@@ -49,7 +49,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
-mod clear;
+mod clear_text;
 mod counts;
 mod disk;
 mod error;
@@ -66,11 +66,11 @@ pub mod status;
 pub mod suppression;
 mod time;
 
-pub use clear::Clear;
+pub use clear_text::ClearText;
 pub use counts::Counts;
-pub use error::{FileError, Kind, Place};
-pub use head::{Entries, Head, LedgerMark};
+pub use error::{FileError, Kind, Position};
+pub use head::{HashChain, Head, LedgerWatermark};
 pub use hex::Hash;
-pub use keys::{BrandKeys, Fingerprint, Level, RequestKey};
+pub use keys::{BrandKeys, Fingerprint, KeyLevel, RequestKey};
 pub use refusal::{Reason, Refusal};
 pub use request::{Request, RequestId, Right};

@@ -44,7 +44,7 @@ pub struct Receipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
     /// It is no JSON object of a receipt's fields.
-    #[error("this is no receipt")]
+    #[error("not a receipt")]
     Malformed,
     /// It is of another brand.
     #[error("the receipt is of another brand: verify it with that one's secret")]
@@ -119,7 +119,7 @@ pub fn verify_receipt(bytes: &[u8], keys: &BrandKeys) -> Result<Receipt, Receipt
         return Err(ReceiptError::WrongSignature);
     }
     Ok(Receipt {
-        request: RequestId::new(crate::clear::Clear::new(json.request)),
+        request: RequestId::new(crate::clear_text::ClearText::new(json.request)),
         brand: json.brand,
         right: json.right,
         received: json.received,

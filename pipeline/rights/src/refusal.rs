@@ -1,7 +1,7 @@
-//! Why a request is refused: a closed list of reasons, and a sentence that names the field and the remedy.
+//! Why a request is refused: a closed list of reasons, with a sentence that names the field and the remedy.
 //!
-//! The sentence never repeats what a field holds: it is logged, told on a status subject and kept in the audit log's
-//! neighbourhood, none of which may identify anybody (I6).
+//! The sentence never repeats the value of a field. It is logged, published on a status subject and stored beside the
+//! audit log, none of which may identify anyone (I6).
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub enum Reason {
     BadRecord,
     /// Another request has the same id.
     IdTaken,
-    /// Nothing is held of whom or what it names.
+    /// No record of the data subject, or of the named record, is stored.
     NotFound,
     /// The record that it corrects is not of the person that it names.
     NotTheirs,

@@ -45,7 +45,7 @@ pub struct KeyPair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// It is no sealed answer.
-    #[error("this is no sealed answer, or not all of it")]
+    #[error("not a complete sealed answer")]
     Malformed,
     /// It was sealed by a newer version.
     #[error("sealed in format {0} by a newer version of Tributary: open it with that version")]

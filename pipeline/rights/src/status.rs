@@ -1,8 +1,8 @@
-//! How a request stands: `pending → in_progress → completed | rejected(reason)`.
+//! The status of a request: `pending → in_progress → completed | rejected(reason)`.
 //!
-//! It never goes back, it never ends twice, and it does not complete what never began. What may be rejected at once
-//! is; what has begun may still be, when its person or record turns out not to be held. A status tells numbers and
-//! the request's own id, and nothing about the person.
+//! A status never moves backward, a request never ends twice, and one that never started cannot complete. A pending
+//! request may be rejected at once; a started one may still be rejected when its person or record turns out not to be
+//! stored. A status contains counts and the request's own id, and nothing about the person.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::counts::Counts;
 use crate::refusal::Reason;
 use crate::request::{RequestId, Right};
 
-/// How a request stands.
+/// The status of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Received and durable.
@@ -23,10 +23,10 @@ pub enum Status {
     Rejected(Reason),
 }
 
-/// A step that a request cannot take.
+/// A transition that no request may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a request that is {from} cannot become {to}")]
-pub struct Impossible {
+pub struct InvalidTransition {
     /// How it stands, `unknown` for a request that was never received.
     pub from: &'static str,
     /// How it was to stand.
@@ -49,18 +49,18 @@ impl Status {
         matches!(self, Status::Completed(_) | Status::Rejected(_))
     }
 
-    /// The next status of a request that stands like this.
+    /// Checks the transition from this status to another.
     ///
     /// # Errors
     ///
-    /// [`Impossible`] where no request goes this way, also to where it stands already.
-    pub fn next(self, to: Status) -> Result<Status, Impossible> {
-        let impossible = Impossible {
+    /// [`InvalidTransition`] if no request may make this transition, including one to its current status.
+    pub fn next(self, to: Status) -> Result<Status, InvalidTransition> {
+        let impossible = InvalidTransition {
             from: self.name(),
             to: to.name(),
         };
         match (self, to) {
-            // What has begun cannot be withdrawn: part of it may be gone.
+            // A started request cannot be canceled: part of it may be erased already.
             (Status::InProgress, Status::Rejected(Reason::Cancelled)) => Err(impossible),
             (Status::Pending, Status::InProgress | Status::Rejected(_))
             | (Status::InProgress, Status::Completed(_) | Status::Rejected(_)) => Ok(to),
@@ -71,7 +71,7 @@ impl Status {
 
 /// The message on the status subject, and the reply of the status service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub struct StatusMessage<'a> {
     /// The brand.
     pub brand: &'a str,
     /// The request's id, as it was given.
@@ -84,7 +84,7 @@ pub struct Message<'a> {
     pub at: i64,
 }
 
-impl Message<'_> {
+impl StatusMessage<'_> {
     /// The message as JSON, keys sorted, absent ones left out, without an end of line:
     /// `{"at":…,"brand":…,"counts":{…},"id":…,"reason":…,"status":…,"type":…}`.
     pub fn to_json(&self) -> String {
@@ -122,7 +122,7 @@ impl Message<'_> {
 
 /// A message of the status subject, read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct PublishedStatus {
     /// The request's id, as it was given.
     pub id: RequestId,
     /// How it stands.
@@ -131,9 +131,9 @@ pub struct Told {
     pub at: i64,
 }
 
-impl Told {
-    /// What [`Message::to_json`] wrote; none where the bytes are no such message.
-    pub fn read(bytes: &[u8]) -> Option<Told> {
+impl PublishedStatus {
+    /// What [`StatusMessage::to_json`] wrote; none where the bytes are no such message.
+    pub fn read(bytes: &[u8]) -> Option<PublishedStatus> {
         #[derive(Deserialize)]
         struct Json<'a> {
             at: i64,
@@ -152,7 +152,7 @@ impl Told {
             ("rejected", None, Some(reason)) => Status::Rejected(reason),
             _ => return None,
         };
-        Some(Told {
+        Some(PublishedStatus {
             id: RequestId::read(&json.id)?,
             status,
             at: json.at,

@@ -1,4 +1,4 @@
-//! Times as they come and as they are told: Unix milliseconds, or RFC 3339 with a zone.
+//! Times as received and as written: Unix milliseconds, or RFC 3339 with a zone.
 
 use jiff::Timestamp;
 
@@ -17,7 +17,7 @@ pub(crate) fn read(text: &str) -> Option<i64> {
     (0..=MAX).contains(&ms).then_some(ms)
 }
 
-/// RFC 3339 in UTC, with milliseconds. A time outside what can be written is told as the nearest that can.
+/// RFC 3339 in UTC, with milliseconds. A time outside the writable range is clamped to it.
 pub(crate) fn write(ms: i64) -> String {
     let at = Timestamp::from_millisecond(ms.max(0)).unwrap_or(Timestamp::MAX);
     format!("{at:.3}")

@@ -1,20 +1,20 @@
-//! The command line, in the words of the specification.
+//! The command line: every command, option and help text.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Measures, live, how online marketing and shops feed each other, without watching individuals.
+/// Measures live how online marketing and stores feed each other, without tracking individuals.
 ///
-/// Start with `tributary demo`: it needs nothing installed. Then replay data of your own with
-/// `tributary replay`, and run a worker on a NATS broker with `tributary run`.
+/// Start with `tributary demo`, which has no prerequisites. Then replay your own data with
+/// `tributary replay`, and run a worker against a NATS broker with `tributary run`.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version = crate::version::TEXT, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// How logs are written.
+    /// The format of log messages
     #[arg(
         long,
         global = true,
@@ -25,61 +25,61 @@ pub struct Cli {
     pub log_format: LogFormat,
 }
 
-/// How logs are written, always to standard error. `TRIBUTARY_LOG` filters them.
+/// The format of log messages. They go to standard error; `TRIBUTARY_LOG` filters them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Human-readable lines
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Simulate a few weeks of one brand, measure them, and show what comes out
+    /// Simulate a few weeks of a brand, measure them, and show the results
     Demo(Demo),
-    /// Run a worker process: NATS in, NATS and Prometheus out, until a signal
+    /// Run a worker process that reads from NATS and publishes to NATS and Prometheus, until a signal
     Run(Run),
-    /// Run the same dataflow over traces, in process, and write every released cell
+    /// Run the dataflow over recorded traces and write every released cell
     Replay(Replay),
-    /// Ask a running worker for released cells
+    /// Query released cells from a running worker
     Query(Query),
-    /// Ask a running worker why two identifiers are one person, or why a cell is what it is
+    /// Explain why two identifiers belong to one person, or how a cell's value came about
     #[command(subcommand)]
     Explain(Explain),
-    /// Say what a TC string, a GPP string or plain boxes allow, purpose by purpose, and why not
+    /// Show what a TC string, GPP string or set of checkboxes allows, purpose by purpose, and why
     Consent(Consent),
-    /// Ask a running worker how much is past its retention, or will be on a day to come; nothing is taken back
+    /// Preview how many records are past their retention, now or on a future day, without deleting any
     Retention(Retention),
-    /// Ask for a data subject's right, and wait until it is answered: access, erase, restrict, object …
+    /// Submit a data subject's request (access, erase, restrict, object, …) and wait for the answer
     Rights(Rights),
     /// Verify the audit log of rights requests
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Look into a ledger, or read all of it and say whether it is sound
+    /// Inspect a ledger, or verify all of it
     #[command(subcommand)]
     Ledger(LedgerCommand),
-    /// Draw a brand's secret, or move ledgers to the newest one
+    /// Generate a brand's secret, or rotate ledgers to the newest one
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Check, print or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print the recording and alerting rules for Prometheus, with the address of your runbook
+    /// Print the Prometheus recording and alerting rules, with links to your runbook
     Rules(Rules),
-    /// Print the reference of every metric, as Markdown
+    /// Print the metrics reference as Markdown
     #[command(hide = true)]
     Reference {
-        /// The tables of `config/DATA-PROTECTION.md` instead: what is held for how long, and which step needs what
+        /// Print the tables of `config/DATA-PROTECTION.md` instead: retention periods, and the permission each use requires
         #[arg(long)]
         data_protection: bool,
     },
 }
 
 impl Command {
-    /// What is logged unless `TRIBUTARY_LOG` says otherwise: a worker tells what it does, a command that
-    /// answers a question only what went wrong.
+    /// The default log level, which `TRIBUTARY_LOG` overrides: a worker reports its actions, a command that
+    /// answers a question only errors.
     pub fn log_level(&self) -> &'static str {
         match self {
             Command::Run(_) => "info",
@@ -89,7 +89,7 @@ impl Command {
     }
 }
 
-/// More threads than any machine has cores are a typing error.
+/// Accepts 1 to 1024 threads; more is most likely a typing error.
 fn threads() -> clap::builder::RangedU64ValueParser<usize> {
     clap::builder::RangedU64ValueParser::new().range(1..=1024)
 }
@@ -97,28 +97,28 @@ fn threads() -> clap::builder::RangedU64ValueParser<usize> {
 /// `tributary demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// The seed of the simulated world: the same seed gives the same numbers
+    /// The seed of the simulation: the same seed gives the same numbers
     #[arg(long, default_value_t = 2025)]
     pub seed: u64,
-    /// About how many events happen in it; the persons follow from that
+    /// The approximate number of events, which determines the number of people
     #[arg(long, default_value = "200000")]
     pub events: Option<u64>,
-    /// How many days are simulated
+    /// The number of days to simulate
     #[arg(long, default_value_t = 28)]
     pub days: u32,
-    /// Worker threads
+    /// The number of worker threads
     #[arg(long, default_value_t = 2, value_parser = threads())]
     pub workers: usize,
-    /// Where the page and /metrics are served; port 0 takes a free one
+    /// The address that serves the live page and /metrics; port 0 selects a free port
     #[arg(long, default_value = "127.0.0.1:9464")]
     pub listen: std::net::SocketAddr,
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
-    /// End after the summary instead of serving on
+    /// Exit after the summary instead of serving the live page
     #[arg(long)]
     pub once: bool,
-    /// Serve the numbers of the summary as they are, instead of going on with the simulation
+    /// Keep serving the numbers of the summary instead of continuing the simulation
     #[arg(long)]
     pub still: bool,
 }
@@ -129,20 +129,20 @@ pub struct Run {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// Worker threads of this process, instead of `workers.threads`
+    /// The number of worker threads of this process [default: `workers.threads`]
     #[arg(long, value_parser = threads())]
     pub workers: Option<usize>,
-    /// This process's position in `workers.hosts`, instead of `workers.process`
+    /// The index of this process in `workers.hosts` [default: `workers.process`]
     #[arg(long)]
     pub process: Option<usize>,
-    /// Go on after a loss, which is logged: where the input stream no longer holds what was to be read or is another one,
-    /// and where the ledger, the objection list, the audit log or the receipts at the broker are missing, older or damaged
+    /// Start despite a data loss, and log it: unread messages were deleted from the input stream or the stream was replaced,
+    /// or the ledger, objection list, audit log or receipts at the broker are missing, outdated or damaged
     #[arg(long)]
     pub accept_loss: bool,
-    /// A file with the `host:port` of every process, one a line, instead of `workers.hosts`
+    /// A file with the `host:port` of every process, one per line [default: `workers.hosts`]
     #[arg(long, value_name = "FILE")]
     pub hostfile: Option<PathBuf>,
-    /// Where /metrics is served, instead of `http.listen`
+    /// The address that serves /metrics and the live page [default: `http.listen`]
     #[arg(long)]
     pub listen: Option<std::net::SocketAddr>,
 }
@@ -153,32 +153,32 @@ pub struct Replay {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// Traces (NDJSON, plain, .gz or .zst), and CSV files of csv sources as SOURCE=FILE or BRAND/SOURCE=FILE
+    /// Traces (NDJSON: plain, .gz or .zst), and CSV files as SOURCE=FILE or BRAND/SOURCE=FILE
     #[arg(required = true, value_name = "TRACE")]
     pub traces: Vec<String>,
-    /// Where the released cells go, NDJSON sorted by bytes; - is standard output
+    /// The output file for released cells (NDJSON, sorted by bytes); - is standard output
     #[arg(long, value_name = "OUT")]
     pub cells: PathBuf,
-    /// Where refused lines go. Default: beside the cells, as OUT.dead-letters.ndjson
+    /// The output file for rejected lines [default: OUT.dead-letters.ndjson]
     #[arg(long, value_name = "FILE")]
     pub dead_letters: Option<PathBuf>,
-    /// Worker threads: they change the speed, never a byte of OUT. Default: `workers.threads`
+    /// The number of worker threads; affects speed, never the contents of OUT [default: `workers.threads`]
     #[arg(long, value_parser = threads())]
     pub workers: Option<usize>,
-    /// Replace files of these outputs that hold something else; an input is never replaced
+    /// Overwrite output files that this command did not write; inputs are never overwritten
     #[arg(long)]
     pub force: bool,
-    /// Messages an epoch: the batch changes the speed, never a byte of OUT
+    /// The number of messages per epoch; affects speed, never the contents of OUT
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub batch: u64,
-    /// Keep what is accepted in a new ledger too, from which `tributary run` then goes on: the bulk load of a worker.
-    /// It is the directory `process-0` of `ledger.directory`
+    /// Also write the accepted records to a new ledger, to load a worker in bulk: `tributary run` continues from it.
+    /// The ledger is the directory `process-0` of DIRECTORY, as in `ledger.directory`
     #[arg(long, value_name = "DIRECTORY")]
     pub ledger: Option<PathBuf>,
     /// Print the summary as JSON on standard output
     #[arg(long)]
     pub json: bool,
-    /// No progress bar and no summary
+    /// Suppress the progress bar and the summary
     #[arg(long, short)]
     pub quiet: bool,
 }
@@ -186,19 +186,19 @@ pub struct Replay {
 /// `tributary query`.
 #[derive(Debug, Args)]
 pub struct Query {
-    /// The configuration file that says how to reach the broker
+    /// The configuration file, which contains the broker's address
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// The brand; may be left out where there is only one
+    /// The brand [default: the only configured brand]
     #[arg(long)]
     pub brand: Option<String>,
-    /// The family of cells, as `attribution` or `store_day`; all where left out
+    /// The family of cells, such as `attribution` or `store_day` [default: all]
     #[arg(value_name = "FAMILY")]
     pub family: Option<String>,
-    /// Only cells with this dimension, as `model=linear` or `day=2025-10-26`; may be repeated
+    /// Only cells with this dimension, such as `model=linear` or `day=2025-10-26`; can be repeated
     #[arg(long = "where", value_name = "DIM=TEXT")]
     pub filters: Vec<String>,
-    /// Print one cell a line as JSON, as a replay does
+    /// Print one JSON cell per line, in the format of `replay`
     #[arg(long)]
     pub json: bool,
 }
@@ -206,22 +206,22 @@ pub struct Query {
 /// `tributary explain`.
 #[derive(Debug, Subcommand)]
 pub enum Explain {
-    /// Why two identifiers are one person: a shortest chain of links, with source and day, no values
+    /// Why two identifiers belong to one person: the shortest chain of links, with source and day but no values
     Person(ExplainPerson),
-    /// Why an attribution cell is what it is: how many persons stand behind it, by path
+    /// How an attribution cell's value came about: the number of persons behind it, by path
     Cell(ExplainCell),
 }
 
 /// `tributary explain person`.
 #[derive(Debug, Args)]
 pub struct ExplainPerson {
-    /// The configuration file, which holds the brand's secret: the values never leave this command
+    /// The configuration file, which contains the brand's secret; the values never leave this command
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// The brand; may be left out where there is only one
+    /// The brand [default: the only configured brand]
     #[arg(long)]
     pub brand: Option<String>,
-    /// The two identifiers, each as KIND=VALUE: email=a@b.example, cookie=…, phone=…, customer=…, wallet=…
+    /// The two identifiers as KIND=VALUE: email=a@b.example, cookie=…, phone=…, customer=…, wallet=…
     #[arg(num_args = 2, value_name = "KIND=VALUE")]
     pub identifiers: Vec<String>,
     /// Print the answer as JSON
@@ -235,7 +235,7 @@ pub struct ExplainCell {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// The brand; may be left out where there is only one
+    /// The brand [default: the only configured brand]
     #[arg(long)]
     pub brand: Option<String>,
     /// The channel's source
@@ -247,16 +247,16 @@ pub struct ExplainCell {
     /// The channel's campaign
     #[arg(long)]
     pub campaign: Option<String>,
-    /// The kind of the conversions: order or transaction
+    /// The kind of conversion: order or transaction
     #[arg(long)]
     pub kind: String,
-    /// The store, for transactions
+    /// The store (transactions only)
     #[arg(long)]
     pub store: Option<String>,
-    /// The day, 2025-10-26
+    /// The day, such as 2025-10-26
     #[arg(long)]
     pub day: String,
-    /// The currency; the brand's where left out
+    /// The currency [default: the brand's currency]
     #[arg(long)]
     pub currency: Option<String>,
     /// Print the answer as JSON
@@ -266,21 +266,21 @@ pub struct ExplainCell {
 
 /// `tributary retention`.
 ///
-/// A dry run: it counts, for each brand and category of `[brand.retention]`, the records that a pass of the retention
-/// would take back, and changes nothing. The worker itself makes a pass at every start and once a day.
+/// A dry run: counts the records that a retention run would delete, by brand and category of `[brand.retention]`, and
+/// changes nothing. The worker runs retention at every startup and once a day.
 #[derive(Debug, Args)]
 pub struct Retention {
-    /// The configuration file that says how to reach the broker
+    /// The configuration file, which contains the broker's address
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// Only this brand; all of the configuration where left out
+    /// Only this brand [default: all configured brands]
     #[arg(long)]
     pub brand: Option<String>,
-    /// A day, as 2027-01-01, or a time as RFC 3339; now where left out. A day to come says what will have gone by then
-    /// of what is held today, with the retention as the worker has it: to plan by
+    /// A day, such as 2027-01-01, or an RFC 3339 time [default: now]. For a future day, counts which of the currently
+    /// stored records will have been deleted by then
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-    /// Print one brand a line as JSON
+    /// Print one JSON object per brand and line
     #[arg(long)]
     pub json: bool,
 }
@@ -288,83 +288,83 @@ pub struct Retention {
 /// `tributary consent`.
 #[derive(Debug, Args)]
 pub struct Consent {
-    /// The string, or boxes as {"7": true, "do_not_sell": false}; - reads it from standard input, where no process list
-    /// shows it
+    /// The consent string, or checkboxes as {"7": true, "do_not_sell": false}; - reads from standard input, which keeps the
+    /// string out of process lists
     #[arg(value_name = "STRING")]
     pub string: String,
-    /// The vendor whose permission is asked for; the publisher's own where left out
+    /// The vendor ID to check [default: the publisher itself]
     #[arg(long)]
     pub vendor: Option<u16>,
-    /// A Global Vendor List (JSON), which says on which basis the vendor declared each purpose
+    /// A Global Vendor List (JSON) with the legal basis that the vendor declares for each purpose
     #[arg(long, value_name = "FILE", requires = "vendor")]
     pub vendor_list: Option<PathBuf>,
-    /// Let a legitimate interest count where there is no consent
+    /// Accept legitimate interest where there is no consent
     #[arg(long, conflicts_with = "vendor_list")]
     pub legitimate_interest: bool,
-    /// Print it as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }
 
 /// `tributary rights`.
 ///
-/// The request waits at the broker until a worker has answered it everywhere: in the numbers, in the ledgers of all
-/// processes, among the messages that came in and among the dead letters. Send it again with the same --id as often as
-/// you like: it is done once.
+/// The request stays at the broker until a worker has applied it everywhere: to the numbers, the ledgers of all
+/// processes, the input messages and the dead letters. Sending it again with the same --id is safe: a request is
+/// processed once.
 #[derive(Debug, Args)]
 pub struct Rights {
-    /// Which right: access and portability (all records, as JSON), rectify (one record), restrict and unrestrict (held,
-    /// but out of every number), object (as erase, and nothing new is taken), erase, do_not_sell, directive (what is to
-    /// happen after death)
+    /// The type of request: access and portability (all records as JSON), rectify (one record), restrict and unrestrict
+    /// (kept, but excluded from all numbers), object (like erase, and new records are rejected), erase, do_not_sell,
+    /// directive (instructions for after death)
     #[arg(value_name = "TYPE", value_parser = ["access", "portability", "rectify", "restrict", "unrestrict", "object", "erase", "do_not_sell", "directive"])]
     pub right: String,
-    /// Whom it is about, as KIND=VALUE: email=a@b.example, phone=…, cookie=…, customer=…, wallet=…, device=…,
-    /// name_postcode=FIRST/LAST/POSTCODE. Process lists show it: see --request
+    /// The data subject, as KIND=VALUE: email=a@b.example, phone=…, cookie=…, customer=…, wallet=…, device=…,
+    /// name_postcode=FIRST/LAST/POSTCODE. Visible in process lists: use --request to avoid that
     #[arg(value_name = "KIND=VALUE")]
     pub identifiers: Vec<String>,
-    /// The configuration file that says how to reach the broker
+    /// The configuration file, which contains the broker's address
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// The brand; may be left out where there is only one
+    /// The brand [default: the only configured brand]
     #[arg(long)]
     pub brand: Option<String>,
-    /// Where the proof of the requester's identity is kept, as a ticket's number; required
+    /// Where you keep the proof of the requester's identity, such as a ticket number; required
     #[arg(long, value_name = "REFERENCE")]
     pub proof: Option<String>,
-    /// All records of the linked person, and not only those that name an identifier
+    /// Cover all records of the linked person, not only those that contain the identifiers
     #[arg(long)]
     pub whole_person: bool,
-    /// The request's id: the same one again is the same request. Drawn where it is left out
+    /// The request ID; requests with the same ID are the same request [default: random]
     #[arg(long)]
     pub id: Option<String>,
-    /// Read the request, or what of it is not given here, from a JSON file; - is standard input
+    /// Read the request, or the parts not given as options, from a JSON file; - is standard input
     #[arg(long, value_name = "FILE")]
     pub request: Option<PathBuf>,
-    /// rectify: a JSON file with the record as it should be
+    /// rectify: a JSON file with the corrected record
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// rectify: the kind of the record, web or transaction
     #[arg(long, default_value = "transaction")]
     pub kind: String,
-    /// rectify: the source of the record; the kind's own where left out
+    /// rectify: the source of the record [default: the source named like the kind]
     #[arg(long)]
     pub source: Option<String>,
     /// directive: erase or keep
     #[arg(long, value_name = "ACTION")]
     pub directive: Option<String>,
-    /// directive: the person has died, and what was directed applies now
+    /// directive: the person has died, and the directive applies now
     #[arg(long)]
     pub notice: bool,
-    /// Where the answer or the receipt goes, readable by its owner alone; standard output where left out
+    /// The output file for the answer or receipt, readable only by its owner [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Replace the file of --out where it is there already
+    /// Overwrite the file of --out if it exists
     #[arg(long, requires = "out")]
     pub force: bool,
-    /// Send it and end
+    /// Submit the request and exit without waiting
     #[arg(long)]
     pub no_wait: bool,
-    /// Print how it stands as JSON
+    /// Print the status as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -372,18 +372,18 @@ pub struct Rights {
 /// `tributary audit`.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Read every entry and hold it to the one before; fails at the first that was changed, moved or taken out
+    /// Verify the hash chain of every entry; fails at the first entry that was changed, moved or removed
     Verify {
-        /// The configuration file, which holds the brands' secrets and says where the logs lie
+        /// The configuration file, which contains the brands' secrets and the directory of the logs
         #[arg(long, short, value_name = "FILE")]
         config: PathBuf,
         /// Only this brand
         #[arg(long)]
         brand: Option<String>,
-        /// An entry that the log must still hold, as NUMBER:HASH from a receipt
+        /// An entry that the log must still contain, as NUMBER:HASH from a receipt
         #[arg(long, value_name = "NUMBER:HASH", requires = "brand")]
         head: Option<String>,
-        /// Print it as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
@@ -392,22 +392,22 @@ pub enum AuditCommand {
 /// `tributary ledger`.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Say what a ledger holds, without its keys and without changing anything: segments, entries, position
+    /// Show a ledger's segments, entries and position; needs no keys and changes nothing
     Inspect {
-        /// The directory of one process's ledger, as tributary-data/process-0
+        /// The ledger directory of one process, such as tributary-data/process-0
         directory: PathBuf,
-        /// Print it as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Open every block and read every entry, without changing anything; fails where one is not sound
+    /// Decrypt every block and read every entry, without changing anything; fails on the first damaged one
     Verify {
-        /// The directory of one process's ledger, as tributary-data/process-0
+        /// The ledger directory of one process, such as tributary-data/process-0
         directory: PathBuf,
-        /// The configuration file, which holds the brands' secrets
+        /// The configuration file, which contains the brands' secrets
         #[arg(long, short, value_name = "FILE")]
         config: PathBuf,
-        /// Print it as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
@@ -416,37 +416,37 @@ pub enum LedgerCommand {
 /// `tributary keys`.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Draw a brand's secret into a new file
+    /// Generate a brand's secret in a new file
     ///
-    /// Only the file's owner can read it, and it is not shown. The brand names it as `secret_file`. To exchange a
-    /// secret, draw another one, name that as `secret_file`, and add the file it had to the end of
-    /// `previous_secret_files`. All of them stay there: every pseudonym is re-keyed over the one before. Keep a copy
-    /// of each where no ledger is: without them what is held cannot be opened, and new records do not meet old ones.
+    /// Only the file's owner can read it, and the secret is not printed. Set it as the brand's `secret_file`. To rotate
+    /// a secret, generate another one, set it as `secret_file`, and append the previous file to `previous_secret_files`.
+    /// Keep all of them in the configuration: every pseudonym is re-keyed through the previous ones. Keep a copy of each
+    /// separate from the ledger: without them, stored data cannot be read, and new records do not match old ones.
     New {
-        /// The file, as acme.2025.secret; one that is there is never replaced
+        /// The file, such as acme.2025.secret; an existing file is never overwritten
         file: PathBuf,
-        /// Print the secret on standard output, too
+        /// Also print the secret to standard output
         #[arg(long)]
         print: bool,
     },
-    /// Move what ledgers keep to the newest secrets of a configuration, in running workers or in a stopped one's
+    /// Rotate ledgers to the newest secrets of the configuration, for running workers or a stopped one
     ///
-    /// Without a directory the running workers are asked. Each process reads its configuration file again, seals all
-    /// that is new under the newest secrets, moves what it kept, and goes on reading and counting meanwhile. Every
-    /// process must have the same file and the same secrets: before any begins, each says that it could. They go on
-    /// with the pseudonyms that they began with, and take the newest secret for them at their next start, all together.
+    /// Without a directory, this command asks the running workers. Each process rereads its configuration file, seals new
+    /// data under the newest secrets, and re-encrypts stored data while it continues to process input. Every process
+    /// must have the same file and the same secrets; rotation begins only after all have confirmed that. Until their
+    /// next start, the processes keep using their current pseudonyms.
     ///
-    /// With a directory, that of a stopped worker is moved. In a cluster, run it for the directory of each process.
+    /// With a directory, this command rotates the ledger of a stopped worker. In a cluster, run it for every process.
     ///
-    /// What was kept loses no link, and when it is done, nothing in the ledger opens under an older secret. Stopped or
-    /// killed half way, a worker that starts with the newest secrets reads what it has, and this is run again.
+    /// No link between records is lost, and afterwards no older secret can read the ledger. If rotation is interrupted,
+    /// workers can still start with the newest secrets; run this command again to complete it.
     Rotate {
-        /// The directory of a stopped process's ledger, as tributary-data/process-0; the running workers where left out
+        /// The ledger directory of a stopped process, such as tributary-data/process-0 [default: running workers]
         directory: Option<PathBuf>,
-        /// The configuration file, with the newest secret and all before it
+        /// The configuration file, with the newest secret and all previous ones
         #[arg(long, short, value_name = "FILE")]
         config: PathBuf,
-        /// Print what was done as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
@@ -455,7 +455,7 @@ pub enum KeysCommand {
 /// `tributary rules`.
 #[derive(Debug, Args)]
 pub struct Rules {
-    /// Where whoever is woken reads grafana/RUNBOOK.md: each alert's runbook_url is this address and #itsname
+    /// The address of your copy of grafana/RUNBOOK.md; the runbook_url of each alert is this address plus #alertname
     #[arg(long, value_name = "URL")]
     pub runbook_url: String,
 }
@@ -463,7 +463,7 @@ pub struct Rules {
 /// `tributary config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Say everything that is wrong with a file at once, with its line and what would be right
+    /// Report every problem in a file, with its line and a suggested fix
     Check {
         /// The configuration file
         #[arg(default_value = "tributary.toml")]
@@ -472,18 +472,18 @@ pub enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print every setting as it counts, defaults included, secrets masked
+    /// Print the effective settings, including defaults, with secrets masked
     Print {
         /// The configuration file
         #[arg(default_value = "tributary.toml")]
         file: PathBuf,
     },
-    /// Print the JSON Schema of the file, or with --markdown a table of all settings
+    /// Print the JSON Schema of the configuration file, or a table of all settings with --markdown
     Schema {
-        /// A table for people instead
+        /// Print a Markdown table instead of the JSON Schema
         #[arg(long)]
         markdown: bool,
     },
-    /// Print a commented example to start from
+    /// Print a commented example configuration
     Example,
 }

@@ -34,7 +34,7 @@ pub fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
     }
     if seen == 0 {
         bail!(
-            "there is no audit log in {}: process 0 keeps it, from the first request on",
+            "no audit log in {}: process 0 creates it with the first request",
             directory.display()
         );
     }
@@ -49,7 +49,7 @@ fn read_head(text: &str) -> anyhow::Result<Head> {
             hash: hash.parse().ok()?,
         })
     };
-    read().context("a head is NUMBER:HASH, as `audit_seq` and `audit_hash` of a receipt")
+    read().context("--head must be NUMBER:HASH: `audit_seq` and `audit_hash` of a receipt")
 }
 
 fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyhow::Result<()> {
@@ -65,10 +65,10 @@ fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyh
             "first_at": verified.first_at,
             "last_at": verified.last_at,
         });
-        terminal::tell(line)?;
+        terminal::print_status_line(line)?;
     } else {
-        terminal::tell(format_args!(
-            "{}: {} entries, each linked to the one before; the last is {}:{}",
+        terminal::print_status_line(format_args!(
+            "{}: {} entries, hash chain intact; the last entry is {}:{}",
             keys.name(),
             verified.entries,
             verified.entries,

@@ -14,7 +14,7 @@ pub fn command(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
         ConfigCommand::Check { file, json } => return check(file, *json),
         ConfigCommand::Print { file } => terminal::print(print(&crate::load(file)?))?,
         ConfigCommand::Schema { markdown: false } => {
-            terminal::line(format_args!("{:#}", schema()))?
+            terminal::print_line(format_args!("{:#}", schema()))?
         }
         ConfigCommand::Schema { markdown: true } => terminal::print(reference())?,
         ConfigCommand::Example => terminal::print(example())?,
@@ -40,18 +40,20 @@ fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
                 })
                 .collect()
         };
-        terminal::tell(serde_json::json!({"errors": list(&errors), "warnings": list(&warnings)}))?;
+        terminal::print_status_line(
+            serde_json::json!({"errors": list(&errors), "warnings": list(&warnings)}),
+        )?;
     } else {
         for problem in &errors {
-            terminal::tell(problem)?;
+            terminal::print_status_line(problem)?;
         }
         for warning in &warnings {
-            terminal::tell(format_args!("warning: {warning}"))?;
+            terminal::print_status_line(format_args!("warning: {warning}"))?;
         }
         match errors.len() {
-            0 => terminal::tell(format_args!("{} holds", file.display()))?,
-            1 => terminal::tell("1 problem")?,
-            n => terminal::tell(format_args!("{n} problems"))?,
+            0 => terminal::print_status_line(format_args!("{} is valid", file.display()))?,
+            1 => terminal::print_status_line("1 problem")?,
+            n => terminal::print_status_line(format_args!("{n} problems"))?,
         }
     }
     Ok(if errors.is_empty() {

@@ -55,7 +55,7 @@ pub fn command(args: &cli::Consent) -> anyhow::Result<()> {
     let terms = terms(args)?;
     let allowed = signal.allowed(&terms);
     if args.json {
-        terminal::line(format_args!("{:#}", signal.json(&terms, allowed)))?;
+        terminal::print_line(format_args!("{:#}", signal.json(&terms, allowed)))?;
     } else {
         terminal::print(signal.text(&terms, allowed))?;
     }
@@ -68,7 +68,7 @@ fn terms(args: &cli::Consent) -> anyhow::Result<Terms> {
         let list = read_list(list)?;
         let found = list.vendor(vendor);
         return Ok(Terms::of(found.with_context(|| {
-            format!("the vendor list knows no vendor {vendor}")
+            format!("vendor {vendor} is not in the vendor list")
         })?));
     }
     let party = args.vendor.map_or(Party::Publisher, Party::Vendor);
@@ -86,27 +86,29 @@ fn terms(args: &cli::Consent) -> anyhow::Result<Terms> {
 fn read_list(path: &Path) -> anyhow::Result<VendorList> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read the vendor list {}", path.display()))?;
-    VendorList::parse(&bytes).with_context(|| format!("{} is no vendor list", path.display()))
+    VendorList::parse(&bytes).with_context(|| format!("{} is not a vendor list", path.display()))
 }
 
 impl Signal {
     fn read(text: &str) -> anyhow::Result<Signal> {
         if text.is_empty() {
             bail!(
-                "there is no string: give a TC string, a GPP string, or boxes as {{\"7\": true}}"
+                "no consent string given: expected a TC string, a GPP string, or checkboxes as {{\"7\": true}}"
             );
         }
         if text.starts_with('{') {
             let boxes: std::collections::BTreeMap<String, bool> = serde_json::from_str(text)
-                .context("boxes are one JSON object of true and false")?;
+                .context("checkboxes must be one JSON object with true and false")?;
             let boxes = boxes.iter().map(|(name, ticked)| (name.as_str(), *ticked));
             return Ok(Signal::Boxes(Boxes::read(boxes)?));
         }
         // A GPP header begins with type 3, version 1, which is `DB` in base64url.
         if text.starts_with("DB") {
-            return Ok(Signal::Gpp(Gpp::parse(text).context("no GPP string")?));
+            return Ok(Signal::Gpp(
+                Gpp::parse(text).context("not a valid GPP string")?,
+            ));
         }
-        let tc = TcString::parse(text).context("no TC string")?;
+        let tc = TcString::parse(text).context("not a valid TC string")?;
         Ok(Signal::Tc(Box::new(tc)))
     }
 
@@ -205,7 +207,7 @@ impl Signal {
             );
             let _ = match &tc.disclosed_vendors {
                 Some(vendors) => writeln!(out, "{} disclosed vendors", vendors.iter().count()),
-                None => writeln!(out, "disclosed vendors are not listed"),
+                None => writeln!(out, "no list of disclosed vendors"),
             };
         }
         let mut table = Table::new(&[
@@ -229,12 +231,12 @@ impl Signal {
             let _ = writeln!(out, "opted out of: {}", outs.join(", "));
         }
         for (id, state) in self.states() {
-            let _ = writeln!(out, "section {id} ({state}) was read");
+            let _ = writeln!(out, "section {id} ({state}) is supported");
         }
         for id in self.unread() {
             let _ = writeln!(
                 out,
-                "section {id} was not read: what it says is not known here, and is not obeyed"
+                "section {id} is not supported: its content is not applied"
             );
         }
         out

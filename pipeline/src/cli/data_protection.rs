@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use tributary_config::model::Consent;
-use tributary_connectors::signals::{Signal, Signals};
+use tributary_connectors::signals::{Signal, SignalReader};
 use tributary_consent::Boxes;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::label::{Channel, Label};
@@ -27,7 +27,7 @@ pub fn reference() -> anyhow::Result<String> {
     let retention = defaults()?;
     let mut out = String::new();
     // Writing to a string cannot fail.
-    out.push_str("| record | used for | held for (default) |\n|---|---|---|\n");
+    out.push_str("| record | used for | kept for (default) |\n|---|---|---|\n");
     for (name, body) in bodies() {
         let held = match Category::of(&body) {
             Some(category) => months(&retention, category),
@@ -35,7 +35,7 @@ pub fn reference() -> anyhow::Result<String> {
         };
         let _ = writeln!(out, "| {name} | {} | {held} |", purposes(&body).join(", "));
     }
-    out.push_str("\n| category | setting of `[brand.retention]` | default | counts from | what goes |\n|---|---|---|---|---|\n");
+    out.push_str("\n| category | setting of `[brand.retention]` | default | counts from | what is deleted |\n|---|---|---|---|---|\n");
     for category in Category::ALL {
         let (name, from, goes) = (category.name(), category.from(), category.goes());
         let months = months(&retention, category);
@@ -44,7 +44,7 @@ pub fn reference() -> anyhow::Result<String> {
             "| {name} | `{name}_months` | {months} | {from} | {goes} |"
         );
     }
-    out.push_str("\n| step | what it is | needs | without it |\n|---|---|---|---|\n");
+    out.push_str("\n| use | what it is | requires | without it |\n|---|---|---|---|\n");
     for step in Use::ALL {
         let (what, without) = words(step);
         let _ = writeln!(
@@ -60,8 +60,10 @@ pub fn reference() -> anyhow::Result<String> {
 /// Until when is held what no category takes back.
 fn kept(body: &Body) -> &'static str {
     match body {
-        Body::Spend { .. } => "for good: it is nobody's, and the last figure replaces the others",
-        _ => "until the person is erased; a newer word takes its place",
+        Body::Spend { .. } => {
+            "indefinitely: it is not personal, and the latest figure replaces earlier ones"
+        }
+        _ => "until the person is erased; a newer statement replaces it",
     }
 }
 
@@ -130,7 +132,7 @@ fn bodies() -> [(&'static str, Body); 8] {
             },
         ),
         (
-            "statement of consent",
+            "consent statement",
             Body::Consent {
                 steps: AllowedUses::NONE,
                 string: None,
@@ -150,25 +152,25 @@ fn bodies() -> [(&'static str, Body); 8] {
 fn words(step: Use) -> (&'static str, &'static str) {
     match step {
         Use::Hold => (
-            "holding a web record, or any record of a source that rests on consent",
-            "the record is in no number; it is kept, sealed, until its retention ends, and counts if consent comes",
+            "use of a web record, or of any record from a source with basis `consent`",
+            "the record is excluded from all numbers; it stays stored, encrypted, until its retention ends, and counts if consent is given later",
         ),
         Use::Credit => (
             "crediting a campaign",
-            "a contact is counted, but no sale is credited to it",
+            "the contact is counted, but earns no credit for a sale",
         ),
         Use::Join => (
-            "counts that join the web with the till",
-            "web and till do not meet in it",
+            "counts that join online and in-store data",
+            "online and in-store data are not joined",
         ),
         Use::Link => (
             "linking across devices and sources",
-            "the record stands for one identifier alone, its cookie first",
+            "the record counts for a single identifier, preferably its cookie",
         ),
-        Use::Position => ("a precise position", "nothing changes: no position is read"),
+        Use::Position => ("precise location", "no effect: no location is read"),
         Use::Share => (
             "sharing with partners",
-            "nothing changes: nothing is shared with anybody",
+            "no effect: nothing is shared with anyone",
         ),
     }
 }
@@ -215,7 +217,7 @@ fn allows(step: Use, boxes: &[(&str, bool)], feature_2: bool) -> bool {
     let Ok(boxes) = Boxes::read(boxes.iter().copied()) else {
         return false;
     };
-    match Signals::new(&consent).boxes(&boxes) {
+    match SignalReader::new(&consent).boxes(&boxes) {
         Signal::Steps(consent) => consent.steps.allows(step),
         Signal::OptedOut(_) => false,
     }

@@ -60,14 +60,14 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     let environment = |name: &str| (name == "TRIBUTARY_DEMO_SECRET").then(|| SECRET.to_owned());
     let origin = std::path::Path::new("demo.toml");
     let mut config = tributary_config::parse_in(&text, origin, &environment)
-        .context("the demo's own configuration does not hold")?
+        .context("the demo's own configuration is invalid")?
         .config;
     config.workers.threads = args.workers.max(1);
     config.http.listen = args.listen;
 
     if !args.json {
         terminal::note(format_args!(
-            "Four weeks of a brand that does not exist: {} shops with sensors and tills, a web shop, {} campaigns.\n",
+            "Simulating a fictional brand: {} stores with sensors and tills, an online shop, {} campaigns.\n",
             options.stores, options.campaigns
         ));
     }
@@ -179,7 +179,7 @@ impl Show<'_> {
         self.bar.finish_and_clear();
         let summary = Summary::of(cells);
         let printed = match self.args.json {
-            true => terminal::line(format_args!("{:#}", summary.json())),
+            true => terminal::print_line(format_args!("{:#}", summary.json())),
             false => terminal::print(summary.text() + &account(tally, self.started.elapsed())),
         };
         if let Err(error) = printed {
@@ -235,9 +235,9 @@ fn account(tally: &Tally, took: Duration) -> String {
     let refused: u64 = tally.dead_by_reason().values().sum();
     let thousands = |n: u64| crate::report::table::thousands(n.into());
     format!(
-        "{} events in {:.1} s: {} came twice, {} were corrected, {} were refused with a reason.\n\
-         Nobody in this world exists, so that every number is shown; for a real brand a number leaves only\n\
-         when 50 persons stand behind it (release.k).\n",
+        "{} events in {:.1} s: {} duplicates, {} corrections, {} rejected with a reason.\n\
+         All people here are simulated, so every number is shown. For a real brand, a number is released only\n\
+         if at least 50 people contribute to it (release.k).\n",
         thousands(events),
         took.as_secs_f64(),
         thousands(counts.stages.duplicates),
@@ -259,34 +259,34 @@ fn serve(config: &Config, state: HttpState, says: Option<bool>) -> anyhow::Resul
             .await
             .with_context(|| {
                 format!(
-                    "cannot listen on {}: name another address with --listen",
+                    "cannot listen on {}: choose another address with --listen",
                     config.http.listen
                 )
             })?;
         let address = listener.local_addr()?;
         if let Some(goes_on) = says {
             let numbers = match goes_on {
-                true => "The days go on, an hour a second: ",
-                false => "The same numbers to look at:      ",
+                true => "Live, one hour per second: ",
+                false => "Live page:                 ",
             };
-            terminal::line(format_args!(
-                "\n{numbers}http://{address}/ (Ctrl-C ends)\n\
-                 The same for Prometheus:          http://{address}/metrics\n\
+            terminal::print_line(format_args!(
+                "\n{numbers}http://{address}/ (press Ctrl-C to stop)\n\
+                 Prometheus metrics:        http://{address}/metrics\n\
                  \n\
                  Next:\n  \
-                 tributary demo --seed 7                 another world\n  \
-                 make build                              the load tester too: target/release/loadtest --help\n  \
-                 tributary replay --help                 data of your own, as NDJSON or CSV\n  \
-                 tributary keys new acme.secret          a secret for a brand of your own\n  \
-                 tributary config example > my.toml      a configuration to start from\n  \
-                 tributary run --config my.toml          live, on a NATS broker"
+                 tributary demo --seed 7                 a different simulation\n  \
+                 make build                              build the load tester too: target/release/loadtest --help\n  \
+                 tributary replay --help                 replay your own data (NDJSON or CSV)\n  \
+                 tributary keys new acme.secret          generate a secret for your brand\n  \
+                 tributary config example > my.toml      create a configuration\n  \
+                 tributary run --config my.toml          run live on a NATS broker"
             ))?;
         }
         http::serve(listener, state, async move {
             tokio::select! {
                 _ = stop.wait_for(|set| *set) => {}
                 // A reader such as `head` has seen enough.
-                () = terminal::closed() => {}
+                () = terminal::wait_until_closed() => {}
             }
         })
         .await;

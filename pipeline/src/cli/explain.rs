@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use tributary_config::model::Brand;
 use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
+use tributary_connectors::subject_identifiers;
 use tributary_connectors::terminal;
-use tributary_connectors::whom;
 use tributary_operators::currency;
 use tributary_operators::label::Channel;
 use tributary_operators::record::{BrandId, IdKind, Identifier};
@@ -46,7 +46,7 @@ pub async fn answer(args: &cli::Explain) -> anyhow::Result<String> {
 async fn person(args: &cli::ExplainPerson) -> anyhow::Result<String> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     let [first, second] = &args.identifiers[..] else {
-        bail!("two identifiers are needed, each as KIND=VALUE");
+        bail!("two identifiers are required, each as KIND=VALUE");
     };
     let brand = asker.brand()?;
     let keys = keys(brand);
@@ -85,8 +85,7 @@ async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
     Ok(paths_text(args, &paths, k))
 }
 
-const UNREADABLE: &str =
-    "the worker's answer cannot be read; is it of another version? --json prints it as it is";
+const UNREADABLE: &str = "cannot read the worker's answer; does it run another version? Use --json to print it unchanged";
 
 /// The brand's keys under each of its secrets: a worker goes on with the one that it began with.
 fn keys(brand: &Brand) -> Vec<BrandKey> {
@@ -118,7 +117,9 @@ fn identify(
         bail!("the {which} identifier is not KIND=VALUE with KIND one of {known}");
     };
     if value.len() > MAX_IDENTIFIER {
-        bail!("the {which} identifier is longer than {MAX_IDENTIFIER} bytes, which no record's is");
+        bail!(
+            "the {which} identifier is longer than {MAX_IDENTIFIER} bytes, the limit for records"
+        );
     }
     let ids = if kind == IdKind::NamePostcode {
         let parts: Vec<&str> = value.split('/').collect();
@@ -127,23 +128,23 @@ fn identify(
         };
         if !brand.identity.name_postcode {
             bail!(
-                "name and postcode identify nobody: the brand does not enable identity.name_postcode"
+                "name and postcode do not identify a person: the brand does not enable identity.name_postcode"
             );
         }
-        let ids = |key| whom::name_postcode(key, [first, last, postcode]);
+        let ids = |key| subject_identifiers::name_postcode(key, [first, last, postcode]);
         keys.iter().flat_map(ids).collect()
     } else {
-        let ids = |key| whom::identifiers(brand, key, kind, value);
+        let ids = |key| subject_identifiers::identifiers(brand, key, kind, value);
         keys.iter().flat_map(ids).collect::<Vec<_>>()
     };
     if ids.is_empty() {
         let phone = match kind {
             IdKind::Phone => {
-                ", or no phone number (write it with its country code, or set phone_region)"
+                ", or not a phone number (include the country code, or set phone_region)"
             }
             _ => "",
         };
-        bail!("the {which} identifier names nobody: it is empty or blocked{phone}");
+        bail!("the {which} identifier is empty or blocked{phone}");
     }
     Ok((kind, ids))
 }
@@ -176,7 +177,7 @@ fn person_text(kinds: [IdKind; 2], link: &Link) -> String {
             };
             writeln!(
                 out,
-                "{from} and {to} are one person, by {links}:\n\n{}",
+                "{from} and {to} belong to one person, through {links}:\n\n{}",
                 chain(hops, &from, &to)
             )
         }
@@ -186,11 +187,11 @@ fn person_text(kinds: [IdKind; 2], link: &Link) -> String {
             for ((side, known), hub) in sides {
                 let _ = match (known, hub) {
                     (false, _) => {
-                        writeln!(out, "  {side} is unknown: it stands in no record now held")
+                        writeln!(out, "  {side} is unknown: no stored record contains it")
                     }
                     (true, true) => writeln!(
                         out,
-                        "  {side} is a hub: it shares records with so many others that it identifies nobody"
+                        "  {side} is a hub: it shares records with too many others to identify anyone"
                     ),
                     (true, false) => writeln!(out, "  {side} is known"),
                 };
@@ -219,7 +220,7 @@ fn chain(hops: &[Hop], from: &str, to: &str) -> String {
             None => "a source that is no longer configured".to_owned(),
         };
         lines.push(format!(
-            "  {near} and {far} stood in one record of {source} on {}",
+            "  {near} and {far} occurred in one record of {source} on {}",
             hop.day
         ));
         near = format!("that {kind}");
@@ -243,7 +244,7 @@ fn paths_text(args: &cli::ExplainCell, answer: &Paths, k: u64) -> String {
     let channel = Channel::of(source, medium, campaign);
     if channel == Channel::unattributed() {
         out.push_str(
-            "these conversions had no touch in their window, or no identifier: there is no path\n",
+            "these conversions have no touchpoint in their window, or no identifier, and therefore no path\n",
         );
         return out;
     }
@@ -253,7 +254,7 @@ fn paths_text(args: &cli::ExplainCell, answer: &Paths, k: u64) -> String {
     }
     if answer.paths.is_empty() && answer.hidden.paths == 0 {
         out.push_str(
-            "none: no person with such a conversion had a touch of this channel in its window\n",
+            "none: no person with such a conversion had a touchpoint of this channel in the window\n",
         );
         return out;
     }
@@ -281,11 +282,11 @@ fn paths_text(args: &cli::ExplainCell, answer: &Paths, k: u64) -> String {
         0 => Ok(()),
         1 => writeln!(
             out,
-            "\n1{more} path is not listed: fewer than {k} persons took it"
+            "\n1{more} path is hidden: fewer than {k} persons took it"
         ),
         n => writeln!(
             out,
-            "\n{n}{more} paths are not listed: fewer than {k} persons took each"
+            "\n{n}{more} paths are hidden: fewer than {k} persons took each"
         ),
     };
     out
@@ -319,10 +320,10 @@ mod tests {
             &link(Some(hops), [true; 2], [false; 2]),
         );
         let expected = "\
-The cookie and the phone number are one person, by 2 links:
+The cookie and the phone number belong to one person, through 2 links:
 
-  the cookie and an e-mail address stood in one record of source `web` on 2025-10-03;
-  that e-mail address and the phone number stood in one record of a source that is no longer configured on 2025-10-03
+  the cookie and an e-mail address occurred in one record of source `web` on 2025-10-03;
+  that e-mail address and the phone number occurred in one record of a source that is no longer configured on 2025-10-03
 ";
         assert_eq!(text, expected);
     }
@@ -379,7 +380,7 @@ persons  conversions  path
 ───────  ───────────  ────────────────────────
   1,100        1,204  google/cpc → direct/none
 
-2 more paths are not listed: fewer than 50 persons took each
+2 more paths are hidden: fewer than 50 persons took each
 ";
         assert_eq!(text, expected);
     }
@@ -392,7 +393,7 @@ persons  conversions  path
         };
         assert!(paths_text(&args("bing", None), &none, 1).contains("no person with such"));
         let text = paths_text(&args("unattributed", None), &none, 1);
-        assert!(text.contains("no touch in their window"), "{text}");
+        assert!(text.contains("no touchpoint in their window"), "{text}");
         let text = paths_text(&args("unattributed", Some("oversized")), &none, 1);
         assert!(text.contains("max_identifiers"), "{text}");
     }

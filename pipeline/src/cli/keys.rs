@@ -16,7 +16,7 @@ use rand::rngs::OsRng;
 use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 use tributary_connectors::nats::{self, Client};
-use tributary_connectors::output::write_new;
+use tributary_connectors::output_files::write_new;
 use tributary_connectors::terminal;
 use tributary_ledger::{Keyring, Ledger, Options};
 
@@ -63,8 +63,8 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
         } => {
             let rotated = rotate(directory, config)?;
             match json {
-                true => terminal::line(serde_json::to_string_pretty(&rotated)?)?,
-                false => terminal::line(rotated.text())?,
+                true => terminal::print_line(serde_json::to_string_pretty(&rotated)?)?,
+                false => terminal::print_line(rotated.text())?,
             }
             Ok(())
         }
@@ -77,11 +77,11 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
             match json {
                 true => {
                     let report = serde_json::json!({ "processes": exchanged });
-                    terminal::line(serde_json::to_string_pretty(&report)?)?;
+                    terminal::print_line(serde_json::to_string_pretty(&report)?)?;
                 }
                 false => {
                     for exchanged in &exchanged {
-                        terminal::line(exchanged.text())?;
+                        terminal::print_line(exchanged.text())?;
                     }
                 }
             }
@@ -93,20 +93,20 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
 fn new(file: &Path, print: bool) -> anyhow::Result<()> {
     let mut bytes = Zeroizing::new([0; BYTES]);
     let drawn = OsRng.try_fill_bytes(&mut *bytes);
-    drawn.context("the system gives no random bytes")?;
+    drawn.context("the operating system provides no random bytes")?;
     let text = base64::engine::general_purpose::STANDARD.encode(bytes.as_slice());
     let text = Zeroizing::new(format!("{text}\n"));
     write_new(file, text.as_bytes()).with_context(|| {
         format!(
-            "{} cannot be written; a file that is there is never replaced",
+            "cannot write {}; an existing file is never overwritten",
             file.display()
         )
     })?;
     let name = file.display();
     terminal::note(format_args!(
-        "drew a secret into {name}, which only its owner can read\n\
-         for a new brand:          secret_file = \"{name}\"\n\
-         in exchange for another:  secret_file = \"{name}\" and previous_secret_files = [all before it, the oldest first]"
+        "generated a secret in {name}, readable only by its owner\n\
+         for a new brand:  secret_file = \"{name}\"\n\
+         to rotate:        secret_file = \"{name}\" and previous_secret_files = [all previous ones, oldest first]"
     ));
     if print {
         terminal::print(text.as_str())?;
@@ -129,7 +129,7 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
         moved: 0,
         files: 0,
     };
-    if ledger.behind() > 0 {
+    if ledger.entries_under_old_keys() > 0 {
         let bar = bar("")?;
         let work = ledger.rewrite(Arc::new(|_| true))?;
         let done = work.run(&mut |read, total| {
@@ -138,7 +138,7 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
         });
         bar.finish_and_clear();
         let done = done?;
-        rotated.moved = done.moved;
+        rotated.moved = done.rekeyed;
         rotated.files = ledger.install(done)?.run()?;
     }
     ledger.close()?;
@@ -157,7 +157,7 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
     let config = crate::load(config)?;
     // Any brand leads to the processes, and each has one ledger for all of them.
     let Some(brand) = config.brands.first().map(|brand| brand.name.as_str()) else {
-        bail!("the configuration has no brand");
+        bail!("the configuration defines no brand");
     };
     let client = nats::connect(&config.nats, "tributary keys").await?;
     let request = Request::new(&config);
@@ -214,10 +214,9 @@ impl Exchanged {
     fn text(&self) -> String {
         let Exchanged { process, moved, .. } = self;
         match moved {
-            0 => format!("process {process}: everything is sealed under the newest secrets"),
+            0 => format!("process {process}: all entries are already under the newest secrets"),
             _ => format!(
-                "process {process}: moved {moved} entries to the newest secrets; nothing in its ledger opens under an \
-                 older one"
+                "process {process}: rotated {moved} entries to the newest secrets; older secrets can no longer read its ledger"
             ),
         }
     }
@@ -229,9 +228,9 @@ impl Rotated {
             directory, moved, ..
         } = self;
         match moved {
-            0 => format!("{directory}: everything is sealed under the newest secrets"),
+            0 => format!("{directory}: all entries are already under the newest secrets"),
             _ => format!(
-                "{directory}: moved {moved} entries to the newest secrets; nothing there opens under an older one"
+                "{directory}: rotated {moved} entries to the newest secrets; older secrets can no longer read the ledger"
             ),
         }
     }
@@ -243,7 +242,7 @@ mod tests {
 
     use std::os::unix::fs::PermissionsExt;
 
-    use tributary_ledger::{Page, Position};
+    use tributary_ledger::{Position, WriteBatch};
     use tributary_operators::record::BrandId;
     use tributary_operators::salt::Salt;
 
@@ -259,7 +258,7 @@ mod tests {
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let error = format!("{:#}", new(&file, false).unwrap_err());
-        assert!(error.contains("never replaced"), "{error}");
+        assert!(error.contains("never overwritten"), "{error}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
         let other = directory.path().join("other.secret");
         new(&other, false).unwrap();
@@ -284,7 +283,7 @@ mod tests {
 
         let keyring = Keyring::new(&crate::load(&at("one.toml")).unwrap());
         let (mut ledger, _) = Ledger::open(Options::new(at("ledger")), keyring.into()).unwrap();
-        let mut page = Page::default();
+        let mut page = WriteBatch::default();
         let word = tributary_operators::event::Event::LabelName {
             brand: BrandId::of("acme"),
             label: tributary_operators::label::Label::of("google"),
@@ -299,9 +298,9 @@ mod tests {
         assert_eq!(rotate(&at("ledger"), &at("one.toml")).unwrap().moved, 0);
         let rotated = rotate(&at("ledger"), &at("two.toml")).unwrap();
         assert_eq!((rotated.moved, rotated.files), (1, 1));
-        assert!(rotated.text().contains("moved 1 entries"));
+        assert!(rotated.text().contains("rotated 1 entries"));
         let again = rotate(&at("ledger"), &at("two.toml")).unwrap();
-        assert!(again.text().contains("everything is sealed"));
+        assert!(again.text().contains("already under the newest"));
         let error = rotate(&at("ledger"), &at("one.toml")).unwrap_err();
         assert!(format!("{error:#}").contains("another secret"), "{error:#}");
     }

@@ -16,7 +16,7 @@ pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
         LedgerCommand::Inspect { directory, json } => {
             let inspection = tributary_ledger::inspect(directory)?;
             match json {
-                true => terminal::line(serde_json::to_string_pretty(&inspection)?)?,
+                true => terminal::print_line(serde_json::to_string_pretty(&inspection)?)?,
                 false => terminal::print(inspection.text())?,
             }
         }
@@ -44,10 +44,10 @@ fn verify(directory: &Path, config: &Path, json: bool) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let verification = verified?;
     if json {
-        terminal::line(serde_json::to_string_pretty(&verification)?)?;
+        terminal::print_line(serde_json::to_string_pretty(&verification)?)?;
     } else {
         let took = begun.elapsed().as_secs_f64();
-        terminal::line(format_args!("{}read in {took:.2} s", verification.text()))?;
+        terminal::print_line(format_args!("{}read in {took:.2} s", verification.text()))?;
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
     let mut cells = Vec::new();
     for line in answer.lines() {
         let cell = CellLine::read(line).context(
-            "the worker's answer cannot be read; is it of another version? --json prints it as it is",
+            "cannot read the worker's answer; does it run another version? Use --json to print it unchanged",
         );
         match cell {
             Ok(cell) if filters.take(&cell) => cells.push((line, cell)),
@@ -67,20 +67,20 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
 fn nothing(brand: &str, family: Option<Family>, filtered: bool) -> String {
     let of = family.map_or("".to_owned(), |family| format!(" of {}", family.name()));
     let such = if filtered {
-        " that the filters let through"
+        " matching the filters"
     } else {
         ""
     };
     format!(
         "no released cells{of} of {brand}{such}\n\
-         (cells of fewer persons than release.k stay inside; new ones leave at the release cadence)\n"
+         (cells with fewer than release.k contributors are hidden; new cells appear at the release cadence)\n"
     )
 }
 
 fn family(name: &str) -> anyhow::Result<Family> {
     request::family(name).with_context(|| {
         format!(
-            "no family {name:?}; there are: {}",
+            "unknown family {name:?}; known families: {}",
             request::family_names().join(", ")
         )
     })
@@ -104,12 +104,12 @@ impl Filters {
         let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for text in texts {
             let Some((dim, wanted)) = text.split_once('=') else {
-                bail!("--where {text:?} is not DIM=TEXT, as day=2025-10-26");
+                bail!("--where {text:?} is not DIM=TEXT, such as day=2025-10-26");
             };
             if !known.contains(&dim) {
                 let of = family.map_or("any family".to_owned(), |family| family.name().to_owned());
                 bail!(
-                    "no dimension {dim:?} in {of}; there are: {}",
+                    "unknown dimension {dim:?} in {of}; known dimensions: {}",
                     known.join(", ")
                 );
             }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tributary_config::model::Config;
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::out::cell_line;
-use tributary_connectors::output::{Contents, Output, Outputs};
+use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options};
@@ -33,20 +33,19 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     // Where something cannot be written is said before an hour of reading.
     let mut read = inputs::files(Some(&config), &args.traces)?;
     read.push(args.config.clone());
-    let mut outputs = Outputs::new(read, args.force);
+    let mut outputs = OutputFiles::new(read, args.force);
     let cells_file = match args.cells == Path::new("-") {
         true => None,
         false => Some(outputs.file(&args.cells, Contents::Cells)?),
     };
     let dead_file = args.dead_letters.clone().or_else(|| beside(&args.cells));
-    let dead_file = match &dead_file {
-        Some(path) => Some(
-            outputs
-                .private(path, Contents::DeadLetters)
-                .context("the file of refused lines; --dead-letters names another")?,
-        ),
-        None => None,
-    };
+    let dead_file =
+        match &dead_file {
+            Some(path) => Some(outputs.private(path, Contents::DeadLetters).context(
+                "cannot write the rejected lines; choose another file with --dead-letters",
+            )?),
+            None => None,
+        };
     let mut inputs = inputs::open(Some(&config), &args.traces)?;
     let total = inputs.progress().total();
     let bar = bar(args.quiet, total);
@@ -74,7 +73,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     let closes_days = ledger.is_none() && args.traces.iter().all(is_file);
     let outcome = match replay(&mut inputs, ledger, closes_days) {
         Err(error) if error.is::<ClockWentBack>() => {
-            tracing::info!("{error}: reading it once more with all days open");
+            tracing::info!("{error}: reading the trace again with all days open");
             inputs = inputs::open(Some(&config), &args.traces)?;
             replay(&mut inputs, None, false)?
         }
@@ -99,10 +98,10 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         outcome: &outcome,
         lines: lines.len(),
         skipped: inputs.skipped(),
-        dead_file: dead_file.as_ref().map(Output::path),
+        dead_file: dead_file.as_ref().map(OutputFile::path),
     };
     if args.json {
-        terminal::line(summary.json())?;
+        terminal::print_line(summary.json())?;
     } else if !args.quiet {
         terminal::note(summary.text().trim_end());
     }
@@ -126,7 +125,7 @@ fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
     });
     if !is_new {
         bail!(
-            "{} is no empty directory, in which a new ledger could be begun: name another with --ledger",
+            "{} is not an empty directory: choose another one for the new ledger with --ledger",
             directory.display()
         );
     }
@@ -155,7 +154,7 @@ fn beside(cells: &Path) -> Option<PathBuf> {
 }
 
 fn write_lines<'a>(
-    file: Option<&Output>,
+    file: Option<&OutputFile>,
     lines: impl Iterator<Item = &'a str>,
 ) -> anyhow::Result<()> {
     let write = |out: &mut dyn Write| -> anyhow::Result<()> {
@@ -170,7 +169,7 @@ fn write_lines<'a>(
             .write(write)
             .with_context(|| format!("cannot write {}", file.path().display())),
         None => {
-            let mut out = terminal::output();
+            let mut out = terminal::stdout();
             write(&mut out)
                 .and_then(|()| Ok(out.flush()?))
                 .context("cannot write to standard output")
@@ -180,7 +179,7 @@ fn write_lines<'a>(
 
 /// Writes refused lines as a trace of their own, so that what was mended can be replayed; nothing is left
 /// of an older file where nothing was refused. The lines are as they came, so only the owner may read them.
-fn write_dead_letters(file: &Output, dead: &[DeadLetter]) -> anyhow::Result<()> {
+fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<()> {
     if dead.is_empty() {
         return Ok(file.remove()?);
     }
@@ -313,13 +312,13 @@ impl Summary<'_> {
             self.outcome.messages,
             match self.skipped {
                 0 => String::new(),
-                n => format!("; {n} lines were no messages"),
+                n => format!("; skipped {n} lines that are not messages"),
             }
         );
         let _ = writeln!(out, "accepted  {}", list(self.accepted()));
         let _ = writeln!(
             out,
-            "held      {} records ({} duplicates, {} corrections, {} older versions)",
+            "stored    {} records ({} duplicates, {} corrections, {} older versions)",
             counts.stages.held,
             counts.stages.duplicates,
             counts.stages.corrections,
@@ -328,15 +327,14 @@ impl Summary<'_> {
         if counts.stages.restricted > 0 {
             let _ = writeln!(
                 out,
-                "withheld  {} records that count in nothing: a right restricts them",
+                "excluded  {} records under restriction",
                 counts.stages.restricted
             );
         }
         if counts.stages.without_consent > 0 {
             let _ = writeln!(
                 out,
-                "withheld  {} records that count in nothing: no consent is known of what they name, and these sources rest \
-                 on it (basis): {}",
+                "excluded  {} records without consent; these sources require it (basis): {}",
                 counts.stages.without_consent,
                 self.on_consent()
             );
@@ -344,14 +342,14 @@ impl Summary<'_> {
         if counts.stages.refused > 0 {
             let _ = writeln!(
                 out,
-                "withheld  {} records that count in nothing: the consent of those they name does not allow it",
+                "excluded  {} records whose consent statement refuses their use",
                 counts.stages.refused
             );
         }
         if counts.stages.uncredited > 0 {
             let _ = writeln!(
                 out,
-                "uncredited {} contacts that are counted and credited with no sale: their consent does not allow it",
+                "no credit {} contacts are counted but earn no attribution credit: consent refuses it",
                 counts.stages.uncredited
             );
         }
@@ -359,7 +357,7 @@ impl Summary<'_> {
         if !past.is_empty() {
             let _ = writeln!(
                 out,
-                "gone      {} records past their retention ({})",
+                "expired   {} records past their retention ({})",
                 past.values().sum::<u64>(),
                 list(past)
             );
@@ -368,19 +366,19 @@ impl Summary<'_> {
         if unread > 0 {
             let _ = writeln!(
                 out,
-                "unread    {unread} sections of GPP strings; `tributary consent STRING` names those of a string"
+                "unread    {unread} unsupported GPP sections; `tributary consent STRING` lists the sections of a string"
             );
         }
         let ignored = self.ignored();
         if !ignored.is_empty() {
-            let _ = writeln!(out, "left out  {}", list(ignored));
+            let _ = writeln!(out, "ignored   {}", list(ignored));
         }
         let dead = self.outcome.tally.dead_by_reason();
         if !dead.is_empty() {
             let place = self
                 .dead_file
                 .map_or(String::new(), |f| format!(" → {}", f.display()));
-            let _ = writeln!(out, "refused   {}{place}", list(dead));
+            let _ = writeln!(out, "rejected  {}{place}", list(dead));
         }
         let _ = writeln!(
             out,
@@ -392,21 +390,21 @@ impl Summary<'_> {
         if counts.stages.hidden > 0 {
             let _ = writeln!(
                 out,
-                "hidden    {} cells behind which stand fewer than release.k",
+                "hidden    {} cells with fewer than release.k contributors",
                 counts.stages.hidden
             );
         }
         if counts.stages.pings_not_sampled > 0 {
             let _ = writeln!(
                 out,
-                "crowded   {} pings of devices that did not count: a store's day has more than sensors.max_devices",
+                "capped    {} pings from devices beyond sensors.max_devices per store and day",
                 counts.stages.pings_not_sampled
             );
         }
         if counts.stages.folded > 0 {
             let _ = writeln!(
                 out,
-                "folded    {} channels that markov tells under `*`: a month has more than attribution.max_channels",
+                "grouped   {} channels under `*` by the Markov model: a month has more than attribution.max_channels",
                 counts.stages.folded
             );
         }

@@ -31,7 +31,7 @@ pub async fn answer(args: &cli::Retention) -> anyhow::Result<String> {
     let chosen = |brand: &&Brand| args.brand.as_ref().is_none_or(|name| *name == brand.name);
     let brands: Vec<&Brand> = config.brands.iter().filter(chosen).collect();
     if let (Some(name), []) = (&args.brand, &brands[..]) {
-        bail!("no brand {name:?} in the configuration");
+        bail!("the configuration defines no brand {name:?}");
     }
     // An unreadable date is reported before any worker is queried.
     let times: Vec<At> = brands
@@ -64,7 +64,7 @@ fn time(at: Option<&str>, brand: &Brand) -> anyhow::Result<At> {
     let time = match (text.parse::<Timestamp>(), text.parse::<Date>()) {
         (Ok(time), _) => time,
         (_, Ok(day)) => day.to_zoned(brand.timezone.clone())?.timestamp(),
-        _ => bail!("--at {text:?} is neither a day, as 2027-01-01, nor a time as RFC 3339"),
+        _ => bail!("--at {text:?} is neither a day, such as 2027-01-01, nor an RFC 3339 time"),
     };
     Ok(At {
         at: Some(time.as_millisecond()),
@@ -76,7 +76,7 @@ fn text(all: &[RetentionPreview]) -> String {
         ("brand", Align::Left),
         ("category", Align::Left),
         ("months", Align::Right),
-        ("held since", Align::Left),
+        ("kept since", Align::Left),
         ("records", Align::Right),
         ("of", Align::Left),
     ]);
@@ -102,8 +102,8 @@ fn text(all: &[RetentionPreview]) -> String {
     table.sums(["".into(), "together".into(), "".into(), "".into(), total]);
     let at = all.first().map_or(ABSENT, |preview| preview.at.as_str());
     format!(
-        "A pass over the retention at {at} would take back of what is held now:\n\n{table}\n\
-         Nothing was changed. A record that goes by several categories is counted in the first of them.\n"
+        "A retention run at {at} would delete these of the records stored now:\n\n{table}\n\
+         Nothing was changed. A record in several categories is counted in the first of them.\n"
     )
 }
 
@@ -154,7 +154,7 @@ mod tests {
             "acme cookies 13 2025-12-01 12,345 1 cookie",
             "consent 13 – 0",
             "identification 13 2025-12-01 5 1,200 persons",
-            "together 12,350",
+            "total 12,350",
         ];
         for expected in expected {
             let expected: Vec<&str> = expected.split_whitespace().collect();

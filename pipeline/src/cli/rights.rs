@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use async_nats::jetstream;
 use serde_json::{Map, Value, json};
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
-use tributary_connectors::output::{Contents, Output, Outputs};
+use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_rights::request::Request;
 use tributary_rights::sealed::KeyPair;
@@ -35,7 +35,7 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
         args.request.as_ref(),
         args.record.as_ref(),
     ];
-    let mut outputs = Outputs::new(read.into_iter().flatten().cloned().collect(), args.force);
+    let mut outputs = OutputFiles::new(read.into_iter().flatten().cloned().collect(), args.force);
     let out = match &args.out {
         Some(path) => Some(outputs.private(path, Contents::Nothing)?),
         None => None,
@@ -53,9 +53,9 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
     let sent = jetstream::new(client.clone())
         .publish(subjects::rights_requests(&brand), request.into())
         .await
-        .context("the broker does not take the request")?
+        .context("the broker did not accept the request")?
         .await
-        .context("the broker does not take the request")?;
+        .context("the broker did not accept the request")?;
     if args.no_wait {
         say(args, &json!({"id": id, "brand": brand, "status": "sent"}))?;
         return Ok(());
@@ -65,7 +65,7 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
         Some("completed") => {}
         _ => bail!(
             "the request was rejected: {}",
-            status["reason"].as_str().unwrap_or("no reason is given")
+            status["reason"].as_str().unwrap_or("no reason given")
         ),
     }
     if matches!(args.right.as_str(), "access" | "portability") {
@@ -90,7 +90,7 @@ fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(S
             }
             .with_context(|| format!("cannot read the request from {}", file.display()))?;
             serde_json::from_str::<Map<String, Value>>(&text)
-                .context("the request is no JSON object")?
+                .context("the request is not a JSON object")?
         }
         None => Map::new(),
     };
@@ -106,13 +106,13 @@ fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(S
     let mut identifiers = Vec::new();
     for text in &args.identifiers {
         let Some((kind, value)) = text.split_once('=') else {
-            bail!("an identifier is KIND=VALUE, as email=a@b.example");
+            bail!("an identifier must be KIND=VALUE, such as email=a@b.example");
         };
         identifiers.push(match kind {
             "name_postcode" => {
                 let parts: Vec<&str> = value.split('/').collect();
                 let [first, last, postcode] = parts[..] else {
-                    bail!("name_postcode is FIRST/LAST/POSTCODE");
+                    bail!("name_postcode must be FIRST/LAST/POSTCODE");
                 };
                 json!({"kind": kind, "first_name": first, "last_name": last, "postcode": postcode})
             }
@@ -142,7 +142,7 @@ fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(S
     if let Some(file) = &args.record {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the record from {}", file.display()))?;
-        let data: Value = serde_json::from_str(&text).context("the record is no JSON")?;
+        let data: Value = serde_json::from_str(&text).context("the record is not JSON")?;
         let source = args.source.clone().unwrap_or_else(|| args.kind.clone());
         default(
             "record",
@@ -173,7 +173,7 @@ async fn wait(
         let batch = reader.next_batch(1_000, LOOK).await?;
         if batch.is_empty() && silent {
             terminal::note(format_args!(
-                "waiting for a worker of {brand}: the request stays with the broker until one answers it"
+                "waiting for a worker of {brand}: the request stays at the broker until a worker answers it"
             ));
             silent = false;
         }
@@ -194,7 +194,7 @@ async fn wait(
 
 fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
     if args.json {
-        return terminal::line(status);
+        return terminal::print_line(status);
     }
     let mut line = status["status"]
         .as_str()
@@ -225,7 +225,7 @@ async fn fetch(
     let batch = last.next_batch(1).await?;
     let message = batch
         .first()
-        .context("the answer is gone: ask again with another --id")?;
+        .context("the answer has expired: send the request again with another --id")?;
     let answer = pair.open(&message.payload)?;
     nats::delete_message(client, stream, message.sequence).await?;
     Ok(answer)
@@ -257,9 +257,9 @@ async fn receipt(
 }
 
 /// Writes an answer to a file that only its owner can read, or to standard output.
-fn write(out: Option<&Output>, answer: &[u8]) -> anyhow::Result<()> {
+fn write(out: Option<&OutputFile>, answer: &[u8]) -> anyhow::Result<()> {
     let Some(file) = out else {
-        let mut out = terminal::output();
+        let mut out = terminal::stdout();
         out.write_all(answer)?;
         writeln!(out)?;
         return Ok(out.flush()?);

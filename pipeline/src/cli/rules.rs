@@ -33,18 +33,18 @@ pub fn rules(runbook: &str) -> anyhow::Result<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/?[]@!$&()*+,;=%".contains(c);
     if !rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(is_plain)) {
         bail!(
-            "--runbook-url {runbook:?} is no address for the runbook: expected https://HOST/PATH without #, under which \
-             grafana/RUNBOOK.md is read; each alert adds #ITSNAME"
+            "--runbook-url {runbook:?} is not a valid address: expected https://HOST/PATH without #, where \
+             grafana/RUNBOOK.md is published; each alert appends #alertname"
         );
     }
     let groups = |text: &'static str| {
         let found = text.split_once("groups:\n").map(|(_, groups)| groups);
-        found.ok_or_else(|| anyhow!("the rules have no groups"))
+        found.ok_or_else(|| anyhow!("the rules contain no groups"))
     };
     let (recording, alerts) = (groups(RECORDING)?, groups(ALERTS)?);
     let alerts = alerts.replace(RUNBOOK, runbook);
     Ok(format!(
-        "# The rules of Tributary {}: `tributary rules --runbook-url {runbook}`.\ngroups:\n{recording}\n{alerts}",
+        "# Prometheus rules of Tributary {}: `tributary rules --runbook-url {runbook}`.\ngroups:\n{recording}\n{alerts}",
         crate::version::VERSION
     ))
 }

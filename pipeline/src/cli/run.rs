@@ -107,7 +107,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         },
         // It ends by itself only when it cannot go on.
         ended = &mut rights => match ended? {
-            Ok(()) => bail!("rights requests are no longer answered"),
+            Ok(()) => bail!("rights requests can no longer be answered"),
             Err(error) => return Err(error.context("answering rights requests")),
         },
     };

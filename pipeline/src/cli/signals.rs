@@ -13,9 +13,7 @@ pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!(
-                "SIGHUP changes nothing: a new configuration counts from the next start"
-            );
+            tracing::info!("SIGHUP has no effect: a new configuration applies from the next start");
         }
     });
     tokio::spawn(async move {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
-use tributary_connectors::dead::DeadLetter;
-use tributary_ledger::{Forget, Keyring, Mark, NamedHeads, Page, Position};
+use tributary_connectors::dead_letter::DeadLetter;
+use tributary_ledger::{ErasureFilter, FileHeads, Keyring, Position, Watermark, WriteBatch};
 use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::upsert::ExpiredRecord;
@@ -16,15 +16,15 @@ pub enum LedgerCommand {
     /// An epoch begins; the position is that of the input behind it.
     Mark(Epoch, Position),
     /// The page and the dead letters of one thread for an epoch.
-    Part(Epoch, Page, Vec<DeadLetter>),
+    Part(Epoch, WriteBatch, Vec<DeadLetter>),
     /// Destroys the salts of a brand's days before one.
     DestroySalts(BrandId, Day),
     /// Commits the sums of settled salt days, all in one commit, and signals when they are durable.
-    CommitSettledDays(Page, std::sync::mpsc::Sender<()>),
+    CommitSettledDays(WriteBatch, std::sync::mpsc::Sender<()>),
     /// Drops the pings of a brand's salt days before one: their sums are durable.
     DropPings(BrandId, Day),
     /// Names the heads of files beside the ledger in it, and returns the mark of that commit.
-    NameHeads(NamedHeads, oneshot::Sender<Mark>),
+    NameHeads(FileHeads, oneshot::Sender<Watermark>),
     /// Commits that records past their retention were retracted, once everything that is open now is committed; then their
     /// entries leave the ledger.
     CommitExpired(Vec<ExpiredRecord>),
@@ -37,7 +37,7 @@ pub enum LedgerCommand {
 /// A request to erase entries, and the receiver of its outcome.
 pub struct Erasure {
     /// The entries to erase.
-    pub forget: Forget,
+    pub forget: ErasureFilter,
     /// Receives the number of erased entries once their bytes are overwritten.
     pub done: oneshot::Sender<u64>,
 }
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Erasure {
 
 /// The watermark of durability: everything up to it is committed.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Watermark {
+pub struct DurablePosition {
     /// The number of marks that were committed since the start.
     pub marks: u64,
     /// The sequence of the last committed message; all before it are committed, too.

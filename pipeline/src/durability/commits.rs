@@ -15,15 +15,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, oneshot, watch};
-use tributary_connectors::dead::DeadLetter;
-use tributary_connectors::nats::{Client, Outgoing, Publisher};
-use tributary_ledger::{Forget, Kind, Ledger, LedgerError, Mark, NamedHeads, Page, Position};
+use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
+use tributary_ledger::{
+    ErasureFilter, FileHeads, Kind, Ledger, LedgerError, Position, Watermark, WriteBatch,
+};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::upsert::ExpiredRecord;
 
-use crate::durability::command::{Erasure, KeyRotation, LedgerCommand, Progress, Watermark};
+use crate::durability::command::{DurablePosition, Erasure, KeyRotation, LedgerCommand, Progress};
 use crate::durability::compaction::{Compaction, install};
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
@@ -45,7 +47,7 @@ const UNTAKEN: &str =
 struct Open {
     position: Option<Position>,
     parts: usize,
-    pages: Vec<Page>,
+    pages: Vec<WriteBatch>,
     dead: Vec<DeadLetter>,
 }
 
@@ -55,19 +57,19 @@ pub struct Commits {
     publisher: Publisher,
     threads: usize,
     telemetry: Telemetry,
-    watermark_tx: watch::Sender<Watermark>,
+    watermark_tx: watch::Sender<DurablePosition>,
     open: BTreeMap<Epoch, Open>,
     /// Days to forget once everything that is open now is committed.
     forget: Vec<(Epoch, BrandId, Day)>,
     forgotten: BTreeSet<(BrandId, Day)>,
     /// Sums of salt days for the next commit.
-    settle: Vec<(Page, std::sync::mpsc::Sender<()>)>,
+    settle: Vec<(WriteBatch, std::sync::mpsc::Sender<()>)>,
     /// Heads of files beside the ledger, and who waits until they are named.
-    names: Vec<(NamedHeads, oneshot::Sender<Mark>)>,
+    names: Vec<(FileHeads, oneshot::Sender<Watermark>)>,
     /// Days whose pings leave once everything that is open now is committed.
     settled: Vec<(Epoch, BrandId, Day)>,
     /// Retractions, and erasures behind them, that wait until everything that was open when they came is committed.
-    expired: Vec<(Epoch, Page, Erasure)>,
+    expired: Vec<(Epoch, WriteBatch, Erasure)>,
     compaction: Compaction,
     commits: u64,
 }
@@ -80,7 +82,7 @@ impl Commits {
         threads: usize,
         telemetry: Telemetry,
         tally: Arc<Tally>,
-        watermark_tx: watch::Sender<Watermark>,
+        watermark_tx: watch::Sender<DurablePosition>,
     ) -> Commits {
         let mut compaction = Compaction::new(tally);
         // The last run ended before its dropped entries were erased.
@@ -156,7 +158,7 @@ impl Commits {
             }
             LedgerCommand::NameHeads(heads, done) => self.names.push((heads, done)),
             LedgerCommand::CommitExpired(records) => {
-                let mut page = Page::default();
+                let mut page = WriteBatch::default();
                 for ExpiredRecord { brand, key, behind } in records {
                     let arrival = behind;
                     page.push(brand, &Event::Drop { key, arrival });
@@ -164,7 +166,8 @@ impl Commits {
                 self.expired.push((self.last(), page, leave_out_dropped()));
             }
             LedgerCommand::Erase(erasure) if !self.expired.is_empty() => {
-                self.expired.push((self.last(), Page::default(), erasure));
+                self.expired
+                    .push((self.last(), WriteBatch::default(), erasure));
             }
             LedgerCommand::Erase(erasure) => self.compaction.erase(erasure),
             LedgerCommand::RotateKeys(rotation) if rotation.begin => {
@@ -173,7 +176,10 @@ impl Commits {
             LedgerCommand::RotateKeys(KeyRotation {
                 keyring, progress, ..
             }) => {
-                let verdict = self.ledger.as_ref().map(|ledger| ledger.goes_on(&keyring));
+                let verdict = self
+                    .ledger
+                    .as_ref()
+                    .map(|ledger| ledger.check_successor(&keyring));
                 progress.send_replace(match verdict {
                     Some(Err(error)) => Progress::Refused {
                         why: error.to_string(),
@@ -214,7 +220,7 @@ impl Commits {
         self.settle().await?;
         for (heads, done) in std::mem::take(&mut self.names) {
             let mark = self
-                .retry_while_full(move |ledger| ledger.name_heads(&heads))
+                .retry_while_full(move |ledger| ledger.record_heads(&heads))
                 .await?;
             // Whoever waits may have ended.
             let _ = done.send(mark);
@@ -225,7 +231,7 @@ impl Commits {
             .map_or(Epoch::MAX, |(epoch, _)| *epoch);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
-            self.retry_while_full(move |ledger| ledger.forget_salts(brand, before))
+            self.retry_while_full(move |ledger| ledger.destroy_salts(brand, before))
                 .await?;
         }
         self.expire(first).await?;
@@ -288,7 +294,7 @@ impl Commits {
         if self.compaction.is_wanted() {
             let forget = self.compaction.forget();
             let rewrite = self
-                .with_ledger(move |ledger| Ok(ledger.forget(forget)?))
+                .with_ledger(move |ledger| Ok(ledger.erase(forget)?))
                 .await;
             match unless_full(rewrite)? {
                 Some(rewrite) => self.compaction.begin(rewrite),
@@ -317,7 +323,7 @@ impl Commits {
         let taken = self
             .with_ledger(move |ledger| {
                 ledger.rotate(keyring)?;
-                Ok(ledger.behind())
+                Ok(ledger.entries_under_old_keys())
             })
             .await;
         match taken {
@@ -346,14 +352,14 @@ impl Commits {
     async fn publish_dead_letters(&mut self, dead: Vec<DeadLetter>) -> anyhow::Result<()> {
         let max_payload = self.publisher.max_payload();
         for letter in dead {
-            let letter = Outgoing::dead_letter(letter, max_payload);
+            let letter = OutgoingMessage::dead_letter(letter, max_payload);
             let sent = with_notice(&self.telemetry, self.publisher.send(letter)).await;
             if let Err(error) = sent {
                 self.telemetry.metrics.published(0, 0, 1);
                 self.telemetry
                     .health
                     .set_ledger(Some(format!("{UNTAKEN}: {error}")));
-                tracing::warn!(%error, "sending a dead letter again");
+                tracing::warn!(%error, "retrying to publish a dead letter");
             }
         }
         Ok(())
@@ -369,13 +375,13 @@ impl Commits {
             self.telemetry
                 .health
                 .set_ledger(Some(format!("{UNTAKEN}: {error}")));
-            tracing::warn!(%error, "sending dead letters again");
+            tracing::warn!(%error, "retrying to publish dead letters");
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
     }
 
-    async fn write(&mut self, pages: Vec<Page>, position: Position) -> anyhow::Result<()> {
+    async fn write(&mut self, pages: Vec<WriteBatch>, position: Position) -> anyhow::Result<()> {
         let begun = Instant::now();
         self.with_ledger(move |ledger| {
             for page in pages {
@@ -426,7 +432,7 @@ impl Commits {
         let mut ledger = self
             .ledger
             .take()
-            .ok_or_else(|| anyhow!("the ledger is gone"))?;
+            .ok_or_else(|| anyhow!("the ledger thread has stopped"))?;
         let (ledger, done) = tokio::task::spawn_blocking(move || {
             let done = work(&mut ledger);
             (ledger, done)
@@ -439,9 +445,9 @@ impl Commits {
 
 /// That what was dropped leaves the ledger, for which nobody waits: who does asks for an erasure behind it.
 fn leave_out_dropped() -> Erasure {
-    let forget = Forget {
+    let forget = ErasureFilter {
         dropped: true,
-        ..Forget::default()
+        ..ErasureFilter::default()
     };
     let (done, _) = oneshot::channel();
     Erasure { forget, done }
@@ -471,7 +477,7 @@ fn unless_full<T>(compacted: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
         Err(error) if is_full(&error) => {
             tracing::warn!(
                 error = format!("{error:#}"),
-                "there is no room to compact the ledger, which is tried again later"
+                "not enough disk space to compact the ledger; retrying later"
             );
             Ok(None)
         }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::{JoinError, JoinHandle};
-use tributary_ledger::{Forget, Ledger, LedgerError, Rewrite, Rewritten};
+use tributary_ledger::{ErasureFilter, Ledger, LedgerError, Rewrite, RewriteResult};
 use tributary_operators::record::{BrandId, Day};
 
 use crate::durability::command::Erasure;
@@ -43,8 +43,8 @@ pub struct Compaction {
     waiting: Purpose,
     /// What the one under way is for.
     purpose: Purpose,
-    under_way: Option<JoinHandle<Result<Rewritten, LedgerError>>>,
-    written: Option<Result<Result<Rewritten, LedgerError>, JoinError>>,
+    under_way: Option<JoinHandle<Result<RewriteResult, LedgerError>>>,
+    written: Option<Result<Result<RewriteResult, LedgerError>, JoinError>>,
 }
 
 /// What a rewrite is for, and who waits for it.
@@ -91,8 +91,8 @@ impl Purpose {
     }
 
     /// What is to be forgotten.
-    fn forget(&self) -> Forget {
-        let mut forget = Forget::default();
+    fn forget(&self) -> ErasureFilter {
+        let mut forget = ErasureFilter::default();
         for erasure in &self.erasures {
             forget.extend(erasure.forget.clone());
         }
@@ -161,7 +161,7 @@ impl Compaction {
     }
 
     /// What the next rewrite is to forget.
-    pub fn forget(&self) -> Forget {
+    pub fn forget(&self) -> ErasureFilter {
         self.waiting.forget()
     }
 
@@ -193,7 +193,7 @@ impl Compaction {
     }
 
     /// The new segments, once they are written.
-    pub async fn finished(&mut self) -> anyhow::Result<Option<Rewritten>> {
+    pub async fn finished(&mut self) -> anyhow::Result<Option<RewriteResult>> {
         if self.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
             self.written().await;
         }
@@ -203,7 +203,7 @@ impl Compaction {
         match written? {
             Ok(rewritten) => Ok(Some(rewritten)),
             Err(error) => {
-                tracing::warn!(error = %error, "the ledger could not be compacted, which is tried again later");
+                tracing::warn!(error = %error, "cannot compact the ledger; retrying later");
                 // What is to be forgotten is asked for again at once otherwise.
                 if !self.purpose.is_empty() {
                     tokio::time::sleep(PAUSE).await;
@@ -258,8 +258,8 @@ pub struct Installed {
 }
 
 /// Puts the new segments in the place of the old ones, which are overwritten and removed.
-pub fn install(ledger: &mut Ledger, done: Rewritten) -> anyhow::Result<Installed> {
-    let (superseded, forgotten, moved) = (done.superseded, done.forgotten.total(), done.moved);
+pub fn install(ledger: &mut Ledger, done: RewriteResult) -> anyhow::Result<Installed> {
+    let (superseded, forgotten, moved) = (done.superseded, done.erased.total(), done.rekeyed);
     let files = ledger
         .install(done)?
         .run()

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::trace::TraceLine;
-use tributary_ledger::{Block, Page};
+use tributary_ledger::{SealedBlock, WriteBatch};
 use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
 use tributary_operators::engine::Epoch;
@@ -65,7 +65,7 @@ pub enum InternalChange {
 #[derive(Debug, Default)]
 pub struct Restored {
     /// Blocks of the ledger.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<SealedBlock>,
     /// Salts of open days.
     pub salts: Vec<(BrandId, Day, Salt)>,
     /// The published cells, and when each was published, Unix milliseconds.
@@ -81,7 +81,7 @@ pub enum Report {
         /// The epoch.
         epoch: Epoch,
         /// What was accepted, where it goes to a ledger.
-        page: Page,
+        page: WriteBatch,
         /// The lines that were refused.
         dead: Vec<DeadLetter>,
     },
@@ -90,7 +90,7 @@ pub enum Report {
     /// Salt days have settled on the whole cluster: their sums are to become durable, all of them in one commit.
     Settle {
         /// The sums, and up to where days are settled.
-        page: Page,
+        page: WriteBatch,
         /// Hears of it when they are durable.
         done: Sender<()>,
     },

@@ -20,7 +20,7 @@ use tributary_config::model::Config;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, IdSet, Pseudonym};
 use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet};
-use tributary_rights::{BrandKeys, Head, LedgerMark, Level};
+use tributary_rights::{BrandKeys, Head, KeyLevel, LedgerWatermark};
 
 /// The name of the file.
 pub const LIST: &str = "objections";
@@ -94,9 +94,11 @@ impl Objections {
     ///
     /// # Errors
     /// Where the disk does not take it.
-    pub fn mark(&self, ledger: &LedgerMark) -> anyhow::Result<()> {
+    pub fn mark(&self, ledger: &LedgerWatermark) -> anyhow::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let marked = file.as_mut().map_or(Ok(()), |file| file.mark(ledger));
+        let marked = file
+            .as_mut()
+            .map_or(Ok(()), |file| file.record_watermark(ledger));
         marked.context("the objection list")
     }
 
@@ -121,7 +123,7 @@ impl Objections {
             return Ok(0);
         };
         let ids = ids.iter().map(|id| (keys.newest(), *id));
-        let devices = devices.iter().map(|device| (Level::OLDEST, *device));
+        let devices = devices.iter().map(|device| (KeyLevel::OLDEST, *device));
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.set();
         let all = ids.chain(devices);
@@ -161,7 +163,7 @@ impl ObjectionSnapshot {
             Event::Ping { ping } => {
                 let keys = self.keys.get(&ping.brand);
                 return keys
-                    .is_some_and(|keys| self.set.contains(keys, Level::OLDEST, ping.device));
+                    .is_some_and(|keys| self.set.contains(keys, KeyLevel::OLDEST, ping.device));
             }
             Event::Drop { .. }
             | Event::TokenizedPing { .. }
@@ -174,13 +176,13 @@ impl ObjectionSnapshot {
         let Some(keys) = self.keys.get(&brand) else {
             return false;
         };
-        let any = |level: Level, ids: &IdSet| {
+        let any = |level: KeyLevel, ids: &IdSet| {
             let mut ids = ids.ids().iter();
             ids.any(|id| self.set.contains(keys, level, id.pseudonym))
         };
         any(keys.newest(), ids)
             || (0..)
                 .zip(earlier)
-                .any(|(level, ids)| any(Level(level), ids))
+                .any(|(level, ids)| any(KeyLevel(level), ids))
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::model::{Brand, Config};
-use tributary_ledger::Forget;
+use tributary_ledger::ErasureFilter;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
@@ -132,9 +132,9 @@ impl RetentionPass {
             }
             // The command follows those that retract the records, so that their entries are erased with it.
             let (done, erased) = oneshot::channel();
-            let forget = Forget {
+            let forget = ErasureFilter {
                 evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
-                ..Forget::default()
+                ..ErasureFilter::default()
             };
             let erasure = Erasure { forget, done };
             self.ledger_tx

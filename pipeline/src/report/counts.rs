@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tributary_connectors::dead::Ignored;
+use tributary_connectors::dead_letter::Ignored;
 use tributary_operators::consent_counts::PublishedConsents;
 use tributary_operators::record::BrandId;
 use tributary_operators::stats::Snapshot;

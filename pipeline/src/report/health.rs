@@ -172,7 +172,7 @@ impl Health {
             return Vec::new();
         }
         vec![format!(
-            "no epoch has closed for {} s although input is under way: the dataflow stands still",
+            "no epoch has closed for {} s although input is pending: the dataflow is stuck",
             still.as_secs()
         )]
     }
@@ -180,7 +180,7 @@ impl Health {
     fn not_ready_at(&self, now: u64) -> Vec<String> {
         let mut reasons = Vec::new();
         if !self.connected.load(Relaxed) {
-            reasons.push("there is no connection to NATS".to_owned());
+            reasons.push("not connected to NATS".to_owned());
         }
         let restoring = lock(&self.restoring).clone();
         let restored = restoring.is_none();
@@ -191,7 +191,7 @@ impl Health {
         reasons.extend(lock(&self.rights).clone());
         if restored && !self.caught_up.load(Relaxed) {
             reasons.push(
-                "the input stream's past is still being read: the numbers are not whole yet"
+                "catching up with past messages of the input stream: the numbers are still incomplete"
                     .to_owned(),
             );
         }
@@ -199,7 +199,7 @@ impl Health {
         let bound = self.max_lag.as_secs_f64();
         if lag > bound {
             reasons.push(format!(
-                "the numbers are {lag:.0} s behind the input, more than {bound:.0} s"
+                "the numbers lag {lag:.0} s behind the input, more than {bound:.0} s"
             ));
         }
         reasons.extend(self.not_live_at(now));

@@ -1,4 +1,4 @@
-//! The summary of a few weeks for people: who brought customers, what the models say, what the tills took.
+//! The demo's summary for people: revenue by channel, the attribution models compared, store visits and sales.
 //!
 //! It is made from released cells alone, like everything else that leaves.
 
@@ -167,21 +167,18 @@ impl Summary {
     /// The summary as text.
     pub fn text(&self) -> String {
         let mut out = String::new();
+        let _ = writeln!(out, "\nRevenue by channel, in store and online");
         let _ = writeln!(
             out,
-            "\nWho brought people to the tills, and to the web shop"
-        );
-        let _ = writeln!(
-            out,
-            "(sales shared equally over all contacts of the 30 days before)\n"
+            "(linear model: each sale is shared equally among the touchpoints of the previous 30 days)\n"
         );
         let mut table = Table::new(&[
             ("channel", Align::Left),
-            ("store sales", Align::Right),
+            ("in-store sales", Align::Right),
             ("online orders", Align::Right),
-            ("value", Align::Right),
-            ("cost", Align::Right),
-            ("return on it", Align::Right),
+            ("revenue", Align::Right),
+            ("spend", Align::Right),
+            ("ROAS", Align::Right),
         ]);
         for (name, line) in self.ranking() {
             let value = line.value.get("linear").copied().unwrap_or(0);
@@ -207,7 +204,7 @@ impl Summary {
 
         let _ = writeln!(
             out,
-            "What each model says they are worth, in {}\n",
+            "Revenue by channel under each attribution model, in {}\n",
             self.currency
         );
         let mut columns = vec![("channel", Align::Left)];
@@ -233,16 +230,16 @@ impl Summary {
         }
         let _ = writeln!(out, "{table}");
 
-        let _ = writeln!(out, "What the shops saw, and what the tills took\n");
+        let _ = writeln!(out, "Store visits and in-store revenue\n");
         let mut table = Table::new(&[
             ("store", Align::Left),
             ("passers-by", Align::Right),
             ("visits", Align::Right),
-            ("came in", Align::Right),
-            ("stayed", Align::Right),
+            ("capture rate", Align::Right),
+            ("avg. dwell", Align::Right),
             ("sales", Align::Right),
-            ("of 100 visits", Align::Right),
-            ("takings", Align::Right),
+            ("per 100 visits", Align::Right),
+            ("revenue", Align::Right),
         ]);
         for (name, store) in &self.stores {
             table.row([
@@ -275,7 +272,7 @@ impl Summary {
         let _ = writeln!(out, "{table}");
 
         if !self.paths.is_empty() {
-            let _ = writeln!(out, "The most frequent ways to a sale\n");
+            let _ = writeln!(out, "Most common paths to a sale\n");
             let mut table = Table::new(&[("sales", Align::Right), ("path", Align::Left)]);
             for (count, path) in self.paths.iter().take(6) {
                 table.row([whole(*count, 1), path.clone()]);
@@ -284,7 +281,7 @@ impl Summary {
         }
         let _ = writeln!(
             out,
-            "{} identifiers were recognised as {} persons by {} links. No number above shows anybody.",
+            "{} identifiers were resolved to {} persons through {} links. No number above identifies a person.",
             whole(self.identifiers, 1),
             whole(self.persons, 1),
             whole(self.links, 1),

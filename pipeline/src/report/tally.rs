@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use tributary_connectors::dead::{DeadLetter, Reason};
+use tributary_connectors::dead_letter::{DeadLetter, Reason};
 use tributary_operators::engine::Epoch;
 
 use crate::report::counts::Counts;

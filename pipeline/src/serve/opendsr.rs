@@ -29,7 +29,7 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{Client, NatsError, Reader, subject as subjects};
 use tributary_rights::opendsr::{Created, Discovery, ErrorBody, StatusBody, Submission};
 use tributary_rights::request::MAX_REQUEST;
-use tributary_rights::status::{Status, Told};
+use tributary_rights::status::{PublishedStatus, Status};
 use tributary_rights::{Reason, Refusal, Request, RequestId};
 
 use super::response::{JSON, TEXT, text};
@@ -150,7 +150,7 @@ impl OpenDsr {
                 break;
             }
             for message in messages {
-                if Request::id_of(&message.payload).as_ref() == Some(id) {
+                if Request::read_id(&message.payload).as_ref() == Some(id) {
                     found.get_or_insert((message.at_ms, Status::Pending));
                 }
             }
@@ -159,7 +159,8 @@ impl OpenDsr {
         let mut reader = Reader::filtered(client, &self.stream, &statuses, 1).await?;
         while !reader.caught_up() {
             for message in reader.next_batch(BATCH, WITHIN).await? {
-                if let Some(update) = Told::read(&message.payload).filter(|update| update.id == *id)
+                if let Some(update) =
+                    PublishedStatus::read(&message.payload).filter(|update| update.id == *id)
                 {
                     let first = found.map_or(update.at, |(first, _)| first.min(update.at));
                     found = Some((first, update.status));
@@ -259,12 +260,12 @@ async fn status(
             let _place = opendsr.reading.acquire().await.ok()?;
             let found = opendsr.find(client, brand, &id).await;
             found
-                .inspect_err(|error| tracing::warn!(%error, "cannot read how a request stands"))
+                .inspect_err(|error| tracing::warn!(%error, "cannot read the status of a request"))
                 .ok()
         };
         let found = tokio::time::timeout(WITHIN, find).await.ok().flatten();
         let found = found.ok_or_else(|| {
-            Fault::Unavailable("the broker does not say how it stands: ask again\n".to_owned())
+            Fault::Unavailable("the broker did not return the status: try again\n".to_owned())
         })?;
         let (first, status) = found.ok_or_else(unknown)?;
         let body = StatusBody::new(brand, &id, opendsr.domain(), status, first + MONTH_MS);

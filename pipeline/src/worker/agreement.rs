@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use async_nats::jetstream;
-use tributary_config::chain::derive;
+use tributary_config::key_chain::derive_key;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::nats::{self, Client, subject};
 
@@ -67,7 +67,7 @@ pub fn shared(config: &Config) -> Shared {
         let secrets: Vec<String> = brand
             .secrets()
             .map(|secret| {
-                let key = derive(FINGERPRINT, &brand.name, secret);
+                let key = derive_key(FINGERPRINT, &brand.name, secret);
                 fingerprint(&key, &[])
             })
             .collect();
@@ -104,7 +104,7 @@ fn may_differ(path: &str) -> bool {
 fn fixed_devices(brand: &Brand) -> String {
     let mut devices = brand.sensors.fixed_devices.clone();
     devices.sort_unstable();
-    let key = derive(FINGERPRINT, &brand.name, &brand.secret);
+    let key = derive_key(FINGERPRINT, &brand.name, &brand.secret);
     fingerprint(&key, &devices)
 }
 
@@ -142,7 +142,7 @@ pub async fn publish(client: &Client, config: &Config) -> anyhow::Result<()> {
         .context("cannot publish the settings of this process")?;
     // What an earlier run of this process has published says nothing about this one.
     for topic in [SETTINGS, READ] {
-        let stale = subject::of_process(topic, &process.to_string());
+        let stale = subject::cluster_topic(topic, &process.to_string());
         let purged = stream.purge().filter(stale).await;
         purged.context("cannot delete the settings of an earlier run")?;
     }
@@ -154,7 +154,7 @@ const SETTINGS: &str = "settings";
 const READ: &str = "settings_read";
 
 async fn say(client: &Client, topic: &str, process: usize, text: String) -> anyhow::Result<()> {
-    let subject = subject::of_process(topic, &process.to_string());
+    let subject = subject::cluster_topic(topic, &process.to_string());
     jetstream::new(client.clone())
         .publish(subject, text.into())
         .await
@@ -170,7 +170,7 @@ async fn published(
     config: &Config,
     topic: &str,
 ) -> anyhow::Result<BTreeMap<usize, String>> {
-    let filter = subject::of_process(topic, "*");
+    let filter = subject::cluster_topic(topic, "*");
     let stream = &config.nats.rights_stream;
     let mut values = retry_transient(|| nats::last_values(client, stream, &filter)).await?;
     let mut all = BTreeMap::new();

@@ -15,10 +15,10 @@ use tributary_config::model::Config;
 use tributary_connectors::decode::Arrivals;
 use tributary_connectors::nats::{Client, Input, number_of};
 use tributary_connectors::trace::TraceLine;
-use tributary_ledger::{Position, StreamMark};
+use tributary_ledger::{Position, StreamPosition};
 
 use crate::broker::retry::wait_until;
-use crate::durability::command::{LedgerCommand, Watermark};
+use crate::durability::command::{DurablePosition, LedgerCommand};
 use crate::epochs::batch::{Batch, Incoming};
 use crate::epochs::clock::Clocks;
 use crate::epochs::queries::Queries;
@@ -51,9 +51,9 @@ pub struct Feed {
     /// The task that owns the ledger.
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// The position up to which everything is durable.
-    pub watermark: watch::Receiver<Watermark>,
+    pub watermark: watch::Receiver<DurablePosition>,
     /// Which stream is read.
-    pub stream: StreamMark,
+    pub stream: StreamPosition,
     /// The last sequence that the stream had at the start: before it is read, the numbers are not whole.
     pub past: u64,
     /// What was durable before.
@@ -160,11 +160,11 @@ impl Feeding {
             if let Some(batch) = batch {
                 if batch.durable && !self.mark(&batch, &input, &stop).await? {
                     // What was read goes nowhere, and no position moves behind it: the next start reads it again.
-                    let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
+                    let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
                     return Ok((workers, input));
                 }
                 let Some(running) = workers.take() else {
-                    bail!("the workers are gone")
+                    bail!("the workers have stopped")
                 };
                 let (running, sent) = tokio::task::spawn_blocking(move || {
                     let sent = running.send(batch);
@@ -181,7 +181,7 @@ impl Feeding {
             self.measure(&input);
             self.acknowledge(&mut input).await?;
             if stopping {
-                let workers = workers.ok_or_else(|| anyhow!("the workers are gone"))?;
+                let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
                 return Ok((workers, input));
             }
         }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, NatsError, NatsErrorKind, StreamState, Subjects};
+use tributary_connectors::nats::{self, Client, NatsError, NatsErrorKind, StreamState, SubjectSet};
 use tributary_operators::engine::Epoch;
 
 use crate::report::health::Health;
@@ -68,9 +68,9 @@ impl Republish {
 /// The subjects that the output stream must hold.
 pub struct KnownSubjects {
     /// Those of the last comparison.
-    subjects: Subjects,
+    subjects: SubjectSet,
     /// Those that were acknowledged to this process since.
-    acknowledged: Arc<Mutex<Subjects>>,
+    acknowledged: Arc<Mutex<SubjectSet>>,
     /// The last sequence of the stream before the last comparison.
     sequence: u64,
     /// When they may be compared again.
@@ -79,7 +79,7 @@ pub struct KnownSubjects {
 
 impl KnownSubjects {
     /// The subjects that a publisher notes as acknowledged.
-    pub fn of(acknowledged: Arc<Mutex<Subjects>>) -> KnownSubjects {
+    pub fn of(acknowledged: Arc<Mutex<SubjectSet>>) -> KnownSubjects {
         let subjects = take(&acknowledged);
         let (sequence, due) = (0, Instant::now());
         KnownSubjects {
@@ -122,7 +122,7 @@ impl KnownSubjects {
 }
 
 /// Takes all out of a set.
-fn take(subjects: &Mutex<Subjects>) -> Subjects {
+fn take(subjects: &Mutex<SubjectSet>) -> SubjectSet {
     let mut subjects = subjects.lock().unwrap_or_else(PoisonError::into_inner);
     let empty = subjects.empty();
     std::mem::replace(&mut subjects, empty)
@@ -209,7 +209,7 @@ impl OutputWatch {
             let stream = &nats.dead_letter_stream;
             tracing::error!(
                 stream,
-                "the stream of dead letters is another one than before: what it held is lost"
+                "the stream of dead letters was replaced: its contents are lost"
             );
         }
         self.dead_letters = state;

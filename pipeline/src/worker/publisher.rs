@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
-use tributary_connectors::nats::{Client, Latest, Outgoing, Subjects};
+use tributary_connectors::nats::{Client, LatestPublisher, OutgoingMessage, SubjectSet};
 
 use crate::report::metrics::Metrics;
 
@@ -17,7 +17,7 @@ pub enum PublisherCommand {
     /// Publishes a cell.
     Cell {
         /// The message.
-        message: Outgoing,
+        message: OutgoingMessage,
         /// Whether it is a tombstone.
         closed: bool,
     },
@@ -31,9 +31,9 @@ pub async fn publish(
     client: Client,
     mut outgoing: mpsc::UnboundedReceiver<PublisherCommand>,
     metrics: Arc<Metrics>,
-    acknowledged: Arc<Mutex<Subjects>>,
+    acknowledged: Arc<Mutex<SubjectSet>>,
 ) -> anyhow::Result<()> {
-    let mut latest = Latest::new(&client, WINDOW).noting(acknowledged);
+    let mut latest = LatestPublisher::new(&client, WINDOW).recording_into(acknowledged);
     let mut batch = Vec::new();
     let mut waiting = Vec::new();
     loop {

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use tokio::runtime::Runtime;
 use tributary_config::model::{Config, Kind};
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::trace::TraceLine;
-use tributary_ledger::{Keyring, Ledger, Page, Position};
+use tributary_ledger::{Keyring, Ledger, Position, WriteBatch};
 use tributary_operators::cell::Cell;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
@@ -262,7 +262,7 @@ struct Feeding {
     queries: Queries,
     epoch: u64,
     /// The way to the ledger, where there is one.
-    pages: Option<SyncSender<Page>>,
+    pages: Option<SyncSender<WriteBatch>>,
     /// What goes in with the next epoch.
     changes: Vec<Event>,
     /// The salt days by the clock of the trace; none where they are never closed.
@@ -366,7 +366,7 @@ impl Feeding {
             for (brand, past) in self.passes.found(&pass, found) {
                 let drops = past.drops(pass.arrival);
                 if let Some(pages) = &self.pages {
-                    let mut page = Page::default();
+                    let mut page = WriteBatch::default();
                     drops.iter().for_each(|drop| page.push(brand, drop));
                     // A closed channel means that writing the ledger has failed; the end reports it.
                     let _ = pages.send(page);
@@ -418,8 +418,8 @@ const WAITING: usize = 16;
 
 /// Writes pages to a ledger until they end; without a ledger they go nowhere.
 /// At the end the ledger comes back.
-fn keep(ledger: Option<Ledger>) -> (Keeping, SyncSender<Page>) {
-    let (sender, pages) = sync_channel::<Page>(WAITING);
+fn keep(ledger: Option<Ledger>) -> (Keeping, SyncSender<WriteBatch>) {
+    let (sender, pages) = sync_channel::<WriteBatch>(WAITING);
     let keeper = std::thread::spawn(move || {
         let Some(mut ledger) = ledger else {
             pages.iter().for_each(drop);

@@ -10,7 +10,7 @@ use anyhow::bail;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, NatsError};
 use tributary_connectors::out::parse_cell;
-use tributary_ledger::Recovered;
+use tributary_ledger::Recovery;
 use tributary_operators::cell::Family;
 
 use crate::broker::retry::retry_transient;
@@ -33,7 +33,7 @@ const LAST: u64 = 1 << 32;
 pub async fn restore(
     client: &Client,
     config: &Config,
-    recovered: Recovered,
+    recovered: Recovery,
     workers: Workers,
     telemetry: &Telemetry,
     tally: &Tally,
@@ -72,7 +72,7 @@ pub async fn restore(
 }
 
 fn ledger(
-    mut recovered: Recovered,
+    mut recovered: Recovery,
     workers: Workers,
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Workers, u64)> {
@@ -86,7 +86,7 @@ fn ledger(
         entries += block.entries();
         restored.blocks.push(block);
         if entries >= ENTRIES {
-            let (read, total) = (recovered.read(), recovered.total());
+            let (read, total) = (recovered.read_bytes(), recovered.total_bytes());
             let percent = read * 100 / total.max(1);
             let reason = format!("the ledger is being restored: {percent} % of {total} bytes");
             telemetry.health.set_restoring(Some(reason));

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tributary_connectors::nats::Outgoing;
+use tributary_connectors::nats::OutgoingMessage;
 
 use super::publisher::PublisherCommand;
 use crate::durability::command::LedgerCommand;
@@ -47,7 +47,7 @@ impl OutputRouter {
                     published.apply(&cell);
                     if news {
                         let closed = cell.values.is_empty();
-                        let message = Outgoing::cell(&cell, epoch, released);
+                        let message = OutgoingMessage::cell(&cell, epoch, released);
                         let _ = self
                             .publisher_tx
                             .send(PublisherCommand::Cell { message, closed });

@@ -17,9 +17,9 @@ use std::time::Duration;
 use timely::worker::Worker;
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::clock::BrandClock;
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink, Withdrawal};
-use tributary_ledger::{Keyring, Page};
+use tributary_ledger::{Keyring, WriteBatch};
 use tributary_operators::ask::Question;
 use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::{Dataflow, Output, Tokenized, build};
@@ -99,7 +99,7 @@ struct Intake {
     dataflow: Dataflow,
     counts: Counts,
     /// The page of the open epoch; none where nothing of it goes to a ledger.
-    page: Option<Page>,
+    page: Option<WriteBatch>,
     /// The salts that a page has carried to the ledger.
     sealed: BTreeSet<(BrandId, Day)>,
     /// The pings of this thread in the ledger.
@@ -212,8 +212,8 @@ impl WorkerThread {
             }
         }
         self.draw_salts(&salt_days);
-        self.intake.page = durable.then(|| Page::of_thread(self.thread));
-        self.decoder.begin(epoch);
+        self.intake.page = durable.then(|| WriteBatch::of_thread(self.thread));
+        self.decoder.begin_epoch(epoch);
         if durable || !messages.is_empty() {
             self.withdraw_words();
         }
@@ -237,7 +237,7 @@ impl WorkerThread {
             let known = Kind::ALL.iter().find(|known| known.name() == kind);
             sink.at = line.at;
             sink.kind = known.map_or("", |kind| kind.name());
-            self.decoder.message(&message, &mut sink);
+            self.decoder.decode(&message, &mut sink);
         }
         self.open = Some(Open {
             epoch,
@@ -256,7 +256,7 @@ impl WorkerThread {
     fn withdraw_words(&mut self) {
         for ((brand, label), as_of) in std::mem::take(&mut self.unused) {
             let Intake { dataflow, page, .. } = &mut self.intake;
-            match self.decoder.withdraw_word(brand, label, as_of) {
+            match self.decoder.withdraw_label(brand, label, as_of) {
                 Withdrawal::NotAnnounced => {}
                 // It was used for what was refused, if nothing names it even now.
                 Withdrawal::UsedSince => dataflow.recheck_label(brand, label),
@@ -386,7 +386,7 @@ impl WorkerThread {
                     *pings.entry((ping.brand, ping.salt_day)).or_default() += 1;
                 }
                 if let Event::LabelName { brand, label, .. } = &event
-                    && !decoder.know_word(*brand, *label)
+                    && !decoder.mark_label_announced(*brand, *label)
                 {
                     return;
                 }
@@ -569,15 +569,15 @@ impl Sink for IngestSink<'_> {
         self.take(event, &[]);
     }
 
-    fn exchanged(&mut self, event: Event, earlier: &[IdSet]) {
+    fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
         self.take(event, earlier);
     }
 
-    fn dead(&mut self, dead: DeadLetter) {
+    fn dead_letter(&mut self, dead: DeadLetter) {
         self.dead.push(dead);
     }
 
-    fn ignored(&mut self, what: Ignored) {
+    fn ignore(&mut self, what: Ignored) {
         *self.intake.counts.ignored.entry(what).or_default() += 1;
     }
 

@@ -229,7 +229,7 @@ async fn a_worker_waits_for_a_broker_that_is_not_there_yet() {
         assert!(why.contains("waiting for the broker"), "{why}");
         // SIGTERM ends it at once, and SIGHUP does not.
         worker.signal_with("-HUP");
-        until("it has heard", || worker.said("SIGHUP changes nothing"));
+        until("it has heard", || worker.said("SIGHUP has no effect"));
         assert!(worker.lives());
         let asked = Instant::now();
         worker.signal();

@@ -92,7 +92,7 @@ fn opt_outs_in_a_state_and_sections_that_are_not_read_are_said() {
         text.contains("opted out of: sale, precise position"),
         "{text}"
     );
-    assert!(text.contains("section 24 was not read"), "{text}");
+    assert!(text.contains("section 24 is not supported"), "{text}");
     // Nothing is said of sections where all were read.
     let known = answer("DBABRg~BFYggaE", &[]);
     assert_eq!(known["unread_sections"], serde_json::json!([]));

@@ -53,10 +53,10 @@ fn the_text_is_for_people() {
     command.args(["demo", "--once", "--events", "5000", "--days", "7"]);
     let text = String::from_utf8(succeed(&mut command).stdout).expect("text");
     for line in [
-        "Who brought people",
-        "What each model says",
-        "What the shops saw",
-        "persons by",
+        "Revenue by channel",
+        "under each attribution model",
+        "Store visits and in-store revenue",
+        "persons through",
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }

@@ -24,7 +24,7 @@ use tributary_loadtest::testing::skipped;
 const NOT_RUN: usize = 0;
 
 /// The parts of the README after which another guide goes on.
-const BEFORE: [&str; 2] = ["Replay data of your own", "Run it"];
+const BEFORE: [&str; 2] = ["Replay your own data", "Run it"];
 
 fn blocks<'a>(document: &'a Document, headings: &[&str]) -> Vec<&'a Block> {
     let blocks = document.blocks.iter();

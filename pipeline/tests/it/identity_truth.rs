@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tributary_connectors::dead::{DeadLetter, Ignored, Sink};
+use tributary_connectors::dead_letter::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
 use tributary_loadtest::testing::skipped;
 use tributary_operators::engine::KeyedOperator;
@@ -154,10 +154,10 @@ impl Sink for Held {
             self.0.push(record);
         }
     }
-    fn dead(&mut self, dead: DeadLetter) {
+    fn dead_letter(&mut self, dead: DeadLetter) {
         panic!("a record was refused: {:?} {}", dead.reason, dead.detail);
     }
-    fn ignored(&mut self, _: Ignored) {}
+    fn ignore(&mut self, _: Ignored) {}
 }
 
 /// The person of each record; none for those that identify nobody.
@@ -188,7 +188,7 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
             headers: &[],
             data: data.as_bytes(),
         };
-        decoder.message(&message, &mut held);
+        decoder.decode(&message, &mut held);
     }
     let settings = Arc::new(tributary_connectors::settings::settings(&config));
     let mentions = held
@@ -283,7 +283,10 @@ fn the_table_of_precision_and_recall_is_true() {
     ];
     let sets = [
         senzing("email, phone, name_postcode", ""),
-        senzing("the same, the shared mailbox blocked", "info@ca-state.gov"),
+        senzing(
+            "the same, with the shared mailbox blocked",
+            "info@ca-state.gov",
+        ),
         csv_set("febrl_dataset1", "name_postcode", febrl, &names),
         csv_set("febrl_dataset1", number, febrl, &with_number),
         csv_set("febrl_dataset3", "name_postcode", febrl, &names),

@@ -60,7 +60,7 @@ async fn a_running_worker_takes_a_new_secret() {
         std::fs::write(world.path("right.toml"), &right).unwrap();
         // The worker's own file is still the old one, ...
         let told = not_rotated(&world, "right.toml");
-        assert!(told.contains("process 0 goes on"), "{told}");
+        assert!(told.contains("process 0 continues"), "{told}");
         assert!(told.contains("other secrets than the configuration that this was asked with"));
         // ... has a secret that is not there, ...
         std::fs::write(&config, right.replace("second", "nowhere")).unwrap();
@@ -149,7 +149,7 @@ async fn every_process_of_a_cluster_takes_it_or_none() {
         // The second process was forgotten, so that the first does not begin either.
         let before = keys(&world);
         let told = not_rotated(&world, "tributary.toml");
-        assert!(told.contains("process 1 goes on"), "{told}");
+        assert!(told.contains("process 1 continues"), "{told}");
         assert_eq!(keys(&world), before);
         copy();
         let moved = rotated(&world);

@@ -125,14 +125,14 @@ async fn what_is_not_its_own_or_not_whole_is_refused() {
                 "MANIFEST",
                 "brand `orchard`",
                 "another secret",
-                "that it had",
+                "the original secret",
             ];
             refuses(&world, &ledger, &[], &words);
         },
     );
 
     configure(&world, "name = \"orchard\"", "name = \"meadow\"");
-    let words = ["MANIFEST", "brand `orchard`", "put the brand back"];
+    let words = ["MANIFEST", "brand `orchard`", "restore the brand"];
     refuses(&world, &ledger, &[], &words);
     configure(&world, "name = \"meadow\"", "name = \"orchard\"");
 
@@ -206,7 +206,7 @@ async fn what_is_not_its_own_or_not_whole_is_refused() {
     // A file in the place of the directory.
     let aside = world.path("aside");
     std::fs::rename(&ledger, &aside).unwrap();
-    std::fs::write(&ledger, "no directory").unwrap();
+    std::fs::write(&ledger, "not a directory").unwrap();
     let data = world.path("tributary-data");
     refuses(&world, &data, &[], &["process-0", "directory"]);
     std::fs::remove_file(&ledger).unwrap();

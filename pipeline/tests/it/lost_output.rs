@@ -131,7 +131,7 @@ async fn what_is_lost_outside_is_told_again() {
     let is_said = || {
         worker
             .log()
-            .contains("the stream of dead letters is another one")
+            .contains("the stream of dead letters was replaced")
     };
     tokio::task::block_in_place(|| until("the dead letters are made anew", is_said));
     let dead = streams.get_stream(&broker.dead_letter_stream).await;
@@ -166,7 +166,7 @@ async fn a_rights_stream_that_is_lost_is_no_silent_loss() {
         status == 503 && words.iter().all(|words| why.contains(words))
     };
     for (case, words) in [
-        ("deleted", "is gone"),
+        ("deleted", "is missing"),
         ("made anew", "is another one than before"),
         ("purged", "was emptied"),
     ] {

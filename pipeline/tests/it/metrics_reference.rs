@@ -14,7 +14,7 @@ use tributary::report::metrics::table::{Row, TABLE, Type};
 use tributary::report::metrics::{Metrics, reference};
 use tributary::report::published_cells::PublishedCells;
 use tributary_config::model::Kind;
-use tributary_connectors::dead::{Ignored, Reason};
+use tributary_connectors::dead_letter::{Ignored, Reason};
 use tributary_operators::allowed_uses::Use;
 use tributary_operators::attribution::Model;
 use tributary_operators::cell::{Cell, Dim, Family};

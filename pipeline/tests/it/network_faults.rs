@@ -43,7 +43,7 @@ async fn a_bad_network_changes_nothing() {
         // It comes in while all of this happens.
         tokio::spawn(async move { play(&client, &lines, Some(2_500.0)).await })
     };
-    let away = "there is no connection to NATS";
+    let away = "not connected to NATS";
     tokio::task::block_in_place(|| {
         for pause in [300, 50, 700, 10, 400, 150] {
             pass(pause);

@@ -83,7 +83,7 @@ async fn the_page_lives_and_heals() {
     worker.kill();
     browser.until("document.querySelector('#pill').innerText === 'Stale'");
     browser.until(
-        "document.querySelector('#notice').innerText.includes('no word from the worker since')",
+        "document.querySelector('#notice').innerText.includes('no update from the worker since')",
     );
     // The last numbers stand, and it is said aloud, once and politely.
     assert_eq!(browser.eval(&shows("shops", 4_990)), json!(true));

@@ -82,7 +82,7 @@ async fn the_page_says_what_is_the_matter() {
         browser.look(390, 844, "light");
         browser.open(&format!("http://{address}/"));
         browser.until(&says("#pill", "Not ready"));
-        browser.until(&says("#notice", "there is no connection to NATS"));
+        browser.until(&says("#notice", "not connected to NATS"));
         assert!(
             browser.text("#said").starts_with("Not ready"),
             "it is said aloud"
@@ -116,7 +116,7 @@ async fn the_page_says_what_is_the_matter() {
         metrics.sync(&Counts::default(), &BTreeMap::new());
         browser.until("document.querySelector('[data-key=\"consent:credit\"]') === null");
         browser.until(&fact("rights", "2, 1 rejected"));
-        browser.until(&fact("rights-open", "1, the oldest for 1.5 min"));
+        browser.until(&fact("rights-open", "1, oldest waiting 1.5 min"));
         browser
             .until("document.querySelector('[data-key=retention]')?.dataset.raw === '1761436800'");
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::support::story::{
 };
 use crate::support::{Worker, World, published};
 use serde_json::json;
-use tributary_connectors::nats::{Client, Outgoing, Publisher};
+use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
 use tributary_loadtest::testing::NatsServer;
 
 const DAY: i64 = 86_400_000;
@@ -47,7 +47,7 @@ impl Scene {
     async fn publish(&self, source: &str, messages: impl Iterator<Item = String>) -> u64 {
         let mut publisher = Publisher::new(&self.client, 64);
         for payload in messages {
-            let message = Outgoing {
+            let message = OutgoingMessage {
                 subject: format!("tributary.in.orchard.{source}"),
                 headers: Vec::new(),
                 payload: payload.into(),

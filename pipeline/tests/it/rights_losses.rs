@@ -263,7 +263,7 @@ impl Story {
     /// What a start would say: each loss, or that the ledger cannot be read.
     async fn losses(&self, config: &Config) -> Vec<String> {
         let directory = self.world.ledger(0);
-        let ledger = match Ledger::is_in(&directory) {
+        let ledger = match Ledger::exists_in(&directory) {
             false => None,
             true => {
                 let opened = Ledger::open(Options::new(&directory), Arc::new(Keyring::new(config)));
@@ -557,7 +557,7 @@ async fn killed_while_requests_are_answered_it_starts_by_itself() {
         let requests = "tributary.rights.orchard.request";
         let runtime = tokio::runtime::Handle::current();
         until("all are answered", || {
-            let waiting = nats::holds(&client, STREAM, requests);
+            let waiting = nats::has_messages(&client, STREAM, requests);
             !runtime.block_on(waiting).unwrap()
         });
         worker.stop();

@@ -104,10 +104,10 @@ async fn an_officer_asks_why() {
         .await
         .unwrap();
     let expected = "\
-The cookie and the e-mail address are one person, by 2 links:
+The cookie and the e-mail address belong to one person, through 2 links:
 
-  the cookie and a customer number stood in one record of source `web` on 2025-10-26;
-  that customer number and the e-mail address stood in one record of source `tills` on 2025-10-26
+  the cookie and a customer number occurred in one record of source `web` on 2025-10-26;
+  that customer number and the e-mail address occurred in one record of source `tills` on 2025-10-26
 ";
     assert_eq!(why, expected);
     let json = say(person("cookie=c-1", "email=jane@example.org", true))
@@ -166,7 +166,7 @@ The cookie and the e-mail address are one person, by 2 links:
         "{why}"
     );
     assert!(
-        why.contains("1 more path is not listed: fewer than 3 persons"),
+        why.contains("1 more path is hidden: fewer than 3 persons"),
         "{why}"
     );
     assert!(!why.contains("rare"), "{why}");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::support::story::{inspect, last, position, ready, until};
 use crate::support::{Worker, published, succeed};
 use serde_json::json;
-use tributary_connectors::nats::{Client, Outgoing, Publisher};
+use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
 use tributary_ledger::{Keyring, Ledger, Options, Position};
 use tributary_loadtest::testing::NatsServer;
 
@@ -65,7 +65,7 @@ impl Shop {
         let mut publisher = Publisher::new(&self.client, 1);
         let header =
             |(name, value): &(&str, &str)| ((*name).to_owned().into(), (*value).to_owned());
-        let message = Outgoing {
+        let message = OutgoingMessage {
             subject: subject.to_owned(),
             headers: headers.iter().map(header).collect(),
             payload: data.to_string().into(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tributary_config::{Loaded, Problem, Problems, parse_in};
+use tributary_config::{LoadedConfig, Problem, Problems, parse_in};
 
 /// A secret that is long enough; another for every last letter.
 pub fn secret(last: char) -> String {
@@ -20,12 +20,12 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 /// Reads a text as `tributary.toml`.
-pub fn read(text: &str) -> Result<Loaded, Problems> {
+pub fn read(text: &str) -> Result<LoadedConfig, Problems> {
     parse_in(text, Path::new("tributary.toml"), &environment)
 }
 
 /// Reads a text that is right.
-pub fn good(text: &str) -> Loaded {
+pub fn good(text: &str) -> LoadedConfig {
     read(text).unwrap_or_else(|problems| panic!("{problems}\n--- in ---\n{text}"))
 }
 

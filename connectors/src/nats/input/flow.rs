@@ -1,17 +1,16 @@
-//! The flow of deliveries, and what may go wrong with it.
+//! The flow of deliveries and its failures.
 //!
-//! Whatever goes wrong while reading, the answer is one: a new consumer at the position. A delivery that never arrived shows as a jump in the consumer's own numbers, a
-//! silent connection as missing heartbeats, a lost one as a new connection, a deleted consumer by
-//! the server's word; each is counted. Deliveries below the position are redeliveries and are
-//! passed over.
+//! Every failure has the same remedy: a new consumer at the position. A lost delivery shows as a jump in the consumer's
+//! own numbers, a silent connection as missed heartbeats, a lost connection as a reconnect, and a deleted consumer by
+//! the server's report; each is counted. Deliveries below the position are redeliveries and are skipped.
 //!
-//! A jump in the *stream's* numbers is either a gap, because messages were deleted one by one, or
-//! the stream has dropped what this process had not read yet. The stream's first sequence tells
-//! them apart, and until it has, nothing behind the jump is given: a loss is an error
-//! ([`NatsErrorKind::Lost`]) before it is a position.
+//! A jump in the *stream's* numbers is either a gap, because messages were deleted one by one, or the stream has
+//! dropped messages that this process had not read. The stream's first sequence distinguishes the two. Until it is
+//! known, no message behind the jump is delivered: a loss becomes an error ([`NatsErrorKind::Lost`]) before it becomes
+//! a position.
 //!
-//! While nothing comes, the server is asked now and then: for deliveries that went astray at the
-//! very end, and for the stream's end, to which the position may go when nothing is pending.
+//! While no message arrives, the reader polls the server: for deliveries that were lost at the very end, and for the
+//! end of the stream, to which the position may advance when nothing is pending.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +22,13 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::super::connect::connections;
-use super::super::consumer::{self, Opened, Position};
+use super::super::consumer::{self, ConsumerStart, OpenConsumer};
 use super::super::error::{NatsError, NatsErrorKind};
-use super::super::loss::loss;
+use super::super::input_request::InputRequest;
+use super::super::loss::find_loss;
 use super::super::message::{InMessage, Place, message};
 use super::super::streams::input_state;
-use super::super::wanted::Wanted;
-use super::{Input, Link, Seen};
+use super::{Input, Link, ServerState};
 
 /// How often a waiting reader looks whether the connection is still the one that it reads from.
 const LOOK: Duration = Duration::from_millis(200);
@@ -39,7 +38,7 @@ const ASK: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Input {
-    pub(super) async fn gather(
+    pub(super) async fn collect(
         &mut self,
         max: usize,
         deadline: Instant,
@@ -56,17 +55,17 @@ impl Input {
                 _ if self.jump.is_none() => self.take_ready(max)?,
                 _ => {}
             }
-            if self.jump.is_none() && !self.held.is_empty() {
-                let count = self.held.len().min(max);
-                return Ok(self.held.drain(..count).collect());
+            if self.jump.is_none() && !self.buffered.is_empty() {
+                let count = self.buffered.len().min(max);
+                return Ok(self.buffered.drain(..count).collect());
             }
             let until = deadline.min(Instant::now() + LOOK);
             match &self.link {
-                Link::Open(_) if self.jump.is_some() => self.ask(until).await?,
+                Link::Open(_) if self.jump.is_some() => self.query_state(until).await?,
                 Link::Open(_) => self.wait(until).await?,
                 _ => self.reopen(until).await?,
             }
-            if Instant::now() >= deadline && (self.jump.is_some() || self.held.is_empty()) {
+            if Instant::now() >= deadline && (self.jump.is_some() || self.buffered.is_empty()) {
                 return Ok(Vec::new());
             }
         }
@@ -74,11 +73,11 @@ impl Input {
 
     /// Takes what has come, until `max` messages are held.
     fn take_ready(&mut self, max: usize) -> Result<(), NatsError> {
-        while self.held.len() < max
+        while self.buffered.len() < max
             && let Link::Open(open) = &mut self.link
             && let Some(next) = open.messages.next().now_or_never()
         {
-            self.take(next)?;
+            self.handle_delivery(next)?;
         }
         Ok(())
     }
@@ -88,35 +87,36 @@ impl Input {
         let Link::Open(open) = &mut self.link else {
             return Ok(());
         };
-        if self.asked.is_none() && Instant::now() < self.due {
+        if self.state_request.is_none() && Instant::now() < self.due {
             let until = until.min(self.due);
             if let Ok(next) = tokio::time::timeout_at(until, open.messages.next()).await {
-                self.take(next)?;
+                self.handle_delivery(next)?;
             }
             return Ok(());
         }
-        self.ask(until).await
+        self.query_state(until).await
     }
 
     /// Asks the server how the stream and the consumer are, and draws the conclusions when it
     /// answers in time; else the next call waits on.
-    async fn ask(&mut self, until: Instant) -> Result<(), NatsError> {
-        let asked = (self.asked)
-            .get_or_insert_with(|| Box::pin(see(self.client.clone(), self.wanted.clone())));
+    async fn query_state(&mut self, until: Instant) -> Result<(), NatsError> {
+        let asked = (self.state_request).get_or_insert_with(|| {
+            Box::pin(fetch_state(self.client.clone(), self.request.clone()))
+        });
         let Ok(seen) = tokio::time::timeout_at(until, asked).await else {
             return Ok(());
         };
-        self.asked = None;
+        self.state_request = None;
         self.due = Instant::now() + ASK;
         let (state, consumer) = seen.map_err(|error| self.interrupted(error))?;
-        if let Some(loss) = loss(&state, self.position().from, Some(self.created)) {
-            return Err(loss.error(&self.wanted.stream));
+        if let Some(loss) = find_loss(&state, self.position().from, Some(self.created)) {
+            return Err(loss.error(&self.request.stream));
         }
         if self.jump.take().is_some() {
             return Ok(());
         }
         let consumer = match consumer {
-            Some(info) if Some(info.created.unix_timestamp_nanos()) == self.ours => info,
+            Some(info) if Some(info.created.unix_timestamp_nanos()) == self.own_consumer => info,
             _ => {
                 self.close("the consumer was deleted");
                 return Ok(());
@@ -133,7 +133,7 @@ impl Input {
         } else if open.delivery == consumer.delivered.consumer_sequence && self.jump.is_none() {
             self.pending = consumer.num_pending;
             // All that the stream held when it was asked first is behind.
-            if consumer.num_pending == 0 && state.last_sequence >= self.read {
+            if consumer.num_pending == 0 && state.last_sequence >= self.next_unread {
                 self.pass_over(state.last_sequence + 1);
             }
         }
@@ -146,7 +146,7 @@ impl Input {
             if Instant::now() < self.due {
                 return Ok(());
             }
-            let (client, wanted) = (self.client.clone(), self.wanted.clone());
+            let (client, wanted) = (self.client.clone(), self.request.clone());
             let opening = consumer::open(client, wanted, self.position());
             self.link = Link::Opening(connections(&self.client), Box::pin(opening));
         }
@@ -167,18 +167,18 @@ impl Input {
         }
     }
 
-    pub(super) fn position(&self) -> Position {
-        Position {
-            next: self.read,
-            from: (!self.anywhere).then(|| self.jump.unwrap_or(self.read)),
+    pub(super) fn position(&self) -> ConsumerStart {
+        ConsumerStart {
+            next: self.next_unread,
+            from: (!self.from_any_sequence).then(|| self.jump.unwrap_or(self.next_unread)),
             created: self.created,
-            ours: self.ours,
+            ours: self.own_consumer,
         }
     }
 
     /// The stream was judged when the consumer was made.
-    pub(super) fn begin(&mut self, opened: Opened) {
-        self.ours = Some(opened.made);
+    pub(super) fn begin(&mut self, opened: OpenConsumer) {
+        self.own_consumer = Some(opened.made);
         self.pending = opened.pending;
         self.jump = None;
         self.due = Instant::now() + ASK;
@@ -187,16 +187,19 @@ impl Input {
 
     /// Ends the consumer; the next read opens it anew at the position.
     fn close(&mut self, why: &str) {
-        tracing::info!(stream = %self.wanted.stream, next = self.read, why, "opening the input anew");
+        tracing::info!(stream = %self.request.stream, next = self.next_unread, why, "reconnecting to the input");
         self.link = Link::Closed;
-        self.asked = None;
+        self.state_request = None;
         self.newest = None;
         self.due = Instant::now() + PAUSE;
         self.counts.reopened += 1;
     }
 
     /// Takes in what the consumer says.
-    fn take(&mut self, next: Option<Result<Message, MessagesError>>) -> Result<(), NatsError> {
+    fn handle_delivery(
+        &mut self,
+        next: Option<Result<Message, MessagesError>>,
+    ) -> Result<(), NatsError> {
         match next {
             Some(Ok(delivery)) => return self.accept(delivery),
             Some(Err(error)) => {
@@ -227,37 +230,37 @@ impl Input {
         }
         open.delivery = place.delivery;
         self.pending = place.pending;
-        // Where more should come and does not, a delivery may have gone astray.
+        // If messages are pending and none arrives, a delivery may be lost.
         self.due = Instant::now() + if place.pending > 0 { LOOK } else { ASK };
         self.counts.redelivered += u64::from(place.times > 1);
-        if place.sequence < self.read {
+        if place.sequence < self.next_unread {
             return Ok(());
         }
-        if place.sequence > self.read {
-            if !self.anywhere {
+        if place.sequence > self.next_unread {
+            if !self.from_any_sequence {
                 // An answer that is under way may be older than the jump.
-                self.asked = None;
-                self.jump.get_or_insert(self.read);
+                self.state_request = None;
+                self.jump.get_or_insert(self.next_unread);
             }
             self.pass_over(place.sequence);
         }
-        self.anywhere = false;
-        self.read = place.sequence + 1;
+        self.from_any_sequence = false;
+        self.next_unread = place.sequence + 1;
         let delivery = delivery.message;
         self.newest = delivery.reply.clone().map(|reply| (place.sequence, reply));
         if self.share.takes(&delivery.subject, place.sequence) {
-            self.held.push_back(message(delivery, &place));
+            self.buffered.push_back(message(delivery, &place));
         }
         Ok(())
     }
 
     /// Goes on at a sequence without the ones before.
     fn pass_over(&mut self, next: u64) {
-        if !self.share.is_sorted() && !self.anywhere {
-            self.counts.gaps += next - self.read;
+        if !self.share.is_sorted() && !self.from_any_sequence {
+            self.counts.gaps += next - self.next_unread;
         }
-        self.read = next;
-        self.anywhere = false;
+        self.next_unread = next;
+        self.from_any_sequence = false;
     }
 
     /// A server that has just started has no JetStream for a moment: while reading, that is a
@@ -266,7 +269,7 @@ impl Input {
         match error.is_passing() && !error.is_transient() {
             true => NatsError::caused(
                 NatsErrorKind::Read,
-                format!("reading the stream {}", self.wanted.stream),
+                format!("reading the stream {}", self.request.stream),
                 error,
             ),
             false => error,
@@ -275,7 +278,7 @@ impl Input {
 }
 
 /// Asks for the stream first, so that what the consumer has no more to give lies beyond its end.
-async fn see(client: Client, wanted: Arc<Wanted>) -> Result<Seen, NatsError> {
+async fn fetch_state(client: Client, wanted: Arc<InputRequest>) -> Result<ServerState, NatsError> {
     let state = input_state(&client, &wanted.stream).await?;
     let stream = async_nats::jetstream::new(client)
         .get_stream_no_info(&wanted.stream)

@@ -1,7 +1,7 @@
 //! A sink that keeps what it is given, and short ways to decode.
 
 use tributary_config::model::Config;
-use tributary_connectors::dead::{DeadLetter, Ignored, Reason, Sink};
+use tributary_connectors::dead_letter::{DeadLetter, Ignored, Reason, Sink};
 use tributary_connectors::decode::{Decoder, Message};
 use tributary_operators::event::Event;
 use tributary_operators::label::{Label, LabelNames};
@@ -22,11 +22,11 @@ impl Sink for Kept {
         self.events.push(event);
     }
 
-    fn dead(&mut self, dead: DeadLetter) {
+    fn dead_letter(&mut self, dead: DeadLetter) {
         self.dead.push(dead);
     }
 
-    fn ignored(&mut self, what: Ignored) {
+    fn ignore(&mut self, what: Ignored) {
         self.ignored.push(what);
     }
 }
@@ -121,7 +121,7 @@ impl Desk {
             data,
         };
         self.number += 1;
-        self.decoder.message(&message, &mut self.kept);
+        self.decoder.decode(&message, &mut self.kept);
     }
 
     /// A message that arrives at [`AT`].

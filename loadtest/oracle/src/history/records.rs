@@ -1,4 +1,4 @@
-//! The records of a random world: who says what, when and about whom.
+//! The records of a random world: their sources, contents, times and identifiers.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -73,7 +73,7 @@ impl Author {
         records
     }
 
-    /// The same sale told by another source of its kind, or by the same under another id: mostly at the
+    /// The same sale reported by another source of its kind, or by the same under another id: mostly at the
     /// same moment, with another amount. None where the record is no sale.
     pub(super) fn echo(
         &mut self,
@@ -258,7 +258,7 @@ impl Author {
         (RecordKey::of(&self.brand.0.to_string(), &parts), record)
     }
 
-    /// The key of a statement that rides on a record: what it says of whom, each of a day once.
+    /// The key of a statement that is attached to a record: content, identifiers and day, each combination once.
     fn attached_key(&self, record: &Record) -> RecordKey {
         let said = format!("{:?}", record.body);
         let (set, day) = (record.ids.key().to_le_bytes(), record.day.to_le_bytes());

@@ -119,7 +119,7 @@ fn steps(rng: &mut ChaCha8Rng) -> AllowedUses {
     }
 }
 
-/// Whom a statement is about, where it is made by somebody whom a record names: mostly one of its identifiers.
+/// The subject of a statement by a person of a record: mostly one of its identifiers.
 pub(super) fn about(rng: &mut ChaCha8Rng, named: &IdSet) -> IdSet {
     match named.ids() {
         [] => named.clone(),

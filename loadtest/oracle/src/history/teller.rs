@@ -30,11 +30,11 @@ pub(super) fn tell(
         vocabulary: vocabulary()
             .map(|word| (Label::of(word), word.into()))
             .collect(),
-        told: BTreeSet::new(),
+        announced: BTreeSet::new(),
         arrived: Arrival::default(),
         puts: Vec::new(),
         held: BTreeMap::new(),
-        heard: Vec::new(),
+        pings: Vec::new(),
         events: Vec::new(),
     };
     for _ in 0..size {
@@ -52,14 +52,14 @@ pub(super) type Put = (RecordKey, i64, Record);
 pub(super) struct Teller {
     pub(super) authors: Vec<Author>,
     vocabulary: BTreeMap<Label, Arc<str>>,
-    /// The labels whose word has been told to a brand.
-    told: BTreeSet<(BrandId, Label)>,
+    /// The labels whose names were announced for a brand.
+    announced: BTreeSet<(BrandId, Label)>,
     arrived: Arrival,
     puts: Vec<Put>,
     /// What is held under each key, with its version.
     pub(super) held: BTreeMap<RecordKey, (i64, Record)>,
     /// Every hearing of a ping.
-    heard: Vec<Ping>,
+    pings: Vec<Ping>,
     events: Vec<Event>,
 }
 
@@ -103,14 +103,14 @@ impl Teller {
             80..=91 => self.burst(rng),
             92..=93 => self.crowd(rng),
             94..=95 => {
-                if let Some(ping) = self.hearing(rng).map(|place| self.heard[place]) {
+                if let Some(ping) = self.hearing(rng).map(|place| self.pings[place]) {
                     self.hear(ping);
                 }
             }
             _ => {
                 // A device is erased from a store's day.
                 if let Some(place) = self.hearing(rng) {
-                    let ping = self.heard[place];
+                    let ping = self.pings[place];
                     let device = DeviceDay {
                         brand: ping.brand,
                         store: ping.store,
@@ -192,7 +192,7 @@ impl Teller {
         self.arrived
     }
 
-    /// A device is heard a few times, in gaps that run up to and over the half hour.
+    /// A few pings of a device, in gaps up to and beyond half an hour.
     fn burst(&mut self, rng: &mut ChaCha8Rng) {
         let store = store(rng);
         let author = self.author(rng);
@@ -221,7 +221,7 @@ impl Teller {
         }
     }
 
-    /// Many devices pass a store that nobody has heard before, within a second or two.
+    /// Many new devices pass a store within a second or two.
     fn crowd(&mut self, rng: &mut ChaCha8Rng) {
         let store = store(rng);
         let author = self.author(rng);
@@ -247,22 +247,22 @@ impl Teller {
     }
 
     fn hear(&mut self, ping: Ping) {
-        self.heard.push(ping);
+        self.pings.push(ping);
         self.events.push(Event::Ping { ping });
     }
 
     /// The place of some hearing, if there is one.
     fn hearing(&self, rng: &mut ChaCha8Rng) -> Option<usize> {
-        (!self.heard.is_empty()).then(|| rng.random_range(0..self.heard.len()))
+        (!self.pings.is_empty()).then(|| rng.random_range(0..self.pings.len()))
     }
 
-    /// Tells the words of labels that were never told.
+    /// Announces the names of labels that were not announced before.
     fn tell_words(&mut self, brand: BrandId, labels: &[Label]) {
         for label in labels {
             if let Some(word) = self
                 .vocabulary
                 .get(label)
-                .filter(|_| self.told.insert((brand, *label)))
+                .filter(|_| self.announced.insert((brand, *label)))
             {
                 self.events.push(Event::LabelName {
                     brand,

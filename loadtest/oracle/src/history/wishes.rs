@@ -61,12 +61,12 @@ impl Teller {
             return;
         };
         let named = statements::about(rng, &record.ids);
-        let gone = |held: &Record| {
+        let expired = |held: &Record| {
             let names =
                 |id: &Identifier| held.ids.ids().iter().any(|i| i.pseudonym == id.pseudonym);
             named.ids().iter().any(names)
         };
-        self.drop_all(gone);
+        self.drop_all(expired);
     }
 
     /// Everything of one category goes that is older than a moment.
@@ -85,8 +85,8 @@ impl Teller {
         });
     }
 
-    fn drop_all(&mut self, gone: impl Fn(&Record) -> bool) {
-        let held = self.held.iter().filter(|(_, (_, record))| gone(record));
+    fn drop_all(&mut self, expired: impl Fn(&Record) -> bool) {
+        let held = self.held.iter().filter(|(_, (_, record))| expired(record));
         let keys: Vec<RecordKey> = held.map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.drop_key(key));
     }

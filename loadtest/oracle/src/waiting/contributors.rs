@@ -72,7 +72,7 @@ impl Contributors {
         let mut before = BTreeMap::new();
         for (who, (records, pings)) in parts {
             let known = self.all.get(&who);
-            if known.is_some_and(|(old, heard, _)| *old == records && *heard == pings) {
+            if known.is_some_and(|(old, known_pings, _)| *old == records && *known_pings == pings) {
                 continue;
             }
             let contribution = alone(settings, held, &records, &pings);

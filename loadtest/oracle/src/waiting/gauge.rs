@@ -1,4 +1,4 @@
-//! How many identifiers allow a step of processing, as it is told: where `k` allow it and `k` refuse it, and anew only when
+//! How many identifiers allow a step of processing, as published: where `k` allow it and `k` refuse it, and anew only when
 //! identifiers of `k_delta` shares have changed their minds since. There are 128 shares, by the upper half of the
 //! identifier.
 
@@ -11,16 +11,16 @@ use tributary_operators::settings::BrandSettings;
 use crate::consent::consents;
 use crate::hold::Held;
 
-/// What is told of one brand's consents.
+/// The published consent counts of one brand.
 #[derive(Default)]
 pub struct Gauge {
     stated: BTreeMap<Pseudonym, AllowedUses>,
     changed: BTreeSet<u128>,
-    told: BTreeMap<Use, [u64; 2]>,
+    published: BTreeMap<Use, [u64; 2]>,
 }
 
 impl Gauge {
-    /// What is told at the end of an epoch: how many allow each step, and how many refuse it.
+    /// The published counts at the end of an epoch: identifiers that allow and that refuse each use.
     pub fn tell(
         &mut self,
         brand: BrandId,
@@ -35,16 +35,16 @@ impl Gauge {
         self.stated = stated;
         if self.changed.len() as u64 >= settings.k_delta().max(1) {
             self.changed.clear();
-            let told = Use::ALL.into_iter().map(|step| {
+            let published = Use::ALL.into_iter().map(|step| {
                 let allowed = self.stated.values().filter(|steps| steps.allows(step));
                 let allowed = allowed.count() as u64;
                 (step, [allowed, self.stated.len() as u64 - allowed])
             });
-            let is_told = |(_, counts): &(Use, [u64; 2])| {
+            let is_publishable = |(_, counts): &(Use, [u64; 2])| {
                 counts.iter().all(|count| *count >= settings.k.max(1))
             };
-            self.told = told.filter(is_told).collect();
+            self.published = published.filter(is_publishable).collect();
         }
-        &self.told
+        &self.published
     }
 }

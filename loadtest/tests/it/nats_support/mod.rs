@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tributary_connectors::nats::{
-    Client, InMessage, Input, NatsError, Outgoing, Publisher, Wanted, connect, ensure_input_stream,
+    Client, InMessage, Input, InputRequest, NatsError, OutgoingMessage, Publisher, connect,
+    ensure_input_stream,
 };
 use tributary_loadtest::testing::NatsServer;
 
@@ -27,7 +28,7 @@ pub async fn broker() -> Option<(NatsServer, Client)> {
 pub async fn publish(client: &Client, numbers: impl IntoIterator<Item = u64>) {
     let mut publisher = Publisher::new(client, 64);
     for number in numbers {
-        let message = Outgoing {
+        let message = OutgoingMessage {
             subject: "tributary.in.acme.web".to_owned(),
             headers: vec![],
             payload: number.to_string().into(),
@@ -40,8 +41,8 @@ pub async fn publish(client: &Client, numbers: impl IntoIterator<Item = u64>) {
 }
 
 /// The only process, at its first start.
-pub fn wanted() -> Wanted {
-    Wanted {
+pub fn wanted() -> InputRequest {
+    InputRequest {
         stream: STREAM.to_owned(),
         process: 0,
         processes: 1,

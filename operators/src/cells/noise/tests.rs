@@ -268,8 +268,8 @@ fn counts_end_at_zero_and_what_was_told_is_found_again() {
     assert_eq!(offset.remove(published, exact), exact);
     // The second has changed since.
     assert_eq!(offset.remove(published, [4, 9, 4, 0, 0]), exact);
-    // Where the first has changed but would be told alike, it counts as told.
+    // Where the first has changed but would be published equally, it counts as published.
     assert_eq!(offset.remove(published, [6, 4, 4, 0, 0]), [6, 4, 4, 0, 0]);
-    // Otherwise what would be told alike will do.
+    // Otherwise any value that is published equally will do.
     assert_eq!(offset.apply(offset.remove(published, [60; 5])), published);
 }

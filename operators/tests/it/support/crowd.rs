@@ -50,7 +50,7 @@ struct Crowd {
     /// Who bought, under which name, on which day.
     bought: Vec<(u128, String, i64)>,
     /// Every ping.
-    heard: Vec<Ping>,
+    pings: Vec<Ping>,
     /// How many statements were made.
     statements: u64,
 }
@@ -60,7 +60,7 @@ pub fn history(rng: &mut StdRng) -> Steps {
     let mut crowd = Crowd {
         people: 0,
         bought: Vec::new(),
-        heard: Vec::new(),
+        pings: Vec::new(),
         statements: 0,
     };
     let (mut now, mut steps) = (START, Steps::new());
@@ -141,9 +141,9 @@ impl Crowd {
         let is_random = rng.random_bool(0.2);
         let hour = day * DAY / 1_000 + 3_600 * 9;
         for _ in 0..[1, 3, 9, 10, 11, 60, 90, 150][rng.random_range(0..8)] {
-            let known = match self.heard.is_empty() || rng.random_bool(0.7) {
+            let known = match self.pings.is_empty() || rng.random_bool(0.7) {
                 true => None,
-                false => Some(self.heard[rng.random_range(0..self.heard.len())]),
+                false => Some(self.pings[rng.random_range(0..self.pings.len())]),
             };
             let device = known.map_or_else(|| rng.random(), |ping| ping.device);
             let random = known.map_or(is_random, |ping| ping.random);
@@ -159,7 +159,7 @@ impl Crowd {
                     utc_offset: 0,
                     rssi: -60,
                 };
-                self.heard.push(ping);
+                self.pings.push(ping);
                 events.push(Event::Ping { ping });
             }
         }
@@ -167,8 +167,8 @@ impl Crowd {
 
     /// Devices are erased from a store's day.
     fn leave_no_trace(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
-        for _ in 0..[1, 2, 9, 10, 40][rng.random_range(0..5)].min(self.heard.len()) {
-            let ping = &self.heard[rng.random_range(0..self.heard.len())];
+        for _ in 0..[1, 2, 9, 10, 40][rng.random_range(0..5)].min(self.pings.len()) {
+            let ping = &self.pings[rng.random_range(0..self.pings.len())];
             events.push(Event::DropDevice { device: of(ping) });
         }
     }
@@ -225,8 +225,8 @@ pub fn and_all_is_taken_back(mut steps: Steps) -> Steps {
         message: u64::MAX,
         line: 0,
     };
-    let gone = retractions(steps.iter().flat_map(|(events, _)| events), arrival);
-    steps.push((gone, now + MINUTE));
+    let erasures = retractions(steps.iter().flat_map(|(events, _)| events), arrival);
+    steps.push((erasures, now + MINUTE));
     for _ in 0..4 {
         now += 8 * DAY;
         steps.push((Vec::new(), now));

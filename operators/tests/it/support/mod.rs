@@ -155,7 +155,7 @@ pub fn run_settling(
         .into_iter()
         .map(|end| {
             while let Some((_, cell, is_new)) = outputs.next_if(|(of, _, _)| *of < end) {
-                assert!(is_new, "nothing stood outside");
+                assert!(is_new, "nothing was published before");
                 let key = (cell.family, cell.dims);
                 if cell.values.is_empty() {
                     assert!(
@@ -164,7 +164,7 @@ pub fn run_settling(
                     );
                 } else {
                     let old = now.insert(key, cell.values.clone());
-                    assert_ne!(old, Some(cell.values), "what is told is a change");
+                    assert_ne!(old, Some(cell.values), "what is published is a change");
                 }
             }
             now.clone()

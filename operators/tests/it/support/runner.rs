@@ -176,7 +176,7 @@ pub type Steps = Vec<(Vec<Event>, i64)>;
 #[derive(Default)]
 pub struct Played {
     /// What is told in each step, sorted, each with whether it is news.
-    pub told: Vec<Vec<(Cell, bool)>>,
+    pub published: Vec<Vec<(Cell, bool)>>,
     /// How many allow and refuse each step of processing, as far as it is told, behind each step.
     pub consents: Vec<PublishedConsents>,
     /// What all workers have counted in the end.
@@ -191,19 +191,19 @@ pub struct Played {
 pub fn play(
     settings: &Settings,
     workers: usize,
-    stood: &[(Cell, i64)],
+    restored: &[(Cell, i64)],
     steps: &[(Vec<Event>, i64)],
 ) -> Played {
     let mut played = Played {
-        told: vec![Vec::new(); steps.len()],
+        published: vec![Vec::new(); steps.len()],
         consents: vec![PublishedConsents::new(); steps.len()],
         ..Played::default()
     };
-    let (stood, steps) = (stood.to_vec(), Arc::new(steps.to_vec()));
+    let (restored, steps) = (restored.to_vec(), Arc::new(steps.to_vec()));
     let of_workers = on_workers(settings, workers, move |runner| {
         if runner.index == 0 {
-            let stood = stood.iter().cloned();
-            stood.for_each(|(cell, at)| runner.dataflow.restore_cell(cell, at));
+            let restored = restored.iter().cloned();
+            restored.for_each(|(cell, at)| runner.dataflow.restore_cell(cell, at));
         }
         runner.start(steps.iter().flat_map(|(events, _)| events));
         let mut consents = Vec::new();
@@ -228,7 +228,7 @@ pub fn play(
         played.withdrawn += withdrawn;
         for (epoch, output) in outputs {
             if let Output::Cell { cell, is_new, .. } = output {
-                played.told[epoch as usize / 2].push((cell, is_new));
+                played.published[epoch as usize / 2].push((cell, is_new));
             }
         }
         // What the workers tell adds up.
@@ -241,6 +241,9 @@ pub fn play(
         played.counts = played.counts + counts;
         played.sizes.push(sizes);
     }
-    played.told.iter_mut().for_each(|told| told.sort_unstable());
+    played
+        .published
+        .iter_mut()
+        .for_each(|published| published.sort_unstable());
     played
 }

@@ -148,20 +148,20 @@ pub fn erased(id: &str) -> Event {
 }
 
 /// What is told in each step of events and releases, see [`play`].
-pub fn told(
+pub fn published(
     settings: &Settings,
     workers: usize,
-    stood: &[(Cell, i64)],
+    restored: &[(Cell, i64)],
     steps: &[(Vec<Event>, i64)],
 ) -> Vec<Vec<(Cell, bool)>> {
-    play(settings, workers, stood, steps).told
+    play(settings, workers, restored, steps).published
 }
 
 /// What a reader knows after every step.
 pub fn known(steps: &[Vec<(Cell, bool)>]) -> Vec<Released> {
     let mut known = Released::new();
-    let each = steps.iter().map(|told| {
-        for (cell, _) in told {
+    let each = steps.iter().map(|published| {
+        for (cell, _) in published {
             let name = (cell.family, cell.dims.clone());
             match cell.values.is_empty() {
                 true => known.remove(&name),

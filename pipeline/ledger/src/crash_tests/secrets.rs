@@ -10,19 +10,19 @@ use super::Story;
 use super::common::*;
 use crate::frames::{DataFrame, Frame, Frames};
 use crate::keyring::BrandKey;
-use crate::manifest::{Paths, SaltLine};
-use crate::{Entries, Forget, Keyring, Ledger};
+use crate::manifest::{ManifestSalt, Paths};
+use crate::{EntryCounts, ErasureFilter, Keyring, Ledger};
 
 /// How many blocks and salts of all files open under a secret that was exchanged, whatever they say of themselves.
 pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
     let paths = Paths(directory.to_owned());
-    let manifest = paths.require().unwrap();
+    let manifest = paths.read_existing().unwrap();
     let brand = keys.of(A).unwrap();
     let older: Vec<_> = (0..brand.links())
-        .map(|links| brand.at(links, &manifest.id()).unwrap().0)
+        .map(|links| brand.key_after(links, &manifest.id()).unwrap().0)
         .collect();
     let mut count = 0;
-    for number in paths.present().unwrap() {
+    for number in paths.segment_files().unwrap() {
         let id = manifest.segment(number);
         let mut frames = Frames::open(&paths.segment(number), id, None).unwrap();
         while let Ok(Some(frame)) = frames.next() {
@@ -39,7 +39,7 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
             count += older.iter().filter(opens).count();
         }
     }
-    let checks = (0..brand.links()).map(|links| brand.at(links, &manifest.id()).unwrap().1);
+    let checks = (0..brand.links()).map(|links| brand.key_after(links, &manifest.id()).unwrap().1);
     for check in checks {
         count += manifest
             .brands
@@ -48,7 +48,7 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
             .count();
     }
     let newest = brand.links();
-    let of_brand = |line: &&SaltLine| manifest.brand(line.brand).unwrap().links < newest;
+    let of_brand = |line: &&ManifestSalt| manifest.brand(line.brand).unwrap().links < newest;
     count + manifest.salts.iter().filter(of_brand).count()
 }
 
@@ -67,7 +67,7 @@ fn a_secret_is_exchanged_and_nothing_is_lost() {
         story.step(then, |ledger, _| {
             let ledger = ledger.as_mut().unwrap();
             ledger.rotate(rotated_keys(letters)).unwrap();
-            assert!(ledger.behind() > 0);
+            assert!(ledger.entries_under_old_keys() > 0);
         });
         let keys = rotated_keys(letters);
         assert!(opens_under_older(story.directory.path(), &keys) > 0);
@@ -81,9 +81,9 @@ fn a_secret_is_exchanged_and_nothing_is_lost() {
             let ledger = ledger.as_mut().unwrap();
             let done = ledger.rewrite(Arc::new(|_| true)).unwrap();
             let done = done.run(&mut |_, _| ()).unwrap();
-            assert!(done.moved > 0);
+            assert!(done.rekeyed > 0);
             ledger.install(done).unwrap().run().unwrap();
-            assert_eq!(ledger.behind(), 0);
+            assert_eq!(ledger.entries_under_old_keys(), 0);
         });
         assert_eq!(opens_under_older(story.directory.path(), &keys), 0);
     }
@@ -116,32 +116,35 @@ fn what_is_forgotten_is_never_half_forgotten() {
         Event::TokenizedPing { ping, .. } => (ping.brand, ping.token),
         _ => unreachable!(),
     };
-    let mut forget = Forget::default();
+    let mut forget = ErasureFilter::default();
     forget.records.insert(RecordKey(1));
     forget.pseudonyms.insert(pseudonym(&put(A, 2, 0, 1)));
     forget.tokens.insert(token(&ping(A, 3)));
     let named = forget.clone();
-    let stays = |event: &Event| !named.names(event);
+    let stays = |event: &Event| !named.covers(event);
     let (mut events, days) = story.now.clone();
     events.retain(stays);
     assert_eq!(events.len(), 13);
     story.step((events, days), |ledger, _| {
         let ledger = ledger.as_mut().unwrap();
-        let work = ledger.forget(forget).unwrap();
+        let work = ledger.erase(forget).unwrap();
         let done = work.run(&mut |_, _| ()).unwrap();
-        let Entries {
-            put, drop, heard, ..
-        } = done.forgotten;
-        assert_eq!((put, drop, heard), (14, 7, 1));
+        let EntryCounts {
+            put,
+            drop,
+            tokenized_pings: pings,
+            ..
+        } = done.erased;
+        assert_eq!((put, drop, pings), (14, 7, 1));
         ledger.install(done).unwrap().run().unwrap();
     });
     // Again, it is harmless.
     let then = story.now.clone();
     story.step(then, |ledger, _| {
         let ledger = ledger.as_mut().unwrap();
-        let work = ledger.forget(named).unwrap();
+        let work = ledger.erase(named).unwrap();
         let done = work.run(&mut |_, _| ()).unwrap();
-        assert_eq!(done.forgotten.total(), 0);
+        assert_eq!(done.erased.total(), 0);
         ledger.install(done).unwrap().run().unwrap();
     });
 }

@@ -13,12 +13,12 @@ use super::tags::{
     Before, CLOSED, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED,
     VERSION, WORD,
 };
-use crate::counts::Entries;
+use crate::counts::EntryCounts;
 use crate::wire::Input;
 
 /// Bytes that are no events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the bytes are no events")]
+#[error("the bytes are not events")]
 pub struct Malformed;
 
 /// Reads entries of one brand. `day` is the brand's day of a time in Unix milliseconds.
@@ -31,15 +31,15 @@ pub fn decode(
     brand: BrandId,
     day: &mut dyn FnMut(BrandId, i64) -> Day,
     each: &mut dyn FnMut(Event),
-) -> Result<Entries, Malformed> {
+) -> Result<EntryCounts, Malformed> {
     let mut decoder = Decoder {
         input: Input(bytes),
         before: Before::default(),
         labels: Vec::new(),
         brand,
     };
-    let mut entries = Entries::default();
-    while decoder.input.left() > 0 {
+    let mut entries = EntryCounts::default();
+    while decoder.input.remaining() > 0 {
         if let Some(event) = decoder.next(day).ok_or(Malformed)? {
             entries.count(&event);
             each(event);
@@ -155,7 +155,7 @@ impl Decoder<'_> {
     fn ids(&mut self) -> Option<IdSet> {
         let count = usize::try_from(self.input.varint()?).ok()?;
         // An identifier has 17 bytes or more.
-        if count > self.input.left() / 17 {
+        if count > self.input.remaining() / 17 {
             return None;
         }
         let mut ids = Vec::with_capacity(count);

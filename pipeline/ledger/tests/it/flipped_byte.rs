@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::common::*;
-use tributary_ledger::{Ledger, LedgerError, Options, Page, verify};
+use tributary_ledger::{Ledger, LedgerError, Options, WriteBatch, verify};
 use tributary_operators::event::Event;
 use tributary_operators::salt::Salt;
 
@@ -26,7 +26,7 @@ fn anywhere() {
     let mut events = Vec::new();
     for n in 1..=6 {
         let event = click(A, n);
-        let mut page = Page::default();
+        let mut page = WriteBatch::default();
         page.push(A, &event);
         page.salt(A, 7, Salt::from_bytes([9; 32]));
         events.push(event);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::common::*;
-use tributary_ledger::{Forget, Ledger, Options};
+use tributary_ledger::{ErasureFilter, Ledger, Options};
 use tributary_operators::event::Event;
 use tributary_operators::record::{IdSet, RecordKey};
 
@@ -48,7 +48,7 @@ fn of_thousands_at_once() {
     assert!(ledger.stats().segments > 5);
 
     // Every third person asks by pseudonym, every third by what is known of the records and the device.
-    let mut forget = Forget::default();
+    let mut forget = ErasureFilter::default();
     for person in 0..PERSONS {
         for event in events(person).into_iter().take(5) {
             match (person % 3, event) {
@@ -71,10 +71,10 @@ fn of_thousands_at_once() {
         named,
         "Forget { records: 2000, dropped: false, pseudonyms: 2000, tokens: 1000 }"
     );
-    let done = ledger.forget(forget).unwrap().run(&mut |_, _| ()).unwrap();
-    let forgotten = done.forgotten;
+    let done = ledger.erase(forget).unwrap().run(&mut |_, _| ()).unwrap();
+    let forgotten = done.erased;
     assert_eq!(
-        (forgotten.put, forgotten.drop, forgotten.heard),
+        (forgotten.put, forgotten.drop, forgotten.tokenized_pings),
         (6_000, 1_000, 1_000)
     );
     // Of the others, what was corrected and what was dropped goes as with any rewrite.
@@ -119,11 +119,11 @@ fn evidence_is_held_from_when_it_was_last_given() {
         ledger.append(page(A, std::slice::from_ref(event)));
         ledger.commit(at(position)).unwrap();
     }
-    let forget = Forget {
+    let forget = ErasureFilter {
         evidence_before: [(A, 60)].into_iter().collect(),
-        ..Forget::default()
+        ..ErasureFilter::default()
     };
-    let done = ledger.forget(forget).unwrap().run(&mut |_, _| ()).unwrap();
+    let done = ledger.erase(forget).unwrap().run(&mut |_, _| ()).unwrap();
     ledger.install(done).unwrap().run().unwrap();
     drop(ledger);
     let (_ledger, events) = self::ledger(directory.path());

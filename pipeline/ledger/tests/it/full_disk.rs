@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::disk::Disk;
-use tributary_ledger::{Kind, Ledger, Options, Page};
+use tributary_ledger::{Kind, Ledger, Options, WriteBatch};
 use tributary_operators::event::Event;
 use tributary_operators::salt::Salt;
 
@@ -25,7 +25,7 @@ fn then_space_is_freed_and_the_same_commit_succeeds() {
     // First the ledger fills the disk, and after every refusal a part of the ballast makes room.
     while refused < 8 {
         let new: Vec<Event> = (0..40).map(|n| click(A, sequence * 40 + n)).collect();
-        let mut page = Page::default();
+        let mut page = WriteBatch::default();
         new.iter().for_each(|event| page.push(A, event));
         page.salt(A, sequence as i32, Salt::from_bytes([1; 32]));
         ledger.append(page);

@@ -5,7 +5,7 @@ use crate::any_event::any_event;
 use crate::common::*;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use tributary_ledger::{Ledger, Options, Page, decode, encode};
+use tributary_ledger::{Ledger, Options, WriteBatch, decode, encode};
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
 use tributary_operators::salt::Salt;
@@ -110,7 +110,7 @@ fn files_of_a_ledger() {
     let (mut ledger, _) = Ledger::open(options, keys()).unwrap();
     let mut written = Vec::new();
     for (events, n) in events(60).chunks(4).zip(1..) {
-        let mut page = Page::default();
+        let mut page = WriteBatch::default();
         for (brand, event) in events {
             page.push(*brand, event);
             written.push(event.clone());

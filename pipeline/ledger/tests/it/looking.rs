@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use tributary_ledger::{
-    Entries, Kind, Ledger, Options, Page, Position, StreamMark, inspect, verify,
+    EntryCounts, Kind, Ledger, Options, Position, StreamPosition, WriteBatch, inspect, verify,
 };
 use tributary_operators::salt::Salt;
 
@@ -24,7 +24,7 @@ fn tells_what_is_held() {
         page.salt(B, 19_675 + n as i32 / 3, Salt::from_bytes([n as u8; 32]));
         ledger.append(page);
         let position = Position {
-            stream: Some(StreamMark {
+            stream: Some(StreamPosition {
                 created_ns: 1_700_000_000_000_000_000,
                 generation: 2,
             }),
@@ -45,16 +45,16 @@ fn tells_what_is_held() {
     let [acme, bolt] = &inspection.brands[..] else {
         panic!("{:?}", inspection.brands);
     };
-    let expected = Entries {
+    let expected = EntryCounts {
         put: 10,
-        word: 1,
-        ..Entries::default()
+        label_names: 1,
+        ..EntryCounts::default()
     };
     assert_eq!((acme.brand.as_str(), acme.entries), ("acme", expected));
-    let expected = Entries {
-        heard: 5,
+    let expected = EntryCounts {
+        tokenized_pings: 5,
         drop: 5,
-        ..Entries::default()
+        ..EntryCounts::default()
     };
     assert_eq!((bolt.brand.as_str(), bolt.entries), ("bolt", expected));
     assert_eq!(inspection.salts[0].days, [19_675, 19_676]);
@@ -67,7 +67,7 @@ fn tells_what_is_held() {
         "sealed",
         "active",
         "acme",
-        "bytes an entry",
+        "bytes per entry",
         "salts of bolt: 2023-11-14, 2023-11-15",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
@@ -91,7 +91,7 @@ fn nothing_personal_stands_in_clear() {
     let directory = tempfile::tempdir().unwrap();
     let (mut ledger, _) = open(directory.path());
     let events: Vec<_> = (1..=50).map(|n| click(A, n)).collect();
-    let mut page: Page = page(A, &events);
+    let mut page: WriteBatch = page(A, &events);
     page.push(A, &word(A, "a-word-of-this-brand"));
     page.salt(A, 5, Salt::from_bytes(*b"the salt of a day is thirty-two!"));
     ledger.append(page);

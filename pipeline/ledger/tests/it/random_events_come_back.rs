@@ -3,7 +3,7 @@
 use crate::any_event::any_event;
 use crate::common::*;
 use proptest::prelude::*;
-use tributary_ledger::{Ledger, Options, Page, decode};
+use tributary_ledger::{Ledger, Options, WriteBatch, decode};
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
 
@@ -30,7 +30,7 @@ proptest! {
             read(&mut recovered, &keys()).unwrap();
             for pages in commits {
                 for events in *pages {
-                    let mut page = Page::default();
+                    let mut page = WriteBatch::default();
                     for (brand, event) in *events {
                         page.push(*brand, event);
                     }
@@ -74,7 +74,7 @@ fn histories_come_back() {
         let (mut ledger, _) = Ledger::open(options, keys()).unwrap();
         let mut expected = Vec::new();
         for (batch, sequence) in history.batches.iter().zip(1..) {
-            let mut page = Page::default();
+            let mut page = WriteBatch::default();
             for event in batch {
                 let brand = match event {
                     Event::Put { record, .. } => record.brand,

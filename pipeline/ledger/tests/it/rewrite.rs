@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::common::*;
 use memchr::memmem;
-use tributary_ledger::{Forget, Keep, Kind, Ledger, Options, Page, Rewritten, verify};
+use tributary_ledger::{
+    ErasureFilter, KeepFilter, Kind, Ledger, Options, RewriteResult, WriteBatch, verify,
+};
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, RecordKey};
@@ -21,11 +23,11 @@ fn ledger(directory: &Path, segment_bytes: u64) -> Ledger {
     ledger
 }
 
-fn everything() -> Keep {
+fn everything() -> KeepFilter {
     Arc::new(|_| true)
 }
 
-fn run(ledger: &mut Ledger, keep: Keep) -> Rewritten {
+fn run(ledger: &mut Ledger, keep: KeepFilter) -> RewriteResult {
     let work = ledger.rewrite(keep).unwrap();
     std::thread::spawn(move || work.run(&mut |_, _| ()).unwrap())
         .join()
@@ -109,7 +111,7 @@ fn leaves_out_what_is_superseded() {
             (events.len() - expected.len()) as u64,
             "seed {seed}"
         );
-        assert_eq!(done.forgotten.total(), 0);
+        assert_eq!(done.erased.total(), 0);
         let verified = verify(directory.path(), &keys(), &mut |_, _| ()).unwrap();
         assert_eq!(verified.superseded, done.superseded, "seed {seed}");
         ledger.install(done).unwrap().run().unwrap();
@@ -156,13 +158,13 @@ fn what_was_dropped_leaves_with_its_drop_and_what_came_later_stays() {
         ledger.append(page(A, std::slice::from_ref(event)));
         ledger.commit(at(n)).unwrap();
     }
-    let forget = Forget {
+    let forget = ErasureFilter {
         dropped: true,
-        ..Forget::default()
+        ..ErasureFilter::default()
     };
-    let work = ledger.forget(forget).unwrap();
+    let work = ledger.erase(forget).unwrap();
     let done = work.run(&mut |_, _| ()).unwrap();
-    assert_eq!((done.forgotten.drop, done.superseded), (2, 3));
+    assert_eq!((done.erased.drop, done.superseded), (2, 3));
     ledger.install(done).unwrap().run().unwrap();
     ledger.close().unwrap();
     // Of the times by which links are judged the last one stays, be it the earlier one.
@@ -194,7 +196,7 @@ fn forgets_without_a_trace() {
         )
     };
     let done = run(&mut ledger, Arc::new(move |event| !seven(event)));
-    assert_eq!((done.forgotten.put, done.forgotten.total()), (31, 31));
+    assert_eq!((done.erased.put, done.erased.total()), (31, 31));
     ledger.install(done).unwrap().run().unwrap();
 
     // No sealed piece of the old segments is anywhere: each of 16 bytes would be found.
@@ -309,8 +311,8 @@ fn one_that_is_not_installed_leaves_nothing() {
 }
 
 /// A page of a thread that has withdrawn some words before it says anything.
-fn page_of(thread: usize, withdrawn: &[&str], events: &[Event]) -> Page {
-    let mut page = Page::of_thread(thread);
+fn page_of(thread: usize, withdrawn: &[&str], events: &[Event]) -> WriteBatch {
+    let mut page = WriteBatch::of_thread(thread);
     for word in withdrawn {
         page.withdraw(A, Label::of(word));
     }
@@ -322,14 +324,14 @@ fn page_of(thread: usize, withdrawn: &[&str], events: &[Event]) -> Page {
 fn words_that_no_thread_needs_leave_with_the_next_rewrite() {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = ledger(directory.path(), 1 << 20);
-    let commit = |ledger: &mut Ledger, page: Page, number| {
+    let commit = |ledger: &mut Ledger, page: WriteBatch, number| {
         ledger.append(page);
         ledger.commit(at(number)).unwrap().entries
     };
     let compact = |ledger: &mut Ledger| {
         let done = run(ledger, everything());
         ledger.install(done).unwrap().run().unwrap();
-        ledger.stats().entries.word
+        ledger.stats().entries.label_names
     };
     let both = [word(A, "spring"), word(A, "autumn")];
     assert_eq!(commit(&mut ledger, page_of(0, &[], &both), 1), 2);
@@ -417,10 +419,10 @@ fn many_brands_and_segments_share_what_is_gathered() {
 fn work_may_be_sent_to_other_threads() {
     fn send<T: Send>() {}
     send::<Ledger>();
-    send::<tributary_ledger::Page>();
-    send::<tributary_ledger::Recovered>();
-    send::<tributary_ledger::Block>();
+    send::<tributary_ledger::WriteBatch>();
+    send::<tributary_ledger::Recovery>();
+    send::<tributary_ledger::SealedBlock>();
     send::<tributary_ledger::Rewrite>();
-    send::<Rewritten>();
+    send::<RewriteResult>();
     send::<tributary_ledger::Removal>();
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::common::*;
 use memchr::memmem;
 use tributary_connectors::keys::BrandKey;
-use tributary_ledger::{Forget, Keep, Kind, Ledger, Page, inspect, verify};
+use tributary_ledger::{ErasureFilter, KeepFilter, Kind, Ledger, WriteBatch, inspect, verify};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, IdKind, IdSet, Identifier, RecordKey};
 use tributary_operators::salt::Salt;
@@ -62,7 +62,7 @@ fn with(directory: &Path, letters: &str) -> (Ledger, Vec<Event>) {
 
 /// Commits records of every person, read by connectors that have these secrets.
 fn commit(ledger: &mut Ledger, letters: &str, from: u64) {
-    let mut page = Page::default();
+    let mut page = WriteBatch::default();
     for n in from..from + 2 * PERSONS {
         page.push(A, &seen(letters, n));
     }
@@ -86,9 +86,9 @@ fn expected(letters: &str, commits: &[u64]) -> Vec<Event> {
 }
 
 fn rewrite(ledger: &mut Ledger) -> u64 {
-    let keep: Keep = Arc::new(|_| true);
+    let keep: KeepFilter = Arc::new(|_| true);
     let done = ledger.rewrite(keep).unwrap().run(&mut |_, _| ()).unwrap();
-    let moved = done.moved;
+    let moved = done.rekeyed;
     ledger.install(done).unwrap().run().unwrap();
     moved
 }
@@ -118,15 +118,15 @@ fn three_generations_are_one_chain() {
     // At rest: the secret is exchanged between two starts.
     let (mut ledger, events) = with(path, "xy");
     assert!(events == expected("xy", &[0]));
-    assert_eq!(ledger.behind(), 2 * PERSONS + 2);
+    assert_eq!(ledger.entries_under_old_keys(), 2 * PERSONS + 2);
     commit(&mut ledger, "xy", 100);
     old.extend(checks(path));
 
     // Running: from now on everything is sealed under the third, and the connectors go on with what they have.
     ledger.rotate(rotated_keys("xyz")).unwrap();
-    assert_eq!(ledger.behind(), 4 * PERSONS + 3);
+    assert_eq!(ledger.entries_under_old_keys(), 4 * PERSONS + 3);
     commit(&mut ledger, "xy", 200);
-    assert_eq!(ledger.behind(), 4 * PERSONS + 3);
+    assert_eq!(ledger.entries_under_old_keys(), 4 * PERSONS + 3);
     assert_eq!(checks(path).len(), 4);
 
     // Half way it reads as one, and is sound; it is so for a copy that comes up after a crash as well.
@@ -144,7 +144,7 @@ fn three_generations_are_one_chain() {
 
     // The rewrite moves what is behind.
     assert_eq!(rewrite(&mut ledger), 4 * PERSONS + 3);
-    assert_eq!(ledger.behind(), 0);
+    assert_eq!(ledger.entries_under_old_keys(), 0);
     commit(&mut ledger, "xy", 300);
     assert_eq!(rewrite(&mut ledger), 0);
     drop(ledger);
@@ -200,7 +200,7 @@ fn only_what_goes_on_from_the_secrets_is_taken() {
     ledger.rotate(rotated_keys("xy")).unwrap();
     assert!(files(directory.path()) == before);
     commit(&mut ledger, "xy", 100);
-    assert_eq!(ledger.behind(), 0);
+    assert_eq!(ledger.entries_under_old_keys(), 0);
     drop(ledger);
     let (_, events) = with(directory.path(), "xy");
     assert!(events == expected("xy", &[0, 100]));
@@ -211,20 +211,20 @@ fn a_rewrite_that_an_exchange_overtakes_is_done_again() {
     let directory = tempfile::tempdir().unwrap();
     let (mut ledger, _) = with(directory.path(), "x");
     commit(&mut ledger, "x", 0);
-    ledger.forget_salts(A, 200).unwrap();
+    ledger.destroy_salts(A, 200).unwrap();
     ledger.rotate(rotated_keys("xy")).unwrap();
-    let keep: Keep = Arc::new(|_| true);
+    let keep: KeepFilter = Arc::new(|_| true);
     let work = ledger.rewrite(keep).unwrap();
     let done = work.run(&mut |_, _| ()).unwrap();
     // The second secret is forgotten before anything was held under it.
     ledger.rotate(rotated_keys("xyz")).unwrap();
-    let mut only_clicks = Page::default();
+    let mut only_clicks = WriteBatch::default();
     only_clicks.push(A, &seen("x", 50));
     ledger.append(only_clicks);
     ledger.commit(at(1)).unwrap();
     assert_eq!(ledger.install(done).unwrap_err().kind(), Kind::Stale);
     assert_eq!(rewrite(&mut ledger), 2 * PERSONS + 2);
-    assert_eq!(ledger.behind(), 0);
+    assert_eq!(ledger.entries_under_old_keys(), 0);
     drop(ledger);
     let keys = rotated_keys("xyz");
     let (_ledger, mut recovered) = Ledger::open(options(directory.path()), keys.clone()).unwrap();
@@ -241,12 +241,12 @@ fn a_person_is_forgotten_under_any_secret() {
     ledger.rotate(rotated_keys("xy")).unwrap();
     commit(&mut ledger, "x", 100);
     // Whoever asks may know the first secret's pseudonyms of one person and the second's of another.
-    let mut forget = Forget::default();
+    let mut forget = ErasureFilter::default();
     let named = [identifiers("x", 1)[0], identifiers("xy", 2)[3]];
     forget.pseudonyms.extend(named.map(|id| (A, id.pseudonym)));
-    let work = ledger.forget(forget).unwrap();
+    let work = ledger.erase(forget).unwrap();
     let done = work.run(&mut |_, _| ()).unwrap();
-    assert_eq!((done.forgotten.put, done.forgotten.total()), (8, 8));
+    assert_eq!((done.erased.put, done.erased.total()), (8, 8));
     ledger.install(done).unwrap().run().unwrap();
     drop(ledger);
     let (_, events) = with(directory.path(), "xy");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::common::*;
-use tributary_ledger::{Kind, Ledger, LedgerError, Options, Page, inspect, verify};
+use tributary_ledger::{Kind, Ledger, LedgerError, Options, WriteBatch, inspect, verify};
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
 use tributary_operators::salt::Salt;
@@ -112,7 +112,7 @@ fn a_brand_of_which_nothing_is_held_may_go_and_change() {
     let directory = tempfile::tempdir().unwrap();
     let (mut ledger, _) = open(directory.path());
     ledger.append(page(A, &[click(A, 1)]));
-    let mut only_a_salt = Page::default();
+    let mut only_a_salt = WriteBatch::default();
     only_a_salt.salt(B, 5, Salt::from_bytes([1; 32]));
     ledger.append(only_a_salt);
     ledger.commit(at(1)).unwrap();
@@ -121,7 +121,7 @@ fn a_brand_of_which_nothing_is_held_may_go_and_change() {
 
     let (mut ledger, recovered) = open(directory.path());
     assert_eq!(recovered.salts.len(), 1);
-    ledger.forget_salts(B, 6).unwrap();
+    ledger.destroy_salts(B, 6).unwrap();
     drop(ledger);
     assert_eq!(
         with(directory.path(), &[("acme", 'a')]).unwrap(),

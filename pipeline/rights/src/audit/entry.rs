@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::counts::Counts;
-use crate::head::{Head, LedgerMark};
+use crate::head::{Head, LedgerWatermark};
 use crate::hex::Hash;
 use crate::keys::{BrandKeys, Fingerprint, Purpose, RequestKey};
 use crate::refusal::Reason;
@@ -51,7 +51,7 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The ledger of the process that keeps the log.
-    pub ledger: LedgerMark,
+    pub ledger: LedgerWatermark,
     /// Its objection list.
     pub objections: Head,
     /// Where the operator went on although something was lost: the end of the log as the newest receipt that was
@@ -93,7 +93,7 @@ struct Line<'a> {
     counts: Option<Counts>,
     event: Word,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ledger: Option<LedgerMark>,
+    ledger: Option<LedgerWatermark>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     objections: Option<Head>,
     previous: Hash,
@@ -190,14 +190,14 @@ impl Entry {
                 hash,
             ))
         };
-        let line = std::str::from_utf8(line).map_err(|_| "is no text")?;
+        let line = std::str::from_utf8(line).map_err(|_| "is not text")?;
         let (fields, computed, written) = hash(line).ok_or("has no hash at its end")?;
         // What the key made is compared in constant time.
         if blake3::Hash::from(*computed.as_bytes()) != *written.as_bytes() {
             return Err("its hash is not that of its content under the brand's key");
         }
         let fields: Line<'_> =
-            serde_json::from_str(&fields).map_err(|_| "is no entry of this version")?;
+            serde_json::from_str(&fields).map_err(|_| "is not an entry of this version")?;
         if fields.brand != keys.name() {
             return Err("belongs to another brand");
         }

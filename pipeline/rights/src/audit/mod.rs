@@ -1,4 +1,4 @@
-//! The audit log: what was asked and done, in a chain that nobody can bend without the brand's key.
+//! The audit log: requests and their processing, in a hash chain that nobody can alter without the brand's key.
 //!
 //! One file per brand, `<brand>.jsonl`, one entry a line, keys sorted:
 //!
@@ -22,9 +22,9 @@
 //! There is no personal data in it: an id is hashed under the brand's key, since a person may have chosen it. What could
 //! not be read as a request is refused to its sender and is not in it: it has no content to be known by.
 //!
-//! **Once** (I4). An entry is one write and one sync, and it is durable before [`AuditLog::append`] returns. A kill in between
-//! leaves the start of a line, which [`AuditLog::open`] cuts: whoever asked for it has not been told that it is there.
-//! Anything else that is not as it was written is refused, and nothing is changed.
+//! **Once** (I4). An entry is one write and one sync, and it is durable before [`AuditLog::append`] returns. A crash in between
+//! leaves a partial line, which [`AuditLog::open`] truncates: its append was never confirmed. Any other difference from
+//! what was written is an error, and nothing is changed.
 //!
 //! **Proof.** Whoever lacks the key can neither change a line nor chain the lines anew. What a chain cannot show is that
 //! its end is missing. So every append returns the [`Head`], to be published where the owner of the file has no say
@@ -43,20 +43,20 @@ use rustc_hash::FxHashMap;
 pub use crate::head::Head;
 pub use entry::{Checkpoint, Event};
 use entry::{Content, Entry};
-pub use verify::{Verified, verify};
+pub use verify::{VerifiedLog, verify};
 
-use crate::disk::{self, Growing};
+use crate::disk::{self, AppendFile};
 use crate::error::FileError;
-use crate::head::Entries;
+use crate::head::HashChain;
 use crate::hex::Hash;
 use crate::keys::{BrandKeys, Fingerprint, RequestKey};
 use crate::request::Right;
-use crate::status::{Impossible, Status};
+use crate::status::{InvalidTransition, Status};
 use verify::Chain;
 
-/// How a request stands, by the log.
+/// The state of a request according to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct RequestState {
     /// What it asked, as a keyed hash.
     pub content: Fingerprint,
     /// What it asked for.
@@ -74,18 +74,18 @@ pub struct Standing {
 /// The audit log of one brand, open for appending and locked.
 #[derive(Debug)]
 pub struct AuditLog {
-    file: Growing,
+    file: AppendFile,
     keys: BrandKeys,
-    entries: Entries,
-    standings: FxHashMap<RequestKey, Standing>,
+    entries: HashChain,
+    states: FxHashMap<RequestKey, RequestState>,
 }
 
 /// An opened audit log.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedLog {
     /// The log.
     pub log: AuditLog,
-    /// How many bytes of an unfinished line a kill had left; they are gone.
+    /// The number of bytes of an unfinished line that were truncated.
     pub cut_bytes: u64,
 }
 
@@ -94,7 +94,7 @@ pub struct Opened {
 pub enum AppendError {
     /// No request goes this way; the log is as it was.
     #[error(transparent)]
-    Impossible(#[from] Impossible),
+    Impossible(#[from] InvalidTransition),
     /// The file did not take it.
     #[error(transparent)]
     File(#[from] FileError),
@@ -106,22 +106,22 @@ impl AuditLog {
     /// # Errors
     ///
     /// Any [`FileError`]; the file is then as it was.
-    pub fn open(directory: &Path, keys: &BrandKeys) -> Result<Opened, FileError> {
+    pub fn open(directory: &Path, keys: &BrandKeys) -> Result<OpenedLog, FileError> {
         let path = directory.join(format!("{}.jsonl", keys.name()));
-        let (mut file, bytes) = Growing::open(&path)?;
-        let log = Log::read(&path, keys, &bytes);
+        let (mut file, bytes) = AppendFile::open(&path)?;
+        let log = AuditLogContents::read(&path, keys, &bytes);
         log.broken.map_or(Ok(()), Err)?;
-        let cut_bytes = bytes.len() as u64 - log.whole;
+        let cut_bytes = bytes.len() as u64 - log.valid_bytes;
         if cut_bytes > 0 {
-            file.cut(log.whole)?;
+            file.truncate(log.valid_bytes)?;
         }
         let keys = keys.clone();
-        Ok(Opened {
+        Ok(OpenedLog {
             log: AuditLog {
                 file,
                 keys,
                 entries: log.entries,
-                standings: log.standings,
+                states: log.states,
             },
             cut_bytes,
         })
@@ -146,9 +146,9 @@ impl AuditLog {
             at,
             content: Content::Step(request, right, event),
         };
-        let standing = follow(self.standings.get(&request), &entry, (right, event))?;
+        let standing = transition(self.states.get(&request), &entry, (right, event))?;
         self.write(&entry)?;
-        self.standings.insert(request, standing);
+        self.states.insert(request, standing);
         Ok(self.head())
     }
 
@@ -185,13 +185,13 @@ impl AuditLog {
     }
 
     /// How a request stands, none where it was never received.
-    pub fn find(&self, request: RequestKey) -> Option<&Standing> {
-        self.standings.get(&request)
+    pub fn find(&self, request: RequestKey) -> Option<&RequestState> {
+        self.states.get(&request)
     }
 
     /// The requests that are neither completed nor rejected, in the order of their receipt: what a restart goes on with.
-    pub fn open_requests(&self) -> Vec<(RequestKey, Standing)> {
-        let all = self.standings.iter();
+    pub fn open_requests(&self) -> Vec<(RequestKey, RequestState)> {
+        let all = self.states.iter();
         let mut open: Vec<_> = all
             .filter(|(_, standing)| !standing.status.is_final())
             .map(|(request, standing)| (*request, *standing))
@@ -208,27 +208,27 @@ impl AuditLog {
 
 /// What an audit log holds.
 #[derive(Debug)]
-pub struct Log {
+pub struct AuditLogContents {
     /// Its entries, as far as they are what was written.
-    pub entries: Entries,
+    pub entries: HashChain,
     /// The newest checkpoint.
     pub checkpoint: Option<Checkpoint>,
     /// The newest checkpoint with which a loss was accepted, and its number.
     pub accepted: Option<(u64, Head)>,
     /// What is wrong with the file behind them.
     pub broken: Option<FileError>,
-    standings: FxHashMap<RequestKey, Standing>,
+    states: FxHashMap<RequestKey, RequestState>,
     /// How many bytes the entries take.
-    whole: u64,
+    valid_bytes: u64,
 }
 
 /// Reads a log without changing it; none where there is no file.
 ///
 /// # Errors
-/// Where it cannot be read. What is wrong in it is [`Log::broken`].
-pub fn look(path: &Path, keys: &BrandKeys) -> Result<Option<Log>, FileError> {
-    let bytes = disk::look(path)?;
-    Ok(bytes.map(|bytes| Log::read(path, keys, &bytes)))
+/// Where it cannot be read. A damaged log is reported in [`AuditLogContents::broken`].
+pub fn read(path: &Path, keys: &BrandKeys) -> Result<Option<AuditLogContents>, FileError> {
+    let bytes = disk::read(path)?;
+    Ok(bytes.map(|bytes| AuditLogContents::read(path, keys, &bytes)))
 }
 
 /// Writes a log anew that is broken, with the entries before the first broken one; what it was is kept beside it, under
@@ -237,25 +237,25 @@ pub fn look(path: &Path, keys: &BrandKeys) -> Result<Option<Log>, FileError> {
 /// # Errors
 /// Any of the disk.
 pub fn repair(path: &Path, keys: &BrandKeys) -> Result<Option<PathBuf>, FileError> {
-    let bytes = disk::look(path)?.unwrap_or_default();
-    let log = Log::read(path, keys, &bytes);
+    let bytes = disk::read(path)?.unwrap_or_default();
+    let log = AuditLogContents::read(path, keys, &bytes);
     if log.broken.is_none() {
         return Ok(None);
     }
-    let whole = usize::try_from(log.whole).ok();
+    let whole = usize::try_from(log.valid_bytes).ok();
     let whole = whole.and_then(|whole| bytes.get(..whole));
-    disk::set_aside(path, whole.unwrap_or_default()).map(Some)
+    disk::replace_and_keep_copy(path, whole.unwrap_or_default()).map(Some)
 }
 
-impl Log {
-    fn read(path: &Path, keys: &BrandKeys, bytes: &[u8]) -> Log {
-        let mut log = Log {
-            entries: Entries::new(Hash::NONE),
+impl AuditLogContents {
+    fn read(path: &Path, keys: &BrandKeys, bytes: &[u8]) -> AuditLogContents {
+        let mut log = AuditLogContents {
+            entries: HashChain::new(Hash::NONE),
             checkpoint: None,
             accepted: None,
             broken: None,
-            standings: FxHashMap::default(),
-            whole: 0,
+            states: FxHashMap::default(),
+            valid_bytes: 0,
         };
         let mut chain = Chain::new(path, keys, bytes);
         while let Some(entry) = chain.next() {
@@ -268,11 +268,11 @@ impl Log {
             };
             log.entries.push(chain.head().hash);
             match entry.content {
-                // What the log itself would not have written is told by whoever asks it next.
+                // An impossible transition is reported by the next query, not here.
                 Content::Step(request, right, event) => {
-                    let before = log.standings.get(&request);
-                    if let Ok(standing) = follow(before, &entry, (right, event)) {
-                        log.standings.insert(request, standing);
+                    let before = log.states.get(&request);
+                    if let Ok(standing) = transition(before, &entry, (right, event)) {
+                        log.states.insert(request, standing);
                     }
                 }
                 Content::Checkpoint(checkpoint) => {
@@ -283,13 +283,13 @@ impl Log {
                 }
             }
         }
-        log.whole = chain.read_bytes();
+        log.valid_bytes = chain.read_bytes();
         log
     }
 
     /// The requests that were completed behind an entry.
     pub fn completed_after(&self, seq: u64) -> impl Iterator<Item = RequestKey> {
-        let all = self.standings.iter();
+        let all = self.states.iter();
         let completed = all.filter(move |(_, standing)| {
             standing.seq > seq && matches!(standing.status, Status::Completed(_))
         });
@@ -297,16 +297,16 @@ impl Log {
     }
 }
 
-/// How a request stands after an entry.
-fn follow(
-    before: Option<&Standing>,
+/// The state of a request after an entry.
+fn transition(
+    before: Option<&RequestState>,
     entry: &Entry,
     (right, event): (Right, Event),
-) -> Result<Standing, Impossible> {
+) -> Result<RequestState, InvalidTransition> {
     let to = event.status();
     let (seq, at) = (entry.seq, entry.at);
     match (before, event) {
-        (None, Event::Received { content }) => Ok(Standing {
+        (None, Event::Received { content }) => Ok(RequestState {
             content,
             right,
             received_at: at,
@@ -314,13 +314,13 @@ fn follow(
             seq,
             at,
         }),
-        (Some(before), _) if before.right == right => Ok(Standing {
+        (Some(before), _) if before.right == right => Ok(RequestState {
             status: before.status.next(to)?,
             seq,
             at,
             ..*before
         }),
-        _ => Err(Impossible {
+        _ => Err(InvalidTransition {
             from: before.map_or("unknown", |before| before.status.name()),
             to: to.name(),
         }),

@@ -5,14 +5,14 @@ use std::path::Path;
 use serde::de::IgnoredAny;
 
 use crate::audit::Entry;
-use crate::error::{FileError, Place};
+use crate::error::{FileError, Position};
 use crate::head::Head;
 use crate::hex::Hash;
 use crate::keys::BrandKeys;
 
 /// A chain that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedLog {
     /// How many entries it has.
     pub entries: u64,
     /// The hash of the last one.
@@ -35,7 +35,7 @@ pub fn verify(
     path: &Path,
     keys: &BrandKeys,
     expected: Option<Head>,
-) -> Result<Verified, FileError> {
+) -> Result<VerifiedLog, FileError> {
     let bytes = std::fs::read(path).map_err(|error| FileError::io(path, error))?;
     let mut chain = Chain::new(path, keys, &bytes);
     let mut found = expected.is_none_or(|head| head == chain.head());
@@ -53,7 +53,7 @@ pub fn verify(
         chain.head.seq += 1;
         return Err(chain.broken("is missing: the published head has a higher number"));
     }
-    Ok(Verified {
+    Ok(VerifiedLog {
         entries: chain.head.seq,
         last_hash: chain.head.hash,
         first_at,
@@ -96,7 +96,7 @@ impl<'a> Chain<'a> {
     }
 
     fn broken(&self, what: &'static str) -> FileError {
-        FileError::broken(self.path, Place::Line(self.head.seq), what)
+        FileError::broken(self.path, Position::Line(self.head.seq), what)
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::vocabulary::{IDENTITIES, TYPES};
-use crate::clear::Clear;
+use crate::clear_text::ClearText;
 use crate::json::{Field, Raw, object};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{
-    Asked, Identifier, MAX_IDENTIFIERS, MAX_REQUEST, MAX_VALUE, Request, RequestId, Right,
+    Identifier, MAX_IDENTIFIERS, MAX_REQUEST, MAX_VALUE, Request, RequestBody, RequestId, Right,
     identifiers, reply_key, text,
 };
 use crate::time;
@@ -120,13 +120,14 @@ impl Submission {
                 .ok_or_else(|| time.refuse("must be RFC 3339 with a zone, from 1970 to 9999"))?,
             brand: brand.to_owned(),
             asked: match right {
-                Right::Access => Asked::Access(reply_key(extension.reply_key)?),
-                Right::Portability => Asked::Portability(reply_key(extension.reply_key)?),
-                _ => Asked::Erase,
+                Right::Access => RequestBody::Access(reply_key(extension.reply_key)?),
+                Right::Portability => RequestBody::Portability(reply_key(extension.reply_key)?),
+                _ => RequestBody::Erase,
             },
             identifiers: subjects(fields.subject_identities, extension.identifiers)?,
-            whole_person: field("whole_person", Reason::Malformed).truth(extension.whole_person)?,
-            proof: proof.unwrap_or_else(|| Clear::new(format!("opendsr:{}", id.expose()))),
+            whole_person: field("whole_person", Reason::Malformed)
+                .boolean(extension.whole_person)?,
+            proof: proof.unwrap_or_else(|| ClearText::new(format!("opendsr:{}", id.expose()))),
             id: RequestId::new(id),
         };
         Ok(Submission {
@@ -175,7 +176,7 @@ impl Submission {
             whole_person: request.whole_person,
             proof: request.proof.expose(),
             reply_key: match &request.asked {
-                Asked::Access(key) | Asked::Portability(key) => Some(key.to_string()),
+                RequestBody::Access(key) | RequestBody::Portability(key) => Some(key.to_string()),
                 _ => None,
             },
         };
@@ -196,7 +197,7 @@ fn version(raw: Raw<'_>) -> Result<(), Refusal> {
     } else {
         field.text(raw)?
     };
-    match version.as_ref().map(Clear::expose) {
+    match version.as_ref().map(ClearText::expose) {
         None | Some("2" | "2.0") => Ok(()),
         Some(_) => Err(field.refuse("must be 2.0, or absent")),
     }
@@ -204,7 +205,7 @@ fn version(raw: Raw<'_>) -> Result<(), Refusal> {
 
 fn regulation(raw: Raw<'_>) -> Result<Regulation, Refusal> {
     let field = field("regulation", Reason::Malformed);
-    match field.text(raw)?.as_ref().map(Clear::expose) {
+    match field.text(raw)?.as_ref().map(ClearText::expose) {
         Some("gdpr") => Ok(Regulation::Gdpr),
         Some("ccpa") => Ok(Regulation::Ccpa),
         _ => Err(field.refuse("must be `gdpr` or `ccpa`")),
@@ -212,10 +213,10 @@ fn regulation(raw: Raw<'_>) -> Result<Regulation, Refusal> {
 }
 
 /// "Global Unique Identifiers (GUID) MUST be lowercase and v4 format" (1.1).
-fn id(raw: Raw<'_>) -> Result<Clear, Refusal> {
+fn id(raw: Raw<'_>) -> Result<ClearText, Refusal> {
     let field = field("subject_request_id", Reason::Malformed);
     let text = field.text(raw)?;
-    let is_uuid = |text: &Clear| {
+    let is_uuid = |text: &ClearText| {
         let text = text.expose().as_bytes();
         let place = |(place, byte): (usize, &u8)| match place {
             8 | 13 | 18 | 23 => *byte == b'-',
@@ -232,7 +233,7 @@ fn id(raw: Raw<'_>) -> Result<Clear, Refusal> {
 fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
     let field = field("subject_request_type", Reason::UnknownType);
     let text = field.text(raw)?;
-    let named = text.as_ref().map(Clear::expose);
+    let named = text.as_ref().map(ClearText::expose);
     let known = TYPES.iter().find(|(name, _)| Some(*name) == named);
     known
         .map(|(_, right)| *right)
@@ -342,7 +343,7 @@ fn identity(place: usize, raw: &RawValue) -> Result<Identifier, Refusal> {
     Ok(one(*kind, value))
 }
 
-fn one(kind: IdKind, value: Clear) -> Identifier {
+fn one(kind: IdKind, value: ClearText) -> Identifier {
     Identifier::One { kind, value }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::hex::Hex;
 use crate::keys::{BrandKeys, Fingerprint, Purpose, RequestKey, first_16};
-use crate::request::{AfterDeath, Asked, Identifier, Request, RequestId};
+use crate::request::{AfterDeath, Identifier, Request, RequestBody, RequestId};
 
 impl BrandKeys {
     /// What stands for a request's id in the audit log.
@@ -38,20 +38,20 @@ impl Request {
         }
         part(self.asked.right().name().as_bytes());
         match &self.asked {
-            Asked::Access(key) | Asked::Portability(key) => part(key.as_bytes()),
-            Asked::Rectify(correction) => {
+            RequestBody::Access(key) | RequestBody::Portability(key) => part(key.as_bytes()),
+            RequestBody::Rectify(correction) => {
                 part(correction.kind.name().as_bytes());
                 part(correction.source.as_bytes());
                 part(correction.data.expose().as_bytes());
             }
-            Asked::Directive { action, notice } => {
+            RequestBody::Directive { action, notice } => {
                 part(&[u8::from(*action == AfterDeath::Keep), u8::from(*notice)]);
             }
-            Asked::Restrict
-            | Asked::Unrestrict
-            | Asked::Object
-            | Asked::Erase
-            | Asked::DoNotSell => {}
+            RequestBody::Restrict
+            | RequestBody::Unrestrict
+            | RequestBody::Object
+            | RequestBody::Erase
+            | RequestBody::DoNotSell => {}
         }
         Fingerprint(Hex(*hasher.finalize().as_bytes()))
     }

@@ -1,4 +1,4 @@
-//! Whom a request is about: identifiers in clear, each whole, or the request is refused.
+//! The data subject of a request: identifiers in clear. A request with a malformed identifier is refused.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -9,7 +9,7 @@
 //!
 //! | field | |
 //! |---|---|
-//! | `id` | 1 to 256 bytes, unique in the brand. It is told in statuses, so it must not contain an identifier |
+//! | `id` | 1 to 256 bytes, unique in the brand. It appears in statuses, so it must not contain an identifier |
 //! | `ts` | integer Unix milliseconds or RFC 3339 with a zone |
 //! | `type` | a [`Right`] |
 //! | `brand` | required where the subject names none; otherwise it must be the same |
@@ -31,7 +31,7 @@ mod read;
 
 pub(crate) use identifiers::identifiers;
 pub use model::{
-    AfterDeath, Asked, Correction, Identifier, MAX_ID, MAX_IDENTIFIERS, MAX_REQUEST, MAX_VALUE,
-    RecordKind, Replay, Request, RequestId, Right, replay,
+    AfterDeath, Correction, Identifier, MAX_ID, MAX_IDENTIFIERS, MAX_REQUEST, MAX_VALUE,
+    RecordKind, Replay, Request, RequestBody, RequestId, Right, replay,
 };
 pub(crate) use read::{reply_key, text};

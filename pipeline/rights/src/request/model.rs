@@ -1,9 +1,9 @@
-//! What a checked request consists of: the right that is exercised, whom it is about, and what only some rights have.
+//! A validated request: the right that is exercised, the data subject, and the parameters of each right.
 
 use serde::{Serialize, Serializer};
 use tributary_operators::record::IdKind;
 
-use crate::clear::Clear;
+use crate::clear_text::ClearText;
 use crate::keys::Fingerprint;
 use crate::refusal::{Reason, Refusal};
 use crate::sealed::ReplyKey;
@@ -23,7 +23,7 @@ pub const MAX_VALUE: usize = 1024;
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
-    /// All records of the person, told to the person.
+    /// All records of the person, disclosed to the person.
     Access,
     /// The same, to be taken elsewhere.
     Portability,
@@ -33,9 +33,9 @@ pub enum Right {
     Restrict,
     /// They are back in.
     Unrestrict,
-    /// Everything gone, and later records of the identifiers are refused.
+    /// Erases everything and rejects later records of the identifiers.
     Object,
-    /// Everything gone.
+    /// Erases everything.
     Erase,
     /// No step that shares with partners.
     DoNotSell,
@@ -76,17 +76,17 @@ impl Right {
 /// The id of a request, as it was given. A person may have chosen it: debug output does not show it, and what lasts
 /// holds a keyed hash of it ([`crate::BrandKeys::request`]).
 #[derive(Clone, PartialEq, Eq)]
-pub struct RequestId(Clear);
+pub struct RequestId(ClearText);
 
 impl RequestId {
-    pub(crate) fn new(text: Clear) -> RequestId {
+    pub(crate) fn new(text: ClearText) -> RequestId {
         RequestId(text)
     }
 
     /// An id that is asked about; none where it is empty or has more than 256 bytes.
     pub fn read(text: &str) -> Option<RequestId> {
         let fits = (1..=MAX_ID).contains(&text.len());
-        fits.then(|| RequestId(Clear::new(text.to_owned())))
+        fits.then(|| RequestId(ClearText::new(text.to_owned())))
     }
 
     /// The id itself, 1 to 256 bytes.
@@ -115,10 +115,10 @@ pub enum Identifier {
         /// The kind, never [`IdKind::NamePostcode`].
         kind: IdKind,
         /// The value, in clear or as the hex digits of its SHA-256.
-        value: Clear,
+        value: ClearText,
     },
     /// First name, last name and postcode.
-    NamePostcode([Clear; 3]),
+    NamePostcode([ClearText; 3]),
 }
 
 impl Identifier {
@@ -130,7 +130,7 @@ impl Identifier {
         }
     }
 
-    pub(super) fn values(&self) -> &[Clear] {
+    pub(super) fn values(&self) -> &[ClearText] {
         match self {
             Identifier::One { value, .. } => std::slice::from_ref(value),
             Identifier::NamePostcode(parts) => parts,
@@ -165,7 +165,7 @@ pub struct Correction {
     /// Its configured source, at most 256 bytes.
     pub source: String,
     /// Its JSON object, as it came. It has an `id`; all else is for the decoder of its source to judge.
-    pub data: Clear,
+    pub data: ClearText,
 }
 
 /// What is to happen with the records after death.
@@ -180,7 +180,7 @@ pub enum AfterDeath {
 /// What is asked, with what only that type of request has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the right of the same name")]
-pub enum Asked {
+pub enum RequestBody {
     /// The answer is sealed for this key alone.
     Access(ReplyKey),
     /// The answer is sealed for this key alone.
@@ -199,19 +199,19 @@ pub enum Asked {
     },
 }
 
-impl Asked {
+impl RequestBody {
     /// Which right it is.
     pub fn right(&self) -> Right {
         match self {
-            Asked::Access(_) => Right::Access,
-            Asked::Portability(_) => Right::Portability,
-            Asked::Rectify(_) => Right::Rectify,
-            Asked::Restrict => Right::Restrict,
-            Asked::Unrestrict => Right::Unrestrict,
-            Asked::Object => Right::Object,
-            Asked::Erase => Right::Erase,
-            Asked::DoNotSell => Right::DoNotSell,
-            Asked::Directive { .. } => Right::Directive,
+            RequestBody::Access(_) => Right::Access,
+            RequestBody::Portability(_) => Right::Portability,
+            RequestBody::Rectify(_) => Right::Rectify,
+            RequestBody::Restrict => Right::Restrict,
+            RequestBody::Unrestrict => Right::Unrestrict,
+            RequestBody::Object => Right::Object,
+            RequestBody::Erase => Right::Erase,
+            RequestBody::DoNotSell => Right::DoNotSell,
+            RequestBody::Directive { .. } => Right::Directive,
         }
     }
 }
@@ -226,13 +226,13 @@ pub struct Request {
     /// The name of a configured brand.
     pub brand: String,
     /// What is asked.
-    pub asked: Asked,
-    /// Whom it is about, 1 to 64.
+    pub asked: RequestBody,
+    /// The identifiers of the data subject, 1 to 64.
     pub identifiers: Vec<Identifier>,
     /// Whether the linked person is meant, and not only what the identifiers name.
     pub whole_person: bool,
     /// Where the requester's proof is kept.
-    pub proof: Clear,
+    pub proof: ClearText,
 }
 
 /// Whether a request is to be done.

@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::clear::Clear;
+use crate::clear_text::ClearText;
 use crate::json::{Field, Raw, field, object};
 use crate::refusal::{Reason, Refusal};
 use crate::request::identifiers::identifiers;
 use crate::request::{
-    AfterDeath, Asked, Correction, Identifier, MAX_ID, MAX_REQUEST, MAX_VALUE, RecordKind, Request,
-    RequestId, Right,
+    AfterDeath, Correction, Identifier, MAX_ID, MAX_REQUEST, MAX_VALUE, RecordKind, Request,
+    RequestBody, RequestId, Right,
 };
 use crate::sealed::ReplyKey;
 use crate::time;
@@ -98,7 +98,8 @@ impl Request {
             brand,
             asked: asked(right, &fields)?,
             identifiers: identifiers(fields.identifiers)?,
-            whole_person: field("whole_person", Reason::Malformed, 0).truth(fields.whole_person)?,
+            whole_person: field("whole_person", Reason::Malformed, 0)
+                .boolean(fields.whole_person)?,
             proof: proof(fields.proof)?,
             id,
         };
@@ -106,8 +107,8 @@ impl Request {
         Ok(request)
     }
 
-    /// The id of a message that may be refused, where it can be read, so that the refusal can be told to who sent it.
-    pub fn id_of(bytes: &[u8]) -> Option<RequestId> {
+    /// The id of a message that may be refused, if it can be read, so that the sender receives the refusal.
+    pub fn read_id(bytes: &[u8]) -> Option<RequestId> {
         #[derive(Deserialize)]
         struct OnlyId<'a> {
             #[serde(borrow)]
@@ -117,7 +118,7 @@ impl Request {
         ID.text(fields.id).ok()?.map(RequestId::new)
     }
 
-    /// The id is told in statuses and kept in the broker's streams, which hold no identifier.
+    /// The id appears in statuses and stays in the broker's streams, which must contain no identifier.
     fn id_names_nobody(&self) -> Result<(), Refusal> {
         let id = self.id.expose().to_lowercase();
         let mut values = self.identifiers.iter().flat_map(Identifier::values);
@@ -142,7 +143,7 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
         ));
     }
     std::str::from_utf8(bytes)
-        .map_err(|_| Refusal::new(Reason::Malformed, "the request is no UTF-8"))
+        .map_err(|_| Refusal::new(Reason::Malformed, "the request is not UTF-8"))
 }
 
 fn brand(
@@ -152,7 +153,7 @@ fn brand(
 ) -> Result<String, Refusal> {
     let field = field("brand", Reason::UnknownBrand, 256);
     let named = field.text(raw)?;
-    let brand = match (named.as_ref().map(Clear::expose), subject) {
+    let brand = match (named.as_ref().map(ClearText::expose), subject) {
         (Some(named), Some(subject)) if named != subject => {
             return Err(field.refuse("is not that of the subject: leave it out"));
         }
@@ -168,7 +169,7 @@ fn brand(
 fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
     let field = field("type", Reason::UnknownType, 64);
     let text = field.text(raw)?;
-    let named = text.as_ref().map(Clear::expose);
+    let named = text.as_ref().map(ClearText::expose);
     let right = Right::ALL
         .into_iter()
         .find(|right| Some(right.name()) == named);
@@ -179,7 +180,7 @@ fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
 }
 
 /// The reference of the requester's proof.
-fn proof(raw: Raw<'_>) -> Result<Clear, Refusal> {
+fn proof(raw: Raw<'_>) -> Result<ClearText, Refusal> {
     let field = field("proof", Reason::NoProof, MAX_VALUE);
     field.text(raw)?.ok_or_else(|| {
         field.refuse("is required: say where the requester's proof of identity is kept")
@@ -201,7 +202,7 @@ pub(crate) fn reply_key(raw: Raw<'_>) -> Result<ReplyKey, Refusal> {
     }
 }
 
-fn asked(right: Right, fields: &Fields<'_>) -> Result<Asked, Refusal> {
+fn asked(right: Right, fields: &Fields<'_>) -> Result<RequestBody, Refusal> {
     for (name, raw, of) in [
         ("record", fields.record, Right::Rectify),
         ("directive", fields.directive, Right::Directive),
@@ -212,15 +213,15 @@ fn asked(right: Right, fields: &Fields<'_>) -> Result<Asked, Refusal> {
         }
     }
     Ok(match right {
-        Right::Access => Asked::Access(reply_key(fields.reply_key)?),
-        Right::Portability => Asked::Portability(reply_key(fields.reply_key)?),
-        Right::Rectify => Asked::Rectify(correction(fields.record)?),
+        Right::Access => RequestBody::Access(reply_key(fields.reply_key)?),
+        Right::Portability => RequestBody::Portability(reply_key(fields.reply_key)?),
+        Right::Rectify => RequestBody::Rectify(correction(fields.record)?),
         Right::Directive => directive(fields.directive)?,
-        Right::Restrict => Asked::Restrict,
-        Right::Unrestrict => Asked::Unrestrict,
-        Right::Object => Asked::Object,
-        Right::Erase => Asked::Erase,
-        Right::DoNotSell => Asked::DoNotSell,
+        Right::Restrict => RequestBody::Restrict,
+        Right::Unrestrict => RequestBody::Unrestrict,
+        Right::Object => RequestBody::Object,
+        Right::Erase => RequestBody::Erase,
+        Right::DoNotSell => RequestBody::DoNotSell,
     })
 }
 
@@ -235,7 +236,7 @@ fn correction(raw: Raw<'_>) -> Result<Correction, Refusal> {
         "`kind` `source` `data`",
     )?;
     let kind = of("record.kind").text(fields.kind)?;
-    let kind = match kind.as_ref().map(Clear::expose) {
+    let kind = match kind.as_ref().map(ClearText::expose) {
         Some("web") => RecordKind::Web,
         Some("transaction") => RecordKind::Transaction,
         _ => return Err(of("record.kind").refuse("must be `web` or `transaction`")),
@@ -249,7 +250,7 @@ fn correction(raw: Raw<'_>) -> Result<Correction, Refusal> {
     Ok(Correction {
         kind,
         source: source.expose().to_owned(),
-        data: Clear::new(data.to_owned()),
+        data: ClearText::new(data.to_owned()),
     })
 }
 
@@ -263,7 +264,7 @@ fn named(data: &str) -> bool {
     data.starts_with('{') && serde_json::from_str::<Named>(data).is_ok_and(|data| data.id.is_some())
 }
 
-fn directive(raw: Raw<'_>) -> Result<Asked, Refusal> {
+fn directive(raw: Raw<'_>) -> Result<RequestBody, Refusal> {
     let of = |name| field(name, Reason::Malformed, 64);
     let raw = raw.ok_or_else(|| of("directive").refuse("is required"))?;
     let fields: DirectiveFields<'_> = object(
@@ -273,12 +274,12 @@ fn directive(raw: Raw<'_>) -> Result<Asked, Refusal> {
         "`action` `notice`",
     )?;
     let action = of("directive.action").text(fields.action)?;
-    Ok(Asked::Directive {
-        action: match action.as_ref().map(Clear::expose) {
+    Ok(RequestBody::Directive {
+        action: match action.as_ref().map(ClearText::expose) {
             Some("erase") => AfterDeath::Erase,
             Some("keep") => AfterDeath::Keep,
             _ => return Err(of("directive.action").refuse("must be `erase` or `keep`")),
         },
-        notice: of("directive.notice").truth(fields.notice)?,
+        notice: of("directive.notice").boolean(fields.notice)?,
     })
 }

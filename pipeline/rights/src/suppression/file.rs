@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
 
-use super::record::{Change, Record, SIZE, checked, content};
+use super::record::{Change, Record, SIZE, verify_checksum, with_checksum};
 use super::set::SuppressionSet;
-use crate::disk::{self, Growing};
-use crate::error::{FileError, Kind, Place};
-use crate::head::{Entries, Head, LedgerMark};
+use crate::disk::{self, AppendFile};
+use crate::error::{FileError, Kind, Position};
+use crate::head::{HashChain, Head, LedgerWatermark};
 use crate::hex::{Hash, Hex};
-use crate::keys::{BrandKeys, BrandTag, Level};
+use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
 const MAGIC: &[u8; 8] = b"TRIBSUPP";
 const VERSION: u32 = 3;
@@ -18,43 +18,43 @@ const VERSION: u32 = 3;
 /// The file of one process, open for appending and locked.
 #[derive(Debug)]
 pub struct SuppressionFile {
-    file: Growing,
+    file: AppendFile,
     /// The brands and levels whose key the file names.
-    keyed: FxHashSet<(BrandTag, Level)>,
+    keyed: FxHashSet<(BrandTag, KeyLevel)>,
     head: Head,
 }
 
 /// An opened objection list.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedList {
     /// The file.
     pub file: SuppressionFile,
     /// What it says.
     pub set: SuppressionSet,
-    /// How many bytes of an unfinished record a kill had left; they are gone.
+    /// The number of bytes of an unfinished record that were truncated.
     pub cut_bytes: u64,
 }
 
 /// What an objection list holds.
 #[derive(Debug)]
-pub struct List {
+pub struct ObjectionListContents {
     /// Its records.
-    pub entries: Entries,
+    pub entries: HashChain,
     /// The ledger beside which it lies, as far as it says; none before its beginning was written.
-    pub ledger: Option<LedgerMark>,
+    pub ledger: Option<LedgerWatermark>,
     set: SuppressionSet,
-    keyed: FxHashSet<(BrandTag, Level)>,
-    torn: u64,
+    keyed: FxHashSet<(BrandTag, KeyLevel)>,
+    torn_bytes: u64,
 }
 
 /// Reads a list without changing it; none where there is no file.
 ///
 /// # Errors
 /// As [`SuppressionFile::open`].
-pub fn look(path: &Path, brands: &[BrandKeys]) -> Result<Option<List>, FileError> {
-    let bytes = disk::look(path)?;
+pub fn read(path: &Path, brands: &[BrandKeys]) -> Result<Option<ObjectionListContents>, FileError> {
+    let bytes = disk::read(path)?;
     bytes
-        .map(|bytes| List::read(path, &bytes, brands))
+        .map(|bytes| ObjectionListContents::read(path, &bytes, brands))
         .transpose()
 }
 
@@ -68,11 +68,11 @@ pub fn repair(
     brands: &[BrandKeys],
     ledger: [u8; 16],
 ) -> Result<Option<PathBuf>, FileError> {
-    match look(path, brands) {
+    match read(path, brands) {
         Err(error) if matches!(error.kind(), Kind::Broken(_)) => {}
         read => return read.map(|_| None),
     }
-    let bytes = disk::look(path)?.unwrap_or_default();
+    let bytes = disk::read(path)?.unwrap_or_default();
     let mut written = header(ledger).to_vec();
     let mut rest = bytes.as_slice();
     // Bytes may be missing: a record may begin anywhere, and its checksum tells it.
@@ -84,27 +84,31 @@ pub fn repair(
             rest = rest.get(1..).unwrap_or_default();
         }
     }
-    disk::set_aside(path, &written).map(Some)
+    disk::replace_and_keep_copy(path, &written).map(Some)
 }
 
-impl List {
+impl ObjectionListContents {
     /// Who is kept out.
     pub fn set(&self) -> &SuppressionSet {
         &self.set
     }
 
-    fn read(path: &Path, bytes: &[u8], brands: &[BrandKeys]) -> Result<List, FileError> {
+    fn read(
+        path: &Path,
+        bytes: &[u8],
+        brands: &[BrandKeys],
+    ) -> Result<ObjectionListContents, FileError> {
         let (chunks, torn) = bytes.as_chunks::<SIZE>();
-        let mut list = List {
-            entries: Entries::new(Hash::NONE),
+        let mut list = ObjectionListContents {
+            entries: HashChain::new(Hash::NONE),
             ledger: None,
             set: SuppressionSet::default(),
             keyed: FxHashSet::default(),
-            torn: torn.len() as u64,
+            torn_bytes: torn.len() as u64,
         };
         let broken = |place: usize| {
             let what = "is not the record that was written";
-            FileError::broken(path, Place::Byte((place * SIZE) as u64), what)
+            FileError::broken(path, Position::Byte((place * SIZE) as u64), what)
         };
         let Some((first, records)) = chunks.split_first() else {
             return match begins_header(torn) {
@@ -112,8 +116,8 @@ impl List {
                 false => Err(broken(0)),
             };
         };
-        list.ledger = Some(LedgerMark::new(read_header(path, first)?, 0, 0));
-        list.entries = Entries::new(hash(Hash::NONE, first));
+        list.ledger = Some(LedgerWatermark::new(read_header(path, first)?, 0, 0));
+        list.entries = HashChain::new(hash(Hash::NONE, first));
         for (place, bytes) in records.iter().enumerate() {
             let record = Record::from_bytes(bytes).ok_or_else(|| broken(place + 1))?;
             match record.change {
@@ -121,7 +125,7 @@ impl List {
                     check_key(path, &record, brands)?;
                     list.keyed.insert((record.brand, record.level));
                 }
-                Change::Ledger => list.ledger = record.mark(),
+                Change::Ledger => list.ledger = record.watermark(),
                 Change::Objected | Change::Withdrawn => {
                     list.set.apply(&record);
                 }
@@ -140,25 +144,29 @@ impl SuppressionFile {
     /// # Errors
     ///
     /// Any [`FileError`]; the file is then as it was.
-    pub fn open(path: &Path, brands: &[BrandKeys], ledger: [u8; 16]) -> Result<Opened, FileError> {
-        let (mut file, bytes) = Growing::open(path)?;
-        let mut list = List::read(path, &bytes, brands)?;
-        if list.torn > 0 {
-            file.cut(bytes.len() as u64 - list.torn)?;
+    pub fn open(
+        path: &Path,
+        brands: &[BrandKeys],
+        ledger: [u8; 16],
+    ) -> Result<OpenedList, FileError> {
+        let (mut file, bytes) = AppendFile::open(path)?;
+        let mut list = ObjectionListContents::read(path, &bytes, brands)?;
+        if list.torn_bytes > 0 {
+            file.truncate(bytes.len() as u64 - list.torn_bytes)?;
         }
         if list.ledger.is_none() {
             let header = header(ledger);
             file.append(&header)?;
-            list.entries = Entries::new(hash(Hash::NONE, &header));
+            list.entries = HashChain::new(hash(Hash::NONE, &header));
         }
-        Ok(Opened {
+        Ok(OpenedList {
             file: SuppressionFile {
                 file,
                 keyed: list.keyed,
                 head: list.entries.head(),
             },
             set: list.set,
-            cut_bytes: list.torn,
+            cut_bytes: list.torn_bytes,
         })
     }
 
@@ -192,7 +200,7 @@ impl SuppressionFile {
     /// # Errors
     ///
     /// As [`SuppressionFile::append`].
-    pub fn mark(&mut self, mark: &LedgerMark) -> Result<(), FileError> {
+    pub fn record_watermark(&mut self, mark: &LedgerWatermark) -> Result<(), FileError> {
         self.write(&[Record::ledger(mark)])
     }
 
@@ -240,7 +248,7 @@ fn header(ledger: [u8; 16]) -> [u8; SIZE] {
         .iter_mut()
         .zip(parts.chain(ledger))
         .for_each(|(to, from)| *to = from);
-    checked(&header)
+    with_checksum(&header)
 }
 
 /// Whether bytes are what a kill may leave of a header.
@@ -251,7 +259,7 @@ fn begins_header(bytes: &[u8]) -> bool {
 
 /// The ledger that a header names.
 fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
-    let rest = content(bytes).and_then(|content| content.strip_prefix(MAGIC));
+    let rest = verify_checksum(bytes).and_then(|content| content.strip_prefix(MAGIC));
     let found = rest.and_then(|rest| rest.split_first_chunk());
     let found = found.and_then(|(version, rest)| {
         let (ledger, _) = rest.split_first_chunk::<16>()?;
@@ -264,8 +272,8 @@ fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
             found,
         }),
         _ => {
-            let what = "is no objection list of this version";
-            Err(FileError::broken(path, Place::Byte(0), what))
+            let what = "is not an objection list of this version";
+            Err(FileError::broken(path, Position::Byte(0), what))
         }
     }
 }

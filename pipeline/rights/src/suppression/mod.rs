@@ -1,19 +1,19 @@
-//! The objection list: who objected is kept out, and nothing else is kept of them.
+//! The objection list: rejects later records of people who objected, and stores nothing else about them.
 //!
 //! A person who objects is erased, and later records of the same identifiers are refused at ingest. For that something
 //! has to stay, and this is the least that does: for each identifier's pseudonym a keyed hash, under a key of its
 //! own. Without the brand's secret it tells nothing; with it, it says yes or no to a pseudonym that one already has.
 //!
-//! **An exchange of the secret** cannot move an entry up as it moves what the ledger keeps: the pseudonym is gone. So an
-//! entry stays what it was, one of its [`Level`], under a key of that level's secret, and it is the record that is
-//! compared on every level: whoever reads it goes through the whole chain anyway, and has its pseudonyms under all
-//! secrets for a moment. A level without entries costs nothing, and a brand that never exchanged its secret has one.
+//! **Key rotation** cannot rekey an entry the way it rekeys the ledger, because the pseudonym no longer exists. An entry
+//! therefore keeps its [`KeyLevel`], under the key of that level's secret, and a record is compared on every level: its
+//! reader passes the whole key chain anyway and holds its pseudonyms under all secrets for a moment. A level without
+//! entries costs nothing, and a brand that never rotated its secret has one level.
 //!
 //! [`SuppressionSet`] answers; it is cheap to ask while it is empty for a brand, and one keyed hash otherwise.
 //! [`SuppressionFile`] is what lasts: one append-only file per process, of [`Record`]s of a fixed size. An objection that
 //! is withdrawn is another record, not a removed one. The newest of an entry counts, of two of the same millisecond the
-//! objection, so that neither the order in which records come nor how often they do matters, and a process that is
-//! told of an objection may tell the others by the same 48 bytes.
+//! objection, so neither the order nor the number of deliveries matters, and a process that receives an objection can
+//! forward the same 48 bytes to the others.
 //!
 //! ```text
 //! record, 48 bytes, integers little-endian
@@ -32,17 +32,17 @@
 //! without one of them, is refused.
 //!
 //! **One thing with its ledger.** The list says which ledger it lies beside and, after every batch of requests, how far
-//! that was ([`SuppressionFile::mark`]); others say how many records it had ([`SuppressionFile::head`]: BLAKE3 over the
-//! hash before and the record). [`look`] reads both without changing anything. Whether the list is what it was is for
-//! whoever knows the others to judge.
+//! that was ([`SuppressionFile::record_watermark`]); the others record its length ([`SuppressionFile::head`]: BLAKE3 over
+//! the previous hash and the record). [`read()`] reads both without changing anything. The caller, who knows the other
+//! files, decides whether the list is intact.
 //!
-//! A kill leaves whole records and at most a part of one, which is cut: whoever asked for it has not been told that it
-//! is there. A record that is not as it was written is refused.
+//! A crash leaves complete records and at most a partial one, which is truncated: its append was never confirmed. A
+//! record that differs from what was written is an error.
 
 mod file;
 mod record;
 mod set;
 
-pub use file::{List, Opened, SuppressionFile, look, repair};
+pub use file::{ObjectionListContents, OpenedList, SuppressionFile, read, repair};
 pub use record::{Change, Record};
 pub use set::SuppressionSet;

@@ -2,8 +2,8 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::head::LedgerMark;
-use crate::keys::{BrandKeys, BrandTag, Level};
+use crate::head::LedgerWatermark;
+use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
 /// The bytes of a record.
 pub(super) const SIZE: usize = 48;
@@ -28,30 +28,35 @@ pub struct Record {
     pub(super) at: i64,
     pub(super) brand: BrandTag,
     pub(super) change: Change,
-    pub(super) level: Level,
+    pub(super) level: KeyLevel,
 }
 
 impl Record {
     /// Who owns this pseudonym of the brand objected. `at` is Unix milliseconds. None where the brand has no such
     /// level.
-    pub fn objected(keys: &BrandKeys, level: Level, pseudonym: u128, at: i64) -> Option<Record> {
+    pub fn objected(keys: &BrandKeys, level: KeyLevel, pseudonym: u128, at: i64) -> Option<Record> {
         let entry = keys.suppression(level, pseudonym)?;
         Some(Record::of(keys, level, entry, at, Change::Objected))
     }
 
     /// The objection is withdrawn, which was entered for this level. `at` is Unix milliseconds. None where the brand
     /// has no such level.
-    pub fn withdrawn(keys: &BrandKeys, level: Level, pseudonym: u128, at: i64) -> Option<Record> {
+    pub fn withdrawn(
+        keys: &BrandKeys,
+        level: KeyLevel,
+        pseudonym: u128,
+        at: i64,
+    ) -> Option<Record> {
         let entry = keys.suppression(level, pseudonym)?;
         Some(Record::of(keys, level, entry, at, Change::Withdrawn))
     }
 
-    pub(super) fn key(keys: &BrandKeys, level: Level) -> Option<Record> {
+    pub(super) fn key(keys: &BrandKeys, level: KeyLevel) -> Option<Record> {
         let check = keys.suppression_check(level)?;
         Some(Record::of(keys, level, check, 0, Change::Key))
     }
 
-    fn of(keys: &BrandKeys, level: Level, entry: [u8; 16], at: i64, change: Change) -> Record {
+    fn of(keys: &BrandKeys, level: KeyLevel, entry: [u8; 16], at: i64, change: Change) -> Record {
         Record {
             entry,
             at,
@@ -61,21 +66,21 @@ impl Record {
         }
     }
 
-    pub(super) fn ledger(mark: &LedgerMark) -> Record {
+    pub(super) fn ledger(mark: &LedgerWatermark) -> Record {
         Record {
             entry: mark.id(),
             at: i64::try_from(mark.manifest).unwrap_or(i64::MAX),
             brand: BrandTag(mark.commits.to_le_bytes()),
             change: Change::Ledger,
-            level: Level::OLDEST,
+            level: KeyLevel::OLDEST,
         }
     }
 
     /// How far the ledger was, where that is what it says.
-    pub(super) fn mark(&self) -> Option<LedgerMark> {
+    pub(super) fn watermark(&self) -> Option<LedgerWatermark> {
         let manifest = u64::try_from(self.at).ok()?;
         let commits = u64::from_le_bytes(self.brand.0);
-        (self.change == Change::Ledger).then(|| LedgerMark::new(self.entry, manifest, commits))
+        (self.change == Change::Ledger).then(|| LedgerWatermark::new(self.entry, manifest, commits))
     }
 
     /// What it says.
@@ -104,12 +109,12 @@ impl Record {
             .iter_mut()
             .zip(parts)
             .for_each(|(to, from)| *to = from);
-        checked(&content)
+        with_checksum(&content)
     }
 
     /// Reads the bytes of a record; none where they are not as they were written.
     pub fn from_bytes(bytes: &[u8; SIZE]) -> Option<Record> {
-        let rest = content(bytes)?;
+        let rest = verify_checksum(bytes)?;
         let (entry, rest) = rest.split_first_chunk()?;
         let (at, rest) = rest.split_first_chunk()?;
         let (brand, rest) = rest.split_first_chunk()?;
@@ -126,13 +131,13 @@ impl Record {
                 4 => Change::Ledger,
                 _ => return None,
             },
-            level: Level(u32::from_le_bytes(*level)),
+            level: KeyLevel(u32::from_le_bytes(*level)),
         })
     }
 }
 
 /// Bytes followed by their checksum.
-pub(super) fn checked(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
+pub(super) fn with_checksum(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
     let parts = content
         .iter()
@@ -146,7 +151,7 @@ pub(super) fn checked(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
 }
 
 /// The bytes before the checksum, where it is theirs.
-pub(super) fn content(bytes: &[u8; SIZE]) -> Option<&[u8; SIZE - 8]> {
+pub(super) fn verify_checksum(bytes: &[u8; SIZE]) -> Option<&[u8; SIZE - 8]> {
     let (content, sum) = bytes.split_first_chunk::<{ SIZE - 8 }>()?;
     (sum == xxh3_64(content).to_le_bytes()).then_some(content)
 }

@@ -1,19 +1,19 @@
-//! The objection list in memory: who is kept out, by brand and level.
+//! The objection list in memory, by brand and key level.
 
 use rustc_hash::FxHashMap;
 
 use super::record::{Change, Record};
-use crate::keys::{BrandKeys, BrandTag, Level};
+use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
 /// Who objected, by brand and level. A clone is a list of its own.
 #[derive(Clone, Debug, Default)]
 pub struct SuppressionSet {
-    lists: FxHashMap<(BrandTag, Level), FxHashMap<[u8; 16], Newest>>,
+    lists: FxHashMap<(BrandTag, KeyLevel), FxHashMap<[u8; 16], LatestChange>>,
 }
 
 /// The newest record of an entry; the order of two is by time, then objected after withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Newest {
+struct LatestChange {
     at: i64,
     objected: bool,
 }
@@ -29,17 +29,17 @@ impl SuppressionSet {
         let at = record.at;
         let place = (record.brand, record.level);
         let entries = self.lists.entry(place).or_default();
-        let newest = entries.entry(record.entry).or_insert(Newest {
+        let newest = entries.entry(record.entry).or_insert(LatestChange {
             at: i64::MIN,
             objected: false,
         });
         let before = *newest;
-        *newest = before.max(Newest { at, objected });
+        *newest = before.max(LatestChange { at, objected });
         before.objected != newest.objected
     }
 
     /// Whether the owner of a pseudonym of this brand and level objected.
-    pub fn contains(&self, keys: &BrandKeys, level: Level, pseudonym: u128) -> bool {
+    pub fn contains(&self, keys: &BrandKeys, level: KeyLevel, pseudonym: u128) -> bool {
         // Most deployments have few objections, most brands none, and most levels of a brand none either.
         if self.lists.is_empty() {
             return false;

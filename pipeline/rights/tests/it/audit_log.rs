@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::common::*;
-use tributary_rights::LedgerMark;
+use tributary_rights::LedgerWatermark;
 use tributary_rights::audit::{
-    AppendError, AuditLog, Checkpoint, Event, Head, look, repair, verify,
+    AppendError, AuditLog, Checkpoint, Event, Head, read, repair, verify,
 };
 use tributary_rights::status::Status;
 use tributary_rights::{BrandKeys, Counts, FileError, Kind, Reason, RequestKey, Right};
@@ -286,15 +286,15 @@ fn a_checkpoint_is_in_the_chain_and_of_no_request() {
     let directory = tempfile::tempdir().unwrap();
     let keys = keys("acme");
     let path = directory.path().join("acme.jsonl");
-    assert!(look(&path, &keys).unwrap().is_none());
+    assert!(read(&path, &keys).unwrap().is_none());
     let mut log = AuditLog::open(directory.path(), &keys).unwrap().log;
     let first = Checkpoint {
-        ledger: LedgerMark::new([9; 16], 4, 17),
+        ledger: LedgerWatermark::new([9; 16], 4, 17),
         objections: Head::new(3, [5; 32]),
         accepted: Some(Head::new(8, [6; 32])),
     };
     let second = Checkpoint {
-        ledger: LedgerMark::new([9; 16], 5, 18),
+        ledger: LedgerWatermark::new([9; 16], 5, 18),
         accepted: None,
         ..first
     };
@@ -305,10 +305,10 @@ fn a_checkpoint_is_in_the_chain_and_of_no_request() {
         (Some(one), Some(two), None)
     );
     drop(log);
-    let read = look(&path, &keys).unwrap().unwrap();
+    let read = read(&path, &keys).unwrap().unwrap();
     assert_eq!(read.checkpoint, Some(second));
     assert_eq!(read.accepted, Some((1, Head::new(8, [6; 32]))));
-    assert!(read.broken.is_none() && read.entries.contain(&one) && read.entries.contain(&two));
+    assert!(read.broken.is_none() && read.entries.contains(&one) && read.entries.contains(&two));
 
     // A broken log begins again with what is before the break, and what it was is kept.
     let bytes = std::fs::read(&path).unwrap();

@@ -4,7 +4,7 @@ use crate::common::*;
 use crate::disk::Disk;
 use tributary_rights::audit::{AppendError, AuditLog, Event, verify};
 use tributary_rights::suppression::{Record, SuppressionFile};
-use tributary_rights::{Kind, Level, Right};
+use tributary_rights::{KeyLevel, Kind, Right};
 
 #[test]
 fn then_space_is_freed_and_the_same_append_succeeds() {
@@ -47,7 +47,7 @@ fn then_space_is_freed_and_the_same_append_succeeds() {
         assert_eq!((verified.entries, verified.torn_bytes), (next, 0));
     }
     let many: Vec<Record> = (0..2000)
-        .filter_map(|n| Record::objected(&keys, Level::OLDEST, n, AT))
+        .filter_map(|n| Record::objected(&keys, KeyLevel::OLDEST, n, AT))
         .collect();
     assert_eq!(file.append(&keys, &many).unwrap_err().kind(), Kind::Full);
     drop(file);

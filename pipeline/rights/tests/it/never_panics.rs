@@ -10,7 +10,7 @@ use tributary_rights::{Hash, Request, Right};
 
 /// Everything that reads what comes from outside.
 fn read(bytes: &[u8]) {
-    let _ = Request::id_of(bytes);
+    let _ = Request::read_id(bytes);
     let _ = Request::parse(bytes, Some("acme"), &|_| true).map(|read| {
         let keys = keys("acme");
         assert_eq!(read.fingerprint(&keys), read.clone().fingerprint(&keys));

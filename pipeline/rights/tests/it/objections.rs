@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use crate::common::*;
-use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet, look, repair};
-use tributary_rights::{BrandKeys, FileError, Kind, LedgerMark, Level};
+use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet, read, repair};
+use tributary_rights::{BrandKeys, FileError, KeyLevel, Kind, LedgerWatermark};
 
 const JANE: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
 const JOHN: u128 = 0xfedc_ba98_7654_3210_8899_aabb_ccdd_eeff;
 
 fn objected(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
-    Record::objected(keys, Level::OLDEST, pseudonym, at).unwrap()
+    Record::objected(keys, KeyLevel::OLDEST, pseudonym, at).unwrap()
 }
 
 fn withdrawn(keys: &BrandKeys, pseudonym: u128, at: i64) -> Record {
-    Record::withdrawn(keys, Level::OLDEST, pseudonym, at).unwrap()
+    Record::withdrawn(keys, KeyLevel::OLDEST, pseudonym, at).unwrap()
 }
 
 fn open(path: &Path, brands: &[BrandKeys]) -> (SuppressionFile, SuppressionSet) {
@@ -30,13 +30,13 @@ fn until_withdrawn() {
     let brands = [keys("acme"), keys("bolt")];
     let [acme, bolt] = &brands;
     let (mut file, mut set) = open(&path, &brands);
-    assert!(!set.contains(acme, Level::OLDEST, JANE));
+    assert!(!set.contains(acme, KeyLevel::OLDEST, JANE));
     file.append(acme, &[objected(acme, JANE, AT), objected(acme, JOHN, AT)])
         .unwrap();
     // The set is what its owner applies, and it is known again after a restart.
     assert!(set.apply(&objected(acme, JANE, AT)));
     assert!(!set.apply(&objected(acme, JANE, AT)), "twice");
-    assert!(set.contains(acme, Level::OLDEST, JANE));
+    assert!(set.contains(acme, KeyLevel::OLDEST, JANE));
     assert_eq!(
         SuppressionFile::open(&path, &brands, [7; 16])
             .unwrap_err()
@@ -45,8 +45,13 @@ fn until_withdrawn() {
     );
     drop(file);
     let (mut file, set) = open(&path, &brands);
-    assert!(set.contains(acme, Level::OLDEST, JANE) && set.contains(acme, Level::OLDEST, JOHN));
-    assert!(!set.contains(bolt, Level::OLDEST, JANE), "brands are apart");
+    assert!(
+        set.contains(acme, KeyLevel::OLDEST, JANE) && set.contains(acme, KeyLevel::OLDEST, JOHN)
+    );
+    assert!(
+        !set.contains(bolt, KeyLevel::OLDEST, JANE),
+        "brands are apart"
+    );
     assert_eq!((set.count("acme"), set.count("bolt")), (2, 0));
 
     file.append(acme, &[withdrawn(acme, JANE, AT + 1)]).unwrap();
@@ -57,9 +62,9 @@ fn until_withdrawn() {
     drop(file);
     let (_file, set) = open(&path, &brands);
     assert!(
-        !set.contains(acme, Level::OLDEST, JANE)
-            && set.contains(acme, Level::OLDEST, JOHN)
-            && set.contains(bolt, Level::OLDEST, JANE)
+        !set.contains(acme, KeyLevel::OLDEST, JANE)
+            && set.contains(acme, KeyLevel::OLDEST, JOHN)
+            && set.contains(bolt, KeyLevel::OLDEST, JANE)
     );
 
     // Nothing in the file tells whom it is about, and the same person looks different to each brand.
@@ -92,7 +97,7 @@ fn in_whatever_order_they_are_told() {
             set.apply(&told);
         }
         assert!(
-            set.contains(&acme, Level::OLDEST, JANE),
+            set.contains(&acme, KeyLevel::OLDEST, JANE),
             "of one moment the objection counts"
         );
     }
@@ -113,14 +118,14 @@ fn another_secret_would_let_everybody_in_and_is_refused() {
     // A brand that is not configured now keeps its objections for when it is again.
     drop(open(&path, &[keys("bolt")]));
     let (_file, set) = open(&path, std::slice::from_ref(&acme));
-    assert!(set.contains(&acme, Level::OLDEST, JANE));
+    assert!(set.contains(&acme, KeyLevel::OLDEST, JANE));
 }
 
 #[test]
 fn what_was_entered_before_an_exchange_stands_after_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("objections");
-    let newer = |keys: BrandKeys, letter| keys.exchanged(&secret(letter));
+    let newer = |keys: BrandKeys, letter| keys.with_newer_secret(&secret(letter));
     let one = keys("acme");
     let two = newer(one.clone(), 'y');
     let three = newer(two.clone(), 'z');
@@ -133,12 +138,16 @@ fn what_was_entered_before_an_exchange_stands_after_it() {
     enter(&one, JANE);
     enter(&two, JOHN);
     let (_, set) = open(&three);
-    assert!(set.contains(&three, Level::OLDEST, JANE) && set.contains(&three, Level(1), JOHN));
+    assert!(
+        set.contains(&three, KeyLevel::OLDEST, JANE) && set.contains(&three, KeyLevel(1), JOHN)
+    );
     // The same number is another person on another level.
-    assert!(!set.contains(&three, Level(1), JANE) && !set.contains(&three, Level::OLDEST, JOHN));
-    assert!(!set.contains(&three, Level(2), JANE) && !set.contains(&three, Level(3), JANE));
-    assert_eq!((set.count("acme"), three.newest()), (2, Level(2)));
-    assert_eq!(Record::objected(&one, Level(1), JANE, AT), None);
+    assert!(
+        !set.contains(&three, KeyLevel(1), JANE) && !set.contains(&three, KeyLevel::OLDEST, JOHN)
+    );
+    assert!(!set.contains(&three, KeyLevel(2), JANE) && !set.contains(&three, KeyLevel(3), JANE));
+    assert_eq!((set.count("acme"), three.newest()), (2, KeyLevel(2)));
+    assert_eq!(Record::objected(&one, KeyLevel(1), JANE, AT), None);
 
     // What was entered under the second secret needs it, and the one before it.
     let other = newer(keys_of("acme", 'x'), 'y');
@@ -178,7 +187,7 @@ fn a_kill_at_any_byte_leaves_what_was_told() {
         file.append(&acme[0], &[objected(&acme[0], 9, AT)]).unwrap();
         drop(file);
         let (_file, set) = open(&path, &acme);
-        assert!(set.contains(&acme[0], Level::OLDEST, 9));
+        assert!(set.contains(&acme[0], KeyLevel::OLDEST, 9));
     }
 }
 
@@ -229,7 +238,7 @@ fn it_names_its_ledger_and_its_heads_are_those_of_its_beginnings() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("objections");
     let acme = [keys("acme")];
-    assert!(look(&path, &acme).unwrap().is_none());
+    assert!(read(&path, &acme).unwrap().is_none());
     let (mut file, _) = open(&path, &acme);
     let mut heads = vec![file.head()];
     for pseudonym in 1..=3 {
@@ -237,25 +246,25 @@ fn it_names_its_ledger_and_its_heads_are_those_of_its_beginnings() {
             .unwrap();
         heads.push(file.head());
     }
-    let mark = LedgerMark::new([9; 16], 4, 17);
-    file.mark(&mark).unwrap();
+    let mark = LedgerWatermark::new([9; 16], 4, 17);
+    file.record_watermark(&mark).unwrap();
     heads.push(file.head());
     drop(file);
-    let list = look(&path, &acme).unwrap().unwrap();
+    let list = read(&path, &acme).unwrap().unwrap();
     assert_eq!(list.ledger, Some(mark));
     assert_eq!(list.entries.head(), *heads.last().unwrap());
-    assert!(heads.iter().all(|head| list.entries.contain(head)));
+    assert!(heads.iter().all(|head| list.entries.contains(head)));
     // A list cut to any of them has no later one.
     let bytes = std::fs::read(&path).unwrap();
     for (cut, head) in heads.iter().enumerate() {
         std::fs::write(&path, &bytes[..48 * (1 + head.seq as usize)]).unwrap();
-        let list = look(&path, &acme).unwrap().unwrap();
+        let list = read(&path, &acme).unwrap().unwrap();
         let kept = heads
             .iter()
-            .filter(|head| list.entries.contain(head))
+            .filter(|head| list.entries.contains(head))
             .count();
         assert_eq!(kept, cut + 1);
-        let begun_beside = LedgerMark::new([7; 16], 0, 0);
+        let begun_beside = LedgerWatermark::new([7; 16], 0, 0);
         let is_marked = cut + 1 == heads.len();
         let expected = if is_marked { mark } else { begun_beside };
         assert_eq!(list.ledger, Some(expected));
@@ -278,6 +287,6 @@ fn of_a_broken_list_everything_is_kept_that_can_be_read() {
     assert_eq!(std::fs::read(kept).unwrap(), changed);
     let (_file, set) = open(&path, &acme);
     assert_eq!(set.count("acme"), 2);
-    let list = look(&path, &acme).unwrap().unwrap();
-    assert_eq!(list.ledger, Some(LedgerMark::new([8; 16], 0, 0)));
+    let list = read(&path, &acme).unwrap().unwrap();
+    assert_eq!(list.ledger, Some(LedgerWatermark::new([8; 16], 0, 0)));
 }

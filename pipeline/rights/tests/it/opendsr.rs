@@ -6,7 +6,7 @@ use tributary_operators::record::IdKind;
 use tributary_rights::opendsr::{
     Cancellation, Created, Discovery, ErrorBody, Regulation, StatusBody, Submission,
 };
-use tributary_rights::request::{Asked, Identifier};
+use tributary_rights::request::{Identifier, RequestBody};
 use tributary_rights::sealed::KeyPair;
 use tributary_rights::status::Status;
 use tributary_rights::{Counts, Reason, Refusal, Request, Right};
@@ -129,7 +129,7 @@ fn what_opendsr_lacks_is_in_our_extension() {
         {"identity_type": "ios_advertising_id", "identity_value": "AB-12", "identity_format": "raw"},
     ]);
     let request = post(&body).unwrap().request;
-    assert_eq!(request.asked, Asked::Access(pair.public()));
+    assert_eq!(request.asked, RequestBody::Access(pair.public()));
     assert!(request.whole_person);
     assert_eq!(request.proof.expose(), "ticket 117");
     let kinds: Vec<IdKind> = request.identifiers.iter().map(Identifier::kind).collect();

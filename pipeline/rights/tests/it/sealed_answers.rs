@@ -1,7 +1,7 @@
 //! An answer is read by who asked, and by nobody else.
 
 use crate::common::*;
-use tributary_rights::request::Asked;
+use tributary_rights::request::RequestBody;
 use tributary_rights::sealed::{KeyPair, OVERHEAD, OpenError, ReplyKey};
 
 #[test]
@@ -9,7 +9,7 @@ fn by_the_private_key_that_was_kept() {
     let pair = KeyPair::generate();
     let mut asked = request("access");
     asked["reply_key"] = pair.public().to_string().into();
-    let Asked::Access(key) = parse(&asked).unwrap().asked else {
+    let RequestBody::Access(key) = parse(&asked).unwrap().asked else {
         panic!("access")
     };
     let answer = br#"{"records":[{"email":"jane.doe@example.org"}]}"#;

@@ -1,14 +1,14 @@
 //! A status tells how a request stands, and goes one way only.
 
 use crate::common::*;
-use tributary_rights::status::{Message, Status, Told};
+use tributary_rights::status::{PublishedStatus, Status, StatusMessage};
 use tributary_rights::{Counts, Reason};
 
 #[test]
 fn a_status_tells_how_it_stands_in_one_line() {
     let erase = parse(&request("erase")).unwrap();
     let message = |status| {
-        let message = Message {
+        let message = StatusMessage {
             brand: "acme",
             id: &erase.id,
             right: Some(erase.asked.right()),
@@ -16,7 +16,7 @@ fn a_status_tells_how_it_stands_in_one_line() {
             at: AT,
         };
         let json = message.to_json();
-        let told = Told::read(json.as_bytes()).unwrap();
+        let told = PublishedStatus::read(json.as_bytes()).unwrap();
         assert_eq!(
             (told.id, told.status, told.at),
             (erase.id.clone(), status, AT)

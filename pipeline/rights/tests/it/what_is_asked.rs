@@ -3,7 +3,7 @@
 use crate::common::*;
 use serde_json::{Value, json};
 use tributary_operators::record::IdKind;
-use tributary_rights::request::{AfterDeath, Asked, Identifier, RecordKind};
+use tributary_rights::request::{AfterDeath, Identifier, RecordKind, RequestBody};
 use tributary_rights::{Reason, Request, Right};
 
 #[test]
@@ -28,7 +28,7 @@ fn every_right_is_read_as_it_was_asked() {
         );
         assert_nothing_personal(&format!("{read:?}"));
         match (right, read.asked) {
-            (Right::Rectify, Asked::Rectify(correction)) => {
+            (Right::Rectify, RequestBody::Rectify(correction)) => {
                 assert_eq!(correction.kind, RecordKind::Transaction);
                 assert_eq!(correction.source, "till");
                 let data: Value = serde_json::from_str(correction.data.expose()).unwrap();
@@ -36,7 +36,7 @@ fn every_right_is_read_as_it_was_asked() {
             }
             (Right::Directive, asked) => assert_eq!(
                 asked,
-                Asked::Directive {
+                RequestBody::Directive {
                     action: AfterDeath::Erase,
                     notice: false
                 }
@@ -354,7 +354,7 @@ fn a_message_that_is_none_is_refused_whole() {
         Reason::Malformed
     );
     // Who sent it can still be told, as far as it has an id.
-    let id = |text: &str| Request::id_of(text.as_bytes()).map(|id| id.expose().to_owned());
+    let id = |text: &str| Request::read_id(text.as_bytes()).map(|id| id.expose().to_owned());
     assert_eq!(
         id(r#"{"id": "r-8", "type": 7, "x": []}"#),
         Some("r-8".to_owned())

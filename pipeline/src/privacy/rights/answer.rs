@@ -5,6 +5,7 @@
 //! leaves the process, and waits for a day on a subject that only the key's owner can name.
 
 use std::sync::Arc;
+use tributary_operators::allowed_uses::Use;
 
 use anyhow::Context;
 use async_nats::HeaderMap;
@@ -12,13 +13,12 @@ use async_nats::jetstream;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tributary_connectors::brand;
 use tributary_connectors::nats::subject as subjects;
-use tributary_connectors::tenant;
-use tributary_operators::allowed_uses::Use;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, Record, RefundAmount};
 use tributary_rights::Reason;
-use tributary_rights::request::Asked;
+use tributary_rights::request::RequestBody;
 use tributary_rights::sealed::ReplyKey;
 
 use super::restrictions::reject;
@@ -40,7 +40,9 @@ impl Rights {
         let rights = &*self;
         let answers = jobs.iter().zip(persons).map(|(job, person)| async move {
             match &job.request.asked {
-                Asked::Access(key) | Asked::Portability(key) if job.rejected.is_none() => {
+                RequestBody::Access(key) | RequestBody::Portability(key)
+                    if job.rejected.is_none() =>
+                {
                     rights.answer_one(job, person, key).await.map(Some)
                 }
                 _ => Ok(None),
@@ -59,7 +61,7 @@ impl Rights {
 
     /// Tells what is held. How many records that is.
     async fn answer_one(&self, job: &Job, person: &Person, key: &ReplyKey) -> anyhow::Result<u64> {
-        let brand = tenant::configured(&self.config, job.brand);
+        let brand = brand::find_brand(&self.config, job.brand);
         let (Some(brand_log), Some(brand)) = (self.brand_logs.get(&job.brand), brand) else {
             return Ok(0);
         };

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tributary_config::model::Brand;
 use tributary_connectors::keys::BrandKey;
 use tributary_operators::record::BrandId;
-use tributary_rights::audit::{AppendError, AuditLog, Checkpoint, Event, Standing};
+use tributary_rights::audit::{AppendError, AuditLog, Checkpoint, Event, RequestState};
 use tributary_rights::{BrandKeys, Head, RequestKey, Right};
 
 use super::files;
@@ -76,7 +76,7 @@ impl BrandLog {
     }
 
     /// The entry that says that a request is completed, where its receipt is not with the broker yet.
-    pub fn unreceipted(&self, standing: &Standing) -> Option<Head> {
+    pub fn unreceipted(&self, standing: &RequestState) -> Option<Head> {
         let missing = standing.seq > self.receipted;
         let log = self.log.as_ref().filter(|_| missing)?;
         log.head_at(standing.seq)
@@ -88,7 +88,7 @@ impl BrandLog {
     }
 
     /// How a request stands.
-    pub fn standing(&self, key: RequestKey) -> Option<Standing> {
+    pub fn standing(&self, key: RequestKey) -> Option<RequestState> {
         self.log.as_ref()?.find(key).copied()
     }
 

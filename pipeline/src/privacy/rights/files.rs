@@ -10,7 +10,7 @@ pub fn keys(brand: &Brand) -> BrandKeys {
     let mut secrets = brand.secrets();
     let oldest = secrets.next().unwrap_or(&brand.secret);
     let keys = BrandKeys::new(&brand.name, oldest);
-    secrets.fold(keys, |keys, newer| keys.exchanged(newer))
+    secrets.fold(keys, |keys, newer| keys.with_newer_secret(newer))
 }
 
 /// Where what lasts of the rights of a process lies.

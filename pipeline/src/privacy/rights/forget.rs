@@ -31,9 +31,9 @@ use super::{Job, LOOK, Rights, erases};
 use crate::broker::retry::retry_transient;
 use crate::durability::command::{Erasure, LedgerCommand};
 use crate::epochs::queries::WorkerStopped;
-use tributary_ledger::Forget;
+use tributary_ledger::ErasureFilter;
 use tributary_rights::Reason;
-use tributary_rights::request::Asked;
+use tributary_rights::request::RequestBody;
 
 /// Later than everything that arrives.
 const LAST: Arrival = Arrival {
@@ -58,7 +58,11 @@ impl Rights {
         let dead = self.directed(jobs, persons).await?;
         let mut places = Vec::new();
         for (place, (job, dead)) in jobs.iter_mut().zip(dead).enumerate() {
-            if matches!(job.request.asked, Asked::Directive { notice: true, .. }) && !dead {
+            if matches!(
+                job.request.asked,
+                RequestBody::Directive { notice: true, .. }
+            ) && !dead
+            {
                 reject(job, Reason::NotFound);
             }
             if job.rejected.is_none() && erases(&job.request.asked, dead) {
@@ -69,7 +73,7 @@ impl Rights {
             return Ok(());
         }
         for (job, person) in jobs.iter_mut().zip(persons) {
-            if job.rejected.is_none() && job.request.asked == Asked::Object {
+            if job.rejected.is_none() && job.request.asked == RequestBody::Object {
                 let (ids, devices) = (person.pseudonyms(), &person.devices);
                 let entered = self.objections.add(job.brand, &ids, devices, job.said())?;
                 job.counts.suppressions = entered;
@@ -98,7 +102,7 @@ impl Rights {
         tracing::info!(
             requests = places.len(),
             milliseconds = now() - received,
-            "retracted what was to be erased"
+            "retracted erased records"
         );
         if !self.is_registrar() {
             self.erase_from_ledger(&brands).await?;
@@ -120,7 +124,7 @@ impl Rights {
         );
         // The start has refused such streams; one that was made since is not reached.
         if let Err(error) = nats::refuse_copies(&self.client, &self.config.nats).await {
-            tracing::error!(%error, "an erasure does not reach every copy");
+            tracing::error!(%error, "an erasure cannot reach every copy");
         }
         let input = self.config.nats.input_stream.clone();
         let dead_letters = self.config.nats.dead_letter_stream.clone();
@@ -150,7 +154,8 @@ impl Rights {
             self.config.workers.hosts.len().max(1),
         );
         let newest =
-            retry_transient(|| nats::newest_of(&self.client, nats, process, processes)).await?;
+            retry_transient(|| nats::newest_message(&self.client, nats, process, processes))
+                .await?;
         let last = retry_transient(|| nats::stream_state(&self.client, &nats.input_stream)).await?;
         let restored = self.restored;
         let durable = self
@@ -222,7 +227,7 @@ impl Rights {
 
     /// Writes this process's ledger anew without the persons. Returns the number of erased entries.
     async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<u64> {
-        let mut forget = Forget::default();
+        let mut forget = ErasureFilter::default();
         for one in brands {
             let ids = one
                 .person
@@ -309,13 +314,13 @@ impl Rights {
         for sequence in &found {
             retry_transient(|| nats::delete_message(&self.client, stream, *sequence))
                 .await
-                .context("deleting what holds an erased person")?;
+                .context("deleting messages of erased persons")?;
         }
         tracing::info!(
             stream,
             messages = found.len(),
             milliseconds = now() - begun,
-            "deleted messages that held erased persons"
+            "deleted messages of erased persons"
         );
         Ok(found.len() as u64)
     }

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use async_nats::jetstream;
 use tokio::sync::oneshot;
-use tributary_ledger::{NamedHead, NamedHeads};
+use tributary_ledger::{FileHead, FileHeads};
 use tributary_operators::record::BrandId;
 use tributary_rights::Head;
 use tributary_rights::audit::Checkpoint;
@@ -49,7 +49,7 @@ impl Rights {
             }
             tracing::warn!(
                 error = format!("{error:#}"),
-                "publishing the heads of this process again"
+                "retrying to publish the heads of this process"
             );
             tokio::time::sleep(LOOK).await;
         }
@@ -83,8 +83,8 @@ impl Rights {
 
     /// Names the heads of the list and of the logs in the ledger.
     pub(super) async fn name_heads(&mut self) -> anyhow::Result<()> {
-        let named = |head: Head| NamedHead::new(head.seq, *head.hash.as_bytes());
-        let mut heads = NamedHeads::new();
+        let named = |head: Head| FileHead::new(head.seq, *head.hash.as_bytes());
+        let mut heads = FileHeads::new();
         if let Some(head) = self.objections.head() {
             heads.insert(LIST.to_owned(), named(head));
         }
@@ -119,7 +119,7 @@ impl Rights {
             .await?;
         // What stays behind for a moment is passed over: the last one counts.
         if let Err(error) = stream.purge().keep(1).filter(subject).await {
-            tracing::warn!(%error, "cannot delete the heads of before");
+            tracing::warn!(%error, "cannot delete the previous heads");
         }
         Ok(())
     }

@@ -26,11 +26,11 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{
     self, Client, InMessage, NatsError, NatsErrorKind, Reader, subject as subjects,
 };
-use tributary_ledger::{Ledger, NamedHead};
-use tributary_rights::audit::{self, Log};
+use tributary_ledger::{FileHead, Ledger};
+use tributary_rights::audit::{self, AuditLogContents};
 use tributary_rights::receipt::verify_receipt;
-use tributary_rights::suppression::{self, List};
-use tributary_rights::{BrandKeys, Head, Kind, LedgerMark, Request, RequestKey};
+use tributary_rights::suppression::{self, ObjectionListContents};
+use tributary_rights::{BrandKeys, Head, Kind, LedgerWatermark, Request, RequestKey};
 
 use super::files::{self, log};
 use super::published_heads::{PublishedHeads, mark, subject};
@@ -108,7 +108,7 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
     let list = directory.join(LIST);
     let keys: Vec<BrandKeys> = config.brands.iter().map(files::keys).collect();
     if let Some(kept) = suppression::repair(&list, &keys, ledger)? {
-        tracing::warn!(file = %list.display(), kept = %kept.display(), "wrote the objection list anew");
+        tracing::warn!(file = %list.display(), kept = %kept.display(), "rewrote the objection list");
     }
     for brand in config.brands.iter().filter(|_| is_registrar(config)) {
         let path = directory.join(log(&brand.name));
@@ -128,13 +128,13 @@ pub fn leave_out(mut ledger: Ledger, objections: &Objections) -> anyhow::Result<
     let objectors = objections.snapshot();
     let rewrite = ledger.rewrite(Arc::new(move |event| !objectors.refuses(event, &[])))?;
     let written = rewrite.run(&mut |_, _| ())?;
-    let entries = written.forgotten.total();
+    let entries = written.erased.total();
     ledger.install(written)?.run()?;
     ledger.close()?;
     if entries > 0 {
         tracing::warn!(
             entries,
-            "left out of the ledger whom the objection list keeps out"
+            "removed people on the objection list from the ledger"
         );
     }
     Ok(())
@@ -155,7 +155,7 @@ enum File<T> {
 struct Search<'a> {
     config: &'a Config,
     manifest: PathBuf,
-    ledger: Option<LedgerMark>,
+    ledger: Option<LedgerWatermark>,
     found: LossReport,
 }
 
@@ -164,7 +164,7 @@ impl<'a> Search<'a> {
         Search {
             config,
             manifest: ledger_options(config).directory.join("MANIFEST"),
-            ledger: ledger.map(|ledger| mark(ledger.mark())),
+            ledger: ledger.map(|ledger| mark(ledger.watermark())),
             found: LossReport::default(),
         }
     }
@@ -182,10 +182,10 @@ impl<'a> Search<'a> {
         path.display().to_string()
     }
 
-    fn list(&mut self) -> anyhow::Result<File<List>> {
+    fn list(&mut self) -> anyhow::Result<File<ObjectionListContents>> {
         let keys: Vec<BrandKeys> = self.config.brands.iter().map(files::keys).collect();
         let path = files::directory(self.config).join(LIST);
-        match suppression::look(&path, &keys) {
+        match suppression::read(&path, &keys) {
             Ok(None) => Ok(File::Missing),
             Ok(Some(list)) => Ok(File::Read(list)),
             Err(error) if matches!(error.kind(), Kind::Broken(_)) => {
@@ -197,14 +197,14 @@ impl<'a> Search<'a> {
     }
 
     /// The logs of all brands; none on a process that keeps none.
-    fn logs(&mut self) -> anyhow::Result<BTreeMap<String, File<Log>>> {
+    fn logs(&mut self) -> anyhow::Result<BTreeMap<String, File<AuditLogContents>>> {
         let mut logs = BTreeMap::new();
         let brands = self.config.brands.iter();
         for brand in brands.filter(|_| is_registrar(self.config)) {
             let path = files::directory(self.config).join(log(&brand.name));
-            let read = match audit::look(&path, &files::keys(brand))? {
+            let read = match audit::read(&path, &files::keys(brand))? {
                 None => File::Missing,
-                Some(Log {
+                Some(AuditLogContents {
                     broken: Some(error),
                     ..
                 }) => {
@@ -219,7 +219,11 @@ impl<'a> Search<'a> {
     }
 
     /// Holds the ledger against what the files beside it note of it.
-    fn ledger(&mut self, list: &File<List>, logs: &BTreeMap<String, File<Log>>) {
+    fn ledger(
+        &mut self,
+        list: &File<ObjectionListContents>,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
+    ) {
         let file = self.manifest.display().to_string();
         let mut noted = Vec::new();
         let mut beside = Vec::new();
@@ -253,21 +257,31 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn compare_ledger(&mut self, file: &str, here: &LedgerMark, noted: &LedgerMark, by: &str) {
+    fn compare_ledger(
+        &mut self,
+        file: &str,
+        here: &LedgerWatermark,
+        noted: &LedgerWatermark,
+        by: &str,
+    ) {
         if here.follows(noted) {
             return;
         }
         let what = match here.id() == noted.id() {
-            true => format!("is older than {by} says, or its ledger has lost its end"),
+            true => format!("is older than {by} records, or the end of its ledger is lost"),
             false => format!("is that of another ledger than the one that {by} names"),
         };
         self.lost(file, &what);
     }
 
     /// Holds the list against what the logs note of it.
-    fn list_and_logs(&mut self, list: &File<List>, logs: &BTreeMap<String, File<Log>>) {
+    fn list_and_logs(
+        &mut self,
+        list: &File<ObjectionListContents>,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
+    ) {
         for (brand, of_brand) in logs {
-            if let File::Read(Log {
+            if let File::Read(AuditLogContents {
                 checkpoint: Some(noted),
                 ..
             }) = of_brand
@@ -278,7 +292,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn compare_list(&mut self, list: &File<List>, noted: &Head, by: &str) {
+    fn compare_list(&mut self, list: &File<ObjectionListContents>, noted: &Head, by: &str) {
         let has = match list {
             File::Missing => None,
             File::Damaged => return,
@@ -291,7 +305,7 @@ impl<'a> Search<'a> {
     fn compare(
         &mut self,
         name: &str,
-        has: Option<&tributary_rights::Entries>,
+        has: Option<&tributary_rights::HashChain>,
         noted: &Head,
         by: &str,
     ) {
@@ -300,7 +314,7 @@ impl<'a> Search<'a> {
             let what = format!("is missing; {by} names {} entries of it", noted.seq);
             return self.lost(&file, &what);
         };
-        if has.contain(noted) {
+        if has.contains(noted) {
             return;
         }
         let seq = has.head().seq;
@@ -315,9 +329,14 @@ impl<'a> Search<'a> {
     }
 
     /// Holds the files against the heads that the ledger names.
-    fn named(&mut self, list: &File<List>, logs: &BTreeMap<String, File<Log>>, ledger: &Ledger) {
+    fn named(
+        &mut self,
+        list: &File<ObjectionListContents>,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
+        ledger: &Ledger,
+    ) {
         let by = self.manifest.display().to_string();
-        let head = |named: &NamedHead| Some(Head::new(named.entries, named.hash()?));
+        let head = |named: &FileHead| Some(Head::new(named.entries, named.hash()?));
         if let Some(noted) = ledger.heads().get(LIST).and_then(head) {
             self.compare_list(list, &noted, &by);
         }
@@ -340,7 +359,7 @@ impl<'a> Search<'a> {
     async fn list_of_process_0(
         &mut self,
         client: &Client,
-        list: &File<List>,
+        list: &File<ObjectionListContents>,
     ) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
         let is_empty = match list {
@@ -364,7 +383,11 @@ impl<'a> Search<'a> {
     }
 
     /// Holds list and ledger against what this process has published.
-    async fn published_heads(&mut self, client: &Client, list: &File<List>) -> anyhow::Result<()> {
+    async fn published_heads(
+        &mut self,
+        client: &Client,
+        list: &File<ObjectionListContents>,
+    ) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
         let subject = subject(self.config.workers.process);
         let newest = retry_transient(|| newest(client, stream, &subject)).await?;
@@ -400,7 +423,7 @@ impl<'a> Search<'a> {
     async fn receipts(
         &mut self,
         client: &Client,
-        logs: &BTreeMap<String, File<Log>>,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
     ) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
         for brand in self.config.brands.iter() {
@@ -449,7 +472,7 @@ impl<'a> Search<'a> {
                     None => String::new(),
                 };
                 let what = format!(
-                    "holds no receipts of {} requests that {} says are completed{damaged}",
+                    "has no receipts for {} requests that {} records as completed{damaged}",
                     open.len(),
                     self.path(&name)
                 );
@@ -477,7 +500,7 @@ async fn newest(
 /// All messages on a subject.
 async fn all(client: &Client, stream: &str, subject: &str) -> Result<Vec<InMessage>, NatsError> {
     let mut messages = Vec::new();
-    match nats::holds(client, stream, subject).await {
+    match nats::has_messages(client, stream, subject).await {
         Ok(true) => {}
         Ok(false) => return Ok(messages),
         // There may be no stream, which opening it says.
@@ -513,16 +536,16 @@ async fn receipts(
     client: &Client,
     stream: &str,
     keys: &BrandKeys,
-    log: Option<&Log>,
+    log: Option<&AuditLogContents>,
 ) -> Result<Receipts, NatsError> {
     let subject = subjects::rights_receipt(keys.name());
     let head = |message: &InMessage| {
         let receipt = verify_receipt(&message.payload, keys);
         receipt.ok().map(|receipt| receipt.audit)
     };
-    let is_known = |head: &Head| log.is_some_and(|log| log.entries.contain(head));
+    let is_known = |head: &Head| log.is_some_and(|log| log.entries.contains(head));
     let is_last = |head: &Head| {
-        let after = |log: &Log| log.completed_after(head.seq).next().is_some();
+        let after = |log: &AuditLogContents| log.completed_after(head.seq).next().is_some();
         is_known(head) && !log.is_some_and(after)
     };
     let mut found = Receipts::default();
@@ -559,6 +582,6 @@ async fn waiting(
     let requests = all(client, stream, &subject).await?;
     let ids = requests
         .iter()
-        .filter_map(|message| Request::id_of(&message.payload));
+        .filter_map(|message| Request::read_id(&message.payload));
     Ok(ids.map(|id| keys.request(&id)).collect())
 }

@@ -47,12 +47,12 @@ use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as sub
 use tributary_operators::record::BrandId;
 use tributary_rights::audit::Event;
 use tributary_rights::receipt::Receipt;
-use tributary_rights::request::{Asked, Replay, replay};
-use tributary_rights::status::{Message, Status};
-use tributary_rights::{Counts, LedgerMark, Reason, Request, RequestId, RequestKey, Right};
+use tributary_rights::request::{Replay, RequestBody, replay};
+use tributary_rights::status::{Status, StatusMessage};
+use tributary_rights::{Counts, LedgerWatermark, Reason, Request, RequestId, RequestKey, Right};
 
 use crate::broker::retry::retry_transient;
-use crate::durability::command::{LedgerCommand, Watermark};
+use crate::durability::command::{DurablePosition, LedgerCommand};
 use crate::epochs::queries::Queries;
 use crate::epochs::queries::WorkerStopped;
 use crate::privacy::objections::Objections;
@@ -74,13 +74,13 @@ pub struct Rights {
     client: Client,
     queries: Queries,
     ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
-    watermark: watch::Receiver<Watermark>,
+    watermark: watch::Receiver<DurablePosition>,
     objections: Arc<Objections>,
     restored: u64,
     telemetry: Telemetry,
     brand_logs: BTreeMap<BrandId, BrandLog>,
     /// How far the ledger was when it was last asked.
-    mark: LedgerMark,
+    mark: LedgerWatermark,
     /// When the stream of requests was made, Unix nanoseconds.
     created_ns: i64,
 }
@@ -96,7 +96,7 @@ pub struct RightsContext {
     /// The task that owns the ledger.
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// How far the ledger is.
-    pub watermark: watch::Receiver<Watermark>,
+    pub watermark: watch::Receiver<DurablePosition>,
     /// The objection list.
     pub objections: Arc<Objections>,
     /// Up to which sequence the input was durable at the start.
@@ -104,7 +104,7 @@ pub struct RightsContext {
     /// The metrics, which count answers, and the health.
     pub telemetry: Telemetry,
     /// How far the ledger is.
-    pub mark: LedgerMark,
+    pub mark: LedgerWatermark,
     /// The losses that the start has found, and the receipts at the broker.
     pub found: LossReport,
     /// When the stream of requests was made, Unix nanoseconds.
@@ -233,7 +233,7 @@ impl Rights {
             let messages = match all_there_are(&mut reader).await {
                 Ok(messages) => messages,
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "reading rights requests again");
+                    tracing::warn!(%error, "retrying to read rights requests");
                     tokio::time::sleep(LOOK).await;
                     let open = || Reader::filtered(&self.client, &stream, &all, next);
                     reader = retry_transient(open).await?;
@@ -251,7 +251,7 @@ impl Rights {
                     // The messages are still there, and are taken again.
                     tracing::warn!(
                         error = format!("{error:#}"),
-                        "answering rights requests again"
+                        "retrying to answer rights requests"
                     );
                     tokio::time::sleep(LOOK).await;
                     let open = || Reader::filtered(&self.client, &stream, &all, next);
@@ -283,7 +283,7 @@ impl Rights {
             let (request, brand) = match (request, brand) {
                 (Ok(request), Some(brand)) => (request, brand),
                 (Err(refusal), _) => {
-                    let id = Request::id_of(&message.payload);
+                    let id = Request::read_id(&message.payload);
                     self.refuse(message, token, id, refusal.reason).await?;
                     continue;
                 }
@@ -497,7 +497,7 @@ impl Rights {
         if !self.is_registrar() {
             return Ok(());
         }
-        let message = Message {
+        let message = StatusMessage {
             brand,
             id,
             right,
@@ -524,9 +524,9 @@ impl Rights {
     async fn publish(&self, subject: String, text: String) -> anyhow::Result<()> {
         let jetstream = jetstream::new(self.client.clone());
         let sent = jetstream.publish(subject, text.into()).await;
-        sent.context("telling how a request stands")?
+        sent.context("publishing the status of a request")?
             .await
-            .context("telling how a request stands")?;
+            .context("publishing the status of a request")?;
         Ok(())
     }
 
@@ -565,10 +565,10 @@ fn is_passing(error: &anyhow::Error) -> bool {
 }
 
 /// Whether a request asks for everything to go.
-fn erases(asked: &Asked, dead: bool) -> bool {
+fn erases(asked: &RequestBody, dead: bool) -> bool {
     match asked {
-        Asked::Erase | Asked::Object => true,
-        Asked::Directive { notice: true, .. } => dead,
+        RequestBody::Erase | RequestBody::Object => true,
+        RequestBody::Directive { notice: true, .. } => dead,
         _ => false,
     }
 }

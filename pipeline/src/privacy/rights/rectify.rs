@@ -4,12 +4,12 @@
 //! the person who asks. It bears the highest version there is, so that the source, which may not know of it, does
 //! not turn it back; a later rectification does.
 
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_operators::event::Event;
 use tributary_operators::record::Body;
 use tributary_rights::Reason;
-use tributary_rights::request::Asked;
+use tributary_rights::request::RequestBody;
 
 use super::restrictions::reject;
 use super::subject::Person;
@@ -29,11 +29,11 @@ impl Sink for Decoded {
         self.events.push(event);
     }
 
-    fn dead(&mut self, _: DeadLetter) {
+    fn dead_letter(&mut self, _: DeadLetter) {
         self.refused = true;
     }
 
-    fn ignored(&mut self, _: Ignored) {
+    fn ignore(&mut self, _: Ignored) {
         self.refused = true;
     }
 }
@@ -47,7 +47,7 @@ impl Rights {
     ) -> anyhow::Result<()> {
         let mut events = Vec::new();
         for (job, person) in jobs.iter_mut().zip(persons) {
-            let Asked::Rectify(correction) = &job.request.asked else {
+            let RequestBody::Rectify(correction) = &job.request.asked else {
                 continue;
             };
             let (None, Some(brand_log)) = (job.rejected, self.brand_logs.get(&job.brand)) else {
@@ -67,7 +67,7 @@ impl Rights {
                 headers: &[],
                 data: correction.data.expose().as_bytes(),
             };
-            Decoder::new(&self.config).message(&message, &mut decoded);
+            Decoder::new(&self.config).decode(&message, &mut decoded);
             let put = decoded.events.iter_mut().find_map(|event| match event {
                 Event::Put {
                     key,

@@ -12,7 +12,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey, Right};
 use tributary_rights::Reason;
-use tributary_rights::request::{AfterDeath, Asked};
+use tributary_rights::request::{AfterDeath, RequestBody};
 
 use super::subject::Person;
 use super::{Job, Rights};
@@ -31,10 +31,10 @@ impl Rights {
         let mut events = Vec::new();
         for (job, person) in jobs.iter_mut().zip(persons) {
             let (right, stands) = match &job.request.asked {
-                Asked::Restrict => (Right::Restriction, true),
-                Asked::Unrestrict => (Right::Restriction, false),
-                Asked::DoNotSell => (Right::DoNotSell, true),
-                Asked::Directive {
+                RequestBody::Restrict => (Right::Restriction, true),
+                RequestBody::Unrestrict => (Right::Restriction, false),
+                RequestBody::DoNotSell => (Right::DoNotSell, true),
+                RequestBody::Directive {
                     action,
                     notice: false,
                 } => (Right::ErasureAtDeath, *action == AfterDeath::Erase),
@@ -90,7 +90,10 @@ impl Rights {
         persons: &[Person],
     ) -> anyhow::Result<Vec<bool>> {
         let asked = jobs.iter().zip(persons).map(|(job, person)| async move {
-            if !matches!(job.request.asked, Asked::Directive { notice: true, .. }) {
+            if !matches!(
+                job.request.asked,
+                RequestBody::Directive { notice: true, .. }
+            ) {
                 return Ok(false);
             }
             let replies = self.records(job.brand, person).await?;

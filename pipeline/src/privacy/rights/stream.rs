@@ -66,7 +66,7 @@ impl Stream {
                 match &why {
                     Some(why) => tracing::error!("{why}"),
                     None => {
-                        tracing::info!("the stream of rights requests is as it has to be again")
+                        tracing::info!("the stream of rights requests is in order again")
                     }
                 }
                 self.health.set_rights(why.clone());
@@ -79,7 +79,7 @@ impl Stream {
         let name = &self.config.nats.rights_stream;
         match nats::stream_state(&self.client, name).await {
             Err(error) if error.kind() == NatsErrorKind::Stream => {
-                return Ok(Look::Lost(format!("the stream {name} is gone")));
+                return Ok(Look::Lost(format!("the stream {name} is missing")));
             }
             Err(error) => return Err(error),
             Ok(state) if state.created_ns != self.created_ns => {
@@ -91,10 +91,10 @@ impl Stream {
         }
         // This process has published its heads there when it started, and others in their place since.
         let heads = subject(self.config.workers.process);
-        if !nats::holds(&self.client, name, &heads).await? {
+        if !nats::has_messages(&self.client, name, &heads).await? {
             return Ok(Look::Lost(format!("the stream {name} was emptied")));
         }
-        match nats::judge_rights_stream(&self.client, &self.config.nats).await {
+        match nats::check_rights_stream(&self.client, &self.config.nats).await {
             Err(error) if error.kind() == NatsErrorKind::Stream => {
                 Ok(Look::Unfit(error.to_string()))
             }

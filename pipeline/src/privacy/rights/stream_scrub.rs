@@ -10,7 +10,7 @@ use aho_corasick::AhoCorasick;
 use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
 use tributary_config::model::Config;
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_connectors::nats::{Client, InMessage, Reader, stream_state};
 use tributary_operators::event::Event;
@@ -93,7 +93,7 @@ impl Finder {
             data: &message.payload,
         };
         self.named.found = false;
-        self.decoder.message(&message, &mut self.named);
+        self.decoder.decode(&message, &mut self.named);
         self.named.found
     }
 }
@@ -110,9 +110,9 @@ impl Sink for Named {
         };
     }
 
-    fn dead(&mut self, _: DeadLetter) {}
+    fn dead_letter(&mut self, _: DeadLetter) {}
 
-    fn ignored(&mut self, _: Ignored) {}
+    fn ignore(&mut self, _: Ignored) {}
 }
 
 /// How a value may stand in a text: as it was given, and as its digest.
@@ -148,7 +148,7 @@ pub async fn find(
         let batch = match reader.next_batch(1_000, LOOK).await {
             Ok(batch) => batch,
             Err(error) if error.is_transient() => {
-                tracing::warn!(stream, %error, "reading again");
+                tracing::warn!(stream, %error, "retrying to read");
                 tokio::time::sleep(LOOK).await;
                 continue;
             }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
-use tributary_connectors::tenant;
-use tributary_connectors::whom;
+use tributary_connectors::brand;
+use tributary_connectors::subject_identifiers;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
 use tributary_rights::request::Identifier;
@@ -71,7 +71,7 @@ impl Rights {
     }
 
     fn named(&self, job: &Job) -> Person {
-        let brand = tenant::configured(&self.config, job.brand);
+        let brand = brand::find_brand(&self.config, job.brand);
         let (Some(brand_log), Some(brand)) = (self.brand_logs.get(&job.brand), brand) else {
             return Person::default();
         };
@@ -79,19 +79,24 @@ impl Rights {
         for identifier in &job.request.identifiers {
             match identifier {
                 Identifier::One { kind, value } => {
-                    let ids = whom::identifiers(brand, &brand_log.key, *kind, value.expose());
+                    let ids = subject_identifiers::identifiers(
+                        brand,
+                        &brand_log.key,
+                        *kind,
+                        value.expose(),
+                    );
                     person.ids.extend(ids);
                     if *kind == IdKind::Device {
                         person
                             .devices
-                            .extend(whom::devices(&brand_log.key, value.expose()));
+                            .extend(subject_identifiers::devices(&brand_log.key, value.expose()));
                     }
                 }
                 Identifier::NamePostcode([first, last, postcode]) => {
                     let parts = [first.expose(), last.expose(), postcode.expose()];
                     person
                         .ids
-                        .extend(whom::name_postcode(&brand_log.key, parts));
+                        .extend(subject_identifiers::name_postcode(&brand_log.key, parts));
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! (channel, store, platform) are those of released cells, and there are only so many of them.
 
 use tributary_config::model::Kind;
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead_letter::Reason;
 use tributary_operators::allowed_uses::Use;
 use tributary_operators::attribution::Model;
 use tributary_operators::record::SaleKind;
@@ -152,30 +152,32 @@ impl Label {
     pub fn meaning(self) -> &'static str {
         match self {
             Label::Brand => "A configured brand",
-            Label::OriginBrand => "A configured brand, or `unknown` where the subject names none",
-            Label::Kind => "The kind of a record",
-            Label::OriginKind => "The kind that the subject names, or `unknown`",
-            Label::Reason => "Why a line was refused",
-            Label::Window => {
-                "The last days in the brand's time zone, the current one included: 1, 7 or 30"
+            Label::OriginBrand => {
+                "A configured brand, or `unknown` if the subject does not name one"
             }
-            Label::Model => "An attribution model; `markov` has metrics of its own",
+            Label::Kind => "The kind of a record",
+            Label::OriginKind => "The kind named by the subject, or `unknown`",
+            Label::Reason => "Why a line was rejected",
+            Label::Window => {
+                "The last 1, 7 or 30 days in the brand's time zone, including the current day"
+            }
+            Label::Model => "An attribution model; `markov` has its own metrics",
             Label::Sale => "The kind of a conversion",
             Label::Contact => "The type of a contact",
             Label::Currency => "An ISO 4217 code",
             Label::Channel => {
-                "`source/medium/campaign`, with `-` for what is absent; capped, the rest is `other`"
+                "`source/medium/campaign`, with `-` for absent parts; capped, with `other` for the rest"
             }
-            Label::Store => "A store; capped, the rest is `other`",
-            Label::Platform => "An advertising platform; capped, the rest is `other`",
+            Label::Store => "A store; capped, with `other` for the rest",
+            Label::Platform => "An advertising platform; capped, with `other` for the rest",
             Label::Right => {
-                "The type of a rights request, or `unknown` where it was refused before it was taken up"
+                "The type of a rights request, or `unknown` if it was rejected before its type was read"
             }
-            Label::Outcome => "How a rights request ended",
-            Label::Step => "A step that needs to be allowed",
-            Label::Choice => "What the newest statement about an identifier says of the step",
+            Label::Outcome => "The outcome of a rights request",
+            Label::Step => "A use of data that requires permission",
+            Label::Choice => "The choice in the most recent statement about an identifier",
             Label::Version => "The version of the program",
-            Label::Commit => "The commit that the program was built from, or `unknown`",
+            Label::Commit => "The commit the program was built from, or `unknown`",
         }
     }
 }

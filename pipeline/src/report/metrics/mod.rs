@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
 use tributary_config::model::{Config, Kind};
-use tributary_connectors::dead::{Ignored, Reason};
+use tributary_connectors::dead_letter::{Ignored, Reason};
 use tributary_connectors::nats::InputCounts;
 use tributary_operators::allowed_uses::Use;
 use tributary_operators::record::BrandId;

@@ -17,26 +17,27 @@ counters end in `_total`.
 const OPERATION: &str = "
 ## Operation
 
-How a process does. Not personal: these pass freely. With several processes each one exports its own.
+Health and throughput of a process. These metrics contain no personal data and bypass the release gate. With several
+processes, each exports its own.
 ";
 
 const BUSINESS: &str = "
 ## Business
 
-What released cells add up to, over rolling windows of the brand's days. These are gauges, since a refund, a correction
-or an erasure takes away what was there before. A cell that the release gate holds back is in none of them.
+Totals of released cells over rolling windows of the brand's days. They are gauges because refunds, corrections and
+erasures reduce them. Cells suppressed by the release gate are not included.
 
-Of the channels, stores and platforms of a metric a brand keeps the `http.max_series` with the largest values; the
-rest is added up as `other`, so that totals stay right. With several processes each exports the cells that it owns:
-add up over processes, and compute ratios from the sums instead of reading them.
+For each metric, a brand exports the `http.max_series` channels, stores or platforms with the largest values and sums
+up the rest as `other`, so totals stay correct. With several processes, each exports the cells it owns: sum over
+processes, and compute ratios from the sums.
 ";
 
 const LABELS: &str = "
 ## Labels
 
-Labels come from closed sets. No identifier and no pseudonym is ever one.
+Label values come from closed or capped sets. They never contain identifiers or pseudonyms.
 
-| label | of | what it is | words |
+| label | metrics | meaning | values |
 |---|---|---|---|
 ";
 

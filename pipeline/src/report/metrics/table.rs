@@ -97,178 +97,178 @@ const DURATIONS: &[f64] = &[
 table! {
     // Input
     InputMessages: Operation Counter, "input_messages_total", "messages", [],
-        "Messages that this process took from the input stream.";
+        "Messages read from the input stream by this process.";
     InputBytes: Operation Counter, "input_bytes_total", "bytes", [],
-        "Payload bytes of the messages that this process took.";
+        "Payload bytes of the messages read from the input stream by this process.";
     InputPosition: Operation Gauge, "input_stream_sequence", "sequence", [],
-        "Sequence of the last message of the input stream that was read.";
+        "Stream sequence of the last message read from the input stream.";
     InputPending: Operation Gauge, "input_pending_messages", "messages", [],
-        "Messages of the input stream that are not read yet.";
+        "Messages in the input stream that have not been read yet.";
     InputGaps: Operation Counter, "input_gap_messages_total", "messages", [],
-        "Sequences of the input stream that were passed over because their messages had been deleted.";
+        "Messages that were deleted from the input stream before they were read.";
     InputRedelivered: Operation Counter, "input_redelivered_messages_total", "messages", [],
-        "Messages that the broker delivered again; each was passed over.";
-    InputReopened: Operation Counter, "input_reopened_total", "openings", [],
-        "Times that reading was opened anew: a lost connection or delivery, a silent broker, a deleted consumer.";
+        "Messages that the broker delivered more than once; redeliveries are skipped.";
+    InputReopened: Operation Counter, "input_reopened_total", "reconnections", [],
+        "Reconnections to the input: after a lost connection or delivery, a silent broker, or a deleted consumer.";
     InputHeartbeats: Operation Counter, "input_heartbeats_missed_total", "heartbeats", [],
-        "Times that the broker was silent for too long.";
+        "Times the broker missed its heartbeat deadline.";
     InputDropped: Operation Counter, "input_slow_consumer_messages_total", "messages", [],
-        "Messages that the client dropped because they were not taken in time; each was read again.";
+        "Messages dropped by the client because they were not processed in time; each was read again.";
     Accepted: Operation Counter, "records_accepted_total", "records", [Brand, Kind],
-        "Records and pings taken in, duplicates and corrections included. A statement of consent that rides on a web record is none of its own.";
+        "Records and pings accepted, including duplicates and corrections. A consent statement carried by a web record is not counted separately.";
     DeadLetters: Operation Counter, "dead_letters_total", "lines", [OriginBrand, OriginKind, Reason],
-        "Refused lines. They stand on the dead-letter subject with their reason; `unknown` where the line names no configured brand or no kind.";
+        "Rejected lines. Each is published to the dead-letter subject with its reason; the label is `unknown` if the line names no configured brand or no kind.";
     PingsIgnored: Operation Counter, "pings_ignored_total", "pings", [],
-        "Pings left out on purpose: those of devices on a brand's list of fixed devices, and those that were read again after their day had settled.";
+        "Pings excluded on purpose: from devices on a brand's list of fixed devices, or read again after their day was closed.";
     RobotRecords: Operation Counter, "robot_records_total", "records", [],
-        "Web records whose user agent is a known robot's. They are counted here, and held and counted nowhere else.";
+        "Web records with the user agent of a known robot. They are counted here and excluded everywhere else.";
     ArrivedPast: Operation Counter, "records_past_retention_total", "records", [],
-        "Records that were past the retention of their category when they came. They are counted here, and held and counted nowhere else.";
+        "Records that were past the retention of their category on arrival. They are counted here and excluded everywhere else.";
     Duplicates: Operation Counter, "records_duplicate_total", "records", [],
-        "Records that came again with the content and the version held; they change nothing. Statements of consent that ride on web records are not counted.";
+        "Records received again with the stored content and version; they change nothing. Excludes consent statements carried by web records.";
     Corrections: Operation Counter, "records_corrected_total", "records", [],
-        "Records whose content or version replaced what was held. Statements of consent that ride on web records are not counted.";
+        "Records whose content or version replaced the stored one. Excludes consent statements carried by web records.";
     Superseded: Operation Counter, "records_superseded_total", "records", [],
-        "Records of a lower version than the one held, or of the same version that arrived earlier; they change nothing.";
+        "Records with a lower version than the stored one, or with the same version and an earlier arrival; they change nothing.";
     Suppressed: Operation Counter, "records_suppressed_total", "records", [Brand],
-        "Records and pings left out because they name somebody who objected; they are written nowhere.";
+        "Records and pings discarded because they name a person who objected; they are not stored anywhere.";
 
     UnreadSections: Operation Counter, "consent_sections_unread_total", "sections", [Brand],
-        "Sections of GPP strings that were there and are not read, once for each record that brings them: what they say is not obeyed. `tributary consent` names those of a string.";
+        "GPP sections that are not supported, counted once per record that carries them. Their content is not applied. `tributary consent` lists the sections of a string.";
 
     // Rights and retention
     RightsRequests: Operation Counter, "rights_requests_total", "requests", [OriginBrand, Outcome, Right],
-        "Rights requests that were answered. Process 0 answers for all.";
+        "Rights requests completed or rejected. Process 0 answers on behalf of the cluster.";
     RightsOpen: Operation Gauge, "rights_open_requests", "requests", [Brand],
-        "Rights requests that wait at the broker because they are not answered yet, as process 0 sees them.";
+        "Rights requests at the broker that have not been answered yet, as seen by process 0.";
     RightsOldest: Operation Gauge, "rights_oldest_open_seconds", "seconds", [Brand],
-        "For how long the oldest request has waited that is not answered; 0 where none waits.";
+        "How long the oldest open request has been waiting; 0 if none is open.";
     RetentionPass: Operation Gauge, "retention_last_pass_timestamp_seconds", "seconds since 1970", [Brand],
-        "When a pass over the retention was last made: at a start and once a day, by process 0 over all records, by every process over the evidence in its ledger. 0 before the first.";
+        "Time of the last retention run. Process 0 checks all records, and each process checks the evidence in its own ledger, at startup and daily. 0 before the first run.";
     RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
-        "Records found past their retention and taken back. Process 0 passes over all of them for the whole cluster.";
+        "Records removed because they were past their retention. Process 0 checks all records of the cluster.";
     SettledDays: Operation Counter, "salts_settled_total", "salts", [Brand],
-        "Salt days with pings that were closed and became sums per store and hour. Process 0 counts for all.";
+        "Salt days with pings that were closed and reduced to totals per store and hour. Process 0 counts for the cluster.";
     SettledPings: Operation Counter, "pings_settled_total", "pings", [Brand],
-        "Pings that this process held and dropped because the sums of their day are durable.";
+        "Pings that this process deleted because the totals of their day are durable.";
     Consents: Operation Gauge, "consent_identifiers", "identifiers", [Brand, Choice, Step],
-        "Identifiers by what is allowed for them, where something was said. A step is there when `k` allow it and `k` refuse it, and changes when `k_delta` have changed.";
+        "Identifiers with a known choice, by the use that is allowed or refused. A use is published when at least `k` identifiers allow it and `k` refuse it, and updated when `k_delta` have changed.";
 
     // State
     Held: Operation Gauge, "records_held", "records", [],
-        "Records held now; pings and the statements of consent that ride on web records not counted.";
+        "Records currently stored, excluding pings and consent statements carried by web records.";
     Released: Operation Gauge, "cells_released", "cells", [],
-        "Cells that this process has released and not closed.";
+        "Cells released by this process and not closed.";
     Hidden: Operation Gauge, "cells_hidden", "cells", [],
-        "Cells that the release gate holds back because too few contributors stand behind them.";
+        "Cells that the release gate suppresses because too few people contribute to them.";
     FoldedChannels: Operation Gauge, "markov_folded_channels", "channels", [],
-        "Channels of the months held that the Markov model does not tell apart because a month has more than `max_channels`; they stand under `*`.";
+        "Channels of the stored months that the Markov model groups under `*` because a month has more than `max_channels`.";
     PingsOver: Operation Counter, "pings_over_max_devices_total", "pings", [],
-        "Pings of devices that did not count when they came, because more than `sensors.max_devices` were heard in their store that day.";
+        "Pings from devices not counted on arrival because more than `sensors.max_devices` were detected in their store that day.";
     Labels: Operation Gauge, "labels_held", "labels", [],
-        "Words of channels, stores, platforms and sources that this process keeps, because something held or told names them.";
+        "Names of channels, stores, platforms and sources kept by this process because stored or published data uses them.";
     Collisions: Operation Counter, "label_collisions_total", "labels", [],
-        "Times that a second word claimed the hash of a label; their cells are added up under the smaller word.";
+        "Times a second name collided with the hash of a label; their cells are merged under the lexically smaller name.";
 
     // Ledger
     LedgerEntries: Operation Gauge, "ledger_entries", "entries", [],
-        "Records, pings, retractions and words in the ledger of this process.";
+        "Records, pings, retractions and label names in the ledger of this process.";
     LedgerBytes: Operation Gauge, "ledger_bytes", "bytes", [],
-        "Size of the ledger's segments.";
+        "Total size of the ledger's segments.";
     CommitDuration: Operation Histogram(DURATIONS), "ledger_commit_duration_seconds", "seconds", [],
-        "How long a commit took, from the first write until the disk had it.";
+        "Time from the first write of a commit until it is on disk.";
     RestoreDuration: Operation Gauge, "restore_duration_seconds", "seconds", [],
-        "How long the last start took to restore what was known before; 0 until then.";
+        "Time the last startup took to restore the previous state; 0 until it finishes.";
     RestoredEntries: Operation Gauge, "restored_entries", "entries", [],
-        "Entries of the ledger that the last start restored.";
+        "Ledger entries restored at the last startup.";
 
     // Progress
     Epoch: Operation Gauge, "epoch_closed_timestamp_seconds", "seconds since 1970", [],
-        "When an epoch was last found closed: it and all before are finished on every worker of this process.";
+        "Time at which an epoch was last observed closed: it and all earlier epochs are complete on every worker thread of this process.";
     Lag: Operation Gauge, "lag_seconds", "seconds", [],
-        "How far the closed epochs are behind the input that went in; 0 when all of it is through.";
+        "How far closed epochs trail the input; 0 when all input is processed.";
     Tick: Operation Gauge, "tick_seconds", "seconds", [],
-        "How long messages are gathered into one epoch.";
+        "How long messages are collected into one epoch.";
     EpochDuration: Operation Histogram(DURATIONS), "epoch_duration_seconds", "seconds", [],
-        "From the opening of an epoch until it was seen to be closed.";
+        "Time from opening an epoch until it was observed closed.";
 
     // Output
     PublishedCells: Operation Counter, "cells_published_total", "messages", [],
-        "Cell values handed to the broker.";
+        "Cell values published to the broker.";
     PublishedTombstones: Operation Counter, "cell_tombstones_published_total", "messages", [],
-        "Closed cells handed to the broker as tombstones.";
+        "Closed cells published to the broker as tombstones.";
     PublishFailures: Operation Counter, "publish_failures_total", "attempts", [],
-        "Attempts to publish that failed; each is made again.";
+        "Failed publish attempts; each is retried.";
 
     // Process
     ClockOffset: Operation Gauge, "clock_offset_seconds", "seconds", [],
         "How far this machine's clock is ahead of the broker's.";
     ClockTrusted: Operation Gauge, "clock_trusted", "0 or 1", [],
-        "Whether this machine's clock agrees with the broker's and the newest arrival within `workers.max_clock_skew`. While it does not, nothing is erased for its age and no day is frozen.";
+        "Whether this machine's clock agrees with the broker's clock and the newest arrival, within `workers.max_clock_skew`. While it does not, no expired data is deleted and no day is frozen.";
     Connected: Operation Gauge, "connected", "0 or 1", [],
-        "Whether there is a connection to NATS.";
+        "Whether the process is connected to NATS.";
     Ready: Operation Gauge, "ready", "0 or 1", [],
-        "Whether /readyz says yes: connected, restored, caught up, lag within its bound.";
+        "Whether /readyz reports the process as ready: connected, restored, caught up, and within its lag limit.";
     Build: Operation Gauge, "build_info", "always 1", [Commit, Version],
-        "The version of the program, and the commit that it was built from.";
+        "Version of the program and the commit it was built from.";
     StartTime: Operation Gauge, "process_start_time_seconds", "seconds since 1970", [],
-        "When the process started.";
+        "Time at which the process started.";
     Memory: Operation Gauge, "process_resident_memory_bytes", "bytes", [],
-        "Physical memory that the process holds.";
+        "Physical memory used by the process.";
     Cpu: Operation Counter, "process_cpu_seconds_total", "seconds", [],
-        "Processor time that the process has used, user and system.";
+        "User and system CPU time used by the process.";
 
     // Attribution
     Conversions: Business Gauge, "attributed_conversions", "conversions", [Brand, Window, Model, Channel, Sale],
-        "Conversions credited to a channel. The channels of a model add up to all conversions; `unattributed` are those without a touch.";
+        "Conversions attributed to a channel. The channels of a model add up to all conversions; `unattributed` are those without a touchpoint.";
     Value: Business Gauge, "attributed_value", "major units of the currency", [Brand, Window, Model, Channel, Sale, Currency],
-        "Value credited to a channel. The channels of a model add up to what tills and orders say, refunds taken off.";
+        "Revenue attributed to a channel. The channels of a model add up to in-store and online revenue, net of refunds.";
     Contacts: Business Gauge, "contacts", "contacts", [Brand, Window, Channel, Contact],
         "Impressions, clicks and views by channel.";
     MarkovEffect: Business Gauge, "markov_removal_effect_ratio", "0 to 1", [Brand, Sale, Currency, Channel],
-        "Share of the current month's conversion probability that is lost without the channel. Effects do not add up to 1; `other` is the sum of the rest and may exceed it.";
+        "Share of the current month's conversion probability that would be lost without the channel. Effects do not add up to 1; `other` is the sum of the remaining channels and may exceed 1.";
     MarkovConversions: Business Gauge, "markov_conversions", "conversions", [Brand, Sale, Currency, Channel],
-        "Conversions of the current month that the Markov model credits to a channel.";
+        "Conversions of the current month attributed to a channel by the Markov model.";
     MarkovValue: Business Gauge, "markov_value", "major units of the currency", [Brand, Sale, Currency, Channel],
-        "Value of the current month that the Markov model credits to a channel.";
+        "Revenue of the current month attributed to a channel by the Markov model.";
 
     // Money in and out
     StoreTransactions: Business Gauge, "store_transactions", "transactions", [Brand, Window, Store],
-        "Sales at the tills of a store of which something is left after refunds.";
+        "In-store sales that are not fully refunded.";
     StoreTakings: Business Gauge, "store_takings", "major units of the currency", [Brand, Window, Store, Currency],
-        "Takings of a store, refunds taken off on the day of the sale.";
+        "In-store revenue, net of refunds; a refund counts on the day of the sale.";
     Orders: Business Gauge, "orders", "orders", [Brand, Window],
-        "Online orders of which something is left after refunds.";
+        "Online orders that are not fully refunded.";
     OrderTakings: Business Gauge, "order_takings", "major units of the currency", [Brand, Window, Currency],
-        "Takings of online orders, refunds taken off on the day of the order.";
+        "Online revenue, net of refunds; a refund counts on the day of the order.";
     Spend: Business Gauge, "spend", "major units of the currency", [Brand, Window, Platform, Channel, Currency],
-        "What advertising platforms charged.";
-    Roas: Business Gauge, "return_on_ad_spend_ratio", "value per cost", [Brand, Window, Model, Channel, Currency],
-        "Attributed value divided by the cost of the same channel in the same currency, where something was charged.";
+        "Amounts charged by advertising platforms.";
+    Roas: Business Gauge, "return_on_ad_spend_ratio", "revenue per unit of spend", [Brand, Window, Model, Channel, Currency],
+        "ROAS: attributed revenue divided by the spend of the same channel in the same currency, if there was any spend.";
     CostPerConversion: Business Gauge, "cost_per_conversion", "major units of the currency", [Brand, Window, Model, Channel, Currency],
-        "Cost of a channel divided by the conversions that are credited to it in the same currency, where there are both.";
+        "Spend of a channel divided by its attributed conversions in the same currency, if there are both.";
 
     // Stores
     Visits: Business Gauge, "visits", "visits", [Brand, Window, Store],
         "Visits to a store.";
-    PassersBy: Business Gauge, "passers_by", "runs", [Brand, Window, Store],
-        "Devices that passed a store without a visit, each time that they did.";
+    PassersBy: Business Gauge, "passers_by", "passes", [Brand, Window, Store],
+        "Devices that passed a store without a visit; each pass counts.";
     Dwell: Business Gauge, "visit_dwell_seconds", "seconds", [Brand, Window, Store],
-        "Time that all visits together lasted; divide by the visits for their mean.";
-    Devices: Business Gauge, "devices", "devices and hours", [Brand, Window, Store],
-        "Distinct devices of each hour, added up over the hours.";
-    RandomDevices: Business Gauge, "random_devices", "devices and hours", [Brand, Window, Store],
-        "Distinct random device addresses of each hour, added up over the hours; they are in no other count.";
+        "Total duration of all visits; divide by the number of visits for the average dwell.";
+    Devices: Business Gauge, "devices", "device-hours", [Brand, Window, Store],
+        "Distinct devices per hour, summed over the hours.";
+    RandomDevices: Business Gauge, "random_devices", "device-hours", [Brand, Window, Store],
+        "Distinct randomized device addresses per hour, summed over the hours; they appear in no other count.";
 
     // Identity
     Persons: Business Gauge, "persons", "persons", [Brand],
-        "Persons known by the records held.";
+        "Persons identified from the stored records.";
     Identifiers: Business Gauge, "identifiers", "identifiers", [Brand],
-        "Identifiers of the records held, hubs included.";
+        "Identifiers in the stored records, including hubs.";
     Links: Business Gauge, "identity_links", "links", [Brand],
-        "Distinct pairs of identifiers that stand in one record, hubs left out.";
+        "Distinct pairs of identifiers that occur in the same record, excluding hubs.";
     Hubs: Business Gauge, "identity_hubs", "identifiers", [Brand],
-        "Identifiers that share records with too many others and identify nobody.";
+        "Identifiers that share records with too many others to identify anyone.";
     Oversized: Business Gauge, "identity_oversized_persons", "persons", [Brand],
         "Persons with more identifiers than the size guard allows; their conversions are unattributed.";
 }

@@ -95,7 +95,7 @@ pub(super) async fn accept(
             }
             Err(error) => {
                 if !failing {
-                    tracing::warn!(%error, "cannot accept HTTP connections, trying again");
+                    tracing::warn!(%error, "cannot accept HTTP connections, retrying");
                 }
                 failing = true;
                 tokio::time::sleep(REST).await;

@@ -1,30 +1,30 @@
 "use strict";
 (() => {
-  // How long nothing may be heard before the numbers are called stale; the worker speaks every 2 s.
+  // Milliseconds without an event after which the numbers count as stale; the worker sends one every 2 s.
   const QUIET = 5000;
   const SHOWN = 12;
   const MODELS = {
-    first: ["First", "All credit to the first contact on the way to a sale."],
-    last: ["Last", "All credit to the last contact before the sale."],
-    last_non_direct: ["Last non-direct", "All credit to the last contact that was not a direct visit."],
-    linear: ["Linear", "Every contact on the way gets the same share."],
-    position: ["Position", "The first and the last contact get most, those between share the rest."],
-    time_decay: ["Time decay", "The nearer to the sale, the larger the share."],
-    shapley: ["Shapley", "Each channel of a path gets the same share, however often it was met."],
-    markov: ["Markov", "What would be lost without the channel. This model is computed by calendar month: the month so far."],
+    first: ["First touch", "All credit goes to the first touchpoint before a sale."],
+    last: ["Last touch", "All credit goes to the last touchpoint before the sale."],
+    last_non_direct: ["Last non-direct", "All credit goes to the last touchpoint that was not a direct visit."],
+    linear: ["Linear", "Every touchpoint on the path gets an equal share."],
+    position: ["Position-based", "The first and last touchpoints get the largest shares; those in between share the rest."],
+    time_decay: ["Time decay", "The closer a touchpoint is to the sale, the larger its share."],
+    shapley: ["Shapley", "Every channel on the path gets an equal share, no matter how often it appears."],
+    markov: ["Markov", "Credit follows what would be lost without the channel. Computed by calendar month: month to date."],
   };
   const STEPS = {
-    hold: "counting their visits online", credit: "crediting campaigns", join: "online and shop together", link: "linking devices",
-    position: "precise position", share: "sharing with partners",
+    hold: "measuring online activity", credit: "crediting campaigns", join: "joining online and in-store", link: "linking devices",
+    position: "precise location", share: "sharing with partners",
   };
   const WINDOWS = { today: "today", "7d": "in the last 7 days", "30d": "in the last 30 days" };
 
   const $ = (id) => document.getElementById(id);
   const languages = navigator.languages;
   const choice = { brand: "", currency: "", window: "today", model: "linear" };
-  let model, status, source, heard = 0, asked = 0, wait, expanded = false, chosen = false, told = "", values = new Map(), seen = new Map();
+  let model, status, source, lastEvent = 0, connectedAt = 0, wait, expanded = false, userChose = false, announced = "", values = new Map(), seen = new Map();
 
-  // Text from outside only ever becomes a text node.
+  // External text is only ever inserted as text nodes.
   const h = (name, props, ...children) => {
     const node = document.createElement(name);
     for (const [key, value] of Object.entries(props || {}))
@@ -34,9 +34,9 @@
     return node;
   };
   const put = (id, ...children) => $(id).replaceChildren(...children.flat());
-  const say = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+  const setText = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 
-  // Formats, by the browser's language. Integers of minor units become decimal digits, never floats.
+  // Number formats in the browser's language. Minor units become decimal digits as text, never floats.
   const formats = new Map();
   const format = (key, options) => {
     if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(languages, options));
@@ -52,13 +52,13 @@
   const credits = (millionths) => format("c", { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(scaled(millionths, 6));
   const percent = (a, b) => Number(b) ? format("%", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(a / b) : "–";
   const money = (minor) => {
-    const { code, decimals } = purse();
+    const { code, decimals } = currency();
     const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
     return format("$" + code, { style: "currency", currency: code, ...digits }).format(scaled(minor, decimals));
   };
   const minutes = (seconds) => format("min", { style: "unit", unit: "minute", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(seconds / 60);
-  // A cost of cents says nothing about a return.
-  const costly = (cost) => Number(cost) >= 10 ** purse().decimals;
+  // ROAS is meaningless for a spend of a few cents.
+  const costly = (cost) => Number(cost) >= 10 ** currency().decimals;
   const times = (a, b) => costly(b) ? format("x", { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(a / b) + "×" : "";
   const date = (text, options) =>
     new Intl.DateTimeFormat(languages, { timeZone: "UTC", ...options }).format(new Date(text + "T00:00:00Z"));
@@ -66,23 +66,23 @@
   const moment = (ms) => new Intl.DateTimeFormat(languages, { dateStyle: "medium", timeStyle: "short" }).format(ms);
   const sum = (a, b) => typeof a === "number" && typeof b === "number" ? a + b : String(BigInt(a) + BigInt(b));
 
-  // What the channels brought that cost something.
+  // The value credited to channels with spend.
   const paid = (credit, spend) => Object.entries(spend.rows).reduce((value, [at, [cost]]) => {
     const [, , online, shops] = credit?.rows[at] || [0, 0, 0, 0];
     return Number(cost) > 0 ? sum(value, sum(online, shops)) : value;
   }, 0);
-  const purse = () => model.currencies.find((c) => c.code === choice.currency) || model.currencies[0];
-  const period = () => purse().periods[choice.model === "markov" ? "month" : choice.window];
+  const currency = () => model.currencies.find((c) => c.code === choice.currency) || model.currencies[0];
+  const period = () => currency().periods[choice.model === "markov" ? "month" : choice.window];
   const name = (channel) => channel.map((word) => word ?? "–");
   const channel = (at) => {
     if (at < 0) return ["Other channels"];
-    const [source, medium, campaign] = purse().channels[at];
-    if (source === "unattributed") return [medium === "oversized" ? "Too many identifiers" : "No known contact"];
+    const [source, medium, campaign] = currency().channels[at];
+    if (source === "unattributed") return [medium === "oversized" ? "Unattributed (too many identifiers)" : "Unattributed"];
     return [source, medium, campaign].filter((word) => word !== null);
   };
   const label = (words) => [words[0], words.length > 1 ? h("span", { class: "way" }, " / " + words.slice(1).join(" / ")) : null];
 
-  // A number with its name: it lights up for a moment when it has changed.
+  // A number with its key. It is highlighted briefly when it changes.
   const num = (tag, key, raw, text, props) => {
     const full = [choice.brand, choice.currency, choice.window, choice.model, key].join("|");
     const node = h(tag, { ...props, "data-key": key, "data-raw": raw }, text);
@@ -104,7 +104,7 @@
       return piece;
     }));
   };
-  // Bars whose numbers a screen reader reads as a list.
+  // A bar chart that screen readers present as a list.
   const hist = (id, values, names, text) => {
     const most = Math.max(1, ...values.map(Number));
     if (!values.some(Number)) return put(id, empty());
@@ -115,7 +115,7 @@
         h("span", { class: "sr" }, text(at, value)), piece, names(at) ? h("b", { "aria-hidden": "true" }, names(at)) : null);
     })));
   };
-  // Roles are written out because a narrow screen lays rows out as blocks, which would take them away.
+  // Roles are explicit because narrow screens lay rows out as blocks, which removes the implicit ones.
   const table = (caption, heads, rows, foot) => {
     const row = ({ head, cells, apart }) => h("tr", { role: "row", class: apart && "apart" },
       h("th", { scope: "row", role: "rowheader" }, head), cells.map((cell, at) => {
@@ -128,44 +128,44 @@
       h("tbody", { role: "rowgroup" }, rows.map(row)),
       foot ? h("tfoot", { role: "rowgroup" }, row(foot)) : null);
   };
-  const empty = () => h("p", { class: "empty" }, "Nothing released here yet.");
+  const empty = () => h("p", { class: "empty" }, "No released numbers yet.");
 
   const glance = () => {
-    const now = purse().periods[choice.window], back = { today: 1, "7d": 7, "30d": 30 }[choice.window];
+    const now = currency().periods[choice.window], back = { today: 1, "7d": 7, "30d": 30 }[choice.window];
     const [visits, passers, dwell] = model.visits[choice.window].total;
     const by = choice.model === "markov" ? "linear" : choice.model;
     const tile = (title, big, sub, line) => h("div", { class: "tile" }, h("h3", {}, title), big, h("p", { class: "sub" }, sub), line);
     const big = (key, raw, text) => num("p", key, raw, text, { class: "big" });
-    const daily = purse().daily, spent = now.spend.total[0];
+    const daily = currency().daily, spent = now.spend.total[0];
     put("glance",
-      tile("Taken in shops", big("shops", now.tills.total[1], money(now.tills.total[1])),
+      tile("In-store revenue", big("shops", now.tills.total[1], money(now.tills.total[1])),
         many(now.tills.total[0], "sale"), spark(daily.map((d) => d[0]), back)),
-      tile("Taken online", big("online", now.orders[1], money(now.orders[1])),
+      tile("Online revenue", big("online", now.orders[1], money(now.orders[1])),
         many(now.orders[0], "order"), spark(daily.map((d) => d[1]), back, true)),
       tile("Visits", big("visits", visits, count(visits)),
-        Number(visits) ? percent(Number(visits), Number(visits) + Number(passers)) + " of those passing, " + minutes(dwell / visits) + " each" : "none yet",
+        Number(visits) ? percent(Number(visits), Number(visits) + Number(passers)) + " capture rate, " + minutes(dwell / visits) + " average dwell" : "none yet",
         spark(model.daily_visits, back)),
-      tile("Spent on campaigns", big("spend", spent, money(spent)),
-        costly(spent) ? "brought back " + times(Number(paid(now.models[by], now.spend)), spent) + " (" + MODELS[by][0].toLowerCase() + ")"
+      tile("Ad spend", big("spend", spent, money(spent)),
+        costly(spent) ? "ROAS " + times(Number(paid(now.models[by], now.spend)), spent) + " (" + MODELS[by][0].toLowerCase() + ")"
           : Number(spent) ? "" : "no spend reported"));
   };
 
   const channels = () => {
     const now = period(), credit = now.models[choice.model];
-    say("model-note", MODELS[choice.model][1] + " Value and conversions " +
+    setText("model-note", MODELS[choice.model][1] + " Revenue and conversions " +
       (choice.model === "markov" ? "of " + date(model.today, { month: "long", year: "numeric" }) : WINDOWS[choice.window]) + ".");
     const places = new Set(Object.keys(credit?.rows || {}).concat(Object.keys(now.spend.rows)));
     const rows = [...places].map(Number).map((at) => {
       const [onlineN, shopsN, online, shops] = credit?.rows[at] || [0, 0, 0, 0];
       const cost = now.spend.rows[at]?.[0] ?? 0;
-      const apart = at < 0 || purse().channels[at][0] === "unattributed";
+      const apart = at < 0 || currency().channels[at][0] === "unattributed";
       return { at, apart, online, shops, value: sum(online, shops), n: sum(onlineN, shopsN), cost };
     }).sort((a, b) => a.apart - b.apart || b.value - a.value || b.cost - a.cost || a.at - b.at);
     $("more").hidden = rows.length <= SHOWN + 2;
     if (!rows.length) return put("money", empty());
     const most = Math.max(1, ...rows.filter((row) => !row.apart).map((row) => Math.abs(row.value)));
     const shown = expanded || $("more").hidden ? rows : rows.filter((row, at) => at < SHOWN || row.apart);
-    say("more", expanded ? "Show the largest only" : "Show all " + count(rows.length) + " channels");
+    setText("more", expanded ? "Show top channels only" : "Show all " + count(rows.length) + " channels");
     $("more").setAttribute("aria-expanded", expanded);
     const cells = (key, { value, n, cost, back = value }) => [
       num("td", "value:" + key, value, money(value)),
@@ -175,18 +175,18 @@
       h("td", {}, costly(cost) && Number(n) > 0 && back === value ? money(Math.round(cost * 1e6 / n)) : "")];
     const [onlineN, shopsN, online, shops] = credit?.total || [0, 0, 0, 0];
     const total = { value: sum(online, shops), n: sum(onlineN, shopsN), cost: now.spend.total[0], back: paid(credit, now.spend) };
-    put("money", table("Value, conversions and cost by channel, " + MODELS[choice.model][0] + " model",
-      ["Channel", "Value", "Conversions", "Spend", "Return", "Per conversion"],
+    put("money", table("Revenue, conversions and spend by channel, " + MODELS[choice.model][0] + " model",
+      ["Channel", "Revenue", "Conversions", "Spend", "ROAS", "Cost per conversion"],
       shown.map((row) => ({
         apart: row.apart,
         head: [...label(channel(row.at)), row.apart ? null : bar([row.shops, row.online], most)],
-        cells: cells(row.at < 0 ? "rest" : name(purse().channels[row.at]).join("/"), row),
-      })), { head: "All together", cells: cells("all", total) }));
+        cells: cells(row.at < 0 ? "rest" : name(currency().channels[row.at]).join("/"), row),
+      })), { head: "Total", cells: cells("all", total) }));
   };
 
   const shops = () => {
-    const now = purse().periods[choice.window], seen = model.visits[choice.window];
-    say("shops-note", "Takings, visits and what came of them, " + WINDOWS[choice.window] + ".");
+    const now = currency().periods[choice.window], seen = model.visits[choice.window];
+    setText("shops-note", "Revenue, visits and sales per visit " + WINDOWS[choice.window] + ".");
     const cells = (key, [sales, taken], visit) => {
       const [visits, passers, dwell] = visit || [0, 0, 0];
       const any = Number(visits) > 0;
@@ -197,24 +197,24 @@
     };
     const places = new Set(Object.keys(now.tills.rows).concat(Object.keys(seen.rows)));
     const rows = [...places].map(Number).sort((a, b) => (a < 0) - (b < 0) || a - b).map((at) => {
-      const title = at < 0 ? "Other shops" : model.stores[at] || "–";
+      const title = at < 0 ? "Other stores" : model.stores[at] || "–";
       return { head: title, apart: at < 0, cells: cells("shop/" + title, now.tills.rows[at] || [0, 0], seen.rows[at]) };
     });
     const all = [sum(now.tills.total[0], now.orders[0]), sum(now.tills.total[1], now.orders[1])];
     rows.push({ head: "Online", cells: cells("online", now.orders) });
-    put("shops", table("Shops " + WINDOWS[choice.window], ["Shop", "Takings", "Sales", "Visits", "Came in", "Stayed", "Bought"], rows,
-      { head: "All together", cells: cells("all", all).map((cell, at) => at < 2 ? cell : h("td")) }));
+    put("shops", table("Stores " + WINDOWS[choice.window], ["Store", "Revenue", "Sales", "Visits", "Capture rate", "Average dwell", "Sales per visit"], rows,
+      { head: "Total", cells: cells("all", all).map((cell, at) => at < 2 ? cell : h("td")) }));
     hist("hours", model.hours.map((hour) => hour[0]), (at) => at % 6 ? "" : String(at).padStart(2, "0"),
       (at, n) => String(at).padStart(2, "0") + ":00, " + many(n, "visit"));
   };
 
   const paths = () => {
-    const { conversions, touches, days, top, assists } = purse().paths;
+    const { conversions, touches, days, top, assists } = currency().paths;
     const [before, current] = model.months.map((month) => date(month + "-01", { month: "long", year: "numeric" }));
-    say("paths-note", many(conversions, "sale") + " with a known contact, " + before + " and " + current + ".");
+    setText("paths-note", many(conversions, "sale") + " with at least one touchpoint, " + before + " and " + current + ".");
     const last = (list, at) => at === list.length - 1;
     hist("touches", touches, (at) => last(touches, at) ? at + 1 + "+" : (at + 1) % 2 ? at + 1 : "",
-      (at, n) => at + 1 + (last(touches, at) ? " or more contacts, " : " contacts, ") + many(n, "sale"));
+      (at, n) => at + 1 + (last(touches, at) ? " or more touchpoints, " : at ? " touchpoints, " : " touchpoint, ") + many(n, "sale"));
     hist("days", days, (at) => last(days, at) ? "" : at % 5 ? "" : String(at),
       (at, n) => at + (last(days, at) ? " or more days, " : " days, ") + many(n, "sale"));
     const way = ({ steps, left_out }) => {
@@ -237,52 +237,52 @@
 
   const pipe = () => {
     const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, rights, consents, retention, k } = status;
-    say("pipe-note", ready ? "Ready: the numbers can be relied upon." : "Not ready: " + reasons.join("; ") + ".");
+    setText("pipe-note", ready ? "Ready: the numbers are complete and up to date." : "Not ready: " + reasons.join("; ") + ".");
     const fact = (term, key, raw, text) => h("div", {}, h("dt", {}, term), h("dd", { "data-key": key, "data-raw": raw }, text));
     put("pipe",
-      fact("Behind the input", "lag", lag_seconds, format("s", { style: "unit", unit: "second", maximumFractionDigits: 1 }).format(lag_seconds)),
-      epoch ? fact("Newest epoch", "epoch", epoch, clock(epoch * 1000)) : [],
-      fact("Records taken in", "accepted", accepted, count(accepted)),
-      fact("Records held", "held", held, count(held ?? 0)),
+      fact("Lag", "lag", lag_seconds, format("s", { style: "unit", unit: "second", maximumFractionDigits: 1 }).format(lag_seconds)),
+      epoch ? fact("Latest closed epoch", "epoch", epoch, clock(epoch * 1000)) : [],
+      fact("Records accepted", "accepted", accepted, count(accepted)),
+      fact("Records stored", "held", held, count(held ?? 0)),
       fact("Numbers released", "released", released, count(released ?? 0)),
-      fact("Numbers held back", "hidden", hidden, count(hidden ?? 0)),
+      fact("Hidden for privacy", "hidden", hidden, count(hidden ?? 0)),
       fact("Rights requests answered", "rights", rights.completed + rights.rejected,
         count(rights.completed + rights.rejected) + (rights.rejected ? ", " + count(rights.rejected) + " rejected" : "")),
-      fact("Rights requests waiting", "rights-open", rights.open,
-        count(rights.open) + (rights.open ? ", the oldest for " + minutes(rights.oldest_seconds) : "")),
-      consents.map(([step, allow, refuse]) => fact("Allow: " + STEPS[step], "consent:" + step, allow,
+      fact("Open rights requests", "rights-open", rights.open,
+        count(rights.open) + (rights.open ? ", oldest waiting " + minutes(rights.oldest_seconds) : "")),
+      consents.map(([step, allow, refuse]) => fact("Consent: " + STEPS[step], "consent:" + step, allow,
         percent(allow, allow + refuse) + " of " + count(allow + refuse))),
-      retention ? fact("Last retention pass", "retention", retention, moment(retention * 1000)) : []);
+      retention ? fact("Last retention run", "retention", retention, moment(retention * 1000)) : []);
     put("dead", dead.length ? h("ul", { class: "list" }, dead.map(([reason, help, n]) => h("li", {},
       h("span", {}, reason.replaceAll("_", " "), h("span", { class: "why" }, help.replaceAll("`", ""))), h("span", { class: "n", "data-key": "dead:" + reason, "data-raw": n }, count(n)))))
-      : h("p", { class: "empty" }, "None since the start."));
-    say("gate", k > 1 ? "A number is shown only when at least " + count(k) + " persons stand behind it."
-      : "Every number is shown (release.k = 1): for data of nobody real.");
+      : h("p", { class: "empty" }, "None since startup."));
+    setText("gate", k > 1 ? "A number is shown only if at least " + count(k) + " people contribute to it."
+      : "Every number is shown (release.k = 1). Use this setting for test data only.");
   };
 
-  // What the state of things is called, shown once a second and said aloud when it changes.
+  // The connection state: updated every second, announced to screen readers when it changes.
   const state = () => {
     if (document.hidden) return;
-    const quiet = Date.now() - heard;
-    const now = !heard ? "wait" : quiet > QUIET ? "stale" : !status ? "wait" : status.ready ? "live" : "unready";
+    const quiet = Date.now() - lastEvent;
+    const now = !lastEvent ? "wait" : quiet > QUIET ? "stale" : !status ? "wait" : status.ready ? "live" : "unready";
     const words = { wait: "Connecting", stale: "Stale", live: "Live", unready: "Not ready" };
     $("pill").dataset.state = now;
-    say("pill", words[now]);
+    setText("pill", words[now]);
     document.body.classList.toggle("stale", now === "stale");
     $("notice").hidden = now !== "stale" && now !== "unready";
     $("notice").dataset.state = now;
-    say("notice-title", now === "stale" ? "Stale: no word from the worker since " + clock(heard) + "." : "The worker is not ready:");
-    const why = now === "stale" ? ["These are the last numbers heard. The page goes on by itself when the worker is back."] : status?.reasons || [];
+    setText("notice-title", now === "stale" ? "Stale: no update from the worker since " + clock(lastEvent) + "." : "The worker is not ready:");
+    const why = now === "stale" ? ["These are the last numbers received. The page resumes automatically when the worker is back."] : status?.reasons || [];
     if ($("notice-why").textContent !== why.join("")) put("notice-why", why.map((reason) => h("li", {}, reason)));
-    if (told !== now && told + now !== "wait") say("said", now === "live" ? (told === "wait" || !told ? "" : "Live again") : words[now] + ". " + why.join(". "));
-    told = now;
+    if (announced !== now && announced + now !== "wait") setText("said", now === "live" ? (announced === "wait" || !announced ? "" : "Live again") : words[now] + ". " + why.join(". "));
+    announced = now;
   };
 
-  const options = (id, list, chosen) => {
+  const options = (id, list, selected) => {
     const select = $(id), texts = [...select.options].map((option) => option.value);
     $(id + "-label").hidden = list.length < 2;
     if (texts.join() !== list.join()) select.replaceChildren(...list.map((value) => h("option", { value }, value)));
-    select.value = chosen;
+    select.value = selected;
   };
 
   const draw = () => {
@@ -290,11 +290,11 @@
     const codes = model.currencies.map((c) => c.code);
     if (!codes.includes(choice.currency)) choice.currency = codes[0] || "";
     options("currency", codes, choice.currency);
-    say("day", model.brand + ", " + date(model.today, { dateStyle: "full" }) + (status?.simulated ? ", simulated" : "") +
-      (status?.process[1] > 1 ? ". Process " + status.process.join(" of ") + ": its share of the numbers" : ""));
+    setText("day", model.brand + ", " + date(model.today, { dateStyle: "full" }) + (status?.simulated ? ", simulated" : "") +
+      (status?.process[1] > 1 ? ". Process " + status.process.join(" of ") + ": partial numbers" : ""));
     if (!codes.length) {
-      const newest = model.newest ? "The newest released number is of " + date(model.newest, { dateStyle: "long" }) + "." : "";
-      put("glance", h("p", { class: "empty" }, "Nothing of the last 30 days has been released. " + newest));
+      const newest = model.newest ? "The latest released number is from " + date(model.newest, { dateStyle: "long" }) + "." : "";
+      put("glance", h("p", { class: "empty" }, "No numbers from the last 30 days have been released. " + newest));
       return ["money", "shops", "hours", "touches", "days", "top", "assists"].forEach((id) => put(id, empty()));
     }
     seen = new Map();
@@ -304,15 +304,15 @@
 
   const onStatus = (text) => {
     status = JSON.parse(text);
-    // Another build serves now: its events may have another shape.
+    // A different build is serving: its events may have a different format.
     const last = Number(sessionStorage.getItem("reloaded"));
     if (status.build !== document.documentElement.dataset.build && Date.now() - last > 60000) {
       sessionStorage.setItem("reloaded", Date.now());
       return location.reload();
     }
-    // A world whose clock stands is shown whole.
-    if (status.simulated && !chosen) {
-      chosen = true;
+    // Simulations show the whole period by default.
+    if (status.simulated && !userChose) {
+      userChose = true;
       choice.window = "30d";
       check();
       draw();
@@ -322,7 +322,7 @@
   };
   const onModel = (text) => {
     const fresh = JSON.parse(text);
-    // A worker that restores has nothing yet: what was heard before is more.
+    // A restoring worker has no numbers yet: keep the previous ones.
     if (model && fresh.empty && fresh.brand === model.brand && !status?.ready) return;
     model = fresh;
     choice.brand = model.brand;
@@ -332,15 +332,15 @@
   const listen = () => {
     clearTimeout(wait);
     source?.close();
-    asked = Date.now();
+    connectedAt = Date.now();
     source = new EventSource("/events?brand=" + encodeURIComponent(choice.brand));
-    const hear = (take) => (event) => { heard = Date.now(); take(event.data); state(); };
-    source.addEventListener("status", hear(onStatus));
-    source.addEventListener("model", hear(onModel));
-    // A browser tries again by itself where a connection breaks, and gives up where it was refused.
+    const on = (take) => (event) => { lastEvent = Date.now(); take(event.data); state(); };
+    source.addEventListener("status", on(onStatus));
+    source.addEventListener("model", on(onModel));
+    // Browsers retry broken connections themselves, but give up when a connection is refused.
     source.onerror = () => {
       clearTimeout(wait);
-      wait = setTimeout(() => { if (Date.now() - heard > 1000) listen(); }, 1500);
+      wait = setTimeout(() => { if (Date.now() - lastEvent > 1000) listen(); }, 1500);
     };
   };
 
@@ -350,7 +350,7 @@
   const recall = () => {
     for (const [key, value] of new URLSearchParams(location.hash.slice(1)))
       if (key in choice && (key !== "window" || value in WINDOWS) && (key !== "model" || value in MODELS)) choice[key] = value;
-    chosen = location.hash.includes("window=");
+    userChose = location.hash.includes("window=");
     check();
   };
   const remember = () => history.replaceState(null, "", "#" + new URLSearchParams(choice));
@@ -361,18 +361,18 @@
   document.addEventListener("change", ({ target }) => {
     if (!(target.name in choice)) return;
     choice[target.name] = target.value;
-    chosen = true;
+    userChose = true;
     remember();
     if (target.name === "brand") { model = undefined; listen(); } else draw();
   });
   for (const id of ["choice", "models"]) $(id).addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", () => { expanded = !expanded; draw(); });
-  // Nobody looks at a hidden page: its place is another's.
+  // A hidden page frees its connection for other listeners.
   document.addEventListener("visibilitychange", () => document.hidden ? (clearTimeout(wait), source?.close()) : listen());
   setInterval(() => {
     state();
-    // A line that has fallen silent may never say so.
-    if (!document.hidden && Date.now() - Math.max(heard, asked) > 2 * QUIET) listen();
+    // A silent connection may never report an error.
+    if (!document.hidden && Date.now() - Math.max(lastEvent, connectedAt) > 2 * QUIET) listen();
   }, 1000);
   listen();
 })();

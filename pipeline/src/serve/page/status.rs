@@ -1,7 +1,7 @@
 //! What the page shows of the process: whether its numbers can be relied upon, and its counts.
 
 use serde::Serialize;
-use tributary_connectors::dead::Reason;
+use tributary_connectors::dead_letter::Reason;
 
 use super::PageState;
 use crate::report::metrics::Metrics;

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
-use tributary_config::chain::{is_proof, proof};
+use tributary_config::key_chain::{prove_secrets, verify_proof};
 use tributary_config::model::Config;
 use tributary_ledger::Keyring;
 
@@ -65,7 +65,9 @@ impl Request {
         let id = format!("{:032x}", rand::random::<u128>());
         let brands = config.brands.iter();
         Request {
-            proofs: brands.map(|b| (b.name.clone(), proof(b, &id))).collect(),
+            proofs: brands
+                .map(|b| (b.name.clone(), prove_secrets(b, &id)))
+                .collect(),
             id,
             begin: false,
         }
@@ -192,7 +194,7 @@ impl KeyRotations {
         }
         for brand in &config.brands {
             let proof = request.proofs.get(&brand.name);
-            if !proof.is_some_and(|proof| is_proof(brand, &request.id, proof)) {
+            if !proof.is_some_and(|proof| verify_proof(brand, &request.id, proof)) {
                 let name = &brand.name;
                 return Err(self.refuse(&format!(
                     "{file} there gives brand `{name}` other secrets than the configuration that this was asked with: \
@@ -210,7 +212,7 @@ impl KeyRotations {
         let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
         Refusal {
             code: 409,
-            sentence: format!("process {process} goes on with the secrets that it has: {why}"),
+            sentence: format!("process {process} continues with its current secrets: {why}"),
         }
     }
 }

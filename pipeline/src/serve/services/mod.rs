@@ -221,8 +221,8 @@ async fn confirm_subscriptions(client: &Client) -> anyhow::Result<()> {
 fn log_failure(done: Result<Result<(), async_nats::PublishError>, tokio::task::JoinError>) {
     match done {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "an answer could not be sent"),
-        Err(_) => tracing::error!("a request was dropped by a failure of the program"),
+        Ok(Err(error)) => tracing::warn!(%error, "cannot send an answer"),
+        Err(_) => tracing::error!("a request was dropped because of an internal error"),
     }
 }
 
@@ -345,7 +345,7 @@ impl Endpoint {
                 NotSubmitted::Refused(_) => Refusal::bad(error.to_string()),
                 NotSubmitted::Broker(_) => Refusal::unavailable(error.to_string()),
             })?;
-        let status = status::Message {
+        let status = status::StatusMessage {
             brand: &self.name,
             id: &request.id,
             right: Some(request.asked.right()),

@@ -139,7 +139,7 @@ fn parse(payload: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(payload).map_err(|error| {
         // The library's own text may quote the input.
         Refusal::bad(format!(
-            "the request is no JSON (line {}, column {})",
+            "the request is not JSON (line {}, column {})",
             error.line(),
             error.column()
         ))
@@ -259,7 +259,7 @@ fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str
 /// A label, spelled as records are: NFC and trimmed.
 fn label(fields: &Map<String, Value>, name: &str) -> Result<Label, Refusal> {
     let text = text(fields, name)?.unwrap_or_default();
-    Ok(Label::of(&labels::normal(text.into())))
+    Ok(Label::of(&labels::normalize(text.into())))
 }
 
 /// A day as `2025-10-26`.

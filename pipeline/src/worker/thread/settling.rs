@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use tributary_ledger::Page;
+use tributary_ledger::WriteBatch;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
@@ -32,8 +32,8 @@ impl Settled {
     }
 
     /// The sums as they are kept, and up to where days are settled.
-    pub fn page(&self) -> Page {
-        let mut page = Page::default();
+    pub fn page(&self) -> WriteBatch {
+        let mut page = WriteBatch::default();
         for ((brand, store, hour, utc_offset), values) in &self.hours {
             let settled = SettledHour {
                 brand: *brand,

@@ -163,7 +163,7 @@ impl Reader {
         let begun = Instant::now();
         while !fs::read_to_string(&out)
             .unwrap_or_default()
-            .contains("(Ctrl-C ends)")
+            .contains("(press Ctrl-C to stop)")
         {
             self.wait(begun, &out, place);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tributary_connectors::dead::DeadLetter;
+use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::trace::TraceLine;
@@ -50,7 +50,7 @@ pub fn apart(world: &World, lines: &[TraceLine], email: &str) -> (Vec<TraceLine>
             headers: &line.headers,
             data: &line.data,
         };
-        decoder.message(&message, &mut named);
+        decoder.decode(&message, &mut named);
         let text = String::from_utf8_lossy(&line.data).to_lowercase();
         named.found || text.contains(email)
     };
@@ -71,9 +71,9 @@ impl Sink for Named {
         }
     }
 
-    fn dead(&mut self, _: DeadLetter) {}
+    fn dead_letter(&mut self, _: DeadLetter) {}
 
-    fn ignored(&mut self, _: Ignored) {}
+    fn ignore(&mut self, _: Ignored) {}
 }
 
 /// Writes the trace of a world anew.

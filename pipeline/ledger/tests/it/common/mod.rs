@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tributary_config::model::Config;
-use tributary_ledger::{Keyring, Ledger, LedgerError, Options, Page, Position, Recovered};
+use tributary_ledger::{Keyring, Ledger, LedgerError, Options, Position, Recovery, WriteBatch};
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
@@ -77,11 +77,11 @@ pub fn options(directory: &Path) -> Options {
     Options::new(directory)
 }
 
-pub fn open(directory: &Path) -> (Ledger, Recovered) {
+pub fn open(directory: &Path) -> (Ledger, Recovery) {
     try_open(directory).unwrap()
 }
 
-pub fn try_open(directory: &Path) -> Result<(Ledger, Recovered), LedgerError> {
+pub fn try_open(directory: &Path) -> Result<(Ledger, Recovery), LedgerError> {
     Ledger::open(options(directory), keys())
 }
 
@@ -100,14 +100,14 @@ pub fn day(brand: BrandId, ts: i64) -> Day {
 }
 
 /// Everything that a ledger gives back.
-pub fn read(recovered: &mut Recovered, keys: &Keyring) -> Result<Vec<Event>, LedgerError> {
+pub fn read(recovered: &mut Recovery, keys: &Keyring) -> Result<Vec<Event>, LedgerError> {
     let mut events = Vec::new();
     while let Some(block) = recovered.next_block()? {
         let before = events.len();
         block.open(keys, 0, &mut day, &mut |event| events.push(event))?;
         assert_eq!((events.len() - before) as u64, block.entries());
     }
-    assert_eq!(recovered.read(), recovered.total());
+    assert_eq!(recovered.read_bytes(), recovered.total_bytes());
     Ok(events)
 }
 
@@ -125,8 +125,8 @@ pub fn sorted(mut events: Vec<Event>) -> Vec<Event> {
 }
 
 /// A page with the events of a brand.
-pub fn page(brand: BrandId, events: &[Event]) -> Page {
-    let mut page = Page::default();
+pub fn page(brand: BrandId, events: &[Event]) -> WriteBatch {
+    let mut page = WriteBatch::default();
     events.iter().for_each(|event| page.push(brand, event));
     page
 }

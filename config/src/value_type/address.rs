@@ -1,0 +1,254 @@
+//! Addresses: of the broker, of the HTTP server, of the cluster's processes, and stream names.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value as Json, json};
+use url::Url;
+
+use super::scalar::{Invalid, Scalar, invalid};
+use crate::context::quote;
+
+/// The broker's addresses, comma separated. They never hold a password, and since one may stand there
+/// by mistake no message repeats an address that has an `@`.
+pub(crate) struct Broker;
+
+impl Scalar for Broker {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        "addresses, comma separated".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^\\s*(nats|tls)://[^@/]+/?(\\s*,\\s*(nats|tls)://[^@/]+/?)*\\s*$"})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
+        let addresses: Vec<&str> = text.split(',').map(str::trim).collect();
+        for address in &addresses {
+            one_broker(address)?;
+        }
+        Ok(addresses.join(","))
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
+/// Checks one address.
+fn one_broker(address: &str) -> Result<(), Invalid> {
+    if address.contains('@') {
+        return Err(invalid(
+            "holds a user, a password or a token, and would be shown wherever the address is",
+            "leave nats://host:port, and use user with password_file or password_env, \
+             nkey_seed_file or credentials_file",
+        ));
+    }
+    let shown = quote(address);
+    let example = r#"write it like "nats://127.0.0.1:4222" or "tls://broker.example:4222""#;
+    if !address.contains("://") {
+        let meant = format!("nats://{address}");
+        let fix = match address.is_empty() || one_broker(&meant).is_err() {
+            true => example.to_owned(),
+            false => format!("did you mean {}?", quote(&meant)),
+        };
+        return Err(invalid(format!("{shown} is not a broker address"), fix));
+    }
+    let url = Url::parse(address)
+        .map_err(|error| invalid(format!("{shown} is not a broker address: {error}"), example))?;
+    if !matches!(url.scheme(), "nats" | "tls") {
+        let message = format!("{shown} does not begin with nats:// or tls://");
+        return Err(invalid(message, example));
+    }
+    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    if url.host_str().is_none_or(str::is_empty) || !bare {
+        let message = format!("{shown} is more or less than a host and a port");
+        return Err(invalid(message, example));
+    }
+    Ok(())
+}
+
+/// Where the HTTP server listens.
+pub(crate) struct Listen;
+
+impl Scalar for Listen {
+    type Out = SocketAddr;
+
+    fn kind(&self) -> String {
+        "an IP address and a port".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^([0-9.]+|\\[[0-9A-Fa-f:.%]+\\]):[0-9]{1,5}$"})
+    }
+
+    fn parse(&self, text: &str) -> Result<SocketAddr, Invalid> {
+        text.trim().parse().map_err(|_| {
+            let meant = match text.trim().rsplit_once(':') {
+                Some(("" | "localhost", port)) => port.parse::<u16>().ok(),
+                None => text.trim().parse::<u16>().ok(),
+                _ => None,
+            };
+            let fix = match meant {
+                Some(port) => format!("did you mean \"127.0.0.1:{port}\"?"),
+                None => r#"write it like "127.0.0.1:9464" or "[::1]:9464""#.to_owned(),
+            };
+            invalid(
+                format!("{} is not an IP address with a port", quote(text)),
+                fix,
+            )
+        })
+    }
+
+    fn write(&self, out: &SocketAddr) -> String {
+        out.to_string()
+    }
+}
+
+/// A process of the cluster: `host:port`.
+pub(crate) struct Host;
+
+impl Scalar for Host {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        "`host:port`".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[^\\s/:]+:[0-9]{1,5}$|^\\[[^\\s/]+\\]:[0-9]{1,5}$"})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
+        let text = text.trim();
+        let example = r#"write it like "worker-0.example:2101""#;
+        let wrong = || {
+            invalid(
+                format!("{} is not a host with a port", quote(text)),
+                example,
+            )
+        };
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let named = !host.is_empty() && host.chars().all(plain);
+        let bracketed = (host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']')))
+        .is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+        let digits = port.bytes().all(|b| b.is_ascii_digit());
+        let listens = digits && port.parse::<u16>().is_ok_and(|port| port > 0);
+        if !(named || bracketed) || !listens {
+            return Err(wrong());
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
+/// The name of a JetStream stream.
+pub(crate) struct Stream;
+
+impl Scalar for Stream {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        "a stream name".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 255})
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if text.is_empty() || text.len() > 255 || !text.bytes().all(fits) {
+            let message = format!("{} is not a stream name", quote(text));
+            return Err(invalid(message, "use 1 to 255 letters, digits, _ and -"));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broker_addresses_hold_no_password() {
+        for good in [
+            "nats://127.0.0.1:4222",
+            "tls://broker.example",
+            "nats://[::1]:4222",
+        ] {
+            assert_eq!(Broker.parse(good).unwrap(), good);
+        }
+        assert_eq!(
+            Broker.parse("nats://a:1, nats://b:2").unwrap(),
+            "nats://a:1,nats://b:2"
+        );
+        for bad in [
+            "nats://bob:hunter2@h:4222",
+            "nats://hunter2@h",
+            "bob:hunter2@h:4222",
+        ] {
+            let fault = Broker.parse(bad).unwrap_err();
+            assert!(!format!("{fault:?}").contains("hunter2"));
+            assert!(fault.fix.contains("password_file"));
+        }
+        for bad in [
+            "",
+            "http://h:1",
+            "nats://",
+            "nats://h:1/path",
+            "nats://h:99999",
+            "nats://h:1,",
+        ] {
+            assert!(Broker.parse(bad).is_err(), "{bad}");
+        }
+        let fix = Broker.parse("localhost:4222").unwrap_err().fix;
+        assert_eq!(fix, "did you mean \"nats://localhost:4222\"?");
+    }
+
+    #[test]
+    fn listening_needs_an_ip_address() {
+        assert!(Listen.parse("[::1]:9464").is_ok());
+        for bad in ["localhost:9464", ":9464", "9464"] {
+            let fix = Listen.parse(bad).unwrap_err().fix;
+            assert_eq!(fix, "did you mean \"127.0.0.1:9464\"?");
+        }
+    }
+
+    #[test]
+    fn hosts_have_ports() {
+        for good in [
+            "h:1",
+            "worker-0.example:2101",
+            "[::1]:2101",
+            "10.0.0.1:65535",
+        ] {
+            assert_eq!(Host.parse(good).unwrap(), good);
+        }
+        for bad in [
+            "",
+            "h",
+            "h:",
+            ":1",
+            "h:0",
+            "h:65536",
+            "h:+1",
+            "::1:2101",
+            "a b:1",
+            "http://h:1",
+        ] {
+            assert!(Host.parse(bad).is_err(), "{bad}");
+        }
+    }
+}

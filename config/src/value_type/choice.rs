@@ -1,0 +1,133 @@
+//! A choice from a closed set of words.
+
+use serde_json::{Value as Json, json};
+
+use super::scalar::{Invalid, Scalar, invalid};
+use crate::context::quote;
+use crate::model::{
+    Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, TimeUnit,
+};
+use crate::suggest::did_you_mean;
+
+/// One of a few words, each of which stands for a value.
+pub(crate) struct Choice<V: 'static>(pub(crate) &'static [(&'static str, V)]);
+
+/// The kinds of records.
+pub(crate) const KINDS: Choice<Kind> = Choice(&[
+    ("ping", Kind::Ping),
+    ("web", Kind::Web),
+    ("transaction", Kind::Transaction),
+    ("spend", Kind::Spend),
+    ("consent", Kind::Consent),
+]);
+
+/// On what a source's records may rest.
+pub(crate) const BASES: Choice<Basis> = Choice(&[
+    ("consent", Basis::Consent),
+    ("legitimate_interest", Basis::LegitimateInterest),
+]);
+
+/// The units of time stamps that are integers.
+pub(crate) const TIME_UNITS: Choice<TimeUnit> =
+    Choice(&[("ms", TimeUnit::Milliseconds), ("s", TimeUnit::Seconds)]);
+
+/// How the decimals of amounts may be written.
+pub(crate) const DECIMAL_MARKS: Choice<DecimalMark> = Choice(&[
+    ("auto", DecimalMark::Auto),
+    ("point", DecimalMark::Point),
+    ("comma", DecimalMark::Comma),
+]);
+
+/// The encodings of CSV files.
+pub(crate) const ENCODINGS: Choice<Encoding> = Choice(&[
+    ("auto", Encoding::Auto),
+    ("utf-8", Encoding::Utf8),
+    ("windows-1250", Encoding::OneByte("windows-1250")),
+    ("windows-1251", Encoding::OneByte("windows-1251")),
+    ("windows-1252", Encoding::OneByte("windows-1252")),
+    ("windows-1253", Encoding::OneByte("windows-1253")),
+    ("windows-1254", Encoding::OneByte("windows-1254")),
+    ("windows-1257", Encoding::OneByte("windows-1257")),
+    ("iso-8859-2", Encoding::OneByte("iso-8859-2")),
+    ("iso-8859-15", Encoding::OneByte("iso-8859-15")),
+    ("macintosh", Encoding::OneByte("macintosh")),
+]);
+
+/// The case of channels' labels.
+pub(crate) const LABEL_CASES: Choice<LabelCase> =
+    Choice(&[("keep", LabelCase::Keep), ("lower", LabelCase::Lower)]);
+
+/// The rules of hashed values.
+pub(crate) const RULES: Choice<HashRule> = Choice(&[
+    ("plain", HashRule::Plain),
+    ("google", HashRule::Google),
+    ("meta", HashRule::Meta),
+    ("uid2", HashRule::Uid2),
+]);
+
+impl<V: Copy + PartialEq + Sync + 'static> Scalar for Choice<V> {
+    type Out = V;
+
+    fn kind(&self) -> String {
+        let words: Vec<String> = self.0.iter().map(|(word, _)| format!("`{word}`")).collect();
+        format!("one of {}", words.join(", "))
+    }
+
+    fn schema(&self) -> Json {
+        let words: Vec<&str> = self.0.iter().map(|(word, _)| *word).collect();
+        json!({"type": "string", "enum": words})
+    }
+
+    fn parse(&self, text: &str) -> Result<V, Invalid> {
+        let words = || self.0.iter().map(|(word, _)| *word);
+        match self.0.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Ok(*value),
+            None => Err(unknown(text, words())),
+        }
+    }
+
+    fn write(&self, out: &V) -> String {
+        let found = self.0.iter().find(|(_, value)| value == out);
+        found.map_or_else(String::new, |(word, _)| (*word).to_owned())
+    }
+}
+
+/// The fault of a word that is none of these.
+pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Invalid {
+    let fix = did_you_mean(text, words.clone());
+    let all: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+    invalid(
+        format!("{} is none of {}", quote(text), all.join(", ")),
+        fix,
+    )
+}
+
+/// The format of a source. What a CSV source's columns are stands in a table of its own.
+pub(crate) struct FormatWord;
+
+impl Scalar for FormatWord {
+    type Out = Format;
+
+    fn kind(&self) -> String {
+        "one of `native`, `csv`".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "enum": ["native", "csv"]})
+    }
+
+    fn parse(&self, text: &str) -> Result<Format, Invalid> {
+        match text {
+            "native" => Ok(Format::Native),
+            "csv" => Ok(Format::Csv(<Csv as crate::settings::SettingsModel>::blank())),
+            _ => Err(unknown(text, ["native", "csv"].into_iter())),
+        }
+    }
+
+    fn write(&self, out: &Format) -> String {
+        match out {
+            Format::Native => "native".to_owned(),
+            Format::Csv(_) => "csv".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Files that the configuration names, and the secrets that stand in them or in the environment.
+//!
+//! A secret is read once, kept as [`SecretString`], and shown to nobody. What should be the name of a
+//! variable may be the secret itself, put there by mistake: such a name is not repeated either.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde_json::{Value as Json, json};
+use toml_edit::Value;
+
+use super::list::MASK;
+use super::{Rendered, ValueType};
+use crate::context::{Context, Input};
+use crate::model::Credential;
+
+/// No secret is longer, bytes.
+const LONGEST: u64 = 65_536;
+
+/// A file that must be readable.
+pub(crate) struct Readable {
+    /// Whether it holds a secret, so that nobody else should be able to read it.
+    pub(crate) secret: bool,
+}
+
+impl ValueType for Readable {
+    type Out = PathBuf;
+
+    fn kind(&self) -> String {
+        "a path".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "minLength": 1})
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
+        let path = path_of(given, cx)?;
+        open(&path, given, cx)?;
+        if self.secret {
+            warn_if_open(&path, given, cx);
+        }
+        Some(path)
+    }
+
+    fn render(&self, out: &PathBuf) -> Rendered {
+        Rendered::Value(Value::from(out.to_string_lossy().into_owned()))
+    }
+}
+
+/// A directory that need not exist yet.
+pub(crate) struct Directory;
+
+impl ValueType for Directory {
+    type Out = PathBuf;
+
+    fn kind(&self) -> String {
+        "a path".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "minLength": 1})
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
+        let path = path_of(given, cx)?;
+        if path.exists() && !path.is_dir() {
+            let message = format!("{} is not a directory", path.display());
+            cx.report(given.place, &given.path, message, "name a directory");
+            return None;
+        }
+        Some(path)
+    }
+
+    fn render(&self, out: &PathBuf) -> Rendered {
+        Rendered::Value(Value::from(out.to_string_lossy().into_owned()))
+    }
+}
+
+/// A secret in a file, without the line ends that follow it.
+pub(crate) struct SecretFile {
+    /// The fewest bytes.
+    pub(crate) min: usize,
+}
+
+impl ValueType for SecretFile {
+    type Out = SecretString;
+
+    fn kind(&self) -> String {
+        "a path".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "minLength": 1})
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
+        let path = path_of(given, cx)?;
+        let file = open(&path, given, cx)?;
+        warn_if_open(&path, given, cx);
+        let mut text = String::new();
+        if let Err(error) = file.take(LONGEST + 1).read_to_string(&mut text) {
+            let (message, fix) = match error.kind() {
+                std::io::ErrorKind::InvalidData => (
+                    format!("{} is not text", path.display()),
+                    "write a secret in printable characters: openssl rand -base64 48",
+                ),
+                _ => (format!("{} cannot be read: {error}", path.display()), ""),
+            };
+            cx.report_invalid(given, message, fix);
+            return None;
+        }
+        let what = path.display().to_string();
+        secret(&text, self.min, &what, given, cx)
+    }
+
+    fn render(&self, out: &SecretString) -> Rendered {
+        masked(out)
+    }
+}
+
+/// The same, for a secret that may be exchanged while the program runs: its file is kept in mind.
+pub(crate) struct CredentialFile(pub(crate) SecretFile);
+
+impl ValueType for CredentialFile {
+    type Out = Credential;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn schema(&self) -> Json {
+        self.0.schema()
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Credential> {
+        let secret = self.0.read(given, cx)?;
+        Some(Credential::in_file(secret, path_of(given, cx)?))
+    }
+
+    fn render(&self, _: &Credential) -> Rendered {
+        Rendered::Masked
+    }
+}
+
+/// A credential in an environment variable.
+pub(crate) struct CredentialVariable(pub(crate) SecretVariable);
+
+impl ValueType for CredentialVariable {
+    type Out = Credential;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn schema(&self) -> Json {
+        self.0.schema()
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Credential> {
+        self.0.read(given, cx).map(Credential::from)
+    }
+
+    fn render(&self, _: &Credential) -> Rendered {
+        // The row of the file, which fills the same field, shows the mask.
+        Rendered::Nothing
+    }
+}
+
+/// Secrets, each in a file of its own, in an order that counts.
+pub(crate) struct SecretFiles {
+    /// The fewest bytes of each.
+    pub(crate) min: usize,
+}
+
+impl ValueType for SecretFiles {
+    type Out = Vec<SecretString>;
+
+    fn kind(&self) -> String {
+        "a list, each a path".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        let each = json!({"type": "string", "minLength": 1});
+        json!({"type": "array", "items": each, "uniqueItems": true})
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<SecretString>> {
+        let Some(files) = given.elements() else {
+            let message = format!("must be a list, not {}", given.node.type_name());
+            cx.report_invalid(given, message, "write paths in square brackets");
+            return None;
+        };
+        let each = SecretFile { min: self.min };
+        // All are read, so that everything that is wrong is said.
+        let secrets: Vec<_> = files.iter().map(|file| each.read(file, cx)).collect();
+        secrets.into_iter().collect()
+    }
+
+    fn render(&self, out: &Vec<SecretString>) -> Rendered {
+        Rendered::Value(Value::from_iter(out.iter().map(|_| MASK)))
+    }
+}
+
+/// A secret in an environment variable.
+pub(crate) struct SecretVariable {
+    /// The fewest bytes.
+    pub(crate) min: usize,
+}
+
+impl ValueType for SecretVariable {
+    type Out = SecretString;
+
+    fn kind(&self) -> String {
+        "the name of an environment variable".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
+        let name = given.text().unwrap_or_default();
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
+        if !name.starts_with(begins) || !name.chars().all(fits) {
+            let message = "must be the name of an environment variable, not its value";
+            cx.report_invalid(given, message, r#"write a name such as "TRIBUTARY_SECRET""#);
+            return None;
+        }
+        let Some(text) = cx.variable(name) else {
+            // A name in the usual capitals is no secret that slipped in.
+            let usual = !name.contains(|c: char| c.is_ascii_lowercase()) && name.len() <= 60;
+            let message = match usual {
+                true => format!("the environment variable {name} is not set"),
+                false => "the environment variable is not set".to_owned(),
+            };
+            cx.report_invalid(given, message, "set it before the program starts");
+            return None;
+        };
+        secret(&text, self.min, "the environment variable", given, cx)
+    }
+
+    fn render(&self, _: &SecretString) -> Rendered {
+        // The row of the file, which fills the same field, shows the mask.
+        Rendered::Nothing
+    }
+}
+
+/// How a secret is shown: not at all, but that it is there.
+fn masked(out: &SecretString) -> Rendered {
+    use secrecy::ExposeSecret;
+    match out.expose_secret().is_empty() {
+        true => Rendered::Nothing,
+        false => Rendered::Masked,
+    }
+}
+
+/// The secret in a text: without the line ends behind it, and long enough.
+fn secret(
+    text: &str,
+    min: usize,
+    what: &str,
+    given: &Input<'_>,
+    cx: &mut Context<'_>,
+) -> Option<SecretString> {
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.len() as u64 > LONGEST {
+        let message = format!("{what} has more than {LONGEST} bytes, too many for a secret");
+        cx.report_invalid(given, message, "");
+        return None;
+    }
+    if text.len() < min {
+        let message = format!(
+            "{what} holds {} bytes, at least {min} are needed",
+            text.len()
+        );
+        cx.report_invalid(
+            given,
+            message,
+            "draw a secret at random: openssl rand -base64 48",
+        );
+        return None;
+    }
+    Some(SecretString::from(text))
+}
+
+/// The absolute path that a text names.
+fn path_of(given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
+    match given.text() {
+        Some(text) if !text.trim().is_empty() && !text.contains('\0') => Some(cx.resolve(text)),
+        Some(_) => {
+            cx.report_invalid(given, "must name a file", "");
+            None
+        }
+        None => {
+            let message = format!("must be a path, not {}", given.node.type_name());
+            cx.report_invalid(given, message, "write it in quotation marks");
+            None
+        }
+    }
+}
+
+/// Opens a file. Only plain files are opened: a pipe without a writer would hold the program up.
+fn open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> Option<File> {
+    let opened = std::fs::metadata(path).and_then(|about| match about.is_file() {
+        true => File::open(path),
+        false => Err(std::io::Error::other("it is not a file")),
+    });
+    match opened {
+        Ok(file) => Some(file),
+        Err(error) => {
+            let message = format!("{} cannot be read: {error}", path.display());
+            let fix = match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    "create it; a relative path counts from the configuration file's directory"
+                }
+                std::io::ErrorKind::PermissionDenied => "let the program's user read it",
+                _ => "",
+            };
+            cx.report_invalid(given, message, fix);
+            None
+        }
+    }
+}
+
+/// Warns where others may read a secret.
+#[cfg(unix)]
+fn warn_if_open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(about) = std::fs::metadata(path) else {
+        return;
+    };
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o044 != 0 {
+        let message = format!("{} can be read by others (mode {mode:03o})", path.display());
+        cx.warn(given.place, &given.path, message, "chmod 600 it");
+    }
+}
+
+/// Permissions are not known here.
+#[cfg(not(unix))]
+fn warn_if_open(_: &Path, _: &Input<'_>, _: &mut Context<'_>) {}

@@ -1,0 +1,81 @@
+//! Lists of scalars.
+
+use serde_json::{Value as Json, json};
+use toml_edit::{Array, Value};
+
+use super::scalar::{self, Scalar};
+use super::{Rendered, ValueType};
+use crate::context::{Context, Input};
+
+/// What is printed in place of a value that is not shown.
+pub(crate) const MASK: &str = "***";
+
+/// A list of words without repetition.
+pub(crate) struct Many<W> {
+    /// What each element is.
+    pub(crate) each: W,
+    /// Whether elements may identify somebody and are therefore neither printed nor repeated.
+    pub(crate) private: bool,
+}
+
+impl<W: Scalar> ValueType for Many<W> {
+    type Out = Vec<W::Out>;
+
+    fn kind(&self) -> String {
+        format!("a list, each {}", self.each.kind())
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "array", "items": self.each.schema(), "uniqueItems": true})
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
+        let Some(elements) = given.elements() else {
+            let fix = match given.text() {
+                Some(_) => "put it in square brackets",
+                None => "",
+            };
+            cx.report_invalid(
+                given,
+                format!("must be a list, not {}", given.node.type_name()),
+                fix,
+            );
+            return None;
+        };
+        let mut out: Vec<W::Out> = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
+        let mut right = true;
+        for element in &elements {
+            let Some(value) = scalar::read(&self.each, element, cx) else {
+                right = false;
+                continue;
+            };
+            let text = self.each.write(&value);
+            if seen.contains(&text) {
+                cx.report_invalid(
+                    element,
+                    "occurs twice in the list",
+                    "leave out one of the two",
+                );
+                right = false;
+            }
+            seen.push(text);
+            out.push(value);
+        }
+        right.then_some(out)
+    }
+
+    fn render(&self, out: &Self::Out) -> Rendered {
+        let list: Array = (out.iter())
+            .map(|value| match self.private {
+                true => MASK.to_owned(),
+                false => self.each.write(value),
+            })
+            .collect();
+        Rendered::Value(Value::from(list))
+    }
+
+    fn variable(&self, text: &str) -> Value {
+        Value::from(text.split(',').map(str::trim).collect::<Array>())
+    }
+}

@@ -1,0 +1,310 @@
+//! Dead letters: the closed list of reasons for rejecting a line, and the sink that receives a decoder's output.
+//!
+//! The decoder publishes a rejected line unchanged on the dead-letter subject, with a reason from this list and a
+//! sentence that names the field and the remedy. The sentence never repeats the value of a field: it may be logged, and
+//! logs must not identify anyone.
+
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, BrandId, IdSet};
+
+/// Receives the output of a decoder.
+pub trait Sink {
+    /// Receives an accepted record or ping, or a label name that they use.
+    fn event(&mut self, event: Event);
+    /// Receives an accepted record of a brand that rotated its secret, with its identifiers under each earlier secret, the
+    /// oldest first. The default treats it like any event.
+    fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
+        let _ = earlier;
+        self.event(event);
+    }
+    /// Receives a rejected line, or a rejected message.
+    fn dead_letter(&mut self, dead: DeadLetter);
+    /// Receives a valid line that is deliberately omitted.
+    fn ignore(&mut self, what: Ignored);
+    /// Receives the number of unsupported sections of a brand's GPP string. The default ignores it.
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let _ = (brand, sections);
+    }
+}
+
+/// A rejected line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The brand, if it is configured.
+    pub brand: Option<String>,
+    /// The kind, if the specification defines it.
+    pub kind: Option<String>,
+    /// Why.
+    pub reason: Reason,
+    /// The field and the remedy; never a value.
+    pub detail: String,
+    /// The subject of the message.
+    pub subject: String,
+    /// When the message arrived, Unix milliseconds.
+    pub at: i64,
+    /// The message and the object in it.
+    pub arrival: Arrival,
+    /// The line as received.
+    pub payload: Vec<u8>,
+}
+
+/// Why a valid line is omitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ignored {
+    /// A ping of a device on the brand's list of fixed devices.
+    FixedDevice,
+    /// A ping that was read again after its day had settled: the sums of the day hold it.
+    SettledPing,
+    /// A web record whose user agent is a known robot's.
+    Robot,
+    /// A record that was past the retention of its category when it came.
+    PastRetention,
+}
+
+impl Ignored {
+    /// What was left out, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ignored::FixedDevice => "pings of fixed devices",
+            Ignored::SettledPing => "pings of days that have settled",
+            Ignored::Robot => "web records of robots",
+            Ignored::PastRetention => "records past their retention when they came",
+        }
+    }
+}
+
+/// Why a line is rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)] // `help` says what each one means.
+pub enum Reason {
+    MalformedSubject,
+    UnknownBrand,
+    UnknownKind,
+    UnknownSource,
+    TooLarge,
+    NotUtf8,
+    MalformedJson,
+    NotAnObject,
+    MalformedRow,
+    MixedCurrencies,
+    UnknownField,
+    MissingField,
+    WrongType,
+    UnknownType,
+    TextTooLong,
+    TooManyIdentifiers,
+    InvalidTime,
+    TimeWithoutZone,
+    TimeOutOfRange,
+    TimeInFuture,
+    InvalidDate,
+    InvalidAmount,
+    TooManyDecimals,
+    AmountOutOfRange,
+    UnknownCurrency,
+    NumberOutOfRange,
+    InvalidMac,
+    LatePing,
+    UnknownStore,
+    BadConsent,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Reason; 30] = [
+        Reason::MalformedSubject,
+        Reason::UnknownBrand,
+        Reason::UnknownKind,
+        Reason::UnknownSource,
+        Reason::TooLarge,
+        Reason::NotUtf8,
+        Reason::MalformedJson,
+        Reason::NotAnObject,
+        Reason::MalformedRow,
+        Reason::MixedCurrencies,
+        Reason::UnknownField,
+        Reason::MissingField,
+        Reason::WrongType,
+        Reason::UnknownType,
+        Reason::TextTooLong,
+        Reason::TooManyIdentifiers,
+        Reason::InvalidTime,
+        Reason::TimeWithoutZone,
+        Reason::TimeOutOfRange,
+        Reason::TimeInFuture,
+        Reason::InvalidDate,
+        Reason::InvalidAmount,
+        Reason::TooManyDecimals,
+        Reason::AmountOutOfRange,
+        Reason::UnknownCurrency,
+        Reason::NumberOutOfRange,
+        Reason::InvalidMac,
+        Reason::LatePing,
+        Reason::UnknownStore,
+        Reason::BadConsent,
+    ];
+
+    /// The word in dead-letter headers and metric labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::MalformedSubject => "malformed_subject",
+            Reason::UnknownBrand => "unknown_brand",
+            Reason::UnknownKind => "unknown_kind",
+            Reason::UnknownSource => "unknown_source",
+            Reason::TooLarge => "too_large",
+            Reason::NotUtf8 => "not_utf8",
+            Reason::MalformedJson => "malformed_json",
+            Reason::NotAnObject => "not_an_object",
+            Reason::MalformedRow => "malformed_row",
+            Reason::MixedCurrencies => "mixed_currencies",
+            Reason::UnknownField => "unknown_field",
+            Reason::MissingField => "missing_field",
+            Reason::WrongType => "wrong_type",
+            Reason::UnknownType => "unknown_type",
+            Reason::TextTooLong => "text_too_long",
+            Reason::TooManyIdentifiers => "too_many_identifiers",
+            Reason::InvalidTime => "invalid_time",
+            Reason::TimeWithoutZone => "time_without_zone",
+            Reason::TimeOutOfRange => "time_out_of_range",
+            Reason::TimeInFuture => "time_in_future",
+            Reason::InvalidDate => "invalid_date",
+            Reason::InvalidAmount => "invalid_amount",
+            Reason::TooManyDecimals => "too_many_decimals",
+            Reason::AmountOutOfRange => "amount_out_of_range",
+            Reason::UnknownCurrency => "unknown_currency",
+            Reason::NumberOutOfRange => "number_out_of_range",
+            Reason::InvalidMac => "invalid_mac",
+            Reason::LatePing => "late_ping",
+            Reason::UnknownStore => "unknown_store",
+            Reason::BadConsent => "bad_consent",
+        }
+    }
+
+    /// What it means and what to do, a sentence for the reference.
+    pub fn help(self) -> &'static str {
+        match self {
+            Reason::MalformedSubject => {
+                "The subject is not `tributary.in.<brand>.<kind>` or `tributary.in.<brand>.<kind>.<source>`; the whole message is rejected."
+            }
+            Reason::UnknownBrand => {
+                "The subject names a brand that is not configured; the whole message is rejected."
+            }
+            Reason::UnknownKind => {
+                "The subject names an unsupported kind: send `web`, `transaction`, `spend`, `ping` or `consent`; the whole message is rejected."
+            }
+            Reason::UnknownSource => {
+                "The subject names a source that is not configured for this brand and kind: add it to the configuration; the whole message is rejected."
+            }
+            Reason::TooLarge => {
+                "The line is longer than `ingest.max_message_bytes`: send fewer or smaller records."
+            }
+            Reason::NotUtf8 => "The line is not UTF-8, which JSON requires.",
+            Reason::MalformedJson => {
+                "The line is not JSON (`NaN`, `Infinity`, comments and trailing commas are invalid): serialize it with a JSON library, one object per line."
+            }
+            Reason::NotAnObject => "The line is JSON but not an object.",
+            Reason::MalformedRow => {
+                "A row of a CSV file has more or fewer cells than the header: quote cells that contain the delimiter. With `sum_rows`, all rows with the same id are rejected."
+            }
+            Reason::MixedCurrencies => {
+                "With `sum_rows`, rows with the same id have different currencies and cannot be added up."
+            }
+            Reason::UnknownField => {
+                "With `ingest.strict`, the record has a field that is unknown for its kind: remove it, or turn `strict` off."
+            }
+            Reason::MissingField => {
+                "A required field is absent, null or empty: the detail names it."
+            }
+            Reason::WrongType => {
+                "A field has the wrong JSON type for this kind and type of record: the detail names both."
+            }
+            Reason::UnknownType => {
+                "The `type` of a web record is not one of `impression`, `click`, `view`, `identify`, `order`, `refund`."
+            }
+            Reason::TextTooLong => {
+                "A label or an id has more than 256 bytes, an identifier more than 1,024, a consent string more than 16,384, or the evidence of a consent more than 65,536."
+            }
+            Reason::TooManyIdentifiers => "The record has more than 16 identifiers.",
+            Reason::InvalidTime => {
+                "`ts` is neither integer Unix milliseconds (seconds, with the source's `unit = \"s\"`) nor an RFC 3339 date and time, and matches no pattern of the CSV source."
+            }
+            Reason::TimeWithoutZone => {
+                "`ts` has no time zone and the source defines none: send an offset, or set the source's `zone`."
+            }
+            Reason::TimeOutOfRange => {
+                "`ts` is before 1971 or after 9999. Times sent in seconds appear to be before 1971: send milliseconds, or set the source's `unit = \"s\"`."
+            }
+            Reason::TimeInFuture => {
+                "`ts` is more than `ingest.max_future` after the arrival: check the sender's clock and time zone."
+            }
+            Reason::InvalidDate => {
+                "`date` is not a date such as `2025-10-26` between 1970 and 9999."
+            }
+            Reason::InvalidAmount => {
+                "An amount is not a decimal number with optional sign and fraction (decimal point, no grouping, exponents only in JSON numbers; CSV sources may use a decimal comma)."
+            }
+            Reason::TooManyDecimals => "An amount has more decimals than its currency allows.",
+            Reason::AmountOutOfRange => "An amount exceeds 10^15 minor units.",
+            Reason::UnknownCurrency => {
+                "The currency is not an ISO 4217 code with a minor unit (`XXX`, `XTS` and metals are not accepted)."
+            }
+            Reason::NumberOutOfRange => {
+                "An integer is out of range: `rssi` -127 to 20, counts from 0, `version` 64 bits."
+            }
+            Reason::InvalidMac => "`mac` is not 12 hex digits with any separators.",
+            Reason::LatePing => {
+                "The ping arrived 24 hours or more after its day ended: the day's salt has been destroyed."
+            }
+            Reason::UnknownStore => "A ping's `store` is not listed in `sensors.stores`.",
+            Reason::BadConsent => {
+                "The record's consent string or checkboxes cannot be read, so the record must not be stored: the detail describes the problem."
+            }
+        }
+    }
+}
+
+/// The reasons as a Markdown table.
+pub fn markdown() -> String {
+    let mut table = String::from("| reason | what it means |\n|---|---|\n");
+    for reason in Reason::ALL {
+        table.push_str(&format!("| `{}` | {} |\n", reason.name(), reason.help()));
+    }
+    table
+}
+
+/// A reason with its sentence, on the way to becoming a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// The field and the remedy; never a value.
+    pub detail: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
+        Refusal {
+            reason,
+            detail: detail.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_snake_case_and_in_the_table() {
+        let table = markdown();
+        let mut seen = std::collections::BTreeSet::new();
+        for reason in Reason::ALL {
+            assert!(seen.insert(reason.name()));
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c == '8';
+            assert!(reason.name().chars().all(plain));
+            assert!(!reason.help().is_empty());
+            assert!(table.contains(reason.name()));
+        }
+        assert_eq!(table.lines().count(), Reason::ALL.len() + 2);
+    }
+}

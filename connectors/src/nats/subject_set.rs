@@ -1,0 +1,78 @@
+//! The set of subjects under which a stream stores messages.
+//!
+//! The set stores hashes. Its only use is to find subjects that are missing compared with an earlier set, and a hash
+//! collision hides the loss of one subject at most.
+
+use std::hash::{BuildHasher, RandomState};
+
+use async_nats::Client;
+use futures::TryStreamExt;
+use rustc_hash::FxHashSet;
+
+use super::error::{NatsError, NatsErrorKind};
+
+/// Subjects, as hashes that are comparable among the clones of one set.
+#[derive(Clone, Debug, Default)]
+pub struct SubjectSet {
+    hashes: FxHashSet<u64>,
+    hasher: RandomState,
+}
+
+impl SubjectSet {
+    /// Adds a subject.
+    pub fn insert(&mut self, subject: &str) {
+        self.hashes.insert(self.hasher.hash_one(subject));
+    }
+
+    /// How many of these are not among the others.
+    pub fn missing_in(&self, others: &SubjectSet) -> usize {
+        self.hashes.difference(&others.hashes).count()
+    }
+
+    /// Adds all of these.
+    pub fn extend(&mut self, others: SubjectSet) {
+        self.hashes.extend(others.hashes);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// An empty set whose hashes are comparable with those of this one.
+    pub fn empty(&self) -> SubjectSet {
+        SubjectSet {
+            hashes: FxHashSet::default(),
+            hasher: self.hasher.clone(),
+        }
+    }
+
+    /// The subjects under which a stream holds messages now, comparable with those of this set.
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Unreachable`] where the server does not answer.
+    pub async fn read(&self, client: &Client, stream: &str) -> Result<SubjectSet, NatsError> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            let what = format!("reading the subjects of the stream {stream}");
+            NatsError::caused(NatsErrorKind::Unreachable, what, error)
+        };
+        let mut read = self.empty();
+        let mut subjects = async_nats::jetstream::new(client.clone())
+            .get_stream_no_info(stream)
+            .await
+            .map_err(|error| failed(error.into()))?
+            .info_with_subjects(">")
+            .await
+            .map_err(|error| failed(error.into()))?;
+        let next = |error: async_nats::jetstream::context::RequestError| failed(error.into());
+        while let Some((subject, _)) = subjects.try_next().await.map_err(next)? {
+            read.insert(&subject);
+        }
+        Ok(read)
+    }
+}

@@ -1,0 +1,453 @@
+//! Writes the output files of a command without ever overwriting a person's own file.
+//!
+//! The command checks each output before it reads or computes anything. An output must not be one of the command's
+//! inputs, by whatever path, and an existing file must have the kind that the command writes, unless the caller passes
+//! `force`. The file is written under a temporary name and renamed once it is complete, so a failed command leaves the
+//! previous file intact.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::files;
+
+/// How much of a file is looked at to see what it is, bytes.
+const LOOK: u64 = 1 << 20;
+
+/// Why an output file is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The path is a directory.
+    #[error("{0} is a directory: name a file")]
+    Directory(PathBuf),
+    /// The parent directory does not exist.
+    #[error("{0} cannot be written: its directory does not exist")]
+    NoDirectory(PathBuf),
+    /// The command reads the same file.
+    #[error("{output} is also an input ({input}), which is never overwritten: name another file")]
+    Input {
+        /// The output.
+        output: PathBuf,
+        /// The input that is the same file.
+        input: PathBuf,
+    },
+    /// Two outputs name the same file.
+    #[error("{0} is named for two outputs: name another file for one of them")]
+    Twice(PathBuf),
+    /// The existing file has another kind.
+    #[error(
+        "{path} exists and is not {contents}: choose another file, or overwrite it with --force"
+    )]
+    Other {
+        /// The output.
+        path: PathBuf,
+        /// What may be replaced.
+        contents: &'static str,
+    },
+    /// The existing file is never replaced without `force`.
+    #[error("{0} is there already: name another file, or replace it with --force")]
+    Exists(PathBuf),
+    /// It cannot be written.
+    #[error("cannot write {path}: {error}")]
+    Write {
+        /// The output.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// The kind of content that an output may replace without `force`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Nothing: a file that is there stays.
+    Nothing,
+    /// Cells, one a line.
+    Cells,
+    /// A trace.
+    Trace,
+    /// A trace of refused lines.
+    DeadLetters,
+}
+
+impl Contents {
+    fn name(self) -> &'static str {
+        match self {
+            Contents::Nothing => "file to replace",
+            Contents::Cells => "file of cells",
+            Contents::Trace => "trace",
+            Contents::DeadLetters => "file of refused lines",
+        }
+    }
+
+    /// Whether a file holds them, by its first line. An empty file holds anything.
+    fn are_in(self, path: &Path) -> bool {
+        let line = || -> io::Result<Vec<u8>> {
+            let mut line = Vec::new();
+            let reader = files::open(path)?.reader;
+            reader.take(LOOK).read_until(b'\n', &mut line)?;
+            Ok(line)
+        };
+        let Ok(line) = line() else { return false };
+        if line.is_empty() {
+            return self != Contents::Nothing;
+        }
+        let has = |keys: &[&str]| {
+            let object = serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(&line);
+            object.is_ok_and(|object| keys.iter().all(|key| object.contains_key(*key)))
+        };
+        match self {
+            Contents::Nothing => false,
+            Contents::Cells => has(&["family", "cell", "value"]),
+            Contents::Trace => has(&["subject", "at"]),
+            Contents::DeadLetters => {
+                let reason = b"Tributary-Reason";
+                has(&["subject", "at", "headers"])
+                    && line.windows(reason.len()).any(|part| part == reason)
+            }
+        }
+    }
+}
+
+/// The outputs of one command, and what it reads.
+#[derive(Debug, Default)]
+pub struct OutputFiles {
+    inputs: Vec<PathBuf>,
+    force: bool,
+    places: Vec<PathBuf>,
+}
+
+/// A file that may be written.
+#[derive(Debug)]
+pub struct OutputFile {
+    path: PathBuf,
+    /// Where it stands, links resolved.
+    place: PathBuf,
+    mode: u32,
+    contents: Contents,
+    /// A pipe or a device, which is written to and cannot be replaced.
+    special: bool,
+}
+
+impl OutputFiles {
+    /// Outputs of a command that reads these files. With `force`, whatever else stands there is replaced.
+    pub fn new(inputs: Vec<PathBuf>, force: bool) -> OutputFiles {
+        OutputFiles {
+            inputs,
+            force,
+            places: Vec::new(),
+        }
+    }
+
+    /// Registers an output file that is readable as far as the umask permits.
+    ///
+    /// # Errors
+    /// Where it must not be written: see [`OutputError`].
+    pub fn file(&mut self, path: &Path, contents: Contents) -> Result<OutputFile, OutputError> {
+        self.check(path, contents, 0o666)
+    }
+
+    /// Registers an output file that only its owner may read.
+    ///
+    /// # Errors
+    /// Where it must not be written: see [`OutputError`].
+    pub fn private(&mut self, path: &Path, contents: Contents) -> Result<OutputFile, OutputError> {
+        self.check(path, contents, 0o600)
+    }
+
+    fn check(
+        &mut self,
+        path: &Path,
+        contents: Contents,
+        mode: u32,
+    ) -> Result<OutputFile, OutputError> {
+        let owned = || path.to_owned();
+        let place = place(path).ok_or_else(|| OutputError::NoDirectory(owned()))?;
+        let there = fs::metadata(&place).ok();
+        if let Some(input) = self
+            .inputs
+            .iter()
+            .find(|input| is_same(input, &place, there.as_ref()))
+        {
+            return Err(OutputError::Input {
+                output: owned(),
+                input: input.clone(),
+            });
+        }
+        let mut before = self.places.iter();
+        let special = match &there {
+            Some(there) if there.is_dir() => return Err(OutputError::Directory(owned())),
+            Some(there) => !there.is_file(),
+            None => false,
+        };
+        if !special && before.any(|other| is_same(other, &place, there.as_ref())) {
+            return Err(OutputError::Twice(owned()));
+        }
+        if there.is_some() && !special && !self.force && !contents.are_in(&place) {
+            return Err(match contents {
+                Contents::Nothing => OutputError::Exists(owned()),
+                contents => OutputError::Other {
+                    path: owned(),
+                    contents: contents.name(),
+                },
+            });
+        }
+        self.places.push(place.clone());
+        let kept = there.filter(|_| mode == 0o666);
+        Ok(OutputFile {
+            path: owned(),
+            mode: kept.map_or(mode, |there| there.mode() & 0o777),
+            place,
+            contents,
+            special,
+        })
+    }
+}
+
+impl OutputFile {
+    /// The path as it was named.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the file under a temporary name and renames it when it is complete.
+    ///
+    /// # Errors
+    /// Where it cannot be written, or where `write` fails: what was there before is there still.
+    pub fn write<E: From<OutputError>>(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error| OutputError::Write {
+            path: self.path.clone(),
+            error,
+        };
+        if self.special {
+            let file = OpenOptions::new().write(true).open(&self.place);
+            let mut out = BufWriter::new(file.map_err(failed)?);
+            write(&mut out)?;
+            return Ok(out.flush().map_err(failed)?);
+        }
+        let beside = beside(&self.place, self.mode).map_err(failed)?;
+        let mut out = BufWriter::with_capacity(1 << 20, beside.as_file());
+        write(&mut out)?;
+        out.flush().map_err(failed)?;
+        drop(out);
+        beside.as_file().sync_all().map_err(failed)?;
+        beside
+            .persist(&self.place)
+            .map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
+    /// Removes an older file of the same kind.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be removed.
+    pub fn remove(&self) -> Result<(), OutputError> {
+        if self.special || !self.place.exists() || !self.contents.are_in(&self.place) {
+            return Ok(());
+        }
+        fs::remove_file(&self.place).map_err(|error| OutputError::Write {
+            path: self.path.clone(),
+            error,
+        })
+    }
+}
+
+/// Writes a file that only its owner may read and that is not there yet; it is there whole or not at all.
+///
+/// # Errors
+/// Where it cannot be written, or is there already.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = beside(path, 0o600)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)
+        .map(drop)
+        .map_err(|error| error.error)
+}
+
+fn beside(place: &Path, mode: u32) -> io::Result<tempfile::NamedTempFile<File>> {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".part")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(directory(place))
+}
+
+fn directory(path: &Path) -> &Path {
+    let parent = path.parent().unwrap_or(path);
+    match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    }
+}
+
+/// Where a path leads, whether or not anything stands there; none where no directory does.
+fn place(path: &Path) -> Option<PathBuf> {
+    if let Ok(place) = path.canonicalize() {
+        return Some(place);
+    }
+    let parent = directory(path);
+    // A link that leads nowhere yet.
+    let path = match fs::read_link(path) {
+        Ok(target) => parent.join(target),
+        Err(_) => path.to_owned(),
+    };
+    let parent = directory(&path).canonicalize().ok()?;
+    Some(parent.join(path.file_name()?))
+}
+
+/// Whether a path leads to the file at a place, by whatever links.
+fn is_same(path: &Path, at: &Path, there: Option<&Metadata>) -> bool {
+    if place(path).is_some_and(|path| path == at) {
+        return true;
+    }
+    match (fs::metadata(path), there) {
+        (Ok(a), Some(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CELL: &str = "{\"cell\":{},\"family\":\"identity\",\"value\":{}}\n";
+
+    fn put(output: &OutputFile, text: &str) -> Result<(), OutputError> {
+        output.write(|out| {
+            out.write_all(text.as_bytes())
+                .map_err(|error| OutputError::Write {
+                    path: output.path().to_owned(),
+                    error,
+                })
+        })
+    }
+
+    #[test]
+    fn an_input_is_never_an_output_by_whatever_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("in"), CELL).unwrap();
+        std::os::unix::fs::symlink(at("in"), at("soft")).unwrap();
+        fs::hard_link(at("in"), at("hard")).unwrap();
+        fs::create_dir(at("sub")).unwrap();
+        std::os::unix::fs::symlink(folder.path(), at("sub/up")).unwrap();
+        for name in [
+            "in",
+            "./in",
+            "sub/../in",
+            "soft",
+            "hard",
+            "sub/up/in",
+            "sub/up/hard",
+        ] {
+            for force in [false, true] {
+                let mut outputs = OutputFiles::new(vec![at("in")], force);
+                let refused = outputs.file(&at(name), Contents::Cells).unwrap_err();
+                assert!(
+                    matches!(refused, OutputError::Input { .. }),
+                    "{name}: {refused}"
+                );
+            }
+        }
+        let mut outputs = OutputFiles::new(vec![at("soft")], true);
+        assert!(outputs.file(&at("hard"), Contents::Cells).is_err());
+        assert_eq!(fs::read_to_string(at("in")).unwrap(), CELL);
+    }
+
+    #[test]
+    fn only_files_of_the_same_kind_are_replaced_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let refused = |text: &str, contents| {
+            fs::write(&path, text).unwrap();
+            OutputFiles::new(Vec::new(), false)
+                .file(&path, contents)
+                .is_err()
+        };
+        let trace = "{\"subject\":\"s\",\"at\":1,\"data\":{}}\n";
+        let dead =
+            "{\"subject\":\"s\",\"at\":1,\"headers\":[[\"Tributary-Reason\",\"x\"]],\"data\":{}}\n";
+        assert!(!refused(CELL, Contents::Cells));
+        assert!(!refused("", Contents::Cells));
+        assert!(!refused(trace, Contents::Trace));
+        assert!(!refused(dead, Contents::DeadLetters));
+        assert!(refused(trace, Contents::Cells));
+        assert!(refused(trace, Contents::DeadLetters));
+        assert!(refused("my notes\n", Contents::Cells));
+        assert!(refused("\u{0}\u{1}", Contents::Trace));
+        assert!(refused("", Contents::Nothing));
+        assert!(refused(CELL, Contents::Nothing));
+        let forced = OutputFiles::new(Vec::new(), true).file(&path, Contents::Nothing);
+        put(&forced.unwrap(), "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_fails_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, CELL).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let output = OutputFiles::new(Vec::new(), false)
+            .file(&path, Contents::Cells)
+            .unwrap();
+        let failed: Result<(), OutputError> = output.write(|out| {
+            let _ = out.write_all(b"half");
+            Err(OutputError::Exists(PathBuf::new()))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), CELL);
+        put(&output, "whole").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        let names = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names, 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn places_that_cannot_be_files_are_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut outputs = OutputFiles::new(Vec::new(), false);
+        let mut check = |path: &Path| outputs.file(path, Contents::Cells).map(drop);
+        let refused = check(folder.path()).unwrap_err();
+        assert!(matches!(refused, OutputError::Directory(_)));
+        let refused = check(&folder.path().join("no/where")).unwrap_err();
+        assert!(matches!(refused, OutputError::NoDirectory(_)));
+        check(&folder.path().join("out")).unwrap();
+        let refused = check(&folder.path().join("./out")).unwrap_err();
+        assert!(matches!(refused, OutputError::Twice(_)));
+        check(Path::new("/dev/null")).unwrap();
+        check(Path::new("/dev/null")).unwrap();
+    }
+
+    #[test]
+    fn a_link_stays_and_its_target_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("target", at("link")).unwrap();
+        for text in [CELL, "{\"cell\":1,\"family\":1,\"value\":1}"] {
+            let output = OutputFiles::new(Vec::new(), false).file(&at("link"), Contents::Cells);
+            put(&output.unwrap(), text).unwrap();
+            assert_eq!(fs::read_to_string(at("target")).unwrap(), text);
+            assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        }
+    }
+
+    #[test]
+    fn a_new_file_is_whole_private_and_never_replaces_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write_new(&path, b"one").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let error = write_new(&path, b"two").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,196 @@
+//! The compaction filter: decides which entries are superseded.
+//!
+//! Among the puts of a key, the one with the highest `(version, arrival)` after the last drop of the key is current; no
+//! later event can make the others current again. Entries are numbered in reading order, and the result is one bit per
+//! entry. A memory budget bounds the map from keys to their best put: where the map would exceed it, the keys are split
+//! into ranges and all segments are read once per range.
+
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
+use tributary_operators::event::Event;
+use tributary_operators::record::{Arrival, BrandId, RecordKey};
+
+use crate::counts::EntryCounts;
+use crate::error::LedgerError;
+use crate::keyring::Keyring;
+use crate::known_labels::KnownLabels;
+use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
+
+/// Bytes that a key takes in the maps, roughly.
+const BYTES_PER_KEY: u64 = 96;
+
+/// The bytes of the maps, unless something else is asked for.
+pub(crate) const DEFAULT_BUDGET: u64 = 512 << 20;
+
+/// One bit for each entry.
+#[derive(Default)]
+pub(crate) struct Bitmap {
+    bits: Vec<u64>,
+    pub count: u64,
+}
+
+impl Bitmap {
+    pub fn new(entries: u64) -> Bitmap {
+        Bitmap {
+            bits: vec![0; entries.div_ceil(64) as usize],
+            count: 0,
+        }
+    }
+
+    pub fn set(&mut self, entry: u64) {
+        if let Some(word) = self.bits.get_mut((entry / 64) as usize) {
+            let bit = 1 << (entry % 64);
+            self.count += u64::from(*word & bit == 0);
+            *word |= bit;
+        }
+    }
+
+    pub fn get(&self, entry: u64) -> bool {
+        let word = self.bits.get((entry / 64) as usize);
+        word.is_some_and(|word| word >> (entry % 64) & 1 == 1)
+    }
+}
+
+/// Reads the entries of segments, numbered from `first` on. The day of a record is that of UTC.
+pub(crate) fn read_entries(
+    source: &SegmentSet,
+    keyring: &Keyring,
+    parts: Vec<SegmentPart>,
+    first: u64,
+    progress: &mut dyn FnMut(u64),
+    each: &mut dyn FnMut(&SealedBlock, u64, Event) -> Result<(), LedgerError>,
+) -> Result<(), LedgerError> {
+    let mut blocks = source.blocks_of(parts, KnownLabels::default());
+    let mut entry = first;
+    while let Some(block) = blocks.next()? {
+        let mut failed = Ok(());
+        let mut utc = |_, ts: i64| ts.div_euclid(86_400_000) as i32;
+        block.open(keyring, 0, &mut utc, &mut |event| {
+            if failed.is_ok() {
+                failed = each(&block, entry, event);
+            }
+            entry += 1;
+        })?;
+        failed?;
+        progress(blocks.read);
+    }
+    Ok(())
+}
+
+struct BestPut {
+    version: i64,
+    arrival: Arrival,
+    entry: u64,
+}
+
+/// Marks the superseded puts of all segments of a source; `also` sees every entry once.
+pub(crate) fn mark_superseded(
+    source: &SegmentSet,
+    keyring: &Keyring,
+    budget: u64,
+    progress: &mut dyn FnMut(u64, u64),
+    also: &mut dyn FnMut(&SealedBlock, u64, &Event),
+) -> Result<Bitmap, LedgerError> {
+    let total: EntryCounts = source.parts().iter().map(|part| part.entries).sum();
+    let keys = (total.put + total.drop + total.evidence).saturating_mul(BYTES_PER_KEY);
+    let ranges = keys.div_ceil(budget.max(1)).max(1);
+    let mut marks = Bitmap::new(total.total());
+    let with_drops = parts_with_drops(source);
+    let bytes = |parts: &[SegmentPart]| parts.iter().map(|part| part.bytes).sum::<u64>();
+    let (all, some) = (bytes(source.parts()), bytes(&with_drops));
+    let whole = (all + some) * ranges;
+    for range in 0..ranges {
+        let mine = |key: &RecordKey| (key.0 % u128::from(ranges)) as u64 == range;
+        let before = (all + some) * range;
+        let mut dropped: FxHashMap<RecordKey, Arrival> = FxHashMap::default();
+        let mut tell = |read| progress(before + read, whole);
+        read_entries(
+            source,
+            keyring,
+            with_drops.clone(),
+            0,
+            &mut tell,
+            &mut |_, _, event| {
+                if let Event::Drop { key, arrival } = event
+                    && mine(&key)
+                {
+                    let last = dropped.entry(key).or_insert(arrival);
+                    *last = (*last).max(arrival);
+                }
+                Ok(())
+            },
+        )?;
+        let mut best: FxHashMap<RecordKey, BestPut> = FxHashMap::default();
+        let mut link_times: FxHashMap<BrandId, u64> = FxHashMap::default();
+        let mut tell = |read| progress(before + some + read, whole);
+        let parts = source.parts().to_vec();
+        read_entries(
+            source,
+            keyring,
+            parts,
+            0,
+            &mut tell,
+            &mut |block, entry, event| {
+                if range == 0 {
+                    also(block, entry, &event);
+                }
+                // Of a brand's times by which links are judged the last counts.
+                if range == 0
+                    && let Event::LinkTime { brand, .. } = &event
+                    && let Some(before) = link_times.insert(*brand, entry)
+                {
+                    marks.set(before);
+                }
+                let (key, version, arrival) = match event {
+                    Event::Put {
+                        key,
+                        version,
+                        arrival,
+                        ..
+                    } => (key, version, arrival),
+                    // The newest of equal evidence stays, so that it is held for its time from when it was last given.
+                    Event::Evidence { key, ts, .. } => (key, ts, Arrival::default()),
+                    _ => return Ok(()),
+                };
+                if !mine(&key) {
+                    return Ok(());
+                }
+                if dropped.get(&key).is_some_and(|drop| arrival < *drop) {
+                    marks.set(entry);
+                    return Ok(());
+                }
+                let put = BestPut {
+                    version,
+                    arrival,
+                    entry,
+                };
+                match best.entry(key) {
+                    Entry::Vacant(slot) => {
+                        slot.insert(put);
+                    }
+                    Entry::Occupied(mut slot) => {
+                        let held = slot.get_mut();
+                        if (version, arrival) > (held.version, held.arrival) {
+                            marks.set(held.entry);
+                            *held = put;
+                        } else {
+                            marks.set(entry);
+                        }
+                    }
+                }
+                Ok(())
+            },
+        )?;
+    }
+    progress(whole, whole);
+    Ok(marks)
+}
+
+fn parts_with_drops(source: &SegmentSet) -> Vec<SegmentPart> {
+    let parts = source.parts().iter();
+    parts
+        .filter(|part| part.entries.drop > 0)
+        .cloned()
+        .collect()
+}

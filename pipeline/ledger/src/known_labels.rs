@@ -1,0 +1,99 @@
+//! The label names that the ledger stores, so that it writes each name once per brand and label, for as long as it is
+//! needed.
+//!
+//! Two names that share a label are both kept, because the label registries choose between them. Worker threads
+//! announce the labels that they use and withdraw those that nothing references any more. A label that no thread has
+//! announced is idle, and the next rewrite drops its names. From the start of that rewrite the ledger treats them as
+//! unknown, so a thread that announces one again causes it to be written again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tributary_operators::label::Label;
+use tributary_operators::record::BrandId;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::write_batch::WriteBatch;
+
+/// A label of a brand.
+pub(crate) type BrandLabel = (BrandId, Label);
+
+/// A brand, a label, and another hash of its word.
+pub(crate) type NameKey = (BrandId, Label, u64);
+
+pub(crate) fn name_key(brand: BrandId, label: Label, word: &str) -> NameKey {
+    (brand, label, xxh3_64_with_seed(word.as_bytes(), 1))
+}
+
+/// The words of one label.
+#[derive(Clone, Debug, Default)]
+struct LabelNames {
+    hashes: Vec<u64>,
+    /// The threads that have announced the label and not withdrawn it.
+    threads: Vec<usize>,
+}
+
+/// All words.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LabelTable(FxHashMap<BrandLabel, LabelNames>);
+
+impl LabelTable {
+    /// Whether the ledger holds a word.
+    pub fn contains(&self, (brand, label, hash): &NameKey) -> bool {
+        let words = self.0.get(&(*brand, *label));
+        words.is_some_and(|words| words.hashes.contains(hash))
+    }
+
+    /// The ledger holds words from now on.
+    pub fn extend(&mut self, words: impl IntoIterator<Item = NameKey>) {
+        for (brand, label, hash) in words {
+            let words = self.0.entry((brand, label)).or_default();
+            if !words.hashes.contains(&hash) {
+                words.hashes.push(hash);
+            }
+        }
+    }
+
+    /// A thread uses the words of a label.
+    pub fn announce(&mut self, of: BrandLabel, thread: usize) {
+        let words = self.0.entry(of).or_default();
+        if !words.threads.contains(&thread) {
+            words.threads.push(thread);
+        }
+    }
+
+    /// A batch has become durable: what its thread withdrew first, and then what it announced.
+    pub fn commit(&mut self, batch: &WriteBatch) {
+        for of in &batch.withdrawn {
+            if let Some(words) = self.0.get_mut(of) {
+                words.threads.retain(|thread| *thread != batch.thread);
+            }
+        }
+        for (brand, label, _) in &batch.words {
+            self.announce((*brand, *label), batch.thread);
+        }
+    }
+
+    /// The ledger no longer holds a word.
+    pub fn remove(&mut self, (brand, label, hash): &NameKey) {
+        if let Some(words) = self.0.get_mut(&(*brand, *label)) {
+            words.hashes.retain(|of| of != hash);
+        }
+    }
+
+    /// The labels that no thread has announced. The ledger counts on their words no longer.
+    pub fn take_idle(&mut self) -> FxHashSet<BrandLabel> {
+        let idle = self.0.extract_if(|_, words| words.threads.is_empty());
+        idle.map(|(of, _)| of).collect()
+    }
+}
+
+/// Shared with the blocks of a recovery, which fill it as they are opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownLabels(Arc<Mutex<LabelTable>>);
+
+impl KnownLabels {
+    pub fn with<T>(&self, act: impl FnOnce(&mut LabelTable) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
