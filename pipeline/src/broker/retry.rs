@@ -28,7 +28,7 @@ where
     loop {
         match request().await {
             Err(error) if error.is_transient() && begun.elapsed() < RETRY_LIMIT => {
-                tracing::warn!(%error, "asking the broker again");
+                tracing::warn!(%error, "retrying the query to the broker");
                 tokio::time::sleep(PAUSE).await;
             }
             result => return result,

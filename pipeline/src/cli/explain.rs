@@ -204,7 +204,7 @@ fn person_text(kinds: [IdKind; 2], link: &Link) -> String {
     first.into_iter().chain(letters).collect()
 }
 
-/// `the cookie and the e-mail address stood in one record of source web on 2025-10-03`, one line a link.
+/// `the cookie and the e-mail address occurred in one record of source web on 2025-10-03`, one line a link.
 fn chain(hops: &[Hop], from: &str, to: &str) -> String {
     let mut near = from.to_owned();
     let mut lines = Vec::new();

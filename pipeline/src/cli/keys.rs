@@ -205,8 +205,9 @@ async fn query_process(
 ) -> anyhow::Result<RotationStatus> {
     let topic = Topic::Keys(process);
     let answer = ask(client, topic, brand, serde_json::to_string(request)?).await?;
-    let status: RotationStatus = serde_json::from_slice(&answer)
-        .with_context(|| format!("process {process} answers what this version cannot read"))?;
+    let status: RotationStatus = serde_json::from_slice(&answer).with_context(|| {
+        format!("cannot read the answer of process {process}; does it run another version?")
+    })?;
     Ok(status)
 }
 

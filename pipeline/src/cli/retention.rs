@@ -52,7 +52,7 @@ pub async fn answer(args: &cli::Retention) -> anyhow::Result<String> {
         .lines()
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()
-        .context("the worker's answer cannot be read; is it of another version? --json prints it as it is")?;
+        .context("cannot read the worker's answer; does it run another version? Use --json to print it unchanged")?;
     Ok(text(&preview))
 }
 
@@ -99,7 +99,7 @@ fn text(all: &[RetentionPreview]) -> String {
     }
     let records: u64 = all.iter().map(|preview| preview.records).sum();
     let total = thousands(records.into());
-    table.sums(["".into(), "together".into(), "".into(), "".into(), total]);
+    table.sums(["".into(), "total".into(), "".into(), "".into(), total]);
     let at = all.first().map_or(ABSENT, |preview| preview.at.as_str());
     format!(
         "A retention run at {at} would delete these of the records stored now:\n\n{table}\n\

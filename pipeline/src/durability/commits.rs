@@ -334,14 +334,14 @@ impl Commits {
             Ok(under_old_key) => {
                 tracing::info!(
                     entries = under_old_key,
-                    "took newer secrets, and moves what is behind"
+                    "switched to newer secrets; rotating older entries"
                 );
                 self.compaction.move_up(rotation);
             }
             Err(error) if kind(&error) == Some(Kind::Sync) => return Err(error),
             Err(error) => {
                 let why = format!("{error:#}");
-                tracing::warn!(error = why, "the ledger did not take newer secrets");
+                tracing::warn!(error = why, "cannot rotate the ledger to newer secrets");
                 rotation.progress.send_replace(Progress::Refused { why });
             }
         }
@@ -418,7 +418,10 @@ impl Commits {
             if !is_full(&error) {
                 return Err(error);
             }
-            tracing::error!(error = format!("{error:#}"), "the ledger waits for room");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the ledger is waiting for disk space"
+            );
             self.telemetry.health.set_ledger(Some(format!("{error:#}")));
             tokio::time::sleep(PAUSE).await;
         }

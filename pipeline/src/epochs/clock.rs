@@ -149,7 +149,7 @@ impl Reading {
             bound,
         } = *self;
         let reason = match broker {
-            None => "the broker has not told its time yet".to_owned(),
+            None => "the broker has not reported its time yet".to_owned(),
             Some(broker) if wall.abs_diff(broker) > bound.unsigned_abs() => {
                 let side = if wall > broker { "ahead of" } else { "behind" };
                 format!(
@@ -168,7 +168,7 @@ impl Reading {
             Some(_) => return None,
         };
         Some(format!(
-            "{reason}: nothing is erased for its age and no day is frozen until they agree within {} (workers.max_clock_skew)",
+            "{reason}: no expired data is deleted and no day is frozen until they agree within {} (workers.max_clock_skew)",
             span(bound.unsigned_abs())
         ))
     }

@@ -148,7 +148,7 @@ impl RetentionPass {
                 cookies = past.cookies,
                 persons = past.persons,
                 entries,
-                "retracted what was past its retention"
+                "retracted expired records"
             );
         }
         Ok(())

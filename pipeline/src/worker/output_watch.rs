@@ -159,8 +159,8 @@ impl OutputWatch {
             match self.look().await {
                 Ok(None) => {}
                 Ok(Some(why)) => {
-                    tracing::error!("{why}: all cells are told again");
-                    let reason = format!("{why}; all cells are being told again");
+                    tracing::error!("{why}: publishing all cells again");
+                    let reason = format!("{why}; all cells are being published again");
                     self.health.set_output(Some(reason));
                     self.republish_all().await;
                 }
@@ -242,7 +242,7 @@ impl OutputWatch {
         {
             self.known = state;
         }
-        tracing::info!("all cells stand outside again");
+        tracing::info!("all cells are published again");
         self.health.set_output(None);
     }
 }

@@ -73,6 +73,6 @@ pub async fn publish(
 fn log_retry(flushed: Result<(), tributary_connectors::nats::NatsError>, metrics: &Metrics) {
     if let Err(error) = flushed {
         metrics.published(0, 0, 1);
-        tracing::warn!(%error, "publishing again");
+        tracing::warn!(%error, "retrying to publish");
     }
 }

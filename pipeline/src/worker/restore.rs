@@ -122,7 +122,7 @@ async fn restore_published(
     if unreadable > 0 {
         tracing::warn!(
             messages = unreadable,
-            "the output stream holds what is no cell of this version"
+            "the output stream contains a message that is not a cell of this version"
         );
     }
     Ok(epoch)

@@ -28,7 +28,7 @@ impl CellLine {
     pub fn read(line: &str) -> anyhow::Result<CellLine> {
         let cell: CellLine = serde_json::from_str(line)?;
         if request::family(&cell.name).is_none() {
-            bail!("a family of cells that is not known here");
+            bail!("unknown family of cells");
         }
         Ok(cell)
     }

@@ -113,7 +113,7 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
     for brand in config.brands.iter().filter(|_| is_registrar(config)) {
         let path = directory.join(log(&brand.name));
         if let Some(kept) = audit::repair(&path, &files::keys(brand))? {
-            tracing::warn!(file = %path.display(), kept = %kept.display(), "wrote the audit log anew");
+            tracing::warn!(file = %path.display(), kept = %kept.display(), "rewrote the audit log");
         }
     }
     Ok(())

@@ -149,7 +149,7 @@ impl Asker {
     pub fn brand(&self) -> anyhow::Result<&Brand> {
         match self.config.brands.get(self.position) {
             Some(brand) => Ok(brand),
-            None => bail!("the configuration has no brand"),
+            None => bail!("the configuration defines no brand"),
         }
     }
 

@@ -176,7 +176,7 @@ impl Services {
                 Some(done) = under_way.join_next() => log_failure(done),
                 next = requests.next(), if under_way.len() < AT_ONCE => {
                     let Some((endpoint, request)) = next else {
-                        bail!("the connection to NATS is closed: queries are no longer answered");
+                        bail!("the connection to NATS was closed: queries can no longer be answered");
                     };
                     let (queries, stopping) = (queries.clone(), stopping.clone());
                     under_way.spawn(async move {
