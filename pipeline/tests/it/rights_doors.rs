@@ -226,7 +226,7 @@ async fn every_door_leads_to_the_same_end() {
         publish(&client, "orchard", &request).await;
         assert_eq!(statuses.end(id, 1).await, reason);
     }
-    assert!(refused(&client, "jane").await.contains("no JSON"));
+    assert!(refused(&client, "jane").await.contains("not JSON"));
     publish(&client, "orchard", "jane").await;
     assert_eq!(statuses.end("unreadable", 1).await, "malformed");
     publish(

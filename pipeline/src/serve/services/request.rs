@@ -353,7 +353,7 @@ mod tests {
     fn what_is_wrong_is_named_and_nothing_is_repeated() {
         let cell = |fields: &str| format!(r#"{{"cell":{{"source":"jane@x.org",{fields}}}}}"#);
         let cases = [
-            ("jane@x.org".to_owned(), "no JSON"),
+            ("jane@x.org".to_owned(), "not JSON"),
             ("[]".to_owned(), "must be a JSON object"),
             ("{}".to_owned(), "either `person` or `cell`"),
             (r#"{"jane@x.org":1}"#.to_owned(), "none of `person`, `cell`"),
