@@ -63,7 +63,9 @@ async fn what_is_past_its_time_is_gone() {
     configure(&world, "cookies_months = 1200", "cookies_months = 1");
     tokio::task::block_in_place(|| {
         let worker = Worker::start(&config, &[]);
-        until("the pass is made", || worker.said("retracted expired records"));
+        until("the pass is made", || {
+            worker.said("retracted expired records")
+        });
         let taken_back = worker.metric("tributary_retention_records_total");
         assert_eq!(taken_back, cookies["records"].as_f64(), "as foretold");
         worker.wait_until_read(end);

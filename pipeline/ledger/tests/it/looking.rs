@@ -81,7 +81,11 @@ fn tells_what_is_held() {
         told.is_sorted() && told.last().is_some_and(|(done, all)| done == all),
         "{told:?}"
     );
-    assert!(verification.text().contains("6 records stored, 4 superseded"));
+    assert!(
+        verification
+            .text()
+            .contains("6 records stored, 4 superseded")
+    );
     assert!(files(path) == before);
     println!("{text}\n{}", verification.text());
 }

@@ -136,7 +136,11 @@ fn three_generations_are_one_chain() {
     assert_eq!(looked.brands.len(), 2);
     assert_eq!(looked.brands[0].behind, 4 * PERSONS + 3);
     assert_eq!(looked.salts[0].days, [100, 101]);
-    assert!(looked.text().contains("previous secret"), "{}", looked.text());
+    assert!(
+        looked.text().contains("previous secret"),
+        "{}",
+        looked.text()
+    );
     let copy = tempfile::tempdir().unwrap();
     restore(&copy.path().join("ledger"), &files(path));
     let (_, events) = with(&copy.path().join("ledger"), "xyz");
