@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::person::{ask, rewrite};
-use crate::support::story::{assert_stands, inspect, last, play, ready, until};
+use crate::support::story::{assert_stands, inspect, last, play, position, ready, until};
 use crate::support::{Worker, World};
 use serde_json::json;
 use tributary_connectors::trace::TraceLine;
@@ -106,7 +106,9 @@ async fn words_that_nothing_names_are_forgotten_and_come_back() {
     lines.extend(more);
     let end = last(&client, &broker.input_stream).await;
     tokio::task::block_in_place(|| {
+        // Reading a message is not yet storing it.
         worker.wait_until_read(end);
+        until("all is stored", || position(&world.ledger(0)) >= end);
         worker.kill();
     });
     assert!(words() >= 500, "{}", words());
