@@ -6,6 +6,7 @@
 //!
 //! Secrets are never part of the file: a setting names the file or the environment variable that contains them.
 
+mod broker;
 mod build;
 mod context;
 pub mod fields;
@@ -24,6 +25,7 @@ mod value_type;
 
 use std::path::Path;
 
+pub use broker::nats_at;
 pub use build::brand_number;
 pub use print::print;
 pub use problem::{ConfigError, Problem, Problems};

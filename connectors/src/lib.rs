@@ -13,6 +13,7 @@ pub mod csv;
 pub mod dead_letter;
 pub mod decode;
 pub mod files;
+pub mod inputs;
 pub mod keys;
 pub mod native;
 pub mod nats;

@@ -5,11 +5,5 @@
 //! trace, and [`inputs`] opens what they all read. [`testing`] starts a NATS server for a test. The
 //! binary `loadtest` is a thin shell around these.
 
-mod broker;
-pub mod generate;
-pub mod inputs;
 pub mod replay;
-pub mod testing;
 pub mod verify;
-
-pub use broker::nats_at;

@@ -15,7 +15,7 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
 use tributary_oracle::retention::{Keeper, Terms};
 
-use crate::inputs::{Inputs, InputsError};
+use tributary_connectors::inputs::{Inputs, InputsError};
 
 /// What the oracle makes of inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::civil::Date;
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles, write_new};
 use tributary_connectors::terminal;
-use tributary_loadtest::generate::{Mix, Options, SecretFrom, config_toml, ending_at, lines};
+use tributary_simulate::{Mix, Options, SecretFrom, config_toml, ending_at, lines};
 
 use super::bar::{self, Unit};
 

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use tributary_config::model::Nats;
+use tributary_config::nats_at;
+use tributary_connectors::inputs;
 use tributary_connectors::nats::{Client, NatsError, NatsErrorKind, connect, ensure_input_stream};
 use tributary_connectors::terminal;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, Summary, replay};
-use tributary_loadtest::{inputs, nats_at};
 
 use super::bar::{self, Unit};
 

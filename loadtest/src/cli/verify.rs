@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use tributary_connectors::inputs;
 use tributary_connectors::output_files::{Contents, OutputFiles};
 use tributary_connectors::terminal;
-use tributary_loadtest::{inputs, verify};
+use tributary_loadtest::verify;
 
 /// Compare the cells of a replay with the batch oracle.
 ///

@@ -18,10 +18,10 @@ use serde::Serialize;
 use tributary_connectors::nats::{AT_HEADER, Client, NatsError, OutgoingMessage, Publisher};
 use tributary_connectors::trace::TraceLine;
 
-use crate::inputs::InputsError;
 pub use pace::Pace;
 pub use pack::Clock;
 use pack::{Packed, Packs};
+use tributary_connectors::inputs::InputsError;
 
 /// How to replay.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use tributary_connectors::dead_letter::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
-use tributary_loadtest::generate::{Line, Options, SecretFrom, config_toml, lines};
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, Pseudonym};
+use tributary_simulate::{Line, Options, SecretFrom, config_toml, lines};
 
 fn options(consent: bool) -> Options {
     Options {

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use tributary_loadtest::generate::{Options, SecretFrom, config_toml, lines};
-use tributary_loadtest::{inputs, verify};
+use tributary_connectors::inputs;
+use tributary_loadtest::verify;
+use tributary_simulate::{Options, SecretFrom, config_toml, lines};
 
 #[test]
 fn all_but_the_spoilt_is_accepted() {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tributary_loadtest::generate::{Line, Mix, Options, lines};
+use tributary_simulate::{Line, Mix, Options, lines};
 
 fn options(events: u64) -> Options {
     Options {

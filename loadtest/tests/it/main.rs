@@ -6,7 +6,6 @@ mod command_line;
 mod generated_consent;
 mod generated_trace_is_accepted;
 mod generated_world;
-mod inputs_are_named;
 mod modules_have_no_circles;
 mod nats_cells;
 mod nats_dead_letters;

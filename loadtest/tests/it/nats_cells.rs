@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::nats_support::WAIT;
 use serde_json::{Value, json};
+use tributary_config::nats_at;
 use tributary_connectors::nats::{
     Client, LatestPublisher, NatsErrorKind, OutgoingMessage, connect, ensure_output_stream,
     last_values, stream_state,
 };
-use tributary_loadtest::nats_at;
-use tributary_loadtest::testing::{NatsServer, Proxy};
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_testkit::{NatsServer, Proxy};
 
 const OUT: &str = "TRIBUTARY_OUT";
 

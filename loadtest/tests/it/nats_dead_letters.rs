@@ -8,8 +8,8 @@ use tributary_connectors::nats::{
     NatsErrorKind, OutgoingMessage, Publisher, Reader, connect, ensure_dead_letter_stream,
     stream_state,
 };
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::record::Arrival;
+use tributary_testkit::NatsServer;
 
 const WAIT: Duration = Duration::from_secs(20);
 

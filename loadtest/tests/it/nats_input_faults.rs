@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::nats_support::{broker, publish, read, sequences, wanted};
+use tributary_config::nats_at;
 use tributary_connectors::nats::{Client, Input, connect, connect_with};
-use tributary_loadtest::nats_at;
-use tributary_loadtest::testing::Proxy;
+use tributary_testkit::Proxy;
 
 async fn through(proxy: &Proxy) -> Client {
     connect(&nats_at(&proxy.url()), "test").await.unwrap()

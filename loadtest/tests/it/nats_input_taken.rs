@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::nats_support::{broker, publish, read, stopped, wanted};
+use tributary_config::nats_at;
 use tributary_connectors::nats::{Input, NatsErrorKind, connect};
-use tributary_loadtest::nats_at;
-use tributary_loadtest::testing::Proxy;
+use tributary_testkit::Proxy;
 
 #[tokio::test]
 async fn the_second_does_not_start() {

@@ -3,7 +3,7 @@
 
 use secrecy::SecretString;
 use tributary_connectors::nats::{NatsErrorKind, connect};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 #[tokio::test]
 async fn with_a_user_and_a_password() {

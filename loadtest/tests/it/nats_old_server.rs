@@ -1,8 +1,8 @@
 //! A server that is too old is refused, because it would silently ignore what it is asked for.
 
+use tributary_config::nats_at;
 use tributary_connectors::nats::{NatsErrorKind, connect};
-use tributary_loadtest::nats_at;
-use tributary_loadtest::testing::{NatsServer, Proxy};
+use tributary_testkit::{NatsServer, Proxy};
 
 /// What the server says, with another version in its greeting.
 fn aged(piece: &[u8]) -> Vec<u8> {

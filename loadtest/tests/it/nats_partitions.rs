@@ -9,7 +9,7 @@ use tributary_connectors::nats::{
     Client, InMessage, Input, InputRequest, NatsErrorKind, OutgoingMessage, Publisher, Reader,
     connect, ensure_input_stream,
 };
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// Gives what a process reads until its position is behind `last`.
 async fn share(client: &Client, wanted: InputRequest, last: u64) -> (Input, Vec<InMessage>) {

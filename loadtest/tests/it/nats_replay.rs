@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tributary_connectors::nats::{AT_HEADER, Reader, connect, ensure_input_stream, stream_state};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::generate::{Options, lines};
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate::{Options, lines};
+use tributary_testkit::NatsServer;
 
 const FREE: ReplayOptions = ReplayOptions {
     pace: Pace::Free,
@@ -21,7 +21,7 @@ fn trace(events: u64) -> Vec<TraceLine> {
         events: Some(events),
         ..Options::default()
     });
-    let line = |line: tributary_loadtest::generate::Line| TraceLine {
+    let line = |line: tributary_simulate::Line| TraceLine {
         subject: line.subject,
         at: line.at,
         headers: vec![],

@@ -5,7 +5,7 @@ use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use tributary_connectors::nats::{
     NatsErrorKind, connect, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,
 };
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 const BRANDS: [&str; 2] = ["acme", "orchard"];
 

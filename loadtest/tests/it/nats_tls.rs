@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tributary_connectors::nats::{NatsErrorKind, connect};
-use tributary_loadtest::testing::{NatsServer, skipped};
+use tributary_testkit::{NatsServer, skipped};
 
 /// Runs openssl in a directory; false where there is none.
 fn openssl(directory: &Path, arguments: &str) -> bool {

@@ -14,9 +14,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tributary_config::model::Config;
 use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::generate::{self, Mix, Options, SecretFrom};
 use tributary_operators::cell::Cell;
 use tributary_operators::record::Day;
+use tributary_simulate::{Mix, Options, SecretFrom, config_toml, lines};
 
 use crate::cli::args as cli;
 use crate::cli::signals;
@@ -56,7 +56,7 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         consent: true,
         ..Options::demo()
     };
-    let text = generate::config_toml(&options, SecretFrom::Env("TRIBUTARY_DEMO_SECRET"));
+    let text = config_toml(&options, SecretFrom::Env("TRIBUTARY_DEMO_SECRET"));
     let environment = |name: &str| (name == "TRIBUTARY_DEMO_SECRET").then(|| SECRET.to_owned());
     let origin = std::path::Path::new("demo.toml");
     let mut config = tributary_config::parse_in(&text, origin, &environment)
@@ -77,7 +77,7 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     );
     let zone = config.brands.first().map(|brand| brand.timezone.clone());
     let mut newest = 0;
-    let lines = generate::lines(options)?.inspect(|line| {
+    let lines = lines(options)?.inspect(|line| {
         if line.at > newest + 6 * 3_600_000 {
             newest = line.at;
             if let (Ok(at), Some(zone)) = (jiff::Timestamp::from_millisecond(newest), &zone) {

@@ -12,12 +12,12 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tributary_config::model::Config;
 use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::inputs::{self, Inputs};
 use tributary_connectors::out::cell_line;
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options};
-use tributary_loadtest::inputs::{self, Inputs};
 
 use crate::cli::args as cli;
 use crate::privacy::retention::Category;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::story::{last, play, ready, start_both, stop_both, two_processes};
 use crate::support::{Worker, World, published};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_is_killed() {

@@ -4,7 +4,7 @@
 use crate::support::{Worker, World, succeed, tributary};
 use tributary_connectors::nats;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 const AT: i64 = 1_760_000_000_000;
 

@@ -8,7 +8,7 @@ use crate::support::story::{assert_stands, inspect, last, play, position, ready,
 use crate::support::{Worker, World};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options, Position};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// 2025-10-07 10:00 in Paris, Unix milliseconds.
 const MORNING: i64 = 1_759_824_000_000;

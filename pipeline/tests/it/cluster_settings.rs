@@ -2,7 +2,7 @@
 
 use crate::support::story::two_processes;
 use crate::support::{World, tributary};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// What one of the processes has otherwise, and the setting that both must name: brands at other places, a gate, a window
 /// and a calendar.

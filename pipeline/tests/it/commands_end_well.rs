@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::story::until;
 use crate::support::{Worker, World, tributary};
 use tributary::version::{COMMIT, TEXT, VERSION};
-use tributary_loadtest::testing::{NatsServer, free_port};
+use tributary_testkit::{NatsServer, free_port};
 
 /// Far less than a supervisor waits before it kills.
 const SOON: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::support::World;
 use serde_json::{Value, json};
-use tributary_loadtest::generate::Options;
+use tributary_simulate::Options;
 
 /// What came of the records of a trace, counted line by line.
 #[derive(Default)]

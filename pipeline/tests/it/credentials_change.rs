@@ -9,8 +9,8 @@ use crate::support::{Worker, World};
 use async_nats::connection::State;
 use tributary_config::model::{Credential, Nats};
 use tributary_connectors::nats::{self, Client};
-use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate::Options;
+use tributary_testkit::NatsServer;
 
 fn users(password: &str) -> String {
     format!("authorization {{ users = [ {{ user: worker, password: \"{password}\" }} ] }}\n")

@@ -15,8 +15,8 @@ use crate::support::{Worker, World, tributary};
 use tributary::cli::rules::{RUNBOOK, rules as printed};
 use tributary::report::metrics::label::Label;
 use tributary::report::metrics::table::{Row, TABLE};
-use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::{NatsServer, free_port, skipped};
+use tributary_simulate::Options;
+use tributary_testkit::{NatsServer, free_port, skipped};
 
 /// Panels to which the demo has nothing to say: it has no broker and no ledger, so that no epoch is opened and nothing is
 /// committed, and a quantile of nothing is not a number.

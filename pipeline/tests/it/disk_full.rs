@@ -4,7 +4,7 @@
 use crate::support::disk::Disk;
 use crate::support::story::{ack_floor, assert_stands, last, play, position, ready, until};
 use crate::support::{Worker, World, succeed, tributary};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_waited_for() {

@@ -18,7 +18,7 @@
 use crate::guides_parts::commands::{check_command, in_sentences, on_help};
 use crate::guides_parts::document::{Block, Document, documents};
 use crate::guides_parts::reader::Reader;
-use tributary_loadtest::testing::skipped;
+use tributary_testkit::skipped;
 
 /// Blocks that are not run, by guide: there are none.
 const NOT_RUN: usize = 0;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use tributary_connectors::dead_letter::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
-use tributary_loadtest::testing::skipped;
 use tributary_operators::engine::KeyedOperator;
 use tributary_operators::event::Event;
 use tributary_operators::facts::IdSetUse;
@@ -19,6 +18,7 @@ use tributary_operators::identity::graph::Graph;
 use tributary_operators::identity::id_set_counts::IdSetCounts;
 use tributary_operators::identity::outcome::GraphOut;
 use tributary_operators::record::Record;
+use tributary_testkit::skipped;
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/identity")

@@ -9,7 +9,7 @@ use crate::support::story::{
 };
 use crate::support::{Worker, World, succeed, tributary};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// What `tributary ledger verify` says of a process's ledger under a configuration.
 fn verified(world: &World, process: usize) -> bool {

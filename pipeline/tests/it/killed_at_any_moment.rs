@@ -12,9 +12,9 @@ use crate::support::{Worker, World, chosen, published, refused_by_broker, succee
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tributary_connectors::nats;
-use tributary_loadtest::generate::Options;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate::Options;
+use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment() {

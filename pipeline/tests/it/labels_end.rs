@@ -9,7 +9,7 @@ use crate::support::story::{assert_stands, inspect, last, play, position, ready,
 use crate::support::{Worker, World};
 use serde_json::json;
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 const BEGIN: i64 = 1_760_000_000_000;
 

@@ -11,7 +11,7 @@ use crate::support::{Worker, World};
 use tributary_config::model::Nats;
 use tributary_connectors::nats::Client;
 use tributary_ledger::{Keyring, Ledger, Options};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// A world of which half is in a ledger, and the worker is gone.
 async fn half_way(world: &World, broker: &Nats) -> Client {

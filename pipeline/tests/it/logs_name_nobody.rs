@@ -21,8 +21,8 @@ use tributary::serve::services::Topic;
 use tributary::serve::services::client::ask;
 use tributary_connectors::nats::{self, Reader, subject};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate::Options;
+use tributary_testkit::NatsServer;
 
 const DOMAIN: &str = "opendsr_domain = \"rights.orchard.example\"\n";
 const ALL_LEVELS: (&str, &str) = ("TRIBUTARY_LOG", "trace");

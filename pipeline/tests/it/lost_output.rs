@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::story::{last, play, ready, refusal, until};
 use crate::support::{Worker, World, published};
 use async_nats::jetstream;
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// What somebody else has put there.
 const NOTE: &str = r#"{"cell":{},"value":null,"epoch":0}"#;

@@ -98,7 +98,7 @@ fn what_is_exported_is_exactly_the_table() {
 #[test]
 fn prometheus_finds_nothing_to_mend() {
     let Some(promtool) = promtool() else {
-        tributary_loadtest::testing::skipped("no promtool on the PATH or in target/tools/bin");
+        tributary_testkit::skipped("no promtool on the PATH or in target/tools/bin");
         return;
     };
     let mut child = Command::new(promtool)

@@ -9,7 +9,7 @@ use tributary::serve::services::Topic;
 use tributary::serve::services::client::ask;
 use tributary_config::model::Nats;
 use tributary_connectors::nats;
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 const LAYOUT: &str = include_str!("../../../config/NATS_ACCOUNTS.md");
 

@@ -9,8 +9,8 @@ use crate::support::{Worker, World};
 use async_nats::jetstream::{self, stream::DiscardPolicy};
 use tributary_connectors::nats;
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::{NatsServer, Proxy};
+use tributary_simulate::Options;
+use tributary_testkit::{NatsServer, Proxy};
 
 fn pass(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));

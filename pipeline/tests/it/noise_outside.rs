@@ -3,8 +3,8 @@
 
 use crate::support::story::{configure, last, play, ready, until};
 use crate::support::{Worker, World, succeed, tributary};
-use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate::Options;
+use tributary_testkit::NatsServer;
 
 /// A brand with a budget, and steps so long that none begins while the test runs.
 const NOISE: &str =

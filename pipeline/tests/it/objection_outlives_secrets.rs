@@ -8,7 +8,7 @@ use crate::support::story::{assert_stands, last, play, ready};
 use crate::support::{Worker, World, succeed, tributary};
 use serde_json::{Value, json};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 fn line(kind: &str, at: i64, mut data: Value) -> TraceLine {
     data["ts"] = at.into();

@@ -5,7 +5,7 @@ use crate::page_browser::Browser;
 use crate::support::{Worker, World};
 use serde_json::{Value, json};
 use tributary_connectors::nats::{self, Client};
-use tributary_loadtest::testing::{NatsServer, free_port};
+use tributary_testkit::{NatsServer, free_port};
 
 const AUDIT: &str = include_str!("page_browser/audit.js");
 

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::{shared_data, succeed, tributary};
-use tributary_loadtest::{inputs, verify};
+use tributary_connectors::inputs;
+use tributary_loadtest::verify;
 
 fn data_set(name: &str, files: &[(&str, &str)], runs: &[(&str, &str)], least: usize) {
     let Some(data) = shared_data() else { return };

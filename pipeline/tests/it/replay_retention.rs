@@ -4,8 +4,9 @@
 
 use crate::support::story::{configure, inspect};
 use crate::support::{World, succeed, tributary};
-use tributary_loadtest::generate::{Mix, Options};
-use tributary_loadtest::{inputs, verify};
+use tributary_connectors::inputs;
+use tributary_loadtest::verify;
+use tributary_simulate::{Mix, Options};
 
 /// More than a year of a few people who are asked for consent, with short retentions of which each ends first for some.
 fn world(consent_months: u32) -> World {

@@ -9,8 +9,8 @@ use crate::support::story::{assert_stands, configure, last, play, ready, until};
 use crate::support::{Worker, World};
 use tributary_config::model::Nats;
 use tributary_connectors::nats::{Client, Reader};
-use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate::Options;
+use tributary_testkit::NatsServer;
 
 /// The last message of every cell: its sequence and its value.
 async fn outside(client: &Client, broker: &Nats) -> BTreeMap<String, (u64, serde_json::Value)> {

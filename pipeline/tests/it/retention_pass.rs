@@ -5,7 +5,7 @@ use crate::support::story::{assert_stands, configure, inspect, last, play, ready
 use crate::support::{Worker, World, succeed, tributary};
 use jiff::ToSpan;
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// Whether a line is of the category that ends with its cookie.
 fn is_visit(line: &TraceLine) -> bool {

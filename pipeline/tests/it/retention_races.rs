@@ -10,7 +10,7 @@ use crate::support::story::{
 use crate::support::{Worker, World, published};
 use serde_json::json;
 use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 const DAY: i64 = 86_400_000;
 

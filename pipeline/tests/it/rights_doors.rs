@@ -11,7 +11,7 @@ use tributary::serve::services::Topic;
 use tributary::serve::services::client::{AskError, ask};
 use tributary_config::model::Nats;
 use tributary_connectors::nats::{Client, Reader, stream_state, subject};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 const DOMAIN: &str = "opendsr_domain = \"rights.orchard.example\"\n";
 const UUID: &str = "a7551968-d5d6-44b2-9831-815ac901779";

@@ -10,8 +10,8 @@ use crate::support::{Worker, World, chosen, succeed, tributary};
 use sha2::{Digest, Sha256};
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::record::IdKind;
+use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_is_erased_everywhere() {

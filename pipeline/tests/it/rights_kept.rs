@@ -6,7 +6,7 @@ use crate::support::story::{last, ready, until};
 use crate::support::{Worker, published, succeed, tributary};
 use tributary_config::model::Nats;
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 const NOON: i64 = 1_759_834_800_000;
 

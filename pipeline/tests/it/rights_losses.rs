@@ -19,8 +19,8 @@ use tributary_config::model::{Config, Nats};
 use tributary_connectors::nats::{self, Client, Reader};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options};
-use tributary_loadtest::generate;
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate as simulate;
+use tributary_testkit::NatsServer;
 
 const STREAM: &str = "TRIBUTARY_RIGHTS";
 
@@ -66,11 +66,11 @@ struct Story {
     _server: NatsServer,
 }
 
-fn small() -> generate::Options {
-    generate::Options {
+fn small() -> simulate::Options {
+    simulate::Options {
         events: Some(300),
         bad: 0.0,
-        ..generate::Options::default()
+        ..simulate::Options::default()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::support::story::{
 };
 use crate::support::{Worker, World};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_process_forgets() {

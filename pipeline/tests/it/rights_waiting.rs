@@ -8,7 +8,7 @@ use crate::support::story::until;
 use tributary::report::metrics::Metrics;
 use tributary::report::metrics::table::Id;
 use tributary_connectors::nats::{self, subject};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_at_the_broker_is_counted_until_it_is_answered() {

@@ -4,7 +4,7 @@
 use crate::support::{Worker, World, published};
 use tributary_connectors::nats;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_equals_replay() {

@@ -16,8 +16,8 @@ use tributary::privacy::objections::Objections;
 use tributary::worker::threads::Workers;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::Keyring;
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::record::BrandId;
+use tributary_testkit::NatsServer;
 
 /// 2025-10-07 10:00 in Paris, Unix milliseconds.
 const MORNING: i64 = 1_759_824_000_000;

@@ -5,9 +5,9 @@ use tributary::epochs::queries::Queries;
 use tributary::serve::services::client::ask;
 use tributary::serve::services::{Services, Topic};
 use tributary_config::model::Config;
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::BrandId;
+use tributary_testkit::NatsServer;
 
 const USERS: &str = r#"
 authorization {

@@ -6,10 +6,10 @@ use tributary::cli::args;
 use tributary::epochs::queries::Queries;
 use tributary::serve::services::Services;
 use tributary_connectors::keys::BrandKey;
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Hop, Question, Reply};
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{IdKind, Pseudonym, SaleKind};
+use tributary_testkit::NatsServer;
 
 /// The workers' part: the cookie and the e-mail are linked by way of a customer number; whoever else is asked about is a hub.
 fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply> {

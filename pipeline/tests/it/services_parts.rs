@@ -8,8 +8,8 @@ use tributary::serve::services::client::{AskError, ask};
 use tributary::serve::services::parts::{LAST, PART};
 use tributary::serve::services::{Services, Topic};
 use tributary_connectors::out::cell_line;
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::Reply;
+use tributary_testkit::NatsServer;
 
 const MAX_PAYLOAD: usize = 4096;
 const CELLS: usize = 200;

@@ -6,10 +6,10 @@ use tributary::epochs::queries::Queries;
 use tributary::serve::services::client::ask;
 use tributary::serve::services::{Services, Topic};
 use tributary_connectors::out::cell_line;
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::cell::Cell;
 use tributary_operators::record::BrandId;
+use tributary_testkit::NatsServer;
 
 fn cells(brand: &str) -> Vec<Cell> {
     vec![

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use tributary::epochs::queries::Queries;
 use tributary::serve::services::client::{AskError, ask};
 use tributary::serve::services::{Services, Topic};
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::Reply;
+use tributary_testkit::NatsServer;
 
 /// Waits until a question has reached the worker.
 async fn asked<T>(queries: &Queries, question: &JoinHandle<T>) {

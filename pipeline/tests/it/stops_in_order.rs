@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::story::{ack_floor, assert_stands, last, play, position, ready, until};
 use crate::support::{Worker, World};
-use tributary_loadtest::testing::{NatsServer, Proxy};
+use tributary_testkit::{NatsServer, Proxy};
 
 /// Far less than a supervisor waits before it kills.
 const SOON: Duration = Duration::from_secs(15);

@@ -10,8 +10,8 @@ use async_nats::jetstream::{
     stream::{Config, Republish, Source},
 };
 use tributary_connectors::nats;
-use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate::Options;
+use tributary_testkit::NatsServer;
 
 fn small() -> Options {
     Options {

@@ -8,8 +8,8 @@ use crate::support::{Worker, World};
 use async_nats::jetstream;
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::generate::Options;
-use tributary_loadtest::testing::NatsServer;
+use tributary_simulate::Options;
+use tributary_testkit::NatsServer;
 
 /// A worker reads what there is, and stops.
 async fn reads_all(world: &World, client: &Client, arguments: &[&str]) {

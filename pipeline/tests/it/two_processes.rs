@@ -3,7 +3,7 @@
 
 use crate::support::story::{last, play, ready, start_both, stop_both, two_processes};
 use crate::support::{World, published};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_are_one() {

@@ -13,7 +13,7 @@ use crate::support::{Worker, published, succeed};
 use serde_json::json;
 use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
 use tributary_ledger::{Keyring, Ledger, Options, Position};
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;

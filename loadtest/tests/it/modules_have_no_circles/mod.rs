@@ -26,21 +26,29 @@ use module::ModulePath;
 use sources::{Edges, Sources};
 
 /// The arrows from each crate to others of the workspace, those of its tests aside. A crate that is not here has none.
-const ARROWS: [(&str, &[&str]); 7] = [
-    ("config", &["connectors/consent"]),
-    ("connectors", &["config", "connectors/consent", "operators"]),
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("config", &["config/consent"]),
+    ("connectors", &["config", "config/consent", "operators"]),
     (
         "loadtest",
-        &["config", "connectors", "loadtest/oracle", "operators"],
+        &[
+            "config",
+            "connectors",
+            "loadtest/oracle",
+            "loadtest/simulate",
+            "operators",
+        ],
     ),
     ("loadtest/oracle", &["operators"]),
+    ("loadtest/simulate", &["config"]),
+    ("loadtest/testkit", &["config"]),
     (
         "pipeline",
         &[
             "config",
+            "config/consent",
             "connectors",
-            "connectors/consent",
-            "loadtest",
+            "loadtest/simulate",
             "operators",
             "pipeline/ledger",
             "pipeline/rights",

@@ -6,7 +6,7 @@ use tributary_connectors::nats::{
     Client, InMessage, Input, InputRequest, NatsError, OutgoingMessage, Publisher, connect,
     ensure_input_stream,
 };
-use tributary_loadtest::testing::NatsServer;
+use tributary_testkit::NatsServer;
 
 /// How long anything may take to come.
 pub const WAIT: Duration = Duration::from_secs(30);

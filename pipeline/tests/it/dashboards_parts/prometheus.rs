@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tributary_loadtest::testing::skipped;
+use tributary_testkit::skipped;
 
 use super::{Dashboard, filled, read, text};
 use crate::support::PATIENCE;

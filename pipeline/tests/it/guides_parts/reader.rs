@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tributary_loadtest::testing::{NatsServer, skipped};
+use tributary_testkit::{NatsServer, skipped};
 
 use super::commands::check_command;
 use super::document::{Block, root};

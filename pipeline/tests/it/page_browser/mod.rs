@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tributary_loadtest::testing::skipped;
+use tributary_testkit::skipped;
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -9,9 +9,9 @@ use tributary::epochs::queries::Queries;
 use tributary::serve::services::Services;
 use tributary_config::model::Config;
 use tributary_connectors::nats;
-use tributary_loadtest::testing::NatsServer;
 use tributary_operators::ask::{Answer, Question, Reply};
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_testkit::NatsServer;
 
 /// Writes a configuration of some brands for a server, beside its store.
 pub fn config_file(server: &NatsServer, brands: &[&str], k: u64) -> PathBuf {

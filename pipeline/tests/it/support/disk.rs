@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tributary_loadtest::testing::skipped;
+use tributary_testkit::skipped;
 
 use super::succeed;
 

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use tributary_config::model::{Config, Nats};
 use tributary_connectors::nats::{self, Reader};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::generate::{self, Options, SecretFrom};
-use tributary_loadtest::testing::skipped;
+use tributary_simulate::{self as simulate, Options, SecretFrom};
+use tributary_testkit::skipped;
 
 /// How long anything may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -76,7 +76,7 @@ impl World {
         let directory = tempfile::tempdir().expect("a directory");
         let secret = directory.path().join("secret");
         std::fs::write(&secret, "0123456789abcdef0123456789abcdef").expect("the secret");
-        let brand = generate::config_toml(&options, SecretFrom::File(&secret))
+        let brand = simulate::config_toml(&options, SecretFrom::File(&secret))
             .replace("k = 1", "k = 1\ncadence = \"1s\"");
         let broker = nats.map_or(String::new(), |nats| {
             format!("[nats]\nurl = \"{}\"\n", nats.url)
@@ -103,8 +103,8 @@ impl World {
             .config
     }
 
-    pub fn lines(&self) -> generate::World {
-        generate::lines(self.options.clone()).expect("a world")
+    pub fn lines(&self) -> simulate::World {
+        simulate::lines(self.options.clone()).expect("a world")
     }
 
     pub fn trace(&self) -> impl Iterator<Item = TraceLine> {

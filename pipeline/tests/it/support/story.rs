@@ -10,7 +10,7 @@ use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
-use tributary_loadtest::testing::free_port;
+use tributary_testkit::free_port;
 
 use super::{PATIENCE, Worker, World, published, refused_by_broker, succeed, tributary};
 

@@ -19,7 +19,7 @@ impl Disk {
             directory.path(),
         );
         if !mounted {
-            tributary_loadtest::testing::skipped("no disk of its own: mounting one needs root");
+            tributary_testkit::skipped("no disk of its own: mounting one needs root");
             return None;
         }
         Some(Disk(directory))

@@ -38,7 +38,7 @@ pub struct Options {
     pub consent: bool,
     /// Events per trace line: above 1, a line is the NDJSON of consecutive events of one subject.
     pub pack: u32,
-    /// The release threshold that [`super::config_toml`] writes. 1 shows every cell.
+    /// The release threshold that [`crate::config_toml`] writes. 1 shows every cell.
     pub k: u64,
 }
 

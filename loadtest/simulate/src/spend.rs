@@ -4,10 +4,10 @@
 use jiff::ToSpan;
 use tributary_config::model::Kind;
 
-use super::delivery::major;
-use super::json::Object;
-use super::market::Role;
-use super::world::{DAY, HOUR, MINUTE, World};
+use crate::delivery::major;
+use crate::json::Object;
+use crate::market::Role;
+use crate::world::{DAY, HOUR, MINUTE, World};
 
 impl World {
     /// Reports today's tally and starts a new one.

@@ -1,6 +1,6 @@
 //! The `[nats]` section of a configuration that names nothing but an address.
 
-use tributary_config::model::Nats;
+use crate::model::Nats;
 
 /// A broker at an address, everything else being its default.
 pub fn nats_at(url: &str) -> Nats {

@@ -6,7 +6,7 @@
 //! left out without anybody noticing:
 //!
 //! ```no_run
-//! use tributary_loadtest::testing::NatsServer;
+//! use tributary_testkit::NatsServer;
 //!
 //! # async fn test() {
 //! let Some(server) = NatsServer::start_or_skip("") else { return };
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tributary_config::model::Nats;
 
-use super::skip::skipped;
+use crate::skip::skipped;
 
 /// How long a server may take to answer before the test fails. It usually takes some 20 ms.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -94,7 +94,7 @@ impl NatsServer {
 
     /// The `[nats]` section that reaches this server, everything else being its default.
     pub fn nats(&self) -> Nats {
-        crate::broker::nats_at(&self.url())
+        tributary_config::nats_at(&self.url())
     }
 
     /// A directory for the test's own files, deleted with the server.

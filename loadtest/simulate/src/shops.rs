@@ -3,10 +3,10 @@
 
 use tributary_config::model::Kind;
 
-use super::dice::mixed;
-use super::json::Object;
-use super::people::{Person, Trait, mac, mac_text};
-use super::world::{DAY, HOUR, MINUTE, SECOND, World};
+use crate::dice::mixed;
+use crate::json::Object;
+use crate::people::{Person, Trait, mac, mac_text};
+use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
 /// When doors open and close, after midnight.
 const OPEN: i64 = 10 * HOUR;
@@ -188,7 +188,7 @@ impl World {
         let at = ts + self.dice.whole(MINUTE, 2 * DAY);
         let mut body = text;
         body.pop();
-        let amount = super::delivery::major(minor + 100);
+        let amount = crate::delivery::major(minor + 100);
         let corrected = match self.dice.chance(0.6) {
             true => format!("{body},\"amount\":\"{amount}\",\"version\":2}}"),
             false => format!("{body},\"amount\":\"{amount}\"}}"),

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tributary_config::model::Config;
-use tributary_loadtest::inputs::{self, InputsError};
+use tributary_connectors::inputs::{self, InputsError};
 
 fn config(folder: &Path) -> Config {
     std::fs::write(folder.join("secret"), "s".repeat(40)).unwrap();

@@ -4,10 +4,10 @@
 use sha2::{Digest, Sha256};
 use tributary_config::model::Kind;
 
-use super::json::Object;
-use super::market::{Role, of_role};
-use super::people::{Person, Trait};
-use super::world::{DAY, MINUTE, SECOND, World};
+use crate::json::Object;
+use crate::market::{Role, of_role};
+use crate::people::{Person, Trait};
+use crate::world::{DAY, MINUTE, SECOND, World};
 
 /// How somebody comes to the site.
 #[derive(Clone, Copy, PartialEq, Eq)]

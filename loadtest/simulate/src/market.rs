@@ -1,6 +1,6 @@
 //! Campaigns: who brings people, and to which end of a journey.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// What a campaign does to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use tributary_config::model::Kind;
 
-use super::line::Line;
+use crate::line::Line;
 
 /// A record on its way. The earliest arrival comes first, then the first that was sent.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::options::{Options, OptionsError};
-use super::world::World;
+use crate::options::{Options, OptionsError};
+use crate::world::World;
 
 /// How often another first day is tried. A day's shift seldom changes how many days the events last.
 const TRIES: u32 = 8;

@@ -8,10 +8,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::csv::{self, CsvError, CsvReader};
+use crate::files::Progress;
+use crate::trace::{self, TraceError, TraceLine, TraceReader};
 use tributary_config::model::{Brand, Column, Config, Format, Source};
-use tributary_connectors::csv::{self, CsvError, CsvReader};
-use tributary_connectors::files::Progress;
-use tributary_connectors::trace::{self, TraceError, TraceLine, TraceReader};
 
 /// Why inputs cannot be opened or read.
 #[derive(Debug, thiserror::Error)]

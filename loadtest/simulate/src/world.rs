@@ -7,12 +7,12 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use tributary_config::model::Kind;
 
-use super::dice::Dice;
-use super::line::Line;
-use super::market::{Campaign, campaigns};
-use super::options::{Options, OptionsError};
-use super::pack::{Item, Pack};
-use super::people::Person;
+use crate::dice::Dice;
+use crate::line::Line;
+use crate::market::{Campaign, campaigns};
+use crate::options::{Options, OptionsError};
+use crate::pack::{Item, Pack};
+use crate::people::Person;
 
 pub(crate) const SECOND: i64 = 1_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;

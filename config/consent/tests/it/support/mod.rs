@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tributary_consent::{Numbers, PublisherTc, Restriction, RestrictionType, TcString, VendorIds};
-use tributary_loadtest::testing::skipped;
+use tributary_testkit::skipped;
 
 /// Strings of the Global Privacy Platform with the place where each stands. Strings of `iabgpp-es` are from
 /// `modules/cmpapi/test/encoder/section`, those of `iabgpp-rs` from `iab_gpp/tests/data`.

@@ -6,11 +6,11 @@
 
 use tributary_config::model::Kind;
 
-use super::dice::mixed;
-use super::json::Object;
-use super::people::Person;
-use super::tc_string::tc_string;
-use super::world::{DAY, SECOND, World};
+use crate::dice::mixed;
+use crate::json::Object;
+use crate::people::Person;
+use crate::tc_string::tc_string;
+use crate::world::{DAY, SECOND, World};
 
 /// What one browser chose, and when it was changed.
 struct Choice {

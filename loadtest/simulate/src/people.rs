@@ -4,7 +4,7 @@
 //! needed, so that a person costs a few bytes. Names, addresses and numbers are made up; the mail
 //! domains are reserved ones.
 
-use super::dice::{Dice, mixed};
+use crate::dice::{Dice, mixed};
 
 const FIRST: [&str; 16] = [
     "Camille", "Louis", "Inès", "Hugo", "Zoé", "Karim", "Anaïs", "Paul", "Léa", "Noé", "Emma",

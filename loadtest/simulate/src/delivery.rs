@@ -2,9 +2,9 @@
 
 use tributary_config::model::Kind;
 
-use super::json::Object;
-use super::pack::Item;
-use super::world::{DAY, HOUR, MINUTE, SECOND, World};
+use crate::json::Object;
+use crate::pack::Item;
+use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
 /// The share of records that are sent twice.
 const TWICE: f64 = 0.004;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use tributary_config::model::Kind;
 
-use super::options::Options;
-use super::tc_string::VENDOR;
+use crate::options::Options;
+use crate::tc_string::VENDOR;
 
 /// Where the brand's secret comes from.
 #[derive(Clone, Copy, Debug)]
