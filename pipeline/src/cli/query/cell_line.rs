@@ -6,7 +6,7 @@ use anyhow::bail;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::serve::services::request;
+use tributary_operators::cell::Family;
 
 /// A cell as it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -27,7 +27,7 @@ impl CellLine {
     /// Where it is no cell of a family known here.
     pub fn read(line: &str) -> anyhow::Result<CellLine> {
         let cell: CellLine = serde_json::from_str(line)?;
-        if request::family(&cell.name).is_none() {
+        if Family::of(&cell.name).is_none() {
             bail!("unknown family of cells");
         }
         Ok(cell)
