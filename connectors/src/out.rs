@@ -1,6 +1,7 @@
 //! Cells as JSON: compact, keys sorted, integers only, so that equal cells are equal bytes.
 
 mod parse;
+mod reference;
 
 use std::fmt::Write;
 
@@ -9,6 +10,7 @@ use tributary_operators::cell::{Cell, Dim};
 use crate::calendar;
 
 pub use parse::parse_cell;
+pub use reference::reference;
 
 /// The line of a cell in a replay's output: `{"cell":{…},"family":…,"value":{…}}`, no line break.
 pub fn cell_line(cell: &Cell) -> String {

@@ -44,6 +44,21 @@ pub enum Form {
     Path,
 }
 
+impl Form {
+    /// How the values are written in JSON, for the reference.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Form::Word => "text",
+            Form::Name => "text or null",
+            Form::Day => "`\"2025-10-26\"`",
+            Form::Month => "`\"2025-10\"`",
+            Form::Hour => "`\"2025-10-26T02:00:00+01:00\"`",
+            Form::Count => "number",
+            Form::Path => "list of lists of three, each text or null",
+        }
+    }
+}
+
 macro_rules! dimensions {
     ($($dimension:ident $name:literal $form:ident $meaning:literal;)*) => {
         /// A dimension that families have.
