@@ -13,7 +13,7 @@ use tributary_connectors::decode::{DeadLetter, Decoder, Ignored, Message, Sink};
 use tributary_connectors::{out, settings};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
-use tributary_oracle::retention::{Keeper, Terms};
+use tributary_oracle::retention::{RetentionModel, RetentionPeriods};
 
 use tributary_connectors::inputs::{Inputs, InputsError};
 
@@ -46,10 +46,10 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
     let mut decoder = Decoder::new(config);
     let settings = settings::settings(config);
     let brands = config.brands.iter();
-    let terms = brands.map(|brand| (BrandId::of(&brand.name), terms(brand)));
-    let terms: BTreeMap<BrandId, Terms> = terms.collect();
-    let mut pile = Pile {
-        keeper: Keeper::new(&settings, &terms),
+    let periods = brands.map(|brand| (BrandId::of(&brand.name), periods(brand)));
+    let periods: BTreeMap<BrandId, RetentionPeriods> = periods.collect();
+    let mut sink = OracleSink {
+        retention: RetentionModel::new(&settings, &periods),
         at: 0,
         expected: Expected::default(),
     };
@@ -61,8 +61,8 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
             message: before,
             line: u32::MAX,
         };
-        pile.keeper.clock(line.at, place);
-        pile.at = line.at;
+        sink.retention.advance_clock(line.at, place);
+        sink.at = line.at;
         before = inputs.messages();
         let message = Message {
             subject: &line.subject,
@@ -71,12 +71,12 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
             headers: &line.headers,
             data: &line.data,
         };
-        decoder.decode(&message, &mut pile);
+        decoder.decode(&message, &mut sink);
     }
-    let held = tributary_oracle::hold(pile.keeper.events());
-    let mut expected = pile.expected;
+    let held = tributary_oracle::fold_events(sink.retention.events());
+    let mut expected = sink.expected;
     expected.held = held.records.len() as u64;
-    expected.past = pile.keeper.dropped();
+    expected.past = sink.retention.dropped();
     expected.messages = inputs.messages();
     expected.skipped = inputs.skipped();
     expected.lines = tributary_oracle::cells(&settings, &held)
@@ -89,10 +89,10 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
 }
 
 /// For how long a brand holds what.
-fn terms(brand: &Brand) -> Terms {
+fn periods(brand: &Brand) -> RetentionPeriods {
     let months = |months: u32| i32::try_from(months).unwrap_or(i32::MAX);
     let of = &brand.retention;
-    Terms {
+    RetentionPeriods {
         cookies: months(of.cookies_months),
         transactions: months(of.transactions_months),
         consent: months(of.consent_months),
@@ -101,14 +101,14 @@ fn terms(brand: &Brand) -> Terms {
     }
 }
 
-struct Pile<'a> {
-    keeper: Keeper<'a>,
+struct OracleSink<'a> {
+    retention: RetentionModel<'a>,
     /// When the message arrived.
     at: i64,
     expected: Expected,
 }
 
-impl Sink for Pile<'_> {
+impl Sink for OracleSink<'_> {
     fn event(&mut self, event: Event) {
         // A web record brings its consent along: a record without an id of its own, which counts with it.
         let own = match &event {
@@ -116,7 +116,7 @@ impl Sink for Pile<'_> {
             Event::Ping { .. } => true,
             _ => false,
         };
-        match self.keeper.arrives(event, self.at) {
+        match self.retention.receive(event, self.at) {
             true => self.expected.accepted += u64::from(own),
             false => self.expected.ignored += u64::from(own),
         }

@@ -9,19 +9,19 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Currency, Day, SaleKind};
 
 use crate::brand::{self, Brand};
+use crate::family_sums::{CountedCell, FamilySums};
 use crate::journeys::{Conversion, Journeys};
+use crate::net_sales::NetSales;
 use crate::rules::{Model, receivers};
-use crate::sales::Books;
 use crate::share::largest_remainder;
-use crate::tally::{Tally, Weighed};
 
 /// Millionths of one conversion.
 pub(crate) const MILLIONTHS: u128 = 1_000_000;
 
 type Key = (Model, Channel, SaleKind, Label, Day, Currency);
 
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Weighed> {
-    let mut tally: Tally<Key, 2> = Tally::new();
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) -> Vec<CountedCell> {
+    let mut tally: FamilySums<Key, 2> = FamilySums::new();
     for model in Model::ALL {
         for conversion in &journeys.conversions {
             let sale = &conversion.sale;
@@ -35,7 +35,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<We
                 }
             }
         }
-        for line in &books.adjustments {
+        for line in &net_sales.adjustments {
             let channel = Channel::unattributed();
             let key = (
                 model,
@@ -49,7 +49,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<We
         }
     }
 
-    tally.weighed(Family::Attribution, |key, sum| {
+    tally.cells(Family::Attribution, |key, sum| {
         let (model, channel, kind, store, day, currency) = *key;
         let [source, medium, campaign] = brand.channel(channel);
         let dims = vec![

@@ -8,7 +8,7 @@ use tributary_operators::label::{Channel, Label, LabelNames};
 use tributary_operators::record::{BrandId, Currency, Ping, Record, SaleKind};
 use tributary_operators::settings::{BrandSettings, Settings};
 
-use crate::hold::Held;
+use crate::stored::StoredState;
 
 /// A brand's settings and the words of all labels.
 pub(crate) struct Brand<'a> {
@@ -46,7 +46,7 @@ impl Brand<'_> {
 /// Hands the records and pings of each brand over.
 pub(crate) fn by_brand(
     settings: &Settings,
-    held: &Held,
+    held: &StoredState,
     mut each: impl FnMut(&Brand, &[&Record], &[&Ping]),
 ) {
     let mut by_brand: BTreeMap<BrandId, (Vec<&Record>, Vec<&Ping>)> = BTreeMap::new();

@@ -1,9 +1,9 @@
 //! Consent and rights: which current records count, for which identifiers and uses.
 //!
-//! First every identifier's stance, from the statements held about it: of the consents the newest in their order
+//! First every identifier's policy, from the statements held about it: of the consents the newest in their order
 //! ([`place`]), and of several at one place what all of them allow; of each right the newest by time, and of several of
 //! one time that it stands. Then every other record is
-//! judged by the stances of its identifiers. A record that may not be counted is out, and one that may
+//! judged by the policies of its identifiers. A record that may not be counted is out, and one that may
 //! not be used for everything is rewritten, so that all that follows needs to know nothing of consent: no touch
 //! without leave to credit it, fewer identifiers without leave to link them. Only whether it may meet what
 //! happened on the other side, in the web or at the till, has to be carried along.
@@ -24,16 +24,16 @@ use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right,
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::brand::by_brand;
-use crate::hold::Held;
+use crate::stored::StoredState;
 
 /// A record as it may be counted.
-pub(crate) struct Lawful<'a> {
+pub(crate) struct AllowedRecord<'a> {
     record: Cow<'a, Record>,
     /// Whether the web and the till may meet in it.
     pub(crate) joins: bool,
 }
 
-impl Deref for Lawful<'_> {
+impl Deref for AllowedRecord<'_> {
     type Target = Record;
 
     fn deref(&self) -> &Record {
@@ -42,41 +42,49 @@ impl Deref for Lawful<'_> {
 }
 
 /// What may be counted of the held records of one brand.
-pub(crate) fn lawful<'a>(
+pub(crate) fn allowed_records<'a>(
     settings: &BrandSettings,
     records: &[&'a Record],
     link_time: Option<i64>,
-) -> Vec<Lawful<'a>> {
-    let stances = stances(records);
+) -> Vec<AllowedRecord<'a>> {
+    let policies = policies(records);
     records
         .iter()
         .filter(|record| !is_statement(&record.body))
-        .filter_map(|record| judge(settings, &stances, record).ok())
-        .map(|lawful| match link_time {
-            Some(now) => young_links(settings, lawful, now),
-            None => lawful,
+        .filter_map(|record| apply_policy(settings, &policies, record).ok())
+        .map(|allowed_record| match link_time {
+            Some(now) => young_links(settings, allowed_record, now),
+            None => allowed_record,
         })
         .collect()
 }
 
 /// A record without the identifiers of kinds that it is too old to link. It keeps those of one value in any case, because
 /// a record of one person stays that person's.
-fn young_links<'a>(settings: &BrandSettings, mut lawful: Lawful<'a>, now: i64) -> Lawful<'a> {
-    let age = now.saturating_sub(lawful.ts);
+fn young_links<'a>(
+    settings: &BrandSettings,
+    mut allowed_record: AllowedRecord<'a>,
+    now: i64,
+) -> AllowedRecord<'a> {
+    let age = now.saturating_sub(allowed_record.ts);
     let too_old = |kind: IdKind| settings.link_ttl[kind as usize].is_some_and(|ttl| age > ttl);
-    let (old, young): (Vec<_>, Vec<_>) = lawful.ids.ids().iter().partition(|id| too_old(id.kind));
+    let (old, young): (Vec<_>, Vec<_>) = allowed_record
+        .ids
+        .ids()
+        .iter()
+        .partition(|id| too_old(id.kind));
     if !old.is_empty() {
         let ids = match young.is_empty() {
-            true => one_value(&lawful.ids),
+            true => one_value(&allowed_record.ids),
             false => IdSet::new(young),
         };
-        lawful.record.to_mut().ids = ids;
+        allowed_record.record.to_mut().ids = ids;
     }
-    lawful
+    allowed_record
 }
 
 /// How somebody stands to the use of an identifier.
-struct Stance {
+struct SubjectPolicy {
     /// What is allowed; none where there is no statement of consent.
     allowed: Option<AllowedUses>,
     restricted: bool,
@@ -84,22 +92,22 @@ struct Stance {
 
 /// What every identifier allows about which a consent is held.
 pub(crate) fn consents(records: &[&Record]) -> BTreeMap<Pseudonym, AllowedUses> {
-    let stances = stances(records).into_iter();
-    stances
-        .filter_map(|(pseudonym, stance)| Some((pseudonym, stance.allowed?)))
+    let policies = policies(records).into_iter();
+    policies
+        .filter_map(|(pseudonym, policy)| Some((pseudonym, policy.allowed?)))
         .collect()
 }
 
-fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
+fn policies(records: &[&Record]) -> BTreeMap<Pseudonym, SubjectPolicy> {
     let mut statements: BTreeMap<Pseudonym, Vec<&Record>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_statement(&record.body)) {
         for id in record.ids.ids() {
             statements.entry(id.pseudonym).or_default().push(record);
         }
     }
-    let stance = |said: &Vec<&Record>| Stance {
-        allowed: consented(said),
-        restricted: newest(said, |body| match body {
+    let policy = |statements: &Vec<&Record>| SubjectPolicy {
+        allowed: consented(statements),
+        restricted: newest(statements, |body| match body {
             Body::Right {
                 right: Right::Restriction,
                 stands,
@@ -110,16 +118,19 @@ fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
     };
     statements
         .iter()
-        .map(|(pseudonym, said)| (*pseudonym, stance(said)))
+        .map(|(pseudonym, statements)| (*pseudonym, policy(statements)))
         .collect()
 }
 
 /// What is consented to by those of the statements that are at the last place; none where none is a consent.
-fn consented(said: &[&Record]) -> Option<AllowedUses> {
-    let last = said.iter().filter_map(|record| place(record, said)).max()?;
-    let at_last = said
+fn consented(statements: &[&Record]) -> Option<AllowedUses> {
+    let last = statements
         .iter()
-        .filter(|record| place(record, said) == Some(last));
+        .filter_map(|record| place(record, statements))
+        .max()?;
+    let at_last = statements
+        .iter()
+        .filter(|record| place(record, statements) == Some(last));
     let steps = at_last.filter_map(|record| match record.body {
         Body::Consent { steps, .. } => Some(steps),
         _ => None,
@@ -130,7 +141,7 @@ fn consented(said: &[&Record]) -> Option<AllowedUses> {
 /// The place of a consent among all that was said about an identifier: the UTC day on which the person decided, and when
 /// that was first received. Whoever sends a string decided on the day of its last update, or before the string was first
 /// received, if that was earlier; whoever does anything else decides there and then.
-fn place(record: &Record, said: &[&Record]) -> Option<(i64, i64)> {
+fn place(record: &Record, statements: &[&Record]) -> Option<(i64, i64)> {
     const DAY: i64 = 86_400_000;
     let Body::Consent { string, .. } = &record.body else {
         return None;
@@ -142,26 +153,35 @@ fn place(record: &Record, said: &[&Record]) -> Option<(i64, i64)> {
         Body::Consent { string, .. } => string.as_ref() == Some(sent),
         _ => false,
     };
-    let first = said.iter().filter(the_same).map(|other| other.ts).min()?;
+    let first = statements
+        .iter()
+        .filter(the_same)
+        .map(|other| other.ts)
+        .min()?;
     Some((first.div_euclid(DAY).min(sent.updated.into()), first))
 }
 
 /// What the newest of the statements of one sort say: several, where they are of one time.
-fn newest<T>(said: &[&Record], read: impl Fn(&Body) -> Option<T>) -> Vec<T> {
+fn newest<T>(statements: &[&Record], read: impl Fn(&Body) -> Option<T>) -> Vec<T> {
     let of_sort = |record: &&&Record| read(&record.body).is_some();
-    let newest = said.iter().filter(of_sort).map(|record| record.ts).max();
-    said.iter()
+    let newest = statements
+        .iter()
+        .filter(of_sort)
+        .map(|record| record.ts)
+        .max();
+    statements
+        .iter()
         .filter(|record| Some(record.ts) == newest)
         .filter_map(|record| read(&record.body))
         .collect()
 }
 
 /// Why a record is out of every number.
-enum Out {
+enum Exclusion {
     /// A right restricts it.
     Restricted,
     /// Its source rests on consent, and there is no statement.
-    Unasked,
+    NoStatement,
     /// The statements do not allow it.
     Refused,
 }
@@ -180,16 +200,16 @@ pub struct Withheld {
 }
 
 /// Counts what is withheld of the records held.
-pub fn withheld(settings: &Settings, held: &Held) -> Withheld {
+pub fn withheld(settings: &Settings, held: &StoredState) -> Withheld {
     let mut withheld = Withheld::default();
     by_brand(settings, held, |brand, records, _| {
-        let stances = stances(records);
+        let policies = policies(records);
         for record in records.iter().filter(|record| !is_statement(&record.body)) {
-            let count = match judge(brand.settings, &stances, record) {
-                Err(Out::Restricted) => &mut withheld.restricted,
-                Err(Out::Unasked) => &mut withheld.unasked,
-                Err(Out::Refused) => &mut withheld.refused,
-                Ok(_) if is_uncredited(brand.settings, &stances, record) => {
+            let count = match apply_policy(brand.settings, &policies, record) {
+                Err(Exclusion::Restricted) => &mut withheld.restricted,
+                Err(Exclusion::NoStatement) => &mut withheld.unasked,
+                Err(Exclusion::Refused) => &mut withheld.refused,
+                Ok(_) if is_uncredited(brand.settings, &policies, record) => {
                     &mut withheld.uncredited
                 }
                 Ok(_) => continue,
@@ -202,58 +222,58 @@ pub fn withheld(settings: &Settings, held: &Held) -> Withheld {
 
 fn is_uncredited(
     settings: &BrandSettings,
-    stances: &BTreeMap<Pseudonym, Stance>,
+    policies: &BTreeMap<Pseudonym, SubjectPolicy>,
     record: &Record,
 ) -> bool {
     let is_contact = matches!(record.body, Body::Contact { .. });
-    let steps = allowed(settings, stances, record);
+    let steps = allowed(settings, policies, record);
     is_contact && !record.ids.is_empty() && !steps.is_some_and(|steps| steps.allows(Use::Credit))
 }
 
 /// The record as it may be counted, or why it is out.
-fn judge<'a>(
+fn apply_policy<'a>(
     settings: &BrandSettings,
-    stances: &BTreeMap<Pseudonym, Stance>,
+    policies: &BTreeMap<Pseudonym, SubjectPolicy>,
     record: &'a Record,
-) -> Result<Lawful<'a>, Out> {
-    let mut lawful = Lawful {
+) -> Result<AllowedRecord<'a>, Exclusion> {
+    let mut allowed_record = AllowedRecord {
         record: Cow::Borrowed(record),
         joins: true,
     };
     if record.ids.is_empty() || matches!(record.body, Body::Spend { .. }) {
-        return Ok(lawful);
+        return Ok(allowed_record);
     }
     let ids = record.ids.ids();
-    let restricted = |pseudonym| stances.get(pseudonym).is_some_and(|s| s.restricted);
+    let restricted = |pseudonym| policies.get(pseudonym).is_some_and(|s| s.restricted);
     if ids.iter().any(|id| restricted(&id.pseudonym)) {
-        return Err(Out::Restricted);
+        return Err(Exclusion::Restricted);
     }
 
-    let allowed = allowed(settings, stances, record).ok_or(Out::Unasked)?;
+    let allowed = allowed(settings, policies, record).ok_or(Exclusion::NoStatement)?;
     let on_consent = settings.on_consent.contains(&record.source);
     if (is_web(&record.body) || on_consent) && !allowed.allows(Use::Hold) {
-        return Err(Out::Refused);
+        return Err(Exclusion::Refused);
     }
     if let Body::Contact { kind, channel, .. } = record.body
         && !allowed.allows(Use::Credit)
     {
-        lawful.record.to_mut().body = Body::Contact {
+        allowed_record.record.to_mut().body = Body::Contact {
             kind,
             channel,
             touch: false,
         };
     }
     if !allowed.allows(Use::Link) {
-        lawful.record.to_mut().ids = one_value(&record.ids);
+        allowed_record.record.to_mut().ids = one_value(&record.ids);
     }
-    lawful.joins = allowed.allows(Use::Join);
-    Ok(lawful)
+    allowed_record.joins = allowed.allows(Use::Join);
+    Ok(allowed_record)
 }
 
 /// What may be done with a record: what every statement about its identifiers allows; none where one is missing.
 fn allowed(
     settings: &BrandSettings,
-    stances: &BTreeMap<Pseudonym, Stance>,
+    policies: &BTreeMap<Pseudonym, SubjectPolicy>,
     record: &Record,
 ) -> Option<AllowedUses> {
     // With their kinds, the identifiers about which there is a statement of consent.
@@ -261,7 +281,7 @@ fn allowed(
         .ids
         .ids()
         .iter()
-        .filter_map(|id| Some((id.kind, stances.get(&id.pseudonym)?.allowed?)))
+        .filter_map(|id| Some((id.kind, policies.get(&id.pseudonym)?.allowed?)))
         .collect();
     if settings.on_consent.contains(&record.source) {
         let is_cookie = |kind: IdKind| kind == IdKind::Cookie;

@@ -1,6 +1,6 @@
 //! How often records came again, from all arrivals: what the counters of a worker must say.
 //!
-//! Each key is a story of its own, read in the order of arrival. A statement without an id of its own rides on a record:
+//! Each key is a history of its own, read in the order of arrival. A statement without an id of its own rides on a record:
 //! it is none itself, and repeats or replaces none.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub struct Counts {
 /// Counts what came of events; their order in the slice does not matter, only their places in the order of arrival.
 pub fn counts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Counts {
     type Arrived<'a> = (Arrival, Option<(i64, &'a Record)>);
-    let mut stories: BTreeMap<RecordKey, Vec<Arrived>> = BTreeMap::new();
+    let mut histories: BTreeMap<RecordKey, Vec<Arrived>> = BTreeMap::new();
     for event in events {
         match event {
             Event::Put {
@@ -33,21 +33,21 @@ pub fn counts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Counts {
                 arrival,
                 record,
             } => {
-                let story = stories.entry(*key).or_default();
-                story.push((*arrival, Some((*version, record))));
+                let history = histories.entry(*key).or_default();
+                history.push((*arrival, Some((*version, record))));
             }
             Event::Drop { key, arrival } => {
-                stories.entry(*key).or_default().push((*arrival, None));
+                histories.entry(*key).or_default().push((*arrival, None));
             }
             _ => {}
         }
     }
     let mut counts = Counts::default();
-    for mut story in stories.into_values() {
+    for mut history in histories.into_values() {
         // What is dropped at the place of a put was there before it.
-        story.sort_by_key(|(arrival, put)| (*arrival, put.is_some()));
+        history.sort_by_key(|(arrival, put)| (*arrival, put.is_some()));
         let mut held: Option<(i64, &Record)> = None;
-        for (_, put) in story {
+        for (_, put) in history {
             let (Some((version, record)), Some((before, of))) = (put, held) else {
                 held = put;
                 continue;

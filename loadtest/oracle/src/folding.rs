@@ -17,16 +17,16 @@ use crate::brand::Brand;
 use crate::markov::PathCounts;
 
 /// How often something is met on converting and on null paths.
-type Met = (u64, u64);
+type VisitCounts = (u64, u64);
 
 /// The channel that each channel is, in a chain that tells at most so many apart.
-pub(crate) fn names(
+pub(crate) fn fold_channels(
     brand: &Brand,
     converting: &PathCounts<Channel>,
     null: &PathCounts<Channel>,
     room: usize,
 ) -> BTreeMap<Channel, Channel> {
-    let met = met(converting, null);
+    let met = visit_counts(converting, null);
     let mut names: BTreeMap<Channel, Channel> = met.keys().map(|of| (*of, *of)).collect();
     let mut competing = met;
     let mut room = room.max(1);
@@ -34,24 +34,24 @@ pub(crate) fn names(
         if competing.len() <= room {
             return names;
         }
-        let mut ranked: Vec<(Channel, Met)> = competing.into_iter().collect();
+        let mut ranked: Vec<(Channel, VisitCounts)> = competing.into_iter().collect();
         ranked.sort_by_key(|(channel, met)| (Reverse(*met), brand.channel_words(*channel)));
         let half = room / 2;
         let (mut stay, mut above) = (ranked.len(), BTreeSet::new());
         while stay > half && stay + above.len() > room {
             stay -= 1;
-            above.insert(up(ranked[stay].0, step));
+            above.insert(parent(ranked[stay].0, step));
         }
         competing = BTreeMap::new();
-        let mut going = BTreeMap::new();
+        let mut folded = BTreeMap::new();
         for (channel, met) in ranked.split_off(stay) {
-            let above = up(channel, step);
+            let above = parent(channel, step);
             let sum = competing.entry(above).or_default();
             *sum = (sum.0 + met.0, sum.1 + met.1);
-            going.insert(channel, above);
+            folded.insert(channel, above);
         }
         for name in names.values_mut() {
-            *name = going.get(name).copied().unwrap_or(*name);
+            *name = folded.get(name).copied().unwrap_or(*name);
         }
         room -= stay;
     }
@@ -59,7 +59,7 @@ pub(crate) fn names(
 }
 
 /// What goes up on a step becomes.
-fn up(channel: Channel, step: usize) -> Channel {
+fn parent(channel: Channel, step: usize) -> Channel {
     let star = Label::of("*");
     let Channel { source, medium, .. } = channel;
     let [source, medium] = match step {
@@ -74,20 +74,23 @@ fn up(channel: Channel, step: usize) -> Channel {
     }
 }
 
-fn met(converting: &PathCounts<Channel>, null: &PathCounts<Channel>) -> BTreeMap<Channel, Met> {
-    let mut met: BTreeMap<Channel, Met> = BTreeMap::new();
+fn visit_counts(
+    converting: &PathCounts<Channel>,
+    null: &PathCounts<Channel>,
+) -> BTreeMap<Channel, VisitCounts> {
+    let mut met: BTreeMap<Channel, VisitCounts> = BTreeMap::new();
     for (path, times) in converting {
-        each(path, |channel| met.entry(channel).or_default().0 += times);
+        for_each_visit(path, |channel| met.entry(channel).or_default().0 += times);
     }
     for (path, times) in null {
-        each(path, |channel| met.entry(channel).or_default().1 += times);
+        for_each_visit(path, |channel| met.entry(channel).or_default().1 += times);
     }
     met
 }
 
 /// The channels of a path, where the one before is another.
-fn each(path: &[Channel], mut tell: impl FnMut(Channel)) {
+fn for_each_visit(path: &[Channel], mut visit: impl FnMut(Channel)) {
     let mut path = path.to_vec();
     path.dedup();
-    path.into_iter().for_each(&mut tell);
+    path.into_iter().for_each(&mut visit);
 }

@@ -21,10 +21,10 @@ mod choices;
 mod pick;
 mod pools;
 mod records;
+mod requests;
 mod statements;
-mod teller;
-mod wishes;
-mod words;
+mod vocabulary;
+mod writer;
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
 use tributary_operators::settings::Settings;
 
-use crate::retention::Terms;
+use crate::retention::RetentionPeriods;
 use pick::pick;
 
 /// A random world's settings and all that happens in it.
@@ -48,7 +48,7 @@ pub struct History {
     /// When each batch arrives, Unix milliseconds, ascending.
     pub arrives: Vec<i64>,
     /// For how long each brand holds what.
-    pub terms: BTreeMap<BrandId, Terms>,
+    pub periods: BTreeMap<BrandId, RetentionPeriods>,
 }
 
 impl History {
@@ -79,13 +79,13 @@ pub fn random(seed: u64, size: usize) -> History {
         choices::rest_on_consent(&mut rng, &mut settings);
     }
     let brands: Vec<BrandId> = settings.brands.keys().copied().collect();
-    let events = teller::tell(&mut rng, &brands, size, with_consent);
+    let events = writer::write_history(&mut rng, &brands, size, with_consent);
     let batches = batches(&mut rng, events);
-    let terms = brands
+    let periods = brands
         .iter()
-        .map(|brand| (*brand, choices::terms(&mut rng)));
-    let terms = terms.collect();
-    let mut now = pools::moment_of_passes(&mut rng);
+        .map(|brand| (*brand, choices::periods(&mut rng)));
+    let periods = periods.collect();
+    let mut now = pools::random_pass_time(&mut rng);
     let arrives = batches.iter().map(|_| {
         let step = pick(&mut rng, [0, 0, 0, 0, 0, 1, 1, 2, 9]) * HOURS;
         now += if with_consent { step } else { 0 };
@@ -96,7 +96,7 @@ pub fn random(seed: u64, size: usize) -> History {
         settings,
         batches,
         arrives,
-        terms,
+        periods,
     }
 }
 

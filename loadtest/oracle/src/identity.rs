@@ -15,9 +15,9 @@ use tributary_operators::record::{IdKind, IdSet, Pseudonym};
 use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
-use crate::consent::Lawful;
+use crate::consent::AllowedRecord;
+use crate::family_sums::{CountedCell, existing_cell};
 use crate::person::Person;
-use crate::tally::{Weighed, weighed};
 
 /// The persons of one brand.
 pub(crate) struct Identity {
@@ -33,7 +33,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// Identity over the records of one brand.
-    pub(crate) fn of(settings: &BrandSettings, records: &[Lawful]) -> Identity {
+    pub(crate) fn of(settings: &BrandSettings, records: &[AllowedRecord]) -> Identity {
         // Most records repeat a set of identifiers that has been seen before.
         let sets: BTreeSet<&IdSet> = records.iter().map(|record| &record.ids).collect();
         let (identifiers, hubs) = hubs(settings, &sets);
@@ -91,7 +91,7 @@ impl Identity {
     }
 
     /// The brand's `identity` cell.
-    pub(crate) fn cell(&self, brand: &Brand) -> Option<Weighed> {
+    pub(crate) fn cell(&self, brand: &Brand) -> Option<CountedCell> {
         let oversized = self.sizes.keys().filter(|p| self.oversized(**p)).count();
         let values = [
             self.sizes.len(),
@@ -100,7 +100,7 @@ impl Identity {
             self.hubs,
             oversized,
         ];
-        weighed(
+        existing_cell(
             Family::Identity,
             vec![brand.name()],
             values.map(|value| value as i128).to_vec(),

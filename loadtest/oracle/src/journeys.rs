@@ -12,11 +12,11 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, Day, SaleKind, TouchKind};
 use tributary_operators::settings::BrandSettings;
 
-use crate::consent::Lawful;
+use crate::consent::AllowedRecord;
 use crate::identity::Identity;
+use crate::net_sales::{NetSales, Sale};
 use crate::person::Person;
 use crate::rules::Step;
-use crate::sales::{Books, Sale};
 
 /// A touch; the fields stand in the order in which touches are sorted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,11 +52,11 @@ impl<'a> Journeys<'a> {
     pub(crate) fn of(
         settings: &BrandSettings,
         identity: &Identity,
-        books: &Books<'a>,
-        records: &'a [Lawful<'a>],
+        net_sales: &NetSales<'a>,
+        records: &'a [AllowedRecord<'a>],
     ) -> Journeys<'a> {
         let touches = touches(identity, records);
-        let conversions = books
+        let conversions = net_sales
             .sales
             .iter()
             .map(|sale| {
@@ -82,7 +82,10 @@ impl<'a> Journeys<'a> {
     }
 }
 
-fn touches<'a>(identity: &Identity, records: &'a [Lawful<'a>]) -> BTreeMap<Person, Vec<Touch<'a>>> {
+fn touches<'a>(
+    identity: &Identity,
+    records: &'a [AllowedRecord<'a>],
+) -> BTreeMap<Person, Vec<Touch<'a>>> {
     let mut touches: BTreeMap<Person, Vec<Touch>> = BTreeMap::new();
     for record in records {
         let Body::Contact {

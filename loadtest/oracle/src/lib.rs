@@ -1,7 +1,7 @@
 //! The batch oracle: every number from scratch, as simply as it can be said.
 //!
 //! The product keeps its numbers incrementally; this crate computes the same numbers in the other,
-//! obvious way: fold all events into what is held ([`hold()`]), then go over it once and write every
+//! obvious way: fold all events into what is held ([`fold_events()`]), then go over it once and write every
 //! cell ([`cells`]). Where the two differ, one of them misreads the specification. For that to mean
 //! anything the oracle shares nothing with the incremental code but the plain types of records,
 //! labels, settings and cells, and it prefers being plainly right to being fast.
@@ -20,7 +20,7 @@
 //! all cells ─ release ─► what may be seen
 //! ```
 //!
-//! [`waiting`] judges which of what may be seen a reader knows already, and what waits for others.
+//! [`cadence`] judges which of what may be seen a reader knows already, and what waits for others.
 //!
 //! [`history`] invents small random worlds in which everything collides, for comparing the two.
 //!
@@ -33,31 +33,31 @@
 
 mod attribution;
 mod brand;
+pub mod cadence;
 mod calendar;
 mod consent;
 mod contacts;
 pub mod counts;
-pub mod crowd;
 mod days;
 pub mod decay;
+pub mod device_limit;
+mod family_sums;
 mod folding;
 pub mod history;
-mod hold;
 mod identity;
 mod journeys;
 pub mod markov;
 mod months;
+mod net_sales;
 mod person;
 mod release;
 pub mod retention;
+mod revenue;
 pub mod rules;
-mod sales;
 pub mod share;
 mod statistics;
-mod takings;
-mod tally;
+mod stored;
 mod visits;
-pub mod waiting;
 mod wide;
 
 use tributary_operators::cell::Cell;
@@ -66,16 +66,16 @@ use tributary_operators::settings::Settings;
 
 use brand::by_brand;
 pub use consent::{Withheld, withheld};
-pub use hold::{Held, hold};
+use family_sums::CountedCell;
 use release::Totals;
-use tally::Weighed;
+pub use stored::{StoredState, fold_events};
 
 /// Every released cell of every family, sorted.
 ///
 /// Records and pings of a brand that `settings` does not know are passed over. A cell whose values
 /// are all zero does not exist; a cell is released when at least `k` contributors (`k_traffic` for
 /// visits) stand behind it, spend always, and when it does not help to compute a hidden one.
-pub fn cells(settings: &Settings, held: &Held) -> Vec<Cell> {
+pub fn cells(settings: &Settings, held: &StoredState) -> Vec<Cell> {
     let mut cells = Vec::new();
     by_brand(settings, held, |brand, records, pings| {
         let (inside, totals) = brand_cells(brand, records, pings);
@@ -86,12 +86,12 @@ pub fn cells(settings: &Settings, held: &Held) -> Vec<Cell> {
 }
 
 /// Every cell that exists, and the contributors behind it, sorted: what nobody outside may see.
-pub fn inside(settings: &Settings, held: &Held) -> Vec<(Cell, u64)> {
+pub fn existing_cells(settings: &Settings, held: &StoredState) -> Vec<(Cell, u64)> {
     let mut cells = Vec::new();
     by_brand(settings, held, |brand, records, pings| {
         let (inside, _) = brand_cells(brand, records, pings);
         let inside = inside.into_iter();
-        cells.extend(inside.map(|weighed| (weighed.cell, weighed.contributors)));
+        cells.extend(inside.map(|counted| (counted.cell, counted.contributors)));
     });
     cells.sort();
     cells
@@ -102,21 +102,21 @@ fn brand_cells(
     brand: &brand::Brand,
     records: &[&Record],
     pings: &[&Ping],
-) -> (Vec<Weighed>, Totals) {
-    let records = &consent::lawful(brand.settings, records, brand.link_time);
+) -> (Vec<CountedCell>, Totals) {
+    let records = &consent::allowed_records(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
-    let books = sales::Books::of(records);
-    let journeys = journeys::Journeys::of(brand.settings, &identity, &books, records);
+    let net_sales = net_sales::NetSales::of(records);
+    let journeys = journeys::Journeys::of(brand.settings, &identity, &net_sales, records);
 
     let mut cells = Vec::new();
-    let days = days::Days::of(&journeys, &books);
+    let days = days::Days::of(&journeys, &net_sales);
     let mut months = statistics::totals(brand, &journeys);
     for month in days.unsafe_months(brand) {
         months.remove(&month);
     }
     let touched = days.touched(brand);
-    cells.extend(attribution::cells(brand, &journeys, &books));
-    cells.extend(takings::cells(brand, &journeys, &books));
+    cells.extend(attribution::cells(brand, &journeys, &net_sales));
+    cells.extend(revenue::cells(brand, &journeys, &net_sales));
     cells.extend(contacts::campaign_days(brand, &identity, records));
     cells.extend(contacts::spend_days(brand, records));
     cells.extend(months::cells(brand, &identity, &journeys));

@@ -52,7 +52,7 @@ impl Effect {
 }
 
 /// More channels than this make fractions too long to be waited for.
-const FEW: usize = 40;
+const MAX_EXACT_CHANNELS: usize = 40;
 
 /// The removal effect of every channel in the paths, in parts per million, rounded half up: by the fractions, or where
 /// there are many channels by [`wide`].
@@ -62,7 +62,7 @@ pub(crate) fn effects_ppm<C: Ord + Clone>(
 ) -> BTreeMap<C, u64> {
     let paths = converting.keys().chain(null.keys());
     let channels: BTreeSet<&C> = paths.flatten().collect();
-    if channels.len() <= FEW {
+    if channels.len() <= MAX_EXACT_CHANNELS {
         let effects = removal_effects(converting, null).into_iter();
         return effects
             .map(|(channel, effect)| (channel, effect.ppm()))

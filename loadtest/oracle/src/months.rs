@@ -16,13 +16,13 @@ use tributary_operators::record::{Currency, SaleKind};
 use crate::attribution::MILLIONTHS;
 use crate::brand::{self, Brand};
 use crate::calendar;
+use crate::family_sums::{CountedCell, existing_cell};
 use crate::folding;
 use crate::identity::Identity;
 use crate::journeys::Journeys;
 use crate::markov::{PathCounts, effects_ppm};
 use crate::person::Person;
 use crate::share::largest_remainder;
-use crate::tally::{Weighed, weighed};
 
 /// Month, conversion kind, currency: one chain.
 type Group = (i32, SaleKind, Currency);
@@ -37,7 +37,7 @@ struct Converted {
     persons: BTreeMap<Channel, BTreeSet<Person>>,
 }
 
-pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<Weighed> {
+pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<CountedCell> {
     let null = null_paths(identity, journeys);
     let no_paths = PathCounts::new();
     converted(journeys)
@@ -104,8 +104,8 @@ fn group_cells(
     (month, kind, currency): Group,
     converted: &Converted,
     null: &PathCounts<Channel>,
-) -> Vec<Weighed> {
-    let names = folding::names(brand, &converted.paths, null, brand.settings.max_channels);
+) -> Vec<CountedCell> {
+    let names = folding::fold_channels(brand, &converted.paths, null, brand.settings.max_channels);
     let paths = renamed(&converted.paths, &names);
     let effects = effects_ppm(&paths, &renamed(null, &names));
     let mut channels: Vec<(Channel, u64)> = effects.into_iter().collect();
@@ -144,7 +144,7 @@ fn group_cells(
                 campaign,
             ];
             let values = vec![i128::from(ppm), millionths as i128, value as i128];
-            weighed(Family::MarkovMonth, dims, values, behind[&channel])
+            existing_cell(Family::MarkovMonth, dims, values, behind[&channel])
         })
         .collect()
 }

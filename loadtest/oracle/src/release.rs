@@ -1,10 +1,10 @@
-//! The release gate: which cells may be seen, judged over all cells of a brand at once.
+//! The release gate: which cells may be released, judged over all cells of a brand at once.
 //!
 //! A cell needs `k` contributors. The parts of a known total are hidden by at least two, and at least `k` contributors
 //! stand behind what is hidden; until then the part with the fewest contributors, then the first by its dimensions, is
 //! hidden as well. What is hidden is added up as `other` where a family tells channels apart. The totals: takings, for
 //! the attribution by all models together, in which a channel is hidden by all or by none, or what has a touch in them,
-//! if it may be seen beside what has none; and the conversions with a touch of a month, for its chain, its paths, their
+//! if it may be released beside what has none; and the conversions with a touch of a month, for its chain, its paths, their
 //! lengths and days, if no day can be computed from it. Paths, their lengths and days, and assists add up to what days
 //! reveal their channels in many ways, and are published in multiples of `k`.
 
@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::settings::BrandSettings;
 
-use crate::tally::Weighed;
+use crate::family_sums::CountedCell;
 
 /// The cells of every part of a total: one, or one a model.
-type Parts = BTreeMap<Vec<Dim>, Vec<Weighed>>;
+type Parts = BTreeMap<Vec<Dim>, Vec<CountedCell>>;
 
 /// Contributors of a part, for each way to part the total in which it has a share.
 type Counts = BTreeMap<Dim, u64>;
@@ -29,45 +29,49 @@ pub(crate) struct Totals {
     pub(crate) touched: BTreeMap<Vec<Dim>, u64>,
 }
 
-/// What may be seen of a brand's cells.
-pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Totals) -> Vec<Cell> {
+/// What may be released of a brand's cells.
+pub(crate) fn release(
+    settings: &BrandSettings,
+    cells: Vec<CountedCell>,
+    known: &Totals,
+) -> Vec<Cell> {
     let k = settings.k;
     let mut totals = known.months.clone();
     let mut parted: BTreeMap<(Family, Vec<Dim>), Parts> = BTreeMap::new();
-    let (mut assists, mut seen) = (Vec::new(), Vec::new());
-    for weighed in cells {
-        let dims = &weighed.cell.dims;
-        let least = match weighed.cell.family {
+    let (mut assists, mut released) = (Vec::new(), Vec::new());
+    for counted in cells {
+        let dims = &counted.cell.dims;
+        let least = match counted.cell.family {
             Family::SpendDay => 0,
             Family::Visits => settings.k_traffic,
             _ => k,
         };
-        match weighed.cell.family {
+        match counted.cell.family {
             Family::StoreDay => {
                 let kind = Dim::Text("transaction".into());
                 let total = [&dims[..1], &[kind], &dims[1..]].concat();
-                totals.insert(total, weighed.contributors);
+                totals.insert(total, counted.contributors);
             }
             Family::OrdersDay => {
                 let order = [Dim::Text("order".into()), Dim::Null];
                 let total = [&dims[..1], &order, &dims[1..]].concat();
-                totals.insert(total, weighed.contributors);
+                totals.insert(total, counted.contributors);
             }
             _ => {}
         }
-        match weighed.cell.family {
-            family if k <= 1 || total_of(&weighed.cell).is_none() => {
+        match counted.cell.family {
+            family if k <= 1 || total_of(&counted.cell).is_none() => {
                 if family == Family::Assists && k > 1 {
-                    assists.push(weighed);
-                } else if weighed.contributors >= least {
-                    seen.push(weighed.cell);
+                    assists.push(counted);
+                } else if counted.contributors >= least {
+                    released.push(counted.cell);
                 }
             }
             family => {
-                let total = total_of(&weighed.cell).unwrap_or_default();
+                let total = total_of(&counted.cell).unwrap_or_default();
                 let parts = parted.entry((family, total)).or_default();
-                let part = part_of(&weighed.cell).to_vec();
-                parts.entry(part).or_default().push(weighed);
+                let part = part_of(&counted.cell).to_vec();
+                parts.entry(part).or_default().push(counted);
             }
         }
     }
@@ -75,7 +79,7 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
         let behind = totals.get(&total).copied().unwrap_or(0);
         let touched = known.touched.get(&total).copied().unwrap_or(0);
         let channels = match family {
-            Family::Attribution => told_apart(&parts, touched, k),
+            Family::Attribution => separate_touched(&parts, touched, k),
             _ => None,
         };
         let hidden = match channels {
@@ -83,11 +87,11 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
             None => hidden(&parts, behind, k),
         };
         let mut other: BTreeMap<Vec<Dim>, Cell> = BTreeMap::new();
-        for (part, weighed) in parts {
+        for (part, counted) in parts {
             let is_hidden = hidden.contains(&part);
-            for Weighed { cell, .. } in weighed {
+            for CountedCell { cell, .. } in counted {
                 if !is_hidden {
-                    seen.push(cell);
+                    released.push(cell);
                 } else if let Some(sum) = other_of(&cell).filter(|_| behind >= k) {
                     let sum = other.entry(sum.dims.clone()).or_insert(sum);
                     for (sum, value) in sum.values.iter_mut().zip(&cell.values) {
@@ -97,19 +101,19 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
             }
         }
         let exist = |cell: &Cell| cell.values.iter().any(|value| *value != 0);
-        seen.extend(other.into_values().filter(exist));
+        released.extend(other.into_values().filter(exist));
     }
     for assist in assists {
         let dims = &assist.cell.dims;
         let behind = totals.get(&dims[..4]).copied().unwrap_or(0);
         if behind >= k && assist.contributors >= k {
-            seen.push(assist.cell);
+            released.push(assist.cell);
         }
     }
     if k > 1 && settings.noise.is_none() {
-        seen.iter_mut().for_each(|cell| coarsen(cell, k.into()));
+        released.iter_mut().for_each(|cell| coarsen(cell, k.into()));
     }
-    seen
+    released
 }
 
 /// Path families are published in multiples of `k` conversions, with the value in proportion.
@@ -167,17 +171,17 @@ fn other_of(cell: &Cell) -> Option<Cell> {
     Some(other)
 }
 
-/// The channels of takings without what is credited to nothing, if both this and what has a touch may be seen.
-fn told_apart(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
-    let is_nothing = |part: &Vec<Dim>| {
+/// The channels of takings without what is credited to nothing, if both this and what has a touch may be released.
+fn separate_touched(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
+    let is_unattributed = |part: &Vec<Dim>| {
         let word = |word: &str| Dim::Text(word.into());
         let medium = [Dim::Null, word("oversized")];
         part[0] == word("unattributed") && medium.contains(&part[1]) && part[2] == Dim::Null
     };
     let (nothing, channels): (Parts, Parts) =
-        (parts.clone().into_iter()).partition(|(part, _)| is_nothing(part));
+        (parts.clone().into_iter()).partition(|(part, _)| is_unattributed(part));
     let mut all = nothing.into_values().flatten();
-    (touched >= k && all.all(|weighed| weighed.contributors >= k)).then_some(channels)
+    (touched >= k && all.all(|counted| counted.contributors >= k)).then_some(channels)
 }
 
 /// The parts of a total that stay inside.
@@ -185,9 +189,9 @@ fn hidden(parts: &Parts, total: u64, k: u64) -> BTreeSet<Vec<Dim>> {
     let counts: BTreeMap<&Vec<Dim>, Counts> = parts
         .iter()
         .map(|(part, cells)| {
-            let of = |weighed: &Weighed| match weighed.cell.family {
-                Family::Attribution => (weighed.cell.dims[1].clone(), weighed.contributors),
-                _ => (Dim::Null, weighed.contributors),
+            let of = |counted: &CountedCell| match counted.cell.family {
+                Family::Attribution => (counted.cell.dims[1].clone(), counted.contributors),
+                _ => (Dim::Null, counted.contributors),
             };
             (part, cells.iter().map(of).collect())
         })
@@ -196,7 +200,7 @@ fn hidden(parts: &Parts, total: u64, k: u64) -> BTreeSet<Vec<Dim>> {
     let is_other = |part: &[Dim]| part == other_channel();
     // How many persons stand behind several channels of a chain nobody counts.
     let is_several = |part: &Vec<Dim>| {
-        let is_markov = |weighed: &Weighed| weighed.cell.family == Family::MarkovMonth;
+        let is_markov = |counted: &CountedCell| counted.cell.family == Family::MarkovMonth;
         parts[part].iter().any(is_markov) && part.last() == Some(&Dim::Text("*".into()))
     };
     let mut hidden: BTreeSet<Vec<Dim>> = parts

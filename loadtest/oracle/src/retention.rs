@@ -1,6 +1,6 @@
 //! Retention: what is past its time is dropped, day after day.
 //!
-//! Told of everything in the order of arrival, a [`Keeper`] passes over what is held whenever a UTC day begins by the
+//! Told of everything in the order of arrival, a [`RetentionModel`] passes over what is held whenever a UTC day begins by the
 //! clock, and adds a drop of every record that is past its time. What is past its time follows from what is held at that
 //! moment and from the day alone:
 //!
@@ -27,16 +27,16 @@ use tributary_operators::record::{
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
-use crate::consent::lawful;
-use crate::hold::held;
+use crate::consent::allowed_records;
 use crate::identity::Identity;
 use crate::person::Person;
+use crate::stored::held;
 
 const DAY: i64 = 86_400_000;
 
 /// For how many calendar months a brand holds what.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct RetentionPeriods {
     /// Web records, from the first of their cookie.
     pub cookies: i32,
     /// Sales, refunds, adjustments.
@@ -51,7 +51,7 @@ pub struct Terms {
 
 /// The moments before which things are past their time, Unix milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Ends {
+pub struct Cutoffs {
     /// Web records.
     pub web: i64,
     /// Sales, refunds, adjustments.
@@ -62,9 +62,9 @@ pub struct Ends {
     pub persons: i64,
 }
 
-impl Terms {
+impl RetentionPeriods {
     /// What is past its time on the day of a moment, Unix milliseconds.
-    pub fn ends(&self, now: i64) -> Ends {
+    pub fn cutoffs(&self, now: i64) -> Cutoffs {
         let before = |months: i32| {
             let today = Timestamp::from_millisecond(now).ok()?;
             let today = today.to_zoned(self.zone.clone()).start_of_day().ok()?;
@@ -73,7 +73,7 @@ impl Terms {
             Some(begin.timestamp().as_millisecond())
         };
         let before = |months| before(months).unwrap_or(i64::MIN);
-        Ends {
+        Cutoffs {
             web: before(self.cookies),
             transactions: before(self.transactions),
             consent: before(self.consent),
@@ -82,7 +82,7 @@ impl Terms {
     }
 }
 
-impl Ends {
+impl Cutoffs {
     /// Before when a record is past its own time; never where it stays.
     fn own(&self, body: &Body) -> i64 {
         match body {
@@ -114,7 +114,7 @@ fn is_from_the_web(body: &Body) -> bool {
         }
 }
 
-/// The beginnings of the UTC days that begin where the clock goes on to a time, from a day or from nowhere: Unix
+/// The beginnings of the UTC days that begin where the clock has_expired on to a time, from a day or from nowhere: Unix
 /// milliseconds.
 fn days(from: Option<i64>, to: i64) -> impl Iterator<Item = i64> {
     let today = to.div_euclid(DAY);
@@ -122,9 +122,9 @@ fn days(from: Option<i64>, to: i64) -> impl Iterator<Item = i64> {
 }
 
 /// Keeps the retention of a world by its clock.
-pub struct Keeper<'a> {
+pub struct RetentionModel<'a> {
     settings: &'a Settings,
-    terms: &'a BTreeMap<BrandId, Terms>,
+    periods: &'a BTreeMap<BrandId, RetentionPeriods>,
     /// The day of the clock, days since 1970; none before it was read.
     day: Option<i64>,
     events: Vec<Event>,
@@ -133,12 +133,15 @@ pub struct Keeper<'a> {
     dropped: u64,
 }
 
-impl<'a> Keeper<'a> {
-    /// Keeps it for the brands that have terms.
-    pub fn new(settings: &'a Settings, terms: &'a BTreeMap<BrandId, Terms>) -> Keeper<'a> {
-        Keeper {
+impl<'a> RetentionModel<'a> {
+    /// Keeps it for the brands that have periods.
+    pub fn new(
+        settings: &'a Settings,
+        periods: &'a BTreeMap<BrandId, RetentionPeriods>,
+    ) -> RetentionModel<'a> {
+        RetentionModel {
             settings,
-            terms,
+            periods,
             day: None,
             events: Vec::new(),
             oldest: BTreeMap::new(),
@@ -149,7 +152,7 @@ impl<'a> Keeper<'a> {
     /// The clock stands at a time, Unix milliseconds; an earlier one than before turns nothing back. For each day that
     /// has begun a pass is made, and what is past its time is dropped at a place in the order of arrival: behind all
     /// events so far, and not behind those to come.
-    pub fn clock(&mut self, at: i64, place: Arrival) {
+    pub fn advance_clock(&mut self, at: i64, place: Arrival) {
         for now in days(self.day, at) {
             self.pass(now, place);
         }
@@ -158,27 +161,27 @@ impl<'a> Keeper<'a> {
 
     /// Something arrives at a time, Unix milliseconds. A record that is past its own time by then never counts. Whether it
     /// was taken.
-    pub fn arrives(&mut self, event: Event, at: i64) -> bool {
+    pub fn receive(&mut self, event: Event, at: i64) -> bool {
         let (brand, own, ts) = match &event {
             Event::Put { record, .. } => (record.brand, Some(&record.body), record.ts),
             Event::Evidence { brand, ts, .. } => (*brand, None, *ts),
             _ => {
-                self.event(event);
+                self.add(event);
                 return true;
             }
         };
-        let is_past = self.terms.get(&brand).is_some_and(|terms| {
-            let ends = terms.ends(at);
-            ts < own.map_or(ends.consent, |body| ends.own(body))
+        let is_past = self.periods.get(&brand).is_some_and(|periods| {
+            let cutoffs = periods.cutoffs(at);
+            ts < own.map_or(cutoffs.consent, |body| cutoffs.own(body))
         });
         if !is_past {
-            self.event(event);
+            self.add(event);
         }
         !is_past
     }
 
     /// Something happens.
-    pub fn event(&mut self, event: Event) {
+    pub fn add(&mut self, event: Event) {
         if let Event::Put { record, .. } = &event
             && !matches!(record.body, Body::Spend { .. } | Body::Right { .. })
         {
@@ -204,20 +207,20 @@ impl<'a> Keeper<'a> {
             if let Some(at) = link_time {
                 self.events.push(Event::LinkTime { brand: id, at });
             }
-            let Some(terms) = self.terms.get(&id) else {
+            let Some(periods) = self.periods.get(&id) else {
                 continue;
             };
-            let ends = terms.ends(now);
+            let cutoffs = periods.cutoffs(now);
             if self
                 .oldest
                 .get(&id)
-                .is_none_or(|oldest| *oldest >= ends.latest())
+                .is_none_or(|oldest| *oldest >= cutoffs.latest())
             {
                 continue;
             }
             let mut held = held(&self.events);
             held.retain(|_, record| record.brand == id);
-            let expired = past(settings, &ends, &held, link_time);
+            let expired = expired_records(settings, &cutoffs, &held, link_time);
             let stays = held.iter().filter(|(key, _)| !expired.contains(key));
             let stays =
                 stays.filter(|(_, r)| !matches!(r.body, Body::Spend { .. } | Body::Right { .. }));
@@ -233,9 +236,9 @@ impl<'a> Keeper<'a> {
 }
 
 /// What of the records held of a brand is past its time.
-fn past(
+fn expired_records(
     settings: &BrandSettings,
-    ends: &Ends,
+    cutoffs: &Cutoffs,
     held: &BTreeMap<RecordKey, Record>,
     link_time: Option<i64>,
 ) -> BTreeSet<RecordKey> {
@@ -247,21 +250,21 @@ fn past(
     };
     let placed_early = held
         .values()
-        .filter(|record| is_from_the_web(&record.body) && record.ts < ends.web);
+        .filter(|record| is_from_the_web(&record.body) && record.ts < cutoffs.web);
     let old_cookies: BTreeSet<Pseudonym> = placed_early.flat_map(cookies).collect();
-    let idle = idle(settings, ends.persons, held, link_time);
+    let idle = idle(settings, cutoffs.persons, held, link_time);
 
-    let goes = |record: &Record| {
-        let names = |who: &BTreeSet<Pseudonym>| {
+    let has_expired = |record: &Record| {
+        let names = |pseudonyms: &BTreeSet<Pseudonym>| {
             let mut ids = record.ids.ids().iter();
-            ids.any(|id| who.contains(&id.pseudonym))
+            ids.any(|id| pseudonyms.contains(&id.pseudonym))
         };
         let stays_with_idle = matches!(record.body, Body::Consent { .. } | Body::Right { .. });
-        record.ts < ends.own(&record.body)
+        record.ts < cutoffs.own(&record.body)
             || is_visit(&record.body) && names(&old_cookies)
-            || !stays_with_idle && record.ts < ends.persons && names(&idle)
+            || !stays_with_idle && record.ts < cutoffs.persons && names(&idle)
     };
-    let expired = held.iter().filter(|(_, record)| goes(record));
+    let expired = held.iter().filter(|(_, record)| has_expired(record));
     expired.map(|(key, _)| *key).collect()
 }
 
@@ -274,7 +277,7 @@ fn idle(
     link_time: Option<i64>,
 ) -> BTreeSet<Pseudonym> {
     let records: Vec<&Record> = held.values().collect();
-    let identity = Identity::of(settings, &lawful(settings, &records, link_time));
+    let identity = Identity::of(settings, &allowed_records(settings, &records, link_time));
     let newer = records
         .iter()
         .filter(|record| record.ts >= since && !matches!(record.body, Body::Right { .. }));

@@ -12,9 +12,9 @@ use tributary_operators::record::{Currency, SaleKind};
 
 use crate::brand::{self, Brand};
 use crate::calendar;
+use crate::family_sums::{CountedCell, FamilySums};
 use crate::journeys::Journeys;
 use crate::rules::Step;
-use crate::tally::{Tally, Weighed};
 
 /// The newest steps of a path that the `paths` family tells apart.
 const PATH_STEPS: usize = 20;
@@ -24,11 +24,11 @@ const MS_PER_DAY: i64 = 86_400_000;
 /// Conversion kind, month and currency: what all four families share.
 type Group = (SaleKind, i32, Currency);
 
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Weighed> {
-    let mut paths: Tally<(Group, Vec<Channel>), 2> = Tally::new();
-    let mut lengths: Tally<(Group, usize), 1> = Tally::new();
-    let mut days: Tally<(Group, i64), 1> = Tally::new();
-    let mut assists: Tally<(Group, Channel), 2> = Tally::new();
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
+    let mut paths: FamilySums<(Group, Vec<Channel>), 2> = FamilySums::new();
+    let mut lengths: FamilySums<(Group, usize), 1> = FamilySums::new();
+    let mut days: FamilySums<(Group, i64), 1> = FamilySums::new();
+    let mut assists: FamilySums<(Group, Channel), 2> = FamilySums::new();
     for conversion in &journeys.conversions {
         let (sale, path, person) = (&conversion.sale, &conversion.path, conversion.person);
         let Some(first) = path.first() else {
@@ -56,22 +56,20 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Weighed> {
         dims.extend(last);
         dims
     };
-    let mut cells = paths.weighed(Family::Paths, |(group, channels), sum| {
+    let mut cells = paths.cells(Family::Paths, |(group, channels), sum| {
         let path = channels.iter().map(|channel| words(brand, *channel));
         let path = Dim::Path(path.collect());
         (dims(*group, vec![path]), sum.values.to_vec())
     });
-    cells.extend(
-        lengths.weighed(Family::PathLength, |(group, touches), sum| {
-            let touches = Dim::Count(*touches as u64);
-            (dims(*group, vec![touches]), sum.values.to_vec())
-        }),
-    );
-    cells.extend(days.weighed(Family::PathDays, |(group, days), sum| {
+    cells.extend(lengths.cells(Family::PathLength, |(group, touches), sum| {
+        let touches = Dim::Count(*touches as u64);
+        (dims(*group, vec![touches]), sum.values.to_vec())
+    }));
+    cells.extend(days.cells(Family::PathDays, |(group, days), sum| {
         let days = Dim::Count(days.unsigned_abs());
         (dims(*group, vec![days]), sum.values.to_vec())
     }));
-    cells.extend(assists.weighed(Family::Assists, |(group, channel), sum| {
+    cells.extend(assists.cells(Family::Assists, |(group, channel), sum| {
         let channel = brand.channel(*channel).to_vec();
         (dims(*group, channel), sum.values.to_vec())
     }));
@@ -80,7 +78,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Weighed> {
 
 /// The contributors behind the conversions with a touch, by brand, kind, month and currency.
 pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u64> {
-    let mut totals: Tally<Group, 0> = Tally::new();
+    let mut totals: FamilySums<Group, 0> = FamilySums::new();
     for conversion in &journeys.conversions {
         if !conversion.path.is_empty() {
             let sale = &conversion.sale;

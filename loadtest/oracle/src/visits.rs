@@ -3,7 +3,7 @@
 //! A token is one device in one store and salt day; another day makes another token that nothing
 //! connects with this one. Its pings, at most one a second and the strongest of each, fall into runs where
 //! a gap exceeds half an hour. Tokens that are there for more than `max_presence` in all are staff
-//! or fixtures and disappear, random ones too. Of a store's day so many tokens count at most ([`crate::crowd`]). The runs of random MACs count nothing but themselves.
+//! or fixtures and disappear, random ones too. Of a store's day so many tokens count at most ([`crate::device_limit`]). The runs of random MACs count nothing but themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
 use crate::calendar;
-use crate::crowd;
-use crate::tally::{Weighed, weighed};
+use crate::device_limit;
+use crate::family_sums::{CountedCell, existing_cell};
 
 /// The longest gap within a run, seconds.
 const MAX_GAP: i64 = 30 * 60;
@@ -62,9 +62,9 @@ struct Hour {
     random_devices: BTreeSet<Token>,
 }
 
-pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Weighed> {
+pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<CountedCell> {
     let mut hours: BTreeMap<StoreHour, Hour> = BTreeMap::new();
-    let pings = &crowd::counted(pings, brand.settings.max_devices);
+    let pings = &device_limit::counted_pings(pings, brand.settings.max_devices);
     for (token, pings) in seconds(pings) {
         let runs = runs(pings);
         let presence: i64 = runs.iter().map(Run::dwell).sum();
@@ -93,7 +93,7 @@ pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Weighed> {
                 random_devices as i128,
             ];
             let contributors = (devices + random_devices) as u64;
-            weighed(Family::Visits, dims, values, contributors)
+            existing_cell(Family::Visits, dims, values, contributors)
         })
         .collect()
 }

@@ -50,33 +50,33 @@ const P: u64 = (1 << 61) - 1;
 
 /// A number modulo [`P`].
 #[derive(Clone, Copy, PartialEq)]
-struct Modulo(u64);
+struct Residue(u64);
 
-impl Field for Modulo {
-    const ZERO: Modulo = Modulo(0);
-    const ONE: Modulo = Modulo(1);
+impl Field for Residue {
+    const ZERO: Residue = Residue(0);
+    const ONE: Residue = Residue(1);
 
-    fn of(count: &BigInt) -> Modulo {
+    fn of(count: &BigInt) -> Residue {
         let rest: BigInt = (count % P + P) % P;
-        Modulo(rest.to_u64().unwrap_or(0))
+        Residue(rest.to_u64().unwrap_or(0))
     }
 
-    fn plus(self, other: Modulo) -> Modulo {
-        Modulo((self.0 + other.0) % P)
+    fn plus(self, other: Residue) -> Residue {
+        Residue((self.0 + other.0) % P)
     }
 
-    fn minus(self, other: Modulo) -> Modulo {
-        Modulo((self.0 + P - other.0) % P)
+    fn minus(self, other: Residue) -> Residue {
+        Residue((self.0 + P - other.0) % P)
     }
 
-    fn times(self, other: Modulo) -> Modulo {
+    fn times(self, other: Residue) -> Residue {
         // 2^61 is one.
         let product = u128::from(self.0) * u128::from(other.0);
-        Modulo((((product >> 61) as u64) + (product as u64 & P)) % P)
+        Residue((((product >> 61) as u64) + (product as u64 & P)) % P)
     }
 
-    fn inverse(self) -> Modulo {
-        let (mut inverse, mut square, mut power) = (Modulo::ONE, self, P - 2);
+    fn inverse(self) -> Residue {
+        let (mut inverse, mut square, mut power) = (Residue::ONE, self, P - 2);
         while power > 0 {
             if power % 2 == 1 {
                 inverse = inverse.times(square);
@@ -144,7 +144,7 @@ fn inverse<F: Field>(mut matrix: Vec<Vec<F>>) -> Vec<Vec<F>> {
 }
 
 /// How near to a half it is asked whether it is one, parts per million.
-const NEAR: f64 = 1e-3;
+const HALF_MARGIN: f64 = 1e-3;
 
 /// The effects in parts per million, rounded half up.
 pub(crate) fn effects_ppm(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[BigInt]) -> Vec<u64> {
@@ -159,17 +159,20 @@ pub(crate) fn effects_ppm(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[Big
             }
         })
         .collect();
-    let is_near = |ppm: &f64| (ppm - ppm.floor() - 0.5).abs() < NEAR;
-    let exact = match floats.iter().any(is_near) {
-        true => parts::<Modulo>(matrix, starts, ends),
+    let is_near_half = |ppm: &f64| (ppm - ppm.floor() - 0.5).abs() < HALF_MARGIN;
+    let exact = match floats.iter().any(is_near_half) {
+        true => parts::<Residue>(matrix, starts, ends),
         false => Vec::new(),
     };
     let rounded = floats.iter().enumerate().map(|(at, ppm)| {
-        let is_half = exact.get(at).filter(|_| is_near(ppm)).is_some_and(|of| {
-            let [above, below] = *of;
-            let doubled = Modulo::of(&(2 * ppm.floor() as u64 + 1).into());
-            Modulo(2_000_000).times(above) == doubled.times(below)
-        });
+        let is_half = exact
+            .get(at)
+            .filter(|_| is_near_half(ppm))
+            .is_some_and(|of| {
+                let [above, below] = *of;
+                let doubled = Residue::of(&(2 * ppm.floor() as u64 + 1).into());
+                Residue(2_000_000).times(above) == doubled.times(below)
+            });
         match is_half {
             true => ppm.floor() as u64 + 1,
             false => (ppm + 0.5).floor() as u64,

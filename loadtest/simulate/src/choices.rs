@@ -2,13 +2,13 @@
 //! minds.
 //!
 //! A choice belongs to a browser and is computed from the seed and its cookie whenever it is asked for. It draws no
-//! dice, so that a world whose people are asked is the world in which they are not, event for event.
+//! random, so that a world whose people are asked is the world in which they are not, event for event.
 
 use tributary_config::model::Kind;
 
-use crate::dice::mixed;
 use crate::json::Object;
 use crate::people::Person;
+use crate::random::mixed;
 use crate::tc_string::tc_string;
 use crate::world::{DAY, SECOND, World};
 
@@ -26,7 +26,7 @@ const EVERYTHING: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 
 impl World {
     /// Adds the consent string of a browser at a moment, where people are asked.
-    pub(crate) fn chosen(&self, object: Object, ts: i64, cookie: &str) -> Object {
+    pub(crate) fn add_consent_string(&self, object: Object, ts: i64, cookie: &str) -> Object {
         match self.options.consent {
             true => object.text("tc_string", &self.choice(cookie).string(self.first(), ts)),
             false => object,
@@ -34,7 +34,7 @@ impl World {
     }
 
     /// Withdrawals and renewals of the day, each a statement of its own.
-    pub(crate) fn change_minds(&mut self, person: &Person) {
+    pub(crate) fn send_consent_changes(&mut self, person: &Person) {
         if !self.options.consent {
             return;
         }

@@ -39,7 +39,7 @@ impl Object {
         self
     }
 
-    pub(crate) fn maybe(self, key: &str, value: Option<&str>) -> Object {
+    pub(crate) fn optional(self, key: &str, value: Option<&str>) -> Object {
         match value {
             Some(value) => self.text(key, value),
             None => self,

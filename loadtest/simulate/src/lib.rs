@@ -15,7 +15,6 @@
 mod choices;
 mod config;
 mod delivery;
-mod dice;
 mod ending;
 mod json;
 mod line;
@@ -24,6 +23,7 @@ mod online;
 mod options;
 mod pack;
 mod people;
+mod random;
 mod shops;
 mod spend;
 mod tc_string;

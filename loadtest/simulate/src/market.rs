@@ -1,6 +1,6 @@
 //! Campaigns: who brings people, and to which end of a journey.
 
-use crate::dice::Dice;
+use crate::random::Random;
 
 /// What a campaign does to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,12 +100,12 @@ pub(crate) fn campaigns(count: u32) -> Vec<Campaign> {
 }
 
 /// A campaign of a role, none where the brand runs none.
-pub(crate) fn of_role(campaigns: &[Campaign], role: Role, dice: &mut Dice) -> Option<usize> {
+pub(crate) fn of_role(campaigns: &[Campaign], role: Role, random: &mut Random) -> Option<usize> {
     if !campaigns.iter().any(|campaign| campaign.role == role) {
         return None;
     }
     Some(
-        dice.weighted(
+        random.weighted(
             campaigns
                 .iter()
                 .map(|campaign| match campaign.role == role {

@@ -6,7 +6,7 @@ use crate::line::Line;
 
 /// A record on its way. The earliest arrival comes first, then the first that was sent.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Item {
+pub(crate) struct QueuedRecord {
     pub(crate) at: i64,
     pub(crate) order: u64,
     pub(crate) kind: Kind,
@@ -18,7 +18,7 @@ pub(crate) struct Item {
 pub(crate) struct Pack {
     pub(crate) kind: Kind,
     subject: String,
-    items: Vec<Item>,
+    items: Vec<QueuedRecord>,
 }
 
 impl Pack {
@@ -31,7 +31,7 @@ impl Pack {
     }
 
     /// Adds an event; gives the line once it has `size` events. It arrives with its last event.
-    pub(crate) fn add(&mut self, item: Item, size: usize) -> Option<Line> {
+    pub(crate) fn add(&mut self, item: QueuedRecord, size: usize) -> Option<Line> {
         self.items.push(item);
         match self.items.len() >= size {
             true => self.close(),

@@ -4,7 +4,7 @@
 //! needed, so that a person costs a few bytes. Names, addresses and numbers are made up; the mail
 //! domains are reserved ones.
 
-use crate::dice::{Dice, mixed};
+use crate::random::{Random, mixed};
 
 const FIRST: [&str; 16] = [
     "Camille", "Louis", "Inès", "Hugo", "Zoé", "Karim", "Anaïs", "Paul", "Léa", "Noé", "Emma",
@@ -26,9 +26,9 @@ pub(crate) struct Person {
     /// Browsers, 1 to 4.
     pub(crate) cookies: u8,
     /// Interest in the brand, 0 to 100: touches raise it, days cool it.
-    pub(crate) warm: u8,
+    pub(crate) interest: u8,
     /// Until which day a newsletter makes a trip likelier.
-    pub(crate) nudged_until: u32,
+    pub(crate) newsletter_until: u32,
     traits: u8,
 }
 
@@ -47,10 +47,10 @@ pub(crate) enum Trait {
 }
 
 impl Person {
-    pub(crate) fn born(number: u32, stores: u32, dice: &mut Dice) -> Person {
+    pub(crate) fn random(number: u32, stores: u32, random: &mut Random) -> Person {
         let mut traits = 0;
         let mut may = |p: f64, what: Trait| {
-            if dice.chance(p) {
+            if random.chance(p) {
                 traits |= what as u8;
             }
         };
@@ -64,11 +64,11 @@ impl Person {
         Person {
             number,
             // The tail's mean is 2.
-            activity: (dice.heavy(40.0) / 2.0) as f32,
-            home: dice.whole(0, i64::from(stores) - 1) as u16,
-            cookies: 1 + dice.weighted([0.5, 0.3, 0.14, 0.06].into_iter()) as u8,
-            warm: dice.whole(0, 40) as u8,
-            nudged_until: 0,
+            activity: (random.heavy(40.0) / 2.0) as f32,
+            home: random.whole(0, i64::from(stores) - 1) as u16,
+            cookies: 1 + random.weighted([0.5, 0.3, 0.14, 0.06].into_iter()) as u8,
+            interest: random.whole(0, 40) as u8,
+            newsletter_until: 0,
             traits,
         }
     }
@@ -77,8 +77,8 @@ impl Person {
         self.traits & what as u8 != 0
     }
 
-    pub(crate) fn warm_up(&mut self, by: u8) {
-        self.warm = self.warm.saturating_add(by).min(100);
+    pub(crate) fn raise_interest(&mut self, by: u8) {
+        self.interest = self.interest.saturating_add(by).min(100);
     }
 
     /// What identifies the person under this seed.

@@ -10,13 +10,13 @@ use crate::market::Role;
 use crate::world::{DAY, HOUR, MINUTE, World};
 
 impl World {
-    /// Reports today's tally and starts a new one.
+    /// Reports today's ad_counts and starts a new one.
     pub(crate) fn spend(&mut self) {
         let Ok(date) = self.options.start.checked_add(i64::from(self.day).days()) else {
             return;
         };
-        let tally = std::mem::replace(&mut self.tally, vec![(0, 0); self.campaigns.len()]);
-        for (index, (impressions, clicks)) in tally.into_iter().enumerate() {
+        let ad_counts = std::mem::replace(&mut self.ad_counts, vec![(0, 0); self.campaigns.len()]);
+        for (index, (impressions, clicks)) in ad_counts.into_iter().enumerate() {
             let Some(campaign) = self.campaigns.get(index).cloned() else {
                 continue;
             };
@@ -38,14 +38,14 @@ impl World {
                     .text("medium", campaign.medium)
                     .text("campaign", &campaign.name)
                     .text("cost", &major(cost))
-                    .maybe("currency", (index % 2 == 0).then_some("EUR"))
+                    .optional("currency", (index % 2 == 0).then_some("EUR"))
                     .raw("impressions", impressions)
                     .raw("clicks", clicks)
                     .end()
             };
-            let morning = self.midnight + DAY + 6 * HOUR + self.dice.whole(0, 30 * MINUTE);
+            let morning = self.midnight + DAY + 6 * HOUR + self.random.whole(0, 30 * MINUTE);
             self.send_at(Kind::Spend, morning, morning, row(cost));
-            if self.dice.chance(0.1) {
+            if self.random.chance(0.1) {
                 let restated = row(cost + cost / 50 + 1);
                 self.send_at(Kind::Spend, morning, morning + 2 * DAY, restated);
             }

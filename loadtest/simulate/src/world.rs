@@ -7,12 +7,12 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use tributary_config::model::Kind;
 
-use crate::dice::Dice;
 use crate::line::Line;
 use crate::market::{Campaign, campaigns};
 use crate::options::{Options, OptionsError};
-use crate::pack::{Item, Pack};
+use crate::pack::{Pack, QueuedRecord};
 use crate::people::Person;
+use crate::random::Random;
 
 pub(crate) const SECOND: i64 = 1_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -22,7 +22,7 @@ pub(crate) const DAY: i64 = 24 * HOUR;
 /// A brand being simulated. Iterating gives its trace.
 pub struct World {
     pub(crate) options: Options,
-    pub(crate) dice: Dice,
+    pub(crate) random: Random,
     pub(crate) zone: TimeZone,
     pub(crate) campaigns: Vec<Campaign>,
     pub(crate) population: u32,
@@ -33,14 +33,14 @@ pub struct World {
     pub(crate) sunday: bool,
     pub(crate) tuesday: bool,
     /// Impressions and clicks of each campaign today.
-    pub(crate) tally: Vec<(u64, u64)>,
+    pub(crate) ad_counts: Vec<(u64, u64)>,
     /// The last number of a web record, a transaction and an order.
     pub(crate) webs: u64,
     pub(crate) sales: u64,
     pub(crate) orders: u64,
     /// What was made so far of pings, web events and transactions.
-    pub(crate) made: [u64; 3],
-    pub(crate) queue: BinaryHeap<Reverse<Item>>,
+    pub(crate) generated: [u64; 3],
+    pub(crate) queue: BinaryHeap<Reverse<QueuedRecord>>,
     pub(crate) queued: u64,
     /// What arrives before this moment is complete.
     horizon: i64,
@@ -59,17 +59,17 @@ impl World {
         options.check()?;
         let zone =
             TimeZone::get(&options.timezone).map_err(|error| OptionsError(error.to_string()))?;
-        let mut dice = Dice::new(options.seed);
+        let mut random = Random::new(options.seed);
         let population = options.population();
         let people = (0..population)
-            .map(|number| Person::born(number, options.stores, &mut dice))
+            .map(|number| Person::random(number, options.stores, &mut random))
             .collect();
         let (events, days) = options.ends();
         let campaigns = campaigns(options.campaigns);
         let packs = Kind::ALL.map(|kind| Pack::of(&options.brand, kind));
         Ok(World {
-            tally: vec![(0, 0); campaigns.len()],
-            dice,
+            ad_counts: vec![(0, 0); campaigns.len()],
+            random,
             zone,
             campaigns,
             population,
@@ -81,7 +81,7 @@ impl World {
             webs: 0,
             sales: 0,
             orders: 0,
-            made: [0; 3],
+            generated: [0; 3],
             queue: BinaryHeap::new(),
             queued: 0,
             horizon: i64::MIN,
@@ -98,16 +98,16 @@ impl World {
         /// Below so many events the mix is left to chance.
         const SLACK: f64 = 40.0;
         let (made, part) = match kind {
-            Kind::Ping => (self.made[0], self.options.mix.pings),
-            Kind::Web => (self.made[1], self.options.mix.web),
-            Kind::Transaction => (self.made[2], self.options.mix.transactions),
+            Kind::Ping => (self.generated[0], self.options.mix.pings),
+            Kind::Web => (self.generated[1], self.options.mix.web),
+            Kind::Transaction => (self.generated[2], self.options.mix.transactions),
             Kind::Spend | Kind::Consent => return 1.0,
         };
         if part == 0 {
             return 0.0;
         }
         let share = f64::from(part) / self.options.mix.total() as f64;
-        let all: u64 = self.made.iter().sum();
+        let all: u64 = self.generated.iter().sum();
         let ratio = share * (all as f64 + SLACK) / (made as f64 + SLACK * share);
         // A high power, because what people do by themselves is far from some mixes.
         let squared = ratio * ratio;
@@ -125,7 +125,7 @@ impl World {
             .unwrap_or(self.midnight + DAY)
     }
 
-    fn live_a_day(&mut self) {
+    fn simulate_day(&mut self) {
         self.midnight = self.midnight_of(self.day);
         let weekday = self
             .options
@@ -137,13 +137,13 @@ impl World {
         self.tuesday = weekday == jiff::civil::Weekday::Tuesday;
 
         // The crowd first: what people do then makes up for it in the mix.
-        self.crowd();
+        self.add_passers_by();
         let mut people = std::mem::take(&mut self.people);
         for person in &mut people {
-            person.warm -= person.warm / 10;
-            self.change_minds(person);
-            self.live_online(person);
-            self.live_in_town(person);
+            person.interest -= person.interest / 10;
+            self.send_consent_changes(person);
+            self.simulate_online(person);
+            self.simulate_stores(person);
         }
         self.people = people;
         self.spend();
@@ -156,7 +156,7 @@ impl World {
         };
     }
 
-    fn emit(&mut self, item: Item) {
+    fn emit(&mut self, item: QueuedRecord) {
         let size = self.options.pack as usize;
         if let Some(pack) = self.packs.iter_mut().find(|pack| pack.kind == item.kind) {
             self.ready.extend(pack.add(item, size));
@@ -196,7 +196,7 @@ impl Iterator for World {
                         self.emit(item);
                     }
                 }
-                _ if self.days_left > 0 => self.live_a_day(),
+                _ if self.days_left > 0 => self.simulate_day(),
                 _ => {
                     self.close();
                     if self.ready.is_empty() {

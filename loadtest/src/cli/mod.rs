@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            // Whoever reads the output has gone, as `head` does: that is no failure.
+            // The reader closed the output, as `head` does. This is not a failure.
             if terminal::is_closed(error.as_ref()) {
                 return ExitCode::SUCCESS;
             }

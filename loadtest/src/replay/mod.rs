@@ -78,7 +78,7 @@ pub enum ReplayError {
     },
 }
 
-/// Plays messages into NATS in their order. `seen` is told about the state after every message.
+/// Plays messages into NATS in their order. `seen` receives the summary after every message.
 ///
 /// Acknowledged messages carry a `Nats-Msg-Id` of this run, so that one that has to be sent again
 /// after a lost connection is kept once by the stream.

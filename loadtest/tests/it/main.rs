@@ -12,7 +12,7 @@ mod nats_dead_letters;
 mod nats_input;
 mod nats_input_faults;
 mod nats_input_lost;
-mod nats_input_taken;
+mod nats_input_takeover;
 mod nats_login;
 mod nats_old_server;
 mod nats_partitions;

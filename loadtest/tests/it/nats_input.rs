@@ -30,7 +30,7 @@ async fn read_acknowledged_and_read_on() {
     assert_eq!((input.next_sequence(), input.pending()), (401, 600));
     assert!(!input.caught_up());
 
-    // Acknowledged is what is durable, and the server is told no more.
+    // Only durable messages are acknowledged; the server receives no other acknowledgement.
     assert_eq!(consumer(&client).await.ack_floor.stream_sequence, 0);
     input.acknowledge(400).await;
     client.flush().await.unwrap();
@@ -74,7 +74,7 @@ async fn deleted_messages_are_gaps() {
     let messages = read(&mut input, 996).await;
     let expected = (1..=999).filter(|s| ![200, 500, 501].contains(s));
     assert_eq!(sequences(&messages), expected.collect::<Vec<u64>>());
-    // The last one is gone too: nothing comes, and the position is behind it nevertheless.
+    // The last message is deleted too: none arrives, and the position still advances past it.
     while input.next_sequence() < 1_001 {
         let nothing = input.next_batch(10, Duration::from_secs(1)).await.unwrap();
         assert!(nothing.is_empty());

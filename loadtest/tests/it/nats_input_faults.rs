@@ -53,7 +53,7 @@ async fn the_line_falls_silent() {
     let mut messages = read(&mut input, 100).await;
     proxy.stall(true);
     publish(&direct, 100..200).await;
-    // No call takes longer than it was told, however silent the server is.
+    // No call exceeds its timeout while the server is silent.
     while input.counts().heartbeats_missed == 0 {
         match input.next_batch(1_000, Duration::from_millis(100)).await {
             Ok(batch) => assert!(batch.is_empty()),

@@ -72,12 +72,14 @@ async fn what_is_played_arrives() {
         .collect();
     let bytes: usize = trace.iter().map(|line| line.data.len()).sum();
 
-    let mut told = 0;
+    let mut calls = 0;
     let again = || trace.iter().cloned().map(Ok);
-    let summary = replay(&client, again(), FREE, |_| told += 1).await.unwrap();
+    let summary = replay(&client, again(), FREE, |_| calls += 1)
+        .await
+        .unwrap();
     assert_eq!((summary.events, summary.messages), (3_000, 3_000));
     assert_eq!(summary.bytes, bytes as u64);
-    assert!(told >= 3_000);
+    assert!(calls >= 3_000);
     assert_eq!(held(&client, 1).await, played);
 
     // Without acknowledgements, and packed by what shares an arrival: the events and their times

@@ -118,7 +118,7 @@ async fn what_an_operator_made_is_judged() {
 }
 
 #[tokio::test]
-async fn an_account_without_jetstream_is_told_so() {
+async fn an_account_without_jetstream_gets_an_error_that_says_so() {
     let accounts = "accounts { plain: { users: [ { user: a, password: b } ] } }";
     let Some(server) = NatsServer::start_or_skip(accounts) else {
         return;

@@ -6,7 +6,7 @@ use tributary_operators::event::Event;
 use tributary_operators::stats::Snapshot;
 use tributary_oracle::counts::{Counts, counts};
 use tributary_oracle::history::random;
-use tributary_oracle::{Withheld, hold, withheld};
+use tributary_oracle::{Withheld, fold_events, withheld};
 
 fn of(snapshot: Snapshot) -> Counts {
     Counts {
@@ -33,7 +33,10 @@ fn counters_say_why_records_do_not_count() {
     let mut sum = Withheld::default();
     for seed in 0..200 {
         let history = random(seed, 4 + (seed % 90) as usize);
-        let expected = withheld(&history.settings, &hold(history.batches.iter().flatten()));
+        let expected = withheld(
+            &history.settings,
+            &fold_events(history.batches.iter().flatten()),
+        );
         let workers = [1, 2, 3, 8][(seed % 4) as usize];
         let steps: Steps = history.batches.into_iter().map(|of| (of, 0)).collect();
         let counted = play(&history.settings, workers, &[], &steps).counts;

@@ -3,7 +3,7 @@
 //!
 //! In every history any number of workers tells the same, cells and consents; what is told at each release is what the batch
 //! oracle computes from the records held at that moment, of the groups that may leave and of no other
-//! ([`tributary_oracle::waiting`]), before a restart in the middle and after it; and once all is taken back nothing stands
+//! ([`tributary_oracle::cadence`]), before a restart in the middle and after it; and once all is taken back nothing stands
 //! outside and no stage holds an entry.
 //!
 //! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
@@ -20,9 +20,9 @@ use tributary_operators::cell::{Cell, Family};
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
 use tributary_operators::settings::Settings;
+use tributary_oracle::cadence::{CadenceModel, ConsentCountsModel};
 use tributary_oracle::history::{History, random, without_dropped_devices};
-use tributary_oracle::waiting::{Gauge, Waiting};
-use tributary_oracle::{Held, hold};
+use tributary_oracle::{StoredState, fold_events};
 
 const BRAND: BrandId = BrandId(0);
 
@@ -44,27 +44,27 @@ fn same(one: &Played, other: &Played, case: &str) {
 }
 
 /// What is held behind every step.
-fn held(steps: &Steps) -> Vec<Held> {
+fn held(steps: &Steps) -> Vec<StoredState> {
     let mut events: Vec<Event> = Vec::new();
     let each = steps.iter().map(|(more, _)| {
         events.extend(more.iter().cloned());
-        hold(&events)
+        fold_events(&events)
     });
     each.collect()
 }
 
-/// What is told in every step is what may be told then. Gives in how many steps something waits.
+/// Checks the cells published in each step. Returns the number of steps in which a change waits.
 fn assert_waits(
-    mut waiting: Waiting,
+    mut model: CadenceModel,
     steps: &Steps,
-    held: &[Held],
+    held: &[StoredState],
     known: &[Released],
     case: &str,
 ) -> usize {
     let mut waited = 0;
     let each = steps.iter().zip(held).zip(known).enumerate();
     for (step, (((_, now), held), outside)) in each {
-        match waiting.release(*now, held, outside) {
+        match model.release(*now, held, outside) {
             Ok(groups) => waited += usize::from(groups > 0),
             Err(what) => panic!("{case}, step {step}: {what}"),
         }
@@ -72,12 +72,17 @@ fn assert_waits(
     waited
 }
 
-/// What is told of consents in every step is what may be told then. Gives how many steps tell any.
-fn assert_consents(settings: &Settings, held: &[Held], played: &Played, case: &str) -> usize {
-    let mut gauge = Gauge::default();
+/// Checks the consent counts published in each step. Returns the number of steps with any.
+fn assert_consents(
+    settings: &Settings,
+    held: &[StoredState],
+    played: &Played,
+    case: &str,
+) -> usize {
+    let mut model = ConsentCountsModel::default();
     let mut shown = 0;
     for (step, (held, published)) in held.iter().zip(&played.consents).enumerate() {
-        let right = gauge.tell(BRAND, &settings.brands[&BRAND], held);
+        let right = model.release(BRAND, &settings.brands[&BRAND], held);
         let published = published.iter().map(|((_, step), counts)| (*step, *counts));
         assert_eq!(
             published.collect::<BTreeMap<_, _>>(),
@@ -109,8 +114,8 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
         same(&one, &other, &format!("{case} and {others}"));
 
         let (held, all) = (held(&steps), known(&one.published));
-        let waiting = Waiting::new(&settings, BRAND).unwrap();
-        waited += assert_waits(waiting, &steps, &held, &all, &case);
+        let model = CadenceModel::new(&settings, BRAND).unwrap();
+        waited += assert_waits(model, &steps, &held, &all, &case);
         consents += assert_consents(&settings, &held, &one, &case);
         let published = one
             .published
@@ -127,7 +132,7 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
             assert!(left.is_empty(), "{case} or {others}: {left:?}");
         }
 
-        // A restart in the middle: all that was known goes in at once, and what stood outside is met.
+        // A restart in the middle: all earlier events arrive at once, and the published cells are reconciled.
         let middle = rng.random_range(0..history.len());
         let before = steps[..=middle]
             .iter()
@@ -146,13 +151,13 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
         if restored.is_empty() {
             continue;
         }
-        let mut waiting = Waiting::new(&settings, BRAND).unwrap();
-        waiting.restore(&all[middle]);
+        let mut model = CadenceModel::new(&settings, BRAND).unwrap();
+        model.restore(&all[middle]);
         let published = play(&settings, others, &restored, &again).published;
         let case = format!("seed {seed}, {others} workers, after a restart");
         let all = known(&published);
-        assert_waits(waiting, &again, &held[middle..], &all, &case);
-        // What had changed before the restart, by nobody knows whom, may wait for more than what is taken back behind it.
+        assert_waits(model, &again, &held[middle..], &all, &case);
+        // Changes from before the restart have unknown contributors and may wait for more than the retractions after it.
     }
     // The histories do what they are there for.
     let many = histories as usize;

@@ -11,31 +11,31 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::retention_query::Horizons;
 use tributary_oracle::history::{History, random, without_dropped_devices};
-use tributary_oracle::retention::{Keeper, Terms};
+use tributary_oracle::retention::{RetentionModel, RetentionPeriods};
 
 /// What the oracle says after every batch.
 fn expected(history: &History) -> Vec<Released> {
-    let mut keeper = Keeper::new(&history.settings, &history.terms);
+    let mut retention = RetentionModel::new(&history.settings, &history.periods);
     let batches = history.batches.iter().zip(&history.arrives).enumerate();
     batches
         .map(|(at, (batch, arrives))| {
-            keeper.clock(*arrives, history.behind(at));
+            retention.advance_clock(*arrives, history.behind(at));
             for event in batch {
-                keeper.arrives(event.clone(), *arrives);
+                retention.receive(event.clone(), *arrives);
             }
-            let held = tributary_oracle::hold(keeper.events());
+            let held = tributary_oracle::fold_events(retention.events());
             released(tributary_oracle::cells(&history.settings, &held))
         })
         .collect()
 }
 
-fn horizons(terms: &Terms, now: i64) -> Horizons {
-    let ends = terms.ends(now);
+fn horizons(periods: &RetentionPeriods, now: i64) -> Horizons {
+    let cutoffs = periods.cutoffs(now);
     Horizons {
-        cookies: ends.web,
-        transactions: ends.transactions,
-        consent: ends.consent,
-        identification: ends.persons,
+        cookies: cutoffs.web,
+        transactions: cutoffs.transactions,
+        consent: cutoffs.consent,
+        identification: cutoffs.persons,
     }
 }
 
@@ -44,8 +44,8 @@ fn taken(history: &History) -> Vec<Vec<Event>> {
     let batches = history.batches.iter().zip(&history.arrives);
     let taken = batches.map(|(batch, arrives)| {
         let is_in_time = |event: &&Event| match event {
-            Event::Put { record, .. } => history.terms.get(&record.brand).is_none_or(|terms| {
-                let horizons = horizons(terms, *arrives);
+            Event::Put { record, .. } => history.periods.get(&record.brand).is_none_or(|periods| {
+                let horizons = horizons(periods, *arrives);
                 horizons.expired_category(record).is_none()
             }),
             _ => true,
@@ -61,9 +61,9 @@ fn passes(history: &History) -> Vec<Vec<Pass>> {
     let day = |at: usize| history.arrives[at].div_euclid(DAY);
     let of_day = |at: usize, day: i64| {
         let place = history.behind(at);
-        history.terms.iter().map(move |(&brand, terms)| Pass {
+        history.periods.iter().map(move |(&brand, periods)| Pass {
             brand,
-            horizons: horizons(terms, day * DAY),
+            horizons: horizons(periods, day * DAY),
             links: day * DAY,
             place,
         })
@@ -177,7 +177,10 @@ fn report(history: History, workers: usize, seed: u64) -> ! {
         }
     }
     println!("settings: {:?}", history.settings);
-    println!("arrives: {:?}, terms: {:?}", history.arrives, history.terms);
+    println!(
+        "arrives: {:?}, periods: {:?}",
+        history.arrives, history.periods
+    );
     let actual = &actual(&history, workers)[epoch];
     let expected = &expected(&history)[epoch];
     for (key, values) in actual {
@@ -217,14 +220,14 @@ fn every_epoch_equals_the_batch_oracle() {
 fn records_are_past_their_time_in_many_histories() {
     let past = |seed: &u64| {
         let history = random(*seed, 60);
-        let mut keeper = Keeper::new(&history.settings, &history.terms);
+        let mut retention = RetentionModel::new(&history.settings, &history.periods);
         for (at, batch) in history.batches.iter().enumerate() {
-            keeper.clock(history.arrives[at], history.behind(at));
+            retention.advance_clock(history.arrives[at], history.behind(at));
             for event in batch {
-                let _ = keeper.arrives(event.clone(), history.arrives[at]);
+                let _ = retention.receive(event.clone(), history.arrives[at]);
             }
         }
-        keeper.dropped() > 0
+        retention.dropped() > 0
     };
     let many = (0..300).filter(past).count();
     assert!(many > 100, "{many} of 300");
@@ -251,7 +254,7 @@ fn batches_and_workers_never_show() {
                 .pop()
                 .unwrap_or_default()
         };
-        // A word is told before what uses it, as decoders do.
+        // The name of a label arrives before its first use, as decoders ensure.
         let (words, others): (Vec<Event>, Vec<Event>) = history
             .batches
             .concat()

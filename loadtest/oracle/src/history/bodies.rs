@@ -6,7 +6,7 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, Currency, RefundAmount, SaleKind, SaleName, TouchKind};
 
 use super::pick::pick;
-use super::words::{CHANNELS, SHARED_IDS, amount, channel, currency, store};
+use super::vocabulary::{CHANNELS, SHARED_IDS, amount, channel, currency, store};
 
 /// Ids and the names of sales of one brand, and what it says with them.
 pub(super) struct Bodies {

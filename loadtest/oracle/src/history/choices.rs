@@ -6,8 +6,8 @@ use tributary_operators::label::Label;
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use super::pick::pick;
-use super::words::{TILLS, WEB};
-use crate::retention::Terms;
+use super::vocabulary::{TILLS, WEB};
+use crate::retention::RetentionPeriods;
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -31,11 +31,11 @@ pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
 }
 
 /// Mostly a month or two, in the calendar of some offset.
-pub(super) fn terms(rng: &mut impl Rng) -> Terms {
+pub(super) fn periods(rng: &mut impl Rng) -> RetentionPeriods {
     let mut months = || pick(rng, [1, 1, 1, 2, 12]);
     let (cookies, transactions) = (months(), months());
     let (consent, identification) = (months(), months());
-    Terms {
+    RetentionPeriods {
         cookies,
         transactions,
         consent,

@@ -12,7 +12,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 const FIRST_DAY: i64 = 19_751;
 
 /// Some moment at which a retention of a month or two ends within the days that see most, Unix milliseconds.
-pub(super) fn moment_of_passes(rng: &mut impl Rng) -> i64 {
+pub(super) fn random_pass_time(rng: &mut impl Rng) -> i64 {
     let day = FIRST_DAY + rng.random_range(25..75);
     (day * 24 + pick(rng, [0, 3, 23])) * MS_PER_HOUR
 }

@@ -8,27 +8,27 @@ use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleK
 use super::bodies::{self, Bodies};
 use super::pick::pick;
 use super::pools::Pools;
-use super::statements::{self, Moments};
-use super::words::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
+use super::statements::{self, StatementTimes};
+use super::vocabulary::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
 
 const MS_PER_HOUR: i64 = 3_600_000;
 const MS_PER_DAY: i64 = 24 * MS_PER_HOUR;
 
 /// Invents the records of one brand.
-pub(super) struct Author {
+pub(super) struct RecordGenerator {
     pub(super) brand: BrandId,
     pub(super) pools: Pools,
     bodies: Bodies,
-    moments: Moments,
+    statement_times: StatementTimes,
 }
 
-impl Author {
-    pub(super) fn new(rng: &mut ChaCha8Rng, brand: BrandId, size: usize) -> Author {
-        Author {
+impl RecordGenerator {
+    pub(super) fn new(rng: &mut ChaCha8Rng, brand: BrandId, size: usize) -> RecordGenerator {
+        RecordGenerator {
             brand,
             pools: Pools::random(rng, size),
             bodies: Bodies::new(size),
-            moments: Moments::default(),
+            statement_times: StatementTimes::default(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Author {
             true => pick(rng, SHARED_IDS).to_string(),
             false => self.bodies.fresh_id(),
         };
-        let record = self.content(rng, Label::of(source), &id);
+        let record = self.random_record(rng, Label::of(source), &id);
         (self.key(source, &id), record)
     }
 
@@ -75,7 +75,7 @@ impl Author {
 
     /// The same sale reported by another source of its kind, or by the same under another id: mostly at the
     /// same moment, with another amount. None where the record is no sale.
-    pub(super) fn echo(
+    pub(super) fn duplicate_sale(
         &mut self,
         rng: &mut ChaCha8Rng,
         record: &Record,
@@ -136,13 +136,13 @@ impl Author {
             true => pick(rng, SHARED_IDS).to_string(),
             false => self.bodies.fresh_id(),
         };
-        let mut record = self.said(rng, Label::of(source), &id, near);
+        let mut record = self.random_statement(rng, Label::of(source), &id, near);
         // Some ride on a record: the same source and identifiers under a key of their own.
         let rides = rng.random_bool(0.3);
         let opposite = near.and_then(|near| Some((near, statements::opposite(&near.body)?)));
         if let Some((near, opposite)) = opposite.filter(|_| rng.random_bool(0.5)) {
             record.ids = near.ids.clone();
-            record.ts = self.moments.after_all();
+            record.ts = self.statement_times.after_all();
             record.day = self.pools.day(record.ts.div_euclid(1000));
             record.body = opposite;
         }
@@ -154,8 +154,8 @@ impl Author {
     }
 
     /// A statement in the place of whatever a record says.
-    pub(super) fn restated(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
-        let other = self.said(rng, record.source, &record.id, Some(record));
+    pub(super) fn restate(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
+        let other = self.random_statement(rng, record.source, &record.id, Some(record));
         match rng.random_range(0..4) {
             0 => Record {
                 ts: record.ts,
@@ -170,7 +170,7 @@ impl Author {
         }
     }
 
-    fn said(
+    fn random_statement(
         &mut self,
         rng: &mut ChaCha8Rng,
         source: Label,
@@ -178,7 +178,7 @@ impl Author {
         near: Option<&Record>,
     ) -> Record {
         let any = self.pools.moment(rng);
-        let ts = self.moments.next(rng, any);
+        let ts = self.statement_times.next(rng, any);
         let ids = match near.filter(|_| rng.random_bool(0.8)) {
             Some(near) => statements::about(rng, &near.ids),
             None => {
@@ -207,7 +207,7 @@ impl Author {
             correction.body = bodies::spend(rng, platform, channel);
             return correction;
         }
-        let other = self.content(rng, record.source, &record.id);
+        let other = self.random_record(rng, record.source, &record.id);
         match rng.random_range(0..5) {
             0 => correction.ids = other.ids,
             1 => (correction.ts, correction.day) = (other.ts, other.day),
@@ -218,7 +218,7 @@ impl Author {
     }
 
     /// What a source says under an id.
-    fn content(&mut self, rng: &mut ChaCha8Rng, source: Label, id: &str) -> Record {
+    fn random_record(&mut self, rng: &mut ChaCha8Rng, source: Label, id: &str) -> Record {
         let ts = self.pools.moment(rng);
         let home = self.pools.home(rng);
         Record {

@@ -17,27 +17,27 @@ const MS_PER_HOUR: i64 = 3_600_000;
 
 /// When a brand's statements were said.
 #[derive(Default)]
-pub(super) struct Moments {
-    said: Vec<i64>,
+pub(super) struct StatementTimes {
+    times: Vec<i64>,
 }
 
-impl Moments {
+impl StatementTimes {
     /// The moment of the next statement: the one of another, one after all others, or `any`.
     pub(super) fn next(&mut self, rng: &mut ChaCha8Rng, any: i64) -> i64 {
-        let last = self.said.iter().max().copied();
+        let last = self.times.iter().max().copied();
         let ts = match (last, rng.random_range(0..10)) {
-            (Some(_), 0..=2) => self.said[rng.random_range(0..self.said.len())],
+            (Some(_), 0..=2) => self.times[rng.random_range(0..self.times.len())],
             (Some(last), 3..=6) => last + pick(rng, [0, 1, MS_PER_HOUR]),
             _ => any,
         };
-        self.said.push(ts);
+        self.times.push(ts);
         ts
     }
 
     /// The moment after all others.
     pub(super) fn after_all(&mut self) -> i64 {
-        let last = self.said.iter().max().copied().unwrap_or_default() + 1;
-        self.said.push(last);
+        let last = self.times.iter().max().copied().unwrap_or_default() + 1;
+        self.times.push(last);
         last
     }
 }

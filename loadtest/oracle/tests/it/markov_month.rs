@@ -94,7 +94,7 @@ fn a_null_path_is_of_its_month_uncut_and_enters_every_chain_of_it() {
             "order 1970-02 EUR c - - = 1000000 666667 3",
         ]
     );
-    // One person alone bought in February: whoever stands behind its channels, nothing is told of it.
+    // Only one person bought in February, so nothing is published, however many contributors its channels have.
     world.brand().k = 2;
     assert_eq!(
         world.lines(Family::MarkovMonth),

@@ -48,7 +48,7 @@ fn a_touch_counts_to_the_very_end_of_its_window_and_not_a_millisecond_longer() {
     world.brand().click_window = 30 * DAY;
     world.brand().impression_window = 7 * DAY;
     world.click("1", 0, "cookie:c", "edge");
-    world.touch(TouchKind::Impression, "2", 23 * DAY - 1, "cookie:c", "gone");
+    world.touch(TouchKind::Impression, "2", 23 * DAY - 1, "cookie:c", "late");
     world.touch(TouchKind::Impression, "3", 23 * DAY, "cookie:c", "banner");
     world.click("4", 30 * DAY, "cookie:c", "now");
     world.click("5", 30 * DAY + 1, "cookie:c", "later");

@@ -10,10 +10,10 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, Body};
 use tributary_oracle::history::{History, random, without_dropped_devices};
 use tributary_oracle::rules::Model;
-use tributary_oracle::{Held, cells, hold};
+use tributary_oracle::{StoredState, cells, fold_events};
 
-fn held(history: &History) -> Held {
-    hold(history.batches.iter().flatten())
+fn held(history: &History) -> StoredState {
+    fold_events(history.batches.iter().flatten())
 }
 
 fn open_gate(history: &mut History) {
@@ -100,7 +100,7 @@ fn the_order_of_events_never_shows() {
         let expected = cells(&history.settings, &held(&history));
         let mut events = without_dropped_devices(history.batches.concat());
         events.shuffle(&mut rng);
-        assert_eq!(cells(&history.settings, &hold(&events)), expected);
+        assert_eq!(cells(&history.settings, &fold_events(&events)), expected);
     }
 }
 
@@ -134,12 +134,12 @@ fn a_seed_is_a_history() {
 fn histories_keep_what_they_promise() {
     for seed in 0..100 {
         let history = random(seed, 150);
-        let mut told = BTreeSet::new();
+        let mut named = BTreeSet::new();
         let mut last = Arrival::default();
         for batch in &history.batches {
             let mut arrivals = Vec::new();
             let mut used = BTreeSet::new();
-            let mut heard = false;
+            let mut has_pings = false;
             for event in batch {
                 match event {
                     Event::Put {
@@ -154,12 +154,12 @@ fn histories_keep_what_they_promise() {
                     Event::Drop { arrival, .. } => arrivals.push(*arrival),
                     Event::Ping { ping } => {
                         used.insert(ping.store);
-                        heard = true;
+                        has_pings = true;
                     }
                     Event::DropDevice { .. } => {
                         assert!(
-                            !heard,
-                            "seed {seed}: what is dropped in an epoch was heard before it"
+                            !has_pings,
+                            "seed {seed}: a device is dropped before the pings of its epoch"
                         );
                     }
                     Event::TokenizedPing { .. }
@@ -170,13 +170,13 @@ fn histories_keep_what_they_promise() {
                         panic!("a history salts nothing")
                     }
                     Event::LabelName { label, .. } => {
-                        told.insert(*label);
+                        named.insert(*label);
                     }
                 }
             }
             assert!(arrivals.iter().all(|arrival| *arrival > last));
             last = arrivals.into_iter().max().unwrap_or(last);
-            used.retain(|label| !label.is_absent() && !told.contains(label));
+            used.retain(|label| !label.is_absent() && !named.contains(label));
             assert!(used.is_empty(), "seed {seed}: {used:?} before their words");
         }
     }

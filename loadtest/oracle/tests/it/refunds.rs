@@ -29,7 +29,7 @@ fn a_part_is_taken_from_the_sales_day() {
 }
 
 #[test]
-fn all_is_gone_once_or_beyond() {
+fn full_and_excess_refunds_remove_the_sale() {
     let nothing: [&str; 0] = [];
     assert_eq!(order_with(&[Some((100, EUR))]), nothing);
     assert_eq!(order_with(&[Some((70, EUR)), Some((70, EUR))]), nothing);

@@ -40,7 +40,7 @@ fn of_one_time_what_all_allow() {
     let credit = AllowedUses::ALL.without(Use::Join);
     world.consent("a", 20, "cookie:c", credit);
     world.consent("b", 20, "cookie:c", AllowedUses::ALL.without(Use::Credit));
-    // Held by both, credited by one alone.
+    // StoredState by both, credited by one alone.
     assert_eq!(world.credits("last"), ["unattributed - - = 1000000 100"]);
     world.consent("c", 20, "cookie:c", AllowedUses::ALL.without(Use::Hold));
     assert!(world.cells().is_empty());

@@ -256,7 +256,7 @@ fn what_is_nobodys_and_what_has_no_bound_have_no_noise() {
 }
 
 #[test]
-fn counts_end_at_zero_and_what_was_told_is_found_again() {
+fn counts_are_clamped_at_zero_and_published_values_are_recovered() {
     let offset = NoiseOffset {
         noise: [-10, -10, 3, 0, 0],
         is_count: [true, false, true, true, true],

@@ -86,7 +86,7 @@ pub fn history(rng: &mut StdRng) -> Steps {
             Event::DropDevice { device } => dropped.insert(*device),
             _ => true,
         });
-        // What is heard in the epoch in which a device is dropped is heard anew.
+        // Pings in the epoch in which a device is dropped count after the drop.
         events.sort_by_key(|event| !matches!(event, Event::DropDevice { .. }));
         for event in &mut events {
             if let Event::Put { arrival, .. } | Event::Drop { arrival, .. } = event {
@@ -135,7 +135,7 @@ impl Crowd {
         }
     }
 
-    /// Devices are heard in a store within an hour: new ones, and such as were heard before.
+    /// Pings of new and known devices in a store within an hour.
     fn pass(&mut self, rng: &mut StdRng, day: i64, events: &mut Vec<Event>) {
         let store = Label::of(STORES[rng.random_range(0..2)]);
         let is_random = rng.random_bool(0.2);

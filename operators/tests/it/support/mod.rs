@@ -42,7 +42,7 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
     run_keeping(settings, batches, &[], workers)
 }
 
-/// For every batch, up to where the salt days of brands are over once it has gone in.
+/// For every batch, the salt days that are over after it, by brand.
 pub type Closings = [Vec<(BrandId, Day)>];
 
 /// A pass over the retention of a brand, with the place in the order of arrival of what it takes back.
@@ -226,7 +226,7 @@ pub fn ask(
             }
             runner.end(1);
             hear(runner);
-            // All have heard before anybody looks.
+            // Every worker has received the input before any result is read.
             together.wait();
         }
     });

@@ -91,7 +91,7 @@ impl Runner<'_> {
         };
         let days: BTreeSet<(BrandId, Day)> = events.into_iter().filter_map(of).collect();
         for (brand, day) in days {
-            let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
+            let salt = Salt::from_bytes(tributary_oracle::device_limit::salt(brand, day));
             self.dataflow.restore_salt(brand, day, salt);
         }
         self.dataflow.finish_restore();
@@ -175,9 +175,9 @@ pub type Steps = Vec<(Vec<Event>, i64)>;
 /// What came of a history.
 #[derive(Default)]
 pub struct Played {
-    /// What is told in each step, sorted, each with whether it is news.
+    /// The cells published in each step, sorted, each with whether it differs from the published state.
     pub published: Vec<Vec<(Cell, bool)>>,
-    /// How many allow and refuse each step of processing, as far as it is told, behind each step.
+    /// The published numbers of identifiers that allow and refuse each use, after each step.
     pub consents: Vec<PublishedConsents>,
     /// What all workers have counted in the end.
     pub counts: Snapshot,
@@ -187,7 +187,7 @@ pub struct Played {
     pub withdrawn: usize,
 }
 
-/// Runs events and releases. With something that stood outside, told at some time, the first step is a restart.
+/// Runs events and releases. With restored cells and their release time, the first step is a restart.
 pub fn play(
     settings: &Settings,
     workers: usize,

@@ -147,7 +147,7 @@ pub fn erased(id: &str) -> Event {
     }
 }
 
-/// What is told in each step of events and releases, see [`play`].
+/// The cells published in each step of events and releases, see [`play`].
 pub fn published(
     settings: &Settings,
     workers: usize,

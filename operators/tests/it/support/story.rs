@@ -128,7 +128,7 @@ impl Story {
         );
     }
 
-    /// A device is heard once in a store, in the first salt day.
+    /// One ping of a device in a store, in the first salt day.
     pub fn ping(&mut self, store: &str, device: u128, second: i64) {
         let store = self.insert(store);
         let ping = Ping {

@@ -104,7 +104,7 @@ impl World {
         });
     }
 
-    /// A channel of source, medium and campaign, its words told.
+    /// A channel of source, medium and campaign, whose label names are announced.
     pub fn channel(&mut self, words: [&str; 3]) -> Channel {
         let [source, medium, campaign] = words.map(|word| match word {
             "" => Label::ABSENT,
@@ -188,7 +188,7 @@ impl World {
     }
 
     pub fn cells(&self) -> Vec<Cell> {
-        let held = tributary_oracle::hold(&self.events);
+        let held = tributary_oracle::fold_events(&self.events);
         tributary_oracle::cells(&self.settings, &held)
     }
 

@@ -53,8 +53,8 @@ fn members(names: &[&str]) -> Members {
     ids.map(|id| (id.pseudonym, id.kind)).collect()
 }
 
-/// Whom an answer names, whatever the persons are called.
-fn told_members(replies: &[Reply]) -> Members {
+/// The identifiers in an answer, independent of person labels.
+fn reported_members(replies: &[Reply]) -> Members {
     let member = |reply: &Reply| match reply {
         Reply::Member(pseudonym, kind, _) => (*pseudonym, *kind),
         other => panic!("{other:?}"),
@@ -63,7 +63,7 @@ fn told_members(replies: &[Reply]) -> Members {
 }
 
 #[test]
-fn records_are_told_whether_they_count_or_not() {
+fn records_are_returned_whether_they_count_or_not() {
     let mut story = Story::new();
     story.click("1", 0, "cookie:c", "google");
     story.order("o", 10, "cookie:c email:ann", 100);
@@ -113,17 +113,17 @@ fn whole_is_the_person_as_far_as_records_may_link() {
     let all = [&ann[..], &["cookie:e"]].concat();
     for workers in WORKERS {
         let published = answers(&story, workers, &questions);
-        assert_eq!(told_members(&published[0]), members(&ann));
-        assert_eq!(told_members(&published[1]), members(&all));
+        assert_eq!(reported_members(&published[0]), members(&ann));
+        assert_eq!(reported_members(&published[1]), members(&all));
         assert!(published[2].is_empty());
     }
     story.then();
     story.consent("s", 9, "cookie:c", AllowedUses::ALL.without(Use::Link));
     for workers in WORKERS {
         let published = answers(&story, workers, &questions);
-        assert_eq!(told_members(&published[0]), members(&["cookie:c"]));
+        assert_eq!(reported_members(&published[0]), members(&["cookie:c"]));
         assert_eq!(
-            told_members(&published[1]),
+            reported_members(&published[1]),
             members(&["cookie:d", "email:ann", "cookie:e"]),
             "the others are still linked"
         );
@@ -148,7 +148,7 @@ fn past(story: &Story, workers: usize, horizons: Horizons) -> BTreeSet<RecordKey
 }
 
 #[test]
-fn idle_are_those_whom_no_record_names_any_more() {
+fn identifiers_without_recent_records_are_idle() {
     let mut story = Story::new();
     story.click("1", DAY, "cookie:old email:old", "google");
     story.order("o", 2 * DAY, "email:old", 1);
@@ -183,7 +183,7 @@ fn idle_are_those_whom_no_record_names_any_more() {
 }
 
 #[test]
-fn the_days_of_a_device_are_told_in_every_store() {
+fn the_days_of_a_device_are_returned_for_every_store() {
     let mut story = Story::new();
     for second in [10, 10, 70] {
         story.ping("lyon", 1, second);

@@ -8,13 +8,13 @@ use tributary_operators::label::Label;
 use tributary_operators::record::{Currency, Day, SaleKind};
 
 use crate::brand::{self, Brand};
+use crate::family_sums::{CountedCell, FamilySums, Sum};
 use crate::journeys::Journeys;
-use crate::sales::Books;
-use crate::tally::{Sum, Tally, Weighed};
+use crate::net_sales::NetSales;
 
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Weighed> {
-    let mut stores: Tally<(Label, Day, Currency), 2> = Tally::new();
-    let mut orders: Tally<(Day, Currency), 2> = Tally::new();
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) -> Vec<CountedCell> {
+    let mut stores: FamilySums<(Label, Day, Currency), 2> = FamilySums::new();
+    let mut orders: FamilySums<(Day, Currency), 2> = FamilySums::new();
     for conversion in &journeys.conversions {
         let (sale, person) = (&conversion.sale, conversion.person);
         let (day, currency) = (sale.record.day, sale.currency);
@@ -24,7 +24,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<We
             SaleKind::Order => orders.add((day, currency), values, person),
         }
     }
-    for line in &books.adjustments {
+    for line in &net_sales.adjustments {
         let (day, currency) = (line.day, line.currency);
         let values = [0, i128::from(line.amount)];
         match line.kind {
@@ -37,7 +37,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<We
         let [number, revenue] = sum.values;
         vec![number, revenue, sum.person_count()]
     };
-    let mut cells = stores.weighed(Family::StoreDay, |(store, day, currency), sum| {
+    let mut cells = stores.cells(Family::StoreDay, |(store, day, currency), sum| {
         let dims = vec![
             brand.name(),
             brand.word(*store),
@@ -46,7 +46,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<We
         ];
         (dims, values(sum))
     });
-    cells.extend(orders.weighed(Family::OrdersDay, |(day, currency), sum| {
+    cells.extend(orders.cells(Family::OrdersDay, |(day, currency), sum| {
         let dims = vec![brand.name(), Dim::Day(*day), brand::currency(*currency)];
         (dims, values(sum))
     }));

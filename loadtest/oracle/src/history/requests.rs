@@ -5,11 +5,11 @@ use rand_chacha::ChaCha8Rng;
 use tributary_operators::record::{Body, Identifier, Record, RecordKey};
 
 use super::statements;
-use super::teller::{Put, Teller, version};
+use super::writer::{HistoryWriter, Put, version};
 
-impl Teller {
+impl HistoryWriter {
     /// Somebody says what may be done, exercises a right, or a record's time is over.
-    pub(super) fn wish(&mut self, rng: &mut ChaCha8Rng) {
+    pub(super) fn add_request(&mut self, rng: &mut ChaCha8Rng) {
         match rng.random_range(0..40) {
             0..=26 => {
                 let near = match rng.random_bool(0.4) {
@@ -17,11 +17,11 @@ impl Teller {
                     true => self.statement(rng).map(|key| self.held[&key].1.clone()),
                     false => self.earlier(rng).map(|(_, _, record)| record),
                 };
-                let author = match &near {
-                    Some(near) => self.author_of(near.brand),
-                    None => self.author(rng),
+                let generator = match &near {
+                    Some(near) => self.generator_of(near.brand),
+                    None => self.generator(rng),
                 };
-                let (key, record) = author.statement(rng, near.as_ref());
+                let (key, record) = generator.statement(rng, near.as_ref());
                 self.put(key, version(rng), record);
             }
             27..=31 => {
@@ -29,8 +29,8 @@ impl Teller {
                 let puts: Vec<Put> = (0..6).filter_map(|_| self.earlier(rng)).collect();
                 let at = puts.iter().position(|put| is_statement(&put.2));
                 if let Some((key, before, record)) = puts.get(at.unwrap_or(0)) {
-                    let author = self.author_of(record.brand);
-                    let record = author.restated(rng, record);
+                    let generator = self.generator_of(record.brand);
+                    let record = generator.restate(rng, record);
                     let version = match rng.random_bool(0.7) {
                         true => *before,
                         false => version(rng),
@@ -43,8 +43,8 @@ impl Teller {
                     self.drop_key(key);
                 }
             }
-            37..=38 => self.erase(rng),
-            _ => self.expire(rng),
+            37..=38 => self.erase_person(rng),
+            _ => self.expire_category(rng),
         }
     }
 
@@ -56,7 +56,7 @@ impl Teller {
     }
 
     /// Everything goes that names one of somebody's identifiers, or any of them.
-    fn erase(&mut self, rng: &mut ChaCha8Rng) {
+    fn erase_person(&mut self, rng: &mut ChaCha8Rng) {
         let Some((_, _, record)) = self.earlier(rng) else {
             return;
         };
@@ -70,9 +70,9 @@ impl Teller {
     }
 
     /// Everything of one category goes that is older than a moment.
-    fn expire(&mut self, rng: &mut ChaCha8Rng) {
-        let author = self.author(rng);
-        let (brand, cut) = (author.brand, author.pools.moment(rng));
+    fn expire_category(&mut self, rng: &mut ChaCha8Rng) {
+        let generator = self.generator(rng);
+        let (brand, cut) = (generator.brand, generator.pools.moment(rng));
         let category = rng.random_range(0..3);
         self.drop_all(|held| {
             let of_category = match held.body {

@@ -1,4 +1,4 @@
-//! One order told by two sources: the earliest counts, the others are no sale at all.
+//! One order reported by two sources: the earliest record counts, and the others are not sales.
 
 use crate::support::{DAY, World, order};
 use tributary_operators::cell::Family;
@@ -29,7 +29,7 @@ fn ties_go_by_the_ids_bytes() {
 fn transactions_of_one_name_all_count() {
     let mut world = World::new();
     world.sale("7", 0, "", 1);
-    let held = tributary_oracle::hold(&world.events).records;
+    let held = tributary_oracle::fold_events(&world.events).records;
     world.put_from("crm", "7", 0, "", held[0].body.clone());
     assert_eq!(world.lines(Family::StoreDay), ["lyon day0 EUR = 2 2 0"]);
 }

@@ -131,7 +131,7 @@ fn a_month_closes_with_the_batch_that_hides_one_of_its_days() {
             lengths.map(|(_, values)| values[0]).sum::<i128>()
         });
         let conversions: Vec<i128> = conversions.collect();
-        // There are 25; with a `k` of 2 an odd one is not told.
+        // There are 25; with a `k` of 2 the odd one is rounded away.
         assert_eq!(conversions, [24, 24, 0, 0, 0, 0, 18]);
         assert_eq!(takings(&known[2], 1), None);
         assert_eq!(takings(&known[4], 1).unwrap()[0], 4);

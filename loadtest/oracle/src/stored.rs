@@ -14,7 +14,7 @@ use tributary_operators::record::{Arrival, BrandId, Ping, Record, RecordKey};
 
 /// The records and pings held, and the words of their labels.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
+pub struct StoredState {
     /// The held records, sorted.
     pub records: Vec<Record>,
     /// The current pings, sorted and deduplicated; of a dropped device only those after the drop.
@@ -27,12 +27,12 @@ pub struct Held {
 
 /// All that ever happened under one key.
 #[derive(Default)]
-struct Story<'a> {
+struct KeyHistory<'a> {
     puts: Vec<(i64, Arrival, &'a Record)>,
     last_drop: Option<Arrival>,
 }
 
-impl<'a> Story<'a> {
+impl<'a> KeyHistory<'a> {
     /// The record held in the end. A put at the very place of a drop counts: only what arrived
     /// before the drop is retracted. Two puts of one version at one place cannot be; the greater record
     /// would count.
@@ -47,7 +47,7 @@ impl<'a> Story<'a> {
 
 /// Folds events into the records held after the last of them, each under its key.
 pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<RecordKey, Record> {
-    let mut stories: BTreeMap<RecordKey, Story> = BTreeMap::new();
+    let mut histories: BTreeMap<RecordKey, KeyHistory> = BTreeMap::new();
     for event in events {
         match event {
             Event::Put {
@@ -56,24 +56,26 @@ pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<
                 arrival,
                 record,
             } => {
-                let story = stories.entry(*key).or_default();
-                story.puts.push((*version, *arrival, record));
+                let history = histories.entry(*key).or_default();
+                history.puts.push((*version, *arrival, record));
             }
             Event::Drop { key, arrival } => {
-                let story = stories.entry(*key).or_default();
-                story.last_drop = story.last_drop.max(Some(*arrival));
+                let history = histories.entry(*key).or_default();
+                history.last_drop = history.last_drop.max(Some(*arrival));
             }
             _ => {}
         }
     }
-    stories
+    histories
         .into_iter()
-        .filter_map(|(key, story)| Some((key, story.held()?.clone())))
+        .filter_map(|(key, history)| Some((key, history.held()?.clone())))
         .collect()
 }
 
 /// Folds events into what is held after the last of them.
-pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) -> Held {
+pub fn fold_events<'a>(
+    events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>,
+) -> StoredState {
     let events = events.into_iter();
     let mut records: Vec<Record> = held(events.clone()).into_values().collect();
     records.sort();
@@ -101,7 +103,7 @@ pub fn hold<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) ->
     }
 
     let pings = pings.into_iter().copied().collect();
-    Held {
+    StoredState {
         records,
         pings,
         link_times,

@@ -5,11 +5,11 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A stream of chance.
-pub(crate) struct Dice(ChaCha8Rng);
+pub(crate) struct Random(ChaCha8Rng);
 
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Dice {
-        Dice(ChaCha8Rng::seed_from_u64(seed))
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(ChaCha8Rng::seed_from_u64(seed))
     }
 
     /// 64 bits.

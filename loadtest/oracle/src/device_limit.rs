@@ -35,10 +35,12 @@ fn token(ping: &Ping) -> u128 {
 }
 
 /// How many pings are of devices that do not count, where these and all others are held of their brands.
-pub fn over(settings: &Settings, held: &[Ping], pings: &[&Ping]) -> u64 {
+pub fn count_excess_pings(settings: &Settings, held: &[Ping], pings: &[&Ping]) -> u64 {
     let of_brand = |(id, brand): (&BrandId, &BrandSettings)| {
         let held: Vec<&Ping> = held.iter().filter(|ping| ping.brand == *id).collect();
-        let counted: BTreeSet<&Ping> = counted(&held, brand.max_devices).into_iter().collect();
+        let counted: BTreeSet<&Ping> = counted_pings(&held, brand.max_devices)
+            .into_iter()
+            .collect();
         let pings = pings.iter().filter(|ping| ping.brand == *id);
         pings.filter(|ping| !counted.contains(*ping)).count() as u64
     };
@@ -46,7 +48,7 @@ pub fn over(settings: &Settings, held: &[Ping], pings: &[&Ping]) -> u64 {
 }
 
 /// The pings of devices that count.
-pub(crate) fn counted<'a>(pings: &[&'a Ping], max_devices: usize) -> Vec<&'a Ping> {
+pub(crate) fn counted_pings<'a>(pings: &[&'a Ping], max_devices: usize) -> Vec<&'a Ping> {
     type StoreDay = (Label, Day, bool);
     let mut ranges: BTreeMap<(StoreDay, u128), BTreeSet<(u128, Pseudonym)>> = BTreeMap::new();
     let place = |ping: &Ping| {

@@ -81,7 +81,7 @@ fn random_histories_of_every_family_go_through() {
     for seed in 0..12 {
         let mut history = random(3_000_000 + seed, 80);
         let events = [without_dropped_devices(history.batches.concat())];
-        let held = tributary_oracle::hold(&events[0]);
+        let held = tributary_oracle::fold_events(&events[0]);
         let exact = released(tributary_oracle::cells(&history.settings, &held));
         let mut with = |epsilon| {
             for brand in history.settings.brands.values_mut() {
@@ -100,19 +100,19 @@ fn random_histories_of_every_family_go_through() {
                 _ => assert!(published.is_some_and(|published| published.len() == values.len())),
             }
         }
-        // So large a budget that there is no noise left. Without noise paths are told in multiples of `k`.
+        // The budget is so large that no noise is left. Without noise, paths are published in multiples of `k`.
         let [mut one, ..] = with(1_000_000_000_000_000_000);
         let mut exact = exact;
         for cells in [&mut one, &mut exact] {
-            cells.retain(|(family, _), _| is_told_alike(*family));
+            cells.retain(|(family, _), _| is_published_alike(*family));
         }
         same(&one, &exact, &format!("seed {seed}"));
     }
 }
 
 #[test]
-fn all_that_is_shown_is_told_once_a_step_and_nothing_in_between() {
-    let days_told = |published: &[(Cell, bool)]| -> BTreeSet<Option<i32>> {
+fn all_released_cells_are_published_once_per_step_and_none_in_between() {
+    let published_days = |published: &[(Cell, bool)]| -> BTreeSet<Option<i32>> {
         let days = published
             .iter()
             .filter(|(cell, _)| cell.family == Family::StoreDay);
@@ -123,7 +123,7 @@ fn all_that_is_shown_is_told_once_a_step_and_nothing_in_between() {
         let published = published(&noisy(2, k_delta, 1_000, 1), 2, &[], &story());
         for (step, published) in published.iter().enumerate() {
             match step {
-                0 | 3 | 5 | 6 => assert_eq!(days_told(published), all, "step {step}"),
+                0 | 3 | 5 | 6 => assert_eq!(published_days(published), all, "step {step}"),
                 _ => assert!(published.is_empty(), "step {step}"),
             }
         }
@@ -137,7 +137,7 @@ fn the_same_cells_are_shown_as_without() {
             let known = known(&published(settings, 1, &[], &story()));
             let names = known.into_iter().map(|known| {
                 let published = known.into_keys();
-                // No bound holds for a chain, which is not told.
+                // A Markov chain has no bound and is not published.
                 published
                     .filter(|(family, _)| *family != Family::MarkovMonth)
                     .collect()
@@ -162,10 +162,10 @@ fn values_under_the_noise_go_by_the_gate() {
     let with = known(&published(&settings, 1, &[], &story()));
     let without = known(&published(&brand(2, 3), 1, &[], &story()));
     for step in [0, 3, 5, 6] {
-        // Without noise paths are told in multiples of `k`.
+        // Without noise, paths are published in multiples of `k`.
         let [with, without] = [&with, &without].map(|known| {
             let mut known = known[step].clone();
-            known.retain(|(family, _), _| is_told_alike(*family));
+            known.retain(|(family, _), _| is_published_alike(*family));
             known
         });
         same(&with, &without, &format!("step {step}"));
@@ -173,7 +173,7 @@ fn values_under_the_noise_go_by_the_gate() {
 }
 
 /// What is the same with and without noise where the noise is nothing.
-fn is_told_alike(family: Family) -> bool {
+fn is_published_alike(family: Family) -> bool {
     !matches!(
         family,
         Family::MarkovMonth
@@ -242,7 +242,7 @@ fn a_restart_goes_on_as_if_nothing_had_been() {
     }
 }
 
-/// What is told of days, which one budget is for.
+/// The published values of days, which share one budget.
 fn is_of_a_day(family: Family) -> bool {
     matches!(
         family,
@@ -251,7 +251,7 @@ fn is_of_a_day(family: Family) -> bool {
 }
 
 /// Whether the attacker is right in one random case. He knows what both worlds would come to, and takes the one that what
-/// was told is closer to, over all cells and releases, each value by what one person may move.
+/// was published is closer to, over all cells and releases, each value by what one person may move.
 fn is_right(seed: u64, settings: &Settings) -> bool {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut events = words(&["s", "a", "b"]);

@@ -9,36 +9,36 @@ use tributary_operators::record::{BrandId, Pseudonym, Record};
 use tributary_operators::settings::BrandSettings;
 
 use crate::consent::consents;
-use crate::hold::Held;
+use crate::stored::StoredState;
 
 /// The published consent counts of one brand.
 #[derive(Default)]
-pub struct Gauge {
-    stated: BTreeMap<Pseudonym, AllowedUses>,
+pub struct ConsentCountsModel {
+    statements: BTreeMap<Pseudonym, AllowedUses>,
     changed: BTreeSet<u128>,
     published: BTreeMap<Use, [u64; 2]>,
 }
 
-impl Gauge {
+impl ConsentCountsModel {
     /// The published counts at the end of an epoch: identifiers that allow and that refuse each use.
-    pub fn tell(
+    pub fn release(
         &mut self,
         brand: BrandId,
         settings: &BrandSettings,
-        held: &Held,
+        held: &StoredState,
     ) -> &BTreeMap<Use, [u64; 2]> {
         let records = held.records.iter().filter(|record| record.brand == brand);
-        let stated = consents(&records.collect::<Vec<&Record>>());
-        let ids = self.stated.keys().chain(stated.keys());
-        let others = ids.filter(|id| self.stated.get(*id) != stated.get(*id));
+        let statements = consents(&records.collect::<Vec<&Record>>());
+        let ids = self.statements.keys().chain(statements.keys());
+        let others = ids.filter(|id| self.statements.get(*id) != statements.get(*id));
         self.changed.extend(others.map(|id| (id >> 64) % 128));
-        self.stated = stated;
+        self.statements = statements;
         if self.changed.len() as u64 >= settings.k_delta().max(1) {
             self.changed.clear();
             let published = Use::ALL.into_iter().map(|step| {
-                let allowed = self.stated.values().filter(|steps| steps.allows(step));
+                let allowed = self.statements.values().filter(|steps| steps.allows(step));
                 let allowed = allowed.count() as u64;
-                (step, [allowed, self.stated.len() as u64 - allowed])
+                (step, [allowed, self.statements.len() as u64 - allowed])
             });
             let is_publishable = |(_, counts): &(Use, [u64; 2])| {
                 counts.iter().all(|count| *count >= settings.k.max(1))

@@ -9,10 +9,10 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Body, Pseudonym, Record, RecordKey, SaleKind};
 use tributary_operators::settings::Settings;
 use tributary_oracle::history::{History, random};
-use tributary_oracle::{Held, cells, hold};
+use tributary_oracle::{StoredState, cells, fold_events};
 
 /// The number of conversions that count.
-fn conversions(settings: &Settings, held: &Held) -> i128 {
+fn conversions(settings: &Settings, held: &StoredState) -> i128 {
     let cells = cells(settings, held);
     let counted = |cell: &&Cell| matches!(cell.family, Family::OrdersDay | Family::StoreDay);
     cells
@@ -25,7 +25,7 @@ fn conversions(settings: &Settings, held: &Held) -> i128 {
 /// What counts of a family, as the sum of one of its values, were every statement of consent to allow a step too.
 fn were_it_allowed(
     settings: &Settings,
-    held: &Held,
+    held: &StoredState,
     step: Option<Use>,
     (family, value): (Family, usize),
 ) -> i128 {
@@ -40,15 +40,15 @@ fn were_it_allowed(
     of_family.map(|cell| cell.values[value]).sum()
 }
 
-fn without(held: &Held, gone: impl Fn(&Record) -> bool) -> Held {
+fn without(held: &StoredState, is_removed: impl Fn(&Record) -> bool) -> StoredState {
     let mut held = held.clone();
-    held.records.retain(|record| !gone(record));
+    held.records.retain(|record| !is_removed(record));
     held
 }
 
 /// Whether a restriction lets the second order of a name count: without it the order makes no difference.
-fn second_counts(settings: &Settings, held: &Held) -> bool {
-    let orders = |held: &Held| {
+fn second_counts(settings: &Settings, held: &StoredState) -> bool {
+    let orders = |held: &StoredState| {
         let mut cells = cells(settings, held);
         cells.retain(|cell| cell.family == Family::OrdersDay);
         cells
@@ -64,8 +64,8 @@ fn second_counts(settings: &Settings, held: &Held) -> bool {
     })
 }
 
-/// Whether somebody whom several records named is named by none any more.
-fn somebody_is_erased(history: &History, held: &Held) -> bool {
+/// Whether an identifier that several records contained is in no record any more.
+fn somebody_is_erased(history: &History, held: &StoredState) -> bool {
     let mut named: BTreeMap<Pseudonym, BTreeSet<RecordKey>> = BTreeMap::new();
     for event in history.batches.iter().flatten() {
         if let Event::Put { key, record, .. } = event {
@@ -90,11 +90,11 @@ fn histories_reach_the_corners_of_consent() {
         for brand in history.settings.brands.values_mut() {
             brand.k = 0;
         }
-        // What is undone at the end of a history stood in its midst.
+        // A state that the end of a history reverts still existed in its middle.
         if half {
             history.batches.truncate(history.batches.len() / 2);
         }
-        let held = hold(history.batches.iter().flatten());
+        let held = fold_events(history.batches.iter().flatten());
         let settings = &history.settings;
         let is_statement = |event: &Event| {
             matches!(event, Event::Put { record, .. }

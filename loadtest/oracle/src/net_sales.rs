@@ -10,12 +10,12 @@ use tributary_operators::currency;
 use tributary_operators::label::Label;
 use tributary_operators::record::{Body, Currency, Day, Record, RefundAmount, SaleKind, SaleName};
 
-use crate::consent::Lawful;
+use crate::consent::AllowedRecord;
 
 /// A sale that counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Sale<'a> {
-    pub(crate) record: &'a Lawful<'a>,
+    pub(crate) record: &'a AllowedRecord<'a>,
     pub(crate) kind: SaleKind,
     /// The store; absent for an order.
     pub(crate) store: Label,
@@ -37,7 +37,7 @@ pub(crate) struct Adjustment {
 }
 
 /// A brand's takings, line by line.
-pub(crate) struct Books<'a> {
+pub(crate) struct NetSales<'a> {
     /// The sales of which something is left, and the zero sales that nobody refunded.
     pub(crate) sales: Vec<Sale<'a>>,
     pub(crate) adjustments: Vec<Adjustment>,
@@ -51,9 +51,9 @@ struct Taken {
     sum: i128,
 }
 
-impl<'a> Books<'a> {
-    /// The books over the records of one brand.
-    pub(crate) fn of(records: &'a [Lawful<'a>]) -> Books<'a> {
+impl<'a> NetSales<'a> {
+    /// The net_sales over the records of one brand.
+    pub(crate) fn of(records: &'a [AllowedRecord<'a>]) -> NetSales<'a> {
         let mut sales = sales(records);
         let taken = taken(records, &sales);
         for (sale, taken) in sales.iter_mut().zip(&taken) {
@@ -69,7 +69,7 @@ impl<'a> Books<'a> {
             .filter(|(sale, taken)| sale.left > 0 || !taken.any)
             .map(|(sale, _)| sale)
             .collect();
-        Books {
+        NetSales {
             sales: counting,
             adjustments: records.iter().filter_map(|r| adjustment(r)).collect(),
         }
@@ -78,7 +78,7 @@ impl<'a> Books<'a> {
 
 /// Every sale with its whole amount left: all transactions and all orders without an `order_id`, and per
 /// `order_id` the earliest order.
-fn sales<'a>(records: &'a [Lawful<'a>]) -> Vec<Sale<'a>> {
+fn sales<'a>(records: &'a [AllowedRecord<'a>]) -> Vec<Sale<'a>> {
     let mut alone = Vec::new();
     let mut orders: BTreeMap<SaleName, Sale> = BTreeMap::new();
     for record in records {
@@ -116,7 +116,7 @@ fn sales<'a>(records: &'a [Lawful<'a>]) -> Vec<Sale<'a>> {
 }
 
 /// What the refunds of each sale take from it, in the order of the sales.
-fn taken(records: &[Lawful], sales: &[Sale]) -> Vec<Taken> {
+fn taken(records: &[AllowedRecord], sales: &[Sale]) -> Vec<Taken> {
     // All sales of a name, by position.
     let mut named: BTreeMap<(SaleKind, SaleName), Vec<usize>> = BTreeMap::new();
     for (position, sale) in sales.iter().enumerate() {

@@ -11,7 +11,7 @@ fn equals_the_oracle(story: &Story) {
     for workers in [1, 2, 3, 8] {
         let actual = run(&story.settings, &story.batches, workers);
         for (at, cells) in actual.iter().enumerate() {
-            let held = tributary_oracle::hold(story.batches[..=at].iter().flatten());
+            let held = tributary_oracle::fold_events(story.batches[..=at].iter().flatten());
             let expected = released(tributary_oracle::cells(&story.settings, &held));
             assert!(*cells == expected, "{workers} workers, batch {at}");
         }

@@ -21,7 +21,7 @@ const WORKERS: [usize; 4] = [1, 2, 3, 8];
 fn checked(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<Released> {
     let published = run(settings, batches, workers);
     for (n, published) in (1..).zip(&published) {
-        let held = tributary_oracle::hold(batches[..n].iter().flatten());
+        let held = tributary_oracle::fold_events(batches[..n].iter().flatten());
         let expected = released(tributary_oracle::cells(settings, &held));
         assert_eq!(published, &expected, "epoch {n}, {workers} workers");
     }
@@ -111,7 +111,7 @@ fn who_is_named_again_is_free_of_what_was_said_before() {
     }
 }
 
-/// One epoch in which the same is said of everybody whom anything held names.
+/// One epoch with the same statement about every identifier in a stored record.
 struct Everybody {
     identifiers: Vec<(BrandId, Identifier)>,
     arrived: u64,

@@ -11,14 +11,14 @@ use tributary_operators::record::{BrandId, Day, Ping, Pseudonym, Record};
 use tributary_operators::settings::Settings;
 
 use crate::brand::by_brand;
-use crate::hold::Held;
 use crate::identity::Identity;
 use crate::journeys::Journeys;
-use crate::sales::Books;
-use crate::{calendar, consent, crowd, inside, months};
+use crate::net_sales::NetSales;
+use crate::stored::StoredState;
+use crate::{calendar, consent, device_limit, existing_cells, months};
 
 /// A cell by its family and dimensions.
-pub type Name = (Family, Vec<Dim>);
+pub type CellName = (Family, Vec<Dim>);
 
 /// Somebody who stands for themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,9 +33,9 @@ pub(super) enum Contributor {
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Contribution {
     /// To each cell.
-    pub(super) cells: BTreeMap<Name, Vec<i128>>,
+    pub(super) cells: BTreeMap<CellName, Vec<i128>>,
     /// To the months in which they looked without ever buying: how often they went from one channel to another.
-    pub(super) unconverted: BTreeMap<i32, BTreeMap<[Channel; 2], u64>>,
+    pub(super) null_steps: BTreeMap<i32, BTreeMap<[Channel; 2], u64>>,
 }
 
 /// Everybody, with what is held of them and what they give.
@@ -50,7 +50,7 @@ impl Contributors {
         &mut self,
         settings: &Settings,
         brand: BrandId,
-        held: &Held,
+        held: &StoredState,
     ) -> Vec<(Contributor, Contribution, &Contribution)> {
         let mut parts: BTreeMap<Contributor, (Vec<Record>, Vec<Ping>)> = BTreeMap::new();
         for record in held.records.iter().filter(|record| record.brand == brand) {
@@ -61,44 +61,49 @@ impl Contributors {
         }
         let pings: Vec<&Ping> = held.pings.iter().filter(|of| of.brand == brand).collect();
         let most = settings.brands.get(&brand).map_or(0, |of| of.max_devices);
-        for ping in crowd::counted(&pings, most) {
+        for ping in device_limit::counted_pings(&pings, most) {
             let device = Contributor::Device(ping.store, ping.salt_day, ping.device);
             let (_, pings) = parts.entry(device).or_default();
             pings.push(*ping);
         }
-        for who in self.all.keys() {
-            parts.entry(*who).or_default();
+        for contributor in self.all.keys() {
+            parts.entry(*contributor).or_default();
         }
         let mut before = BTreeMap::new();
-        for (who, (records, pings)) in parts {
-            let known = self.all.get(&who);
+        for (contributor, (records, pings)) in parts {
+            let known = self.all.get(&contributor);
             if known.is_some_and(|(old, known_pings, _)| *old == records && *known_pings == pings) {
                 continue;
             }
             let contribution = alone(settings, held, &records, &pings);
-            let old = self.all.insert(who, (records, pings, contribution));
-            before.insert(who, old.map(|(_, _, old)| old).unwrap_or_default());
+            let old = self.all.insert(contributor, (records, pings, contribution));
+            before.insert(contributor, old.map(|(_, _, old)| old).unwrap_or_default());
         }
-        let changed = before.into_iter().filter_map(|(who, old)| {
-            let (_, _, new) = self.all.get(&who)?;
-            (old != *new).then_some((who, old, new))
+        let changed = before.into_iter().filter_map(|(contributor, old)| {
+            let (_, _, new) = self.all.get(&contributor)?;
+            (old != *new).then_some((contributor, old, new))
         });
         changed.collect()
     }
 
     /// Every cell that somebody gives to.
-    pub(super) fn cells(&self) -> impl Iterator<Item = &Name> {
+    pub(super) fn cells(&self) -> impl Iterator<Item = &CellName> {
         self.all.values().flat_map(|(_, _, of)| of.cells.keys())
     }
 }
 
 /// What some records and pings come to without all others.
-fn alone(settings: &Settings, held: &Held, records: &[Record], pings: &[Ping]) -> Contribution {
+fn alone(
+    settings: &Settings,
+    held: &StoredState,
+    records: &[Record],
+    pings: &[Ping],
+) -> Contribution {
     let mut contribution = Contribution::default();
     if records.is_empty() && pings.is_empty() {
         return contribution;
     }
-    let held = Held {
+    let held = StoredState {
         records: records.to_vec(),
         pings: pings.to_vec(),
         link_times: held.link_times.clone(),
@@ -111,17 +116,17 @@ fn alone(settings: &Settings, held: &Held, records: &[Record], pings: &[Ping]) -
             values,
         },
         _,
-    ) in inside(settings, &held)
+    ) in existing_cells(settings, &held)
     {
         contribution.cells.insert((family, dims), values);
     }
     by_brand(settings, &held, |brand, records, _| {
-        let records = &consent::lawful(brand.settings, records, brand.link_time);
+        let records = &consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = Identity::of(brand.settings, records);
-        let books = Books::of(records);
-        let journeys = Journeys::of(brand.settings, &identity, &books, records);
+        let net_sales = NetSales::of(records);
+        let journeys = Journeys::of(brand.settings, &identity, &net_sales, records);
         for (month, paths) in months::null_paths(&identity, &journeys) {
-            let steps = contribution.unconverted.entry(month).or_default();
+            let steps = contribution.null_steps.entry(month).or_default();
             for (path, times) in paths {
                 let end = [Channel::default()];
                 let path = [&end[..], &path, &end].concat();
@@ -135,7 +140,7 @@ fn alone(settings: &Settings, held: &Held, records: &[Record], pings: &[Ping]) -
 }
 
 /// The month of takings, by brand, kind, month and currency; none for any other cell.
-pub(super) fn month_of_takings((family, dims): &Name) -> Option<Vec<Dim>> {
+pub(super) fn month_of_revenue((family, dims): &CellName) -> Option<Vec<Dim>> {
     let (kind, day) = match (family, &dims[..]) {
         (Family::StoreDay, [_, _, Dim::Day(day), _]) => ("transaction", *day),
         (Family::OrdersDay, [_, Dim::Day(day), _]) => ("order", *day),

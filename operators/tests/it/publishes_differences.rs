@@ -12,14 +12,14 @@ use tributary_oracle::history::{History, random, without_dropped_devices};
 
 /// The cells after the first `batches` of a history.
 fn after(history: &History, batches: usize) -> Released {
-    let held = tributary_oracle::hold(history.batches[..batches].iter().flatten());
+    let held = tributary_oracle::fold_events(history.batches[..batches].iter().flatten());
     released(tributary_oracle::cells(&history.settings, &held))
 }
 
-/// Restarts with everything that was held and with what stood outside, and returns what is told, each with whether it is
+/// Restarts with all events and the published cells. Returns the published updates, each with whether it is
 /// news.
 fn restart(history: &History, restored: &Released, workers: usize) -> Vec<(Cell, bool)> {
-    // All of it goes in at once, and in one epoch what is dropped goes before what is heard.
+    // All events arrive at once; within an epoch, drops of devices precede pings.
     let events = without_dropped_devices(history.batches.concat());
     let restored = restored.clone();
     let published = on_workers(&history.settings, workers, move |runner| {
@@ -59,7 +59,7 @@ fn restart(history: &History, restored: &Released, workers: usize) -> Vec<(Cell,
 }
 
 #[test]
-fn only_differences_are_told() {
+fn only_differences_are_published() {
     for seed in 0..40 {
         let history = random(1_000_000 + seed, 60);
         let epochs = history.batches.len();

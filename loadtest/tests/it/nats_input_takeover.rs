@@ -33,7 +33,7 @@ async fn the_second_does_not_start() {
     reading.abort();
     let _ = reading.await;
 
-    // It is gone, and so are its pulls, sooner or later.
+    // The consumer is deleted, and its pending pulls end after a while.
     let mut second = Input::open(&other, wanted()).await.unwrap();
     assert_eq!(read(&mut second, 10).await.len(), 10);
 }

@@ -311,8 +311,8 @@ fn shown(worlds: u64, calendar: Calendar, reader: Reader) -> u64 {
     let settings = brand(K, 1);
     let shows = |seed: &u64| {
         let events = world(&mut StdRng::seed_from_u64(*seed), calendar);
-        let held = tributary_oracle::hold(&events);
-        let inside = tributary_oracle::inside(&settings, &held);
+        let held = tributary_oracle::fold_events(&events);
+        let inside = tributary_oracle::existing_cells(&settings, &held);
         let released: Released = match reader {
             Reader::PlainGate => {
                 let enough = inside.iter().filter(|(_, contributors)| *contributors >= K);

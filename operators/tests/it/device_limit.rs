@@ -11,7 +11,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Ping};
 use tributary_operators::settings::{BrandSettings, Settings};
-use tributary_oracle::crowd::over;
+use tributary_oracle::device_limit::count_excess_pings;
 use tributary_oracle::history::random;
 
 #[test]
@@ -21,13 +21,13 @@ fn pings_over_the_bound_are_those_that_the_oracle_counts() {
         let history = random(seed, 20 + (seed % 90) as usize);
         let mut expected = 0;
         for (at, batch) in history.batches.iter().enumerate() {
-            let held = tributary_oracle::hold(history.batches[..=at].iter().flatten());
+            let held = tributary_oracle::fold_events(history.batches[..=at].iter().flatten());
             let pings = batch.iter().filter_map(|event| match event {
                 Event::Ping { ping } => Some(ping),
                 _ => None,
             });
             let pings: Vec<&Ping> = pings.collect();
-            expected += over(&history.settings, &held.pings, &pings);
+            expected += count_excess_pings(&history.settings, &held.pings, &pings);
         }
         let workers = [1, 2, 3, 8][(seed % 4) as usize];
         let steps: Steps = history

@@ -14,7 +14,7 @@ use tributary_oracle::history::{History, random};
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
-/// The cells in the end, and what each worker heard of.
+/// The final cells, and the retractions that each worker reported.
 type Outcome = (Released, Vec<Vec<ExpiredRecord>>);
 
 /// Runs a history in which some keys that were judged behind a batch expire so many batches later.
@@ -131,14 +131,15 @@ fn what_came_after_the_judgement_stays() {
         assert_eq!(of_first, goes, "seed {seed}, {workers} workers, batch {at}");
         assert!(stored.iter().all(|of| *of == stored[0]), "seed {seed}");
 
-        // A drop at the place that is told is the same, as a ledger keeps it.
+        // A drop at the reported position has the same effect in a ledger.
         let drops = stored[0].iter().map(|one| Event::Drop {
             key: one.key,
             arrival: one.behind,
         });
         let mut events: Vec<Event> = history.batches.concat();
         events.extend(drops);
-        let expected = tributary_oracle::cells(&history.settings, &tributary_oracle::hold(&events));
+        let expected =
+            tributary_oracle::cells(&history.settings, &tributary_oracle::fold_events(&events));
         let expected = released(expected);
         if cells != expected {
             for event in events

@@ -25,9 +25,9 @@ fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
     }
 }
 
-/// What is told of a record, word for word of the rules: it is past the time of its category, and a web record places its
+/// The expected replies about a record, directly from the rules: it is past the horizon of its category, and a web record places its
 /// cookies, be it an order.
-fn told_of(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<Reply> {
+fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<Reply> {
     let mut published = Vec::new();
     if let Some((cutoff, category)) = category(horizons, &record.body)
         && record.ts < cutoff
@@ -71,7 +71,7 @@ fn quiet(horizons: Horizons, records: &[&Record]) -> Vec<Reply> {
 }
 
 #[test]
-fn of_every_history_what_is_held_is_told() {
+fn all_stored_records_of_a_person_are_reported() {
     for seed in 300_000..300_120 {
         let history = random(seed, 60);
         let held = held(history.batches.iter().flatten());
@@ -125,8 +125,9 @@ fn of_every_history_what_is_held_is_told() {
             let mut published = seen.answers[1].clone();
             published.sort();
             published.dedup();
-            let told_of = |(key, record): (&RecordKey, &Record)| told_of(horizons, *key, record);
-            let mut past: BTreeSet<Reply> = of_brand().flat_map(told_of).collect();
+            let expected_replies =
+                |(key, record): (&RecordKey, &Record)| expected_replies(horizons, *key, record);
+            let mut past: BTreeSet<Reply> = of_brand().flat_map(expected_replies).collect();
             let records: Vec<&Record> = of_brand().map(|(_, record)| record).collect();
             past.extend(quiet(horizons, &records));
             assert_eq!(
@@ -138,7 +139,7 @@ fn of_every_history_what_is_held_is_told() {
     }
 }
 
-/// An erasure is a drop of every key that is told, and nothing of the person is told afterwards.
+/// Erasure drops every reported key; afterwards no key of the person is reported.
 #[test]
 fn who_is_erased_is_held_nowhere() {
     for seed in 400_000..400_040 {

@@ -12,21 +12,21 @@ use tributary_operators::record::{
 };
 
 use super::pick::pick;
-use super::records::Author;
-use super::words::{labels, store, vocabulary};
+use super::records::RecordGenerator;
+use super::vocabulary::{labels, store, vocabulary};
 
 /// Lets `size` things happen to the brands; consent and rights are among them or are not.
-pub(super) fn tell(
+pub(super) fn write_history(
     rng: &mut ChaCha8Rng,
     brands: &[BrandId],
     size: usize,
     with_consent: bool,
 ) -> Vec<Event> {
-    let authors = brands
+    let generators = brands
         .iter()
-        .map(|brand| Author::new(rng, *brand, size / brands.len()));
-    let mut teller = Teller {
-        authors: authors.collect(),
+        .map(|brand| RecordGenerator::new(rng, *brand, size / brands.len()));
+    let mut writer = HistoryWriter {
+        generators: generators.collect(),
         vocabulary: vocabulary()
             .map(|word| (Label::of(word), word.into()))
             .collect(),
@@ -39,18 +39,18 @@ pub(super) fn tell(
     };
     for _ in 0..size {
         match with_consent && rng.random_bool(0.25) {
-            true => teller.wish(rng),
-            false => teller.thing(rng),
+            true => writer.add_request(rng),
+            false => writer.add_random_event(rng),
         }
     }
-    teller.events
+    writer.events
 }
 
 /// One put: key, version, record.
 pub(super) type Put = (RecordKey, i64, Record);
 
-pub(super) struct Teller {
-    pub(super) authors: Vec<Author>,
+pub(super) struct HistoryWriter {
+    pub(super) generators: Vec<RecordGenerator>,
     vocabulary: BTreeMap<Label, Arc<str>>,
     /// The labels whose names were announced for a brand.
     announced: BTreeSet<(BrandId, Label)>,
@@ -63,12 +63,12 @@ pub(super) struct Teller {
     events: Vec<Event>,
 }
 
-impl Teller {
+impl HistoryWriter {
     /// One thing happens.
-    fn thing(&mut self, rng: &mut ChaCha8Rng) {
+    fn add_random_event(&mut self, rng: &mut ChaCha8Rng) {
         match rng.random_range(0..100) {
             0..=43 => {
-                let (key, record) = self.author(rng).record(rng);
+                let (key, record) = self.generator(rng).record(rng);
                 self.put(key, version(rng), record);
             }
             44..=49 => {
@@ -76,19 +76,19 @@ impl Teller {
                 let earlier: Vec<Put> = (0..4).filter_map(|_| self.earlier(rng)).collect();
                 let is_sale = |put: &&Put| matches!(put.2.body, Body::Sale { .. });
                 if let Some((_, _, sale)) = earlier.iter().find(is_sale) {
-                    let author = self.author_of(sale.brand);
-                    let echo = author.echo(rng, sale);
-                    if let Some((key, record)) = echo {
+                    let generator = self.generator_of(sale.brand);
+                    let duplicate_sale = generator.duplicate_sale(rng, sale);
+                    if let Some((key, record)) = duplicate_sale {
                         self.put(key, 0, record);
                     }
                 }
             }
             50..=57 => {
-                for (key, record) in self.author(rng).journey(rng) {
+                for (key, record) in self.generator(rng).journey(rng) {
                     self.put(key, 0, record);
                 }
             }
-            58..=66 => self.correct(rng),
+            58..=66 => self.correct_earlier(rng),
             67..=71 => {
                 // The very same again.
                 if let Some((key, version, record)) = self.earlier(rng) {
@@ -98,18 +98,18 @@ impl Teller {
             72..=77 => self.drop_earlier(rng),
             78..=79 => {
                 self.drop_earlier(rng);
-                self.correct(rng);
+                self.correct_earlier(rng);
             }
-            80..=91 => self.burst(rng),
-            92..=93 => self.crowd(rng),
+            80..=91 => self.add_ping_burst(rng),
+            92..=93 => self.add_crowd(rng),
             94..=95 => {
-                if let Some(ping) = self.hearing(rng).map(|place| self.pings[place]) {
-                    self.hear(ping);
+                if let Some(ping) = self.random_ping(rng).map(|place| self.pings[place]) {
+                    self.add_ping(ping);
                 }
             }
             _ => {
                 // A device is erased from a store's day.
-                if let Some(place) = self.hearing(rng) {
+                if let Some(place) = self.random_ping(rng) {
                     let ping = self.pings[place];
                     let device = DeviceDay {
                         brand: ping.brand,
@@ -123,14 +123,14 @@ impl Teller {
         }
     }
 
-    pub(super) fn author(&mut self, rng: &mut ChaCha8Rng) -> &mut Author {
-        let place = rng.random_range(0..self.authors.len());
-        &mut self.authors[place]
+    pub(super) fn generator(&mut self, rng: &mut ChaCha8Rng) -> &mut RecordGenerator {
+        let place = rng.random_range(0..self.generators.len());
+        &mut self.generators[place]
     }
 
-    pub(super) fn author_of(&mut self, brand: BrandId) -> &mut Author {
-        let place = self.authors.iter().position(|of| of.brand == brand);
-        &mut self.authors[place.unwrap_or_default()]
+    pub(super) fn generator_of(&mut self, brand: BrandId) -> &mut RecordGenerator {
+        let place = self.generators.iter().position(|of| of.brand == brand);
+        &mut self.generators[place.unwrap_or_default()]
     }
 
     /// Some put of the past, if there is one; mostly a recent one.
@@ -143,10 +143,10 @@ impl Teller {
         recent.get(rng.random_range(0..recent.len())).cloned()
     }
 
-    fn correct(&mut self, rng: &mut ChaCha8Rng) {
+    fn correct_earlier(&mut self, rng: &mut ChaCha8Rng) {
         if let Some((key, before, record)) = self.earlier(rng) {
-            let author = self.author_of(record.brand);
-            let record = author.correction(rng, &record);
+            let generator = self.generator_of(record.brand);
+            let record = generator.correction(rng, &record);
             let version = match rng.random_bool(0.5) {
                 true => before,
                 false => version(rng),
@@ -156,7 +156,7 @@ impl Teller {
     }
 
     pub(super) fn put(&mut self, key: RecordKey, version: i64, record: Record) {
-        self.tell_words(record.brand, &labels(&record));
+        self.announce_labels(record.brand, &labels(&record));
         self.puts.push((key, version, record.clone()));
         if self.held.get(&key).is_none_or(|held| version >= held.0) {
             self.held.insert(key, (version, record.clone()));
@@ -193,12 +193,12 @@ impl Teller {
     }
 
     /// A few pings of a device, in gaps up to and beyond half an hour.
-    fn burst(&mut self, rng: &mut ChaCha8Rng) {
+    fn add_ping_burst(&mut self, rng: &mut ChaCha8Rng) {
         let store = store(rng);
-        let author = self.author(rng);
-        let brand = author.brand;
-        let (device, random) = author.pools.device(rng);
-        let mut second = author.pools.moment(rng).div_euclid(1000);
+        let generator = self.generator(rng);
+        let brand = generator.brand;
+        let (device, random) = generator.pools.device(rng);
+        let mut second = generator.pools.moment(rng).div_euclid(1000);
         let mut pings = Vec::new();
         for _ in 0..rng.random_range(1..8) {
             pings.push(Ping {
@@ -206,27 +206,27 @@ impl Teller {
                 store,
                 device,
                 random,
-                salt_day: author.pools.salt_day(second),
+                salt_day: generator.pools.salt_day(second),
                 second,
                 // Hardly ever two pings of one second disagree about the clock.
-                utc_offset: author.pools.utc_offset(second)
+                utc_offset: generator.pools.utc_offset(second)
                     + 3_600 * i32::from(rng.random_bool(0.01)),
                 rssi: pick(rng, [-127, -90, -76, -75, -74, -60, -50, 20]),
             });
             second += pick(rng, [0, 1, 30, 59, 60, 61, 600, 1799, 1800, 1801, 3600]);
         }
-        self.tell_words(brand, &[store]);
+        self.announce_labels(brand, &[store]);
         for ping in pings {
-            self.hear(ping);
+            self.add_ping(ping);
         }
     }
 
     /// Many new devices pass a store within a second or two.
-    fn crowd(&mut self, rng: &mut ChaCha8Rng) {
+    fn add_crowd(&mut self, rng: &mut ChaCha8Rng) {
         let store = store(rng);
-        let author = self.author(rng);
-        let brand = author.brand;
-        let first = author.pools.moment(rng).div_euclid(1000);
+        let generator = self.generator(rng);
+        let brand = generator.brand;
+        let first = generator.pools.moment(rng).div_euclid(1000);
         let random = rng.random_bool(0.5);
         let mut pings = Vec::new();
         for _ in 0..rng.random_range(8..40) {
@@ -236,28 +236,28 @@ impl Teller {
                 store,
                 device: rng.random(),
                 random,
-                salt_day: author.pools.salt_day(second),
+                salt_day: generator.pools.salt_day(second),
                 second,
-                utc_offset: author.pools.utc_offset(second),
+                utc_offset: generator.pools.utc_offset(second),
                 rssi: pick(rng, [-90, -60]),
             });
         }
-        self.tell_words(brand, &[store]);
-        pings.into_iter().for_each(|ping| self.hear(ping));
+        self.announce_labels(brand, &[store]);
+        pings.into_iter().for_each(|ping| self.add_ping(ping));
     }
 
-    fn hear(&mut self, ping: Ping) {
+    fn add_ping(&mut self, ping: Ping) {
         self.pings.push(ping);
         self.events.push(Event::Ping { ping });
     }
 
     /// The place of some hearing, if there is one.
-    fn hearing(&self, rng: &mut ChaCha8Rng) -> Option<usize> {
+    fn random_ping(&self, rng: &mut ChaCha8Rng) -> Option<usize> {
         (!self.pings.is_empty()).then(|| rng.random_range(0..self.pings.len()))
     }
 
     /// Announces the names of labels that were not announced before.
-    fn tell_words(&mut self, brand: BrandId, labels: &[Label]) {
+    fn announce_labels(&mut self, brand: BrandId, labels: &[Label]) {
         for label in labels {
             if let Some(word) = self
                 .vocabulary

@@ -31,13 +31,13 @@ impl<const N: usize> Sum<N> {
 }
 
 /// The cells of one family in the making.
-pub(crate) struct Tally<K, const N: usize> {
+pub(crate) struct FamilySums<K, const N: usize> {
     sums: BTreeMap<K, Sum<N>>,
 }
 
-impl<K: Ord, const N: usize> Tally<K, N> {
+impl<K: Ord, const N: usize> FamilySums<K, N> {
     pub(crate) fn new() -> Self {
-        Tally {
+        FamilySums {
             sums: BTreeMap::new(),
         }
     }
@@ -61,16 +61,16 @@ impl<K: Ord, const N: usize> Tally<K, N> {
     }
 
     /// The cells that exist; `write` says a cell's dimensions and values.
-    pub(crate) fn weighed(
+    pub(crate) fn cells(
         &self,
         family: Family,
         write: impl Fn(&K, &Sum<N>) -> (Vec<Dim>, Vec<i128>),
-    ) -> Vec<Weighed> {
+    ) -> Vec<CountedCell> {
         self.sums
             .iter()
             .filter_map(|(key, sum)| {
                 let (dims, values) = write(key, sum);
-                weighed(family, dims, values, sum.contributors())
+                existing_cell(family, dims, values, sum.contributors())
             })
             .collect()
     }
@@ -83,20 +83,20 @@ impl<K: Ord, const N: usize> Tally<K, N> {
 
 /// A cell before the gate, and how many contributors stand behind it.
 #[derive(Clone, Debug)]
-pub(crate) struct Weighed {
+pub(crate) struct CountedCell {
     pub(crate) cell: Cell,
     pub(crate) contributors: u64,
 }
 
 /// The cell, if it exists: some value is not zero.
-pub(crate) fn weighed(
+pub(crate) fn existing_cell(
     family: Family,
     dims: Vec<Dim>,
     values: Vec<i128>,
     contributors: u64,
-) -> Option<Weighed> {
+) -> Option<CountedCell> {
     let exists = values.iter().any(|value| *value != 0);
-    exists.then_some(Weighed {
+    exists.then_some(CountedCell {
         cell: Cell {
             family,
             dims,
