@@ -1,10 +1,14 @@
-//! Civil days and months as integers (proleptic Gregorian), after Howard Hinnant's
-//! "chrono-compatible low-level date algorithms".
+//! Civil days and months as integers, in the proleptic Gregorian calendar.
+//!
+//! The conversions are those of Howard Hinnant, *chrono-Compatible Low-Level Date Algorithms*. They
+//! count years from March, so that a leap day is the last day of its year, and eras of 400 years,
+//! that is 146,097 days. A [`Day`] counts days from 1970-01-01, a [`Month`] counts months from
+//! January of the year 0. Both are days of the brand's time zone: connectors convert from UTC.
 
 use crate::aggregate::Month;
 use crate::record::Day;
 
-/// The civil date of a day: year, month 1 to 12, day of the month 1 to 31.
+/// The civil date of a day: year, month from 1 to 12, and day of the month from 1 to 31.
 pub fn civil(day: Day) -> (i32, u32, u32) {
     let z = i64::from(day) + 719_468;
     let era = z.div_euclid(146_097);
@@ -23,7 +27,7 @@ pub fn civil(day: Day) -> (i32, u32, u32) {
     (year as i32, month as u32, day_of_month as u32)
 }
 
-/// The month that a day lies in.
+/// The month that contains a day.
 pub fn month(day: Day) -> Month {
     let (year, month, _) = civil(day);
     year * 12 + month as i32 - 1
