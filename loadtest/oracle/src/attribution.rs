@@ -1,8 +1,8 @@
 //! The `attribution` family: every conversion credited by every rule model.
 //!
-//! A conversion without a touch is credited to `unattributed`, one of an oversized person to
-//! `unattributed`/`oversized`, and an adjustment puts its amount on `unattributed` without a conversion: so the
-//! total of every model is what tills and orders say.
+//! A conversion without a touchpoint is credited to `unattributed`, and one of an oversized person
+//! to `unattributed`/`oversized`. An adjustment adds its amount to `unattributed` without a
+//! conversion. So the total of every model equals what tills and orders report.
 
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::{Channel, Label};
@@ -15,11 +15,13 @@ use crate::net_sales::NetSales;
 use crate::rules::{Model, receivers};
 use crate::share::largest_remainder;
 
-/// Millionths of one conversion.
+/// One conversion, in millionths.
 pub(crate) const MILLIONTHS: u128 = 1_000_000;
 
+/// The dimensions of a cell, except the brand.
 type Key = (Model, Channel, SaleKind, Label, Day, Currency);
 
+/// The cells of the family for one brand, with the credits in millionths and in minor units.
 pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) -> Vec<CountedCell> {
     let mut tally: FamilySums<Key, 2> = FamilySums::new();
     for model in Model::ALL {
@@ -67,7 +69,8 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) ->
     })
 }
 
-/// The credits of one conversion: channel, millionths of the conversion, and minor units.
+/// The credits of one conversion under a model: channel, millionths of the conversion, and minor
+/// units.
 fn credits(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Channel, i128, i128)> {
     let receivers = match (conversion.oversized, conversion.path.is_empty()) {
         (true, _) => vec![(Channel::oversized(), 1)],

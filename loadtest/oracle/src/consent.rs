@@ -1,18 +1,23 @@
-//! Consent and rights: which current records count, for which identifiers and uses.
+//! Consent and rights: which stored records count, with which identifiers and for which uses.
 //!
-//! First every identifier's policy, from the statements held about it: of the consents the newest in their order
-//! ([`place`]), and of several at one place what all of them allow; of each right the newest by time, and of several of
-//! one time that it stands. Then every other record is
-//! judged by the policies of its identifiers. A record that may not be counted is out, and one that may
-//! not be used for everything is rewritten, so that all that follows needs to know nothing of consent: no touch
-//! without leave to credit it, fewer identifiers without leave to link them. Only whether it may meet what
-//! happened on the other side, in the web or at the till, has to be carried along.
+//! The policy of every identifier follows from the statements about it. Of the statements of
+//! consent the newest counts, in the order of [`place`]; several at the same place allow what all
+//! of them allow. Of each right the newest statement counts; of several at the same time, the one
+//! that exercises it.
 //!
-//! A record that is older than the `link_ttl` of a kind is rewritten in the same way, without what it no longer links.
+//! Then the policies of its identifiers are applied to every other record ([`apply_policy`]). A
+//! record that may not be used is excluded, and one that may not be used for everything is
+//! rewritten, so that the rest of the oracle needs no knowledge of consent: a contact without
+//! permission to credit it is no touchpoint, and a record without permission to link has fewer
+//! identifiers. Only whether a record may be joined with the other side, web or till, is carried
+//! along.
 //!
-//! The statements themselves are not among what is counted: they say something about records and about nothing else,
-//! not even that their identifiers belong together. That nothing shall be sold keeps records from partners, and no
-//! number counts what partners get.
+//! A record older than the `link_ttl` of a kind is rewritten in the same way, without the
+//! identifiers that it no longer links.
+//!
+//! Statements themselves are not used for anything else: they do not even show that their
+//! identifiers belong together. An objection to sale restricts what partners receive, which no cell
+//! contains.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,10 +31,11 @@ use tributary_operators::settings::{BrandSettings, Settings};
 use crate::brand::by_brand;
 use crate::stored::StoredState;
 
-/// A record as it may be counted.
+/// A record as it may be used.
 pub(crate) struct AllowedRecord<'a> {
+    /// The record, rewritten if necessary.
     record: Cow<'a, Record>,
-    /// Whether the web and the till may meet in it.
+    /// Whether the record may be joined across web and till.
     pub(crate) joins: bool,
 }
 
@@ -41,7 +47,8 @@ impl Deref for AllowedRecord<'_> {
     }
 }
 
-/// What may be counted of the held records of one brand.
+/// The records of one brand as they may be used, without statements. `link_time` is the time as of
+/// which the age of links is determined, Unix milliseconds.
 pub(crate) fn allowed_records<'a>(
     settings: &BrandSettings,
     records: &[&'a Record],
@@ -59,8 +66,8 @@ pub(crate) fn allowed_records<'a>(
         .collect()
 }
 
-/// A record without the identifiers of kinds that it is too old to link. It keeps those of one value in any case, because
-/// a record of one person stays that person's.
+/// Removes the identifiers of kinds that a record is too old to link. If all are too old it keeps
+/// those of one clear value, because a record of one person remains that person's.
 fn young_links<'a>(
     settings: &BrandSettings,
     mut allowed_record: AllowedRecord<'a>,
@@ -83,14 +90,15 @@ fn young_links<'a>(
     allowed_record
 }
 
-/// How somebody stands to the use of an identifier.
+/// The policy in effect for an identifier.
 struct SubjectPolicy {
-    /// What is allowed; none where there is no statement of consent.
+    /// The allowed uses, or `None` without a statement of consent.
     allowed: Option<AllowedUses>,
+    /// Whether a restriction is in effect.
     restricted: bool,
 }
 
-/// What every identifier allows about which a consent is held.
+/// The allowed uses of every identifier with a statement of consent.
 pub(crate) fn consents(records: &[&Record]) -> BTreeMap<Pseudonym, AllowedUses> {
     let policies = policies(records).into_iter();
     policies
@@ -98,6 +106,7 @@ pub(crate) fn consents(records: &[&Record]) -> BTreeMap<Pseudonym, AllowedUses> 
         .collect()
 }
 
+/// The policies of all identifiers that statements mention.
 fn policies(records: &[&Record]) -> BTreeMap<Pseudonym, SubjectPolicy> {
     let mut statements: BTreeMap<Pseudonym, Vec<&Record>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_statement(&record.body)) {
@@ -122,7 +131,8 @@ fn policies(records: &[&Record]) -> BTreeMap<Pseudonym, SubjectPolicy> {
         .collect()
 }
 
-/// What is consented to by those of the statements that are at the last place; none where none is a consent.
+/// The uses that all statements at the newest place allow, or `None` without a statement of
+/// consent.
 fn consented(statements: &[&Record]) -> Option<AllowedUses> {
     let last = statements
         .iter()
@@ -138,9 +148,12 @@ fn consented(statements: &[&Record]) -> Option<AllowedUses> {
     steps.reduce(AllowedUses::intersect)
 }
 
-/// The place of a consent among all that was said about an identifier: the UTC day on which the person decided, and when
-/// that was first received. Whoever sends a string decided on the day of its last update, or before the string was first
-/// received, if that was earlier; whoever does anything else decides there and then.
+/// The place of a statement of consent among all statements about an identifier: the UTC day of the
+/// decision, and when the decision was first received.
+///
+/// A consent string was decided on the day of its last update, or on the day it was first received
+/// if that was earlier. Any other statement was decided when it was made. `None` for statements
+/// about rights.
 fn place(record: &Record, statements: &[&Record]) -> Option<(i64, i64)> {
     const DAY: i64 = 86_400_000;
     let Body::Consent { string, .. } = &record.body else {
@@ -161,7 +174,7 @@ fn place(record: &Record, statements: &[&Record]) -> Option<(i64, i64)> {
     Some((first.div_euclid(DAY).min(sent.updated.into()), first))
 }
 
-/// What the newest of the statements of one sort say: several, where they are of one time.
+/// What the newest statements of one kind say: several values if they have the same time.
 fn newest<T>(statements: &[&Record], read: impl Fn(&Body) -> Option<T>) -> Vec<T> {
     let of_sort = |record: &&&Record| read(&record.body).is_some();
     let newest = statements
@@ -176,30 +189,30 @@ fn newest<T>(statements: &[&Record], read: impl Fn(&Body) -> Option<T>) -> Vec<T
         .collect()
 }
 
-/// Why a record is out of every number.
+/// Why a record is excluded.
 enum Exclusion {
     /// A right restricts it.
     Restricted,
-    /// Its source rests on consent, and there is no statement.
+    /// Its source requires consent, and there is no statement.
     NoStatement,
     /// The statements do not allow it.
     Refused,
 }
 
-/// How many held records of known brands count for less than they say, and why.
+/// The numbers of stored records of known brands that are not used, or not for everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
-    /// Records out of every number because a right restricts them.
+    /// Records excluded because a right restricts them.
     pub restricted: i64,
-    /// Others that are out because their source rests on consent and there is no statement.
+    /// Other records excluded because their source requires consent and there is no statement.
     pub unasked: i64,
-    /// Others that are out because the statements do not allow them.
+    /// Other records excluded because the statements do not allow them.
     pub refused: i64,
-    /// Contacts that are counted, and that no sale may be credited to.
+    /// Contacts that count, but that no sale may be credited to.
     pub uncredited: i64,
 }
 
-/// Counts what is withheld of the records held.
+/// Counts the records that are withheld.
 pub fn withheld(settings: &Settings, held: &StoredState) -> Withheld {
     let mut withheld = Withheld::default();
     by_brand(settings, held, |brand, records, _| {
@@ -220,6 +233,7 @@ pub fn withheld(settings: &Settings, held: &StoredState) -> Withheld {
     withheld
 }
 
+/// Whether a record is a contact that no sale may be credited to.
 fn is_uncredited(
     settings: &BrandSettings,
     policies: &BTreeMap<Pseudonym, SubjectPolicy>,
@@ -230,7 +244,7 @@ fn is_uncredited(
     is_contact && !record.ids.is_empty() && !steps.is_some_and(|steps| steps.allows(Use::Credit))
 }
 
-/// The record as it may be counted, or why it is out.
+/// The record as it may be used, or why it is excluded.
 fn apply_policy<'a>(
     settings: &BrandSettings,
     policies: &BTreeMap<Pseudonym, SubjectPolicy>,
@@ -270,7 +284,8 @@ fn apply_policy<'a>(
     Ok(allowed_record)
 }
 
-/// What may be done with a record: what every statement about its identifiers allows; none where one is missing.
+/// The uses of a record that every statement about its identifiers allows, or `None` if its source
+/// requires consent and a statement is missing.
 fn allowed(
     settings: &BrandSettings,
     policies: &BTreeMap<Pseudonym, SubjectPolicy>,
@@ -297,11 +312,12 @@ fn allowed(
     Some(all.fold(AllowedUses::ALL, |all, (_, steps)| all.intersect(steps)))
 }
 
+/// Whether a record is a statement of consent or about a right.
 fn is_statement(body: &Body) -> bool {
     matches!(body, Body::Consent { .. } | Body::Right { .. })
 }
 
-/// Whether a record speaks of what happened in the web.
+/// Whether a record describes something that happened on the web.
 fn is_web(body: &Body) -> bool {
     match body {
         Body::Contact { .. } | Body::Identify => true,
@@ -311,7 +327,8 @@ fn is_web(body: &Body) -> bool {
     }
 }
 
-/// The identifiers of the one clear value that is kept where a record may not link.
+/// The identifiers of the one clear value that remains if a record may not link: the cookie if
+/// there is one, then by the order of kinds, then by value.
 fn one_value(ids: &IdSet) -> IdSet {
     let place = |kind: IdKind| match kind {
         IdKind::Cookie => 0,

@@ -1,7 +1,7 @@
-//! The `campaign_day` and `spend_day` families: contacts counted, and what platforms charged.
+//! The `campaign_day` and `spend_day` families: contacts, and what advertising platforms charged.
 //!
-//! `campaign_day` counts every impression, click and view, whether it is a touch or not, direct ones
-//! too. Spend is not personal and passes the gate always.
+//! `campaign_day` counts every impression, click and view, whether it is a touchpoint or not,
+//! direct ones included. Spend is not personal and always passes the gate.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use crate::consent::AllowedRecord;
 use crate::family_sums::{CountedCell, FamilySums, existing_cell};
 use crate::identity::Identity;
 
+/// The impressions, clicks, views and persons of each channel and day.
 pub(crate) fn campaign_days(
     brand: &Brand,
     identity: &Identity,
@@ -41,6 +42,8 @@ pub(crate) fn campaign_days(
     })
 }
 
+/// The cost in minor units, the impressions and the clicks of each platform, channel, day and
+/// currency.
 pub(crate) fn spend_days(brand: &Brand, records: &[AllowedRecord]) -> Vec<CountedCell> {
     let mut sums: BTreeMap<(Label, Channel, Day, Currency), [i128; 3]> = BTreeMap::new();
     for record in records {

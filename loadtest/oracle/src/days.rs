@@ -1,9 +1,11 @@
-//! What the days of a month hide: the conversions with a touch of a month are those of its revenue, store by store and
-//! day by day, where they are the total without what is credited to nothing.
+//! The parts of a month that its days suppress.
 //!
-//! A day hides something if it has a touch at all and fewer than `k` contributors, or if fewer than `k` stand behind one
-//! of its three shares, with a touch, without one, and oversized. The month may be published if no day hides anything; or if
-//! two or more do, and `k` contributors stand behind the hidden shares of all of them.
+//! The conversions with a touchpoint of a month are the sum over its stores and days, where each is
+//! the revenue without what is credited to no channel. A day suppresses something if it has a
+//! touchpoint at all and fewer than `k` contributors, or if one of its three parts (with a
+//! touchpoint, without, and oversized) has fewer than `k`. The month may be published if no day
+//! suppresses anything, or if at least two days do and their suppressed parts have at least `k`
+//! contributors together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,24 +19,29 @@ use crate::journeys::Journeys;
 use crate::net_sales::NetSales;
 use crate::person::Person;
 
-/// Kind, currency, store and day: what is rung up together.
+/// Conversion kind, currency, store and day: the dimensions of one total of revenue.
 type RevenueKey = (SaleKind, Currency, Label, Day);
 
-/// A person, or one of the sales and adjustments that name nobody.
+/// A contributor to revenue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Contributor {
+    /// A person.
     Person(Person),
+    /// A sale or adjustment without an identifier, by its number.
     Anonymous(usize),
 }
 
-/// ContributorSet who is behind one thing.
+/// Distinct contributors.
 type ContributorSet = BTreeSet<Contributor>;
 
-/// Who is behind the shares of some revenue.
+/// The contributors of the parts of one total.
 #[derive(Default)]
 struct Shares {
+    /// Those of conversions with a touchpoint.
     touched: ContributorSet,
+    /// Those of conversions without one, and of adjustments.
     untouched: ContributorSet,
+    /// Oversized persons.
     oversized: ContributorSet,
 }
 
@@ -44,6 +51,7 @@ pub(crate) struct Days {
 }
 
 impl Days {
+    /// The contributors of each total of a brand.
     pub(crate) fn of(journeys: &Journeys, net_sales: &NetSales) -> Days {
         let mut revenue: BTreeMap<RevenueKey, Shares> = BTreeMap::new();
         let conversions = journeys.conversions.len();
@@ -68,7 +76,8 @@ impl Days {
         Days { revenue }
     }
 
-    /// The contributors with a touch behind all revenue, by brand, kind, store, day and currency.
+    /// The number of contributors with a touchpoint of each total, by brand, kind, store, day and
+    /// currency.
     pub(crate) fn touched(&self, brand: &Brand) -> BTreeMap<Vec<Dim>, u64> {
         let revenue = self.revenue.iter();
         let named = revenue.map(|((kind, currency, store, day), shares)| {
@@ -84,7 +93,7 @@ impl Days {
         named.collect()
     }
 
-    /// The months that would show what a day hides, by brand, kind, month and currency.
+    /// The months that would reveal what a day suppresses, by brand, kind, month and currency.
     pub(crate) fn unsafe_months(&self, brand: &Brand) -> BTreeSet<Vec<Dim>> {
         let mut months: BTreeMap<Vec<Dim>, Vec<ContributorSet>> = BTreeMap::new();
         for ((kind, currency, _, day), shares) in &self.revenue {
@@ -108,7 +117,7 @@ impl Days {
 }
 
 impl Shares {
-    /// Who is behind what the gate hides of the revenue.
+    /// The contributors of what the gate suppresses of a total.
     fn hidden(&self, k: u64) -> ContributorSet {
         let few = |contributors: &ContributorSet| (contributors.len() as u64) < k;
         let shares = [&self.touched, &self.untouched, &self.oversized];

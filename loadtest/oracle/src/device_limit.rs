@@ -1,11 +1,12 @@
-//! Which devices of a store's day count, where there are more than may.
+//! The device limit: which devices of a store and day count, if there are more than allowed.
 //!
-//! Of a store and salt day `max_devices` devices count, and as many random MACs. A device's token is the first 128 bits,
-//! the least significant byte first, of BLAKE3 keyed with the day's salt over the store and the device. The tokens are
-//! divided into 64 equal ranges, and the smallest of each range count, in every range the same number: a 64th, rounded up.
+//! At most `max_devices` devices of a store and salt day count, and as many random MAC addresses.
+//! The token of a device is the first 128 bits, least significant byte first, of BLAKE3 keyed with
+//! the salt of the day, over the store and the device. The tokens are divided into 64 ranges of
+//! equal width, and in each range the smallest tokens count: a 64th of the limit, rounded up.
 //!
-//! A process draws its salts at random and forgets them. Those of a random history are [`salt`], so that here, too, is
-//! known who counts.
+//! A worker draws its salts at random and forgets them. In random histories the salts are those of
+//! [`salt`], so that the oracle knows which devices count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +14,10 @@ use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day, Ping, Pseudonym};
 use tributary_operators::settings::{BrandSettings, Settings};
 
-/// How many ranges of tokens there are.
+/// The number of ranges of tokens.
 const RANGES: usize = 64;
 
-/// The salt of a brand's day in a random history.
+/// The salt of a brand and day in a random history.
 pub fn salt(brand: BrandId, day: Day) -> [u8; 32] {
     let mut salt = [7; 32];
     let of = brand.0.to_le_bytes().into_iter().chain(day.to_le_bytes());
@@ -24,6 +25,7 @@ pub fn salt(brand: BrandId, day: Day) -> [u8; 32] {
     salt
 }
 
+/// The token of the device of a ping.
 fn token(ping: &Ping) -> u128 {
     let store = ping.store.0.to_le_bytes();
     let text = [&store[..], &ping.device.to_le_bytes()].concat();
@@ -34,7 +36,7 @@ fn token(ping: &Ping) -> u128 {
         .fold(0, |token, byte| token << 8 | u128::from(*byte))
 }
 
-/// How many pings are of devices that do not count, where these and all others are held of their brands.
+/// The number of `pings` whose devices do not count, given all stored pings.
 pub fn count_excess_pings(settings: &Settings, held: &[Ping], pings: &[&Ping]) -> u64 {
     let of_brand = |(id, brand): (&BrandId, &BrandSettings)| {
         let held: Vec<&Ping> = held.iter().filter(|ping| ping.brand == *id).collect();
@@ -47,7 +49,7 @@ pub fn count_excess_pings(settings: &Settings, held: &[Ping], pings: &[&Ping]) -
     settings.brands.iter().map(of_brand).sum()
 }
 
-/// The pings of devices that count.
+/// The pings of the devices that count, in the order of the input.
 pub(crate) fn counted_pings<'a>(pings: &[&'a Ping], max_devices: usize) -> Vec<&'a Ping> {
     type StoreDay = (Label, Day, bool);
     let mut ranges: BTreeMap<(StoreDay, u128), BTreeSet<(u128, Pseudonym)>> = BTreeMap::new();

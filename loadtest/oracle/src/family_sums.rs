@@ -1,7 +1,7 @@
-//! Sums per cell with the contributors behind them, ready for the release gate.
+//! Sums per cell with their contributors, as input of the release gate.
 //!
-//! A contributor is a person, counted once per cell, or something that stands for itself: a record
-//! that names nobody, or an adjustment.
+//! A contributor is a person, counted once per cell, or a record that stands for itself: one
+//! without an identifier, or an adjustment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,16 @@ use tributary_operators::cell::{Cell, Dim, Family};
 
 use crate::person::Person;
 
-/// Who stands behind a contribution: a person, or nobody known.
+/// The person behind a contribution, or `None` if it is unknown.
 pub(crate) type Who = Option<Person>;
 
-/// What one cell has gathered.
+/// The sums of one cell.
 pub(crate) struct Sum<const N: usize> {
+    /// The values.
     pub(crate) values: [i128; N],
+    /// The distinct persons.
     pub(crate) persons: BTreeSet<Person>,
+    /// The number of contributions without a person.
     pub(crate) unknown: u64,
 }
 
@@ -25,17 +28,19 @@ impl<const N: usize> Sum<N> {
         self.persons.len() as i128
     }
 
+    /// The number of contributors.
     fn contributors(&self) -> u64 {
         self.persons.len() as u64 + self.unknown
     }
 }
 
-/// The cells of one family in the making.
+/// The sums of all cells of one family, by key.
 pub(crate) struct FamilySums<K, const N: usize> {
     sums: BTreeMap<K, Sum<N>>,
 }
 
 impl<K: Ord, const N: usize> FamilySums<K, N> {
+    /// No cells.
     pub(crate) fn new() -> Self {
         FamilySums {
             sums: BTreeMap::new(),
@@ -60,7 +65,7 @@ impl<K: Ord, const N: usize> FamilySums<K, N> {
         }
     }
 
-    /// The cells that exist; `write` says a cell's dimensions and values.
+    /// The existing cells. `write` returns the dimensions and values of a cell.
     pub(crate) fn cells(
         &self,
         family: Family,
@@ -75,20 +80,22 @@ impl<K: Ord, const N: usize> FamilySums<K, N> {
             .collect()
     }
 
-    /// The contributors behind each key.
+    /// The number of contributors of each key.
     pub(crate) fn contributors(&self) -> impl Iterator<Item = (&K, u64)> {
         self.sums.iter().map(|(key, sum)| (key, sum.contributors()))
     }
 }
 
-/// A cell before the gate, and how many contributors stand behind it.
+/// A cell before the gate.
 #[derive(Clone, Debug)]
 pub(crate) struct CountedCell {
+    /// The cell, with exact values.
     pub(crate) cell: Cell,
+    /// The number of its contributors.
     pub(crate) contributors: u64,
 }
 
-/// The cell, if it exists: some value is not zero.
+/// The cell, or `None` if all of its values are zero.
 pub(crate) fn existing_cell(
     family: Family,
     dims: Vec<Dim>,

@@ -1,12 +1,15 @@
-//! Folding: the channels of a chain, where a month has more than the limit allows.
+//! Folding: the channels of a chain, if a month has more than the limit allows.
 //!
-//! The room for channels is given out on four steps: to channels, to sources with their medium, to sources, to the month.
-//! On each, what there is competes. If all of it fits, it stays. Otherwise the weakest go up, one after the other, until
-//! the others and what these become fit; but no more go than leaves half of the room taken (rounded down). If that is not
-//! enough, what has been merged competes on the next step for the room that is left. On the last step all that goes up is one.
+//! Places are assigned in four steps: to channels, to sources with their medium, to sources, and to
+//! the month. At each step the candidates are ranked. If all fit into the remaining places, all
+//! stay. Otherwise the weakest give way, one after the other, until the others and the parents of
+//! the weakest fit, but not so many that fewer than half of the places (rounded down) are taken. If
+//! that is not enough, the parents are the candidates of the next step for the remaining places. At
+//! the last step all parents are one.
 //!
-//! Stronger is who is met more often on converting paths, then on null paths, then who comes first by words, bytewise,
-//! null first. To be met again right away does not count. A word that was given up is `*`.
+//! A candidate is stronger if more transitions lead to it on converting paths, then on null paths,
+//! then by name, bytewise, absent names first. A repetition of the same channel is no transition. A
+//! dimension that is given up is `*`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +19,11 @@ use tributary_operators::label::{Channel, Label};
 use crate::brand::Brand;
 use crate::markov::PathCounts;
 
-/// How often something is met on converting and on null paths.
+/// The numbers of transitions to a channel on converting and on null paths.
 type VisitCounts = (u64, u64);
 
-/// The channel that each channel is, in a chain that tells at most so many apart.
+/// The replacement of every channel in a chain of at most `room` channels; a channel that stays is
+/// its own.
 pub(crate) fn fold_channels(
     brand: &Brand,
     converting: &PathCounts<Channel>,
@@ -58,7 +62,7 @@ pub(crate) fn fold_channels(
     names
 }
 
-/// What goes up on a step becomes.
+/// The parent of a candidate that gives way at a step.
 fn parent(channel: Channel, step: usize) -> Channel {
     let star = Label::of("*");
     let Channel { source, medium, .. } = channel;
@@ -74,6 +78,7 @@ fn parent(channel: Channel, step: usize) -> Channel {
     }
 }
 
+/// The numbers of transitions to each channel.
 fn visit_counts(
     converting: &PathCounts<Channel>,
     null: &PathCounts<Channel>,
@@ -88,7 +93,7 @@ fn visit_counts(
     met
 }
 
-/// The channels of a path, where the one before is another.
+/// Calls `visit` with each channel of a path that differs from the one before.
 fn for_each_visit(path: &[Channel], mut visit: impl FnMut(Channel)) {
     let mut path = path.to_vec();
     path.dedup();

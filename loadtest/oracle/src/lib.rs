@@ -1,33 +1,37 @@
-//! The batch oracle: every number from scratch, as simply as it can be said.
+//! The batch oracle: every cell computed from scratch, as simply as possible.
 //!
-//! The product keeps its numbers incrementally; this crate computes the same numbers in the other,
-//! obvious way: fold all events into what is held ([`fold_events()`]), then go over it once and write every
-//! cell ([`cells`]). Where the two differ, one of them misreads the specification. For that to mean
-//! anything the oracle shares nothing with the incremental code but the plain types of records,
-//! labels, settings and cells, and it prefers being plainly right to being fast.
+//! The product maintains its numbers incrementally. This crate computes the same numbers in the
+//! other, obvious way: fold all events into the stored state ([`fold_events`]), then go over it
+//! once and write every cell ([`cells`]). Where the two differ, one of them misreads the
+//! specification. For this to be evidence the oracle shares nothing with the incremental code
+//! except the plain types of records, labels, settings and cells, and it prefers being plainly
+//! correct to being fast: most functions take at least O(n log n) steps for each call.
 //!
-//! The way of a record through this crate:
+//! The path of a record through this crate:
 //!
 //! ```text
-//! events ─ hold ─► held ─ consent ─► records, as they may be counted
+//! events ─ stored ─► stored state ─ consent ─► records, as they may be used
 //!
-//!                  records ─ identity ─► persons ┐
-//!                  records ─ sales ─► what is left ┼─ journeys ─► conversions with their paths
-//!                  records ─ contacts ─► touches  ┘        │
-//!          pings ─ crowd ─ visits                          ├─ rules ─► attribution
-//!                                                          ├─ markov ─► markov_month
-//!                                                          └─ statistics ─► paths …
-//! all cells ─ release ─► what may be seen
+//!                  records ─ identity ─► persons     ┐
+//!                  records ─ net_sales ─► net sales  ┼─ journeys ─► conversions with their paths
+//!                  records ─ contacts ─► touchpoints ┘        │
+//!          pings ─ device_limit ─ visits                      ├─ rules ─► attribution
+//!                                                             ├─ markov ─► markov_month
+//!                                                             └─ statistics ─► paths …
+//! all cells ─ release ─► released cells
 //! ```
 //!
-//! [`cadence`] judges which of what may be seen a reader knows already, and what waits for others.
+//! Four modules serve tests of the dataflow over time:
 //!
-//! [`history`] invents small random worlds in which everything collides, for comparing the two.
+//! - [`history`] generates small random worlds in which rare cases are common.
+//! - [`retention`] drops the records that are past their retention, day by day. It is the only part
+//!   that depends on a clock.
+//! - [`cadence`] decides which released cells must be published at a time, and which must wait.
+//! - [`counts`] computes the counters of a worker.
 //!
-//! What is held depends on the clock in one way: [`retention`] drops what is past its time, day by day.
-//!
-//! What is absent here on purpose: time otherwise (a cell depends on what is held, never on when), any cache,
-//! and any reading of `tributary-operators` beyond its types.
+//! Deliberately absent: any other notion of time (a cell depends on the stored state, never on when
+//! it is computed), any cache, floating point in a result, and any code of `tributary-operators`
+//! beyond its types.
 
 #![cfg_attr(not(test), warn(clippy::float_arithmetic))]
 
@@ -72,9 +76,9 @@ pub use stored::{StoredState, fold_events};
 
 /// Every released cell of every family, sorted.
 ///
-/// Records and pings of a brand that `settings` does not know are passed over. A cell whose values
-/// are all zero does not exist; a cell is released when at least `k` contributors (`k_traffic` for
-/// visits) stand behind it, spend always, and when it does not help to compute a hidden one.
+/// Records and pings of a brand that `settings` does not contain are ignored. A cell whose values
+/// are all zero does not exist. A cell is released if it has at least `k` contributors (`k_traffic`
+/// for visits, none for spend), and if it does not help to compute a suppressed one; see `release`.
 pub fn cells(settings: &Settings, held: &StoredState) -> Vec<Cell> {
     let mut cells = Vec::new();
     by_brand(settings, held, |brand, records, pings| {
@@ -85,7 +89,7 @@ pub fn cells(settings: &Settings, held: &StoredState) -> Vec<Cell> {
     cells
 }
 
-/// Every cell that exists, and the contributors behind it, sorted: what nobody outside may see.
+/// Every existing cell with its number of contributors, sorted, before the release gate.
 pub fn existing_cells(settings: &Settings, held: &StoredState) -> Vec<(Cell, u64)> {
     let mut cells = Vec::new();
     by_brand(settings, held, |brand, records, pings| {
@@ -97,7 +101,7 @@ pub fn existing_cells(settings: &Settings, held: &StoredState) -> Vec<(Cell, u64
     cells
 }
 
-/// The cells of one brand before the gate: brands never mix.
+/// The cells of one brand before the gate, and the totals that the gate needs. Brands never mix.
 fn brand_cells(
     brand: &brand::Brand,
     records: &[&Record],

@@ -1,11 +1,14 @@
-//! The `markov_month` family: per conversion kind, month and currency one chain.
+//! The `markov_month` family: one chain per conversion kind, month and currency.
 //!
-//! Converting paths are those of the month's conversions that have a touch. Null paths come from the
-//! persons (not oversized) without any conversion that still counts, in whatever month, kind or currency: per person and
-//! month all its touches of that month, uncut, one path. They enter every chain of the month. The
-//! effects in parts per million, and no longer the fractions, are the weights that share the month's
-//! attributed conversions and value; spare units go by the channels' words, bytewise, null first. Where a month has more
-//! channels than the limit allows, the paths lead through what [`folding`](crate::folding) makes of them.
+//! Converting paths are those of the month's conversions with a touchpoint. Null paths are those of
+//! persons (not oversized) without any remaining conversion of any month, kind or currency: per
+//! person and month, all touchpoints of that month are one path of unlimited length. They enter
+//! every chain of the month.
+//!
+//! The effects in parts per million, not the fractions, are the weights that divide the month's
+//! attributed conversions and their value. Remaining units go by the names of the channels,
+//! bytewise, absent names first. If a month has more channels than the limit allows, the paths lead
+//! through the channels that [`folding`](crate::folding) returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,19 +27,23 @@ use crate::markov::{PathCounts, effects_ppm};
 use crate::person::Person;
 use crate::share::largest_remainder;
 
-/// Month, conversion kind, currency: one chain.
+/// Month, conversion kind and currency of one chain.
 type Group = (i32, SaleKind, Currency);
 
-/// What the conversions of one chain come to.
+/// The conversions of one chain.
 #[derive(Default)]
 struct Converted {
+    /// Their paths.
     paths: PathCounts<Channel>,
+    /// Their number.
     conversions: u128,
+    /// Their value, in minor units.
     value: u128,
     /// The persons with a converting path through each channel.
     persons: BTreeMap<Channel, BTreeSet<Person>>,
 }
 
+/// The cells of the family for one brand.
 pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<CountedCell> {
     let null = null_paths(identity, journeys);
     let no_paths = PathCounts::new();
@@ -49,7 +56,7 @@ pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> 
         .collect()
 }
 
-/// The conversions with a touch, by chain.
+/// The conversions with a touchpoint, by chain.
 fn converted(journeys: &Journeys) -> BTreeMap<Group, Converted> {
     let mut groups: BTreeMap<Group, Converted> = BTreeMap::new();
     for conversion in &journeys.conversions {
@@ -98,7 +105,8 @@ pub(crate) fn null_paths(
     null
 }
 
-/// The cells of one chain. Behind each stand the persons whose converting or null paths hold the channel.
+/// The cells of one chain. The contributors of a cell are the persons with a converting or null
+/// path through its channel.
 fn group_cells(
     brand: &Brand,
     (month, kind, currency): Group,
@@ -149,7 +157,7 @@ fn group_cells(
         .collect()
 }
 
-/// Paths through what their channels are called.
+/// The paths through the replacements of their channels.
 fn renamed(paths: &PathCounts<Channel>, names: &BTreeMap<Channel, Channel>) -> PathCounts<Channel> {
     let mut renamed = PathCounts::new();
     for (path, times) in paths {

@@ -1,8 +1,9 @@
-//! Sales, what refunds leave of them, and adjustments.
+//! Net sales: what refunds leave of each sale, and adjustments.
 //!
-//! An order is known by its `order_id` within the brand; of several with one the earliest
-//! `(ts, id, source)` counts and the others are no sale at all. An order without one, and every transaction,
-//! counts by itself. A refund finds its sale by kind and name; what all its refunds take is capped at its amount.
+//! An order is identified by its `order_id` within the brand. Of several orders with the same one,
+//! the earliest by `(ts, id, source)` counts, and the others are not sales. An order without an
+//! `order_id`, and every transaction, counts separately. A refund finds its sale by kind and name.
+//! All refunds of a sale together take at most its amount.
 
 use std::collections::BTreeMap;
 
@@ -15,44 +16,54 @@ use crate::consent::AllowedRecord;
 /// A sale that counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Sale<'a> {
+    /// The record of the sale.
     pub(crate) record: &'a AllowedRecord<'a>,
+    /// Whether it is an order or a transaction.
     pub(crate) kind: SaleKind,
     /// The store; absent for an order.
     pub(crate) store: Label,
+    /// The currency of the amount.
     pub(crate) currency: Currency,
-    /// Minor units after refunds.
+    /// The amount that remains after refunds, in minor units.
     pub(crate) left: i64,
 }
 
-/// A negative amount that names no sale.
+/// A negative amount that belongs to no sale.
 #[derive(Clone, Copy)]
 pub(crate) struct Adjustment {
+    /// Whether it counts with orders or transactions.
     pub(crate) kind: SaleKind,
     /// The store; absent for an order.
     pub(crate) store: Label,
+    /// The day of the record.
     pub(crate) day: Day,
+    /// The currency of the amount.
     pub(crate) currency: Currency,
     /// Minor units, negative.
     pub(crate) amount: i64,
 }
 
-/// A brand's takings, line by line.
+/// The sales and adjustments of one brand.
 pub(crate) struct NetSales<'a> {
-    /// The sales of which something is left, and the zero sales that nobody refunded.
+    /// The sales with a remaining amount, and the sales of zero without a refund.
     pub(crate) sales: Vec<Sale<'a>>,
+    /// The adjustments.
     pub(crate) adjustments: Vec<Adjustment>,
 }
 
-/// What refunds have taken from one sale.
+/// What refunds take from one sale.
 #[derive(Clone, Copy, Default)]
 struct Taken {
+    /// Whether any refund applies.
     any: bool,
+    /// Whether a refund takes the whole amount.
     all: bool,
+    /// The sum of the amounts, in minor units.
     sum: i128,
 }
 
 impl<'a> NetSales<'a> {
-    /// The net_sales over the records of one brand.
+    /// The net sales of the records of one brand.
     pub(crate) fn of(records: &'a [AllowedRecord<'a>]) -> NetSales<'a> {
         let mut sales = sales(records);
         let taken = taken(records, &sales);
@@ -76,8 +87,8 @@ impl<'a> NetSales<'a> {
     }
 }
 
-/// Every sale with its whole amount left: all transactions and all orders without an `order_id`, and per
-/// `order_id` the earliest order.
+/// Every sale with its full amount: all transactions, all orders without an `order_id`, and the
+/// earliest order of each `order_id`.
 fn sales<'a>(records: &'a [AllowedRecord<'a>]) -> Vec<Sale<'a>> {
     let mut alone = Vec::new();
     let mut orders: BTreeMap<SaleName, Sale> = BTreeMap::new();
@@ -173,6 +184,7 @@ fn taken(records: &[AllowedRecord], sales: &[Sale]) -> Vec<Taken> {
     taken
 }
 
+/// The adjustment of a record, if it is one.
 fn adjustment(record: &Record) -> Option<Adjustment> {
     let Body::Adjustment {
         kind,
@@ -192,6 +204,7 @@ fn adjustment(record: &Record) -> Option<Adjustment> {
     })
 }
 
+/// The store of a sale; absent for an order.
 fn store_of(kind: SaleKind, store: Label) -> Label {
     match kind {
         SaleKind::Order => Label::ABSENT,

@@ -1,12 +1,16 @@
-//! The release gate: which cells may be released, judged over all cells of a brand at once.
+//! The release gate: which cells may be released, computed over all cells of a brand at once.
 //!
-//! A cell needs `k` contributors. The parts of a known total are hidden by at least two, and at least `k` contributors
-//! stand behind what is hidden; until then the part with the fewest contributors, then the first by its dimensions, is
-//! hidden as well. What is hidden is added up as `other` where a family tells channels apart. The totals: takings, for
-//! the attribution by all models together, in which a channel is hidden by all or by none, or what has a touch in them,
-//! if it may be released beside what has none; and the conversions with a touch of a month, for its chain, its paths, their
-//! lengths and days, if no day can be computed from it. Paths, their lengths and days, and assists add up to what days
-//! reveal their channels in many ways, and are published in multiples of `k`.
+//! A cell needs `k` contributors. Of the parts of a known total, either none or at least two are
+//! suppressed, and those have at least `k` contributors together; until this holds, the part with
+//! the fewest contributors, then the first by its dimensions, is suppressed as well. Suppressed
+//! parts are added up as `other` if the family has a channel.
+//!
+//! These totals are known to a reader: revenue, for its attribution by all models together, in
+//! which a channel is suppressed in all models or in none; the revenue with a touchpoint instead,
+//! if it may be released beside the rest; and the conversions with a touchpoint of a month, for its
+//! chain, its paths, their lengths and days, if they cannot be combined with a day
+//! ([`crate::days`]). Path families and assists add up to the daily attribution in many ways, and
+//! are published in multiples of `k`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,21 +19,23 @@ use tributary_operators::settings::BrandSettings;
 
 use crate::family_sums::CountedCell;
 
-/// The cells of every part of a total: one, or one a model.
+/// The cells of every part of a total: one cell, or one per model.
 type Parts = BTreeMap<Vec<Dim>, Vec<CountedCell>>;
 
-/// Contributors of a part, for each way to part the total in which it has a share.
+/// The contributors of a part in each partition of the total in which it has a share.
 type Counts = BTreeMap<Dim, u64>;
 
-/// The contributors behind the totals that are no cells themselves.
+/// The contributors of the totals that are not cells themselves.
 pub(crate) struct Totals {
-    /// The conversions with a touchpoint of a month that may be published, by brand, kind, month and currency.
+    /// The conversions with a touchpoint of each month that may be published, by brand, kind, month
+    /// and currency.
     pub(crate) months: BTreeMap<Vec<Dim>, u64>,
-    /// Those of takings, by brand, kind, store, day and currency.
+    /// The conversions with a touchpoint of each total of revenue, by brand, kind, store, day and
+    /// currency.
     pub(crate) touched: BTreeMap<Vec<Dim>, u64>,
 }
 
-/// What may be released of a brand's cells.
+/// The cells of a brand that may be released.
 pub(crate) fn release(
     settings: &BrandSettings,
     cells: Vec<CountedCell>,
@@ -116,7 +122,8 @@ pub(crate) fn release(
     released
 }
 
-/// Path families are published in multiples of `k` conversions, with the value in proportion.
+/// Rounds a cell of a path family down to a multiple of `k` conversions, and the value in
+/// proportion.
 fn coarsen(cell: &mut Cell, k: i128) {
     let of_paths = [
         Family::Paths,
@@ -134,7 +141,7 @@ fn coarsen(cell: &mut Cell, k: i128) {
     }
 }
 
-/// The total that a cell is a part of.
+/// The total that a cell is a part of, if any.
 fn total_of(cell: &Cell) -> Option<Vec<Dim>> {
     let dims = &cell.dims;
     match cell.family {
@@ -146,7 +153,7 @@ fn total_of(cell: &Cell) -> Option<Vec<Dim>> {
     }
 }
 
-/// What tells a part from the others of its total.
+/// The dimensions that distinguish a part from the others of its total.
 fn part_of(cell: &Cell) -> &[Dim] {
     match cell.family {
         Family::Attribution => &cell.dims[2..5],
@@ -154,11 +161,13 @@ fn part_of(cell: &Cell) -> &[Dim] {
     }
 }
 
+/// The channel of `other`.
 fn other_channel() -> [Dim; 3] {
     [Dim::Text("other".into()), Dim::Null, Dim::Null]
 }
 
-/// The cell that adds up the hidden ones beside a cell, still empty.
+/// The cell that sums the suppressed cells beside a cell, with zero values; `None` if its family
+/// has no channel.
 fn other_of(cell: &Cell) -> Option<Cell> {
     let mut other = cell.clone();
     other.values.fill(0);
@@ -171,7 +180,7 @@ fn other_of(cell: &Cell) -> Option<Cell> {
     Some(other)
 }
 
-/// The channels of takings without what is credited to nothing, if both this and what has a touch may be released.
+/// The channels of revenue without what is credited to no channel, if both groups may be released.
 fn separate_touched(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
     let is_unattributed = |part: &Vec<Dim>| {
         let word = |word: &str| Dim::Text(word.into());
@@ -184,7 +193,7 @@ fn separate_touched(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
     (touched >= k && all.all(|counted| counted.contributors >= k)).then_some(channels)
 }
 
-/// The parts of a total that stay inside.
+/// The parts of a total that are suppressed.
 fn hidden(parts: &Parts, total: u64, k: u64) -> BTreeSet<Vec<Dim>> {
     let counts: BTreeMap<&Vec<Dim>, Counts> = parts
         .iter()

@@ -1,20 +1,20 @@
-//! Retention: what is past its time is dropped, day after day.
+//! Retention: records past their retention period are dropped, day by day.
 //!
-//! Told of everything in the order of arrival, a [`RetentionModel`] passes over what is held whenever a UTC day begins by the
-//! clock, and adds a drop of every record that is past its time. What is past its time follows from what is held at that
-//! moment and from the day alone:
+//! A [`RetentionModel`] receives all events in the order of arrival. Whenever the clock reaches a
+//! new UTC day it makes a pass over the stored records, and appends a drop of every record that has
+//! expired. Which records have expired depends on the stored records and the day alone:
 //!
-//! - a web record but orders and their refunds, a sale, refund or adjustment, and a statement of consent, each that is
-//!   older than the months of its category;
-//! - all such web records of a cookie that a web record older than the months names, be it an order;
-//! - of a person without a record within the months, rights aside, whatever is older, but statements
-//!   of consent and rights.
+//! - a contact, an identification, a sale, a refund, an adjustment or a statement of consent that
+//!   is older than the months of its category;
+//! - every contact and identification of a cookie that occurs in a web record older than the months
+//!   of cookies, orders included;
+//! - of a person without a record within the months of identification, rights aside, every older
+//!   record except statements of consent and rights.
 //!
-//! Besides, what is older than the months of its own category when it arrives never counts.
+//! A record older than the months of its own category on arrival never counts. Links end by the
+//! same clock: before a pass its day becomes the time as of which their age is determined.
 //!
-//! By the same clock links end: before a pass its day becomes their reference time.
-//!
-//! The months are whole calendar months, counted back from the day of the brand's time zone.
+//! Periods are whole calendar months, counted back from the current day in the brand's time zone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,38 +32,39 @@ use crate::identity::Identity;
 use crate::person::Person;
 use crate::stored::held;
 
+/// One day in milliseconds.
 const DAY: i64 = 86_400_000;
 
-/// For how many calendar months a brand holds what.
+/// The retention periods of a brand, in calendar months.
 #[derive(Clone, Debug)]
 pub struct RetentionPeriods {
-    /// Web records, from the first of their cookie.
+    /// For contacts and identifications, from the first record of their cookie.
     pub cookies: i32,
-    /// Sales, refunds, adjustments.
+    /// For sales, refunds and adjustments.
     pub transactions: i32,
-    /// Statements of consent.
+    /// For statements of consent.
     pub consent: i32,
-    /// Persons, from the last record that names them.
+    /// For persons, from the last record with one of their identifiers.
     pub identification: i32,
-    /// Whose days and months they are.
+    /// The time zone of the brand, which defines its days and months.
     pub zone: TimeZone,
 }
 
-/// The moments before which things are past their time, Unix milliseconds.
+/// The times before which records have expired, Unix milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Cutoffs {
-    /// Web records.
+    /// For contacts and identifications.
     pub web: i64,
-    /// Sales, refunds, adjustments.
+    /// For sales, refunds and adjustments.
     pub transactions: i64,
-    /// Statements of consent.
+    /// For statements of consent.
     pub consent: i64,
-    /// The last record that names a person.
+    /// For the last record of a person.
     pub persons: i64,
 }
 
 impl RetentionPeriods {
-    /// What is past its time on the day of a moment, Unix milliseconds.
+    /// The cutoffs on the day of a time, Unix milliseconds.
     pub fn cutoffs(&self, now: i64) -> Cutoffs {
         let before = |months: i32| {
             let today = Timestamp::from_millisecond(now).ok()?;
@@ -83,7 +84,7 @@ impl RetentionPeriods {
 }
 
 impl Cutoffs {
-    /// Before when a record is past its own time; never where it stays.
+    /// The cutoff for the own time of a record; the earliest time if the record has no period.
     fn own(&self, body: &Body) -> i64 {
         match body {
             body if is_visit(body) => self.web,
@@ -93,18 +94,20 @@ impl Cutoffs {
         }
     }
 
-    /// Before when anything may be past its time.
+    /// The latest of the cutoffs: no newer record can have expired.
     fn latest(&self) -> i64 {
         let sooner = self.web.max(self.transactions);
         sooner.max(self.consent).max(self.persons)
     }
 }
 
+/// Whether a record is a contact or an identification.
 fn is_visit(body: &Body) -> bool {
     matches!(body, Body::Contact { .. } | Body::Identify)
 }
 
-/// Whether a record comes from the web: a visit, or what an online shop says of money.
+/// Whether a record comes from the web: a contact, an identification, an order, or a refund or
+/// adjustment of one.
 fn is_from_the_web(body: &Body) -> bool {
     is_visit(body)
         || match body {
@@ -114,27 +117,30 @@ fn is_from_the_web(body: &Body) -> bool {
         }
 }
 
-/// The beginnings of the UTC days that begin where the clock has_expired on to a time, from a day or from nowhere: Unix
-/// milliseconds.
+/// The starts of the UTC days after `from` up to `to`, Unix milliseconds. `from` is a day, `to` a
+/// time.
 fn days(from: Option<i64>, to: i64) -> impl Iterator<Item = i64> {
     let today = to.div_euclid(DAY);
     (from.unwrap_or(today) + 1..=today).map(|day| day * DAY)
 }
 
-/// Keeps the retention of a world by its clock.
+/// Applies the retention periods of all brands to a sequence of events.
 pub struct RetentionModel<'a> {
     settings: &'a Settings,
     periods: &'a BTreeMap<BrandId, RetentionPeriods>,
-    /// The day of the clock, days since 1970; none before it was read.
+    /// The day of the clock, in days since 1970; `None` before it was first set.
     day: Option<i64>,
+    /// All events so far, with the drops of expired records.
     events: Vec<Event>,
-    /// The oldest of what may be held in each brand, so that days on which nothing can be past its time cost nothing.
+    /// A lower bound on the time of the stored records of each brand, so that days without expired
+    /// records cost nothing.
     oldest: BTreeMap<BrandId, i64>,
+    /// The number of expired records.
     dropped: u64,
 }
 
 impl<'a> RetentionModel<'a> {
-    /// Keeps it for the brands that have periods.
+    /// A model for the brands with retention periods.
     pub fn new(
         settings: &'a Settings,
         periods: &'a BTreeMap<BrandId, RetentionPeriods>,
@@ -149,9 +155,9 @@ impl<'a> RetentionModel<'a> {
         }
     }
 
-    /// The clock stands at a time, Unix milliseconds; an earlier one than before turns nothing back. For each day that
-    /// has begun a pass is made, and what is past its time is dropped at a place in the order of arrival: behind all
-    /// events so far, and not behind those to come.
+    /// Advances the clock to a time, Unix milliseconds; an earlier time than before has no effect.
+    /// Makes a pass for each day that has begun, and drops expired records at `place` in the order
+    /// of arrival, which is after all events so far and before all later ones.
     pub fn advance_clock(&mut self, at: i64, place: Arrival) {
         for now in days(self.day, at) {
             self.pass(now, place);
@@ -159,8 +165,8 @@ impl<'a> RetentionModel<'a> {
         self.day = self.day.max(Some(at.div_euclid(DAY)));
     }
 
-    /// Something arrives at a time, Unix milliseconds. A record that is past its own time by then never counts. Whether it
-    /// was taken.
+    /// Adds an event that arrives at a time, Unix milliseconds, unless it is a record that has
+    /// expired by then. Returns whether it was added.
     pub fn receive(&mut self, event: Event, at: i64) -> bool {
         let (brand, own, ts) = match &event {
             Event::Put { record, .. } => (record.brand, Some(&record.body), record.ts),
@@ -180,7 +186,7 @@ impl<'a> RetentionModel<'a> {
         !is_past
     }
 
-    /// Something happens.
+    /// Adds an event unconditionally.
     pub fn add(&mut self, event: Event) {
         if let Event::Put { record, .. } = &event
             && !matches!(record.body, Body::Spend { .. } | Body::Right { .. })
@@ -191,16 +197,17 @@ impl<'a> RetentionModel<'a> {
         self.events.push(event);
     }
 
-    /// All that has happened, with what was dropped for its age.
+    /// All events so far, with the drops of expired records.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// How many records were dropped for their age.
+    /// The number of records dropped because they expired.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
+    /// Drops the expired records of all brands at a time, Unix milliseconds.
     fn pass(&mut self, now: i64, arrival: Arrival) {
         for (&id, settings) in &self.settings.brands {
             let link_time = settings.link_ttl.iter().any(Option::is_some).then_some(now);
@@ -235,7 +242,7 @@ impl<'a> RetentionModel<'a> {
     }
 }
 
-/// What of the records held of a brand is past its time.
+/// The stored records of a brand that have expired.
 fn expired_records(
     settings: &BrandSettings,
     cutoffs: &Cutoffs,
@@ -268,8 +275,8 @@ fn expired_records(
     expired.map(|(key, _)| *key).collect()
 }
 
-/// The identifiers of the persons without interaction since: no record names any of their identifiers that is not
-/// older, but for rights.
+/// The identifiers of persons without interaction: no record with any of their identifiers is newer
+/// than `since`, rights aside.
 fn idle(
     settings: &BrandSettings,
     since: i64,

@@ -1,7 +1,7 @@
-//! The `store_day` and `orders_day` families: what tills and orders say.
+//! The `store_day` and `orders_day` families: what tills and orders report.
 //!
-//! Everything is of the sale's day and what refunds have left of it; an adjustment counts on its own
-//! day, as revenue alone.
+//! Every sale counts on its own day, with the amount that remains after refunds. An adjustment
+//! counts on its own day, as revenue alone.
 
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::Label;
@@ -12,6 +12,8 @@ use crate::family_sums::{CountedCell, FamilySums, Sum};
 use crate::journeys::Journeys;
 use crate::net_sales::NetSales;
 
+/// The sales, the revenue in minor units and the persons of each store and day, and of each day's
+/// orders.
 pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) -> Vec<CountedCell> {
     let mut stores: FamilySums<(Label, Day, Currency), 2> = FamilySums::new();
     let mut orders: FamilySums<(Day, Currency), 2> = FamilySums::new();

@@ -1,8 +1,9 @@
-//! Path statistics: `paths`, `path_length`, `path_days` and `assists`, per kind, month and currency.
+//! Path statistics: `paths`, `path_length`, `path_days` and `assists`, per kind, month and
+//! currency.
 //!
-//! They look at the conversions that have a touch: which channels their paths went through, how many
-//! touches there were, how many whole days lay between the first touch and the conversion, and which
-//! channels helped without being last.
+//! They describe the conversions that have a touchpoint: the channels of their paths, the number of
+//! touchpoints, the number of whole days between the first touchpoint and the conversion, and the
+//! channels that contributed without being last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,14 +17,16 @@ use crate::family_sums::{CountedCell, FamilySums};
 use crate::journeys::Journeys;
 use crate::rules::Step;
 
-/// The newest steps of a path that the `paths` family tells apart.
+/// The maximum number of steps in the `path` dimension; longer paths keep their newest steps.
 const PATH_STEPS: usize = 20;
 
+/// One day in milliseconds.
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// Conversion kind, month and currency: what all four families share.
+/// Conversion kind, month and currency, which all four families share.
 type Group = (SaleKind, i32, Currency);
 
+/// The cells of the four families for one brand.
 pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
     let mut paths: FamilySums<(Group, Vec<Channel>), 2> = FamilySums::new();
     let mut lengths: FamilySums<(Group, usize), 1> = FamilySums::new();
@@ -76,7 +79,8 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
     cells
 }
 
-/// The contributors behind the conversions with a touch, by brand, kind, month and currency.
+/// The number of contributors of the conversions with a touchpoint, by brand, kind, month and
+/// currency.
 pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u64> {
     let mut totals: FamilySums<Group, 0> = FamilySums::new();
     for conversion in &journeys.conversions {
@@ -99,7 +103,8 @@ pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u
     named.collect()
 }
 
-/// The channels of a path, consecutive repeats merged, the newest [`PATH_STEPS`] of what remains.
+/// The channels of a path with consecutive repetitions merged, limited to the newest
+/// [`PATH_STEPS`].
 fn sequence(path: &[Step]) -> Vec<Channel> {
     let mut channels: Vec<Channel> = path.iter().map(|step| step.channel).collect();
     channels.dedup();
@@ -107,12 +112,13 @@ fn sequence(path: &[Step]) -> Vec<Channel> {
     channels.split_off(surplus)
 }
 
-/// The distinct channels of all touches but the last one.
+/// The distinct channels of all touchpoints but the last one.
 fn assisting(path: &[Step]) -> BTreeSet<Channel> {
     let before_last = path.split_last().map_or(&[][..], |(_, before)| before);
     before_last.iter().map(|step| step.channel).collect()
 }
 
+/// The names of a channel.
 fn words(brand: &Brand, channel: Channel) -> [Option<std::sync::Arc<str>>; 3] {
     [channel.source, channel.medium, channel.campaign].map(|label| brand.words.word(label).cloned())
 }

@@ -1,10 +1,10 @@
-//! What is held: all events folded in one go.
+//! The stored state: all events folded at once.
 //!
-//! Under one key a record is put, corrected, put again the same, dropped and put anew. Read in the
-//! order of arrival that comes to one rule: whatever arrived before the last `Drop` no longer counts,
-//! and of what remains the highest `(version, arrival)` is held. So neither the order of the events
-//! in the slice nor their batches matter, only their places in the order of arrival. Pings have no such place: a device
-//! that is dropped loses what comes before that in the slice.
+//! Under one key a record is inserted, corrected, repeated, dropped and inserted again. In the
+//! order of arrival this amounts to one rule: what arrived before the last `Drop` no longer counts,
+//! and of the rest the highest `(version, arrival)` is stored. So neither the order of the events
+//! in the input nor their batches matter, only their positions in the order of arrival. Pings have
+//! no such position: a device that is dropped loses the pings before the drop in the input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,30 +12,34 @@ use tributary_operators::event::Event;
 use tributary_operators::label::LabelNames;
 use tributary_operators::record::{Arrival, BrandId, Ping, Record, RecordKey};
 
-/// The records and pings held, and the words of their labels.
+/// The stored records and pings, and the names of their labels.
 #[derive(Clone, Debug, Default)]
 pub struct StoredState {
-    /// The held records, sorted.
+    /// The stored records, sorted.
     pub records: Vec<Record>,
-    /// The current pings, sorted and deduplicated; of a dropped device only those after the drop.
+    /// The stored pings, sorted and without duplicates; of a dropped device only those after the
+    /// drop.
     pub pings: Vec<Ping>,
-    /// By which time the links of each brand are judged, Unix milliseconds; none where they are for good.
+    /// The time as of which the age of each brand's links is determined, Unix milliseconds; without
+    /// an entry links do not age.
     pub link_times: BTreeMap<BrandId, i64>,
-    /// The words behind the labels.
+    /// The names of the labels.
     pub words: LabelNames,
 }
 
-/// All that ever happened under one key.
+/// All events of one key.
 #[derive(Default)]
 struct KeyHistory<'a> {
+    /// The insertions: version, position and record.
     puts: Vec<(i64, Arrival, &'a Record)>,
+    /// The position of the last drop.
     last_drop: Option<Arrival>,
 }
 
 impl<'a> KeyHistory<'a> {
-    /// The record held in the end. A put at the very place of a drop counts: only what arrived
-    /// before the drop is retracted. Two puts of one version at one place cannot be; the greater record
-    /// would count.
+    /// The record that is stored at the end. A put at the position of a drop counts: only what
+    /// arrived before the drop is retracted. Two puts of one version at one position cannot occur;
+    /// the greater record would count.
     fn held(&self) -> Option<&'a Record> {
         self.puts
             .iter()
@@ -45,7 +49,7 @@ impl<'a> KeyHistory<'a> {
     }
 }
 
-/// Folds events into the records held after the last of them, each under its key.
+/// The records that are stored after some events, by key.
 pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<RecordKey, Record> {
     let mut histories: BTreeMap<RecordKey, KeyHistory> = BTreeMap::new();
     for event in events {
@@ -72,7 +76,7 @@ pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<
         .collect()
 }
 
-/// Folds events into what is held after the last of them.
+/// The state after some events.
 pub fn fold_events<'a>(
     events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>,
 ) -> StoredState {

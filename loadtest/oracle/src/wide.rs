@@ -1,23 +1,32 @@
-//! Removal effects of a chain of many channels, where exact fractions would be too long.
+//! Removal effects of a chain with many channels, for which exact fractions would be too long.
 //!
-//! The formula is that of [`markov`](crate::markov), with the inverse of A in the place of its adjugate. In floats it says
-//! every effect to much less than a thousandth part per million. Where one lies as near as that to a half, the same is
-//! computed modulo the prime 2^61 - 1, in which a half is a half exactly: then it rounds up. What is near to a half and
-//! none is where floats say it is; that it lies nearer than they can tell happens by chance in no trace that anybody has.
+//! The formula is that of [`markov`](crate::markov), with the inverse of A in place of its
+//! adjugate. Floating point determines every effect to much less than a thousandth of a part per
+//! million. An effect that is this close to a half is also computed modulo the prime 2^61 - 1,
+//! where a half is exact: then it rounds up. An effect close to a half that is not one rounds as
+//! floating point indicates. The numbers of real traces do not produce an effect that is closer to
+//! a half than floating point can distinguish without being one.
 
 #![allow(clippy::float_arithmetic, reason = "a half is decided without it")]
 
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
-/// Numbers that can be divided.
+/// A field, with the operations that an elimination needs.
 trait Field: Copy + PartialEq {
+    /// The neutral element of addition.
     const ZERO: Self;
+    /// The neutral element of multiplication.
     const ONE: Self;
+    /// The element of a count.
     fn of(count: &BigInt) -> Self;
+    /// The sum.
     fn plus(self, other: Self) -> Self;
+    /// The difference.
     fn minus(self, other: Self) -> Self;
+    /// The product.
     fn times(self, other: Self) -> Self;
+    /// The multiplicative inverse of an element other than zero.
     fn inverse(self) -> Self;
 }
 
@@ -46,9 +55,10 @@ impl Field for f64 {
     }
 }
 
+/// The modulus, a Mersenne prime.
 const P: u64 = (1 << 61) - 1;
 
-/// A number modulo [`P`].
+/// A number modulo [`P`], less than `P`.
 #[derive(Clone, Copy, PartialEq)]
 struct Residue(u64);
 
@@ -88,7 +98,7 @@ impl Field for Residue {
     }
 }
 
-/// The parts of an effect: its numerator and its denominator.
+/// The numerator and the denominator of each effect.
 fn parts<F: Field>(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[BigInt]) -> Vec<[F; 2]> {
     let field = |counts: &[BigInt]| -> Vec<F> { counts.iter().map(F::of).collect() };
     let inverse = inverse(matrix.iter().map(|row| field(row)).collect());
@@ -111,7 +121,8 @@ fn parts<F: Field>(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[BigInt]) -
         .collect()
 }
 
-/// The inverse, by Gauss and Jordan: the matrix is turned into the identity, and what stands beside it into the inverse.
+/// The inverse by Gauss–Jordan elimination: the matrix becomes the identity, and the identity
+/// beside it becomes the inverse.
 fn inverse<F: Field>(mut matrix: Vec<Vec<F>>) -> Vec<Vec<F>> {
     let size = matrix.len();
     for (place, row) in matrix.iter_mut().enumerate() {
@@ -143,7 +154,7 @@ fn inverse<F: Field>(mut matrix: Vec<Vec<F>>) -> Vec<Vec<F>> {
         .collect()
 }
 
-/// How near to a half it is asked whether it is one, parts per million.
+/// The distance from a half, in parts per million, within which an effect is computed exactly.
 const HALF_MARGIN: f64 = 1e-3;
 
 /// The effects in parts per million, rounded half up.
