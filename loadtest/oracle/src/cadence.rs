@@ -42,6 +42,7 @@ pub type PublishedCells = BTreeMap<CellName, Vec<i128>>;
 /// The changes of one kind and direction that are due in a batch and replace published values.
 #[derive(Default)]
 struct BatchClass {
+    /// The contributors of the changes.
     changes: Changes,
     /// Whether at least one of its groups waits for certain, so that an empty class is not required
     /// to hold the batch back.
@@ -61,10 +62,15 @@ struct Release {
 
 /// The release cadence of one brand: what a reader may know after each release.
 pub struct CadenceModel<'a> {
+    /// The settings of all brands.
     settings: &'a Settings,
+    /// The brand.
     id: BrandId,
+    /// The settings of the brand.
     brand: &'a BrandSettings,
+    /// The contributors, as of the last release.
     contributors: Contributors,
+    /// The groups that exist, are published, or wait.
     groups: BTreeMap<GroupName, Group>,
     /// How often each person has left: all its identifiers were retracted from the identity graph.
     departures: BTreeMap<Contributor, u32>,

@@ -1,6 +1,8 @@
-//! How many identifiers allow a step of processing, as published: where `k` allow it and `k` refuse it, and anew only when
-//! identifiers of `k_delta` shares have changed their minds since. There are 128 shares, by the upper half of the
-//! identifier.
+//! The published consent counts: how many identifiers allow and refuse each use.
+//!
+//! A count is published if at least `k` identifiers allow and `k` refuse the use. Counts are
+//! published again once the statements about identifiers of `k_delta` of 128 shares have changed,
+//! where the share of an identifier is given by its upper half.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +13,20 @@ use tributary_operators::settings::BrandSettings;
 use crate::consent::consents;
 use crate::stored::StoredState;
 
-/// The published consent counts of one brand.
+/// The consent counts of one brand.
 #[derive(Default)]
 pub struct ConsentCountsModel {
+    /// The allowed uses of each identifier at the last call.
     statements: BTreeMap<Pseudonym, AllowedUses>,
+    /// The shares with changes since the last publication.
     changed: BTreeSet<u128>,
+    /// The published counts.
     published: BTreeMap<Use, [u64; 2]>,
 }
 
 impl ConsentCountsModel {
-    /// The published counts at the end of an epoch: identifiers that allow and that refuse each use.
+    /// The published counts at the end of an epoch: identifiers that allow, and that refuse, each
+    /// use.
     pub fn release(
         &mut self,
         brand: BrandId,

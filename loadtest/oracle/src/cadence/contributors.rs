@@ -1,7 +1,9 @@
-//! What every contributor gives to the cells of a brand: what these would be if nobody else were there.
+//! The contribution of every contributor to the cells of a brand: what the cells would be without
+//! anyone else.
 //!
-//! That is so where no record joins two persons, as in the crowds that this is for: whoever is named by one identifier, and a
-//! device of a store's day, stand for themselves. Of the devices of a day only those are looked at that count.
+//! This is correct if no record joins two persons, as in the histories that it is used for: each
+//! person has one identifier, and each device of a store's day counts separately. Of the devices of
+//! a day, only those within the device limit are considered.
 
 use std::collections::BTreeMap;
 
@@ -20,32 +22,33 @@ use crate::{calendar, consent, device_limit, existing_cells, months};
 /// A cell by its family and dimensions.
 pub type CellName = (Family, Vec<Dim>);
 
-/// Somebody who stands for themselves.
+/// A contributor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Contributor {
     /// A person with one identifier.
     Person(Pseudonym),
-    /// A device in a store on a day.
+    /// A device in a store on a salt day.
     Device(Label, Day, Pseudonym),
 }
 
-/// What somebody gives.
+/// What a contributor contributes.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Contribution {
-    /// To each cell.
+    /// Its share of the values of each cell.
     pub(super) cells: BTreeMap<CellName, Vec<i128>>,
-    /// To the months in which they looked without ever buying: how often they went from one channel to another.
+    /// The transitions of its null paths, by month.
     pub(super) null_steps: BTreeMap<i32, BTreeMap<[Channel; 2], u64>>,
 }
 
-/// Everybody, with what is held of them and what they give.
+/// All contributors, with their records, pings and contributions.
 #[derive(Default)]
 pub(super) struct Contributors {
     all: BTreeMap<Contributor, (Vec<Record>, Vec<Ping>, Contribution)>,
 }
 
 impl Contributors {
-    /// Looks at what is held now, and gives all whose contributions are others: what they gave before, and give now.
+    /// Updates the contributors to a stored state, and returns those whose contributions changed,
+    /// with the previous and the current one.
     pub(super) fn change(
         &mut self,
         settings: &Settings,
@@ -86,13 +89,13 @@ impl Contributors {
         changed.collect()
     }
 
-    /// Every cell that somebody gives to.
+    /// The cells of all contributors.
     pub(super) fn cells(&self) -> impl Iterator<Item = &CellName> {
         self.all.values().flat_map(|(_, _, of)| of.cells.keys())
     }
 }
 
-/// What some records and pings come to without all others.
+/// The contribution of some records and pings.
 fn alone(
     settings: &Settings,
     held: &StoredState,
@@ -139,7 +142,8 @@ fn alone(
     contribution
 }
 
-/// The month of takings, by brand, kind, month and currency; none for any other cell.
+/// The month that a cell of revenue belongs to, by brand, kind, month and currency; `None` for any
+/// other cell.
 pub(super) fn month_of_revenue((family, dims): &CellName) -> Option<Vec<Dim>> {
     let (kind, day) = match (family, &dims[..]) {
         (Family::StoreDay, [_, _, Dim::Day(day), _]) => ("transaction", *day),

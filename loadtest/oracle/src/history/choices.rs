@@ -1,4 +1,4 @@
-//! The settings of a random world: the defaults and, more often, values small enough to bite.
+//! The settings of a random world: the defaults, and more often values small enough to matter.
 
 use jiff::tz::{self, TimeZone};
 use rand::Rng;
@@ -9,7 +9,9 @@ use super::pick::pick;
 use super::vocabulary::{TILLS, WEB};
 use crate::retention::RetentionPeriods;
 
+/// One hour in milliseconds.
 const HOUR: i64 = 3_600_000;
+/// One day in milliseconds.
 const DAY: i64 = 24 * HOUR;
 
 /// The settings of one or two brands.
@@ -19,7 +21,7 @@ pub(super) fn settings(rng: &mut impl Rng) -> Settings {
     Settings::new(names.into_iter().take(brands).map(|name| brand(rng, name)))
 }
 
-/// Lets some sources of some brands rest on consent.
+/// Makes some sources of some brands require consent.
 pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
     for brand in settings.brands.values_mut() {
         if rng.random_bool(0.4) {
@@ -30,7 +32,7 @@ pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
     }
 }
 
-/// Mostly a month or two, in the calendar of some offset.
+/// Retention periods, mostly of a month or two, in a time zone with a random offset.
 pub(super) fn periods(rng: &mut impl Rng) -> RetentionPeriods {
     let mut months = || pick(rng, [1, 1, 1, 2, 12]);
     let (cookies, transactions) = (months(), months());
@@ -44,6 +46,7 @@ pub(super) fn periods(rng: &mut impl Rng) -> RetentionPeriods {
     }
 }
 
+/// The settings of one brand.
 fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
     let mut window = || pick(rng, [2 * HOUR, DAY, 3 * DAY, 30 * DAY, 30 * DAY]);
     let (click_window, view_window, impression_window) = (window(), window(), window());

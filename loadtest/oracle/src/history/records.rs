@@ -11,18 +11,25 @@ use super::pools::Pools;
 use super::statements::{self, StatementTimes};
 use super::vocabulary::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
 
+/// One hour in milliseconds.
 const MS_PER_HOUR: i64 = 3_600_000;
+/// One day in milliseconds.
 const MS_PER_DAY: i64 = 24 * MS_PER_HOUR;
 
-/// Invents the records of one brand.
+/// Generates the records of one brand.
 pub(super) struct RecordGenerator {
+    /// The brand.
     pub(super) brand: BrandId,
+    /// Its population.
     pub(super) pools: Pools,
+    /// The contents and names that it has used.
     bodies: Bodies,
+    /// The times of its statements.
     statement_times: StatementTimes,
 }
 
 impl RecordGenerator {
+    /// A generator with a random population.
     pub(super) fn new(rng: &mut ChaCha8Rng, brand: BrandId, size: usize) -> RecordGenerator {
         RecordGenerator {
             brand,
@@ -32,7 +39,7 @@ impl RecordGenerator {
         }
     }
 
-    /// A record under a new key, or by chance under one that is known, with its key.
+    /// A record with its key, which is new or, by chance, known.
     pub(super) fn record(&mut self, rng: &mut ChaCha8Rng) -> (RecordKey, Record) {
         if rng.random_bool(0.06) {
             return self.spend(rng);
@@ -46,8 +53,8 @@ impl RecordGenerator {
         (self.key(source, &id), record)
     }
 
-    /// A household's way to a purchase: up to eight contacts one after the other, some at the same
-    /// moment, and mostly a sale.
+    /// The path of a household to a purchase: up to eight contacts in the order of time, some at
+    /// the same time, and mostly a sale.
     pub(super) fn journey(&mut self, rng: &mut ChaCha8Rng) -> Vec<(RecordKey, Record)> {
         let home = self.pools.home(rng);
         let mut ts = self.pools.moment(rng);
@@ -73,8 +80,8 @@ impl RecordGenerator {
         records
     }
 
-    /// The same sale reported by another source of its kind, or by the same under another id: mostly at the
-    /// same moment, with another amount. None where the record is no sale.
+    /// The same sale reported by another source of its kind, or by the same source under another
+    /// ID: mostly at the same time, with another amount. `None` if the record is not a sale.
     pub(super) fn duplicate_sale(
         &mut self,
         rng: &mut ChaCha8Rng,
@@ -102,7 +109,7 @@ impl RecordGenerator {
         Some(self.step(rng, source, &id, ts, home, body))
     }
 
-    /// One record of a journey, with its key; it always names somebody.
+    /// A record of a journey with its key; it always has an identifier.
     fn step(
         &self,
         rng: &mut ChaCha8Rng,
@@ -124,8 +131,8 @@ impl RecordGenerator {
         (self.key(source, id), record)
     }
 
-    /// A statement under a new key, or by chance under one that is known, with its key; `near` is a record of
-    /// whoever makes it.
+    /// A statement with its key, which is new or, by chance, known. `near` is a record of the
+    /// person that makes it.
     pub(super) fn statement(
         &mut self,
         rng: &mut ChaCha8Rng,
@@ -153,7 +160,7 @@ impl RecordGenerator {
         (self.key(source, &id), record)
     }
 
-    /// A statement in the place of whatever a record says.
+    /// A statement that replaces the content of a record.
     pub(super) fn restate(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
         let other = self.random_statement(rng, record.source, &record.id, Some(record));
         match rng.random_range(0..4) {
@@ -170,6 +177,7 @@ impl RecordGenerator {
         }
     }
 
+    /// A statement under an ID. `near` is a record of the person that makes it.
     fn random_statement(
         &mut self,
         rng: &mut ChaCha8Rng,
@@ -197,7 +205,7 @@ impl RecordGenerator {
         }
     }
 
-    /// Another content under the key of a record: all of it new, or all but one part the same.
+    /// Another content under the key of a record: everything new, or everything but one part equal.
     pub(super) fn correction(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
         let mut correction = record.clone();
         if let Body::Spend {
@@ -217,7 +225,7 @@ impl RecordGenerator {
         correction
     }
 
-    /// What a source says under an id.
+    /// A record of a source under an ID.
     fn random_record(&mut self, rng: &mut ChaCha8Rng, source: Label, id: &str) -> Record {
         let ts = self.pools.moment(rng);
         let home = self.pools.home(rng);
@@ -235,6 +243,7 @@ impl RecordGenerator {
         }
     }
 
+    /// What a platform charged on a day, with the key of platform, channel and day.
     fn spend(&mut self, rng: &mut ChaCha8Rng) -> (RecordKey, Record) {
         let (platform, words) = (pick(rng, PLATFORMS), pick(rng, CHANNELS));
         let date = self.pools.moment(rng).div_euclid(MS_PER_DAY);
@@ -258,13 +267,15 @@ impl RecordGenerator {
         (RecordKey::of(&self.brand.0.to_string(), &parts), record)
     }
 
-    /// The key of a statement that is attached to a record: content, identifiers and day, each combination once.
+    /// The key of a statement that is attached to a record: one for each combination of content,
+    /// identifiers and day.
     fn attached_key(&self, record: &Record) -> RecordKey {
         let said = format!("{:?}", record.body);
         let (set, day) = (record.ids.key().to_le_bytes(), record.day.to_le_bytes());
         RecordKey::of(&self.brand.0.to_string(), &[said.as_bytes(), &set, &day])
     }
 
+    /// The key of a record: its source and ID.
     fn key(&self, source: &str, id: &str) -> RecordKey {
         RecordKey::of(
             &self.brand.0.to_string(),

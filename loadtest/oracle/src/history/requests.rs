@@ -1,4 +1,4 @@
-//! What persons of a random world want, and what becomes of it: consent and rights, and the end of records.
+//! Statements, rights and the end of records in a random world.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -8,7 +8,7 @@ use super::statements;
 use super::writer::{HistoryWriter, Put, version};
 
 impl HistoryWriter {
-    /// Somebody says what may be done, exercises a right, or a record's time is over.
+    /// A person makes, corrects or withdraws a statement, or records are erased or expire.
     pub(super) fn add_request(&mut self, rng: &mut ChaCha8Rng) {
         match rng.random_range(0..40) {
             0..=26 => {
@@ -48,14 +48,14 @@ impl HistoryWriter {
         }
     }
 
-    /// Some statement that is held, if there is one.
+    /// The key of a random stored statement, if there is one.
     fn statement(&self, rng: &mut ChaCha8Rng) -> Option<RecordKey> {
         let statements = self.held.iter().filter(|held| is_statement(&held.1.1));
         let keys: Vec<RecordKey> = statements.map(|(key, _)| *key).collect();
         (!keys.is_empty()).then(|| keys[rng.random_range(0..keys.len())])
     }
 
-    /// Everything goes that names one of somebody's identifiers, or any of them.
+    /// Drops all records with one of the identifiers of a person, or with any of them.
     fn erase_person(&mut self, rng: &mut ChaCha8Rng) {
         let Some((_, _, record)) = self.earlier(rng) else {
             return;
@@ -69,7 +69,7 @@ impl HistoryWriter {
         self.drop_all(expired);
     }
 
-    /// Everything of one category goes that is older than a moment.
+    /// Drops all records of one category that are older than a random time.
     fn expire_category(&mut self, rng: &mut ChaCha8Rng) {
         let generator = self.generator(rng);
         let (brand, cut) = (generator.brand, generator.pools.moment(rng));
@@ -85,6 +85,7 @@ impl HistoryWriter {
         });
     }
 
+    /// Drops all stored records that satisfy a predicate.
     fn drop_all(&mut self, expired: impl Fn(&Record) -> bool) {
         let held = self.held.iter().filter(|(_, (_, record))| expired(record));
         let keys: Vec<RecordKey> = held.map(|(key, _)| *key).collect();
@@ -92,6 +93,7 @@ impl HistoryWriter {
     }
 }
 
+/// Whether a record is a statement of consent or about a right.
 fn is_statement(record: &Record) -> bool {
     matches!(record.body, Body::Consent { .. } | Body::Right { .. })
 }

@@ -1,4 +1,4 @@
-//! The few words and figures of a random world.
+//! The names and amounts of a random world.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -11,10 +11,13 @@ use super::pick::pick;
 pub(super) const WEB: [&str; 2] = ["web", "app"];
 /// Sources of transactions.
 pub(super) const TILLS: [&str; 2] = ["till", "crm"];
+/// Advertising platforms.
 pub(super) const PLATFORMS: [&str; 2] = ["google_ads", "meta_ads"];
+/// Stores.
 const STORES: [&str; 3] = ["lyon", "metz", "nice"];
 
-/// Channels, the word "unattributed" among them, which a web record may carry like any other.
+/// Channels: source, medium and campaign. Among them is one named `unattributed`, which a web
+/// record may have like any other.
 pub(super) const CHANNELS: [[&str; 3]; 10] = [
     ["direct", "none", ""],
     ["direct", "none", ""],
@@ -28,10 +31,10 @@ pub(super) const CHANNELS: [[&str; 3]; 10] = [
     ["unattributed", "", ""],
 ];
 
-/// Ids that every source uses, so that records tie and correct each other.
+/// IDs that every source uses, so that records tie and correct each other.
 pub(super) const SHARED_IDS: [&str; 6] = ["a", "b", "B", "aa", "ab", "é"];
 
-/// Every word that a label of this world can stand for.
+/// All names of labels.
 pub(super) fn vocabulary() -> impl Iterator<Item = &'static str> {
     let words = [&WEB[..], &TILLS, &STORES, &PLATFORMS].concat();
     words
@@ -40,7 +43,7 @@ pub(super) fn vocabulary() -> impl Iterator<Item = &'static str> {
         .filter(|word| !word.is_empty())
 }
 
-/// The labels that a record uses, absent ones among them.
+/// The labels that a record uses, absent ones included.
 pub(super) fn labels(record: &Record) -> Vec<Label> {
     let parts = |channel: Channel| [channel.source, channel.medium, channel.campaign];
     let mut labels = vec![record.source];
@@ -60,16 +63,18 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
     labels
 }
 
+/// The channel of three names.
 pub(super) fn channel(words: [&str; 3]) -> Channel {
     let [source, medium, campaign] = words;
     Channel::of(source, medium, campaign)
 }
 
+/// A random store.
 pub(super) fn store(rng: &mut ChaCha8Rng) -> Label {
     Label::of(pick(rng, STORES))
 }
 
-/// Minor units: often nothing or next to nothing, often alike, seldom as much as there may be.
+/// Minor units: often zero or close to it, often equal to others, rarely the maximum of 10^15.
 pub(super) fn amount(rng: &mut ChaCha8Rng) -> i64 {
     match rng.random_range(0..20) {
         0..=1 => 0,
@@ -80,6 +85,7 @@ pub(super) fn amount(rng: &mut ChaCha8Rng) -> i64 {
     }
 }
 
+/// A random currency, mostly the euro.
 pub(super) fn currency(rng: &mut ChaCha8Rng) -> Currency {
     Currency(pick(rng, [*b"EUR", *b"EUR", *b"EUR", *b"USD", *b"JPY"]))
 }

@@ -1,4 +1,4 @@
-//! What happens in a random world, thing by thing.
+//! The events of a random world, step by step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use super::pick::pick;
 use super::records::RecordGenerator;
 use super::vocabulary::{labels, store, vocabulary};
 
-/// Lets `size` things happen to the brands; consent and rights are among them or are not.
+/// The events of `size` steps; with `with_consent`, a quarter of the steps concern consent and
+/// rights.
 pub(super) fn write_history(
     rng: &mut ChaCha8Rng,
     brands: &[BrandId],
@@ -46,25 +47,31 @@ pub(super) fn write_history(
     writer.events
 }
 
-/// One put: key, version, record.
+/// An inserted record: key, version, record.
 pub(super) type Put = (RecordKey, i64, Record);
 
+/// The state of a random world while its history is written.
 pub(super) struct HistoryWriter {
+    /// A generator of records for each brand.
     pub(super) generators: Vec<RecordGenerator>,
+    /// The names of all labels.
     vocabulary: BTreeMap<Label, Arc<str>>,
     /// The labels whose names were announced for a brand.
     announced: BTreeSet<(BrandId, Label)>,
+    /// The last position in the order of arrival.
     arrived: Arrival,
+    /// All inserted records.
     puts: Vec<Put>,
-    /// What is held under each key, with its version.
+    /// The stored record of each key, with its version.
     pub(super) held: BTreeMap<RecordKey, (i64, Record)>,
-    /// Every hearing of a ping.
+    /// All pings.
     pings: Vec<Ping>,
+    /// The history so far.
     events: Vec<Event>,
 }
 
 impl HistoryWriter {
-    /// One thing happens.
+    /// Adds one random step that does not concern consent.
     fn add_random_event(&mut self, rng: &mut ChaCha8Rng) {
         match rng.random_range(0..100) {
             0..=43 => {
@@ -123,17 +130,19 @@ impl HistoryWriter {
         }
     }
 
+    /// The generator of a random brand.
     pub(super) fn generator(&mut self, rng: &mut ChaCha8Rng) -> &mut RecordGenerator {
         let place = rng.random_range(0..self.generators.len());
         &mut self.generators[place]
     }
 
+    /// The generator of a brand.
     pub(super) fn generator_of(&mut self, brand: BrandId) -> &mut RecordGenerator {
         let place = self.generators.iter().position(|of| of.brand == brand);
         &mut self.generators[place.unwrap_or_default()]
     }
 
-    /// Some put of the past, if there is one; mostly a recent one.
+    /// A random inserted record, mostly a recent one, if there is any.
     pub(super) fn earlier(&self, rng: &mut ChaCha8Rng) -> Option<Put> {
         let from = match rng.random_bool(0.5) {
             true => self.puts.len().saturating_sub(10),
@@ -143,6 +152,7 @@ impl HistoryWriter {
         recent.get(rng.random_range(0..recent.len())).cloned()
     }
 
+    /// Corrects an inserted record.
     fn correct_earlier(&mut self, rng: &mut ChaCha8Rng) {
         if let Some((key, before, record)) = self.earlier(rng) {
             let generator = self.generator_of(record.brand);
@@ -155,6 +165,7 @@ impl HistoryWriter {
         }
     }
 
+    /// Inserts a record.
     pub(super) fn put(&mut self, key: RecordKey, version: i64, record: Record) {
         self.announce_labels(record.brand, &labels(&record));
         self.puts.push((key, version, record.clone()));
@@ -170,19 +181,22 @@ impl HistoryWriter {
         });
     }
 
+    /// Drops the key of an inserted record.
     fn drop_earlier(&mut self, rng: &mut ChaCha8Rng) {
         if let Some((key, _, _)) = self.earlier(rng) {
             self.drop_key(key);
         }
     }
 
+    /// Drops a key.
     pub(super) fn drop_key(&mut self, key: RecordKey) {
         self.held.remove(&key);
         let arrival = self.arrive();
         self.events.push(Event::Drop { key, arrival });
     }
 
-    /// The next place: mostly the next line but one of the same message. Between two there is room for a retraction.
+    /// The next position: mostly the next line but one of the same message, so that a retraction
+    /// fits between two positions.
     fn arrive(&mut self) -> Arrival {
         self.arrived.line += 2;
         if self.arrived.line > 7 {
@@ -192,7 +206,7 @@ impl HistoryWriter {
         self.arrived
     }
 
-    /// A few pings of a device, in gaps up to and beyond half an hour.
+    /// Adds up to seven pings of a device, with gaps up to more than half an hour.
     fn add_ping_burst(&mut self, rng: &mut ChaCha8Rng) {
         let store = store(rng);
         let generator = self.generator(rng);
@@ -221,7 +235,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Many new devices pass a store within a second or two.
+    /// Adds pings of many new devices in a store within a few seconds.
     fn add_crowd(&mut self, rng: &mut ChaCha8Rng) {
         let store = store(rng);
         let generator = self.generator(rng);
@@ -246,12 +260,13 @@ impl HistoryWriter {
         pings.into_iter().for_each(|ping| self.add_ping(ping));
     }
 
+    /// Adds a ping.
     fn add_ping(&mut self, ping: Ping) {
         self.pings.push(ping);
         self.events.push(Event::Ping { ping });
     }
 
-    /// The place of some hearing, if there is one.
+    /// The index of a random ping, if there is any.
     fn random_ping(&self, rng: &mut ChaCha8Rng) -> Option<usize> {
         (!self.pings.is_empty()).then(|| rng.random_range(0..self.pings.len()))
     }
@@ -274,6 +289,7 @@ impl HistoryWriter {
     }
 }
 
+/// A random version, mostly 0.
 pub(super) fn version(rng: &mut ChaCha8Rng) -> i64 {
     match rng.random_range(0..12) {
         0 => 1,
