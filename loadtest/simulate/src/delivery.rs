@@ -1,4 +1,4 @@
-//! Delivery: how long a record takes, and what goes wrong on its way.
+//! Delivery: the delay of a record, and what goes wrong on its way.
 
 use tributary_config::model::Kind;
 
@@ -6,12 +6,12 @@ use crate::json::Object;
 use crate::pack::QueuedRecord;
 use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
-/// The share of records that are sent twice.
+/// The share of records that are delivered twice.
 const TWICE: f64 = 0.004;
 
 impl World {
-    /// Sends a record of the moment `ts`, which arrives soon after; or late, twice, or followed by
-    /// a spoilt one, as the options have it.
+    /// Sends a record with the time `ts` (Unix milliseconds). It arrives shortly after; or late,
+    /// twice, or beside a malformed copy, as the options say.
     pub(crate) fn send(&mut self, kind: Kind, ts: i64, text: String) {
         let delay = match kind {
             Kind::Ping => self.random.whole(SECOND / 2, 15 * SECOND),
@@ -24,7 +24,7 @@ impl World {
         self.send_at(kind, ts, ts + delay, text);
     }
 
-    /// Sends a record that arrives at a given moment.
+    /// Sends a record that arrives at the time `at`, Unix milliseconds.
     pub(crate) fn send_at(&mut self, kind: Kind, ts: i64, at: i64, text: String) {
         if self.random.chance(TWICE) {
             let again = at + self.random.whole(SECOND, 10 * MINUTE);
@@ -37,7 +37,7 @@ impl World {
         self.enqueue(kind, at, true, text);
     }
 
-    /// Puts a record on its way as it is.
+    /// Enqueues a record without delay or faults.
     pub(crate) fn enqueue(&mut self, kind: Kind, at: i64, object: bool, text: String) {
         match kind {
             Kind::Ping => self.generated[0] += 1,
@@ -56,8 +56,8 @@ impl World {
         }));
     }
 
-    /// What must be refused: the record with something wrong about it, and whether it is still a
-    /// JSON object. Of duplicate keys the last counts, so that a wrong value is simply put behind.
+    /// A copy of a record that must be rejected, and whether it is still a JSON object. The last of
+    /// duplicate JSON keys counts, so a wrong value is simply appended.
     fn corrupt(&mut self, kind: Kind, ts: i64, at: i64, text: &str) -> (bool, String) {
         let mut body = text.to_owned();
         body.pop();
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// Adds the field `ts`, mostly as a number, sometimes as people write it.
+    /// Adds the field `ts`, mostly as a number, sometimes as text.
     pub(crate) fn add_time(&mut self, object: Object, ts: i64) -> Object {
         match self.random.whole(0, 15) {
             0 => match jiff::Timestamp::from_millisecond(ts) {
@@ -116,7 +116,7 @@ pub(crate) fn major(minor: i64) -> String {
     format!("{sign}{}.{:02}", units / 100, units % 100)
 }
 
-/// A time stamp that has lost its zone.
+/// A timestamp without a time zone.
 fn local(ts: i64) -> String {
     jiff::Timestamp::from_millisecond(ts)
         .map(|moment| moment.strftime("%Y-%m-%d %H:%M:%S").to_string())

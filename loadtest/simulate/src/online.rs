@@ -1,5 +1,8 @@
-//! A person's day online: what is shown to him, how he comes to the site, what he does and buys
-//! there.
+//! The website: advertisements, sessions, and orders.
+//!
+//! What a person does depends on their interest in the brand. People with little interest arrive by
+//! display and social advertisements, which raise it; people with much interest arrive by search,
+//! by affiliates or directly, and buy.
 
 use sha2::{Digest, Sha256};
 use tributary_config::model::Kind;
@@ -9,22 +12,30 @@ use crate::market::{Role, of_role};
 use crate::people::{Person, Trait};
 use crate::world::{DAY, MINUTE, SECOND, World};
 
-/// How somebody comes to the site.
+/// How a person enters the site.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Entry {
+    /// By a campaign, given by its index.
     Campaign(usize),
+    /// By an unpaid search result.
     Organic,
+    /// By a link on another site.
     Referral,
+    /// By typing the address or by a bookmark.
     Direct,
 }
 
+/// Search engines.
 const ENGINES: [&str; 3] = ["www.google.com", "www.bing.com", "duckduckgo.com"];
+/// Referring sites.
 const HOSTS: [&str; 3] = ["blog.example.net", "forum.example.org", "press.example.com"];
+/// Pages of the shop.
 const PAGES: [&str; 8] = [
     "shoes", "coats", "garden", "kitchen", "sale", "new", "toys", "basket",
 ];
 
 impl World {
+    /// The day of a person online: impressions, a newsletter, and sessions.
     pub(crate) fn simulate_online(&mut self, person: &mut Person) {
         let need = self.need(Kind::Web);
         if need == 0.0 {
@@ -51,6 +62,7 @@ impl World {
         }
     }
 
+    /// An impression of a display campaign.
     fn add_impression(&mut self, person: &mut Person) {
         let Some(campaign) = of_role(&self.campaigns, Role::Display, &mut self.random) else {
             return;
@@ -64,7 +76,7 @@ impl World {
         person.raise_interest(5);
     }
 
-    /// The cold come by what is shown to them, the warm by search and by themselves.
+    /// A random entry, weighted by the interest of the person.
     fn way(&mut self, person: &Person) -> Entry {
         let interest = f64::from(person.interest) / 100.0;
         let letters = if person.has(Trait::Subscriber) {
@@ -95,6 +107,7 @@ impl World {
         of_role(&self.campaigns, role, &mut self.random).map_or(Entry::Direct, Entry::Campaign)
     }
 
+    /// A session: a click or a landing, page views, sometimes a login, and sometimes an order.
     fn session(&mut self, person: &mut Person, way: Entry) {
         let mut ts = self.random_time();
         let cookie = self.cookie(person);
@@ -150,6 +163,7 @@ impl World {
         }
     }
 
+    /// An order, sometimes reported twice, corrected or refunded.
     fn order(&mut self, person: &Person, ts: i64, cookie: &str) {
         self.orders += 1;
         let order = format!("O-{}", 100_000 + self.orders);
@@ -202,8 +216,8 @@ impl World {
         }
     }
 
-    /// Adds who the person says he is: the e-mail clear or hashed, with what an account has
-    /// besides.
+    /// Adds the identifiers that a person enters: an e-mail address in clear or hashed, with a
+    /// telephone and customer number if they have them.
     pub(crate) fn add_identifiers(&mut self, mut object: Object, person: &Person) -> Object {
         let identity = person.identity(self.options.seed);
         if person.has(Trait::Email) {
@@ -224,7 +238,8 @@ impl World {
         object
     }
 
-    /// Adds what tells the channel: fields, a tagged address, a click id or the page before.
+    /// Adds what identifies the channel: fields, a tagged address, a click ID or the referring
+    /// page.
     fn arrival(&mut self, object: Object, way: Entry, site: &str) -> Object {
         let page = self.page();
         let url = format!("{site}/{page}");
@@ -267,6 +282,7 @@ impl World {
         }
     }
 
+    /// Adds the fields of a campaign.
     fn add_channel(&mut self, object: Object, campaign: usize) -> Object {
         match self.campaigns.get(campaign) {
             Some(campaign) => object
@@ -277,6 +293,7 @@ impl World {
         }
     }
 
+    /// Counts impressions and clicks of a campaign, for its spend.
     fn count_ad(&mut self, campaign: usize, impressions: u64, clicks: u64) {
         if let Some(ad_counts) = self.ad_counts.get_mut(campaign) {
             ad_counts.0 += impressions;
@@ -284,6 +301,7 @@ impl World {
         }
     }
 
+    /// A web record of a type, with its consent string.
     pub(crate) fn web(&mut self, kind: &str, ts: i64, cookie: &str) -> Object {
         let id = self.web_number();
         let object = Object::new().text("id", &id);
@@ -292,16 +310,18 @@ impl World {
         self.add_consent_string(object, ts, cookie)
     }
 
+    /// The ID of the next web record.
     fn web_number(&mut self) -> String {
         self.webs += 1;
         format!("w{}", self.webs)
     }
 
+    /// A random page.
     fn page(&mut self) -> &'static str {
         self.random.pick(&PAGES, PAGES[0])
     }
 
-    /// The first browser is used most.
+    /// The cookie of one of the person's browsers, mostly the first.
     fn cookie(&mut self, person: &Person) -> String {
         let last = i64::from(person.cookies) - 1;
         let browser = match self.random.chance(0.6) {
@@ -311,7 +331,7 @@ impl World {
         person.identity(self.options.seed).cookie(browser as u64)
     }
 
-    /// A moment of the day: few at night, most in the evening.
+    /// A random time of the day: rare at night, most likely in the evening.
     fn random_time(&mut self) -> i64 {
         let later = self
             .random
@@ -322,6 +342,7 @@ impl World {
     }
 }
 
+/// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(bytes.len() * 2);

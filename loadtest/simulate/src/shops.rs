@@ -1,5 +1,5 @@
-//! A person's day in town: visits that sensors hear, and what the tills say. And everybody else
-//! whom sensors hear: passers-by and staff.
+//! The stores: visits that sensors detect, sales at the tills, and the pings of passers-by and
+//! staff.
 
 use tributary_config::model::Kind;
 
@@ -8,11 +8,16 @@ use crate::people::{Person, Trait, mac, mac_text};
 use crate::random::mixed;
 use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
-/// When doors open and close, after midnight.
+/// When stores open, in milliseconds after midnight.
 const OPEN: i64 = 10 * HOUR;
+/// When stores close.
 const CLOSE: i64 = 19 * HOUR;
 
 impl World {
+    /// The day of a person in the stores: shopping trips, and visits without a purchase.
+    ///
+    /// More active and more interested people come more often, newsletter readers for some days as
+    /// well, and fewer people come on Sundays.
     pub(crate) fn simulate_stores(&mut self, person: &mut Person) {
         let (ping_factor, sale_factor) = (self.need(Kind::Ping), self.need(Kind::Transaction));
         let newsletter_factor = if self.day < person.newsletter_until {
@@ -35,7 +40,7 @@ impl World {
         }
     }
 
-    /// Where, from when (Unix milliseconds) and for how long (milliseconds).
+    /// A random trip: the store, its start (Unix milliseconds) and its duration (milliseconds).
     fn trip(&mut self, person: &Person) -> (u16, i64, i64) {
         let store = match self.random.chance(0.85) {
             true => person.home,
@@ -46,7 +51,8 @@ impl World {
         (store, from, dwell)
     }
 
-    /// A trip that ends at the till, three times of four.
+    /// A shopping trip, which three times out of four ends with a sale. `ping_factor` scales the
+    /// probability that sensors detect it.
     fn shop(&mut self, person: &mut Person, ping_factor: f64) {
         let (store, from, dwell) = self.trip(person);
         if person.has(Trait::Device) && self.random.chance((0.4 * ping_factor).min(1.0)) {
@@ -59,7 +65,7 @@ impl World {
         }
     }
 
-    /// The pings of one visit: strong inside, weak at the door.
+    /// The pings of one visit: strong inside, weak at the entrance.
     fn visit(&mut self, person: &Person, store: u16, from: i64, dwell: i64) {
         let random = person.has(Trait::RandomMac);
         let mac = match random {
@@ -82,6 +88,7 @@ impl World {
         }
     }
 
+    /// Sends a ping of one of two sensors of a store. `rssi` is in dBm.
     fn ping(&mut self, store: u16, ts: i64, mac: u64, rssi: i64) {
         let sensor = self.random.whole(1, 2);
         let way = u64::from(store);
@@ -100,7 +107,7 @@ impl World {
         self.send(Kind::Ping, ts, object.raw("rssi", rssi).end());
     }
 
-    /// Passers-by and staff, of every store.
+    /// The pings of passers-by and staff in all stores.
     pub(crate) fn add_passers_by(&mut self) {
         let need = self.need(Kind::Ping);
         if need == 0.0 {
@@ -138,6 +145,8 @@ impl World {
         }
     }
 
+    /// Sends a sale, and sometimes an adjustment, a correction, a refund or a newsletter
+    /// registration with it.
     fn sale(&mut self, person: &Person, store: u16, ts: i64) {
         let minor = (400 + self.random.whole(0, 2_800)) as f64 * self.random.heavy(25.0);
         let minor = minor as i64;
@@ -182,8 +191,9 @@ impl World {
         self.sign_up_on_tablet(person, store, ts);
     }
 
-    /// The same id with another amount: with a version it wins by that, without one by arriving
-    /// last. Of duplicate keys the last counts, so that the new amount is put behind.
+    /// Sends a correction: the same ID with another amount. With a version it wins by version,
+    /// without one by arriving later. The last of duplicate JSON keys counts, so the new amount is
+    /// appended.
     fn correct(&mut self, ts: i64, text: String, minor: i64) {
         let at = ts + self.random.whole(MINUTE, 2 * DAY);
         let mut body = text;
@@ -202,7 +212,7 @@ impl World {
         }
     }
 
-    /// What an online order leaves at the till.
+    /// Sends the refund of an online order at a till.
     pub(crate) fn till_refunds_order(&mut self, store: u16, ts: i64, order: &str, minor: i64) {
         if self.options.mix.transactions == 0 {
             return;
@@ -213,8 +223,8 @@ impl World {
         self.send(Kind::Transaction, ts, object.end());
     }
 
-    /// Newsletter sign-ups on the till's tablet: one cookie for everybody, which the hub guard has
-    /// to notice.
+    /// A newsletter registration on the till's tablet: one cookie for everyone, which the hub guard
+    /// must detect.
     fn sign_up_on_tablet(&mut self, person: &Person, store: u16, ts: i64) {
         if self.options.mix.web == 0 || !person.has(Trait::Email) || !self.random.chance(0.01) {
             return;
@@ -225,7 +235,8 @@ impl World {
         self.send(Kind::Web, ts + 20 * SECOND, object.end());
     }
 
-    /// Adds what somebody shows at the till: mostly a wallet or nothing.
+    /// Adds the identifier that a customer presents at the till, mostly a loyalty card in a wallet,
+    /// or none.
     fn add_identifier_at_till(&mut self, object: Object, person: &Person) -> Object {
         // Who has not got what he is asked for is asked for something else, once.
         let draw = self.random.whole(0, 99);
@@ -263,17 +274,20 @@ impl World {
         }
     }
 
+    /// A transaction record without an amount.
     fn transaction(&mut self, id: &str, ts: i64, store: u16) -> Object {
         let object = Object::new().text("id", id);
         self.add_time(object, ts).text("store", &store_name(store))
     }
 
+    /// The ID of the next sale.
     fn sale_number(&mut self, store: u16) -> String {
         self.sales += 1;
         format!("{}-{}", store_name(store), self.sales)
     }
 }
 
+/// The name of a store: `s01` and up.
 fn store_name(store: u16) -> String {
     format!("s{:02}", store + 1)
 }

@@ -1,5 +1,5 @@
-//! What the platforms charge: a row per campaign and day, sent the next morning, some restated
-//! later.
+//! Spend: what the platforms charge, one row per campaign and day, sent the next morning, and
+//! sometimes restated later.
 
 use jiff::ToSpan;
 use tributary_config::model::Kind;
@@ -10,7 +10,7 @@ use crate::market::Role;
 use crate::world::{DAY, HOUR, MINUTE, World};
 
 impl World {
-    /// Reports today's ad_counts and starts a new one.
+    /// Reports the spend of this day, and resets the counts of impressions and clicks.
     pub(crate) fn spend(&mut self) {
         let Ok(date) = self.options.start.checked_add(i64::from(self.day).days()) else {
             return;

@@ -1,4 +1,4 @@
-//! The world itself: its people, its days, and the queue of what is on its way.
+//! The state of a simulated brand: its people, its days, and the queue of records in delivery.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -14,46 +14,68 @@ use crate::pack::{Pack, QueuedRecord};
 use crate::people::Person;
 use crate::random::Random;
 
+/// One second in milliseconds.
 pub(crate) const SECOND: i64 = 1_000;
+/// One minute in milliseconds.
 pub(crate) const MINUTE: i64 = 60 * SECOND;
+/// One hour in milliseconds.
 pub(crate) const HOUR: i64 = 60 * MINUTE;
+/// One day in milliseconds.
 pub(crate) const DAY: i64 = 24 * HOUR;
 
-/// A brand being simulated. Iterating gives its trace.
+/// A simulated brand. Iterating over it yields the lines of its trace.
 pub struct World {
+    /// The options.
     pub(crate) options: Options,
+    /// The random numbers of everything that is not computed from the seed directly.
     pub(crate) random: Random,
+    /// The time zone of the brand.
     pub(crate) zone: TimeZone,
+    /// The campaigns of the brand.
     pub(crate) campaigns: Vec<Campaign>,
+    /// The number of people.
     pub(crate) population: u32,
+    /// The people.
     people: Vec<Person>,
-    /// The day that is simulated, from 0, and when it begins, Unix milliseconds.
+    /// The current day, from 0.
     pub(crate) day: u32,
+    /// When it starts, Unix milliseconds.
     pub(crate) midnight: i64,
+    /// Whether it is a Sunday, when stores are less frequented.
     pub(crate) sunday: bool,
+    /// Whether it is a Tuesday, when the newsletter is sent.
     pub(crate) tuesday: bool,
-    /// Impressions and clicks of each campaign today.
+    /// The impressions and clicks of each campaign on this day.
     pub(crate) ad_counts: Vec<(u64, u64)>,
-    /// The last number of a web record, a transaction and an order.
+    /// The number of web records so far.
     pub(crate) webs: u64,
+    /// The number of transactions so far.
     pub(crate) sales: u64,
+    /// The number of orders so far.
     pub(crate) orders: u64,
-    /// What was made so far of pings, web events and transactions.
+    /// The number of pings, web records and transactions so far.
     pub(crate) generated: [u64; 3],
+    /// The records in delivery.
     pub(crate) queue: BinaryHeap<Reverse<QueuedRecord>>,
+    /// The number of records that were sent.
     pub(crate) queued: u64,
-    /// What arrives before this moment is complete.
+    /// All records that arrive before this time have been sent, Unix milliseconds.
     horizon: i64,
+    /// The days that remain.
     days_left: u32,
+    /// The events that remain.
     events_left: u64,
+    /// The records that wait for their line, by kind.
     packs: [Pack; Kind::ALL.len()],
+    /// The lines that are complete.
     ready: VecDeque<Line>,
 }
 
 impl World {
-    /// A world at the beginning of its first day.
+    /// A world at the start of its first day.
     ///
     /// # Errors
+    ///
     /// See [`Options::check`].
     pub fn new(options: Options) -> Result<World, OptionsError> {
         options.check()?;
@@ -93,7 +115,8 @@ impl World {
         })
     }
 
-    /// How much more (above 1) or less of a stream has to be made, so that the mix comes out.
+    /// The factor by which the activity that produces a stream must change to reach the mix: above
+    /// 1 if the stream has fewer records than its share.
     pub(crate) fn need(&self, kind: Kind) -> f64 {
         /// Below so many events the mix is left to chance.
         const SLACK: f64 = 40.0;
@@ -114,7 +137,7 @@ impl World {
         (squared * squared).clamp(0.02, 8.0)
     }
 
-    /// Unix milliseconds of the midnight that begins a day, counted from the first.
+    /// The start of a day, counted from the first, in Unix milliseconds.
     pub(crate) fn midnight_of(&self, day: u32) -> i64 {
         self.options
             .start
@@ -125,6 +148,7 @@ impl World {
             .unwrap_or(self.midnight + DAY)
     }
 
+    /// Simulates one day: passers-by, then each person, then the spend of the campaigns.
     fn simulate_day(&mut self) {
         self.midnight = self.midnight_of(self.day);
         let weekday = self
@@ -156,6 +180,7 @@ impl World {
         };
     }
 
+    /// Adds a record to the pack of its kind.
     fn emit(&mut self, item: QueuedRecord) {
         let size = self.options.pack as usize;
         if let Some(pack) = self.packs.iter_mut().find(|pack| pack.kind == item.kind) {
@@ -167,11 +192,12 @@ impl World {
         }
     }
 
-    /// Whether the number of events has ended it.
+    /// Whether the trace ended because it has all of its events.
     pub(crate) fn has_all_events(&self) -> bool {
         self.events_left == 0
     }
 
+    /// Ends the trace: drops the records in delivery, and completes all packs.
     fn close(&mut self) {
         self.days_left = 0;
         self.queue.clear();
