@@ -18,10 +18,18 @@ use crate::share::largest_remainder;
 /// One conversion, in millionths.
 pub(crate) const MILLIONTHS: u128 = 1_000_000;
 
-/// The dimensions of a cell, except the brand.
+/// The dimensions of a cell, except the brand: model, channel, conversion kind, store, day and
+/// currency.
 type Key = (Model, Channel, SaleKind, Label, Day, Currency);
 
-/// The cells of the family for one brand, with the credits in millionths and in minor units.
+/// The cells of the family for one brand.
+///
+/// - Dimensions: brand, model, source, medium, campaign, kind, store, day, currency.
+/// - Values: conversions in millionths, revenue in minor units.
+/// - Contributors: the persons with a credit in the cell, and each conversion without a person.
+///
+/// Invariant: for every model, the sums over all channels are those of `store_day` and
+/// `orders_day`.
 pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) -> Vec<CountedCell> {
     let mut tally: FamilySums<Key, 2> = FamilySums::new();
     for model in Model::ALL {
@@ -71,6 +79,9 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) ->
 
 /// The credits of one conversion under a model: channel, millionths of the conversion, and minor
 /// units.
+///
+/// A channel may occur several times. The credits add up to one conversion and to the remaining
+/// amount of the sale.
 fn credits(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Channel, i128, i128)> {
     let receivers = match (conversion.oversized, conversion.path.is_empty()) {
         (true, _) => vec![(Channel::oversized(), 1)],

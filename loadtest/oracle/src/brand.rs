@@ -46,7 +46,8 @@ impl Brand<'_> {
     }
 }
 
-/// Calls `each` with every brand of the settings and its stored records and pings.
+/// Calls `each` with every brand of the settings and its stored records and pings, in the order of
+/// the brands' IDs. Brands without records or pings are left out.
 pub(crate) fn by_brand(
     settings: &Settings,
     held: &StoredState,

@@ -61,6 +61,9 @@ struct Release {
 }
 
 /// The release cadence of one brand: what a reader may know after each release.
+///
+/// Call [`Self::restore`] once after a restart, then [`Self::release`] after each release of the
+/// product, with the stored state of that time and all cells that a reader knows.
 pub struct CadenceModel<'a> {
     /// The settings of all brands.
     settings: &'a Settings,
@@ -224,6 +227,10 @@ impl<'a> CadenceModel<'a> {
 
     /// Compares the published cells of each group with its obligation, takes them over, and drops
     /// the groups that no longer exist. Returns the number of groups whose changes wait.
+    ///
+    /// After an [`Obligation::Either`] the model cannot always tell whether the product has
+    /// published. Then the certain contributors become possible ones, so that later obligations
+    /// stay correct.
     fn compare(
         &mut self,
         obligations: &BTreeMap<GroupName, Obligation>,
@@ -271,6 +278,9 @@ impl<'a> CadenceModel<'a> {
     }
 
     /// Notes for each group the contributors that changed its cells since the last release.
+    ///
+    /// A month also changes with the null paths of its persons, which belong to no cell of theirs,
+    /// and with the number of contributors of its days, which decides whether it may be published.
     fn note_changes(&mut self, stored: &StoredState) {
         let changes = self.contributors.change(self.settings, self.id, stored);
         let persons_cancel_out = identity_cancels_out(&changes);

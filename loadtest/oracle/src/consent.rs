@@ -245,6 +245,16 @@ fn is_uncredited(
 }
 
 /// The record as it may be used, or why it is excluded.
+///
+/// 1. A restriction of any of its identifiers excludes it.
+/// 2. Without a required statement of consent it is excluded.
+/// 3. A web record, or one of a source that requires consent, is excluded without permission to
+///    hold it.
+/// 4. Without permission to credit, a contact is no touchpoint; without permission to link, the
+///    record keeps the identifiers of one clear value; without permission to join, it stays on its
+///    side.
+///
+/// Records without identifiers, and spend, are always used.
 fn apply_policy<'a>(
     settings: &BrandSettings,
     policies: &BTreeMap<Pseudonym, SubjectPolicy>,

@@ -14,7 +14,11 @@ use crate::consent::AllowedRecord;
 use crate::family_sums::{CountedCell, FamilySums, existing_cell};
 use crate::identity::Identity;
 
-/// The impressions, clicks, views and persons of each channel and day.
+/// The `campaign_day` cells of one brand.
+///
+/// - Dimensions: brand, source, medium, campaign, day.
+/// - Values: impressions, clicks, views, persons.
+/// - Contributors: the persons, and each contact without one.
 pub(crate) fn campaign_days(
     brand: &Brand,
     identity: &Identity,
@@ -42,8 +46,11 @@ pub(crate) fn campaign_days(
     })
 }
 
-/// The cost in minor units, the impressions and the clicks of each platform, channel, day and
-/// currency.
+/// The `spend_day` cells of one brand.
+///
+/// - Dimensions: brand, platform, source, medium, campaign, day, currency.
+/// - Values: cost in minor units, impressions, clicks.
+/// - Contributors: none.
 pub(crate) fn spend_days(brand: &Brand, records: &[AllowedRecord]) -> Vec<CountedCell> {
     let mut sums: BTreeMap<(Label, Channel, Day, Currency), [i128; 3]> = BTreeMap::new();
     for record in records {

@@ -23,6 +23,14 @@ pub struct Counts {
 
 /// Computes the counters. Only the positions of the events in the order of arrival matter, not
 /// their order in the input.
+///
+/// Each record after the first of its key is compared with the one that is stored at that point:
+///
+/// - a lower version counts as superseded;
+/// - the same version and content count as a duplicate;
+/// - anything else counts as a correction, and replaces the stored record.
+///
+/// After a drop the next record of the key is a first record again.
 pub fn counts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Counts {
     type Arrived<'a> = (Arrival, Option<(i64, &'a Record)>);
     let mut histories: BTreeMap<RecordKey, Vec<Arrived>> = BTreeMap::new();

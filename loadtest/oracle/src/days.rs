@@ -94,6 +94,9 @@ impl Days {
     }
 
     /// The months that would reveal what a day suppresses, by brand, kind, month and currency.
+    ///
+    /// A reader of the month can compute the sum of everything that its days suppress. That sum is
+    /// safe if it has parts on at least two days, and `k` distinct contributors.
     pub(crate) fn unsafe_months(&self, brand: &Brand) -> BTreeSet<Vec<Dim>> {
         let mut months: BTreeMap<Vec<Dim>, Vec<ContributorSet>> = BTreeMap::new();
         for ((kind, currency, _, day), shares) in &self.revenue {
@@ -117,7 +120,9 @@ impl Days {
 }
 
 impl Shares {
-    /// The contributors of what the gate suppresses of a total.
+    /// The contributors of what the gate suppresses of a total: nobody if no conversion has a
+    /// touchpoint, those with a touchpoint if the total has fewer than `k` contributors, else those
+    /// of the parts with fewer than `k`.
     fn hidden(&self, k: u64) -> ContributorSet {
         let few = |contributors: &ContributorSet| (contributors.len() as u64) < k;
         let shares = [&self.touched, &self.untouched, &self.oversized];

@@ -27,7 +27,17 @@ use num_traits::{One, ToPrimitive};
 
 /// The weight of a touchpoint that is `age` milliseconds older than the last one of its path.
 ///
-/// A negative `age` counts as 0, and a half-life (in milliseconds) below 1 as 1.
+/// A negative `age` counts as 0, and a half-life (in milliseconds) below 1 as 1. The weight of the
+/// last touchpoint is 2^32, and touchpoints older than 33 half-lives have none.
+///
+/// ```
+/// use tributary_oracle::decay::weight;
+///
+/// let week = 7 * 86_400_000;
+/// assert_eq!(weight(0, week), 1 << 32);
+/// assert_eq!(weight(week, week), 1 << 31);
+/// assert_eq!(weight(33 * week + 1, week), 0);
+/// ```
 pub fn weight(age: i64, half_life: i64) -> u128 {
     let half_life = half_life.max(1) as u64;
     let age = age.max(0) as u64;

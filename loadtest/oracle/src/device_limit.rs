@@ -37,6 +37,9 @@ fn token(ping: &Ping) -> u128 {
 }
 
 /// The number of `pings` whose devices do not count, given all stored pings.
+///
+/// `pings` may contain repetitions, each of which counts, and pings of several brands. A ping that
+/// is not stored counts as excess.
 pub fn count_excess_pings(settings: &Settings, held: &[Ping], pings: &[&Ping]) -> u64 {
     let of_brand = |(id, brand): (&BrandId, &BrandSettings)| {
         let held: Vec<&Ping> = held.iter().filter(|ping| ping.brand == *id).collect();
@@ -50,6 +53,9 @@ pub fn count_excess_pings(settings: &Settings, held: &[Ping], pings: &[&Ping]) -
 }
 
 /// The pings of the devices that count, in the order of the input.
+///
+/// Devices with and without a random MAC address have separate limits. Whether a device counts
+/// depends on the other devices of its store, day and range alone.
 pub(crate) fn counted_pings<'a>(pings: &[&'a Ping], max_devices: usize) -> Vec<&'a Ping> {
     type StoreDay = (Label, Day, bool);
     let mut ranges: BTreeMap<(StoreDay, u128), BTreeSet<(u128, Pseudonym)>> = BTreeMap::new();

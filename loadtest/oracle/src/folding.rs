@@ -23,7 +23,10 @@ use crate::markov::PathCounts;
 type VisitCounts = (u64, u64);
 
 /// The replacement of every channel in a chain of at most `room` channels; a channel that stays is
-/// its own.
+/// its own replacement.
+///
+/// The result is a function of the paths alone. `room` counts as at least 1. If the paths have at
+/// most `room` channels, all of them stay.
 pub(crate) fn fold_channels(
     brand: &Brand,
     converting: &PathCounts<Channel>,
@@ -62,7 +65,8 @@ pub(crate) fn fold_channels(
     names
 }
 
-/// The parent of a candidate that gives way at a step.
+/// The parent of a candidate that gives way at a step: at step 0 the campaign is given up, at step
+/// 1 the medium as well, and from step 2 on the source too.
 fn parent(channel: Channel, step: usize) -> Channel {
     let star = Label::of("*");
     let Channel { source, medium, .. } = channel;

@@ -95,7 +95,11 @@ impl Identity {
             .is_some_and(|size| *size > self.max_identifiers)
     }
 
-    /// The `identity` cell of the brand. Its contributors are the persons and the hubs.
+    /// The `identity` cell of the brand, or `None` if it has no identifier.
+    ///
+    /// - Dimensions: brand.
+    /// - Values: persons, identifiers, links, hubs, oversized persons.
+    /// - Contributors: the persons and the hubs.
     pub(crate) fn cell(&self, brand: &Brand) -> Option<CountedCell> {
         let oversized = self.sizes.keys().filter(|p| self.oversized(**p)).count();
         let values = [
@@ -115,6 +119,9 @@ impl Identity {
 }
 
 /// All identifiers with their kinds, and those of them that are hubs.
+///
+/// The degree of an identifier is the number of distinct clear values that share a record with it,
+/// its own value excepted.
 fn hubs(
     settings: &BrandSettings,
     sets: &BTreeSet<&IdSet>,
@@ -141,7 +148,8 @@ fn hubs(
     (kinds, hubs)
 }
 
-/// The distinct pairs of non-hubs that share a record, the smaller one first.
+/// The distinct pairs of non-hubs that share a record, the smaller one first. A record with n
+/// non-hubs contributes n (n - 1) / 2 pairs.
 fn links(sets: &BTreeSet<&IdSet>, hubs: &BTreeSet<Pseudonym>) -> BTreeSet<(Pseudonym, Pseudonym)> {
     let mut links = BTreeSet::new();
     for set in sets {

@@ -58,7 +58,7 @@ pub(crate) struct Journeys<'a> {
 }
 
 impl<'a> Journeys<'a> {
-    /// The journeys of one brand.
+    /// The journeys of one brand. Every sale becomes one conversion, with or without a path.
     pub(crate) fn of(
         settings: &BrandSettings,
         identity: &Identity,
@@ -126,6 +126,9 @@ fn touches<'a>(
 }
 
 /// The path of a sale, from the sorted touchpoints of its person.
+///
+/// The newest touchpoint may have the time of the sale; the oldest is at most the window of its
+/// kind before it. The limit `max_path` applies to the touchpoints that remain after all filters.
 fn path(settings: &BrandSettings, touches: &[Touch], sale: &Sale) -> Vec<Step> {
     let till = sale.kind == SaleKind::Transaction;
     if till && !sale.record.joins {

@@ -79,6 +79,17 @@ pub use stored::{StoredState, fold_events};
 /// Records and pings of a brand that `settings` does not contain are ignored. A cell whose values
 /// are all zero does not exist. A cell is released if it has at least `k` contributors (`k_traffic`
 /// for visits, none for spend), and if it does not help to compute a suppressed one; see `release`.
+///
+/// ```
+/// use tributary_oracle::history::random;
+/// use tributary_oracle::{cells, existing_cells, fold_events};
+///
+/// let history = random(2, 200);
+/// let state = fold_events(history.batches.iter().flatten());
+/// let released = cells(&history.settings, &state);
+/// assert!(released.is_sorted());
+/// assert!(!existing_cells(&history.settings, &state).is_empty());
+/// ```
 pub fn cells(settings: &Settings, held: &StoredState) -> Vec<Cell> {
     let mut cells = Vec::new();
     by_brand(settings, held, |brand, records, pings| {

@@ -46,6 +46,13 @@ pub struct Effect {
 
 impl Effect {
     /// The effect in parts per million, rounded half up.
+    ///
+    /// ```
+    /// use tributary_oracle::markov::Effect;
+    ///
+    /// let effect = Effect { numerator: 1.into(), denominator: 2_000_000.into() };
+    /// assert_eq!(effect.ppm(), 1);
+    /// ```
     pub fn ppm(&self) -> u64 {
         let doubled = &self.numerator * 2_000_000 + &self.denominator;
         let rounded: BigInt = doubled / (&self.denominator * 2);
@@ -81,6 +88,19 @@ pub type PathCounts<C> = BTreeMap<Vec<C>, u64>;
 /// The removal effect of every channel in the paths: those of `converting` end in a conversion,
 /// those of `null` do not. Empty paths are ignored. If nothing converts, all effects are zero.
 /// Takes O(n³) steps on integers that grow with the number of channels n.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tributary_oracle::markov::removal_effects;
+///
+/// // Twice a → b → conversion, once b → conversion, once a → null: P = 3/4.
+/// let converting = BTreeMap::from([(vec!['a', 'b'], 2), (vec!['b'], 1)]);
+/// let null = BTreeMap::from([(vec!['a'], 1)]);
+/// let effects = removal_effects(&converting, &null);
+/// // Without a only b → conversion remains: 1/4, so that two thirds are lost.
+/// assert_eq!(effects[&'a'].ppm(), 666_667);
+/// assert_eq!(effects[&'b'].ppm(), 1_000_000);
+/// ```
 pub fn removal_effects<C: Ord + Clone>(
     converting: &PathCounts<C>,
     null: &PathCounts<C>,

@@ -44,6 +44,12 @@ struct Converted {
 }
 
 /// The cells of the family for one brand.
+///
+/// - Dimensions: brand, kind, month, currency, source, medium, campaign.
+/// - Values: removal effect in parts per million, conversions in millionths, revenue in minor
+///   units.
+/// - Contributors: the persons with a converting or a null path through the channel; for merged
+///   channels those of the member with the most.
 pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<CountedCell> {
     let null = null_paths(identity, journeys);
     let no_paths = PathCounts::new();
@@ -79,6 +85,8 @@ fn converted(journeys: &Journeys) -> BTreeMap<Group, Converted> {
 }
 
 /// The null paths of every month.
+///
+/// A person has at most one null path per month, so the counts are also numbers of persons.
 pub(crate) fn null_paths(
     identity: &Identity,
     journeys: &Journeys,

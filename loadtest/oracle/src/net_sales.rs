@@ -64,6 +64,9 @@ struct Taken {
 
 impl<'a> NetSales<'a> {
     /// The net sales of the records of one brand.
+    ///
+    /// A sale of which nothing remains does not count at all, so neither its number nor its path
+    /// does. A sale of zero counts until any refund applies to it.
     pub(crate) fn of(records: &'a [AllowedRecord<'a>]) -> NetSales<'a> {
         let mut sales = sales(records);
         let taken = taken(records, &sales);
@@ -127,6 +130,10 @@ fn sales<'a>(records: &'a [AllowedRecord<'a>]) -> Vec<Sale<'a>> {
 }
 
 /// What the refunds of each sale take from it, in the order of the sales.
+///
+/// Several sales can have the name of a refund. The refund applies to the order with that
+/// `order_id`; otherwise to a sale of its own source, and otherwise to the earliest one. A refund
+/// in another currency, or with more decimals than the currency of its sale, does not apply.
 fn taken(records: &[AllowedRecord], sales: &[Sale]) -> Vec<Taken> {
     // All sales of a name, by position.
     let mut named: BTreeMap<(SaleKind, SaleName), Vec<usize>> = BTreeMap::new();

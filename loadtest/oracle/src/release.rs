@@ -36,6 +36,12 @@ pub(crate) struct Totals {
 }
 
 /// The cells of a brand that may be released.
+///
+/// 1. Cells that belong to no total, and all cells if `k` is at most 1, need enough contributors.
+/// 2. For every total and family, the parts to suppress are selected ([`hidden`]), and those of
+///    families with a channel are added up as `other` if the total has `k` contributors.
+/// 3. Assists need `k` contributors, as does the total of their month.
+/// 4. Path families are rounded to multiples of `k`, unless the brand adds noise.
 pub(crate) fn release(
     settings: &BrandSettings,
     cells: Vec<CountedCell>,
@@ -181,6 +187,8 @@ fn other_of(cell: &Cell) -> Option<Cell> {
 }
 
 /// The channels of revenue without what is credited to no channel, if both groups may be released.
+///
+/// Then a reader knows both sums, and the channels are parts of the revenue with a touchpoint.
 fn separate_touched(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
     let is_unattributed = |part: &Vec<Dim>| {
         let word = |word: &str| Dim::Text(word.into());
@@ -194,6 +202,12 @@ fn separate_touched(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
 }
 
 /// The parts of a total that are suppressed.
+///
+/// At first these are the parts with fewer than `k` contributors in any partition, `other` and
+/// merged channels, or all parts if the total has fewer than `k`. Then parts are added, smallest
+/// first, until in every partition either nothing or at least two parts are suppressed that have
+/// `k` contributors together. The contributors of several parts are known as a lower bound only:
+/// the largest of them, or those of the total that are not behind a released part.
 fn hidden(parts: &Parts, total: u64, k: u64) -> BTreeSet<Vec<Dim>> {
     let counts: BTreeMap<&Vec<Dim>, Counts> = parts
         .iter()

@@ -65,6 +65,23 @@ pub struct Cutoffs {
 
 impl RetentionPeriods {
     /// The cutoffs on the day of a time, Unix milliseconds.
+    ///
+    /// ```
+    /// use tributary_oracle::retention::RetentionPeriods;
+    ///
+    /// let periods = RetentionPeriods {
+    ///     cookies: 1,
+    ///     transactions: 12,
+    ///     consent: 12,
+    ///     identification: 3,
+    ///     zone: jiff::tz::TimeZone::UTC,
+    /// };
+    /// let noon: jiff::Timestamp = "2024-03-31T12:00:00Z".parse().unwrap();
+    /// let cutoffs = periods.cutoffs(noon.as_millisecond());
+    /// // There is no February 31: the month before begins on its last day.
+    /// let leap_day: jiff::Timestamp = "2024-02-29T00:00:00Z".parse().unwrap();
+    /// assert_eq!(cutoffs.web, leap_day.as_millisecond());
+    /// ```
     pub fn cutoffs(&self, now: i64) -> Cutoffs {
         let before = |months: i32| {
             let today = Timestamp::from_millisecond(now).ok()?;
@@ -125,6 +142,9 @@ fn days(from: Option<i64>, to: i64) -> impl Iterator<Item = i64> {
 }
 
 /// Applies the retention periods of all brands to a sequence of events.
+///
+/// The caller alternates [`Self::advance_clock`] and [`Self::receive`]; [`Self::events`] are then
+/// the input of [`crate::fold_events`].
 pub struct RetentionModel<'a> {
     settings: &'a Settings,
     periods: &'a BTreeMap<BrandId, RetentionPeriods>,
@@ -242,7 +262,7 @@ impl<'a> RetentionModel<'a> {
     }
 }
 
-/// The stored records of a brand that have expired.
+/// The stored records of a brand that have expired, by the three rules of this module.
 fn expired_records(
     settings: &BrandSettings,
     cutoffs: &Cutoffs,

@@ -12,8 +12,11 @@ use crate::family_sums::{CountedCell, FamilySums, Sum};
 use crate::journeys::Journeys;
 use crate::net_sales::NetSales;
 
-/// The sales, the revenue in minor units and the persons of each store and day, and of each day's
-/// orders.
+/// The cells of the two families for one brand.
+///
+/// - Dimensions of `store_day`: brand, store, day, currency; of `orders_day`: brand, day, currency.
+/// - Values: sales, revenue in minor units, persons.
+/// - Contributors: the persons, and each sale or adjustment without one.
 pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) -> Vec<CountedCell> {
     let mut stores: FamilySums<(Label, Day, Currency), 2> = FamilySums::new();
     let mut orders: FamilySums<(Day, Currency), 2> = FamilySums::new();

@@ -66,6 +66,18 @@ pub struct Step {
 
 /// The recipients of a conversion's credit and their weights, in the order of the path, oldest
 /// first. A channel with two touchpoints may occur twice. An empty path has no recipients.
+///
+/// ```
+/// use tributary_operators::label::Channel;
+/// use tributary_operators::settings::BrandSettings;
+/// use tributary_oracle::rules::{Model, Step, receivers};
+///
+/// let [ad, mail] = ["ad", "mail"].map(|source| Channel::of(source, "", ""));
+/// let path = [ad, mail, ad].map(|channel| Step { channel, ts: 0 });
+/// let settings = BrandSettings::default();
+/// assert_eq!(receivers(Model::First, &settings, &path), [(ad, 1)]);
+/// assert_eq!(receivers(Model::Shapley, &settings, &path), [(ad, 1), (mail, 1)]);
+/// ```
 pub fn receivers(model: Model, settings: &BrandSettings, path: &[Step]) -> Vec<(Channel, u128)> {
     let one = |step: Option<&Step>| step.map(|step| (step.channel, 1)).into_iter().collect();
     match model {

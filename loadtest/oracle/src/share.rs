@@ -10,6 +10,13 @@ use std::cmp::Reverse;
 /// If all weights are zero they count as equal; no weights produce no shares. `total` times the
 /// largest weight must fit into 128 bits: 10^15 minor units times 2^40 do, with a factor of 10^11
 /// to spare.
+///
+/// ```
+/// use tributary_oracle::share::largest_remainder;
+///
+/// assert_eq!(largest_remainder(100, &[1, 1, 1]), [34, 33, 33]);
+/// assert_eq!(largest_remainder(10, &[1, 2, 4]), [1, 3, 6]);
+/// ```
 pub fn largest_remainder(total: u128, weights: &[u128]) -> Vec<u128> {
     let sum: u128 = weights.iter().sum();
     if sum == 0 {

@@ -26,7 +26,15 @@ const MS_PER_DAY: i64 = 86_400_000;
 /// Conversion kind, month and currency, which all four families share.
 type Group = (SaleKind, i32, Currency);
 
-/// The cells of the four families for one brand.
+/// The cells of the four families for one brand. All have the dimensions brand, kind, month and
+/// currency, and one more; their contributors are the persons of the conversions.
+///
+/// | family | last dimension | values |
+/// | --- | --- | --- |
+/// | `paths` | steps of the path | conversions, revenue in minor units |
+/// | `path_length` | number of touchpoints | conversions |
+/// | `path_days` | whole days from the first touchpoint | conversions |
+/// | `assists` | source, medium, campaign | conversions, revenue in minor units |
 pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
     let mut paths: FamilySums<(Group, Vec<Channel>), 2> = FamilySums::new();
     let mut lengths: FamilySums<(Group, usize), 1> = FamilySums::new();
@@ -80,7 +88,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
 }
 
 /// The number of contributors of the conversions with a touchpoint, by brand, kind, month and
-/// currency.
+/// currency: the total of which the families of a month are partitions.
 pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u64> {
     let mut totals: FamilySums<Group, 0> = FamilySums::new();
     for conversion in &journeys.conversions {

@@ -77,6 +77,15 @@ pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<
 }
 
 /// The state after some events.
+///
+/// ```
+/// use tributary_oracle::fold_events;
+/// use tributary_oracle::history::random;
+///
+/// let history = random(1, 50);
+/// let state = fold_events(history.batches.iter().flatten());
+/// assert!(state.records.is_sorted());
+/// ```
 pub fn fold_events<'a>(
     events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>,
 ) -> StoredState {

@@ -76,6 +76,10 @@ struct Hour {
 }
 
 /// The cells of the family for one brand.
+///
+/// - Dimensions: brand, store, hour.
+/// - Values: visits, passers-by, dwell time in seconds, devices, random devices.
+/// - Contributors: the devices and the random devices.
 pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<CountedCell> {
     let mut hours: BTreeMap<StoreHour, Hour> = BTreeMap::new();
     let pings = &device_limit::counted_pings(pings, brand.settings.max_devices);
@@ -144,7 +148,8 @@ fn runs(pings: Vec<TokenizedPing>) -> Vec<Run> {
         .collect()
 }
 
-/// Counts a session in the hour of its start.
+/// Counts a session in the hour of its start. A device counts once per hour, however many sessions
+/// it has; a session of a random MAC address only counts the device.
 fn add(hours: &mut BTreeMap<StoreHour, Hour>, settings: &BrandSettings, token: Token, run: &Run) {
     let Some(first) = run.0.first() else {
         return;

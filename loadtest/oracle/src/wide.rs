@@ -99,6 +99,8 @@ impl Field for Residue {
 }
 
 /// The numerator and the denominator of each effect.
+///
+/// `matrix` is A, `starts` are s and `ends` are b in the notation of [`markov`](crate::markov).
 fn parts<F: Field>(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[BigInt]) -> Vec<[F; 2]> {
     let field = |counts: &[BigInt]| -> Vec<F> { counts.iter().map(F::of).collect() };
     let inverse = inverse(matrix.iter().map(|row| field(row)).collect());
@@ -157,7 +159,8 @@ fn inverse<F: Field>(mut matrix: Vec<Vec<F>>) -> Vec<Vec<F>> {
 /// The distance from a half, in parts per million, within which an effect is computed exactly.
 const HALF_MARGIN: f64 = 1e-3;
 
-/// The effects in parts per million, rounded half up.
+/// The effects in parts per million, rounded half up. The arguments are those of [`parts`]. Takes
+/// O(n³) steps for n channels, twice if an effect is close to a half.
 pub(crate) fn effects_ppm(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[BigInt]) -> Vec<u64> {
     let floats: Vec<f64> = parts::<f64>(matrix, starts, ends)
         .into_iter()

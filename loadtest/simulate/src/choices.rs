@@ -67,6 +67,11 @@ impl World {
     }
 
     /// The choice of the browser with a cookie.
+    ///
+    /// - 70 % agree to everything, 10 % to nothing, and 20 % refuse that advertising is measured or
+    ///   audiences are analyzed, or both (purposes 7 and 9).
+    /// - 5 % withdraw everything between the second and the 21st day, and half of these agree again
+    ///   within six days.
     fn choice(&self, cookie: &str) -> Choice {
         let mut parts = vec![self.options.seed, 900];
         parts.extend(cookie.bytes().map(u64::from));

@@ -17,6 +17,17 @@ pub enum SecretFrom<'a> {
 }
 
 /// The text of a configuration file for the brand of a world. Everything else keeps its default.
+///
+/// Retention periods are 100 years, because the days of a trace may be long past, and the sources
+/// use the arrival times of the trace. With [`Options::consent`] the brand is a vendor of the
+/// consent strings.
+///
+/// ```
+/// use tributary_simulate::{Options, SecretFrom, config_toml};
+///
+/// let text = config_toml(&Options::default(), SecretFrom::Env("SECRET"));
+/// assert!(text.contains("name = \"orchard\""));
+/// ```
 pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
     let secret = match secret {
         SecretFrom::Env(name) => format!("secret_env = {}", quoted(name)),

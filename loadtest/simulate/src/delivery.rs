@@ -10,8 +10,10 @@ use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 const TWICE: f64 = 0.004;
 
 impl World {
-    /// Sends a record with the time `ts` (Unix milliseconds). It arrives shortly after; or late,
-    /// twice, or beside a malformed copy, as the options say.
+    /// Sends a record with the time `ts` (Unix milliseconds).
+    ///
+    /// It arrives within 15 seconds for a ping and 3 seconds for anything else. The share
+    /// `options.late` arrives 10 minutes to 36 hours late.
     pub(crate) fn send(&mut self, kind: Kind, ts: i64, text: String) {
         let delay = match kind {
             Kind::Ping => self.random.whole(SECOND / 2, 15 * SECOND),
@@ -25,6 +27,9 @@ impl World {
     }
 
     /// Sends a record that arrives at the time `at`, Unix milliseconds.
+    ///
+    /// The share [`TWICE`] is delivered again within ten minutes, and the share `options.bad` is
+    /// preceded by a malformed copy.
     pub(crate) fn send_at(&mut self, kind: Kind, ts: i64, at: i64, text: String) {
         if self.random.chance(TWICE) {
             let again = at + self.random.whole(SECOND, 10 * MINUTE);
@@ -56,8 +61,12 @@ impl World {
         }));
     }
 
-    /// A copy of a record that must be rejected, and whether it is still a JSON object. The last of
-    /// duplicate JSON keys counts, so a wrong value is simply appended.
+    /// A copy of a record that must be rejected, and whether it is still a JSON object.
+    ///
+    /// The faults are a time that is no number, a time without a zone, a time in the future, an
+    /// amount with a decimal comma, a missing required field, a text that is not JSON, and a
+    /// truncated object. The last of duplicate JSON keys counts, so a wrong value is simply
+    /// appended.
     fn corrupt(&mut self, kind: Kind, ts: i64, at: i64, text: &str) -> (bool, String) {
         let mut body = text.to_owned();
         body.pop();

@@ -16,9 +16,10 @@ use crate::world::World;
 /// events take.
 const TRIES: u32 = 8;
 
-/// The options with a first day such that the trace ends at `now`: nothing arrives later. A trace
-/// that is limited by days is cut there; one that is limited by events has all of them, the last
-/// within two days before `now`.
+/// The options with a first day such that the trace ends at `now`: nothing arrives later.
+///
+/// A trace that is limited by days is cut at `now`. One that is limited by events has all of them,
+/// the last within two days before `now`; finding its first day takes up to [`TRIES`] simulations.
 ///
 /// # Errors
 ///

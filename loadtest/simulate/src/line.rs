@@ -16,6 +16,19 @@ pub struct Line {
 impl Line {
     /// The line of a trace file, without a line break: `{"subject":…,"at":…,"data":…}`. `data` is
     /// the object, or for anything else a string with the payload.
+    ///
+    /// ```
+    /// use tributary_simulate::Line;
+    ///
+    /// let line = Line {
+    ///     subject: "tributary.in.orchard.ping".to_owned(),
+    ///     at: 1_759_701_784_587,
+    ///     data: "not JSON".to_owned(),
+    ///     object: false,
+    /// };
+    /// let text = r#"{"subject":"tributary.in.orchard.ping","at":1759701784587,"data":"not JSON"}"#;
+    /// assert_eq!(line.to_trace_line(), text);
+    /// ```
     pub fn to_trace_line(&self) -> String {
         let mut line = String::with_capacity(self.data.len() + self.subject.len() + 48);
         line.push_str("{\"subject\":\"");

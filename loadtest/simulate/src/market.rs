@@ -3,6 +3,10 @@
 use crate::random::Random;
 
 /// The effect of a campaign on people.
+///
+/// Display and social campaigns raise interest and rarely sell; search and affiliate campaigns sell
+/// to people whose interest is already high. So first-touch and last-touch attribution of the same
+/// trace differ, as they do in practice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Shown to people without interest; starts journeys, and is rarely clicked.

@@ -76,7 +76,9 @@ impl World {
         person.raise_interest(5);
     }
 
-    /// A random entry, weighted by the interest of the person.
+    /// A random entry, weighted by the interest of the person: with growing interest, social and
+    /// display advertisements become less likely, and search, affiliates and direct visits more
+    /// likely. The newsletter only reaches subscribers.
     fn way(&mut self, person: &Person) -> Entry {
         let interest = f64::from(person.interest) / 100.0;
         let letters = if person.has(Trait::Subscriber) {
@@ -107,7 +109,14 @@ impl World {
         of_role(&self.campaigns, role, &mut self.random).map_or(Entry::Direct, Entry::Campaign)
     }
 
-    /// A session: a click or a landing, page views, sometimes a login, and sometimes an order.
+    /// A session of a person.
+    ///
+    /// 1. Campaigns are measured by a click in 60 % of cases, and always by the landing page.
+    /// 2. The landing identifies the channel ([`Self::arrival`]).
+    /// 3. Page views follow, and for a quarter of the customers a login.
+    /// 4. The session ends with an order, with a probability that grows with the interest of the
+    ///    person and depends on the entry: search and affiliates close sales, display and social
+    ///    raise interest.
     fn session(&mut self, person: &mut Person, way: Entry) {
         let mut ts = self.random_time();
         let cookie = self.cookie(person);
@@ -163,7 +172,12 @@ impl World {
         }
     }
 
-    /// An order, sometimes reported twice, corrected or refunded.
+    /// An order, and sometimes further records.
+    ///
+    /// The amount is 15 to 65 units of currency times a heavy-tailed factor of 2 on average. One
+    /// order of 100 is reported again by a reload of the confirmation page, under another ID; one
+    /// is corrected by a higher version; and the share `options.refunds` is refunded after one to
+    /// twelve days, in full or by half, three times of ten at a till.
     fn order(&mut self, person: &Person, ts: i64, cookie: &str) {
         self.orders += 1;
         let order = format!("O-{}", 100_000 + self.orders);
@@ -238,8 +252,11 @@ impl World {
         object
     }
 
-    /// Adds what identifies the channel: fields, a tagged address, a click ID or the referring
-    /// page.
+    /// Adds what identifies the channel.
+    ///
+    /// A campaign is identified by explicit fields, by the `utm_` parameters of the address, or by
+    /// the click ID of its platform; an unpaid search or a referral by the referring page; a direct
+    /// visit by nothing.
     fn arrival(&mut self, object: Object, way: Entry, site: &str) -> Object {
         let page = self.page();
         let url = format!("{site}/{page}");
@@ -331,7 +348,8 @@ impl World {
         person.identity(self.options.seed).cookie(browser as u64)
     }
 
-    /// A random time of the day: rare at night, most likely in the evening.
+    /// A random time of the day in Unix milliseconds: the later of two uniform draws, shifted by
+    /// two hours, so that it is rare at night and most likely in the late evening.
     fn random_time(&mut self) -> i64 {
         let later = self
             .random

@@ -107,6 +107,14 @@ impl Options {
     /// # Errors
     ///
     /// A sentence about the first option that cannot be used.
+    ///
+    /// ```
+    /// use tributary_simulate::Options;
+    ///
+    /// assert!(Options::default().check().is_ok());
+    /// let error = Options { stores: 0, ..Options::default() }.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "stores and campaigns must be 1 to 500");
+    /// ```
     pub fn check(&self) -> Result<(), OptionsError> {
         let wrong = |text: &str| Err(OptionsError(text.to_owned()));
         let token = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
@@ -158,7 +166,8 @@ impl Options {
         }
     }
 
-    /// The number of people.
+    /// The number of people: `persons` if it is set, else as many as cause the events in the days,
+    /// from 20 to 200,000.
     pub(crate) fn population(&self) -> u32 {
         /// What one person makes in four weeks, on average, with everything that surrounds him.
         const EVENTS_IN_28_DAYS: u64 = 22;
@@ -185,7 +194,19 @@ impl Mix {
 impl std::str::FromStr for Mix {
     type Err = String;
 
-    /// Parses `PINGS/WEB/TRANSACTIONS`, such as `45/45/10`.
+    /// Parses `PINGS/WEB/TRANSACTIONS`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that describes the expected form.
+    ///
+    /// ```
+    /// use tributary_simulate::Mix;
+    ///
+    /// let mix: Mix = "45/45/10".parse()?;
+    /// assert_eq!((mix.pings, mix.web, mix.transactions), (45, 45, 10));
+    /// # Ok::<(), String>(())
+    /// ```
     fn from_str(text: &str) -> Result<Mix, String> {
         let parts: Option<Vec<u32>> = text
             .split('/')

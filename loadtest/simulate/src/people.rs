@@ -57,6 +57,10 @@ pub(crate) enum Trait {
 
 impl Person {
     /// A random person.
+    ///
+    /// The probabilities of the traits are: e-mail 82 %, telephone 40 %, customer account 45 %,
+    /// loyalty card 40 %, newsletter 30 %, device 70 %, random MAC address 55 %. Half of the people
+    /// use one browser, 6 % use four. Activity has a heavy tail, limited to 20 times the average.
     pub(crate) fn random(number: u32, stores: u32, random: &mut Random) -> Person {
         let mut traits = 0;
         let mut may = |p: f64, what: Trait| {

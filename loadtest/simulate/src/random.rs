@@ -29,6 +29,9 @@ impl Random {
     }
 
     /// A uniformly distributed integer from `low` to `high`, both included.
+    ///
+    /// The upper half of a 128-bit product maps 64 random bits to the range (Lemire 2019, *Fast
+    /// random integer generation in an interval*, without the rejection step).
     pub(crate) fn whole(&mut self, low: i64, high: i64) -> i64 {
         let span = high.abs_diff(low).saturating_add(1);
         // The product's upper half is uniform enough: the bias is below 2^-32 for spans of days in

@@ -117,6 +117,10 @@ impl World {
 
     /// The factor by which the activity that produces a stream must change to reach the mix: above
     /// 1 if the stream has fewer records than its share.
+    ///
+    /// It is the fourth power of the ratio between the wanted and the actual share, from 0.02 to 8:
+    /// what people do by themselves is far from some mixes. A stream without a share has the factor
+    /// 0, and spend and consent, which no mix includes, have 1.
     pub(crate) fn need(&self, kind: Kind) -> f64 {
         /// Below so many events the mix is left to chance.
         const SLACK: f64 = 40.0;
@@ -149,6 +153,10 @@ impl World {
     }
 
     /// Simulates one day: passers-by, then each person, then the spend of the campaigns.
+    ///
+    /// Passers-by come first, so that the activity of people can make up for their effect on the
+    /// mix. The interest of every person decreases by a tenth. When the day ends, all records that
+    /// arrive before the next midnight are known.
     fn simulate_day(&mut self) {
         self.midnight = self.midnight_of(self.day);
         let weekday = self
@@ -197,7 +205,8 @@ impl World {
         self.events_left == 0
     }
 
-    /// Ends the trace: drops the records in delivery, and completes all packs.
+    /// Ends the trace: drops the records in delivery, and completes all packs in the order of
+    /// arrival.
     fn close(&mut self) {
         self.days_left = 0;
         self.queue.clear();

@@ -95,7 +95,8 @@ impl Contributors {
     }
 }
 
-/// The contribution of some records and pings.
+/// The contribution of some records and pings: the cells of a state that contains nothing else,
+/// before the gate, and the transitions of their null paths.
 fn alone(
     settings: &Settings,
     held: &StoredState,

@@ -98,7 +98,11 @@ impl Bodies {
         }
     }
 
-    /// A refund of a known sale (in full, less or more), or of one that may follow.
+    /// A refund of a known sale, or of one that may follow.
+    ///
+    /// Four of five refund a known sale: in full, by a part, by nothing, or by more than its
+    /// amount; with its currency, another one, or none; with or without an amount. The others name
+    /// a sale that does not exist yet, and perhaps never will.
     fn refund(&self, rng: &mut ChaCha8Rng) -> Body {
         let known = rng.random_range(0..self.sales.len().max(1));
         if let Some(sale) = self.sales.get(known).filter(|_| rng.random_bool(0.8)) {

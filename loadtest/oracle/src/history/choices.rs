@@ -47,6 +47,10 @@ pub(super) fn periods(rng: &mut impl Rng) -> RetentionPeriods {
 }
 
 /// The settings of one brand.
+///
+/// Limits are often so small that a handful of records exceeds them: degrees of 2, persons of 3
+/// identifiers, paths of one step, chains of one channel. `k_delta` is 1, so that what is released
+/// depends on the stored state alone, never on when it changed.
 fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
     let mut window = || pick(rng, [2 * HOUR, DAY, 3 * DAY, 30 * DAY, 30 * DAY]);
     let (click_window, view_window, impression_window) = (window(), window(), window());

@@ -24,6 +24,9 @@ pub(super) fn random_pass_time(rng: &mut impl Rng) -> i64 {
 type ClearValue = Vec<Identifier>;
 
 /// The population of one brand.
+///
+/// Households share few clear values, so that records link and hubs form; devices are few, so that
+/// their pings merge into sessions.
 pub(super) struct Pools {
     /// Clear values that mostly occur in records of their own household.
     households: Vec<Vec<ClearValue>>,

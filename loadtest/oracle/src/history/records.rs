@@ -133,6 +133,9 @@ impl RecordGenerator {
 
     /// A statement with its key, which is new or, by chance, known. `near` is a record of the
     /// person that makes it.
+    ///
+    /// Half of the statements near another statement state the opposite, after all others. Three of
+    /// ten are attached to a record and have no ID.
     pub(super) fn statement(
         &mut self,
         rng: &mut ChaCha8Rng,
@@ -205,7 +208,8 @@ impl RecordGenerator {
         }
     }
 
-    /// Another content under the key of a record: everything new, or everything but one part equal.
+    /// Another content under the key of a record: everything new, or only its identifiers, its time
+    /// or its body. A row of spend keeps its platform and channel, which are its key.
     pub(super) fn correction(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
         let mut correction = record.clone();
         if let Body::Spend {

@@ -1,4 +1,7 @@
 //! Statements, rights and the end of records in a random world.
+//!
+//! Two thirds of these steps are new statements, often by a person that has made one before. The
+//! others correct a statement, drop one, erase a person, or let the records of a category expire.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
