@@ -1,4 +1,4 @@
-//! The load tester at work, a module per command or promise.
+//! The load tester, the simulator and the NATS connection, one module per command or guarantee.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 

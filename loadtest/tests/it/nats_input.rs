@@ -1,4 +1,4 @@
-//! A process reads its input, commits, acknowledges and starts again where it stopped; gaps,
+//! A process reads its input, commits, acknowledges, and resumes where it left off. Gaps,
 //! redeliveries and a deleted consumer change nothing.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use async_nats::Client;
 use async_nats::jetstream::consumer::{Info, PullConsumer};
 use tributary_connectors::nats::{Input, InputCounts, InputRequest};
 
-/// The server's word on process 0.
+/// The consumer of process 0, as the server reports it.
 async fn consumer(client: &Client) -> Info {
     let jetstream = async_nats::jetstream::new(client.clone());
     let stream = jetstream.get_stream(STREAM).await.unwrap();

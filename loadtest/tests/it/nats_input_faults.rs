@@ -1,5 +1,5 @@
-//! The line to the broker is cut, falls silent or is slow, the broker dies, the client drops what it
-//! cannot hold: every message is read once, in order.
+//! Faults of the connection: it is cut, silent or slow, the broker is killed, the client drops what
+//! it cannot buffer. Every message is read once, in order.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tributary_config::nats_at;
 use tributary_connectors::nats::{Client, Input, connect, connect_with};
 use tributary_testkit::Proxy;
 
+/// A client that connects through a proxy.
 async fn through(proxy: &Proxy) -> Client {
     connect(&nats_at(&proxy.url()), "test").await.unwrap()
 }

@@ -1,5 +1,5 @@
-//! Two processes under one number: the second does not start, and one that was displaced while it was
-//! away stops.
+//! Two processes with the same number: the second does not start, and a process that was replaced
+//! while it was disconnected stops.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A generated trace is played into the broker, and what arrives there is the trace: every message
-//! with its own time of arrival, packed or not.
+//! Replay of a generated trace: the stream then contains the trace, every message with its own time
+//! of arrival, packed or not.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
 use tributary_simulate::{Options, lines};
 use tributary_testkit::NatsServer;
 
+/// As fast as the broker accepts messages, unpacked.
 const FREE: ReplayOptions = ReplayOptions {
     pace: Pace::Free,
     pack: 1,
@@ -16,6 +17,7 @@ const FREE: ReplayOptions = ReplayOptions {
     window: Some(256),
 };
 
+/// A generated trace.
 fn trace(events: u64) -> Vec<TraceLine> {
     let world = lines(Options {
         events: Some(events),
@@ -30,7 +32,7 @@ fn trace(events: u64) -> Vec<TraceLine> {
     world.unwrap().map(line).collect()
 }
 
-/// Subject, arrival and text of every event in the stream from a sequence on.
+/// Subject, arrival and text of every event in the stream, starting at a sequence.
 async fn held(
     client: &tributary_connectors::nats::Client,
     from: u64,

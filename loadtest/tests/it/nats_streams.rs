@@ -1,5 +1,5 @@
-//! The streams are made where they are missing, found again, and refused where they cannot do their
-//! work.
+//! Streams are created if they are missing, reused if they exist, and rejected if their
+//! configuration is unsuitable.
 
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use tributary_connectors::nats::{
@@ -7,6 +7,7 @@ use tributary_connectors::nats::{
 };
 use tributary_testkit::NatsServer;
 
+/// The brands.
 const BRANDS: [&str; 2] = ["acme", "orchard"];
 
 #[tokio::test]

@@ -1,5 +1,8 @@
-//! A withdrawal and a restriction take out what they should and nothing else, and when they are over every cell is to
-//! the byte what it was: at 1, 2, 3 and 8 workers, in a story and over random histories.
+//! Withdrawn and renewed consent.
+//!
+//! A withdrawal or a restriction removes exactly what it should, and when it ends every cell has
+//! its previous value, byte for byte: with 1, 2, 3 and 8 workers, in a hand-written history and in
+//! random ones.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +18,10 @@ use tributary_operators::record::{
 use tributary_operators::settings::Settings;
 use tributary_oracle::history::random;
 
+/// The numbers of workers of each run.
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
-/// Runs the epochs and compares each with the batch oracle.
+/// Runs the epochs, compares each with the batch oracle, and returns the released cells of each.
 fn checked(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<Released> {
     let published = run(settings, batches, workers);
     for (n, published) in (1..).zip(&published) {
@@ -28,12 +32,14 @@ fn checked(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
     published
 }
 
+/// Whether any cell of a family is released.
 fn has(cells: &Released, family: Family) -> bool {
     cells.keys().any(|(of, _)| *of == family)
 }
 
+/// A customer withdraws consent after an order and renews it: the credits disappear and return.
 #[test]
-fn a_customer_changes_her_mind() {
+fn consent_is_withdrawn_and_renewed() {
     let mut story = Story::new();
     story.click("1", 0, "cookie:c", "google");
     story.order("o", 10, "cookie:c email:ann", 100);
@@ -71,6 +77,7 @@ fn a_customer_changes_her_mind() {
     }
 }
 
+/// Permission to link and to join is withdrawn and renewed.
 #[test]
 fn links_and_joins_come_back() {
     let mut story = Story::new();
@@ -93,8 +100,10 @@ fn links_and_joins_come_back() {
     }
 }
 
+/// A statement about an identifier does not apply to another identifier that replaces it in a
+/// record.
 #[test]
-fn who_is_named_again_is_free_of_what_was_said_before() {
+fn a_dropped_statement_has_no_effect_on_later_records() {
     let mut story = Story::new();
     story.order("o", 10, "cookie:c email:ann", 100);
     story.consent("no", 20, "email:ann", AllowedUses::NONE);
@@ -111,21 +120,22 @@ fn who_is_named_again_is_free_of_what_was_said_before() {
     }
 }
 
-/// One epoch with the same statement about every identifier in a stored record.
-struct Everybody {
+/// All identifiers of a history, each of which makes the same statements.
+struct AllIdentifiers {
     identifiers: Vec<(BrandId, Identifier)>,
     arrived: u64,
 }
 
-impl Everybody {
-    fn of(batches: &[Vec<Event>]) -> Everybody {
+impl AllIdentifiers {
+    /// The identifiers in the records of some batches.
+    fn of(batches: &[Vec<Event>]) -> AllIdentifiers {
         let mut identifiers: BTreeMap<(BrandId, Pseudonym), Identifier> = BTreeMap::new();
         for record in held(batches.iter().flatten()).values() {
             for id in record.ids.ids() {
                 identifiers.insert((record.brand, id.pseudonym), *id);
             }
         }
-        Everybody {
+        AllIdentifiers {
             identifiers: identifiers
                 .into_iter()
                 .map(|((brand, _), id)| (brand, id))
@@ -134,6 +144,7 @@ impl Everybody {
         }
     }
 
+    /// The next position in the order of arrival.
     fn arrive(&mut self) -> Arrival {
         self.arrived += 1;
         Arrival {
@@ -142,41 +153,46 @@ impl Everybody {
         }
     }
 
+    /// The key of the statement about an identifier.
     fn key(id: &Identifier) -> RecordKey {
-        RecordKey::of("everybody", &[&id.pseudonym.to_le_bytes()])
+        RecordKey::of("all", &[&id.pseudonym.to_le_bytes()])
     }
 
-    fn says(&mut self, ts: i64, body: &Body) -> Vec<Event> {
-        let everybody = self.identifiers.clone();
+    /// An epoch in which a statement about every identifier is made at `ts`.
+    fn state(&mut self, ts: i64, body: &Body) -> Vec<Event> {
+        let all = self.identifiers.clone();
         let say = |(brand, id): (BrandId, Identifier)| Event::Put {
-            key: Everybody::key(&id),
+            key: AllIdentifiers::key(&id),
             version: 0,
             arrival: self.arrive(),
             record: Record {
                 brand,
                 source: Label::of("web"),
-                id: "everybody".into(),
+                id: "all".into(),
                 ts,
                 day: 0,
                 ids: IdSet::new(vec![id]),
                 body: body.clone(),
             },
         };
-        everybody.into_iter().map(say).collect()
+        all.into_iter().map(say).collect()
     }
 
-    fn is_silent(&mut self) -> Vec<Event> {
-        let everybody = self.identifiers.clone();
+    /// An epoch in which all of these statements are dropped.
+    fn drop_statements(&mut self) -> Vec<Event> {
+        let all = self.identifiers.clone();
         let drop = |(_, id): (BrandId, Identifier)| Event::Drop {
-            key: Everybody::key(&id),
+            key: AllIdentifiers::key(&id),
             arrival: self.arrive(),
         };
-        everybody.into_iter().map(drop).collect()
+        all.into_iter().map(drop).collect()
     }
 }
 
+/// In random histories, statements about every identifier are made and dropped again: the cells
+/// return to those before.
 #[test]
-fn whatever_happened_comes_back() {
+fn dropped_statements_restore_all_cells() {
     for seed in 200_000..200_080 {
         let mut history = random(seed, 60);
         for brand in history.settings.brands.values_mut() {
@@ -186,7 +202,7 @@ fn whatever_happened_comes_back() {
         if n == 0 {
             continue;
         }
-        let mut everybody = Everybody::of(&history.batches);
+        let mut all = AllIdentifiers::of(&history.batches);
         let late = 1 << 50;
         let restricted = Body::Right {
             right: Right::Restriction,
@@ -197,9 +213,9 @@ fn whatever_happened_comes_back() {
             string: None,
         };
         // Restricted, withdrawn under the same keys, and silent again.
-        history.batches.push(everybody.says(late, &restricted));
-        history.batches.push(everybody.says(late, &none));
-        history.batches.push(everybody.is_silent());
+        history.batches.push(all.state(late, &restricted));
+        history.batches.push(all.state(late, &none));
+        history.batches.push(all.drop_statements());
         let workers = WORKERS[(seed % 4) as usize];
         let published = checked(&history.settings, &history.batches, workers);
         assert!(!has(&published[n], Family::Identity), "seed {seed}");

@@ -1,19 +1,22 @@
-//! The default gate in random histories: a crowd buys, passes by, changes its mind, is corrected, refunded and erased, and
-//! what is told goes by `k` 50 and `k_delta` 10 over releases that are minutes, days and months apart.
+//! The default release gate (`k` 50, `k_delta` 10) in random histories of a crowd.
 //!
-//! In every history any number of workers tells the same, cells and consents; what is told at each release is what the batch
-//! oracle computes from the records held at that moment, of the groups that may leave and of no other
-//! ([`tributary_oracle::cadence`]), before a restart in the middle and after it; and once all is taken back nothing stands
-//! outside and no stage holds an entry.
+//! The crowd buys, passes stores, changes its consent, is corrected, refunded and erased, with
+//! releases that are minutes, days and months apart. In every history:
 //!
-//! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
+//! - any number of workers publishes the same cells and consent counts;
+//! - each release publishes exactly the groups that must be published, with the values that the
+//!   batch oracle computes from the stored records ([`tributary_oracle::cadence`]), before a
+//!   restart in the middle and after it;
+//! - once everything is retracted, no cell is published, and no operator stores an entry.
+//!
+//! `TRIBUTARY_HISTORIES` sets the number of histories, `TRIBUTARY_SEED` the first seed.
 
 use std::collections::BTreeMap;
 
-use crate::support::crowd::{self, START, and_all_is_taken_back};
+use crate::support::crowd::{self, START, then_retract_everything};
 use crate::support::runner::{Played, Steps, play};
 use crate::support::shop::{DAY, MINUTE, known};
-use crate::support::{Released, chosen};
+use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::cell::{Cell, Family};
@@ -24,9 +27,10 @@ use tributary_oracle::cadence::{CadenceModel, ConsentCountsModel};
 use tributary_oracle::history::{History, random, without_dropped_devices};
 use tributary_oracle::{StoredState, fold_events};
 
+/// The only brand.
 const BRAND: BrandId = BrandId(0);
 
-/// Two runs tell the same in every step.
+/// Asserts that two runs publish the same in every step.
 fn same(one: &Played, other: &Played, case: &str) {
     for (step, (one, other)) in one.published.iter().zip(&other.published).enumerate() {
         let missing = |of: &[(Cell, bool)], from: &[(Cell, bool)]| {
@@ -43,7 +47,7 @@ fn same(one: &Played, other: &Played, case: &str) {
     assert_eq!(one.consents, other.consents, "{case}");
 }
 
-/// What is held behind every step.
+/// The stored state after every step.
 fn held(steps: &Steps) -> Vec<StoredState> {
     let mut events: Vec<Event> = Vec::new();
     let each = steps.iter().map(|(more, _)| {
@@ -94,16 +98,17 @@ fn assert_consents(
     shown
 }
 
+/// The guarantees of this module, for one history after the other.
 #[test]
-fn the_default_gate_tells_what_is_so_and_takes_it_back() {
-    let start = chosen("TRIBUTARY_SEED", 0);
+fn the_default_gate_publishes_what_the_oracle_computes() {
+    let start = number_from_env("TRIBUTARY_SEED", 0);
     let (mut shown, mut visits, mut waited, mut consents) = (0, 0, 0, 0);
-    let histories = chosen("TRIBUTARY_HISTORIES", 50);
+    let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = crowd::settings(&mut rng);
         let history = crowd::history(&mut rng);
-        let steps = and_all_is_taken_back(history.clone());
+        let steps = then_retract_everything(history.clone());
         let (some, others) = (
             [1, 2, 3, 8][(seed % 4) as usize],
             [2, 3, 8, 1][(seed % 4) as usize],
@@ -167,11 +172,11 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
     );
 }
 
-/// The histories of all kinds of records, at small gates: the same on any number of workers.
+/// Histories of all kinds of records with small gates publish the same on any number of workers.
 #[test]
 fn what_waits_is_the_same_on_any_number_of_workers() {
-    let start = chosen("TRIBUTARY_SEED", 0);
-    for seed in start..start + chosen("TRIBUTARY_HISTORIES", 50) {
+    let start = number_from_env("TRIBUTARY_SEED", 0);
+    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 50) {
         let History {
             mut settings,
             batches,

@@ -1,5 +1,5 @@
-//! More addresses are heard in a store on one day than may count: who counts, what is counted of the others, and that
-//! whoever is to be erased is found all the same.
+//! The limit of devices per store and day: which devices count, what is counted of the others, and
+//! that a device can be erased in any case.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,9 @@ use tributary_operators::settings::{BrandSettings, Settings};
 use tributary_oracle::device_limit::count_excess_pings;
 use tributary_oracle::history::random;
 
+/// The number of pings beyond the limit is that of the oracle.
 #[test]
-fn pings_over_the_bound_are_those_that_the_oracle_counts() {
+fn excess_pings_equal_those_of_the_oracle() {
     let mut all = 0;
     for seed in 0..120 {
         let history = random(seed, 20 + (seed % 90) as usize);
@@ -43,8 +44,10 @@ fn pings_over_the_bound_are_those_that_the_oracle_counts() {
     assert!(all > 100, "the histories have hardly any: {all}");
 }
 
+/// State is bounded when a flood of addresses passes a store, and every device that a ledger may
+/// contain is found.
 #[test]
-fn a_flood_of_addresses_is_bounded_and_each_is_found_that_may_be_in_a_ledger() {
+fn a_flood_of_addresses_is_bounded_and_every_stored_device_is_found() {
     const DEVICES: u128 = 20_000;
     let brand = BrandId::of("acme");
     let settings = Settings::new([BrandSettings {

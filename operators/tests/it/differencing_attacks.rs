@@ -1,8 +1,13 @@
-//! A reader who knows how tables add up tries to compute what is hidden: from everything released, along every
-//! total, over the days and stores of a month, and from what the models have in common, as a linear system over the
-//! hidden cells. No hidden cell below `k` is determined by it, nor the conversions with a touch of a store and day.
-//! What is told of paths is in multiples of `k`, and no number that could be subtracted; if it were exact, the reader
-//! would find some. Behind a plain gate, which hides what is below `k` and nothing else, the same reader finds many.
+//! Differencing attacks: a reader tries to compute suppressed cells from released ones.
+//!
+//! The reader knows every relation between cells: totals and their parts, months and their days,
+//! and what the models have in common. Together with the released values they form a linear system
+//! over the suppressed cells. No suppressed cell below `k` is determined by it, and neither are the
+//! conversions with a touchpoint of a store and day.
+//!
+//! Path families are published in multiples of `k`, which no reader can subtract; exact values
+//! would determine some cells. With a plain gate, which suppresses cells below `k` and nothing
+//! else, the same reader determines many.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +18,12 @@ use rand::{Rng, SeedableRng};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::event::Event;
 
+/// The threshold.
 const K: u64 = 3;
+/// The channels on which persons click.
 const CHANNELS: [&str; 5] = ["a", "b", "c", "d", "e"];
-/// Coefficients are small; a hidden cell that is determined over the rationals is so over this field.
+/// The field of the elimination. Coefficients are small, so a cell that the system determines over
+/// the rationals is also determined over this field.
 const PRIME: i128 = (1 << 61) - 1;
 
 /// The stores and days on which persons buy.
@@ -25,16 +33,18 @@ struct Calendar {
     days: i64,
 }
 
+/// One store and day.
 const ONE_DAY: Calendar = Calendar {
     stores: &["s"],
     days: 1,
 };
+/// Several stores and days of one month.
 const A_MONTH: Calendar = Calendar {
     stores: &["s", "t"],
     days: 3,
 };
 
-/// Persons who buy once, after no click, one, or two on different channels. Some days are busy and some are not.
+/// Persons who buy once, after clicks on no, one or two different channels. Days differ in volume.
 fn world(rng: &mut StdRng, calendar: Calendar) -> Vec<Event> {
     let mut events = words(&CHANNELS);
     events.extend(words(calendar.stores));
@@ -65,13 +75,13 @@ fn world(rng: &mut StdRng, calendar: Calendar) -> Vec<Event> {
     events
 }
 
-/// A number of conversions that may be known: of what, and its dimensions.
+/// A number of conversions that a reader may know: what it counts, and its dimensions.
 type Name = (&'static str, Vec<Dim>);
 
-/// A sum that comes to nothing.
+/// A linear combination that is zero.
 type Relation = Vec<(Name, i128)>;
 
-/// The conversions of a cell by name. What is one and the same in all models has one name.
+/// The conversions of a cell by name. Cells that are equal in all models have the same name.
 fn name(cell: &Cell) -> Option<Name> {
     let mut dims = cell.dims.clone();
     match cell.family {
@@ -91,23 +101,23 @@ fn name(cell: &Cell) -> Option<Name> {
     Some((cell.family.name(), dims))
 }
 
-/// The dimensions of the takings that a cell of the attribution is a part of.
-fn takings_of(cell: &Cell) -> Vec<Dim> {
+/// The dimensions of the revenue that a cell of the attribution is a part of.
+fn revenue_of(cell: &Cell) -> Vec<Dim> {
     [&cell.dims[..1], &cell.dims[6..]].concat()
 }
 
-/// What is known to come to nothing, of whatever is released or hidden.
+/// The relations between all existing cells, released or not.
 fn relations(all: &[Cell]) -> Vec<Relation> {
     let mut relations: Vec<Relation> = Vec::new();
     let mut models: BTreeMap<(&str, Vec<Dim>), Relation> = BTreeMap::new();
     let mut channels: BTreeMap<(&str, Vec<Dim>), BTreeMap<&str, Name>> = BTreeMap::new();
     for cell in all.iter().filter(|cell| cell.family == Family::Attribution) {
-        let (name, takings) = (name(cell).unwrap(), takings_of(cell));
-        let of_model = models.entry((cell.text("model"), takings.clone()));
-        let total = (Family::StoreDay.name(), takings.clone());
+        let (name, revenue) = (name(cell).unwrap(), revenue_of(cell));
+        let of_model = models.entry((cell.text("model"), revenue.clone()));
+        let total = (Family::StoreDay.name(), revenue.clone());
         let of_model = of_model.or_insert_with(|| vec![(total, -1)]);
         of_model.push((name.clone(), 1));
-        let of_channel = channels.entry((cell.text("source"), takings)).or_default();
+        let of_channel = channels.entry((cell.text("source"), revenue)).or_default();
         of_channel.insert(cell.text("model"), name);
     }
     relations.extend(models.into_values());
@@ -121,18 +131,18 @@ fn relations(all: &[Cell]) -> Vec<Relation> {
         let same = [of("last_non_direct", 1), of("last", -1)];
         relations.push(same.into_iter().flatten().collect());
     }
-    // The conversions with a touch of a month are those of its takings, each without what is credited to nothing.
+    // The conversions with a touch of a month are those of its revenue, each without what is credited to nothing.
     let mut month = Vec::new();
-    for (takings, _) in touched(all) {
+    for (revenue, _) in touched(all) {
         let mut relation = vec![
-            ((TOUCHED, takings.clone()), 1),
-            ((Family::StoreDay.name(), takings.clone()), -1),
+            ((TOUCHED, revenue.clone()), 1),
+            ((Family::StoreDay.name(), revenue.clone()), -1),
         ];
-        if let Some(nothing) = channels.get(&("unattributed", takings.clone())) {
+        if let Some(nothing) = channels.get(&("unattributed", revenue.clone())) {
             relation.extend(nothing.values().next().map(|name| (name.clone(), 1)));
         }
         relations.push(relation);
-        month.push(((TOUCHED, takings), -1));
+        month.push(((TOUCHED, revenue), -1));
     }
     for family in [
         Family::MarkovMonth,
@@ -148,6 +158,7 @@ fn relations(all: &[Cell]) -> Vec<Relation> {
     relations
 }
 
+/// The families of paths.
 const OF_PATHS: [Family; 4] = [
     Family::Paths,
     Family::PathLength,
@@ -155,8 +166,9 @@ const OF_PATHS: [Family; 4] = [
     Family::Assists,
 ];
 
-/// What paths have in common with other cells: whoever is credited by `first` stands at their begin, by `last` at their
-/// end. No touch repeats here. Which paths there are the reader does not know, only which there may be.
+/// The relations between path families and the daily attribution: `first` credits the first step of
+/// a path, `last` its last one. Touchpoints do not repeat here. The reader does not know which
+/// paths exist, only which may exist.
 fn of_paths(all: &[Cell]) -> Vec<Relation> {
     let Some(of_month) = all.iter().find(|cell| cell.family == Family::MarkovMonth) else {
         return Vec::new();
@@ -200,29 +212,29 @@ fn of_paths(all: &[Cell]) -> Vec<Relation> {
     relations
 }
 
-/// What is no cell, but known where the takings and what is credited to nothing are.
-const TOUCHED: &str = "conversions with a touch of takings";
+/// A number that is not a cell, but is known if the revenue and the unattributed conversions are.
+const TOUCHED: &str = "conversions with a touchpoint";
 
-/// The persons with a touch behind each takings, who buy once each.
+/// The persons with a touchpoint behind each total of revenue; each buys once.
 fn touched(all: &[Cell]) -> BTreeMap<Vec<Dim>, u64> {
     let mut persons = BTreeMap::new();
     for cell in all {
-        let (takings, value) = match cell.family {
+        let (revenue, value) = match cell.family {
             Family::StoreDay => (cell.dims.clone(), cell.values[0]),
             Family::Attribution
                 if (cell.text("model"), cell.text("source")) == ("first", "unattributed") =>
             {
-                (takings_of(cell), -cell.values[0] / 1_000_000)
+                (revenue_of(cell), -cell.values[0] / 1_000_000)
             }
             _ => continue,
         };
-        *persons.entry(takings).or_insert(0) += value as i64;
+        *persons.entry(revenue).or_insert(0) += value as i64;
     }
     let persons = persons.into_iter();
     persons.map(|(of, persons)| (of, persons as u64)).collect()
 }
 
-/// The hidden cells that the relations determine, by elimination.
+/// The suppressed cells that the relations determine, by Gaussian elimination.
 fn determined(all: &[Cell], released: &Released, reader: Reader) -> BTreeSet<Name> {
     let exact = |family: &Family| reader != Reader::Gate || !OF_PATHS.contains(family);
     let known: BTreeSet<_> = released
@@ -283,6 +295,7 @@ fn determined(all: &[Cell], released: &Released, reader: Reader) -> BTreeSet<Nam
     alone.map(|at| hidden[at].clone()).collect()
 }
 
+/// A power modulo [`PRIME`].
 fn power(mut base: i128, mut exponent: i128) -> i128 {
     let mut result = 1;
     while exponent > 0 {
@@ -295,18 +308,18 @@ fn power(mut base: i128, mut exponent: i128) -> i128 {
     result
 }
 
-/// What the reader stands before.
+/// What a reader is given.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reader {
-    /// The gate.
+    /// The output of the gate.
     Gate,
-    /// The gate, with exact numbers of the paths that it tells of.
+    /// The output of the gate, with exact values of released path families.
     ExactPaths,
-    /// A gate that hides what is below `k` and nothing else.
+    /// The output of a gate that suppresses cells below `k` and nothing else.
     PlainGate,
 }
 
-/// How many worlds show something below `k`.
+/// The number of worlds in which the reader determines a cell below `k`.
 fn shown(worlds: u64, calendar: Calendar, reader: Reader) -> u64 {
     let settings = brand(K, 1);
     let shows = |seed: &u64| {
@@ -349,16 +362,19 @@ fn shown(worlds: u64, calendar: Calendar, reader: Reader) -> u64 {
     (0..worlds).filter(shows).count() as u64
 }
 
+/// On one day the gate protects every suppressed cell.
 #[test]
 fn no_hidden_cell_is_determined() {
     assert_eq!(shown(600, ONE_DAY, Reader::Gate), 0);
 }
 
+/// The families of a month do not determine what its days suppress.
 #[test]
 fn a_month_determines_no_hidden_day() {
     assert_eq!(shown(400, A_MONTH, Reader::Gate), 0);
 }
 
+/// The attack succeeds without complementary suppression.
 #[test]
 fn behind_a_plain_gate_hidden_cells_are_determined() {
     for calendar in [ONE_DAY, A_MONTH] {
@@ -368,6 +384,7 @@ fn behind_a_plain_gate_hidden_cells_are_determined() {
     }
 }
 
+/// The attack succeeds with exact path families.
 #[test]
 fn exact_paths_would_determine_hidden_cells() {
     let worlds = 200;

@@ -1,5 +1,6 @@
-//! Of every random history, on any number of workers, exactly what is held of somebody is told when it is asked for, and
-//! exactly what is past its time; and when what was told is dropped, nothing is told any more.
+//! Access and erasure: of every random history, on any number of workers, the records of a person
+//! are reported completely, and so are those that have expired. Once the reported records are
+//! dropped, nothing is reported any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +12,10 @@ use tributary_operators::record::{Arrival, Body, IdKind, Pseudonym, Record, Reco
 use tributary_operators::retention_query::{Category, Horizons};
 use tributary_oracle::history::random;
 
+/// The numbers of workers of each run.
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
-/// The category of a record, and from when it is held.
+/// The category of a record, and its horizon.
 fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
     match body {
         Body::Contact { .. } | Body::Identify => Some((horizons.cookies, Category::Cookies)),
@@ -25,8 +27,8 @@ fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
     }
 }
 
-/// The expected replies about a record, directly from the rules: it is past the horizon of its category, and a web record places its
-/// cookies, be it an order.
+/// The expected replies about a record, directly from the rules: whether it is past the horizon of
+/// its category, and which cookies it places, if it is a web record.
 fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<Reply> {
     let mut published = Vec::new();
     if let Some((cutoff, category)) = category(horizons, &record.body)
@@ -48,7 +50,8 @@ fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<
     published
 }
 
-/// The identifiers of the sets of which no record is recent, and any is old enough to go with its person.
+/// The identifiers of the sets without a recent record, if any of their records is old enough to be
+/// deleted with its person.
 fn quiet(horizons: Horizons, records: &[&Record]) -> Vec<Reply> {
     let mut sets: BTreeMap<u128, Vec<&Record>> = BTreeMap::new();
     for record in records.iter().filter(|record| !record.ids.is_empty()) {
@@ -70,6 +73,7 @@ fn quiet(horizons: Horizons, records: &[&Record]) -> Vec<Reply> {
     published
 }
 
+/// Queries return exactly the records that are stored, and exactly those that have expired.
 #[test]
 fn all_stored_records_of_a_person_are_reported() {
     for seed in 300_000..300_120 {
@@ -141,7 +145,7 @@ fn all_stored_records_of_a_person_are_reported() {
 
 /// Erasure drops every reported key; afterwards no key of the person is reported.
 #[test]
-fn who_is_erased_is_held_nowhere() {
+fn erasure_leaves_no_records() {
     for seed in 400_000..400_040 {
         let mut history = random(seed, 60);
         let all = held(history.batches.iter().flatten());

@@ -1,12 +1,13 @@
-//! The lifetime of links in the dataflow: when the time moves by which they are judged, in either direction, persons part
-//! and meet again, on any number of workers, and what is looked at are the records that link more or less by it.
+//! The lifetime of links: when the time as of which their age is determined moves in either
+//! direction, persons split and merge, on any number of workers. Only the records whose links
+//! change are visited.
 
 use crate::support::story::{ACME, DAY, Story};
 use crate::support::{released, run};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, IdKind};
 
-/// What is released after each batch is what the oracle computes from all batches so far.
+/// Asserts that each batch releases what the oracle computes from all batches so far.
 fn equals_the_oracle(story: &Story) {
     for workers in [1, 2, 3, 8] {
         let actual = run(&story.settings, &story.batches, workers);
@@ -18,6 +19,7 @@ fn equals_the_oracle(story: &Story) {
     }
 }
 
+/// A history with lifetimes of links for some kinds.
 fn with_lifetimes() -> Story {
     let mut story = Story::new();
     let acme = story.settings.brands.get_mut(&ACME).unwrap();
@@ -27,7 +29,8 @@ fn with_lifetimes() -> Story {
     story
 }
 
-fn judge(story: &mut Story, day: i64) {
+/// Sets the time as of which the age of links is determined.
+fn set_link_time(story: &mut Story, day: i64) {
     story.then();
     let event = Event::LinkTime {
         brand: ACME,
@@ -36,8 +39,9 @@ fn judge(story: &mut Story, day: i64) {
     story.batches.last_mut().unwrap().push(event);
 }
 
+/// Persons split as their links end, and merge when the time moves back.
 #[test]
-fn persons_part_and_meet_as_the_time_moves() {
+fn persons_split_and_merge_as_the_time_moves() {
     let mut story = with_lifetimes();
     story.click("c", 0, "cookie:ann", "google");
     story.put(
@@ -52,7 +56,7 @@ fn persons_part_and_meet_as_the_time_moves() {
     story.transaction("t", 7 * DAY, "phone:1 email:bob", 700);
     story.order("o", 8 * DAY, "cookie:bob", 800);
     for day in [3, 11, 12, 15, 16, 17, 18, 40] {
-        judge(&mut story, day);
+        set_link_time(&mut story, day);
     }
     // What comes under a later time is judged by it, and what is corrected is judged anew.
     story.then();
@@ -62,7 +66,7 @@ fn persons_part_and_meet_as_the_time_moves() {
     story.forget("web", "1");
     story.forget("web", "2");
     for day in [12, 3] {
-        judge(&mut story, day);
+        set_link_time(&mut story, day);
     }
     // Nothing that was held is left anywhere.
     story.then();
@@ -75,7 +79,7 @@ fn persons_part_and_meet_as_the_time_moves() {
     ] {
         story.forget(source, id);
     }
-    judge(&mut story, 100);
+    set_link_time(&mut story, 100);
     equals_the_oracle(&story);
     assert!(
         run(&story.settings, &story.batches, 3)
@@ -85,10 +89,11 @@ fn persons_part_and_meet_as_the_time_moves() {
     );
 }
 
+/// A record and a change of the time may arrive in one epoch.
 #[test]
 fn records_and_their_time_may_enter_together() {
     let mut story = with_lifetimes();
-    judge(&mut story, 30);
+    set_link_time(&mut story, 30);
     story.put("web", "1", DAY, "cookie:ann phone:1", Body::Identify);
     story.put("web", "2", 25 * DAY, "cookie:bob phone:1", Body::Identify);
     story.put("web", "3", 25 * DAY, "cookie:eve", Body::Identify);

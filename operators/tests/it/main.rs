@@ -1,4 +1,4 @@
-//! The dataflow against the oracle and against its own promises, a module per promise.
+//! The dataflow against the batch oracle and against its own guarantees, one module per guarantee.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 

@@ -1,7 +1,9 @@
-//! Noise on what leaves: the same on any number of workers and after a restart, told for all that is shown once a step
-//! and never between, for the same cells as without it. An attacker who knows every other record, both ways it may have
-//! gone, and every release cannot tell whether one person was erased better than the budget allows; without noise he is
-//! always right.
+//! Noise on published values.
+//!
+//! It is the same for any number of workers and after a restart. All released cells are published
+//! once per step and never in between, and they are the same cells as without noise. An attacker
+//! who knows every other record, both possible worlds and all releases cannot tell whether one
+//! person was erased more often than the budget permits; without noise the attacker always can.
 
 use std::collections::BTreeSet;
 
@@ -17,15 +19,16 @@ use tributary_operators::record::BrandId;
 use tributary_operators::settings::{Noise, Settings};
 use tributary_oracle::history::{random, without_dropped_devices};
 
-/// Noon of the twentieth day.
+/// Noon of the twentieth day, Unix milliseconds.
 const START: i64 = 20 * DAY + DAY / 2;
 
-/// The most that anybody pays.
+/// The largest amount of a sale, in minor units.
 const MONEY: u64 = 10_000;
 
+/// The events and the time of each release.
 type Steps = Vec<(Vec<Event>, i64)>;
 
-/// A brand with a budget in thousandths.
+/// A brand with a budget in thousandths of epsilon.
 fn noisy(k: u64, k_delta: u64, epsilon: u64, seed: u8) -> Settings {
     let mut settings = brand(k, k_delta);
     settings.brands.get_mut(&BrandId(0)).unwrap().noise = Some(Noise {
@@ -37,7 +40,7 @@ fn noisy(k: u64, k_delta: u64, epsilon: u64, seed: u8) -> Settings {
     settings
 }
 
-/// The shop, releases within a step and at the begin of steps, and erasures before some of them.
+/// Sales with releases within a step and at the start of steps, and erasures before some of them.
 fn story() -> Steps {
     vec![
         (five_a_day(2_000), START),
@@ -50,6 +53,7 @@ fn story() -> Steps {
     ]
 }
 
+/// Sorts the published cells of each step.
 fn sorted(steps: Vec<Vec<(Cell, bool)>>) -> Vec<Vec<(Cell, bool)>> {
     let mut steps = steps;
     steps
@@ -58,8 +62,9 @@ fn sorted(steps: Vec<Vec<(Cell, bool)>>) -> Vec<Vec<(Cell, bool)>> {
     steps
 }
 
+/// The published values do not depend on the number of workers.
 #[test]
-fn any_number_of_workers_tells_the_same() {
+fn any_number_of_workers_publishes_the_same() {
     for k_delta in [1, 3] {
         let settings = noisy(2, k_delta, 5_000, 1);
         let one = sorted(published(&settings, 1, &[], &story()));
@@ -76,8 +81,9 @@ fn any_number_of_workers_tells_the_same() {
     }
 }
 
+/// Histories with cells of every family release the same cells as the oracle.
 #[test]
-fn random_histories_of_every_family_go_through() {
+fn random_histories_release_the_same_cells() {
     for seed in 0..12 {
         let mut history = random(3_000_000 + seed, 80);
         let events = [without_dropped_devices(history.batches.concat())];
@@ -110,6 +116,7 @@ fn random_histories_of_every_family_go_through() {
     }
 }
 
+/// Whether a cell changed is not visible in when it is published.
 #[test]
 fn all_released_cells_are_published_once_per_step_and_none_in_between() {
     let published_days = |published: &[(Cell, bool)]| -> BTreeSet<Option<i32>> {
@@ -130,8 +137,9 @@ fn all_released_cells_are_published_once_per_step_and_none_in_between() {
     }
 }
 
+/// Noise does not affect which cells are released.
 #[test]
-fn the_same_cells_are_shown_as_without() {
+fn noise_does_not_change_which_cells_are_released() {
     for (k, k_delta) in [(1, 1), (2, 3), (3, 1), (4, 2)] {
         let names = |settings: &Settings| -> Vec<BTreeSet<(Family, Vec<Dim>)>> {
             let known = known(&published(settings, 1, &[], &story()));
@@ -155,8 +163,9 @@ fn the_same_cells_are_shown_as_without() {
     }
 }
 
+/// The values under the noise follow the rules of the gate for changes.
 #[test]
-fn values_under_the_noise_go_by_the_gate() {
+fn values_under_the_noise_follow_the_gate() {
     // So large a budget that there is no noise left.
     let settings = noisy(2, 3, 1_000_000_000_000_000, 1);
     let with = known(&published(&settings, 1, &[], &story()));
@@ -172,7 +181,7 @@ fn values_under_the_noise_go_by_the_gate() {
     }
 }
 
-/// What is the same with and without noise where the noise is nothing.
+/// Whether a family is the same with and without noise, apart from the noise.
 fn is_published_alike(family: Family) -> bool {
     !matches!(
         family,
@@ -184,7 +193,7 @@ fn is_published_alike(family: Family) -> bool {
     )
 }
 
-/// Two moments are the same; the message shows no more than one cell of each.
+/// Asserts that two states are equal; the message shows at most one cell of each.
 fn same(known: &Released, other: &Released, case: &str) {
     let missing = |of: &Released, from: &Released| {
         let mut all = of.clone().into_iter();
@@ -193,7 +202,7 @@ fn same(known: &Released, other: &Released, case: &str) {
     assert_eq!(missing(known, other), missing(other, known), "{case}");
 }
 
-/// What stands outside, as a restart puts it in.
+/// The published cells as a restart restores them.
 fn restored(known: &Released, at: i64) -> Vec<(Cell, i64)> {
     let cells = known.iter().map(|((family, dims), values)| Cell {
         family: *family,
@@ -203,8 +212,9 @@ fn restored(known: &Released, at: i64) -> Vec<(Cell, i64)> {
     cells.map(|cell| (cell, at)).collect()
 }
 
+/// A restart publishes nothing that the process would not have published without it.
 #[test]
-fn a_restart_goes_on_as_if_nothing_had_been() {
+fn a_restart_publishes_the_same_noise() {
     // With much noise many counts are cut off at zero; with little, none is.
     for (k_delta, epsilon, erasures) in [
         (1, 1_000, None),
@@ -242,7 +252,7 @@ fn a_restart_goes_on_as_if_nothing_had_been() {
     }
 }
 
-/// The published values of days, which share one budget.
+/// Whether a family belongs to the days, whose values share one budget.
 fn is_of_a_day(family: Family) -> bool {
     matches!(
         family,
@@ -250,8 +260,11 @@ fn is_of_a_day(family: Family) -> bool {
     )
 }
 
-/// Whether the attacker is right in one random case. He knows what both worlds would come to, and takes the one that what
-/// was published is closer to, over all cells and releases, each value by what one person may move.
+/// Whether the attacker is right in one random case.
+///
+/// The attacker knows the exact values of both worlds, and chooses the one that is closer to the
+/// published values, over all cells and releases, with each value weighted by what one person may
+/// change.
 fn is_right(seed: u64, settings: &Settings) -> bool {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut events = words(&["s", "a", "b"]);
@@ -298,12 +311,13 @@ fn is_right(seed: u64, settings: &Settings) -> bool {
     guess == is_erased
 }
 
-/// How many of a hundred cases the attacker gets right.
+/// The percentage of cases in which the attacker is right.
 fn right(cases: u64, settings: impl Fn(u64) -> Settings) -> f64 {
     let right = (0..cases).filter(|seed| is_right(*seed, &settings(*seed)));
     right.count() as f64 * 100.0 / cases as f64
 }
 
+/// The success of the attacker is within the bound of differential privacy.
 #[test]
 fn the_attacker_is_right_no_more_often_than_the_budget_allows() {
     let cases = 300;
@@ -331,8 +345,9 @@ fn the_attacker_is_right_no_more_often_than_the_budget_allows() {
     assert!(right > 90.0, "{right} of 100");
 }
 
+/// The attack itself works.
 #[test]
-fn without_noise_he_is_always_right() {
+fn without_noise_the_attacker_is_always_right() {
     let right = right(50, |_| brand(2, 1));
     assert!(right > 99.0, "{right} of 100");
 }

@@ -1,6 +1,8 @@
-//! A restart: what stood outside is put in beside what is computed anew, and only the differences are told. For random
-//! histories that went on while nobody was there, on any number of workers, the outside holds in the end what a batch
-//! computation says, and nothing was told that it knew (invariant I4).
+//! A restart publishes differences only.
+//!
+//! Published cells are restored beside the recomputed aggregates. For random histories that
+//! continued while no process ran, on any number of workers, the published state finally equals the
+//! batch computation, and no cell was published with its known value (invariant I4).
 
 use std::collections::BTreeMap;
 
@@ -10,14 +12,14 @@ use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::Output;
 use tributary_oracle::history::{History, random, without_dropped_devices};
 
-/// The cells after the first `batches` of a history.
+/// The released cells after the first `batches` of a history.
 fn after(history: &History, batches: usize) -> Released {
     let held = tributary_oracle::fold_events(history.batches[..batches].iter().flatten());
     released(tributary_oracle::cells(&history.settings, &held))
 }
 
-/// Restarts with all events and the published cells. Returns the published updates, each with whether it is
-/// news.
+/// Restarts with all events and the published cells. Returns the published updates, each with
+/// whether it differs from the published state.
 fn restart(history: &History, restored: &Released, workers: usize) -> Vec<(Cell, bool)> {
     // All events arrive at once; within an epoch, drops of devices precede pings.
     let events = without_dropped_devices(history.batches.concat());
@@ -58,6 +60,7 @@ fn restart(history: &History, restored: &Released, workers: usize) -> Vec<(Cell,
     published.collect()
 }
 
+/// The guarantee of this module.
 #[test]
 fn only_differences_are_published() {
     for seed in 0..40 {

@@ -1,24 +1,26 @@
-//! When a released cell may change: at once with enough persons, else in a batch with others of its kind, and an old day in
-//! a batch of old days alone. A restart lets nothing out that waited.
+//! When a released cell may change: at once with enough contributors, else in a batch with others
+//! of its class, and a frozen day in a batch of frozen days only. A restart publishes nothing that
+//! waited.
 
 use crate::support::shop::{
-    DAY, MINUTE, brand, click, erased, five_a_day, known, published, sale, takings,
+    DAY, MINUTE, brand, click, erased, five_a_day, known, published, revenue, sale,
 };
 use tributary_operators::cell::{Cell, Family};
 use tributary_operators::event::Event;
 
-/// Noon of the twentieth day.
+/// Noon of the twentieth day, Unix milliseconds.
 const START: i64 = 20 * DAY + DAY / 2;
 
-/// The takings of a day after every step.
+/// The revenue of a day after every step.
 fn of_day(workers: usize, steps: &[(Vec<Event>, i64)], day: i64) -> Vec<Option<Vec<i128>>> {
     let known = known(&published(&brand(2, 3), workers, &[], steps));
-    let takings = known.iter().map(|known| takings(known, day));
-    takings.map(|values| values.map(<[i128]>::to_vec)).collect()
+    let values = known.iter().map(|known| revenue(known, day));
+    values.map(|values| values.map(<[i128]>::to_vec)).collect()
 }
 
+/// A change of one contributor waits until others have accumulated.
 #[test]
-fn one_erasure_waits_until_enough_have_gathered() {
+fn one_erasure_waits_for_other_changes() {
     for workers in [1, 3] {
         let steps = [
             (five_a_day(100), START),
@@ -39,8 +41,9 @@ fn one_erasure_waits_until_enough_have_gathered() {
     }
 }
 
+/// A change by `k_delta` contributors in every cell is published at once.
 #[test]
-fn enough_persons_in_every_cell_leave_at_once() {
+fn enough_contributors_in_every_cell_publish_at_once() {
     // Three more by each channel: every cell that changes has three.
     let mut more = Vec::new();
     for buyer in 0..6 {
@@ -52,6 +55,7 @@ fn enough_persons_in_every_cell_leave_at_once() {
     assert_eq!(of_day(1, &steps, 1)[1], Some(vec![11, 560, 11]));
 }
 
+/// A batch does not publish a single falling value among many rising ones.
 #[test]
 fn one_that_falls_among_many_that_rise_stays() {
     let sales = (0..4).map(|day| sale(200 + day, &format!("new {day}"), day as i64, 10));
@@ -62,6 +66,7 @@ fn one_that_falls_among_many_that_rise_stays() {
     assert_eq!(of_day(1, &steps, 3)[2], Some(vec![6, 510, 6]));
 }
 
+/// A frozen day is published together with other frozen days.
 #[test]
 fn an_old_day_is_corrected_with_other_old_days() {
     let erasures = |buyer: i64| (0..3).map(move |day| erased(&format!("{day} {buyer}")));
@@ -79,8 +84,9 @@ fn an_old_day_is_corrected_with_other_old_days() {
     assert_eq!(left[4], Some(vec![4, 400, 4]));
 }
 
+/// A month is not published before the changes of its days.
 #[test]
-fn a_month_never_leaves_before_its_days() {
+fn a_month_is_not_published_before_its_days() {
     let steps = [
         (five_a_day(100), START),
         (vec![erased("1 0"), erased("2 0")], START + MINUTE),
@@ -101,6 +107,7 @@ fn a_month_never_leaves_before_its_days() {
     assert_eq!(conversions, [25, 25, 25, 25, 22]);
 }
 
+/// A month that would reveal a suppressed day is closed in the batch that suppresses the day.
 #[test]
 fn a_month_closes_with_the_batch_that_hides_one_of_its_days() {
     let nobodys = |number: u128| sale(300 + number, &format!("no touch {number}"), 1, 10);
@@ -133,13 +140,14 @@ fn a_month_closes_with_the_batch_that_hides_one_of_its_days() {
         let conversions: Vec<i128> = conversions.collect();
         // There are 25; with a `k` of 2 the odd one is rounded away.
         assert_eq!(conversions, [24, 24, 0, 0, 0, 0, 18]);
-        assert_eq!(takings(&known[2], 1), None);
-        assert_eq!(takings(&known[4], 1).unwrap()[0], 4);
+        assert_eq!(revenue(&known[2], 1), None);
+        assert_eq!(revenue(&known[4], 1).unwrap()[0], 4);
     }
 }
 
+/// Changes that wait keep waiting after a restart.
 #[test]
-fn a_restart_lets_nothing_out_that_waits() {
+fn a_restart_publishes_nothing_that_waits() {
     let settings = brand(2, 3);
     let outside = known(&published(&settings, 1, &[], &[(five_a_day(100), START)]))
         .pop()
@@ -171,7 +179,7 @@ fn a_restart_lets_nothing_out_that_waits() {
         assert_eq!(known[0], outside, "the board knows what stands outside");
         assert!(published[..4].iter().flatten().all(|(_, is_new)| !is_new));
         // It leaves with three others.
-        assert_eq!(takings(&known[4], 1).unwrap(), [4, 400, 4]);
+        assert_eq!(revenue(&known[4], 1).unwrap(), [4, 400, 4]);
         let again = published[4].iter().all(|(_, is_new)| *is_new);
         assert!(again && !published[4].is_empty());
     }

@@ -1,6 +1,9 @@
-//! A pass over the retention takes epochs, and input goes on meanwhile: only what was judged is retracted. In random
-//! histories, whatever came between the judgement and the retraction counts as if the pass had been made in one moment,
-//! every worker hears of exactly what was retracted, and a ledger that drops it at the place that it is told holds the same.
+//! Retention passes with concurrent input.
+//!
+//! A pass takes several epochs, while input continues; it retracts only what it has evaluated. In
+//! random histories anything between the evaluation and the retraction counts as if the pass had
+//! been instantaneous, every worker reports exactly the records that were retracted, and a ledger
+//! that drops them at the reported positions contains the same records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +15,13 @@ use tributary_operators::record::{Arrival, RecordKey};
 use tributary_operators::upsert::ExpiredRecord;
 use tributary_oracle::history::{History, random};
 
+/// The numbers of workers of each run.
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
 /// The final cells, and the retractions that each worker reported.
 type Outcome = (Released, Vec<Vec<ExpiredRecord>>);
 
-/// Runs a history in which some keys that were judged behind a batch expire so many batches later.
+/// Runs a history in which keys evaluated after one batch expire several batches later.
 fn run(
     history: &History,
     judged: (usize, BTreeSet<RecordKey>),
@@ -64,7 +68,7 @@ fn run(
     (now, stored)
 }
 
-/// Makes each place a message of its own: no message is split between epochs.
+/// Makes each position a message of its own, because no message is divided between epochs.
 fn alone(event: &mut Event) {
     if let Event::Put { arrival, .. } | Event::Drop { arrival, .. } = event {
         arrival.message = arrival.message * 16 + u64::from(arrival.line);
@@ -72,7 +76,7 @@ fn alone(event: &mut Event) {
     }
 }
 
-/// The places of what is held under each key.
+/// The version and the position of the stored record of each key.
 fn places<'a>(events: impl Iterator<Item = &'a Event>) -> BTreeMap<RecordKey, (i64, Arrival)> {
     let mut places: BTreeMap<RecordKey, (i64, Arrival)> = BTreeMap::new();
     let mut events: Vec<&Event> = events.collect();
@@ -98,8 +102,9 @@ fn places<'a>(events: impl Iterator<Item = &'a Event>) -> BTreeMap<RecordKey, (i
     places
 }
 
+/// The guarantees of this module.
 #[test]
-fn what_came_after_the_judgement_stays() {
+fn records_after_the_evaluation_stay() {
     let (mut went, mut stayed) = (0, 0);
     for seed in 500_000..500_400_u64 {
         let mut history = random(seed, 8 + (seed % 40) as usize);

@@ -1,17 +1,20 @@
-//! The questions that rights and retention need: what is held of somebody, who is one person with whom, of whom
-//! nothing was heard for long. Each answer is exact for its epoch, at 1, 2, 3 and 8 workers.
+//! The queries that rights and retention need: the stored records of an identifier, the identifiers
+//! of one person, and persons without recent records. Each answer is exact as of its epoch, with 1,
+//! 2, 3 and 8 workers.
 
 use std::collections::BTreeSet;
 
 use crate::support::story::{ACME, DAY, Story, identifier, key};
-use crate::support::{Seen, ask};
+use crate::support::{Answers, ask};
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, IdKind, Pseudonym, RecordKey, Right};
 use tributary_operators::retention_query::{Horizons, RetentionQuery};
 
+/// The numbers of workers of each run.
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 
+/// The pseudonym of a named identifier.
 fn pseudonym(name: &str) -> Pseudonym {
     identifier(name).pseudonym
 }
@@ -19,10 +22,11 @@ fn pseudonym(name: &str) -> Pseudonym {
 /// Asks the questions one after the other.
 fn answers(story: &Story, workers: usize, questions: &[Question]) -> Vec<Vec<Reply>> {
     let questions = questions.to_vec();
-    let next = move |seen: &Seen| questions.get(seen.answers.len()).cloned();
+    let next = move |seen: &Answers| questions.get(seen.answers.len()).cloned();
     ask(&story.settings, &story.batches, workers, next).answers
 }
 
+/// The question for the records of some identifiers.
 fn records(names: &[&str]) -> Question {
     Question::Records {
         brand: ACME,
@@ -30,6 +34,7 @@ fn records(names: &[&str]) -> Question {
     }
 }
 
+/// The question for all identifiers of a person.
 fn whole(names: &[&str]) -> Question {
     Question::Members {
         brand: ACME,
@@ -38,6 +43,7 @@ fn whole(names: &[&str]) -> Question {
     }
 }
 
+/// The keys in some replies.
 fn keys(replies: &[Reply]) -> BTreeSet<RecordKey> {
     let key = |reply: &Reply| match reply {
         Reply::NamedRecord(key, _, _) => *key,
@@ -46,8 +52,10 @@ fn keys(replies: &[Reply]) -> BTreeSet<RecordKey> {
     replies.iter().map(key).collect()
 }
 
+/// Identifiers with their kinds.
 type Members = BTreeSet<(Pseudonym, IdKind)>;
 
+/// Named identifiers.
 fn members(names: &[&str]) -> Members {
     let ids = names.iter().map(|name| identifier(name));
     ids.map(|id| (id.pseudonym, id.kind)).collect()
@@ -62,6 +70,7 @@ fn reported_members(replies: &[Reply]) -> Members {
     replies.iter().map(member).collect()
 }
 
+/// Access includes records that consent or a right excludes from all numbers.
 #[test]
 fn records_are_returned_whether_they_count_or_not() {
     let mut story = Story::new();
@@ -98,6 +107,7 @@ fn records_are_returned_whether_they_count_or_not() {
     }
 }
 
+/// The identifiers of a person are those that records may link.
 #[test]
 fn whole_is_the_person_as_far_as_records_may_link() {
     let mut story = Story::new();
@@ -130,7 +140,7 @@ fn whole_is_the_person_as_far_as_records_may_link() {
     }
 }
 
-/// The records that a pass over the retention finds.
+/// The keys that a retention pass finds.
 fn past(story: &Story, workers: usize, horizons: Horizons) -> BTreeSet<RecordKey> {
     let asked = move |answers: &[Vec<Reply>]| {
         let (mut query, first) = RetentionQuery::new(ACME, horizons);
@@ -147,6 +157,7 @@ fn past(story: &Story, workers: usize, horizons: Horizons) -> BTreeSet<RecordKey
     query.into_expired().records.into_keys().collect()
 }
 
+/// A person without a recent record of any identifier is inactive.
 #[test]
 fn identifiers_without_recent_records_are_idle() {
     let mut story = Story::new();
@@ -182,6 +193,7 @@ fn identifiers_without_recent_records_are_idle() {
     }
 }
 
+/// The days of a device are found in every store.
 #[test]
 fn the_days_of_a_device_are_returned_for_every_store() {
     let mut story = Story::new();

@@ -1,18 +1,21 @@
-//! An attacker who sees every release around one erasure or refund guesses in which cell the person stood, and what was
-//! paid. The gate leaves no better guess than one among `k_delta`; without it the same attacker is nearly always right.
+//! Singling out: an attacker who sees every release before and after one erasure or refund guesses
+//! which cell the person was in, and the amount. The gate permits no better guess than one among
+//! `k_delta`; without it the same attacker is nearly always right.
 
 use crate::support::shop::{
-    DAY, MINUTE, brand, erased, known, published, refund, sale, takings, words,
+    DAY, MINUTE, brand, erased, known, published, refund, revenue, sale, words,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::event::Event;
 
+/// The number of days with sales.
 const DAYS: i64 = 8;
+/// The number of contributors that must change a cell.
 const K_DELTA: u64 = 3;
 
-/// Whether the attacker finds out in one random case.
-fn finds_out(seed: u64, k_delta: u64) -> bool {
+/// Whether the attacker succeeds in one random case.
+fn attacker_succeeds(seed: u64, k_delta: u64) -> bool {
     let mut rng = StdRng::seed_from_u64(seed);
     let buyers = 5;
     let amounts: Vec<i64> = (0..DAYS * buyers)
@@ -64,7 +67,7 @@ fn finds_out(seed: u64, k_delta: u64) -> bool {
     for step in 2..known.len() {
         let mut guesses = Vec::new();
         for day in 0..DAYS {
-            let [before, after] = [step - 1, step].map(|step| takings(&known[step], day));
+            let [before, after] = [step - 1, step].map(|step| revenue(&known[step], day));
             let (Some(before), Some(after)) = (before, after) else {
                 continue;
             };
@@ -80,18 +83,24 @@ fn finds_out(seed: u64, k_delta: u64) -> bool {
     false
 }
 
+/// The gate limits the success of the attacker.
 #[test]
 fn no_guess_is_better_than_one_among_k_delta() {
     let cases = 1_500;
-    let right = (0..cases).filter(|seed| finds_out(*seed, K_DELTA)).count();
+    let right = (0..cases)
+        .filter(|seed| attacker_succeeds(*seed, K_DELTA))
+        .count();
     // Three deviations above a third of all cases.
     let bound = cases as f64 / K_DELTA as f64 + 3.0 * (cases as f64 * 2.0 / 9.0).sqrt();
     assert!((right as f64) < bound, "{right} of {cases}");
 }
 
+/// The attack itself works.
 #[test]
 fn without_the_gate_the_attacker_is_nearly_always_right() {
     let cases = 300;
-    let right = (0..cases).filter(|seed| finds_out(*seed, 1)).count();
+    let right = (0..cases)
+        .filter(|seed| attacker_succeeds(*seed, 1))
+        .count();
     assert!(right * 100 > cases as usize * 95, "{right} of {cases}");
 }

@@ -1,5 +1,7 @@
-//! A fuzzer is worth what it reaches: random histories come to the rare cases of consent and rights. What a statement
-//! does shows in what would count had it not been said.
+//! Coverage of consent: random histories reach the rare cases of consent and rights.
+//!
+//! The effect of a statement is visible in what would count without it, so each case compares the
+//! cells of a history with those of the same history without some statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +24,7 @@ fn conversions(settings: &Settings, held: &StoredState) -> i128 {
         .sum()
 }
 
-/// What counts of a family, as the sum of one of its values, were every statement of consent to allow a step too.
+/// The sum of one value of a family, if every statement of consent also allowed a use.
 fn were_it_allowed(
     settings: &Settings,
     held: &StoredState,
@@ -40,13 +42,15 @@ fn were_it_allowed(
     of_family.map(|cell| cell.values[value]).sum()
 }
 
+/// The stored state without some records.
 fn without(held: &StoredState, is_removed: impl Fn(&Record) -> bool) -> StoredState {
     let mut held = held.clone();
     held.records.retain(|record| !is_removed(record));
     held
 }
 
-/// Whether a restriction lets the second order of a name count: without it the order makes no difference.
+/// Whether a restriction lets the second order of a name count: without that order the cells
+/// differ.
 fn second_counts(settings: &Settings, held: &StoredState) -> bool {
     let orders = |held: &StoredState| {
         let mut cells = cells(settings, held);
@@ -81,6 +85,7 @@ fn somebody_is_erased(history: &History, held: &StoredState) -> bool {
         .any(|(pseudonym, keys)| keys.len() >= 4 && !still.contains(pseudonym))
 }
 
+/// Counts the histories that reach each case.
 #[test]
 fn histories_reach_the_corners_of_consent() {
     let mut corners: BTreeMap<&str, usize> = BTreeMap::new();

@@ -1,10 +1,11 @@
-//! What is held: corrections by version and arrival, drops, and puts after a drop.
+//! The stored state: corrections by version and arrival, drops, and insertions after a drop.
 
 use crate::support::{World, order};
 use tributary_operators::cell::Family;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, DeviceDay, Token};
 
+/// A world with one order, inserted with each version and amount.
 fn world(versions: &[(i64, i64)]) -> World {
     let mut world = World::new();
     for (version, amount) in versions {
@@ -13,6 +14,7 @@ fn world(versions: &[(i64, i64)]) -> World {
     world
 }
 
+/// The revenue of the order.
 fn revenue(world: &World) -> String {
     world.lines(Family::OrdersDay).join("\n")
 }

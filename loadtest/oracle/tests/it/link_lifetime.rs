@@ -1,18 +1,19 @@
-//! The lifetime of links: a record that is older than the `link_ttl` of a kind no longer links identifiers of that kind.
+//! The lifetime of links: a record older than the `link_ttl` of a kind no longer links identifiers
+//! of that kind.
 
 use crate::support::{DAY, World};
 use tributary_operators::cell::Family;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, IdKind};
 
-/// Persons, identifiers, links, hubs, oversized, when links are judged by a time.
+/// Persons, identifiers, links, hubs and oversized persons, with the age of links as of a time.
 fn identity(world: &mut World, at: i64) -> String {
     let brand = BrandId(0);
     world.events.push(Event::LinkTime { brand, at });
     world.lines(Family::Identity).join("\n")
 }
 
-/// Ann's telephone number, which Bob has by now.
+/// A telephone number that passed from one person to another.
 fn recycled() -> World {
     let mut world = World::new();
     world.brand().link_ttl[IdKind::Phone as usize] = Some(10 * DAY);

@@ -1,4 +1,5 @@
-//! The oracle against small examples whose answers are known, a module per topic.
+//! The oracle against small examples with known results, one module per topic, and against
+//! properties of random histories.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 

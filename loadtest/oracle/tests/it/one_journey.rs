@@ -1,10 +1,11 @@
-//! One customer: three touches on two devices, an order, and every model's view of it.
+//! One customer with three touchpoints on two devices and an order, under every model.
 
 use crate::support::{DAY, World};
 use tributary_operators::cell::Family;
 use tributary_operators::record::TouchKind;
 
-/// A click on the phone, linked by the e-mail to the laptop where the order is placed.
+/// A click on a telephone, which an e-mail address links to the laptop on which the order is
+/// placed.
 fn journey() -> World {
     let mut world = World::new();
     world.brand().half_life = DAY;

@@ -1,5 +1,5 @@
-//! What must hold in every history: conservation, indifference to order, and histories that are
-//! what they promise to be.
+//! Properties of every random history: conservation of revenue, independence of order, and the
+//! guarantees of the generator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,12 @@ use tributary_oracle::history::{History, random, without_dropped_devices};
 use tributary_oracle::rules::Model;
 use tributary_oracle::{StoredState, cells, fold_events};
 
+/// The stored state after a history.
 fn held(history: &History) -> StoredState {
     fold_events(history.batches.iter().flatten())
 }
 
+/// Lets the gate release every cell.
 fn open_gate(history: &mut History) {
     for brand in history.settings.brands.values_mut() {
         brand.k = 0;
@@ -39,6 +41,7 @@ fn sums(
     sums
 }
 
+/// For every model, the credits of a day add up to its revenue.
 #[test]
 fn every_model_conserves_what_tills_and_orders_say() {
     for seed in 0..150 {
@@ -72,6 +75,7 @@ fn every_model_conserves_what_tills_and_orders_say() {
     }
 }
 
+/// The chain and the path statistics of a month have the same conversions and value.
 #[test]
 fn markov_months_and_paths_agree_on_what_converted() {
     for seed in 0..150 {
@@ -92,6 +96,7 @@ fn markov_months_and_paths_agree_on_what_converted() {
     }
 }
 
+/// The order of events in the input does not affect the cells.
 #[test]
 fn the_order_of_events_never_shows() {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
@@ -130,6 +135,7 @@ fn a_seed_is_a_history() {
     assert!(random(3, 0).batches.is_empty());
 }
 
+/// The guarantees in the documentation of [`tributary_oracle::history`].
 #[test]
 fn histories_keep_what_they_promise() {
     for seed in 0..100 {
@@ -182,7 +188,7 @@ fn histories_keep_what_they_promise() {
     }
 }
 
-/// A fuzzer is worth what it reaches: over a few seeds every family appears, and the rare cases too.
+/// Coverage: over a few seeds every family appears, and so do the rare cases.
 #[test]
 fn histories_reach_the_corners() {
     let mut families: BTreeSet<Family> = BTreeSet::new();

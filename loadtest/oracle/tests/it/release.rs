@@ -1,9 +1,9 @@
-//! The gate: who counts as a contributor to a cell, and how often.
+//! The release gate: who counts as a contributor of a cell, and which cells are suppressed.
 
 use crate::support::{DAY, World};
 use tributary_operators::cell::Family;
 
-/// With `k` = 2 the cells of a family appear with the second contributor.
+/// A world with `k` = 2, in which cells appear with their second contributor.
 fn gated() -> World {
     let mut world = World::new();
     world.brand().k = 2;
@@ -169,7 +169,8 @@ fn a_channel_called_other_is_a_part_of_other() {
     assert_eq!(open.credits("last").len(), 2);
 }
 
-/// Orders of a day: so many persons by a click on `a`, and so many after none. Every person is another one.
+/// Orders of a day: `touched` persons after a click on `a`, and `untouched` others without one.
+/// Every person is new.
 fn on(world: &mut World, day: i64, touched: usize, untouched: usize) {
     for number in 0..touched + untouched {
         let who = format!("cookie:{day}-{number}");
@@ -180,7 +181,8 @@ fn on(world: &mut World, day: i64, touched: usize, untouched: usize) {
     }
 }
 
-/// Whether any family of the month is published, with `k` = 3.
+/// Whether the families of a month are published, with `k` = 3. `days` are pairs of persons with and
+/// without a touchpoint.
 fn is_month_published(days: &[(usize, usize)]) -> bool {
     let mut world = World::new();
     world.brand().k = 3;

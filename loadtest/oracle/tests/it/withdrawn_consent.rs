@@ -1,4 +1,4 @@
-//! Consent that is withdrawn takes with it what it carried, and brings it back when it is given again.
+//! Withdrawn consent removes what it allowed, and renewed consent restores it.
 
 use crate::support::{DAY, World, order};
 use tributary_operators::allowed_uses::{AllowedUses, Use};

@@ -20,6 +20,7 @@ fn whale(trace: &mut Trace, n: usize) {
     }
 }
 
+/// Crossing the size guard costs the conversions of the person and their paths, which are bounded.
 #[test]
 fn a_person_that_crosses_the_size_guard_costs_its_conversions() {
     let first = |trace: &mut Trace, n: usize| {
@@ -44,6 +45,7 @@ fn a_person_that_crosses_the_size_guard_costs_its_conversions() {
     assert!(many <= 9 * few, "{few} grow to {many}");
 }
 
+/// Views that are not touchpoints cost the same for one cookie as for many.
 #[test]
 fn views_of_one_cookie_cost_what_those_of_many_do() {
     assert_as_spread("cookie", |trace, spread| {
@@ -64,6 +66,7 @@ fn views_of_one_cookie_cost_what_those_of_many_do() {
     });
 }
 
+/// Many different channels cost as much as few.
 #[test]
 fn channels_that_nobody_shares_cost_what_shared_ones_do() {
     assert_as_spread("channels", |trace, spread| {
@@ -83,6 +86,7 @@ fn channels_that_nobody_shares_cost_what_shared_ones_do() {
     });
 }
 
+/// A late touchpoint costs the paths that contain it.
 #[test]
 fn a_late_touch_is_credited_where_the_newest_touches_hold_it() {
     assert_flat("late", whale, |trace| {
@@ -94,6 +98,7 @@ fn a_late_touch_is_credited_where_the_newest_touches_hold_it() {
     });
 }
 
+/// Touchpoints outside of the window of a conversion are not visited.
 #[test]
 fn touches_that_no_window_holds_are_not_looked_at() {
     // Impressions count for a week only; before each order there are many older ones.
@@ -120,6 +125,7 @@ fn touches_that_no_window_holds_are_not_looked_at() {
     });
 }
 
+/// One more refund, or order of the same name, costs the same however many there are.
 #[test]
 fn the_next_refund_does_not_look_at_those_before() {
     let refunds = |trace: &mut Trace, from: usize, to: usize| {
@@ -153,6 +159,7 @@ fn the_next_refund_does_not_look_at_those_before() {
     });
 }
 
+/// An order that is added and removed does not visit all touchpoints of its person.
 #[test]
 fn an_order_that_comes_and_goes_does_not_look_at_all_touches() {
     let toggle = |trace: &mut Trace, times: usize| {

@@ -22,6 +22,7 @@ fn landings(trace: &mut Trace, n: usize) {
     }
 }
 
+/// A record that merges two persons costs as much as the smaller one has facts.
 #[test]
 fn a_record_that_joins_much_to_little_moves_the_little() {
     assert_flat("merge", landings, |trace| {
@@ -29,6 +30,7 @@ fn a_record_that_joins_much_to_little_moves_the_little() {
     });
 }
 
+/// A link that is added and removed repeatedly costs the smaller side each time.
 #[test]
 fn a_link_that_comes_and_goes_costs_the_smaller_side() {
     assert_flat("thrash", landings, |trace| {
@@ -58,6 +60,7 @@ fn ladder(trace: &mut Trace, n: usize) {
     }
 }
 
+/// Cutting and restoring a link of a long chain takes a polylogarithmic number of steps.
 #[test]
 fn a_link_of_a_long_chain_opens_and_closes_in_few_steps() {
     let toggle = |number: usize| {
@@ -82,6 +85,7 @@ fn a_link_of_a_long_chain_opens_and_closes_in_few_steps() {
     assert!(many <= 3 * few, "{few} steps grow to {many}");
 }
 
+/// Removing many links of a ladder takes a quasilinear number of steps in total.
 #[test]
 fn chains_that_fall_apart_everywhere_are_cheap_together() {
     let torn = |trace: &mut Trace, n: usize| {
@@ -107,6 +111,7 @@ fn chains_that_fall_apart_everywhere_are_cheap_together() {
     assert!(many <= 8 * 2 * few, "{few} steps grow to {many}");
 }
 
+/// A hub costs no more than its neighbors would cost without it.
 #[test]
 fn a_cookie_beside_many_addresses_costs_what_they_cost_alone() {
     assert_as_spread("hub", |trace, spread| {
@@ -134,6 +139,7 @@ fn a_cookie_beside_many_addresses_costs_what_they_cost_alone() {
     );
 }
 
+/// An identifier that becomes a hub and ceases to be one costs its own identifier sets only.
 #[test]
 fn a_hub_that_flips_looks_at_its_own_sets_only() {
     // Ten addresses are allowed beside a cookie; the eleventh comes and goes. Behind one of them there is a lot.

@@ -20,6 +20,8 @@ fn consent(allows: bool) -> Body {
     }
 }
 
+/// A withdrawal, a restriction or an erasure costs the same for one cookie with many records as for
+/// many cookies with one record each.
 #[test]
 fn a_withdrawal_costs_what_is_withdrawn() {
     let restriction = Body::Right {
@@ -52,6 +54,8 @@ fn a_withdrawal_costs_what_is_withdrawn() {
     });
 }
 
+/// Consent that toggles costs the affected records each time, and once per epoch if it toggles
+/// within one.
 #[test]
 fn a_consent_that_comes_and_goes_costs_what_it_moves_and_once_an_epoch() {
     let first = |trace: &mut Trace, n: usize| {
