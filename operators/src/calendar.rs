@@ -47,6 +47,7 @@ pub fn first_day(of: Month) -> Day {
 mod tests {
     use super::*;
 
+    /// Known dates, with a leap day and the last day of the year 9999.
     #[test]
     fn days_become_dates() {
         assert_eq!(civil(0), (1970, 1, 1));
@@ -56,6 +57,7 @@ mod tests {
         assert_eq!(month(19_782), 2024 * 12 + 1);
     }
 
+    /// The first day of each month over six centuries.
     #[test]
     fn months_begin_on_their_first_day() {
         for of in 1_900 * 12..2_500 * 12 {

@@ -99,6 +99,7 @@ pub fn decimals(currency: Currency) -> Option<u8> {
 mod tests {
     use super::*;
 
+    /// The decimals of current currencies.
     #[test]
     fn decimals_are_those_of_the_standard() {
         for (code, decimals) in [
@@ -117,6 +118,7 @@ mod tests {
         assert_eq!(most, Some(&MOST_DECIMALS));
     }
 
+    /// The decimals of withdrawn currencies.
     #[test]
     fn withdrawn_currencies_count_for_as_long_as_records_may_be_held() {
         // Each with the year in which it was withdrawn, and its decimals.
@@ -150,6 +152,7 @@ mod tests {
         }
     }
 
+    /// The numbers of codes of list one and list three.
     #[test]
     fn every_currency_of_the_lists_is_taken_once() {
         let listed = |(_, codes): &(u8, &'static str)| codes.split_ascii_whitespace();
@@ -165,6 +168,7 @@ mod tests {
         assert_eq!(taken.count(), 165 + listed.len());
     }
 
+    /// Codes without a minor unit, and texts that are not codes.
     #[test]
     fn what_has_no_minor_unit_is_no_currency() {
         for code in [

@@ -166,6 +166,7 @@ mod tests {
         order.policy().allowed
     }
 
+    /// A consent string that is sent again after a withdrawal grants nothing.
     #[test]
     fn a_string_that_is_said_again_stays_where_it_was_first_said() {
         let mut order = StatementOrder::default();
@@ -204,6 +205,7 @@ mod tests {
         assert_eq!(order.policy(), Policy::default());
     }
 
+    /// A consent string with a `LastUpdated` in the future does not override later statements.
     #[test]
     fn a_clock_that_runs_ahead_does_not_outlast_what_is_said_after_it() {
         let mut order = StatementOrder::default();
@@ -225,6 +227,7 @@ mod tests {
         assert_eq!(allowed(&order), Some(AllowedUses::NONE));
     }
 
+    /// Statements at the same place are intersected.
     #[test]
     fn several_of_one_place_allow_what_all_of_them_do() {
         let mut order = StatementOrder::default();
@@ -246,6 +249,7 @@ mod tests {
         assert_eq!(allowed(&order), Some(hold));
     }
 
+    /// Each right follows its newest statement.
     #[test]
     fn rights_go_by_the_newest_of_their_kind() {
         let mut order = StatementOrder::default();
@@ -262,6 +266,7 @@ mod tests {
         assert_eq!(order.policy(), Policy::default());
     }
 
+    /// The number of visited entries is linear in the number of statements.
     #[test]
     fn a_statement_costs_the_same_however_many_there_are() {
         // The same strings again and again, forwards and backwards in time, and boxes among them.

@@ -4,7 +4,7 @@
 //! have published the current values, must have kept the earlier ones, or may have done either. The
 //! rules are those of the release gate:
 //!
-//! - Groups ([`group`]) are published as a whole.
+//! - Groups (`group`) are published as a whole.
 //! - A new group is published at once; a new month, with a batch.
 //! - Published values stay until `k_delta` contributors have changed each cell that would change, or
 //!   until a batch. A group older than `freeze_after` changes in batches only.
@@ -15,7 +15,7 @@
 //!   they are.
 //!
 //! The product counts contributors by hash, which leaves a range in which both answers are correct;
-//! see [`changes`].
+//! see `changes`.
 
 mod changes;
 mod consent_counts;
@@ -32,12 +32,9 @@ use crate::cells;
 use crate::stored::StoredState;
 use changes::{Changes, Obligation};
 pub use consent_counts::ConsentCountsModel;
-pub use contributors::CellName;
+pub use contributors::{CellName, PublishedCells};
 use contributors::{Contribution, Contributor, Contributors, month_of_revenue};
 use group::{Group, GroupKind, GroupName, Signs, by_group, group_of, groups_of, is_frozen};
-
-/// The cells that a reader knows: values by family and dimensions.
-pub type PublishedCells = BTreeMap<CellName, Vec<i128>>;
 
 /// The changes of one kind and direction that are due in a batch and replace published values.
 #[derive(Default)]

@@ -19,7 +19,7 @@ const TRIES: u32 = 8;
 /// The options with a first day such that the trace ends at `now`: nothing arrives later.
 ///
 /// A trace that is limited by days is cut at `now`. One that is limited by events has all of them,
-/// the last within two days before `now`; finding its first day takes up to [`TRIES`] simulations.
+/// the last within two days before `now`; finding its first day takes up to eight simulations.
 ///
 /// # Errors
 ///

@@ -169,6 +169,7 @@ pub fn credits(path: &[Touch], value: i128, settings: &BrandSettings) -> Vec<Cre
 mod tests {
     use super::*;
 
+    /// The largest remainder method, ties included.
     #[test]
     fn spare_units_go_to_the_largest_fraction_then_the_earlier() {
         assert_eq!(share(100, &[1, 1, 1]), [34, 33, 33]);
@@ -186,6 +187,7 @@ mod tests {
         );
     }
 
+    /// Position weights for one to four touchpoints.
     #[test]
     fn position_shares_the_middle() {
         let shares = |n| share(100, &position_weights([40, 20, 40], n));

@@ -12,9 +12,9 @@
 //! half-lives can be exactly between two integers, and these are computed exactly.
 //!
 //! A path has up to hundreds of touchpoints, and each is weighted whenever the path changes. So
-//! [`quick`] first computes a weight with 63 digits, from one table for every eight digits of the
+//! `quick` first computes a weight with 63 digits, from one table for every eight digits of the
 //! fraction. Only a weight that is too close to a half to be rounded with 63 digits is computed
-//! with all digits, by [`slow`].
+//! with all digits, by `slow`.
 
 use std::sync::OnceLock;
 
@@ -136,6 +136,7 @@ fn slow(whole: u32, rest: u64, half_life: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// Powers of two, and the half at 33 half-lives.
     #[test]
     fn whole_half_lives_are_exact() {
         let half_life = 604_800_000;
@@ -147,6 +148,7 @@ mod tests {
         assert_eq!(weight(i64::MAX, 1), 0);
     }
 
+    /// Weights against roots computed with big integers.
     #[test]
     fn fractions_agree_with_integer_roots() {
         // 2^32 * 2^(-p/q) rounded half up is the largest w with (2w - 1)^q <= 2^(33q - p).
@@ -169,6 +171,7 @@ mod tests {
         }
     }
 
+    /// The fast computation agrees with the full one, and rarely gives up.
     #[test]
     fn what_is_found_quickly_is_what_all_digits_say() {
         let mut state = 7_u64;
@@ -193,6 +196,7 @@ mod tests {
         assert!(unknown <= 7 * 20_000 / 34 + 10, "{unknown}");
     }
 
+    /// The weight decreases monotonically with age.
     #[test]
     fn older_never_weighs_more() {
         let mut last = WHOLE;

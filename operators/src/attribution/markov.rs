@@ -49,7 +49,7 @@ pub struct MonthChain {
     pub conversions: i128,
     /// The value of these conversions, in minor units.
     pub value: i128,
-    /// The maximum number of channels in the chain. Channels beyond it are merged; see [`fold`].
+    /// The maximum number of channels in the chain. Channels beyond it are merged; see `fold`.
     pub max_channels: usize,
     /// The names of the channels, which decide ties.
     pub words: Arc<LabelNames>,

@@ -145,6 +145,7 @@ mod tests {
         assert_eq!(Residue::<P>::of(-5).plus(residue(5)), Residue::ZERO);
     }
 
+    /// Residues against 128-bit arithmetic.
     #[test]
     fn residues_are_plain_arithmetic() {
         let mut state = 1u64;
@@ -163,7 +164,8 @@ mod tests {
         check::<3>(2, 2);
     }
 
-    /// Miller and Rabin with the first twelve primes as bases, which decides every number below 2^64.
+    /// The primes of `solve`, by the Miller–Rabin test with the first twelve primes as bases, which
+    /// is deterministic below 2^64.
     #[test]
     fn the_moduli_are_primes() {
         for prime in super::super::solve::PRIMES {

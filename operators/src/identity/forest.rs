@@ -382,6 +382,8 @@ mod tests {
         of
     }
 
+    /// Random insertions and removals of links against components computed from scratch. Nothing is
+    /// left once everything is removed.
     #[test]
     fn hangs_together_as_the_links_say() {
         for seed in 0..12 {

@@ -22,6 +22,9 @@ use crate::{calendar, consent, device_limit, existing_cells, months};
 /// A cell by its family and dimensions.
 pub type CellName = (Family, Vec<Dim>);
 
+/// The cells that a reader knows: values by family and dimensions.
+pub type PublishedCells = BTreeMap<CellName, Vec<i128>>;
+
 /// A contributor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Contributor {

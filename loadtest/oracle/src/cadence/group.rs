@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::settings::BrandSettings;
 
-use super::PublishedCells;
 use super::changes::{Changes, Obligation};
-use super::contributors::{CellName, month_of_revenue};
+use super::contributors::{CellName, PublishedCells, month_of_revenue};
 use crate::calendar;
 
 /// One day in milliseconds.
