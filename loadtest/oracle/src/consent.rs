@@ -68,6 +68,9 @@ pub(crate) fn allowed_records<'a>(
 
 /// Removes the identifiers of kinds that a record is too old to link. If all are too old it keeps
 /// those of one clear value, because a record of one person remains that person's.
+///
+/// The age of a record is `now` minus its time; a record that is exactly as old as the lifetime
+/// still links.
 fn young_links<'a>(
     settings: &BrandSettings,
     mut allowed_record: AllowedRecord<'a>,
@@ -106,7 +109,8 @@ pub(crate) fn consents(records: &[&Record]) -> BTreeMap<Pseudonym, AllowedUses> 
         .collect()
 }
 
-/// The policies of all identifiers that statements mention.
+/// The policies of all identifiers that statements mention. Others have no policy: they allow
+/// everything, unless the source of a record requires consent.
 fn policies(records: &[&Record]) -> BTreeMap<Pseudonym, SubjectPolicy> {
     let mut statements: BTreeMap<Pseudonym, Vec<&Record>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_statement(&record.body)) {
@@ -199,7 +203,8 @@ enum Exclusion {
     Refused,
 }
 
-/// The numbers of stored records of known brands that are not used, or not for everything.
+/// The numbers of stored records of known brands that are not used, or not for everything. The
+/// reasons are exclusive, and are checked in the order of the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
     /// Records excluded because a right restricts them.

@@ -18,6 +18,8 @@ use tributary_operators::settings::{BrandSettings, Settings};
 const RANGES: usize = 64;
 
 /// The salt of a brand and day in a random history.
+///
+/// A test passes it to the dataflow, so that both sides compute the same tokens.
 pub fn salt(brand: BrandId, day: Day) -> [u8; 32] {
     let mut salt = [7; 32];
     let of = brand.0.to_le_bytes().into_iter().chain(day.to_le_bytes());

@@ -47,7 +47,8 @@ impl<K: Ord, const N: usize> FamilySums<K, N> {
         }
     }
 
-    /// Adds values to a cell in the name of a contributor.
+    /// Adds values to a cell in the name of a contributor. A contributor without a person counts
+    /// anew with each call.
     pub(crate) fn add(&mut self, key: K, values: [i128; N], who: Who) {
         let sum = self.sums.entry(key).or_insert_with(|| Sum {
             values: [0; N],
@@ -65,7 +66,8 @@ impl<K: Ord, const N: usize> FamilySums<K, N> {
         }
     }
 
-    /// The existing cells. `write` returns the dimensions and values of a cell.
+    /// The existing cells, in the order of their keys. `write` returns the dimensions and values of
+    /// a cell.
     pub(crate) fn cells(
         &self,
         family: Family,

@@ -68,6 +68,8 @@ pub struct History {
 impl History {
     /// A position in the order of arrival after all events of the first batches, and before all
     /// others.
+    ///
+    /// Positions of a history leave room for this: consecutive events are two lines apart.
     pub fn behind(&self, batches: usize) -> Arrival {
         let events = self.batches.iter().take(batches).flatten();
         let places = events.filter_map(|event| match event {

@@ -21,6 +21,9 @@ use crate::family_sums::{CountedCell, existing_cell};
 use crate::person::Person;
 
 /// The persons of one brand.
+///
+/// A person exists as long as a stored record has one of its identifiers; nothing depends on the
+/// order in which records arrived.
 pub(crate) struct Identity {
     /// The number of identifiers, hubs included.
     identifiers: usize,

@@ -38,6 +38,9 @@ pub(crate) struct Touch<'a> {
 }
 
 /// A sale that counts, with the path that led to it.
+///
+/// The path is empty if the person is unknown or oversized, if no touchpoint is within its window,
+/// or if the sale is at a till and may not be joined.
 pub(crate) struct Conversion<'a> {
     /// The sale.
     pub(crate) sale: Sale<'a>,

@@ -115,6 +115,8 @@ pub(crate) fn null_paths(
 
 /// The cells of one chain. The contributors of a cell are the persons with a converting or null
 /// path through its channel.
+///
+/// The number of contributors of a merged channel is a lower bound: the largest of its members.
 fn group_cells(
     brand: &Brand,
     (month, kind, currency): Group,

@@ -4,6 +4,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// The options of a world. [`Options::default`] is a trace of 100,000 events over about four weeks.
+///
+/// The trace ends after `events` or `days`, whichever is first. If neither is set, it ends after 28
+/// days if `persons` is set, and after 100,000 events otherwise.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The seed: the same seed and options yield the same trace.

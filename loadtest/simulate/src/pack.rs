@@ -40,6 +40,9 @@ impl Pack {
     }
 
     /// Adds a record. Returns the line once it has `size` records; it arrives with its last record.
+    ///
+    /// With a `size` of 1 every record is a line of its own, and can be malformed. In a larger pack
+    /// a malformed record is one line of the NDJSON.
     pub(crate) fn add(&mut self, item: QueuedRecord, size: usize) -> Option<Line> {
         self.items.push(item);
         match self.items.len() >= size {

@@ -107,6 +107,9 @@ impl Person {
 }
 
 /// The identifiers of a person.
+///
+/// Each identifier is a hash of the seed, the number of the person and the kind of identifier, so
+/// equal seeds have equal people.
 #[derive(Clone, Copy)]
 pub(crate) struct Identity {
     seed: u64,

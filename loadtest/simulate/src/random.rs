@@ -52,6 +52,7 @@ impl Random {
     }
 
     /// A random index with probability in proportion to its weight, or 0 if all weights are 0.
+    /// Takes one random number and O(n) steps.
     pub(crate) fn weighted(&mut self, weights: impl Iterator<Item = f64> + Clone) -> usize {
         let total: f64 = weights.clone().sum();
         let mut left = self.unit() * total;

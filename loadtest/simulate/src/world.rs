@@ -24,6 +24,10 @@ pub(crate) const HOUR: i64 = 60 * MINUTE;
 pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// A simulated brand. Iterating over it yields the lines of its trace.
+///
+/// The iterator simulates a day whenever all complete lines have been taken. It ends after the days
+/// or the events of the options, or at [`Options::until`]. Lines ascend by time of arrival; a
+/// record that is late is produced when it arrives, not when it was sent.
 pub struct World {
     /// The options.
     pub(crate) options: Options,

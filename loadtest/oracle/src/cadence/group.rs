@@ -104,6 +104,9 @@ pub(super) fn is_frozen((_, dims): &GroupName, now: i64, brand: &BrandSettings) 
 }
 
 /// The state of a group between two releases.
+///
+/// It exists as long as one of its cells exists or is published, or, for a month, as long as a
+/// change is pending.
 #[derive(Default)]
 pub(super) struct Group {
     /// The cells of the group as a reader knows them.

@@ -56,8 +56,10 @@ impl Pools {
         }
     }
 
-    /// A random time in Unix milliseconds on a grid of hours, mostly in the week around a change of
-    /// month, and rarely a few milliseconds beside the grid.
+    /// A random time in Unix milliseconds on a grid of hours, rarely some milliseconds beside it.
+    ///
+    /// 60 % are within the first six days, around the change of month; 20 % are a month later, when
+    /// retention periods end; the rest are anywhere within 45 days.
     pub(super) fn moment(&self, rng: &mut impl Rng) -> i64 {
         let day = match rng.random_range(0..10) {
             0..=5 => rng.random_range(0..6),

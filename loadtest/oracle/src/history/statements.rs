@@ -24,7 +24,8 @@ pub(super) struct StatementTimes {
 }
 
 impl StatementTimes {
-    /// The time of the next statement: that of another, one after all others, or `any`.
+    /// The time of the next statement: in 30 % of cases that of another, in 40 % one at or shortly
+    /// after the latest, else `any`.
     pub(super) fn next(&mut self, rng: &mut ChaCha8Rng, any: i64) -> i64 {
         let last = self.times.iter().max().copied();
         let ts = match (last, rng.random_range(0..10)) {
@@ -84,8 +85,8 @@ pub(super) fn opposite(body: &Body) -> Option<Body> {
 /// The first day on which consent strings were updated, some days before the world begins.
 const FIRST_UPDATE: i32 = 19_746;
 
-/// A statement with one of a few consent strings. The string decides what is allowed, unless the
-/// brand has changed how it interprets strings.
+/// A statement with one of eight consent strings. Even ones allow everything, odd ones nothing,
+/// except that in 10 % of cases the brand interprets a string differently.
 fn by_string(rng: &mut ChaCha8Rng) -> Body {
     let number = rng.random_range(0..8_u8);
     let all_or_nothing = match number % 2 {

@@ -74,7 +74,8 @@ pub(super) fn store(rng: &mut ChaCha8Rng) -> Label {
     Label::of(pick(rng, STORES))
 }
 
-/// Minor units: often zero or close to it, often equal to others, rarely the maximum of 10^15.
+/// Minor units: 10 % zero, 15 % one to three, 5 % close to the maximum of 10^15, 35 % one of three
+/// round amounts, the rest below 20,000.
 pub(super) fn amount(rng: &mut ChaCha8Rng) -> i64 {
     match rng.random_range(0..20) {
         0..=1 => 0,
