@@ -6,6 +6,9 @@
 //!
 //! Secrets are never part of the file: a setting names the file or the environment variable that contains them.
 
+#![deny(clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, reason = "a test may fail"))]
+
 mod broker;
 mod build;
 mod context;
@@ -19,6 +22,10 @@ mod read;
 mod reference;
 mod schema;
 mod settings;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "the rows of the distance table have b.len() + 1 cells"
+)]
 mod suggest;
 mod syntax;
 mod value_type;

@@ -4,7 +4,16 @@
 pub use tributary_operators::calendar::civil;
 use tributary_operators::record::Day;
 
-/// The day of a civil date, or none where there is no such date. `month` counts from 1.
+/// The day number of a civil date, days since 1970-01-01; `None` if the date does not exist, such as
+/// February 29 of a common year. `month` and `day_of_month` count from 1.
+///
+/// ```
+/// use tributary_connectors::calendar::day;
+///
+/// assert_eq!(day(1970, 1, 1), Some(0));
+/// assert_eq!(day(2024, 2, 29), Some(19_782));
+/// assert_eq!(day(2023, 2, 29), None);
+/// ```
 pub fn day(year: i32, month: u32, day_of_month: u32) -> Option<Day> {
     if !(1..=12).contains(&month) || day_of_month == 0 || day_of_month > length(year, month) {
         return None;

@@ -5,15 +5,16 @@
 //! `force`. The file is written under a temporary name and renamed once it is complete, so a failed command leaves the
 //! previous file intact.
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufWriter, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+mod contents;
+mod paths;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::files;
-
-/// How much of a file is looked at to see what it is, bytes.
-const LOOK: u64 = 1 << 20;
+pub use contents::Contents;
+use paths::{beside, is_same, place};
 
 /// Why an output file is not written.
 #[derive(Debug, thiserror::Error)]
@@ -56,58 +57,6 @@ pub enum OutputError {
         /// Why.
         error: io::Error,
     },
-}
-
-/// The kind of content that an output may replace without `force`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents {
-    /// Nothing: a file that is there stays.
-    Nothing,
-    /// Cells, one a line.
-    Cells,
-    /// A trace.
-    Trace,
-    /// A trace of refused lines.
-    DeadLetters,
-}
-
-impl Contents {
-    fn name(self) -> &'static str {
-        match self {
-            Contents::Nothing => "file to replace",
-            Contents::Cells => "file of cells",
-            Contents::Trace => "trace",
-            Contents::DeadLetters => "file of refused lines",
-        }
-    }
-
-    /// Whether a file holds them, by its first line. An empty file holds anything.
-    fn are_in(self, path: &Path) -> bool {
-        let line = || -> io::Result<Vec<u8>> {
-            let mut line = Vec::new();
-            let reader = files::open(path)?.reader;
-            reader.take(LOOK).read_until(b'\n', &mut line)?;
-            Ok(line)
-        };
-        let Ok(line) = line() else { return false };
-        if line.is_empty() {
-            return self != Contents::Nothing;
-        }
-        let has = |keys: &[&str]| {
-            let object = serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(&line);
-            object.is_ok_and(|object| keys.iter().all(|key| object.contains_key(*key)))
-        };
-        match self {
-            Contents::Nothing => false,
-            Contents::Cells => has(&["family", "cell", "value"]),
-            Contents::Trace => has(&["subject", "at"]),
-            Contents::DeadLetters => {
-                let reason = b"Tributary-Reason";
-                has(&["subject", "at", "headers"])
-                    && line.windows(reason.len()).any(|part| part == reason)
-            }
-        }
-    }
 }
 
 /// The outputs of one command, and what it reads.
@@ -269,51 +218,11 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .map_err(|error| error.error)
 }
 
-fn beside(place: &Path, mode: u32) -> io::Result<tempfile::NamedTempFile<File>> {
-    let name = place.file_name().unwrap_or_default().to_string_lossy();
-    tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".part")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(directory(place))
-}
-
-fn directory(path: &Path) -> &Path {
-    let parent = path.parent().unwrap_or(path);
-    match parent.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => parent,
-    }
-}
-
-/// Where a path leads, whether or not anything stands there; none where no directory does.
-fn place(path: &Path) -> Option<PathBuf> {
-    if let Ok(place) = path.canonicalize() {
-        return Some(place);
-    }
-    let parent = directory(path);
-    // A link that leads nowhere yet.
-    let path = match fs::read_link(path) {
-        Ok(target) => parent.join(target),
-        Err(_) => path.to_owned(),
-    };
-    let parent = directory(&path).canonicalize().ok()?;
-    Some(parent.join(path.file_name()?))
-}
-
-/// Whether a path leads to the file at a place, by whatever links.
-fn is_same(path: &Path, at: &Path, there: Option<&Metadata>) -> bool {
-    if place(path).is_some_and(|path| path == at) {
-        return true;
-    }
-    match (fs::metadata(path), there) {
-        (Ok(a), Some(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const CELL: &str = "{\"cell\":{},\"family\":\"identity\",\"value\":{}}\n";
@@ -411,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn places_that_cannot_be_files_are_told_at_once() {
+    fn places_that_cannot_be_files_are_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut outputs = OutputFiles::new(Vec::new(), false);
         let mut check = |path: &Path| outputs.file(path, Contents::Cells).map(drop);

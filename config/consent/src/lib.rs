@@ -66,6 +66,9 @@
 //! layouts), 8 (California) and 9 to 23 (single states) are decoded, and a malformed one of them refuses the whole
 //! string, since the part that could not be read may be the one that says no. All others are kept by id and told of
 //! ([`Gpp::unread`]). Values of two bits that the sections leave undefined (3) are refused.
+
+#![deny(clippy::indexing_slicing)]
+
 mod allowed;
 mod bits;
 mod boxes;

@@ -18,7 +18,7 @@ pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     let model = &consent.model;
     if model.vendor.is_some() && model.publisher {
         let (place, path) = consent.location_of("publisher");
-        let fix = "choose for whom strings are evaluated: remove one of the two";
+        let fix = "name one party for which strings are evaluated: remove one of the two";
         cx.report(place, &path, "cannot stand together with vendor", fix);
     }
     let listed = consent.is_given("vendor_list_file");

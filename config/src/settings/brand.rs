@@ -13,7 +13,8 @@ use crate::value_type::choice::{BASES, FormatWord, KINDS, RULES, TIME_UNITS};
 use crate::value_type::file::{SecretFile, SecretFiles, SecretVariable};
 use crate::value_type::number::Switch;
 use crate::value_type::region::{Currency, Region, Zone};
-use crate::value_type::scalar::{self, Name, Text};
+use crate::value_type::scalar::Text;
+use crate::value_type::token::{self, NAME};
 
 /// The fewest bytes of a brand's secret.
 const SECRET_BYTES: usize = 32;
@@ -54,7 +55,7 @@ impl SettingsModel for Brand {
         static ROWS: &[&dyn TypedSetting<Brand>] = &[
             &Setting {
                 key: "name",
-                value_type: Text(Name),
+                value_type: Text(NAME),
                 default: DefaultValue::Required,
                 unit: "",
                 meaning: "The name: the subject token in `tributary.in.<brand>.<kind>` and the `brand` of every cell. `[a-z0-9_-]+`, unique.",
@@ -86,7 +87,7 @@ impl SettingsModel for Brand {
             },
             &Setting {
                 key: "region",
-                value_type: Opt(Text(scalar::Region)),
+                value_type: Opt(Text(token::REGION)),
                 default: DefaultValue::Absent("none: any region"),
                 unit: "",
                 meaning: "The region the brand is pinned to: `[a-z0-9-]+`. A worker whose `workers.region` is different or not set refuses to start.",
@@ -149,7 +150,7 @@ impl SettingsModel for Source {
         static ROWS: &[&dyn TypedSetting<Source>] = &[
             &Setting {
                 key: "name",
-                value_type: Text(Name),
+                value_type: Text(NAME),
                 default: DefaultValue::Required,
                 unit: "",
                 meaning: "The name: `[a-z0-9_-]+`, unique within the brand. Record IDs are unique per brand and source.",

@@ -3,12 +3,13 @@
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Nats;
 use crate::value_type::Opt;
-use crate::value_type::address::{Broker, Stream};
+use crate::value_type::address::Broker;
 use crate::value_type::file::{
     CredentialFile, CredentialVariable, Readable, SecretFile, SecretVariable,
 };
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::{FreeText, Text};
+use crate::value_type::token::STREAM;
 
 impl SettingsModel for Nats {
     const SECTION: Section = Section {
@@ -147,7 +148,7 @@ impl SettingsModel for Nats {
             },
             &Setting {
                 key: "input_stream",
-                value_type: Text(Stream),
+                value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_IN""#),
                 unit: "",
                 meaning: "The stream that captures `tributary.in.>`.",
@@ -155,7 +156,7 @@ impl SettingsModel for Nats {
             },
             &Setting {
                 key: "output_stream",
-                value_type: Text(Stream),
+                value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_OUT""#),
                 unit: "",
                 meaning: "The stream that keeps the latest value of every output subject.",
@@ -163,7 +164,7 @@ impl SettingsModel for Nats {
             },
             &Setting {
                 key: "dead_letter_stream",
-                value_type: Text(Stream),
+                value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_DEAD""#),
                 unit: "",
                 meaning: "The stream of rejected messages.",
@@ -171,7 +172,7 @@ impl SettingsModel for Nats {
             },
             &Setting {
                 key: "rights_stream",
-                value_type: Text(Stream),
+                value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_RIGHTS""#),
                 unit: "",
                 meaning: "The stream of rights requests, which are deleted once answered, and their statuses.",

@@ -4,7 +4,8 @@ use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Channels, LabelCase};
 use crate::value_type::choice::LABEL_CASES;
 use crate::value_type::list::Many;
-use crate::value_type::scalar::{HostName, Text};
+use crate::value_type::scalar::Text;
+use crate::value_type::token::HOST_NAME;
 
 impl SettingsModel for Channels {
     const SECTION: Section = Section::of::<Channels>(
@@ -26,7 +27,7 @@ impl SettingsModel for Channels {
             &Setting {
                 key: "own_hosts",
                 value_type: Many {
-                    each: HostName,
+                    each: HOST_NAME,
                     private: false,
                 },
                 default: DefaultValue::Toml("[]"),
@@ -37,7 +38,7 @@ impl SettingsModel for Channels {
             &Setting {
                 key: "ignored_referrers",
                 value_type: Many {
-                    each: HostName,
+                    each: HOST_NAME,
                     private: false,
                 },
                 default: DefaultValue::Toml(PAYMENT_PROVIDERS),

@@ -14,7 +14,7 @@ impl SettingsModel for Consent {
         ..Section::of::<Consent>(
             "brand.consent",
             "Consent",
-            "For whom consent strings are evaluated, and on which legal bases. With a `vendor` or `publisher = true`, web records require consent unless their source says otherwise; without either, strings cannot be evaluated.",
+            "The party for which consent strings are evaluated, and its legal bases. With a `vendor` or `publisher = true`, web records require consent unless their source says otherwise; without either, strings cannot be evaluated.",
         )
     };
 

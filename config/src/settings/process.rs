@@ -11,7 +11,8 @@ use crate::value_type::duration::Duration;
 use crate::value_type::file::Directory;
 use crate::value_type::list::Many;
 use crate::value_type::number::Int;
-use crate::value_type::scalar::{Domain, HostName, Region, Text};
+use crate::value_type::scalar::Text;
+use crate::value_type::token::{DOMAIN, HOST_NAME, REGION};
 
 impl SettingsModel for Workers {
     const SECTION: Section = Section {
@@ -73,7 +74,7 @@ impl SettingsModel for Workers {
             },
             &Setting {
                 key: "region",
-                value_type: Opt(Text(Region)),
+                value_type: Opt(Text(REGION)),
                 default: DefaultValue::Absent("none: brands pinned to a region are refused"),
                 unit: "",
                 meaning: "The region of this process: `[a-z0-9-]+`, compared with the brands' `region`.",
@@ -153,7 +154,7 @@ impl SettingsModel for Http {
             &Setting {
                 key: "hosts",
                 value_type: Many {
-                    each: HostName,
+                    each: HOST_NAME,
                     private: false,
                 },
                 default: DefaultValue::Toml("[]"),
@@ -171,7 +172,7 @@ impl SettingsModel for Http {
             },
             &Setting {
                 key: "opendsr_domain",
-                value_type: Opt(Text(Domain)),
+                value_type: Opt(Text(DOMAIN)),
                 default: DefaultValue::Absent("none: no rights requests over HTTP"),
                 unit: "",
                 meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. The TLS proxy in front of the server must authenticate requesters and sign responses with the certificate published at `https://<domain>/opendsr.pem`.",

@@ -1,4 +1,4 @@
-//! Addresses: of the broker, of the HTTP server, of the cluster's processes, and stream names.
+//! Addresses: of the broker, of the HTTP server, of the cluster's processes.
 
 use std::net::SocketAddr;
 
@@ -140,34 +140,6 @@ impl Scalar for Host {
         let listens = digits && port.parse::<u16>().is_ok_and(|port| port > 0);
         if !(named || bracketed) || !listens {
             return Err(wrong());
-        }
-        Ok(text.to_owned())
-    }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
-    }
-}
-
-/// The name of a JetStream stream.
-pub(crate) struct Stream;
-
-impl Scalar for Stream {
-    type Out = String;
-
-    fn kind(&self) -> String {
-        "a stream name".to_owned()
-    }
-
-    fn schema(&self) -> Json {
-        json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 255})
-    }
-
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
-        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        if text.is_empty() || text.len() > 255 || !text.bytes().all(fits) {
-            let message = format!("{} is not a stream name", quote(text));
-            return Err(invalid(message, "use 1 to 255 letters, digits, _ and -"));
         }
         Ok(text.to_owned())
     }

@@ -14,6 +14,7 @@ pub(crate) mod number;
 pub(crate) mod region;
 pub(crate) mod scalar;
 pub(crate) mod time_pattern;
+pub(crate) mod token;
 
 use serde_json::Value as Json;
 use toml_edit::Value;

@@ -13,11 +13,11 @@ use tributary_operators::record::{BrandId, IdSet};
 use crate::dead_letter::{DeadLetter, Ignored, Sink};
 use crate::keys::rekey;
 
-/// A sink whose events go up a brand's chain first.
+/// A sink that rekeys the identifiers of each event before it passes the event on.
 pub struct RekeyingSink<'a, S> {
-    /// Where they go.
+    /// The sink that receives the events.
     pub sink: &'a mut S,
-    /// The brand's.
+    /// The key chain of the brand.
     pub chain: &'a KeyChain,
 }
 

@@ -1,10 +1,12 @@
 //! Time stamps: RFC 3339, and what CSV files write instead.
 //!
-//! A time with an offset is one moment. Without one it is read in the zone of its source, where it may
+//! A time with an offset is one moment. A time without one is in the zone of its source, where it may
 //! name two moments (the earlier counts) or none (it moves forward by what the clock skips). Digits
-//! below a millisecond are cut. A leap second, `:60`, is read as the second before it, since Unix
-//! time has no other place for it. What lies before 1971 is refused: it was sent in seconds, and 1971 in
-//! seconds is the year 2968 in milliseconds, so that no time is in doubt.
+//! below a millisecond are cut. A leap second, `:60`, is read as the second before it, because Unix time
+//! has no place for it.
+//!
+//! Times before 1971 are rejected: they were sent in seconds. 1971 in seconds is the year 2968 in
+//! milliseconds, so no time is in doubt.
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime;
@@ -15,38 +17,41 @@ use tributary_operators::record::Day;
 use crate::calendar;
 use crate::clock;
 
-/// The first millisecond of the year 1971.
+/// The first millisecond of the year 1971, in UTC.
 pub const MIN: i64 = 31_536_000_000;
 
-/// The last millisecond of the year 9999.
+/// The last millisecond of the year 9999, in UTC; RFC 3339 has years of four digits.
 pub const MAX: i64 = 253_402_300_799_999;
 
-/// Why a text is no time stamp.
+/// Why a text is not a time stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeError {
     /// It has another form.
     Invalid,
-    /// It names no zone, and neither does its source.
+    /// It has no offset, and its source has no zone.
     NoZone,
-    /// It lies before 1971.
+    /// It lies before [`MIN`].
     TooEarly,
-    /// It lies after 9999.
+    /// It lies after [`MAX`].
     TooLate,
 }
 
 /// How the time stamps of a source are written.
 #[derive(Clone, Debug, Default)]
 pub struct TimeFormat {
-    /// The zone of those without one.
+    /// The zone of times without an offset.
     pub zone: Option<TimeZone>,
     /// The unit of integers.
     pub unit: TimeUnit,
-    /// The strptime patterns that are tried first.
+    /// The strptime patterns (POSIX) of CSV cells, tried in order before anything else.
     pub patterns: Vec<String>,
 }
 
 impl TimeFormat {
-    /// The Unix milliseconds of an integer's digits.
+    /// The Unix milliseconds of an integer in the source's unit, given as `-?[0-9]+`.
+    ///
+    /// # Errors
+    /// [`TimeError::TooEarly`] and [`TimeError::TooLate`], also beyond 64 bits.
     pub fn integer(&self, digits: &str) -> Result<i64, TimeError> {
         let negative = digits.starts_with('-');
         let outside = match negative {
@@ -62,12 +67,18 @@ impl TimeFormat {
     }
 
     /// The Unix milliseconds of an RFC 3339 text.
+    ///
+    /// # Errors
+    /// [`TimeError`].
     pub fn text(&self, text: &str) -> Result<i64, TimeError> {
         time(text, self.zone.as_ref(), false)
     }
 
-    /// The Unix milliseconds of a CSV cell, spaces around it aside: by one of the patterns, digits, or what
-    /// [`time`] reads loosely.
+    /// The Unix milliseconds of a CSV cell, white space around it aside: by the first pattern that matches,
+    /// as an integer, or as what [`time`] reads loosely.
+    ///
+    /// # Errors
+    /// [`TimeError`].
     pub fn cell(&self, text: &str) -> Result<i64, TimeError> {
         let text = text.trim();
         for pattern in &self.patterns {
@@ -82,7 +93,7 @@ impl TimeFormat {
         }
     }
 
-    /// What a text says by a pattern, nothing where it has another form.
+    /// The time of a text by one pattern; `None` if the text does not match it.
     fn pattern(&self, pattern: &str, text: &str) -> Option<Result<i64, TimeError>> {
         let parsed = strtime::parse(pattern, text).ok()?;
         if let Ok(moment) = parsed.to_timestamp() {
@@ -96,9 +107,22 @@ impl TimeFormat {
     }
 }
 
-/// The Unix milliseconds of an RFC 3339 text, `T` and `Z` in any case, a space allowed for the `T`. With
-/// `loose`, the time or its seconds may be missing, a space may stand before the offset, the offset may do
-/// without its colon or minutes, and `UTC` and `GMT` are offsets.
+/// The Unix milliseconds of an RFC 3339 text, with `T` and `Z` in any case and a space allowed for the
+/// `T`.
+///
+/// With `loose`, the time or its seconds may be missing, a space may precede the offset, the offset may
+/// lack its colon or its minutes, and `UTC` and `GMT` are offsets.
+///
+/// ```
+/// use tributary_connectors::native::time::{TimeError, time};
+///
+/// assert_eq!(time("2023-11-14T22:13:20Z", None, false), Ok(1_700_000_000_000));
+/// assert_eq!(time("2023-11-14 23:13:20 +01", None, true), Ok(1_700_000_000_000));
+/// assert_eq!(time("2023-11-14T22:13:20", None, false), Err(TimeError::NoZone));
+/// ```
+///
+/// # Errors
+/// [`TimeError`].
 pub fn time(text: &str, zone: Option<&TimeZone>, loose: bool) -> Result<i64, TimeError> {
     let mut rest = Digits(text.as_bytes());
     let year = rest.number(4)?;
@@ -141,7 +165,8 @@ fn in_range(ms: i64) -> Result<i64, TimeError> {
     }
 }
 
-/// The day of a `date`, `2025-10-26`, from 1970 to 9999.
+/// The day of a `date` such as `2025-10-26` (RFC 3339, `full-date`) from 1970 to 9999, as days since
+/// 1970-01-01; `None` for anything else.
 pub fn date(text: &str) -> Option<Day> {
     let mut rest = Digits(text.as_bytes());
     let year = rest.number(4).ok()?;

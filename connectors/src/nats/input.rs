@@ -26,7 +26,7 @@ use super::input_request::InputRequest;
 use super::loss::Loss;
 use super::message::InMessage;
 use super::share::Share;
-use super::streams::{StreamState, stream_state};
+use super::stream_state::{StreamState, stream_state};
 
 /// Counters of an input since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

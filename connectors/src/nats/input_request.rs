@@ -3,7 +3,7 @@
 use super::error::NatsError;
 use super::loss::{Loss, find_loss};
 use super::share::Share;
-use super::streams::StreamState;
+use super::stream_state::StreamState;
 
 /// What to read.
 ///

@@ -9,7 +9,7 @@
 //! Messages that were deleted one by one leave a gap, which is no loss; nor is anything deleted after it was read.
 
 use super::error::{NatsError, NatsErrorKind};
-use super::streams::StreamState;
+use super::stream_state::StreamState;
 
 /// What kind of loss it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

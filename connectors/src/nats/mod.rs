@@ -25,6 +25,8 @@ mod outgoing;
 mod publish;
 mod reader;
 mod share;
+mod stream_messages;
+mod stream_state;
 mod streams;
 pub mod subject;
 mod subject_set;
@@ -43,9 +45,10 @@ pub use mirrors::refuse_copies;
 pub use outgoing::{OutgoingMessage, cell_payload};
 pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
+pub use stream_messages::{delete_message, has_messages, newest_message};
+pub use stream_state::{StreamState, stream_state};
 pub use streams::{
-    StreamState, check_rights_stream, delete_message, ensure_dead_letter_stream,
-    ensure_input_stream, ensure_output_stream, ensure_rights_stream, has_messages, newest_message,
-    stream_state,
+    check_rights_stream, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,
+    ensure_rights_stream,
 };
 pub use subject_set::SubjectSet;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::connect::connections;
 use super::error::{NatsError, NatsErrorKind};
 use super::message::{InMessage, Place, message};
-use super::streams::stream_state;
+use super::stream_state::stream_state;
 
 /// How many messages the client asks for at once.
 const PULL: i64 = 256;

@@ -27,7 +27,7 @@ use super::super::error::{NatsError, NatsErrorKind};
 use super::super::input_request::InputRequest;
 use super::super::loss::find_loss;
 use super::super::message::{InMessage, Place, message};
-use super::super::streams::input_state;
+use super::super::stream_state::input_state;
 use super::{Input, Link, ServerState};
 
 /// How often a waiting reader looks whether the connection is still the one that it reads from.
