@@ -24,6 +24,24 @@ pub use source::{Basis, Format, Kind, Source, TimeUnit};
 ///
 /// All processes of a cluster share the file; [`Workers::process`], which an environment variable
 /// may set, distinguishes them.
+/// ```
+/// use std::path::Path;
+/// use tributary_config::model::{Config, Kind};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = folder.path().join("acme.secret");
+/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
+/// let Config { release, brands, .. } =
+///     tributary_config::parse(&text, Path::new("tributary.toml"))?.config;
+///
+/// // Every default is filled in, including those that derive from others.
+/// assert_eq!((release.k, release.k_traffic, release.k_delta), (50, 10, 10));
+/// // Each kind has a source, although none is configured.
+/// let kinds: Vec<Kind> = brands[0].sources.iter().map(|source| source.kind).collect();
+/// assert_eq!(kinds, Kind::ALL);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `[nats]`: the connection to the broker and the names of the streams.

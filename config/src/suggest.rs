@@ -1,4 +1,4 @@
-//! Did you mean …? The known word that is nearest to a mistyped one.
+//! Suggestions for mistyped words: the known word at the smallest edit distance.
 
 /// The nearest of `known` to `word`, where it is near enough to be a slip of the fingers: at most one
 /// edit in three characters. Of equally near ones the first.

@@ -1,9 +1,28 @@
 //! Writes the output files of a command without ever overwriting a person's own file.
 //!
-//! The command checks each output before it reads or computes anything. An output must not be one of the command's
-//! inputs, by whatever path, and an existing file must have the kind that the command writes, unless the caller passes
-//! `force`. The file is written under a temporary name and renamed once it is complete, so a failed command leaves the
-//! previous file intact.
+//! The command checks each output before it reads or computes anything. An output must not be one of
+//! the command's inputs, by whatever path, and an existing file must have the kind that the command
+//! writes, unless the caller passes `force`. The file is written under a temporary name and renamed once
+//! it is complete, so a failed command leaves the previous file intact.
+//!
+//! ```
+//! use std::io::Write;
+//! use tributary_connectors::output_files::{Contents, OutputError, OutputFiles};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let notes = folder.path().join("notes.txt");
+//! std::fs::write(&notes, "my notes\n")?;
+//! let mut outputs = OutputFiles::new(Vec::new(), false);
+//! assert!(matches!(
+//!     outputs.file(&notes, Contents::Cells),
+//!     Err(OutputError::Other { .. })
+//! ));
+//!
+//! let cells = outputs.file(&folder.path().join("cells.ndjson"), Contents::Cells)?;
+//! cells.write(|out| -> Result<(), Box<dyn std::error::Error>> { Ok(out.write_all(b"{}\n")?) })?;
+//! assert_eq!(std::fs::read(cells.path())?, b"{}\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod contents;
 mod paths;
@@ -40,47 +59,54 @@ pub enum OutputError {
     #[error(
         "{path} exists and is not {contents}: choose another file, or overwrite it with --force"
     )]
+    /// The existing file has another kind of content.
     Other {
         /// The output.
         path: PathBuf,
-        /// What may be replaced.
+        /// The kind of content that may be replaced.
         contents: &'static str,
     },
     /// The existing file is never replaced without `force`.
     #[error("{0} is there already: name another file, or replace it with --force")]
     Exists(PathBuf),
-    /// It cannot be written.
+    /// The file system refuses.
     #[error("cannot write {path}: {error}")]
     Write {
         /// The output.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         error: io::Error,
     },
 }
 
-/// The outputs of one command, and what it reads.
+/// The outputs of one command, with the inputs that they must not overwrite.
 #[derive(Debug, Default)]
 pub struct OutputFiles {
+    /// The files that the command reads.
     inputs: Vec<PathBuf>,
+    /// Whether any existing file may be replaced, except inputs.
     force: bool,
+    /// The registered outputs, with links resolved.
     places: Vec<PathBuf>,
 }
 
 /// A file that may be written.
 #[derive(Debug)]
 pub struct OutputFile {
+    /// The path as the caller named it.
     path: PathBuf,
-    /// Where it stands, links resolved.
+    /// The path with links resolved.
     place: PathBuf,
+    /// The permissions of the file.
     mode: u32,
+    /// The kind of content.
     contents: Contents,
-    /// A pipe or a device, which is written to and cannot be replaced.
+    /// Whether it is a pipe or a device, which is written to directly.
     special: bool,
 }
 
 impl OutputFiles {
-    /// Outputs of a command that reads these files. With `force`, whatever else stands there is replaced.
+    /// The outputs of a command that reads these files. With `force`, any other existing file is replaced.
     pub fn new(inputs: Vec<PathBuf>, force: bool) -> OutputFiles {
         OutputFiles {
             inputs,
@@ -89,10 +115,11 @@ impl OutputFiles {
         }
     }
 
-    /// Registers an output file that is readable as far as the umask permits.
+    /// Registers an output file with the permissions of the file that it replaces, or those that the umask
+    /// permits.
     ///
     /// # Errors
-    /// Where it must not be written: see [`OutputError`].
+    /// [`OutputError`] if it must not be written.
     pub fn file(&mut self, path: &Path, contents: Contents) -> Result<OutputFile, OutputError> {
         self.check(path, contents, 0o666)
     }
@@ -100,11 +127,12 @@ impl OutputFiles {
     /// Registers an output file that only its owner may read.
     ///
     /// # Errors
-    /// Where it must not be written: see [`OutputError`].
+    /// [`OutputError`] if it must not be written.
     pub fn private(&mut self, path: &Path, contents: Contents) -> Result<OutputFile, OutputError> {
         self.check(path, contents, 0o600)
     }
 
+    /// Checks a path against the inputs, the other outputs and the existing file.
     fn check(
         &mut self,
         path: &Path,
@@ -155,15 +183,15 @@ impl OutputFiles {
 }
 
 impl OutputFile {
-    /// The path as it was named.
+    /// The path as the caller named it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes the file under a temporary name and renames it when it is complete.
+    /// Writes the file under a temporary name in the same directory, flushes it to disk, and renames it.
     ///
     /// # Errors
-    /// Where it cannot be written, or where `write` fails: what was there before is there still.
+    /// [`OutputError::Write`], or the error of `write`; the previous file then remains.
     pub fn write<E: From<OutputError>>(
         &self,
         write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
@@ -190,10 +218,10 @@ impl OutputFile {
         Ok(())
     }
 
-    /// Removes an older file of the same kind.
+    /// Removes an existing file of the same kind; leaves any other file.
     ///
     /// # Errors
-    /// Where it is there and cannot be removed.
+    /// [`OutputError::Write`] if it cannot be removed.
     pub fn remove(&self) -> Result<(), OutputError> {
         if self.special || !self.place.exists() || !self.contents.are_in(&self.place) {
             return Ok(());
@@ -205,10 +233,10 @@ impl OutputFile {
     }
 }
 
-/// Writes a file that only its owner may read and that is not there yet; it is there whole or not at all.
+/// Writes a new file that only its owner may read; it appears completely or not at all.
 ///
 /// # Errors
-/// Where it cannot be written, or is there already.
+/// `AlreadyExists` if the path exists; otherwise the operating system's error.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = beside(path, 0o600)?;
     file.write_all(bytes)?;

@@ -1,13 +1,14 @@
 //! The US National (7) and California (8) sections of the Global Privacy Platform.
 //!
-//! Both are a core of two-bit answers behind a version and, behind a dot, an optional sub-section of the type 1 that
-//! carries the Global Privacy Control of the browser. «GPP Extension: IAB Privacy's MSPA US National Section
-//! Technical Specification», versions 1 and 2, and «GPP Extension: California Privacy Technical Specification».
+//! Both are a version and a core of two-bit answers and, after a dot, an optional sub-section of type 1 with
+//! the browser's Global Privacy Control. The sources are «GPP Extension: IAB Privacy's MSPA US National
+//! Section Technical Specification», versions 1 and 2, and «GPP Extension: California Privacy Technical
+//! Specification».
 //!
-//! Version 2 of the national core asks sixteen questions on sensitive data instead of twelve and three on children
-//! instead of two. The encoder that most use wrote that layout under version 1 for a while, so a core of version 1
-//! in which bits are set behind the shorter layout is read by the longer one: there they always are, in the shorter
-//! one never.
+//! Version 2 of the national core has sixteen answers on sensitive data instead of twelve, and three on
+//! children instead of two. The most common encoder wrote that layout under version 1 for a while, so a core
+//! of version 1 in which bits are set behind the shorter layout is decoded by the longer one: there such bits
+//! always exist, in the shorter one never.
 
 use crate::allowed::{Allowed, OptOut};
 use crate::bits::Bits;
@@ -85,16 +86,18 @@ pub struct UsCalifornia {
     pub gpc: Option<bool>,
 }
 
+/// Answers on sensitive data and on children in version 1 of the national section.
 const LIMITED: (usize, usize) = (12, 2);
+/// The same in version 2.
 const FULL: (usize, usize) = (16, 3);
 
 impl UsNational {
-    /// Reads the section.
+    /// Parses the section.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] for another version than 1 and 2, an undefined value, a wrong length or a sub-section that is
-    /// not known.
+    /// [`Malformed`] for another version than 1 and 2, an undefined value, another length, or an unknown
+    /// sub-section.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let (core, gpc) = subsections(text)?;
         let mut bits = Bits::new(core, 0)?;
@@ -111,6 +114,7 @@ impl UsNational {
         Ok(Self { gpc, ..section })
     }
 
+    /// Reads the core in one layout.
     fn core(mut bits: Bits<'_>, version: u8, layout: (usize, usize)) -> Result<Self, Malformed> {
         let (sensitive, children) = layout;
         let section = Self {
@@ -136,7 +140,8 @@ impl UsNational {
         Ok(section)
     }
 
-    /// Takes away what the person opted out of.
+    /// Removes what the person opted out of. The Global Privacy Control, and a refusal for a known child, opt
+    /// out of sale, sharing and targeted advertising.
     pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
         let all = self.gpc == Some(true) || self.known_child.contains(&Consented::No);
         let sale = out(self.sale_opt_out_notice, self.sale_opt_out);
@@ -159,12 +164,11 @@ impl UsNational {
 }
 
 impl UsCalifornia {
-    /// Reads the section.
+    /// Parses the section.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] for another version than 1, an undefined value, a wrong length or a sub-section that is not
-    /// known.
+    /// [`Malformed`] for another version than 1, an undefined value, another length, or an unknown sub-section.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let (core, gpc) = subsections(text)?;
         let mut bits = Bits::new(core, 0)?;
@@ -191,8 +195,8 @@ impl UsCalifornia {
         Ok(section)
     }
 
-    /// Takes away what the person opted out of. California's "share" is for advertising across contexts, so that
-    /// the opt-out of it is one of targeted advertising too.
+    /// Removes what the person opted out of. California's "share" concerns cross-context behavioral advertising,
+    /// so an opt-out of sharing is one of targeted advertising too.
     pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
         let gpc = self.gpc == Some(true);
         let [child_sale, child_sharing] = self.known_child.map(|child| child == Consented::No);

@@ -1,10 +1,11 @@
 //! The sections of single US states (9 to 23) of the Global Privacy Platform.
 //!
-//! All of them are one layout with a few places that a state has or has not: a version, three notices, two opt-outs,
-//! answers on categories of sensitive data, consents for known children, and three answers on the Multi-State Privacy
-//! Agreement (MSPA). [`LAYOUTS`] says which state has what, after «GPP Extension: IAB Privacy's … Privacy Technical
-//! Specification» of each state, version 1. A sub-section of type 1 carries the Global Privacy Control of the browser;
-//! Florida, Utah and Virginia define none, and one that stands there nonetheless is read, because it can only take away.
+//! All of them have one layout with a few optional parts: a version, three notices, two opt-outs, answers on
+//! categories of sensitive data, consents for known children, and three answers on the Multi-State Privacy
+//! Agreement (MSPA). [`LAYOUTS`] states which state has what, after version 1 of each state's «GPP Extension:
+//! IAB Privacy's … Privacy Technical Specification». A sub-section of type 1 contains the browser's Global
+//! Privacy Control; Florida, Utah and Virginia define none, and one that occurs nonetheless is read, because
+//! it can only remove permissions.
 
 use crate::allowed::{Allowed, OptOut};
 use crate::bits::Bits;
@@ -48,12 +49,16 @@ pub struct UsState {
     position: &'static [usize],
 }
 
+/// The largest number of categories of sensitive data.
 const MOST_SENSITIVE: usize = 11;
+/// The largest number of consents for known children.
 const MOST_CHILDREN: usize = 5;
 
-/// What the section of a state has.
+/// The parts of a state's section.
 struct Layout {
+    /// The section id.
     id: u16,
+    /// The state, two capital letters.
     state: &'static str,
     /// Categories of sensitive data.
     sensitive: usize,
@@ -67,6 +72,7 @@ struct Layout {
     additional: bool,
 }
 
+/// A layout without an opt-out from sensitive data.
 const fn layout(
     id: u16,
     state: &'static str,
@@ -86,6 +92,7 @@ const fn layout(
     }
 }
 
+/// The layouts by section id.
 const LAYOUTS: [Layout; 15] = [
     layout(9, "VA", 8, &[7], 1, false),
     layout(10, "CO", 7, &[], 1, false),
@@ -112,12 +119,11 @@ const LAYOUTS: [Layout; 15] = [
 ];
 
 impl UsState {
-    /// Reads the section with that id; nothing where it is not that of a state that is known.
+    /// Parses the section with an id; `None` if the id is not that of a supported state.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] for another version than 1, an undefined value, a wrong length or a sub-section that is not
-    /// known.
+    /// [`Malformed`] for another version than 1, an undefined value, another length, or an unknown sub-section.
     pub fn parse(id: u16, text: &str) -> Result<Option<Self>, Malformed> {
         let Some(layout) = LAYOUTS.iter().find(|layout| layout.id == id) else {
             return Ok(None);
@@ -152,7 +158,7 @@ impl UsState {
         Ok(Some(section))
     }
 
-    /// Whether the person refused the use of a precise position, or received no notice of that choice.
+    /// Whether the person refused the use of a precise geolocation, or received no notice of that choice.
     pub fn position_refused(&self) -> bool {
         let answers = self.position.iter();
         let mut answers = answers.filter_map(|place| self.sensitive_data.get(*place));
@@ -160,8 +166,8 @@ impl UsState {
             || answers.any(|answer| *answer == Consented::No)
     }
 
-    /// Takes away what the person opted out of. The laws of these states know sale and targeted advertising; the
-    /// control of the browser and a child for whom nobody consented opt out of both.
+    /// Removes what the person opted out of. The laws of these states cover sale and targeted advertising; the
+    /// Global Privacy Control, and a known child without consent, opt out of both.
     pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
         let all = self.gpc == Some(true) || self.known_child.contains(&Consented::No);
         let sale = out(self.sale_opt_out_notice, self.sale_opt_out);

@@ -14,6 +14,7 @@ use super::{Attribution, Basis, Kind, Sensors, Source};
 pub struct Brand {
     /// The name, `[a-z0-9_-]+` of at most 256 bytes: the token `<brand>` of subjects and the
     /// `brand` dimension of cells.
+    /// Renaming a brand makes it another one: its keys derive from its name.
     pub name: String,
     /// The IANA time zone of the brand's days and hours. Default `UTC`, with a warning.
     pub timezone: TimeZone,
@@ -53,6 +54,27 @@ pub struct Brand {
 impl Brand {
     /// Whether the records of a source require consent. The source's own `basis` decides; without
     /// one, web records require it as soon as the brand can evaluate consent strings.
+    /// ```
+    /// use tributary_config::model::Basis;
+    /// # use std::path::Path;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let secret = folder.path().join("acme.secret");
+    /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+    /// # let text = format!(
+    /// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n\
+    /// #      consent = {{ vendor = 755, feature_2 = true }}\n"
+    /// # );
+    /// # let brand = tributary_config::parse(&text, Path::new("t.toml"))?.config.brands.remove(0);
+    /// // A brand with `consent = { vendor = 755, feature_2 = true }`.
+    /// let source = |name: &str| brand.sources.iter().find(|source| source.name == name);
+    /// let (web, transaction) = (source("web").unwrap(), source("transaction").unwrap());
+    /// assert!(brand.rests_on_consent(web) && !brand.rests_on_consent(transaction));
+    ///
+    /// let mut web = web.clone();
+    /// web.basis = Some(Basis::LegitimateInterest);
+    /// assert!(!brand.rests_on_consent(&web));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rests_on_consent(&self, source: &Source) -> bool {
         match source.basis {
             Some(basis) => basis == Basis::Consent,
@@ -87,6 +109,7 @@ pub enum HashRule {
 ///
 /// The maps are keyed by the kinds of identifiers: `email`, `phone`, `cookie`, `customer`,
 /// `wallet`, `device`, `name_postcode`.
+/// Both guards exist because identifiers are shared: a phone number by a family, a tablet by a till.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// Hub guard: with how many other identifiers an identifier may share records. Beyond it, it
@@ -97,11 +120,14 @@ pub struct Identity {
     pub link_ttl: BTreeMap<String, Option<i64>>,
     /// Size guard: the conversions of a person with more identifiers are not attributed.
     /// Default 100.
+    /// From 1.
     pub max_identifiers: u32,
     /// Whether first name, last name and postcode together identify. Default false.
+    /// Two people may share all three, so it is off unless the brand decides otherwise.
     pub name_postcode: bool,
     /// The enabled hash rules, sorted and distinct; contains [`HashRule::Plain`]. Default that
     /// alone.
+    /// Each rule adds one pseudonym to every clear value of the kinds that it covers.
     pub rules: Vec<HashRule>,
     /// Values that never identify anyone, besides [`crate::placeholders`], compared in any case
     /// and spelling. They may be personal data and are never printed.
@@ -152,6 +178,7 @@ pub struct Consent {
     pub feature_2: bool,
     /// Purposes, of 1 to 11, that a use requires besides the built-in ones, by the use's name:
     /// `hold`, `credit`, `join`, `link`, `position`, `share`.
+    /// It can only make a use stricter.
     pub also_needs: BTreeMap<String, Vec<u8>>,
     /// The vendor's entry in `vendor_list_file`.
     pub declared: Option<Vendor>,
@@ -166,6 +193,7 @@ impl Consent {
 
 /// `[brand.retention]`: for how many whole calendar months records are stored, by category; each
 /// from 1. Values above the defaults produce a warning.
+/// Records whose period has expired are deleted at startup and once a day; a month is a calendar month.
 #[derive(Clone, Debug)]
 pub struct Retention {
     /// Records that identify a person, from the person's last interaction. Default 24.
@@ -180,12 +208,16 @@ pub struct Retention {
 
 /// `[brand.noise]`: differentially private noise on published numbers. Without a budget there is no
 /// noise.
+/// The published numbers are ε-differentially private per person and day, provided that nobody exceeds
+/// the sensitivities; those who do are protected less.
 #[derive(Clone, Debug)]
 pub struct Noise {
     /// The privacy budget ε of a day, thousandths; set together with `money_minor`.
+    /// From 1 (ε = 0.001) to 1,000,000 (ε = 1000); values above ε = 10 produce a warning.
     pub epsilon_thousandths: Option<u64>,
     /// The sensitivity of counts: how far one person may change any count of a day, summed over
     /// its cells. Default 1.
+    /// From 1.
     pub count: u64,
     /// The sensitivity of revenue: the most that one person spends in a day, minor units of each
     /// currency.

@@ -3,6 +3,38 @@
 use std::collections::BTreeMap;
 
 /// `[brand.source.csv]`: how the rows of a CSV file become records.
+/// ```
+/// use std::path::Path;
+/// use tributary_config::model::{Column, Format};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = folder.path().join("acme.secret");
+/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// let text = format!(
+///     r#"
+/// [[brand]]
+/// name = "acme"
+/// timezone = "Europe/Paris"
+/// secret_file = {secret:?}
+///
+/// [[brand.source]]
+/// name = "till"
+/// kind = "transaction"
+/// format = "csv"
+///
+/// [brand.source.csv]
+/// delimiter = ";"
+/// columns = {{ id = "basket", ts = "time", store = {{ const = "s1" }}, amount = "total" }}
+/// "#
+/// );
+/// let config = tributary_config::parse(&text, Path::new("tributary.toml"))?.config;
+/// let Format::Csv(map) = &config.brands[0].sources[0].format else {
+///     panic!("the source is a CSV source");
+/// };
+/// assert_eq!(map.delimiter, b';');
+/// assert_eq!(map.columns["store"], Column::Const("s1".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Csv {
     /// The separator, one ASCII character other than a letter, a digit, a quote or a line break.
@@ -12,15 +44,18 @@ pub struct Csv {
     /// ([`crate::fields`]). Contains every required field.
     pub columns: BTreeMap<String, Column>,
     /// Whether rows with the same `id` are one record whose `amount` is their sum. Default false.
+    /// For files with one row per article. Only amounts in one currency are added.
     pub sum_rows: bool,
     /// A filter: a row is read only if every column named here contains exactly the given text.
     /// Default none.
+    /// For files that mix kinds of rows, such as sales and cancellations.
     pub only: BTreeMap<String, String>,
     /// The decimal separator of amounts. Default [`DecimalMark::Auto`].
     pub decimal: DecimalMark,
     /// The character encoding of the cells. Default [`Encoding::Auto`].
     pub encoding: Encoding,
     /// strptime patterns of time stamps, tried in order before RFC 3339 and integers. Default none.
+    /// Each determines a day; without an offset (`%z`), [`Source::zone`](super::Source::zone) applies.
     pub time_patterns: Vec<String>,
 }
 

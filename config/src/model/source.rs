@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use super::{Csv, HashRule};
 
 /// `[[brand.source]]`: where records of one kind come from.
+/// Messages on `tributary.in.<brand>.<kind>.<source>` belong to the source of that name.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The name, `[a-z0-9_-]+`, unique within the brand. Record IDs are unique per brand and
@@ -15,6 +16,7 @@ pub struct Source {
     /// How its bytes become records. Default [`Format::Native`].
     pub format: Format,
     /// The time zone of time stamps without an offset; without one they are rejected.
+    /// A time that occurs twice there is the earlier one; a time that clocks skip moves forward.
     pub zone: Option<TimeZone>,
     /// The ISO 3166 alpha-2 region of phone numbers without a country code; the brand's if absent.
     pub phone_region: Option<String>,
@@ -27,6 +29,8 @@ pub struct Source {
     pub unit: TimeUnit,
     /// Whether the header `Tributary-At` of its messages may state an earlier arrival than the
     /// stream's own time stamp, for load tests. Default false.
+    /// Anyone who may publish for such a source can choose arrival times, but never later ones than the
+    /// stream's.
     pub arrival_header: bool,
 }
 
@@ -65,6 +69,11 @@ impl Kind {
     ];
 
     /// The name in the configuration and in subjects (`tributary.in.<brand>.<kind>`).
+    /// ```
+    /// use tributary_config::model::Kind;
+    ///
+    /// assert_eq!(Kind::Transaction.name(), "transaction");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Kind::Ping => "ping",

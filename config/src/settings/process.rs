@@ -1,4 +1,7 @@
 //! `[workers]`, `[ledger]` and `[http]`: the process itself.
+//!
+//! Environment variables override these sections and `[nats]`, because they are what differs between the
+//! processes of one cluster and between a laptop and a container.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,6 +17,7 @@ use crate::value_type::number::Int;
 use crate::value_type::scalar::Text;
 use crate::value_type::token::{DOMAIN, HOST_NAME, REGION};
 
+/// The defaults are one thread in one process. More of either changes the speed and no number.
 impl SettingsModel for Workers {
     const SECTION: Section = Section {
         variables: true,
@@ -93,6 +97,7 @@ impl SettingsModel for Workers {
     }
 }
 
+/// The directory must be durable: without it a restart depends on what the input stream still stores.
 impl SettingsModel for Ledger {
     const SECTION: Section = Section {
         variables: true,
@@ -122,6 +127,7 @@ impl SettingsModel for Ledger {
     }
 }
 
+/// The default listens on loopback only, because the server has no authentication.
 impl SettingsModel for Http {
     const SECTION: Section = Section {
         variables: true,

@@ -1,4 +1,4 @@
-//! Addresses: of the broker, of the HTTP server, of the cluster's processes.
+//! Addresses: of the broker, of the HTTP server, and of the cluster's processes.
 
 use std::net::SocketAddr;
 
@@ -8,10 +8,12 @@ use url::Url;
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 
-/// The broker's addresses, comma separated. They never hold a password, and since one may stand there
-/// by mistake no message repeats an address that has an `@`.
+/// The broker's addresses, separated by commas. They must not contain a login, and because one may be
+/// there by mistake, no message repeats an address with an `@`.
 pub(crate) struct Broker;
 
+/// Accepts `nats://host`, `nats://host:port` and the same with `tls://`, several separated by commas and
+/// white space. Rejects other schemes, paths, queries, fragments, and any login.
 impl Scalar for Broker {
     type Out = String;
 
@@ -23,6 +25,10 @@ impl Scalar for Broker {
         json!({"type": "string", "pattern": "^\\s*(nats|tls)://[^@/]+/?(\\s*,\\s*(nats|tls)://[^@/]+/?)*\\s*$"})
     }
 
+    /// Parses all addresses and joins them with commas, without white space.
+    ///
+    /// # Errors
+    /// The first address that is invalid; the remedy suggests `nats://` for an address without a scheme.
     fn parse(&self, text: &str) -> Result<String, Invalid> {
         let addresses: Vec<&str> = text.split(',').map(str::trim).collect();
         for address in &addresses {
@@ -69,9 +75,11 @@ fn one_broker(address: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Where the HTTP server listens.
+/// The listen address of the HTTP server: an IP address and a port, never a name, because a name may
+/// resolve to an address that others can reach.
 pub(crate) struct Listen;
 
+/// Accepts what `SocketAddr` parses: `127.0.0.1:9464`, `[::1]:9464`.
 impl Scalar for Listen {
     type Out = SocketAddr;
 
@@ -83,6 +91,10 @@ impl Scalar for Listen {
         json!({"type": "string", "pattern": "^([0-9.]+|\\[[0-9A-Fa-f:.%]+\\]):[0-9]{1,5}$"})
     }
 
+    /// Parses an IP address and a port.
+    ///
+    /// # Errors
+    /// Anything else; the remedy suggests the loopback address for `localhost:9464`, `:9464` and `9464`.
     fn parse(&self, text: &str) -> Result<SocketAddr, Invalid> {
         text.trim().parse().map_err(|_| {
             let meant = match text.trim().rsplit_once(':') {
@@ -106,9 +118,11 @@ impl Scalar for Listen {
     }
 }
 
-/// A process of the cluster: `host:port`.
+/// The address of a process of the cluster: `host:port`, with IPv6 addresses in brackets.
 pub(crate) struct Host;
 
+/// Accepts a name or an IPv4 address, or an IPv6 address in brackets, each with a port from 1. The port is
+/// required because a cluster has no standard one.
 impl Scalar for Host {
     type Out = String;
 
@@ -120,6 +134,10 @@ impl Scalar for Host {
         json!({"type": "string", "pattern": "^[^\\s/:]+:[0-9]{1,5}$|^\\[[^\\s/]+\\]:[0-9]{1,5}$"})
     }
 
+    /// Trims white space and returns the address as it is; names are resolved when the cluster connects.
+    ///
+    /// # Errors
+    /// A missing host or port, port 0, and an IPv6 address without brackets, whose port would be ambiguous.
     fn parse(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let example = r#"write it like "worker-0.example:2101""#;

@@ -1,4 +1,7 @@
 //! Scalars: values that are written as one TOML string.
+//!
+//! A scalar converts between a text and a value and knows neither the file nor its location, so that it
+//! serves single settings, list elements and parts of columns alike.
 
 use serde_json::{Value as Json, json};
 use toml_edit::Value;
@@ -6,16 +9,16 @@ use toml_edit::Value;
 use super::{Rendered, ValueType};
 use crate::context::{Context, Input, quote};
 
-/// Why a text is refused, and what would be right.
+/// Why a text is rejected, and the remedy.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Invalid {
-    /// What is wrong.
+    /// What is wrong; the path of the setting precedes it.
     pub(crate) message: String,
-    /// What would be right; may be empty.
+    /// The remedy; may be empty.
     pub(crate) fix: String,
 }
 
-/// A fault of these words.
+/// An error with its remedy.
 pub(crate) fn invalid(message: impl Into<String>, fix: impl Into<String>) -> Invalid {
     Invalid {
         message: message.into(),
@@ -23,7 +26,7 @@ pub(crate) fn invalid(message: impl Into<String>, fix: impl Into<String>) -> Inv
     }
 }
 
-/// What one text may say.
+/// A value that is written as one TOML string.
 pub(crate) trait Scalar: Sync + 'static {
     /// The type in the model.
     type Out: 'static;
@@ -34,21 +37,25 @@ pub(crate) trait Scalar: Sync + 'static {
     /// The JSON Schema of the text.
     fn schema(&self) -> Json;
 
-    /// What the text says.
+    /// Parses the text.
+    ///
+    /// # Errors
+    /// [`Invalid`], without the text if it may be a secret or identify a person.
     fn parse(&self, text: &str) -> Result<Self::Out, Invalid>;
 
-    /// The text that says it.
+    /// The text of a value; parsed again, it is the same value.
     fn write(&self, out: &Self::Out) -> String;
 
-    /// What to write instead of a value that is no text.
+    /// The remedy for a value that is not a string.
     fn hint(&self) -> String {
         "write it in quotation marks".to_owned()
     }
 }
 
-/// A setting that is one word.
+/// A setting that is one scalar.
 pub(crate) struct Text<W>(pub(crate) W);
 
+/// Delegates to the scalar, and reports where it fails.
 impl<W: Scalar> ValueType for Text<W> {
     type Out = W::Out;
 
@@ -69,7 +76,7 @@ impl<W: Scalar> ValueType for Text<W> {
     }
 }
 
-/// Reads a word from a value that should be a text.
+/// Parses a scalar from a value; reports one that is not a string, or is invalid.
 pub(crate) fn read<W: Scalar>(word: &W, given: &Input<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
     let Some(text) = given.text() else {
         let message = format!("must be {}, not {}", word.kind(), given.node.type_name());
@@ -85,9 +92,11 @@ pub(crate) fn read<W: Scalar>(word: &W, given: &Input<'_>, cx: &mut Context<'_>)
     }
 }
 
-/// Any text with a visible character and without control characters.
+/// Any text with a visible character and without control characters; the type in the words of the
+/// reference.
 pub(crate) struct FreeText(pub(crate) &'static str);
 
+/// Accepts any other text unchanged, including surrounding white space.
 impl Scalar for FreeText {
     type Out = String;
 
@@ -114,9 +123,11 @@ impl Scalar for FreeText {
     }
 }
 
-/// The separator of a CSV file.
+/// The separator of a CSV file, one ASCII character that cannot be part of a number, a word or a quoted
+/// cell.
 pub(crate) struct Delimiter;
 
+/// Accepts punctuation, a space and a tab.
 impl Scalar for Delimiter {
     type Out = u8;
 
@@ -149,9 +160,12 @@ impl Scalar for Delimiter {
     }
 }
 
-/// A MAC or the prefix of its maker. Such a value may identify somebody, so no message repeats it.
+/// A MAC, or the OUI prefix of its manufacturer (IEEE MA-L, 24 bits). Such a value may identify a person,
+/// so no message repeats it.
 pub(crate) struct Device;
 
+/// Accepts 12 hex digits with any separators, or 6 and a star: `dc:fb:48:00:11:22`, `DCFB48*`. The text is
+/// kept as it is, and parsed again by the decoder.
 impl Scalar for Device {
     type Out = String;
 

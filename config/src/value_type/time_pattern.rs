@@ -1,4 +1,4 @@
-//! Patterns of time stamps, as strptime has them.
+//! Patterns of time stamps, in the notation of POSIX `strptime` as jiff implements it.
 
 use jiff::fmt::strtime;
 use serde_json::{Value as Json, json};
@@ -6,9 +6,11 @@ use serde_json::{Value as Json, json};
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 
-/// A pattern that names at least year, month and day.
+/// A pattern that determines at least year, month and day.
 pub(crate) struct TimePattern;
 
+/// A misspelled pattern such as `DD/MM/YYYY` would match nothing and reject every row, so it is rejected
+/// here instead.
 impl Scalar for TimePattern {
     type Out = String;
 
@@ -20,7 +22,7 @@ impl Scalar for TimePattern {
         json!({"type": "string", "minLength": 2})
     }
 
-    /// A pattern is right when a moment that it writes is read again, to the day at least.
+    /// A pattern is valid if a moment that it formats parses back to the same day.
     fn parse(&self, text: &str) -> Result<String, Invalid> {
         let moment = jiff::civil::date(2025, 12, 31).at(23, 59, 58, 0);
         let moment = moment.to_zoned(jiff::tz::TimeZone::UTC);

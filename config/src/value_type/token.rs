@@ -55,6 +55,7 @@ pub(crate) const NAME: Token = Token {
     fix: suggest_name,
 };
 
+/// Whether a character may occur in the name of a brand or a source.
 fn is_name_character(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-'
 }
@@ -72,6 +73,7 @@ fn suggest_name(text: &str) -> String {
     }
 }
 
+/// Compares bytes of ASCII, so the length in bytes is the length in characters.
 impl Scalar for Token {
     type Out = String;
 
@@ -133,6 +135,8 @@ pub(crate) const DOMAIN: DottedName = DottedName {
     fix: r#"write it in lower case, without scheme and port, such as "rights.example.com""#,
 };
 
+/// A trailing dot would be an empty label and is rejected. The value is in lower case, because DNS names are
+/// compared without case (RFC 4343).
 impl Scalar for DottedName {
     type Out = String;
 

@@ -370,4 +370,15 @@ mod tests {
             assert_eq!(Field::of(field.name()), Some(field));
         }
     }
+
+    #[test]
+    fn the_configuration_knows_the_same_fields() {
+        for kind in Kind::ALL {
+            let mut own: Vec<&str> = of_kind(kind).iter().map(|field| field.name()).collect();
+            let mut configured = tributary_config::fields::of(kind).to_vec();
+            own.sort_unstable();
+            configured.sort_unstable();
+            assert_eq!(own, configured, "{}", kind.name());
+        }
+    }
 }

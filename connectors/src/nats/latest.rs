@@ -37,7 +37,7 @@ use super::outgoing::OutgoingMessage;
 use super::publish::{PAUSE, acknowledged, context, dispatch, publish_error};
 use super::subject_set::SubjectSet;
 
-/// The longest pause between two rounds of sending again.
+/// The longest pause between two rounds of retries.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// How long the server may refuse every message before the publisher returns an error.
@@ -47,19 +47,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct LatestPublisher {
     client: Client,
     jetstream: Context,
+    /// The maximum number of messages in flight.
     window: usize,
     /// The newest message of each subject that has not been sent.
     newest: FxHashMap<String, OutgoingMessage>,
-    /// Subjects of `newest` that nothing is in flight of, in the order they came.
+    /// The subjects of `newest` that have nothing in flight, in the order in which they arrived.
     order: VecDeque<String>,
-    /// What has been sent once and is to be sent again.
+    /// Messages that were sent and must be resent.
     retries: VecDeque<OutgoingMessage>,
-    /// Subjects of `again` and `sending`.
+    /// The subjects of `retries` and `sending`.
     in_flight_subjects: FxHashSet<String>,
+    /// Messages that were sent and not acknowledged.
     sending: FuturesUnordered<BoxFuture<'static, (OutgoingMessage, Result<(), PublishError>)>>,
-    /// When sending goes on after a failure.
+    /// When sending resumes after a failure.
     resume: Instant,
-    /// How long the next pause is.
+    /// The length of the next pause; it doubles up to [`LONGEST`].
     pause: Duration,
     /// Since when nothing was acknowledged.
     failing: Option<Instant>,
@@ -68,7 +70,7 @@ pub struct LatestPublisher {
 }
 
 impl LatestPublisher {
-    /// A publisher with at most `window` messages in flight.
+    /// A publisher with at most `window` messages in flight, at least one.
     pub fn new(client: &Client, window: usize) -> LatestPublisher {
         let window = window.max(1);
         LatestPublisher {
@@ -95,7 +97,7 @@ impl LatestPublisher {
         }
     }
 
-    /// Takes the newest message of its subject; it replaces one that waits. Sends nothing yet.
+    /// Enqueues the newest message of its subject, which replaces one that waits. Sends nothing yet.
     pub fn put(&mut self, message: OutgoingMessage) {
         let subject = message.subject.clone();
         let waited = self.newest.insert(subject.clone(), message).is_some();
@@ -104,24 +106,24 @@ impl LatestPublisher {
         }
     }
 
-    /// How many messages are not acknowledged yet.
+    /// The number of subjects with unacknowledged messages, counting a subject twice if a newer message
+    /// waits behind one in flight.
     pub fn pending(&self) -> usize {
         self.newest.len() + self.in_flight_subjects.len()
     }
 
-    /// Sends and awaits acknowledgements until all have come or `wait` has passed. Can be given up
-    /// at any time without losing anything; does nothing while it is not awaited.
+    /// Sends messages and awaits acknowledgments until all have arrived or `wait` has passed. Cancel-safe;
+    /// makes no progress while it is not polled.
     ///
     /// # Errors
-    /// [`super::NatsErrorKind::Publish`], when the server refuses a message and has acknowledged
-    /// none for some seconds, or when a message is too large, which is dropped. Everything else is
-    /// kept: calling again goes on.
+    /// [`super::NatsErrorKind::Publish`] if the server refuses a message and has acknowledged none for some
+    /// seconds, or if a message is too large, which is dropped. All others are kept; calling again resumes.
     pub async fn flush_for(&mut self, wait: Duration) -> Result<(), NatsError> {
         let flushed = tokio::time::timeout(wait, self.flush()).await;
         flushed.unwrap_or(Ok(()))
     }
 
-    /// Waits until the server has acknowledged everything, however long it is away.
+    /// Sends messages and awaits all acknowledgments, however long the server is unavailable.
     ///
     /// # Errors
     /// As [`LatestPublisher::flush_for`].
@@ -142,6 +144,7 @@ impl LatestPublisher {
         Ok(())
     }
 
+    /// Sends messages until the window is full, retries first.
     fn fill_window(&mut self) {
         while self.sending.len() < self.window && Instant::now() >= self.resume {
             let next = self.retries.pop_front().or_else(|| {
@@ -164,6 +167,7 @@ impl LatestPublisher {
         }
     }
 
+    /// Handles the outcome of one message: releases its subject, or schedules a retry.
     fn handle_ack(
         &mut self,
         message: OutgoingMessage,
@@ -208,7 +212,7 @@ impl LatestPublisher {
         Ok(())
     }
 
-    /// Nothing of a subject is in flight any more; what waits of it is next.
+    /// Marks that a subject has nothing in flight; a message of it that waits is next.
     fn release_subject(&mut self, subject: &str) {
         self.in_flight_subjects.remove(subject);
         if self.newest.contains_key(subject) {

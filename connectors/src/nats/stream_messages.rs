@@ -8,8 +8,8 @@ use tributary_config::model::Nats;
 use super::error::{NatsError, NatsErrorKind};
 use super::share;
 
-/// The sequence of the newest message that a process of the cluster would read from the input stream and that is
-/// still there; 0 where there is none.
+/// The sequence of the newest stored message that one process of the cluster would read from the input
+/// stream; 0 if there is none.
 ///
 /// # Errors
 /// As [`super::stream_state`].
@@ -46,7 +46,7 @@ pub async fn newest_message(
     Ok(newest)
 }
 
-/// Whether a stream holds anything on the subjects of a filter.
+/// Whether a stream stores a message whose subject matches a filter.
 ///
 /// # Errors
 /// As [`super::stream_state`].
@@ -75,7 +75,8 @@ pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result
     }
 }
 
-/// Deletes one message of a stream, and its bytes from the server's disk. Whether it was there.
+/// Deletes one message of a stream securely: the server overwrites its bytes on disk. Returns whether
+/// the message existed; deleting it twice is no error.
 ///
 /// # Errors
 /// As [`super::stream_state`].

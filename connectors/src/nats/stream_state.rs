@@ -10,23 +10,22 @@ use async_nats::jetstream::stream::Info;
 use super::error::{NatsError, NatsErrorKind};
 use super::mirrors;
 
-/// What a stream holds.
+/// The state of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamState {
     /// The stream's name.
     pub name: String,
-    /// When it was made, Unix nanoseconds: what tells a stream from another of its name.
+    /// When it was created, Unix nanoseconds, which identifies it among streams of its name.
     pub created_ns: i64,
-    /// The sequence of the oldest message that is still there; one past `last_sequence` when it is
-    /// empty.
+    /// The sequence of the oldest stored message; one past `last_sequence` if the stream is empty.
     pub first_sequence: u64,
-    /// The highest sequence ever given, 0 before the first message.
+    /// The highest sequence ever assigned; 0 before the first message.
     pub last_sequence: u64,
-    /// Messages.
+    /// The number of stored messages.
     pub messages: u64,
-    /// Bytes of all messages.
+    /// The size of all stored messages, bytes.
     pub bytes: u64,
-    /// Subjects that messages stand under.
+    /// The number of subjects with a stored message.
     pub subjects: u64,
 }
 
@@ -44,22 +43,29 @@ impl From<&Info> for StreamState {
     }
 }
 
-/// What a stream holds now.
+/// The present state of a stream.
 ///
 /// # Errors
-/// [`NatsErrorKind::Stream`] where there is no such stream, else as [`ensure_input_stream`].
+/// [`NatsErrorKind::Stream`] if the stream does not exist; otherwise those of
+/// [`super::ensure_input_stream`].
 pub async fn stream_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
     existing(client, name).await.map(|info| (&info).into())
 }
 
-/// The same of the input stream, unless it has become a copy of another one since the start.
+/// The present state of the input stream.
+///
+/// # Errors
+/// As [`stream_state`], and `Stream` if it has become a copy of another stream since the start.
 pub(super) async fn input_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
     let info = existing(client, name).await?;
     mirrors::refuse_mirror(&info)?;
     Ok((&info).into())
 }
 
-/// All that the server says about a stream.
+/// The server's information on a stream.
+///
+/// # Errors
+/// As [`stream_state`].
 pub(super) async fn existing(client: &Client, name: &str) -> Result<Info, NatsError> {
     let missing = || {
         let what = format!("stream {name} does not exist");
@@ -68,6 +74,7 @@ pub(super) async fn existing(client: &Client, name: &str) -> Result<Info, NatsEr
     found(client, name).await?.ok_or_else(missing)
 }
 
+/// The server's information on a stream; `None` if it does not exist.
 pub(super) async fn found(client: &Client, name: &str) -> Result<Option<Info>, NatsError> {
     let jetstream = async_nats::jetstream::new(client.clone());
     match jetstream.get_stream(name).await {
@@ -88,6 +95,7 @@ pub(super) async fn found(client: &Client, name: &str) -> Result<Option<Info>, N
     }
 }
 
+/// The error of an account without JetStream.
 pub(super) fn no_jetstream() -> NatsError {
     NatsError::new(
         NatsErrorKind::NoJetStream,
@@ -95,6 +103,7 @@ pub(super) fn no_jetstream() -> NatsError {
     )
 }
 
+/// The error of a name that NATS does not permit.
 pub(super) fn bad_name(name: &str) -> NatsError {
     NatsError::new(
         NatsErrorKind::Config,
@@ -102,6 +111,8 @@ pub(super) fn bad_name(name: &str) -> NatsError {
     )
 }
 
+/// The error of a stream that the server refuses. Code 503, a cluster that is electing a leader, is
+/// transient.
 pub(super) fn unusable(name: &str, answer: async_nats::jetstream::Error) -> NatsError {
     // A cluster that is electing a leader is unavailable, which passes.
     let kind = match answer.code() {
@@ -112,7 +123,8 @@ pub(super) fn unusable(name: &str, answer: async_nats::jetstream::Error) -> Nats
     NatsError::caused(kind, what, answer)
 }
 
-/// A request without an answer. Without JetStream nobody listens to such requests at all.
+/// The error of a request without a response. Without JetStream nobody subscribes to such requests, and
+/// the server says so at once (`NoResponders`).
 pub(super) fn unanswered(
     name: &str,
     error: impl std::error::Error + Send + Sync + 'static,

@@ -1,11 +1,18 @@
 //! Creates missing streams and checks existing ones against the configuration that the server returns.
 //!
-//! An operator who creates a stream by hand keeps their choice of replicas, placement, limits and age as long as the
-//! stream can do its work. Otherwise the error names the stream, its current setting and the required one. This module
-//! never changes an existing stream.
+//! An operator who creates a stream by hand keeps their choice of replicas, placement, limits and age as
+//! long as the stream can do its work. Otherwise the error names the stream, its current setting and the
+//! required one. This module never changes an existing stream.
 //!
-//! The input and the dead letters contain records in clear, so both are short-lived by default: three days and one
-//! week. The ledger is the durable copy. The output holds aggregates, one message per cell, without expiry.
+//! | stream | subjects | must | created with |
+//! |---|---|---|---|
+//! | input | `tributary.in.>` | retention `limits`, no copy, partitioned as configured | 3 days |
+//! | output | `tributary.out.>` | retention `limits`, one message per subject, discard `old`, no age | no expiry |
+//! | dead letters | `tributary.deadletter.>` | retention `limits`, no copy | 7 days |
+//! | rights | `tributary.rights.>` | retention `limits`, no copy, no age, message TTLs, deletable | no expiry |
+//!
+//! The input and the dead letters contain records in clear, so both are short-lived by default. The
+//! ledger is the durable copy. The output contains aggregates, one message per cell.
 
 use std::time::Duration;
 
@@ -21,19 +28,21 @@ use super::stream_state::{
 };
 use super::{mirrors, share, subject};
 
+/// A day, for the age of streams.
 const DAY: Duration = Duration::from_secs(86_400);
-/// How long the server remembers message ids, in the streams that are made here.
+/// How long the server remembers message ids in the streams that are created here.
 const DUPLICATES: Duration = Duration::from_secs(600);
 
-/// Makes or checks the stream that captures `tributary.in.>`. One that exists must cover
-/// `tributary.in.<brand>.>` for every brand of `brands` (all of `tributary.in.>` where there are
-/// none), be no copy of another stream (see `copies`) and keep messages by limits: a work queue or an
-/// interest stream would delete what has not been read. It must sort into `nats.partitions`
-/// partitions (see [`super::InputRequest`]).
+/// Creates or checks the stream that captures `tributary.in.>`.
+///
+/// An existing stream must capture `tributary.in.<brand>.>` for every brand of `brands` (all of
+/// `tributary.in.>` if there are none), be no copy of another stream, and keep messages by limits: a
+/// work-queue or interest stream would delete what has not been read. It must be partitioned into
+/// `nats.partitions` (see [`super::InputRequest`]).
 ///
 /// # Errors
-/// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` when the server does
-/// not answer.
+/// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` if the server does not
+/// respond.
 pub async fn ensure_input_stream(
     client: &Client,
     nats: &Nats,
@@ -56,9 +65,9 @@ pub async fn ensure_input_stream(
     Ok((&info).into())
 }
 
-/// Makes or checks the stream that keeps the last value of every cell: it must cover
-/// `tributary.out.<brand>.>`, keep one message a subject, drop the old one for the new one and let
-/// none grow old.
+/// Creates or checks the stream that keeps the last value of every cell: it must capture
+/// `tributary.out.<brand>.>`, keep one message per subject, discard the old one for the new one, and let
+/// none expire.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].
@@ -98,8 +107,8 @@ pub async fn ensure_output_stream(
     Ok((&info).into())
 }
 
-/// Makes or checks the stream of dead letters: it must cover `tributary.deadletter.>`, brands that
-/// are not known included.
+/// Creates or checks the stream of dead letters: it must capture `tributary.deadletter.>`, including the
+/// dead letters of unknown brands.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].
@@ -122,8 +131,8 @@ pub async fn ensure_dead_letter_stream(
     Ok((&info).into())
 }
 
-/// Makes or checks the stream of rights requests: it must cover `tributary.rights.>` and let none grow old before
-/// it is answered.
+/// Creates or checks the stream of data-subject requests: it must capture `tributary.rights.>` and let
+/// none expire before it is answered.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].
@@ -141,14 +150,15 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
     Ok((&info).into())
 }
 
-/// Whether the stream of rights requests can still do its work.
+/// Checks whether the stream of data-subject requests can still do its work, without creating it.
 ///
 /// # Errors
-/// As [`ensure_input_stream`], with what it needs.
+/// As [`ensure_input_stream`].
 pub async fn check_rights_stream(client: &Client, nats: &Nats) -> Result<(), NatsError> {
     fits_rights(&existing(client, &nats.rights_stream).await?)
 }
 
+/// Checks the settings of the stream of data-subject requests.
 fn fits_rights(info: &Info) -> Result<(), NatsError> {
     mirrors::refuse_mirror(info)?;
     captures(info, subject::RIGHTS, "", "", &[] as &[&str])?;
@@ -170,6 +180,7 @@ fn fits_rights(info: &Info) -> Result<(), NatsError> {
     )
 }
 
+/// The settings that all created streams share: file storage, retention by limits.
 fn plain(name: &str, subject: &str) -> Config {
     Config {
         name: name.to_owned(),
@@ -182,6 +193,7 @@ fn plain(name: &str, subject: &str) -> Config {
     }
 }
 
+/// The stream, created if it does not exist. Several processes may create it at the same time.
 async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     let name = config.name.clone();
     if let Some(info) = found(client, &name).await? {
@@ -225,6 +237,7 @@ async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     }
 }
 
+/// Checks that a stream captures all of `all`, or else `<before><brand><after>` for every brand.
 fn captures(
     info: &Info,
     all: &str,
@@ -260,6 +273,7 @@ fn captures(
     )
 }
 
+/// Checks that a stream keeps messages by limits and accepts new ones.
 fn limits(info: &Info) -> Result<(), NatsError> {
     must(
         info,
@@ -269,6 +283,7 @@ fn limits(info: &Info) -> Result<(), NatsError> {
     must(info, !info.config.sealed, "is sealed")
 }
 
+/// An error that names the stream, unless a condition holds.
 fn must(info: &Info, kept: bool, otherwise: &str) -> Result<(), NatsError> {
     match kept {
         true => Ok(()),

@@ -5,23 +5,24 @@ use std::path::Path;
 
 use crate::files;
 
-/// How much of a file is looked at to see what it is, bytes.
+/// How much of a file is read to recognize it, bytes.
 const LOOK: u64 = 1 << 20;
 
 /// The kind of content that an output may replace without `force`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// Nothing: a file that is there stays.
+    /// None: an existing file is never replaced.
     Nothing,
-    /// Cells, one a line.
+    /// One cell per line.
     Cells,
     /// A trace.
     Trace,
-    /// A trace of refused lines.
+    /// A trace of dead letters.
     DeadLetters,
 }
 
 impl Contents {
+    /// The noun for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Contents::Nothing => "file to replace",
@@ -31,7 +32,8 @@ impl Contents {
         }
     }
 
-    /// Whether a file holds them, by its first line. An empty file holds anything.
+    /// Whether a file has this kind of content, by its first line. An empty file has every kind but
+    /// [`Contents::Nothing`].
     pub(super) fn are_in(self, path: &Path) -> bool {
         let line = || -> io::Result<Vec<u8>> {
             let mut line = Vec::new();

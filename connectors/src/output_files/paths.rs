@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// Creates a temporary file in the directory of `place`, which is deleted unless it is renamed.
 pub(super) fn beside(place: &Path, mode: u32) -> io::Result<tempfile::NamedTempFile<File>> {
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     tempfile::Builder::new()
@@ -14,6 +15,7 @@ pub(super) fn beside(place: &Path, mode: u32) -> io::Result<tempfile::NamedTempF
         .tempfile_in(directory(place))
 }
 
+/// The directory of a path; `.` for a bare name.
 fn directory(path: &Path) -> &Path {
     let parent = path.parent().unwrap_or(path);
     match parent.as_os_str().is_empty() {
@@ -22,7 +24,8 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// Where a path leads, whether or not anything stands there; none where no directory does.
+/// The absolute path to which a path leads, links resolved, whether or not the file exists; `None` if
+/// its directory does not.
 pub(super) fn place(path: &Path) -> Option<PathBuf> {
     if let Ok(place) = path.canonicalize() {
         return Some(place);
@@ -37,7 +40,7 @@ pub(super) fn place(path: &Path) -> Option<PathBuf> {
     Some(parent.join(path.file_name()?))
 }
 
-/// Whether a path leads to the file at a place, by whatever links.
+/// Whether a path leads to the file at a resolved path, through any symbolic or hard link.
 pub(super) fn is_same(path: &Path, at: &Path, there: Option<&Metadata>) -> bool {
     if place(path).is_some_and(|path| path == at) {
         return true;
