@@ -2,8 +2,8 @@
 
 use crate::model::Nats;
 
-/// The settings of a broker at an address, with every other default. For commands that need a broker but
-/// no brand, and for tests.
+/// The settings of a broker at an address, with every other default. For
+/// commands that need a broker but no brand, and for tests.
 ///
 /// ```
 /// let nats = tributary_config::nats_at("nats://broker.example:4222");

@@ -1,7 +1,9 @@
-//! The location of each value in the configuration, and the list of problems found.
+//! The location of each value in the configuration, and the list of problems
+//! found.
 //!
-//! The TOML parser keeps the byte span of every key and value. [`Input`] carries a value together with
-//! its location and its path through the reading, so that any check can report a problem precisely.
+//! The TOML parser keeps the byte span of every key and value. [`Input`]
+//! carries a value together with its location and its path through the reading,
+//! so that any check can report a problem precisely.
 
 use std::path::{Path, PathBuf};
 
@@ -87,7 +89,8 @@ impl<'a> Node<'a> {
 /// A value with its location and path.
 #[derive(Clone)]
 pub(crate) struct Input<'a> {
-    /// The setting, such as `brand[0].timezone`, or the name of an environment variable.
+    /// The setting, such as `brand[0].timezone`, or the name of an environment
+    /// variable.
     pub(crate) path: String,
     /// The location.
     pub(crate) place: Location,
@@ -104,7 +107,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The value under a key of this table. A table is located at its key, any other value at itself.
+    /// The value under a key of this table. A table is located at its key, any
+    /// other value at itself.
     pub(crate) fn child(&self, key: &str) -> Option<Input<'a>> {
         let Node::Table(table) = self.node else {
             return None;
@@ -123,7 +127,8 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// The keys of this table with their locations, in the order of the file; none if it is not a table.
+    /// The keys of this table with their locations, in the order of the file;
+    /// none if it is not a table.
     pub(crate) fn keys(&self) -> Vec<(String, Location)> {
         let Node::Table(table) = self.node else {
             return Vec::new();
@@ -137,8 +142,8 @@ impl<'a> Input<'a> {
             .collect()
     }
 
-    /// The elements of an array or of repeated tables, with positions in their paths; `None` if it is
-    /// neither.
+    /// The elements of an array or of repeated tables, with positions in their
+    /// paths; `None` if it is neither.
     pub(crate) fn elements(&self) -> Option<Vec<Input<'a>>> {
         let element = |i: usize, place: Location, node: Node<'a>| Input {
             path: format!("{}[{i}]", self.path),
@@ -172,7 +177,8 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// A value for a message: quoted, control characters escaped, at most 60 characters.
+/// A value for a message: quoted, control characters escaped, at most 60
+/// characters.
 pub(crate) fn quote(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
@@ -181,7 +187,9 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
-/// The inputs and the findings of one reading.
+/// The inputs and the findings of one reading. Reading never stops at a
+/// problem: it notes the problem here and continues with the default, so that
+/// one run reports everything.
 pub(crate) struct Context<'a> {
     /// The text of the file, for line and column.
     text: &'a str,
@@ -191,7 +199,8 @@ pub(crate) struct Context<'a> {
     directory: PathBuf,
     /// Looks up an environment variable.
     environment: &'a dyn Fn(&str) -> Option<String>,
-    /// Whether lines with syntax errors were skipped, which may contain what seems to be missing.
+    /// Whether lines with syntax errors were skipped, which may contain what
+    /// seems to be missing.
     pub(crate) incomplete: bool,
     /// The mistakes so far.
     pub(crate) problems: Vec<Problem>,
@@ -295,8 +304,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Line and column of a byte offset, both from 1. An offset within a character counts as its start, and a
-    /// byte order mark takes no column.
+    /// Line and column of a byte offset, both from 1. An offset within a
+    /// character counts as its start, and a byte order mark takes no column.
     fn position(&self, offset: usize) -> (usize, usize) {
         let mut end = offset.min(self.text.len());
         while !self.text.is_char_boundary(end) {

@@ -1,8 +1,9 @@
 //! The fields of each kind of record, and which of them a record requires.
 //!
-//! These are the keys of native JSON and of CSV column maps. `of` and `required` feed the reference, the
-//! JSON Schema and the checks of column maps; the decoder has the same list in a form of its own, and a
-//! test compares the two.
+//! These are the keys of native JSON and of CSV column maps. `of` and
+//! `required` feed the reference, the JSON Schema and the checks of column
+//! maps; the decoder has the same list in a form of its own, and a test
+//! compares the two.
 
 use crate::model::Kind;
 
@@ -97,6 +98,8 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
 ///
 /// assert!(fields::required(Kind::Ping).contains(&&["mac", "device"][..]));
 /// ```
+/// A CSV column map must supply them; a record that lacks one becomes a dead
+/// letter (`missing_field`).
 pub fn required(kind: Kind) -> &'static [&'static [&'static str]] {
     match kind {
         Kind::Ping => &[

@@ -1,20 +1,23 @@
-//! A brand's secrets over time, and the rekeying of pseudonyms from one to the next.
+//! A brand's secrets over time, and the rekeying of pseudonyms from one to the
+//! next.
 //!
-//! The clear value behind a pseudonym no longer exists, so a pseudonym cannot be recomputed. Rotation
-//! rekeys the old pseudonym instead: the first one is keyed with the oldest secret, and each later secret
-//! is one **link**, a keyed hash of the pseudonym before it. Equal values remain equal after every link,
-//! so records stay connected, and new identifiers pass through the whole chain and match stored ones.
-//! With one secret there are no links.
+//! The clear value behind a pseudonym no longer exists, so a pseudonym cannot
+//! be recomputed. Rotation rekeys the old pseudonym instead: the first one is
+//! keyed with the oldest secret, and each later secret is one **link**, a keyed
+//! hash of the pseudonym before it. Equal values remain equal after every link,
+//! so records stay connected, and new identifiers pass through the whole chain
+//! and match stored ones. With one secret there are no links.
 //!
 //! ```text
 //!  value ─ key(secret 1) ─▶ pseudonym 1 ─ link(secret 2) ─▶ pseudonym 2 ─ link(secret 3) ─▶ …
 //! ```
 //!
-//! All secrets stay in the configuration. An old secret alone opens nothing and yields no stored
-//! pseudonym, but the newest one yields none without it.
+//! All secrets stay in the configuration. An old secret alone opens nothing and
+//! yields no stored pseudonym, but the newest one yields none without it.
 //!
-//! Hashes and key derivation are those of BLAKE3 (section 2.3 of its specification: *keyed hash*,
-//! *derive key*). The context strings are part of what is stored and never change.
+//! Hashes and key derivation are those of BLAKE3 (section 2.3 of its
+//! specification: *keyed hash*, *derive key*). The context strings are part of
+//! what is stored and never change.
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
@@ -56,8 +59,8 @@ impl KeyChain {
         self.links.len()
     }
 
-    /// Rekeys a pseudonym that has passed the first `from` links through all later ones. From the last link
-    /// on, the pseudonym is returned unchanged.
+    /// Rekeys a pseudonym that has passed the first `from` links through all
+    /// later ones. From the last link on, the pseudonym is returned unchanged.
     /// ```
     /// use tributary_config::key_chain::KeyChain;
     /// # use std::path::Path;
@@ -84,8 +87,9 @@ impl KeyChain {
         (from..self.links()).fold(pseudonym, |pseudonym, link| self.rekey(pseudonym, link))
     }
 
-    /// Rekeys a pseudonym that has passed the first `link` links through the next one; returns it unchanged
-    /// if there is none. The result is the first 128 bits of the keyed hash, little-endian.
+    /// Rekeys a pseudonym that has passed the first `link` links through the
+    /// next one; returns it unchanged if there is none. The result is the first
+    /// 128 bits of the keyed hash, little-endian.
     pub fn rekey(&self, pseudonym: u128, link: usize) -> u128 {
         let Some(key) = self.links.get(link) else {
             return pseudonym;
@@ -96,14 +100,18 @@ impl KeyChain {
     }
 }
 
-/// Computes a proof over a challenge that only a holder of all secrets of a brand, in order, can compute.
-/// It reveals none of them. The proof is 64 hex digits; the challenge must be fresh.
+/// Computes a proof over a challenge that only a holder of all secrets of a
+/// brand, in order, can compute. It reveals none of them. The proof is 64 hex
+/// digits; the challenge must be fresh. The processes of a cluster compare
+/// proofs before they exchange data: a process with other secrets would
+/// contribute pseudonyms that match nothing.
 pub fn prove_secrets(brand: &Brand, challenge: &str) -> String {
     proof_hash(brand, challenge).to_hex().to_string()
 }
 
-/// Whether a proof over a challenge was computed with all secrets of a brand, in order. The comparison
-/// takes constant time; a text that is no proof is false.
+/// Whether a proof over a challenge was computed with all secrets of a brand,
+/// in order. The comparison takes constant time; a text that is no proof is
+/// false.
 /// ```
 /// use tributary_config::key_chain::{prove_secrets, verify_proof};
 /// # use std::path::Path;
@@ -123,8 +131,8 @@ pub fn verify_proof(brand: &Brand, challenge: &str, proof: &str) -> bool {
     blake3::Hash::from_hex(proof).is_ok_and(|proof| proof == proof_hash(brand, challenge))
 }
 
-/// The keyed hash behind a proof: over the derived keys of all secrets and the challenge, under a key
-/// derived from the newest secret.
+/// The keyed hash behind a proof: over the derived keys of all secrets and the
+/// challenge, under a key derived from the newest secret.
 fn proof_hash(brand: &Brand, challenge: &str) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new_keyed(&derive_key(PROOF, &brand.name, &brand.secret));
     for secret in brand.secrets() {
@@ -133,9 +141,9 @@ fn proof_hash(brand: &Brand, challenge: &str) -> blake3::Hash {
     hasher.update(challenge.as_bytes()).finalize()
 }
 
-/// Derives a key of a brand for one purpose, which `context` names: a constant of the program, globally
-/// unique, as BLAKE3 requires. The brand's name is part of the input, so two brands with the same secret
-/// have no key in common.
+/// Derives a key of a brand for one purpose, which `context` names: a constant
+/// of the program, globally unique, as BLAKE3 requires. The brand's name is
+/// part of the input, so two brands with the same secret have no key in common.
 ///
 /// ```
 /// use secrecy::SecretString;

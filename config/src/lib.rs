@@ -1,13 +1,15 @@
-//! Tributary's configuration: one TOML file, validated as a whole, with defaults for everything except
-//! the brands.
+//! Tributary's configuration: one TOML file, validated as a whole, with
+//! defaults for everything except the brands.
 //!
-//! Each setting is defined once, as a row of a table in `settings/`: its key, value type, default, unit
-//! and meaning. Parsing, [`print()`], [`schema`] and [`reference()`] all iterate over these rows and
-//! cannot disagree. A file is either valid as a whole or rejected with the list of all problems: no
+//! Each setting is defined once, as a row of a table in `settings/`: its key,
+//! value type, default, unit and meaning. Parsing, [`print()`], [`schema`] and
+//! [`reference()`] all iterate over these rows and cannot disagree. A file is
+//! either valid as a whole or rejected with the list of all problems: no
 //! setting is read halfway or guessed.
 //!
-//! Secrets are never part of the file: a setting names the file or the environment variable that
-//! contains them, and no message and no output repeats one.
+//! Secrets are never part of the file: a setting names the file or the
+//! environment variable that contains them, and no message and no output
+//! repeats one.
 //!
 //! | step | module |
 //! |---|---|
@@ -88,22 +90,37 @@ pub use reference::reference;
 pub use schema::schema;
 
 /// A valid configuration.
+/// ```
+/// use std::path::Path;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = folder.path().join("acme.secret");
+/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// // Without `timezone`, days are those of UTC, which is valid but rarely meant.
+/// let text = format!("[[brand]]\nname = \"acme\"\nsecret_file = {secret:?}\n");
+/// let loaded = tributary_config::parse(&text, Path::new("tributary.toml"))?;
+/// assert!(loaded.warnings.iter().any(|warning| warning.path == "brand[0].timezone"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LoadedConfig {
     /// The configuration, with every default.
     pub config: model::Config,
-    /// What is permitted but may surprise, in the order of the file, such as a brand without a time zone.
+    /// What is permitted but may surprise, in the order of the file, such as a
+    /// brand without a time zone.
     pub warnings: Vec<Problem>,
 }
 
-/// Reads a configuration file and the secrets that it names, and checks everything.
+/// Reads a configuration file and the secrets that it names, and checks
+/// everything.
 ///
-/// The environment variables `TRIBUTARY_NATS_…`, `TRIBUTARY_WORKERS_…`, `TRIBUTARY_LEDGER_…` and
-/// `TRIBUTARY_HTTP_…` override the settings of these sections. An empty variable counts as absent.
+/// The environment variables `TRIBUTARY_NATS_…`, `TRIBUTARY_WORKERS_…`,
+/// `TRIBUTARY_LEDGER_…` and `TRIBUTARY_HTTP_…` override the settings of these
+/// sections. An empty variable counts as absent.
 ///
 /// # Errors
-/// [`ConfigError::Read`] if the file cannot be read, [`ConfigError::Invalid`] with all problems if it is
-/// not valid, including text that is not UTF-8.
+/// [`ConfigError::Read`] if the file cannot be read, [`ConfigError::Invalid`]
+/// with all problems if it is not valid, including text that is not UTF-8.
 pub fn load(path: &Path) -> Result<LoadedConfig, ConfigError> {
     let bytes = std::fs::read(path).map_err(|error| ConfigError::Read {
         path: path.to_owned(),
@@ -128,9 +145,9 @@ pub fn load(path: &Path) -> Result<LoadedConfig, ConfigError> {
     Ok(parse(&text, path)?)
 }
 
-/// Parses the text of a configuration file at `origin`: relative paths start at its directory, and
-/// problems name it. The file itself need not exist. Secret files are read, and environment variables
-/// override as in [`load`].
+/// Parses the text of a configuration file at `origin`: relative paths start at
+/// its directory, and problems name it. The file itself need not exist. Secret
+/// files are read, and environment variables override as in [`load`].
 ///
 /// # Errors
 /// All problems, in the order of the file.
@@ -138,8 +155,8 @@ pub fn parse(text: &str, origin: &Path) -> Result<LoadedConfig, Problems> {
     parse_in(text, origin, &|name| std::env::var(name).ok())
 }
 
-/// [`parse`] with an environment of the caller's own, for tests and for checks of a configuration that
-/// another machine will use.
+/// [`parse`] with an environment of the caller's own, for tests and for checks
+/// of a configuration that another machine will use.
 ///
 /// ```
 /// use std::path::Path;
@@ -180,8 +197,8 @@ pub fn parse_in(
     }
 }
 
-/// A commented example configuration, the content of `tributary.example.toml`. It contains every setting,
-/// those with a default in comments.
+/// A commented example configuration, the content of `tributary.example.toml`.
+/// It contains every setting, those with a default in comments.
 /// ```
 /// assert!(tributary_config::example().contains("[[brand]]"));
 /// ```

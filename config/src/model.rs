@@ -1,10 +1,23 @@
-//! The configuration as the rest of the program reads it: typed, complete and already checked.
+//! The configuration as the rest of the program reads it: typed, complete and
+//! already checked.
 //!
-//! Every value is present (a setting that the file omits has its default), every file that a
-//! setting names has been opened, and every cross-check of [`crate::parse`] has passed, so readers
-//! of the model check nothing again. Durations and amounts are integers whose unit is the suffix
-//! of the field's name: `_ms` milliseconds, `_s` seconds, `_minor` minor units of a currency,
-//! `_thousandths` thousandths.
+//! Every value is present (a setting that the file omits has its default),
+//! every file that a setting names has been opened, and every cross-check of
+//! [`crate::parse`] has passed, so readers of the model check nothing again. A
+//! program may also build a model itself, as tests do; it then owes the same
+//! invariants.
+//!
+//! | suffix of a field | unit |
+//! |---|---|
+//! | `_ms` | milliseconds |
+//! | `_s` | seconds |
+//! | `_minor` | minor units of a currency (ISO 4217) |
+//! | `_thousandths` | thousandths |
+//! | `_months` | calendar months |
+//! | `_bytes` | bytes |
+//!
+//! Fields that contain secrets are [`secrecy::SecretString`]s or
+//! [`Credential`]s, whose debug output shows no secret.
 
 mod brand;
 mod credential;
@@ -22,8 +35,8 @@ pub use source::{Basis, Format, Kind, Source, TimeUnit};
 
 /// The whole configuration of one process.
 ///
-/// All processes of a cluster share the file; [`Workers::process`], which an environment variable
-/// may set, distinguishes them.
+/// All processes of a cluster share the file; [`Workers::process`], which an
+/// environment variable may set, distinguishes them.
 /// ```
 /// use std::path::Path;
 /// use tributary_config::model::{Config, Kind};
@@ -52,11 +65,12 @@ pub struct Config {
     pub ledger: Ledger,
     /// `[http]`: the server of `/metrics`, `/livez`, `/readyz` and `/config`.
     pub http: Http,
-    /// `[ingest]`: the limits beyond which the decoder rejects a message or a record.
+    /// `[ingest]`: the limits beyond which the decoder rejects a message or a
+    /// record.
     pub ingest: Ingest,
     /// `[release]`: when a cell may be published and how often it may change.
     pub release: Release,
-    /// `[[brand]]`: at least one, sorted by name. Names, secrets and the hashes of names
-    /// ([`crate::brand_number`]) are unique.
+    /// `[[brand]]`: at least one, sorted by name. Names, secrets and the hashes
+    /// of names ([`crate::brand_number`]) are unique.
     pub brands: Vec<Brand>,
 }

@@ -1,9 +1,10 @@
-//! Placeholders: the values that software writes where it knows nothing, and that therefore never
-//! identify anyone.
+//! Placeholders: the values that software writes where it knows nothing, and
+//! that therefore never identify anyone.
 //!
-//! The list is closed and part of the reference. Each entry is in lower case; a value is compared in any
-//! case and without surrounding quotes. Values of zeros alone, and values without a letter or a digit,
-//! need no list. An operator adds a brand's own values in `brand.identity.blocked`.
+//! The list is closed and part of the reference. Each entry is in lower case; a
+//! value is compared in any case and without surrounding quotes. Values of
+//! zeros alone, and values without a letter or a digit, need no list. An
+//! operator adds a brand's own values in `brand.identity.blocked`.
 
 /// The placeholders, in lower case and without surrounding quotes.
 /// ```
@@ -94,11 +95,12 @@ pub const PLACEHOLDERS: [&str; 79] = [
     "no@email.com",
 ];
 
-/// The beginning and the end of what JavaScript's `String(object)` writes (ECMAScript,
-/// `Object.prototype.toString`), in lower case.
+/// The beginning and the end of what JavaScript's `String(object)` writes
+/// (ECMAScript, `Object.prototype.toString`), in lower case.
 pub const OBJECT: [&str; 2] = ["[object ", "]"];
 
-/// The objects that are usually written so, as JavaScript spells them; needed for their digests.
+/// The objects that are usually written so, as JavaScript spells them; needed
+/// for their digests.
 pub const OBJECTS: [&str; 12] = [
     "Object",
     "Undefined",

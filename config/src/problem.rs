@@ -1,7 +1,8 @@
 //! Problems of a configuration: their location, description and remedy.
 //!
-//! A configuration is validated as a whole, so an operator sees every mistake in one run. A problem never
-//! repeats a secret or a value that may identify a person; it states the location instead.
+//! A configuration is validated as a whole, so an operator sees every mistake
+//! in one run. A problem never repeats a secret or a value that may identify a
+//! person; it states the location instead.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,13 +28,16 @@ use std::path::PathBuf;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file as the caller named it, or `environment` for the value of an environment variable.
+    /// The file as the caller named it, or `environment` for the value of an
+    /// environment variable.
     pub file: String,
-    /// The line, from 1; 0 if the problem has no line, such as a missing section.
+    /// The line, from 1; 0 if the problem has no line, such as a missing
+    /// section.
     pub line: usize,
     /// The column in characters, from 1; 0 if the problem has no line.
     pub column: usize,
-    /// The setting, such as `brand[0].timezone`, or the environment variable; empty for a syntax error.
+    /// The setting, such as `brand[0].timezone`, or the environment variable;
+    /// empty for a syntax error.
     pub path: String,
     /// What is wrong.
     pub message: String,
@@ -58,7 +62,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All mistakes of a configuration, in the order of the file; at least one. Displayed one per line.
+/// All mistakes of a configuration, in the order of the file; at least one.
+/// Displayed one per line.
+/// ```
+/// use std::path::Path;
+///
+/// let text = "[[brand]]\nname = \"a b\"\ntimezone = \"UTC\"\n";
+/// let problems = tributary_config::parse(text, Path::new("t.toml")).unwrap_err();
+/// let text = problems.to_string();
+/// assert_eq!(text.lines().count(), problems.0.len());
+/// assert!(text.starts_with("t.toml:1:"), "{text}");
+/// assert!(text.contains("brand[0].name: \"a b\" is not a name; use 1 to 256 of"), "{text}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -77,6 +92,14 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// Why no configuration could be loaded.
+/// ```
+/// use std::path::Path;
+/// use tributary_config::ConfigError;
+///
+/// let error = tributary_config::load(Path::new("/no/such/file.toml")).unwrap_err();
+/// assert!(matches!(error, ConfigError::Read { .. }));
+/// assert!(error.to_string().starts_with("/no/such/file.toml: cannot be read: "));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.

@@ -1,9 +1,15 @@
 //! Reads one section, row by row.
 //!
-//! An environment variable takes precedence over the file, and the file over the default. A wrong value
-//! is reported, and the default takes its place, so that later checks find a complete model and report
-//! what else is wrong; they must ask [`SectionReading::are_valid`] first, or they would report
-//! consequences of the first mistake.
+//! | origin of a value | counts if |
+//! |---|---|
+//! | environment variable | it is set and not empty, and the section permits variables |
+//! | file | no variable sets it, or excludes it |
+//! | default | neither gives it, or what they give is wrong |
+//!
+//! A wrong value is reported, and the default takes its place, so that later
+//! checks find a complete model and report what else is wrong; they must ask
+//! [`SectionReading::are_valid`] first, or they would report consequences of
+//! the first mistake.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +37,8 @@ pub(crate) struct SectionReading<T> {
 }
 
 impl<T> SectionReading<T> {
-    /// The location and path of a setting: those of the section if the setting has its default.
+    /// The location and path of a setting: those of the section if the setting
+    /// has its default.
     pub(crate) fn location_of(&self, key: &str) -> (Location, String) {
         (self.given.get(key).cloned()).unwrap_or_else(|| (self.place, join(&self.path, key)))
     }
@@ -41,15 +48,18 @@ impl<T> SectionReading<T> {
         self.given.contains_key(key)
     }
 
-    /// Whether these settings are as the operator intended: given correctly, or a default.
+    /// Whether these settings are as the operator intended: given correctly, or
+    /// a default.
     pub(crate) fn are_valid(&self, keys: &[&str]) -> bool {
         !keys.iter().any(|key| self.wrong.contains(key))
     }
 }
 
-/// Reads a section from its table; `None` for an absent section, whose settings have their defaults.
-/// `path` contains positions; `around` is the location of the enclosing table. Problems are noted in the
-/// context.
+/// Reads a section from its table; `None` for an absent section, whose settings
+/// have their defaults. `path` contains positions; `around` is the location of
+/// the enclosing table. Problems are noted in the context. Rows are read in the
+/// order of the reference, derived fields are filled afterwards, and
+/// combinations are checked last.
 pub(crate) fn read_section<T: SettingsModel>(
     given: Option<&Input<'_>>,
     path: &str,
@@ -90,7 +100,8 @@ pub(crate) fn read_section<T: SettingsModel>(
     reading
 }
 
-/// Reads one setting, or its default. Reports a required setting that is missing.
+/// Reads one setting, or its default. Reports a required setting that is
+/// missing.
 fn read_row<T>(
     row: &dyn TypedSetting<T>,
     value: Option<Input<'_>>,
@@ -136,7 +147,8 @@ fn is_table(given: &Input<'_>, section: &Section, cx: &mut Context<'_>) -> bool 
     false
 }
 
-/// The values that environment variables give to settings of this section, by key.
+/// The values that environment variables give to settings of this section, by
+/// key.
 fn read_variables<T: SettingsModel>(
     section: &Section,
     cx: &Context<'_>,
@@ -152,8 +164,10 @@ fn read_variables<T: SettingsModel>(
         .collect()
 }
 
-/// The settings of the file that do not count: those that a setting of the environment excludes, and
-/// those that need an excluded one.
+/// The settings of the file that do not count: those that a setting of the
+/// environment excludes, and those that need an excluded one. An operator who
+/// sets a password by a variable thereby replaces the credentials file of the
+/// shared configuration, instead of contradicting it.
 fn overridden(section: &Section, variables: &BTreeMap<&str, Value>) -> BTreeSet<&'static str> {
     let mut out = BTreeSet::new();
     for group in section.exclusive {
@@ -169,7 +183,8 @@ fn overridden(section: &Section, variables: &BTreeMap<&str, Value>) -> BTreeSet<
     out
 }
 
-/// Reports settings that exclude one another, and settings that lack one that they require.
+/// Reports settings that exclude one another, and settings that lack one that
+/// they require.
 fn check_combinations<T>(section: &Section, reading: &SectionReading<T>, cx: &mut Context<'_>) {
     for group in section.exclusive {
         let given: Vec<&str> = group
@@ -204,8 +219,9 @@ fn check_combinations<T>(section: &Section, reading: &SectionReading<T>, cx: &mu
     }
 }
 
-/// Reports keys that are neither a setting nor a section here, with the nearest known key, or the section
-/// to which the key belongs. A key that could be a secret receives the advice to use a file.
+/// Reports keys that are neither a setting nor a section here, with the nearest
+/// known key, or the section to which the key belongs. A key that could be a
+/// secret receives the advice to use a file.
 pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Context<'_>) {
     let rows = (section.rows)();
     let below = children(section.path);
@@ -237,7 +253,8 @@ pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Contex
     }
 }
 
-/// The remedy for an unknown key: the section to which it belongs, or what is known here.
+/// The remedy for an unknown key: the section to which it belongs, or what is
+/// known here.
 fn suggest_section(key: &str, here: &Section, known: &[&str]) -> String {
     let home = settings::sections().into_iter().find(|section| {
         section.path != here.path && (section.rows)().iter().any(|row| row.key() == key)

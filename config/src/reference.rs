@@ -20,8 +20,9 @@ Environment variables override the settings of `[nats]`, `[workers]`, `[ledger]`
 `nats.url`. An empty variable counts as absent; lists are separated by commas.
 ";
 
-/// The reference: a Markdown table of every setting with its path, type, default, unit and meaning, the
-/// forms of columns, the fields of each kind, and the closed list of placeholders.
+/// The reference: a Markdown table of every setting with its path, type,
+/// default, unit and meaning, the forms of columns, the fields of each kind,
+/// and the closed list of placeholders.
 ///
 /// ```
 /// assert!(tributary_config::reference().contains("| `release.k` | a whole number"));
@@ -91,7 +92,8 @@ A record with such a value counts without it. Values are compared in any case an
     let _ = writeln!(out, "{}", list.join(" "));
 }
 
-/// The full path of a setting, with `[]` behind sections that may repeat: `brand[].identity.rules`.
+/// The full path of a setting, with `[]` behind sections that may repeat:
+/// `brand[].identity.rules`.
 pub(crate) fn path(section: &Section, key: &str) -> String {
     let mut out = String::new();
     let mut prefix = String::new();

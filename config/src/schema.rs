@@ -1,7 +1,9 @@
-//! The JSON Schema of the configuration, for editors that complete and validate while one types.
+//! The JSON Schema of the configuration, for editors that complete and validate
+//! while one types.
 //!
-//! The schema accepts every valid file. It cannot express all checks, such as unique names or existing
-//! files, so a file that it accepts may still be rejected.
+//! The schema accepts every valid file. It cannot express all checks, such as
+//! unique names or existing files, so a file that it accepts may still be
+//! rejected.
 
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;
@@ -15,6 +17,9 @@ use crate::settings::{DefaultValue, ROOT, Section, SettingInfo, children};
 /// assert_eq!(schema["properties"]["release"]["properties"]["k"]["default"], 50);
 /// assert_eq!(schema["required"][0], "brand");
 /// ```
+/// The schema has the sections as nested objects. Its descriptions are the
+/// meanings of the reference, and its defaults are the values that
+/// [`crate::print()`] marks as such.
 pub fn schema() -> Json {
     let mut schema = table(&ROOT);
     if let Json::Object(object) = &mut schema {
@@ -64,7 +69,8 @@ fn table(section: &Section) -> Json {
     Json::Object(object)
 }
 
-/// The rules on combinations of settings: at most one of, at least one of, and requires.
+/// The rules on combinations of settings: at most one of, at least one of, and
+/// requires.
 fn rules(section: &Section) -> Vec<Json> {
     let has = |key: &&str| json!({"required": [key]});
     let mut rules = Vec::new();

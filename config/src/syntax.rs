@@ -1,9 +1,20 @@
-//! Parses a text into a TOML document and collects as many syntax errors as can be distinguished.
+//! Parses a text into a TOML document and collects as many syntax errors as can
+//! be distinguished.
 //!
-//! The parser stops at the first error. The line that contains it is blanked (bytes become spaces, so
-//! all other locations remain the same) and the rest is parsed again: an operator with three typing
-//! errors sees three. An error on the very next line may well be a consequence of the first, such as an
-//! unclosed array, and the search ends there.
+//! The parser stops at the first error. The line that contains it is blanked
+//! (bytes become spaces, so all other locations remain the same) and the rest
+//! is parsed again: an operator with three typing errors sees three.
+//!
+//! ```text
+//! [nats]                         [nats]
+//! url = nats://127.0.0.1    ──▶                            line 2: reported, then blanked
+//! tls = maybe                    tls = maybe               line 3: a consequence of line 2?
+//! ```
+//!
+//! An error on the very next line may well be a consequence of the first, such
+//! as an unclosed array, and the search ends there. For a wrong header
+//! everything under it is blanked, because its settings would otherwise count
+//! for the table above.
 
 use std::ops::Range;
 
@@ -20,7 +31,8 @@ pub(crate) struct Mistake {
     pub(crate) message: String,
 }
 
-/// Parses what can be parsed. The document is absent if nothing sensible remains.
+/// Parses what can be parsed. The document is absent if nothing sensible
+/// remains.
 pub(crate) fn parse(text: &str) -> (Option<Document<String>>, Vec<Mistake>) {
     let mut rest = text.to_owned();
     let mut mistakes: Vec<Mistake> = Vec::new();
@@ -66,8 +78,8 @@ fn line_around(text: &str, offset: usize) -> Range<usize> {
     start..end
 }
 
-/// The range to blank for a wrong line: the line, or for a header everything under it, because its
-/// settings would otherwise count for the table above.
+/// The range to blank for a wrong line: the line, or for a header everything
+/// under it, because its settings would otherwise count for the table above.
 fn segment(text: &str, line: Range<usize>) -> Range<usize> {
     let is_header = |line: &str| line.trim_start().starts_with('[');
     if !text.get(line.clone()).is_some_and(is_header) {

@@ -1,8 +1,10 @@
-//! The decoder's view of one brand and its sources: keys, clock, currency and lists.
+//! The decoder's view of one brand and its sources: keys, clock, currency and
+//! lists.
 //!
-//! The configuration ([`tributary_config::model`]) is parsed once into these contexts, so that the
-//! decoder does no lookup by name and no key derivation per record. Each worker thread owns its
-//! contexts, because the clock and the signal reader cache answers.
+//! The configuration ([`tributary_config::model`]) is parsed once into these
+//! contexts, so that the decoder does no lookup by name and no key derivation
+//! per record. Each worker thread owns its contexts, because the clock and the
+//! signal reader cache answers.
 
 use std::sync::Arc;
 
@@ -32,17 +34,19 @@ pub struct BrandContext {
     pub key: BrandKey,
     /// The days and salt days in the brand's time zone.
     pub clock: BrandClock,
-    /// The ISO 4217 currency of amounts without one, with its number of decimals; `None` if the
-    /// configured code has no minor unit.
+    /// The ISO 4217 currency of amounts without one, with its number of
+    /// decimals; `None` if the configured code has no minor unit.
     pub currency: Option<(Currency, u8)>,
     /// Whether first name, last name and postcode together identify a person.
     pub name_postcode: bool,
-    /// The first salt day whose pings are accepted. It only advances: the salts of earlier days are
-    /// destroyed, so their pings are rejected whatever arrival time they claim.
+    /// The first salt day whose pings are accepted. It only advances: the salts
+    /// of earlier days are destroyed, so their pings are rejected whatever
+    /// arrival time they claim.
     pub first_salt_day: Day,
     /// The MACs and prefixes of devices that are no visitors.
     pub fixed: FixedDevices,
-    /// The stores that have sensors, as normalized labels; empty to accept any store.
+    /// The stores that have sensors, as normalized labels; empty to accept any
+    /// store.
     pub stores: FxHashSet<Box<str>>,
     /// Evaluates consent signals under the brand's terms.
     pub signals: SignalReader,
@@ -51,7 +55,8 @@ pub struct BrandContext {
 }
 
 impl BrandContext {
-    /// The context of a configured brand, with no salt day closed and nothing cached.
+    /// The context of a configured brand, with no salt day closed and nothing
+    /// cached.
     pub fn new(brand: &Brand) -> BrandContext {
         BrandContext {
             id: BrandId::of(&brand.name),
@@ -74,8 +79,8 @@ impl BrandContext {
     }
 }
 
-/// Finds the configuration of a brand by the hash of its name. The configuration rejects two names
-/// with the same hash, so the answer is unique.
+/// Finds the configuration of a brand by the hash of its name. The
+/// configuration rejects two names with the same hash, so the answer is unique.
 pub fn find_brand(config: &Config, id: BrandId) -> Option<&Brand> {
     let mut brands = config.brands.iter();
     brands.find(|brand| BrandId::of(&brand.name) == id)
@@ -88,7 +93,8 @@ pub struct SourceContext {
     pub name: Arc<str>,
     /// The kind of its records.
     pub kind: Kind,
-    /// Whether every value is text, as in a CSV file: numbers and truth values may then be quoted.
+    /// Whether every value is text, as in a CSV file: numbers and truth values
+    /// may then be quoted.
     pub text_values: bool,
     /// The time zone, unit and patterns of its time stamps.
     pub times: TimeFormat,
@@ -96,13 +102,14 @@ pub struct SourceContext {
     pub decimal: DecimalMark,
     /// The phone region and the hash rule of its identifiers.
     pub rules: IdentifierRules,
-    /// Whether its messages may state an earlier arrival in a header ([`crate::decode::Arrivals`]).
+    /// Whether its messages may state an earlier arrival in a header
+    /// ([`crate::decode::Arrivals`]).
     pub arrival_header: bool,
 }
 
 impl SourceContext {
-    /// All sources of a brand, including the implicit ones, sorted by name so that a position in the
-    /// list identifies a source.
+    /// All sources of a brand, including the implicit ones, sorted by name so
+    /// that a position in the list identifies a source.
     pub fn sorted(brand: &Brand, key: &BrandKey) -> Vec<SourceContext> {
         let mut sources: Vec<SourceContext> = sources(brand)
             .map(|source| SourceContext::new(&source, key))
@@ -111,7 +118,8 @@ impl SourceContext {
         sources
     }
 
-    /// The context of one source, under the rules that the brand's key defines for it.
+    /// The context of one source, under the rules that the brand's key defines
+    /// for it.
     fn new(source: &Source, key: &BrandKey) -> SourceContext {
         SourceContext {
             name: source.name.as_str().into(),
@@ -140,9 +148,10 @@ pub fn time_format(source: &Source) -> TimeFormat {
     }
 }
 
-/// The sources of a brand: the configured ones, and for each kind without one an implicit native
-/// source that is named like the kind. A parsed configuration contains the implicit sources already;
-/// models that a program builds may not.
+/// The sources of a brand: the configured ones, and for each kind without one
+/// an implicit native source that is named like the kind. A parsed
+/// configuration contains the implicit sources already; models that a program
+/// builds may not.
 pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
     let implicit = Kind::ALL
         .into_iter()

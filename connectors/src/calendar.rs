@@ -1,11 +1,12 @@
-//! Civil dates as days since 1970-01-01 and back (proleptic Gregorian), after Howard Hinnant's
-//! "chrono-compatible low-level date algorithms".
+//! Civil dates as days since 1970-01-01 and back (proleptic Gregorian), after
+//! Howard Hinnant's "chrono-compatible low-level date algorithms".
 
 pub use tributary_operators::calendar::civil;
 use tributary_operators::record::Day;
 
-/// The day number of a civil date, days since 1970-01-01; `None` if the date does not exist, such as
-/// February 29 of a common year. `month` and `day_of_month` count from 1.
+/// The day number of a civil date, days since 1970-01-01; `None` if the date
+/// does not exist, such as February 29 of a common year. `month` and
+/// `day_of_month` count from 1.
 ///
 /// ```
 /// use tributary_connectors::calendar::day;

@@ -1,9 +1,10 @@
-//! Dead letters: the closed list of reasons for rejecting a line, and the sink that receives a
-//! decoder's output.
+//! Dead letters: the closed list of reasons for rejecting a line, and the sink
+//! that receives a decoder's output.
 //!
-//! The decoder publishes a rejected line unchanged on the dead-letter subject, with a reason from this
-//! list and a sentence that names the field and the remedy. The sentence never repeats the value of a
-//! field: it may be logged, and logs must not identify anyone. Names of reasons are part of headers and
+//! The decoder publishes a rejected line unchanged on the dead-letter subject,
+//! with a reason from this list and a sentence that names the field and the
+//! remedy. The sentence never repeats the value of a field: it may be logged,
+//! and logs must not identify anyone. Names of reasons are part of headers and
 //! metric labels and do not change.
 
 use tributary_operators::event::Event;
@@ -11,14 +12,16 @@ use tributary_operators::record::{Arrival, BrandId, IdSet};
 
 /// Receives the output of a decoder.
 ///
-/// For each line the decoder calls exactly one of [`Sink::event`] (or [`Sink::rekeyed_event`]) for a
-/// record or a ping, [`Sink::dead_letter`], and [`Sink::ignore`]. Label names, consent statements and
-/// evidence that a line carries arrive as further events before it.
+/// For each line the decoder calls exactly one of [`Sink::event`] (or
+/// [`Sink::rekeyed_event`]) for a record or a ping, [`Sink::dead_letter`], and
+/// [`Sink::ignore`]. Label names, consent statements and evidence that a line
+/// carries arrive as further events before it.
 pub trait Sink {
     /// Receives an accepted record or ping, or a label name that they use.
     fn event(&mut self, event: Event);
-    /// Receives an accepted record of a brand that rotated its secret, with its identifiers under each earlier secret, the
-    /// oldest first. The default treats it like any event.
+    /// Receives an accepted record of a brand that rotated its secret, with its
+    /// identifiers under each earlier secret, the oldest first. The default
+    /// treats it like any event.
     fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
         let _ = earlier;
         self.event(event);
@@ -27,7 +30,8 @@ pub trait Sink {
     fn dead_letter(&mut self, dead: DeadLetter);
     /// Receives a valid line that is deliberately omitted.
     fn ignore(&mut self, what: Ignored);
-    /// Receives the number of unsupported sections of a brand's GPP string. The default ignores it.
+    /// Receives the number of unsupported sections of a brand's GPP string. The
+    /// default ignores it.
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {
         let _ = (brand, sections);
     }
@@ -36,7 +40,8 @@ pub trait Sink {
 /// A rejected line, or a rejected message if its subject has no route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The brand's name, if it is configured; a name from outside is never repeated.
+    /// The brand's name, if it is configured; a name from outside is never
+    /// repeated.
     pub brand: Option<String>,
     /// The kind, if the specification defines it.
     pub kind: Option<String>,
@@ -54,14 +59,17 @@ pub struct DeadLetter {
     pub payload: Vec<u8>,
 }
 
-/// Why a valid line is omitted. Omissions are counted, but are neither events nor dead letters.
+/// Why a valid line is omitted. Omissions are counted, but are neither events
+/// nor dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ignored {
     /// A ping of a device on the brand's list of fixed devices.
     FixedDevice,
-    /// A ping that was read again after its day was settled; the sums of the day include it already.
+    /// A ping that was read again after its day was settled; the sums of the
+    /// day include it already.
     SettledPing,
-    /// A web record whose user agent is that of a known robot ([`crate::native::robots`]).
+    /// A web record whose user agent is that of a known robot
+    /// ([`crate::native::robots`]).
     Robot,
     /// A record whose retention period had expired when it arrived.
     PastRetention,
@@ -80,9 +88,16 @@ impl Ignored {
 }
 
 /// Why a line is rejected.
+/// ```
+/// use tributary_connectors::dead_letter::Reason;
+///
+/// assert_eq!(Reason::LatePing.name(), "late_ping");
+/// assert!(Reason::ALL.iter().all(|reason| reason.help().ends_with('.')));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// The subject is not `tributary.in.<brand>.<kind>`, optionally with a source and a partition.
+    /// The subject is not `tributary.in.<brand>.<kind>`, optionally with a
+    /// source and a partition.
     MalformedSubject,
     /// No brand of this name is configured.
     UnknownBrand,
@@ -92,9 +107,11 @@ pub enum Reason {
     UnknownSource,
     /// The line exceeds `ingest.max_message_bytes`.
     TooLarge,
-    /// The line is not valid UTF-8, which RFC 8259 (section 8.1) requires of JSON.
+    /// The line is not valid UTF-8, which RFC 8259 (section 8.1) requires of
+    /// JSON.
     NotUtf8,
-    /// The line is not valid JSON (RFC 8259), or a string contains an invalid escape.
+    /// The line is not valid JSON (RFC 8259), or a string contains an invalid
+    /// escape.
     MalformedJson,
     /// The line is valid JSON of another type.
     NotAnObject,
@@ -114,7 +131,8 @@ pub enum Reason {
     TextTooLong,
     /// The record has more than 16 values that identify.
     TooManyIdentifiers,
-    /// `ts` is neither an integer nor RFC 3339, and matches no pattern of the source.
+    /// `ts` is neither an integer nor RFC 3339, and matches no pattern of the
+    /// source.
     InvalidTime,
     /// `ts` has no offset, and the source has no zone.
     TimeWithoutZone,
@@ -140,7 +158,8 @@ pub enum Reason {
     LatePing,
     /// The store of a ping has no sensors.
     UnknownStore,
-    /// The consent signal cannot be parsed, so nothing of the record may be stored.
+    /// The consent signal cannot be parsed, so nothing of the record may be
+    /// stored.
     BadConsent,
 }
 
@@ -307,7 +326,8 @@ pub fn markdown() -> String {
     table
 }
 
-/// A reason with its sentence: the error type of everything that decodes a line.
+/// A reason with its sentence: the error type of everything that decodes a
+/// line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Why the line is rejected.

@@ -1,8 +1,9 @@
-//! Reads files that are plain, gzip or Zstandard, detected by their first bytes and decompressed as a
-//! stream.
+//! Reads files that are plain, gzip or Zstandard, detected by their first bytes
+//! and decompressed as a stream.
 //!
-//! The name of a file does not matter. A byte order mark before the text is skipped. Memory is bounded
-//! by the decompressor's window, whatever the size of the file.
+//! The name of a file does not matter. A byte order mark before the text is
+//! skipped. Memory is bounded by the decompressor's window, whatever the size
+//! of the file.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -17,7 +18,8 @@ const BUFFER: usize = 256 << 10;
 pub struct OpenFile {
     /// The decompressed bytes.
     pub reader: Box<dyn BufRead + Send>,
-    /// How much of the file has been read; a clone remains valid in other threads.
+    /// How much of the file has been read; a clone remains valid in other
+    /// threads.
     pub progress: Progress,
 }
 
@@ -40,11 +42,26 @@ impl Progress {
     }
 }
 
-/// Opens a file and detects its format: gzip (RFC 1952), including several members; Zstandard (RFC
-/// 8878), including skippable frames; plain otherwise.
+/// Opens a file and detects its format: gzip (RFC 1952), including several
+/// members; Zstandard (RFC 8878), including skippable frames; plain otherwise.
 ///
 /// # Errors
-/// The operating system's error. A damaged archive fails later, while it is read.
+/// The operating system's error. A damaged archive fails later, while it is
+/// read.
+/// ```
+/// use std::io::Read;
+/// use tributary_connectors::files;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("any name");
+/// std::fs::write(&path, b"\xef\xbb\xbfplain text")?;
+/// let mut text = String::new();
+/// let mut file = files::open(&path)?;
+/// file.reader.read_to_string(&mut text)?;
+/// assert_eq!(text, "plain text");
+/// assert_eq!(file.progress.read(), file.progress.size());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn open(path: &Path) -> io::Result<OpenFile> {
     let file = File::open(path)?;
     let progress = Progress {

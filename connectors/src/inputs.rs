@@ -1,9 +1,10 @@
-//! The inputs of a replay or a verification: traces and CSV files, one after the other, as one sequence
-//! of messages.
+//! The inputs of a replay or a verification: traces and CSV files, one after
+//! the other, as one sequence of messages.
 //!
-//! An argument is the path of a trace, or `source=path` for a file of a configured CSV source;
-//! `brand/source=path` if several brands have a source of that name. Every input is opened before any
-//! is read, so that a wrong name is an error at once and not after an hour.
+//! An argument is the path of a trace, or `source=path` for a file of a
+//! configured CSV source; `brand/source=path` if several brands have a source
+//! of that name. Every input is opened before any is read, so that a wrong name
+//! is an error at once and not after an hour.
 
 use std::path::{Path, PathBuf};
 
@@ -34,8 +35,8 @@ pub enum InputsError {
     Csv(#[from] CsvError),
 }
 
-/// Iterates over the messages of all inputs, in the order of the arguments. An error ends the
-/// iteration.
+/// Iterates over the messages of all inputs, in the order of the arguments. An
+/// error ends the iteration.
 pub struct Inputs {
     /// The inputs, in the order of the arguments.
     parts: Vec<Part>,
@@ -50,7 +51,8 @@ enum Part {
     Csv(Box<CsvReader>),
 }
 
-/// How much of the inputs has been read; remains valid while another thread reads on.
+/// How much of the inputs has been read; remains valid while another thread
+/// reads on.
 #[derive(Clone, Debug)]
 pub struct InputsProgress(Vec<Progress>);
 
@@ -70,6 +72,20 @@ impl InputsProgress {
 ///
 /// # Errors
 /// The first argument that cannot be opened.
+/// ```
+/// use tributary_connectors::inputs;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("trace.ndjson");
+/// std::fs::write(
+///     &path,
+///     "{\"subject\":\"tributary.in.acme.web\",\"at\":1,\"data\":{}}\nnot a message\n",
+/// )?;
+/// let mut inputs = inputs::open(None, &[path.display().to_string()])?;
+/// assert_eq!(inputs.by_ref().count(), 1);
+/// assert_eq!((inputs.messages(), inputs.skipped()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, InputsError> {
     if arguments.is_empty() {
         return Err(InputsError::None);
@@ -90,8 +106,9 @@ pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, Inp
     })
 }
 
-/// The files that a command reads: those that the arguments name, and those that their column maps look
-/// up. Outputs must not overwrite them ([`crate::output_files`]).
+/// The files that a command reads: those that the arguments name, and those
+/// that their column maps look up. Outputs must not overwrite them
+/// ([`crate::output_files`]).
 ///
 /// # Errors
 /// The first argument that names neither a file nor a CSV source.
@@ -121,8 +138,8 @@ enum Named<'a> {
     Csv(&'a Brand, &'a Source, &'a Path),
 }
 
-/// Resolves an argument. A file with exactly this name takes precedence, because a path may contain
-/// `=`.
+/// Resolves an argument. A file with exactly this name takes precedence,
+/// because a path may contain `=`.
 fn named<'a>(config: Option<&'a Config>, argument: &'a str) -> Result<Named<'a>, InputsError> {
     let whole = Path::new(argument);
     let (name, path) = match argument.split_once('=') {
@@ -180,7 +197,8 @@ impl Inputs {
         self.parts.iter().map(skipped).sum()
     }
 
-    /// Messages returned so far; also the number of the last one, from 1, over all inputs.
+    /// Messages returned so far; also the number of the last one, from 1, over
+    /// all inputs.
     pub fn messages(&self) -> u64 {
         self.messages
     }

@@ -1,13 +1,15 @@
-//! Connectors: what enters Tributary becomes events, and what it computes leaves as JSON.
+//! Connectors: what enters Tributary becomes events, and what it computes
+//! leaves as JSON.
 //!
-//! Input arrives as messages on NATS subjects, lines of a trace, or rows of a CSV file.
-//! [`decode::Decoder`] turns every line of it into exactly one event, one dead letter or one counted
-//! omission. Cells leave as JSON ([`out`]).
+//! Input arrives as messages on NATS subjects, lines of a trace, or rows of a
+//! CSV file. [`decode::Decoder`] turns every line of it into exactly one event,
+//! one dead letter or one counted omission. Cells leave as JSON ([`out`]).
 //!
-//! The crate stores no records, does not decide what a record contributes to a number, and reads no
-//! clock: the arrival time is part of the message. A clear identifier exists only between the message
-//! and its keyed hash ([`keys`]), in buffers that are overwritten afterwards. Bytes from outside never
-//! cause a panic: the crate denies indexing and slicing.
+//! The crate stores no records, does not decide what a record contributes to a
+//! number, and reads no clock: the arrival time is part of the message. A clear
+//! identifier exists only between the message and its keyed hash ([`keys`]), in
+//! buffers that are overwritten afterwards. Bytes from outside never cause a
+//! panic: the crate denies indexing and slicing.
 //!
 //! | module | reads or writes |
 //! |---|---|

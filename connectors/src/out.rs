@@ -1,8 +1,10 @@
-//! Cells as JSON: compact, keys sorted, integers only, so that equal cells are equal bytes.
+//! Cells as JSON: compact, keys sorted, integers only, so that equal cells are
+//! equal bytes.
 //!
-//! The bytes are a contract: a subject contains the hash of a cell's JSON, and two runs are compared by
-//! their lines. Strings have only the escapes that RFC 8259 (section 7) requires; days are `2025-10-26`,
-//! months `2025-10`, hours RFC 3339 with the offset of the store's zone.
+//! The bytes are a contract: a subject contains the hash of a cell's JSON, and
+//! two runs are compared by their lines. Strings have only the escapes that RFC
+//! 8259 (section 7) requires; days are `2025-10-26`, months `2025-10`, hours
+//! RFC 3339 with the offset of the store's zone.
 
 mod parse;
 
@@ -14,8 +16,8 @@ use crate::calendar;
 
 pub use parse::parse_cell;
 
-/// The line of a cell in the output of a replay, `{"cell":{…},"family":…,"value":{…}}`, without a line
-/// break.
+/// The line of a cell in the output of a replay,
+/// `{"cell":{…},"family":…,"value":{…}}`, without a line break.
 ///
 /// ```
 /// use tributary_connectors::out::cell_line;
@@ -127,8 +129,9 @@ fn write_dim(out: &mut String, dim: &Dim) {
     }
 }
 
-/// Writes RFC 3339 with an offset of whole minutes. The few historical offsets with seconds are rounded
-/// toward zero in the offset; the local time shown is exact.
+/// Writes RFC 3339 with an offset of whole minutes. The few historical offsets
+/// with seconds are rounded toward zero in the offset; the local time shown is
+/// exact.
 fn write_hour(out: &mut String, second: i64, offset: i32) {
     let local = second + i64::from(offset);
     let day = i32::try_from(local.div_euclid(86_400)).unwrap_or(i32::MAX);

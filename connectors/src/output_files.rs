@@ -1,8 +1,10 @@
-//! Writes the output files of a command without ever overwriting a person's own file.
+//! Writes the output files of a command without ever overwriting a person's own
+//! file.
 //!
-//! The command checks each output before it reads or computes anything. An output must not be one of
-//! the command's inputs, by whatever path, and an existing file must have the kind that the command
-//! writes, unless the caller passes `force`. The file is written under a temporary name and renamed once
+//! The command checks each output before it reads or computes anything. An
+//! output must not be one of the command's inputs, by whatever path, and an
+//! existing file must have the kind that the command writes, unless the caller
+//! passes `force`. The file is written under a temporary name and renamed once
 //! it is complete, so a failed command leaves the previous file intact.
 //!
 //! ```
@@ -106,7 +108,8 @@ pub struct OutputFile {
 }
 
 impl OutputFiles {
-    /// The outputs of a command that reads these files. With `force`, any other existing file is replaced.
+    /// The outputs of a command that reads these files. With `force`, any other
+    /// existing file is replaced.
     pub fn new(inputs: Vec<PathBuf>, force: bool) -> OutputFiles {
         OutputFiles {
             inputs,
@@ -115,8 +118,8 @@ impl OutputFiles {
         }
     }
 
-    /// Registers an output file with the permissions of the file that it replaces, or those that the umask
-    /// permits.
+    /// Registers an output file with the permissions of the file that it
+    /// replaces, or those that the umask permits.
     ///
     /// # Errors
     /// [`OutputError`] if it must not be written.
@@ -132,7 +135,8 @@ impl OutputFiles {
         self.check(path, contents, 0o600)
     }
 
-    /// Checks a path against the inputs, the other outputs and the existing file.
+    /// Checks a path against the inputs, the other outputs and the existing
+    /// file.
     fn check(
         &mut self,
         path: &Path,
@@ -188,10 +192,12 @@ impl OutputFile {
         &self.path
     }
 
-    /// Writes the file under a temporary name in the same directory, flushes it to disk, and renames it.
+    /// Writes the file under a temporary name in the same directory, flushes it
+    /// to disk, and renames it.
     ///
     /// # Errors
-    /// [`OutputError::Write`], or the error of `write`; the previous file then remains.
+    /// [`OutputError::Write`], or the error of `write`; the previous file then
+    /// remains.
     pub fn write<E: From<OutputError>>(
         &self,
         write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
@@ -233,7 +239,8 @@ impl OutputFile {
     }
 }
 
-/// Writes a new file that only its owner may read; it appears completely or not at all.
+/// Writes a new file that only its owner may read; it appears completely or not
+/// at all.
 ///
 /// # Errors
 /// `AlreadyExists` if the path exists; otherwise the operating system's error.

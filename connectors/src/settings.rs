@@ -1,5 +1,5 @@
-//! Converts the configuration into the settings of the dataflow: plain integers, and brands keyed by the
-//! hash of their name.
+//! Converts the configuration into the settings of the dataflow: plain
+//! integers, and brands keyed by the hash of their name.
 //!
 //! The dataflow depends on neither the configuration crate nor its file format.
 
@@ -11,14 +11,16 @@ use tributary_operators::settings::{BrandSettings, Noise, Settings};
 
 use crate::brand;
 
-/// The settings of every brand.
+/// The settings of every brand. What differs between brands, such as windows
+/// and limits, is looked up there by the hash of the brand's name.
 pub fn settings(config: &Config) -> Settings {
     let brands = config.brands.iter();
     Settings::new(brands.map(|brand| of_brand(brand, &config.release)))
 }
 
-/// The derivation context of the key of the noise. The key comes from the oldest secret, so that a key
-/// rotation draws no other noise: the difference of two draws would reveal both.
+/// The derivation context of the key of the noise. The key comes from the
+/// oldest secret, so that a key rotation draws no other noise: the difference
+/// of two draws would reveal both.
 const NOISE: &str = "tributary 2026-11 noise on the released cells of one brand";
 
 /// The noise of a brand; `None` without a privacy budget.
@@ -31,7 +33,8 @@ fn noise(brand: &Brand) -> Option<Noise> {
     })
 }
 
-/// The settings of one brand. What the configuration does not define keeps the dataflow's default.
+/// The settings of one brand. What the configuration does not define keeps the
+/// dataflow's default.
 fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
     let mut max_degree = BrandSettings::default().max_degree;
     for (kind, limit) in IdKind::ALL.into_iter().zip(&mut max_degree) {

@@ -1,9 +1,10 @@
-//! Evaluates the consent signals of one brand: which uses a consent string or a set of checkboxes
-//! allows.
+//! Evaluates the consent signals of one brand: which uses a consent string or a
+//! set of checkboxes allows.
 //!
-//! A signal states purposes and opt-outs for a party under its terms ([`Terms`]). The dataflow knows
-//! only the uses that depend on them. The mapping between the two is defined here; a brand may make it
-//! stricter, never more lenient.
+//! A signal states purposes and opt-outs for a party under its terms
+//! ([`Terms`]). The dataflow knows only the uses that depend on them. The
+//! mapping between the two is defined here; a brand may make it stricter, never
+//! more lenient.
 //!
 //! | use | requires |
 //! |---|---|
@@ -14,14 +15,16 @@
 //! | position | special feature 1 |
 //! | share | no opt-out from sale, sharing and targeted advertising |
 //!
-//! A string that contains the date of its last update is identified by a hash of the exact string
-//! ([`ConsentString`]), so repeated transmissions do not change its order. This applies to TC strings
-//! and to GPP strings that contain one. US sections carry no date, and the same choice is the same text
+//! A string that contains the date of its last update is identified by a hash
+//! of the exact string ([`ConsentString`]), so repeated transmissions do not
+//! change its order. This applies to TC strings and to GPP strings that contain
+//! one. US sections carry no date, and the same choice is the same text
 //! whenever it is made, so they take the time at which they are sent.
 //!
-//! A signal that contains opt-outs alone (US sections without a TC string, a "do not sell" checkbox)
-//! does not answer for purposes. Read as a consent, it would withdraw all of them or grant purposes that
-//! nobody was asked about. It therefore has a variant of its own.
+//! A signal that contains opt-outs alone (US sections without a TC string, a
+//! "do not sell" checkbox) does not answer for purposes. Read as a consent, it
+//! would withdraw all of them or grant purposes that nobody was asked about. It
+//! therefore has a variant of its own.
 
 use rustc_hash::FxHashMap;
 use tributary_config::model;
@@ -36,7 +39,8 @@ use tributary_operators::record::ConsentString;
 pub enum Signal {
     /// The uses that it allows; all others are withheld.
     Steps(PurposeConsent),
-    /// Opt-outs alone: whether the person opted out of sale, sharing or targeted advertising.
+    /// Opt-outs alone: whether the person opted out of sale, sharing or
+    /// targeted advertising.
     OptedOut(bool),
 }
 
@@ -47,20 +51,23 @@ pub struct PurposeConsent {
     pub steps: AllowedUses,
     /// The string, if it carries its own date.
     pub string: Option<ConsentString>,
-    /// Whether an undated part of it opts out of sale, sharing or targeted advertising.
+    /// Whether an undated part of it opts out of sale, sharing or targeted
+    /// advertising.
     pub opted_out: bool,
 }
 
 /// The content of a GPP string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GppSignal {
-    /// `None` if it has no supported US section and no TC string that applies to a configured party.
+    /// `None` if it has no supported US section and no TC string that applies
+    /// to a configured party.
     pub signal: Option<Signal>,
     /// The number of sections that are not supported.
     pub unread: u32,
 }
 
-/// Evaluates consent signals under the terms of one brand, with a cache of parsed strings.
+/// Evaluates consent signals under the terms of one brand, with a cache of
+/// parsed strings.
 ///
 /// ```
 /// use tributary_config::model::Consent;
@@ -81,7 +88,8 @@ pub struct SignalReader {
     terms: Terms,
     /// Whether the brand names a party.
     reads_strings: bool,
-    /// The additional purposes that each use requires, in the order of [`Use::ALL`].
+    /// The additional purposes that each use requires, in the order of
+    /// [`Use::ALL`].
     also_needs: [Numbers; Use::ALL.len()],
     /// The cache of TC strings.
     tc_strings: ParsedStrings<PurposeConsent>,
@@ -89,8 +97,9 @@ pub struct SignalReader {
     gpp_strings: ParsedStrings<GppSignal>,
 }
 
-/// A cache of parsed strings: the views of one visitor carry the same string, and parsing it takes longer than the rest
-/// of the view. An entry is a function of the string alone, so evicting it changes no result.
+/// A cache of parsed strings: the views of one visitor carry the same string,
+/// and parsing it takes longer than the rest of the view. An entry is a
+/// function of the string alone, so evicting it changes no result.
 #[derive(Clone, Debug)]
 struct ParsedStrings<V>(FxHashMap<Box<str>, V>);
 
@@ -211,7 +220,8 @@ impl SignalReader {
     }
 }
 
-/// Identifies a dated string by the hash of its text and the date of its TC string.
+/// Identifies a dated string by the hash of its text and the date of its TC
+/// string.
 fn dated_string(text: &str, string: &TcString) -> ConsentString {
     ConsentString {
         hash: hash(&[text.as_bytes()]),
@@ -219,7 +229,8 @@ fn dated_string(text: &str, string: &TcString) -> ConsentString {
     }
 }
 
-/// The first 16 bytes of BLAKE3 in key-derivation mode over the concatenated parts.
+/// The first 16 bytes of BLAKE3 in key-derivation mode over the concatenated
+/// parts.
 fn hash(parts: &[&[u8]]) -> u128 {
     let mut hash = blake3::Hasher::new_derive_key("tributary 2025-11 consent strings");
     for part in parts {
@@ -231,7 +242,8 @@ fn hash(parts: &[&[u8]]) -> u128 {
 }
 
 impl PurposeConsent {
-    /// The uses that both allow, with the later of their dates, since the later one must allow each of them.
+    /// The uses that both allow, with the later of their dates, since the later
+    /// one must allow each of them.
     #[must_use]
     pub fn and(self, other: PurposeConsent) -> PurposeConsent {
         let string = match (self.string, other.string) {
@@ -249,14 +261,16 @@ impl PurposeConsent {
     }
 }
 
-/// Whether any opt-out is set. Sharing with partners is sale, sharing and targeted advertising at once.
+/// Whether any opt-out is set. Sharing with partners is sale, sharing and
+/// targeted advertising at once.
 fn opted_out(allowed: Allowed) -> bool {
     [OptOut::Sale, OptOut::Sharing, OptOut::TargetedAdvertising]
         .into_iter()
         .any(|out| allowed.opted_out(out))
 }
 
-/// The terms under which signals are evaluated. Without a party, only checkboxes and opt-outs count, which address everyone.
+/// The terms under which signals are evaluated. Without a party, only
+/// checkboxes and opt-outs count, which address everyone.
 fn terms(consent: &model::Consent) -> Terms {
     if let Some(vendor) = &consent.declared {
         return Terms::of(vendor);

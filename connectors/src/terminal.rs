@@ -1,7 +1,8 @@
 //! Writes the output of commands, and treats a closed pipe as a normal end.
 //!
-//! `tributary demo | head` and similar pipelines close the pipe that a command writes to. A write then fails with
-//! [`OutputClosed`], which [`is_closed`] finds in any error chain, and the command ends quietly. Notes go to standard
+//! `tributary demo | head` and similar pipelines close the pipe that a command
+//! writes to. A write then fails with [`OutputClosed`], which [`is_closed`]
+//! finds in any error chain, and the command ends quietly. Notes go to standard
 //! error on a best-effort basis and never fail.
 
 use std::error::Error;
@@ -20,8 +21,8 @@ use tokio::net::unix::pipe::Sender;
 #[error("nobody reads the output any more")]
 pub struct OutputClosed;
 
-/// Buffered standard output. Flush it before the end: `Drop` writes what is left, but cannot report a
-/// failure.
+/// Buffered standard output. Flush it before the end: `Drop` writes what is
+/// left, but cannot report a failure.
 pub struct Stdout(BufWriter<StdoutLock<'static>>);
 
 /// Locks standard output.
@@ -73,7 +74,8 @@ pub fn print_line(text: impl Display) -> io::Result<()> {
     print(format_args!("{text}\n"))
 }
 
-/// Prints a line of a command whose exit status is the answer; a closed pipe is no error.
+/// Prints a line of a command whose exit status is the answer; a closed pipe is
+/// no error.
 ///
 /// # Errors
 /// Any other error of [`print`].
@@ -87,7 +89,8 @@ pub fn print_status_line(text: impl Display) -> io::Result<()> {
 /// How often a pipe is checked for a reader.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Returns when standard output is a pipe that nobody reads any more; never otherwise.
+/// Returns when standard output is a pipe that nobody reads any more; never
+/// otherwise.
 pub async fn wait_until_closed() {
     let pipe = || -> io::Result<Sender> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -125,7 +128,8 @@ pub fn is_closed(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// The message of an error, followed by those of its sources that it does not repeat.
+/// The message of an error, followed by those of its sources that it does not
+/// repeat.
 ///
 /// ```
 /// use tributary_connectors::terminal::error_chain;

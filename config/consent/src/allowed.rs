@@ -1,8 +1,8 @@
 //! What a person allows one party: the one result of every kind of signal.
 //!
-//! A value of four bytes, comparable and self-contained: a dataflow stores one for each person and sees a
-//! withdrawal as a change of value. [`Allowed::default`] allows nothing and represents the absence of a
-//! signal.
+//! A value of four bytes, comparable and self-contained: a dataflow stores one
+//! for each person and sees a withdrawal as a change of value.
+//! [`Allowed::default`] allows nothing and represents the absence of a signal.
 
 use std::fmt;
 
@@ -14,9 +14,11 @@ use crate::permit::Outcome;
 use crate::tcf::TcString;
 use crate::terms::{PURPOSES, Terms};
 
-/// The purposes, special features and feature 2 that a person allows, and the opt-outs.
+/// The purposes, special features and feature 2 that a person allows, and the
+/// opt-outs.
 ///
-/// Without an allowed purpose no feature is allowed either, because a feature is a means to a purpose.
+/// Without an allowed purpose no feature is allowed either, because a feature
+/// is a means to a purpose.
 ///
 /// ```
 /// use tributary_consent::{Basis, Boxes, Party, Terms};
@@ -36,7 +38,8 @@ pub struct Allowed {
     flags: u8,
 }
 
-/// What a person can opt out of where processing is lawful until they do (US state privacy laws).
+/// What a person can opt out of where processing is lawful until they do (US
+/// state privacy laws).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OptOut {
     /// The sale of personal data.
@@ -83,7 +86,8 @@ impl Allowed {
         Numbers::from_field(u64::from(self.purposes.reverse_bits()), 16)
     }
 
-    /// Whether a special feature is allowed: 1 precise geolocation, 2 active scanning of the device.
+    /// Whether a special feature is allowed: 1 precise geolocation, 2 active
+    /// scanning of the device.
     pub fn special_feature(self, feature: u8) -> bool {
         self.special_features().contains(feature)
     }
@@ -93,7 +97,8 @@ impl Allowed {
         Numbers::from_field(u64::from(self.special_features.reverse_bits()), 8)
     }
 
-    /// Whether linking different devices (feature 2) was disclosed and any purpose is allowed.
+    /// Whether linking different devices (feature 2) was disclosed and any
+    /// purpose is allowed.
     pub fn feature_2(self) -> bool {
         self.flags & FEATURE_2 != 0
     }
@@ -103,7 +108,8 @@ impl Allowed {
         self.flags & of.flag() != 0
     }
 
-    /// Allows purposes and features, without opt-outs; purposes beyond 11 are dropped.
+    /// Allows purposes and features, without opt-outs; purposes beyond 11 are
+    /// dropped.
     pub(crate) fn grant(purposes: Numbers, special_features: Numbers, feature_2: bool) -> Self {
         // A feature is a way of pursuing a purpose: where no purpose is allowed, neither is a feature.
         let purposes = (purposes.bits() & ((1 << PURPOSES) - 1)) as u16;
@@ -119,7 +125,8 @@ impl Allowed {
         }
     }
 
-    /// Adds an opt-out; one from a precise geolocation also withdraws special feature 1.
+    /// Adds an opt-out; one from a precise geolocation also withdraws special
+    /// feature 1.
     #[must_use]
     pub(crate) fn without(mut self, out: OptOut) -> Self {
         self.flags |= out.flag();
@@ -131,8 +138,9 @@ impl Allowed {
 }
 
 impl TcString {
-    /// What the string allows a party: each declared purpose that [`TcString::permits`], and each declared
-    /// special feature that the person opted in to.
+    /// What the string allows a party: each declared purpose that
+    /// [`TcString::permits`], and each declared special feature that the person
+    /// opted in to.
     pub fn allowed(&self, terms: &Terms) -> Allowed {
         let permitted = |purpose: &u8| {
             terms.basis(*purpose).is_some_and(|basis| {

@@ -1,8 +1,9 @@
-//! Reads bits from base64url text (RFC 4648, section 5, without padding): six per character, the highest
-//! first.
+//! Reads bits from base64url text (RFC 4648, section 5, without padding): six
+//! per character, the highest first.
 //!
-//! Nothing is decoded in advance: a reader has a position, and every error states it. The alphabet is
-//! checked at the start, so that reading can only run out of bits.
+//! Nothing is decoded in advance: a reader has a position, and every error
+//! states it. The alphabet is checked at the start, so that reading can only
+//! run out of bits.
 
 use crate::error::{Kind, Malformed};
 
@@ -21,7 +22,8 @@ pub(crate) struct Bits<'a> {
 const PER_CHARACTER: usize = 6;
 
 impl<'a> Bits<'a> {
-    /// A reader at the first bit of a segment; `segment` is its position in its string.
+    /// A reader at the first bit of a segment; `segment` is its position in its
+    /// string.
     ///
     /// # Errors
     /// [`Kind::Alphabet`] for a character outside of base64url.
@@ -55,7 +57,8 @@ impl<'a> Bits<'a> {
     /// The next `count` bits, at most 64, as a big-endian integer.
     ///
     /// # Errors
-    /// [`Kind::Truncated`] if fewer bits are left; the position is then unchanged.
+    /// [`Kind::Truncated`] if fewer bits are left; the position is then
+    /// unchanged.
     pub(crate) fn take(&mut self, count: usize) -> Result<u64, Malformed> {
         let end = self.at + count;
         if end > self.len() {
@@ -91,7 +94,8 @@ impl<'a> Bits<'a> {
         Ok(self.take(1)? == 1)
     }
 
-    /// Two letters of six bits each, as capitals. Lower case (32 to 57) is what a deployed encoder writes.
+    /// Two letters of six bits each, as capitals. Lower case (32 to 57) is what
+    /// a deployed encoder writes.
     pub(crate) fn letters(&mut self) -> Result<[u8; 2], Malformed> {
         Ok([self.letter()?, self.letter()?])
     }
@@ -106,8 +110,9 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The next Fibonacci code («Global Privacy Platform String», "Fibonacci Coding"): a 1 in place `n` adds
-    /// the `n`th of 1, 2, 3, 5, …, and two 1 in a row end it.
+    /// The next Fibonacci code («Global Privacy Platform String», "Fibonacci
+    /// Coding"): a 1 in place `n` adds the `n`th of 1, 2, 3, 5, …, and two 1 in
+    /// a row end it.
     ///
     /// # Errors
     /// [`Kind::SectionId`] for a number beyond 65535.

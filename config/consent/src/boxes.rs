@@ -1,9 +1,11 @@
 //! Plain checkboxes: what a person ticked in a form of the brand's own.
 //!
-//! A checkbox is named by what it represents: a purpose `1` to `11`, `special_feature_1`,
-//! `special_feature_2`, `feature_2`, or an opt-out `do_not_sell`, `do_not_share`, `do_not_target`. A tick is
-//! an opt-in, on whatever basis the purpose was declared; an empty checkbox and a missing one are the same,
-//! no. An unknown checkbox rejects all of them, because it may be the one that refuses.
+//! A checkbox is named by what it represents: a purpose `1` to `11`,
+//! `special_feature_1`, `special_feature_2`, `feature_2`, or an opt-out
+//! `do_not_sell`, `do_not_share`, `do_not_target`. A tick is an opt-in, on
+//! whatever basis the purpose was declared; an empty checkbox and a missing one
+//! are the same, no. An unknown checkbox rejects all of them, because it may be
+//! the one that refuses.
 
 use crate::allowed::{Allowed, OptOut};
 use crate::error::{Kind, Malformed};
@@ -54,8 +56,8 @@ impl Boxes {
     ///
     /// # Errors
     ///
-    /// [`Kind::Box`] for an unknown name, [`Kind::BoxTwice`] for a repeated one; `segment` is the position of
-    /// the checkbox.
+    /// [`Kind::Box`] for an unknown name, [`Kind::BoxTwice`] for a repeated
+    /// one; `segment` is the position of the checkbox.
     pub fn read<'a>(boxes: impl IntoIterator<Item = (&'a str, bool)>) -> Result<Self, Malformed> {
         let mut read = Self::default();
         for (place, (name, ticked)) in boxes.into_iter().enumerate() {
@@ -79,14 +81,15 @@ impl Boxes {
         number.is_some_and(|number| self.ticked & (1 << number) != 0)
     }
 
-    /// Whether there was a checkbox for a purpose or a feature. Otherwise the form contains opt-outs alone and
-    /// does not answer for purposes.
+    /// Whether there was a checkbox for a purpose or a feature. Otherwise the
+    /// form contains opt-outs alone and does not answer for purposes.
     pub fn asks_for_purposes(&self) -> bool {
         self.there & ((1 << 14) - 1) != 0
     }
 
-    /// What the checkboxes allow a party: the ticked purposes and special features that it declared. Linking
-    /// devices is disclosed by a ticked checkbox, or by the party's declaration if there is no checkbox for it.
+    /// What the checkboxes allow a party: the ticked purposes and special
+    /// features that it declared. Linking devices is disclosed by a ticked
+    /// checkbox, or by the party's declaration if there is no checkbox for it.
     pub fn allowed(&self, terms: &Terms) -> Allowed {
         let ticked = |number: u8| self.ticked & (1 << number) != 0;
         let purposes: Numbers = (1..=11)

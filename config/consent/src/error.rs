@@ -1,7 +1,7 @@
 //! Errors of signals: a kind to match on, and the position.
 //!
-//! Neither contains any part of the string: a consent string with a rare set of vendors may single out a
-//! person.
+//! Neither contains any part of the string: a consent string with a rare set of
+//! vendors may single out a person.
 
 /// A signal that cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,11 +9,14 @@
 pub struct Malformed {
     /// What is wrong.
     pub kind: Kind,
-    /// The GPP section that contains the error; 0 for the GPP header and outside of GPP.
+    /// The GPP section that contains the error; 0 for the GPP header and
+    /// outside of GPP.
     pub section: u16,
-    /// The segment (between dots), from 0; of checkboxes, the position of the checkbox.
+    /// The segment (between dots), from 0; of checkboxes, the position of the
+    /// checkbox.
     pub segment: usize,
-    /// The bit in the segment, from 0; in a US Privacy string, which has no bits, the character.
+    /// The bit in the segment, from 0; in a US Privacy string, which has no
+    /// bits, the character.
     pub bit: usize,
 }
 
@@ -45,7 +48,8 @@ pub enum Kind {
     /// Vendor id 0.
     #[error("vendor ids begin at 1")]
     VendorZero,
-    /// A range that ends before it starts, or, in a vendor section, starts before the previous one ended.
+    /// A range that ends before it starts, or, in a vendor section, starts
+    /// before the previous one ended.
     #[error("ranges of vendor ids must ascend and be disjoint")]
     RangeOrder,
     /// A range beyond the largest vendor id.

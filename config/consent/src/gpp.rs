@@ -1,8 +1,10 @@
-//! The string of the Global Privacy Platform: a header that names sections, and the sections, joined by `~`.
+//! The string of the Global Privacy Platform: a header that names sections, and
+//! the sections, joined by `~`.
 //!
-//! All sections count at once. Which of them applies to a person is stated outside of the string, if at all;
-//! so the purposes are those of section 2, and every US section removes what the person opted out of. A
-//! section that is not supported may be the one that refuses, so [`Gpp::unread`] reports it.
+//! All sections count at once. Which of them applies to a person is stated
+//! outside of the string, if at all; so the purposes are those of section 2,
+//! and every US section removes what the person opted out of. A section that is
+//! not supported may be the one that refuses, so [`Gpp::unread`] reports it.
 
 use crate::allowed::Allowed;
 use crate::bits::Bits;
@@ -56,8 +58,9 @@ impl Gpp {
     ///
     /// # Errors
     ///
-    /// [`Malformed`], with the section, the sub-section and the bit, for an invalid header, another number of
-    /// sections than the header's, and a malformed section 2 or 6 to 23.
+    /// [`Malformed`], with the section, the sub-section and the bit, for an
+    /// invalid header, another number of sections than the header's, and a
+    /// malformed section 2 or 6 to 23.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut parts = text.split('~');
         let header = parts.next().unwrap_or_default();
@@ -92,8 +95,8 @@ impl Gpp {
         })
     }
 
-    /// What the string allows a party: what its TC string allows, if it has one, without what any US section
-    /// opts out of.
+    /// What the string allows a party: what its TC string allows, if it has
+    /// one, without what any US section opts out of.
     pub fn allowed(&self, terms: &Terms) -> Allowed {
         let allowed = self.tc_string().map(|string| string.allowed(terms));
         let allowed = allowed.unwrap_or_default();
@@ -122,8 +125,9 @@ impl Section {
     }
 }
 
-/// The ids that a header names, ascending. Entries are offsets from the previous id; a Fibonacci number is
-/// never 0, so ids never repeat. `found` bounds the memory: further ids are only counted.
+/// The ids that a header names, ascending. Entries are offsets from the
+/// previous id; a Fibonacci number is never 0, so ids never repeat. `found`
+/// bounds the memory: further ids are only counted.
 fn header_ids(mut bits: Bits<'_>, found: usize) -> Result<Vec<u16>, Malformed> {
     let start = bits.clone();
     match bits.byte(6)? {

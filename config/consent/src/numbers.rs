@@ -1,4 +1,5 @@
-//! A set of small numbers: purposes, features, special features, custom purposes.
+//! A set of small numbers: purposes, features, special features, custom
+//! purposes.
 
 use std::fmt;
 
@@ -18,7 +19,8 @@ impl Numbers {
     /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// The set of a bit field of `count` bits (at most 64), whose first and highest bit represents 1.
+    /// The set of a bit field of `count` bits (at most 64), whose first and
+    /// highest bit represents 1.
     pub(crate) fn from_field(field: u64, count: usize) -> Self {
         match u32::try_from(count) {
             Ok(count @ 1..=64) => Self(field.reverse_bits() >> (64 - count)),

@@ -1,8 +1,10 @@
-//! Whether a party may process for a purpose, with one stable word for the reason.
+//! Whether a party may process for a purpose, with one stable word for the
+//! reason.
 //!
-//! The rules are those of «The Core String» (`RestrictionType`, `PurposeOneTreatment`, `IsServiceSpecific`,
-//! `PurposesLITransparency`) and of the TCF Policies. A purpose needs its own bit *and* the vendor's bit on
-//! the same basis; the bit for one basis never replaces that for the other.
+//! The rules are those of «The Core String» (`RestrictionType`,
+//! `PurposeOneTreatment`, `IsServiceSpecific`, `PurposesLITransparency`) and of
+//! the TCF Policies. A purpose needs its own bit *and* the vendor's bit on the
+//! same basis; the bit for one basis never replaces that for the other.
 
 use crate::party::{Basis, Party};
 use crate::restriction::RestrictionType;
@@ -29,15 +31,18 @@ pub enum Refusal {
     NoCmp,
     /// The string has the global scope, which has ended.
     GlobalScope,
-    /// The string does not list the disclosed vendors, as it must since TCF 2.3.
+    /// The string does not list the disclosed vendors, as it must since TCF
+    /// 2.3.
     NoDisclosedVendors,
     /// The string lists the disclosed vendors, and this one is not among them.
     NotDisclosed,
     /// The publisher forbids it, or restricts it in an undefined way.
     NotAllowed,
-    /// The publisher requires consent; the vendor declared legitimate interest only.
+    /// The publisher requires consent; the vendor declared legitimate interest
+    /// only.
     ConsentRequired,
-    /// The publisher requires legitimate interest; the vendor declared consent only.
+    /// The publisher requires legitimate interest; the vendor declared consent
+    /// only.
     InterestRequired,
     /// The publisher requires both bases at once.
     RestrictionsConflict,
@@ -51,7 +56,8 @@ pub enum Refusal {
     NoVendorConsent,
     /// Legitimate interest is no basis for this purpose.
     InterestUnavailable,
-    /// Legitimate interest for the purpose was not disclosed, or was objected to.
+    /// Legitimate interest for the purpose was not disclosed, or was objected
+    /// to.
     NoPurposeInterest,
     /// Legitimate interest of the vendor was not disclosed, or was objected to.
     NoVendorInterest,
@@ -114,11 +120,13 @@ const V2_2: u8 = 4;
 /// The policy version of TCF v2.3.
 const V2_3: u8 = 5;
 
-/// 2026-03-01T00:00Z in tenths of a second: strings created from then on must list the disclosed vendors.
+/// 2026-03-01T00:00Z in tenths of a second: strings created from then on must
+/// list the disclosed vendors.
 const DISCLOSURE_MANDATORY: u64 = 1_772_323_200 * 10;
 
 impl TcString {
-    /// Whether a vendor may process for a purpose on the basis that it declared.
+    /// Whether a vendor may process for a purpose on the basis that it
+    /// declared.
     ///
     /// ```
     /// use tributary_consent::{Basis, Outcome, Refusal, TcString};
@@ -136,7 +144,8 @@ impl TcString {
             .unwrap_or_else(Outcome::Refused)
     }
 
-    /// Whether the publisher itself may process for a purpose. Restrictions apply to vendors only.
+    /// Whether the publisher itself may process for a purpose. Restrictions
+    /// apply to vendors only.
     pub fn permits_publisher(&self, purpose: u8, basis: Basis) -> Outcome {
         self.judge(Party::Publisher, purpose, basis)
             .unwrap_or_else(Outcome::Refused)
@@ -238,7 +247,8 @@ impl TcString {
         }
     }
 
-    /// Whether legitimate interest for the purpose and the party was disclosed and not objected to.
+    /// Whether legitimate interest for the purpose and the party was disclosed
+    /// and not objected to.
     fn interest(&self, party: Party, purpose: u8) -> Result<(), Refusal> {
         if purpose == 1 || ((3..=6).contains(&purpose) && self.policy_version >= V2_2) {
             return Err(Refusal::InterestUnavailable);

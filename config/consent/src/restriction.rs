@@ -1,4 +1,5 @@
-//! Publisher restrictions: a purpose and a set of vendors, forbidden outright or bound to one legal basis.
+//! Publisher restrictions: a purpose and a set of vendors, forbidden outright
+//! or bound to one legal basis.
 
 use crate::bits::Bits;
 use crate::error::{Kind, Malformed};
@@ -13,8 +14,8 @@ pub enum RestrictionType {
     RequireConsent,
     /// 2: only on legitimate interest.
     RequireLegitimateInterest,
-    /// 3: undefined by the standard. Deployed strings contain it; somebody wanted something restricted, so it
-    /// is treated as *not allowed*.
+    /// 3: undefined by the standard. Deployed strings contain it; somebody
+    /// wanted something restricted, so it is treated as *not allowed*.
     Undefined,
 }
 
@@ -30,8 +31,9 @@ pub struct Restriction {
 }
 
 impl Restriction {
-    /// Reads `NumPubRestrictions` and the entries. A purpose and type may repeat: encoders split long lists, and
-    /// all of them apply. For the same reason the ranges of an entry may come in any order: a restriction only
+    /// Reads `NumPubRestrictions` and the entries. A purpose and type may
+    /// repeat: encoders split long lists, and all of them apply. For the same
+    /// reason the ranges of an entry may come in any order: a restriction only
     /// removes permissions.
     pub(crate) fn section(bits: &mut Bits<'_>) -> Result<Vec<Self>, Malformed> {
         let count = bits.word(12)?;

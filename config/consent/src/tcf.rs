@@ -1,7 +1,8 @@
-//! The TC string of the IAB Europe Transparency and Consent Framework, versions 2.x.
+//! The TC string of the IAB Europe Transparency and Consent Framework, versions
+//! 2.x.
 //!
-//! The fields have the order and the names of «The Core String». This file only decodes;
-//! [`TcString::permits`] defines what they mean for a vendor.
+//! The fields have the order and the names of «The Core String». This file only
+//! decodes; [`TcString::permits`] defines what they mean for a vendor.
 
 use crate::bits::Bits;
 use crate::error::{Kind, Malformed};
@@ -9,7 +10,8 @@ use crate::numbers::Numbers;
 use crate::restriction::Restriction;
 use crate::vendor_ids::VendorIds;
 
-/// A TC string, decoded. Each field is what the string states, not what it permits.
+/// A TC string, decoded. Each field is what the string states, not what it
+/// permits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcString {
@@ -17,19 +19,23 @@ pub struct TcString {
     pub created: u64,
     /// When it was last updated, tenths of a second since 1970-01-01T00:00Z.
     pub last_updated: u64,
-    /// The consent management platform that updated it last; 0 and 1 are not assigned.
+    /// The consent management platform that updated it last; 0 and 1 are not
+    /// assigned.
     pub cmp_id: u16,
     /// The version of that platform.
     pub cmp_version: u16,
-    /// The number of the screen on which the person chose, as that platform counts them.
+    /// The number of the screen on which the person chose, as that platform
+    /// counts them.
     pub consent_screen: u8,
     /// The language of the dialog, two capital letters of ISO 639-1.
     pub consent_language: [u8; 2],
     /// The version of the Global Vendor List.
     pub vendor_list_version: u16,
-    /// The version of the TCF Policies: 2 (v2.0), 3 (v2.1), 4 (v2.2), 5 (v2.3); later ones are decoded alike.
+    /// The version of the TCF Policies: 2 (v2.0), 3 (v2.1), 4 (v2.2), 5 (v2.3);
+    /// later ones are decoded alike.
     pub policy_version: u8,
-    /// Whether it applies to this service only; false for the global scope, which has ended.
+    /// Whether it applies to this service only; false for the global scope,
+    /// which has ended.
     pub is_service_specific: bool,
     /// Whether the platform changed the standard texts.
     pub use_non_standard_texts: bool,
@@ -37,11 +43,13 @@ pub struct TcString {
     pub special_feature_opt_ins: Numbers,
     /// The purposes consented to, from 1.
     pub purpose_consents: Numbers,
-    /// The purposes whose legitimate interest was disclosed and not objected to.
+    /// The purposes whose legitimate interest was disclosed and not objected
+    /// to.
     pub purpose_legitimate_interests: Numbers,
     /// Whether purpose 1 was not disclosed at all.
     pub purpose_one_treatment: bool,
-    /// The country whose law applies, two capital letters of ISO 3166-1; `AA` if unknown.
+    /// The country whose law applies, two capital letters of ISO 3166-1; `AA`
+    /// if unknown.
     pub publisher_country: [u8; 2],
     /// The vendors consented to.
     pub vendor_consents: VendorIds,
@@ -51,8 +59,8 @@ pub struct TcString {
     pub restrictions: Vec<Restriction>,
     /// The vendors that were disclosed, if the segment exists.
     pub disclosed_vendors: Option<VendorIds>,
-    /// The vendors that the publisher permitted bases outside of the framework (v2.0, v2.1). Not a permission
-    /// here.
+    /// The vendors that the publisher permitted bases outside of the framework
+    /// (v2.0, v2.1). Not a permission here.
     pub allowed_vendors: Option<VendorIds>,
     /// The publisher's own permissions, if the segment exists.
     pub publisher: Option<PublisherTc>,
@@ -63,13 +71,15 @@ pub struct TcString {
 pub struct PublisherTc {
     /// The purposes consented to.
     pub consents: Numbers,
-    /// The purposes whose legitimate interest was disclosed and not objected to.
+    /// The purposes whose legitimate interest was disclosed and not objected
+    /// to.
     pub legitimate_interests: Numbers,
     /// The number of the publisher's custom purposes, at most 63.
     pub custom_purposes: u8,
     /// The custom purposes consented to.
     pub custom_consents: Numbers,
-    /// The custom purposes whose legitimate interest was disclosed and not objected to.
+    /// The custom purposes whose legitimate interest was disclosed and not
+    /// objected to.
     pub custom_legitimate_interests: Numbers,
 }
 
@@ -97,8 +107,8 @@ impl TcString {
     ///
     /// # Errors
     ///
-    /// [`Malformed`], with the segment and the bit, for everything that the crate's documentation lists as
-    /// rejected.
+    /// [`Malformed`], with the segment and the bit, for everything that the
+    /// crate's documentation lists as rejected.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut segments = text.split('.').enumerate();
         let (_, core) = segments.next().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The terms of a party: the legal basis that it declared for each purpose, and its features.
+//! The terms of a party: the legal basis that it declared for each purpose, and
+//! its features.
 
 use crate::numbers::Numbers;
 use crate::party::{Basis, Party};
@@ -36,7 +37,8 @@ impl Terms {
         }
     }
 
-    /// The declarations of a vendor in the vendor list. A deleted vendor declares nothing.
+    /// The declarations of a vendor in the vendor list. A deleted vendor
+    /// declares nothing.
     pub fn of(vendor: &Vendor) -> Self {
         let terms = Self::new(Party::Vendor(vendor.id));
         if vendor.deleted {
@@ -61,7 +63,8 @@ impl Terms {
         self
     }
 
-    /// Declares the special features: 1 precise geolocation, 2 active scanning of the device.
+    /// Declares the special features: 1 precise geolocation, 2 active scanning
+    /// of the device.
     #[must_use]
     pub fn with_special_features(mut self, special_features: Numbers) -> Self {
         self.special_features = special_features;

@@ -1,8 +1,10 @@
-//! US signals: answers with a third value, and the US Privacy string of four characters.
+//! US signals: answers with a third value, and the US Privacy string of four
+//! characters.
 //!
-//! «U.S. Privacy String», version 1, GPP section 6: a version, whether notice was given, whether the person
-//! opted out of sale, whether the transaction is covered by the service provider agreement. `1---` states
-//! that no US law applies; where one does, "Opt-Out of Sale may never be unknown".
+//! «U.S. Privacy String», version 1, GPP section 6: a version, whether notice
+//! was given, whether the person opted out of sale, whether the transaction is
+//! covered by the service provider agreement. `1---` states that no US law
+//! applies; where one does, "Opt-Out of Sale may never be unknown".
 
 use crate::allowed::{Allowed, OptOut};
 use crate::bits::Bits;
@@ -56,7 +58,8 @@ pub enum YesNo {
     No,
 }
 
-/// An answer of two bits. Which value means yes differs between the kinds of answers.
+/// An answer of two bits. Which value means yes differs between the kinds of
+/// answers.
 pub(crate) trait Answer: Copy + Default {
     /// The meanings of 0, 1 and 2.
     const VALUES: [Self; 3];
@@ -102,8 +105,8 @@ impl Answer for YesNo {
     const VALUES: [Self; 3] = [Self::NotApplicable, Self::Yes, Self::No];
 }
 
-/// Whether the processing that `notice` covers is off: the person opted out, or received no notice of the
-/// choice.
+/// Whether the processing that `notice` covers is off: the person opted out, or
+/// received no notice of the choice.
 pub(crate) fn out(notice: Notice, opted_out: OptedOut) -> bool {
     notice == Notice::NotProvided || opted_out == OptedOut::Out
 }
@@ -114,7 +117,8 @@ pub(crate) fn take_away(allowed: Allowed, outs: &[(OptOut, bool)]) -> Allowed {
     outs.fold(allowed, |allowed, (out, _)| allowed.without(*out))
 }
 
-/// The core, and the Global Privacy Control of the sub-section of type 1 if it exists.
+/// The core, and the Global Privacy Control of the sub-section of type 1 if it
+/// exists.
 ///
 /// # Errors
 /// [`Kind::SegmentTwice`] and [`Kind::SegmentType`] for another sub-section.
@@ -142,7 +146,8 @@ pub struct UsPrivacy {
     pub notice: YesNo,
     /// Whether the person opted out of the sale of personal data.
     pub sale_opt_out: YesNo,
-    /// Whether the transaction is covered by the Limited Service Provider Agreement.
+    /// Whether the transaction is covered by the Limited Service Provider
+    /// Agreement.
     pub lspa_covered: YesNo,
 }
 
@@ -159,7 +164,8 @@ impl UsPrivacy {
     ///
     /// # Errors
     ///
-    /// [`Kind::Version`] for another digit, [`Kind::UsPrivacy`] for anything else, with the character.
+    /// [`Kind::Version`] for another digit, [`Kind::UsPrivacy`] for anything
+    /// else, with the character.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let wrong = |place| Malformed::new(Kind::UsPrivacy, 0, place);
         let bytes = text.as_bytes();
@@ -194,8 +200,9 @@ impl UsPrivacy {
         }
     }
 
-    /// Removes what the person opted out of. The string is older than the terms of the later law, in which the
-    /// same right covers sale and sharing, and sharing is what serves targeted advertising.
+    /// Removes what the person opted out of. The string is older than the terms
+    /// of the later law, in which the same right covers sale and sharing, and
+    /// sharing is what serves targeted advertising.
     pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
         if self.sale_opt_out == YesNo::Yes || self.notice == YesNo::No {
             allowed

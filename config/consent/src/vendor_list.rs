@@ -1,8 +1,9 @@
 //! The Global Vendor List: what each vendor declared.
 //!
-//! The list is JSON of specification 2 or 3 («The Global Vendor List»). Only what this crate evaluates is
-//! kept; texts, languages, retention periods and addresses are skipped. A contradictory list is rejected,
-//! because it decides what is permitted.
+//! The list is JSON of specification 2 or 3 («The Global Vendor List»). Only
+//! what this crate evaluates is kept; texts, languages, retention periods and
+//! addresses are skipped. A contradictory list is rejected, because it decides
+//! what is permitted.
 
 use std::collections::BTreeMap;
 
@@ -93,8 +94,9 @@ impl VendorList {
     ///
     /// # Errors
     ///
-    /// [`ListError`] for anything other than the JSON of a vendor list, another specification than 2 and 3, and a
-    /// vendor whose key is not its id, with numbers beyond 24, with a purpose on both bases, or with a flexible
+    /// [`ListError`] for anything other than the JSON of a vendor list, another
+    /// specification than 2 and 3, and a vendor whose key is not its id, with
+    /// numbers beyond 24, with a purpose on both bases, or with a flexible
     /// purpose on none.
     pub fn parse(json: &[u8]) -> Result<Self, ListError> {
         let list: ListJson = serde_json::from_slice(json)?;

@@ -1,7 +1,8 @@
 //! The brands: each with its own name and its own secrets.
 //!
-//! Isolation between brands rests on these checks. Two brands with one secret would share pseudonyms, and
-//! two brands whose names have one hash would share records.
+//! Isolation between brands rests on these checks. Two brands with one secret
+//! would share pseudonyms, and two brands whose names have one hash would share
+//! records.
 
 use std::collections::BTreeMap;
 
@@ -94,8 +95,9 @@ fn brand(
     brand.model
 }
 
-/// Warns of web records without a legal basis of their own in a brand that names no party: such a brand
-/// cannot evaluate consent strings, which should be a decision.
+/// Warns of web records without a legal basis of their own in a brand that
+/// names no party: such a brand cannot evaluate consent strings, which should
+/// be a decision.
 fn check_web(brand: &SectionReading<Brand>, cx: &mut Context<'_>) {
     let model = &brand.model;
     let silent = |source: &Source| source.kind == Kind::Web && source.basis.is_none();
@@ -107,8 +109,8 @@ fn check_web(brand: &SectionReading<Brand>, cx: &mut Context<'_>) {
     }
 }
 
-/// The number by which the processes of a cluster identify a brand: the 64-bit XXH3 of its name. Unique
-/// among the brands of a valid configuration.
+/// The number by which the processes of a cluster identify a brand: the 64-bit
+/// XXH3 of its name. Unique among the brands of a valid configuration.
 /// ```
 /// use tributary_config::brand_number;
 ///
@@ -119,7 +121,8 @@ pub fn brand_number(name: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(name.as_bytes())
 }
 
-/// Registers a name and its hash. Returns the problem and its remedy if an earlier brand has one of them.
+/// Registers a name and its hash. Returns the problem and its remedy if an
+/// earlier brand has one of them.
 fn take_name(
     name: &str,
     number: u64,
@@ -155,7 +158,9 @@ fn check_unique_name(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &mut 
     }
 }
 
-/// Reports a secret that an earlier brand has, or that this brand has twice.
+/// Reports a secret that an earlier brand has, or that this brand has twice. A
+/// repetition within one brand is an unfinished rotation: the old file still
+/// contains what the new one does.
 fn check_unique_secrets(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
     let own = taken.secrets.len();
     let newest = match brand.is_given("secret_env") {
@@ -186,8 +191,8 @@ fn check_unique_secrets(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &m
     }
 }
 
-/// Reports a brand that is pinned to another region than this process runs in: its records must not be
-/// processed here.
+/// Reports a brand that is pinned to another region than this process runs in:
+/// its records must not be processed here.
 fn check_region(
     brand: &SectionReading<Brand>,
     workers: &SectionReading<Workers>,
@@ -252,7 +257,8 @@ fn noise(table: &Input<'_>, cx: &mut Context<'_>) -> Noise {
     noise.model
 }
 
-/// Reads the sensor settings; reports a minimum dwell above the maximum presence.
+/// Reads the sensor settings; reports a minimum dwell above the maximum
+/// presence.
 fn sensors(table: &Input<'_>, brand: &mut Brand, cx: &mut Context<'_>) {
     let sensors = below::<Sensors>(table, cx);
     let model = &sensors.model;

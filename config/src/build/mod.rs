@@ -1,8 +1,8 @@
-//! Builds the model from the document: first each section on its own, then the checks that span several
-//! sections.
+//! Builds the model from the document: first each section on its own, then the
+//! checks that span several sections.
 //!
-//! A check runs only on values that are valid by themselves, and reports at the setting that the operator
-//! gave, so that no mistake has two reports.
+//! A check runs only on values that are valid by themselves, and reports at the
+//! setting that the operator gave, so that no mistake has two reports.
 
 mod brand;
 mod consent;
@@ -20,8 +20,10 @@ use crate::syntax;
 /// The number of contributors below which a released cell may show individuals.
 const FEW: u64 = 10;
 
-/// Builds the configuration from a text. Problems are noted in the context; `None` if the text is not
-/// TOML even without the lines that contain errors.
+/// Builds the configuration from a text. Problems are noted in the context;
+/// `None` if the text is not TOML even without the lines that contain errors.
+/// The order of sections matters only for brands, whose regions are compared
+/// with that of the process.
 pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let (document, mistakes) = syntax::parse(text);
     for mistake in mistakes {
@@ -102,7 +104,8 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     }
 }
 
-/// Warns of a listen address that others can reach, because the server has no authentication.
+/// Warns of a listen address that others can reach, because the server has no
+/// authentication.
 fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
     let listen = http.model.listen;
     if http.are_valid(&["listen"]) && !listen.ip().is_loopback() {

@@ -9,8 +9,10 @@ use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 use crate::suggest::did_you_mean;
 
-/// Reads the sources of a brand and adds the implicit ones: for every kind without a source a native one,
-/// behind the others in the order of [`Kind::ALL`].
+/// Reads the sources of a brand and adds the implicit ones: for every kind
+/// without a source a native one, behind the others in the order of
+/// [`Kind::ALL`]. A configured source with the name of an implicit one is
+/// reported: its records would have two origins.
 pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Vec<Source> {
     let given = brand.child(Source::SECTION.key());
     let tables = given.map_or_else(Vec::new, |given| tables(&given, "[[brand.source]]", cx));
@@ -73,7 +75,9 @@ fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
     }
 }
 
-/// Reads one source. Reports combinations that its kind or format does not permit.
+/// Reads one source. Reports combinations that its kind or format does not
+/// permit. A hash rule that the brand does not enable is a warning, because its
+/// digests then match no clear value.
 fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> SectionReading<Source> {
     let mut source: SectionReading<Source> =
         read_section(Some(table), &table.path, table.place, cx);
@@ -126,7 +130,8 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
     source
 }
 
-/// Reads the CSV settings of a source. Without a valid kind, the fields of the map are not checked.
+/// Reads the CSV settings of a source. Without a valid kind, the fields of the
+/// map are not checked.
 fn columns_of(source: &Input<'_>, kind: Option<Kind>, cx: &mut Context<'_>) -> Csv {
     let csv = below::<Csv>(source, cx);
     let map = source

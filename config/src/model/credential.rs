@@ -1,7 +1,9 @@
-//! Credentials of the broker, which an operator may rotate while the program runs.
+//! Credentials of the broker, which an operator may rotate while the program
+//! runs.
 //!
-//! A credential remembers the file that it came from and rereads it at each use, that is, at each
-//! connection. A value from an environment variable cannot change and is kept as it is.
+//! A credential remembers the file that it came from and rereads it at each
+//! use, that is, at each connection. A value from an environment variable
+//! cannot change and is kept as it is.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +19,8 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// A credential whose file is reread at each use; `first` is its content at startup.
+    /// A credential whose file is reread at each use; `first` is its content at
+    /// startup.
     pub fn in_file(first: SecretString, file: PathBuf) -> Credential {
         let file = Some(file);
         Credential { first, file }
@@ -37,6 +40,8 @@ impl Credential {
     ///
     /// # Errors
     /// The operating system's error if the file can no longer be read as UTF-8.
+    /// Blocks on the file system; call it where a connection is established
+    /// anyway.
     pub fn read(&self) -> std::io::Result<SecretString> {
         let Some(file) = &self.file else {
             return Ok(self.first.clone());
@@ -45,7 +50,8 @@ impl Credential {
         Ok(SecretString::from(text.trim_end_matches(['\n', '\r'])))
     }
 
-    /// The file that is reread at each use; `None` for a value from the environment.
+    /// The file that is reread at each use; `None` for a value from the
+    /// environment.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }

@@ -37,32 +37,35 @@ use std::collections::BTreeMap;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Csv {
-    /// The separator, one ASCII character other than a letter, a digit, a quote or a line break.
-    /// Default `,`.
+    /// The separator, one ASCII character other than a letter, a digit, a quote
+    /// or a line break. Default `,`.
     pub delimiter: u8,
-    /// The origin of each field's text, by the field's name in the source's kind
-    /// ([`crate::fields`]). Contains every required field.
+    /// The origin of each field's text, by the field's name in the source's
+    /// kind ([`crate::fields`]). Contains every required field.
     pub columns: BTreeMap<String, Column>,
-    /// Whether rows with the same `id` are one record whose `amount` is their sum. Default false.
-    /// For files with one row per article. Only amounts in one currency are added.
+    /// Whether rows with the same `id` are one record whose `amount` is their
+    /// sum. Default false. For files with one row per article. Only amounts in
+    /// one currency are added.
     pub sum_rows: bool,
-    /// A filter: a row is read only if every column named here contains exactly the given text.
-    /// Default none.
-    /// For files that mix kinds of rows, such as sales and cancellations.
+    /// A filter: a row is read only if every column named here contains exactly
+    /// the given text. Default none. For files that mix kinds of rows, such as
+    /// sales and cancellations.
     pub only: BTreeMap<String, String>,
     /// The decimal separator of amounts. Default [`DecimalMark::Auto`].
     pub decimal: DecimalMark,
     /// The character encoding of the cells. Default [`Encoding::Auto`].
     pub encoding: Encoding,
-    /// strptime patterns of time stamps, tried in order before RFC 3339 and integers. Default none.
-    /// Each determines a day; without an offset (`%z`), [`Source::zone`](super::Source::zone) applies.
+    /// strptime patterns of time stamps, tried in order before RFC 3339 and
+    /// integers. Default none. Each determines a day; without an offset (`%z`),
+    /// [`Source::zone`](super::Source::zone) applies.
     pub time_patterns: Vec<String>,
 }
 
 /// The decimal separator of amounts in a CSV file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DecimalMark {
-    /// A point, or a comma that cannot group thousands: `12,50` is read, `1,250` is rejected.
+    /// A point, or a comma that cannot group thousands: `12,50` is read,
+    /// `1,250` is rejected.
     #[default]
     Auto,
     /// A point.
@@ -74,8 +77,8 @@ pub enum DecimalMark {
 /// The character encoding of a CSV file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// UTF-8; a cell that is not valid UTF-8 is windows-1252, as spreadsheets in western Europe
-    /// write it.
+    /// UTF-8; a cell that is not valid UTF-8 is windows-1252, as spreadsheets
+    /// in western Europe write it.
     #[default]
     Auto,
     /// UTF-8 only; the decoder rejects other cells.
@@ -98,11 +101,12 @@ pub enum Column {
         /// The text between two cells.
         with: String,
     },
-    /// A cell of another CSV file with the same separator and encoding, in the first row whose
-    /// `key` equals the cell `by` of this row; empty if no row matches.
+    /// A cell of another CSV file with the same separator and encoding, in the
+    /// first row whose `key` equals the cell `by` of this row; empty if no row
+    /// matches.
     Lookup {
-        /// The other file's name, without directories: it lies beside the file that is read,
-        /// plain, `.gz` or `.zst`.
+        /// The other file's name, without directories: it lies beside the file
+        /// that is read, plain, `.gz` or `.zst`.
         file: String,
         /// The header of the column in this file.
         by: String,

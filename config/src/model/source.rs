@@ -4,33 +4,37 @@ use jiff::tz::TimeZone;
 
 use super::{Csv, HashRule};
 
-/// `[[brand.source]]`: where records of one kind come from.
-/// Messages on `tributary.in.<brand>.<kind>.<source>` belong to the source of that name.
+/// `[[brand.source]]`: where records of one kind come from. Messages on
+/// `tributary.in.<brand>.<kind>.<source>` belong to the source of that name.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The name, `[a-z0-9_-]+`, unique within the brand. Record IDs are unique per brand and
-    /// source.
+    /// The name, `[a-z0-9_-]+`, unique within the brand. Record IDs are unique
+    /// per brand and source.
     pub name: String,
     /// The kind of its records; [`Kind::Consent`] has the native format only.
     pub kind: Kind,
     /// How its bytes become records. Default [`Format::Native`].
     pub format: Format,
-    /// The time zone of time stamps without an offset; without one they are rejected.
-    /// A time that occurs twice there is the earlier one; a time that clocks skip moves forward.
+    /// The time zone of time stamps without an offset; without one they are
+    /// rejected. A time that occurs twice there is the earlier one; a time that
+    /// clocks skip moves forward.
     pub zone: Option<TimeZone>,
-    /// The ISO 3166 alpha-2 region of phone numbers without a country code; the brand's if absent.
+    /// The ISO 3166 alpha-2 region of phone numbers without a country code; the
+    /// brand's if absent.
     pub phone_region: Option<String>,
-    /// The rule by which values that arrive as digests were hashed. Default [`HashRule::Plain`].
+    /// The rule by which values that arrive as digests were hashed. Default
+    /// [`HashRule::Plain`].
     pub hash_rule: HashRule,
-    /// The legal basis of processing; [`Brand::rests_on_consent`](super::Brand::rests_on_consent)
-    /// defines the default. Set for records of persons only.
+    /// The legal basis of processing;
+    /// [`Brand::rests_on_consent`](super::Brand::rests_on_consent) defines the
+    /// default. Set for records of persons only.
     pub basis: Option<Basis>,
     /// The unit of integer time stamps. Default milliseconds.
     pub unit: TimeUnit,
-    /// Whether the header `Tributary-At` of its messages may state an earlier arrival than the
-    /// stream's own time stamp, for load tests. Default false.
-    /// Anyone who may publish for such a source can choose arrival times, but never later ones than the
-    /// stream's.
+    /// Whether the header `Tributary-At` of its messages may state an earlier
+    /// arrival than the stream's own time stamp, for load tests. Default false.
+    /// Anyone who may publish for such a source can choose arrival times, but
+    /// never later ones than the stream's.
     pub arrival_header: bool,
 }
 
@@ -68,7 +72,8 @@ impl Kind {
         Kind::Consent,
     ];
 
-    /// The name in the configuration and in subjects (`tributary.in.<brand>.<kind>`).
+    /// The name in the configuration and in subjects
+    /// (`tributary.in.<brand>.<kind>`).
     /// ```
     /// use tributary_config::model::Kind;
     ///

@@ -1,7 +1,9 @@
-//! `[[brand]]` and `[[brand.source]]`: the brands and the sources of their records.
+//! `[[brand]]` and `[[brand.source]]`: the brands and the sources of their
+//! records.
 //!
-//! A brand must state its name and its secret. The secret comes from a file or an environment variable,
-//! of which exactly one is named; rotation adds the old file to `previous_secret_files`.
+//! A brand must state its name and its secret. The secret comes from a file or
+//! an environment variable, of which exactly one is named; rotation adds the
+//! old file to `previous_secret_files`.
 
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -22,8 +24,9 @@ use crate::value_type::token::{self, NAME};
 /// The minimum length of a brand's secret, bytes: 256 bits if drawn at random.
 const SECRET_BYTES: usize = 32;
 
-/// A brand has no usable defaults of its name and secret, so both are demanded: `name` as a required row,
-/// the secret as one of two rows. The sections below a brand are read by `build::brand`.
+/// A brand has no usable defaults of its name and secret, so both are demanded:
+/// `name` as a required row, the secret as one of two rows. The sections below
+/// a brand are read by `build::brand`.
 impl SettingsModel for Brand {
     const SECTION: Section = Section {
         many: true,
@@ -127,8 +130,8 @@ impl SettingsModel for Brand {
     }
 }
 
-/// Settings that a kind or format does not permit are reported by `build::source`, not here, because they
-/// depend on two rows.
+/// Settings that a kind or format does not permit are reported by
+/// `build::source`, not here, because they depend on two rows.
 impl SettingsModel for Source {
     const SECTION: Section = Section {
         many: true,

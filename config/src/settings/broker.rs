@@ -1,7 +1,8 @@
 //! `[nats]`: the broker.
 //!
-//! The section permits one method of authentication. Each secret has a `…_file` row and a `…_env` row that
-//! fill the same field; the row of the file prints the mask for both.
+//! The section permits one method of authentication. Each secret has a `…_file`
+//! row and a `…_env` row that fill the same field; the row of the file prints
+//! the mask for both.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Nats;
@@ -14,8 +15,9 @@ use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::{FreeText, Text};
 use crate::value_type::token::STREAM;
 
-/// The defaults fit a broker on the same machine without authentication, so that a first run needs no
-/// `[nats]` section. Everything else is a decision of the operator.
+/// The defaults fit a broker on the same machine without authentication, so
+/// that a first run needs no `[nats]` section. Everything else is a decision of
+/// the operator.
 impl SettingsModel for Nats {
     const SECTION: Section = Section {
         variables: true,

@@ -1,7 +1,8 @@
-//! `[brand.consent]`: the party for which consent signals are evaluated, and the purposes that each use
-//! requires.
+//! `[brand.consent]`: the party for which consent signals are evaluated, and
+//! the purposes that each use requires.
 //!
-//! The built-in requirements are minimums: `also_needs` adds purposes and removes none.
+//! The built-in requirements are minimums: `also_needs` adds purposes and
+//! removes none.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,9 @@ use crate::value_type::Opt;
 use crate::value_type::file::Readable;
 use crate::value_type::number::{Int, Purposes, Switch};
 
-/// Nothing is evaluated by default: which party a brand is cannot be guessed. The defaults declare the
-/// least: every purpose on consent, and no linking of devices.
+/// Nothing is evaluated by default: which party a brand is cannot be guessed.
+/// The defaults declare the least: every purpose on consent, and no linking of
+/// devices.
 impl SettingsModel for Consent {
     const SECTION: Section = Section {
         needs: &[("vendor_list_file", &["vendor"])],

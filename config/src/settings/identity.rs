@@ -1,7 +1,8 @@
 //! `[brand.identity]`: hash rules, the hub guard, and how long links last.
 //!
-//! Two sections below it map the kinds of identifiers to a limit and to a duration. Their models are maps,
-//! so that the dataflow's list of kinds is the only one.
+//! Two sections below it map the kinds of identifiers to a limit and to a
+//! duration. Their models are maps, so that the dataflow's list of kinds is the
+//! only one.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +18,12 @@ use crate::value_type::scalar::{FreeText, Text};
 /// The hub guard of each kind of identifier, by its name.
 pub(crate) type Degrees = BTreeMap<String, u32>;
 
-/// How long links of each kind of identifier last, milliseconds; `None` for as long as the record is
-/// stored.
+/// How long links of each kind of identifier last, milliseconds; `None` for as
+/// long as the record is stored.
 pub(crate) type Lasting = BTreeMap<String, Option<i64>>;
 
-/// The defaults link records by strong identifiers only: names and postcodes are shared by too many people.
+/// The defaults link records by strong identifiers only: names and postcodes
+/// are shared by too many people.
 impl SettingsModel for Identity {
     const SECTION: Section = Section::of::<Identity>(
         "brand.identity",
@@ -136,7 +138,8 @@ impl SettingsModel for Degrees {
     }
 }
 
-/// The maximum of `link_ttl`, milliseconds: a century. A link without an end has no setting.
+/// The maximum of `link_ttl`, milliseconds: a century. A link without an end
+/// has no setting.
 const LONGEST: i64 = 36_525 * 86_400_000;
 
 /// The row of the duration of one kind of identifier.
@@ -153,7 +156,8 @@ macro_rules! lasting {
     };
 }
 
-/// By default a record links for as long as it is stored, which `[brand.retention]` limits.
+/// By default a record links for as long as it is stored, which
+/// `[brand.retention]` limits.
 impl SettingsModel for Lasting {
     const SECTION: Section = Section::of::<Lasting>(
         "brand.identity.link_ttl",

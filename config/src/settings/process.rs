@@ -1,7 +1,8 @@
 //! `[workers]`, `[ledger]` and `[http]`: the process itself.
 //!
-//! Environment variables override these sections and `[nats]`, because they are what differs between the
-//! processes of one cluster and between a laptop and a container.
+//! Environment variables override these sections and `[nats]`, because they are
+//! what differs between the processes of one cluster and between a laptop and a
+//! container.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,7 +18,10 @@ use crate::value_type::number::Int;
 use crate::value_type::scalar::Text;
 use crate::value_type::token::{DOMAIN, HOST_NAME, REGION};
 
-/// The defaults are one thread in one process. More of either changes the speed and no number.
+/// The defaults are one thread in one process. More of either changes the speed
+/// and no number. All processes of a cluster must agree on `hosts`, and each
+/// must have its own `process`; `build` checks the index, and the cluster
+/// itself everything that needs the other processes.
 impl SettingsModel for Workers {
     const SECTION: Section = Section {
         variables: true,
@@ -97,7 +101,8 @@ impl SettingsModel for Workers {
     }
 }
 
-/// The directory must be durable: without it a restart depends on what the input stream still stores.
+/// The directory must be durable: without it a restart depends on what the
+/// input stream still stores.
 impl SettingsModel for Ledger {
     const SECTION: Section = Section {
         variables: true,
@@ -127,7 +132,8 @@ impl SettingsModel for Ledger {
     }
 }
 
-/// The default listens on loopback only, because the server has no authentication.
+/// The default listens on loopback only, because the server has no
+/// authentication.
 impl SettingsModel for Http {
     const SECTION: Section = Section {
         variables: true,

@@ -1,6 +1,7 @@
 //! `[brand.retention]`: how long records are stored.
 //!
-//! The defaults are the longest periods that the specification permits; a longer setting yields a warning.
+//! The defaults are the longest periods that the specification permits; a
+//! longer setting yields a warning.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Retention;
@@ -20,8 +21,8 @@ macro_rules! months {
     };
 }
 
-/// Consent statements are kept longest, because a controller must be able to demonstrate consent (GDPR,
-/// article 7(1)).
+/// Consent statements are kept longest, because a controller must be able to
+/// demonstrate consent (GDPR, article 7(1)).
 impl SettingsModel for Retention {
     const SECTION: Section = Section::of::<Retention>(
         "brand.retention",

@@ -1,11 +1,13 @@
 //! Sections and their rows, the building blocks of the table of settings.
 //!
-//! A row states its key, value type, default, unit and meaning, and the model field that it fills. A
-//! section is the set of rows of one TOML table, which fill one model ([`SettingsModel`]).
+//! A row states its key, value type, default, unit and meaning, and the model
+//! field that it fills. A section is the set of rows of one TOML table, which
+//! fill one model ([`SettingsModel`]).
 //!
-//! Three traits divide what a row can do. [`SettingInfo`] needs no model, so that the schema and the
-//! reference can iterate over the rows of all sections. [`TypedSetting`] knows the model of its section
-//! and erases the type of its value. [`ValueType`] knows the value and no model.
+//! Three traits divide what a row can do. [`SettingInfo`] needs no model, so
+//! that the schema and the reference can iterate over the rows of all sections.
+//! [`TypedSetting`] knows the model of its section and erases the type of its
+//! value. [`ValueType`] knows the value and no model.
 
 use serde_json::Value as Json;
 use toml_edit::Value;
@@ -22,11 +24,13 @@ pub(crate) enum DefaultValue {
     Absent(&'static str),
     /// This value, in TOML, read like a given one.
     Toml(&'static str),
-    /// A value that [`SettingsModel::complete`] derives from other settings, in words.
+    /// A value that [`SettingsModel::complete`] derives from other settings, in
+    /// words.
     Derived(&'static str),
 }
 
-/// One setting of the section whose model is `T`.
+/// One setting of the section whose model is `T`. Rows are `static`, so values
+/// of settings never borrow from them.
 pub(crate) struct Setting<T, S: ValueType> {
     /// The key in the TOML table, unique in its section.
     pub(crate) key: &'static str,
@@ -62,10 +66,11 @@ pub(crate) trait SettingInfo: Sync {
 
 /// A setting of the section whose model is `T`.
 pub(crate) trait TypedSetting<T>: SettingInfo {
-    /// Reads a value into the model. Returns false after noting a problem; the model is then unchanged.
+    /// Reads a value into the model. Returns false after noting a problem; the
+    /// model is then unchanged.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>, into: &mut T) -> bool;
-    /// The value in the model, as printed. The model is mutable only because [`Setting::field`] is one
-    /// function for both directions.
+    /// The value in the model, as printed. The model is mutable only because
+    /// [`Setting::field`] is one function for both directions.
     fn render(&self, from: &mut T) -> Rendered;
     /// Exchanges the field with that of another model.
     fn swap(&self, into: &mut T, other: &mut T);
@@ -121,7 +126,9 @@ impl<T, S: ValueType> TypedSetting<T> for Setting<T, S> {
     }
 }
 
-/// A model that the rows of one section fill.
+/// A model that the rows of one section fill. A model's type is the key of its
+/// section: [`SettingsModel::SECTION`] states where it stands in the file, and
+/// generic code reads and prints a section by its type alone.
 pub(crate) trait SettingsModel: Clone + 'static {
     /// The section's location and description.
     const SECTION: Section;
@@ -135,7 +142,8 @@ pub(crate) trait SettingsModel: Clone + 'static {
     /// Fills fields that derive from others, after all rows are read.
     fn complete(&mut self) {}
 
-    /// The model with every default.
+    /// The model with every default. A default that does not parse leaves its
+    /// field blank; a test checks that all defaults parse.
     fn defaults() -> Self {
         // A default that is wrong would be a defect of the table, which the tests would find; nobody
         // hears of it here.
@@ -149,7 +157,8 @@ pub(crate) trait SettingsModel: Clone + 'static {
     }
 }
 
-/// Reads the default of a row into the model, if it has one. Returns false after noting a problem.
+/// Reads the default of a row into the model, if it has one. Returns false
+/// after noting a problem.
 pub(crate) fn read_default<T>(
     row: &dyn TypedSetting<T>,
     cx: &mut Context<'_>,
@@ -202,7 +211,8 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    /// A section of the model `T` that occurs once and has no rules on combinations.
+    /// A section of the model `T` that occurs once and has no rules on
+    /// combinations.
     pub(crate) const fn of<T: SettingsModel>(
         path: &'static str,
         title: &'static str,

@@ -1,22 +1,23 @@
-//! Addresses: of the broker, of the HTTP server, and of the cluster's processes.
+//! Addresses: of the broker, of the HTTP server, and of the cluster's
+//! processes.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::scalar::{Invalid, Scalar, invalid};
+use super::scalar::{CheckedText, Invalid, Scalar, invalid};
 use crate::context::quote;
 
-/// The broker's addresses, separated by commas. They must not contain a login, and because one may be
-/// there by mistake, no message repeats an address with an `@`.
+/// The broker's addresses, separated by commas. They must not contain a login,
+/// and because one may be there by mistake, no message repeats an address with
+/// an `@`.
 pub(crate) struct Broker;
 
-/// Accepts `nats://host`, `nats://host:port` and the same with `tls://`, several separated by commas and
-/// white space. Rejects other schemes, paths, queries, fragments, and any login.
-impl Scalar for Broker {
-    type Out = String;
-
+/// Accepts `nats://host`, `nats://host:port` and the same with `tls://`,
+/// several separated by commas and white space. Rejects other schemes, paths,
+/// queries, fragments, and any login.
+impl CheckedText for Broker {
     fn kind(&self) -> String {
         "addresses, comma separated".to_owned()
     }
@@ -28,17 +29,14 @@ impl Scalar for Broker {
     /// Parses all addresses and joins them with commas, without white space.
     ///
     /// # Errors
-    /// The first address that is invalid; the remedy suggests `nats://` for an address without a scheme.
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    /// The first address that is invalid; the remedy suggests `nats://` for an
+    /// address without a scheme.
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         let addresses: Vec<&str> = text.split(',').map(str::trim).collect();
         for address in &addresses {
             one_broker(address)?;
         }
         Ok(addresses.join(","))
-    }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
     }
 }
 
@@ -75,8 +73,8 @@ fn one_broker(address: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// The listen address of the HTTP server: an IP address and a port, never a name, because a name may
-/// resolve to an address that others can reach.
+/// The listen address of the HTTP server: an IP address and a port, never a
+/// name, because a name may resolve to an address that others can reach.
 pub(crate) struct Listen;
 
 /// Accepts what `SocketAddr` parses: `127.0.0.1:9464`, `[::1]:9464`.
@@ -94,7 +92,8 @@ impl Scalar for Listen {
     /// Parses an IP address and a port.
     ///
     /// # Errors
-    /// Anything else; the remedy suggests the loopback address for `localhost:9464`, `:9464` and `9464`.
+    /// Anything else; the remedy suggests the loopback address for
+    /// `localhost:9464`, `:9464` and `9464`.
     fn parse(&self, text: &str) -> Result<SocketAddr, Invalid> {
         text.trim().parse().map_err(|_| {
             let meant = match text.trim().rsplit_once(':') {
@@ -118,14 +117,13 @@ impl Scalar for Listen {
     }
 }
 
-/// The address of a process of the cluster: `host:port`, with IPv6 addresses in brackets.
+/// The address of a process of the cluster: `host:port`, with IPv6 addresses in
+/// brackets.
 pub(crate) struct Host;
 
-/// Accepts a name or an IPv4 address, or an IPv6 address in brackets, each with a port from 1. The port is
-/// required because a cluster has no standard one.
-impl Scalar for Host {
-    type Out = String;
-
+/// Accepts a name or an IPv4 address, or an IPv6 address in brackets, each with
+/// a port from 1. The port is required because a cluster has no standard one.
+impl CheckedText for Host {
     fn kind(&self) -> String {
         "`host:port`".to_owned()
     }
@@ -134,11 +132,13 @@ impl Scalar for Host {
         json!({"type": "string", "pattern": "^[^\\s/:]+:[0-9]{1,5}$|^\\[[^\\s/]+\\]:[0-9]{1,5}$"})
     }
 
-    /// Trims white space and returns the address as it is; names are resolved when the cluster connects.
+    /// Trims white space and returns the address as it is; names are resolved
+    /// when the cluster connects.
     ///
     /// # Errors
-    /// A missing host or port, port 0, and an IPv6 address without brackets, whose port would be ambiguous.
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    /// A missing host or port, port 0, and an IPv6 address without brackets,
+    /// whose port would be ambiguous.
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let example = r#"write it like "worker-0.example:2101""#;
         let wrong = || {
@@ -160,10 +160,6 @@ impl Scalar for Host {
             return Err(wrong());
         }
         Ok(text.to_owned())
-    }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
     }
 }
 

@@ -65,7 +65,8 @@ pub(crate) const RULES: Choice<HashRule> = Choice(&[
     ("uid2", HashRule::Uid2),
 ]);
 
-/// Words are compared exactly: a configuration that is read aloud or searched has one spelling per value.
+/// Words are compared exactly: a configuration that is read aloud or searched
+/// has one spelling per value.
 impl<V: Copy + PartialEq + Sync + 'static> Scalar for Choice<V> {
     type Out = V;
 
@@ -94,7 +95,8 @@ impl<V: Copy + PartialEq + Sync + 'static> Scalar for Choice<V> {
     }
 }
 
-/// The error of a word that is none of these, with the nearest one as its remedy.
+/// The error of a word that is none of these, with the nearest one as its
+/// remedy.
 pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Invalid {
     let fix = did_you_mean(text, words.clone());
     let all: Vec<String> = words.map(|word| format!("{word:?}")).collect();
@@ -104,8 +106,8 @@ pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clo
     )
 }
 
-/// The format of a source. The columns of a CSV source are a table of their own, so the parsed format has
-/// a blank column map.
+/// The format of a source. The columns of a CSV source are a table of their
+/// own, so the parsed format has a blank column map.
 pub(crate) struct FormatWord;
 
 impl Scalar for FormatWord {

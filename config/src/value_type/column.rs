@@ -1,6 +1,14 @@
 //! The column map of a CSV source, and the filter of its rows.
 //!
-//! A column is a header, or an inline table with exactly one of `const`, `join` and `lookup`.
+//! | notation | text of the field |
+//! |---|---|
+//! | `"header"` | the cell of that column |
+//! | `{ const = "text" }` | the same in every row |
+//! | `{ join = ["a", "b"], with = ":" }` | several cells, joined |
+//! | `{ lookup = "f.csv", by = "a", key = "b", value = "c" }` | a cell of another file |
+//!
+//! A column is a header, or an inline table with exactly one of `const`, `join`
+//! and `lookup`; keys of another form are reported.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +28,12 @@ const FORMS: &str = r#"write "header", { const = "text" }, { join = ["a", "b"], 
 /// The keys that the table of a column may have.
 const KEYS: [&str; 7] = ["const", "join", "with", "lookup", "by", "key", "value"];
 
-/// The origin of each field's text, by the name of the field. Which fields exist depends on the source's
-/// kind and is checked in `build`.
+/// The origin of each field's text, by the name of the field. Which fields
+/// exist depends on the source's kind and is checked in `build`.
 pub(crate) struct Columns;
 
-/// A table from fields to columns. Each column is reported on its own, so that one mistake does not hide
-/// another.
+/// A table from fields to columns. Each column is reported on its own, so that
+/// one mistake does not hide another.
 impl ValueType for Columns {
     type Out = BTreeMap<String, Column>;
 
@@ -33,7 +41,8 @@ impl ValueType for Columns {
         "a table from fields to columns".to_owned()
     }
 
-    /// The schema permits the fields of all kinds, because the kind is a setting of another table.
+    /// The schema permits the fields of all kinds, because the kind is a
+    /// setting of another table.
     fn schema(&self) -> Json {
         let mut names: Vec<&str> = Kind::ALL
             .iter()
@@ -109,7 +118,8 @@ impl ValueType for Columns {
     }
 }
 
-/// Parses one column; reports unknown keys, and keys that belong to another form.
+/// Parses one column; reports unknown keys, and keys that belong to another
+/// form.
 fn column(given: &Input<'_>, cx: &mut Context<'_>) -> Option<Column> {
     if given.text().is_some() {
         return read(&FreeText("a header"), given, cx).map(Column::Name);
@@ -221,7 +231,8 @@ fn headers(column: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
     headers.into_iter().collect()
 }
 
-/// The name of the lookup file. It lies in the directory of the file that is read, so it has no path.
+/// The name of the lookup file. It lies in the directory of the file that is
+/// read, so it has no path.
 fn file_name(column: &Input<'_>, cx: &mut Context<'_>) -> Option<String> {
     let given = column.child("lookup")?;
     let name = read(&FreeText("a file name"), &given, cx)?;
@@ -266,7 +277,8 @@ fn show(column: &Column) -> Value {
 /// The filter of rows: the exact text of each named column.
 pub(crate) struct Only;
 
-/// A table from headers to texts. The empty text is permitted: it selects rows with an empty cell.
+/// A table from headers to texts. The empty text is permitted: it selects rows
+/// with an empty cell.
 impl ValueType for Only {
     type Out = BTreeMap<String, String>;
 

@@ -1,4 +1,5 @@
-//! Decimal numbers without floats: written as text with up to three decimals, stored in thousandths.
+//! Decimal numbers without floats: written as text with up to three decimals,
+//! stored in thousandths.
 //!
 //! A float would be rounded between file, model and printed configuration.
 
@@ -21,7 +22,8 @@ fn write(thousandths: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The thousandths of a text such as `1.5`; `None` if it is not such a number, or overflows.
+/// The thousandths of a text such as `1.5`; `None` if it is not such a number,
+/// or overflows.
 fn parse(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -33,8 +35,8 @@ fn parse(text: &str) -> Option<u64> {
     whole.checked_mul(1_000)?.checked_add(part)
 }
 
-/// Accepts `1`, `0.5` and `0.125`; rejects signs, exponents, a missing digit before or after the point, and
-/// a fourth decimal, which could not be stored.
+/// Accepts `1`, `0.5` and `0.125`; rejects signs, exponents, a missing digit
+/// before or after the point, and a fourth decimal, which could not be stored.
 impl Scalar for Thousandths {
     type Out = u64;
 

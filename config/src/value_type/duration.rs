@@ -1,7 +1,17 @@
-//! Durations, written as text with units (`"30d"`, `"500ms"`, `"1h30m"`), and times of day.
+//! Durations, written as text with units (`"30d"`, `"500ms"`, `"1h30m"`), and
+//! times of day.
 //!
-//! A bare number is rejected, so that nobody has to guess whether 30 means seconds or days. A day is 24
-//! hours and a week 7 days; calendar units such as months are settings of their own.
+//! | unit | length |
+//! |---|---|
+//! | `ms` | a millisecond |
+//! | `s` | 1,000 ms |
+//! | `m` | 60 s |
+//! | `h` | 60 m |
+//! | `d` | 24 h, not a calendar day |
+//! | `w` | 7 d |
+//!
+//! A bare number is rejected, so that nobody has to guess whether 30 means
+//! seconds or days. Calendar units such as months are settings of their own.
 
 use std::marker::PhantomData;
 
@@ -69,8 +79,9 @@ impl<N> Duration<N> {
     }
 }
 
-/// Accepts one or more numbers with a unit, in any order: `1h30m`, `500ms`. Rejects bare numbers, signs,
-/// fractions and white space; for the latter the remedy suggests the accepted spelling.
+/// Accepts one or more numbers with a unit, in any order: `1h30m`, `500ms`.
+/// Rejects bare numbers, signs, fractions and white space; for the latter the
+/// remedy suggests the accepted spelling.
 impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
     type Out = N;
 
@@ -85,7 +96,8 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
     /// Parses a duration into the unit of the model.
     ///
     /// # Errors
-    /// Another notation, values outside of the bounds, and fractions of the model's unit.
+    /// Another notation, values outside of the bounds, and fractions of the
+    /// model's unit.
     fn parse(&self, text: &str) -> Result<N, Invalid> {
         let millis = parse(text).ok_or_else(|| {
             invalid(
@@ -111,7 +123,8 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
             .map_err(|_| invalid(format!("{} is too long", quote(text)), ""))
     }
 
-    /// The duration in one unit: `90m` rather than `1h30m`, which parses as the same value.
+    /// The duration in one unit: `90m` rather than `1h30m`, which parses as the
+    /// same value.
     fn write(&self, out: &N) -> String {
         let number: Result<i64, _> = (*out).try_into();
         write(number.unwrap_or(i64::MAX).saturating_mul(self.unit))
@@ -122,7 +135,8 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
     }
 }
 
-/// The milliseconds of a text such as `1h30m`; `None` if it is not a duration, or overflows.
+/// The milliseconds of a text such as `1h30m`; `None` if it is not a duration,
+/// or overflows.
 fn parse(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut sum: i64 = 0;
@@ -167,8 +181,9 @@ fn write(millis: i64) -> String {
 /// A time of day, stored in seconds after midnight.
 pub(crate) struct Clock;
 
-/// Accepts `HH:MM` and `HH:MM:SS` with two digits each, from `00:00` to `23:59:59` (RFC 3339,
-/// `partial-time` without a fraction and without leap seconds).
+/// Accepts `HH:MM` and `HH:MM:SS` with two digits each, from `00:00` to
+/// `23:59:59` (RFC 3339, `partial-time` without a fraction and without leap
+/// seconds).
 impl Scalar for Clock {
     type Out = u32;
 

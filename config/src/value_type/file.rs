@@ -1,10 +1,12 @@
-//! Files that the configuration names, and the secrets that they or environment variables contain.
+//! Files that the configuration names, and the secrets that they or environment
+//! variables contain.
 //!
-//! A secret is read once, stored as [`SecretString`], and never printed. What should be the name of a
-//! variable may be the secret itself, put there by mistake: such a name is not repeated either.
+//! A secret is read once, stored as [`SecretString`], and never printed. What
+//! should be the name of a variable may be the secret itself, put there by
+//! mistake: such a name is not repeated either.
 //!
-//! Only regular files are opened, and only so far as a secret may be long, so that a pipe or a device
-//! cannot block or exhaust the program.
+//! Only regular files are opened, and only so far as a secret may be long, so
+//! that a pipe or a device cannot block or exhaust the program.
 
 use std::fs::File;
 use std::io::Read;
@@ -24,11 +26,13 @@ const LONGEST: u64 = 65_536;
 
 /// A file that must be readable.
 pub(crate) struct Readable {
-    /// Whether the file contains a secret; a warning follows if others can read it.
+    /// Whether the file contains a secret; a warning follows if others can read
+    /// it.
     pub(crate) secret: bool,
 }
 
-/// The model stores the path and not the content, because the content may change while the program runs.
+/// The model stores the path and not the content, because the content may
+/// change while the program runs.
 impl ValueType for Readable {
     type Out = PathBuf;
 
@@ -40,7 +44,8 @@ impl ValueType for Readable {
         json!({"type": "string", "minLength": 1})
     }
 
-    /// Resolves the path and opens the file once; warns if it contains a secret that others can read.
+    /// Resolves the path and opens the file once; warns if it contains a secret
+    /// that others can read.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
         let path = path_of(given, cx)?;
         open(&path, given, cx)?;
@@ -58,7 +63,8 @@ impl ValueType for Readable {
 /// A directory that need not exist yet.
 pub(crate) struct Directory;
 
-/// The program creates the directory when it starts; only a path to something else is a mistake.
+/// The program creates the directory when it starts; only a path to something
+/// else is a mistake.
 impl ValueType for Directory {
     type Out = PathBuf;
 
@@ -91,8 +97,9 @@ pub(crate) struct SecretFile {
     pub(crate) min: usize,
 }
 
-/// The model stores the content. Trailing line breaks are removed, because editors and `echo` add them;
-/// leading and inner white space is part of the secret.
+/// The model stores the content. Trailing line breaks are removed, because
+/// editors and `echo` add them; leading and inner white space is part of the
+/// secret.
 impl ValueType for SecretFile {
     type Out = SecretString;
 
@@ -104,7 +111,8 @@ impl ValueType for SecretFile {
         json!({"type": "string", "minLength": 1})
     }
 
-    /// Reads the secret; reports a file that is missing, not text, too short or too long.
+    /// Reads the secret; reports a file that is missing, not text, too short or
+    /// too long.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
         let path = path_of(given, cx)?;
         let file = open(&path, given, cx)?;
@@ -130,7 +138,8 @@ impl ValueType for SecretFile {
     }
 }
 
-/// A secret in a file that is reread at each use, because it may be rotated while the program runs.
+/// A secret in a file that is reread at each use, because it may be rotated
+/// while the program runs.
 pub(crate) struct CredentialFile(pub(crate) SecretFile);
 
 /// As [`SecretFile`], but the model also stores the path.
@@ -185,7 +194,8 @@ pub(crate) struct SecretFiles {
     pub(crate) min: usize,
 }
 
-/// The order is that of rotation, the oldest secret first. An entry is a path like any other.
+/// The order is that of rotation, the oldest secret first. An entry is a path
+/// like any other.
 impl ValueType for SecretFiles {
     type Out = Vec<SecretString>;
 
@@ -222,8 +232,8 @@ pub(crate) struct SecretVariable {
     pub(crate) min: usize,
 }
 
-/// The setting is the *name* of a variable. A name with characters that variables do not have is probably
-/// the secret itself, so it is not repeated.
+/// The setting is the *name* of a variable. A name with characters that
+/// variables do not have is probably the secret itself, so it is not repeated.
 impl ValueType for SecretVariable {
     type Out = SecretString;
 
@@ -235,8 +245,8 @@ impl ValueType for SecretVariable {
         json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})
     }
 
-    /// Reads the variable; reports one that is not set, without its name unless the name has the usual
-    /// capitals.
+    /// Reads the variable; reports one that is not set, without its name unless
+    /// the name has the usual capitals.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
         let name = given.text().unwrap_or_default();
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -274,8 +284,8 @@ fn masked(out: &SecretString) -> Rendered {
     }
 }
 
-/// The secret in a text, without trailing line breaks; reports one that is too short or too long. `what`
-/// names the origin.
+/// The secret in a text, without trailing line breaks; reports one that is too
+/// short or too long. `what` names the origin.
 fn secret(
     text: &str,
     min: usize,
@@ -343,7 +353,9 @@ fn open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> Option<File> {
     }
 }
 
-/// Warns if the group or others may read a file with a secret.
+/// Warns if the group or others may read a file with a secret. The check is a
+/// warning, because containers often mount secrets with the mode that the
+/// platform chooses.
 #[cfg(unix)]
 fn warn_if_open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) {
     use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,7 @@
 //! Lists of scalars.
 //!
-//! A list is a set in the order of the file: repetitions are reported. In an environment variable, commas
-//! separate the elements.
+//! A list is a set in the order of the file: repetitions are reported. In an
+//! environment variable, commas separate the elements.
 
 use serde_json::{Value as Json, json};
 use toml_edit::{Array, Value};
@@ -13,16 +13,18 @@ use crate::context::{Context, Input};
 /// The replacement of a value that is not printed.
 pub(crate) const MASK: &str = "***";
 
-/// A list of scalars without repetition.
+/// A list of scalars without repetition. An empty list is a value of its own
+/// and differs from an absent setting only in the mark of the printed default.
 pub(crate) struct Many<W> {
     /// The type of each element.
     pub(crate) each: W,
-    /// Whether elements may identify a person and are therefore neither printed nor repeated.
+    /// Whether elements may identify a person and are therefore neither printed
+    /// nor repeated.
     pub(crate) private: bool,
 }
 
-/// Elements are equal if they are written equally after parsing, so `"Shop.example"` repeats
-/// `"shop.example"`.
+/// Elements are equal if they are written equally after parsing, so
+/// `"Shop.example"` repeats `"shop.example"`.
 impl<W: Scalar> ValueType for Many<W> {
     type Out = Vec<W::Out>;
 

@@ -1,9 +1,10 @@
 //! Value types: how a setting is written, parsed, printed and described.
 //!
-//! A value type knows its Rust type, so a row of the settings cannot assign a text to a number. Most value
-//! types are scalars, written as one TOML string ([`scalar::Scalar`]); the others have a form of their
-//! own. A value type reports a problem instead of returning an error, because some values, such as lists,
-//! can have several.
+//! A value type knows its Rust type, so a row of the settings cannot assign a
+//! text to a number. Most value types are scalars, written as one TOML string
+//! ([`scalar::Scalar`]); the others have a form of their own. A value type
+//! reports a problem instead of returning an error, because some values, such
+//! as lists, can have several.
 
 pub(crate) mod address;
 pub(crate) mod choice;
@@ -34,7 +35,8 @@ pub(crate) enum Rendered {
     Nothing,
 }
 
-/// Equality of what is printed: spans, comments and the notation of numbers in the file do not matter.
+/// Equality of what is printed: spans, comments and the notation of numbers in
+/// the file do not matter.
 impl PartialEq for Rendered {
     fn eq(&self, other: &Rendered) -> bool {
         match (self, other) {
@@ -46,6 +48,13 @@ impl PartialEq for Rendered {
 }
 
 /// How a setting is written, parsed, printed and described.
+/// | method | used by |
+/// |---|---|
+/// | [`ValueType::read`] | the parser |
+/// | [`ValueType::render`] | the printer, and the comparison with defaults |
+/// | [`ValueType::kind`] | the reference, and messages |
+/// | [`ValueType::schema`] | the JSON Schema |
+/// | [`ValueType::variable`] | environment variables |
 pub(crate) trait ValueType: Sync + 'static {
     /// The type in the model.
     type Out: 'static;
@@ -59,11 +68,12 @@ pub(crate) trait ValueType: Sync + 'static {
     /// Parses the value; `None` after noting at least one problem.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out>;
 
-    /// The value as printed. What is printed parses as the same value, unless it is masked.
+    /// The value as printed. What is printed parses as the same value, unless
+    /// it is masked.
     fn render(&self, out: &Self::Out) -> Rendered;
 
-    /// The TOML value of an environment variable's text. A text that has no such value stays a string, which
-    /// is then reported.
+    /// The TOML value of an environment variable's text. A text that has no
+    /// such value stays a string, which is then reported.
     fn variable(&self, text: &str) -> Value {
         Value::from(text)
     }
@@ -72,7 +82,8 @@ pub(crate) trait ValueType: Sync + 'static {
 /// A setting that may be absent.
 pub(crate) struct Opt<S>(pub(crate) S);
 
-/// Absence is the default of the row, not a value: a given setting is always `Some`.
+/// Absence is the default of the row, not a value: a given setting is always
+/// `Some`.
 impl<S: ValueType> ValueType for Opt<S> {
     type Out = Option<S::Out>;
 

@@ -1,7 +1,8 @@
 //! Scalars: values that are written as one TOML string.
 //!
-//! A scalar converts between a text and a value and knows neither the file nor its location, so that it
-//! serves single settings, list elements and parts of columns alike.
+//! A scalar converts between a text and a value and knows neither the file nor
+//! its location, so that it serves single settings, list elements and parts of
+//! columns alike.
 
 use serde_json::{Value as Json, json};
 use toml_edit::Value;
@@ -26,7 +27,9 @@ pub(crate) fn invalid(message: impl Into<String>, fix: impl Into<String>) -> Inv
     }
 }
 
-/// A value that is written as one TOML string.
+/// A value that is written as one TOML string. For every value `v` of a scalar,
+/// `parse(write(v))` is `v`; the printed configuration relies on it, and lists
+/// compare their elements by what is written.
 pub(crate) trait Scalar: Sync + 'static {
     /// The type in the model.
     type Out: 'static;
@@ -40,7 +43,8 @@ pub(crate) trait Scalar: Sync + 'static {
     /// Parses the text.
     ///
     /// # Errors
-    /// [`Invalid`], without the text if it may be a secret or identify a person.
+    /// [`Invalid`], without the text if it may be a secret or identify a
+    /// person.
     fn parse(&self, text: &str) -> Result<Self::Out, Invalid>;
 
     /// The text of a value; parsed again, it is the same value.
@@ -49,6 +53,43 @@ pub(crate) trait Scalar: Sync + 'static {
     /// The remedy for a value that is not a string.
     fn hint(&self) -> String {
         "write it in quotation marks".to_owned()
+    }
+}
+
+/// A scalar whose value is the text itself, once it is checked and put into its
+/// one spelling.
+pub(crate) trait CheckedText: Sync + 'static {
+    /// The type, in the words of the reference.
+    fn kind(&self) -> String;
+
+    /// The JSON Schema of the text.
+    fn schema(&self) -> Json;
+
+    /// Checks the text and returns its one spelling, which is checked again to
+    /// the same.
+    ///
+    /// # Errors
+    /// [`Invalid`], as [`Scalar::parse`].
+    fn check(&self, text: &str) -> Result<String, Invalid>;
+}
+
+impl<T: CheckedText> Scalar for T {
+    type Out = String;
+
+    fn kind(&self) -> String {
+        CheckedText::kind(self)
+    }
+
+    fn schema(&self) -> Json {
+        CheckedText::schema(self)
+    }
+
+    fn parse(&self, text: &str) -> Result<String, Invalid> {
+        self.check(text)
+    }
+
+    fn write(&self, out: &String) -> String {
+        out.clone()
     }
 }
 
@@ -76,7 +117,8 @@ impl<W: Scalar> ValueType for Text<W> {
     }
 }
 
-/// Parses a scalar from a value; reports one that is not a string, or is invalid.
+/// Parses a scalar from a value; reports one that is not a string, or is
+/// invalid.
 pub(crate) fn read<W: Scalar>(word: &W, given: &Input<'_>, cx: &mut Context<'_>) -> Option<W::Out> {
     let Some(text) = given.text() else {
         let message = format!("must be {}, not {}", word.kind(), given.node.type_name());
@@ -92,14 +134,12 @@ pub(crate) fn read<W: Scalar>(word: &W, given: &Input<'_>, cx: &mut Context<'_>)
     }
 }
 
-/// Any text with a visible character and without control characters; the type in the words of the
-/// reference.
+/// Any text with a visible character and without control characters; the type
+/// in the words of the reference.
 pub(crate) struct FreeText(pub(crate) &'static str);
 
 /// Accepts any other text unchanged, including surrounding white space.
-impl Scalar for FreeText {
-    type Out = String;
-
+impl CheckedText for FreeText {
     fn kind(&self) -> String {
         self.0.to_owned()
     }
@@ -108,7 +148,7 @@ impl Scalar for FreeText {
         json!({"type": "string", "pattern": "\\S"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         if text.trim().is_empty() {
             return Err(invalid("must not be empty", ""));
         }
@@ -117,14 +157,10 @@ impl Scalar for FreeText {
         }
         Ok(text.to_owned())
     }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
-    }
 }
 
-/// The separator of a CSV file, one ASCII character that cannot be part of a number, a word or a quoted
-/// cell.
+/// The separator of a CSV file, one ASCII character that cannot be part of a
+/// number, a word or a quoted cell.
 pub(crate) struct Delimiter;
 
 /// Accepts punctuation, a space and a tab.
@@ -160,15 +196,14 @@ impl Scalar for Delimiter {
     }
 }
 
-/// A MAC, or the OUI prefix of its manufacturer (IEEE MA-L, 24 bits). Such a value may identify a person,
-/// so no message repeats it.
+/// A MAC, or the OUI prefix of its manufacturer (IEEE MA-L, 24 bits). Such a
+/// value may identify a person, so no message repeats it.
 pub(crate) struct Device;
 
-/// Accepts 12 hex digits with any separators, or 6 and a star: `dc:fb:48:00:11:22`, `DCFB48*`. The text is
-/// kept as it is, and parsed again by the decoder.
-impl Scalar for Device {
-    type Out = String;
-
+/// Accepts 12 hex digits with any separators, or 6 and a star:
+/// `dc:fb:48:00:11:22`, `DCFB48*`. The text is kept as it is, and parsed again
+/// by the decoder.
+impl CheckedText for Device {
     fn kind(&self) -> String {
         "a MAC or OUI prefix".to_owned()
     }
@@ -177,7 +212,7 @@ impl Scalar for Device {
         json!({"type": "string", "pattern": "^([^0-9A-Fa-f]*[0-9A-Fa-f]){6}(([^0-9A-Fa-f]*[0-9A-Fa-f]){6}[^0-9A-Fa-f]*|[^0-9A-Fa-f]*\\*\\s*)$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let (digits, wanted) = match text.strip_suffix('*') {
             Some(prefix) => (prefix, 6),
@@ -195,10 +230,6 @@ impl Scalar for Device {
             ));
         }
         Ok(text.to_owned())
-    }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Names from a closed set of characters: tokens, host names and domains.
 //!
-//! Each is one constant that states the character set, the length and the remedy, so that the
-//! check, the JSON Schema and the message of a setting cannot disagree.
+//! Each is one constant that states the character set, the length and the
+//! remedy, so that the check, the JSON Schema and the message of a setting
+//! cannot disagree.
 
 use serde_json::{Value as Json, json};
 
-use super::scalar::{Invalid, Scalar, invalid};
+use super::scalar::{CheckedText, Invalid, invalid};
 use crate::context::quote;
 
 /// A text of 1 to `longest` bytes from a set of ASCII characters.
@@ -34,8 +35,8 @@ pub(crate) const REGION: Token = Token {
     fix: |_| r#"use 1 to 256 of a-z, 0-9 and -, such as "eu-west""#.to_owned(),
 };
 
-/// The name of a JetStream stream. NATS forbids spaces, dots, wildcards and path separators (ADR-6);
-/// this is the portable subset of what remains.
+/// The name of a JetStream stream. NATS forbids spaces, dots, wildcards and
+/// path separators (ADR-6); this is the portable subset of what remains.
 pub(crate) const STREAM: Token = Token {
     kind: "a stream name",
     pattern: "^[A-Za-z0-9_-]+$",
@@ -45,7 +46,9 @@ pub(crate) const STREAM: Token = Token {
     fix: |_| "use 1 to 255 letters, digits, _ and -".to_owned(),
 };
 
-/// The name of a brand or a source, which is a subject token and a dimension: `[a-z0-9_-]+`.
+/// The name of a brand or a source, which is a subject token and a dimension:
+/// `[a-z0-9_-]+`. Dots and wildcards are excluded because a name is one token
+/// of a NATS subject.
 pub(crate) const NAME: Token = Token {
     kind: "a name",
     pattern: "^[a-z0-9_-]+$",
@@ -60,7 +63,8 @@ fn is_name_character(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-'
 }
 
-/// Suggests the name that a text becomes when other characters are replaced by hyphens.
+/// Suggests the name that a text becomes when other characters are replaced by
+/// hyphens.
 fn suggest_name(text: &str) -> String {
     let slug: String = (text.trim().to_lowercase().chars())
         .map(|c| if is_name_character(c) { c } else { '-' })
@@ -74,9 +78,7 @@ fn suggest_name(text: &str) -> String {
 }
 
 /// Compares bytes of ASCII, so the length in bytes is the length in characters.
-impl Scalar for Token {
-    type Out = String;
-
+impl CheckedText for Token {
     fn kind(&self) -> String {
         self.kind.to_owned()
     }
@@ -85,21 +87,17 @@ impl Scalar for Token {
         json!({"type": "string", "pattern": self.pattern, "maxLength": self.longest})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         if text.is_empty() || text.len() > self.longest || !text.chars().all(self.fits) {
             let message = format!("{} is not {}", quote(text), self.noun);
             return Err(invalid(message, (self.fix)(text)));
         }
         Ok(text.to_owned())
     }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
-    }
 }
 
-/// A host name in lower case: labels of 1 to 63 ASCII characters, joined by dots, of at most 253
-/// bytes together (RFC 1035, section 2.3.4).
+/// A host name in lower case: labels of 1 to 63 ASCII characters, joined by
+/// dots, of at most 253 bytes together (RFC 1035, section 2.3.4).
 pub(crate) struct DottedName {
     /// The type in the words of the reference.
     kind: &'static str,
@@ -115,7 +113,8 @@ pub(crate) struct DottedName {
     fix: &'static str,
 }
 
-/// The name of a host, in any case and with underscores, which some internal names have.
+/// The name of a host, in any case and with underscores, which some internal
+/// names have.
 pub(crate) const HOST_NAME: DottedName = DottedName {
     kind: "the name of a host",
     pattern: "^[A-Za-z0-9._-]+$",
@@ -125,7 +124,8 @@ pub(crate) const HOST_NAME: DottedName = DottedName {
     fix: r#"write the host alone, without scheme, port or path, and in ASCII (xn--…), such as "shop.example""#,
 };
 
-/// A domain in its ASCII form (RFC 5890, A-labels): lower case, two labels or more.
+/// A domain in its ASCII form (RFC 5890, A-labels): lower case, two labels or
+/// more.
 pub(crate) const DOMAIN: DottedName = DottedName {
     kind: "a domain",
     pattern: "^[a-z0-9-]{1,63}(\\.[a-z0-9-]{1,63})+$",
@@ -135,11 +135,9 @@ pub(crate) const DOMAIN: DottedName = DottedName {
     fix: r#"write it in lower case, without scheme and port, such as "rights.example.com""#,
 };
 
-/// A trailing dot would be an empty label and is rejected. The value is in lower case, because DNS names are
-/// compared without case (RFC 4343).
-impl Scalar for DottedName {
-    type Out = String;
-
+/// A trailing dot would be an empty label and is rejected. The value is in
+/// lower case, because DNS names are compared without case (RFC 4343).
+impl CheckedText for DottedName {
     fn kind(&self) -> String {
         self.kind.to_owned()
     }
@@ -148,7 +146,7 @@ impl Scalar for DottedName {
         json!({"type": "string", "pattern": self.pattern, "maxLength": 253})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         let label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(self.fits);
         let labels = text.split('.').count();
         if text.len() > 253 || labels < self.fewest || !text.split('.').all(label) {
@@ -159,14 +157,11 @@ impl Scalar for DottedName {
         }
         Ok(text.to_ascii_lowercase())
     }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scalar::Scalar;
     use super::*;
 
     #[test]

@@ -1,8 +1,9 @@
 //! The column map of a source, resolved against the header of a file.
 //!
-//! The map names columns; this module finds their positions once and then turns each record into the
-//! texts of the source's fields. Cells are decoded into UTF-8 as far as the encoding defines them;
-//! what remains invalid reaches the decoder unchanged, which rejects it.
+//! The map names columns; this module finds their positions once and then turns
+//! each record into the texts of the source's fields. Cells are decoded into
+//! UTF-8 as far as the encoding defines them; what remains invalid reaches the
+//! decoder unchanged, which rejects it.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -14,7 +15,8 @@ use super::encoding::decode;
 use super::row::{CsvError, Row};
 use crate::files;
 
-/// The fields of a source's records and the cells that supply them, in the order of the column map.
+/// The fields of a source's records and the cells that supply them, in the
+/// order of the column map.
 pub struct Columns {
     /// Each field's name and cells.
     fields: Vec<(String, Cell)>,
@@ -37,8 +39,9 @@ enum Cell {
     Lookup(usize, FxHashMap<Vec<u8>, Vec<u8>>),
 }
 
-/// A CSV reader (RFC 4180 with a configurable separator) whose first record is the header. With
-/// `flexible`, records of another length than the header are returned; without it they are errors.
+/// A CSV reader (RFC 4180 with a configurable separator) whose first record is
+/// the header. With `flexible`, records of another length than the header are
+/// returned; without it they are errors.
 pub fn reader(
     bytes: Box<dyn BufRead + Send>,
     delimiter: u8,
@@ -51,11 +54,12 @@ pub fn reader(
 }
 
 impl Columns {
-    /// Finds the map's columns in the header, and reads the files that it looks up.
+    /// Finds the map's columns in the header, and reads the files that it looks
+    /// up.
     ///
     /// # Errors
-    /// [`CsvError::NoColumn`] if the header lacks a column, [`CsvError::Open`] or [`CsvError::Read`] if a
-    /// lookup file cannot be read.
+    /// [`CsvError::NoColumn`] if the header lacks a column, [`CsvError::Open`]
+    /// or [`CsvError::Read`] if a lookup file cannot be read.
     pub fn new(path: &Path, header: &::csv::ByteRecord, map: &Csv) -> Result<Columns, CsvError> {
         let find = |name: &String| position(path, header, map.encoding, name);
         let mut fields = Vec::new();
@@ -91,7 +95,8 @@ impl Columns {
         })
     }
 
-    /// The position of a field in the rows of this map; `None` if the map does not supply the field.
+    /// The position of a field in the rows of this map; `None` if the map does
+    /// not supply the field.
     pub fn place(&self, field: &str) -> Option<usize> {
         self.fields.iter().position(|(name, _)| name == field)
     }
@@ -101,7 +106,8 @@ impl Columns {
         record.len() == self.width
     }
 
-    /// Whether a record passes the filter `only`: each of its columns contains exactly the given text.
+    /// Whether a record passes the filter `only`: each of its columns contains
+    /// exactly the given text.
     pub fn takes(&self, record: &::csv::ByteRecord) -> bool {
         let at = |place: usize| decode(self.encoding, record.get(place).unwrap_or_default());
         self.only.iter().all(|(place, text)| *at(*place) == **text)
@@ -128,7 +134,8 @@ impl Columns {
             .collect()
     }
 
-    /// All cells of a record as a JSON array of strings: the payload of a row that does not fit the header.
+    /// All cells of a record as a JSON array of strings: the payload of a row
+    /// that does not fit the header.
     pub fn cells(&self, record: &::csv::ByteRecord) -> Vec<u8> {
         let cells = record.iter().map(|cell| {
             let mut out = Vec::new();
@@ -138,8 +145,8 @@ impl Columns {
         list(cells)
     }
 
-    /// A row as a JSON object of strings. Bytes that are not UTF-8 remain unchanged; the decoder rejects
-    /// them.
+    /// A row as a JSON object of strings. Bytes that are not UTF-8 remain
+    /// unchanged; the decoder rejects them.
     pub fn json(&self, row: &Row) -> Vec<u8> {
         let mut out = Vec::with_capacity(200);
         for ((field, _), text) in self.fields.iter().zip(row) {
@@ -193,9 +200,9 @@ fn position(
         })
 }
 
-/// Reads the lookup table of another file, from the texts of column `key` to those of `value`. The
-/// first row of a key counts. A row that is shorter or longer than the header is an error, because its
-/// meaning is unknown.
+/// Reads the lookup table of another file, from the texts of column `key` to
+/// those of `value`. The first row of a key counts. A row that is shorter or
+/// longer than the header is an error, because its meaning is unknown.
 fn table(
     path: &Path,
     map: &Csv,

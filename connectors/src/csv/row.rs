@@ -1,8 +1,10 @@
-//! The rows of a CSV file between their column map and the decoder, and why a file cannot be read.
+//! The rows of a CSV file between their column map and the decoder, and why a
+//! file cannot be read.
 
 use std::path::PathBuf;
 
-/// Why a CSV file cannot be read. An error ends the file; rows before it have been returned.
+/// Why a CSV file cannot be read. An error ends the file; rows before it have
+/// been returned.
 #[derive(Debug, thiserror::Error)]
 pub enum CsvError {
     /// The source has another format.
@@ -37,13 +39,15 @@ pub enum CsvError {
     },
 }
 
-/// The texts of one record, in the order of the column map; `None` for an empty cell.
+/// The texts of one record, in the order of the column map; `None` for an empty
+/// cell.
 pub(super) type Row = Vec<Option<Vec<u8>>>;
 
 /// The outcome of one row, or of several rows that are summed.
 pub(super) enum CsvItem {
     /// A record.
     Row(Row),
-    /// A JSON array, which the decoder rejects with a reason that depends on its elements.
+    /// A JSON array, which the decoder rejects with a reason that depends on
+    /// its elements.
     Refused(Vec<u8>),
 }

@@ -1,10 +1,11 @@
-//! Sums the rows that share an `id` into one record, such as the lines of a basket or the items of an
-//! invoice.
+//! Sums the rows that share an `id` into one record, such as the lines of a
+//! basket or the items of an invoice.
 //!
-//! Amounts are added as exact decimals, and only within one currency; the first row supplies everything
-//! else. If an amount of a group cannot be added, the group keeps its text, and the decoder rejects the
-//! record. A group that mixes currencies, or contains a row that does not fit the header, is rejected
-//! as a whole, because its remainder would be a wrong amount.
+//! Amounts are added as exact decimals, and only within one currency; the first
+//! row supplies everything else. If an amount of a group cannot be added, the
+//! group keeps its text, and the decoder rejects the record. A group that mixes
+//! currencies, or contains a row that does not fit the header, is rejected as a
+//! whole, because its remainder would be a wrong amount.
 
 use rustc_hash::FxHashMap;
 use tributary_config::model::{Csv, DecimalMark};
@@ -69,7 +70,8 @@ struct Decimal {
 }
 
 impl RowSums {
-    /// No groups yet. `own_currency` is the brand's currency, for rows without one.
+    /// No groups yet. `own_currency` is the brand's currency, for rows without
+    /// one.
     pub fn new(columns: &Columns, map: &Csv, own_currency: &str) -> RowSums {
         RowSums {
             id: columns.place("id"),
@@ -82,7 +84,8 @@ impl RowSums {
         }
     }
 
-    /// Adds a row to the group of its id. A row without an id is a group of its own.
+    /// Adds a row to the group of its id. A row without an id is a group of its
+    /// own.
     pub fn add(&mut self, row: Row) {
         let amount = cell(&row, self.amount).cloned();
         let currency = cell(&row, self.currency).cloned();
@@ -113,15 +116,16 @@ impl RowSums {
         }
     }
 
-    /// Rejects the group of a row that does not fit the header, as far as its id can be read. `cells` is
-    /// the row as a JSON array.
+    /// Rejects the group of a row that does not fit the header, as far as its
+    /// id can be read. `cells` is the row as a JSON array.
     pub fn refuse(&mut self, row: Row, cells: Vec<u8>) {
         if let Some(group) = self.group(&row) {
             group.refused.push(cells);
         }
     }
 
-    /// The group of a row, created if it is the first row of its id or has no id; never `None`.
+    /// The group of a row, created if it is the first row of its id or has no
+    /// id; never `None`.
     fn group(&mut self, row: &Row) -> Option<&mut Group> {
         let place = match cell(row, self.id) {
             Some(id) => *self.places.entry(id.clone()).or_insert(self.groups.len()),
@@ -133,8 +137,9 @@ impl RowSums {
         self.groups.get_mut(place)
     }
 
-    /// The outcome of every group, in order: a row if the group has one currency and fits, else a JSON
-    /// array of its rejected rows and the row of each currency.
+    /// The outcome of every group, in order: a row if the group has one
+    /// currency and fits, else a JSON array of its rejected rows and the row of
+    /// each currency.
     pub fn rows(self, columns: &Columns) -> Vec<CsvItem> {
         let (amount, currency, decimal) = (self.amount, self.currency, self.decimal);
         let groups = self.groups.into_iter();
@@ -169,8 +174,8 @@ fn cell(row: &Row, place: Option<usize>) -> Option<&Vec<u8>> {
 }
 
 impl Sum {
-    /// Adds an amount with the given decimal separator. One that is not a decimal number, or overflows, is
-    /// kept as text instead.
+    /// Adds an amount with the given decimal separator. One that is not a
+    /// decimal number, or overflows, is kept as text instead.
     fn add(&mut self, text: Vec<u8>, mark: DecimalMark) {
         let one = std::str::from_utf8(&text).ok();
         let one = one.and_then(|text| amount::with_point(text.trim(), mark));
@@ -185,7 +190,8 @@ impl Sum {
 }
 
 impl Sum {
-    /// The sum with the decimal separator of the file, so that the decoder reads it like a cell.
+    /// The sum with the decimal separator of the file, so that the decoder
+    /// reads it like a cell.
     fn text(self, mark: DecimalMark) -> Option<Vec<u8>> {
         match self {
             Sum::Nothing => None,
@@ -199,7 +205,8 @@ impl Sum {
 }
 
 impl Decimal {
-    /// Parses `[+-]digits[.digits]` with at most 18 decimals; `None` for anything else, and on overflow.
+    /// Parses `[+-]digits[.digits]` with at most 18 decimals; `None` for
+    /// anything else, and on overflow.
     fn read(text: &str) -> Option<Decimal> {
         let text = text.trim();
         let (whole, fraction) = match text.split_once('.') {

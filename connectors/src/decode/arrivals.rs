@@ -1,11 +1,13 @@
-//! Arrival times: when a message counts as having arrived, and which clock drives a brand's sensor
-//! days.
+//! Arrival times: when a message counts as having arrived, and which clock
+//! drives a brand's sensor days.
 //!
-//! A message arrives when the stream stores it, which no sender can choose. A source with
-//! `arrival_header` is the exception: a load test that replays an old trace states the arrival in the
-//! header [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow those headers
-//! alone. A header never counts as later than the stream's own time, so no sender can move a clock into
-//! the future. A message without a source moves no clock.
+//! A message arrives when the stream stores it, which no sender can choose. A
+//! source with `arrival_header` is the exception: a load test that replays an
+//! old trace states the arrival in the header
+//! [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow
+//! those headers alone. A header never counts as later than the stream's own
+//! time, so no sender can move a clock into the future. A message without a
+//! source moves no clock.
 
 use tributary_config::model::Config;
 
@@ -29,7 +31,8 @@ pub struct Arrivals {
 pub struct MessageArrival {
     /// The arrival, Unix milliseconds.
     pub at: i64,
-    /// The position of the brand whose sensor days follow this message; `None` if they follow the stream.
+    /// The position of the brand whose sensor days follow this message; `None`
+    /// if they follow the stream.
     pub brand: Option<usize>,
 }
 
@@ -50,13 +53,15 @@ impl Arrivals {
         }
     }
 
-    /// Whether the sensor days of the brand at a position follow headers; false beyond the last brand.
+    /// Whether the sensor days of the brand at a position follow headers; false
+    /// beyond the last brand.
     pub fn is_by_header(&self, brand: usize) -> bool {
         self.by_header.get(brand).copied().unwrap_or_default()
     }
 
-    /// The arrival of a message that the stream stored at `stored`, Unix milliseconds. A header that cannot
-    /// be read counts as absent.
+    /// The arrival of a message that the stream stored at `stored`, Unix
+    /// milliseconds. A header that cannot be read counts as absent. Reads
+    /// headers only if the configuration has a source that permits them.
     pub fn of(
         &mut self,
         subject: &str,

@@ -1,12 +1,13 @@
-//! Splits a message into its JSON objects: NDJSON, or one object over any number of lines.
+//! Splits a message into its JSON objects: NDJSON, or one object over any
+//! number of lines.
 //!
-//! A byte order mark is skipped before the message and before each line, because concatenated files
-//! have one at each seam.
+//! A byte order mark is skipped before the message and before each line,
+//! because concatenated files have one at each seam.
 
 use serde::de::IgnoredAny;
 
-/// Iterates over the objects of a message in order, without blank lines and the white space around
-/// them.
+/// Iterates over the objects of a message in order, without blank lines and the
+/// white space around them.
 pub struct Objects<'a> {
     /// The bytes that have not been returned.
     rest: &'a [u8],
@@ -16,8 +17,9 @@ pub struct Objects<'a> {
     pub single: bool,
 }
 
-/// Splits a message. If its first line is not JSON and the whole is, the whole is one object; otherwise
-/// each line is an object of its own.
+/// Splits a message. If its first line is not JSON and the whole is, the whole
+/// is one object; otherwise each line is an object of its own. Only the first
+/// line is parsed for this decision, unless it is not JSON.
 pub fn split(data: &[u8]) -> Objects<'_> {
     let rest = trim(crate::files::strip_bom(data));
     let Some(end) = memchr::memchr(b'\n', rest) else {

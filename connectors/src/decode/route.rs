@@ -1,16 +1,17 @@
 //! Resolves a subject to a brand, a kind and a source.
 //!
-//! The subject is `tributary.in.<brand>.<kind>[.<source>[.<partition>]]`. Without a source, the header
-//! `ce-source` chooses one, then the source that is named like the kind, then the first of the kind. A
-//! name from outside is never repeated in the refusal.
+//! The subject is `tributary.in.<brand>.<kind>[.<source>[.<partition>]]`.
+//! Without a source, the header `ce-source` chooses one, then the source that
+//! is named like the kind, then the first of the kind. A name from outside is
+//! never repeated in the refusal.
 
 use tributary_config::model::Kind;
 
 use crate::brand::{BrandContext, SourceContext};
 use crate::dead_letter::{Reason, Refusal};
 
-/// Kinds that the specification defines and that are not supported yet. A dead letter may name them,
-/// because they are no sender's invention.
+/// Kinds that the specification defines and that are not supported yet. A dead
+/// letter may name them, because they are no sender's invention.
 const LATER: [&str; 2] = ["partner", "rights"];
 
 /// The brand, the source and the kind that a message belongs to.
@@ -35,7 +36,8 @@ pub struct Unroutable {
     pub refusal: Refusal,
 }
 
-/// Resolves subjects. It caches the last route, because messages of one subject arrive in runs.
+/// Resolves subjects. It caches the last route, because messages of one subject
+/// arrive in runs.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     subject: String,
@@ -44,11 +46,12 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The route of a subject; `source` is the header's, for a subject that names none.
+    /// The route of a subject; `source` is the header's, for a subject that
+    /// names none.
     ///
     /// # Errors
-    /// [`Unroutable`] with one of the reasons `malformed_subject`, `unknown_brand`, `unknown_kind` and
-    /// `unknown_source`.
+    /// [`Unroutable`] with one of the reasons `malformed_subject`,
+    /// `unknown_brand`, `unknown_kind` and `unknown_source`.
     pub fn find(
         &mut self,
         subject: &str,
@@ -72,7 +75,8 @@ impl Routes {
     }
 }
 
-/// The subject without its sixth token. A partition only determines which process reads the message.
+/// The subject without its sixth token. A partition only determines which
+/// process reads the message.
 fn without_partition(subject: &str) -> &str {
     let mut dots = subject.match_indices('.').map(|(place, _)| place).skip(4);
     match (dots.next(), dots.next()) {
@@ -149,7 +153,8 @@ fn resolve(
     }
 }
 
-/// The refusal of a subject that does not have four or five tokens under `tributary.in`.
+/// The refusal of a subject that does not have four or five tokens under
+/// `tributary.in`.
 fn malformed<T>(unroutable: impl Fn(Option<&str>, Option<&str>, Reason, &str) -> T) -> T {
     let detail = "the subject must be tributary.in.<brand>.<kind>, with .<source> or .<source>.<partition> behind it or not";
     unroutable(None, None, Reason::MalformedSubject, detail)

@@ -1,13 +1,14 @@
-//! The blocklist: values that never identify anyone, such as placeholders, zeros, and text without a
-//! letter or a digit.
+//! The blocklist: values that never identify anyone, such as placeholders,
+//! zeros, and text without a letter or a digit.
 //!
-//! One such value, read as an identifier, would merge thousands of people into one. The list consists
-//! of [`tributary_config::placeholders`] and the brand's own values. Each entry matches in clear, in
-//! any case and without surrounding quotes, and as the SHA-256 that a vendor would send for each of its
-//! usual spellings.
+//! One such value, read as an identifier, would merge thousands of people into
+//! one. The list consists of [`tributary_config::placeholders`] and the brand's
+//! own values. Each entry matches in clear, in any case and without surrounding
+//! quotes, and as the SHA-256 that a vendor would send for each of its usual
+//! spellings.
 //!
-//! A match costs one hash lookup for almost every value; only values without ASCII letters and nonzero
-//! digits are examined character by character.
+//! A match costs one hash lookup for almost every value; only values without
+//! ASCII letters and nonzero digits are examined character by character.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
@@ -21,7 +22,8 @@ use super::phone::{self, Region};
 /// Spellings of placeholders that are neither in one case nor capitalized.
 const AS_WRITTEN: [&str; 3] = ["NaN", "NaT", "#N/a"];
 
-/// Zeros with the punctuation of a UUID, a MAC, a phone number or a decimal; needed for their digests.
+/// Zeros with the punctuation of a UUID, a MAC, a phone number or a decimal;
+/// needed for their digests.
 const ZEROS: [&str; 7] = [
     "00000000-0000-0000-0000-000000000000",
     "00:00:00:00:00:00",
@@ -39,7 +41,8 @@ const LONGEST_MARKS: usize = 8;
 
 /// The blocked values of a brand.
 pub struct Blocklist {
-    /// The blocked values in lower case, without surrounding quotes; never the empty text.
+    /// The blocked values in lower case, without surrounding quotes; never the
+    /// empty text.
     words: FxHashSet<String>,
     /// The length of the longest word, bytes.
     longest: usize,
@@ -48,8 +51,9 @@ pub struct Blocklist {
 }
 
 impl Blocklist {
-    /// The placeholders with the brand's own values. Each own value is blocked in every form in which a
-    /// record would be read: as an e-mail address, and as a phone number of the region.
+    /// The placeholders with the brand's own values. Each own value is blocked
+    /// in every form in which a record would be read: as an e-mail address, and
+    /// as a phone number of the region.
     pub fn new(own: &[String], region: Region) -> Blocklist {
         let mut words: FxHashSet<String> = PLACEHOLDERS.map(str::to_owned).into_iter().collect();
         let mut form = String::new();
@@ -83,7 +87,8 @@ impl Blocklist {
         self.digests.contains(digest)
     }
 
-    /// Whether the lower case of a text without surrounding quotes is a blocked word.
+    /// Whether the lower case of a text without surrounding quotes is a blocked
+    /// word.
     fn has_word(&self, bare: &str) -> bool {
         // Lower case may have fewer bytes, but never fewer than a third.
         if bare.len() > self.longest.max(LONGEST_ZEROS) * 3 {
@@ -107,7 +112,8 @@ impl Blocklist {
     }
 }
 
-/// The SHA-256 of every usual spelling of the words: case and quotes vary, zeros and marks repeat.
+/// The SHA-256 of every usual spelling of the words: case and quotes vary,
+/// zeros and marks repeat.
 fn digests(words: &FxHashSet<String>) -> FxHashSet<[u8; 32]> {
     let mut digests = FxHashSet::default();
     let mut block = |text: &str| {
@@ -174,15 +180,16 @@ fn bare(value: &str) -> &str {
     value.trim_matches(is_quote)
 }
 
-/// Whether a text contains zeros and nothing else but separators; anything other than a letter or a
-/// digit separates, as in a MAC.
+/// Whether a text contains zeros and nothing else but separators; anything
+/// other than a letter or a digit separates, as in a MAC.
 fn only_zeros(value: &str) -> bool {
     let is_zero = |c| matches!(c, '0' | '\u{ff10}');
     value.contains(is_zero) && !value.chars().any(|c| !is_zero(c) && c.is_alphanumeric())
 }
 
-/// Whether a text contains only punctuation, symbols, format characters (Unicode general categories P,
-/// S and Cf) and white space; true for the empty text.
+/// Whether a text contains only punctuation, symbols, format characters
+/// (Unicode general categories P, S and Cf) and white space; true for the empty
+/// text.
 fn only_marks(value: &str) -> bool {
     let categories = CodePointMapData::<GeneralCategory>::new();
     value.chars().all(|c| {

@@ -7,9 +7,10 @@
 //! | cookie, wallet, device | NFC and trimmed, case kept |
 //! | name and postcode | NFC, trimmed, lower case |
 //!
-//! NFC is Unicode's normalization form C (UAX 15), lower case its default full mapping. Vendors continue
-//! from there, each in its own way ([`forms`]), which is why one address has several digests. Buffers
-//! of clear text are overwritten when they are dropped.
+//! NFC is Unicode's normalization form C (UAX 15), lower case its default full
+//! mapping. Vendors continue from there, each in its own way ([`forms`]), which
+//! is why one address has several digests. Buffers of clear text are
+//! overwritten when they are dropped.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -43,10 +44,11 @@ pub fn lower(text: &str, out: &mut String) {
 
 /// The canonical form of an e-mail address. Replaces the content of `out`.
 ///
-/// Removes characters of no width, `mailto:` (RFC 6068), a display name and angle brackets (RFC 5322,
-/// `name-addr`), and trailing dots and commas; converts the domain to ASCII (UTS 46, non-transitional).
-/// The local part is put in lower case although RFC 5321 lets it differ by case, because mail providers
-/// ignore its case and people vary it.
+/// Removes characters of no width, `mailto:` (RFC 6068), a display name and
+/// angle brackets (RFC 5322, `name-addr`), and trailing dots and commas;
+/// converts the domain to ASCII (UTS 46, non-transitional). The local part is
+/// put in lower case although RFC 5321 lets it differ by case, because mail
+/// providers ignore its case and people vary it.
 pub fn email(text: &str, out: &mut String) {
     if text.is_ascii() {
         lower(text, out);
@@ -85,8 +87,9 @@ fn without_end(text: &str) -> &str {
     text.trim_end_matches(|c: char| matches!(c, '.' | ',') || c.is_whitespace())
 }
 
-/// Whether a character shows nothing and takes no room: soft hyphen, byte order mark, joiners, marks of
-/// direction (Unicode property `Default_Ignorable_Code_Point`, the part that occurs in pasted text).
+/// Whether a character shows nothing and takes no room: soft hyphen, byte order
+/// mark, joiners, marks of direction (Unicode property
+/// `Default_Ignorable_Code_Point`, the part that occurs in pasted text).
 fn has_no_width(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -105,8 +108,8 @@ fn narrow(c: char) -> char {
     }
 }
 
-/// Converts the domain of an address to the form in which the DNS stores it. A domain without such a
-/// form stays as it is.
+/// Converts the domain of an address to the form in which the DNS stores it. A
+/// domain without such a form stays as it is.
 fn domain_to_ascii(address: &mut String) {
     let Some((local, domain)) = address.rsplit_once('@') else {
         return;
@@ -121,8 +124,9 @@ fn domain_to_ascii(address: &mut String) {
     }
 }
 
-/// The digest that a value already is: 64 hex digits, or, under the UID2 rule, which sends base64, 44
-/// characters of base64. `clear` is the value's lower case.
+/// The digest that a value already is: 64 hex digits, or, under the UID2 rule,
+/// which sends base64, 44 characters of base64. `clear` is the value's lower
+/// case.
 pub fn digest(text: &str, clear: &str, rule: HashRule) -> Option<[u8; 32]> {
     if clear.len() == 64 {
         return hex_digest(clear);
@@ -156,10 +160,12 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// Calls `each` with every form of a canonical value that vendors hash under a rule.
+/// Calls `each` with every form of a canonical value that vendors hash under a
+/// rule.
 ///
-/// There is one form, with one exception: Google's formatter keeps the `+suffix` of a Gmail address,
-/// while other senders remove it, so both are produced. A Gmail address without a local part has none.
+/// There is one form, with one exception: Google's formatter keeps the
+/// `+suffix` of a Gmail address, while other senders remove it, so both are
+/// produced. A Gmail address without a local part has none.
 pub fn forms(kind: IdKind, rule: HashRule, clear: &str, mut each: impl FnMut(&str)) {
     let gmail: &[&str] = match (kind, rule) {
         (IdKind::Phone, HashRule::Meta) => return each(clear.trim_start_matches('+')),

@@ -1,22 +1,27 @@
-//! Pseudonyms: the keyed hashes of identifiers, and how a value is prepared before it is hashed.
+//! Pseudonyms: the keyed hashes of identifiers, and how a value is prepared
+//! before it is hashed.
 //!
-//! A clear value is canonicalized ([UTS 46](https://www.unicode.org/reports/tr46/) for domains,
-//! libphonenumber for phone numbers) and hashed with SHA-256 (FIPS 180-4) under every rule that the
-//! brand enables, and the digest is then hashed with the brand's key (keyed BLAKE3): plain SHA-256 of
-//! an e-mail address or a phone number can be reversed by dictionary, a keyed hash cannot. A value that
-//! arrives as a digest enters at the second stage, so clear and hashed values match. Opaque values
-//! (cookies, wallets, devices) go straight to the keyed hash. The clear text stays in one buffer that
-//! is overwritten before the decoder leaves the record.
+//! A clear value is canonicalized ([UTS
+//! 46](https://www.unicode.org/reports/tr46/) for domains, libphonenumber for
+//! phone numbers) and hashed with SHA-256 (FIPS 180-4) under every rule that
+//! the brand enables, and the digest is then hashed with the brand's key (keyed
+//! BLAKE3): plain SHA-256 of an e-mail address or a phone number can be
+//! reversed by dictionary, a keyed hash cannot. A value that arrives as a
+//! digest enters at the second stage, so clear and hashed values match. Opaque
+//! values (cookies, wallets, devices) go straight to the keyed hash. The clear
+//! text stays in one buffer that is overwritten before the decoder leaves the
+//! record.
 //!
 //! ```text
 //!  Jane@Example.org ─ canonical form ─ SHA-256 ─┐
 //!  9f86d0…(digest) ─────────────────────────────┴─ keyed BLAKE3 ─ first 128 bits ─ rekeying
 //! ```
 //!
-//! A brand that rotated its secret first keys with its oldest secret and then rekeys for every later
-//! one ([`tributary_config::key_chain`]), so that new records match those stored earlier. A record is
-//! read under the oldest secret and rekeyed once it is complete ([`crate::decode`]); its identifiers
-//! under the intermediate secrets exist only there, and only for a moment.
+//! A brand that rotated its secret first keys with its oldest secret and then
+//! rekeys for every later one ([`tributary_config::key_chain`]), so that new
+//! records match those stored earlier. A record is read under the oldest secret
+//! and rekeyed once it is complete ([`crate::decode`]); its identifiers under
+//! the intermediate secrets exist only there, and only for a moment.
 //!
 //! # Example
 //!
@@ -61,11 +66,13 @@ use blocklist::Blocklist;
 use phone::PhoneCache;
 pub use phone::Region;
 
-/// The maximum length of an identifier as received, bytes. RFC 5321 permits 254 for an e-mail address;
-/// the rest is room for display names and signed cookies.
+/// The maximum length of an identifier as received, bytes. RFC 5321 permits 254
+/// for an e-mail address; the rest is room for display names and signed
+/// cookies.
 pub const MAX_IDENTIFIER: usize = 1024;
 
-/// The BLAKE3 derivation context of the key; part of what is stored, so it never changes.
+/// The BLAKE3 derivation context of the key; part of what is stored, so it
+/// never changes.
 const CONTEXT: &str = "tributary 2025-11 pseudonyms of one brand";
 
 /// Turns a brand's identifiers into pseudonyms. Debug output shows no key.
@@ -92,8 +99,9 @@ pub struct IdentifierRules {
     pub rule: HashRule,
 }
 
-/// The buffers of one worker thread: the clear text of the current value, and the pseudonyms of the
-/// phone numbers seen last (never the numbers). Debug output shows neither.
+/// The buffers of one worker thread: the clear text of the current value, and
+/// the pseudonyms of the phone numbers seen last (never the numbers). Debug
+/// output shows neither.
 #[derive(Clone, Default)]
 pub struct Scratch {
     clear: Zeroizing<String>,
@@ -113,8 +121,8 @@ impl std::fmt::Debug for Scratch {
 }
 
 impl BrandKey {
-    /// The key of a brand, derived from its oldest secret and its name, so that two brands with the same
-    /// secret have no pseudonym in common.
+    /// The key of a brand, derived from its oldest secret and its name, so that
+    /// two brands with the same secret have no pseudonym in common.
     pub fn new(brand: &Brand) -> BrandKey {
         let oldest = brand.secrets().next().unwrap_or(&brand.secret);
         let region = Region::of(brand.phone_region.as_deref());
@@ -131,8 +139,8 @@ impl BrandKey {
         }
     }
 
-    /// How the identifiers of a source of this brand are read; the source's phone region takes precedence
-    /// over the brand's.
+    /// How the identifiers of a source of this brand are read; the source's
+    /// phone region takes precedence over the brand's.
     pub fn rules_of(&self, source: &Source) -> IdentifierRules {
         let own = Region::of(source.phone_region.as_deref());
         IdentifierRules {
@@ -141,7 +149,8 @@ impl BrandKey {
         }
     }
 
-    /// How values without a source are read: the brand's phone region and the plain rule.
+    /// How values without a source are read: the brand's phone region and the
+    /// plain rule.
     pub fn default_rules(&self) -> IdentifierRules {
         IdentifierRules {
             region: self.region,
@@ -154,29 +163,34 @@ impl BrandKey {
         &self.chain
     }
 
-    /// The keyed hash of kind, rule and value: the first 128 bits of keyed BLAKE3. The value of an e-mail
-    /// address, a phone number or a customer number is the 32 bytes of its SHA-256; that of the other kinds
-    /// is its text.
+    /// The keyed hash of kind, rule and value: the first 128 bits of keyed
+    /// BLAKE3. The value of an e-mail address, a phone number or a customer
+    /// number is the 32 bytes of its SHA-256; that of the other kinds is its
+    /// text.
     fn pseudonym(&self, kind: IdKind, rule: HashRule, value: &[u8]) -> u128 {
         self.hash(kind_tag(kind), rule_tag(rule), value)
     }
 
     /// The keyed hash of a 48-bit MAC, under the oldest secret.
     ///
-    /// It is never stored: the salt of the day turns it into a token at once. Tokens cannot be rekeyed, so
-    /// this hash stays under the oldest secret, and a device remains the same device on a day on which the
-    /// secret is rotated.
+    /// It is never stored: the salt of the day turns it into a token at once.
+    /// Tokens cannot be rekeyed, so this hash stays under the oldest secret,
+    /// and a device remains the same device on a day on which the secret is
+    /// rotated. The MAC is hashed as eight big-endian bytes behind a tag of its
+    /// own, so its hash never equals that of an identifier.
     pub fn mac(&self, mac: u64) -> u128 {
         self.hash(b'M', 0, &mac.to_be_bytes())
     }
 
-    /// The keyed hash of a `device` that a sensor has already hashed; as [`BrandKey::mac`].
+    /// The keyed hash of a `device` that a sensor has already hashed; as
+    /// [`BrandKey::mac`].
     pub fn sensor_device(&self, device: &str) -> u128 {
         self.hash(b'D', 0, device.as_bytes())
     }
 
-    /// Keyed BLAKE3 over the two tags and the value, truncated to 128 bits. Short inputs, which are almost
-    /// all, are hashed from a buffer on the stack that is overwritten afterwards.
+    /// Keyed BLAKE3 over the two tags and the value, truncated to 128 bits.
+    /// Short inputs, which are almost all, are hashed from a buffer on the
+    /// stack that is overwritten afterwards.
     fn hash(&self, tag: u8, rule: u8, value: &[u8]) -> u128 {
         let mut buffer = [0_u8; 130];
         let digest = match buffer.get_mut(..value.len() + 2) {
@@ -198,8 +212,9 @@ impl BrandKey {
         first_128(digest.as_bytes())
     }
 
-    /// Appends the identifiers of one value, clear or a digest, to `out`, under the oldest secret. Returns
-    /// false if the value identifies no one: it is empty, blocked, or not a phone number.
+    /// Appends the identifiers of one value, clear or a digest, to `out`, under
+    /// the oldest secret. Returns false if the value identifies no one: it is
+    /// empty, blocked, or not a phone number.
     pub(crate) fn identifiers(
         &self,
         kind: IdKind,
@@ -213,8 +228,30 @@ impl BrandKey {
         named
     }
 
-    /// The identifiers of a value that comes from no source, under the newest secret; empty if it
-    /// identifies no one. A value of 64 hex digits is a digest under the plain rule.
+    /// The identifiers of a value that comes from no source, under the newest
+    /// secret; empty if it identifies no one. A value of 64 hex digits is a
+    /// digest under the plain rule.
+    /// ```
+    /// # use std::path::Path;
+    /// # use tributary_connectors::keys::BrandKey;
+    /// # use tributary_operators::record::IdKind;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let secret = folder.path().join("acme.secret");
+    /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+    /// # let text = format!(
+    /// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nphone_region = \"FR\"\nsecret_file = {secret:?}\n"
+    /// # );
+    /// # let config = tributary_config::parse(&text, Path::new("tributary.toml"))?.config;
+    /// // A brand with `phone_region = "FR"`.
+    /// let key = BrandKey::new(&config.brands[0]);
+    /// let number = key.identify(IdKind::Phone, "06 12 34 56 78");
+    /// assert_eq!(key.identify(IdKind::Phone, "+33 6 12 34 56 78"), number);
+    /// assert!(key.identify(IdKind::Phone, "000-000-0000").is_empty());
+    ///
+    /// // Cookies are opaque: their case counts.
+    /// assert_ne!(key.identify(IdKind::Cookie, "aB"), key.identify(IdKind::Cookie, "ab"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn identify(&self, kind: IdKind, text: &str) -> Vec<Identifier> {
         let mut out = Vec::new();
         let reading = self.default_rules();
@@ -227,9 +264,10 @@ impl BrandKey {
         rekey(ids, |pseudonym| self.chain.rekey_from(pseudonym, 0))
     }
 
-    /// Appends the identifier of first name, last name and postcode together, under the oldest secret.
-    /// Returns false if one of them is empty or blocked. The parts are separated by U+001F, which no
-    /// canonical form contains, so different splits of one text never collide.
+    /// Appends the identifier of first name, last name and postcode together,
+    /// under the oldest secret. Returns false if one of them is empty or
+    /// blocked. The parts are separated by U+001F, which no canonical form
+    /// contains, so different splits of one text never collide.
     pub(crate) fn name_postcode(
         &self,
         parts: [&str; 3],
@@ -303,7 +341,8 @@ impl BrandKey {
         });
     }
 
-    /// Appends the identifier of a digest; false if it is the digest of a blocked value.
+    /// Appends the identifier of a digest; false if it is the digest of a
+    /// blocked value.
     fn push_digest(
         &self,
         kind: IdKind,
@@ -323,8 +362,9 @@ impl BrandKey {
         true
     }
 
-    /// Appends one identifier for every form of every enabled rule; all carry the first pseudonym as their
-    /// value, which marks them as one. Returns false if there is no form.
+    /// Appends one identifier for every form of every enabled rule; all carry
+    /// the first pseudonym as their value, which marks them as one. Returns
+    /// false if there is no form.
     fn push_clear(&self, kind: IdKind, clear: &str, out: &mut Vec<Identifier>) -> bool {
         let mut value = None;
         for &rule in self.rules.iter() {
@@ -343,7 +383,8 @@ impl BrandKey {
         value.is_some()
     }
 
-    /// Appends the identifiers of a phone number, from the cache if the number was seen before.
+    /// Appends the identifiers of a phone number, from the cache if the number
+    /// was seen before.
     fn push_phone(
         &self,
         region: Region,
@@ -372,7 +413,8 @@ impl BrandKey {
     }
 }
 
-/// Rekeys identifiers with `key`, such that those of one value still carry a common value.
+/// Rekeys identifiers with `key`, such that those of one value still carry a
+/// common value.
 pub(crate) fn rekey(ids: &[Identifier], key: impl Fn(u128) -> u128) -> Vec<Identifier> {
     let ids = ids.iter().map(|id| {
         let pseudonym = key(id.pseudonym);
@@ -395,7 +437,8 @@ fn first_128(digest: &[u8; 32]) -> u128 {
     u128::from_le_bytes(first.copied().unwrap_or_default())
 }
 
-/// The tag of a kind in the hash input. Tags are part of what is stored: they never change.
+/// The tag of a kind in the hash input. Tags are part of what is stored: they
+/// never change.
 fn kind_tag(kind: IdKind) -> u8 {
     match kind {
         IdKind::Email => 1,

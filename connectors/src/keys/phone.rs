@@ -1,14 +1,15 @@
 //! Phone numbers: from what people type to E.164.
 //!
-//! A number is parsed by a port of libphonenumber with that library's metadata. It counts if its length
-//! is one that numbers of its country have when dialed from anywhere (`IsPossible`, not
-//! `IsPossibleLocalOnly`); whether its range is in service is not checked, so that a new range
-//! identifies people before the metadata know it. A number that begins with `+` or with the
-//! international prefix of the source's region is parsed by the rules of its own country; the source's
-//! region decides how any other number is parsed.
+//! A number is parsed by a port of libphonenumber with that library's metadata.
+//! It counts if its length is one that numbers of its country have when dialed
+//! from anywhere (`IsPossible`, not `IsPossibleLocalOnly`); whether its range
+//! is in service is not checked, so that a new range identifies people before
+//! the metadata know it. A number that begins with `+` or with the
+//! international prefix of the source's region is parsed by the rules of its
+//! own country; the source's region decides how any other number is parsed.
 //!
-//! Parsing a number costs many times as much as hashing a cookie, so the pseudonyms of the numbers seen
-//! last are cached under a keyed hash.
+//! Parsing a number costs many times as much as hashing a cookie, so the
+//! pseudonyms of the numbers seen last are cached under a keyed hash.
 
 use std::sync::LazyLock;
 
@@ -23,13 +24,14 @@ static REGIONS: LazyLock<Vec<rlibphonenumber::Region>> = LazyLock::new(|| {
     regions
 });
 
-/// The region whose numbers need no country code, as its position in the list of libphonenumber's
-/// regions, from 1; or none.
+/// The region whose numbers need no country code, as its position in the list
+/// of libphonenumber's regions, from 1; or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Region(Option<u8>);
 
 impl Region {
-    /// The region of an ISO 3166 alpha-2 code in any case; none if the code has no numbering plan.
+    /// The region of an ISO 3166 alpha-2 code in any case; none if the code has
+    /// no numbering plan.
     pub fn of(code: Option<&str>) -> Region {
         let place = code.and_then(|code| {
             let is_it = |region: &rlibphonenumber::Region| {
@@ -45,7 +47,8 @@ impl Region {
         self.0.is_none()
     }
 
-    /// A byte that differs between regions; 0 for none. Part of the cache key, never stored.
+    /// A byte that differs between regions; 0 for none. Part of the cache key,
+    /// never stored.
     pub fn tag(self) -> u8 {
         self.0.unwrap_or(0)
     }
@@ -56,8 +59,9 @@ impl Region {
     }
 }
 
-/// The E.164 form (ITU-T recommendation E.164, `+` and up to 15 digits) of a number; `None` if the text
-/// is not a possible number. A national number of zeros alone belongs to no one.
+/// The E.164 form (ITU-T recommendation E.164, `+` and up to 15 digits) of a
+/// number; `None` if the text is not a possible number. A national number of
+/// zeros alone belongs to no one.
 pub fn e164(region: Region, text: &str) -> Option<Zeroizing<String>> {
     let library = &*PHONE_NUMBER_UTIL;
     let number = library.parse(text, region.library()).ok()?;
@@ -72,7 +76,8 @@ pub fn e164(region: Region, text: &str) -> Option<Zeroizing<String>> {
 /// The number of cached numbers; a power of two.
 const PLACES: usize = 16_384;
 
-/// The identifiers of one number. A cached number with a count of 0 is not a phone number.
+/// The identifiers of one number. A cached number with a count of 0 is not a
+/// phone number.
 #[derive(Clone, Copy)]
 struct Entry {
     /// The keyed hash of region and text, by which the number is found.
@@ -83,13 +88,15 @@ struct Entry {
     pseudonyms: [Pseudonym; 4],
 }
 
-/// The pseudonyms of the numbers seen last: a direct-mapped cache, allocated with the first number.
+/// The pseudonyms of the numbers seen last: a direct-mapped cache, allocated
+/// with the first number.
 #[derive(Clone, Default)]
 pub struct PhoneCache(Vec<Option<Entry>>);
 
 impl PhoneCache {
-    /// The pseudonyms of the number with this keyed hash, one per rule; an empty slice if the text is not a
-    /// phone number, `None` if it is not cached.
+    /// The pseudonyms of the number with this keyed hash, one per rule; an
+    /// empty slice if the text is not a phone number, `None` if it is not
+    /// cached.
     pub fn get(&self, place: u128) -> Option<&[Pseudonym]> {
         let entry = self.0.get(index(place))?.as_ref()?;
         if entry.place != place {
@@ -98,7 +105,8 @@ impl PhoneCache {
         entry.pseudonyms.get(..entry.count)
     }
 
-    /// Caches the identifiers of a number, none if the text is not a number. Evicts what has the same slot.
+    /// Caches the identifiers of a number, none if the text is not a number.
+    /// Evicts what has the same slot.
     pub fn put(&mut self, place: u128, ids: &[Identifier]) {
         if ids.len() > 4 {
             return;
@@ -224,7 +232,8 @@ mod tests {
         assert!(Region::of(Some("")).is_none());
     }
 
-    /// The library slices strings and looks tables up; whatever it is given, it must give an answer.
+    /// The library slices strings and looks tables up; whatever it is given, it
+    /// must give an answer.
     #[test]
     fn no_text_makes_the_library_panic() {
         let alphabet: Vec<char> =

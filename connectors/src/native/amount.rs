@@ -1,15 +1,17 @@
-//! Amounts: from written decimal digits to integer minor units, never through a float.
+//! Amounts: from written decimal digits to integer minor units, never through a
+//! float.
 //!
-//! Minor units are those of ISO 4217: cents of a euro, whole yen, mils of a dinar. Reading takes time
-//! proportional to the length of the text, whatever its exponent, and `1e9999999999` is rejected as
-//! cheaply as it is written. Trailing zeros carry no information, so `12.500` is a valid amount in
-//! cents.
+//! Minor units are those of ISO 4217: cents of a euro, whole yen, mils of a
+//! dinar. Reading takes time proportional to the length of the text, whatever
+//! its exponent, and `1e9999999999` is rejected as cheaply as it is written.
+//! Trailing zeros carry no information, so `12.500` is a valid amount in cents.
 
 use std::borrow::Cow;
 
 use tributary_config::model::DecimalMark;
 
-/// The largest absolute amount, minor units: 10^15, far above any sale and far below overflow in sums.
+/// The largest absolute amount, minor units: 10^15, far above any sale and far
+/// below overflow in sums.
 pub const MAX_MINOR: i64 = 1_000_000_000_000_000;
 
 /// Why a text is not an amount.
@@ -23,8 +25,8 @@ pub enum AmountError {
     OutOfRange,
 }
 
-/// The minor units of `[+-]digits[.digits]`, followed by `[eE][+-]digits` if `exponent` permits it, in
-/// a currency with `decimals` decimals.
+/// The minor units of `[+-]digits[.digits]`, followed by `[eE][+-]digits` if
+/// `exponent` permits it, in a currency with `decimals` decimals.
 ///
 /// ```
 /// use tributary_connectors::native::amount::{AmountError, minor};
@@ -44,11 +46,16 @@ pub fn minor(text: &str, exponent: bool, decimals: u8) -> Result<i64, AmountErro
     number.units(decimals)
 }
 
-/// The digits of such a text and the number of decimals that it needs, at most `most`; for a refund,
-/// whose currency becomes known with its sale.
+/// The digits of such a text and the number of decimals that it needs, at most
+/// `most`; for a refund, whose currency becomes known with its sale.
 ///
 /// # Errors
 /// [`AmountError`]; `TooManyDecimals` beyond `most`.
+/// ```
+/// use tributary_connectors::native::amount::decimal;
+///
+/// assert_eq!(decimal("12.50", false, 4), Ok((125, 1)), "trailing zeros are no decimals");
+/// ```
 pub fn decimal(text: &str, exponent: bool, most: u8) -> Result<(i64, u8), AmountError> {
     let Some(number) = Number::read(text, exponent)? else {
         return Ok((0, 0));
@@ -61,14 +68,30 @@ pub fn decimal(text: &str, exponent: bool, most: u8) -> Result<(i64, u8), Amount
     }
 }
 
-/// Whether a text is a negative number; false for a negative zero and for texts that are no number.
+/// Whether a text is a negative number; false for a negative zero and for texts
+/// that are no number.
+/// ```
+/// use tributary_connectors::native::amount::is_negative;
+///
+/// assert!(is_negative("-0.01"));
+/// assert!(!is_negative("-0.00") && !is_negative("1e-5"));
+/// ```
 pub fn is_negative(text: &str) -> bool {
     let digits = text.split(['e', 'E']).next().unwrap_or_default();
     digits.starts_with('-') && digits.bytes().any(|c| matches!(c, b'1'..=b'9'))
 }
 
-/// A decimal text with a point as its separator. `None` if the text has a comma that `mark` does not
-/// permit; a text that is no number is otherwise returned as it is.
+/// A decimal text with a point as its separator. `None` if the text has a comma
+/// that `mark` does not permit; a text that is no number is otherwise returned
+/// as it is.
+/// ```
+/// use tributary_config::model::DecimalMark;
+/// use tributary_connectors::native::amount::with_point;
+///
+/// assert_eq!(with_point("1.234,50", DecimalMark::Comma).as_deref(), Some("1234.50"));
+/// assert_eq!(with_point("12,50", DecimalMark::Auto).as_deref(), Some("12.50"));
+/// assert_eq!(with_point("1,250", DecimalMark::Auto), None, "it may be a thousand");
+/// ```
 pub fn with_point(text: &str, mark: DecimalMark) -> Option<Cow<'_, str>> {
     match mark {
         DecimalMark::Point => Some(Cow::Borrowed(text)),
@@ -86,7 +109,8 @@ pub fn with_point(text: &str, mark: DecimalMark) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A text with a decimal comma, whose whole part may be grouped by threes with one kind of separator.
+/// A text with a decimal comma, whose whole part may be grouped by threes with
+/// one kind of separator.
 fn with_comma(text: &str) -> Option<String> {
     let (whole, fraction) = match text.split_once(',') {
         Some((whole, fraction)) => (whole, Some(fraction)),
@@ -170,14 +194,16 @@ impl<'a> Number<'a> {
     }
 }
 
-/// The digits from the first nonzero one to the last nonzero one, before and after the point.
+/// The digits from the first nonzero one to the last nonzero one, before and
+/// after the point.
 struct Significant<'a> {
     whole: &'a [u8],
     fraction: &'a [u8],
 }
 
 impl<'a> Significant<'a> {
-    /// The significant digits with the power of ten of the last one; `None` if all are zero.
+    /// The significant digits with the power of ten of the last one; `None` if
+    /// all are zero.
     fn of(whole: &'a [u8], fraction: &'a [u8]) -> Option<(Significant<'a>, i64)> {
         let not_zero = |digit: &u8| *digit != b'0';
         let leading = |part: &[u8]| part.iter().position(not_zero).unwrap_or(part.len());
@@ -218,7 +244,8 @@ fn digits(bytes: &[u8]) -> Result<(&[u8], &[u8]), AmountError> {
     }
 }
 
-/// Parses a signed exponent, which must end the text. It saturates far outside of the valid range.
+/// Parses a signed exponent, which must end the text. It saturates far outside
+/// of the valid range.
 fn exponent(bytes: &[u8]) -> Result<i64, AmountError> {
     let (sign, bytes) = match bytes {
         [b'-', rest @ ..] => (-1, rest),

@@ -1,11 +1,13 @@
 //! The channel of a web record: what brought the visitor.
 //!
-//! The first of these that names a channel counts: the record's own fields; the `utm_*` parameters of
-//! the page's address; the click identifier that an advertising platform appends to it; a referrer of
-//! another site. Without any of them the visit is direct.
+//! The first of these that names a channel counts: the record's own fields; the
+//! `utm_*` parameters of the page's address; the click identifier that an
+//! advertising platform appends to it; a referrer of another site. Without any
+//! of them the visit is direct.
 //!
-//! Addresses follow the WHATWG URL Standard. An address that cannot be parsed names no channel; it never
-//! rejects the record, because senders cannot repair what browsers report.
+//! Addresses follow the WHATWG URL Standard. An address that cannot be parsed
+//! names no channel; it never rejects the record, because senders cannot repair
+//! what browsers report.
 
 use std::borrow::Cow;
 
@@ -22,8 +24,9 @@ use crate::dead_letter::{Reason, Refusal};
 /// The maximum length of an address, bytes; a longer one names no channel.
 const MAX_URL: usize = 65_536;
 
-/// The parameters that advertising platforms append to a landing page's address, with the source and
-/// medium of their clicks. Of several parameters the first in this list counts.
+/// The parameters that advertising platforms append to a landing page's
+/// address, with the source and medium of their clicks. Of several parameters
+/// the first in this list counts.
 const CLICK_IDS: [(&str, &str, &str); 9] = [
     ("gclid", "google", "cpc"),
     ("gbraid", "google", "cpc"),
@@ -36,11 +39,12 @@ const CLICK_IDS: [(&str, &str, &str); 9] = [
     ("li_fat_id", "linkedin", "paid"),
 ];
 
-/// Source, medium and campaign. An empty word is absent; at least one is not empty.
+/// Source, medium and campaign. An empty word is absent; at least one is not
+/// empty.
 pub type ChannelWords<'a> = [Cow<'a, str>; 3];
 
-/// The channel that the record's own fields name, by the rule of channel labels; `None` if all three
-/// are absent.
+/// The channel that the record's own fields name, by the rule of channel
+/// labels; `None` if all three are absent.
 ///
 /// # Errors
 /// `wrong_type` and `text_too_long`.
@@ -62,6 +66,23 @@ pub fn of_fields<'a>(
 ///
 /// # Errors
 /// As [`of_fields`], and `text_too_long` for a `utm_*` parameter.
+/// ```
+/// use tributary_config::model::{Channels, DecimalMark, LabelCase};
+/// use tributary_connectors::native::channel::derive;
+/// use tributary_connectors::native::fields::Fields;
+/// use tributary_connectors::native::reader::Reader;
+///
+/// let channels = Channels {
+///     own_hosts: Vec::new(),
+///     ignored_referrers: Vec::new(),
+///     case: LabelCase::Keep,
+/// };
+/// let line = r#"{"url": "https://shop.example/?utm_source=news&utm_medium=email"}"#;
+/// let fields = Fields::read(line).expect("JSON");
+/// let reader = Reader { fields: &fields, loose: false, decimal: DecimalMark::Point };
+/// let channel = derive(&reader, &channels).expect("valid fields").expect("a channel");
+/// assert_eq!(channel, ["news", "email", ""]);
+/// ```
 pub fn derive<'a>(
     reader: &Reader<'_, 'a>,
     channels: &Channels,
@@ -145,8 +166,9 @@ fn of_address<'b>(url: &str, channels: &Channels) -> FieldResult<Option<ChannelW
 }
 
 /// Decodes a key or a value of a query: percent-encoding, and `+` for a space
-/// (`application/x-www-form-urlencoded`). Bytes that are not UTF-8 are read as windows-1252, as older
-/// newsletters and shops write them, so that two words that differ there stay distinct.
+/// (`application/x-www-form-urlencoded`). Bytes that are not UTF-8 are read as
+/// windows-1252, as older newsletters and shops write them, so that two words
+/// that differ there stay distinct.
 fn decode(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|c| c == b'%' || c == b'+') {
         return Cow::Borrowed(text);
@@ -159,7 +181,8 @@ fn decode(text: &str) -> Cow<'_, str> {
     }))
 }
 
-/// Whether a text is not an address. One without scheme and host is a path on the sender's own site.
+/// Whether a text is not an address. One without scheme and host is a path on
+/// the sender's own site.
 fn is_bad(url: &str) -> bool {
     plain_host(url).is_none()
         && !matches!(
@@ -168,8 +191,9 @@ fn is_bad(url: &str) -> bool {
         )
 }
 
-/// The channel of a referrer that belongs to another site than the page. A page whose address has no
-/// host belongs to the brand's own, unknown site; then only search engines and social networks count.
+/// The channel of a referrer that belongs to another site than the page. A page
+/// whose address has no host belongs to the brand's own, unknown site; then
+/// only search engines and social networks count.
 fn of_referrer<'b>(
     referrer: &str,
     url: Option<&str>,
@@ -196,7 +220,8 @@ fn of_referrer<'b>(
     }
 }
 
-/// The host of an address in lower case, with `www.` if it has it and without a trailing dot.
+/// The host of an address in lower case, with `www.` if it has it and without a
+/// trailing dot.
 fn host(url: &str) -> Option<Cow<'_, str>> {
     let host = match plain_host(url) {
         Some(host) => Cow::Borrowed(host),
@@ -216,9 +241,9 @@ fn host(url: &str) -> Option<Cow<'_, str>> {
     })
 }
 
-/// The host of an address so plain that it needs no URL parser: `http(s)://`, letters, digits, dots and
-/// hyphens, no port, nothing that could be a number or an encoded name. It is a shortcut only: the
-/// parser returns the same.
+/// The host of an address so plain that it needs no URL parser: `http(s)://`,
+/// letters, digits, dots and hyphens, no port, nothing that could be a number
+/// or an encoded name. It is a shortcut only: the parser returns the same.
 fn plain_host(url: &str) -> Option<&str> {
     let rest = url
         .strip_prefix("https://")

@@ -1,16 +1,22 @@
-//! Consent statements: records of their own, and those that a web record carries.
+//! Consent statements: records of their own, and those that a web record
+//! carries.
 //!
-//! A signal yields two things. A *statement* is a stored record like any other: which uses are allowed for the holders
-//! of its identifiers. The *evidence* is the signal verbatim, kept apart from all numbers, to show what was allowed and
-//! why.
+//! A signal yields two things. A *statement* is a stored record like any other:
+//! which uses are allowed for the holders of its identifiers. The *evidence* is
+//! the signal verbatim, kept apart from all numbers, to show what was allowed
+//! and why.
 //!
-//! A web record speaks for its browser, so its statement names the cookie alone, or all identifiers of a record without
-//! a cookie. However many views repeat a string, one statement is stored for each source, cookie, string and four-week
-//! period: the first. The first occurrence of the exact string orders the statements, and the repetition in a later
-//! period keeps the statement from expiring. Opt-outs carry no date; one is stored for each source and cookie, the
-//! newest. There is one evidence for each cookie and string. Such a statement records that a string was sent, so a
-//! correction of the record that carried it does not retract the statement. A signal that cannot be parsed rejects its
-//! record: without knowing what the person allowed, nothing may be stored.
+//! A web record speaks for its browser, so its statement names the cookie
+//! alone, or all identifiers of a record without a cookie. However many views
+//! repeat a string, one statement is stored for each source, cookie, string and
+//! four-week period: the first. The first occurrence of the exact string orders
+//! the statements, and the repetition in a later period keeps the statement
+//! from expiring. Opt-outs carry no date; one is stored for each source and
+//! cookie, the newest. There is one evidence for each cookie and string. Such a
+//! statement records that a string was sent, so a correction of the record that
+//! carried it does not retract the statement. A signal that cannot be parsed
+//! rejects its record: without knowing what the person allowed, nothing may be
+//! stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -46,8 +52,8 @@ const IDENTIFIERS: [(Field, IdKind); 6] = [
     (Field::Device, IdKind::Device),
 ];
 
-/// The evidence of a signal as stored: canonical JSON with sorted keys, so that the same signal has one
-/// record key.
+/// The evidence of a signal as stored: canonical JSON with sorted keys, so that
+/// the same signal has one record key.
 #[derive(Serialize)]
 struct EvidenceText<'a> {
     /// What the person was shown, verbatim.
@@ -56,7 +62,8 @@ struct EvidenceText<'a> {
     /// The applicable GPP sections, verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]
     gpp_sid: Option<Box<RawValue>>,
-    /// The id of the statement; absent for a web record, whose repetitions are one evidence.
+    /// The id of the statement; absent for a web record, whose repetitions are
+    /// one evidence.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     /// `tcf`, `gpp` or `boxes`.
@@ -79,11 +86,13 @@ enum GivenSignal<'a> {
     Boxes(BTreeMap<String, bool>),
 }
 
-/// Decodes a consent statement, and emits its evidence and, for undated opt-outs, an objection.
+/// Decodes a consent statement, and emits its evidence and, for undated
+/// opt-outs, an objection.
 ///
 /// # Errors
-/// `missing_field` without an identifier or with other than one signal, `bad_consent` for a signal that
-/// cannot be evaluated, and those of the fields.
+/// `missing_field` without an identifier or with other than one signal,
+/// `bad_consent` for a signal that cannot be evaluated, and those of the
+/// fields.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let head = RecordHead::read(line)?;
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
@@ -142,7 +151,8 @@ pub struct WebSignals<'a> {
 const SAME_STATEMENT_DAYS: i32 = 28;
 
 impl<'a> WebSignals<'a> {
-    /// Evaluates the strings of a web record. Skips a TC string if the brand names no party.
+    /// Evaluates the strings of a web record. Skips a TC string if the brand
+    /// names no party.
     ///
     /// # Errors
     /// `bad_consent` if a string cannot be parsed, which rejects the record.
@@ -174,7 +184,8 @@ impl<'a> WebSignals<'a> {
         Ok(signals)
     }
 
-    /// Emits the statements and the evidence of an accepted record; nothing if the record names no one.
+    /// Emits the statements and the evidence of an accepted record; nothing if
+    /// the record names no one.
     ///
     /// # Errors
     /// `text_too_long` for `gpp_sid`.
@@ -217,13 +228,15 @@ impl<'a> WebSignals<'a> {
     }
 }
 
-/// Emits an opt-out besides the purposes of a record. One is stored per source and cookie: the newest.
+/// Emits an opt-out besides the purposes of a record. One is stored per source
+/// and cookie: the newest.
 fn emit_opt_out(line: &mut Line<'_, '_>, ts: i64, ids: &IdSet, sink: &mut impl Sink) {
     let key = key(line, "do_not_sell", ids, &[0]);
     emit_statement(line, key, ts, ts, ids, do_not_sell(true), sink);
 }
 
-/// Emits a statement that a record carries and that therefore has no id of its own.
+/// Emits a statement that a record carries and that therefore has no id of its
+/// own.
 fn emit_statement(
     line: &mut Line<'_, '_>,
     key: RecordKey,
@@ -299,8 +312,8 @@ fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSign
     }
 }
 
-/// Evaluates a signal; `None` if it contains nothing that the brand supports. Reports the number of
-/// unsupported GPP sections to the sink.
+/// Evaluates a signal; `None` if it contains nothing that the brand supports.
+/// Reports the number of unsupported GPP sections to the sink.
 fn read_signal(
     line: &mut Line<'_, '_>,
     signal: &GivenSignal<'_>,
@@ -353,8 +366,9 @@ impl GivenSignal<'_> {
     }
 }
 
-/// Emits the evidence of a signal: of a statement with its id and what was shown, of a web record
-/// without either, so that repetitions of a string with one cookie are one evidence.
+/// Emits the evidence of a signal: of a statement with its id and what was
+/// shown, of a web record without either, so that repetitions of a string with
+/// one cookie are one evidence.
 fn emit_evidence(
     line: &Line<'_, '_>,
     signal: &GivenSignal<'_>,
@@ -400,7 +414,8 @@ fn key(line: &Line<'_, '_>, what: &str, ids: &IdSet, last: &[u8]) -> RecordKey {
     RecordKey::of(&line.brand.name, &parts)
 }
 
-/// The JSON of a field as received, without white space between its tokens; `None` if absent.
+/// The JSON of a field as received, without white space between its tokens;
+/// `None` if absent.
 fn verbatim_json(
     line: &Line<'_, '_>,
     field: Field,

@@ -1,8 +1,9 @@
 //! The known fields of a JSON object, as the raw text of their values.
 //!
-//! This is the hot path: no value is built, no string copied. Of a key that occurs twice the last value
-//! counts (RFC 8259, section 4, leaves this to the reader). The parser walks values of any depth without
-//! recursion, so nesting costs no stack.
+//! This is the hot path: no value is built, no string copied. Of a key that
+//! occurs twice the last value counts (RFC 8259, section 4, leaves this to the
+//! reader). The parser walks values of any depth without recursion, so nesting
+//! costs no stack.
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -10,7 +11,8 @@ use tributary_config::model::Kind;
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
-        /// A field that some kind of record has. Its discriminant is its position in [`Fields`].
+        /// A field that some kind of record has. Its discriminant is its
+        /// position in [`Fields`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Field { $($(#[$doc])* $variant),* }
@@ -32,9 +34,11 @@ fields! {
     Id "id",
     /// The time of the event: an integer in the source's unit, or RFC 3339.
     Ts "ts",
-    /// The revision of the record, a signed 64-bit integer; the highest counts. Absent is 0.
+    /// The revision of the record, a signed 64-bit integer; the highest counts.
+    /// Absent is 0.
     Version "version",
-    /// The type of a web record: `impression`, `click`, `view`, `identify`, `order` or `refund`.
+    /// The type of a web record: `impression`, `click`, `view`, `identify`,
+    /// `order` or `refund`.
     Type "type",
     /// The first-party identifier of a browser; opaque, its case is kept.
     Cookie "cookie",
@@ -46,7 +50,8 @@ fields! {
     Campaign "campaign",
     /// The address of the page, from which a channel is derived; never stored.
     Url "url",
-    /// The address of the referring page, from which a channel is derived; never stored.
+    /// The address of the referring page, from which a channel is derived;
+    /// never stored.
     Referrer "referrer",
     /// Whether a view is the first of a visit, so that it counts as a contact.
     Landing "landing",
@@ -60,7 +65,8 @@ fields! {
     OrderId "order_id",
     /// The transaction that a record refunds.
     RefundOf "refund_of",
-    /// An amount in major units, as decimal digits; negative for refunds and adjustments.
+    /// An amount in major units, as decimal digits; negative for refunds and
+    /// adjustments.
     Amount "amount",
     /// The ISO 4217 code of the amount; absent for the brand's currency.
     Currency "currency",
@@ -86,9 +92,11 @@ fields! {
     Postcode "postcode",
     /// The sensor that received a ping; required, and not stored.
     Sensor "sensor",
-    /// The MAC of the device that sent a ping: 12 hex digits with any separators.
+    /// The MAC of the device that sent a ping: 12 hex digits with any
+    /// separators.
     Mac "mac",
-    /// An identifier of a device: of an app in a consent statement, or, in a ping, as a sensor hashed it.
+    /// An identifier of a device: of an app in a consent statement, or, in a
+    /// ping, as a sensor hashed it.
     Device "device",
     /// The strength of the received signal, dBm from -127 to 20.
     Rssi "rssi",
@@ -118,14 +126,14 @@ const COUNT: usize = Field::ALL.len();
 /// The size of the hash table, a power of two.
 const PLACES: usize = 128;
 
-/// Field by [`place`] of its key; built when compiling, which fails where two keys share a place: then
-/// `place` needs other factors.
+/// Field by [`place`] of its key; built when compiling, which fails where two
+/// keys share a place: then `place` needs other factors.
 #[expect(
     clippy::indexing_slicing,
     reason = "evaluated at compile time, where an index out of range fails the build"
 )]
-/// The fields by [`place`] of their keys. If two keys ever share a place, the build fails, and `place`
-/// needs other factors.
+/// The fields by [`place`] of their keys. If two keys ever share a place, the
+/// build fails, and `place` needs other factors.
 const BY_PLACE: [Option<Field>; PLACES] = {
     let mut table = [None; PLACES];
     let mut n = 0;
@@ -139,7 +147,8 @@ const BY_PLACE: [Option<Field>; PLACES] = {
     table
 };
 
-/// A perfect hash of the known keys, from their first and last byte and their length.
+/// A perfect hash of the known keys, from their first and last byte and their
+/// length.
 const fn place(key: &[u8]) -> usize {
     match key {
         [] => 0,
@@ -149,16 +158,16 @@ const fn place(key: &[u8]) -> usize {
 }
 
 impl Field {
-    /// The field with this key. One comparison, whatever the key: it is called for every key of every
-    /// record.
+    /// The field with this key. One comparison, whatever the key: it is called
+    /// for every key of every record.
     pub fn of(key: &str) -> Option<Field> {
         let field = BY_PLACE.get(place(key.as_bytes())).copied().flatten()?;
         (field.name() == key).then_some(field)
     }
 }
 
-/// The fields of a kind, in the order of the reference; with `ingest.strict`, any other rejects the
-/// record.
+/// The fields of a kind, in the order of the reference; with `ingest.strict`,
+/// any other rejects the record.
 pub fn of_kind(kind: Kind) -> &'static [Field] {
     use Field::*;
     match kind {
@@ -193,7 +202,8 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
 /// The raw JSON texts of an object's values.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
-    /// The text of each field's value, by discriminant; empty if the key is absent.
+    /// The text of each field's value, by discriminant; empty if the key is
+    /// absent.
     raw: [&'a str; COUNT],
     /// Whether the object has a key that is no field.
     unknown: bool,

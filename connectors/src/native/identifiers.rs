@@ -1,7 +1,8 @@
 //! The identifiers of one record.
 //!
-//! Blocked values and texts that are no phone number leave no trace. The rest is counted by value, not
-//! by pseudonym, because one value has as many pseudonyms as the brand enables rules.
+//! Blocked values and texts that are no phone number leave no trace. The rest
+//! is counted by value, not by pseudonym, because one value has as many
+//! pseudonyms as the brand enables rules.
 
 use tributary_operators::record::{IdKind, IdSet, Identifier};
 
@@ -27,7 +28,8 @@ impl Identifiers {
     /// Reads fields, each as an identifier of its kind.
     ///
     /// # Errors
-    /// `wrong_type`, `text_too_long`, and `too_many_identifiers` beyond [`MAX_VALUES`].
+    /// `wrong_type`, `text_too_long`, and `too_many_identifiers` beyond
+    /// [`MAX_VALUES`].
     pub fn read(line: &mut Line<'_, '_>, fields: &[(Field, IdKind)]) -> FieldResult<Identifiers> {
         let mut found = Identifiers::default();
         for &(field, kind) in fields {
@@ -41,8 +43,9 @@ impl Identifiers {
         Ok(found)
     }
 
-    /// Reads first name, last name and postcode, which identify together if the brand enables it. They are
-    /// parsed even if it does not: whether their types are valid does not depend on the configuration.
+    /// Reads first name, last name and postcode, which identify together if the
+    /// brand enables it. They are parsed even if it does not: whether their
+    /// types are valid does not depend on the configuration.
     ///
     /// # Errors
     /// As [`Identifiers::read`].

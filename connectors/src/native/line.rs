@@ -1,4 +1,5 @@
-//! One line while it is decoded: the context and the field readers that all kinds of records share.
+//! One line while it is decoded: the context and the field readers that all
+//! kinds of records share.
 
 use tributary_config::model::{DecimalMark, TimeUnit};
 use tributary_operators::currency::{self, MOST_DECIMALS};
@@ -51,8 +52,9 @@ impl Line<'_, '_> {
     /// The record's `ts`, or the message's, Unix milliseconds.
     ///
     /// # Errors
-    /// `missing_field`, `invalid_time`, `time_without_zone`, `time_out_of_range`, and `time_in_future` if
-    /// it lies after the arrival by more than `max_future`.
+    /// `missing_field`, `invalid_time`, `time_without_zone`,
+    /// `time_out_of_range`, and `time_in_future` if it lies after the arrival
+    /// by more than `max_future`.
     pub fn timestamp(&self) -> FieldResult<i64> {
         let times = &self.source.times;
         let ts = match read_timestamp(&self.reader, times)? {
@@ -77,10 +79,12 @@ impl Line<'_, '_> {
         Ok(self.reader.integer(Field::Version)?.unwrap_or(0))
     }
 
-    /// An amount in minor units and its currency; `None` if the amount is absent, whatever `currency` says.
+    /// An amount in minor units and its currency; `None` if the amount is
+    /// absent, whatever `currency` says.
     ///
     /// # Errors
-    /// `unknown_currency`, `invalid_amount`, `too_many_decimals`, `amount_out_of_range`.
+    /// `unknown_currency`, `invalid_amount`, `too_many_decimals`,
+    /// `amount_out_of_range`.
     pub fn money(&self, field: Field) -> FieldResult<Option<(i64, Currency)>> {
         let Some((digits, exponent)) = self.reader.decimal(field)? else {
             return Ok(None);
@@ -91,8 +95,9 @@ impl Line<'_, '_> {
         Ok(Some((minor, currency)))
     }
 
-    /// The absolute `amount` of a refund. Without a currency, it is in the currency of its sale, which
-    /// becomes known only when the two are joined; so its digits are kept.
+    /// The absolute `amount` of a refund. Without a currency, it is in the
+    /// currency of its sale, which becomes known only when the two are joined;
+    /// so its digits are kept.
     ///
     /// # Errors
     /// As [`Line::money`].
@@ -121,7 +126,8 @@ impl Line<'_, '_> {
         Ok(amount.is_some_and(|(digits, _)| amount::is_negative(&digits)))
     }
 
-    /// The refusal of an amount, with a hint on the decimal separator of a CSV source.
+    /// The refusal of an amount, with a hint on the decimal separator of a CSV
+    /// source.
     fn amount_refusal(&self, field: Field, error: AmountError, decimals: u8) -> Refusal {
         let name = field.name();
         match error {
@@ -195,7 +201,8 @@ pub fn read_timestamp(reader: &Reader<'_, '_>, times: &TimeFormat) -> FieldResul
     read.map(Some).map_err(refused)
 }
 
-/// The refusal of a time stamp, with a hint on the unit where the year suggests the other one.
+/// The refusal of a time stamp, with a hint on the unit where the year suggests
+/// the other one.
 fn time_refusal(error: TimeError, unit: TimeUnit) -> Refusal {
     let seconds = unit == TimeUnit::Seconds;
     match error {

@@ -1,8 +1,8 @@
-//! MAC addresses (EUI-48 of IEEE 802): their notation, the addresses that no device sends from, and the
-//! list of fixed devices.
+//! MAC addresses (EUI-48 of IEEE 802): their notation, the addresses that no
+//! device sends from, and the list of fixed devices.
 
-/// The 48 bits of twelve hex digits; `None` for anything else. Any character other than a letter or a
-/// digit separates.
+/// The 48 bits of twelve hex digits; `None` for anything else. Any character
+/// other than a letter or a digit separates.
 ///
 /// ```
 /// use tributary_connectors::native::mac::parse;
@@ -16,19 +16,28 @@ pub fn parse(text: &str) -> Option<u64> {
     (digits == 12).then_some(value)
 }
 
-/// Whether a device may send from the address: it is neither zero nor a group address, such as a
-/// multicast or the broadcast address (IEEE 802, I/G bit: the lowest bit of the first byte).
+/// Whether a device may send from the address: it is neither zero nor a group
+/// address, such as a multicast or the broadcast address (IEEE 802, I/G bit:
+/// the lowest bit of the first byte).
+/// ```
+/// use tributary_connectors::native::mac::{is_device, is_random};
+///
+/// assert!(is_device(0xdcfb_4800_1122) && !is_random(0xdcfb_4800_1122));
+/// assert!(is_random(0x0200_0000_0001), "locally administered");
+/// assert!(!is_device(0xffff_ffff_ffff), "broadcast");
+/// ```
 pub fn is_device(mac: u64) -> bool {
     mac != 0 && mac >> 40 & 1 == 0
 }
 
-/// Whether the address is locally administered (IEEE 802, U/L bit: the second lowest bit of the first
-/// byte), as randomized addresses are.
+/// Whether the address is locally administered (IEEE 802, U/L bit: the second
+/// lowest bit of the first byte), as randomized addresses are.
 pub fn is_random(mac: u64) -> bool {
     mac >> 40 & 2 != 0
 }
 
-/// Up to 12 hex digits as an integer, and their number; `None` for another letter or digit.
+/// Up to 12 hex digits as an integer, and their number; `None` for another
+/// letter or digit.
 fn digits(text: &str) -> Option<(u64, u32)> {
     let (mut value, mut count) = (0_u64, 0);
     for c in text.chars() {
@@ -45,6 +54,12 @@ fn digits(text: &str) -> Option<(u64, u32)> {
 }
 
 /// The fixed devices of a brand: whole addresses and prefixes.
+/// ```
+/// use tributary_connectors::native::mac::FixedDevices;
+///
+/// let fixed = FixedDevices::new(&["dc:fb:48:*".to_owned()]);
+/// assert!(fixed.has(0xdcfb_4800_1122) && !fixed.has(0xdcfb_4900_1122));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct FixedDevices {
     /// Whole addresses, sorted.
@@ -54,7 +69,8 @@ pub struct FixedDevices {
 }
 
 impl FixedDevices {
-    /// Parses `dc:fb:48:00:11:22` or `dc:fb:48:*`; skips what is neither, which the configuration rejects.
+    /// Parses `dc:fb:48:00:11:22` or `dc:fb:48:*`; skips what is neither, which
+    /// the configuration rejects.
     pub fn new(list: &[String]) -> FixedDevices {
         let mut fixed = FixedDevices::default();
         for entry in list {

@@ -1,4 +1,5 @@
-//! Sensor pings: a device, a store and a second. A ping is salted later and never linked to a person.
+//! Sensor pings: a device, a store and a second. A ping is salted later and
+//! never linked to a person.
 
 use tributary_operators::event::Event;
 use tributary_operators::record::Ping;
@@ -11,7 +12,8 @@ use super::reader::{FieldResult, missing};
 use crate::dead_letter::{Ignored, Reason, Refusal, Sink};
 use crate::keys::MAX_IDENTIFIER;
 
-/// How long after the end of its salt day a ping may arrive, milliseconds; then the salt is destroyed.
+/// How long after the end of its salt day a ping may arrive, milliseconds; then
+/// the salt is destroyed.
 const GRACE: i64 = 86_400_000;
 
 /// The outcome of a valid ping.
@@ -25,8 +27,8 @@ pub enum PingOutcome {
 /// Decodes a ping.
 ///
 /// # Errors
-/// `missing_field`, `unknown_store`, `invalid_mac`, `number_out_of_range` for `rssi`, `late_ping`, and
-/// those of the time stamp.
+/// `missing_field`, `unknown_store`, `invalid_mac`, `number_out_of_range` for
+/// `rssi`, `late_ping`, and those of the time stamp.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOutcome> {
     let second = line.timestamp()?.div_euclid(1000);
     let store = labels::normalize(line.reader.required(Field::Store)?);

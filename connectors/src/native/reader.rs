@@ -1,11 +1,13 @@
 //! Reads one field by its rule: text, integer, boolean, amount.
 //!
-//! `null` and `""` count as absent in every field, because exports write either where nothing is known.
-//! A text field accepts a JSON integer as its digits, since systems disagree on whether an id is a
-//! number; any other value of the wrong type rejects the record. A CSV source delivers texts only, so
-//! there numbers and truth values may be quoted.
+//! `null` and `""` count as absent in every field, because exports write either
+//! where nothing is known. A text field accepts a JSON integer as its digits,
+//! since systems disagree on whether an id is a number; any other value of the
+//! wrong type rejects the record. A CSV source delivers texts only, so there
+//! numbers and truth values may be quoted.
 //!
-//! Every error is a [`Refusal`] that names the field and the rule, never the value.
+//! Every error is a [`Refusal`] that names the field and the rule, never the
+//! value.
 
 use std::borrow::Cow;
 
@@ -22,8 +24,8 @@ pub const MAX_LABEL: usize = 256;
 /// A value, or the refusal of its record.
 pub type FieldResult<T> = Result<T, Refusal>;
 
-/// A clear identifier. If decoding copied the value, because it contains escapes, the copy is
-/// overwritten when it is dropped.
+/// A clear identifier. If decoding copied the value, because it contains
+/// escapes, the copy is overwritten when it is dropped.
 pub struct ClearText<'a>(Cow<'a, str>);
 
 impl std::ops::Deref for ClearText<'_> {
@@ -43,6 +45,22 @@ impl Drop for ClearText<'_> {
 }
 
 /// The fields of one record, with the rules of its source.
+/// ```
+/// use tributary_config::model::DecimalMark;
+/// use tributary_connectors::dead_letter::Reason;
+/// use tributary_connectors::native::fields::{Field, Fields};
+/// use tributary_connectors::native::reader::Reader;
+///
+/// let fields = Fields::read(r#"{"id": 17, "version": "2", "store": null}"#).expect("JSON");
+/// let reader = Reader { fields: &fields, loose: false, decimal: DecimalMark::Point };
+/// assert_eq!(reader.label(Field::Id).as_ref().map(Option::as_deref), Ok(Some("17")));
+/// assert_eq!(reader.label(Field::Store), Ok(None));
+/// assert_eq!(reader.integer(Field::Version).unwrap_err().reason, Reason::WrongType);
+///
+/// // In a CSV source every value is text.
+/// let reader = Reader { loose: true, ..reader };
+/// assert_eq!(reader.integer(Field::Version), Ok(Some(2)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'f, 'a> {
     /// The raw values.
@@ -70,7 +88,8 @@ enum Value<'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
-    /// The type and the raw text of a field. The raw text is valid JSON, so its first byte tells the type.
+    /// The type and the raw text of a field. The raw text is valid JSON, so its
+    /// first byte tells the type.
     fn value(&self, field: Field) -> Value<'a> {
         let raw = self.fields.raw(field);
         match raw.as_bytes() {
@@ -92,8 +111,8 @@ impl<'a> Reader<'_, 'a> {
     /// A text of at most `limit` bytes; `None` if absent.
     ///
     /// # Errors
-    /// `wrong_type`, `text_too_long`, and `malformed_json` for an escape that is no character, such as half
-    /// a surrogate pair.
+    /// `wrong_type`, `text_too_long`, and `malformed_json` for an escape that
+    /// is no character, such as half a surrogate pair.
     pub fn text(&self, field: Field, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
         let text = match self.value(field) {
             Value::Absent => return Ok(None),
@@ -109,8 +128,8 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// As [`Reader::text`], but a longer text counts as absent, for fields that only help to classify a
-    /// record.
+    /// As [`Reader::text`], but a longer text counts as absent, for fields that
+    /// only help to classify a record.
     ///
     /// # Errors
     /// `wrong_type` and `malformed_json`.
@@ -145,7 +164,8 @@ impl<'a> Reader<'_, 'a> {
         Ok(self.text(field, limit)?.map(ClearText))
     }
 
-    /// A signed 64-bit integer. A CSV cell may have a plus sign and white space around it.
+    /// A signed 64-bit integer. A CSV cell may have a plus sign and white space
+    /// around it.
     ///
     /// # Errors
     /// `wrong_type`, and `number_out_of_range` beyond 64 bits.
@@ -182,7 +202,8 @@ impl<'a> Reader<'_, 'a> {
         })
     }
 
-    /// A truth value; absent is false. A CSV cell may be `true`, `false`, `1` or `0` in any case.
+    /// A truth value; absent is false. A CSV cell may be `true`, `false`, `1`
+    /// or `0` in any case.
     ///
     /// # Errors
     /// `wrong_type`.
@@ -199,9 +220,10 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// The digits of an amount, and whether they may have an exponent, which only JSON numbers may. The
-    /// text of a CSV cell is returned with a point as its separator; one with another separator becomes a
-    /// text that no amount has.
+    /// The digits of an amount, and whether they may have an exponent, which
+    /// only JSON numbers may. The text of a CSV cell is returned with a point
+    /// as its separator; one with another separator becomes a text that no
+    /// amount has.
     ///
     /// # Errors
     /// `wrong_type` and `malformed_json`.

@@ -1,7 +1,8 @@
-//! The common part of records: id, version, time, source, and the key that identifies a record.
+//! The common part of records: id, version, time, source, and the key that
+//! identifies a record.
 //!
-//! The record key is a hash of the brand, the source and the id, so that a repetition of a record
-//! replaces it and two sources never collide.
+//! The record key is a hash of the brand, the source and the id, so that a
+//! repetition of a record replaces it and two sources never collide.
 
 use std::borrow::Cow;
 
@@ -46,7 +47,8 @@ impl<'a> RecordHead<'a> {
     }
 }
 
-/// The event that stores a record under its key; announces the name of its source.
+/// The event that stores a record under its key; announces the name of its
+/// source.
 pub fn put_event(
     line: &mut Line<'_, '_>,
     head: RecordHead<'_>,

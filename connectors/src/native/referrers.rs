@@ -1,12 +1,13 @@
 //! Referring hosts: search engines, social networks, and all others.
 //!
-//! Two tables are part of the binary: `config/referrers.toml`, maintained by hand, and
-//! `config/referrers-public.toml`, generated from a public list; the first takes precedence. A host is
-//! looked up as it is, then without its first label, and so on.
+//! Two tables are part of the binary: `config/referrers.toml`, maintained by
+//! hand, and `config/referrers-public.toml`, generated from a public list; the
+//! first takes precedence. A host is looked up as it is, then without its first
+//! label, and so on.
 //!
-//! Everything below a social network's host is that network. Below a search engine's host only what is
-//! named like a search page is the engine: `news.google.com` is, `mail.google.com` is somebody reading
-//! mail.
+//! Everything below a social network's host is that network. Below a search
+//! engine's host only what is named like a search page is the engine:
+//! `news.google.com` is, `mail.google.com` is somebody reading mail.
 
 use std::sync::LazyLock;
 
@@ -21,8 +22,8 @@ const TABLES: [&str; 2] = [
     include_str!("../../../config/referrers-public.toml"),
 ];
 
-/// The labels below a search engine's host that are pages of the search itself, besides languages and
-/// countries.
+/// The labels below a search engine's host that are pages of the search itself,
+/// besides languages and countries.
 const SEARCH_LABELS: [&str; 19] = [
     "www",
     "www1",
@@ -64,8 +65,8 @@ impl Medium {
     }
 }
 
-/// A host of the tables: its name and medium. Without a medium it is another service of a search
-/// company, and its referrals are ordinary.
+/// A host of the tables: its name and medium. Without a medium it is another
+/// service of a search company, and its referrals are ordinary.
 type Entry = (String, Option<Medium>);
 
 /// The hosts of all tables.
@@ -73,14 +74,16 @@ type Entry = (String, Option<Medium>);
 struct Table {
     /// By the whole host.
     hosts: FxHashMap<String, Entry>,
-    /// By the host without its public suffix, for companies with one domain per country.
+    /// By the host without its public suffix, for companies with one domain per
+    /// country.
     names: FxHashMap<String, Entry>,
 }
 
 /// The parsed tables; a test checks that they parse.
 static KNOWN: LazyLock<Table> = LazyLock::new(|| read(&TABLES).unwrap_or_default());
 
-/// The name and medium of a host in lower case, if it is a search engine or a social network.
+/// The name and medium of a host in lower case, if it is a search engine or a
+/// social network.
 ///
 /// ```
 /// use tributary_connectors::native::referrers::{Medium, known};
@@ -108,8 +111,8 @@ pub fn known(host: &str) -> Option<(&'static str, Medium)> {
     }
 }
 
-/// Whether a label below a search engine's host names a page of the search: a label of the list, a
-/// language, a country, or both joined by a hyphen.
+/// Whether a label below a search engine's host names a page of the search: a
+/// label of the list, a language, a country, or both joined by a hyphen.
 fn is_search_label(label: &str) -> bool {
     let letters = |text: &str| text.len() == 2 && text.bytes().all(|c| c.is_ascii_lowercase());
     let locale = |text: &str| {

@@ -1,7 +1,8 @@
 //! Robots: user agents that do not belong to a person.
 //!
-//! The list is `config/robots.txt`, generated from a public one, one regular expression per line. The
-//! records of a robot are counted and omitted, so that it is neither a visitor nor a contributor.
+//! The list is `config/robots.txt`, generated from a public one, one regular
+//! expression per line. The records of a robot are counted and omitted, so that
+//! it is neither a visitor nor a contributor.
 
 use std::sync::LazyLock;
 

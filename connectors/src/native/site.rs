@@ -1,13 +1,15 @@
 //! Sites: hosts that belong together.
 //!
-//! A site is a registrable domain: a public suffix and the label before it, which somebody registered.
-//! Suffixes come from the [Public Suffix List](https://publicsuffix.org/), private ones (`github.io`,
-//! `myshopify.com`) included, so that two shops on one platform are two sites. An address without a
-//! registrable domain is a site of its own.
+//! A site is a registrable domain: a public suffix and the label before it,
+//! which somebody registered. Suffixes come from the [Public Suffix
+//! List](https://publicsuffix.org/), private ones (`github.io`,
+//! `myshopify.com`) included, so that two shops on one platform are two sites.
+//! An address without a registrable domain is a site of its own.
 
 use std::net::IpAddr;
 
-/// The registrable domain of a host in lower case; the host itself if it has none.
+/// The registrable domain of a host in lower case; the host itself if it has
+/// none.
 ///
 /// ```
 /// use tributary_connectors::native::site::registrable_domain;
@@ -23,8 +25,8 @@ pub fn registrable_domain(host: &str) -> &str {
     psl::domain_str(host).unwrap_or(host)
 }
 
-/// A host in lower case without its public suffix and the dot before it. `None` if the suffix is not one
-/// of a registry, or nothing precedes it.
+/// A host in lower case without its public suffix and the dot before it. `None`
+/// if the suffix is not one of a registry, or nothing precedes it.
 pub(super) fn stem(host: &str) -> Option<&str> {
     if is_address(host) {
         return None;
@@ -38,6 +40,12 @@ pub(super) fn stem(host: &str) -> Option<&str> {
 }
 
 /// Whether a host is one of `hosts` or below one of them.
+/// ```
+/// use tributary_connectors::native::site::is_within;
+///
+/// assert!(is_within("www.paypal.com", &["paypal.com"]));
+/// assert!(!is_within("notpaypal.com", &["paypal.com"]));
+/// ```
 pub fn is_within<T: AsRef<str>>(host: &str, hosts: &[T]) -> bool {
     hosts.iter().any(|parent| {
         host.strip_suffix(parent.as_ref())

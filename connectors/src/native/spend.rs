@@ -1,7 +1,8 @@
-//! Advertising spend: one record per platform, campaign and day; the last to arrive counts.
+//! Advertising spend: one record per platform, campaign and day; the last to
+//! arrive counts.
 //!
-//! Platforms revise their figures for days, and their exports have no record ids, so the record key is
-//! made of the platform, the channel and the day.
+//! Platforms revise their figures for days, and their exports have no record
+//! ids, so the record key is made of the platform, the channel and the day.
 
 use std::sync::Arc;
 

@@ -1,12 +1,13 @@
 //! Time stamps: RFC 3339, and what CSV files write instead.
 //!
-//! A time with an offset is one moment. A time without one is in the zone of its source, where it may
-//! name two moments (the earlier counts) or none (it moves forward by what the clock skips). Digits
-//! below a millisecond are cut. A leap second, `:60`, is read as the second before it, because Unix time
-//! has no place for it.
+//! A time with an offset is one moment. A time without one is in the zone of
+//! its source, where it may name two moments (the earlier counts) or none (it
+//! moves forward by what the clock skips). Digits below a millisecond are cut.
+//! A leap second, `:60`, is read as the second before it, because Unix time has
+//! no place for it.
 //!
-//! Times before 1971 are rejected: they were sent in seconds. 1971 in seconds is the year 2968 in
-//! milliseconds, so no time is in doubt.
+//! Times before 1971 are rejected: they were sent in seconds. 1971 in seconds
+//! is the year 2968 in milliseconds, so no time is in doubt.
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime;
@@ -20,7 +21,8 @@ use crate::clock;
 /// The first millisecond of the year 1971, in UTC.
 pub const MIN: i64 = 31_536_000_000;
 
-/// The last millisecond of the year 9999, in UTC; RFC 3339 has years of four digits.
+/// The last millisecond of the year 9999, in UTC; RFC 3339 has years of four
+/// digits.
 pub const MAX: i64 = 253_402_300_799_999;
 
 /// Why a text is not a time stamp.
@@ -43,12 +45,14 @@ pub struct TimeFormat {
     pub zone: Option<TimeZone>,
     /// The unit of integers.
     pub unit: TimeUnit,
-    /// The strptime patterns (POSIX) of CSV cells, tried in order before anything else.
+    /// The strptime patterns (POSIX) of CSV cells, tried in order before
+    /// anything else.
     pub patterns: Vec<String>,
 }
 
 impl TimeFormat {
-    /// The Unix milliseconds of an integer in the source's unit, given as `-?[0-9]+`.
+    /// The Unix milliseconds of an integer in the source's unit, given as
+    /// `-?[0-9]+`.
     ///
     /// # Errors
     /// [`TimeError::TooEarly`] and [`TimeError::TooLate`], also beyond 64 bits.
@@ -74,11 +78,25 @@ impl TimeFormat {
         time(text, self.zone.as_ref(), false)
     }
 
-    /// The Unix milliseconds of a CSV cell, white space around it aside: by the first pattern that matches,
-    /// as an integer, or as what [`time`] reads loosely.
+    /// The Unix milliseconds of a CSV cell, white space around it aside: by the
+    /// first pattern that matches, as an integer, or as what [`time`] reads
+    /// loosely.
     ///
     /// # Errors
     /// [`TimeError`].
+    /// ```
+    /// use jiff::tz::TimeZone;
+    /// use tributary_connectors::native::time::TimeFormat;
+    ///
+    /// let times = TimeFormat {
+    ///     zone: Some(TimeZone::UTC),
+    ///     patterns: vec!["%d/%m/%Y %H:%M".to_owned()],
+    ///     ..TimeFormat::default()
+    /// };
+    /// assert_eq!(times.cell("14/11/2023 22:13"), Ok(1_699_999_980_000));
+    /// assert_eq!(times.cell("1700000000000"), Ok(1_700_000_000_000));
+    /// assert_eq!(times.cell("2023-11-14"), Ok(1_699_920_000_000));
+    /// ```
     pub fn cell(&self, text: &str) -> Result<i64, TimeError> {
         let text = text.trim();
         for pattern in &self.patterns {
@@ -107,11 +125,12 @@ impl TimeFormat {
     }
 }
 
-/// The Unix milliseconds of an RFC 3339 text, with `T` and `Z` in any case and a space allowed for the
-/// `T`.
+/// The Unix milliseconds of an RFC 3339 text, with `T` and `Z` in any case and
+/// a space allowed for the `T`.
 ///
-/// With `loose`, the time or its seconds may be missing, a space may precede the offset, the offset may
-/// lack its colon or its minutes, and `UTC` and `GMT` are offsets.
+/// With `loose`, the time or its seconds may be missing, a space may precede
+/// the offset, the offset may lack its colon or its minutes, and `UTC` and
+/// `GMT` are offsets.
 ///
 /// ```
 /// use tributary_connectors::native::time::{TimeError, time};
@@ -165,8 +184,14 @@ fn in_range(ms: i64) -> Result<i64, TimeError> {
     }
 }
 
-/// The day of a `date` such as `2025-10-26` (RFC 3339, `full-date`) from 1970 to 9999, as days since
-/// 1970-01-01; `None` for anything else.
+/// The day of a `date` such as `2025-10-26` (RFC 3339, `full-date`) from 1970
+/// to 9999, as days since 1970-01-01; `None` for anything else.
+/// ```
+/// use tributary_connectors::native::time::date;
+///
+/// assert_eq!(date("2023-11-14"), Some(19_675));
+/// assert_eq!(date("14.11.2023"), None);
+/// ```
 pub fn date(text: &str) -> Option<Day> {
     let mut rest = Digits(text.as_bytes());
     let year = rest.number(4).ok()?;

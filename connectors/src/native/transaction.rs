@@ -1,4 +1,5 @@
-//! Transactions in stores: sales, refunds of a transaction or an order, and adjustments.
+//! Transactions in stores: sales, refunds of a transaction or an order, and
+//! adjustments.
 //!
 //! | fields | meaning |
 //! |---|---|
@@ -29,7 +30,8 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
 /// Decodes a transaction.
 ///
 /// # Errors
-/// `missing_field`, and those of the amount, the time stamp and the identifiers.
+/// `missing_field`, and those of the amount, the time stamp and the
+/// identifiers.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let head = RecordHead::read(line)?;
     let store = labels::normalize(line.reader.required(Field::Store)?);

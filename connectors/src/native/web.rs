@@ -1,4 +1,5 @@
-//! Web records: contacts, identifications, orders and refunds, with the consent that they carry.
+//! Web records: contacts, identifications, orders and refunds, with the consent
+//! that they carry.
 
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
@@ -25,8 +26,9 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
 /// The maximum length of a user agent, bytes; a longer one counts as absent.
 const MAX_USER_AGENT: usize = 65_536;
 
-/// Decodes a web record, and emits the statements and evidence of its consent strings. The record of a
-/// robot is omitted before anything else of it is read.
+/// Decodes a web record, and emits the statements and evidence of its consent
+/// strings. The record of a robot is omitted before anything else of it is
+/// read.
 ///
 /// # Errors
 /// `unknown_type`, `bad_consent`, and those of the fields.
@@ -57,8 +59,9 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result
     Ok(Ok(record::put_event(line, head, ids, body, sink)))
 }
 
-/// The body of an impression, a click or a view. A view counts as a contact if it begins a visit or has
-/// a channel; a direct view in the middle of a visit does not.
+/// The body of an impression, a click or a view. A view counts as a contact if
+/// it begins a visit or has a channel; a direct view in the middle of a visit
+/// does not.
 fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> FieldResult<Body> {
     let derived = channel::derive(&line.reader, &line.brand.channels)?;
     let touch = match kind {
@@ -90,7 +93,8 @@ pub(super) fn announce_channel(
     }
 }
 
-/// The body of an order. A negative amount refunds the sale that the record names, or else adjusts.
+/// The body of an order. A negative amount refunds the sale that the record
+/// names, or else adjusts.
 fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
     let kind = SaleKind::Order;
     let order_id = line.reader.label(Field::OrderId)?;

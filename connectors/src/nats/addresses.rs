@@ -1,7 +1,7 @@
 //! Addresses of servers, and the login that they may contain.
 //!
-//! The login is removed from an address at once, so whatever later prints, logs or wraps the address
-//! cannot reveal it.
+//! The login is removed from an address at once, so whatever later prints, logs
+//! or wraps the address cannot reveal it.
 
 use async_nats::ServerAddr;
 use url::Url;
@@ -12,17 +12,19 @@ use super::error::{NatsError, NatsErrorKind};
 pub(super) struct Addresses {
     /// The servers, in the order of the list; at least one.
     pub(super) servers: Vec<ServerAddr>,
-    /// User and password of the addresses, without percent-encoding; the same in all addresses.
+    /// User and password of the addresses, without percent-encoding; the same
+    /// in all addresses.
     pub(super) login: Option<(String, String)>,
 }
 
 impl Addresses {
-    /// Parses URLs that are separated by commas. An address that cannot be parsed is identified by its
-    /// position only: its text may contain a password.
+    /// Parses URLs that are separated by commas. An address that cannot be
+    /// parsed is identified by its position only: its text may contain a
+    /// password.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Config`] for a list without a server, an address that is no URL or has another
-    /// scheme, and two different users.
+    /// [`NatsErrorKind::Config`] for a list without a server, an address that
+    /// is no URL or has another scheme, and two different users.
     pub(super) fn parse(list: &str) -> Result<Addresses, NatsError> {
         let mut servers = Vec::new();
         let mut login = None;
@@ -77,7 +79,8 @@ impl Addresses {
     }
 }
 
-/// Decodes the percent-encoding (RFC 3986, section 2.1) of a URL's user or password.
+/// Decodes the percent-encoding (RFC 3986, section 2.1) of a URL's user or
+/// password.
 fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

@@ -1,7 +1,7 @@
 //! The broker's clock, as the broker states it in its responses.
 //!
-//! The rest of the program compares it with the machine's own clock before it deletes or freezes
-//! anything.
+//! The rest of the program compares it with the machine's own clock before it
+//! deletes or freezes anything.
 
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ pub struct BrokerTime {
     pub now: i64,
     /// When the response arrived.
     pub read: Instant,
-    /// When the broker stored the newest message of the stream, Unix milliseconds; `None` if it never
-    /// stored one.
+    /// When the broker stored the newest message of the stream, Unix
+    /// milliseconds; `None` if it never stored one.
     pub newest: Option<i64>,
 }
 
@@ -42,8 +42,9 @@ struct State {
 /// Requests the broker's time and that of the newest message of a stream.
 ///
 /// # Errors
-/// [`NatsErrorKind::Unreachable`] if the broker does not respond, [`NatsErrorKind::Stream`] if the
-/// stream does not exist or the response has no time.
+/// [`NatsErrorKind::Unreachable`] if the broker does not respond,
+/// [`NatsErrorKind::Stream`] if the stream does not exist or the response has
+/// no time.
 pub async fn broker_time(client: &Client, stream: &str) -> Result<BrokerTime, NatsError> {
     let context = jetstream::new(client.clone());
     let what = || format!("asking for the time of the stream {stream}");

@@ -1,9 +1,11 @@
-//! Connections: addresses, TLS, credentials, and a server that is recent enough.
+//! Connections: addresses, TLS, credentials, and a server that is recent
+//! enough.
 //!
-//! The first connection fails at once and states the reason; the client repairs a later loss of the
-//! connection without limit. A login in a URL is removed before anything could log the address. A
-//! configured certificate file implies TLS: a server without TLS is then refused, because an unencrypted
-//! connection would be the worst interpretation of such a configuration.
+//! The first connection fails at once and states the reason; the client repairs
+//! a later loss of the connection without limit. A login in a URL is removed
+//! before anything could log the address. A configured certificate file implies
+//! TLS: a server without TLS is then refused, because an unencrypted connection
+//! would be the worst interpretation of such a configuration.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,28 +18,32 @@ use super::addresses::Addresses;
 use super::credentials::Credentials;
 use super::error::{NatsError, NatsErrorKind};
 
-/// The oldest supported server, major and minor version. Older servers silently ignore what Tributary
-/// requests of streams.
+/// The oldest supported server, major and minor version. Older servers silently
+/// ignore what Tributary requests of streams.
 pub const MIN_VERSION: (u32, u32) = (2, 12);
 
-/// How often the client pings a silent server. It abandons a connection after two pings without a
-/// response.
+/// How often the client pings a silent server. It abandons a connection after
+/// two pings without a response.
 const PING: Duration = Duration::from_secs(10);
 
-/// The number of messages that this process's clients have dropped. The client reports drops to a
-/// callback that does not know its connection, so the count is per process.
+/// The number of messages that this process's clients have dropped. The client
+/// reports drops to a callback that does not know its connection, so the count
+/// is per process.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Connects to the broker under a client name that operators see in its list of connections.
+/// Connects to the broker under a client name that operators see in its list of
+/// connections.
 ///
 /// # Errors
-/// [`NatsErrorKind::Config`] for unusable addresses, files and seeds; `Unreachable`, `Authorization` and
-/// `Tls` for what the server or the network reports; `OldServer` below [`MIN_VERSION`].
+/// [`NatsErrorKind::Config`] for unusable addresses, files and seeds;
+/// `Unreachable`, `Authorization` and `Tls` for what the server or the network
+/// reports; `OldServer` below [`MIN_VERSION`].
 pub async fn connect(nats: &Nats, name: &str) -> Result<Client, NatsError> {
     connect_with(nats, name, |options| options).await
 }
 
-/// Connects as [`connect`] does, with adjusted client options such as buffers and intervals.
+/// Connects as [`connect`] does, with adjusted client options such as buffers
+/// and intervals.
 ///
 /// # Errors
 /// As [`connect`].
@@ -74,18 +80,20 @@ pub async fn connect_with(
     Ok(client)
 }
 
-/// How often a client has connected. Whatever was in flight before its last connection is lost, and an
-/// in-memory consumer may be.
+/// How often a client has connected. Whatever was in flight before its last
+/// connection is lost, and an in-memory consumer may be.
 pub(super) fn connections(client: &Client) -> u64 {
     client.statistics().connects.load(Ordering::Relaxed)
 }
 
-/// How many messages the clients of this process have dropped because their readers were too slow.
+/// How many messages the clients of this process have dropped because their
+/// readers were too slow.
 pub(super) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Whether a version that a server announces is at least [`MIN_VERSION`]; false if it cannot be parsed.
+/// Whether a version that a server announces is at least [`MIN_VERSION`]; false
+/// if it cannot be parsed.
 fn new_enough(version: &str) -> bool {
     let mut parts = version.trim_start_matches('v').split(['.', '-', '+']);
     let mut part = || parts.next().and_then(|text| text.parse::<u32>().ok());
@@ -95,7 +103,8 @@ fn new_enough(version: &str) -> bool {
     }
 }
 
-/// Adds the certificate files to the options, after checking that they can be opened.
+/// Adds the certificate files to the options, after checking that they can be
+/// opened.
 fn tls(mut options: ConnectOptions, nats: &Nats) -> Result<ConnectOptions, NatsError> {
     let readable = |key: &str, path: &Path| {
         std::fs::File::open(path).map(drop).map_err(|error| {
@@ -153,8 +162,8 @@ fn refused(shown: &str, error: async_nats::ConnectError) -> NatsError {
     NatsError::caused(kind, format!("{what} {shown}"), error)
 }
 
-/// Whether TLS caused the failure. A server without TLS, and a certificate that is not trusted, appear
-/// as an I/O error whose source is an error of rustls.
+/// Whether TLS caused the failure. A server without TLS, and a certificate that
+/// is not trusted, appear as an I/O error whose source is an error of rustls.
 fn caused_by_tls(error: &async_nats::ConnectError) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {

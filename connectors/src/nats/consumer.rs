@@ -1,15 +1,18 @@
-//! The durable consumer of a process: `tributary_<process>`, recreated at every opening.
+//! The durable consumer of a process: `tributary_<process>`, recreated at every
+//! opening.
 //!
-//! The ledger knows the position; the consumer only shows it to the operator, by its acknowledgments,
-//! and lets the server see that somebody reads. So an old consumer is deleted and a new one begins at
-//! the position, and no memory of the old one can count. The stream keeps messages by its limits, so
+//! The ledger knows the position; the consumer only shows it to the operator,
+//! by its acknowledgments, and lets the server see that somebody reads. So an
+//! old consumer is deleted and a new one begins at the position, and no memory
+//! of the old one can count. The stream keeps messages by its limits, so
 //! deleting a consumer deletes nothing else.
 //!
-//! Before that, another process may be reading under the same number, and both would then publish the
-//! same part of the cells. A consumer that is not this process's own and that has waiting pulls, or
-//! continues to deliver, for longer than the pulls of a dead process can last, is such another reader.
-//! (A reader that pauses for that long is not noticed; its consumer is deleted, and when it reads
-//! again, *it* finds the number taken.)
+//! Before that, another process may be reading under the same number, and both
+//! would then publish the same part of the cells. A consumer that is not this
+//! process's own and that has waiting pulls, or continues to deliver, for
+//! longer than the pulls of a dead process can last, is such another reader. (A
+//! reader that pauses for that long is not noticed; its consumer is deleted,
+//! and when it reads again, *it* finds the number taken.)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,16 +35,21 @@ use super::mirrors;
 use super::share::{self, Share};
 use super::stream_state::{StreamState, existing};
 
-/// How many messages the client requests at once. With the server's default payload limit of 1 MiB this
-/// bounds the waiting messages to a few hundred MiB, and it suffices to keep small messages flowing.
+/// How many messages the client requests at once. With the server's default
+/// payload limit of 1 MiB this bounds the waiting messages to a few hundred
+/// MiB, and it suffices to keep small messages flowing.
 const PULL: usize = 256;
-/// How long a pull waits at the server; the last pull of a dead process waits no longer.
+/// How long a pull waits at the server; the last pull of a dead process waits
+/// no longer.
 const EXPIRES: Duration = Duration::from_secs(6);
-/// How often the server reports that it has nothing. Silence for twice as long is a failure.
+/// How often the server reports that it has nothing. Silence for twice as long
+/// is a failure.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// After what time without an acknowledgment the server redelivers: far longer than any commit takes.
+/// After what time without an acknowledgment the server redelivers: far longer
+/// than any commit takes.
 const ACK_WAIT: Duration = Duration::from_secs(300);
-/// After what time the server deletes a consumer without readers, whose process has left the cluster.
+/// After what time the server deletes a consumer without readers, whose process
+/// has left the cluster.
 const INACTIVE: Duration = Duration::from_secs(7 * 86_400);
 /// How long another reader is observed before it counts as alive.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -52,13 +60,15 @@ const WATCH: Duration = Duration::from_millis(250);
 pub(super) struct OpenConsumer {
     /// The deliveries.
     pub(super) messages: Stream,
-    /// When the consumer was created, Unix nanoseconds, which identifies it among consumers of its name.
+    /// When the consumer was created, Unix nanoseconds, which identifies it
+    /// among consumers of its name.
     pub(super) made: i128,
     /// How many messages it has to deliver.
     pub(super) pending: u64,
     /// How often the client had connected before.
     pub(super) connections: u64,
-    /// The newest sequence of each batch and the subject on which it is acknowledged.
+    /// The newest sequence of each batch and the subject on which it is
+    /// acknowledged.
     pub(super) replies: VecDeque<(u64, Subject)>,
     /// The number of the newest delivery, from 1; 0 before the first.
     pub(super) delivery: u64,
@@ -68,8 +78,8 @@ pub(super) struct OpenConsumer {
 pub(super) struct ConsumerStart {
     /// The next sequence to read.
     pub(super) next: u64,
-    /// The first sequence that the stream must still store; `None` if reading begins with whatever it
-    /// stores.
+    /// The first sequence that the stream must still store; `None` if reading
+    /// begins with whatever it stores.
     pub(super) from: Option<u64>,
     /// When the stream was created, Unix nanoseconds.
     pub(super) created: i64,
@@ -77,12 +87,13 @@ pub(super) struct ConsumerStart {
     pub(super) ours: Option<i128>,
 }
 
-/// Recreates the consumer at a position, after checking that the stream has lost nothing behind it, is
-/// no mirror, and is partitioned as configured.
+/// Recreates the consumer at a position, after checking that the stream has
+/// lost nothing behind it, is no mirror, and is partitioned as configured.
 ///
 /// # Errors
-/// `Lost` and `StreamReset` for a loss, `Taken` for another reader, `Stream` for a stream or consumer
-/// with other settings, `Unreachable` without a response.
+/// `Lost` and `StreamReset` for a loss, `Taken` for another reader, `Stream`
+/// for a stream or consumer with other settings, `Unreachable` without a
+/// response.
 pub(super) async fn open(
     client: Client,
     wanted: Arc<InputRequest>,
@@ -212,8 +223,9 @@ async fn is_free(
     }
 }
 
-/// Checks that every message with six tokens belongs to a partition. One that does not is from before
-/// the stream was partitioned, and no process would read it.
+/// Checks that every message with six tokens belongs to a partition. One that
+/// does not is from before the stream was partitioned, and no process would
+/// read it.
 async fn sorted(
     stream: &jetstream::stream::Stream<()>,
     wanted: &InputRequest,

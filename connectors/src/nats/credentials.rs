@@ -1,8 +1,10 @@
-//! Credentials: how this process authenticates; they are read again for every connection.
+//! Credentials: how this process authenticates; they are read again for every
+//! connection.
 //!
-//! An operator may rotate a password, a seed or a JWT while a worker runs: they write the new one to its file and
-//! update the server, and the worker uses it for the next connection. The client therefore receives a callback that
-//! reads the file, not the secret itself.
+//! An operator may rotate a password, a seed or a JWT while a worker runs: they
+//! write the new one to its file and update the server, and the worker uses it
+//! for the next connection. The client therefore receives a callback that reads
+//! the file, not the secret itself.
 
 use std::path::{Path, PathBuf};
 
@@ -29,8 +31,8 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
-    /// The credentials of a configuration; `login` is that of the address. The configuration permits one
-    /// method at most.
+    /// The credentials of a configuration; `login` is that of the address. The
+    /// configuration permits one method at most.
     pub fn of(nats: &Nats, login: Option<(String, String)>) -> Credentials {
         if let Some(path) = &nats.credentials_file {
             return Credentials::File(path.clone());
@@ -47,10 +49,12 @@ impl Credentials {
         }
     }
 
-    /// Client options that authenticate with these credentials at every connection.
+    /// Client options that authenticate with these credentials at every
+    /// connection.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Config`] if a file cannot be read or contains no credentials.
+    /// [`NatsErrorKind::Config`] if a file cannot be read or contains no
+    /// credentials.
     pub fn options(self) -> Result<ConnectOptions, NatsError> {
         if matches!(self, Credentials::None) {
             return Ok(ConnectOptions::new());
@@ -118,7 +122,8 @@ fn read(credential: &Credential, what: &str) -> Result<SecretString, String> {
     })
 }
 
-/// The JWT and the seed of a `.creds` file, which has them between `-----BEGIN …-----` lines.
+/// The JWT and the seed of a `.creds` file, which has them between `-----BEGIN
+/// …-----` lines.
 fn parts(text: &str) -> Option<(&str, &str)> {
     let after = |title: &str| {
         let (_, rest) = text.split_once(title)?;

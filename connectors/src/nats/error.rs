@@ -1,8 +1,9 @@
 //! Failures of the broker: one error type with a kind.
 //!
-//! The kind is for programs: it determines whether to wait and retry, or to stop and inform the
-//! operator. The message is for people: it states what was attempted, what happened and, if possible,
-//! the remedy. No message contains a password, a seed or the payload of a message.
+//! The kind is for programs: it determines whether to wait and retry, or to
+//! stop and inform the operator. The message is for people: it states what was
+//! attempted, what happened and, if possible, the remedy. No message contains a
+//! password, a seed or the payload of a message.
 
 use std::error::Error as StdError;
 
@@ -19,7 +20,8 @@ pub struct NatsError {
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NatsErrorKind {
-    /// The configuration names a file, an address or a seed that cannot be used. Retrying does not help.
+    /// The configuration names a file, an address or a seed that cannot be
+    /// used. Retrying does not help.
     Config,
     /// No server can be reached, or none responds. Retrying may help.
     Unreachable,
@@ -31,18 +33,21 @@ pub enum NatsErrorKind {
     OldServer,
     /// JetStream is not enabled for the account.
     NoJetStream,
-    /// A stream or consumer has other settings than required, does not exist, or cannot be created.
+    /// A stream or consumer has other settings than required, does not exist,
+    /// or cannot be created.
     Stream,
-    /// The stream is another one than the one read before, or has lost its end. Reading stops until the
-    /// operator decides.
+    /// The stream is another one than the one read before, or has lost its end.
+    /// Reading stops until the operator decides.
     StreamReset,
-    /// The stream no longer stores the messages to be read next. Reading stops until the operator decides.
+    /// The stream no longer stores the messages to be read next. Reading stops
+    /// until the operator decides.
     Lost,
     /// Another process reads the input under the same number.
     Taken,
     /// Reading failed. Reading again resumes where it stopped.
     Read,
-    /// Publishing failed. Unacknowledged messages are kept, and the next flush resends them.
+    /// Publishing failed. Unacknowledged messages are kept, and the next flush
+    /// resends them.
     Publish,
 }
 
@@ -55,8 +60,9 @@ impl NatsError {
         }
     }
 
-    /// An error whose message ends with its cause and the causes of that. It has no `source()` besides,
-    /// because most callers print one line, and the cause would appear twice.
+    /// An error whose message ends with its cause and the causes of that. It
+    /// has no `source()` besides, because most callers print one line, and the
+    /// cause would appear twice.
     pub(super) fn caused(
         kind: NatsErrorKind,
         message: impl Into<String>,
@@ -79,8 +85,8 @@ impl NatsError {
         )
     }
 
-    /// Whether the failure may pass while a stream is read that existed before: a server that has just
-    /// started has no JetStream for a moment.
+    /// Whether the failure may pass while a stream is read that existed before:
+    /// a server that has just started has no JetStream for a moment.
     pub(super) fn is_passing(&self) -> bool {
         self.is_transient() || self.kind == NatsErrorKind::NoJetStream
     }

@@ -1,4 +1,5 @@
-//! What a process requests from the input stream, and whether the stream can still deliver it.
+//! What a process requests from the input stream, and whether the stream can
+//! still deliver it.
 
 use super::error::NatsError;
 use super::loss::{Loss, find_loss};
@@ -8,10 +9,11 @@ use super::stream_state::StreamState;
 /// What to read.
 ///
 /// With `partitions`, the stream maps what is published to
-/// `tributary.in.<brand>.<kind>.<source>.<key>` to `tributary.in.<brand>.<kind>.<source>.<n>`, where `n`
-/// is the hash of the key below `partitions`, and this process reads the partitions with
-/// `n % processes == process`. Of all other messages, and without partitions of all messages, it reads
-/// those with `sequence % processes == process`.
+/// `tributary.in.<brand>.<kind>.<source>.<key>` to
+/// `tributary.in.<brand>.<kind>.<source>.<n>`, where `n` is the hash of the key
+/// below `partitions`, and this process reads the partitions with `n %
+/// processes == process`. Of all other messages, and without partitions of all
+/// messages, it reads those with `sequence % processes == process`.
 #[derive(Clone, Debug)]
 pub struct InputRequest {
     /// The name of the input stream.
@@ -22,13 +24,17 @@ pub struct InputRequest {
     pub processes: usize,
     /// `nats.partitions`; 0 for none.
     pub partitions: u32,
-    /// The next sequence to read, from the ledger; 0 and 1 both denote the beginning.
+    /// The next sequence to read, from the ledger; 0 and 1 both denote the
+    /// beginning.
     pub next: u64,
-    /// [`super::Input::created`] from the ledger; `None` before the first commit.
+    /// [`super::Input::created`] from the ledger; `None` before the first
+    /// commit.
     pub created: Option<i64>,
-    /// Whether cells of an earlier run are published, which were computed from the beginning of the stream.
+    /// Whether cells of an earlier run are published, which were computed from
+    /// the beginning of the stream.
     pub published: bool,
-    /// Continue although the stream no longer stores what was to be read. Applies to the opening only.
+    /// Continue although the stream no longer stores what was to be read.
+    /// Applies to the opening only.
     pub accept_loss: bool,
 }
 
@@ -43,13 +49,15 @@ impl InputRequest {
         self.created.is_none() && self.next <= 1
     }
 
-    /// The sequence that the stream must still store. What was published was computed from the beginning of
-    /// the stream; without the beginning, all of it would be retracted.
+    /// The sequence that the stream must still store. What was published was
+    /// computed from the beginning of the stream; without the beginning, all of
+    /// it would be retracted.
     pub(super) fn required_sequence(&self) -> Option<u64> {
         (!self.is_fresh() || self.published).then_some(self.next.max(1))
     }
 
-    /// Compares the request with the state of the stream. Returns the loss that is accepted.
+    /// Compares the request with the state of the stream. Returns the loss that
+    /// is accepted.
     ///
     /// # Errors
     /// The loss, unless it is accepted.

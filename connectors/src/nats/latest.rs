@@ -1,23 +1,30 @@
-//! Publishes the newest value of each cell exactly once, despite failures of the broker.
+//! Publishes the newest value of each cell exactly once, despite failures of
+//! the broker.
 //!
-//! A cell's message is an absolute value, so of several pending values only the newest is worth sending. The queue is
-//! bounded by the number of cells, however long the broker is unavailable. An older value must never end up behind a
-//! newer one. [`LatestPublisher`] ensures this by two rules.
+//! A cell's message is an absolute value, so of several pending values only the
+//! newest is worth sending. The queue is bounded by the number of cells,
+//! however long the broker is unavailable. An older value must never end up
+//! behind a newer one. [`LatestPublisher`] ensures this by two rules.
 //!
-//! *At most one message of a subject is in flight, and it is resent until it is acknowledged.* A newer value waits
-//! meanwhile. It does not replace the message in flight, which may have arrived, or may still arrive, on a connection
-//! that was abandoned.
+//! *At most one message of a subject is in flight, and it is resent until it is
+//! acknowledged.* A newer value waits meanwhile. It does not replace the
+//! message in flight, which may have arrived, or may still arrive, on a
+//! connection that was abandoned.
 //!
-//! *All transmissions of one message share one id*, the cell's hash and the epoch. Copies that arrive within the
-//! stream's duplicate window count once, at the position of the first; a late copy behind the cell's next value is
+//! *All transmissions of one message share one id*, the cell's hash and the
+//! epoch. Copies that arrive within the stream's duplicate window count once,
+//! at the position of the first; a late copy behind the cell's next value is
 //! discarded.
 //!
-//! Neither rule suffices alone. Without ids, a late copy would overwrite the next value. With ids but two values in
-//! flight, the first could be lost, the second stored, and the first, resent, stored behind it, while the second,
-//! resent, would be discarded as a duplicate: the stream would keep the older value. With one message in flight, the
-//! first is stored before the second is sent.
+//! Neither rule suffices alone. Without ids, a late copy would overwrite the
+//! next value. With ids but two values in flight, the first could be lost, the
+//! second stored, and the first, resent, stored behind it, while the second,
+//! resent, would be discarded as a duplicate: the stream would keep the older
+//! value. With one message in flight, the first is stored before the second is
+//! sent.
 //!
-//! An epoch gives a cell one value at most: a second message with the same id would be discarded.
+//! An epoch gives a cell one value at most: a second message with the same id
+//! would be discarded.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,10 +47,12 @@ use super::subject_set::SubjectSet;
 /// The longest pause between two rounds of retries.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How long the server may refuse every message before the publisher returns an error.
+/// How long the server may refuse every message before the publisher returns an
+/// error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Publishes the newest message of every subject, with a bounded number in flight.
+/// Publishes the newest message of every subject, with a bounded number in
+/// flight.
 pub struct LatestPublisher {
     client: Client,
     jetstream: Context,
@@ -51,7 +60,8 @@ pub struct LatestPublisher {
     window: usize,
     /// The newest message of each subject that has not been sent.
     newest: FxHashMap<String, OutgoingMessage>,
-    /// The subjects of `newest` that have nothing in flight, in the order in which they arrived.
+    /// The subjects of `newest` that have nothing in flight, in the order in
+    /// which they arrived.
     order: VecDeque<String>,
     /// Messages that were sent and must be resent.
     retries: VecDeque<OutgoingMessage>,
@@ -97,7 +107,8 @@ impl LatestPublisher {
         }
     }
 
-    /// Enqueues the newest message of its subject, which replaces one that waits. Sends nothing yet.
+    /// Enqueues the newest message of its subject, which replaces one that
+    /// waits. Sends nothing yet.
     pub fn put(&mut self, message: OutgoingMessage) {
         let subject = message.subject.clone();
         let waited = self.newest.insert(subject.clone(), message).is_some();
@@ -106,24 +117,27 @@ impl LatestPublisher {
         }
     }
 
-    /// The number of subjects with unacknowledged messages, counting a subject twice if a newer message
-    /// waits behind one in flight.
+    /// The number of subjects with unacknowledged messages, counting a subject
+    /// twice if a newer message waits behind one in flight.
     pub fn pending(&self) -> usize {
         self.newest.len() + self.in_flight_subjects.len()
     }
 
-    /// Sends messages and awaits acknowledgments until all have arrived or `wait` has passed. Cancel-safe;
-    /// makes no progress while it is not polled.
+    /// Sends messages and awaits acknowledgments until all have arrived or
+    /// `wait` has passed. Cancel-safe; makes no progress while it is not
+    /// polled.
     ///
     /// # Errors
-    /// [`super::NatsErrorKind::Publish`] if the server refuses a message and has acknowledged none for some
-    /// seconds, or if a message is too large, which is dropped. All others are kept; calling again resumes.
+    /// [`super::NatsErrorKind::Publish`] if the server refuses a message and
+    /// has acknowledged none for some seconds, or if a message is too large,
+    /// which is dropped. All others are kept; calling again resumes.
     pub async fn flush_for(&mut self, wait: Duration) -> Result<(), NatsError> {
         let flushed = tokio::time::timeout(wait, self.flush()).await;
         flushed.unwrap_or(Ok(()))
     }
 
-    /// Sends messages and awaits all acknowledgments, however long the server is unavailable.
+    /// Sends messages and awaits all acknowledgments, however long the server
+    /// is unavailable.
     ///
     /// # Errors
     /// As [`LatestPublisher::flush_for`].
@@ -167,7 +181,8 @@ impl LatestPublisher {
         }
     }
 
-    /// Handles the outcome of one message: releases its subject, or schedules a retry.
+    /// Handles the outcome of one message: releases its subject, or schedules a
+    /// retry.
     fn handle_ack(
         &mut self,
         message: OutgoingMessage,
@@ -212,7 +227,8 @@ impl LatestPublisher {
         Ok(())
     }
 
-    /// Marks that a subject has nothing in flight; a message of it that waits is next.
+    /// Marks that a subject has nothing in flight; a message of it that waits
+    /// is next.
     fn release_subject(&mut self, subject: &str) {
         self.in_flight_subjects.remove(subject);
         if self.newest.contains_key(subject) {

@@ -1,12 +1,16 @@
-//! Detects messages that a stream no longer stores although this process has not read them.
+//! Detects messages that a stream no longer stores although this process has
+//! not read them.
 //!
-//! The ledger records what was read from which stream: its creation time and the next sequence. Three faults are
-//! possible. The stream has dropped the next messages, by its limits or a purge (*dropped*); it ends before the last
-//! message that was read, because its tail was lost (*truncated*); or it is another stream under the same name
-//! (*recreated*). Continuing silently would produce numbers that nobody can explain, so reading stops and the operator
+//! The ledger records what was read from which stream: its creation time and
+//! the next sequence. Three faults are possible. The stream has dropped the
+//! next messages, by its limits or a purge (*dropped*); it ends before the last
+//! message that was read, because its tail was lost (*truncated*); or it is
+//! another stream under the same name (*recreated*). Continuing silently would
+//! produce numbers that nobody can explain, so reading stops and the operator
 //! decides whether to accept the loss.
 //!
-//! Messages that were deleted one by one leave a gap, which is no loss; nor is anything deleted after it was read.
+//! Messages that were deleted one by one leave a gap, which is no loss; nor is
+//! anything deleted after it was read.
 
 use super::error::{NatsError, NatsErrorKind};
 use super::stream_state::StreamState;
@@ -16,10 +20,11 @@ use super::stream_state::StreamState;
 pub enum LossKind {
     /// The stream has dropped messages before they were read.
     Dropped,
-    /// The stream has lost its end. What was read from there is known, but its sequences will be assigned
-    /// to other messages.
+    /// The stream has lost its end. What was read from there is known, but its
+    /// sequences will be assigned to other messages.
     Truncated,
-    /// It is another stream, with sequences of its own. What was unread in the old one is unknown.
+    /// It is another stream, with sequences of its own. What was unread in the
+    /// old one is unknown.
     Recreated,
 }
 
@@ -30,16 +35,15 @@ pub struct Loss {
     pub kind: LossKind,
     /// The first lost sequence.
     pub from: u64,
-    /// The last lost sequence; below `from` if there is none, which occurs only with
-    /// [`LossKind::Recreated`].
+    /// The last lost sequence; below `from` if there is none, which occurs only
+    /// with [`LossKind::Recreated`].
     pub to: u64,
     /// Where reading resumes if the loss is accepted.
     pub resume: u64,
 }
 
 impl Loss {
-    /// The number of lost sequences.
-    /// Zero only for [`LossKind::Recreated`].
+    /// The number of lost sequences. Zero only for [`LossKind::Recreated`].
     ///
     /// ```
     /// use tributary_connectors::nats::{Loss, LossKind};
@@ -89,9 +93,10 @@ impl Loss {
 
 /// Finds what is lost for a reader of a stream.
 ///
-/// `created` is the creation time of the stream that was read, Unix nanoseconds; `None` if it was
-/// another one. `next` is the sequence to be read next; `None` if reading begins with whatever the
-/// stream stores. The checks are ordered: a recreated stream has sequences that mean nothing to the
+/// `created` is the creation time of the stream that was read, Unix
+/// nanoseconds; `None` if it was another one. `next` is the sequence to be read
+/// next; `None` if reading begins with whatever the stream stores. The checks
+/// are ordered: a recreated stream has sequences that mean nothing to the
 /// reader.
 pub(super) fn find_loss(
     state: &StreamState,

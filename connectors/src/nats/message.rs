@@ -5,21 +5,24 @@ use bytes::Bytes;
 
 use super::error::{NatsError, NatsErrorKind};
 
-/// The header with an arrival time in Unix milliseconds, by which a replayed trace keeps its clock.
-/// Anyone who may publish can write it, so it counts only for sources that permit it
-/// ([`crate::decode::Arrivals`]).
+/// The header with an arrival time in Unix milliseconds, by which a replayed
+/// trace keeps its clock. Anyone who may publish can write it, so it counts
+/// only for sources that permit it ([`crate::decode::Arrivals`]).
 pub const AT_HEADER: &str = "Tributary-At";
 
-/// One message of a stream.
+/// One message of a stream. The payload and the subject are shared with the
+/// client's buffer and cost no copy.
 #[derive(Clone, Debug)]
 pub struct InMessage {
     /// Its subject.
     pub subject: Subject,
     /// The sequence in the stream, from 1.
     pub sequence: u64,
-    /// The arrival, Unix milliseconds: the stream's time stamp, which no sender chooses.
+    /// The arrival, Unix milliseconds: the stream's time stamp, which no sender
+    /// chooses.
     pub at_ms: i64,
-    /// The headers, sorted by name; the values of one name in the order in which they were sent.
+    /// The headers, sorted by name; the values of one name in the order in
+    /// which they were sent.
     pub headers: Vec<(String, String)>,
     /// The payload.
     pub payload: Bytes,
@@ -88,9 +91,9 @@ fn sorted(headers: Option<&async_nats::HeaderMap>) -> Vec<(String, String)> {
 /// The low bits of a message's number, which contain its sequence.
 const SEQUENCE_BITS: u32 = 48;
 
-/// The number of a message in the order of arrival: its sequence in the low 48 bits, and above it the
-/// number of streams that preceded its own, so that what comes from a recreated stream is later than
-/// everything before.
+/// The number of a message in the order of arrival: its sequence in the low 48
+/// bits, and above it the number of streams that preceded its own, so that what
+/// comes from a recreated stream is later than everything before.
 ///
 /// ```
 /// use tributary_connectors::nats::{number_of, sequence_of};

@@ -1,13 +1,18 @@
 //! NATS: connections, streams, the input, and publishing.
 //!
-//! The rule of this module is *ask the server, do not trust the request*. An old server silently ignores a request for
-//! a feature that it does not have, so [`connect()`] checks the version, and every stream is checked against the
-//! configuration that the server returns ([`ensure_input_stream`] and its siblings).
+//! The rule of this module is *ask the server, do not trust the request*. An
+//! old server silently ignores a request for a feature that it does not have,
+//! so [`connect()`] checks the version, and every stream is checked against the
+//! configuration that the server returns ([`ensure_input_stream`] and its
+//! siblings).
 //!
-//! [`Input`] reads from a position that the caller supplies. The position is durable together with the records, in the
-//! ledger, and a restart resumes from it; the server's acknowledgment follows afterwards. [`LatestPublisher`] publishes
-//! the newest value of each cell, [`Publisher`] every dead letter; both await the server's acknowledgment before a
-//! flush returns. Subjects carry the brand, the kind and hashes of aggregates, never an identifier ([`subject`]).
+//! [`Input`] reads from a position that the caller supplies. The position is
+//! durable together with the records, in the ledger, and a restart resumes from
+//! it; the server's acknowledgment follows afterwards. [`LatestPublisher`]
+//! publishes the newest value of each cell, [`Publisher`] every dead letter;
+//! both await the server's acknowledgment before a flush returns. Subjects
+//! carry the brand, the kind and hashes of aggregates, never an identifier
+//! ([`subject`]).
 
 mod addresses;
 mod clock;

@@ -1,7 +1,8 @@
-//! Outgoing messages: cells and dead letters with their subjects, headers and ids.
+//! Outgoing messages: cells and dead letters with their subjects, headers and
+//! ids.
 //!
-//! An id makes two transmissions of one message count once within the stream's duplicate window
-//! (`Nats-Msg-Id`).
+//! An id makes two transmissions of one message count once within the stream's
+//! duplicate window (`Nats-Msg-Id`).
 
 use std::borrow::Cow;
 
@@ -20,7 +21,8 @@ use crate::out;
 pub struct OutgoingMessage {
     /// The subject.
     pub subject: String,
-    /// The headers. Line breaks in values become spaces; a header with an invalid name is omitted.
+    /// The headers. Line breaks in values become spaces; a header with an
+    /// invalid name is omitted.
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// The payload.
     pub payload: Bytes,
@@ -29,12 +31,13 @@ pub struct OutgoingMessage {
 }
 
 impl OutgoingMessage {
-    /// The message of a cell after `epoch`, for [`super::LatestPublisher`]; a cell without values is a
-    /// tombstone.
+    /// The message of a cell after `epoch`, for [`super::LatestPublisher`]; a
+    /// cell without values is a tombstone.
     ///
-    /// Its subject is the cell's own ([`subject::cell`]), its payload that of [`cell_payload`]. Its id
-    /// consists of the subject, the epoch and the time, so that no other message has it, neither of another
-    /// process nor after a clock was set back.
+    /// Its subject is the cell's own ([`subject::cell`]), its payload that of
+    /// [`cell_payload`]. Its id consists of the subject, the epoch and the
+    /// time, so that no other message has it, neither of another process nor
+    /// after a clock was set back.
     pub fn cell(cell: &Cell, epoch: u64, as_of_ms: i64) -> OutgoingMessage {
         let json = out::cell_json(cell);
         let brand = match cell.dims.first() {
@@ -51,11 +54,20 @@ impl OutgoingMessage {
         }
     }
 
-    /// The message of a dead letter: the line as received, and the reason in the headers `Tributary-Reason`,
-    /// `Tributary-Detail`, `Tributary-Sequence`, `Tributary-Line` and [`super::AT_HEADER`].
+    /// The message of a dead letter: the line as received, and the reason in
+    /// the headers `Tributary-Reason`, `Tributary-Detail`,
+    /// `Tributary-Sequence`, `Tributary-Line` and [`super::AT_HEADER`].
     ///
-    /// A line that would exceed `max_payload` bytes together with its headers is cut, and `Tributary-Bytes`
-    /// states its length.
+    /// A line that would exceed `max_payload` bytes together with its headers
+    /// is cut, and `Tributary-Bytes` states its length.
+    /// | header | value |
+    /// |---|---|
+    /// | `Tributary-Reason` | the name of the [`Reason`](crate::dead_letter::Reason) |
+    /// | `Tributary-Detail` | the field and the remedy |
+    /// | `Tributary-Sequence` | the sequence of the message in the input stream |
+    /// | `Tributary-Line` | the position of the line in the message, from 0 |
+    /// | `Tributary-At` | the arrival, Unix milliseconds |
+    /// | `Tributary-Bytes` | the length of the line, if it was cut |
     pub fn dead_letter(letter: DeadLetter, max_payload: usize) -> OutgoingMessage {
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
             ("Tributary-Reason".into(), letter.reason.name().to_owned()),
@@ -103,7 +115,8 @@ impl OutgoingMessage {
     }
 }
 
-/// The payload of a cell's message. A cell without a value is a tombstone, `"value":null`.
+/// The payload of a cell's message. A cell without a value is a tombstone,
+/// `"value":null`.
 ///
 /// ```
 /// use tributary_connectors::nats::cell_payload;

@@ -1,8 +1,10 @@
 //! Publishes messages in order with acknowledgments and many in flight.
 //!
-//! [`Publisher`] keeps every message until the server acknowledges that a stream has stored it. When an acknowledgment
-//! does not arrive, it resends that message and *all later ones* in order, so that the last message of a subject is the
-//! one that was sent last. Its id makes each message count once. This publisher is for dead letters and replayed input;
+//! [`Publisher`] keeps every message until the server acknowledges that a
+//! stream has stored it. When an acknowledgment does not arrive, it resends
+//! that message and *all later ones* in order, so that the last message of a
+//! subject is the one that was sent last. Its id makes each message count once.
+//! This publisher is for dead letters and replayed input;
 //! [`super::LatestPublisher`] publishes cells.
 
 use std::collections::VecDeque;
@@ -40,8 +42,9 @@ impl Sent {
     }
 }
 
-/// Awaits the acknowledgment of a message that was sent when the client had connected `connected` times.
-/// It can no longer arrive once the client has connected again.
+/// Awaits the acknowledgment of a message that was sent when the client had
+/// connected `connected` times. It can no longer arrive once the client has
+/// connected again.
 pub(super) async fn acknowledged(
     client: &Client,
     ack: PublishAckFuture,
@@ -70,8 +73,8 @@ pub(super) fn context(client: &Client, window: usize) -> Context {
         .build(client.clone())
 }
 
-/// Publishes in order, with a bounded number of messages in flight. Not for cells: a cell that is resent
-/// behind its own successor would come last.
+/// Publishes in order, with a bounded number of messages in flight. Not for
+/// cells: a cell that is resent behind its own successor would come last.
 pub struct Publisher {
     client: Client,
     jetstream: Context,
@@ -97,16 +100,18 @@ impl Publisher {
         self.sent.len()
     }
 
-    /// The largest message, headers and payload together, that the server accepts, bytes.
+    /// The largest message, headers and payload together, that the server
+    /// accepts, bytes.
     pub fn max_payload(&self) -> usize {
         self.client.max_payload()
     }
 
-    /// Sends a message; waits for the oldest acknowledgment if the window is full.
+    /// Sends a message; waits for the oldest acknowledgment if the window is
+    /// full.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Publish`]. Unless the message is too large, it is kept, and the next
-    /// [`Publisher::send`] or [`Publisher::flush`] retries.
+    /// [`NatsErrorKind::Publish`]. Unless the message is too large, it is kept,
+    /// and the next [`Publisher::send`] or [`Publisher::flush`] retries.
     pub async fn send(&mut self, message: OutgoingMessage) -> Result<(), NatsError> {
         while self.sent.len() >= self.window {
             if let Err(error) = self.settle_oldest().await {
@@ -146,7 +151,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Awaits the oldest acknowledgment, and resends everything when it does not arrive.
+    /// Awaits the oldest acknowledgment, and resends everything when it does
+    /// not arrive.
     async fn settle_oldest(&mut self) -> Result<(), NatsError> {
         for attempt in 1.. {
             let Some(oldest) = self.sent.front_mut() else {
@@ -170,7 +176,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Resends all messages in order; stops at the first failure, because none may overtake it.
+    /// Resends all messages in order; stops at the first failure, because none
+    /// may overtake it.
     async fn send_all_again(&mut self, attempt: u32) -> Result<(), NatsError> {
         for sent in &mut self.sent {
             sent.ack = None;

@@ -1,10 +1,12 @@
-//! Reads a stream in order without leaving state in the server: for tools, and for the last values of
-//! cells.
+//! Reads a stream in order without leaving state in the server: for tools, and
+//! for the last values of cells.
 //!
-//! The consumer is ordered and acknowledges nothing. It detects a missing delivery and restarts behind
-//! the last one that it received. [`Reader`] also detects a lost connection at once and skips messages
-//! below the position, so sequences only ascend. It does not check for losses: messages that the stream
-//! does not store are a gap. [`super::Input`] reads the input of a worker.
+//! The consumer is ordered and acknowledges nothing. It detects a missing
+//! delivery and restarts behind the last one that it received. [`Reader`] also
+//! detects a lost connection at once and skips messages below the position, so
+//! sequences only ascend. It does not check for losses: messages that the
+//! stream does not store are a gap. [`super::Input`] reads the input of a
+//! worker.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -22,11 +24,13 @@ use super::stream_state::stream_state;
 
 /// How many messages the client requests at once.
 const PULL: i64 = 256;
-/// How often a waiting reader checks whether the client is still on the connection of the consumer.
+/// How often a waiting reader checks whether the client is still on the
+/// connection of the consumer.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long to wait before a retry.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How long reading the last values continues without any message before it fails.
+/// How long reading the last values continues without any message before it
+/// fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A reader of one stream.
@@ -43,15 +47,18 @@ pub struct Reader {
     connections: u64,
     /// The sequence below which messages are skipped.
     next: u64,
-    /// The number of messages that the consumer has not delivered, by the server's last report.
+    /// The number of messages that the consumer has not delivered, by the
+    /// server's last report.
     pending: u64,
 }
 
 impl Reader {
-    /// Opens a stream for reading from `start_sequence` on; 0 and 1 both denote its beginning.
+    /// Opens a stream for reading from `start_sequence` on; 0 and 1 both denote
+    /// its beginning.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Stream`] if the stream does not exist; otherwise those of [`stream_state`].
+    /// [`NatsErrorKind::Stream`] if the stream does not exist; otherwise those
+    /// of [`stream_state`].
     pub async fn open(
         client: &Client,
         stream: &str,
@@ -60,7 +67,8 @@ impl Reader {
         Reader::opened(client, stream, ">", false, start_sequence.max(1)).await
     }
 
-    /// Opens the messages of a stream whose subjects match `filter`, which may contain wildcards.
+    /// Opens the messages of a stream whose subjects match `filter`, which may
+    /// contain wildcards.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -95,12 +103,12 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The next messages in order, 1 to `max`. Waits up to `wait` for the first one and adds only what has
-    /// arrived already; empty if nothing arrived.
+    /// The next messages in order, 1 to `max`. Waits up to `wait` for the first
+    /// one and adds only what has arrived already; empty if nothing arrived.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Read`] and `Unreachable`: calling again resumes. `Stream` if the stream no longer
-    /// exists.
+    /// [`NatsErrorKind::Read`] and `Unreachable`: calling again resumes.
+    /// `Stream` if the stream no longer exists.
     pub async fn next_batch(
         &mut self,
         max: usize,
@@ -115,12 +123,14 @@ impl Reader {
         self.next
     }
 
-    /// Whether the last delivered message was the newest, according to the server's last report.
+    /// Whether the last delivered message was the newest, according to the
+    /// server's last report.
     pub fn caught_up(&self) -> bool {
         self.pending == 0
     }
 
-    /// The loop behind [`Reader::next_batch`]. An error behind collected messages is left to the next call.
+    /// The loop behind [`Reader::next_batch`]. An error behind collected
+    /// messages is left to the next call.
     async fn collect(
         &mut self,
         max: usize,
@@ -213,8 +223,9 @@ pub struct LastValues {
     reader: Reader,
 }
 
-/// Reads the last message of every subject that matches `filter`, up to the present end of the stream.
-/// A subject that is published to meanwhile may occur twice; the later message counts.
+/// Reads the last message of every subject that matches `filter`, up to the
+/// present end of the stream. A subject that is published to meanwhile may
+/// occur twice; the later message counts.
 ///
 /// # Errors
 /// As [`Reader::open`].
@@ -228,12 +239,12 @@ pub async fn last_values(
 }
 
 impl LastValues {
-    /// The next messages, 1 to `max`; empty once all have been returned. Resumes by itself after a lost
-    /// connection.
+    /// The next messages, 1 to `max`; empty once all have been returned.
+    /// Resumes by itself after a lost connection.
     ///
     /// # Errors
-    /// Those of [`Reader::next_batch`] once they have lasted for half a minute, or if waiting does not help.
-    /// Calling again resumes.
+    /// Those of [`Reader::next_batch`] once they have lasted for half a minute,
+    /// or if waiting does not help. Calling again resumes.
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<InMessage>, NatsError> {
         let begin = Instant::now();
         while !self.reader.caught_up() {

@@ -1,16 +1,19 @@
 //! Which messages are a process's own, and the partitions of the input stream.
 //!
-//! Every message of the stream belongs to exactly one process of the cluster, whichever process
-//! restarts: by its sequence, or by its partition if it has one. A rule that depends on the message alone
-//! allows each process to keep a position of its own.
+//! Every message of the stream belongs to exactly one process of the cluster,
+//! whichever process restarts: by its sequence, or by its partition if it has
+//! one. A rule that depends on the message alone allows each process to keep a
+//! position of its own.
 //!
-//! By sequence, every process reads the whole stream and omits most of it. With `nats.partitions` the
-//! *server* partitions: what is published to `tributary.in.<brand>.<kind>.<source>.<key>` is stored
-//! under `tributary.in.<brand>.<kind>.<source>.<partition>`, where the partition is the key's hash, a
-//! number from 0 (NATS subject mapping, `partition(n, token)`). The key may be anything that a subject
-//! token may be and that is no personal data, such as a till, a store or a shard. Messages of one key
-//! keep their order. A process requests its own partitions only. Subjects without a key are stored
-//! unchanged, read by every process, and shared by sequence.
+//! By sequence, every process reads the whole stream and omits most of it. With
+//! `nats.partitions` the *server* partitions: what is published to
+//! `tributary.in.<brand>.<kind>.<source>.<key>` is stored under
+//! `tributary.in.<brand>.<kind>.<source>.<partition>`, where the partition is
+//! the key's hash, a number from 0 (NATS subject mapping, `partition(n,
+//! token)`). The key may be anything that a subject token may be and that is no
+//! personal data, such as a till, a store or a shard. Messages of one key keep
+//! their order. A process requests its own partitions only. Subjects without a
+//! key are stored unchanged, read by every process, and shared by sequence.
 
 use async_nats::jetstream::stream::{Info, SubjectTransform};
 
@@ -18,7 +21,8 @@ use super::error::{NatsError, NatsErrorKind};
 
 /// The subjects that the server maps to partitions.
 const SOURCE: &str = "tributary.in.*.*.*.*";
-/// The subjects outside of every partition: those with another number of tokens.
+/// The subjects outside of every partition: those with another number of
+/// tokens.
 const OTHERS: [&str; 4] = [
     "tributary.in.*",
     "tributary.in.*.*",
@@ -97,8 +101,8 @@ pub(super) fn transform(partitions: u32) -> Option<SubjectTransform> {
     })
 }
 
-/// Checks whether a stream is partitioned as the configuration says. White space and case of the
-/// transform do not matter.
+/// Checks whether a stream is partitioned as the configuration says. White
+/// space and case of the transform do not matter.
 ///
 /// # Errors
 /// [`NatsErrorKind::Stream`] names both transforms.

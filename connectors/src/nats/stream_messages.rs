@@ -1,4 +1,5 @@
-//! Single messages of a stream: the newest one, whether any exists, and the deletion of one.
+//! Single messages of a stream: the newest one, whether any exists, and the
+//! deletion of one.
 
 use async_nats::Client;
 use async_nats::jetstream::ErrorCode;
@@ -8,8 +9,8 @@ use tributary_config::model::Nats;
 use super::error::{NatsError, NatsErrorKind};
 use super::share;
 
-/// The sequence of the newest stored message that one process of the cluster would read from the input
-/// stream; 0 if there is none.
+/// The sequence of the newest stored message that one process of the cluster
+/// would read from the input stream; 0 if there is none.
 ///
 /// # Errors
 /// As [`super::stream_state`].
@@ -75,8 +76,8 @@ pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result
     }
 }
 
-/// Deletes one message of a stream securely: the server overwrites its bytes on disk. Returns whether
-/// the message existed; deleting it twice is no error.
+/// Deletes one message of a stream securely: the server overwrites its bytes on
+/// disk. Returns whether the message existed; deleting it twice is no error.
 ///
 /// # Errors
 /// As [`super::stream_state`].

@@ -1,4 +1,5 @@
-//! The state of a stream, as the server reports it, and why a stream cannot be used.
+//! The state of a stream, as the server reports it, and why a stream cannot be
+//! used.
 //!
 //! Everything here asks the server; nothing is cached between calls.
 
@@ -15,9 +16,11 @@ use super::mirrors;
 pub struct StreamState {
     /// The stream's name.
     pub name: String,
-    /// When it was created, Unix nanoseconds, which identifies it among streams of its name.
+    /// When it was created, Unix nanoseconds, which identifies it among streams
+    /// of its name.
     pub created_ns: i64,
-    /// The sequence of the oldest stored message; one past `last_sequence` if the stream is empty.
+    /// The sequence of the oldest stored message; one past `last_sequence` if
+    /// the stream is empty.
     pub first_sequence: u64,
     /// The highest sequence ever assigned; 0 before the first message.
     pub last_sequence: u64,
@@ -55,7 +58,8 @@ pub async fn stream_state(client: &Client, name: &str) -> Result<StreamState, Na
 /// The present state of the input stream.
 ///
 /// # Errors
-/// As [`stream_state`], and `Stream` if it has become a copy of another stream since the start.
+/// As [`stream_state`], and `Stream` if it has become a copy of another stream
+/// since the start.
 pub(super) async fn input_state(client: &Client, name: &str) -> Result<StreamState, NatsError> {
     let info = existing(client, name).await?;
     mirrors::refuse_mirror(&info)?;
@@ -111,8 +115,8 @@ pub(super) fn bad_name(name: &str) -> NatsError {
     )
 }
 
-/// The error of a stream that the server refuses. Code 503, a cluster that is electing a leader, is
-/// transient.
+/// The error of a stream that the server refuses. Code 503, a cluster that is
+/// electing a leader, is transient.
 pub(super) fn unusable(name: &str, answer: async_nats::jetstream::Error) -> NatsError {
     // A cluster that is electing a leader is unavailable, which passes.
     let kind = match answer.code() {
@@ -123,8 +127,9 @@ pub(super) fn unusable(name: &str, answer: async_nats::jetstream::Error) -> Nats
     NatsError::caused(kind, what, answer)
 }
 
-/// The error of a request without a response. Without JetStream nobody subscribes to such requests, and
-/// the server says so at once (`NoResponders`).
+/// The error of a request without a response. Without JetStream nobody
+/// subscribes to such requests, and the server says so at once
+/// (`NoResponders`).
 pub(super) fn unanswered(
     name: &str,
     error: impl std::error::Error + Send + Sync + 'static,

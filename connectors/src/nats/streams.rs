@@ -1,8 +1,10 @@
-//! Creates missing streams and checks existing ones against the configuration that the server returns.
+//! Creates missing streams and checks existing ones against the configuration
+//! that the server returns.
 //!
-//! An operator who creates a stream by hand keeps their choice of replicas, placement, limits and age as
-//! long as the stream can do its work. Otherwise the error names the stream, its current setting and the
-//! required one. This module never changes an existing stream.
+//! An operator who creates a stream by hand keeps their choice of replicas,
+//! placement, limits and age as long as the stream can do its work. Otherwise
+//! the error names the stream, its current setting and the required one. This
+//! module never changes an existing stream.
 //!
 //! | stream | subjects | must | created with |
 //! |---|---|---|---|
@@ -11,8 +13,9 @@
 //! | dead letters | `tributary.deadletter.>` | retention `limits`, no copy | 7 days |
 //! | rights | `tributary.rights.>` | retention `limits`, no copy, no age, message TTLs, deletable | no expiry |
 //!
-//! The input and the dead letters contain records in clear, so both are short-lived by default. The
-//! ledger is the durable copy. The output contains aggregates, one message per cell.
+//! The input and the dead letters contain records in clear, so both are
+//! short-lived by default. The ledger is the durable copy. The output contains
+//! aggregates, one message per cell.
 
 use std::time::Duration;
 
@@ -30,19 +33,21 @@ use super::{mirrors, share, subject};
 
 /// A day, for the age of streams.
 const DAY: Duration = Duration::from_secs(86_400);
-/// How long the server remembers message ids in the streams that are created here.
+/// How long the server remembers message ids in the streams that are created
+/// here.
 const DUPLICATES: Duration = Duration::from_secs(600);
 
 /// Creates or checks the stream that captures `tributary.in.>`.
 ///
-/// An existing stream must capture `tributary.in.<brand>.>` for every brand of `brands` (all of
-/// `tributary.in.>` if there are none), be no copy of another stream, and keep messages by limits: a
-/// work-queue or interest stream would delete what has not been read. It must be partitioned into
-/// `nats.partitions` (see [`super::InputRequest`]).
+/// An existing stream must capture `tributary.in.<brand>.>` for every brand of
+/// `brands` (all of `tributary.in.>` if there are none), be no copy of another
+/// stream, and keep messages by limits: a work-queue or interest stream would
+/// delete what has not been read. It must be partitioned into `nats.partitions`
+/// (see [`super::InputRequest`]).
 ///
 /// # Errors
-/// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable` if the server does not
-/// respond.
+/// [`NatsErrorKind::NoJetStream`], [`NatsErrorKind::Stream`], or `Unreachable`
+/// if the server does not respond.
 pub async fn ensure_input_stream(
     client: &Client,
     nats: &Nats,
@@ -65,9 +70,9 @@ pub async fn ensure_input_stream(
     Ok((&info).into())
 }
 
-/// Creates or checks the stream that keeps the last value of every cell: it must capture
-/// `tributary.out.<brand>.>`, keep one message per subject, discard the old one for the new one, and let
-/// none expire.
+/// Creates or checks the stream that keeps the last value of every cell: it
+/// must capture `tributary.out.<brand>.>`, keep one message per subject,
+/// discard the old one for the new one, and let none expire.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].
@@ -107,8 +112,8 @@ pub async fn ensure_output_stream(
     Ok((&info).into())
 }
 
-/// Creates or checks the stream of dead letters: it must capture `tributary.deadletter.>`, including the
-/// dead letters of unknown brands.
+/// Creates or checks the stream of dead letters: it must capture
+/// `tributary.deadletter.>`, including the dead letters of unknown brands.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].
@@ -131,8 +136,8 @@ pub async fn ensure_dead_letter_stream(
     Ok((&info).into())
 }
 
-/// Creates or checks the stream of data-subject requests: it must capture `tributary.rights.>` and let
-/// none expire before it is answered.
+/// Creates or checks the stream of data-subject requests: it must capture
+/// `tributary.rights.>` and let none expire before it is answered.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].
@@ -150,7 +155,8 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
     Ok((&info).into())
 }
 
-/// Checks whether the stream of data-subject requests can still do its work, without creating it.
+/// Checks whether the stream of data-subject requests can still do its work,
+/// without creating it.
 ///
 /// # Errors
 /// As [`ensure_input_stream`].
@@ -180,7 +186,8 @@ fn fits_rights(info: &Info) -> Result<(), NatsError> {
     )
 }
 
-/// The settings that all created streams share: file storage, retention by limits.
+/// The settings that all created streams share: file storage, retention by
+/// limits.
 fn plain(name: &str, subject: &str) -> Config {
     Config {
         name: name.to_owned(),
@@ -193,7 +200,8 @@ fn plain(name: &str, subject: &str) -> Config {
     }
 }
 
-/// The stream, created if it does not exist. Several processes may create it at the same time.
+/// The stream, created if it does not exist. Several processes may create it at
+/// the same time.
 async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     let name = config.name.clone();
     if let Some(info) = found(client, &name).await? {
@@ -237,7 +245,8 @@ async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     }
 }
 
-/// Checks that a stream captures all of `all`, or else `<before><brand><after>` for every brand.
+/// Checks that a stream captures all of `all`, or else `<before><brand><after>`
+/// for every brand.
 fn captures(
     info: &Info,
     all: &str,

@@ -1,8 +1,9 @@
 //! Subjects of cells, dead letters and data-subject requests.
 //!
-//! Anyone who may list subjects sees their tokens, so only closed sets become tokens: the configured
-//! brands, families, kinds, and for a cell the hash of its dimensions, which belong to an aggregate. Text
-//! from outside may contain anything, such as an e-mail address, and is never repeated in a subject.
+//! Anyone who may list subjects sees their tokens, so only closed sets become
+//! tokens: the configured brands, families, kinds, and for a cell the hash of
+//! its dimensions, which belong to an aggregate. Text from outside may contain
+//! anything, such as an e-mail address, and is never repeated in a subject.
 //!
 //! | subject | content |
 //! |---|---|
@@ -46,17 +47,20 @@ pub fn rights_answers(brand: &str) -> String {
     format!("tributary.rights.{brand}.answer.*")
 }
 
-/// The subjects on which processes report that they completed their part of a request.
+/// The subjects on which processes report that they completed their part of a
+/// request.
 pub fn rights_parts() -> String {
     "tributary.rights.*.part.*".to_owned()
 }
 
-/// The subject on which one process reports that it completed its part of a request.
+/// The subject on which one process reports that it completed its part of a
+/// request.
 pub fn rights_part(brand: &str, process: usize) -> String {
     format!("tributary.rights.{brand}.part.{process}")
 }
 
-/// The subject of the answer sealed for a one-time key; its last token is the first 16 bytes of the key's SHA-256.
+/// The subject of the answer sealed for a one-time key; its last token is the
+/// first 16 bytes of the key's SHA-256.
 pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     use sha2::Digest;
     let hash = sha2::Sha256::digest(key);
@@ -68,7 +72,8 @@ pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     format!("tributary.rights.{brand}.answer.{hex}")
 }
 
-/// The subject of a topic on which a process informs the others of its cluster; `*` for every process.
+/// The subject of a topic on which a process informs the others of its cluster;
+/// `*` for every process.
 pub fn cluster_topic(topic: &str, process: &str) -> String {
     format!("tributary.rights.cluster.{topic}.{process}")
 }
@@ -76,9 +81,9 @@ pub fn cluster_topic(topic: &str, process: &str) -> String {
 /// The token of an unknown brand or kind.
 const UNKNOWN: &str = "unknown";
 
-/// The subject of one cell, `tributary.out.<brand>.<family>.<hash>`. The hash is the 64-bit XXH3 of the
-/// cell's canonical JSON in 16 hex digits, so that a stream with one message per subject keeps the last
-/// value of every cell.
+/// The subject of one cell, `tributary.out.<brand>.<family>.<hash>`. The hash
+/// is the 64-bit XXH3 of the cell's canonical JSON in 16 hex digits, so that a
+/// stream with one message per subject keeps the last value of every cell.
 ///
 /// ```
 /// use tributary_connectors::nats::subject;
@@ -97,8 +102,9 @@ pub fn cell(brand: &str, family: Family, cell_json: &str) -> String {
     )
 }
 
-/// The subject of a dead letter, `tributary.deadletter.<brand>.<kind>`, with `unknown` for a brand that
-/// is not configured and for a kind that the specification does not define.
+/// The subject of a dead letter, `tributary.deadletter.<brand>.<kind>`, with
+/// `unknown` for a brand that is not configured and for a kind that the
+/// specification does not define.
 ///
 /// ```
 /// use tributary_connectors::nats::subject::dead_letter;
@@ -114,8 +120,9 @@ pub fn dead_letter(brand: Option<&str>, kind: Option<&str>) -> String {
     )
 }
 
-/// Whether every subject that matches `wanted` also matches `pattern`. Both may contain the wildcards
-/// `*` (one token) and, at the end, `>` (one token or more).
+/// Whether every subject that matches `wanted` also matches `pattern`. Both may
+/// contain the wildcards `*` (one token) and, at the end, `>` (one token or
+/// more).
 ///
 /// ```
 /// use tributary_connectors::nats::subject::covers;

@@ -1,7 +1,8 @@
 //! The set of subjects under which a stream stores messages.
 //!
-//! The set stores hashes. Its only use is to find subjects that are missing in comparison with an
-//! earlier set, and a hash collision hides the loss of one subject at most.
+//! The set stores hashes. Its only use is to find subjects that are missing in
+//! comparison with an earlier set, and a hash collision hides the loss of one
+//! subject at most.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -11,8 +12,8 @@ use rustc_hash::FxHashSet;
 
 use super::error::{NatsError, NatsErrorKind};
 
-/// A set of subjects, stored as hashes that are comparable between a set and those that [`Self::empty`]
-/// and [`Self::read`] derive from it.
+/// A set of subjects, stored as hashes that are comparable between a set and
+/// those that [`Self::empty`] and [`Self::read`] derive from it.
 ///
 /// ```
 /// use tributary_connectors::nats::SubjectSet;
@@ -65,7 +66,8 @@ impl SubjectSet {
         }
     }
 
-    /// The subjects under which a stream stores messages now, comparable with those of this set.
+    /// The subjects under which a stream stores messages now, comparable with
+    /// those of this set.
     ///
     /// # Errors
     /// [`NatsErrorKind::Unreachable`] if the server does not respond.

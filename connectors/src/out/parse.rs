@@ -1,16 +1,18 @@
-//! Published cells read back: the inverse of the parent module, for every family.
+//! Published cells read back: the inverse of the parent module, for every
+//! family.
 //!
-//! Nothing else is taken for a cell, so a payload that another program published under an output
-//! subject is not mistaken for one.
+//! Nothing else is taken for a cell, so a payload that another program
+//! published under an output subject is not mistaken for one.
 
 use serde_json::{Map, Value};
 use tributary_operators::cell::{Cell, Dim, Family};
 
 use crate::calendar;
 
-/// Parses the payload of a published cell, `{"cell":…,"value":…,"as_of":…,…}`. Returns the cell, closed
-/// if its value is null, and the time of the release that published it, Unix milliseconds; `None` if
-/// Tributary does not write such a payload for the family.
+/// Parses the payload of a published cell, `{"cell":…,"value":…,"as_of":…,…}`.
+/// Returns the cell, closed if its value is null, and the time of the release
+/// that published it, Unix milliseconds; `None` if Tributary does not write
+/// such a payload for the family.
 pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     let mut message: Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let Value::Object(names) = message.remove("cell")? else {
@@ -71,7 +73,8 @@ fn day(text: &str) -> Option<i32> {
     calendar::day(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
 }
 
-/// Parses RFC 3339 with an offset into the Unix second and the offset in seconds.
+/// Parses RFC 3339 with an offset into the Unix second and the offset in
+/// seconds.
 fn hour(text: &str) -> Option<Dim> {
     let (date, rest) = text.split_once('T')?;
     let (clock, offset) = rest.split_at_checked(8)?;

@@ -32,8 +32,8 @@ impl Contents {
         }
     }
 
-    /// Whether a file has this kind of content, by its first line. An empty file has every kind but
-    /// [`Contents::Nothing`].
+    /// Whether a file has this kind of content, by its first line. An empty
+    /// file has every kind but [`Contents::Nothing`].
     pub(super) fn are_in(self, path: &Path) -> bool {
         let line = || -> io::Result<Vec<u8>> {
             let mut line = Vec::new();

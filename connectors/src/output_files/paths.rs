@@ -1,11 +1,13 @@
-//! Paths of output files: where a path leads, whether two paths are one file, and temporary files.
+//! Paths of output files: where a path leads, whether two paths are one file,
+//! and temporary files.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Creates a temporary file in the directory of `place`, which is deleted unless it is renamed.
+/// Creates a temporary file in the directory of `place`, which is deleted
+/// unless it is renamed.
 pub(super) fn beside(place: &Path, mode: u32) -> io::Result<tempfile::NamedTempFile<File>> {
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     tempfile::Builder::new()
@@ -24,8 +26,8 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// The absolute path to which a path leads, links resolved, whether or not the file exists; `None` if
-/// its directory does not.
+/// The absolute path to which a path leads, links resolved, whether or not the
+/// file exists; `None` if its directory does not.
 pub(super) fn place(path: &Path) -> Option<PathBuf> {
     if let Ok(place) = path.canonicalize() {
         return Some(place);
@@ -40,7 +42,8 @@ pub(super) fn place(path: &Path) -> Option<PathBuf> {
     Some(parent.join(path.file_name()?))
 }
 
-/// Whether a path leads to the file at a resolved path, through any symbolic or hard link.
+/// Whether a path leads to the file at a resolved path, through any symbolic or
+/// hard link.
 pub(super) fn is_same(path: &Path, at: &Path, there: Option<&Metadata>) -> bool {
     if place(path).is_some_and(|path| path == at) {
         return true;

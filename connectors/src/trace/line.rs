@@ -48,7 +48,8 @@ pub struct TraceLine {
 }
 
 impl TraceLine {
-    /// The message as a line of a trace, without a line break. Parsed again, it is the same message.
+    /// The message as a line of a trace, without a line break. Parsed again, it
+    /// is the same message.
     pub fn to_json(&self) -> String {
         write(self)
     }
@@ -72,8 +73,8 @@ fn arrival(digits: &str) -> Option<i64> {
     (0..=time::MAX).contains(&at).then_some(at)
 }
 
-/// The line of a message: the payload as an object if it is one on one line, else as a string, and as
-/// base64 if it is not UTF-8.
+/// The line of a message: the payload as an object if it is one on one line,
+/// else as a string, and as base64 if it is not UTF-8.
 pub fn write(line: &TraceLine) -> String {
     let text = std::str::from_utf8(&line.data);
     let member = match text {
@@ -100,8 +101,8 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Whether a text is one JSON object on one line without surrounding white space, whose text therefore
-/// survives being embedded.
+/// Whether a text is one JSON object on one line without surrounding white
+/// space, whose text therefore survives being embedded.
 fn is_object(text: &str) -> bool {
     text.starts_with('{')
         && text.ends_with('}')

@@ -4,8 +4,9 @@
 //! {"subject": "tributary.in.acme.web", "at": 1700000000000, "data": {"id": "w1"}}
 //! ```
 //!
-//! A line that is not such a message is counted and skipped; a file that cannot be read or decompressed
-//! ends the trace with an error. [`TraceLine`] defines the members.
+//! A line that is not such a message is counted and skipped; a file that cannot
+//! be read or decompressed ends the trace with an error. [`TraceLine`] defines
+//! the members.
 
 mod line;
 
@@ -15,8 +16,8 @@ use std::path::{Path, PathBuf};
 use crate::files::{self, OpenFile, Progress};
 pub use line::TraceLine;
 
-/// The maximum length of a line, bytes. A longer line is skipped like any other that is not a message,
-/// and is never held in memory as a whole.
+/// The maximum length of a line, bytes. A longer line is skipped like any other
+/// that is not a message, and is never held in memory as a whole.
 pub const MAX_LINE: usize = 64 << 20;
 
 /// Why a trace cannot be read.
@@ -42,7 +43,8 @@ pub enum TraceError {
     },
 }
 
-/// Iterates over the messages of a trace in order. After an error the iterator ends.
+/// Iterates over the messages of a trace in order. After an error the iterator
+/// ends.
 pub struct TraceReader {
     path: PathBuf,
     reader: Box<dyn BufRead + Send>,
@@ -61,6 +63,18 @@ pub struct TraceReader {
 ///
 /// # Errors
 /// [`TraceError::Open`] if the file cannot be opened.
+/// ```
+/// use tributary_connectors::trace;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("trace");
+/// std::fs::write(&path, r#"{"subject":"tributary.in.acme.web","at":5,"data":{"id":"w1"}}"#)?;
+/// let mut messages = trace::open(&path)?;
+/// let message = messages.next().expect("one message")?;
+/// assert_eq!((message.at, message.data.as_slice()), (5, &br#"{"id":"w1"}"#[..]));
+/// assert!(messages.next().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open(path: &Path) -> Result<TraceReader, TraceError> {
     let OpenFile { reader, progress } = files::open(path).map_err(|error| TraceError::Open {
         path: path.to_owned(),
@@ -78,7 +92,8 @@ pub fn open(path: &Path) -> Result<TraceReader, TraceError> {
 }
 
 impl TraceReader {
-    /// The number of lines so far that were not messages; blank lines do not count.
+    /// The number of lines so far that were not messages; blank lines do not
+    /// count.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -88,18 +103,20 @@ impl TraceReader {
         self.lines
     }
 
-    /// Bytes of the file read so far; compressed ones if the file is compressed.
+    /// Bytes of the file read so far; compressed ones if the file is
+    /// compressed.
     pub fn bytes_read(&self) -> u64 {
         self.progress.read()
     }
 
-    /// How much of the file has been read; remains valid while another thread reads on.
+    /// How much of the file has been read; remains valid while another thread
+    /// reads on.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// Reads the next line into the buffer, without its line break; `None` at the end of the file. The
-    /// buffer is empty after an overlong line.
+    /// Reads the next line into the buffer, without its line break; `None` at
+    /// the end of the file. The buffer is empty after an overlong line.
     fn fill(&mut self) -> std::io::Result<Option<Length>> {
         self.buffer.clear();
         let mut length = Length::Whole;

@@ -1,16 +1,20 @@
 //! The flow of deliveries and its failures.
 //!
-//! Every failure has the same remedy: a new consumer at the position. A lost delivery shows as a jump in the consumer's
-//! own numbers, a silent connection as missed heartbeats, a lost connection as a reconnect, and a deleted consumer by
-//! the server's report; each is counted. Deliveries below the position are redeliveries and are skipped.
+//! Every failure has the same remedy: a new consumer at the position. A lost
+//! delivery shows as a jump in the consumer's own numbers, a silent connection
+//! as missed heartbeats, a lost connection as a reconnect, and a deleted
+//! consumer by the server's report; each is counted. Deliveries below the
+//! position are redeliveries and are skipped.
 //!
-//! A jump in the *stream's* numbers is either a gap, because messages were deleted one by one, or the stream has
-//! dropped messages that this process had not read. The stream's first sequence distinguishes the two. Until it is
-//! known, no message behind the jump is delivered: a loss becomes an error ([`NatsErrorKind::Lost`]) before it becomes
-//! a position.
+//! A jump in the *stream's* numbers is either a gap, because messages were
+//! deleted one by one, or the stream has dropped messages that this process had
+//! not read. The stream's first sequence distinguishes the two. Until it is
+//! known, no message behind the jump is delivered: a loss becomes an error
+//! ([`NatsErrorKind::Lost`]) before it becomes a position.
 //!
-//! While no message arrives, the reader polls the server: for deliveries that were lost at the very end, and for the
-//! end of the stream, to which the position may advance when nothing is pending.
+//! While no message arrives, the reader polls the server: for deliveries that
+//! were lost at the very end, and for the end of the stream, to which the
+//! position may advance when nothing is pending.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +34,8 @@ use super::super::message::{InMessage, Place, message};
 use super::super::stream_state::input_state;
 use super::{Input, Link, ServerState};
 
-/// How often a waiting reader checks whether the client is still on the connection of the consumer.
+/// How often a waiting reader checks whether the client is still on the
+/// connection of the consumer.
 const LOOK: Duration = Duration::from_millis(200);
 /// How often the server is queried while no message arrives.
 const ASK: Duration = Duration::from_secs(2);
@@ -38,8 +43,8 @@ const ASK: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Input {
-    /// The loop behind [`Input::next_batch`]: takes what has arrived, waits, queries, and reopens, until
-    /// there is a batch or the deadline passes.
+    /// The loop behind [`Input::next_batch`]: takes what has arrived, waits,
+    /// queries, and reopens, until there is a batch or the deadline passes.
     pub(super) async fn collect(
         &mut self,
         max: usize,
@@ -84,7 +89,8 @@ impl Input {
         Ok(())
     }
 
-    /// Waits for a delivery. While none arrives, queries the server when that is due.
+    /// Waits for a delivery. While none arrives, queries the server when that
+    /// is due.
     async fn wait(&mut self, until: Instant) -> Result<(), NatsError> {
         let Link::Open(open) = &mut self.link else {
             return Ok(());
@@ -99,11 +105,12 @@ impl Input {
         self.query_state(until).await
     }
 
-    /// Queries the stream and the consumer, and acts on the response if it arrives by `until`; otherwise the
-    /// next call continues to wait for it.
+    /// Queries the stream and the consumer, and acts on the response if it
+    /// arrives by `until`; otherwise the next call continues to wait for it.
     ///
     /// # Errors
-    /// `Lost` and `StreamReset` for a loss, and transient failures of the query.
+    /// `Lost` and `StreamReset` for a loss, and transient failures of the
+    /// query.
     async fn query_state(&mut self, until: Instant) -> Result<(), NatsError> {
         let asked = (self.state_request).get_or_insert_with(|| {
             Box::pin(fetch_state(self.client.clone(), self.request.clone()))
@@ -145,7 +152,8 @@ impl Input {
         Ok(())
     }
 
-    /// Opens a consumer at the position, after the pause; a failure schedules the next attempt.
+    /// Opens a consumer at the position, after the pause; a failure schedules
+    /// the next attempt.
     async fn reopen(&mut self, until: Instant) -> Result<(), NatsError> {
         if let Link::Closed = self.link {
             tokio::time::sleep_until(self.due.min(until)).await;
@@ -183,7 +191,8 @@ impl Input {
         }
     }
 
-    /// Begins to read from a consumer. It was checked for losses when it was created.
+    /// Begins to read from a consumer. It was checked for losses when it was
+    /// created.
     pub(super) fn begin(&mut self, opened: OpenConsumer) {
         self.own_consumer = Some(opened.made);
         self.pending = opened.pending;
@@ -202,7 +211,8 @@ impl Input {
         self.counts.reopened += 1;
     }
 
-    /// Handles what the consumer returns: a message, a missed heartbeat, or its end.
+    /// Handles what the consumer returns: a message, a missed heartbeat, or its
+    /// end.
     fn handle_delivery(
         &mut self,
         next: Option<Result<Message, MessagesError>>,
@@ -219,8 +229,8 @@ impl Input {
         Ok(())
     }
 
-    /// Handles one message: checks the numbers of delivery and sequence, and buffers it if it is this
-    /// process's own.
+    /// Handles one message: checks the numbers of delivery and sequence, and
+    /// buffers it if it is this process's own.
     ///
     /// # Errors
     /// `Read` for a delivery without its metadata.
@@ -275,8 +285,8 @@ impl Input {
         self.from_any_sequence = false;
     }
 
-    /// Turns a failure that passes into a transient one: a server that has just started has no JetStream
-    /// for a moment.
+    /// Turns a failure that passes into a transient one: a server that has just
+    /// started has no JetStream for a moment.
     fn interrupted(&self, error: NatsError) -> NatsError {
         match error.is_passing() && !error.is_transient() {
             true => NatsError::caused(
@@ -289,8 +299,8 @@ impl Input {
     }
 }
 
-/// Queries the stream first and then the consumer, so that what the consumer no longer has to deliver
-/// lies beyond the end that the stream reported.
+/// Queries the stream first and then the consumer, so that what the consumer no
+/// longer has to deliver lies beyond the end that the stream reported.
 async fn fetch_state(client: Client, wanted: Arc<InputRequest>) -> Result<ServerState, NatsError> {
     let state = input_state(&client, &wanted.stream).await?;
     let stream = async_nats::jetstream::new(client)
