@@ -180,6 +180,7 @@ pub(crate) fn join(path: &str, key: &str) -> String {
 /// A value for a message: quoted, control characters escaped, at most 60
 /// characters.
 pub(crate) fn quote(text: &str) -> String {
+    /// The maximum number of characters that are quoted.
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
         None => format!("{text:?}"),

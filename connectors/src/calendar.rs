@@ -1,5 +1,8 @@
-//! Civil dates as days since 1970-01-01 and back (proleptic Gregorian), after
-//! Howard Hinnant's "chrono-compatible low-level date algorithms".
+//! Civil dates as days since 1970-01-01 and back, in the proleptic Gregorian
+//! calendar.
+//!
+//! The algorithm is that of Howard Hinnant's «chrono-compatible low-level date
+//! algorithms» (`days_from_civil`).
 
 pub use tributary_operators::calendar::civil;
 use tributary_operators::record::Day;
@@ -28,6 +31,7 @@ pub fn day(year: i32, month: u32, day_of_month: u32) -> Option<Day> {
     i32::try_from(era * 146_097 + day_of_era - 719_468).ok()
 }
 
+/// The number of days of a month.
 fn length(year: i32, month: u32) -> u32 {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {

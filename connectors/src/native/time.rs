@@ -176,6 +176,7 @@ pub fn time(text: &str, zone: Option<&TimeZone>, loose: bool) -> Result<i64, Tim
     in_range(moment)
 }
 
+/// The moment, if it lies from [`MIN`] to [`MAX`].
 fn in_range(ms: i64) -> Result<i64, TimeError> {
     match ms {
         ..MIN => Err(TimeError::TooEarly),
@@ -203,6 +204,7 @@ pub fn date(text: &str) -> Option<Day> {
     (rest.0.is_empty() && day >= 0).then_some(day)
 }
 
+/// The date and time that a clock shows; `seconds` count from midnight.
 fn shown(year: u32, month: u32, of_month: u32, seconds: u32, ms: u32) -> Option<DateTime> {
     let small = |value: u32| i8::try_from(value).ok();
     DateTime::new(
@@ -217,10 +219,11 @@ fn shown(year: u32, month: u32, of_month: u32, seconds: u32, ms: u32) -> Option<
     .ok()
 }
 
-/// What is left of the text.
+/// The rest of the text.
 struct Digits<'a>(&'a [u8]);
 
 impl Digits<'_> {
+    /// The next `digits` digits as a number.
     fn number(&mut self, digits: usize) -> Result<u32, TimeError> {
         let (head, tail) = self.0.split_at_checked(digits).ok_or(TimeError::Invalid)?;
         let mut value = 0;
@@ -234,6 +237,7 @@ impl Digits<'_> {
         Ok(value)
     }
 
+    /// The same, if the number is below `bound`.
     fn below(&mut self, digits: usize, bound: u32) -> Result<u32, TimeError> {
         let value = self.number(digits)?;
         if value < bound {
@@ -243,6 +247,7 @@ impl Digits<'_> {
         }
     }
 
+    /// Consumes one byte of a set.
     fn skip(&mut self, any_of: &[u8]) -> Result<(), TimeError> {
         match self.0 {
             [first, rest @ ..] if any_of.contains(first) => {
@@ -253,7 +258,8 @@ impl Digits<'_> {
         }
     }
 
-    /// The milliseconds of an optional fraction.
+    /// The milliseconds of an optional fraction of a second; further digits are
+    /// cut.
     fn fraction(&mut self) -> Result<u32, TimeError> {
         let [b'.', rest @ ..] = self.0 else {
             return Ok(0);
@@ -268,7 +274,8 @@ impl Digits<'_> {
         Ok(digit(0) * 100 + digit(1) * 10 + digit(2))
     }
 
-    /// The seconds east of UTC that end the text, or none where it just ends.
+    /// The offset that ends the text, in seconds east of UTC; `None` if the
+    /// text just ends.
     fn offset(&mut self, loose: bool) -> Result<Option<i32>, TimeError> {
         if loose && let [b' ', rest @ ..] = self.0 {
             self.0 = rest;
