@@ -2,9 +2,9 @@
 //! defaults for everything except the brands.
 //!
 //! Each setting is defined once, as a row of a table in `settings/`: its key,
-//! value type, default, unit and meaning. Parsing, [`print()`], [`schema`] and
-//! [`reference()`] all iterate over these rows and cannot disagree. A file is
-//! either valid as a whole or rejected with the list of all problems: no
+//! value type, default, unit and meaning. Parsing, [`print()`], [`schema()`]
+//! and [`reference()`] all iterate over these rows and cannot disagree. A file
+//! is either valid as a whole or rejected with the list of all problems: no
 //! setting is read halfway or guessed.
 //!
 //! Secrets are never part of the file: a setting names the file or the

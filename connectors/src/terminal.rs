@@ -69,7 +69,7 @@ pub fn print(text: impl Display) -> io::Result<()> {
 /// Prints a line on standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_line(text: impl Display) -> io::Result<()> {
     print(format_args!("{text}\n"))
 }
@@ -78,7 +78,7 @@ pub fn print_line(text: impl Display) -> io::Result<()> {
 /// no error.
 ///
 /// # Errors
-/// Any other error of [`print`].
+/// Any other error of [`print()`].
 pub fn print_status_line(text: impl Display) -> io::Result<()> {
     match print_line(text) {
         Err(error) if is_closed(&error) => Ok(()),

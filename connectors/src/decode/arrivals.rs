@@ -3,11 +3,10 @@
 //!
 //! A message arrives when the stream stores it, which no sender can choose. A
 //! source with `arrival_header` is the exception: a load test that replays an
-//! old trace states the arrival in the header
-//! [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow
-//! those headers alone. A header never counts as later than the stream's own
-//! time, so no sender can move a clock into the future. A message without a
-//! source moves no clock.
+//! old trace states the arrival in the header [`AT_HEADER`], and the days of
+//! its brand then follow those headers alone. A header never counts as later
+//! than the stream's own time, so no sender can move a clock into the future. A
+//! message without a source moves no clock.
 
 use tributary_config::model::Config;
 

@@ -13,7 +13,7 @@ use super::share;
 /// would read from the input stream; 0 if there is none.
 ///
 /// # Errors
-/// As [`super::stream_state`].
+/// As [`super::stream_state()`].
 pub async fn newest_message(
     client: &Client,
     nats: &Nats,
@@ -50,7 +50,7 @@ pub async fn newest_message(
 /// Whether a stream stores a message whose subject matches a filter.
 ///
 /// # Errors
-/// As [`super::stream_state`].
+/// As [`super::stream_state()`].
 pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result<bool, NatsError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         let what = format!("reading the end of the stream {stream}");
@@ -80,7 +80,7 @@ pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result
 /// disk. Returns whether the message existed; deleting it twice is no error.
 ///
 /// # Errors
-/// As [`super::stream_state`].
+/// As [`super::stream_state()`].
 pub async fn delete_message(
     client: &Client,
     stream: &str,
