@@ -26,12 +26,12 @@ mod measure;
 mod process;
 mod source;
 
-pub use brand::{Brand, Channels, Consent, HashRule, Identity, LabelCase, Noise, Retention};
+pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Noise, Retention};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
 pub use measure::{Attribution, Sensors};
 pub use process::{Http, Ingest, Ledger, Nats, Release, Workers};
-pub use source::{Basis, Format, Kind, Source, TimeUnit};
+pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit};
 
 /// The whole configuration of one process.
 ///

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use tributary_consent::Vendor;
 
-use super::{Attribution, Basis, Kind, Sensors, Source};
+use super::{Attribution, Basis, HashRule, Kind, Sensors, Source};
 
 /// `[[brand]]`: one brand.
 #[derive(Clone, Debug)]
@@ -99,25 +99,6 @@ impl Brand {
     pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         self.previous_secrets.iter().chain([&self.secret])
     }
-}
-
-/// The vendor rule by which a clear value is canonicalized before it is hashed
-/// with SHA-256.
-///
-/// The order of the variants is the order in which rules apply; `Plain` comes
-/// first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HashRule {
-    /// The canonical value as it is, digest in hex.
-    Plain,
-    /// Google Customer Match: removes the dots of Gmail addresses and hashes
-    /// them both with and without the `+suffix`; phone numbers keep their `+`.
-    Google,
-    /// Meta Conversions API: keeps dots; phone numbers lose their `+`.
-    Meta,
-    /// UID2: removes the dots and the `+suffix` of Gmail addresses; digest in
-    /// base64.
-    Uid2,
 }
 
 /// `[brand.identity]`: which identifiers belong to one person.

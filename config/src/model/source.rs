@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Csv, HashRule};
+use super::Csv;
 
 /// `[[brand.source]]`: where records of one kind come from. Messages on
 /// `tributary.in.<brand>.<kind>.<source>` belong to the source of that name.
@@ -36,6 +36,25 @@ pub struct Source {
     /// Anyone who may publish for such a source can choose arrival times, but
     /// never later ones than the stream's.
     pub arrival_header: bool,
+}
+
+/// The vendor rule by which a clear value is canonicalized before it is hashed
+/// with SHA-256.
+///
+/// The order of the variants is the order in which rules apply; `Plain` comes
+/// first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashRule {
+    /// The canonical value as it is, digest in hex.
+    Plain,
+    /// Google Customer Match: removes the dots of Gmail addresses and hashes
+    /// them both with and without the `+suffix`; phone numbers keep their `+`.
+    Google,
+    /// Meta Conversions API: keeps dots; phone numbers lose their `+`.
+    Meta,
+    /// UID2: removes the dots and the `+suffix` of Gmail addresses; digest in
+    /// base64.
+    Uid2,
 }
 
 /// The legal basis of processing (GDPR, article 6(1)(a) and (f)).
