@@ -1,9 +1,9 @@
-//! Words: every label that an event uses has been told before it, and told once.
+//! Labels: every label that an event uses is announced before it, exactly once.
 
 use std::collections::BTreeSet;
 
 use crate::common::AT;
-use crate::sink::Desk;
+use crate::sink::DecoderHarness;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::Body;
@@ -35,7 +35,7 @@ fn labels(event: &Event) -> Vec<Label> {
     }
 }
 
-fn send_everything(desk: &mut Desk) {
+fn send_everything(harness: &mut DecoderHarness) {
     for round in 0..3 {
         let store = round % 2;
         for (kind, fields) in [
@@ -54,35 +54,35 @@ fn send_everything(desk: &mut Desk) {
             ("ping", r#""sensor":"d","device":"x","rssi":-1"#),
         ] {
             let line = format!(r#"{{"id":"i","ts":{AT},"store":"s{store}",{fields}}}"#);
-            desk.send(&format!("tributary.in.acme.{kind}"), line.as_bytes());
+            harness.send(&format!("tributary.in.acme.{kind}"), line.as_bytes());
         }
     }
 }
 
 #[test]
 fn words_come_once_and_before_their_labels() {
-    let mut desk = Desk::acme();
-    send_everything(&mut desk);
-    assert_eq!(desk.kept.dead, []);
-    let mut told: BTreeSet<Label> = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
-    for event in &desk.kept.events {
+    let mut harness = DecoderHarness::acme();
+    send_everything(&mut harness);
+    assert_eq!(harness.kept.dead, []);
+    let mut announced: BTreeSet<Label> = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
+    for event in &harness.kept.events {
         if let Event::LabelName { label, word, .. } = event {
             assert_eq!(Label::of(word), *label);
-            assert!(told.insert(*label), "{word} was told before");
+            assert!(announced.insert(*label), "{word} was announced before");
         }
         for label in labels(event) {
-            assert!(label.is_absent() || told.contains(&label), "{event:?}");
+            assert!(label.is_absent() || announced.contains(&label), "{event:?}");
         }
     }
 }
 
 #[test]
 fn any_two_decoders_give_the_same_events_and_a_clone_has_told_the_same_words() {
-    let (mut one, mut two) = (Desk::acme(), Desk::acme());
+    let (mut one, mut two) = (DecoderHarness::acme(), DecoderHarness::acme());
     send_everything(&mut one);
     send_everything(&mut two);
     assert_eq!(one.kept.events, two.kept.events);
-    let mut clone = Desk::acme();
+    let mut clone = DecoderHarness::acme();
     clone.decoder = one.decoder.clone();
     send_everything(&mut clone);
     let word = |event: &&Event| matches!(event, Event::LabelName { .. });
