@@ -56,11 +56,11 @@ use gauges::gauge;
 use input::{explained, open_input, wanted};
 use ledger::open;
 
-/// A worker process that is ready to read its input.
+/// A worker process that is ready to read its input: its parts, and the handles of its tasks.
 pub struct RunningWorker {
     /// Queries to the dataflow.
     pub queries: Queries,
-    /// The threads.
+    /// The worker threads.
     pub workers: Workers,
     /// The feed of the worker threads.
     pub feed: Feed,
@@ -68,11 +68,11 @@ pub struct RunningWorker {
     pub input: Input,
     /// The position up to which everything is durable.
     pub watermark: watch::Receiver<DurablePosition>,
-    /// Ends when the ledger is closed, or cannot go on.
+    /// Ends when the ledger is closed or cannot continue.
     pub commits: JoinHandle<anyhow::Result<()>>,
-    /// Ends when the broker has every cell.
+    /// Ends when the broker has acknowledged every cell.
     pub publisher: JoinHandle<anyhow::Result<()>>,
-    /// Set to true, it ends the servers.
+    /// Ends the servers when set to true.
     pub served: watch::Sender<bool>,
     /// The HTTP server.
     pub server: JoinHandle<()>,
@@ -82,18 +82,20 @@ pub struct RunningWorker {
     pub gauges: JoinHandle<()>,
     /// The task that answers rights requests.
     pub rights: JoinHandle<anyhow::Result<()>>,
-    /// The task that makes the daily retention pass.
+    /// The daily retention pass.
     pub retention: JoinHandle<Result<(), WorkerStopped>>,
     /// The broker.
     pub client: Client,
 }
 
-/// Starts a worker with a configuration that was read from `file`, and returns once every process of the cluster has
-/// restored its state. `accept_loss` continues after a loss of input or of rights records that would stop the start.
+/// Starts a worker with a configuration that was read from `file`, and returns once every process
+/// of the cluster has restored its state. With `accept_loss`, a loss of input or of rights records
+/// does not stop the start.
 ///
 /// # Errors
-/// Where the address, the ledger, the broker or the configuration of the cluster does not permit a start; the error says
-/// what the operator can do.
+///
+/// An address, ledger, broker or cluster that does not permit a start; the error tells the operator
+/// what to do.
 pub async fn start(
     config: &Config,
     file: &Path,

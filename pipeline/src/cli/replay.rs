@@ -1,7 +1,9 @@
-//! `tributary replay`: traces in, a file of cells, a file of what was refused, and a summary.
+//! `tributary replay`: reads traces, and writes a file of cells, a file of
+//! rejected lines, and a summary.
 //!
-//! [`crate::worker::replay`] does the work. What is refused is written as a trace of its own beside the cells, so that what was
-//! mended can be replayed.
+//! [`crate::worker::replay`] does the work. Rejected lines are written as a
+//! trace of their own beside the cells, so that they can be corrected and
+//! replayed.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
@@ -23,7 +25,13 @@ use crate::cli::args as cli;
 use crate::privacy::retention::Category;
 use crate::worker::replay::{ClockWentBack, Outcome, run};
 
-/// The command.
+/// Executes the command.
+///
+/// # Errors
+///
+/// A trace that cannot be read, an output that cannot be written, or a
+/// directory for the ledger that is not empty. Outputs are opened before
+/// anything is read, so that an hour of work is not lost.
 pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     let mut config = crate::load(&args.config)?;
     if let Some(workers) = args.workers {
@@ -108,7 +116,8 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A ledger where there is nothing yet. What is there is not even opened, which would mend its end.
+/// Creates a ledger in an empty directory. An existing ledger is not even
+/// opened, because that would truncate its unfinished end.
 fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
     let own = directory.join("process-0");
     // A file system of its own has one folder that nobody made.
@@ -133,6 +142,7 @@ fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
     Ok(ledger)
 }
 
+/// Progress bar over the bytes of the traces.
 fn bar(quiet: bool, total: u64) -> ProgressBar {
     let target = if quiet {
         ProgressDrawTarget::hidden()
@@ -144,6 +154,7 @@ fn bar(quiet: bool, total: u64) -> ProgressBar {
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// Default file for rejected lines; `None` if cells go to standard output.
 fn beside(cells: &Path) -> Option<PathBuf> {
     if cells == Path::new("-") {
         return None;
@@ -153,6 +164,7 @@ fn beside(cells: &Path) -> Option<PathBuf> {
     Some(cells.with_file_name(name))
 }
 
+/// Writes lines to a file or to standard output.
 fn write_lines<'a>(
     file: Option<&OutputFile>,
     lines: impl Iterator<Item = &'a str>,
@@ -177,8 +189,9 @@ fn write_lines<'a>(
     }
 }
 
-/// Writes refused lines as a trace of their own, so that what was mended can be replayed; nothing is left
-/// of an older file where nothing was refused. The lines are as they came, so only the owner may read them.
+/// Writes rejected lines as a trace, so that they can be corrected and
+/// replayed; without any, an older file is removed. The lines are unchanged, so
+/// that only the owner may read them.
 fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<()> {
     if dead.is_empty() {
         return Ok(file.remove()?);
@@ -203,6 +216,7 @@ fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<
         .with_context(|| format!("cannot write {}", file.path().display()))
 }
 
+/// Summary of a replay.
 struct Summary<'a> {
     args: &'a cli::Replay,
     config: &'a Config,
@@ -213,6 +227,7 @@ struct Summary<'a> {
 }
 
 impl Summary<'_> {
+    /// Number of cells by family.
     fn families(&self) -> BTreeMap<&'static str, u64> {
         let mut families = BTreeMap::new();
         for cell in self
@@ -226,6 +241,7 @@ impl Summary<'_> {
         families
     }
 
+    /// Number of accepted records by kind.
     fn accepted(&self) -> BTreeMap<&'static str, u64> {
         let mut kinds = BTreeMap::new();
         for ((_, kind), count) in self.outcome.tally.counts().accepted {
@@ -234,6 +250,7 @@ impl Summary<'_> {
         kinds
     }
 
+    /// Number of retracted records by category.
     fn past(&self) -> BTreeMap<&'static str, u64> {
         let past = Category::ALL.into_iter().zip(self.outcome.past);
         past.filter(|(_, records)| *records > 0)
@@ -241,7 +258,7 @@ impl Summary<'_> {
             .collect()
     }
 
-    /// The sources that rest on consent, as `brand/source`.
+    /// Sources with the legal basis of consent, as `brand/source`.
     fn on_consent(&self) -> String {
         let brands = self.config.brands.iter();
         let sources = brands.flat_map(|brand| {
@@ -257,11 +274,13 @@ impl Summary<'_> {
         }
     }
 
+    /// Number of discarded records by reason.
     fn ignored(&self) -> BTreeMap<&'static str, u64> {
         let ignored = &self.outcome.tally.counts().ignored;
         ignored.iter().map(|(what, n)| (what.name(), *n)).collect()
     }
 
+    /// The summary as JSON.
     fn json(&self) -> String {
         let stages = self.outcome.tally.counts().stages;
         serde_json::json!({
@@ -291,6 +310,7 @@ impl Summary<'_> {
         .to_string()
     }
 
+    /// The summary as text.
     fn text(&self) -> String {
         use std::fmt::Write;
         let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Privacy: rights of data subjects, objections, and retention.
+//! Privacy: rights of data subjects, objections, and retention (GDPR, Articles 5(1)(e), 12 to 22).
 
 pub mod objections;
 pub mod retention;

@@ -1,4 +1,7 @@
-//! What a worker serves: HTTP, the live page, OpenDSR, and the NATS services.
+//! Interfaces of a worker: HTTP, the live page, OpenDSR, and the NATS services.
+//!
+//! None of them changes a number. Requests of data subjects are passed to the
+//! rights stream; key rotation is passed to the ledger.
 
 pub mod http;
 pub mod opendsr;
