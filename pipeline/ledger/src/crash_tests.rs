@@ -150,7 +150,7 @@ fn found(directory: &Path, letters: &str) -> Found {
     if ledger.entries_under_old_keys() == 0 {
         assert_eq!(opens_under_older(directory, &keys), 0);
     }
-    // Whatever was found can be gone on with, and comes back without another crash.
+    // Every state can be continued, and closes without another crash.
     ledger.close().unwrap();
     (events, days)
 }
@@ -224,7 +224,7 @@ impl Story {
                 [&self.now.1, &then.1].contains(&days),
                 "{found:?} in {names:?}"
             );
-            // The salt is there before what was heard under it.
+            // The salt is there before any ping under it.
             let salted =
                 self.now.1.len() <= days.len() && *events == then.0 && then.0 != self.now.0;
             assert!(!salted || *days == then.1, "{found:?} in {names:?}");

@@ -153,10 +153,9 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     run("remove", path, || std::fs::remove_file(path))
 }
 
-/// Hooks of the crash tests: called before every step of the current thread.
 #[cfg(test)]
 pub(crate) mod hook {
-    //! What a crash test does at each step.
+    //! Hooks of the crash tests, called before every step of the current thread.
 
     use std::cell::RefCell;
     use std::io;

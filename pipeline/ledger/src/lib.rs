@@ -67,6 +67,9 @@
 //! # }
 //! ```
 
+// Every byte of a file may be damaged: reading must not panic.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod active;
 mod block;
 mod brands;

@@ -94,6 +94,8 @@
 //! ```
 
 #![forbid(unsafe_code)]
+// Requests and files come from outside: reading must not panic.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod audit;
 mod clear_text;

@@ -58,7 +58,7 @@ struct Purpose {
     erasures: Vec<Erasure>,
     /// Secrets that the ledger has, under which everything must be sealed.
     rotations: Vec<KeyRotation>,
-    /// For each brand, the first salt day whose pings stay. The caller of an erasure is told the
+    /// For each brand, the first salt day whose pings stay. The caller of an erasure receives the
     /// number of erased entries, so that these go in a rewrite of their own.
     settled: BTreeMap<BrandId, Day>,
 }

@@ -1,5 +1,5 @@
 //! The input stream is not what it was. Where it has lost what was not read, or is another one, the worker refuses and
-//! names the way on; told to go on, it does, and what comes later counts as later. What was read may go at any time.
+//! names the remedy; with the loss accepted, it continues, and what comes later counts as later. What was read may go at any time.
 
 use std::fmt::Write;
 
@@ -22,9 +22,12 @@ async fn reads_all(world: &World, client: &Client, arguments: &[&str]) {
 }
 
 fn refuses(world: &World, words: &[&str]) {
-    let told = tokio::task::block_in_place(|| refusal(world, &[]));
+    let refusal_text = tokio::task::block_in_place(|| refusal(world, &[]));
     for word in words {
-        assert!(told.contains(word), "it does not say {word:?}: {told}");
+        assert!(
+            refusal_text.contains(word),
+            "it does not say {word:?}: {refusal_text}"
+        );
     }
 }
 
@@ -194,7 +197,7 @@ async fn an_empty_directory_beside_a_trimmed_input_and_published_cells_is_a_loss
     assert!(!world.path("tributary-data").exists(), "nothing is begun");
     assert!(crate::support::published(&broker).await == published_before);
 
-    // Every cell that does not stand any more is closed under its own subject, though nobody told its words again.
+    // Every cell that does not stand any more is closed under its own subject, though no message named its words again.
     reads_all(&world, &client, &["--accept-loss"]).await;
     rewrite(&world, &lines[lost..]);
     assert_stands(&broker, &world.replayed(), &[]).await;

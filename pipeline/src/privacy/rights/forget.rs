@@ -92,8 +92,11 @@ impl Rights {
         let read = self.settle().await?;
         let mut brands = Vec::new();
         for &brand in self.brand_logs.keys() {
-            let of_brand = places.iter().filter(|place| jobs[**place].brand == brand);
-            let person = union(of_brand.filter_map(|place| persons.get(*place)));
+            let of_brand = places.iter().filter_map(|place| {
+                let job = jobs.get(*place)?;
+                persons.get(*place).filter(|_| job.brand == brand)
+            });
+            let person = union(of_brand);
             if !person.ids.is_empty() || !person.devices.is_empty() {
                 let tokens = FxHashSet::default();
                 brands.push(Forgotten {
@@ -128,7 +131,7 @@ impl Rights {
                 .collect::<Vec<_>>(),
             &places
                 .iter()
-                .map(|place| &jobs[*place].request)
+                .filter_map(|place| Some(&jobs.get(*place)?.request))
                 .collect::<Vec<_>>(),
         );
         // The start has refused such streams; one that was made since is not reached.

@@ -1,7 +1,7 @@
 //! The task that answers rights requests: its state, and the loop that reads the stream.
 //!
 //! A transient error of the broker leaves the messages in the stream; the loop reads them again.
-//! The loss of the stream itself is different: waiting requests are gone for good, so the task
+//! The loss of the stream itself is different: waiting requests are lost for good, so the task
 //! stops answering, and the process is not ready until an operator restarts it.
 
 use std::collections::BTreeMap;

@@ -81,7 +81,7 @@ fn chosen(state: &PageState, query: Option<&str>) -> usize {
         .unwrap_or(0)
 }
 
-/// Tells a listener until it is gone or the server ends.
+/// Sends events to a listener until it leaves or the server ends.
 async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Bytes>) {
     let mut ended = state.page.ended.subscribe();
     let mut every = tokio::time::interval(STEP);

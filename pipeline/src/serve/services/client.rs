@@ -29,7 +29,7 @@ pub enum AskError {
     NoWorker(String),
     /// Nothing arrived within [`PATIENCE`].
     #[error(
-        "no answer on {0} within {PATIENCE:?}: either the worker is gone or overloaded (its /readyz and log say so), or these \
+        "no answer on {0} within {PATIENCE:?}: either the worker has stopped or is overloaded (its /readyz and log say so), or these \
          credentials may not ask there, which the broker's log says"
     )]
     Silence(String),

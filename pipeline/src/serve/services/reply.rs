@@ -281,7 +281,7 @@ mod tests {
         let replies = Reply::Link {
             known: [true, true],
             hub: [false, false],
-            hops: Some(vec![hop("tills"), hop("gone")]),
+            hops: Some(vec![hop("tills"), hop("removed")]),
         };
         assert_eq!(
             text(&question, vec![replies], 50),
