@@ -1,15 +1,19 @@
-//! Start of a worker process: opens everything that it needs, in the order in which it is needed.
+//! Start of a worker process: opens everything that it needs, in the order in
+//! which it is needed.
 //!
 //! 1. The HTTP server, so that `/readyz` can report what the start waits for.
-//! 2. The ledger, which is refused if another process has it open or if it cannot be read.
-//! 3. The broker and its streams. Ledger, objection list, audit logs and broker are compared with
-//!    each other; a loss stops the start unless the operator has accepted it.
-//! 4. The task that owns the ledger, the publisher, and the worker threads. In a cluster, this step
-//!    waits for all hosts.
+//! 2. The ledger, which is refused if another process has it open or if it
+//!    cannot be read.
+//! 3. The broker and its streams. Ledger, objection list, audit logs and broker
+//!    are compared with each other; a loss stops the start unless the operator
+//!    has accepted it.
+//! 4. The task that owns the ledger, the publisher, and the worker threads. In
+//!    a cluster, this step waits for all hosts.
 //! 5. The restored state, and then the input after the position of the ledger.
 //! 6. The NATS services, the rights requests and the retention pass.
 //!
-//! A missing ledger is created only after step 3 has established that no input was lost with it.
+//! A missing ledger is created only after step 3 has established that no input
+//! was lost with it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -56,7 +60,8 @@ use gauges::gauge;
 use input::{explained, open_input, wanted};
 use ledger::open;
 
-/// A worker process that is ready to read its input: its parts, and the handles of its tasks.
+/// A worker process that is ready to read its input: its parts, and the handles
+/// of its tasks.
 pub struct RunningWorker {
     /// Queries to the dataflow.
     pub queries: Queries,
@@ -88,14 +93,14 @@ pub struct RunningWorker {
     pub client: Client,
 }
 
-/// Starts a worker with a configuration that was read from `file`, and returns once every process
-/// of the cluster has restored its state. With `accept_loss`, a loss of input or of rights records
-/// does not stop the start.
+/// Starts a worker with a configuration that was read from `file`, and returns
+/// once every process of the cluster has restored its state. With
+/// `accept_loss`, a loss of input or of rights records does not stop the start.
 ///
 /// # Errors
 ///
-/// An address, ledger, broker or cluster that does not permit a start; the error tells the operator
-/// what to do.
+/// An address, ledger, broker or cluster that does not permit a start; the
+/// error tells the operator what to do.
 pub async fn start(
     config: &Config,
     file: &Path,

@@ -1,7 +1,8 @@
 //! The active segment: the one that commits append to.
 //!
-//! The length up to the last commit, not the length of the file, is authoritative. A failed write
-//! leaves bytes after it; they are truncated at once, or before the next write at the latest.
+//! The length up to the last commit, not the length of the file, is
+//! authoritative. A failed write leaves bytes after it; they are truncated at
+//! once, or before the next write at the latest.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -34,8 +35,8 @@ pub(crate) struct ActiveSegment {
     pub commits: u64,
     /// Entries in this segment, by brand number.
     pub counts: CountsByBrand,
-    /// XXH3-128 of everything up to the last commit; the manifest stores it when the segment is
-    /// sealed.
+    /// XXH3-128 of everything up to the last commit; the manifest stores it when
+    /// the segment is sealed.
     whole: Xxh3,
     /// Whether a failed write may have left bytes after the last commit.
     dirty: bool,
@@ -52,7 +53,8 @@ pub(crate) struct SealedGroup {
 }
 
 impl ActiveSegment {
-    /// Creates a segment with nothing but its header. It is durable before anything names it.
+    /// Creates a segment with nothing but its header. It is durable before anything
+    /// names it.
     ///
     /// `commits` is the ordinal of the last commit before it.
     ///
@@ -91,8 +93,13 @@ impl ActiveSegment {
         })
     }
 
-    /// Continues the segment that `scan` has read, and truncates everything after its last commit.
-    /// `before` is the ordinal of the last commit before the segment.
+    /// Continues the segment that `scan` has read, and truncates everything after
+    /// its last commit. `before` is the ordinal of the last commit before the
+    /// segment.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk.
     pub fn resume(
         paths: &Paths,
         id: SegmentId,
@@ -133,13 +140,13 @@ impl ActiveSegment {
         self.commits == self.before
     }
 
-    /// Appends a group of blocks and their commit; durable when this returns. Returns the number of
-    /// bytes written.
+    /// Appends a group of blocks and their commit; durable when this returns.
+    /// Returns the number of bytes written.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Sync`] is final. After any other error the group was not committed, and the
-    /// same call may be repeated.
+    /// [`LedgerError::Sync`] is final. After any other error the group was not
+    /// committed, and the same call may be repeated.
     pub fn commit(
         &mut self,
         group: &mut SealedGroup,
@@ -172,8 +179,13 @@ impl ActiveSegment {
         Ok(group.bytes.len() as u64)
     }
 
-    /// The manifest entry of this segment once it is sealed. Bytes of a failed write are truncated
-    /// first, because the length of a sealed segment is checked.
+    /// The manifest entry of this segment once it is sealed. Bytes of a failed
+    /// write are truncated first, because the length of a sealed segment is
+    /// checked.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk; the segment is then still active.
     pub fn seal_summary(&mut self) -> Result<SealedSegment, LedgerError> {
         if self.dirty {
             disk::truncate(&self.file, &self.path, self.committed)?;

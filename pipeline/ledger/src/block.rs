@@ -1,12 +1,14 @@
-//! The parts of a segment: header, data blocks and commits (FORMAT.md, section *Segments*).
+//! The parts of a segment: header, data blocks and commits (FORMAT.md, section
+//! *Segments*).
 //!
-//! A data block contains entries of one brand. They are compressed and then sealed under the
-//! brand's key; the associated data binds the block to its ledger, segment and offset, so that it
-//! cannot be opened anywhere else. The checksum covers the bytes as written: it distinguishes
-//! corruption from a wrong key, and can be verified without a key. A commit is in clear text.
+//! A data block contains entries of one brand. They are compressed and then
+//! sealed under the brand's key; the associated data binds the block to its
+//! ledger, segment and offset, so that it cannot be opened anywhere else. The
+//! checksum covers the bytes as written: it distinguishes corruption from a
+//! wrong key, and can be verified without a key. A commit is in clear text.
 //!
-//! All checksums of a segment are seeded with the checksum of its header, so that bytes copied from
-//! another segment are detected.
+//! All checksums of a segment are seeded with the checksum of its header, so
+//! that bytes copied from another segment are detected.
 
 use std::path::Path;
 
@@ -30,7 +32,8 @@ pub(crate) const SEGMENT_HEADER: usize = 48;
 /// Length in bytes of the clear-text part of a data block, before the nonce.
 pub(crate) const DATA_HEADER: usize = 36;
 
-/// Length in bytes of a data block without its sealed content: header, nonce and checksum.
+/// Length in bytes of a data block without its sealed content: header, nonce
+/// and checksum.
 pub(crate) const DATA_FRAME: usize = DATA_HEADER + NONCE + 8;
 
 /// Length of a commit in bytes.
@@ -41,11 +44,12 @@ pub(crate) const DATA: u8 = 1;
 /// First bytes of a commit. Long enough to search a damaged file for commits.
 pub(crate) const COMMIT_MAGIC: [u8; 8] = *b"\x02COMMIT\n";
 
-/// Compression level of zstd. The fastest: blocks are written once and read once per restart.
+/// Compression level of zstd. The fastest: blocks are written once and read
+/// once per restart.
 const LEVEL: i32 = 1;
 
-/// Maximum length in bytes of the content of a block before compression. A reader allocates no
-/// more, whatever a header states.
+/// Maximum length in bytes of the content of a block before compression. A
+/// reader allocates no more, whatever a header states.
 pub(crate) const MAX_PLAIN: u32 = 1 << 30;
 
 /// Identity of a segment.
@@ -107,8 +111,8 @@ impl SegmentId {
         u64::from_le_bytes(checksum)
     }
 
-    /// The format version of a header that a newer version of the program has written; `None` for
-    /// any other bytes.
+    /// The format version of a header that a newer version of the program has
+    /// written; `None` for any other bytes.
     pub fn newer(header: &[u8]) -> Option<u32> {
         let mut input = Input(header);
         let magic: [u8; 8] = input.array()?;
@@ -120,8 +124,8 @@ impl SegmentId {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Newer`] for a higher format version, [`LedgerError::Corrupt`] for anything
-    /// else that is not a header of this version.
+    /// [`LedgerError::Newer`] for a higher format version, [`LedgerError::Corrupt`]
+    /// for anything else that is not a header of this version.
     pub fn read(bytes: &[u8], path: &Path) -> Result<SegmentId, LedgerError> {
         if let Some(found) = SegmentId::newer(bytes) {
             return Err(LedgerError::Newer {
@@ -151,8 +155,8 @@ impl SegmentId {
         place
     }
 
-    /// Appends to `out` a data block that will be written at `offset`. `None` if the content is too
-    /// large for one block, or cannot be compressed or sealed.
+    /// Appends to `out` a data block that will be written at `offset`. `None` if
+    /// the content is too large for one block, or cannot be compressed or sealed.
     pub fn seal(
         &self,
         out: &mut Vec<u8>,
@@ -180,8 +184,8 @@ impl SegmentId {
         Some(())
     }
 
-    /// The content of the data block at `offset`. `None` if `key` is not the key that sealed it, or
-    /// if the block belongs elsewhere.
+    /// The content of the data block at `offset`. `None` if `key` is not the key
+    /// that sealed it, or if the block belongs elsewhere.
     pub fn unseal(
         &self,
         offset: u64,
@@ -223,8 +227,8 @@ impl DataHeader {
         Some(out)
     }
 
-    /// Parses the header of a data block; `None` if these bytes are none, or state more than
-    /// [`MAX_PLAIN`] bytes of content.
+    /// Parses the header of a data block; `None` if these bytes are none, or state
+    /// more than [`MAX_PLAIN`] bytes of content.
     pub fn read(bytes: &[u8]) -> Option<DataHeader> {
         let mut input = Input(bytes);
         if input.array()? != [DATA, 0] {
@@ -260,8 +264,8 @@ impl CommitBlock {
         out.extend_from_slice(&block);
     }
 
-    /// Parses a commit at `offset` of a segment with this `seed`. `None` if the bytes are not a
-    /// commit, or one of another place.
+    /// Parses a commit at `offset` of a segment with this `seed`. `None` if the
+    /// bytes are not a commit, or one of another place.
     pub fn read(bytes: &[u8], offset: u64, seed: u64) -> Option<CommitBlock> {
         let (content, checksum) = bytes.split_last_chunk::<8>()?;
         let mut input = Input(content);

@@ -1,9 +1,10 @@
 //! Brand numbers: a brand under one of its secrets, within this ledger.
 //!
-//! The name of a brand is permanent; the number is this ledger's own. A brand whose secret was
-//! rotated gets a new number, so that each block shows which secret sealed it. The manifest stores
-//! a key check with each number: a configured key that does not match is refused before anything is
-//! decrypted. An old number is removed together with the last entry under it.
+//! The name of a brand is permanent; the number is this ledger's own. A brand
+//! whose secret was rotated gets a new number, so that each block shows which
+//! secret sealed it. The manifest stores a key check with each number: a
+//! configured key that does not match is refused before anything is decrypted.
+//! An old number is removed together with the last entry under it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,8 +30,9 @@ pub(crate) struct BrandKeyRef<'a> {
     pub key: &'a BrandKey,
 }
 
-/// Removes brands without entries from the manifest, verifies the keys of the others, and returns
-/// the numbers of those under their newest secret. `active` are the entries of the active segment.
+/// Removes brands without entries from the manifest, verifies the keys of the
+/// others, and returns the numbers of those under their newest secret. `active`
+/// are the entries of the active segment.
 ///
 /// # Errors
 ///
@@ -52,8 +54,8 @@ pub(crate) fn assign_numbers(
     Ok(numbers)
 }
 
-/// Removes the numbers without entries or salts, except the current ones in `numbers`. Returns
-/// whether there were any.
+/// Removes the numbers without entries or salts, except the current ones in
+/// `numbers`. Returns whether there were any.
 pub(crate) fn prune_unused(
     manifest: &mut Manifest,
     active: &CountsByBrand,
@@ -77,8 +79,9 @@ pub(crate) fn prune_unused(
     pruned
 }
 
-/// The key of a brand number, if the configuration has the brand and the key matches the stored
-/// check. `ledger` is the ledger's ID, `path` the file to name in an error.
+/// The key of a brand number, if the configuration has the brand and the key
+/// matches the stored check. `ledger` is the ledger's ID, `path` the file to
+/// name in an error.
 ///
 /// # Errors
 ///
@@ -106,8 +109,8 @@ pub(crate) fn find_key<'a>(
     }
 }
 
-/// The number of a brand under its newest key; enters a new number in the manifest if there is
-/// none.
+/// The number of a brand under its newest key; enters a new number in the
+/// manifest if there is none.
 pub(crate) fn number_of(
     manifest: &mut Manifest,
     numbers: &mut Numbers,

@@ -1,9 +1,11 @@
 //! The commit: makes write batches and the input position durable together.
 //!
-//! The steps, in order: seal the active segment and begin another if it has grown too large; enter
-//! new brands and salts in the manifest; append the blocks and their commit to the active segment
-//! in one write and one `fdatasync`. Nothing counts before the last step, and a failed step leaves
-//! everything unchanged, so that the same commit may be retried. Only a failed `fsync` is final.
+//! The steps, in order: seal the active segment and begin another if it has
+//! grown too large; enter new brands and salts in the manifest; append the
+//! blocks and their commit to the active segment in one write and one
+//! `fdatasync`. Nothing counts before the last step, and a failed step leaves
+//! everything unchanged, so that the same commit may be retried. Only a failed
+//! `fsync` is final.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +36,8 @@ pub struct Commit {
     pub ordinal: u64,
     /// Number of bytes written to the segment.
     pub bytes: u64,
-    /// Number of entries written. Label names that the ledger already stores are not written again.
+    /// Number of entries written. Label names that the ledger already stores are
+    /// not written again.
     pub entries: u64,
 }
 
@@ -51,9 +54,9 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// After [`LedgerError::Sync`] the process must stop. After any other error nothing was
-    /// committed and nothing is lost: the batches are kept, and `commit` may be called again with
-    /// this position or a later one.
+    /// After [`LedgerError::Sync`] the process must stop. After any other error
+    /// nothing was committed and nothing is lost: the batches are kept, and
+    /// `commit` may be called again with this position or a later one.
     pub fn commit(&mut self, position: Position) -> Result<Commit, LedgerError> {
         self.check_usable()?;
         if self.active.committed >= self.segment_bytes {
@@ -76,7 +79,13 @@ impl Ledger {
         })
     }
 
-    /// Enters new brands and salts in the manifest, which is replaced if there are any.
+    /// Enters new brands and salts in the manifest, which is replaced if there are
+    /// any.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownBrand`], and any error of the disk; the manifest is
+    /// then unchanged.
     fn enter_in_manifest(&mut self) -> Result<(), LedgerError> {
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
@@ -127,8 +136,13 @@ impl Ledger {
         self.keyring.of(brand).ok_or_else(unknown)
     }
 
-    /// Seals the pending entries for their place in the segment. Also returns the keys of the label
-    /// names among them.
+    /// Seals the pending entries for their place in the segment. Also returns the
+    /// keys of the label names among them.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownBrand`], or an entry that is too large for a block.
+    /// Nothing is written.
     fn seal_pending(&self) -> Result<(SealedGroup, FxHashSet<NameKey>), LedgerError> {
         let mut words = FxHashSet::default();
         let mut sealer = Sealer::new(self.active.id(), self.active.committed);
@@ -165,8 +179,8 @@ impl Ledger {
         Ok((group, words))
     }
 
-    /// Encodes the pending label names of a brand that the ledger does not store yet, and adds
-    /// their keys to `words`.
+    /// Encodes the pending label names of a brand that the ledger does not store
+    /// yet, and adds their keys to `words`.
     fn encode_new_names(
         &self,
         brand: BrandId,
@@ -190,7 +204,8 @@ impl Ledger {
     }
 }
 
-/// Combines runs to blocks of about [`CONTENT`] bytes and seals each for its place.
+/// Combines runs to blocks of about [`CONTENT`] bytes and seals each for its
+/// place.
 pub(crate) struct Sealer {
     /// The segment that the blocks are for.
     segment: SegmentId,
@@ -233,8 +248,8 @@ impl Sealer {
         self.start + self.group.bytes.len() as u64
     }
 
-    /// Adds an encoded run of a brand. All runs of a brand must be added before [`Sealer::seal`] is
-    /// called for it.
+    /// Adds an encoded run of a brand. All runs of a brand must be added before
+    /// [`Sealer::seal`] is called for it.
     pub fn add(&mut self, brand: u16, key: &BrandKey, run: &[u8], entries: EntryCounts) {
         self.content.extend_from_slice(run);
         self.entries += entries;

@@ -1,12 +1,13 @@
 //! The compaction filter: determines which entries are superseded.
 //!
-//! Among the puts of a key, the one with the highest `(version, arrival)` after the last drop of
-//! the key is current. No later event can make the others current again, so that they need not be
-//! kept. Entries are numbered in reading order, and the result is one bit per entry.
+//! Among the puts of a key, the one with the highest `(version, arrival)` after
+//! the last drop of the key is current. No later event can make the others
+//! current again, so that they need not be kept. Entries are numbered in
+//! reading order, and the result is one bit per entry.
 //!
-//! A memory budget bounds the map from keys to their best put. If the map would exceed it, the keys
-//! are split into ranges and all segments are read once per range: time is traded for memory, and
-//! the result is the same.
+//! A memory budget bounds the map from keys to their best put. If the map would
+//! exceed it, the keys are split into ranges and all segments are read once per
+//! range: time is traded for memory, and the result is the same.
 
 use std::collections::hash_map::Entry;
 
@@ -60,9 +61,9 @@ impl Bitmap {
     }
 }
 
-/// Decrypts and decodes the entries of segments in order and calls `each` with the block, the
-/// number of the entry and the event. Numbers start at `first`. The day of a record is computed in
-/// UTC.
+/// Decrypts and decodes the entries of segments in order and calls `each` with
+/// the block, the number of the entry and the event. Numbers start at `first`.
+/// The day of a record is computed in UTC.
 ///
 /// # Errors
 ///
@@ -99,11 +100,11 @@ struct BestPut {
     entry: u64,
 }
 
-/// Marks the superseded puts in all segments of `source`. `progress` receives the bytes read and
-/// the total; `also` sees every entry once.
+/// Marks the superseded puts in all segments of `source`. `progress` receives
+/// the bytes read and the total; `also` sees every entry once.
 ///
-/// For evidence of consent the newest of equal texts is kept, and for the time of links the last of
-/// a brand.
+/// For evidence of consent the newest of equal texts is kept, and for the time
+/// of links the last of a brand.
 ///
 /// # Errors
 ///
@@ -210,7 +211,8 @@ pub(crate) fn mark_superseded(
     Ok(marks)
 }
 
-/// The segments that contain drops. Only these are read in the first pass of a range.
+/// The segments that contain drops. Only these are read in the first pass of a
+/// range.
 fn parts_with_drops(source: &SegmentSet) -> Vec<SegmentPart> {
     let parts = source.parts().iter();
     parts

@@ -22,8 +22,8 @@ pub struct EntryCounts {
     pub label_names: u64,
     /// Evidence of consent: the texts of consent strings.
     pub evidence: u64,
-    /// Totals of settled salt days, the marks up to which days are settled, and the times by which
-    /// links are judged.
+    /// Totals of settled salt days, the marks up to which days are settled, and the
+    /// times by which links are judged.
     pub settled: u64,
 }
 
@@ -38,7 +38,8 @@ impl EntryCounts {
             + self.settled
     }
 
-    /// Counts an event. [`Event::Ping`] and [`Event::DropDevice`] are never entries of a ledger.
+    /// Counts an event. [`Event::Ping`] and [`Event::DropDevice`] are never entries
+    /// of a ledger.
     pub(crate) fn count(&mut self, event: &Event) {
         match event {
             Event::Put { .. } => self.put += 1,

@@ -1,9 +1,11 @@
-//! A crash, or a failure, at every step of every operation that changes the disk.
+//! A crash, or a failure, at every step of every operation that changes the
+//! disk.
 //!
-//! At each step the directory is copied as a crash would leave it. After `kill -9`, everything that
-//! was written is there. After a power cut, there may be only what was synced, or the names without
-//! the content, or the content without the names. Every copy must open, and must contain either
-//! what was committed before the operation, or what it commits.
+//! At each step the directory is copied as a crash would leave it. After `kill
+//! -9`, everything that was written is there. After a power cut, there may be
+//! only what was synced, or the names without the content, or the content
+//! without the names. Every copy must open, and must contain either what was
+//! committed before the operation, or what it commits.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
@@ -32,8 +34,8 @@ use crate::{Kind, Ledger, LedgerError, Options, WriteBatch};
 /// Files below a directory, by relative path.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// Simulates power cuts: what the disk is guaranteed to have, and every state in which it could be
-/// found.
+/// Simulates power cuts: what the disk is guaranteed to have, and every state
+/// in which it could be found.
 #[derive(Default)]
 struct PowerCut {
     /// The directory of the ledger.
@@ -59,8 +61,8 @@ fn names(directory: &Path) -> BTreeMap<PathBuf, u64> {
 }
 
 impl PowerCut {
-    /// Applies the step that was announced before, remembers the next one, and collects the
-    /// possible states.
+    /// Applies the step that was announced before, remembers the next one, and
+    /// collects the possible states.
     fn pass(&mut self, next: Option<(&'static str, &Path)>) {
         if let Some((step, path)) = self.announced.take() {
             match step {
@@ -81,7 +83,8 @@ impl PowerCut {
         self.find();
     }
 
-    /// Collects the states: current or synced names, each with current or synced content.
+    /// Collects the states: current or synced names, each with current or synced
+    /// content.
     fn find(&mut self) {
         let now: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>> = [".", "segments"]
             .map(|name| self.directory.join(name))
@@ -136,8 +139,8 @@ fn crashes<T>(
 /// What an opening returns: the events, and the days of the salts.
 type Found = (Vec<Event>, Vec<Day>);
 
-/// Opens a directory and returns what it contains. `letters` are the secrets of the brand, oldest
-/// first.
+/// Opens a directory and returns what it contains. `letters` are the secrets of
+/// the brand, oldest first.
 fn found(directory: &Path, letters: &str) -> Found {
     let keys = rotated_keys(letters);
     let (ledger, mut recovered) = Ledger::open(options(directory), keys.clone()).unwrap();
@@ -202,8 +205,8 @@ impl Story {
         story
     }
 
-    /// Runs an operation that leads from the current content to `then`, and opens the ledger after
-    /// a crash at each of its steps.
+    /// Runs an operation that leads from the current content to `then`, and opens
+    /// the ledger after a crash at each of its steps.
     fn step(&mut self, then: Found, act: impl FnOnce(&mut Option<Ledger>, &Path)) {
         let then = (sorted(then.0), then.1);
         let ledger = &mut self.ledger;
@@ -310,7 +313,8 @@ fn nothing_committed_is_lost_and_nothing_is_half_there() {
     assert!(story.crashes > 100, "{} crashes", story.crashes);
 }
 
-/// At every step once: the disk is full. The same operation is then tried again.
+/// At every step once: the disk is full. The same operation is then tried
+/// again.
 #[test]
 fn a_full_disk_at_any_step_is_transient() {
     fails_at_every_step(28, |error| assert_eq!(error.kind(), Kind::Full));
@@ -322,8 +326,8 @@ fn an_error_at_any_step_is_transient_unless_a_sync_or_a_rename_failed() {
     fails_at_every_step(5, |error| assert_eq!(error.kind(), Kind::Io));
 }
 
-/// Fails every step of a sequence of operations once with `errno`, and repeats the operation that
-/// failed.
+/// Fails every step of a sequence of operations once with `errno`, and repeats
+/// the operation that failed.
 fn fails_at_every_step(errno: i32, expected: impl Fn(&LedgerError)) {
     for failing in 0.. {
         let directory = tempfile::tempdir().unwrap();
@@ -392,7 +396,8 @@ fn all_events() -> Vec<Event> {
     puts.chain([word(A, "google")]).collect()
 }
 
-/// Whether an error must stop the process: only a failed sync, or a rename with unknown effect.
+/// Whether an error must stop the process: only a failed sync, or a rename with
+/// unknown effect.
 fn fatal(error: &LedgerError, step: &str) -> bool {
     let sync = error.kind() == Kind::Sync;
     assert!(
@@ -402,8 +407,8 @@ fn fatal(error: &LedgerError, step: &str) -> bool {
     sync
 }
 
-/// Rotates the secret, destroys salts, rewrites and installs, with a retry after each failure.
-/// Returns whether the process must stop.
+/// Rotates the secret, destroys salts, rewrites and installs, with a retry
+/// after each failure. Returns whether the process must stop.
 fn rewritten(
     ledger: &mut Ledger,
     written: &mut Vec<Event>,
@@ -449,7 +454,8 @@ fn rewritten(
     false
 }
 
-/// Pages survive a failed commit, and more may be appended before it is tried again.
+/// Pages survive a failed commit, and more may be appended before it is tried
+/// again.
 #[test]
 fn a_failed_commit_keeps_its_pages() {
     let directory = tempfile::tempdir().unwrap();

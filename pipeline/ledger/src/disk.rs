@@ -1,13 +1,15 @@
 //! Steps that touch the disk, one function each.
 //!
-//! Durability is an order of steps, and a crash leaves a prefix of that order. Every step therefore
-//! goes through this module, and the crash tests stop, fail or copy the directory at each of them.
+//! Durability is an order of steps, and a crash leaves a prefix of that order.
+//! Every step therefore goes through this module, and the crash tests stop,
+//! fail or copy the directory at each of them.
 //!
-//! A failed `fsync` is an error of its own kind. The kernel reports a lost write once and then
-//! forgets it: a later successful `fsync` proves nothing about the earlier write, and the page
-//! cache may show bytes that the disk never stored (Rebello et al., *Can Applications Recover from
-//! fsync Failures?*, USENIX ATC 2020). The content of the disk is then unknown, and the only safe
-//! reaction is to stop and to read it again.
+//! A failed `fsync` is an error of its own kind. The kernel reports a lost
+//! write once and then forgets it: a later successful `fsync` proves nothing
+//! about the earlier write, and the page cache may show bytes that the disk
+//! never stored (Rebello et al., *Can Applications Recover from fsync
+//! Failures?*, USENIX ATC 2020). The content of the disk is then unknown, and
+//! the only safe reaction is to stop and to read it again.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -37,8 +39,8 @@ fn run<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>) 
         .map_err(|error| LedgerError::io(path, error))
 }
 
-/// Creates a directory with mode 0700, and its parents; an existing directory loses the permissions
-/// of group and others.
+/// Creates a directory with mode 0700, and its parents; an existing directory
+/// loses the permissions of group and others.
 pub(crate) fn create_directory(path: &Path) -> Result<()> {
     run("create directory", path, || {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -95,7 +97,8 @@ pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
     synced.map_err(|error| sync_error(path, error))
 }
 
-/// Makes the names in a directory durable: files created, renamed or removed in it.
+/// Makes the names in a directory durable: files created, renamed or removed in
+/// it.
 ///
 /// # Errors
 ///
@@ -114,8 +117,8 @@ fn sync_error(path: &Path, error: io::Error) -> LedgerError {
     }
 }
 
-/// Replaces the file `to` by `from` atomically. If the device fails, either may have the name,
-/// which is as final as a failed sync.
+/// Replaces the file `to` by `from` atomically. If the device fails, either may
+/// have the name, which is as final as a failed sync.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     run("rename", to, || std::fs::rename(from, to)).map_err(|error| match error {
         LedgerError::Io { error, .. } => sync_error(to, error),
@@ -123,9 +126,10 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
-/// Overwrites a file with zeros, as far as possible: copy-on-write file systems, snapshots and
-/// spare blocks of flash disks may retain the old bytes. These are sealed and remain so. Errors are
-/// ignored, because a full or failing disk must not prevent the removal of a file.
+/// Overwrites a file with zeros, as far as possible: copy-on-write file
+/// systems, snapshots and spare blocks of flash disks may retain the old bytes.
+/// These are sealed and remain so. Errors are ignored, because a full or
+/// failing disk must not prevent the removal of a file.
 pub(crate) fn wipe(file: &File, path: &Path) {
     let zeros = [0; 1 << 16];
     let wiped = step("wipe", path).and_then(|()| {
@@ -186,7 +190,8 @@ pub(crate) mod hook {
         })
     }
 
-    /// Executes half of a write as a step of its own, so that the tests see torn writes.
+    /// Executes half of a write as a step of its own, so that the tests see torn
+    /// writes.
     pub(super) fn half(file: &Path, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if HOOK.with(|slot| slot.borrow().is_none()) {
             return Ok(());

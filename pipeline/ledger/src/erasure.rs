@@ -1,11 +1,13 @@
-//! Erasure: removes every entry that a filter covers, for thousands of requests at once (GDPR,
-//! Article 17).
+//! Erasure: removes every entry that a filter covers, for thousands of requests
+//! at once (GDPR, Article 17).
 //!
-//! One rewrite serves all requests that the filter combines: each entry is looked up once. The
-//! active segment is sealed first, so that the rewrite covers all earlier commits; later commits
-//! are left to the next one. A crash before the rewrite is installed leaves everything; after it,
-//! nothing remains once the ledger has been opened again. Erasing twice is harmless. A request is
-//! complete when [`crate::Removal::run`] returns; after a crash it is repeated until then.
+//! One rewrite serves all requests that the filter combines: each entry is
+//! looked up once. The active segment is sealed first, so that the rewrite
+//! covers all earlier commits; later commits are left to the next one. A crash
+//! before the rewrite is installed leaves everything; after it, nothing remains
+//! once the ledger has been opened again. Erasing twice is harmless. A request
+//! is complete when [`crate::Removal::run`] returns; after a crash it is
+//! repeated until then.
 
 use std::sync::Arc;
 
@@ -17,15 +19,17 @@ use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::rewrite::Rewrite;
 
-/// Describes the entries to erase. Debug output shows only how many conditions there are.
+/// Describes the entries to erase. Debug output shows only how many conditions
+/// there are.
 #[derive(Clone, Default)]
 pub struct ErasureFilter {
     /// Keys of records to erase: every version, and their drops.
     pub records: FxHashSet<RecordKey>,
     /// Whether to erase all drops together with the records that they dropped.
     pub dropped: bool,
-    /// Every record of a brand that contains one of these pseudonyms, made under any secret of the
-    /// brand. The drop of such a record stays unless its key is in [`ErasureFilter::records`].
+    /// Every record of a brand that contains one of these pseudonyms, made under
+    /// any secret of the brand. The drop of such a record stays unless its key is
+    /// in [`ErasureFilter::records`].
     pub pseudonyms: FxHashSet<(BrandId, Pseudonym)>,
     /// Every ping of a brand with one of these tokens.
     pub tokens: FxHashSet<(BrandId, Token)>,
@@ -80,8 +84,8 @@ impl ErasureFilter {
         !self.pseudonyms.is_empty() && ids.any(|id| named(id.pseudonym) || named(id.value))
     }
 
-    /// Adds the conditions of another filter. Of two times or days of a brand the later one
-    /// applies.
+    /// Adds the conditions of another filter. Of two times or days of a brand the
+    /// later one applies.
     pub fn extend(&mut self, other: ErasureFilter) {
         self.records.extend(other.records);
         self.dropped |= other.dropped;
@@ -99,7 +103,8 @@ impl ErasureFilter {
 }
 
 impl Ledger {
-    /// Begins a rewrite without the entries that the filter covers, and without superseded entries.
+    /// Begins a rewrite without the entries that the filter covers, and without
+    /// superseded entries.
     ///
     /// # Errors
     ///

@@ -1,12 +1,14 @@
 //! Errors of the ledger. Each names its file and tells the operator what to do.
 //!
-//! The kind of an error determines the reaction: [`Kind::Full`] is transient, [`Kind::Sync`] is
-//! final, and everything else stops a start before any committed data is changed.
+//! The kind of an error determines the reaction: [`Kind::Full`] is transient,
+//! [`Kind::Sync`] is final, and everything else stops a start before any
+//! committed data is changed.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// `errno` of Linux for a process without free file descriptors. Transient, like a full disk.
+/// `errno` of Linux for a process without free file descriptors. Transient,
+/// like a full disk.
 const EMFILE: i32 = 24;
 /// `errno` of Linux for a system without free file descriptors.
 const ENFILE: i32 = 23;
@@ -44,7 +46,8 @@ pub enum LedgerError {
         /// The brand's name.
         brand: String,
     },
-    /// The new secrets of a brand do not continue the chain of those that the ledger has.
+    /// The new secrets of a brand do not continue the chain of those that the
+    /// ledger has.
     #[error("{}: the secrets of brand `{brand}` do not go on from those that it had: `previous_secret_files` must list all of them, the oldest first, and no brand may come or go while the process runs", .file.display())]
     NotNewer {
         /// The manifest.
@@ -60,7 +63,8 @@ pub enum LedgerError {
         /// The brand's name.
         brand: String,
     },
-    /// The ledger belongs to another process of the cluster, or to a cluster of another size.
+    /// The ledger belongs to another process of the cluster, or to a cluster of
+    /// another size.
     #[error("{}: this is the ledger of process {} of {}, but process {} of {} was asked for; mount the right directory, or set `workers` to what it was", .file.display(), .found.0, .found.1, .asked.0, .asked.1)]
     OtherShare {
         /// The manifest.
@@ -88,8 +92,8 @@ pub enum LedgerError {
         /// What it means.
         what: &'static str,
     },
-    /// The disk is full, a quota is exhausted, or there are no free file descriptors. Nothing is
-    /// lost, and the same commit may be tried again.
+    /// The disk is full, a quota is exhausted, or there are no free file
+    /// descriptors. Nothing is lost, and the same commit may be tried again.
     #[error("{}: no room ({error}); make some, the commit is then tried again", .file.display())]
     Full {
         /// The file.
@@ -113,8 +117,8 @@ pub enum LedgerError {
         /// What the system said.
         error: io::Error,
     },
-    /// The segments that a rewrite was made of have been replaced in the meantime, or a secret was
-    /// rotated. The files of the rewrite are removed.
+    /// The segments that a rewrite was made of have been replaced in the meantime,
+    /// or a secret was rotated. The files of the rewrite are removed.
     #[error("{}: the segments were rewritten, or a secret exchanged, in the meantime; rewrite again", .file.display())]
     Stale {
         /// The manifest.
@@ -130,7 +134,8 @@ pub enum LedgerError {
     },
 }
 
-/// Classification of a [`LedgerError`], for decisions that do not depend on the file.
+/// Classification of a [`LedgerError`], for decisions that do not depend on the
+/// file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Another process holds the ledger.

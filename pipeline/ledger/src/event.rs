@@ -1,15 +1,17 @@
 //! Encoding of events (FORMAT.md, section *Entries*).
 //!
-//! A run contains entries of one brand, each a tag byte and its fields. Times, days and places in
-//! the order of arrival are differences to the previous entry; a label is spelled out once and is
-//! then a small number; an identifier whose value equals its pseudonym is written once. Tag 0
-//! resets all of this, so that runs can be concatenated.
+//! A run contains entries of one brand, each a tag byte and its fields. Times,
+//! days and places in the order of arrival are differences to the previous
+//! entry; a label is spelled out once and is then a small number; an identifier
+//! whose value equals its pseudonym is written once. Tag 0 resets all of this,
+//! so that runs can be concatenated.
 //!
-//! The day of a record is not written, because it follows from its time and the brand's time zone,
-//! which the configuration may change: the reader computes it. The `date` of spend is independent
-//! of a time and is written.
+//! The day of a record is not written, because it follows from its time and the
+//! brand's time zone, which the configuration may change: the reader computes
+//! it. The `date` of spend is independent of a time and is written.
 //!
-//! Decoding is total: any bytes give events or [`Malformed`], with memory bounded by their length.
+//! Decoding is total: any bytes give events or [`Malformed`], with memory
+//! bounded by their length.
 
 mod body;
 mod decode;
@@ -57,8 +59,9 @@ impl Encoder {
         (whole.bytes, whole.entries)
     }
 
-    /// Appends an entry. [`Event::Ping`] and [`Event::DropDevice`] are ignored: the first has no
-    /// token yet, and the effect of the second is a rewrite without the device's pings.
+    /// Appends an entry. [`Event::Ping`] and [`Event::DropDevice`] are ignored: the
+    /// first has no token yet, and the effect of the second is a rewrite without
+    /// the device's pings.
     pub fn push(&mut self, event: &Event) {
         if matches!(event, Event::Ping { .. } | Event::DropDevice { .. }) {
             return;
@@ -213,7 +216,8 @@ impl Encoder {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    /// Appends a label: its index in the run, or 0 and its 8 bytes at its first use.
+    /// Appends a label: its index in the run, or 0 and its 8 bytes at its first
+    /// use.
     fn label(&mut self, label: Label) {
         let next = self.labels.len() as u64 + 1;
         let number = *self.labels.entry(label).or_insert(next);
@@ -226,7 +230,8 @@ impl Encoder {
     }
 }
 
-/// Encodes events of one brand for [`decode`]. Events that are never stored are ignored.
+/// Encodes events of one brand for [`decode`]. Events that are never stored are
+/// ignored.
 pub fn encode(events: &[Event]) -> Vec<u8> {
     let mut encoder = Encoder::default();
     events.iter().for_each(|event| encoder.push(event));

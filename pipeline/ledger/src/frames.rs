@@ -1,4 +1,5 @@
-//! Sequential reader of a segment. It needs the memory of one block, and verifies every checksum.
+//! Sequential reader of a segment. It needs the memory of one block, and
+//! verifies every checksum.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -82,7 +83,12 @@ impl OpenGroup {
     }
 }
 
-/// Reads the header of a segment file; `None` if the file is shorter than a header.
+/// Reads the header of a segment file; `None` if the file is shorter than a
+/// header.
+///
+/// # Errors
+///
+/// A file that cannot be read.
 pub(crate) fn read_header(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
     let read = || {
         let mut header = Vec::new();
@@ -95,13 +101,14 @@ pub(crate) fn read_header(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
 }
 
 impl Frames {
-    /// Opens a segment and verifies that it is the expected one. Blocks are read up to `end`, or to
-    /// the end of the file.
+    /// Opens a segment and verifies that it is the expected one. Blocks are read up
+    /// to `end`, or to the end of the file.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Missing`] for a missing file, [`LedgerError::Corrupt`] for a wrong or
-    /// incomplete header or a file shorter than `end`, [`LedgerError::Newer`].
+    /// [`LedgerError::Missing`] for a missing file, [`LedgerError::Corrupt`] for a
+    /// wrong or incomplete header or a file shorter than `end`,
+    /// [`LedgerError::Newer`].
     pub fn open(path: &Path, expected: SegmentId, end: Option<u64>) -> Result<Frames, LedgerError> {
         let failed = |error| match io::Error::kind(&error) {
             io::ErrorKind::NotFound => LedgerError::Missing {
@@ -161,7 +168,8 @@ impl Frames {
         &self.path
     }
 
-    /// Checksum of everything read so far, including the header. It can be continued.
+    /// Checksum of everything read so far, including the header. It can be
+    /// continued.
     pub fn checksum(&self) -> &Xxh3 {
         &self.whole
     }
@@ -175,7 +183,8 @@ impl Frames {
     ///
     /// # Errors
     ///
-    /// [`FrameError::Bad`] if the bytes are not a block; the reader must not be used afterwards.
+    /// [`FrameError::Bad`] if the bytes are not a block; the reader must not be
+    /// used afterwards.
     pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let left = self.end - self.offset;
         if left == 0 {
@@ -191,6 +200,11 @@ impl Frames {
     }
 
     /// Reads the rest of a data block. `left` is the number of bytes up to the end.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Bad`] for a block that is incomplete or whose checksum is
+    /// wrong.
     fn data(&mut self, left: u64) -> Result<DataFrame, FrameError> {
         let bad = |what| FrameError::Bad(self.offset, what);
         if left < DATA_FRAME as u64 {
@@ -233,7 +247,13 @@ impl Frames {
         })
     }
 
-    /// Reads the rest of a commit and verifies that it matches the blocks before it.
+    /// Reads the rest of a commit and verifies that it matches the blocks before
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Bad`] for a commit that is incomplete, damaged, or of another
+    /// place.
     fn commit(&mut self, first: [u8; 1], left: u64) -> Result<CommitBlock, FrameError> {
         let offset = self.offset;
         let bad = |what| FrameError::Bad(offset, what);
@@ -258,6 +278,10 @@ impl Frames {
     }
 
     /// Reads exactly as many bytes as `to` has room for.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Io`], also at the end of the file.
     fn read(&mut self, to: &mut [u8]) -> Result<(), FrameError> {
         let read = self.file.read_exact(to);
         read.map_err(|error| FrameError::Io(LedgerError::io(&self.path, error)))
@@ -269,8 +293,8 @@ pub(crate) fn running_checksum(bytes: &[u8], seed: u64) -> u64 {
     xxh3_64_with_seed(bytes, seed)
 }
 
-/// Searches the bytes of a file for a commit of at least this ordinal, at any offset. Damage before
-/// it does not matter.
+/// Searches the bytes of a file for a commit of at least this ordinal, at any
+/// offset. Damage before it does not matter.
 ///
 /// # Errors
 ///

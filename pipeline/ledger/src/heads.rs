@@ -1,7 +1,8 @@
-//! Heads: the ends of the append-only files beside the ledger, as the manifest records them.
+//! Heads: the ends of the append-only files beside the ledger, as the manifest
+//! records them.
 //!
-//! The number of entries and a hash over all of them distinguish a file from an outdated copy: a
-//! copy is shorter, or differs.
+//! The number of entries and a hash over all of them distinguish a file from an
+//! outdated copy: a copy is shorter, or differs.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Inspection of a ledger without keys, without the lock, and without changes.
 //!
-//! The ledger may be in use. A manifest that is replaced between two reads leads to another
-//! attempt.
+//! The ledger may be in use. A manifest that is replaced between two reads
+//! leads to another attempt.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -46,7 +46,8 @@ pub struct Inspection {
     pub salts: Vec<SaltDays>,
     /// Bytes of all segments up to the last commit.
     pub bytes: u64,
-    /// Bytes after the last commit: a commit that is being written, or was interrupted.
+    /// Bytes after the last commit: a commit that is being written, or was
+    /// interrupted.
     pub torn_bytes: u64,
 }
 
@@ -72,7 +73,8 @@ pub struct BrandEntries {
     pub brand: String,
     /// Its entries by kind.
     pub entries: EntryCounts,
-    /// Number of entries sealed under an older secret than the newest that the ledger has used.
+    /// Number of entries sealed under an older secret than the newest that the
+    /// ledger has used.
     pub behind: u64,
 }
 
@@ -89,8 +91,9 @@ pub struct SaltDays {
 ///
 /// # Errors
 ///
-/// [`LedgerError::Missing`] if there is none, [`LedgerError::Newer`], and [`LedgerError::Corrupt`]
-/// for a damaged manifest or active segment. Sealed segments are not read.
+/// [`LedgerError::Missing`] if there is none, [`LedgerError::Newer`], and
+/// [`LedgerError::Corrupt`] for a damaged manifest or active segment. Sealed
+/// segments are not read.
 pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     let paths = Paths(directory.to_owned());
     let (manifest, active) = snapshot(&paths)?;
@@ -150,8 +153,13 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     })
 }
 
-/// Reads the manifest and the active segment that it names. Both are read again if the ledger rolls
-/// in between.
+/// Reads the manifest and the active segment that it names. Both are read again
+/// if the ledger rolls in between.
+///
+/// # Errors
+///
+/// The last error after `TRIES` attempts, or the first one that another attempt
+/// cannot resolve.
 pub(crate) fn snapshot(paths: &Paths) -> Result<(Manifest, Scan), LedgerError> {
     let mut tries = 1;
     loop {
@@ -279,7 +287,8 @@ pub(crate) fn write_brands<'a>(
     write_table(out, &table)
 }
 
-/// Writes a table with left-aligned names and right-aligned numbers; the first row is the header.
+/// Writes a table with left-aligned names and right-aligned numbers; the first
+/// row is the header.
 fn write_table(out: &mut String, table: &[Vec<String>]) -> std::fmt::Result {
     let columns = table.first().map_or(0, Vec::len);
     let width = |column: usize| {

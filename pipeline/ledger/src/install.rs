@@ -1,7 +1,9 @@
-//! Installation of a rewrite: the manifest lists the new segments, then the old ones are removed.
+//! Installation of a rewrite: the manifest lists the new segments, then the old
+//! ones are removed.
 //!
-//! This order makes a crash harmless. Before the manifest is replaced, the new segments are unknown
-//! and the next opening removes them; afterwards it removes the old ones.
+//! This order makes a crash harmless. Before the manifest is replaced, the new
+//! segments are unknown and the next opening removes them; afterwards it
+//! removes the old ones.
 
 use std::path::PathBuf;
 
@@ -11,8 +13,9 @@ use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::rewrite::RewriteResult;
 
-/// Files that a rewrite has replaced. An erasure is complete when [`Removal::run`] has returned. If
-/// the value is dropped instead, the next opening of the ledger removes the files.
+/// Files that a rewrite has replaced. An erasure is complete when
+/// [`Removal::run`] has returned. If the value is dropped instead, the next
+/// opening of the ledger removes the files.
 #[derive(Debug)]
 #[must_use = "the old files are still there"]
 pub struct Removal {
@@ -44,9 +47,10 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Stale`] if another rewrite was installed or a secret was rotated in the
-    /// meantime. After any error other than [`LedgerError::Sync`] the ledger is unchanged, the new
-    /// segments are removed, and the rewrite may be repeated.
+    /// [`LedgerError::Stale`] if another rewrite was installed or a secret was
+    /// rotated in the meantime. After any error other than [`LedgerError::Sync`]
+    /// the ledger is unchanged, the new segments are removed, and the rewrite may
+    /// be repeated.
     pub fn install(&mut self, done: RewriteResult) -> Result<Removal, LedgerError> {
         self.check_usable()?;
         let RewriteResult {

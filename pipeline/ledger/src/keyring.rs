@@ -1,10 +1,11 @@
 //! Keys under which the ledger seals the entries of each brand.
 //!
-//! A brand's keys are derived from its secrets and its name in a separate context
-//! (`blake3::derive_key`). They are independent of the keys of the brand's pseudonyms, and two
-//! brands with the same secret have unrelated keys. The newest key seals everything; older keys
-//! open what was sealed before a rotation. Sealing uses XChaCha20-Poly1305
-//! (draft-irtf-cfrg-xchacha), whose associated data binds each sealed block to its place.
+//! A brand's keys are derived from its secrets and its name in a separate
+//! context (`blake3::derive_key`). They are independent of the keys of the
+//! brand's pseudonyms, and two brands with the same secret have unrelated keys.
+//! The newest key seals everything; older keys open what was sealed before a
+//! rotation. Sealing uses XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), whose
+//! associated data binds each sealed block to its place.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -27,7 +28,8 @@ pub struct Keyring {
     brands: BTreeMap<BrandId, BrandKeys>,
 }
 
-/// Keys of one brand, and the chain that maps its pseudonyms from one secret to the next.
+/// Keys of one brand, and the chain that maps its pseudonyms from one secret to
+/// the next.
 pub(crate) struct BrandKeys {
     /// Name of the brand.
     name: String,
@@ -69,21 +71,22 @@ impl Keyring {
         self.brands.get(&brand)
     }
 
-    /// The keys of a brand by its name. The name is compared, because the ID is only a hash of it.
+    /// The keys of a brand by its name. The name is compared, because the ID is
+    /// only a hash of it.
     pub(crate) fn find_by_name(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
         let brand = BrandId::of(name);
         let keys = self.of(brand).filter(|keys| keys.name == name)?;
         Some((brand, keys))
     }
 
-    /// Number of links in the key chain of a brand; 0 for a brand without rotation, or an unknown
-    /// one.
+    /// Number of links in the key chain of a brand; 0 for a brand without rotation,
+    /// or an unknown one.
     pub(crate) fn links(&self, brand: BrandId) -> usize {
         self.of(brand).map_or(0, BrandKeys::links)
     }
 
-    /// The first brand whose secrets in `newer` do not continue those in `self`, or that only one
-    /// of the two contains.
+    /// The first brand whose secrets in `newer` do not continue those in `self`, or
+    /// that only one of the two contains.
     pub(crate) fn first_mismatch<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {
         let mut brands = self.brands.keys().chain(newer.brands.keys());
         brands.find_map(|brand| match (self.of(*brand), newer.of(*brand)) {
@@ -140,11 +143,11 @@ impl BrandKeys {
                 .all(|held| keys.next().is_some_and(|key| key.key == held.key))
     }
 
-    /// The key after `links` rotations, and its check value in this ledger. `None` if there were
-    /// fewer rotations.
+    /// The key after `links` rotations, and its check value in this ledger. `None`
+    /// if there were fewer rotations.
     ///
-    /// The check identifies the key without revealing anything about it. It also depends on all
-    /// earlier keys, because pseudonyms pass through their links.
+    /// The check identifies the key without revealing anything about it. It also
+    /// depends on all earlier keys, because pseudonyms pass through their links.
     pub fn key_after(&self, links: usize, ledger: &[u8; 16]) -> Option<(&BrandKey, [u8; 16])> {
         let mut before = None;
         for key in self.keys().take(links.checked_add(1)?) {
@@ -163,8 +166,8 @@ impl BrandKey {
         BrandKey { key, cipher }
     }
 
-    /// Check value: keyed BLAKE3 over the ledger's ID and the check of the previous secret
-    /// (FORMAT.md, section *MANIFEST*).
+    /// Check value: keyed BLAKE3 over the ledger's ID and the check of the previous
+    /// secret (FORMAT.md, section *MANIFEST*).
     fn check(&self, ledger: &[u8; 16], before: Option<[u8; 16]>) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher
@@ -176,8 +179,8 @@ impl BrandKey {
         first.copied().unwrap_or_default()
     }
 
-    /// Encrypts `plain` with `place` as associated data, under a random nonce. `None` if the
-    /// message is too long for the cipher.
+    /// Encrypts `plain` with `place` as associated data, under a random nonce.
+    /// `None` if the message is too long for the cipher.
     pub fn seal(&self, place: &[u8], plain: &[u8]) -> Option<([u8; NONCE], Vec<u8>)> {
         let nonce: [u8; NONCE] = rand::random();
         let payload = Payload {
@@ -188,8 +191,8 @@ impl BrandKey {
         Some((nonce, sealed))
     }
 
-    /// Decrypts a message that was sealed under this key for this `place`. `None` for any other
-    /// message.
+    /// Decrypts a message that was sealed under this key for this `place`. `None`
+    /// for any other message.
     pub fn open(&self, place: &[u8], nonce: [u8; NONCE], sealed: &[u8]) -> Option<Vec<u8>> {
         let payload = Payload {
             msg: sealed,

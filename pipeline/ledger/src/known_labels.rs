@@ -1,11 +1,12 @@
-//! Known label names: the ledger writes each name once per brand and label, for as long as it is in
-//! use.
+//! Known label names: the ledger writes each name once per brand and label, for
+//! as long as it is in use.
 //!
-//! Two names that share a label are both stored, because the label registries choose between them.
-//! Worker threads announce the labels that they use and withdraw those that nothing references any
-//! more. A label that no thread has announced is idle, and the next rewrite drops its names. From
-//! the start of that rewrite the ledger treats them as unknown, so that a thread that announces one
-//! again causes it to be written again.
+//! Two names that share a label are both stored, because the label registries
+//! choose between them. Worker threads announce the labels that they use and
+//! withdraw those that nothing references any more. A label that no thread has
+//! announced is idle, and the next rewrite drops its names. From the start of
+//! that rewrite the ledger treats them as unknown, so that a thread that
+//! announces one again causes it to be written again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,11 +20,12 @@ use crate::write_batch::WriteBatch;
 /// A label of a brand.
 pub(crate) type BrandLabel = (BrandId, Label);
 
-/// Identifies a label name: the brand, the label, and a second hash of the name.
+/// Identifies a label name: the brand, the label, and a second hash of the
+/// name.
 pub(crate) type NameKey = (BrandId, Label, u64);
 
-/// The key of a label name. Its seed differs from that of the label itself, so that two names with
-/// the same label have different keys.
+/// The key of a label name. Its seed differs from that of the label itself, so
+/// that two names with the same label have different keys.
 pub(crate) fn name_key(brand: BrandId, label: Label, word: &str) -> NameKey {
     (brand, label, xxh3_64_with_seed(word.as_bytes(), 1))
 }
@@ -66,7 +68,8 @@ impl LabelTable {
         }
     }
 
-    /// Applies a durable batch: first what its thread withdrew, then what it announced.
+    /// Applies a durable batch: first what its thread withdrew, then what it
+    /// announced.
     pub fn commit(&mut self, batch: &WriteBatch) {
         for of in &batch.withdrawn {
             if let Some(words) = self.0.get_mut(of) {
@@ -92,13 +95,14 @@ impl LabelTable {
     }
 }
 
-/// The table, shared with the blocks of a recovery, which add their names when they are opened.
+/// The table, shared with the blocks of a recovery, which add their names when
+/// they are opened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownLabels(Arc<Mutex<LabelTable>>);
 
 impl KnownLabels {
-    /// Runs `act` on the table under its lock. A poisoned lock is used as it is: every change is
-    /// complete in itself.
+    /// Runs `act` on the table under its lock. A poisoned lock is used as it is:
+    /// every change is complete in itself.
     pub fn with<T>(&self, act: impl FnOnce(&mut LabelTable) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,7 +1,8 @@
 //! The open ledger: its state, and the operations on the manifest.
 //!
-//! All changes go through one value on one thread. Only a rewrite runs elsewhere; it reads sealed
-//! segments, which never change, and its result counts when it is installed here.
+//! All changes go through one value on one thread. Only a rewrite runs
+//! elsewhere; it reads sealed segments, which never change, and its result
+//! counts when it is installed here.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -59,8 +60,8 @@ pub struct Ledger {
     pub(crate) lock: File,
     /// Keys that seal everything from now on.
     pub(crate) keyring: Arc<Keyring>,
-    /// Keys that the process started with. It makes its pseudonyms under their newest secret until
-    /// it ends.
+    /// Keys that the process started with. It makes its pseudonyms under their
+    /// newest secret until it ends.
     pub(crate) opening_keyring: Arc<Keyring>,
     /// The manifest as it was last written.
     pub(crate) manifest: Manifest,
@@ -112,12 +113,14 @@ impl Ledger {
         }
     }
 
-    /// Destroys the salts of a brand's days before `before`. The manifest is rewritten without
-    /// them, and the previous one is overwritten as far as the file system permits.
+    /// Destroys the salts of a brand's days before `before`. The manifest is
+    /// rewritten without them, and the previous one is overwritten as far as the
+    /// file system permits.
     ///
     /// # Errors
     ///
-    /// Any error of the disk. The salts then still exist, and the call may be repeated.
+    /// Any error of the disk. The salts then still exist, and the call may be
+    /// repeated.
     pub fn destroy_salts(&mut self, brand: BrandId, before: Day) -> Result<(), LedgerError> {
         let Some(number) = self.numbers.get(&brand).copied() else {
             return Ok(());
@@ -131,8 +134,8 @@ impl Ledger {
         self.replace_manifest(manifest)
     }
 
-    /// Closes the ledger and unlocks it. Batches that were appended and not committed are
-    /// discarded.
+    /// Closes the ledger and unlocks it. Batches that were appended and not
+    /// committed are discarded.
     ///
     /// # Errors
     ///
@@ -144,6 +147,10 @@ impl Ledger {
     }
 
     /// Refuses a change after a failed `fsync`.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Sync`].
     pub(crate) fn check_usable(&self) -> Result<(), LedgerError> {
         if self.sync_failed {
             return Err(LedgerError::Sync {
@@ -155,6 +162,11 @@ impl Ledger {
     }
 
     /// Writes a manifest with the next generation and adopts it.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk; the previous manifest is then adopted still, except
+    /// after [`LedgerError::Sync`], when either may be on the disk.
     pub(crate) fn replace_manifest(&mut self, mut manifest: Manifest) -> Result<(), LedgerError> {
         self.check_usable()?;
         manifest.generation = self.manifest.generation + 1;
@@ -173,8 +185,12 @@ impl Ledger {
         result
     }
 
-    /// Seals the active segment if it contains a commit, and begins the next one. The new segment
-    /// is durable before the manifest lists both.
+    /// Seals the active segment if it contains a commit, and begins the next one.
+    /// The new segment is durable before the manifest lists both.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk; the active segment then stays the same.
     pub(crate) fn roll(&mut self) -> Result<(), LedgerError> {
         self.check_usable()?;
         if self.active.is_empty() {
@@ -203,6 +219,10 @@ impl Ledger {
     }
 
     /// The salts in the manifest, decrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`] for a salt that does not decrypt.
     pub(crate) fn salts(&self) -> Result<Vec<(BrandId, Day, Salt)>, LedgerError> {
         let path = self.paths.manifest();
         let open = |line| open_salt(&self.manifest, &self.keyring, line, &path);
@@ -213,11 +233,13 @@ impl Ledger {
     }
 }
 
-/// Decrypts a salt under the key that sealed it, and returns that key with the salt.
+/// Decrypts a salt under the key that sealed it, and returns that key with the
+/// salt.
 ///
 /// # Errors
 ///
-/// [`LedgerError::Corrupt`] if the salt does not decrypt; the errors of [`find_key`].
+/// [`LedgerError::Corrupt`] if the salt does not decrypt; the errors of
+/// [`find_key`].
 pub(crate) fn open_salt<'a>(
     manifest: &Manifest,
     keyring: &'a Keyring,
@@ -253,7 +275,8 @@ pub(crate) fn seal_salt(
     })
 }
 
-/// Associated data of a salt: ledger, brand number and day (FORMAT.md, section *MANIFEST*).
+/// Associated data of a salt: ledger, brand number and day (FORMAT.md, section
+/// *MANIFEST*).
 fn salt_place(manifest: &Manifest, brand: u16, day: Day) -> Vec<u8> {
     let mut place = b"tributary ledger salt\0\0\0".to_vec();
     place.extend_from_slice(&manifest.id());

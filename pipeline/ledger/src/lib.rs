@@ -1,18 +1,20 @@
 //! The ledger: the durable set of current records of one worker process.
 //!
-//! Each process stores the events that it decoded itself in its own data directory, together with
-//! the position in its input stream. One commit (one write, one `fdatasync`) makes both durable. A
-//! message may therefore be acknowledged as soon as [`Ledger::commit`] returns (I5), and a process
-//! that is killed at any instant resumes exactly at its last commit (I4). Recovery feeds everything
-//! into the dataflow again. A record carries its version and its place in the order of arrival, and
-//! the dataflow keeps the highest, so that the results are restored exactly, on any number of
-//! workers.
+//! Each process stores the events that it decoded itself in its own data
+//! directory, together with the position in its input stream. One commit (one
+//! write, one `fdatasync`) makes both durable. A message may therefore be
+//! acknowledged as soon as [`Ledger::commit`] returns (I5), and a process that
+//! is killed at any instant resumes exactly at its last commit (I4). Recovery
+//! feeds everything into the dataflow again. A record carries its version and
+//! its place in the order of arrival, and the dataflow keeps the highest, so
+//! that the results are restored exactly, on any number of workers.
 //!
-//! All content is sealed: a block belongs to one brand and is encrypted under that brand's own key
-//! (I7); no personal data is in clear text. [`Ledger::rewrite`] leaves out superseded and erased
-//! entries; the old files are then overwritten and removed (I3). The salts of sensor days are
-//! sealed in the manifest and destroyed with it. A brand's secret may be rotated at any time
-//! ([`Ledger::rotate`]).
+//! All content is sealed: a block belongs to one brand and is encrypted under
+//! that brand's own key (I7); no personal data is in clear text.
+//! [`Ledger::rewrite`] leaves out superseded and erased entries; the old files
+//! are then overwritten and removed (I3). The salts of sensor days are sealed
+//! in the manifest and destroyed with it. A brand's secret may be rotated at
+//! any time ([`Ledger::rotate`]).
 //!
 //! ```text
 //! LOCK                     locked while the ledger is open
@@ -20,15 +22,16 @@
 //! segments/0000000001.seg  blocks and commits, appended to, then sealed
 //! ```
 //!
-//! `FORMAT.md` beside this crate describes every byte, and what a crash leaves at each step. The
-//! design follows log-structured storage with an external manifest, as in LevelDB and RocksDB; the
-//! order of write, `fsync`, rename and directory `fsync` follows Pillai et al., *All File Systems
-//! Are Not Created Equal*, OSDI 2014.
+//! `FORMAT.md` beside this crate describes every byte, and what a crash leaves
+//! at each step. The design follows log-structured storage with an external
+//! manifest, as in LevelDB and RocksDB; the order of write, `fsync`, rename and
+//! directory `fsync` follows Pillai et al., *All File Systems Are Not Created
+//! Equal*, OSDI 2014.
 //!
 //! # Example
 //!
-//! A worker opens its ledger, appends the events of an epoch and commits them. After a restart,
-//! recovery returns what was committed, and nothing else.
+//! A worker opens its ledger, appends the events of an epoch and commits them.
+//! After a restart, recovery returns what was committed, and nothing else.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! The manifest: the valid segments, the brands they belong to, and the salts of sensor days
-//! (FORMAT.md, section *MANIFEST*).
+//! The manifest: the valid segments, the brands they belong to, and the salts
+//! of sensor days (FORMAT.md, section *MANIFEST*).
 //!
-//! It is one small file, replaced as a whole: written under another name, synced, renamed, and the
-//! directory synced. The bytes of the replaced file are overwritten, because it may contain salts
-//! that are to be destroyed.
+//! It is one small file, replaced as a whole: written under another name,
+//! synced, renamed, and the directory synced. The bytes of the replaced file
+//! are overwritten, because it may contain salts that are to be destroyed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -60,7 +60,8 @@ pub(crate) struct ManifestBrand {
     pub number: u16,
     /// Name of the brand in the configuration.
     pub name: String,
-    /// The number of key-chain links that the pseudonyms under this number have passed.
+    /// The number of key-chain links that the pseudonyms under this number have
+    /// passed.
     pub links: usize,
     /// Check value of the key, 16 bytes.
     pub check: Hex,
@@ -121,8 +122,8 @@ impl Manifest {
         counts.copied().sum()
     }
 
-    /// Names of the brands, ascending, each with its numbers in the order of rotation, the newest
-    /// last.
+    /// Names of the brands, ascending, each with its numbers in the order of
+    /// rotation, the newest last.
     pub fn names(&self) -> Vec<(&str, Vec<u16>)> {
         let mut names: Vec<(&str, Vec<u16>)> = Vec::new();
         let mut lines: Vec<&ManifestBrand> = self.brands.iter().collect();
@@ -137,7 +138,8 @@ impl Manifest {
         names
     }
 
-    /// The manifest as it is written: the first line with format version and checksum, then JSON.
+    /// The manifest as it is written: the first line with format version and
+    /// checksum, then JSON.
     fn text(&self, path: &Path) -> Result<Vec<u8>, LedgerError> {
         let failed = |error| LedgerError::io(path, io::Error::other(error));
         let mut json = serde_json::to_string_pretty(self).map_err(failed)?;
@@ -150,7 +152,8 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Newer`] for a higher format version, otherwise [`LedgerError::Corrupt`].
+    /// [`LedgerError::Newer`] for a higher format version, otherwise
+    /// [`LedgerError::Corrupt`].
     fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, LedgerError> {
         let corrupt = |what| LedgerError::corrupt(path, 0, what);
         let no_manifest = || corrupt("not a ledger manifest");
@@ -216,7 +219,12 @@ impl Paths {
         self.segments().join(format!("{number:010}.seg"))
     }
 
-    /// Numbers of the segment files in the directory, ascending. Other files are ignored.
+    /// Numbers of the segment files in the directory, ascending. Other files are
+    /// ignored.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be read; a missing one has no segments.
     pub fn segment_files(&self) -> Result<Vec<u64>, LedgerError> {
         let directory = self.segments();
         let failed = |error| LedgerError::io(&directory, error);
@@ -238,6 +246,10 @@ impl Paths {
     }
 
     /// Reads the manifest; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of parsing, and a file that cannot be read.
     pub fn read(&self) -> Result<Option<Manifest>, LedgerError> {
         let path = self.manifest();
         let mut bytes = Vec::new();
@@ -261,8 +273,8 @@ impl Paths {
         })
     }
 
-    /// Replaces the manifest. After any error other than [`LedgerError::Sync`] the previous one is
-    /// still valid.
+    /// Replaces the manifest. After any error other than [`LedgerError::Sync`] the
+    /// previous one is still valid.
     pub fn write(&self, manifest: &Manifest) -> Result<(), LedgerError> {
         let (path, draft) = (self.manifest(), self.draft());
         let text = manifest.text(&path)?;

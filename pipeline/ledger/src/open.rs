@@ -1,10 +1,11 @@
 //! Opening of a ledger: everything is verified before anything is changed.
 //!
-//! A crash may leave four things. A group of blocks without its commit is truncated. A manifest
-//! under its temporary name is removed. A segment that the manifest does not list belongs to an
-//! unfinished roll or rewrite, or was replaced by a rewrite; it is overwritten and removed, unless
-//! it contains a commit newer than everything the manifest knows. In that case the manifest is
-//! outdated, and opening fails.
+//! A crash may leave four things. A group of blocks without its commit is
+//! truncated. A manifest under its temporary name is removed. A segment that
+//! the manifest does not list belongs to an unfinished roll or rewrite, or was
+//! replaced by a rewrite; it is overwritten and removed, unless it contains a
+//! commit newer than everything the manifest knows. In that case the manifest
+//! is outdated, and opening fails.
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
@@ -27,16 +28,18 @@ use crate::scan::scan;
 use crate::wire::Hex;
 
 impl Ledger {
-    /// Opens the ledger of a directory, or creates one. The returned [`Recovery`] must be read to
-    /// its end before the first commit, because blocks are verified as they are read.
+    /// Opens the ledger of a directory, or creates one. The returned [`Recovery`]
+    /// must be read to its end before the first commit, because blocks are verified
+    /// as they are read.
     ///
-    /// Entries sealed before a key rotation are returned with the pseudonyms of the newest secret;
-    /// [`Ledger::entries_under_old_keys`] counts them, and a rewrite moves them.
+    /// Entries sealed before a key rotation are returned with the pseudonyms of the
+    /// newest secret; [`Ledger::entries_under_old_keys`] counts them, and a rewrite
+    /// moves them.
     ///
     /// # Errors
     ///
-    /// Any [`LedgerError`]. A refusal never changes committed data; after [`LedgerError::Newer`]
-    /// the directory is unchanged to the byte.
+    /// Any [`LedgerError`]. A refusal never changes committed data; after
+    /// [`LedgerError::Newer`] the directory is unchanged to the byte.
     pub fn open(
         options: Options,
         keyring: Arc<Keyring>,
@@ -119,8 +122,12 @@ impl Ledger {
     }
 }
 
-/// Refuses files of a newer format version before anything is touched. All other errors are left to
-/// later checks.
+/// Refuses files of a newer format version before anything is touched. All
+/// other errors are left to later checks.
+///
+/// # Errors
+///
+/// [`LedgerError::Newer`], and a directory that cannot be read.
 pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
     // Everything else that is wrong is said in its turn.
     if let Err(error @ LedgerError::Newer { .. }) = paths.read() {
@@ -193,6 +200,10 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
 }
 
 /// Verifies the length of a sealed segment.
+///
+/// # Errors
+///
+/// [`LedgerError::Missing`], or [`LedgerError::Corrupt`] for another length.
 fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerError> {
     let path = paths.segment(segment.number);
     match std::fs::metadata(&path) {
@@ -210,12 +221,13 @@ fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerErro
     }
 }
 
-/// Numbers of the segments that the manifest does not list. `commits` is the last commit that the
-/// manifest and the active segment know.
+/// Numbers of the segments that the manifest does not list. `commits` is the
+/// last commit that the manifest and the active segment know.
 ///
 /// # Errors
 ///
-/// [`LedgerError::Corrupt`] for a segment of another ledger, or one with a later commit.
+/// [`LedgerError::Corrupt`] for a segment of another ledger, or one with a
+/// later commit.
 fn orphans(paths: &Paths, manifest: &Manifest, commits: u64) -> Result<Vec<u64>, LedgerError> {
     let named = |number: u64| {
         number == manifest.active || manifest.segments.iter().any(|s| s.number == number)

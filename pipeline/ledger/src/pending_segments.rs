@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::disk;
 
-/// Paths of new segment files. Dropping the value removes the files, unless it was disarmed.
+/// Paths of new segment files. Dropping the value removes the files, unless it
+/// was disarmed.
 #[derive(Default)]
 pub(crate) struct PendingSegments(Vec<PathBuf>);
 
@@ -14,7 +15,8 @@ impl PendingSegments {
         self.0.push(path);
     }
 
-    /// Keeps the files: the manifest lists them, or may list them after a failed sync.
+    /// Keeps the files: the manifest lists them, or may list them after a failed
+    /// sync.
     pub fn disarm(&mut self) {
         self.0.clear();
     }

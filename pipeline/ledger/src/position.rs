@@ -24,8 +24,8 @@ pub struct Position {
 pub struct StreamPosition {
     /// Creation time of the stream, Unix nanoseconds.
     pub created_ns: i64,
-    /// Ordinal of the stream among those that this process has read, from 1. Arrivals of a later
-    /// generation order after all earlier ones.
+    /// Ordinal of the stream among those that this process has read, from 1.
+    /// Arrivals of a later generation order after all earlier ones.
     pub generation: u16,
 }
 

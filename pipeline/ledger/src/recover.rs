@@ -1,7 +1,7 @@
 //! Recovery: reads all current entries of a ledger, block by block.
 //!
-//! Blocks are read and verified in order, with one block in memory. Decrypting and decoding a block
-//! is most of the work, and any thread may do it.
+//! Blocks are read and verified in order, with one block in memory. Decrypting
+//! and decoding a block is most of the work, and any thread may do it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -52,8 +52,8 @@ impl Recovery {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Corrupt`] if the bytes are not those that were written. The blocks before are
-    /// intact, but they are not the whole ledger.
+    /// [`LedgerError::Corrupt`] if the bytes are not those that were written. The
+    /// blocks before are intact, but they are not the whole ledger.
     pub fn next_block(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         self.blocks.next()
     }
@@ -146,7 +146,8 @@ impl SegmentSet {
         &self.segments
     }
 
-    /// Reader of the blocks of all segments. Opened blocks add their label names to `known`.
+    /// Reader of the blocks of all segments. Opened blocks add their label names to
+    /// `known`.
     pub fn blocks(&self, known: KnownLabels) -> BlockReader {
         self.blocks_of(self.segments.clone(), known)
     }
@@ -182,13 +183,17 @@ pub(crate) struct BlockReader {
     brands: Arc<ManifestBrands>,
     /// Receives the label names of opened blocks.
     known: KnownLabels,
-    /// Whether an error occurred. All later reads then fail, so that nobody mistakes the rest for
-    /// the whole.
+    /// Whether an error occurred. All later reads then fail, so that nobody
+    /// mistakes the rest for the whole.
     broken: bool,
 }
 
 impl BlockReader {
     /// The next block; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`], and any error of reading.
     pub fn next(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         if self.broken {
             let what = "a segment could not be read to its end";
@@ -199,7 +204,8 @@ impl BlockReader {
         next
     }
 
-    /// Reads up to the next data block, and verifies the end of each segment that it passes.
+    /// Reads up to the next data block, and verifies the end of each segment that
+    /// it passes.
     fn advance(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         loop {
             let (mut frames, part) = match self.current.take() {
@@ -259,7 +265,12 @@ impl BlockReader {
 }
 
 impl SegmentPart {
-    /// Verifies that a segment ends with a commit, and the checksum of a sealed one.
+    /// Verifies that a segment ends with a commit, and the checksum of a sealed
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`].
     fn verify_end(&self, frames: &Frames) -> Result<(), LedgerError> {
         let corrupt = |what| Err(LedgerError::corrupt(frames.path(), self.bytes, what));
         if frames.has_uncommitted() {
@@ -319,18 +330,18 @@ impl SealedBlock {
         self.data.header.brand
     }
 
-    /// Decrypts the block and calls `each` with its events, none of which is an [`Event::Ping`].
-    /// Pseudonyms are those of the keyring's newest secrets.
+    /// Decrypts the block and calls `each` with its events, none of which is an
+    /// [`Event::Ping`]. Pseudonyms are those of the keyring's newest secrets.
     ///
-    /// `day` maps a time in Unix milliseconds to a day of the brand; it is called for every record
-    /// except spend. Label names are announced for `thread`, the index of the worker thread that
-    /// opens the block.
+    /// `day` maps a time in Unix milliseconds to a day of the brand; it is called
+    /// for every record except spend. Label names are announced for `thread`, the
+    /// index of the worker thread that opens the block.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`] before the first event;
-    /// [`LedgerError::Corrupt`] if the block does not decrypt, or does not contain the entries that
-    /// its header states.
+    /// [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`] before the first
+    /// event; [`LedgerError::Corrupt`] if the block does not decrypt, or does not
+    /// contain the entries that its header states.
     pub fn open(
         &self,
         keyring: &Keyring,

@@ -1,18 +1,21 @@
-//! The rewrite: copies the sealed segments without superseded and erased entries.
+//! The rewrite: copies the sealed segments without superseded and erased
+//! entries.
 //!
-//! It runs on its own thread while commits continue. The active segment is sealed at the start, so
-//! that the rewrite covers all earlier commits. It first determines what to leave out
-//! ([`crate::compaction_filter`]) and then replaces every segment with such an entry, every segment
-//! with an entry sealed under an old key, and small segments; a large segment without any is left
-//! unchanged. The new segments are durable when [`Rewrite::run`] returns and count once they are
-//! installed. A crash in between leaves files that the manifest does not list; the next opening
-//! removes them.
+//! It runs on its own thread while commits continue. The active segment is
+//! sealed at the start, so that the rewrite covers all earlier commits. It
+//! first determines what to leave out ([`crate::compaction_filter`]) and then
+//! replaces every segment with such an entry, every segment with an entry
+//! sealed under an old key, and small segments; a large segment without any is
+//! left unchanged. The new segments are durable when [`Rewrite::run`] returns
+//! and count once they are installed. A crash in between leaves files that the
+//! manifest does not list; the next opening removes them.
 //!
-//! Label names that no thread has announced ([`crate::known_labels`]) are left out as well.
+//! Label names that no thread has announced ([`crate::known_labels`]) are left
+//! out as well.
 //!
-//! An erased entry takes the entries that it superseded with it: they do not become current again.
-//! Before a result is returned, the entries copied and left out are checked against the entries
-//! read.
+//! An erased entry takes the entries that it superseded with it: they do not
+//! become current again. Before a result is returned, the entries copied and
+//! left out are checked against the entries read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,10 +84,12 @@ pub struct RewriteResult {
     pub(crate) words: Vec<NameKey>,
     /// Removes the new files if the result is dropped.
     pub(crate) drafts: PendingSegments,
-    /// Number of entries left out because they were superseded, and of unused label names.
+    /// Number of entries left out because they were superseded, and of unused label
+    /// names.
     pub superseded: u64,
-    /// Entries left out because the filter did not keep them, including superseded ones: `put`
-    /// counts versions of records, `drop` drops, `tokenized_pings` pings.
+    /// Entries left out because the filter did not keep them, including superseded
+    /// ones: `put` counts versions of records, `drop` drops, `tokenized_pings`
+    /// pings.
     pub erased: EntryCounts,
     /// Number of entries moved from an old key to the newest.
     pub rekeyed: u64,
@@ -101,9 +106,10 @@ impl std::fmt::Debug for RewriteResult {
 }
 
 impl Ledger {
-    /// Seals the active segment and begins a rewrite of everything committed so far. `keep`
-    /// receives records with the pseudonyms of the newest secret and, except for spend, with their
-    /// day in UTC. [`Ledger::erase`] is a rewrite for requests of data subjects.
+    /// Seals the active segment and begins a rewrite of everything committed so
+    /// far. `keep` receives records with the pseudonyms of the newest secret and,
+    /// except for spend, with their day in UTC. [`Ledger::erase`] is a rewrite for
+    /// requests of data subjects.
     ///
     /// # Errors
     ///
@@ -126,20 +132,21 @@ impl Ledger {
 }
 
 impl Rewrite {
-    /// Sets the approximate memory budget of the table of keys, in bytes. The default is 512 MiB;
-    /// with less, everything is read several times. One bit per entry is needed in addition.
+    /// Sets the approximate memory budget of the table of keys, in bytes. The
+    /// default is 512 MiB; with less, everything is read several times. One bit per
+    /// entry is needed in addition.
     pub fn budget(mut self, bytes: u64) -> Rewrite {
         self.budget = bytes;
         self
     }
 
-    /// Executes the rewrite. `progress` receives the bytes done and the total of the compaction
-    /// filter, which is most of the work.
+    /// Executes the rewrite. `progress` receives the bytes done and the total of
+    /// the compaction filter, which is most of the work.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Corrupt`] if a segment is damaged, or any error of the disk. New segments are
-    /// removed again, and the ledger is unchanged.
+    /// [`LedgerError::Corrupt`] if a segment is damaged, or any error of the disk.
+    /// New segments are removed again, and the ledger is unchanged.
     pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<RewriteResult, LedgerError> {
         let source = SegmentSet::sealed(&self.paths, &self.manifest);
         let total = source.parts().iter().map(|part| part.entries.total()).sum();
@@ -222,7 +229,8 @@ impl Rewrite {
     }
 }
 
-/// Writer of the new segments. Each is collected in memory and then written with one commit.
+/// Writer of the new segments. Each is collected in memory and then written
+/// with one commit.
 struct Writer<'a> {
     /// The rewrite that it works for.
     rewrite: &'a Rewrite,
@@ -251,8 +259,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Copies the entries of a segment, except those for which `is_dropped` returns true. `first`
-    /// is the number of its first entry.
+    /// Copies the entries of a segment, except those for which `is_dropped` returns
+    /// true. `first` is the number of its first entry.
+    ///
+    /// # Errors
+    ///
+    /// Any error of reading or of the disk.
     fn copy(
         &mut self,
         source: &SegmentSet,
@@ -287,6 +299,11 @@ impl<'a> Writer<'a> {
     }
 
     /// Seals the collected entries of a brand number.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`] for a brand number that the manifest does not list;
+    /// any error of the disk.
     fn flush(&mut self, number: u16) -> Result<(), LedgerError> {
         let Some((run, entries)) = self.encoders.get_mut(&number).map(Encoder::take) else {
             return Ok(());
@@ -316,6 +333,10 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the segment that is being filled, with one commit, durably.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk, or an entry that is too large for a block.
     fn finish_segment(&mut self) -> Result<(), LedgerError> {
         let Some(sealer) = self.current.take() else {
             return Ok(());

@@ -1,15 +1,16 @@
-//! Key rotation: replaces a brand's secret with a newer one without losing a record (NIST SP 800-57
-//! Part 1, section 5.3).
+//! Key rotation: replaces a brand's secret with a newer one without losing a
+//! record (NIST SP 800-57 Part 1, section 5.3).
 //!
-//! Nothing is rewritten in place. The brand gets a new number with another key check
-//! ([`crate::brands`]), everything written from then on is sealed under the newest key, and
-//! pseudonyms read from under an older key are rekeyed ([`tributary_config::key_chain`]). A ledger
-//! may therefore mix both keys for any length of time. A rewrite moves the entries under old keys;
-//! no byte of it then opens under an older secret.
+//! Nothing is rewritten in place. The brand gets a new number with another key
+//! check ([`crate::brands`]), everything written from then on is sealed under
+//! the newest key, and pseudonyms read from under an older key are rekeyed
+//! ([`tributary_config::key_chain`]). A ledger may therefore mix both keys for
+//! any length of time. A rewrite moves the entries under old keys; no byte of
+//! it then opens under an older secret.
 //!
-//! A process that receives a newer secret while it runs keeps the pseudonyms that it started with.
-//! They are rekeyed on their way to the disk, and the next start restores everything under the
-//! newest secret.
+//! A process that receives a newer secret while it runs keeps the pseudonyms
+//! that it started with. They are rekeyed on their way to the disk, and the
+//! next start restores everything under the newest secret.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,20 +29,21 @@ use crate::ledger::{Ledger, open_salt, seal_salt};
 use crate::manifest::Manifest;
 
 impl Ledger {
-    /// Switches to newer secrets while the process runs. `keyring` must contain the secrets that
-    /// the ledger has, followed by the newer ones.
+    /// Switches to newer secrets while the process runs. `keyring` must contain the
+    /// secrets that the ledger has, followed by the newer ones.
     ///
-    /// When this returns, the salts are sealed under the newest key, and so is everything that is
-    /// committed from then on. Earlier entries follow with the next [`Ledger::rewrite`] (not with
-    /// one that has already begun) and remain readable until then;
-    /// [`Ledger::entries_under_old_keys`] counts them. The process continues to make pseudonyms
-    /// under the secret that it started with; [`Ledger::commit`] rekeys them.
+    /// When this returns, the salts are sealed under the newest key, and so is
+    /// everything that is committed from then on. Earlier entries follow with the
+    /// next [`Ledger::rewrite`] (not with one that has already begun) and remain
+    /// readable until then; [`Ledger::entries_under_old_keys`] counts them. The
+    /// process continues to make pseudonyms under the secret that it started with;
+    /// [`Ledger::commit`] rekeys them.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::NotNewer`] if the secrets do not continue those of the ledger. After any
-    /// error other than [`LedgerError::Sync`] the ledger is unchanged, and the call may be
-    /// repeated.
+    /// [`LedgerError::NotNewer`] if the secrets do not continue those of the
+    /// ledger. After any error other than [`LedgerError::Sync`] the ledger is
+    /// unchanged, and the call may be repeated.
     pub fn rotate(&mut self, keyring: Arc<Keyring>) -> Result<(), LedgerError> {
         self.check_usable()?;
         self.check_successor(&keyring)?;
@@ -73,7 +75,8 @@ impl Ledger {
         }
     }
 
-    /// Number of entries that are still sealed under an old key. A rewrite moves them.
+    /// Number of entries that are still sealed under an old key. A rewrite moves
+    /// them.
     pub fn entries_under_old_keys(&self) -> u64 {
         let mut counts: CountsByBrand = self.active.counts.clone();
         let sealed = self.manifest.segments.iter();
@@ -83,8 +86,12 @@ impl Ledger {
         behind.map(|(_, entries)| EntryCounts::total(entries)).sum()
     }
 
-    /// For each brand number with sealed entries, the number under which a rewrite stores them.
-    /// Missing numbers are entered in the manifest first.
+    /// For each brand number with sealed entries, the number under which a rewrite
+    /// stores them. Missing numbers are entered in the manifest first.
+    ///
+    /// # Errors
+    ///
+    /// A brand whose key is not available; any error of the disk.
     pub(crate) fn rewrite_targets(&mut self) -> Result<BTreeMap<u16, u16>, LedgerError> {
         let file = self.paths.manifest();
         let mut manifest = self.manifest.clone();
@@ -105,7 +112,13 @@ impl Ledger {
     }
 }
 
-/// Seals the salts under the newest keys, if they are not. Returns whether there were any.
+/// Seals the salts under the newest keys, if they are not. Returns whether
+/// there were any.
+///
+/// # Errors
+///
+/// [`LedgerError::Corrupt`] for a salt that does not decrypt; a brand whose key
+/// is not available.
 pub(crate) fn reseal_salts(
     manifest: &mut Manifest,
     numbers: &mut Numbers,
@@ -134,8 +147,9 @@ pub(crate) fn reseal_salts(
     Ok(resealed)
 }
 
-/// Maps the pseudonyms of an event that have passed the first `links` links through all later
-/// links. Record keys, names of sales and tokens of pings do not depend on a secret that changes.
+/// Maps the pseudonyms of an event that have passed the first `links` links
+/// through all later links. Record keys, names of sales and tokens of pings do
+/// not depend on a secret that changes.
 pub(crate) fn rekey(event: &mut Event, chain: &KeyChain, links: usize) {
     let set = match event {
         Event::Put { record, .. } => &mut record.ids,

@@ -1,9 +1,10 @@
 //! Scan: finds the last commit of the active segment.
 //!
-//! A commit is synced before any byte of the next one is written, so that a crash can tear only the
-//! last group. Invalid data there is truncated, even if its commit block has reached the disk
-//! before one of its data blocks. A commit beyond the next one proves that the next one was synced:
-//! the file is then corrupt, and truncating it would lose acknowledged records.
+//! A commit is synced before any byte of the next one is written, so that a
+//! crash can tear only the last group. Invalid data there is truncated, even if
+//! its commit block has reached the disk before one of its data blocks. A
+//! commit beyond the next one proves that the next one was synced: the file is
+//! then corrupt, and truncating it would lose acknowledged records.
 
 use std::path::Path;
 
@@ -33,12 +34,13 @@ pub(crate) struct Scan {
     pub whole: Xxh3,
 }
 
-/// Reads the active segment. `commits` is the ordinal of the last commit before it.
+/// Reads the active segment. `commits` is the ordinal of the last commit before
+/// it.
 ///
 /// # Errors
 ///
-/// [`LedgerError::Corrupt`] if a commit is missing, or if damage precedes a later commit; any error
-/// of [`Frames::open`].
+/// [`LedgerError::Corrupt`] if a commit is missing, or if damage precedes a
+/// later commit; any error of [`Frames::open`].
 pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, LedgerError> {
     let mut frames = Frames::open(path, id, None)?;
     let mut scan = Scan {

@@ -1,4 +1,5 @@
-//! Verification of a ledger: every block is decrypted and every event decoded; nothing is changed.
+//! Verification of a ledger: every block is decrypted and every event decoded;
+//! nothing is changed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -49,13 +50,13 @@ pub struct BrandVerification {
     pub superseded: u64,
 }
 
-/// Reads all of a ledger that is not in use; while commits continue, it may appear damaged.
-/// `progress` receives the bytes done and the total.
+/// Reads all of a ledger that is not in use; while commits continue, it may
+/// appear damaged. `progress` receives the bytes done and the total.
 ///
 /// # Errors
 ///
-/// The first damage that is found; [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`] if a
-/// brand's key is not available.
+/// The first damage that is found; [`LedgerError::UnknownBrand`] and
+/// [`LedgerError::WrongKey`] if a brand's key is not available.
 pub fn verify(
     directory: &Path,
     keyring: &Keyring,

@@ -1,13 +1,16 @@
 //! Watermarks: how far the ledger and the files beside it have advanced.
 //!
-//! A ledger, the objection list, the audit logs and the receipts at the broker belong together: an
-//! outdated copy of one of them would bring back what another one states was erased. Each therefore
-//! references the others. The manifest records the head of every file beside the ledger
-//! ([`Ledger::record_heads`]), and those files record the ledger's [`Watermark`].
+//! A ledger, the objection list, the audit logs and the receipts at the broker
+//! belong together: an outdated copy of one of them would bring back what
+//! another one states was erased. Each therefore references the others. The
+//! manifest records the head of every file beside the ledger
+//! ([`Ledger::record_heads`]), and those files record the ledger's
+//! [`Watermark`].
 //!
-//! A watermark only grows: by the manifest's generation with every replacement, and by the commits
-//! with every commit. Both are durable before they are published, so that no crash makes a
-//! watermark smaller than one that was recorded.
+//! A watermark only grows: by the manifest's generation with every replacement,
+//! and by the commits with every commit. Both are durable before they are
+//! published, so that no crash makes a watermark smaller than one that was
+//! recorded.
 
 use std::path::Path;
 
@@ -28,7 +31,8 @@ pub struct Watermark {
 }
 
 impl Ledger {
-    /// Whether a directory contains a ledger, or anything that opening a ledger there would refuse.
+    /// Whether a directory contains a ledger, or anything that opening a ledger
+    /// there would refuse.
     pub fn exists_in(directory: &Path) -> bool {
         let paths = Paths(directory.to_owned());
         let is_empty = || {
@@ -53,13 +57,13 @@ impl Ledger {
         &self.manifest.heads
     }
 
-    /// Records heads of files beside the ledger; heads of other files are kept. Durable when this
-    /// returns.
+    /// Records heads of files beside the ledger; heads of other files are kept.
+    /// Durable when this returns.
     ///
     /// # Errors
     ///
-    /// Any error of the disk; the recorded heads are then unchanged, and the call may be repeated
-    /// unless it was [`LedgerError::Sync`].
+    /// Any error of the disk; the recorded heads are then unchanged, and the call
+    /// may be repeated unless it was [`LedgerError::Sync`].
     pub fn record_heads(&mut self, heads: &FileHeads) -> Result<Watermark, LedgerError> {
         let mut manifest = self.manifest.clone();
         let named = heads.iter();

@@ -1,5 +1,5 @@
-//! Encoding of numbers: little-endian at a fixed width, or variable length where small numbers
-//! prevail (FORMAT.md, section *Entries*).
+//! Encoding of numbers: little-endian at a fixed width, or variable length
+//! where small numbers prevail (FORMAT.md, section *Entries*).
 //!
 //! Reading is total: it never reads beyond the end, and returns `None` instead.
 
@@ -14,7 +14,8 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a signed number as a zigzag-encoded varint, so that numbers near zero are short.
+/// Appends a signed number as a zigzag-encoded varint, so that numbers near
+/// zero are short.
 pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
     put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
 }

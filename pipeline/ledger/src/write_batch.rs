@@ -1,9 +1,9 @@
-//! A write batch: the events that one worker thread accepted in one epoch, on their way to the
-//! ledger's thread.
+//! A write batch: the events that one worker thread accepted in one epoch, on
+//! their way to the ledger's thread.
 //!
-//! The worker thread encodes events as it pushes them, so that the ledger's thread only compresses,
-//! seals and writes. Label names travel separately, because only the ledger knows which of them it
-//! already stores.
+//! The worker thread encodes events as it pushes them, so that the ledger's
+//! thread only compresses, seals and writes. Label names travel separately,
+//! because only the ledger knows which of them it already stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,10 +63,12 @@ impl WriteBatch {
         }
     }
 
-    /// Withdraws a label: nothing that the thread fed references it any more. Names of labels that
-    /// no thread has announced leave the ledger with the next rewrite.
+    /// Withdraws a label: nothing that the thread fed references it any more. Names
+    /// of labels that no thread has announced leave the ledger with the next
+    /// rewrite.
     ///
-    /// The thread must have announced the label in an earlier batch, or found it in the ledger.
+    /// The thread must have announced the label in an earlier batch, or found it in
+    /// the ledger.
     pub fn withdraw(&mut self, brand: BrandId, label: Label) {
         self.withdrawn.push((brand, label));
     }
@@ -82,8 +84,9 @@ impl WriteBatch {
         self.entries += 1;
     }
 
-    /// Stores the salt of a brand's day together with this batch. It is durable before any ping
-    /// tokenized under it. A salt that the ledger already has is ignored.
+    /// Stores the salt of a brand's day together with this batch. It is durable
+    /// before any ping tokenized under it. A salt that the ledger already has is
+    /// ignored.
     pub fn salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
         self.salts.push((brand, day, salt));
     }
@@ -93,7 +96,8 @@ impl WriteBatch {
         self.entries == 0 && self.salts.is_empty() && self.withdrawn.is_empty()
     }
 
-    /// Number of events pushed, including label names that the ledger already stores.
+    /// Number of events pushed, including label names that the ledger already
+    /// stores.
     pub fn entries(&self) -> u64 {
         self.entries
     }

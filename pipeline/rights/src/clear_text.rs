@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
-/// A clear-text value. It is overwritten when it is dropped, and debug output does not show it
-/// (I6).
+/// A clear-text value. It is overwritten when it is dropped, and debug output
+/// does not show it (I6).
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClearText(Zeroizing<String>);
 

@@ -1,10 +1,11 @@
 //! An append-only file: one write and one sync per append.
 //!
-//! A failed write is rolled back, so that the next append starts at the same place. If the rollback
-//! fails too, or a sync fails, the content of the disk is unknown: the kernel reports a lost write
-//! once and then forgets it (Rebello et al., *Can Applications Recover from fsync Failures?*,
-//! USENIX ATC 2020). The file then refuses further appends; only opening it again, which reads the
-//! actual content, resolves this.
+//! A failed write is rolled back, so that the next append starts at the same
+//! place. If the rollback fails too, or a sync fails, the content of the disk
+//! is unknown: the kernel reports a lost write once and then forgets it
+//! (Rebello et al., *Can Applications Recover from fsync Failures?*, USENIX ATC
+//! 2020). The file then refuses further appends; only opening it again, which
+//! reads the actual content, resolves this.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -27,8 +28,8 @@ pub(crate) struct AppendFile {
 }
 
 impl AppendFile {
-    /// Opens and locks a file with mode 0600 and reads it. The file and its directory are created
-    /// if they do not exist.
+    /// Opens and locks a file with mode 0600 and reads it. The file and its
+    /// directory are created if they do not exist.
     ///
     /// # Errors
     ///
@@ -78,8 +79,8 @@ impl AppendFile {
         self.sync()
     }
 
-    /// Appends bytes. They are durable when this returns, and absent after an error other than
-    /// [`FileError::Sync`].
+    /// Appends bytes. They are durable when this returns, and absent after an error
+    /// other than [`FileError::Sync`].
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         if self.sync_failed {
             let error = io::Error::other("an earlier write or sync failed");
@@ -108,8 +109,8 @@ impl AppendFile {
     }
 }
 
-/// Removes the permissions of group and others from a directory that an earlier version or an
-/// operator created.
+/// Removes the permissions of group and others from a directory that an earlier
+/// version or an operator created.
 fn close_to_others(directory: &Path) -> io::Result<()> {
     let mode = std::fs::metadata(directory)?.permissions().mode();
     match mode & 0o077 {
@@ -118,8 +119,8 @@ fn close_to_others(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces the content of a file atomically. The previous content is kept beside it under another
-/// name, which is returned.
+/// Replaces the content of a file atomically. The previous content is kept
+/// beside it under another name, which is returned.
 pub(crate) fn replace_and_keep_copy(path: &Path, content: &[u8]) -> Result<PathBuf, FileError> {
     let failed = |error| FileError::io(path, error);
     let lost = |error| FileError::sync(path, error);

@@ -1,9 +1,11 @@
-//! Errors of the files of this crate. Each names the file and tells the operator what to do.
+//! Errors of the files of this crate. Each names the file and tells the
+//! operator what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An error of the audit log or of the objection list. Its text names the file and what to do.
+/// An error of the audit log or of the objection list. Its text names the file
+/// and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// Another process, or another part of this one, has the file open.
@@ -82,7 +84,8 @@ impl std::fmt::Display for Position {
     }
 }
 
-/// Classification of a [`FileError`], for decisions that do not depend on the file.
+/// Classification of a [`FileError`], for decisions that do not depend on the
+/// file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Another process has the file open.

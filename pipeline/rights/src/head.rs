@@ -1,9 +1,11 @@
 //! Heads of append-only files, and the watermark of the ledger beside them.
 //!
-//! A ledger, its objection list, the audit logs and the receipts at the broker belong together, and each references the
-//! others. A [`Head`] states the number of entries of a file and a hash over them, which shows whether a file still
-//! begins with those entries; a [`LedgerWatermark`] states how far the ledger had advanced. A start compares them
-//! pairwise, so a missing, truncated or outdated file is always detected.
+//! A ledger, its objection list, the audit logs and the receipts at the broker
+//! belong together, and each references the others. A [`Head`] states the
+//! number of entries of a file and a hash over them, which shows whether a file
+//! still begins with those entries; a [`LedgerWatermark`] states how far the
+//! ledger had advanced. A start compares them pairwise, so a missing, truncated
+//! or outdated file is always detected.
 
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +72,8 @@ pub struct HashChain {
 }
 
 impl HashChain {
-    /// The chain of a file without entries. `begin` is the hash before the first entry.
+    /// The chain of a file without entries. `begin` is the hash before the first
+    /// entry.
     pub(crate) fn new(begin: Hash) -> HashChain {
         let hashes = vec![begin];
         HashChain { hashes }

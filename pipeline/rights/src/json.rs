@@ -1,8 +1,10 @@
-//! Reads fields of a JSON object (RFC 8259) without leaving copies of them in memory.
+//! Reads fields of a JSON object (RFC 8259) without leaving copies of them in
+//! memory.
 //!
-//! A field is first taken as a slice of the message and only then read. Escapes are resolved here,
-//! into a buffer that is overwritten when it is dropped: `serde_json` would use a buffer of its own
-//! and free it without overwriting it.
+//! A field is first taken as a slice of the message and only then read. Escapes
+//! are resolved here, into a buffer that is overwritten when it is dropped:
+//! `serde_json` would use a buffer of its own and free it without overwriting
+//! it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -34,8 +36,8 @@ pub(crate) const fn field(name: &str, reason: Reason, limit: usize) -> Field<'_>
     }
 }
 
-/// Parses an object. An unknown or duplicate field is refused with a sentence that lists the
-/// `known` fields; `what` names the object.
+/// Parses an object. An unknown or duplicate field is refused with a sentence
+/// that lists the `known` fields; `what` names the object.
 pub(crate) fn object<'a, T: Deserialize<'a>>(
     text: &'a str,
     reason: Reason,
@@ -68,12 +70,13 @@ impl Field<'_> {
         Refusal::new(self.reason, format!("`{}` {what}", self.name))
     }
 
-    /// The text of the field, or the digits of an integer. `None` if the field is absent, `null` or
-    /// `""`.
+    /// The text of the field, or the digits of an integer. `None` if the field is
+    /// absent, `null` or `""`.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] for another type of value, an invalid escape, or a text above the limit.
+    /// A [`Refusal`] for another type of value, an invalid escape, or a text above
+    /// the limit.
     pub fn text(self, raw: Raw<'_>) -> Result<Option<ClearText>, Refusal> {
         let Some(raw) = raw.map(RawValue::get) else {
             return Ok(None);
@@ -110,7 +113,8 @@ impl Field<'_> {
     }
 }
 
-/// Resolves the escapes of a JSON text without its quotation marks; `None` for an invalid escape.
+/// Resolves the escapes of a JSON text without its quotation marks; `None` for
+/// an invalid escape.
 fn unescape(inner: &str) -> Option<Zeroizing<String>> {
     // No escape is shorter than what it stands for, so this never grows, which would leave a copy.
     let mut out = Zeroizing::new(String::with_capacity(inner.len()));

@@ -1,12 +1,14 @@
 //! Keys of a brand for requests of data subjects.
 //!
-//! They are derived from the brand's secrets and its name, each in a separate context: two brands
-//! with the same secret have unrelated keys (I7). A prefix separates the uses of the audit key, so
-//! that no output of one use can pass as an output of another.
+//! They are derived from the brand's secrets and its name, each in a separate
+//! context: two brands with the same secret have unrelated keys (I7). A prefix
+//! separates the uses of the audit key, so that no output of one use can pass
+//! as an output of another.
 //!
-//! The audit key stays that of the oldest secret across rotations, so that the log and the receipts
-//! continue. The objection list has one key for each [`KeyLevel`]: the entry of a pseudonym belongs
-//! to the secret under which the pseudonym was made.
+//! The audit key stays that of the oldest secret across rotations, so that the
+//! log and the receipts continue. The objection list has one key for each
+//! [`KeyLevel`]: the entry of a pseudonym belongs to the secret under which the
+//! pseudonym was made.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -57,7 +59,8 @@ pub struct BrandKeys {
     suppression: Vec<Zeroizing<[u8; 32]>>,
 }
 
-/// The number of key rotations before a pseudonym was made, which is the number of key-chain links that it has passed.
+/// The number of key rotations before a pseudonym was made, which is the number
+/// of key-chain links that it has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyLevel(pub u32);
 
@@ -66,8 +69,8 @@ impl KeyLevel {
     pub const OLDEST: KeyLevel = KeyLevel(0);
 }
 
-/// Identifies a brand in a file: a hash of its name, because its number in a configuration is not
-/// stable.
+/// Identifies a brand in a file: a hash of its name, because its number in a
+/// configuration is not stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BrandTag(pub [u8; 8]);
 
@@ -79,8 +82,8 @@ impl BrandTag {
     }
 }
 
-/// Identifies a request in the audit log: a keyed hash of its ID, because a person may have chosen
-/// the ID.
+/// Identifies a request in the audit log: a keyed hash of its ID, because a
+/// person may have chosen the ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestKey(pub(crate) Hex<16>);
@@ -166,7 +169,8 @@ impl BrandKeys {
         Hash(Hex(*hasher.update(bytes).finalize().as_bytes()))
     }
 
-    /// The entry of a pseudonym in the objection list; `None` if the brand has no such level.
+    /// The entry of a pseudonym in the objection list; `None` if the brand has no
+    /// such level.
     pub(crate) fn suppression(&self, level: KeyLevel, pseudonym: u128) -> Option<[u8; 16]> {
         let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(level.0 as usize)?);
         hasher.update(self.name.as_bytes());
@@ -176,9 +180,10 @@ impl BrandKeys {
 
     /// Check value of the key of a level; `None` if the brand has no such level.
     ///
-    /// It identifies the key without revealing anything about it. It also depends on the keys
-    /// before it, because pseudonyms pass through all of their links. The input differs in length
-    /// from that of an entry, so that it is the entry of nobody.
+    /// It identifies the key without revealing anything about it. It also depends
+    /// on the keys before it, because pseudonyms pass through all of their links.
+    /// The input differs in length from that of an entry, so that it is the entry
+    /// of nobody.
     pub(crate) fn suppression_check(&self, level: KeyLevel) -> Option<[u8; 16]> {
         let mut before: Option<[u8; 16]> = None;
         for number in 0..=level.0 as usize {

@@ -1,7 +1,8 @@
-//! Requests of data subjects and their proof, without a network, a clock or a dataflow.
+//! Requests of data subjects and their proof, without a network, a clock or a
+//! dataflow.
 //!
-//! A request arrives as bytes and ends with a receipt. A person must be able to rely on four
-//! properties in between:
+//! A request arrives as bytes and ends with a receipt. A person must be able to
+//! rely on four properties in between:
 //!
 //! ```text
 //!  bytes ──► request ──► status: pending ─► in_progress ─► completed | rejected(reason)
@@ -15,45 +16,50 @@
 //!  HTTP   ──► opendsr: OpenDSR 2.0 bodies, mapped to the same request
 //! ```
 //!
-//! **A request does what it says.** [`request`] reads strictly: an unknown field, a duplicate
-//! field, or a field of another type of request is refused, because a misspelled `whole_person`
-//! would otherwise erase too little and report success. Every refusal has a [`Reason`] from a
-//! closed list and a sentence that names the field and the remedy. It never repeats a value, since
-//! it is logged and published.
+//! **A request does what it says.** [`request`] reads strictly: an unknown
+//! field, a duplicate field, or a field of another type of request is refused,
+//! because a misspelled `whole_person` would otherwise erase too little and
+//! report success. Every refusal has a [`Reason`] from a closed list and a
+//! sentence that names the field and the remedy. It never repeats a value,
+//! since it is logged and published.
 //!
-//! **A repeated request is executed once.** A request is identified by its ID, and its content by a
-//! [`Fingerprint`]. The audit log stores both, keyed, so that a restart recognizes them: the same
-//! content again is not a new request, and other content under the same ID is refused
-//! ([`Reason::IdTaken`]).
+//! **A repeated request is executed once.** A request is identified by its ID,
+//! and its content by a [`Fingerprint`]. The audit log stores both, keyed, so
+//! that a restart recognizes them: the same content again is not a new request,
+//! and other content under the same ID is refused ([`Reason::IdTaken`]).
 //!
-//! **An execution can be proved, and a proof cannot be forged.** [`audit`] chains every step under
-//! a key that is derived from the brand's secret (Schneier and Kelsey, *ACM TISSEC* 2, 1999). The
-//! file alone is not enough to change an entry or to chain it again. Removing entries from the end
-//! leaves a valid chain; every [`audit::AuditLog::append`] therefore returns the head, and
-//! [`audit::verify`] compares the log with a head that was published elsewhere.
+//! **An execution can be proved, and a proof cannot be forged.** [`audit`]
+//! chains every step under a key that is derived from the brand's secret
+//! (Schneier and Kelsey, *ACM TISSEC* 2, 1999). The file alone is not enough to
+//! change an entry or to chain it again. Removing entries from the end leaves a
+//! valid chain; every [`audit::AuditLog::append`] therefore returns the head,
+//! and [`audit::verify`] compares the log with a head that was published
+//! elsewhere.
 //!
-//! **The proof of an erasure does not retain the person** (I3). Nothing durable in this crate
-//! contains an identifier, a pseudonym or a request ID in clear text: the audit log contains keyed
-//! hashes and counts, the objection list ([`suppression`]) keyed hashes of pseudonyms. Without the
-//! brand's secret neither reveals anything, and another brand's secret does not help (I7).
-//! Clear-text values live in [`ClearText`], which is overwritten when it is dropped and has no
-//! debug output (I6).
+//! **The proof of an erasure does not retain the person** (I3). Nothing durable
+//! in this crate contains an identifier, a pseudonym or a request ID in clear
+//! text: the audit log contains keyed hashes and counts, the objection list
+//! ([`suppression`]) keyed hashes of pseudonyms. Without the brand's secret
+//! neither reveals anything, and another brand's secret does not help (I7).
+//! Clear-text values live in [`ClearText`], which is overwritten when it is
+//! dropped and has no debug output (I6).
 //!
 //! | key | context | use |
 //! |---|---|---|
 //! | audit | `tributary 2025-11 rights audit of one brand` | the chain, IDs, fingerprints, receipts, separated by a prefix |
 //! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list, one key for each secret |
 //!
-//! Both are derived from the brand's name and a secret, like the keys of its pseudonyms and of its
-//! ledger, and are independent of those. A rotation of the secret keeps the audit key and adds a
-//! suppression key.
+//! Both are derived from the brand's name and a secret, like the keys of its
+//! pseudonyms and of its ledger, and are independent of those. A rotation of
+//! the secret keeps the audit key and adds a suppression key.
 //!
-//! There is no clock in this crate: times are arguments, in Unix milliseconds. No input from
-//! outside makes it panic.
+//! There is no clock in this crate: times are arguments, in Unix milliseconds.
+//! No input from outside makes it panic.
 //!
 //! # Example
 //!
-//! A request is parsed, logged step by step, and ends with a receipt that the log confirms.
+//! A request is parsed, logged step by step, and ends with a receipt that the
+//! log confirms.
 //!
 //! ```
 //! use secrecy::SecretString;

@@ -6,14 +6,15 @@
 //! {"audit_hash":"…","audit_seq":7,"brand":"acme","completed":…,"counts":{…},"received":…,"request":"r-2025-117","signature":"…","type":"erase"}
 //! ```
 //!
-//! The signature is a message authentication code: BLAKE3, keyed with the brand's audit key, over
-//! the receipt without the signature. The operator, who has the secret, can verify it
-//! ([`verify_receipt`]); nobody else can create or verify one. The receipt names number and hash of
-//! the entry in the audit log that records the completion, so that a receipt in the hands of a
-//! person also proves what the log contained.
+//! The signature is a message authentication code: BLAKE3, keyed with the
+//! brand's audit key, over the receipt without the signature. The operator, who
+//! has the secret, can verify it ([`verify_receipt`]); nobody else can create
+//! or verify one. The receipt names number and hash of the entry in the audit
+//! log that records the completion, so that a receipt in the hands of a person
+//! also proves what the log contained.
 //!
-//! A receipt belongs to the requester: it contains the request ID in clear text and is not stored
-//! by this crate.
+//! A receipt belongs to the requester: it contains the request ID in clear text
+//! and is not stored by this crate.
 
 use serde::{Deserialize, Serialize};
 
@@ -111,7 +112,8 @@ impl Json {
 ///
 /// # Errors
 ///
-/// A [`ReceiptError`] if it is not a receipt, belongs to another brand, or was changed.
+/// A [`ReceiptError`] if it is not a receipt, belongs to another brand, or was
+/// changed.
 pub fn verify_receipt(bytes: &[u8], keys: &BrandKeys) -> Result<Receipt, ReceiptError> {
     let mut json: Json = serde_json::from_slice(bytes).map_err(|_| ReceiptError::Malformed)?;
     if json.brand != keys.name() {

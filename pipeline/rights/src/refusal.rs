@@ -1,11 +1,14 @@
-//! Refusals: a closed list of reasons, with a sentence that names the field and the remedy.
+//! Refusals: a closed list of reasons, with a sentence that names the field and
+//! the remedy.
 //!
-//! The sentence never repeats the value of a field. It is logged, published on a status subject and
-//! stored beside the audit log, none of which may identify anyone (I6).
+//! The sentence never repeats the value of a field. It is logged, published on
+//! a status subject and stored beside the audit log, none of which may identify
+//! anyone (I6).
 
 use serde::{Deserialize, Serialize};
 
-/// Reason of a refusal or rejection. Its name appears in statuses, metrics and the audit log.
+/// Reason of a refusal or rejection. Its name appears in statuses, metrics and
+/// the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

@@ -1,11 +1,12 @@
 //! Sealed answers: only the requester can read them.
 //!
-//! The requester creates a key pair for one answer and sends the public key with the request. The
-//! answer is sealed for it under an ephemeral key that is discarded at once, so that nobody,
-//! including the operator, can open it afterwards, wherever the broker or a log may have stored it.
-//! Sealing does not authenticate the sender; the receipt does. The construction is that of an ECIES
-//! scheme (SEC 1, section 5.1) with X25519 (RFC 7748) and XChaCha20-Poly1305
-//! (draft-irtf-cfrg-xchacha).
+//! The requester creates a key pair for one answer and sends the public key
+//! with the request. The answer is sealed for it under an ephemeral key that is
+//! discarded at once, so that nobody, including the operator, can open it
+//! afterwards, wherever the broker or a log may have stored it. Sealing does
+//! not authenticate the sender; the receipt does. The construction is that of
+//! an ECIES scheme (SEC 1, section 5.1) with X25519 (RFC 7748) and
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha).
 //!
 //! ```text
 //! 0   8   "TRIBSEAL"
@@ -14,10 +15,10 @@
 //! 41  n   XChaCha20-Poly1305 of the answer, the first 41 bytes as associated data; ends in its tag, 16 bytes
 //! ```
 //!
-//! Key (32 bytes) and nonce (24) are the first 56 bytes that BLAKE3 in its key derivation mode,
-//! context `tributary 2025-11 sealed answer`, derives from the shared X25519 secret, the ephemeral
-//! key and the requester's key, in this order. Keys are written in base64 with padding (RFC 4648,
-//! section 4).
+//! Key (32 bytes) and nonce (24) are the first 56 bytes that BLAKE3 in its key
+//! derivation mode, context `tributary 2025-11 sealed answer`, derives from the
+//! shared X25519 secret, the ephemeral key and the requester's key, in this
+//! order. Keys are written in base64 with padding (RFC 4648, section 4).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -42,7 +43,8 @@ pub const OVERHEAD: usize = HEADER + 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyKey(PublicKey);
 
-/// Key pair of a requester, for one answer. Debug output shows the public key only.
+/// Key pair of a requester, for one answer. Debug output shows the public key
+/// only.
 ///
 /// # Example
 ///
@@ -82,8 +84,8 @@ pub enum OpenError {
 }
 
 impl ReplyKey {
-    /// Parses a public key in base64; `None` if it is not one. A key of low order is refused,
-    /// because anyone could open what is sealed for it.
+    /// Parses a public key in base64; `None` if it is not one. A key of low order
+    /// is refused, because anyone could open what is sealed for it.
     pub fn read(text: &str) -> Option<ReplyKey> {
         let bytes: [u8; 32] = STANDARD.decode(text.trim()).ok()?.try_into().ok()?;
         let key = PublicKey::from(bytes);
@@ -98,7 +100,8 @@ impl ReplyKey {
         self.0.as_bytes()
     }
 
-    /// Seals an answer; `None` if it is too long for the cipher, which no answer in memory is.
+    /// Seals an answer; `None` if it is too long for the cipher, which no answer in
+    /// memory is.
     pub fn seal(&self, answer: &[u8]) -> Option<Vec<u8>> {
         let once = StaticSecret::from(*Zeroizing::new(rand::random::<[u8; 32]>()));
         let public = PublicKey::from(&once);
@@ -135,7 +138,8 @@ impl KeyPair {
         KeyPair::of(&Zeroizing::new(rand::random()))
     }
 
-    /// Restores a pair from the text of [`KeyPair::secret`]; `None` for any other text.
+    /// Restores a pair from the text of [`KeyPair::secret`]; `None` for any other
+    /// text.
     pub fn read(secret: &str) -> Option<KeyPair> {
         let bytes = Zeroizing::new(STANDARD.decode(secret.trim()).ok()?);
         Some(KeyPair::of(bytes.as_slice().try_into().ok()?))
@@ -162,8 +166,8 @@ impl KeyPair {
     ///
     /// # Errors
     ///
-    /// An [`OpenError`] if it is not a sealed answer, has a newer format, was sealed for another
-    /// key, or was changed.
+    /// An [`OpenError`] if it is not a sealed answer, has a newer format, was
+    /// sealed for another key, or was changed.
     pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let (header, text) = sealed
             .split_first_chunk::<HEADER>()

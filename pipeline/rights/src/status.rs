@@ -1,8 +1,11 @@
-//! The status of a request: `pending → in_progress → completed | rejected(reason)`.
+//! The status of a request: `pending → in_progress → completed |
+//! rejected(reason)`.
 //!
-//! A status never moves backward, a request never ends twice, and one that never started cannot complete. A pending
-//! request may be rejected at once; a started one may still be rejected when its person or record turns out not to be
-//! stored. A status contains counts and the request's own id, and nothing about the person.
+//! A status never moves backward, a request never ends twice, and one that
+//! never started cannot complete. A pending request may be rejected at once; a
+//! started one may still be rejected when its person or record turns out not to
+//! be stored. A status contains counts and the request's own id, and nothing
+//! about the person.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +56,8 @@ impl Status {
     ///
     /// # Errors
     ///
-    /// [`InvalidTransition`] if no request may make this transition, including one to its current status.
+    /// [`InvalidTransition`] if no request may make this transition, including one
+    /// to its current status.
     pub fn next(self, to: Status) -> Result<Status, InvalidTransition> {
         let impossible = InvalidTransition {
             from: self.name(),
@@ -85,7 +89,8 @@ pub struct StatusMessage<'a> {
 }
 
 impl StatusMessage<'_> {
-    /// The message as JSON with sorted keys, without absent fields and without an end of line:
+    /// The message as JSON with sorted keys, without absent fields and without an
+    /// end of line:
     /// `{"at":…,"brand":…,"counts":{…},"id":…,"reason":…,"status":…,"type":…}`.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]

@@ -1,8 +1,10 @@
-//! The first connection of a worker, which waits for a broker that is not available yet.
+//! The first connection of a worker, which waits for a broker that is not
+//! available yet.
 //!
-//! Machines start in any order. While the broker cannot be reached, the worker reports this in its
-//! log and in `/readyz`, is live, and tries again after a pause that doubles up to 15 seconds. An
-//! error that waiting does not resolve, such as refused credentials, ends the worker at once.
+//! Machines start in any order. While the broker cannot be reached, the worker
+//! reports this in its log and in `/readyz`, is live, and tries again after a
+//! pause that doubles up to 15 seconds. An error that waiting does not resolve,
+//! such as refused credentials, ends the worker at once.
 
 use std::time::Duration;
 
@@ -17,8 +19,8 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Maximum pause between two attempts.
 const MOST: Duration = Duration::from_secs(15);
 
-/// Connects to the broker, and waits while it is not available. The caller ends the wait by
-/// dropping the future.
+/// Connects to the broker, and waits while it is not available. The caller ends
+/// the wait by dropping the future.
 ///
 /// # Errors
 ///

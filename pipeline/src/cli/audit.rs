@@ -45,6 +45,10 @@ pub fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
 }
 
 /// Parses `NUMBER:HASH`.
+///
+/// # Errors
+///
+/// A text of another form; the error explains where the receipt contains both.
 fn read_head(text: &str) -> anyhow::Result<Head> {
     let read = || {
         let (seq, hash) = text.split_once(':')?;
@@ -57,6 +61,10 @@ fn read_head(text: &str) -> anyhow::Result<Head> {
 }
 
 /// Verifies the log of one brand and prints the result.
+///
+/// # Errors
+///
+/// The first invalid line of the log.
 fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyhow::Result<()> {
     if !path.exists() {
         return Ok(());

@@ -28,6 +28,11 @@ pub fn command(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints every problem and warning of a file.
+///
+/// # Errors
+///
+/// A file that cannot be read. Problems in it are printed and reported by the
+/// exit code.
 fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let (errors, warnings) = match load(file) {
         Ok(loaded) => (Vec::new(), loaded.warnings),

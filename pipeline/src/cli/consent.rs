@@ -72,6 +72,10 @@ pub fn command(args: &cli::Consent) -> anyhow::Result<()> {
 }
 
 /// Who asks for permission, and on which legal basis.
+///
+/// # Errors
+///
+/// A vendor list that is not valid, or does not contain the vendor.
 fn terms(args: &cli::Consent) -> anyhow::Result<Terms> {
     if let (Some(list), Some(vendor)) = (&args.vendor_list, args.vendor) {
         let list = read_list(list)?;
@@ -93,6 +97,10 @@ fn terms(args: &cli::Consent) -> anyhow::Result<Terms> {
 }
 
 /// Reads a Global Vendor List.
+///
+/// # Errors
+///
+/// A file that cannot be read, or is not a vendor list.
 fn read_list(path: &Path) -> anyhow::Result<VendorList> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read the vendor list {}", path.display()))?;
@@ -101,6 +109,10 @@ fn read_list(path: &Path) -> anyhow::Result<VendorList> {
 
 impl Signal {
     /// Parses a signal; its first characters determine its form.
+    ///
+    /// # Errors
+    ///
+    /// A text that is none of the three forms.
     fn read(text: &str) -> anyhow::Result<Signal> {
         if text.is_empty() {
             bail!(

@@ -264,6 +264,10 @@ fn account(tally: &Tally, took: Duration) -> String {
 
 /// Serves the live page until a signal. Prints its address and whether the
 /// simulation continues, unless `says` is `None`.
+///
+/// # Errors
+///
+/// An address that cannot be used.
 fn serve(config: &Config, state: HttpState, says: Option<bool>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -48,6 +48,11 @@ pub async fn answer(args: &cli::Explain) -> anyhow::Result<String> {
 }
 
 /// Explains a link between two identifiers.
+///
+/// # Errors
+///
+/// Identifiers that are not two, not `KIND=VALUE`, or not usable for the brand;
+/// no answer of a worker.
 async fn person(args: &cli::ExplainPerson) -> anyhow::Result<String> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     let [first, second] = &args.identifiers[..] else {
@@ -67,6 +72,11 @@ async fn person(args: &cli::ExplainPerson) -> anyhow::Result<String> {
 }
 
 /// Explains the value of a cell.
+///
+/// # Errors
+///
+/// A cell that the worker would refuse, checked before anything is sent; no
+/// answer of a worker.
 async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     let request = json!({"cell": {
@@ -112,6 +122,11 @@ fn keys(brand: &Brand) -> Vec<BrandKey> {
 /// Pseudonyms of `KIND=VALUE` under each key. A value of 64 hexadecimal digits
 /// is a digest under any of the brand's rules. `which` names the identifier in
 /// an error.
+///
+/// # Errors
+///
+/// A text of another form, or a value that is empty, blocked or too long. No
+/// error repeats the value.
 fn identify(
     brand: &Brand,
     keys: &[BrandKey],

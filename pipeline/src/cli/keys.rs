@@ -98,6 +98,10 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
 }
 
 /// Generates a secret in a new file.
+///
+/// # Errors
+///
+/// A file that exists, or that cannot be written.
 fn new(file: &Path, print: bool) -> anyhow::Result<()> {
     let mut bytes = Zeroizing::new([0; BYTES]);
     let drawn = OsRng.try_fill_bytes(&mut *bytes);
@@ -123,6 +127,11 @@ fn new(file: &Path, print: bool) -> anyhow::Result<()> {
 }
 
 /// Rotates the ledger of a stopped process.
+///
+/// # Errors
+///
+/// A ledger that does not exist, is in use, or was sealed under a secret that
+/// is not configured.
 fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
     let config = crate::load(config)?;
     // Opening would begin a ledger where there is none.
@@ -164,6 +173,11 @@ fn bar(words: &str) -> anyhow::Result<ProgressBar> {
 /// Rotates every running process, and returns when all are done.
 ///
 /// No process begins before every process has confirmed that it can.
+///
+/// # Errors
+///
+/// A process that refuses or does not answer. Those that have begun continue;
+/// repeating the command completes the rotation.
 async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
     let config = crate::load(config)?;
     // Any brand leads to the processes, and each has one ledger for all of them.

@@ -34,6 +34,10 @@ pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
 }
 
 /// Verifies a ledger, with a progress bar.
+///
+/// # Errors
+///
+/// The first damage that is found.
 fn verify(directory: &Path, config: &Path, json: bool) -> anyhow::Result<()> {
     let config = crate::load(config)?;
     let bar = ProgressBar::new(0);

@@ -2,7 +2,13 @@
 //! tables for people or as lines in the format of a replay.
 //!
 //! Filters are applied here and not by the worker: what they concern is not
-//! transmitted.
+//! transmitted. A dimension that is named several times must have one of the
+//! texts; several dimensions must all match. An absent dimension matches the
+//! empty text and `null`.
+//!
+//! With `--json` and without filters, an answer of another version of the
+//! program is passed through unchanged, because its lines need not be
+//! understood.
 
 pub mod cell_line;
 pub mod sheet;
@@ -82,6 +88,10 @@ fn nothing(brand: &str, family: Option<Family>, filtered: bool) -> String {
 }
 
 /// The family with this name.
+///
+/// # Errors
+///
+/// An unknown name; the error lists the known ones.
 fn family(name: &str) -> anyhow::Result<Family> {
     request::family(name).with_context(|| {
         format!(
@@ -97,6 +107,11 @@ struct Filters(BTreeMap<String, Vec<String>>);
 
 impl Filters {
     /// Parses the filters. The dimensions of `family`, or of any family, are valid.
+    ///
+    /// # Errors
+    ///
+    /// A text that is not `DIM=TEXT`, or an unknown dimension; the error lists the
+    /// known ones.
     fn read(texts: &[String], family: Option<Family>) -> anyhow::Result<Filters> {
         let mut known: Vec<&str> = match family {
             Some(family) => family.dims().to_vec(),

@@ -118,6 +118,10 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
 
 /// Creates a ledger in an empty directory. An existing ledger is not even
 /// opened, because that would truncate its unfinished end.
+///
+/// # Errors
+///
+/// A directory that is not empty, or a disk that cannot be written.
 fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
     let own = directory.join("process-0");
     // A file system of its own has one folder that nobody made.
@@ -165,6 +169,10 @@ fn beside(cells: &Path) -> Option<PathBuf> {
 }
 
 /// Writes lines to a file or to standard output.
+///
+/// # Errors
+///
+/// An output that cannot be written.
 fn write_lines<'a>(
     file: Option<&OutputFile>,
     lines: impl Iterator<Item = &'a str>,
@@ -192,6 +200,10 @@ fn write_lines<'a>(
 /// Writes rejected lines as a trace, so that they can be corrected and
 /// replayed; without any, an older file is removed. The lines are unchanged, so
 /// that only the owner may read them.
+///
+/// # Errors
+///
+/// A file that cannot be written or removed.
 fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<()> {
     if dead.is_empty() {
         return Ok(file.remove()?);
@@ -344,35 +356,30 @@ impl Summary<'_> {
             counts.stages.corrections,
             counts.stages.superseded
         );
-        if counts.stages.restricted > 0 {
-            let _ = writeln!(
-                out,
-                "excluded  {} records under restriction",
-                counts.stages.restricted
-            );
-        }
-        if counts.stages.without_consent > 0 {
-            let _ = writeln!(
-                out,
-                "excluded  {} records without consent; these sources require it (basis): {}",
-                counts.stages.without_consent,
-                self.on_consent()
-            );
-        }
-        if counts.stages.refused > 0 {
-            let _ = writeln!(
-                out,
-                "excluded  {} records whose consent statement refuses their use",
-                counts.stages.refused
-            );
-        }
-        if counts.stages.uncredited > 0 {
-            let _ = writeln!(
-                out,
-                "no credit {} contacts are counted but earn no attribution credit: consent refuses it",
-                counts.stages.uncredited
-            );
-        }
+        write_counted(
+            &mut out,
+            "excluded",
+            counts.stages.restricted,
+            "records under restriction",
+        );
+        let without_consent = format!(
+            "records without consent; these sources require it (basis): {}",
+            self.on_consent()
+        );
+        let excluded = counts.stages.without_consent;
+        write_counted(&mut out, "excluded", excluded, &without_consent);
+        write_counted(
+            &mut out,
+            "excluded",
+            counts.stages.refused,
+            "records whose consent statement refuses their use",
+        );
+        write_counted(
+            &mut out,
+            "no credit",
+            counts.stages.uncredited,
+            "contacts are counted but earn no attribution credit: consent refuses it",
+        );
         let past = self.past();
         if !past.is_empty() {
             let _ = writeln!(
@@ -407,27 +414,34 @@ impl Summary<'_> {
             list(self.families()),
             self.args.cells.display()
         );
-        if counts.stages.hidden > 0 {
-            let _ = writeln!(
-                out,
-                "hidden    {} cells with fewer than release.k contributors",
-                counts.stages.hidden
-            );
-        }
-        if counts.stages.pings_not_sampled > 0 {
-            let _ = writeln!(
-                out,
-                "capped    {} pings from devices beyond sensors.max_devices per store and day",
-                counts.stages.pings_not_sampled
-            );
-        }
-        if counts.stages.folded > 0 {
-            let _ = writeln!(
-                out,
-                "grouped   {} channels under `*` by the Markov model: a month has more than attribution.max_channels",
-                counts.stages.folded
-            );
-        }
+        write_counted(
+            &mut out,
+            "hidden",
+            counts.stages.hidden,
+            "cells with fewer than release.k contributors",
+        );
+        write_counted(
+            &mut out,
+            "capped",
+            counts.stages.pings_not_sampled,
+            "pings from devices beyond sensors.max_devices per store and day",
+        );
+        write_counted(
+            &mut out,
+            "grouped",
+            counts.stages.folded,
+            "channels under `*` by the Markov model: a month has more than attribution.max_channels",
+        );
         out
+    }
+}
+
+/// Writes the line of a count, unless the count is 0.
+fn write_counted(out: &mut String, label: &str, count: impl Into<i128>, what: &str) {
+    use std::fmt::Write;
+    let count = count.into();
+    if count > 0 {
+        // Writing into a string cannot fail.
+        let _ = writeln!(out, "{label:<10}{count} {what}");
     }
 }

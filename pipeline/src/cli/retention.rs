@@ -60,6 +60,10 @@ pub async fn answer(args: &cli::Retention) -> anyhow::Result<String> {
 }
 
 /// The time of `--at`: a day begins in the time zone of the brand.
+///
+/// # Errors
+///
+/// A text that is neither a day nor an RFC 3339 time.
 fn time(at: Option<&str>, brand: &Brand) -> anyhow::Result<At> {
     let Some(text) = at else {
         return Ok(At::default());

@@ -82,6 +82,11 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
 }
 
 /// ID and JSON of the request, from a file and the options.
+///
+/// # Errors
+///
+/// A file that cannot be read or is not JSON, or an identifier that is not
+/// `KIND=VALUE`.
 fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(String, String)> {
     let mut request = match args.request.as_deref() {
         Some(file) => {
@@ -161,6 +166,10 @@ fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(S
 }
 
 /// Waits for the final status of a request, and prints each status.
+///
+/// # Errors
+///
+/// A broker that does not answer. There is no time limit.
 async fn wait(
     args: &cli::Rights,
     client: &Client,
@@ -219,6 +228,10 @@ fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
 }
 
 /// Fetches the sealed answer, opens it, and deletes it from the broker.
+///
+/// # Errors
+///
+/// An answer that has expired, or cannot be opened.
 async fn fetch(
     client: &Client,
     stream: &str,
@@ -236,6 +249,10 @@ async fn fetch(
 }
 
 /// The receipt of a request; `None` if it was completed before.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn receipt(
     client: &Client,
     stream: &str,

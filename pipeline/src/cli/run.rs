@@ -48,6 +48,11 @@ pub fn command(args: &cli::Run) -> anyhow::Result<()> {
 }
 
 /// The configuration with the options of the command line.
+///
+/// # Errors
+///
+/// A file that cannot be read or is not valid, or a process index outside the
+/// cluster.
 fn configure(args: &cli::Run) -> anyhow::Result<Config> {
     let mut config = crate::load(&args.config)?;
     if let Some(threads) = args.workers {
@@ -79,6 +84,11 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
 }
 
 /// Runs a worker until a signal or until a task cannot continue.
+///
+/// # Errors
+///
+/// A start that is refused, a task that cannot continue, or a drain that
+/// exceeds `DRAIN`.
 async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let running = tokio::select! {
@@ -168,6 +178,10 @@ async fn overdue(stop: watch::Receiver<bool>) {
 }
 
 /// Ends the input and waits until every epoch is finished, at most until `end`.
+///
+/// # Errors
+///
+/// A failed worker thread, or a dataflow that does not finish in time.
 async fn drain(workers: Workers, end: Instant) -> anyhow::Result<()> {
     let finish = tokio::task::spawn_blocking(move || workers.finish());
     match timeout_at(end, finish).await {

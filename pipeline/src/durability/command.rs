@@ -1,5 +1,5 @@
-//! Commands to the task that owns the ledger, and its reports. One task owns the ledger, so that no
-//! lock protects it and its operations have an order.
+//! Commands to the task that owns the ledger, and its reports. One task owns
+//! the ledger, so that no lock protects it and its operations have an order.
 
 use std::sync::Arc;
 
@@ -20,15 +20,17 @@ pub enum LedgerCommand {
     Part(Epoch, WriteBatch, Vec<DeadLetter>),
     /// Destroys the salts of all days of a brand before this one.
     DestroySalts(BrandId, Day),
-    /// Commits the totals of settled salt days in one commit, and signals when they are durable.
+    /// Commits the totals of settled salt days in one commit, and signals when they
+    /// are durable.
     CommitSettledDays(WriteBatch, std::sync::mpsc::Sender<()>),
-    /// Drops the pings of all salt days of a brand before this one: their totals are durable.
+    /// Drops the pings of all salt days of a brand before this one: their totals
+    /// are durable.
     DropPings(BrandId, Day),
-    /// Records the heads of files beside the ledger in its manifest, and returns the watermark
-    /// after that.
+    /// Records the heads of files beside the ledger in its manifest, and returns
+    /// the watermark after that.
     NameHeads(FileHeads, oneshot::Sender<Watermark>),
-    /// Commits the retraction of expired records once every open epoch is committed, then erases
-    /// their entries.
+    /// Commits the retraction of expired records once every open epoch is
+    /// committed, then erases their entries.
     CommitExpired(Vec<ExpiredRecord>),
     /// Erases committed entries, and returns their number.
     Erase(Erasure),
@@ -77,7 +79,8 @@ impl std::fmt::Debug for KeyRotation {
     }
 }
 
-/// Progress of a key rotation. The JSON form is part of the answer of the key service.
+/// Progress of a key rotation. The JSON form is part of the answer of the key
+/// service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Progress {

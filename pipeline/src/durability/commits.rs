@@ -1,19 +1,23 @@
-//! Commits: accepted records become durable before their messages are acknowledged (invariant I5).
+//! Commits: accepted records become durable before their messages are
+//! acknowledged (invariant I5).
 //!
-//! The feed marks every epoch that contains messages with the input position after them, and every
-//! thread reports the write batch of its share. An epoch is complete with its mark and the batches
-//! of all threads. Complete epochs are committed in order, as many at once as are ready:
+//! The feed marks every epoch that contains messages with the input position
+//! after them, and every thread reports the write batch of its share. An epoch
+//! is complete with its mark and the batches of all threads. Complete epochs
+//! are committed in order, as many at once as are ready:
 //!
 //! 1. the broker stores their dead letters,
-//! 2. one commit of the ledger stores their batches and the position of the last one,
+//! 2. one commit of the ledger stores their batches and the position of the
+//!    last one,
 //! 3. the durable position advances, and the feed acknowledges the messages.
 //!
-//! If the process is killed in between, the messages after the last commit are read again. Commands
-//! that depend on earlier epochs (destroying salts, dropping pings, erasing expired records) wait
-//! until every epoch that was open when they arrived is committed.
+//! If the process is killed in between, the messages after the last commit are
+//! read again. Commands that depend on earlier epochs (destroying salts,
+//! dropping pings, erasing expired records) wait until every epoch that was
+//! open when they arrived is committed.
 //!
-//! A full disk suspends commits until there is space again. A failed `fsync` ends the process,
-//! because the content of the disk is then unknown.
+//! A full disk suspends commits until there is space again. A failed `fsync`
+//! ends the process, because the content of the disk is then unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,8 +41,9 @@ mod compact;
 mod dead_letters;
 mod ledger_task;
 
-/// Delay before an operation is retried that failed for lack of disk space or because the broker
-/// refused it; also the time after which a slow broker is reported in `/readyz`.
+/// Delay before an operation is retried that failed for lack of disk space or
+/// because the broker refused it; also the time after which a slow broker is
+/// reported in `/readyz`.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Dead letters in flight to the broker.
@@ -57,7 +62,8 @@ struct Open {
     dead: Vec<DeadLetter>,
 }
 
-/// The task that owns the ledger: it commits complete epochs and executes [`LedgerCommand`]s.
+/// The task that owns the ledger: it commits complete epochs and executes
+/// [`LedgerCommand`]s.
 pub struct Commits {
     /// The ledger; `None` while a blocking thread works on it.
     ledger: Option<Ledger>,
@@ -70,32 +76,35 @@ pub struct Commits {
     watermark_tx: watch::Sender<DurablePosition>,
     /// Incomplete epochs in order.
     open: BTreeMap<Epoch, Open>,
-    /// Salts to destroy (all days of the brand before the given one) once the epoch and all before
-    /// it are committed.
+    /// Salts to destroy (all days of the brand before the given one) once the epoch
+    /// and all before it are committed.
     forget: Vec<(Epoch, BrandId, Day)>,
     /// Destructions that were requested before: every thread requests each.
     forgotten: BTreeSet<(BrandId, Day)>,
-    /// Totals of settled salt days for the next commit, and the channels that confirm it.
+    /// Totals of settled salt days for the next commit, and the channels that
+    /// confirm it.
     settle: Vec<(WriteBatch, std::sync::mpsc::Sender<()>)>,
     /// File heads to record in the manifest, and who waits for that.
     names: Vec<(FileHeads, oneshot::Sender<Watermark>)>,
-    /// Settled days whose pings a compaction drops, once the epoch and all before it are committed.
+    /// Settled days whose pings a compaction drops, once the epoch and all before
+    /// it are committed.
     settled: Vec<(Epoch, BrandId, Day)>,
-    /// Retractions of expired records, and erasures that arrived after them, in order. They wait
-    /// until the epoch and all before it are committed.
+    /// Retractions of expired records, and erasures that arrived after them, in
+    /// order. They wait until the epoch and all before it are committed.
     expired: Vec<(Epoch, WriteBatch, Erasure)>,
     /// The rewrite that runs in the background, and the requests for the next one.
     compaction: Compaction,
-    /// Number of commit rounds of this process; every `ASK`-th considers a compaction.
+    /// Number of commit rounds of this process; every `ASK`-th considers a
+    /// compaction.
     commits: u64,
 }
 
 impl Commits {
-    /// Creates the task for a ledger that `threads` threads write to. `watermark_tx` receives the
-    /// durable position after each commit.
+    /// Creates the task for a ledger that `threads` threads write to.
+    /// `watermark_tx` receives the durable position after each commit.
     ///
-    /// Drop entries in the ledger mean that the previous process ended before it had erased what
-    /// they drop; the first compaction does so.
+    /// Drop entries in the ledger mean that the previous process ended before it
+    /// had erased what they drop; the first compaction does so.
     pub fn new(
         ledger: Ledger,
         client: &Client,
@@ -127,16 +136,16 @@ impl Commits {
         }
     }
 
-    /// Executes commands until their channel is closed and everything is durable, then closes the
-    /// ledger.
+    /// Executes commands until their channel is closed and everything is durable,
+    /// then closes the ledger.
     ///
-    /// All commands that are ready are applied before a commit, so that one `fsync` covers as many
-    /// epochs as possible.
+    /// All commands that are ready are applied before a commit, so that one `fsync`
+    /// covers as many epochs as possible.
     ///
     /// # Errors
     ///
-    /// Any error of the ledger other than a full disk, and a broker that refuses dead letters for
-    /// good.
+    /// Any error of the ledger other than a full disk, and a broker that refuses
+    /// dead letters for good.
     pub async fn run(
         mut self,
         mut commands: mpsc::UnboundedReceiver<LedgerCommand>,
@@ -217,12 +226,18 @@ impl Commits {
         }
     }
 
-    /// The newest epoch that is open; a command that arrives now must wait for all epochs up to it.
+    /// The newest epoch that is open; a command that arrives now must wait for all
+    /// epochs up to it.
     fn last(&self) -> Epoch {
         self.open.last_key_value().map_or(0, |(epoch, _)| *epoch)
     }
 
-    /// Commits the complete epochs at the front, then executes the commands that are due.
+    /// Commits the complete epochs at the front, then executes the commands that
+    /// are due.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk, which is retried.
     async fn commit(&mut self) -> anyhow::Result<()> {
         let (mut pages, mut marks, mut last) = (Vec::new(), 0, None);
         while let Some(entry) = self.open.first_entry() {
@@ -269,9 +284,13 @@ impl Commits {
         self.compact().await
     }
 
-    /// Makes the totals of settled salt days durable, at the position of the last commit. Their
-    /// pings may have arrived after that position; when these are read again, they are ignored
-    /// because their day is closed.
+    /// Makes the totals of settled salt days durable, at the position of the last
+    /// commit. Their pings may have arrived after that position; when these are
+    /// read again, they are ignored because their day is closed.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk, which is retried.
     async fn settle(&mut self) -> anyhow::Result<()> {
         let position = self.ledger.as_ref().and_then(Ledger::position);
         let Some(position) = position.filter(|_| !self.settle.is_empty()) else {
@@ -286,11 +305,15 @@ impl Commits {
         Ok(())
     }
 
-    /// Makes retractions durable and requests the erasure of the retracted entries, for commands
-    /// that every epoch before `first` precedes.
+    /// Makes retractions durable and requests the erasure of the retracted entries,
+    /// for commands that every epoch before `first` precedes.
     ///
-    /// The retractions are stored at the position of the last commit. A record that is read again
-    /// after that position arrived before the retraction, or is new.
+    /// The retractions are stored at the position of the last commit. A record that
+    /// is read again after that position arrived before the retraction, or is new.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk, which is retried.
     async fn expire(&mut self, first: Epoch) -> anyhow::Result<()> {
         let Some(position) = self.ledger.as_ref().and_then(Ledger::position) else {
             return Ok(());
@@ -308,7 +331,8 @@ impl Commits {
     }
 }
 
-/// A request to erase all entries of dropped records. Nobody waits for its completion.
+/// A request to erase all entries of dropped records. Nobody waits for its
+/// completion.
 fn leave_out_dropped() -> Erasure {
     let forget = ErasureFilter {
         dropped: true,

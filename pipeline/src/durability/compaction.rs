@@ -1,15 +1,18 @@
 //! Compaction: superseded and erased entries leave the ledger.
 //!
-//! Duplicates and corrected records are stored in the ledger beside their replacements. When there
-//! are many, a blocking thread rewrites the segments without them while commits continue; the new
-//! segments then replace the old ones. No result depends on when that happens, or whether it does.
+//! Duplicates and corrected records are stored in the ledger beside their
+//! replacements. When there are many, a blocking thread rewrites the segments
+//! without them while commits continue; the new segments then replace the old
+//! ones. No result depends on when that happens, or whether it does.
 //!
-//! The same rewrite serves other requests. An erasure begins at once, for all erasures that wait,
-//! and each caller is answered when the old segments are overwritten and removed (invariant I3). A
-//! key rotation is followed by a rewrite after which no entry opens under an older secret. Pings of
-//! settled salt days leave in a rewrite that nobody waits for. If the process ends first, erasure
-//! and rotation were not done and are requested again. Keys rotate between two rewrites: a rewrite
-//! that has begun still seals with the previous keys.
+//! The same rewrite serves other requests. An erasure begins at once, for all
+//! erasures that wait, and each caller is answered when the old segments are
+//! overwritten and removed (invariant I3). A key rotation is followed by a
+//! rewrite after which no entry opens under an older secret. Pings of settled
+//! salt days leave in a rewrite that nobody waits for. If the process ends
+//! first, erasure and rotation were not done and are requested again. Keys
+//! rotate between two rewrites: a rewrite that has begun still seals with the
+//! previous keys.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +36,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A compaction begins when one in this many entries is superseded.
 const SHARE: u64 = 4;
 
-/// Decides when to rewrite the ledger, and keeps the requests that a rewrite serves.
+/// Decides when to rewrite the ledger, and keeps the requests that a rewrite
+/// serves.
 pub struct Compaction {
     /// Counts of the threads, which include superseded records.
     tally: Arc<Tally>,
@@ -58,8 +62,9 @@ struct Purpose {
     erasures: Vec<Erasure>,
     /// Secrets that the ledger has, under which everything must be sealed.
     rotations: Vec<KeyRotation>,
-    /// For each brand, the first salt day whose pings stay. The caller of an erasure receives the
-    /// number of erased entries, so that these go in a rewrite of their own.
+    /// For each brand, the first salt day whose pings stay. The caller of an
+    /// erasure receives the number of erased entries, so that these go in a rewrite
+    /// of their own.
     settled: BTreeMap<BrandId, Day>,
 }
 
@@ -125,7 +130,8 @@ impl Compaction {
         }
     }
 
-    /// Whether a ledger of `entries` entries contains enough superseded ones for a rewrite.
+    /// Whether a ledger of `entries` entries contains enough superseded ones for a
+    /// rewrite.
     pub fn is_due(&self, entries: u64) -> bool {
         let fresh = self.superseded().saturating_sub(self.seen);
         self.is_idle() && fresh >= LEAST.max(entries / SHARE)
@@ -141,7 +147,8 @@ impl Compaction {
         self.waiting.erasures.push(erasure);
     }
 
-    /// Requests that the ledger switches to newer secrets when no rewrite is in progress.
+    /// Requests that the ledger switches to newer secrets when no rewrite is in
+    /// progress.
     pub fn rotate(&mut self, rotation: KeyRotation) {
         self.rotations.push(rotation);
     }
@@ -154,7 +161,8 @@ impl Compaction {
         }
     }
 
-    /// Records that the ledger has the secrets of a rotation: the next rewrite moves older entries.
+    /// Records that the ledger has the secrets of a rotation: the next rewrite
+    /// moves older entries.
     pub fn move_up(&mut self, rotation: KeyRotation) {
         self.waiting.rotations.push(rotation);
     }
@@ -201,8 +209,8 @@ impl Compaction {
         self.under_way = None;
     }
 
-    /// The new segments, if a rewrite has finished. The requests of a failed rewrite wait for the
-    /// next one.
+    /// The new segments, if a rewrite has finished. The requests of a failed
+    /// rewrite wait for the next one.
     ///
     /// # Errors
     ///
@@ -250,7 +258,8 @@ impl Compaction {
         }
     }
 
-    /// Keeps the requests for the next rewrite: the new segments could not be installed.
+    /// Keeps the requests for the next rewrite: the new segments could not be
+    /// installed.
     pub fn refused(&mut self) {
         self.waiting.append(&mut self.purpose);
     }
@@ -272,7 +281,8 @@ pub struct Installed {
     pub files: usize,
 }
 
-/// Replaces the old segments by those of a rewrite, then overwrites and removes them.
+/// Replaces the old segments by those of a rewrite, then overwrites and removes
+/// them.
 ///
 /// # Errors
 ///

@@ -2,8 +2,8 @@
 
 use tributary_config::model::Config;
 
-/// Options of this process's ledger: its directory, `process-<n>` below `ledger.directory`, and the
-/// number of processes.
+/// Options of this process's ledger: its directory, `process-<n>` below
+/// `ledger.directory`, and the number of processes.
 pub fn ledger_options(config: &Config) -> tributary_ledger::Options {
     let process = config.workers.process;
     let directory = config.ledger.directory.join(format!("process-{process}"));

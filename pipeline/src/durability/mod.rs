@@ -1,4 +1,5 @@
-//! Durability: the task that owns the ledger, its commands, and the compaction of the ledger.
+//! Durability: the task that owns the ledger, its commands, and the compaction
+//! of the ledger.
 
 pub mod command;
 pub mod commits;

@@ -1,5 +1,17 @@
-//! The messages between a feed, the worker threads and the receiver of their output: a [`Batch`]
-//! goes in, [`Report`]s come out.
+//! The messages between a feed, the worker threads and the receiver of their
+//! output: a [`Batch`] goes in, [`Report`]s come out.
+//!
+//! ```text
+//!  Batch(e)   ─►  decode ─► dataflow(e)          each thread: its share of the messages
+//!  Accepted(e) ◄─ write batch, dead letters      once per thread, before the epoch closes
+//!  Cells(e)    ◄─ changed cells                  by their owner, any number of times
+//!  Answer      ◄─ parts of answers               by the owners of the data
+//!  Finished(e) ◄─ frontier above e               once per thread, after everything else
+//! ```
+//!
+//! Epochs are sent in increasing order without any need to be consecutive. All
+//! reports of an epoch precede the `Finished` report of the same thread for it;
+//! no order holds between threads.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -38,16 +50,18 @@ pub struct Batch {
     pub durable: bool,
     /// State of before a restart; `None` in live epochs.
     pub restored: Option<Restored>,
-    /// Whether all state of before a restart is in by the end of this epoch, which releases.
+    /// Whether all state of before a restart is in by the end of this epoch, which
+    /// releases.
     pub all_restored: bool,
-    /// Time of the release at the end of the epoch, Unix milliseconds; `None` if it releases
-    /// nothing.
+    /// Time of the release at the end of the epoch, Unix milliseconds; `None` if it
+    /// releases nothing.
     pub release: Option<i64>,
     /// Whether every published cell is published again.
     pub republish: bool,
     /// Changes that no message requests. The first thread applies them.
     pub changes: Vec<InternalChange>,
-    /// Queries, with the numbers that identify their answers. The first thread submits them.
+    /// Queries, with the numbers that identify their answers. The first thread
+    /// submits them.
     pub questions: Vec<(u64, Question)>,
     /// For each brand, the open salt days.
     pub salt_days: Vec<SaltDays>,
@@ -56,10 +70,11 @@ pub struct Batch {
 /// A change of the stored records that no message requests.
 #[derive(Clone, Debug)]
 pub enum InternalChange {
-    /// An event of a rights request, or, in a replay, the end of a record's retention.
+    /// An event of a rights request, or, in a replay, the end of a record's
+    /// retention.
     Event(Event),
-    /// Retracts the record that was stored under a key at the end of an epoch, because it is past
-    /// its retention.
+    /// Retracts the record that was stored under a key at the end of an epoch,
+    /// because it is past its retention.
     Expire(RecordKey, Epoch),
 }
 
@@ -77,8 +92,8 @@ pub struct Restored {
 /// Output of a worker thread.
 #[derive(Debug)]
 pub enum Report {
-    /// What a thread accepted in its share of an epoch. One report per thread for every durable
-    /// epoch, and for other epochs with rejected lines.
+    /// What a thread accepted in its share of an epoch. One report per thread for
+    /// every durable epoch, and for other epochs with rejected lines.
     Accepted {
         /// The epoch.
         epoch: Epoch,
@@ -87,16 +102,19 @@ pub enum Report {
         /// The lines that were refused.
         dead: Vec<DeadLetter>,
     },
-    /// The salts of all days of a brand before this one are destroyed on every worker.
+    /// The salts of all days of a brand before this one are destroyed on every
+    /// worker.
     SaltsDestroyed(BrandId, Day),
-    /// Salt days are settled on the whole cluster: their totals must become durable in one commit.
+    /// Salt days are settled on the whole cluster: their totals must become durable
+    /// in one commit.
     Settle {
         /// The sums, and up to where days are settled.
         page: WriteBatch,
         /// Hears of it when they are durable.
         done: Sender<()>,
     },
-    /// The totals of a brand's salt days are durable: their pings can leave the ledger.
+    /// The totals of a brand's salt days are durable: their pings can leave the
+    /// ledger.
     Settled {
         /// The tenant.
         brand: BrandId,
@@ -107,16 +125,16 @@ pub enum Report {
     },
     /// State of before a restart cannot be read; the text gives the reason.
     Unreadable(String),
-    /// Cells that changed by the end of an epoch. For each: whether readers need to know, and the
-    /// time of its release, Unix milliseconds.
+    /// Cells that changed by the end of an epoch. For each: whether readers need to
+    /// know, and the time of its release, Unix milliseconds.
     Cells(Epoch, Vec<(Cell, bool, i64)>),
     /// A part of the answer to a query.
     Answer(Answer),
-    /// Records that were retracted on any worker because they were past their retention. Every
-    /// process receives all of them.
+    /// Records that were retracted on any worker because they were past their
+    /// retention. Every process receives all of them.
     Expired(Vec<ExpiredRecord>),
-    /// Every worker has finished all epochs below `before`, and this thread has reported all of
-    /// their output.
+    /// Every worker has finished all epochs below `before`, and this thread has
+    /// reported all of their output.
     Finished {
         /// Which thread of this process.
         thread: usize,

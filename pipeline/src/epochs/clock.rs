@@ -1,19 +1,21 @@
-//! The clocks for everything that depends on time: the wall clock for releases, freezing and
-//! retention; the times of arrival for salts.
+//! The clocks for everything that depends on time: the wall clock for releases,
+//! freezing and retention; the times of arrival for salts.
 //!
-//! Epochs are numbers and not times. The source of time is the wall clock of this machine, which
-//! may be wrong at a start: 800 days ahead it would erase every record and freeze every day for
-//! good. [`Clocks`] therefore compares it with two others, that of the broker and the newest
-//! arrival. It is trusted only within `workers.max_clock_skew` of the broker's clock, and only if
-//! it is not behind the newest arrival by more. An old newest arrival is not a disagreement: a
-//! stream may be quiet. Between two answers of the broker, its clock is extrapolated by the
-//! monotonic clock of this machine, so that a wall clock that jumps is noticed at once, even
-//! without the broker.
+//! Epochs are numbers and not times. The source of time is the wall clock of
+//! this machine, which may be wrong at a start: 800 days ahead it would erase
+//! every record and freeze every day for good. [`Clocks`] therefore compares it
+//! with two others, that of the broker and the newest arrival. It is trusted
+//! only within `workers.max_clock_skew` of the broker's clock, and only if it
+//! is not behind the newest arrival by more. An old newest arrival is not a
+//! disagreement: a stream may be quiet. Between two answers of the broker, its
+//! clock is extrapolated by the monotonic clock of this machine, so that a wall
+//! clock that jumps is noticed at once, even without the broker.
 //!
-//! While the clocks disagree, nothing is erased for its age, no salt is destroyed, and releases use
-//! the earliest of the clocks, by which no day is frozen too early. A broker that shares the wrong
-//! clock of this machine cannot be distinguished from a long quiet stream, if both are ahead; if
-//! both are behind the newest arrival, it can.
+//! While the clocks disagree, nothing is erased for its age, no salt is
+//! destroyed, and releases use the earliest of the clocks, by which no day is
+//! frozen too early. A broker that shares the wrong clock of this machine
+//! cannot be distinguished from a long quiet stream, if both are ahead; if both
+//! are behind the newest arrival, it can.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,8 +48,9 @@ pub struct SaltDays {
     pub last: Day,
 }
 
-/// For each brand, by its index in the configuration, the salt days that are open when its newest
-/// message arrived at `newest`, Unix milliseconds. Brands without any arrival are omitted.
+/// For each brand, by its index in the configuration, the salt days that are
+/// open when its newest message arrived at `newest`, Unix milliseconds. Brands
+/// without any arrival are omitted.
 pub fn salt_days(config: &Config, newest: impl Fn(usize) -> i64) -> Vec<SaltDays> {
     let brands = config.brands.iter().enumerate();
     brands
@@ -101,8 +104,8 @@ pub struct Reading {
 }
 
 impl Clocks {
-    /// Clocks of which only the wall clock is known. It is not trusted before the broker has
-    /// answered.
+    /// Clocks of which only the wall clock is known. It is not trusted before the
+    /// broker has answered.
     pub fn new(config: &Config) -> Clocks {
         Clocks {
             bound: config.workers.max_clock_skew_ms,
@@ -137,8 +140,8 @@ impl Clocks {
 }
 
 impl Reading {
-    /// How far the wall clock is ahead of the broker's, in milliseconds; `None` before the broker's
-    /// first answer.
+    /// How far the wall clock is ahead of the broker's, in milliseconds; `None`
+    /// before the broker's first answer.
     pub fn offset(&self) -> Option<i64> {
         Some(self.wall.saturating_sub(self.broker?))
     }
@@ -148,7 +151,8 @@ impl Reading {
         self.disagreement().is_none()
     }
 
-    /// A sentence that names the clock that disagrees and by how much; `None` if all agree.
+    /// A sentence that names the clock that disagrees and by how much; `None` if
+    /// all agree.
     pub fn disagreement(&self) -> Option<String> {
         let Reading {
             wall,
@@ -181,8 +185,8 @@ impl Reading {
         ))
     }
 
-    /// The time of releases: the wall clock, or the earlier of wall clock and broker while they
-    /// disagree.
+    /// The time of releases: the wall clock, or the earlier of wall clock and
+    /// broker while they disagree.
     pub fn release_time(&self) -> i64 {
         match (self.agrees(), self.broker) {
             (false, Some(broker)) => self.wall.min(broker),
@@ -217,7 +221,8 @@ fn span(ms: u64) -> String {
     }
 }
 
-/// Queries the broker's time every round, forever, and reports whether the clocks agree.
+/// Queries the broker's time every round, forever, and reports whether the
+/// clocks agree.
 pub async fn watch(
     config: Config,
     client: Client,

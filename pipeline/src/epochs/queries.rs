@@ -1,8 +1,10 @@
-//! Queries to the dataflow, and changes of the stored records, from outside the worker threads.
+//! Queries to the dataflow, and changes of the stored records, from outside the
+//! worker threads.
 //!
-//! A query waits for the next tick, enters the dataflow with its epoch, and is answered when every
-//! worker has finished that epoch: the parts that have arrived by then are the answer, exact as of
-//! the end of the epoch. Any process may submit a query; it is answered for the whole cluster.
+//! A query waits for the next tick, enters the dataflow with its epoch, and is
+//! answered when every worker has finished that epoch: the parts that have
+//! arrived by then are the answer, exact as of the end of the epoch. Any
+//! process may submit a query; it is answered for the whole cluster.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,14 +40,15 @@ struct Inner {
     asked: BTreeMap<u64, Asked>,
     /// Changes that wait for an epoch.
     changes: Vec<InternalChange>,
-    /// Callers that wait for their changes: `None` before these enter the dataflow, then the first
-    /// later epoch.
+    /// Callers that wait for their changes: `None` before these enter the dataflow,
+    /// then the first later epoch.
     changing: Vec<(Option<Epoch>, oneshot::Sender<Epoch>)>,
 }
 
 /// A query whose answer is not complete.
 struct Asked {
-    /// The first epoch after that of the query; `None` before the query enters the dataflow.
+    /// The first epoch after that of the query; `None` before the query enters the
+    /// dataflow.
     until: Option<Epoch>,
     /// Parts that have arrived.
     parts: Vec<Reply>,
@@ -59,13 +62,14 @@ impl Queries {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Submits a query and waits for all parts of its answer, in no particular order. `None` if the
-    /// worker stops first.
+    /// Submits a query and waits for all parts of its answer, in no particular
+    /// order. `None` if the worker stops first.
     pub async fn submit(&self, question: Question) -> Option<Vec<Reply>> {
         self.submit_as_of(question).await.map(|(parts, _)| parts)
     }
 
-    /// Like [`Queries::submit`], with the epoch as of whose end the answer is exact.
+    /// Like [`Queries::submit`], with the epoch as of whose end the answer is
+    /// exact.
     pub async fn submit_as_of(&self, question: Question) -> Option<(Vec<Reply>, Epoch)> {
         let (back, answer) = oneshot::channel();
         {
@@ -85,15 +89,16 @@ impl Queries {
         answer.await.ok()
     }
 
-    /// Applies events to the stored records, and waits until every worker has finished their epoch.
-    /// Returns that epoch; `None` if the worker stops first.
+    /// Applies events to the stored records, and waits until every worker has
+    /// finished their epoch. Returns that epoch; `None` if the worker stops first.
     pub async fn apply(&self, changes: Vec<Event>) -> Option<Epoch> {
         self.change(changes.into_iter().map(InternalChange::Event))
             .await
     }
 
-    /// Retracts the records that were stored under `keys` at the end of epoch `as_of`, except those
-    /// that have changed since, and waits like [`Queries::apply`].
+    /// Retracts the records that were stored under `keys` at the end of epoch
+    /// `as_of`, except those that have changed since, and waits like
+    /// [`Queries::apply`].
     pub async fn expire(
         &self,
         keys: impl Iterator<Item = RecordKey>,
@@ -151,8 +156,8 @@ impl Queries {
         }
     }
 
-    /// Completes the queries and changes of all epochs below `before`, which the first thread has
-    /// finished.
+    /// Completes the queries and changes of all epochs below `before`, which the
+    /// first thread has finished.
     pub fn finished(&self, before: Epoch) {
         let mut inner = self.inner();
         let done: Vec<u64> = inner
@@ -174,7 +179,8 @@ impl Queries {
         }
     }
 
-    /// Drops all queries and changes because the worker stops: their callers receive `None`.
+    /// Drops all queries and changes because the worker stops: their callers
+    /// receive `None`.
     pub fn close(&self) {
         let mut inner = self.inner();
         inner.waiting.clear();

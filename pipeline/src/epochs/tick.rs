@@ -1,11 +1,13 @@
-//! Ticks: how long messages are collected for an epoch, and the number of the epoch.
+//! Ticks: how long messages are collected for an epoch, and the number of the
+//! epoch.
 //!
-//! Ticks widen while workers or input lag, because large epochs cost less per message, and narrow
-//! when they do not. An epoch number is a count of milliseconds that begins with the broker's clock
-//! at the start, so that several processes agree on it without communication, whatever their own
-//! clocks show, and continues by the monotonic clock. It begins above every epoch that was
-//! committed before, so that a clock that was set back between two runs repeats no number. For the
-//! time, see [`crate::epochs::clock`].
+//! Ticks widen while workers or input lag, because large epochs cost less per
+//! message, and narrow when they do not. An epoch number is a count of
+//! milliseconds that begins with the broker's clock at the start, so that
+//! several processes agree on it without communication, whatever their own
+//! clocks show, and continues by the monotonic clock. It begins above every
+//! epoch that was committed before, so that a clock that was set back between
+//! two runs repeats no number. For the time, see [`crate::epochs::clock`].
 
 use std::time::{Duration, Instant};
 
@@ -33,8 +35,8 @@ impl Tick {
         self.now
     }
 
-    /// Doubles the length while messages wait or an epoch takes longer than two ticks; halves it
-    /// otherwise.
+    /// Doubles the length while messages wait or an epoch takes longer than two
+    /// ticks; halves it otherwise.
     pub fn adapt(&mut self, caught_up: bool, lag: Duration) {
         self.now = if !caught_up || lag > self.now * 2 {
             (self.now * 2).min(WIDEST.max(self.narrowest))
@@ -54,8 +56,8 @@ pub struct EpochClock {
 }
 
 impl EpochClock {
-    /// A clock whose epochs are all above `epoch` and count from `shared`, a time in Unix
-    /// milliseconds that all processes share.
+    /// A clock whose epochs are all above `epoch` and count from `shared`, a time
+    /// in Unix milliseconds that all processes share.
     pub fn after(epoch: u64, shared: i64) -> EpochClock {
         let shared = u64::try_from(shared).unwrap_or(0);
         EpochClock {

@@ -1,19 +1,22 @@
-//! Objections: records of data subjects who have objected are refused before anything stores them
-//! (GDPR, Article 21).
+//! Objections: records of data subjects who have objected are refused before
+//! anything stores them (GDPR, Article 21).
 //!
-//! The objection list contains keyed entries and nothing else of a person. Every process keeps its
-//! own copy beside its ledger, on disk before an objection is answered, and checks every record and
-//! ping: whatever names an objector is discarded, counted, and written nowhere, not even to the
-//! dead letters (invariant I3).
+//! The objection list contains keyed entries and nothing else of a person.
+//! Every process keeps its own copy beside its ledger, on disk before an
+//! objection is answered, and checks every record and ping: whatever names an
+//! objector is discarded, counted, and written nowhere, not even to the dead
+//! letters (invariant I3).
 //!
-//! A worker thread takes a snapshot of the list in every epoch and holds no lock while it works. No
-//! objector is missed: after entering an objection, the registrar queries the stored records of the
-//! person, in a later epoch than all that had begun, and retracts those that were accepted under an
-//! older snapshot.
+//! A worker thread takes a snapshot of the list in every epoch and holds no
+//! lock while it works. No objector is missed: after entering an objection, the
+//! registrar queries the stored records of the person, in a later epoch than
+//! all that had begun, and retracts those that were accepted under an older
+//! snapshot.
 //!
-//! An objection is entered for the pseudonym that the process makes at the time. After a key
-//! rotation, a record is still recognized by the pseudonyms of its identifiers under the older
-//! secrets; pseudonyms of devices never change.
+//! An objection is entered for the pseudonym that the process makes at the
+//! time. After a key rotation, a record is still recognized by the pseudonyms
+//! of its identifiers under the older secrets; pseudonyms of devices never
+//! change.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,9 +36,11 @@ pub const LIST: &str = "objections";
 pub struct Objections {
     /// Keys of the brands.
     keys: Arc<BTreeMap<BrandId, BrandKeys>>,
-    /// The list in memory. It is replaced as a whole, and locked only while the pointer is copied.
+    /// The list in memory. It is replaced as a whole, and locked only while the
+    /// pointer is copied.
     set: RwLock<Arc<SuppressionSet>>,
-    /// The list on disk, locked during a change; `None` in a replay, which has no list.
+    /// The list on disk, locked during a change; `None` in a replay, which has no
+    /// list.
     file: Mutex<Option<SuppressionFile>>,
 }
 
@@ -49,8 +54,8 @@ impl Objections {
         }
     }
 
-    /// Opens the list beside the ledger with this ID, in a directory that is created if it does not
-    /// exist.
+    /// Opens the list beside the ledger with this ID, in a directory that is
+    /// created if it does not exist.
     ///
     /// # Errors
     ///
@@ -116,9 +121,9 @@ impl Objections {
         set.clone()
     }
 
-    /// Enters objections of a brand at `at`, Unix milliseconds: `ids` as this process keys them,
-    /// and devices. They are on disk when this returns, and in every snapshot from then on. Returns
-    /// the number of new entries.
+    /// Enters objections of a brand at `at`, Unix milliseconds: `ids` as this
+    /// process keys them, and devices. They are on disk when this returns, and in
+    /// every snapshot from then on. Returns the number of new entries.
     ///
     /// # Errors
     ///
@@ -167,8 +172,8 @@ pub struct ObjectionSnapshot {
 }
 
 impl ObjectionSnapshot {
-    /// Whether an event names a person who has objected. `earlier` holds its identifiers under each
-    /// previous secret, oldest first.
+    /// Whether an event names a person who has objected. `earlier` holds its
+    /// identifiers under each previous secret, oldest first.
     pub fn refuses(&self, event: &Event, earlier: &[IdSet]) -> bool {
         let (brand, ids) = match event {
             Event::Put { record, .. } => (record.brand, &record.ids),

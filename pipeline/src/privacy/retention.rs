@@ -1,14 +1,14 @@
-//! Retention: how long the records of a brand are stored, by category and in whole calendar months
-//! (GDPR, Article 5(1)(e)).
+//! Retention: how long the records of a brand are stored, by category and in
+//! whole calendar months (GDPR, Article 5(1)(e)).
 //!
-//! [`Category`] defines which records belong together and from which time their retention counts.
-//! Spend concerns no person and stays. A right in effect stays until it is withdrawn or its person
-//! is erased.
+//! [`Category`] defines which records belong together and from which time their
+//! retention counts. Spend concerns no person and stays. A right in effect
+//! stays until it is withdrawn or its person is erased.
 //!
-//! A record that is past its own retention when it arrives is refused at once ([`ArrivalFilter`]),
-//! as of its own arrival, so that neither the records before it nor the passes since affect the
-//! decision. A record that passes its retention later is retracted by a pass
-//! ([`crate::privacy::retention_pass`]).
+//! A record that is past its own retention when it arrives is refused at once
+//! ([`ArrivalFilter`]), as of its own arrival, so that neither the records
+//! before it nor the passes since affect the decision. A record that passes its
+//! retention later is retracted by a pass ([`crate::privacy::retention_pass`]).
 
 use std::collections::BTreeMap;
 
@@ -50,16 +50,17 @@ impl Retention {
         }
     }
 
-    /// The first day of a category that is stored on the day of `now`, Unix milliseconds. `None`
-    /// before the beginning of the calendar: nothing is past its retention.
+    /// The first day of a category that is stored on the day of `now`, Unix
+    /// milliseconds. `None` before the beginning of the calendar: nothing is past
+    /// its retention.
     pub fn first_day(&self, category: Category, now: i64) -> Option<Date> {
         let day = Timestamp::from_millisecond(now).ok()?;
         let day = day.to_zoned(self.zone.clone()).date();
         day.checked_sub(span(self.months(category))?).ok()
     }
 
-    /// For each category, the time in Unix milliseconds from which records are stored on the day of
-    /// `now`: the beginning of its first day.
+    /// For each category, the time in Unix milliseconds from which records are
+    /// stored on the day of `now`: the beginning of its first day.
     pub fn cutoffs(&self, now: i64) -> Horizons {
         let from = |category| {
             let day = self.first_day(category, now)?;
@@ -75,8 +76,8 @@ impl Retention {
         }
     }
 
-    /// The first day after the retention of a record's own category, in ISO 8601; `None` if the
-    /// record stays.
+    /// The first day after the retention of a record's own category, in ISO 8601;
+    /// `None` if the record stays.
     pub fn until(&self, record: &Record) -> Option<String> {
         let months = self.months(Category::of(&record.body)?);
         let day = Timestamp::from_millisecond(record.ts).ok()?;
@@ -95,8 +96,8 @@ fn span(months: u32) -> Option<Span> {
     Span::new().try_months(i64::from(months)).ok()
 }
 
-/// Refuses records that are past their retention when they arrive. Each thread has its own, because
-/// it caches the cutoffs of a day.
+/// Refuses records that are past their retention when they arrive. Each thread
+/// has its own, because it caches the cutoffs of a day.
 #[derive(Clone)]
 pub struct ArrivalFilter {
     /// State by brand.
@@ -130,8 +131,8 @@ impl ArrivalFilter {
         }
     }
 
-    /// Whether an event that arrived at `at`, Unix milliseconds, was past the retention of its
-    /// category.
+    /// Whether an event that arrived at `at`, Unix milliseconds, was past the
+    /// retention of its category.
     pub fn refuses(&mut self, event: &Event, at: i64) -> bool {
         match event {
             Event::Put { record, .. } => {

@@ -1,17 +1,21 @@
-//! The retention pass: records past their retention are retracted and leave the ledger.
+//! The retention pass: records past their retention are retracted and leave the
+//! ledger.
 //!
-//! At every start and on every day the dataflow is queried for them, and they are retracted like
-//! any other record: all cells follow, and the ledger is rewritten without them. Input continues
-//! meanwhile, so that only the records that the query returned are retracted: a correction that
-//! arrived later stays, and the next pass considers it. Process 0 queries for the whole cluster,
-//! and the dataflow reports the retracted records to every process. The input messages have left
-//! the stream by then, because their retention there is short. A replay does the same by the clock
-//! of its trace ([`crate::worker::replay_retention`]), and a preview only counts
+//! At every start and on every day the dataflow is queried for them, and they
+//! are retracted like any other record: all cells follow, and the ledger is
+//! rewritten without them. Input continues meanwhile, so that only the records
+//! that the query returned are retracted: a correction that arrived later
+//! stays, and the next pass considers it. Process 0 queries for the whole
+//! cluster, and the dataflow reports the retracted records to every process.
+//! The input messages have left the stream by then, because their retention
+//! there is short. A replay does the same by the clock of its trace
+//! ([`crate::worker::replay_retention`]), and a preview only counts
 //! ([`crate::serve::services::retention_preview`]).
 //!
-//! A pass also advances the time as of which links are evaluated: from then on a record older than
-//! the `link_ttl` of a kind no longer links identifiers of that kind. The ledger stores that time,
-//! so that a restart restores the same persons.
+//! A pass also advances the time as of which links are evaluated: from then on
+//! a record older than the `link_ttl` of a kind no longer links identifiers of
+//! that kind. The ledger stores that time, so that a restart restores the same
+//! persons.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +40,8 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Length of a day in milliseconds.
 const DAY: i64 = 86_400_000;
 
-/// Events that advance the time as of which the links of `brands` are evaluated to the UTC day of
-/// `now`, Unix milliseconds.
+/// Events that advance the time as of which the links of `brands` are evaluated
+/// to the UTC day of `now`, Unix milliseconds.
 pub fn link_times(brands: impl IntoIterator<Item = BrandId>, now: i64) -> Vec<Event> {
     let at = now.div_euclid(DAY) * DAY;
     let brands = brands.into_iter();
@@ -51,8 +55,9 @@ pub fn with_link_ttl(config: &Config) -> Vec<BrandId> {
     brands.map(|brand| BrandId::of(&brand.name)).collect()
 }
 
-/// Queries which records of a brand are past their retention at `now`, Unix milliseconds. Returns
-/// them with the epoch as of whose end they were stored; later changes are not considered.
+/// Queries which records of a brand are past their retention at `now`, Unix
+/// milliseconds. Returns them with the epoch as of whose end they were stored;
+/// later changes are not considered.
 ///
 /// # Errors
 ///
@@ -109,9 +114,14 @@ impl RetentionPass {
         }
     }
 
-    /// Retracts what is past its retention at `now`. Process 0 queries for the whole cluster; each
-    /// process erases old evidence from its own ledger. The search for evidence reads the ledger
-    /// and is therefore omitted in the first pass if no record is affected.
+    /// Retracts what is past its retention at `now`. Process 0 queries for the
+    /// whole cluster; each process erases old evidence from its own ledger. The
+    /// search for evidence reads the ledger and is therefore omitted in the first
+    /// pass if no record is affected.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     async fn pass(&self, now: i64, first: bool) -> Result<(), WorkerStopped> {
         let links = link_times(with_link_ttl(&self.config), now);
         if self.config.workers.process == 0 && !links.is_empty() {

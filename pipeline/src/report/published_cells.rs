@@ -32,7 +32,8 @@ pub struct PublishedCells {
     stamp: u64,
 }
 
-/// The released cells, shared by the worker threads and all readers; clones share them.
+/// The released cells, shared by the worker threads and all readers; clones
+/// share them.
 #[derive(Clone, Debug, Default)]
 pub struct SharedCells(Arc<Mutex<PublishedCells>>);
 

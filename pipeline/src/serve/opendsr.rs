@@ -152,6 +152,10 @@ impl OpenDsr {
 
     /// When the first message about a request arrived, Unix milliseconds, and its
     /// newest status; `None` for an unknown ID.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     async fn find(
         &self,
         client: &Client,

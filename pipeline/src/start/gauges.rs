@@ -1,5 +1,5 @@
-//! The task that refreshes the gauges of `/metrics` that are derived from counts and released
-//! cells.
+//! The task that refreshes the gauges of `/metrics` that are derived from
+//! counts and released cells.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 
-/// Refreshes the gauges once per second, forever. The gauges of cells are recomputed when a cell
-/// has changed, and at least once per minute, because the current day of a brand depends on the
-/// clock.
+/// Refreshes the gauges once per second, forever. The gauges of cells are
+/// recomputed when a cell has changed, and at least once per minute, because
+/// the current day of a brand depends on the clock.
 pub(super) async fn gauge(
     config: Config,
     telemetry: Telemetry,

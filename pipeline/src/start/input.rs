@@ -1,9 +1,10 @@
 //! Opens the input stream at the position of the ledger.
 //!
-//! The position names the stream by its creation time. A stream that was recreated, truncated or
-//! purged beyond the position has lost messages; the start is refused unless the operator accepts
-//! the loss. A recreated or truncated stream assigns sequence numbers again, so that the generation
-//! of the position increases: what arrives now orders after everything before.
+//! The position names the stream by its creation time. A stream that was
+//! recreated, truncated or purged beyond the position has lost messages; the
+//! start is refused unless the operator accepts the loss. A recreated or
+//! truncated stream assigns sequence numbers again, so that the generation of
+//! the position increases: what arrives now orders after everything before.
 
 use anyhow::Context;
 use tributary_config::model::Config;
@@ -13,8 +14,12 @@ use tributary_ledger::{Position, StreamPosition};
 use crate::broker::retry::retry_transient;
 use crate::durability::location::ledger_options;
 
-/// Describes the input after `position`. Without a position, cells in the output stream prove that
-/// an earlier run existed whose ledger is missing.
+/// Describes the input after `position`. Without a position, cells in the
+/// output stream prove that an earlier run existed whose ledger is missing.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 pub(super) async fn wanted(
     client: &Client,
     config: &Config,
@@ -42,7 +47,8 @@ pub(super) async fn wanted(
     })
 }
 
-/// Adds to a lost input that the ledger is missing as well, if cells of an earlier run prove it.
+/// Adds to a lost input that the ledger is missing as well, if cells of an
+/// earlier run prove it.
 pub(super) fn explained<T>(
     result: Result<T, NatsError>,
     config: &Config,
@@ -60,8 +66,8 @@ pub(super) fn explained<T>(
     }
 }
 
-/// Opens the input after `position`, and returns it with the stream position that later commits
-/// store.
+/// Opens the input after `position`, and returns it with the stream position
+/// that later commits store.
 ///
 /// # Errors
 ///

@@ -1,11 +1,13 @@
-//! Agreement: the processes of a cluster compute with the same settings, or none of them starts.
+//! Agreement: the processes of a cluster compute with the same settings, or
+//! none of them starts.
 //!
-//! Before a process connects to the others it publishes its settings; the processes connect only
-//! when all of them have done so. Then, before any record is fed, each reads what all have
-//! published. If two differ, every process stops and names the setting. Every setting takes part,
-//! new ones automatically, except those that `may_differ` lists: where a process listens, where it
-//! keeps its files, how it connects to the broker. Secrets are compared by keyed fingerprints and
-//! never published.
+//! Before a process connects to the others it publishes its settings; the
+//! processes connect only when all of them have done so. Then, before any
+//! record is fed, each reads what all have published. If two differ, every
+//! process stops and names the setting. Every setting takes part, new ones
+//! automatically, except those that `may_differ` lists: where a process
+//! listens, where it keeps its files, how it connects to the broker. Secrets
+//! are compared by keyed fingerprints and never published.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,12 +26,12 @@ pub type Shared = BTreeMap<String, String>;
 /// Context of the key under which secrets and devices are fingerprinted.
 const FINGERPRINT: &str = "tributary 2026-11 fingerprint of what the processes of a cluster share";
 
-/// Maximum time that a process which has found a difference waits for the others to find it as
-/// well.
+/// Maximum time that a process which has found a difference waits for the
+/// others to find it as well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The settings that a process shares with the others of its cluster, including its version and the
-/// number of processes.
+/// The settings that a process shares with the others of its cluster, including
+/// its version and the number of processes.
 pub fn shared(config: &Config) -> Shared {
     let mut all = Shared::new();
     let (mut brand, mut source) = (String::new(), String::new());
@@ -85,8 +87,8 @@ pub fn shared(config: &Config) -> Shared {
     all
 }
 
-/// Whether processes may have different values of a setting, because it affects no result and no
-/// guarantee.
+/// Whether processes may have different values of a setting, because it affects
+/// no result and no guarantee.
 fn may_differ(path: &str) -> bool {
     const STREAMS: [&str; 5] = [
         "nats.input_stream",
@@ -104,8 +106,8 @@ fn may_differ(path: &str) -> bool {
         || ["workers.process", "workers.hosts"].contains(&path)
 }
 
-/// Fingerprint of the fixed devices of a brand. Devices may identify a person: they are compared
-/// and never shown.
+/// Fingerprint of the fixed devices of a brand. Devices may identify a person:
+/// they are compared and never shown.
 fn fixed_devices(brand: &Brand) -> String {
     let mut devices = brand.sensors.fixed_devices.clone();
     devices.sort_unstable();
@@ -113,7 +115,8 @@ fn fixed_devices(brand: &Brand) -> String {
     fingerprint(&key, &devices)
 }
 
-/// The first 16 hexadecimal digits of keyed BLAKE3 over the parts, each preceded by its length.
+/// The first 16 hexadecimal digits of keyed BLAKE3 over the parts, each
+/// preceded by its length.
 fn fingerprint(key: &[u8; 32], parts: &[String]) -> String {
     let mut hasher = blake3::Hasher::new_keyed(key);
     for part in parts {
@@ -133,8 +136,8 @@ pub fn difference(here: &Shared, there: &Shared) -> Option<(String, String, Stri
     Some((path.clone(), value(here), value(there)))
 }
 
-/// Publishes the settings of this process, in place of those of an earlier run. Must precede the
-/// connection to the other processes.
+/// Publishes the settings of this process, in place of those of an earlier run.
+/// Must precede the connection to the other processes.
 ///
 /// # Errors
 ///
@@ -164,6 +167,10 @@ const SETTINGS: &str = "settings";
 const READ: &str = "settings_read";
 
 /// Publishes a text on a topic of this process.
+///
+/// # Errors
+///
+/// A broker that does not store the message.
 async fn say(client: &Client, topic: &str, process: usize, text: String) -> anyhow::Result<()> {
     let subject = subject::cluster_topic(topic, &process.to_string());
     jetstream::new(client.clone())
@@ -176,6 +183,10 @@ async fn say(client: &Client, topic: &str, process: usize, text: String) -> anyh
 }
 
 /// What each process has published on a topic.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn published(
     client: &Client,
     config: &Config,
@@ -200,8 +211,8 @@ async fn published(
     }
 }
 
-/// Compares the settings of all processes. Must follow the connection to the other processes and
-/// precede every record.
+/// Compares the settings of all processes. Must follow the connection to the
+/// other processes and precede every record.
 ///
 /// # Errors
 ///

@@ -1,11 +1,24 @@
 //! The feed: messages of the input stream become epochs.
 //!
-//! The messages of one tick form one epoch; [`crate::epochs::tick`] defines the length of a tick
-//! and the numbers of epochs. The feed also decides when an epoch releases cells, which salt days
-//! are open, and when messages are acknowledged: only after the ledger has committed their epoch.
+//! The messages of one tick form one epoch; [`crate::epochs::tick`] defines the
+//! length of a tick and the numbers of epochs. The feed also decides when an
+//! epoch releases cells, which salt days are open, and when messages are
+//! acknowledged: only after the ledger has committed their epoch.
 //!
-//! It reads no more than the process can handle. It waits for the workers when they lag, and for
-//! the ledger when too many epochs are not durable yet. Unread messages stay at the broker.
+//! It reads no more than the process can handle. It waits for the workers when
+//! they lag, and for the ledger when too many epochs are not durable yet.
+//! Unread messages stay at the broker.
+//!
+//! An epoch without messages is sent if something else is due: a release, a
+//! query, a change of the stored records, the end of a salt day, or a position
+//! that has moved because messages of other processes were skipped. In a
+//! cluster every tick is an epoch, because a process cannot see whether another
+//! one has changed anything.
+//!
+//! The first release of a run waits until three things are in: the restored
+//! state, everything that the stream held at the start, and the rights requests
+//! that waited then. Before that, a cell would be incomplete, or would count a
+//! record that must be erased.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +51,8 @@ const MAX_BYTES: usize = 32 << 20;
 /// Maximum number of epochs that are not durable.
 const MAX_OPEN: u64 = 8;
 
-/// Interval at which the position is stored while messages of other processes alone advance it.
+/// Interval at which the position is stored while messages of other processes
+/// alone advance it.
 const KEEP: Duration = Duration::from_secs(1);
 
 /// The parts of the process that a feed works with.
@@ -57,7 +71,8 @@ pub struct Feed {
     pub watermark: watch::Receiver<DurablePosition>,
     /// Which stream is read.
     pub stream: StreamPosition,
-    /// The last sequence that the stream had at the start: before it is read, the numbers are not whole.
+    /// The last sequence that the stream had at the start: before it is read, the
+    /// numbers are not whole.
     pub past: u64,
     /// What was durable before.
     pub position: Option<Position>,
@@ -65,11 +80,14 @@ pub struct Feed {
     pub client: Client,
     /// The clocks that releases go by.
     pub clocks: Arc<Clocks>,
-    /// The newest arrival of before, Unix milliseconds by the stream's time; 0 where nothing came.
+    /// The newest arrival of before, Unix milliseconds by the stream's time; 0
+    /// where nothing came.
     pub newest: i64,
-    /// Whether everything that was to be forgotten before a restart is: before that nothing is released.
+    /// Whether everything that was to be forgotten before a restart is: before that
+    /// nothing is released.
     pub clear: watch::Receiver<bool>,
-    /// The request to publish all cells again, where the output stream has lost some.
+    /// The request to publish all cells again, where the output stream has lost
+    /// some.
     pub republish: Arc<Republish>,
 }
 
@@ -93,7 +111,8 @@ struct Feeding {
     /// The arrival of the newest message, Unix milliseconds by the stream's time.
     newest: i64,
     arrivals: Arrivals,
-    /// For each brand whose clock goes by headers the newest arrival that these name, else 0.
+    /// For each brand whose clock goes by headers the newest arrival that these
+    /// name, else 0.
     named: Vec<i64>,
     /// Open salt days when the clocks last agreed.
     salt_days: Vec<crate::epochs::clock::SaltDays>,
@@ -147,8 +166,8 @@ impl Feed {
 }
 
 impl Feeding {
-    /// The loop: collect messages, form an epoch, mark it at the ledger, send it to the workers,
-    /// acknowledge what is durable.
+    /// The loop: collect messages, form an epoch, mark it at the ledger, send it to
+    /// the workers, acknowledge what is durable.
     async fn run(
         mut self,
         mut input: Input,
@@ -201,7 +220,12 @@ impl Feeding {
         }
     }
 
-    /// Collects the messages of one tick. Returns them with the number of their payload bytes.
+    /// Collects the messages of one tick. Returns them with the number of their
+    /// payload bytes.
+    ///
+    /// # Errors
+    ///
+    /// An error of the broker that a retry cannot resolve.
     async fn gather(&mut self, input: &mut Input) -> anyhow::Result<(Vec<Incoming>, u64)> {
         let until = Instant::now() + self.tick.length();
         let (mut messages, mut bytes) = (Vec::new(), 0);
@@ -240,8 +264,9 @@ impl Feeding {
 
     /// Forms the next epoch; `None` if there is nothing to do.
     ///
-    /// An epoch releases cells if the cadence is due and all restored state and earlier input are
-    /// in; it is durable if it contains messages or changes, or if the position has to be stored.
+    /// An epoch releases cells if the cadence is due and all restored state and
+    /// earlier input are in; it is durable if it contains messages or changes, or
+    /// if the position has to be stored.
     fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
         let epoch = self.clock.now().max(self.epoch + 1);
@@ -295,9 +320,9 @@ impl Feeding {
         })
     }
 
-    /// Determines the open salt days. Returns whether they differ from those before. Days end
-    /// without a message as well, for example when the clocks begin to agree only some time after a
-    /// start.
+    /// Determines the open salt days. Returns whether they differ from those
+    /// before. Days end without a message as well, for example when the clocks
+    /// begin to agree only some time after a start.
     fn turn_salt_days(&mut self) -> bool {
         let newest = |brand| match self.arrivals.is_by_header(brand) {
             true => self.named.get(brand).copied().unwrap_or_default(),
@@ -314,8 +339,12 @@ impl Feeding {
         input.caught_up() || input.next_sequence() > self.feed.past
     }
 
-    /// Sends the input position after an epoch to the ledger, once few enough epochs are open.
-    /// Returns false if `stop` came first.
+    /// Sends the input position after an epoch to the ledger, once few enough
+    /// epochs are open. Returns false if `stop` came first.
+    ///
+    /// # Errors
+    ///
+    /// A ledger that has stopped.
     async fn mark(
         &mut self,
         batch: &Batch,

@@ -1,5 +1,5 @@
-//! The worker: threads that run the dataflow, the feed of their input, and the routing of their
-//! output.
+//! The worker: threads that run the dataflow, the feed of their input, and the
+//! routing of their output.
 //!
 //! ```text
 //!  input stream ─► feed ─► threads ─► thread (one each) ─► router ─┬─► ledger (durability)

@@ -1,16 +1,20 @@
-//! Output watch: verifies that the output stream still holds every published cell.
+//! Output watch: verifies that the output stream still holds every published
+//! cell.
 //!
-//! Published cells are stored in the output stream alone. A stream that was deleted, purged or
-//! recreated holds fewer cells than were published, and its readers cannot know. Each process
-//! therefore checks two things every two seconds: the time of the stream's creation, and its number
-//! of subjects, which never decreases by itself. The number does not reveal a message that is lost
-//! in the same round in which a new cell appears. Whenever anything was published, the subjects
-//! themselves are therefore compared as well, for at most a hundredth of the time: every subject of
-//! the last comparison, and every one acknowledged to this process since, must exist.
+//! Published cells are stored in the output stream alone. A stream that was
+//! deleted, purged or recreated holds fewer cells than were published, and its
+//! readers cannot know. Each process therefore checks two things every two
+//! seconds: the time of the stream's creation, and its number of subjects,
+//! which never decreases by itself. The number does not reveal a message that
+//! is lost in the same round in which a new cell appears. Whenever anything was
+//! published, the subjects themselves are therefore compared as well, for at
+//! most a hundredth of the time: every subject of the last comparison, and
+//! every one acknowledged to this process since, must exist.
 //!
-//! A missing stream is created again; one that somebody else has created must have the settings
-//! that a start requires. If anything is missing, every worker publishes all its cells again, in an
-//! epoch like any other, and the process is not ready until the broker has them.
+//! A missing stream is created again; one that somebody else has created must
+//! have the settings that a start requires. If anything is missing, every
+//! worker publishes all its cells again, in an epoch like any other, and the
+//! process is not ready until the broker has them.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,8 +43,8 @@ const NOTHING: u64 = 0;
 /// Republication is requested for the next epoch that may release.
 const WANTED: u64 = 1;
 
-/// A request to publish all cells again, and the epoch that executes it. One atomic number:
-/// `NOTHING`, `WANTED`, or the epoch.
+/// A request to publish all cells again, and the epoch that executes it. One
+/// atomic number: `NOTHING`, `WANTED`, or the epoch.
 #[derive(Debug, Default)]
 pub struct Republish(AtomicU64);
 
@@ -96,8 +100,12 @@ impl KnownSubjects {
         }
     }
 
-    /// Compares the subjects if a comparison is due. Returns the numbers of lost and of known
-    /// subjects, or `None` if nothing is lost.
+    /// Compares the subjects if a comparison is due. Returns the numbers of lost
+    /// and of known subjects, or `None` if nothing is lost.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     async fn lost(
         &mut self,
         client: &Client,
@@ -189,8 +197,13 @@ impl OutputWatch {
         }
     }
 
-    /// Checks the streams once. Returns the reason if the output stream no longer holds every
-    /// published cell.
+    /// Checks the streams once. Returns the reason if the output stream no longer
+    /// holds every published cell.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer, or a stream with settings that do not permit
+    /// its use.
     async fn look(&mut self) -> Result<Option<String>, NatsError> {
         let (client, nats) = (&self.client, &self.config.nats);
         let name = &nats.output_stream;
@@ -224,8 +237,8 @@ impl OutputWatch {
         Ok(None)
     }
 
-    /// Requests the republication of all cells, and returns when the broker has them or the stream
-    /// is lost again.
+    /// Requests the republication of all cells, and returns when the broker has
+    /// them or the stream is lost again.
     async fn republish_all(&mut self) {
         self.republish.request();
         let threads = self.config.workers.threads.max(1);

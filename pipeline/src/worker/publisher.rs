@@ -1,8 +1,9 @@
 //! The publisher of released cells.
 //!
-//! A cell is an absolute value, so that only its newest version matters. The publisher keeps for
-//! each cell the newest version that the broker has not acknowledged, and nothing else, however
-//! long the broker is unavailable: memory is bounded by the number of cells.
+//! A cell is an absolute value, so that only its newest version matters. The
+//! publisher keeps for each cell the newest version that the broker has not
+//! acknowledged, and nothing else, however long the broker is unavailable:
+//! memory is bounded by the number of cells.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,8 +28,9 @@ pub enum PublisherCommand {
     Confirm(oneshot::Sender<()>),
 }
 
-/// Publishes cells until the channel closes, and returns when the broker has acknowledged all of
-/// them. `acknowledged` receives the subjects that the broker has acknowledged.
+/// Publishes cells until the channel closes, and returns when the broker has
+/// acknowledged all of them. `acknowledged` receives the subjects that the
+/// broker has acknowledged.
 ///
 /// # Errors
 ///

@@ -1,10 +1,12 @@
 //! Replay: the same dataflow over recorded traces, in process, until they end.
 //!
-//! Messages are fed in epochs of `--batch` messages, or fewer where a day ends; one release at the
-//! very end produces the cells. Neither the number of workers nor the size of batches affects them
-//! (invariant I1). Records past their retention by the clock of the trace are retracted
-//! ([`crate::worker::replay_retention`]), and salt days are closed and settled by the same clock.
-//! With a ledger, the accepted records are stored as well, so that a worker can start from it.
+//! Messages are fed in epochs of `--batch` messages, or fewer where a day ends;
+//! one release at the very end produces the cells. Neither the number of
+//! workers nor the size of batches affects them (invariant I1). Records past
+//! their retention by the clock of the trace are retracted
+//! ([`crate::worker::replay_retention`]), and salt days are closed and settled
+//! by the same clock. With a ledger, the accepted records are stored as well,
+//! so that a worker can start from it.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -41,7 +43,8 @@ pub struct Outcome {
     pub dead: Vec<DeadLetter>,
     /// Counts of all threads.
     pub tally: Arc<Tally>,
-    /// Number of records retracted because they were past their retention, by [`Category`].
+    /// Number of records retracted because they were past their retention, by
+    /// [`Category`].
     pub past: [u64; Category::ALL.len()],
     /// Number of messages fed.
     pub messages: u64,
@@ -54,14 +57,15 @@ pub trait Observer {
     /// Called from time to time with the number of messages so far.
     fn progress(&mut self, messages: u64);
 
-    /// Whether to release cells before the message that arrived at `at`, Unix milliseconds.
+    /// Whether to release cells before the message that arrived at `at`, Unix
+    /// milliseconds.
     fn wants(&mut self, at: i64) -> bool {
         let _ = at;
         false
     }
 
-    /// Receives the cells that a release has changed, and the counts so far. Returns whether to
-    /// continue.
+    /// Receives the cells that a release has changed, and the counts so far.
+    /// Returns whether to continue.
     fn released(&mut self, cells: Vec<Cell>, tally: &Tally) -> bool {
         let _ = (cells, tally);
         true
@@ -74,23 +78,24 @@ impl<F: FnMut(u64)> Observer for F {
     }
 }
 
-/// The clock of a trace went back so far that a ping may belong to a salt day that was closed. A
-/// record is evaluated as of its own arrival, so that such a trace can be replayed only with all
-/// days open.
+/// The clock of a trace went back so far that a ping may belong to a salt day
+/// that was closed. A record is evaluated as of its own arrival, so that such a
+/// trace can be replayed only with all days open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clock of the trace went back over a salt day that was closed")]
 pub struct ClockWentBack;
 
-/// Feeds messages to the dataflow, `batch` per epoch, until they end or the observer stops the
-/// replay. With a ledger, accepted records are stored in it. The outcome contains the cells of the
-/// last release.
+/// Feeds messages to the dataflow, `batch` per epoch, until they end or the
+/// observer stops the replay. With a ledger, accepted records are stored in it.
+/// The outcome contains the cells of the last release.
 ///
-/// With `closes_days`, salt days are closed and settled by the clock of the trace, so that memory
-/// does not grow with its length.
+/// With `closes_days`, salt days are closed and settled by the clock of the
+/// trace, so that memory does not grow with its length.
 ///
 /// # Errors
 ///
-/// [`ClockWentBack`], only with `closes_days`; errors of the lines, the workers and the ledger.
+/// [`ClockWentBack`], only with `closes_days`; errors of the lines, the workers
+/// and the ledger.
 pub fn run<E>(
     config: &Config,
     lines: impl Iterator<Item = Result<TraceLine, E>>,
@@ -246,8 +251,8 @@ where
     })
 }
 
-/// Access to the queries for the threads' listener. When the threads have ended, dropping it ends
-/// the queries that still wait.
+/// Access to the queries for the threads' listener. When the threads have
+/// ended, dropping it ends the queries that still wait.
 struct Answered(Queries);
 
 impl Drop for Answered {
@@ -256,7 +261,8 @@ impl Drop for Answered {
     }
 }
 
-/// Interval of trace time after which the open salt days are determined again, in milliseconds.
+/// Interval of trace time after which the open salt days are determined again,
+/// in milliseconds.
 const LOOK_UP: i64 = 60_000;
 
 /// Interval between two checks whether a release is finished.
@@ -304,8 +310,8 @@ impl OpenDays {
         }
     }
 
-    /// The open salt days for an epoch. They are determined once per `LOOK_UP`, so that small
-    /// epochs stay cheap.
+    /// The open salt days for an epoch. They are determined once per `LOOK_UP`, so
+    /// that small epochs stay cheap.
     fn of_epoch(&mut self) -> Vec<SaltDays> {
         if self.newest >= self.open_days_at.saturating_add(LOOK_UP) {
             self.open_days = salt_days(&self.config, |_| self.newest);
@@ -314,8 +320,8 @@ impl OpenDays {
         self.open_days.clone()
     }
 
-    /// Whether a message may contain a ping of a day that was closed, although the day was open at
-    /// the message's own arrival.
+    /// Whether a message may contain a ping of a day that was closed, although the
+    /// day was open at the message's own arrival.
     fn is_over(&self, line: &TraceLine) -> bool {
         let is_ping = || line.subject.split('.').nth(3) == Some(Kind::Ping.name());
         line.at < self.open_days_at && is_ping() && {
@@ -331,8 +337,8 @@ impl OpenDays {
 }
 
 impl Feeding {
-    /// Sends an epoch to the workers, with the changes and queries that wait for it. Returns false
-    /// if they have stopped.
+    /// Sends an epoch to the workers, with the changes and queries that wait for
+    /// it. Returns false if they have stopped.
     fn send(&mut self, messages: Vec<Incoming>, release: Option<i64>) -> bool {
         let epoch = self.epoch;
         self.epoch += 1;
@@ -350,8 +356,8 @@ impl Feeding {
         })
     }
 
-    /// Releases cells, and waits until all of them are reported. Returns false if the workers have
-    /// stopped.
+    /// Releases cells, and waits until all of them are reported. Returns false if
+    /// the workers have stopped.
     fn release(&mut self, messages: Vec<Incoming>, at: i64, tally: &Tally, threads: usize) -> bool {
         let epoch = self.epoch;
         let mut runs = self.settle() && self.send(messages, Some(at));
@@ -362,8 +368,8 @@ impl Feeding {
         runs
     }
 
-    /// Ends the epoch with the day, and begins the passes of the days that follow. Returns false if
-    /// the workers have stopped.
+    /// Ends the epoch with the day, and begins the passes of the days that follow.
+    /// Returns false if the workers have stopped.
     fn end_day(&mut self, messages: Vec<Incoming>, days: (i64, i64), number: u64) -> bool {
         if !self.settle() {
             return false;
@@ -376,8 +382,8 @@ impl Feeding {
         self.send(messages, None)
     }
 
-    /// Waits for the answers of the passes, and retracts what they found in the next epoch. Returns
-    /// false if the workers have stopped.
+    /// Waits for the answers of the passes, and retracts what they found in the
+    /// next epoch. Returns false if the workers have stopped.
     fn settle(&mut self) -> bool {
         while let Some(mut pass) = self.passes.take() {
             let Ok(found) = self.wait(&mut pass) else {
@@ -397,8 +403,12 @@ impl Feeding {
         true
     }
 
-    /// Waits for the answers of a pass. Further queries that they lead to are sent in epochs of
-    /// their own.
+    /// Waits for the answers of a pass. Further queries that they lead to are sent
+    /// in epochs of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     fn wait(&mut self, pass: &mut UnderWay) -> Result<Option<OfDay>, WorkerStopped> {
         let handle = self.runtime.handle().clone();
         handle.block_on(std::future::poll_fn(|cx| {
@@ -413,6 +423,10 @@ impl Feeding {
 }
 
 /// Closes a ledger, after a rewrite without what was past its retention.
+///
+/// # Errors
+///
+/// Any error of the ledger.
 fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
     let evidence: BTreeMap<BrandId, i64> = passes.evidence_before().into_iter().collect();
     let may_hold_old = ledger.stats().entries.evidence > 0;
@@ -437,8 +451,8 @@ type Keeping = JoinHandle<anyhow::Result<Option<Ledger>>>;
 /// Maximum number of write batches that wait for the disk.
 const WAITING: usize = 16;
 
-/// Starts the thread that writes batches to a ledger until the channel closes. Without a ledger,
-/// batches are discarded.
+/// Starts the thread that writes batches to a ledger until the channel closes.
+/// Without a ledger, batches are discarded.
 fn keep(ledger: Option<Ledger>) -> (Keeping, SyncSender<WriteBatch>) {
     let (sender, pages) = sync_channel::<WriteBatch>(WAITING);
     let keeper = std::thread::spawn(move || {

@@ -1,13 +1,15 @@
 //! Retention in a replay: passes according to the clock of the trace.
 //!
-//! The clock is the newest arrival. Whenever a UTC day begins by it, a pass covers the records so
-//! far, as in a worker that was always running, also for each day on which nothing arrived. The
-//! first day has nothing to cover. What is retracted therefore depends on the trace alone, and
-//! neither on the size of batches nor on the number of workers (invariant I1).
+//! The clock is the newest arrival. Whenever a UTC day begins by it, a pass
+//! covers the records so far, as in a worker that was always running, also for
+//! each day on which nothing arrived. The first day has nothing to cover. What
+//! is retracted therefore depends on the trace alone, and neither on the size
+//! of batches nor on the number of workers (invariant I1).
 //!
-//! An epoch ends where a day does and carries the queries; the next one carries the retractions.
-//! The queries are answered while the messages of that epoch are collected. If links of a brand
-//! expire, they are evaluated as of the day of the last pass.
+//! An epoch ends where a day does and carries the queries; the next one carries
+//! the retractions. The queries are answered while the messages of that epoch
+//! are collected. If links of a brand expire, they are evaluated as of the day
+//! of the last pass.
 
 use std::pin::Pin;
 
@@ -24,11 +26,12 @@ use crate::privacy::retention_pass::{link_times, past, with_link_ttl};
 /// Length of a day in milliseconds.
 const DAY: i64 = 86_400_000;
 
-/// A day (since 1970-01-01), and for each brand the records that are past their retention on it.
+/// A day (since 1970-01-01), and for each brand the records that are past their
+/// retention on it.
 pub type OfDay = (i64, Vec<(BrandId, ExpiredSet)>);
 
-/// A pass that waits for its answers: the first of several days on which any record is past its
-/// retention, or `None`.
+/// A pass that waits for its answers: the first of several days on which any
+/// record is past its retention, or `None`.
 pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, WorkerStopped>>>>;
 
 /// The state of the passes of a replay.
@@ -53,7 +56,8 @@ pub struct UnderWay {
     pub answers: Answers,
     /// The last day that the pass covers.
     last: i64,
-    /// Place in the order of arrival of its retractions: after everything the pass covers.
+    /// Place in the order of arrival of its retractions: after everything the pass
+    /// covers.
     pub arrival: Arrival,
 }
 
@@ -73,8 +77,8 @@ impl ReplayRetention {
         }
     }
 
-    /// Advances the clock to an arrival, Unix milliseconds. Returns the first and last of the days
-    /// that begin by it.
+    /// Advances the clock to an arrival, Unix milliseconds. Returns the first and
+    /// last of the days that begin by it.
     pub fn turn(&mut self, at: i64) -> Option<(i64, i64)> {
         let day = at.div_euclid(DAY);
         let before = self.day.replace(self.day.map_or(day, |now| now.max(day)));
@@ -83,8 +87,8 @@ impl ReplayRetention {
             .map(|before| (before + 1, day))
     }
 
-    /// Begins the passes of several days, as of a place in the order of arrival. Their queries wait
-    /// for the next epoch.
+    /// Begins the passes of several days, as of a place in the order of arrival.
+    /// Their queries wait for the next epoch.
     pub fn begin(&mut self, first: i64, last: i64, arrival: Arrival) {
         let (queries, brands, links) = (
             self.queries.clone(),
@@ -107,8 +111,8 @@ impl ReplayRetention {
         self.under_way.take()
     }
 
-    /// The records to retract according to the answers of a pass. Begins the pass for the days that
-    /// are left.
+    /// The records to retract according to the answers of a pass. Begins the pass
+    /// for the days that are left.
     pub fn found(&mut self, pass: &UnderWay, found: Option<OfDay>) -> Vec<(BrandId, ExpiredSet)> {
         let Some((day, all)) = found else {
             return Vec::new();
@@ -130,8 +134,8 @@ impl ReplayRetention {
         self.expired
     }
 
-    /// For each brand, the time in Unix milliseconds before which evidence of consent is past its
-    /// retention; empty before the first pass.
+    /// For each brand, the time in Unix milliseconds before which evidence of
+    /// consent is past its retention; empty before the first pass.
     pub fn evidence_before(&self) -> Vec<(BrandId, i64)> {
         let day = self.day.into_iter();
         day.flat_map(|day| self.brands.iter().map(move |brand| (day, brand)))
@@ -140,10 +144,16 @@ impl ReplayRetention {
     }
 }
 
-/// The first of several days on which any record is past its retention, with these records.
+/// The first of several days on which any record is past its retention, with
+/// these records.
 ///
-/// A binary search, because expiry is monotonic while no message is fed: what is past its retention
-/// on a day is so on every later one. If nothing is on the last day, nothing is on any.
+/// A binary search, because expiry is monotonic while no message is fed: what
+/// is past its retention on a day is so on every later one. If nothing is on
+/// the last day, nothing is on any.
+///
+/// # Errors
+///
+/// [`WorkerStopped`].
 async fn first_day(
     queries: Queries,
     brands: Vec<(BrandId, Retention)>,

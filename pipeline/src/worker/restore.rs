@@ -1,10 +1,16 @@
 //! Restore: the state of before a restart is fed into the dataflow again.
 //!
-//! The blocks of the ledger are fed as they are read, many per epoch, and the worker threads
-//! decrypt them. Process 0 then feeds the published cells of all brands. All of this belongs to
-//! epochs with small numbers, below those of any clock. The last of them, `LAST`, has the same
-//! number on every process of the cluster: when it is finished, every process has restored its
-//! state.
+//! The blocks of the ledger are fed as they are read, many per epoch, and the
+//! worker threads decrypt them. Process 0 then feeds the published cells of all
+//! brands. All of this belongs to epochs with small numbers, below those of any
+//! clock. The last of them, `LAST`, has the same number on every process of the
+//! cluster: when it is finished, every process has restored its state.
+//!
+//! The ledger contains no derived state. Sessions, identity graph, attribution
+//! and cells are recomputed from the records, on any number of threads, by the
+//! operators that process live input: there is no second code path that could
+//! disagree with the first. The published cells are fed to compare them with
+//! the recomputed ones, so that only differences are published after a restart.
 
 use std::time::{Duration, Instant};
 
@@ -27,16 +33,18 @@ const ENTRIES: u64 = 200_000;
 /// Maximum number of published cells per epoch.
 const CELLS: usize = 20_000;
 
-/// The epoch that ends the restore: above all epochs of the restore, below those of any clock.
+/// The epoch that ends the restore: above all epochs of the restore, below
+/// those of any clock.
 const LAST: u64 = 1 << 32;
 
-/// Restores the state, and returns the workers once every process has done so. `now` is the time of
-/// this start in Unix milliseconds: a cell that was released by a clock ahead of it counts as
-/// released now.
+/// Restores the state, and returns the workers once every process has done so.
+/// `now` is the time of this start in Unix milliseconds: a cell that was
+/// released by a clock ahead of it counts as released now.
 ///
 /// # Errors
 ///
-/// A damaged ledger, a broker that does not answer, or worker threads that have stopped.
+/// A damaged ledger, a broker that does not answer, or worker threads that have
+/// stopped.
 pub async fn restore(
     client: &Client,
     config: &Config,
@@ -79,6 +87,10 @@ pub async fn restore(
 }
 
 /// Feeds the salts and blocks of the ledger. Returns the next epoch.
+///
+/// # Errors
+///
+/// A damaged block, or worker threads that have stopped.
 fn ledger(
     mut recovered: Recovery,
     workers: Workers,
@@ -106,7 +118,12 @@ fn ledger(
     Ok((workers, epoch + 1))
 }
 
-/// Feeds the cells in the output stream, brand by brand. Returns the next epoch.
+/// Feeds the cells in the output stream, brand by brand. Returns the next
+/// epoch.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn restore_published(
     client: &Client,
     config: &Config,
@@ -136,10 +153,14 @@ async fn restore_published(
     Ok(epoch)
 }
 
-/// Feeds the cells of one brand, beginning with `epoch`. Returns the next epoch, and the number of
-/// messages that are not cells of this version.
+/// Feeds the cells of one brand, beginning with `epoch`. Returns the next
+/// epoch, and the number of messages that are not cells of this version.
 ///
 /// Feeding a cell twice, after a failed attempt, changes nothing.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn restore_published_of(
     client: &Client,
     config: &Config,
@@ -176,6 +197,10 @@ async fn restore_published_of(
 }
 
 /// Sends restored state as one epoch.
+///
+/// # Errors
+///
+/// Worker threads that have stopped.
 fn send(workers: &Workers, epoch: u64, restored: Restored) -> anyhow::Result<()> {
     let sent = workers.send(Batch {
         epoch,

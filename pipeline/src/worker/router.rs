@@ -1,5 +1,5 @@
-//! The router of outputs: passes each report of a worker thread to the part of the process that it
-//! concerns.
+//! The router of outputs: passes each report of a worker thread to the part of
+//! the process that it concerns.
 //!
 //! | report | receiver |
 //! |---|---|
@@ -8,8 +8,15 @@
 //! | answers | the queries that wait for them |
 //! | finished epochs | the tally, the queries, the health |
 //!
-//! It runs on the thread that reports and never blocks: all channels are unbounded, and their
-//! senders are throttled by the number of epochs in flight.
+//! It runs on the thread that reports and never blocks: all channels are
+//! unbounded, and their senders are throttled by the number of epochs in
+//! flight. Each channel preserves the order of its sender, so that the ledger
+//! receives the pings of a salt day before the command to destroy the day's
+//! salts.
+//!
+//! Cells are applied to the released cells before they are sent to the
+//! publisher: `/metrics` and the page never show an older value than the output
+//! stream.
 
 use std::sync::Arc;
 
@@ -41,8 +48,8 @@ pub struct OutputRouter {
 }
 
 impl OutputRouter {
-    /// Passes a report on. A closed channel means that the process is stopping; nothing is lost,
-    /// since everything that is not durable is read again.
+    /// Passes a report on. A closed channel means that the process is stopping;
+    /// nothing is lost, since everything that is not durable is read again.
     pub fn route(&self, report: Report) {
         match report {
             Report::Cells(epoch, cells) => {

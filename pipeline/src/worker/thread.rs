@@ -1,16 +1,18 @@
-//! One worker thread of the process: it decodes its share of each epoch, feeds the dataflow, and
-//! steps it.
+//! One worker thread of the process: it decodes its share of each epoch, feeds
+//! the dataflow, and steps it.
 //!
-//! An epoch passes through three phases. `begin` decodes the messages of the batch; the accepted
-//! events enter the dataflow and the write batch for the ledger at the same time, so that the two
-//! never disagree. The epoch then stays open until every ping has its salt. `end` applies the
-//! internal changes, closes salt days, asks the queries, and advances the input frontier, which
-//! lets the dataflow finish the epoch.
+//! An epoch passes through three phases. `begin` decodes the messages of the
+//! batch; the accepted events enter the dataflow and the write batch for the
+//! ledger at the same time, so that the two never disagree. The epoch then
+//! stays open until every ping has its salt. `end` applies the internal
+//! changes, closes salt days, asks the queries, and advances the input
+//! frontier, which lets the dataflow finish the epoch.
 //!
-//! The thread takes no lock while it works and never blocks inside an epoch. Salts are requested a
-//! day ahead; a ping whose salt has not been allocated yet waits in the intake while the thread
-//! keeps stepping the dataflow and reporting its output. At most `AHEAD` epochs are unfinished at a
-//! time, which bounds the memory for updates in flight.
+//! The thread takes no lock while it works and never blocks inside an epoch.
+//! Salts are requested a day ahead; a ping whose salt has not been allocated
+//! yet waits in the intake while the thread keeps stepping the dataflow and
+//! reporting its output. At most `AHEAD` epochs are unfinished at a time, which
+//! bounds the memory for updates in flight.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,18 +47,19 @@ use intake::{IngestSink, Intake};
 pub use opener::BlockOpener;
 use settling::Settling;
 
-/// Maximum number of epochs that a thread may have ended before the whole cluster has finished
-/// them. Beyond it the thread takes no further batch.
+/// Maximum number of epochs that a thread may have ended before the whole
+/// cluster has finished them. Beyond it the thread takes no further batch.
 const AHEAD: usize = 4;
 
-/// Maximum time that an idle thread parks before it looks for a batch again. Timely wakes it
-/// earlier when a message from another worker arrives.
+/// Maximum time that an idle thread parks before it looks for a batch again.
+/// Timely wakes it earlier when a message from another worker arrives.
 const NAP: Duration = Duration::from_millis(2);
 
-/// State of one worker thread: its decoder, its instance of the dataflow, and the open epoch.
+/// State of one worker thread: its decoder, its instance of the dataflow, and
+/// the open epoch.
 ///
-/// Timely operators are not `Send`, so the value is created on the thread that uses it and stays
-/// there.
+/// Timely operators are not `Send`, so the value is created on the thread that
+/// uses it and stays there.
 pub struct WorkerThread {
     /// Index of the thread within this process, from 0.
     thread: usize,
@@ -68,30 +71,32 @@ pub struct WorkerThread {
     intake: Intake,
     /// Callback that receives every [`Report`] of this thread.
     listener: Listener,
-    /// Outputs of the dataflow since the last report, each with its epoch. Shared with the output
-    /// operator, which runs within `Worker::step` on this same thread.
+    /// Outputs of the dataflow since the last report, each with its epoch. Shared
+    /// with the output operator, which runs within `Worker::step` on this same
+    /// thread.
     outputs: Rc<RefCell<Vec<(Epoch, Output)>>>,
     /// Dead letters of the open epoch.
     dead: Vec<DeadLetter>,
-    /// Input frontiers of ended epochs that the cluster has not finished, ascending.
+    /// Input frontiers of ended epochs that the cluster has not finished,
+    /// ascending.
     ahead: VecDeque<Epoch>,
     /// The epoch that has begun and not ended. No batch is taken while it is set.
     open: Option<Open>,
     /// For each brand, the salt days that were open at the last epoch.
     salt_days: BTreeMap<BrandId, SaltDays>,
-    /// Salt days that are closed and whose totals are not durable yet. Only the first worker of the
-    /// cluster receives any.
+    /// Salt days that are closed and whose totals are not durable yet. Only the
+    /// first worker of the cluster receives any.
     settling: Settling,
-    /// Labels that the dataflow no longer references, with the epoch as of which that holds. The
-    /// next epoch withdraws them.
+    /// Labels that the dataflow no longer references, with the epoch as of which
+    /// that holds. The next epoch withdraws them.
     unused: BTreeMap<(BrandId, Label), Epoch>,
-    /// Whether the restore of this thread is complete: the first batch without restored state sets
-    /// it.
+    /// Whether the restore of this thread is complete: the first batch without
+    /// restored state sets it.
     is_restored: bool,
 }
 
-/// The part of a [`Batch`] that `end` needs once all pings of the epoch have their salts. The
-/// fields have the meaning that they have in the batch.
+/// The part of a [`Batch`] that `end` needs once all pings of the epoch have
+/// their salts. The fields have the meaning that they have in the batch.
 struct Open {
     epoch: Epoch,
     durable: bool,
@@ -104,7 +109,8 @@ struct Open {
 }
 
 impl WorkerThread {
-    /// Builds the dataflow on `worker`. `thread` is the index of the thread within this process.
+    /// Builds the dataflow on `worker`. `thread` is the index of the thread within
+    /// this process.
     pub fn new(
         worker: &mut Worker,
         thread: usize,
@@ -142,8 +148,8 @@ impl WorkerThread {
         }
     }
 
-    /// Processes batches until their channel is disconnected and the dataflow has finished on every
-    /// worker of the cluster.
+    /// Processes batches until their channel is disconnected and the dataflow has
+    /// finished on every worker of the cluster.
     ///
     /// Between batches the thread steps the dataflow and parks for at most `NAP`.
     pub fn run(mut self, worker: &mut Worker, batches: &Receiver<Batch>) {
@@ -175,8 +181,8 @@ impl WorkerThread {
         self.report();
     }
 
-    /// Opens an epoch: restores state if the batch carries any, decodes the messages, and ends the
-    /// epoch at once if no ping waits for a salt.
+    /// Opens an epoch: restores state if the batch carries any, decodes the
+    /// messages, and ends the epoch at once if no ping waits for a salt.
     fn begin(&mut self, batch: Batch) {
         let Batch {
             epoch,
@@ -239,10 +245,11 @@ impl WorkerThread {
         self.resume();
     }
 
-    /// Withdraws the label names that nothing references any more, before this epoch can use one of
-    /// them.
+    /// Withdraws the label names that nothing references any more, before this
+    /// epoch can use one of them.
     ///
-    /// A label that the decoder has used since the dataflow reported it is checked again instead.
+    /// A label that the decoder has used since the dataflow reported it is checked
+    /// again instead.
     fn withdraw_words(&mut self) {
         for ((brand, label), as_of) in std::mem::take(&mut self.unused) {
             let Intake { dataflow, page, .. } = &mut self.intake;
@@ -260,8 +267,8 @@ impl WorkerThread {
         }
     }
 
-    /// Requests the salts of all open salt days, tomorrow included. Only thread 0 of a process does
-    /// so, and only when the days have changed.
+    /// Requests the salts of all open salt days, tomorrow included. Only thread 0
+    /// of a process does so, and only when the days have changed.
     fn draw_salts(&mut self, salt_days: &[SaltDays]) {
         for days in salt_days.iter().filter(|_| self.thread == 0) {
             if self.salt_days.get(&days.brand) != Some(days) {
@@ -272,7 +279,8 @@ impl WorkerThread {
         }
     }
 
-    /// Retries the pings that wait for a salt, and ends the open epoch when none is left.
+    /// Retries the pings that wait for a salt, and ends the open epoch when none is
+    /// left.
     fn resume(&mut self) {
         if self.open.is_none() {
             return;
@@ -287,11 +295,11 @@ impl WorkerThread {
         }
     }
 
-    /// Applies internal changes, reports what was accepted, closes salt days, asks queries, and
-    /// advances the input to the next epoch.
+    /// Applies internal changes, reports what was accepted, closes salt days, asks
+    /// queries, and advances the input to the next epoch.
     ///
-    /// The order matters: the ledger must receive the pings of a salt day before this worker closes
-    /// the day.
+    /// The order matters: the ledger must receive the pings of a salt day before
+    /// this worker closes the day.
     fn end(&mut self, open: Open) {
         let Open {
             epoch,
@@ -355,11 +363,11 @@ impl WorkerThread {
         self.ahead.push_back(epoch + 1);
     }
 
-    /// Feeds the state of before a restart into the dataflow: salts first, then the entries of the
-    /// blocks, then the published cells.
+    /// Feeds the state of before a restart into the dataflow: salts first, then the
+    /// entries of the blocks, then the published cells.
     ///
-    /// A block that cannot be decrypted or decoded is reported as [`Report::Unreadable`], which
-    /// ends the process.
+    /// A block that cannot be decrypted or decoded is reported as
+    /// [`Report::Unreadable`], which ends the process.
     fn restore(&mut self, restored: Restored) {
         let Restored {
             blocks,

@@ -1,13 +1,22 @@
-//! Worker threads: batches go in, epochs pass through the dataflow, reports come out.
+//! Worker threads: batches go in, epochs pass through the dataflow, reports
+//! come out.
 //!
-//! A [`Batch`] is one epoch. Its messages are divided among the threads of this process in order of
-//! arrival. Each thread decodes its share and feeds the records to the dataflow, which exchanges
-//! them with the workers that own them, on any process. A thread runs at most a few epochs ahead of
-//! the cluster and then accepts no more batches: memory stays bounded, and the feed experiences
-//! back pressure.
+//! A [`Batch`] is one epoch. Its messages are divided among the threads of this
+//! process in order of arrival. Each thread decodes its share and feeds the
+//! records to the dataflow, which exchanges them with the workers that own
+//! them, on any process. A thread runs at most a few epochs ahead of the
+//! cluster and then accepts no more batches: memory stays bounded, and the feed
+//! experiences back pressure.
 //!
-//! This module knows neither the source of the messages nor the effect of a report: a replay and a
-//! running worker each bring their own feed and listener.
+//! The division of the messages affects no result. A record carries its place
+//! in the order of arrival, and every operator is independent of the order of
+//! updates within an epoch, so that any number of threads on any number of
+//! hosts computes the same cells (invariant I1).
+//!
+//! This module knows neither the source of the messages nor the effect of a
+//! report: a replay and a running worker each bring their own feed and
+//! listener. A panic of a thread ends the process in a release build (`panic =
+//! "abort"`), because the state of the dataflow is recomputed at the restart.
 
 use std::mem::ManuallyDrop;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -26,25 +35,25 @@ use crate::epochs::batch::{Batch, Listener, Restored};
 use crate::privacy::objections::Objections;
 use crate::worker::thread::{BlockOpener, WorkerThread};
 
-/// Access to one thread: the channel of its batches, and the thread itself, to unpark it, once it
-/// runs.
+/// Access to one thread: the channel of its batches, and the thread itself, to
+/// unpark it, once it runs.
 type ThreadHandle = (SyncSender<Batch>, Arc<Mutex<Option<Thread>>>);
 
 /// The running threads of this process.
 pub struct Workers {
     /// One handle per thread. Dropping them ends the input.
     ends: Vec<ThreadHandle>,
-    /// Join handles of Timely. [`Workers::finish`] alone joins them: after a failure, nothing waits
-    /// for threads that cannot end.
+    /// Join handles of Timely. [`Workers::finish`] alone joins them: after a
+    /// failure, nothing waits for threads that cannot end.
     guards: ManuallyDrop<WorkerGuards<Result<(), String>>>,
 }
 
 impl Workers {
-    /// Starts the threads. With several hosts, this waits until all processes have connected to
-    /// each other.
+    /// Starts the threads. With several hosts, this waits until all processes have
+    /// connected to each other.
     ///
-    /// `keyring` opens restored blocks, `objections` refuses arriving records, and `listener`
-    /// receives the reports of all threads.
+    /// `keyring` opens restored blocks, `objections` refuses arriving records, and
+    /// `listener` receives the reports of all threads.
     ///
     /// # Errors
     ///
@@ -98,12 +107,12 @@ impl Workers {
         Ok(Workers { ends, guards })
     }
 
-    /// Sends a batch to the threads and waits while they are behind. Returns false if they have
-    /// stopped.
+    /// Sends a batch to the threads and waits while they are behind. Returns false
+    /// if they have stopped.
     ///
-    /// Messages and restored blocks are divided among the threads. The first thread receives
-    /// everything that must be fed exactly once: changes, queries, salts, published cells and the
-    /// release time.
+    /// Messages and restored blocks are divided among the threads. The first thread
+    /// receives everything that must be fed exactly once: changes, queries, salts,
+    /// published cells and the release time.
     pub fn send(&self, batch: Batch) -> bool {
         let Batch {
             epoch,
@@ -177,8 +186,8 @@ impl Workers {
     }
 }
 
-/// Locks a mutex. A poisoned lock is used as it is: no critical section here can leave its data
-/// incomplete.
+/// Locks a mutex. A poisoned lock is used as it is: no critical section here
+/// can leave its data incomplete.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::support::story::{assert_stands, last, play, position, ready, refusal};
 use crate::support::{Worker, World};
 use async_nats::jetstream;
+use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::trace::TraceLine;
 use tributary_simulate::Options;
@@ -62,6 +63,35 @@ async fn purge(client: &Client, up_to: u64) {
     stream.purge().sequence(up_to).await.unwrap();
 }
 
+/// A broker with an input stream, and a world whose worker has read all of it.
+struct Deployment {
+    broker: Nats,
+    world: World,
+    lines: Vec<TraceLine>,
+    client: Client,
+    _server: NatsServer,
+}
+
+impl Deployment {
+    /// None without a server.
+    async fn of_read_messages() -> Option<Deployment> {
+        let server = NatsServer::start_or_skip("")?;
+        let broker = server.nats();
+        let world = World::of(calm(4_000), Some(&broker), "");
+        let lines: Vec<_> = world.trace().collect();
+        let client = ready(&broker).await;
+        play(&client, &lines, None).await;
+        reads_all(&world, &client, &[]).await;
+        Some(Deployment {
+            broker,
+            world,
+            lines,
+            client,
+            _server: server,
+        })
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_lost_unread_is_refused_and_may_be_accepted() {
     let Some(server) = NatsServer::start_or_skip("") else {
@@ -96,15 +126,16 @@ async fn what_was_lost_unread_is_refused_and_may_be_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_stream_is_refused_and_what_it_brings_is_later() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+    let Some(deployment) = Deployment::of_read_messages().await else {
         return;
     };
-    let broker = server.nats();
-    let world = World::of(calm(4_000), Some(&broker), "");
-    let lines: Vec<_> = world.trace().collect();
-    let client = ready(&broker).await;
-    play(&client, &lines, None).await;
-    reads_all(&world, &client, &[]).await;
+    let Deployment {
+        broker,
+        world,
+        lines,
+        client,
+        _server,
+    } = deployment;
 
     let jetstream = jetstream::new(client.clone());
     jetstream.delete_stream("TRIBUTARY_IN").await.unwrap();
@@ -179,15 +210,16 @@ async fn what_was_read_may_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_directory_beside_a_trimmed_input_and_published_cells_is_a_loss() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+    let Some(deployment) = Deployment::of_read_messages().await else {
         return;
     };
-    let broker = server.nats();
-    let world = World::of(calm(4_000), Some(&broker), "");
-    let lines: Vec<_> = world.trace().collect();
-    let client = ready(&broker).await;
-    play(&client, &lines, None).await;
-    reads_all(&world, &client, &[]).await;
+    let Deployment {
+        broker,
+        world,
+        lines,
+        client,
+        _server,
+    } = deployment;
     let published_before = crate::support::published(&broker).await;
 
     let lost = lines.len() - 400;

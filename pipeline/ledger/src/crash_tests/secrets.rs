@@ -13,8 +13,8 @@ use crate::keyring::BrandKey;
 use crate::manifest::{ManifestSalt, Paths};
 use crate::{EntryCounts, ErasureFilter, Keyring, Ledger};
 
-/// Number of blocks, salts and key checks in all files that match a rotated secret, whatever number
-/// they carry.
+/// Number of blocks, salts and key checks in all files that match a rotated
+/// secret, whatever number they carry.
 pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
     let paths = Paths(directory.to_owned());
     let manifest = paths.read_existing().unwrap();
@@ -53,7 +53,8 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
     count + manifest.salts.iter().filter(of_brand).count()
 }
 
-/// Whatever is left opens with the new secret and the one before it, with every entry and every salt.
+/// Whatever is left opens with the new secret and the one before it, with every
+/// entry and every salt.
 #[test]
 fn a_secret_is_exchanged_and_nothing_is_lost() {
     let mut story = Story::begin();

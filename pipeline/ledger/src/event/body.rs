@@ -1,5 +1,5 @@
-//! Encoding of the body of a record: a tag with the kind and its flags, then the fields (FORMAT.md,
-//! section *Entries*).
+//! Encoding of the body of a record: a tag with the kind and its flags, then
+//! the fields (FORMAT.md, section *Entries*).
 
 use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::label::{Channel, Label};
@@ -27,11 +27,13 @@ const KIND: u8 = 0x0f;
 const TOUCH_KIND: u8 = 0x30;
 /// On a contact: it is a touch.
 const TOUCH: u8 = 0x40;
-/// On a sale, a refund or an adjustment: it concerns a transaction in a store, otherwise an order.
+/// On a sale, a refund or an adjustment: it concerns a transaction in a store,
+/// otherwise an order.
 const TRANSACTION: u8 = 0x10;
 /// On a refund: an amount and its currency follow.
 const AMOUNT: u8 = 0x20;
-/// On a refund: the digits of an amount and the number of its decimals follow, without a currency.
+/// On a refund: the digits of an amount and the number of its decimals follow,
+/// without a currency.
 const DIGITS: u8 = 0x40;
 /// On a consent: the hash and the day of a consent string follow.
 const STRING: u8 = 0x10;

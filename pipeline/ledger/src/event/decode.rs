@@ -1,5 +1,5 @@
-//! Decoding of events. Every length is checked against the bytes that are left before memory is
-//! allocated.
+//! Decoding of events. Every length is checked against the bytes that are left
+//! before memory is allocated.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ use crate::wire::Input;
 #[error("the bytes are not events")]
 pub struct Malformed;
 
-/// Decodes entries of one brand and calls `each` with every event. `day` maps a time in Unix
-/// milliseconds to a day of the brand.
+/// Decodes entries of one brand and calls `each` with every event. `day` maps a
+/// time in Unix milliseconds to a day of the brand.
 ///
 /// # Errors
 ///
-/// [`Malformed`] if the bytes are not entries; `each` has then received the events before that
-/// place.
+/// [`Malformed`] if the bytes are not entries; `each` has then received the
+/// events before that place.
 ///
 /// # Example
 ///
@@ -85,7 +85,8 @@ pub(super) struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    /// Reads an entry. The outer `None` means malformed bytes, the inner one a reset.
+    /// Reads an entry. The outer `None` means malformed bytes, the inner one a
+    /// reset.
     fn next(&mut self, day: &mut dyn FnMut(BrandId, i64) -> Day) -> Option<Option<Event>> {
         let tag = self.input.byte()?;
         let event = match (tag & KIND, tag & !KIND) {

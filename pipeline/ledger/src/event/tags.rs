@@ -25,7 +25,8 @@ pub(super) const VERSION: u8 = 0x08;
 pub(super) const RANDOM: u8 = 0x08;
 /// On a settled day: no totals, but the first day of the brand that is open.
 pub(super) const CLOSED: u8 = 0x08;
-/// On a settled day: no totals, but the time by which the brand's links are judged.
+/// On a settled day: no totals, but the time by which the brand's links are
+/// judged.
 pub(super) const LINK_TIME: u8 = 0x10;
 /// On an identifier: its value differs from its pseudonym and follows.
 pub(super) const OTHER: u8 = 0x80;

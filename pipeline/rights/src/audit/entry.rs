@@ -1,7 +1,8 @@
 //! One entry of the audit log, and its line in the file.
 //!
-//! The hash is at the end and covers the bytes before it as they are, so that each entry has
-//! exactly one line, in which nothing can be changed, not even a space.
+//! The hash is at the end and covers the bytes before it as they are, so that
+//! each entry has exactly one line, in which nothing can be changed, not even a
+//! space.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,8 +55,9 @@ pub struct Checkpoint {
     pub ledger: LedgerWatermark,
     /// Its objection list.
     pub objections: Head,
-    /// After an accepted loss, the highest entry of the log that any published receipt named, or
-    /// number 0. Requests completed before this checkpoint need no receipt any more.
+    /// After an accepted loss, the highest entry of the log that any published
+    /// receipt named, or number 0. Requests completed before this checkpoint need
+    /// no receipt any more.
     pub accepted: Option<Head>,
 }
 
@@ -79,8 +81,8 @@ pub(super) enum Content {
     Checkpoint(Checkpoint),
 }
 
-/// Fields of a line without its hash, in alphabetical order, which is the order in which they are
-/// written.
+/// Fields of a line without its hash, in alphabetical order, which is the order
+/// in which they are written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line<'a> {
@@ -124,8 +126,8 @@ const BEFORE_HASH: &str = ",\"hash\":\"";
 const AFTER_HASH: &str = "\"}";
 
 impl Entry {
-    /// The line of this entry, including its end, and its hash. `previous` is the hash of the line
-    /// before.
+    /// The line of this entry, including its end, and its hash. `previous` is the
+    /// hash of the line before.
     pub(super) fn line(&self, keys: &BrandKeys, previous: Hash) -> (String, Hash) {
         let mut fields = Line {
             accepted: None,
@@ -178,7 +180,8 @@ impl Entry {
         (line, hash)
     }
 
-    /// Parses the line, without its end, of entry `seq` after the line with hash `previous`.
+    /// Parses the line, without its end, of entry `seq` after the line with hash
+    /// `previous`.
     ///
     /// # Errors
     ///

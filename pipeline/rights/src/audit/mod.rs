@@ -1,4 +1,5 @@
-//! The audit log: requests and their processing, in a hash chain that nobody can alter without the brand's key.
+//! The audit log: requests and their processing, in a hash chain that nobody
+//! can alter without the brand's key.
 //!
 //! One file per brand, `<brand>.jsonl`, one entry a line, keys sorted:
 //!
@@ -15,23 +16,29 @@
 //! | `previous` | the `hash` of the line before, zeros in the first |
 //! | `hash` | BLAKE3 under the brand's audit key, over the line without it, as it stands |
 //!
-//! A checkpoint is of no request. It says how far the ledger and the objection list beside the log were (`ledger`,
-//! `objections`), so that it is noticed when one of them is missing or older; where the operator went on although
+//! A checkpoint is of no request. It says how far the ledger and the objection
+//! list beside the log were (`ledger`, `objections`), so that it is noticed
+//! when one of them is missing or older; where the operator went on although
 //! something was lost, it has the newest head that was published (`accepted`).
 //!
-//! There is no personal data in it: an id is hashed under the brand's key, since a person may have chosen it. What could
-//! not be read as a request is refused to its sender and is not in it: it has no content to be known by.
+//! There is no personal data in it: an id is hashed under the brand's key,
+//! since a person may have chosen it. What could not be read as a request is
+//! refused to its sender and is not in it: it has no content to be known by.
 //!
-//! **Once** (I4). An entry is one write and one sync, and it is durable before [`AuditLog::append`] returns. A crash in between
-//! leaves a partial line, which [`AuditLog::open`] truncates: its append was never confirmed. Any other difference from
-//! what was written is an error, and nothing is changed.
+//! **Once** (I4). An entry is one write and one sync, and it is durable before
+//! [`AuditLog::append`] returns. A crash in between leaves a partial line,
+//! which [`AuditLog::open`] truncates: its append was never confirmed. Any
+//! other difference from what was written is an error, and nothing is changed.
 //!
-//! **Proof.** Whoever lacks the key can neither change a line nor chain the lines anew. What a chain cannot show is that
-//! its end is missing. So every append returns the [`Head`], to be published where the owner of the file has no say
-//! (a status message, a receipt, a notary), and [`verify`] takes one that must be in the chain.
+//! **Proof.** Whoever lacks the key can neither change a line nor chain the
+//! lines anew. What a chain cannot show is that its end is missing. So every
+//! append returns the [`Head`], to be published where the owner of the file has
+//! no say (a status message, a receipt, a notary), and [`verify`] takes one
+//! that must be in the chain.
 //!
-//! **Memory.** The log knows how each request stands, so it is what makes a request idempotent across restarts, and it
-//! refuses entries that no request can have ([`Status::next`]).
+//! **Memory.** The log knows how each request stands, so it is what makes a
+//! request idempotent across restarts, and it refuses entries that no request
+//! can have ([`Status::next`]).
 
 mod entry;
 mod verify;
@@ -133,7 +140,8 @@ pub enum AppendError {
 }
 
 impl AuditLog {
-    /// Opens the log of a brand in a directory, or creates it. Every line is verified.
+    /// Opens the log of a brand in a directory, or creates it. Every line is
+    /// verified.
     ///
     /// # Errors
     ///
@@ -159,8 +167,8 @@ impl AuditLog {
         })
     }
 
-    /// Appends a step of a request; durable when this returns. `at` is Unix milliseconds. Returns
-    /// the new head.
+    /// Appends a step of a request; durable when this returns. `at` is Unix
+    /// milliseconds. Returns the new head.
     ///
     /// # Errors
     ///
@@ -183,8 +191,8 @@ impl AuditLog {
         Ok(self.head())
     }
 
-    /// Appends a checkpoint; durable when this returns. `at` is Unix milliseconds. Returns the new
-    /// head.
+    /// Appends a checkpoint; durable when this returns. `at` is Unix milliseconds.
+    /// Returns the new head.
     ///
     /// # Errors
     ///
@@ -222,8 +230,8 @@ impl AuditLog {
         self.states.get(&request)
     }
 
-    /// Requests that are neither completed nor rejected, in the order of their receipt. A restart
-    /// continues with them.
+    /// Requests that are neither completed nor rejected, in the order of their
+    /// receipt. A restart continues with them.
     pub fn open_requests(&self) -> Vec<(RequestKey, RequestState)> {
         let all = self.states.iter();
         let mut open: Vec<_> = all
@@ -247,7 +255,8 @@ pub struct AuditLogContents {
     pub entries: HashChain,
     /// The newest checkpoint.
     pub checkpoint: Option<Checkpoint>,
-    /// The newest checkpoint that accepted a loss: its number, and the head that it accepted.
+    /// The newest checkpoint that accepted a loss: its number, and the head that it
+    /// accepted.
     pub accepted: Option<(u64, Head)>,
     /// The damage after the valid entries, if there is any.
     pub broken: Option<FileError>,
@@ -261,14 +270,15 @@ pub struct AuditLogContents {
 ///
 /// # Errors
 ///
-/// A file that cannot be read. Damage is reported in [`AuditLogContents::broken`].
+/// A file that cannot be read. Damage is reported in
+/// [`AuditLogContents::broken`].
 pub fn read(path: &Path, keys: &BrandKeys) -> Result<Option<AuditLogContents>, FileError> {
     let bytes = disk::read(path)?;
     Ok(bytes.map(|bytes| AuditLogContents::read(path, keys, &bytes)))
 }
 
-/// Rewrites a damaged log with the entries before the damage. The damaged file is kept beside it
-/// under the returned name; `None` if the log is not damaged.
+/// Rewrites a damaged log with the entries before the damage. The damaged file
+/// is kept beside it under the returned name; `None` if the log is not damaged.
 ///
 /// # Errors
 ///
@@ -339,7 +349,8 @@ impl AuditLogContents {
 ///
 /// # Errors
 ///
-/// [`InvalidTransition`] if no request can make it, including a change of the right.
+/// [`InvalidTransition`] if no request can make it, including a change of the
+/// right.
 fn transition(
     before: Option<&RequestState>,
     entry: &Entry,

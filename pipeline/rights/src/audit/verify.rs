@@ -1,5 +1,5 @@
-//! Sequential reader of an audit log that verifies each line, and the comparison with a published
-//! head.
+//! Sequential reader of an audit log that verifies each line, and the
+//! comparison with a published head.
 
 use std::path::Path;
 
@@ -18,23 +18,24 @@ pub struct VerifiedLog {
     pub entries: u64,
     /// Hash of the last entry.
     pub last_hash: Hash,
-    /// When the first entry was appended, Unix milliseconds; `None` for an empty log.
+    /// When the first entry was appended, Unix milliseconds; `None` for an empty
+    /// log.
     pub first_at: Option<i64>,
     /// When the last entry was appended, Unix milliseconds.
     pub last_at: Option<i64>,
-    /// Length in bytes of an unfinished last line: an append that was interrupted, or is in
-    /// progress.
+    /// Length in bytes of an unfinished last line: an append that was interrupted,
+    /// or is in progress.
     pub torn_bytes: u64,
 }
 
-/// Verifies the audit log of a brand without changing it; another process may be appending to it.
-/// With `expected`, a head that was published, the chain must contain that head: a log whose end
-/// was removed does not.
+/// Verifies the audit log of a brand without changing it; another process may
+/// be appending to it. With `expected`, a head that was published, the chain
+/// must contain that head: a log whose end was removed does not.
 ///
 /// # Errors
 ///
-/// [`FileError::Broken`] names the first invalid line and the reason, [`FileError::Io`] a file that
-/// cannot be read.
+/// [`FileError::Broken`] names the first invalid line and the reason,
+/// [`FileError::Io`] a file that cannot be read.
 pub fn verify(
     path: &Path,
     keys: &BrandKeys,

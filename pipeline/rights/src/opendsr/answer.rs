@@ -1,5 +1,5 @@
-//! Bodies of responses: each type is one body, with the names of the specification. Section numbers
-//! refer to OpenDSR 2.0.
+//! Bodies of responses: each type is one body, with the names of the
+//! specification. Section numbers refer to OpenDSR 2.0.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ struct SupportedIdentity {
 }
 
 impl Discovery {
-    /// The document. `certificate` is the URL of the certificate that signs responses, on the
-    /// domain that responds.
+    /// The document. `certificate` is the URL of the certificate that signs
+    /// responses, on the domain that responds.
     pub fn new(certificate: &str) -> Discovery {
         let identity = |identity_type, identity_format| SupportedIdentity {
             identity_type,
@@ -51,8 +51,9 @@ impl Discovery {
     }
 }
 
-/// Confirmation of a submission (7.3). It repeats the whole submission, including its identifiers,
-/// as the specification requires; it must not be stored. Debug output shows nothing of it.
+/// Confirmation of a submission (7.3). It repeats the whole submission,
+/// including its identifiers, as the specification requires; it must not be
+/// stored. Debug output shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Created<'a> {
     controller_id: &'a str,
@@ -75,7 +76,8 @@ impl std::fmt::Debug for Created<'_> {
 }
 
 impl<'a> Created<'a> {
-    /// The body for a submission with the bytes `body`. Times are Unix milliseconds.
+    /// The body for a submission with the bytes `body`. Times are Unix
+    /// milliseconds.
     pub fn new(
         controller_id: &'a str,
         id: &'a RequestId,
@@ -93,7 +95,8 @@ impl<'a> Created<'a> {
     }
 }
 
-/// State of a request (8.3), and, with a URL, the callback that reports it (8.6).
+/// State of a request (8.3), and, with a URL, the callback that reports it
+/// (8.6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatusBody<'a> {
     controller_id: &'a str,
@@ -115,7 +118,8 @@ struct Extension {
     reason: &'static str,
 }
 
-/// The OpenDSR name of a status (8). A rejection, which OpenDSR does not have, is `cancelled`.
+/// The OpenDSR name of a status (8). A rejection, which OpenDSR does not have,
+/// is `cancelled`.
 pub fn request_status(status: Status) -> &'static str {
     match status {
         Status::Pending | Status::InProgress | Status::Completed(_) => status.name(),
@@ -124,7 +128,8 @@ pub fn request_status(status: Status) -> &'static str {
 }
 
 impl<'a> StatusBody<'a> {
-    /// The body. `domain` is that of the processor; `expected_at` is Unix milliseconds.
+    /// The body. `domain` is that of the processor; `expected_at` is Unix
+    /// milliseconds.
     pub fn new(
         controller_id: &'a str,
         id: &'a RequestId,
@@ -179,8 +184,8 @@ impl<'a> Cancellation<'a> {
     }
 }
 
-/// A refusal (7.6). "Error responses MUST NOT contain sensitive information related to user
-/// identity": a [`Refusal`] never does.
+/// A refusal (7.6). "Error responses MUST NOT contain sensitive information
+/// related to user identity": a [`Refusal`] never does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorBody {
     error: ErrorObject,
@@ -203,7 +208,8 @@ struct ErrorDetail {
 }
 
 impl ErrorBody {
-    /// The body. `code` is the HTTP status of the response, 400 according to the specification.
+    /// The body. `code` is the HTTP status of the response, 400 according to the
+    /// specification.
     pub fn new(code: u16, refusal: &Refusal) -> ErrorBody {
         ErrorBody {
             error: ErrorObject {

@@ -1,5 +1,5 @@
-//! The body of a submission, read strictly and mapped to a request. Section numbers refer to
-//! OpenDSR 2.0.
+//! The body of a submission, read strictly and mapped to a request. Section
+//! numbers refer to OpenDSR 2.0.
 
 use std::collections::BTreeMap;
 
@@ -96,8 +96,9 @@ const fn field(name: &str, reason: Reason) -> Field<'_> {
 }
 
 impl Submission {
-    /// Parses the body of `POST /requests`. `brand` is the brand whose controller sent it, as its
-    /// credentials determine; `domain` is that of the processor, the key of its extension.
+    /// Parses the body of `POST /requests`. `brand` is the brand whose controller
+    /// sent it, as its credentials determine; `domain` is that of the processor,
+    /// the key of its extension.
     ///
     /// # Errors
     ///
@@ -143,8 +144,8 @@ impl Submission {
 }
 
 impl Submission {
-    /// The request as a message for the rights subject ([`crate::request`]); parsing it yields the
-    /// same request.
+    /// The request as a message for the rights subject ([`crate::request`]);
+    /// parsing it yields the same request.
     pub fn to_request(&self) -> Zeroizing<Vec<u8>> {
         #[derive(Serialize)]
         struct Json<'a> {
@@ -248,7 +249,8 @@ fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
         .ok_or_else(|| field.refuse("must be `access`, `portability` or `erasure`"))
 }
 
-/// The fields under the domain of this processor. Those of other processors are ignored.
+/// The fields under the domain of this processor. Those of other processors are
+/// ignored.
 fn extension<'a>(raw: Raw<'a>, domain: &str) -> Result<Extension<'a>, Refusal> {
     let Some(raw) = raw else {
         return Ok(Extension::default());
@@ -270,8 +272,8 @@ fn extension<'a>(raw: Raw<'a>, domain: &str) -> Result<Extension<'a>, Refusal> {
     }
 }
 
-/// The identifiers of the identities and of the extension, at least one and at most
-/// [`MAX_IDENTIFIERS`].
+/// The identifiers of the identities and of the extension, at least one and at
+/// most [`MAX_IDENTIFIERS`].
 fn subjects(identities: Raw<'_>, own: Raw<'_>) -> Result<Vec<Identifier>, Refusal> {
     let list: Vec<&RawValue> = match identities {
         None => Vec::new(),
@@ -301,8 +303,8 @@ fn subjects(identities: Raw<'_>, own: Raw<'_>) -> Result<Vec<Identifier>, Refusa
     Ok(all)
 }
 
-/// Parses an identity. The digest of an identity that is not hashed before its canonical form is
-/// refused.
+/// Parses an identity. The digest of an identity that is not hashed before its
+/// canonical form is refused.
 fn identity(place: usize, raw: &RawValue) -> Result<Identifier, Refusal> {
     let at = format!("subject_identities[{place}]");
     let fields: IdentityFields<'_> = object(

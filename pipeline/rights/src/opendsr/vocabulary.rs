@@ -14,9 +14,9 @@ pub const TYPES: [(&str, Right); 3] = [
     ("erasure", Right::Erase),
 ];
 
-/// Types of identities (5.1), the kind of each, and whether its SHA-256 digest is accepted as well.
-/// The others have no canonical form before they are hashed, so that a digest of them would match
-/// nothing.
+/// Types of identities (5.1), the kind of each, and whether its SHA-256 digest
+/// is accepted as well. The others have no canonical form before they are
+/// hashed, so that a digest of them would match nothing.
 pub const IDENTITIES: [(&str, IdKind, bool); 11] = [
     ("controller_customer_id", IdKind::Customer, true),
     ("android_advertising_id", IdKind::Device, false),

@@ -1,9 +1,9 @@
-//! Fingerprint of a request: a keyed hash over all of its content except its time, which identifies
-//! a repeated request.
+//! Fingerprint of a request: a keyed hash over all of its content except its
+//! time, which identifies a repeated request.
 //!
-//! Every part is preceded by its length, so that no two contents have the same input. The order of
-//! the identifiers and the spaces inside a corrected record count: a repetition is byte for byte
-//! the same.
+//! Every part is preceded by its length, so that no two contents have the same
+//! input. The order of the identifiers and the spaces inside a corrected record
+//! count: a repetition is byte for byte the same.
 
 use crate::hex::Hex;
 use crate::keys::{BrandKeys, Fingerprint, Purpose, RequestKey, first_16};

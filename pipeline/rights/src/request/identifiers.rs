@@ -1,5 +1,5 @@
-//! The identifiers of a request, in clear text. A request with a malformed identifier is refused as
-//! a whole.
+//! The identifiers of a request, in clear text. A request with a malformed
+//! identifier is refused as a whole.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -25,7 +25,8 @@ struct IdentifierFields<'a> {
     postcode: Raw<'a>,
 }
 
-/// Parses the identifiers of a request: 1 to [`MAX_IDENTIFIERS`], each complete.
+/// Parses the identifiers of a request: 1 to [`MAX_IDENTIFIERS`], each
+/// complete.
 pub(crate) fn identifiers(raw: Raw<'_>) -> Result<Vec<Identifier>, Refusal> {
     let list: Vec<&RawValue> = match raw {
         None => Vec::new(),

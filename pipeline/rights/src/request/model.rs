@@ -1,4 +1,5 @@
-//! A validated request: the right that is exercised, the data subject, and the parameters of each right.
+//! A validated request: the right that is exercised, the data subject, and the
+//! parameters of each right.
 
 use serde::{Serialize, Serializer};
 use tributary_operators::record::IdKind;
@@ -14,7 +15,8 @@ pub const MAX_REQUEST: usize = 64 << 10;
 pub const MAX_ID: usize = 256;
 /// Maximum number of identifiers in a request.
 pub const MAX_IDENTIFIERS: usize = 64;
-/// Maximum length in bytes of an identifier's value, and of the reference to a proof.
+/// Maximum length in bytes of an identifier's value, and of the reference to a
+/// proof.
 pub const MAX_VALUE: usize = 1024;
 
 /// A right of a data subject: the `type` of a request.
@@ -29,7 +31,8 @@ pub enum Right {
     Portability,
     /// Correction of a record (GDPR, Article 16).
     Rectify,
-    /// Exclusion of the records from every cell while they stay stored (GDPR, Article 18).
+    /// Exclusion of the records from every cell while they stay stored (GDPR,
+    /// Article 18).
     Restrict,
     /// End of a restriction.
     Unrestrict,
@@ -73,8 +76,8 @@ impl Right {
     }
 }
 
-/// ID of a request. A person may have chosen it: debug output does not show it, and files contain a
-/// keyed hash of it ([`crate::BrandKeys::request`]).
+/// ID of a request. A person may have chosen it: debug output does not show it,
+/// and files contain a keyed hash of it ([`crate::BrandKeys::request`]).
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestId(ClearText);
 
@@ -165,8 +168,8 @@ pub struct Correction {
     pub kind: RecordKind,
     /// Its configured source, at most 256 bytes.
     pub source: String,
-    /// The JSON object of the record, as received. It has an `id`; the decoder of its source
-    /// validates the rest.
+    /// The JSON object of the record, as received. It has an `id`; the decoder of
+    /// its source validates the rest.
     pub data: ClearText,
 }
 
@@ -218,7 +221,8 @@ impl RequestBody {
     }
 }
 
-/// A valid request. Debug output shows neither the ID nor anything about the person.
+/// A valid request. Debug output shows neither the ID nor anything about the
+/// person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// ID of the request, unique within the brand.
@@ -231,8 +235,8 @@ pub struct Request {
     pub asked: RequestBody,
     /// The identifiers of the data subject, 1 to 64.
     pub identifiers: Vec<Identifier>,
-    /// Whether it covers the person that the identity graph links to the identifiers, or only the
-    /// identifiers themselves.
+    /// Whether it covers the person that the identity graph links to the
+    /// identifiers, or only the identifiers themselves.
     pub whole_person: bool,
     /// Reference to the requester's proof of identity.
     pub proof: ClearText,

@@ -1,5 +1,5 @@
-//! Parser of requests: from bytes to a valid request, or to a refusal that names the field and the
-//! remedy.
+//! Parser of requests: from bytes to a valid request, or to a refusal that
+//! names the field and the remedy.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -68,8 +68,8 @@ struct DirectiveFields<'a> {
 const ID: Field<'_> = field("id", Reason::Malformed, MAX_ID);
 
 impl Request {
-    /// Parses a request. `subject` is the brand of the subject on which it arrived, if that names
-    /// one; `known` returns whether a brand is configured.
+    /// Parses a request. `subject` is the brand of the subject on which it arrived,
+    /// if that names one; `known` returns whether a brand is configured.
     ///
     /// # Errors
     ///
@@ -125,8 +125,8 @@ impl Request {
         Ok(request)
     }
 
-    /// The ID of a message that may be refused, so that its sender can be answered; `None` if it
-    /// cannot be read.
+    /// The ID of a message that may be refused, so that its sender can be answered;
+    /// `None` if it cannot be read.
     pub fn read_id(bytes: &[u8]) -> Option<RequestId> {
         #[derive(Deserialize)]
         struct OnlyId<'a> {
@@ -137,8 +137,8 @@ impl Request {
         ID.text(fields.id).ok()?.map(RequestId::new)
     }
 
-    /// Refuses an ID that contains an identifier of the request. The ID appears in statuses and
-    /// stays in the broker's streams, which must not contain any.
+    /// Refuses an ID that contains an identifier of the request. The ID appears in
+    /// statuses and stays in the broker's streams, which must not contain any.
     fn id_names_nobody(&self) -> Result<(), Refusal> {
         let id = self.id.expose().to_lowercase();
         let mut values = self.identifiers.iter().flat_map(Identifier::values);

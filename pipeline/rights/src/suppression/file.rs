@@ -1,5 +1,5 @@
-//! The objection list on disk: one append-only file per process. The layout is in the documentation
-//! of this module's parent.
+//! The objection list on disk: one append-only file per process. The layout is
+//! in the documentation of this module's parent.
 
 use std::path::{Path, PathBuf};
 
@@ -67,8 +67,9 @@ pub fn read(path: &Path, brands: &[BrandKeys]) -> Result<Option<ObjectionListCon
         .transpose()
 }
 
-/// Rewrites a damaged list for this ledger with every readable record. The damaged file is kept
-/// beside it under the returned name; `None` if the list is not damaged.
+/// Rewrites a damaged list for this ledger with every readable record. The
+/// damaged file is kept beside it under the returned name; `None` if the list
+/// is not damaged.
 ///
 /// # Errors
 ///
@@ -103,8 +104,8 @@ impl ObjectionListContents {
         &self.set
     }
 
-    /// Parses a list. An unfinished record at the end is ignored, and its length is in
-    /// `torn_bytes`.
+    /// Parses a list. An unfinished record at the end is ignored, and its length is
+    /// in `torn_bytes`.
     fn read(
         path: &Path,
         bytes: &[u8],
@@ -150,8 +151,9 @@ impl ObjectionListContents {
 }
 
 impl SuppressionFile {
-    /// Opens the list of a process, or creates one for the ledger with this ID. `brands` are the
-    /// keys of the configured brands; records of other brands are kept and apply to nobody.
+    /// Opens the list of a process, or creates one for the ledger with this ID.
+    /// `brands` are the keys of the configured brands; records of other brands are
+    /// kept and apply to nobody.
     ///
     /// # Errors
     ///
@@ -182,14 +184,15 @@ impl SuppressionFile {
         })
     }
 
-    /// Appends records of one brand with one write and one sync; durable when this returns. `keys`
-    /// must be those that made them. The caller updates the set with [`SuppressionSet::apply`].
+    /// Appends records of one brand with one write and one sync; durable when this
+    /// returns. `keys` must be those that made them. The caller updates the set
+    /// with [`SuppressionSet::apply`].
     ///
     /// # Errors
     ///
-    /// A [`FileError`]; none of the records is then in the file. After [`FileError::Sync`] the
-    /// content of the disk is unknown, and the file refuses further records until it is opened
-    /// again.
+    /// A [`FileError`]; none of the records is then in the file. After
+    /// [`FileError::Sync`] the content of the disk is unknown, and the file refuses
+    /// further records until it is opened again.
     pub fn append(&mut self, keys: &BrandKeys, records: &[Record]) -> Result<(), FileError> {
         let mut all = Vec::with_capacity(records.len() + 1);
         let mut fresh = FxHashSet::default();
@@ -248,7 +251,8 @@ impl SuppressionFile {
     }
 }
 
-/// Hash over all records up to this one. `before` is the hash over those before it.
+/// Hash over all records up to this one. `before` is the hash over those before
+/// it.
 fn hash(before: Hash, record: &[u8; SIZE]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before.as_bytes()).update(record);

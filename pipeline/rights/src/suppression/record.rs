@@ -21,7 +21,8 @@ pub enum Change {
     Ledger,
 }
 
-/// A record of the objection list. It contains only keyed hashes, so that it may be shown.
+/// A record of the objection list. It contains only keyed hashes, so that it
+/// may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Keyed hash of the pseudonym, check value of a key, or ID of the ledger.
@@ -37,15 +38,15 @@ pub struct Record {
 }
 
 impl Record {
-    /// States that the owner of a pseudonym has objected at `at`, Unix milliseconds. `None` if the
-    /// brand has no such level.
+    /// States that the owner of a pseudonym has objected at `at`, Unix
+    /// milliseconds. `None` if the brand has no such level.
     pub fn objected(keys: &BrandKeys, level: KeyLevel, pseudonym: u128, at: i64) -> Option<Record> {
         let entry = keys.suppression(level, pseudonym)?;
         Some(Record::of(keys, level, entry, at, Change::Objected))
     }
 
-    /// States that an objection was withdrawn at `at`, Unix milliseconds. `None` if the brand has
-    /// no such level.
+    /// States that an objection was withdrawn at `at`, Unix milliseconds. `None` if
+    /// the brand has no such level.
     pub fn withdrawn(
         keys: &BrandKeys,
         level: KeyLevel,

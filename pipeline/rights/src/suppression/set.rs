@@ -5,15 +5,16 @@ use rustc_hash::FxHashMap;
 use super::record::{Change, Record};
 use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
-/// The pseudonyms whose owners have objected, as keyed hashes. A clone is independent.
+/// The pseudonyms whose owners have objected, as keyed hashes. A clone is
+/// independent.
 #[derive(Clone, Debug, Default)]
 pub struct SuppressionSet {
     /// The newest change of each entry, by brand and level.
     lists: FxHashMap<(BrandTag, KeyLevel), FxHashMap<[u8; 16], LatestChange>>,
 }
 
-/// The newest change of an entry. Changes are ordered by time; of two at the same time, the
-/// objection prevails.
+/// The newest change of an entry. Changes are ordered by time; of two at the
+/// same time, the objection prevails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LatestChange {
     at: i64,
@@ -40,8 +41,8 @@ impl SuppressionSet {
         before.objected != newest.objected
     }
 
-    /// Whether the owner of a pseudonym of this brand and level has objected. Costs nothing without
-    /// objections on that level, otherwise one keyed hash.
+    /// Whether the owner of a pseudonym of this brand and level has objected. Costs
+    /// nothing without objections on that level, otherwise one keyed hash.
     pub fn contains(&self, keys: &BrandKeys, level: KeyLevel, pseudonym: u128) -> bool {
         // Most deployments have few objections, most brands none, and most levels of a brand none either.
         if self.lists.is_empty() {

@@ -1,8 +1,9 @@
 //! Compaction and key rotation of the ledger, as steps of the commit loop.
 //!
-//! Both rewrite sealed segments on a blocking thread while commits continue. The commit loop only
-//! begins a rewrite, installs its result, and records the outcome. Lack of disk space postpones a
-//! rewrite and never stops commits, because commits need less space than a rewrite.
+//! Both rewrite sealed segments on a blocking thread while commits continue.
+//! The commit loop only begins a rewrite, installs its result, and records the
+//! outcome. Lack of disk space postpones a rewrite and never stops commits,
+//! because commits need less space than a rewrite.
 
 use std::sync::Arc;
 
@@ -13,13 +14,18 @@ use super::{Commits, PAUSE};
 use crate::durability::command::{KeyRotation, Progress};
 use crate::durability::compaction::install;
 
-/// Number of commit rounds between two checks whether the ledger holds enough superseded entries
-/// for a compaction.
+/// Number of commit rounds between two checks whether the ledger holds enough
+/// superseded entries for a compaction.
 const ASK: u64 = 64;
 
 impl Commits {
-    /// Installs a finished rewrite, then begins the next one if a request waits or enough entries
-    /// are superseded.
+    /// Installs a finished rewrite, then begins the next one if a request waits or
+    /// enough entries are superseded.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk, after which the rewrite is
+    /// retried later.
     pub(super) async fn compact(&mut self) -> anyhow::Result<()> {
         if let Some(done) = self.compaction.finished().await? {
             let installed = self.with_ledger(move |ledger| install(ledger, done)).await;
@@ -59,8 +65,9 @@ impl Commits {
         Ok(())
     }
 
-    /// Gives the ledger a newer secret and requests the rewrite that moves its entries. If the
-    /// ledger refuses the secret, nothing has changed and the requester receives the reason.
+    /// Gives the ledger a newer secret and requests the rewrite that moves its
+    /// entries. If the ledger refuses the secret, nothing has changed and the
+    /// requester receives the reason.
     ///
     /// # Errors
     ///

@@ -1,7 +1,9 @@
-//! Dead letters are stored by the broker before the commit that acknowledges their messages.
+//! Dead letters are stored by the broker before the commit that acknowledges
+//! their messages.
 //!
-//! Otherwise a crash between the two could lose a rejected record without a trace. A broker that
-//! does not accept them therefore suspends acknowledgment, and `/readyz` says so.
+//! Otherwise a crash between the two could lose a rejected record without a
+//! trace. A broker that does not accept them therefore suspends acknowledgment,
+//! and `/readyz` says so.
 
 use anyhow::Context;
 use tributary_connectors::dead_letter::DeadLetter;
@@ -15,8 +17,12 @@ const UNTAKEN: &str =
     "the ledger waits for the broker to take dead letters; until then nothing more is acknowledged";
 
 impl Commits {
-    /// Sends dead letters to the broker without waiting for its confirmations. A failed send is
-    /// repeated by `flush`.
+    /// Sends dead letters to the broker without waiting for its confirmations. A
+    /// failed send is repeated by `flush`.
+    ///
+    /// # Errors
+    ///
+    /// None; failures are reported in `/readyz` and resolved by `flush`.
     pub(super) async fn publish_dead_letters(
         &mut self,
         dead: Vec<DeadLetter>,
@@ -40,7 +46,8 @@ impl Commits {
     ///
     /// # Errors
     ///
-    /// An error of the broker that a retry cannot resolve, such as a missing stream.
+    /// An error of the broker that a retry cannot resolve, such as a missing
+    /// stream.
     pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
         while let Err(error) = with_notice(&self.telemetry, self.publisher.flush()).await {
             self.telemetry.metrics.published(0, 0, 1);

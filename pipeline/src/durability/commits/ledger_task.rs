@@ -1,5 +1,5 @@
-//! Access of the commit task to its ledger: blocking work runs on a blocking thread, and lack of
-//! disk space is retried.
+//! Access of the commit task to its ledger: blocking work runs on a blocking
+//! thread, and lack of disk space is retried.
 //!
 //! The ledger moves to the blocking thread and back, so that no lock is needed.
 
@@ -12,6 +12,10 @@ use super::{Commits, PAUSE};
 
 impl Commits {
     /// Appends write batches and commits them at `position`.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk, which is retried.
     pub(super) async fn write(
         &mut self,
         pages: Vec<WriteBatch>,
@@ -36,8 +40,12 @@ impl Commits {
         Ok(())
     }
 
-    /// Runs `work` on the ledger, and repeats it every `PAUSE` while the disk is full. `/readyz`
-    /// gives the reason until it succeeds.
+    /// Runs `work` on the ledger, and repeats it every `PAUSE` while the disk is
+    /// full. `/readyz` gives the reason until it succeeds.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk.
     pub(super) async fn retry_while_full<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Ledger) -> Result<T, LedgerError> + Clone + Send + 'static,
@@ -67,7 +75,8 @@ impl Commits {
     ///
     /// # Errors
     ///
-    /// The error of `work`; an error if an earlier call has panicked and taken the ledger with it.
+    /// The error of `work`; an error if an earlier call has panicked and taken the
+    /// ledger with it.
     pub(super) async fn with_ledger<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Ledger) -> anyhow::Result<T> + Send + 'static,
@@ -97,6 +106,10 @@ fn is_full(error: &anyhow::Error) -> bool {
 }
 
 /// Turns a lack of disk space into `None`: the rewrite is retried later.
+///
+/// # Errors
+///
+/// Any other error.
 pub(super) fn unless_full<T>(compacted: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
     match compacted {
         Err(error) if is_full(&error) => {

@@ -1,4 +1,5 @@
-//! The keys and the audit log of one brand's rights requests; no other brand's requests use them (invariant I7).
+//! The keys and the audit log of one brand's rights requests; no other brand's
+//! requests use them (invariant I7).
 
 use std::path::Path;
 
@@ -28,8 +29,8 @@ pub struct BrandLog {
 }
 
 impl BrandLog {
-    /// Opens the log of a brand, or creates it. An unfinished last line, which a kill leaves, is
-    /// removed.
+    /// Opens the log of a brand, or creates it. An unfinished last line, which a
+    /// kill leaves, is removed.
     ///
     /// # Errors
     ///
@@ -83,7 +84,8 @@ impl BrandLog {
         Ok(())
     }
 
-    /// The entry that completed a request, if its receipt is not known to be at the broker.
+    /// The entry that completed a request, if its receipt is not known to be at the
+    /// broker.
     pub fn unreceipted(&self, standing: &RequestState) -> Option<Head> {
         let missing = standing.seq > self.receipted;
         let log = self.log.as_ref().filter(|_| missing)?;
@@ -95,13 +97,18 @@ impl BrandLog {
         self.receipted = self.receipted.max(head.seq);
     }
 
-    /// The recorded state of a request; `None` for an unknown request, and on a process without a
-    /// log.
+    /// The recorded state of a request; `None` for an unknown request, and on a
+    /// process without a log.
     pub fn standing(&self, key: RequestKey) -> Option<RequestState> {
         self.log.as_ref()?.find(key).copied()
     }
 
-    /// Appends a step of a request durably and returns the new head; `None` without a log.
+    /// Appends a step of a request durably and returns the new head; `None` without
+    /// a log.
+    ///
+    /// # Errors
+    ///
+    /// A step that the request cannot make, or a file that cannot be written.
     pub fn log(
         &mut self,
         at: i64,

@@ -1,12 +1,13 @@
-//! Files of the rights directory, which lies beside the ledger, and the keys under which they are
-//! written.
+//! Files of the rights directory, which lies beside the ledger, and the keys
+//! under which they are written.
 
 use std::path::PathBuf;
 
 use tributary_config::model::{Brand, Config};
 use tributary_rights::BrandKeys;
 
-/// Keys of a brand's requests, receipts and objections, from its oldest secret to its newest.
+/// Keys of a brand's requests, receipts and objections, from its oldest secret
+/// to its newest.
 pub fn keys(brand: &Brand) -> BrandKeys {
     let mut secrets = brand.secrets();
     let oldest = secrets.next().unwrap_or(&brand.secret);
@@ -14,7 +15,8 @@ pub fn keys(brand: &Brand) -> BrandKeys {
     secrets.fold(keys, |keys, newer| keys.with_newer_secret(newer))
 }
 
-/// The rights directory of a process: `rights-<process>` in the data directory of the ledger.
+/// The rights directory of a process: `rights-<process>` in the data directory
+/// of the ledger.
 pub fn directory(config: &Config) -> PathBuf {
     let process = config.workers.process;
     config.ledger.directory.join(format!("rights-{process}"))
@@ -25,7 +27,8 @@ pub(super) fn log(brand: &str) -> String {
     format!("audit/{brand}.jsonl")
 }
 
-/// Whether this process is the registrar, which keeps the audit logs: process 0.
+/// Whether this process is the registrar, which keeps the audit logs: process
+/// 0.
 pub fn is_registrar(config: &Config) -> bool {
     config.workers.process == 0
 }

@@ -1,19 +1,22 @@
-//! Erasure and objection (GDPR, Articles 17 and 21), everywhere the data of a person is (invariant
-//! I3).
+//! Erasure and objection (GDPR, Articles 17 and 21), everywhere the data of a
+//! person is (invariant I3).
 //!
-//! 1. An objection is entered in the objection list on disk first: from then on no record of the
-//!    person enters.
-//! 2. Everything that arrived before is awaited until it is durable, so that nothing is in flight.
-//! 3. The dataflow retracts every record that names the person, and the pings of their devices; all
-//!    cells follow.
+//! 1. An objection is entered in the objection list on disk first: from then on
+//!    no record of the person enters.
+//! 2. Everything that arrived before is awaited until it is durable, so that
+//!    nothing is in flight.
+//! 3. The dataflow retracts every record that names the person, and the pings
+//!    of their devices; all cells follow.
 //! 4. The other processes do the same, rewrite their ledgers, and confirm it.
-//! 5. Input messages and dead letters are read once for all requests. Each message with data of a
-//!    person is deleted and overwritten; its other records are in the ledger.
+//! 5. Input messages and dead letters are read once for all requests. Each
+//!    message with data of a person is deleted and overwritten; its other
+//!    records are in the ledger.
 //! 6. Sealed answers that wait to be fetched are deleted.
-//! 7. The ledger is rewritten without the person's entries, in all versions, and the old files are
-//!    overwritten.
+//! 7. The ledger is rewritten without the person's entries, in all versions,
+//!    and the old files are overwritten.
 //!
-//! Every step may be repeated. A restart in between begins again with the first.
+//! Every step may be repeated. A restart in between begins again with the
+//! first.
 
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,8 +42,8 @@ use tributary_ledger::ErasureFilter;
 use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 
-/// A place in the order of arrival after every message, so that a drop covers all versions of a
-/// record.
+/// A place in the order of arrival after every message, so that a drop covers
+/// all versions of a record.
 const LAST: Arrival = Arrival {
     message: u64::MAX,
     line: u32::MAX,
@@ -57,8 +60,13 @@ struct Forgotten {
 impl Rights {
     /// Executes all erasures and objections of a batch.
     ///
-    /// A notice of death without an instruction to erase is rejected. Entries and messages that
-    /// several requests share are counted for each of them.
+    /// A notice of death without an instruction to erase is rejected. Entries and
+    /// messages that several requests share are counted for each of them.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, a disk that fails, or a broker that does not answer. Every
+    /// step may be repeated, so that the next attempt completes the erasure.
     pub(super) async fn forget(
         &mut self,
         jobs: &mut [Job],
@@ -158,8 +166,12 @@ impl Rights {
         Ok(())
     }
 
-    /// Waits until everything that has arrived is durable. Returns the last sequence number of the
-    /// input stream at that time.
+    /// Waits until everything that has arrived is durable. Returns the last
+    /// sequence number of the input stream at that time.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, or a broker that does not answer.
     async fn settle(&mut self) -> anyhow::Result<u64> {
         let nats = &self.config.nats;
         let (process, processes) = (
@@ -178,10 +190,15 @@ impl Rights {
         Ok(last.last_sequence)
     }
 
-    /// Retracts the records and pings of persons from the dataflow, until a query finds none.
+    /// Retracts the records and pings of persons from the dataflow, until a query
+    /// finds none.
     ///
-    /// More than one round is needed if a message of the person arrives in between. Records are
-    /// counted for each request that names one of their identifiers.
+    /// More than one round is needed if a message of the person arrives in between.
+    /// Records are counted for each request that names one of their identifiers.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     async fn retract(
         &self,
         forgotten: &mut Forgotten,
@@ -241,8 +258,12 @@ impl Rights {
         }
     }
 
-    /// Rewrites the ledger of this process without the persons, and returns the number of erased
-    /// entries.
+    /// Rewrites the ledger of this process without the persons, and returns the
+    /// number of erased entries.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`]. A full disk is not an error: the erasure waits for space.
     async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<u64> {
         let mut forget = ErasureFilter::default();
         for one in brands {
@@ -264,8 +285,13 @@ impl Rights {
         Ok(erased.await.map_err(|_| WorkerStopped)?)
     }
 
-    /// Confirms the part of this process; on the registrar, waits for the parts of all other
-    /// processes.
+    /// Confirms the part of this process; on the registrar, waits for the parts of
+    /// all other processes.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, or a broker that does not answer. There is no time limit
+    /// for the other processes.
     async fn agree(&self, jobs: &mut [Job], places: &[usize]) -> anyhow::Result<()> {
         let processes = self.config.workers.hosts.len().max(1);
         if processes == 1 {
@@ -320,8 +346,12 @@ impl Rights {
         Ok(())
     }
 
-    /// Deletes the messages of a stream that contain data of the persons, up to the sequence number
-    /// `until`. Returns their number.
+    /// Deletes the messages of a stream that contain data of the persons, up to the
+    /// sequence number `until`. Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer, or refuses to delete a message.
     async fn scrub(
         &self,
         stream: &str,
@@ -344,8 +374,12 @@ impl Rights {
         Ok(found.len() as u64)
     }
 
-    /// Deletes all sealed answers of a brand that wait to be fetched, because nobody can tell whose
-    /// they are.
+    /// Deletes all sealed answers of a brand that wait to be fetched, because
+    /// nobody can tell whose they are.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     async fn forget_answers(&self, brand: BrandId) -> anyhow::Result<()> {
         let Some(brand_log) = self.brand_logs.get(&brand) else {
             return Ok(());

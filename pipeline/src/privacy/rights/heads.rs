@@ -1,12 +1,16 @@
-//! Heads: ledger, objection list, audit logs and broker each record the heads of the others.
+//! Heads: ledger, objection list, audit logs and broker each record the heads
+//! of the others.
 //!
-//! A head is recorded only after it is durable, so that a kill at any point leaves every file at
-//! least as long as its recorded head. `losses` compares them at a start.
+//! A head is recorded only after it is durable, so that a kill at any point
+//! leaves every file at least as long as its recorded head. `losses` compares
+//! them at a start.
 //!
 //! 1. An objection is on the list; the ledger records the head of the list.
 //! 2. The ledger has done its part; the list and the logs record its watermark.
-//! 3. The log records that a request is completed; its receipt names the head of the log.
-//! 4. The broker has the heads of this process; the ledger records the heads of the logs.
+//! 3. The log records that a request is completed; its receipt names the head
+//!    of the log.
+//! 4. The broker has the heads of this process; the ledger records the heads of
+//!    the logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -29,9 +33,9 @@ use crate::epochs::queries::WorkerStopped;
 use crate::privacy::objections::LIST;
 
 impl Rights {
-    /// Records all heads everywhere at a start, so that the next start can compare them. An
-    /// accepted loss is then in the past: each log gets a checkpoint with the highest entry that
-    /// was ever published.
+    /// Records all heads everywhere at a start, so that the next start can compare
+    /// them. An accepted loss is then in the past: each log gets a checkpoint with
+    /// the highest entry that was ever published.
     ///
     /// # Errors
     ///
@@ -61,8 +65,12 @@ impl Rights {
         self.name_heads().await
     }
 
-    /// Records the ledger's watermark in the list and in the logs of `brands`. `accepted` holds the
-    /// heads of lost logs.
+    /// Records the ledger's watermark in the list and in the logs of `brands`.
+    /// `accepted` holds the heads of lost logs.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, or a file that cannot be written.
     pub(super) async fn bind(
         &mut self,
         brands: &BTreeSet<BrandId>,
@@ -88,6 +96,10 @@ impl Rights {
     }
 
     /// Records the heads of the list and the logs in the ledger's manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn name_heads(&mut self) -> anyhow::Result<()> {
         let named = |head: Head| FileHead::new(head.seq, *head.hash.as_bytes());
         let mut heads = FileHeads::new();
@@ -108,6 +120,11 @@ impl Rights {
     }
 
     /// Publishes the heads of this process and deletes the previous message.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not store the message. A previous message that cannot be
+    /// deleted is only logged.
     pub(super) async fn publish_heads(&self) -> anyhow::Result<()> {
         let Some(objections) = self.objections.head() else {
             return Ok(());

@@ -12,9 +12,11 @@ pub(super) struct Job {
     pub request: Request,
     /// The request ID, keyed, as the audit log knows it.
     pub key: RequestKey,
-    /// Sequence numbers of its messages in the stream: more than one if the sender repeated it.
+    /// Sequence numbers of its messages in the stream: more than one if the sender
+    /// repeated it.
     pub sequences: Vec<u64>,
-    /// Sequence numbers of the messages in which other processes confirm their part.
+    /// Sequence numbers of the messages in which other processes confirm their
+    /// part.
     pub parts: Vec<u64>,
     /// When the first message arrived, Unix milliseconds.
     pub received: i64,
@@ -25,15 +27,15 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// When the data subject made the request, Unix milliseconds. It is at most the time of
-    /// arrival, so that no statement takes effect in the future.
+    /// When the data subject made the request, Unix milliseconds. It is at most the
+    /// time of arrival, so that no statement takes effect in the future.
     pub fn said(&self) -> i64 {
         self.request.ts.min(self.received)
     }
 }
 
-/// Whether a request removes all data of the person. `dead` states whether a notice of death meets
-/// an instruction to erase.
+/// Whether a request removes all data of the person. `dead` states whether a
+/// notice of death meets an instruction to erase.
 pub(super) fn erases(asked: &RequestBody, dead: bool) -> bool {
     match asked {
         RequestBody::Erase | RequestBody::Object => true,

@@ -1,9 +1,10 @@
 //! Rights requests of data subjects, from the request to the receipt.
 //!
-//! A request is a message on `tributary.rights.<brand>.request`. The stream stores it in clear text
-//! until it is answered, and nothing else does: after a kill the message is still there and is
-//! answered after the restart (invariant I4). When a request is complete on every process, its
-//! message is deleted and overwritten. What remains are its status, its receipt and entries in the
+//! A request is a message on `tributary.rights.<brand>.request`. The stream
+//! stores it in clear text until it is answered, and nothing else does: after a
+//! kill the message is still there and is answered after the restart (invariant
+//! I4). When a request is complete on every process, its message is deleted and
+//! overwritten. What remains are its status, its receipt and entries in the
 //! audit log, none of which identifies the data subject.
 //!
 //! ```text
@@ -14,16 +15,18 @@
 //!            deleted ◄─ status, receipt ◄─ audit: completed ◄───────┘
 //! ```
 //!
-//! Process 0 is the *registrar*: it checks requests, keeps the audit logs, and publishes statuses
-//! and receipts. The other processes do their part of an erasure in their own ledgers and confirm
-//! it on a subject of their own. All requests that wait at the same time are answered together, so
-//! that ten thousand of them read the ledger and the streams once.
+//! Process 0 is the *registrar*: it checks requests, keeps the audit logs, and
+//! publishes statuses and receipts. The other processes do their part of an
+//! erasure in their own ledgers and confirm it on a subject of their own. All
+//! requests that wait at the same time are answered together, so that ten
+//! thousand of them read the ledger and the streams once.
 //!
-//! While requests from before a restart wait, no cell is released, so that no record under erasure
-//! counts again.
+//! While requests from before a restart wait, no cell is released, so that no
+//! record under erasure counts again.
 //!
-//! The rights are those of the GDPR, Articles 15 to 18, 20 and 21, and of the CCPA (do not sell);
-//! instructions for after death follow the French *Loi Informatique et Libertés*, Article 85.
+//! The rights are those of the GDPR, Articles 15 to 18, 20 and 21, and of the
+//! CCPA (do not sell); instructions for after death follow the French *Loi
+//! Informatique et Libertés*, Article 85.
 
 mod answer;
 mod audit_log;

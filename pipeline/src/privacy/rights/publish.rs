@@ -1,5 +1,5 @@
-//! What the registrar publishes about a request: its status, and its receipt. Other processes
-//! publish neither.
+//! What the registrar publishes about a request: its status, and its receipt.
+//! Other processes publish neither.
 
 use anyhow::Context;
 use async_nats::jetstream;
@@ -12,8 +12,12 @@ use tributary_rights::{RequestId, Right};
 use super::task::Rights;
 
 impl Rights {
-    /// Publishes the status of a request, effective at `at` (Unix milliseconds). `right` is unknown
-    /// for content that is not a valid request.
+    /// Publishes the status of a request, effective at `at` (Unix milliseconds).
+    /// `right` is unknown for content that is not a valid request.
+    ///
+    /// # Errors
+    ///
+    /// Those of `publish`.
     pub(super) async fn publish_status(
         &self,
         brand: &str,
@@ -37,6 +41,11 @@ impl Rights {
     }
 
     /// Publishes a receipt, and notes that the broker has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `publish`. The receipt is then published with the next repetition
+    /// of the request.
     pub(super) async fn publish_receipt(
         &mut self,
         brand: BrandId,
@@ -69,6 +78,10 @@ impl Rights {
     }
 
     /// Deletes a message of the rights stream; the broker overwrites its bytes.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     pub(super) async fn delete(&self, sequence: u64) -> anyhow::Result<()> {
         if self.is_registrar() {
             let stream = &self.config.nats.rights_stream;

@@ -1,5 +1,5 @@
-//! The heads that a process publishes to the broker, so that a start can detect an outdated copy of
-//! its files.
+//! The heads that a process publishes to the broker, so that a start can detect
+//! an outdated copy of its files.
 
 use serde::{Deserialize, Serialize};
 use tributary_connectors::nats::subject as subjects;
@@ -22,7 +22,8 @@ pub(super) fn subject(process: usize) -> String {
     subjects::cluster_topic("heads", &process.to_string())
 }
 
-/// Converts a ledger's watermark to the form in which the other files record it.
+/// Converts a ledger's watermark to the form in which the other files record
+/// it.
 pub fn mark(of: Watermark) -> LedgerWatermark {
     LedgerWatermark::new(of.ledger, of.manifest, of.commits)
 }

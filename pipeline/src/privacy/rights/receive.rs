@@ -1,10 +1,18 @@
-//! Receipt of requests: a message is validated, recorded in the audit log, and becomes a job.
+//! Receipt of requests: a message is validated, recorded in the audit log, and
+//! becomes a job.
 //!
-//! A message leads to one of four outcomes. Invalid content is rejected with a reason. A repetition
-//! of a completed request is answered with the recorded status, and with the receipt if a kill
-//! prevented its publication. A repetition of an open request joins its job. Everything else starts
-//! a job. The reuse of an ID for different content is rejected, because the sender could not tell
-//! the answers apart.
+//! | message | outcome |
+//! |---|---|
+//! | invalid content | rejected with a reason, message deleted |
+//! | unknown brand | rejected with a reason, message deleted |
+//! | a new ID | a job; `received` is logged and `pending` published |
+//! | a known ID, the same content, answered | the recorded status again, and the receipt if it is missing |
+//! | a known ID, the same content, open | joins the job, or continues it after a restart |
+//! | a known ID, other content | rejected, because the sender could not tell the answers apart |
+//!
+//! The entry in the audit log precedes every effect. A request whose message is
+//! read again after a kill is therefore recognized by its ID, and its content
+//! by a keyed hash: neither is stored in clear text.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +29,14 @@ use super::task::Rights;
 use super::time::now;
 
 impl Rights {
-    /// Validates messages and returns the jobs to work on, in the order in which their requests
-    /// arrived. Each new request is in the audit log before its status is published.
+    /// Validates messages and returns the jobs to work on, in the order in which
+    /// their requests arrived. Each new request is in the audit log before its
+    /// status is published.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written, or a broker that does not answer. The
+    /// messages are then read again.
     pub(super) async fn receive(&mut self, messages: &[InMessage]) -> anyhow::Result<Vec<Job>> {
         let mut jobs: BTreeMap<(BrandId, RequestKey), Job> = BTreeMap::new();
         for message in messages {
@@ -118,10 +132,14 @@ impl Rights {
         Ok(jobs)
     }
 
-    /// Rejects a message that is not a valid request: publishes the reason and deletes the message.
-    /// Only the registrar does so.
+    /// Rejects a message that is not a valid request: publishes the reason and
+    /// deletes the message. Only the registrar does so.
     ///
     /// Without a readable ID the status is published under the ID `unreadable`.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     async fn refuse(
         &self,
         message: &InMessage,

@@ -1,8 +1,10 @@
-//! Rectification (GDPR, Article 16): replaces a record by the data subject's version.
+//! Rectification (GDPR, Article 16): replaces a record by the data subject's
+//! version.
 //!
-//! A corrected record is decoded by the same rules as a correction from its source, but only for a
-//! stored record of the person who requests it. It gets the highest possible version, so that the
-//! source, which may not know of the correction, does not revert it; a later rectification does.
+//! A corrected record is decoded by the same rules as a correction from its
+//! source, but only for a stored record of the person who requests it. It gets
+//! the highest possible version, so that the source, which may not know of the
+//! correction, does not revert it; a later rectification does.
 
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
@@ -42,8 +44,13 @@ impl Sink for Decoded {
 impl Rights {
     /// Executes all rectifications of a batch and waits until they are durable.
     ///
-    /// A record that does not decode or is past its retention is rejected as bad; a record that is
-    /// not stored for the person is rejected as not theirs.
+    /// A record that does not decode or is past its retention is rejected as bad; a
+    /// record that is not stored for the person is rejected as not theirs.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`](crate::epochs::queries::WorkerStopped). A correction that
+    /// cannot be executed rejects its request.
     pub(super) async fn rectify(
         &mut self,
         jobs: &mut [Job],

@@ -1,9 +1,9 @@
-//! Restrictions: rights that are stored as records (GDPR, Article 18; CCPA opt-out; instructions
-//! for after death).
+//! Restrictions: rights that are stored as records (GDPR, Article 18; CCPA
+//! opt-out; instructions for after death).
 //!
-//! Each is a record about the identifiers of the person. The dataflow excludes restricted records
-//! from every cell; the newest statement about an identifier is in effect. It is durable before the
-//! request is answered.
+//! Each is a record about the identifiers of the person. The dataflow excludes
+//! restricted records from every cell; the newest statement about an identifier
+//! is in effect. It is durable before the request is answered.
 
 use std::sync::Arc;
 
@@ -24,8 +24,12 @@ use crate::epochs::queries::WorkerStopped;
 pub const SOURCE: &str = "rights";
 
 impl Rights {
-    /// Stores the records of all restrictions, ends of restrictions, opt-outs and instructions of a
-    /// batch, and waits until they are durable.
+    /// Stores the records of all restrictions, ends of restrictions, opt-outs and
+    /// instructions of a batch, and waits until they are durable.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn restrict(
         &mut self,
         jobs: &mut [Job],
@@ -75,8 +79,12 @@ impl Rights {
         self.tell_durably(events).await
     }
 
-    /// Applies changes to the dataflow; returns when all cells have followed and the ledger has
-    /// stored the changes.
+    /// Applies changes to the dataflow; returns when all cells have followed and
+    /// the ledger has stored the changes.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn tell_durably(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
         if events.is_empty() {
             return Ok(());
@@ -87,8 +95,12 @@ impl Rights {
         Ok(())
     }
 
-    /// For each job, whether it is a notice of death of a person whose newest instruction is
-    /// erasure.
+    /// For each job, whether it is a notice of death of a person whose newest
+    /// instruction is erasure.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn directed(
         &self,
         jobs: &[Job],
@@ -118,6 +130,10 @@ impl Rights {
     }
 
     /// Current records that name the person, sorted by key, without duplicates.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn records(
         &self,
         brand: BrandId,
@@ -141,8 +157,8 @@ impl Rights {
     }
 }
 
-/// Place in the order of arrival for a record that did not come through the input stream: that of
-/// the request.
+/// Place in the order of arrival for a record that did not come through the
+/// input stream: that of the request.
 pub(super) fn arrival(job: &Job) -> Arrival {
     Arrival {
         message: job.sequences.first().copied().unwrap_or_default(),
@@ -155,7 +171,8 @@ pub(super) fn reject(job: &mut Job, reason: Reason) {
     job.rejected.get_or_insert(reason);
 }
 
-/// Identifiers and devices of several persons of one brand, sorted, without duplicates.
+/// Identifiers and devices of several persons of one brand, sorted, without
+/// duplicates.
 pub(super) fn union<'a>(persons: impl Iterator<Item = &'a Person>) -> Person {
     let mut all = Person::default();
     for person in persons {

@@ -1,12 +1,15 @@
-//! Watch over the rights stream: whether it is still the one that the start found.
+//! Watch over the rights stream: whether it is still the one that the start
+//! found.
 //!
-//! The stream alone holds the waiting requests and the receipts. If it is deleted, purged or
-//! recreated under a running worker, they are lost. The next start might not notice, because it
-//! would find in a recreated stream what this process has published since. The process therefore
-//! stops answering, is not ready and reports why until it is restarted; that start compares
+//! The stream alone holds the waiting requests and the receipts. If it is
+//! deleted, purged or recreated under a running worker, they are lost. The next
+//! start might not notice, because it would find in a recreated stream what
+//! this process has published since. The process therefore stops answering, is
+//! not ready and reports why until it is restarted; that start compares
 //! everything and refuses to continue unless the loss is accepted.
 //!
-//! Settings of the stream that no longer permit its use are reported until they are corrected.
+//! Settings of the stream that no longer permit its use are reported until they
+//! are corrected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +22,16 @@ use crate::report::health::Health;
 /// Interval between two checks.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// So many rounds one after the other have to miss something: a server that has just started may not know all its
-/// streams yet.
+/// So many rounds one after the other have to miss something: a server that has
+/// just started may not know all its streams yet.
 const ROUNDS: u32 = 3;
 
 /// Result of one check.
 enum Look {
     /// The stream is intact.
     Whole,
-    /// The stream is intact, but its settings do not permit its use; the text gives the reason.
+    /// The stream is intact, but its settings do not permit its use; the text gives
+    /// the reason.
     Unfit(String),
     /// Its content is lost; the text gives the reason.
     Lost(String),
@@ -43,8 +47,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Checks the stream until its content is lost, and returns the reason. `ROUNDS` checks in a
-    /// row must agree.
+    /// Checks the stream until its content is lost, and returns the reason.
+    /// `ROUNDS` checks in a row must agree.
     pub(super) async fn lost(&self) -> String {
         let mut unfit = None;
         let mut missed = 0;
@@ -78,8 +82,13 @@ impl Stream {
         }
     }
 
-    /// Checks the stream once: its creation time, that the heads of this process are in it, and its
-    /// settings.
+    /// Checks the stream once: its creation time, that the heads of this process
+    /// are in it, and its settings.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer. A missing stream is a result and not an
+    /// error.
     async fn look(&self) -> Result<Look, NatsError> {
         let name = &self.config.nats.rights_stream;
         match nats::stream_state(&self.client, name).await {

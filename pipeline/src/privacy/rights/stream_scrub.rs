@@ -1,8 +1,9 @@
 //! Stream scrub: finds the messages of a stream that contain data of a person.
 //!
-//! Each message is examined twice. Decoding it with the current rules finds every spelling of an
-//! identifier that the decoder understands. A search of its bytes for the clear-text values and
-//! their SHA-256 digests finds rejected lines, which cannot be decoded.
+//! Each message is examined twice. Decoding it with the current rules finds
+//! every spelling of an identifier that the decoder understands. A search of
+//! its bytes for the clear-text values and their SHA-256 digests finds rejected
+//! lines, which cannot be decoded.
 
 use std::time::Duration;
 
@@ -21,8 +22,9 @@ use tributary_rights::request::Identifier;
 use super::subject::Person;
 use crate::broker::retry::retry_transient;
 
-/// Minimum length, in bytes, of a value that is searched for as it is. Shorter values are searched
-/// for in quotation marks only, because they occur in unrelated text.
+/// Minimum length, in bytes, of a value that is searched for as it is. Shorter
+/// values are searched for in quotation marks only, because they occur in
+/// unrelated text.
 const LONG: usize = 6;
 
 /// Maximum time to wait for messages before the read is repeated.
@@ -34,7 +36,8 @@ pub struct Finder {
     decoder: Decoder,
     /// Receives the decoded events.
     named: Named,
-    /// Automaton over the clear-text values and digests; `None` if it cannot be built.
+    /// Automaton over the clear-text values and digests; `None` if it cannot be
+    /// built.
     text: Option<AhoCorasick>,
 }
 
@@ -47,7 +50,8 @@ struct Named {
 }
 
 impl Finder {
-    /// Creates a finder for persons, and for the clear-text values in their requests.
+    /// Creates a finder for persons, and for the clear-text values in their
+    /// requests.
     pub fn new(config: &Config, persons: &[(BrandId, &Person)], requests: &[&Request]) -> Finder {
         let ids = persons.iter().flat_map(|(brand, person)| {
             let ids = person.ids.iter().map(|id| id.pseudonym);
@@ -76,8 +80,8 @@ impl Finder {
         }
     }
 
-    /// Whether a message contains data of one of the persons. A dead letter is decoded under its
-    /// original subject.
+    /// Whether a message contains data of one of the persons. A dead letter is
+    /// decoded under its original subject.
     pub fn holds(&mut self, message: &InMessage) -> bool {
         if self
             .text
@@ -122,8 +126,8 @@ impl Sink for Named {
     fn ignore(&mut self, _: Ignored) {}
 }
 
-/// Forms in which a value may appear in a message: as given, and as its SHA-256 digest in
-/// hexadecimal.
+/// Forms in which a value may appear in a message: as given, and as its SHA-256
+/// digest in hexadecimal.
 fn spellings(value: &str) -> Vec<String> {
     let value = value.trim();
     let plain = value.to_lowercase();
@@ -136,7 +140,8 @@ fn spellings(value: &str) -> Vec<String> {
     vec![written, digest]
 }
 
-/// Sequence numbers of the messages of a stream, up to `until`, that contain data of the persons.
+/// Sequence numbers of the messages of a stream, up to `until`, that contain
+/// data of the persons.
 ///
 /// # Errors
 ///

@@ -1,7 +1,9 @@
-//! The data subject of a request: the brand's identifiers that the request names.
+//! The data subject of a request: the brand's identifiers that the request
+//! names.
 //!
-//! Clear-text values are keyed here, in every form in which a record of the brand may contain them.
-//! Only pseudonyms continue to the dataflow and the ledger.
+//! Clear-text values are keyed here, in every form in which a record of the
+//! brand may contain them. Only pseudonyms continue to the dataflow and the
+//! ledger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,10 +37,15 @@ impl Person {
 }
 
 impl Rights {
-    /// Determines the data subject of each job. A job without any identifier is rejected.
+    /// Determines the data subject of each job. A job without any identifier is
+    /// rejected.
     ///
-    /// A request for the whole person also covers the identifiers that the identity graph links to
-    /// the named ones.
+    /// A request for the whole person also covers the identifiers that the identity
+    /// graph links to the named ones.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn resolve(&self, jobs: &mut [Job]) -> anyhow::Result<Vec<Person>> {
         let named = jobs.iter_mut().map(|job| {
             let person = self.named(job);

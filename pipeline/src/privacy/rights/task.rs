@@ -1,8 +1,10 @@
-//! The task that answers rights requests: its state, and the loop that reads the stream.
+//! The task that answers rights requests: its state, and the loop that reads
+//! the stream.
 //!
-//! A transient error of the broker leaves the messages in the stream; the loop reads them again.
-//! The loss of the stream itself is different: waiting requests are lost for good, so the task
-//! stops answering, and the process is not ready until an operator restarts it.
+//! A transient error of the broker leaves the messages in the stream; the loop
+//! reads them again. The loss of the stream itself is different: waiting
+//! requests are lost for good, so the task stops answering, and the process is
+//! not ready until an operator restarts it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +29,8 @@ use crate::report::telemetry::Telemetry;
 /// Maximum number of requests that are answered together.
 const AT_ONCE: usize = 10_000;
 
-/// Maximum time to wait for a message before the stop signal is checked again; also the pause after
-/// a transient error.
+/// Maximum time to wait for a message before the stop signal is checked again;
+/// also the pause after a transient error.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 /// The task that answers the rights requests of all brands.
@@ -84,12 +86,13 @@ pub struct RightsContext {
 }
 
 impl Rights {
-    /// Opens the audit logs and a reader of the rights stream, and records all file heads in each
-    /// other.
+    /// Opens the audit logs and a reader of the rights stream, and records all file
+    /// heads in each other.
     ///
     /// # Errors
     ///
-    /// An audit log that cannot be read or is damaged, or a broker that does not answer.
+    /// An audit log that cannot be read or is damaged, or a broker that does not
+    /// answer.
     pub async fn open(parts: RightsContext) -> anyhow::Result<(Rights, Reader)> {
         let RightsContext {
             config,
@@ -134,14 +137,14 @@ impl Rights {
         Ok((rights, reader))
     }
 
-    /// Answers requests until `stop`. `cleared` becomes true when all requests that waited at the
-    /// start are answered.
+    /// Answers requests until `stop`. `cleared` becomes true when all requests that
+    /// waited at the start are answered.
     ///
     /// # Errors
     ///
-    /// A worker that has stopped, or a disk that fails. Transient errors of the broker are retried
-    /// without limit. If the rights stream is lost, the task answers nothing more and returns at
-    /// `stop`.
+    /// A worker that has stopped, or a disk that fails. Transient errors of the
+    /// broker are retried without limit. If the rights stream is lost, the task
+    /// answers nothing more and returns at `stop`.
     pub async fn run(
         self,
         reader: Reader,
@@ -172,6 +175,11 @@ impl Rights {
     }
 
     /// Reads requests in batches and works on them, until `stop`.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, a disk that fails, or an error of the broker that a retry
+    /// cannot resolve.
     async fn answer_all(
         mut self,
         mut reader: Reader,
@@ -229,8 +237,12 @@ impl Rights {
     }
 }
 
-/// Reads the requests that are in the stream, at most `AT_ONCE`, so that they share one pass over
-/// ledger and streams.
+/// Reads the requests that are in the stream, at most `AT_ONCE`, so that they
+/// share one pass over ledger and streams.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn all_there_are(reader: &mut Reader) -> Result<Vec<InMessage>, nats::NatsError> {
     let mut messages = reader.next_batch(AT_ONCE, LOOK).await?;
     while !messages.is_empty() && messages.len() < AT_ONCE && !reader.caught_up() {
@@ -240,14 +252,15 @@ async fn all_there_are(reader: &mut Reader) -> Result<Vec<InMessage>, nats::Nats
     Ok(messages)
 }
 
-/// Whether an error means that the rights stream does not exist or cannot be used.
+/// Whether an error means that the rights stream does not exist or cannot be
+/// used.
 fn is_no_stream(error: &anyhow::Error) -> bool {
     let broker = error.downcast_ref::<nats::NatsError>();
     broker.is_some_and(|error| error.kind() == nats::NatsErrorKind::Stream)
 }
 
-/// Whether an error may resolve itself: a transient error of the broker, or a publication without
-/// confirmation.
+/// Whether an error may resolve itself: a transient error of the broker, or a
+/// publication without confirmation.
 pub(super) fn is_passing(error: &anyhow::Error) -> bool {
     let broker = error.downcast_ref::<nats::NatsError>();
     broker.is_some_and(nats::NatsError::is_transient)

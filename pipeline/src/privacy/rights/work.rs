@@ -1,8 +1,20 @@
 //! Work on a batch of jobs: each right in its turn, then the receipts.
 //!
-//! The order within a batch is fixed: restrictions, rectifications, access, erasure. A person who
-//! requests access and erasure together receives the data first; a correction that arrives with an
-//! access request is visible in its answer.
+//! The order within a batch is fixed: restrictions, rectifications, access,
+//! erasure. A person who requests access and erasure together receives the data
+//! first; a correction that arrives with an access request is visible in its
+//! answer.
+//!
+//! All jobs of a batch share the expensive steps, which read the ledger, the
+//! streams or the whole dataflow: their cost does not grow with the number of
+//! requests. A failure of the broker in the middle leaves all messages in the
+//! stream, and the whole batch is repeated. Every step is idempotent: a
+//! retraction finds nothing left, an objection is already on the list, an entry
+//! of the audit log exists, and of two answers to one
+//! request the last one counts.
+//!
+//! Processes other than the registrar only erase. They log nothing and publish
+//! nothing except the confirmation of their part.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +30,13 @@ use super::time::now;
 impl Rights {
     /// Works on jobs that arrived together and closes them.
     ///
-    /// Every step may be repeated: a kill leaves the messages in the stream, and the next start
-    /// begins again with the first step.
+    /// Every step may be repeated: a kill leaves the messages in the stream, and
+    /// the next start begins again with the first step.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, a disk that fails, or a broker that does not answer. The
+    /// messages are then read again.
     pub(super) async fn work(&mut self, mut jobs: Vec<Job>) -> anyhow::Result<()> {
         if jobs.is_empty() {
             return Ok(());
@@ -68,11 +85,15 @@ impl Rights {
         Ok(())
     }
 
-    /// Records the outcome of a job in the audit log, publishes receipt and status, and deletes its
-    /// messages.
+    /// Records the outcome of a job in the audit log, publishes receipt and status,
+    /// and deletes its messages.
     ///
-    /// The messages of other processes that confirm their part are deleted last, because a restart
-    /// before that looks for them.
+    /// The messages of other processes that confirm their part are deleted last,
+    /// because a restart before that looks for them.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written, or a broker that does not answer.
     async fn close(&mut self, job: Job) -> anyhow::Result<()> {
         let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
             return Ok(());

@@ -5,6 +5,11 @@
 //! keeps the `http.max_series` with the greatest weight over all of its series,
 //! ties in the order of their names. The rest is summed as `other`, so that
 //! every total is unchanged; ratios are computed after that, from the sums.
+//!
+//! Anyone who may send records chooses the names of campaigns. Without a cap, a
+//! campaign per visit would give Prometheus a series per visit. All series of a
+//! channel are kept or summed together: a dashboard that divides two of them
+//! never divides values of different sets of channels.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

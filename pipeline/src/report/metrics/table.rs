@@ -1,9 +1,11 @@
 //! Every metric, once: its name, type, unit, labels and meaning.
 //!
-//! What is registered and exported, and the reference `grafana/metrics.md`, are both made from these rows,
-//! so that no metric exists without its description. Names begin with [`PREFIX`] and are in base units
-//! (seconds, bytes, ratios, major units of money), and `_total` stands on counters alone. Labels come from
-//! closed sets; those whose words come from records are capped (see [`super::cap`]).
+//! What is registered and exported, and the reference `grafana/metrics.md`, are
+//! both made from these rows, so that no metric exists without its description.
+//! Names begin with [`PREFIX`] and are in base units (seconds, bytes, ratios,
+//! major units of money), and `_total` stands on counters alone. Labels come
+//! from closed sets; those whose words come from records are capped (see
+//! [`super::cap`]).
 
 use super::label::Label;
 

@@ -4,6 +4,12 @@
 //! and formats them, and adds nothing. Long lists are limited to their largest
 //! rows, and a last row contains the rest, so that totals are complete and the
 //! JSON stays small.
+//!
+//! Rows refer to stores and channels by index: `stores` and `channels` list the
+//! names once, in the order of their indices, and the row -1 is the rest. A
+//! currency has a [`Money`](super::money::Money) of its own, because amounts of
+//! different currencies are never added. Windows are named as in the metrics
+//! (`today`, `7d`, `30d`).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

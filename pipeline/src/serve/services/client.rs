@@ -109,6 +109,10 @@ struct Answer {
 
 impl Answer {
     /// Adds a part; returns whether it is the last.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::NoWorker`], [`AskError::Refused`] and [`AskError::Gap`].
     fn take(&mut self, message: &Message, subject: &str) -> Result<bool, AskError> {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(AskError::NoWorker(subject.to_owned()));
@@ -182,6 +186,10 @@ impl Asker {
 }
 
 /// Index of a brand by its name, or of the only one.
+///
+/// # Errors
+///
+/// An unknown name, or several brands to choose from.
 fn position(config: &Config, brand: Option<&str>) -> anyhow::Result<usize> {
     let names: Vec<&str> = config.brands.iter().map(|b| b.name.as_str()).collect();
     let known = names.join(", ");

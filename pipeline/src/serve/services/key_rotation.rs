@@ -174,6 +174,11 @@ impl KeyRotations {
 
     /// Reads the configuration again, and passes its secrets to the ledger if the
     /// client has proved to have them.
+    ///
+    /// # Errors
+    ///
+    /// 409 for a configuration that cannot be read or other secrets, 503 while the
+    /// worker stops.
     async fn begin(&self, request: Request) -> Result<watch::Receiver<Progress>, Refusal> {
         let file = self.0.file.clone();
         let config = tokio::task::spawn_blocking(move || crate::load(&file))
@@ -203,6 +208,10 @@ impl KeyRotations {
 
     /// Refuses a client that does not have the secrets that this process would
     /// switch to.
+    ///
+    /// # Errors
+    ///
+    /// 409, with the file and the first brand that differs.
     fn examine(&self, config: &Config, request: &Request) -> Result<(), Refusal> {
         let file = self.0.file.display();
         if config.brands.len() != request.proofs.len() {

@@ -298,6 +298,10 @@ impl Endpoint {
     }
 
     /// Subscribes, and returns the stream of requests.
+    ///
+    /// # Errors
+    ///
+    /// A subscription that the broker refuses.
     async fn open(self, service: &Service) -> anyhow::Result<Requests> {
         let answering = Arc::new(self);
         let (topic, brand) = (answering.topic, &answering.name);
@@ -342,6 +346,11 @@ impl Endpoint {
     }
 
     /// The answer to a request.
+    ///
+    /// # Errors
+    ///
+    /// 400 for an invalid request, 409 for refused secrets, 503 while the worker
+    /// stops or without a broker.
     async fn answer(&self, payload: &[u8], queries: &Queries) -> Result<Vec<u8>, Refusal> {
         let question = match self.topic {
             Topic::Query => request::query(payload, self.brand)?,
@@ -371,6 +380,10 @@ impl Endpoint {
     }
 
     /// Submits a rights request, and confirms that it waits.
+    ///
+    /// # Errors
+    ///
+    /// 400 for an invalid request, 503 without a broker.
     async fn submit(&self, payload: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request = submit(&self.client, &self.name, payload.to_vec())
             .await

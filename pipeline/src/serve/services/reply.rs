@@ -3,6 +3,12 @@
 //! Cells are the lines of a replay's output. A chain of links contains kinds,
 //! names of sources and days, never a value. Only paths that at least
 //! `release.k` persons took are listed; the others are counted together (I6).
+//!
+//! Parts arrive in any order, and each worker answers for the data that it
+//! owns. Cells are owned by one worker each and are sorted as lines; the
+//! persons behind a path are distributed over workers and are added before they
+//! are compared with `release.k`, because a path that is rare on every worker
+//! may be frequent in total.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

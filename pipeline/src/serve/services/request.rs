@@ -5,6 +5,11 @@
 //! the request, because the service reports its last error to anyone who
 //! requests statistics. Identifiers are pseudonyms of 32 hexadecimal digits; a
 //! clear-text value is not a pseudonym and is refused unread.
+//!
+//! Objects are read strictly: an unknown field is refused, because a misspelled
+//! filter would otherwise select more than its sender intended. `null` and an
+//! absent field mean the same. Labels are normalized like those of records, so
+//! that a question matches whatever spelling the records had.
 
 use std::time::Duration;
 
@@ -146,6 +151,10 @@ pub fn family_names() -> Vec<&'static str> {
 
 /// Parses JSON. The error of the library is not repeated, because it may quote
 /// the input.
+///
+/// # Errors
+///
+/// 400, with line and column.
 fn parse(payload: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(payload).map_err(|error| {
         // The library's own text may quote the input.
@@ -158,6 +167,10 @@ fn parse(payload: &[u8]) -> Result<Value, Refusal> {
 }
 
 /// The fields of an object, which has no other fields than `known`.
+///
+/// # Errors
+///
+/// 400 for another type of value or an unknown field.
 fn object(value: Value, what: &str, known: &[&str]) -> Result<Map<String, Value>, Refusal> {
     let Value::Object(fields) = value else {
         return Err(Refusal::bad(format!("{what} must be a JSON object")));
@@ -172,6 +185,10 @@ fn object(value: Value, what: &str, known: &[&str]) -> Result<Map<String, Value>
 }
 
 /// The pseudonyms in a field, sorted, without duplicates.
+///
+/// # Errors
+///
+/// 400 for anything other than 1 to [`MAX_PSEUDONYMS`] pseudonyms.
 fn pseudonyms(fields: &Map<String, Value>, name: &str) -> Result<Vec<Pseudonym>, Refusal> {
     let wrong = || {
         Refusal::bad(format!(
@@ -202,6 +219,10 @@ fn pseudonym(text: &str) -> Option<Pseudonym> {
 }
 
 /// The question about the paths of a cell.
+///
+/// # Errors
+///
+/// 400 for the first field that is missing or invalid.
 fn paths(
     fields: &Map<String, Value>,
     brand: BrandId,
@@ -258,6 +279,10 @@ fn paths(
 }
 
 /// A text; `None` if it is absent, null or empty.
+///
+/// # Errors
+///
+/// 400 for another type of value, or a text above the limit.
 fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),

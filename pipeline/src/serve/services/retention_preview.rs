@@ -84,6 +84,10 @@ fn wrong() -> Refusal {
 }
 
 /// Queries the dataflow and returns the counts.
+///
+/// # Errors
+///
+/// 400 for a time outside the calendar, 503 while the worker stops.
 pub(super) async fn answer(
     queries: &Queries,
     id: BrandId,

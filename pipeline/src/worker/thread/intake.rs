@@ -1,8 +1,17 @@
-//! Intake: accepted events enter the dataflow and the write batch for the ledger.
+//! Intake: accepted events enter the dataflow and the write batch for the
+//! ledger.
 //!
-//! The two receive the same events in the same order, so that a restart from the ledger yields the
-//! state that the dataflow has now. A ping waits here until the salt of its day is known, because
-//! neither the dataflow nor the ledger may ever see a device address: only the token.
+//! The two receive the same events in the same order, so that a restart from
+//! the ledger yields the state that the dataflow has now. A ping waits here
+//! until the salt of its day is known, because neither the dataflow nor the
+//! ledger may ever see a device address: only the token.
+//!
+//! Events pass through three checks before that. The objection list refuses
+//! records of persons who have objected, including those that name them by a
+//! pseudonym under an older secret; the retention of the brand refuses records
+//! that are too old on arrival; a settled salt day refuses its pings, whose
+//! totals are durable already. What is refused is counted and leaves no other
+//! trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,22 +32,23 @@ pub(super) struct Intake {
     pub dataflow: Dataflow,
     /// Counters of this thread since the process started.
     pub counts: Counts,
-    /// Write batch of the open epoch; `None` when the epoch is not written to the ledger, as in a
-    /// replay or while restored state is fed in.
+    /// Write batch of the open epoch; `None` when the epoch is not written to the
+    /// ledger, as in a replay or while restored state is fed in.
     pub page: Option<WriteBatch>,
     /// Salt days whose salt a write batch of this thread has carried to the ledger.
     pub sealed: BTreeSet<(BrandId, Day)>,
-    /// Number of pings in the ledger that this thread fed in, by salt day. Reported when the day is
-    /// settled.
+    /// Number of pings in the ledger that this thread fed in, by salt day. Reported
+    /// when the day is settled.
     pub pings: BTreeMap<(BrandId, Day), u64>,
-    /// Pings of the open epoch whose salt is not known yet, each with the kind of its message.
+    /// Pings of the open epoch whose salt is not known yet, each with the kind of
+    /// its message.
     pub waiting: Vec<(&'static str, Ping)>,
 }
 
 impl Intake {
-    /// Replaces the device address of a ping by its token and accepts it. The ping waits if the
-    /// salt of its day is not known, and is counted as ignored if its day is settled, which happens
-    /// when messages are read again after a restart.
+    /// Replaces the device address of a ping by its token and accepts it. The ping
+    /// waits if the salt of its day is not known, and is counted as ignored if its
+    /// day is settled, which happens when messages are read again after a restart.
     pub fn ping(&mut self, kind: &'static str, ping: Ping) {
         match self.dataflow.tokenize(ping) {
             Tokenized::Ping(ping) => self.event(kind, Event::TokenizedPing { ping }),
@@ -51,11 +61,11 @@ impl Intake {
         }
     }
 
-    /// Accepts an event: counts it under the kind of its message, appends it to the write batch,
-    /// and applies it to the dataflow.
+    /// Accepts an event: counts it under the kind of its message, appends it to the
+    /// write batch, and applies it to the dataflow.
     ///
-    /// The first ping of a salt day adds the salt to the write batch, so that no ping is durable
-    /// without the salt that links it to later pings of the device.
+    /// The first ping of a salt day adds the salt to the write batch, so that no
+    /// ping is durable without the salt that links it to later pings of the device.
     fn event(&mut self, kind: &'static str, event: Event) {
         if let Some(brand) = counted_for(&event) {
             *self.counts.accepted.entry((brand, kind)).or_default() += 1;
@@ -76,7 +86,8 @@ impl Intake {
     }
 }
 
-/// The [`Sink`] of the decoder: applies objections and retention, then passes events to the intake.
+/// The [`Sink`] of the decoder: applies objections and retention, then passes
+/// events to the intake.
 pub(super) struct IngestSink<'a> {
     /// The objection list as of the beginning of the epoch.
     pub objections: ObjectionSnapshot,
@@ -90,11 +101,11 @@ pub(super) struct IngestSink<'a> {
 }
 
 impl IngestSink<'_> {
-    /// Accepts an event unless its data subject has objected or it is past its retention; refused
-    /// records are counted.
+    /// Accepts an event unless its data subject has objected or it is past its
+    /// retention; refused records are counted.
     ///
-    /// `earlier` holds the identifier sets of the record under older secrets of the brand. The
-    /// objection list may know the person by any of them.
+    /// `earlier` holds the identifier sets of the record under older secrets of the
+    /// brand. The objection list may know the person by any of them.
     fn take(&mut self, event: Event, earlier: &[IdSet]) {
         if self.objections.refuses(&event, earlier) {
             if let Some(brand) = counted_for(&event) {
@@ -139,8 +150,8 @@ impl Sink for IngestSink<'_> {
     }
 }
 
-/// The brand for which an event counts as a record or a ping. A web record brings its consent and the evidence along:
-/// it counts once.
+/// The brand for which an event counts as a record or a ping. A web record
+/// brings its consent and the evidence along: it counts once.
 fn counted_for(event: &Event) -> Option<BrandId> {
     let is_counted = match event {
         Event::LabelName { .. } | Event::Evidence { .. } | Event::LinkTime { .. } => false,

@@ -1,5 +1,5 @@
-//! Reading of restored blocks, and refusal of arriving records: what a worker thread shares with
-//! the other threads of its process.
+//! Reading of restored blocks, and refusal of arriving records: what a worker
+//! thread shares with the other threads of its process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use tributary_operators::record::BrandId;
 use crate::privacy::objections::Objections;
 use crate::privacy::retention::ArrivalFilter;
 
-/// Keys, clocks and filters that each worker thread of a process receives as its own copy.
+/// Keys, clocks and filters that each worker thread of a process receives as
+/// its own copy.
 #[derive(Clone)]
 pub struct BlockOpener {
     /// Keys under which the ledger's blocks are sealed.
     pub(super) keyring: Arc<Keyring>,
-    /// One clock per brand. The ledger does not store the day of a record, because the day follows
-    /// from the time zone in the configuration.
+    /// One clock per brand. The ledger does not store the day of a record, because
+    /// the day follows from the time zone in the configuration.
     pub(super) clocks: BTreeMap<BrandId, BrandClock>,
     /// The objection list, shared by all threads.
     pub(super) objections: Arc<Objections>,

@@ -1,8 +1,9 @@
-//! Reports of a worker thread: outputs of the dataflow, finished epochs, and the end of salt days.
+//! Reports of a worker thread: outputs of the dataflow, finished epochs, and
+//! the end of salt days.
 //!
-//! The order of the reports is part of the contract with the router. Cells of an epoch are reported
-//! before the epoch is reported as finished, and a settled day is reported only after its totals
-//! are durable.
+//! The order of the reports is part of the contract with the router. Cells of
+//! an epoch are reported before the epoch is reported as finished, and a
+//! settled day is reported only after its totals are durable.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
@@ -16,8 +17,8 @@ use super::WorkerThread;
 use crate::epochs::batch::Report;
 
 impl WorkerThread {
-    /// Reports the outputs since the last call, and the last epoch that the whole cluster has
-    /// finished.
+    /// Reports the outputs since the last call, and the last epoch that the whole
+    /// cluster has finished.
     pub(super) fn report(&mut self) {
         let mut finished = None;
         while let Some(before) = self.ahead.front().copied() {
@@ -94,10 +95,11 @@ impl WorkerThread {
         }
     }
 
-    /// Sends the totals of salt days that the whole cluster has settled to the ledger, and tells
-    /// the dataflow of those that have become durable.
+    /// Sends the totals of salt days that the whole cluster has settled to the
+    /// ledger, and tells the dataflow of those that have become durable.
     ///
-    /// `finished` is the frontier below which every epoch is finished, if it has advanced.
+    /// `finished` is the frontier below which every epoch is finished, if it has
+    /// advanced.
     fn settle(&mut self, finished: Option<Epoch>) {
         for settled in finished.map_or_else(Vec::new, |before| self.settling.take(before)) {
             for (brand, days) in settled.days() {

@@ -1,10 +1,11 @@
 //! Settling: the totals of closed salt days on their way to the ledger.
 //!
-//! The first worker of the cluster receives the totals of all workers. When the epoch in which days
-//! closed is finished everywhere, the totals go to the ledger of that worker's process in one write
-//! batch, so that a single commit settles the days. No process drops a ping before that commit is
-//! durable. FORMAT.md of the ledger, section *Closing salt days*, lists what a crash leaves at each
-//! step.
+//! The first worker of the cluster receives the totals of all workers. When the
+//! epoch in which days closed is finished everywhere, the totals go to the
+//! ledger of that worker's process in one write batch, so that a single commit
+//! settles the days. No process drops a ping before that commit is durable.
+//! FORMAT.md of the ledger, section *Closing salt days*, lists what a crash
+//! leaves at each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -18,8 +19,9 @@ use tributary_operators::record::{BrandId, Day, SettledHour};
 /// The salt days that were settled in one epoch.
 #[derive(Default)]
 pub(super) struct Settled {
-    /// Totals by brand, store, hour (Unix seconds of its beginning) and UTC offset (seconds):
-    /// visits, passers-by, seconds of dwell, devices, devices with a random address.
+    /// Totals by brand, store, hour (Unix seconds of its beginning) and UTC offset
+    /// (seconds): visits, passers-by, seconds of dwell, devices, devices with a
+    /// random address.
     hours: BTreeMap<(BrandId, Label, i64, i32), [i64; 5]>,
     /// The settled days, for the counters.
     days: BTreeSet<(BrandId, Day)>,
@@ -37,8 +39,8 @@ impl Settled {
         days
     }
 
-    /// The write batch: one entry per store and hour, then one entry per brand with the first day
-    /// that is still open.
+    /// The write batch: one entry per store and hour, then one entry per brand with
+    /// the first day that is still open.
     pub fn page(&self) -> WriteBatch {
         let mut page = WriteBatch::default();
         for ((brand, store, hour, utc_offset), values) in &self.hours {
@@ -64,7 +66,8 @@ impl Settled {
 pub(super) struct Settling {
     /// Days of epochs that the cluster has not finished.
     open: BTreeMap<Epoch, Settled>,
-    /// Days that were sent to the ledger, each with the channel on which the commit is confirmed.
+    /// Days that were sent to the ledger, each with the channel on which the commit
+    /// is confirmed.
     waiting: Vec<(Receiver<()>, Days)>,
 }
 
@@ -90,8 +93,8 @@ impl Settling {
         *closed = (*closed).max(before);
     }
 
-    /// Removes and returns what was settled in epochs below `before`, all of which the cluster has
-    /// finished.
+    /// Removes and returns what was settled in epochs below `before`, all of which
+    /// the cluster has finished.
     pub fn take(&mut self, before: Epoch) -> Vec<Settled> {
         let done = self.open.extract_if(..before, |_, _| true);
         done.map(|(_, settled)| settled).collect()
@@ -103,8 +106,9 @@ impl Settling {
         self.waiting.push((durable, closed));
     }
 
-    /// The days that have become durable since the last call. A disconnected channel means that the
-    /// process is stopping; the next start reads from the ledger what is durable.
+    /// The days that have become durable since the last call. A disconnected
+    /// channel means that the process is stopping; the next start reads from the
+    /// ledger what is durable.
     pub fn durable(&mut self) -> Days {
         let mut durable = Vec::new();
         self.waiting

@@ -1,4 +1,5 @@
-//! The comparison with the broker: published heads and receipts against list, logs and ledger.
+//! The comparison with the broker: published heads and receipts against list,
+//! logs and ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +18,12 @@ use crate::privacy::objections::LIST;
 impl Search<'_> {
     /// Compares list and ledger with the heads that this process has published.
     ///
-    /// Before the first objection nothing is compared: a ledger may then be deleted, and all
-    /// messages read again.
+    /// Before the first objection nothing is compared: a ledger may then be
+    /// deleted, and all messages read again.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     pub async fn published_heads(
         &mut self,
         client: &Client,
@@ -55,8 +60,13 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Compares the empty list of a process that is new in its cluster with the list of process 0,
-    /// which publishes its heads once every process has an objection on its list.
+    /// Compares the empty list of a process that is new in its cluster with the
+    /// list of process 0, which publishes its heads once every process has an
+    /// objection on its list.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     pub async fn list_of_process_0(
         &mut self,
         client: &Client,
@@ -83,8 +93,12 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Compares each log with the receipts at the broker. A completed request needs a receipt, or
-    /// must still wait in the stream.
+    /// Compares each log with the receipts at the broker. A completed request needs
+    /// a receipt, or must still wait in the stream.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     pub async fn receipts(
         &mut self,
         client: &Client,

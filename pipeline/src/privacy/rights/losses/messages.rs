@@ -1,5 +1,10 @@
-//! Reads of the rights stream at a start: the newest message of a subject, receipts, and waiting
-//! requests.
+//! Reads of the rights stream at a start: the newest message of a subject,
+//! receipts, and waiting requests.
+//!
+//! Anyone who may publish on a receipt subject could add a message after the
+//! last receipt. A message counts only if the brand's key has authenticated it
+//! ([`verify_receipt`]); any other is reported as damaged, and all messages are
+//! read to find the last authentic one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +20,10 @@ use tributary_rights::{BrandKeys, Head, Request, RequestKey};
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The newest message on a subject; `None` if there is none, or no stream.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 pub(super) async fn newest(
     client: &Client,
     stream: &str,
@@ -29,6 +38,10 @@ pub(super) async fn newest(
 }
 
 /// All messages on a subject, oldest first; none if there is no stream.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn all(client: &Client, stream: &str, subject: &str) -> Result<Vec<InMessage>, NatsError> {
     let mut messages = Vec::new();
     match nats::has_messages(client, stream, subject).await {
@@ -63,9 +76,13 @@ pub(super) struct Receipts {
 
 /// Summarizes the receipts of a brand with this log.
 ///
-/// One read is enough if the newest receipt belongs to the last completed request. Otherwise all
-/// are read, because anyone who may publish on the subject could have added a message after the
-/// last receipt.
+/// One read is enough if the newest receipt belongs to the last completed
+/// request. Otherwise all are read, because anyone who may publish on the
+/// subject could have added a message after the last receipt.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 pub(super) async fn receipts(
     client: &Client,
     stream: &str,
@@ -107,6 +124,10 @@ pub(super) async fn receipts(
 }
 
 /// Keyed IDs of the requests of a brand that wait at the broker.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 pub(super) async fn waiting(
     client: &Client,
     stream: &str,

@@ -1,5 +1,5 @@
-//! Repair after an accepted loss: damaged files are rewritten without their damaged part, and the
-//! ledger without the records of objectors.
+//! Repair after an accepted loss: damaged files are rewritten without their
+//! damaged part, and the ledger without the records of objectors.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use tributary_rights::suppression;
 use super::super::files::{self, is_registrar, log};
 use crate::privacy::objections::{LIST, Objections};
 
-/// Rewrites the objection list and the audit logs with their readable entries. The original of each
-/// rewritten file is kept beside it. `ledger` is the ID of the ledger that the list belongs to from
-/// now on.
+/// Rewrites the objection list and the audit logs with their readable entries.
+/// The original of each rewritten file is kept beside it. `ledger` is the ID of
+/// the ledger that the list belongs to from now on.
 ///
 /// # Errors
 ///
@@ -35,11 +35,12 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Rewrites a ledger without the records of persons on the objection list, which an outdated copy
-/// may contain, and closes it.
+/// Rewrites a ledger without the records of persons on the objection list,
+/// which an outdated copy may contain, and closes it.
 ///
-/// A record is found by its pseudonyms under the newest secret. An objection that was entered only
-/// under a secret the ledger no longer knows is not found.
+/// A record is found by its pseudonyms under the newest secret. An objection
+/// that was entered only under a secret the ledger no longer knows is not
+/// found.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! The outcome of the comparison at a start, and the text that explains a refusal.
+//! The outcome of the comparison at a start, and the text that explains a
+//! refusal.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +14,14 @@ use crate::durability::location::ledger_options;
 pub struct LossReport {
     /// What is missing, shorter, older or damaged, a sentence each.
     pub losses: Vec<String>,
-    /// For each brand, the last entry of its audit log that a receipt at the broker names.
+    /// For each brand, the last entry of its audit log that a receipt at the broker
+    /// names.
     pub(super) receipted: BTreeMap<String, u64>,
-    /// For each brand, the highest entry that any receipt names, including those of a log that was
-    /// lost.
+    /// For each brand, the highest entry that any receipt names, including those of
+    /// a log that was lost.
     pub published: BTreeMap<String, Head>,
-    /// Whether the ledger records file heads, which proves that they were published to the broker.
+    /// Whether the ledger records file heads, which proves that they were published
+    /// to the broker.
     pub(super) is_named: bool,
 }
 
@@ -28,7 +31,8 @@ impl LossReport {
         self.receipted.get(brand).copied().unwrap_or(0)
     }
 
-    /// The text that explains to the operator why the start is refused, and what to restore.
+    /// The text that explains to the operator why the start is refused, and what to
+    /// restore.
     pub fn refusal(&self, config: &Config) -> String {
         let ledger = ledger_options(config).directory;
         format!(

@@ -1,4 +1,12 @@
 //! The comparison of the files on disk: ledger, objection list and audit logs.
+//!
+//! Each comparison has the same form: one file recorded the head of another at
+//! some time, and the other must still begin with the entries of that head. A
+//! file that is ahead is normal, because heads are recorded after the entries
+//! are durable. A file that is behind, or differs, was replaced by an older
+//! copy or damaged. The ledger is not a chain of hashes; its watermark of ID,
+//! manifest generation and commits serves the same purpose, since both numbers
+//! only grow.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,8 +54,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Adds a loss. The first loss of a file is reported and the others are not, because they have
-    /// the same remedy.
+    /// Adds a loss. The first loss of a file is reported and the others are not,
+    /// because they have the same remedy.
     pub fn lost(&mut self, file: &str, what: &str) {
         let known = |loss: &String| loss.starts_with(file);
         if !self.found.losses.iter().any(known) {
@@ -80,7 +88,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Reads the audit logs of all brands; an empty map on a process that is not the registrar.
+    /// Reads the audit logs of all brands; an empty map on a process that is not
+    /// the registrar.
     ///
     /// # Errors
     ///
@@ -145,8 +154,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Compares the ledger's watermark `here` with the watermark `noted` that the file `by`
-    /// records.
+    /// Compares the ledger's watermark `here` with the watermark `noted` that the
+    /// file `by` records.
     pub fn compare_ledger(
         &mut self,
         file: &str,
@@ -182,7 +191,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Compares the list with one recorded head. A damaged list is already reported.
+    /// Compares the list with one recorded head. A damaged list is already
+    /// reported.
     pub fn compare_list(&mut self, list: &File<ObjectionListContents>, noted: &Head, by: &str) {
         let has = match list {
             File::Missing => None,
@@ -192,8 +202,8 @@ impl<'a> Search<'a> {
         self.compare(LIST, has, noted, by);
     }
 
-    /// Compares the hash chain of a file with one recorded head. `has` is `None` for a missing
-    /// file.
+    /// Compares the hash chain of a file with one recorded head. `has` is `None`
+    /// for a missing file.
     pub fn compare(&mut self, name: &str, has: Option<&HashChain>, noted: &Head, by: &str) {
         let file = self.path(name);
         let Some(has) = has else {
