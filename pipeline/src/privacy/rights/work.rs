@@ -10,8 +10,8 @@
 //! requests. A failure of the broker in the middle leaves all messages in the
 //! stream, and the whole batch is repeated. Every step is idempotent: a
 //! retraction finds nothing left, an objection is already on the list, an entry
-//! of the audit log exists, and of two answers to one
-//! request the last one counts.
+//! of the audit log exists, and of two answers to one request the last one
+//! counts.
 //!
 //! Processes other than the registrar only erase. They log nothing and publish
 //! nothing except the confirmation of their part.

@@ -10,10 +10,10 @@
 //! in the table cannot be set, because every method addresses metrics by
 //! [`table::Id`].
 //!
-//! Most counters follow totals that other parts of the process keep, such as the
-//! counts of worker threads. They are raised to a total and never set, so that
-//! a total read out of order cannot make a counter decrease, which Prometheus
-//! would take for a restart of the process.
+//! Most counters follow totals that other parts of the process keep, such as
+//! the counts of worker threads. They are raised to a total and never set, so
+//! that a total read out of order cannot make a counter decrease, which
+//! Prometheus would take for a restart of the process.
 
 pub mod business;
 pub mod cap;
