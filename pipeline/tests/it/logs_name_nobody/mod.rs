@@ -2,6 +2,9 @@
 //! asks for everything, and nothing that names a person stands in it afterwards, in clear, encoded or hashed as it came.
 //! The commands that send requests are held to the same.
 
+mod input;
+mod person;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::Command;
@@ -13,287 +16,20 @@ use crate::support::story::{last, play, ready, until};
 use crate::support::{Worker, World, tributary};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::json;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry};
 use tributary::serve::services::Topic;
 use tributary::serve::services::client::ask;
 use tributary_connectors::nats::{self, Reader, subject};
-use tributary_connectors::trace::TraceLine;
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
 
+use input::{records, requests};
+use person::*;
+
 const DOMAIN: &str = "opendsr_domain = \"rights.orchard.example\"\n";
 const ALL_LEVELS: (&str, &str) = ("TRIBUTARY_LOG", "trace");
-
-/// A person with a value of each kind, spelt as nothing else is.
-struct Somebody {
-    email: String,
-    phone: String,
-    cookie: String,
-    customer: String,
-    wallet: String,
-    device: String,
-    mac: String,
-    first: String,
-    last: String,
-    postcode: String,
-}
-
-impl Somebody {
-    fn new(number: u32) -> Somebody {
-        Somebody {
-            email: format!("Xaviera.Q{number}@clear-names.example"),
-            phone: format!("+3361984{number:04}"),
-            cookie: format!("ck-zq{number}-visible"),
-            customer: format!("cu-zq{number}-visible"),
-            wallet: format!("wa-zq{number}-visible"),
-            device: format!("de-zq{number}-visible"),
-            mac: format!("3c:5a:b4:7e:{:02x}:{:02x}", number / 256, number % 256),
-            first: format!("Xavieraq{number}"),
-            last: format!("Quillfeatherq{number}"),
-            postcode: format!("QZ{number} 9XX"),
-        }
-    }
-
-    /// Everything that must not be found of a person.
-    fn values(&self) -> Vec<String> {
-        let whole = [
-            &self.email,
-            &self.phone,
-            &self.cookie,
-            &self.customer,
-            &self.wallet,
-            &self.device,
-            &self.mac,
-            &self.first,
-            &self.last,
-            &self.postcode,
-        ];
-        let mut values: Vec<String> = whole.into_iter().cloned().collect();
-        values.push(self.mac.replace(':', ""));
-        values.push(self.phone.trim_start_matches("+33").to_owned());
-        values
-    }
-}
-
-fn sha256(text: &str) -> String {
-    hex(&Sha256::digest(text))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The digits that a value has in a longer text that is encoded in base64, wherever it stands there.
-fn inside_base64(value: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for engine in [&STANDARD, &URL_SAFE] {
-        for before in 0..3 {
-            let text = engine.encode([&vec![0; before], value.as_bytes()].concat());
-            let from = (before * 8).div_ceil(6);
-            let to = (before + value.len()) * 8 / 6;
-            found.push(text[from..to].to_owned());
-        }
-    }
-    found
-}
-
-/// How a value may stand in a log; in lower case but for base64, which would be another value then.
-fn spellings(value: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    let lower = value.to_lowercase();
-    let mut any_case = BTreeSet::from([lower.clone()]);
-    let mut exact = BTreeSet::new();
-    for value in [value, &lower] {
-        let percent: String = value
-            .bytes()
-            .map(
-                |b| match b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-                    true => char::from(b).to_string(),
-                    false => format!("%{b:02x}"),
-                },
-            )
-            .collect();
-        any_case.insert(percent.to_lowercase());
-        any_case.insert(sha256(value));
-        any_case.insert(hex(value.as_bytes()));
-        exact.extend(inside_base64(value));
-    }
-    (any_case, exact)
-}
-
-/// Lines of a log that name somebody.
-fn lines_that_name(log: &str, values: &[String]) -> Vec<String> {
-    let mut found = Vec::new();
-    for value in values {
-        let (any_case, exact) = spellings(value);
-        for line in log.lines() {
-            let lower = line.to_lowercase();
-            let named = any_case.iter().any(|one| lower.contains(one))
-                || exact.iter().any(|one| line.contains(one));
-            if named {
-                found.push(format!("{value}: {line}"));
-            }
-        }
-    }
-    found
-}
-
-/// Records of every kind about some persons, and lines that are refused.
-fn records(people: &[Somebody], now: i64) -> Vec<TraceLine> {
-    let mut lines = Vec::new();
-    let mut add = |kind: &str, data: String| {
-        lines.push(TraceLine {
-            subject: format!("tributary.in.orchard.{kind}"),
-            at: now,
-            headers: Vec::new(),
-            data: data.into_bytes(),
-        });
-    };
-    for (n, of) in people.iter().enumerate() {
-        let ts = now - 60_000;
-        let id = |what: &str| format!("{what}{n}");
-        let mut web = |what: &str, more: Value| {
-            let mut record = json!({
-                "id": id(what), "ts": ts, "type": what, "cookie": of.cookie, "customer": of.customer,
-                "email": of.email, "phone": of.phone, "ip": "203.0.113.77", "user_agent": "Mozilla/5.0 (X11; Linux)",
-                "url": format!("https://shop.example/?email={}&utm_source=x", of.email.replace('@', "%40")),
-                "referrer": format!("https://mail.example/{}", of.email),
-            });
-            record
-                .as_object_mut()
-                .unwrap()
-                .extend(more.as_object().unwrap().clone());
-            add("web", record.to_string());
-        };
-        for contact in ["click", "impression", "view", "identify"] {
-            web(
-                contact,
-                json!({"first_name": of.first, "last_name": of.last, "postcode": of.postcode}),
-            );
-        }
-        web("order", json!({"order_id": id("o"), "amount": "10.00"}));
-        web("refund", json!({"order_id": id("o"), "amount": "1.00"}));
-        web(
-            "view",
-            json!({"id": id("robot"), "user_agent": "Googlebot/2.1"}),
-        );
-        let sale = json!({
-            "id": id("sale"), "ts": ts, "store": "Lyon 2", "amount": "20.00", "email": of.email, "phone": of.phone,
-            "wallet": of.wallet, "customer": of.customer, "first_name": of.first, "last_name": of.last,
-            "postcode": of.postcode,
-        });
-        add("transaction", sale.to_string());
-        let back = json!({"id": id("back"), "ts": ts, "store": "Lyon 2", "amount": "-5.00", "refund_of": id("sale"), "email": of.email});
-        add("transaction", back.to_string());
-        add(
-            "ping",
-            json!({"ts": ts, "store": "Lyon 2", "sensor": "door", "mac": of.mac, "rssi": -50})
-                .to_string(),
-        );
-        add("ping", json!({"ts": ts, "store": "Lyon 2", "sensor": "door", "device": of.device, "rssi": -50}).to_string());
-        for (what, signal) in [
-            ("boxes", json!({"7": true})),
-            ("opt", json!({"do_not_sell": true})),
-        ] {
-            let statement = json!({
-                "id": id(what), "ts": ts, "purposes": signal, "cookie": of.cookie, "email": of.email,
-                "phone": of.phone, "customer": of.customer, "wallet": of.wallet, "device": of.device,
-                "evidence": {"shown": format!("Dear {}", of.first)},
-            });
-            add("consent", statement.to_string());
-        }
-        let spend = json!({"date": "2026-11-01", "platform": "search", "cost": "3.00", "campaign": "autumn"});
-        add("spend", spend.to_string());
-        // What is refused holds as much.
-        add(
-            "web",
-            format!("{{\"id\": \"x\", \"email\": \"{}\", ", of.email),
-        );
-        add(
-            "web",
-            json!({"id": id("bad"), "ts": "yesterday", "type": "click", "cookie": of.cookie})
-                .to_string(),
-        );
-        add(
-            "web",
-            json!({"id": id("of"), "ts": ts, "type": of.email}).to_string(),
-        );
-        add(
-            "transaction",
-            json!({"id": of.email, "ts": ts, "store": of.phone, "amount": of.email}).to_string(),
-        );
-        add(
-            "ping",
-            json!({"ts": ts, "store": "Lyon 2", "sensor": "door", "rssi": -50, "mac": of.email})
-                .to_string(),
-        );
-        add(
-            "consent",
-            json!({"id": id("no"), "ts": ts, "email": of.email, "tc_string": of.cookie})
-                .to_string(),
-        );
-        add("nothing", json!({"email": of.email}).to_string());
-        add(
-            &format!("web.{}", of.cookie),
-            json!({"email": of.email}).to_string(),
-        );
-    }
-    lines
-}
-
-/// Requests of every type, with identifiers of every kind, in clear and hashed, and some that are refused.
-fn requests(people: &[Somebody], key: &str) -> Vec<Value> {
-    let mut requests = Vec::new();
-    let rights = [
-        "access",
-        "portability",
-        "rectify",
-        "restrict",
-        "unrestrict",
-        "do_not_sell",
-        "directive",
-        "object",
-        "erase",
-    ];
-    for (n, of) in people.iter().enumerate() {
-        for right in rights {
-            let mut request = json!({
-                "id": format!("r-{right}-{n}"), "ts": "2026-11-20T09:00:00Z", "type": right, "proof": format!("ticket of {}", of.last),
-                "whole_person": n % 2 == 0,
-                "identifiers": [
-                    {"kind": "email", "value": of.email}, {"kind": "phone", "value": of.phone},
-                    {"kind": "cookie", "value": of.cookie}, {"kind": "customer", "value": of.customer},
-                    {"kind": "wallet", "value": of.wallet}, {"kind": "device", "value": of.mac},
-                    {"kind": "email", "value": sha256(&of.email.to_lowercase())},
-                    {"kind": "name_postcode", "first_name": of.first, "last_name": of.last, "postcode": of.postcode},
-                ],
-            });
-            let more = match right {
-                "access" | "portability" => json!({"reply_key": key}),
-                "rectify" => {
-                    json!({"record": {"kind": "transaction", "source": "transaction", "data": {
-                        "id": format!("sale{n}"), "ts": "2026-11-20T09:00:00Z", "store": "Lyon 2", "amount": "21.00", "email": of.email,
-                    }}})
-                }
-                "directive" => json!({"directive": {"action": "keep"}}),
-                _ => json!({}),
-            };
-            request
-                .as_object_mut()
-                .unwrap()
-                .extend(more.as_object().unwrap().clone());
-            requests.push(request);
-        }
-        requests.push(json!({"id": format!("r-none-{n}"), "ts": "2026-11-20T09:00:00Z", "type": of.email, "proof": "t"}));
-        requests.push(json!({"id": format!("r-who-{n}"), "ts": "2026-11-20T09:00:00Z", "type": "erase", "proof": "t",
-            "identifiers": [{"kind": of.cookie, "value": of.email}]}));
-        requests.push(json!({"id": format!("r-more-{n}"), "ts": "2026-11-20T09:00:00Z", "type": "erase", "proof": "t",
-            of.email.clone(): of.phone}));
-    }
-    requests
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_names_a_person_is_logged_at_any_level() {
