@@ -1,8 +1,9 @@
-//! A family's cells as one table: money in major units, millionths as conversions, sums where they mean something.
+//! The cells of a family as one table: amounts in major units, millionths as
+//! conversions, and sums where they are meaningful.
 //!
-//! Dimensions that are the same in every row stand once, above the table. A sum stands below a column only
-//! where adding is right: persons and devices are distinct per cell, and each model shares out the same
-//! conversions.
+//! Dimensions that are the same in every row appear once, above the table. A
+//! column has a sum only if adding its values is correct: persons and devices
+//! are distinct per cell, and each model attributes the same conversions.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use crate::report::table::{
     ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
 };
 
-/// The table of a family with its title; none where no cell is of it.
+/// The table of a family with its title; `None` without a cell of the family.
 pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> {
     let mut rows: Vec<&CellLine> = cells.iter().filter(|c| c.name == family.name()).collect();
     if rows.is_empty() {
@@ -66,7 +67,8 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     ))
 }
 
-/// A dimension as text, as `--where` compares it: a path as `source/medium → source/medium/campaign`.
+/// A dimension as text, as `--where` compares it: a path is `source/medium →
+/// source/medium/campaign`.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -79,7 +81,8 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// A path for people: `google/cpc → direct/none`. Absent words at the end of a channel are left out.
+/// A path for people: `google/cpc → direct/none`. Absent parts at the end of a
+/// channel are omitted.
 pub fn path<'a>(channels: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> String {
     let channels = channels.into_iter().map(|words| {
         let last = words.iter().rposition(Option::is_some).unwrap_or(0);
@@ -92,6 +95,7 @@ pub fn path<'a>(channels: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> Str
     channels.collect::<Vec<_>>().join(" → ")
 }
 
+/// A dimension in a table.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => ABSENT.to_owned(),
@@ -99,7 +103,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The dimensions of the columns, and those that all rows share. A single row shares nothing with others.
+/// Dimensions with a column, and those that all rows share. A single row shares
+/// nothing.
 fn dimensions(family: Family, rows: &[&CellLine]) -> (Vec<Dimension>, Vec<Dimension>) {
     let same = |dim: &Dimension| {
         let mut values = rows.iter().map(|row| row.dim(dim.name()));
@@ -116,7 +121,7 @@ fn has_names(form: Form) -> bool {
     matches!(form, Form::Name | Form::Path)
 }
 
-/// By dimension; the channels and paths of a month by their size.
+/// Sorts rows by dimension; channels and paths of a month by size.
 fn sort(family: Family, rows: &mut [&CellLine]) {
     let dims = family.row().dimensions;
     let by_size = family.is_monthly() && dims.iter().any(|dim| has_names(dim.form()));
@@ -136,6 +141,7 @@ fn sort(family: Family, rows: &mut [&CellLine]) {
     rows.sort_by_cached_key(|row| key(row));
 }
 
+/// Alignment of a dimension.
 fn align(form: Form) -> Align {
     match form {
         Form::Path => Align::Wrapped,
@@ -144,11 +150,13 @@ fn align(form: Form) -> Align {
     }
 }
 
+/// Title of a column, without its unit.
 fn title(name: &str, unit: Unit) -> String {
     let bare = name.strip_suffix(unit.suffix()).unwrap_or(name);
     bare.replace('_', " ")
 }
 
+/// A value of a row, as text.
 fn value(row: &CellLine, name: &str, unit: Unit) -> String {
     let Some(number) = row.value.get(name) else {
         return String::new();
@@ -174,7 +182,7 @@ fn written(number: i128, unit: Unit, code: Option<&str>) -> String {
     }
 }
 
-/// The sum of a column, or nothing where adding would be wrong.
+/// Sum of a column; empty if adding would be wrong.
 fn sum(family: Family, rows: &[&CellLine], name: &str, unit: Unit) -> String {
     let distinct = |dim: Dimension| {
         rows.iter()

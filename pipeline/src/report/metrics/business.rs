@@ -1,7 +1,8 @@
-//! The business gauges: released cells, added up over rolling windows.
+//! Business metrics: released cells, summed over rolling windows.
 //!
-//! What a window does not have any more is 0 while a longer window still has it, so that a dashboard sees a
-//! fall and no gap. Everything is added up in integers, capped, and only then divided and shown.
+//! A series that a window no longer has is 0 while a longer window still has
+//! it, so that a dashboard shows a decrease and not a gap. All sums are
+//! integers; they are capped first, and only then divided and converted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +17,11 @@ use super::label::{CONTACTS, Label};
 use super::table::{Id, Row, TABLE, row};
 use crate::report::published_cells::{PublishedCells, Window};
 
+/// Millionths in a conversion.
 const MILLION: f64 = 1e6;
 
-/// The gauges of every brand as families of the text format. A brand comes with its current day.
+/// Business metrics of every brand as metric families. A brand comes with its
+/// current day.
 pub fn families(
     board: &PublishedCells,
     brands: &[(&str, Day)],
@@ -48,16 +51,21 @@ pub fn families(
         .collect()
 }
 
-/// The gauges of one brand on their way.
+/// Metrics of one brand while they are computed.
 struct Gauges<'a> {
+    /// The released cells.
     board: &'a PublishedCells,
+    /// Name of the brand.
     brand: &'a str,
+    /// Its current day.
     today: Day,
+    /// The sums so far.
     points: BTreeMap<Id, Points>,
 }
 
 impl<'a> Gauges<'a> {
-    /// The sums of a family by dimensions: in every window those that the longest has, 0 where a shorter one has nothing.
+    /// Sums of a family in every window, by dimensions. Each window has the
+    /// dimensions of the longest one, with 0 where it has no cell.
     fn windows(&self, family: Family, by: &[&str]) -> Vec<(&'static str, Vec<&'a Dim>, Vec<i128>)> {
         let board = self.board;
         let sums = |window: Window| board.sums(family, self.brand, window.days(self.today), by);
@@ -77,7 +85,8 @@ impl<'a> Gauges<'a> {
         found
     }
 
-    /// The sums of a family by dimensions in its periods: the windows of days, the current month, or all that there is.
+    /// Sums of a family by dimensions in its periods: the windows of days, the
+    /// current month, or everything.
     fn periods(&self, family: Family, by: &[&str]) -> Vec<(&'static str, Vec<&'a Dim>, Vec<i128>)> {
         if family.is_daily() {
             return self.windows(family, by);
@@ -92,7 +101,7 @@ impl<'a> Gauges<'a> {
         sums.map(|(dims, values)| ("", dims, values)).collect()
     }
 
-    /// The gauges that add up a family's values.
+    /// Adds the values of a family to the metrics that sum them.
     fn sums_of(&mut self, family: Family) {
         let of_row =
             |row: &'static Row| row.sums.iter().map(move |(of, values)| (row, *of, *values));
@@ -137,8 +146,8 @@ impl<'a> Gauges<'a> {
         }
     }
 
-    /// Value per cost and cost per conversion. A model that credits nobody in a window has none there; a
-    /// channel that it does not credit has a return of 0.
+    /// ROAS and cost per conversion. A model that credits nobody in a window has no
+    /// value there; a channel that it does not credit has a ROAS of 0.
     fn returns(&mut self) {
         for window in Window::ALL {
             let days = window.days(self.today);
@@ -182,13 +191,13 @@ impl<'a> Gauges<'a> {
     }
 }
 
-/// How many minor units make a major one.
+/// Number of minor units in a major one.
 fn minor(code: &str) -> f64 {
     let decimals = currency::of(code).map_or(0, |(_, decimals)| decimals);
     10f64.powi(decimals.into())
 }
 
-/// A word as a label; `-` where there is none.
+/// A dimension as a label value; `-` if it is absent.
 fn word(dim: &Dim) -> &str {
     match dim {
         Dim::Text(word) => word,
@@ -196,10 +205,12 @@ fn word(dim: &Dim) -> &str {
     }
 }
 
+/// A channel as a label value.
 fn channel(source: &Dim, medium: &Dim, campaign: &Dim) -> String {
     format!("{}/{}/{}", word(source), word(medium), word(campaign))
 }
 
+/// A metric family of the `prometheus` crate.
 fn family(id: Id, points: Points) -> MetricFamily {
     let row = row(id);
     let series = points.into_iter().filter_map(|(values, amount)| {

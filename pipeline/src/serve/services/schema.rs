@@ -1,4 +1,4 @@
-//! What micro tells about an endpoint: the shape of requests and answers, as JSON Schema.
+//! Metadata of the endpoints: the form of requests and answers, as JSON Schema.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,8 @@ use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
 use super::request::MAX_PSEUDONYMS;
 use super::{Topic, retention_preview};
 
-/// The metadata of an endpoint: `request_schema`, `response_schema` (of each line) and `response_format`.
+/// Metadata of an endpoint: `request_schema`, `response_schema` (of each line)
+/// and `response_format`.
 pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
         Topic::Query => (query_request(), query_line()),
@@ -34,6 +35,7 @@ pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     ])
 }
 
+/// Request of a key rotation.
 fn keys_request() -> Value {
     let digits =
         |count: usize| json!({"type": "string", "pattern": format!("^[0-9a-f]{{{count}}}$")});
@@ -49,6 +51,7 @@ fn keys_request() -> Value {
     })
 }
 
+/// Answer of a key rotation.
 fn keys_line() -> Value {
     let count = json!({"type": "integer", "minimum": 0});
     json!({
@@ -66,6 +69,7 @@ fn keys_line() -> Value {
     })
 }
 
+/// Request for cells.
 fn query_request() -> Value {
     let families = Family::ALL.map(|family| Value::from(family.name()));
     let families: Vec<Value> = families.into_iter().chain([Value::Null]).collect();
@@ -76,6 +80,7 @@ fn query_request() -> Value {
     })
 }
 
+/// A cell.
 fn query_line() -> Value {
     json!({
         "type": "object",
@@ -88,6 +93,7 @@ fn query_line() -> Value {
     })
 }
 
+/// Request for an explanation.
 fn explain_request() -> Value {
     let pseudonyms = json!({
         "type": "array",
@@ -125,6 +131,7 @@ fn explain_request() -> Value {
     })
 }
 
+/// An explanation.
 fn explain_line() -> Value {
     let pair = json!({
         "type": "array",
@@ -188,7 +195,8 @@ fn explain_line() -> Value {
     })
 }
 
-/// The shape alone: which fields go with which type is said by the refusal.
+/// Request of a data subject. Which fields belong to which type is stated by
+/// the refusal.
 fn rights_request() -> Value {
     let text = json!({"type": ["string", "integer"]});
     json!({
@@ -240,6 +248,7 @@ fn rights_request() -> Value {
     })
 }
 
+/// Confirmation of a request of a data subject.
 fn rights_line() -> Value {
     json!({
         "type": "object",
