@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::currency;
-use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated};
 use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
@@ -132,6 +132,12 @@ struct SaleBalance {
     refunds: SmallMap<(Label, Unit), Refunds>,
 }
 
+impl State for SaleBalance {
+    fn is_empty(&self) -> bool {
+        self.reports.is_empty() && self.own.is_empty() && self.refunds.is_empty()
+    }
+}
+
 impl SaleBalance {
     fn change(&mut self, entry: &Entry, diff: Diff) {
         match entry {
@@ -155,10 +161,6 @@ impl SaleBalance {
                 }
             }
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.reports.is_empty() && self.own.is_empty() && self.refunds.is_empty()
     }
 
     /// The sales that count, with what is left of each. Several orders of one `order_id` are one order,
@@ -236,7 +238,7 @@ fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
 /// The operator. State: one balance for each sale name.
 pub struct NetSales {
     stats: Rc<Stats>,
-    balances: FxHashMap<SaleKey, SaleBalance>,
+    balances: KeyedState<SaleKey, SaleBalance>,
 }
 
 impl NetSales {
@@ -244,7 +246,7 @@ impl NetSales {
     pub fn new(stats: Rc<Stats>) -> NetSales {
         NetSales {
             stats,
-            balances: FxHashMap::default(),
+            balances: KeyedState::default(),
         }
     }
 }
@@ -270,22 +272,20 @@ impl KeyedOperator for NetSales {
     ) {
         consolidate(&mut updates);
         for updates in updates.chunk_by(|a, b| a.0.key == b.0.key) {
-            let key = updates[0].0.key;
-            let balance = self.balances.entry(key).or_default();
-            let from = out.len();
-            let mut steps = balance.net_sales(key, -1, out);
-            for (update, diff) in updates {
-                balance.change(&update.entry, *diff);
-                steps += 1;
-            }
-            steps += balance.net_sales(key, 1, out);
+            let Some((SaleUpdate { key, .. }, _)) = updates.first() else {
+                continue;
+            };
+            let steps = self.balances.amend(*key, |balance| {
+                emit_consolidated(out, |out| {
+                    let mut steps = balance.net_sales(*key, -1, out);
+                    for (update, diff) in updates {
+                        balance.change(&update.entry, *diff);
+                        steps += 1;
+                    }
+                    steps + balance.net_sales(*key, 1, out)
+                })
+            });
             self.stats.steps(steps);
-            if balance.is_empty() {
-                self.balances.remove(&key);
-            }
-            let mut changed = out.split_off(from);
-            consolidate(&mut changed);
-            out.append(&mut changed);
         }
     }
 }

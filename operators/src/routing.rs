@@ -6,17 +6,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, CellKey, Credited, DeltaBuffer, MonthGroup};
+use crate::aggregate::{Aggregate, CellKey, Credited, MonthGroup};
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
 use crate::calendar::month;
+use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse};
 use crate::label::{Channel, Label};
 use crate::net_sales::{Sale, SaleUpdate};
 use crate::policy::Admission;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
 
-/// Where a part of a record goes.
+/// A part of an admitted record, named by where it goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Routed {
     /// To the identity graph.
@@ -25,8 +26,10 @@ pub enum Routed {
     Fact(BrandId, IdSet, Fact),
     /// To the settlement of sales and refunds.
     Sale(SaleUpdate),
-    /// To the cells. Few of these leave, so that they may be large.
+    /// To the cells. Boxed, because it is rare and larger than the other parts.
     Sum(Box<(CellKey, Aggregate)>),
+    /// To the label registries of all workers: records on this worker use a label of a brand.
+    LabelUse(BrandId, Label),
 }
 
 /// Takes an admitted record, held (`diff` 1) or no longer held (`diff` -1), apart.
@@ -186,7 +189,7 @@ pub fn route(
 }
 
 /// Adds a fact that belongs to nobody to the cells that count it.
-pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffer) {
+pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffer) {
     match fact {
         Fact::Contact(contact) => {
             let key = CellKey::CampaignDay {

@@ -21,7 +21,7 @@ use timely::dataflow::channels::pact::Exchange as ByTarget;
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::{Exchange, Inspect};
 
-use crate::engine::{Collection, Diff, Epoch};
+use crate::engine::{Collection, Diff, Epoch, broadcast};
 use crate::label::Label;
 use crate::record::{BrandId, Day, Pseudonym, Token};
 
@@ -203,13 +203,13 @@ impl SaltAllocator {
             SaltMessage::Request(_, brand, day) => {
                 let salt = self.cache.salts.entry((brand, day));
                 let salt = salt.or_insert_with(Salt::draw).clone();
-                let tell = |to| SaltMessage::Salt(to, brand, day, salt.clone());
-                answer.extend((0..self.peers).map(tell));
+                let to_worker = |to| SaltMessage::Salt(to, brand, day, salt.clone());
+                answer.extend(broadcast(self.peers, to_worker));
             }
             SaltMessage::Restored(brand, day, salt) => {
                 let salt = self.cache.salts.entry((brand, day)).or_insert(salt);
-                let tell = |to| SaltMessage::Salt(to, brand, day, salt.clone());
-                answer.extend((0..self.peers).map(tell));
+                let to_worker = |to| SaltMessage::Salt(to, brand, day, salt.clone());
+                answer.extend(broadcast(self.peers, to_worker));
             }
             SaltMessage::Finished(from, brand, before) => {
                 let over = self.over.entry(brand).or_default();
@@ -220,13 +220,14 @@ impl SaltAllocator {
                 {
                     self.cache.forget(brand, first);
                     self.cache.take_forgotten();
-                    answer.extend((0..self.peers).map(|to| SaltMessage::Forget(to, brand, first)));
+                    let to_worker = |to| SaltMessage::Forget(to, brand, first);
+                    answer.extend(broadcast(self.peers, to_worker));
                 }
             }
             SaltMessage::Settled(brand, before) => {
                 self.cache.close(brand, before);
-                let tell = |to| SaltMessage::SettledEverywhere(to, brand, before);
-                answer.extend((0..self.peers).map(tell));
+                let to_worker = |to| SaltMessage::SettledEverywhere(to, brand, before);
+                answer.extend(broadcast(self.peers, to_worker));
             }
             SaltMessage::Salt(..)
             | SaltMessage::Forget(..)

@@ -11,8 +11,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, Month};
-use crate::ask::{Answer, Question, Reply, RoutedQuestion, labels};
-use crate::cell::Cell;
+use crate::ask::{Reply, labels};
+use crate::cell::{Cell, Family};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
@@ -58,10 +58,15 @@ pub enum CellsIn {
     },
     /// A batch vote of a worker.
     BatchVote(BatchVote),
-    /// A question for published cells.
-    Ask(RoutedQuestion),
-    /// An answer whose labels need names.
-    Name(Answer),
+}
+
+/// A question to [`Cells`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CellsQuestion {
+    /// The released cells of a brand, of one family or of all.
+    Released(BrandId, Option<Family>),
+    /// The names of the labels in a reply of another operator.
+    Name(Reply),
 }
 
 /// The changes of one class that wait for a batch on one worker.
@@ -88,8 +93,6 @@ pub enum CellsOut {
     BatchVote(BatchVote),
     /// No record uses a label whose name is still announced.
     Unused(BrandId, Label),
-    /// A part of an answer.
-    Answer(Answer),
 }
 
 /// The contributors that changed by brand and class, over all workers, as in [`BatchVote::changed`].
@@ -108,8 +111,6 @@ pub(super) struct EpochWork {
     pub(super) release: Option<i64>,
     /// Whether all published cells are emitted again.
     pub(super) republish: bool,
-    pub(super) questions: Vec<RoutedQuestion>,
-    pub(super) answers: Vec<Answer>,
     pub(super) updates: CellUpdates,
     pub(super) phase: Phase,
 }
@@ -122,8 +123,8 @@ pub(super) enum Phase {
     Batch,
     /// Changes are published.
     Release(ReleaseTimes),
-    /// Questions are answered.
-    Answer,
+    /// Changes are emitted.
+    Emit,
 }
 
 /// The operator. State: the cells that this worker owns.
@@ -271,15 +272,10 @@ impl Cells {
         })
     }
 
-    /// Adds the names of labels to an answer.
-    pub(super) fn name(&self, answer: Answer) -> Answer {
-        let Answer {
-            asker,
-            number,
-            reply,
-        } = answer;
+    /// Adds the names of labels to a reply.
+    pub(super) fn name(&self, reply: Reply) -> Reply {
         let word = |brand, label| self.labels.of(brand).word(label).cloned();
-        let reply = match reply {
+        match reply {
             Reply::Path {
                 brand,
                 path,
@@ -302,11 +298,6 @@ impl Cells {
                 Reply::NamedRecord(key, record, words)
             }
             other => other,
-        };
-        Answer {
-            asker,
-            number,
-            reply,
         }
     }
 
@@ -342,26 +333,16 @@ impl Cells {
         self.stats.labels(self.labels.len() as u64);
     }
 
-    /// Answers with the published cells.
-    pub(super) fn answer(&self, asked: &RoutedQuestion, out: &mut Vec<(CellsOut, Diff)>) {
-        let Question::Cells { brand, family } = &asked.question else {
-            return;
-        };
-        let mut cells = Vec::new();
-        let groups = self.groups.iter();
-        for (key, group) in groups.filter(|(key, _)| key.brand() == *brand) {
-            for (key, entry) in group.cells(key) {
-                if let Some(values) = entry.published_values() {
-                    cells.extend(self.cell(key, Some(values)));
-                }
-            }
-        }
-        cells.retain(|cell| family.is_none_or(|family| family == cell.family));
+    /// The released cells of a brand, of one family or of all, in order.
+    pub(super) fn released_cells(&self, brand: BrandId, family: Option<Family>) -> Vec<Cell> {
+        let groups = self.groups.iter().filter(|(key, _)| key.brand() == brand);
+        let cells = groups.flat_map(|(key, group)| group.cells(key));
+        let cells =
+            cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
+        let mut cells: Vec<Cell> = cells
+            .filter(|cell| family.is_none_or(|family| family == cell.family))
+            .collect();
         cells.sort_unstable();
-        out.extend(
-            cells
-                .into_iter()
-                .map(|cell| (CellsOut::Answer(asked.answer(Reply::Cell(cell))), 1)),
-        );
+        cells
     }
 }

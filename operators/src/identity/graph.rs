@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Question, Reply, RoutedQuestion};
-use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::engine::{Diff, Epoch, KeyedOperator, QueryOperator};
 use crate::identity::brand_graph::{BrandGraph, Changes};
 use crate::identity::outcome::GraphOut;
 use crate::label::Label;
@@ -46,8 +46,6 @@ pub enum GraphIn {
         /// The first source of that day.
         source: Label,
     },
-    /// A question about identifiers.
-    Ask(RoutedQuestion),
 }
 
 /// The operator. State: the graph of each brand that this worker owns.
@@ -74,13 +72,11 @@ impl KeyedOperator for Graph {
     const NAME: &'static str = "Graph";
 
     fn route(update: &GraphIn) -> u64 {
-        let brand = match update {
+        match update {
             GraphIn::Set { brand, .. }
             | GraphIn::Facts { brand, .. }
-            | GraphIn::Provenance { brand, .. } => *brand,
-            GraphIn::Ask(asked) => asked.question.brand(),
-        };
-        brand.0
+            | GraphIn::Provenance { brand, .. } => brand.0,
+        }
     }
 
     fn entries(&self) -> usize {
@@ -94,8 +90,7 @@ impl KeyedOperator for Graph {
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
         let mut changes: FxHashMap<BrandId, Changes> = FxHashMap::default();
-        let mut witnesses = Vec::new();
-        let mut questions = Vec::new();
+        let mut provenances = Vec::new();
         for (update, diff) in updates {
             match update {
                 GraphIn::Set { brand, set } => {
@@ -111,10 +106,9 @@ impl KeyedOperator for Graph {
                     day,
                     source,
                 } if diff > 0 => {
-                    witnesses.push((brand, set, day, source));
+                    provenances.push((brand, set, day, source));
                 }
                 GraphIn::Provenance { .. } => {}
-                GraphIn::Ask(asked) => questions.push(asked),
             }
         }
         for (brand, changes) in changes {
@@ -125,28 +119,34 @@ impl KeyedOperator for Graph {
             graph.apply_epoch(brand, settings, changes, out);
             self.stats.steps(graph.steps());
         }
-        for (brand, set, day, source) in witnesses {
+        for (brand, set, day, source) in provenances {
             if let Some(graph) = self.brands.get_mut(&brand) {
                 graph.provenance(set, day, source);
             }
         }
-        for asked in questions {
-            let graph = self.brands.entry(asked.question.brand()).or_default();
-            match &asked.question {
-                Question::Link { from, to, .. } => {
-                    let reply = graph.why(from, to);
-                    out.push((GraphOut::Answer(asked.answer(reply)), 1));
-                }
-                Question::Members {
-                    naming, persons, ..
-                } => {
-                    for (id, kind, person) in graph.members(naming, persons) {
-                        let answer = asked.answer(Reply::Member(id, kind, person));
-                        out.push((GraphOut::Answer(answer), 1));
-                    }
-                }
-                _ => {}
+    }
+}
+
+impl QueryOperator for Graph {
+    type Question = Question;
+    type Reply = Reply;
+
+    fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<Reply>) {
+        let graph = self.brands.entry(query.question.brand()).or_default();
+        match &query.question {
+            Question::Link { from, to, .. } => replies.push(graph.why(from, to)),
+            Question::Members {
+                naming, persons, ..
+            } => {
+                let members = graph.members(naming, persons).into_iter();
+                replies.extend(members.map(|(id, kind, person)| Reply::Member(id, kind, person)));
             }
+            Question::Cells { .. }
+            | Question::Paths { .. }
+            | Question::Records { .. }
+            | Question::DeviceDays { .. }
+            | Question::Expired { .. }
+            | Question::ActiveSince { .. } => {}
         }
     }
 }

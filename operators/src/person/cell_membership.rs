@@ -2,7 +2,8 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
+use crate::aggregate::{Aggregate, CellKey};
+use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 
 /// Tracks the cells that a person contributes to, and emits a change when a membership begins or ends.
@@ -44,7 +45,7 @@ impl<'a> CellMembership<'a> {
     }
 
     /// Emits the memberships that began or ended.
-    pub(super) fn tell(self, deltas: &mut DeltaBuffer) {
+    pub(super) fn drain_into(self, deltas: &mut DeltaBuffer) {
         for (key, was) in self.was {
             let hash = fingerprint(&key);
             let is = self.cell_refs.get(&hash).is_some_and(|count| *count > 0);

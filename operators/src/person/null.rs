@@ -8,8 +8,9 @@ use rustc_hash::FxHashMap;
 
 use super::cell_membership::CellMembership;
 use super::touches::Touches;
-use crate::aggregate::{Aggregate, CellKey, DeltaBuffer, Month};
+use crate::aggregate::{Aggregate, CellKey, Month};
 use crate::calendar::month;
+use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 use crate::facts::Contact;
 use crate::label::Channel;
