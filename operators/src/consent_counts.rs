@@ -27,7 +27,8 @@ pub struct ConsentDelta {
     stated: i64,
     /// Identifiers that allow each use.
     allowed: [i64; Use::ALL.len()],
-    /// The identifiers that changed, as a 128-bit set by hash.
+    /// The identifiers that changed, as a set of 128 bits by hash. Two identifiers may share a bit, so the number of bits is at most
+    /// the number of identifiers.
     changed: u128,
 }
 
@@ -47,6 +48,7 @@ impl ConsentDelta {
         }
     }
 
+    /// Adds `times` a change of the counts. Whoever changed stays among the changed.
     fn add(&mut self, other: &ConsentDelta, times: i64) {
         self.stated += other.stated * times;
         for (allowed, other) in self.allowed.iter_mut().zip(&other.allowed) {
@@ -60,6 +62,7 @@ impl ConsentDelta {
 pub struct ConsentCounts {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
+    /// The counts of each brand, and who changed since they were last published.
     brands: BTreeMap<BrandId, ConsentDelta>,
 }
 
@@ -73,7 +76,8 @@ impl ConsentCounts {
         }
     }
 
-    /// Publishes the counts that pass the thresholds.
+    /// Publishes the counts of each brand with at least `k_delta` changed identifiers, as far as `k` identifiers allow a use
+    /// and `k` refuse it.
     fn publish(&mut self) {
         for (brand, counts) in &mut self.brands {
             let Some(settings) = self.settings.brands.get(brand) else {

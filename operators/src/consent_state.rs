@@ -104,13 +104,16 @@ impl SubjectState {
 /// The operator. State: every identifier that a record or a statement contains.
 #[derive(Default)]
 pub struct ConsentState {
+    /// The state of each identifier.
     subjects: KeyedState<(BrandId, Pseudonym), SubjectState>,
 }
 
 /// The updates of one identifier in one epoch.
 #[derive(Default)]
 struct Changes {
+    /// Statements with their times in Unix milliseconds.
     statements: Vec<((i64, Statement), Diff)>,
+    /// The keys of identifier sets that contain the identifier.
     sets: Vec<(u128, Diff)>,
 }
 

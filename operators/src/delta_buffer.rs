@@ -15,6 +15,7 @@ const MAX_IDLE_CAPACITY: usize = 256;
 /// The contributions of one epoch to the cells, summed by cell.
 #[derive(Default)]
 pub struct DeltaBuffer {
+    /// The differences of all contributors that have ended.
     sums: FxHashMap<CellKey, Aggregate>,
     /// The differences of the current contributor.
     own: FxHashMap<CellKey, Aggregate>,

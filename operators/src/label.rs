@@ -87,6 +87,7 @@ impl Channel {
 /// The names behind the labels of one brand.
 #[derive(Clone, Debug)]
 pub struct LabelNames {
+    /// The name of each label.
     words: FxHashMap<Label, Arc<str>>,
     collisions: u64,
 }

@@ -1,7 +1,8 @@
 //! The handle of a worker to the dataflow: its inputs, its outputs, and its progress.
 //!
 //! Input belongs to the epoch that is open on this worker. An epoch is complete when every worker has ended it, and its
-//! output depends neither on the worker nor on the order of the input (invariant I1).
+//! output depends neither on the worker nor on the order of the input (invariant I1). After [`Dataflow::end`] all input is
+//! ignored.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -68,12 +69,17 @@ pub struct Dataflow {
     /// `None` once the input has ended.
     pub(super) inputs: Option<Inputs>,
     pub(super) settings: Arc<Settings>,
+    /// Whether this worker has restored any published cell.
     pub(super) has_restored_cells: bool,
+    /// The progress of all workers.
     pub(super) probe: ProbeHandle<Epoch>,
+    /// The salts that the allocator has sent to this worker.
     pub(super) salt_cache: Rc<RefCell<SaltCache>>,
     /// The salts that this worker has requested.
     pub(super) asked: BTreeSet<(BrandId, Day)>,
+    /// The index of this worker.
     pub(super) index: u64,
+    /// The number of workers, on all processes.
     pub(super) peers: u64,
     /// The counters of this worker.
     pub stats: Rc<Stats>,
@@ -81,15 +87,22 @@ pub struct Dataflow {
     pub sizes: StateSizes,
 }
 
+/// An input of one worker. Its logical time is the open epoch.
 pub(super) type Session<D> = InputSession<Epoch, D, Diff>;
 
 /// The inputs, one for each operator that takes external input, and one for questions.
 pub(super) struct Inputs {
+    /// Records, and the retractions of a retention pass.
     pub(super) records: Session<UpsertIn>,
+    /// The reference times of links.
     pub(super) policy_filter: Session<PolicyFilterIn>,
+    /// Pings, retractions of devices, and the ends of salt days.
     pub(super) pings: Session<SessionizeIn>,
+    /// Messages to the salt allocator. Their logical time counts messages, not epochs.
     pub(super) salts: Session<SaltMessage>,
+    /// Label names, restored cells and releases.
     pub(super) cells: Session<CellsIn>,
+    /// Questions, one row for each state that is asked.
     pub(super) questions: Session<RoutedQuestion>,
 }
 

@@ -4,19 +4,16 @@
 //! Its changes leave when the epoch is complete, and not before, so that operators downstream see complete epochs too. An
 //! operator whose epoch stays open does not hold up the worker: it is scheduled again when its own thread wakes it.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use differential_dataflow::{AsCollection, Data};
+use differential_dataflow::{AsCollection, Data, ExchangeData};
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::Scope;
 use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::operators::generic::{
-    Operator, OperatorInfo, OutputBuilder, OutputBuilderSession,
-};
+use timely::dataflow::operators::generic::operator::empty;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
+use timely::dataflow::operators::{Capability, InputCapability};
 
 use super::collection::{Collection, Diff, Epoch};
 use super::operator::{KeyedOperator, WakeFn};
@@ -79,33 +76,9 @@ pub fn keyed<'scope, S: KeyedOperator>(
     operator: S,
     sizes: &StateSizes,
 ) -> Collection<'scope, S::Out> {
-    let scope = input.inner.scope();
-    let operator = sizes.register(operator);
-    let route = Exchange::new(|update: &(S::In, Epoch, Diff)| S::route(&update.0));
-    input
-        .inner
-        .unary_frontier(route, S::NAME, |_capability, info| {
-            let wake = wake_fn(scope, &info);
-            let mut epochs: Epochs<S, _, ()> = Epochs::default();
-            let mut changes = Vec::new();
-            move |(input, frontier), output| {
-                input.for_each_stamp(|capability, batches| {
-                    let Some(capability) = capability.retain_least(output.output_index()) else {
-                        return;
-                    };
-                    for (data, epoch, diff) in batches.flat_map(|batch| batch.drain(..)) {
-                        let pending = epochs.at(epoch, || capability.delayed(&epoch));
-                        pending.updates.push((data, diff));
-                    }
-                });
-                let is_open = |epoch: &Epoch| frontier.less_equal(epoch);
-                while let Some(done) = epochs.advance(&operator, is_open, &wake, &mut changes) {
-                    give(output, &done.capability, done.epoch, &mut changes);
-                }
-            }
-        })
-        .container::<Vec<_>>()
-        .as_collection()
+    let queries = empty(input.inner.scope()).as_collection();
+    let ignore = |_: &mut S, _: Query<()>, _: &mut Vec<()>| ();
+    run(input, queries, operator, ignore, sizes).0
 }
 
 /// Runs an operator that answers questions, as [`keyed`] does. Returns its output and its answers, both complete at the end
@@ -120,49 +93,65 @@ pub fn keyed_with_queries<'scope, S: QueryOperator>(
     Collection<'scope, S::Out>,
     Collection<'scope, Answer<S::Reply>>,
 ) {
+    run(input, queries, operator, S::answer, sizes)
+}
+
+/// Runs an operator with a function that answers queries. Input 0 are updates and input 1 queries; output 0 are changes
+/// and output 1 answers.
+fn run<'scope, S: KeyedOperator, Q: ExchangeData, R: Data>(
+    input: Collection<'scope, S::In>,
+    queries: Collection<'scope, Query<Q>>,
+    operator: S,
+    answer: impl Fn(&mut S, Query<Q>, &mut Vec<R>) + 'static,
+    sizes: &StateSizes,
+) -> (Collection<'scope, S::Out>, Collection<'scope, Answer<R>>) {
     let scope = input.inner.scope();
     let operator = sizes.register(operator);
     let mut builder = OperatorBuilder::new(S::NAME.to_owned(), scope);
-    let wake = wake_fn(scope, &builder.operator_info());
+    let address = builder.operator_info().address.to_vec();
+    let activator = scope.worker().sync_activator_for(address);
+    let wake: WakeFn = Arc::new(move || {
+        // A worker that has shut down needs no wake-up.
+        let _ = activator.activate();
+    });
     let route = Exchange::new(|update: &(S::In, Epoch, Diff)| S::route(&update.0));
     let mut input = builder.new_input(input.inner, route);
-    let route = Exchange::new(|query: &(Query<S::Question>, Epoch, Diff)| query.0.key as u64);
+    let route = Exchange::new(|query: &(Query<Q>, Epoch, Diff)| query.0.key as u64);
     let mut queries = builder.new_input(queries.inner, route);
     let (output, changed) = builder.new_output();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
     let (answers, answered) = builder.new_output();
     let mut answers = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(answers);
     builder.build(move |_capabilities| {
-        let mut epochs: Epochs<S, [Capability<Epoch>; 2], Query<S::Question>> = Epochs::default();
+        let mut epochs: Epochs<S, Q> = Epochs::default();
         let (mut changes, mut replies) = (Vec::new(), Vec::new());
         move |frontiers| {
             input.for_each_stamp(|capability, batches| {
                 for (data, epoch, diff) in batches.flat_map(|batch| batch.drain(..)) {
-                    let both = || [0, 1].map(|port| capability.delayed(&epoch, port));
-                    epochs.at(epoch, both).updates.push((data, diff));
+                    epochs.at(epoch, &capability).updates.push((data, diff));
                 }
             });
             queries.for_each_stamp(|capability, batches| {
                 for (query, epoch, _) in batches.flat_map(|batch| batch.drain(..)) {
-                    let both = || [0, 1].map(|port| capability.delayed(&epoch, port));
-                    epochs.at(epoch, both).queries.push(query);
+                    epochs.at(epoch, &capability).queries.push(query);
                 }
             });
             let (mut output, mut answers) = (output.activate(), answers.activate());
             let is_open = |epoch: &Epoch| frontiers.iter().any(|open| open.less_equal(epoch));
-            while let Some(done) = epochs.advance(&operator, is_open, &wake, &mut changes) {
-                let [of_changes, of_answers] = done.capability;
-                give(&mut output, &of_changes, done.epoch, &mut changes);
+            let mut operator = operator.borrow_mut();
+            while let Some(done) = epochs.advance(&mut *operator, is_open, &wake, &mut changes) {
+                let [of_changes, of_answers] = &done.capabilities;
+                give(&mut output, of_changes, done.epoch, &mut changes);
                 for query in done.queries {
                     let (asker, number) = (query.asker, query.number);
-                    operator.borrow_mut().answer(query, &mut replies);
-                    let answer = |reply| Answer {
+                    answer(&mut operator, query, &mut replies);
+                    let of_query = replies.drain(..).map(|reply| Answer {
                         asker,
                         number,
                         reply,
-                    };
-                    let mut replies = replies.drain(..).map(|reply| (answer(reply), 1)).collect();
-                    give(&mut answers, &of_answers, done.epoch, &mut replies);
+                    });
+                    let mut rows = of_query.map(|answer| (answer, 1)).collect();
+                    give(&mut answers, of_answers, done.epoch, &mut rows);
                 }
             }
         }
@@ -170,28 +159,23 @@ pub fn keyed_with_queries<'scope, S: QueryOperator>(
     (changed.as_collection(), answered.as_collection())
 }
 
-/// The epochs that an operator has received and not completed, in order. `C` is what allows to send output in an epoch.
-struct Epochs<S: KeyedOperator, C, Q> {
-    waiting: BTreeMap<Epoch, Pending<S::In, C, Q>>,
-    /// The epoch that was applied and is not complete.
-    current: Option<Applied<C, Q>>,
+/// The epochs that an operator has received and not completed, in order.
+struct Epochs<S: KeyedOperator, Q> {
+    /// The epochs that were not applied.
+    waiting: BTreeMap<Epoch, Pending<S::In, Q>>,
+    /// The epoch that was applied and is not complete: a pending one without updates.
+    current: Option<Pending<S::In, Q>>,
 }
 
-/// An epoch that has not been applied.
-struct Pending<D, C, Q> {
-    capability: C,
-    updates: Vec<(D, Diff)>,
-    queries: Vec<Q>,
-}
-
-/// An epoch that has been applied.
-struct Applied<C, Q> {
+/// The input of an epoch, and the capabilities to send its changes and answers.
+struct Pending<D, Q> {
     epoch: Epoch,
-    capability: C,
-    queries: Vec<Q>,
+    capabilities: [Capability<Epoch>; 2],
+    updates: Vec<(D, Diff)>,
+    queries: Vec<Query<Q>>,
 }
 
-impl<S: KeyedOperator, C, Q> Default for Epochs<S, C, Q> {
+impl<S: KeyedOperator, Q> Default for Epochs<S, Q> {
     fn default() -> Self {
         Epochs {
             waiting: BTreeMap::new(),
@@ -200,11 +184,12 @@ impl<S: KeyedOperator, C, Q> Default for Epochs<S, C, Q> {
     }
 }
 
-impl<S: KeyedOperator, C, Q> Epochs<S, C, Q> {
-    /// The epoch that receives input.
-    fn at(&mut self, epoch: Epoch, capability: impl FnOnce() -> C) -> &mut Pending<S::In, C, Q> {
+impl<S: KeyedOperator, Q> Epochs<S, Q> {
+    /// The epoch of an update or query that arrived with a capability.
+    fn at(&mut self, epoch: Epoch, capability: &InputCapability<Epoch>) -> &mut Pending<S::In, Q> {
         self.waiting.entry(epoch).or_insert_with(|| Pending {
-            capability: capability(),
+            epoch,
+            capabilities: [0, 1].map(|output| capability.delayed(&epoch, output)),
             updates: Vec::new(),
             queries: Vec::new(),
         })
@@ -214,25 +199,16 @@ impl<S: KeyedOperator, C, Q> Epochs<S, C, Q> {
     /// of the epoch may arrive (`is_open`), or because the operator waits for its own thread.
     fn advance(
         &mut self,
-        operator: &RefCell<S>,
+        operator: &mut S,
         is_open: impl Fn(&Epoch) -> bool,
         wake: &WakeFn,
         changes: &mut Vec<(S::Out, Diff)>,
-    ) -> Option<Applied<C, Q>> {
-        let mut operator = operator.borrow_mut();
+    ) -> Option<Pending<S::In, Q>> {
         if self.current.is_none() {
-            let entry = self.waiting.first_entry()?;
-            let epoch = *entry.key();
-            if is_open(&epoch) {
-                return None;
-            }
-            let pending = entry.remove();
-            operator.apply_epoch(epoch, pending.updates, changes);
-            self.current = Some(Applied {
-                epoch,
-                capability: pending.capability,
-                queries: pending.queries,
-            });
+            let next = self.waiting.first_entry();
+            let mut next = next.filter(|next| !is_open(next.key()))?.remove();
+            operator.apply_epoch(next.epoch, std::mem::take(&mut next.updates), changes);
+            self.current = Some(next);
         }
         match operator.resume(wake, changes) {
             true => self.current.take(),
@@ -255,14 +231,6 @@ fn give<D: Data>(
     }
 }
 
-fn wake_fn(scope: Scope<'_, Epoch>, info: &OperatorInfo) -> WakeFn {
-    let activator = scope.worker().sync_activator_for(info.address.to_vec());
-    Arc::new(move || {
-        // A worker that has shut down needs no wake-up.
-        let _ = activator.activate();
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -272,6 +240,7 @@ mod tests {
     use differential_dataflow::input::Input;
     use timely::dataflow::operators::Inspect;
 
+    use super::super::workers::deliver;
     use super::*;
 
     /// Completes each epoch on a signal from another thread.
@@ -352,5 +321,84 @@ mod tests {
                 );
             }
         });
+    }
+
+    /// The sums of numbers by their last digit.
+    #[derive(Default)]
+    struct Sums(BTreeMap<u64, u64>);
+
+    impl KeyedOperator for Sums {
+        type In = u64;
+        type Out = u64;
+        const NAME: &'static str = "Sums";
+
+        fn route(number: &u64) -> u64 {
+            number % 10
+        }
+
+        fn entries(&self) -> usize {
+            self.0.len()
+        }
+
+        fn apply_epoch(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
+            for (number, _) in updates {
+                *self.0.entry(number % 10).or_default() += number;
+            }
+        }
+    }
+
+    impl QueryOperator for Sums {
+        type Question = u64;
+        type Reply = u64;
+
+        fn answer(&mut self, query: Query<u64>, replies: &mut Vec<u64>) {
+            replies.extend(self.0.get(&query.question));
+        }
+    }
+
+    #[test]
+    fn an_answer_is_as_of_its_epoch_and_returns_to_the_worker_that_asked() {
+        let (sent, received) = channel();
+        let sent = Mutex::new(sent);
+        let workers = timely::execute(timely::Config::process(3), move |worker| {
+            let sent = sent.lock().unwrap().clone();
+            let index = worker.index() as u64;
+            worker.dataflow::<Epoch, _, _>(|scope| {
+                let (mut input, numbers) = scope.new_collection();
+                let (mut questions, queries) = scope.new_collection();
+                let sums = Sums::default();
+                let (_, answers) =
+                    keyed_with_queries(numbers, queries, sums, &StateSizes::default());
+                deliver(answers, |answer| answer.asker)
+                    .inner
+                    .inspect(move |(answer, epoch, _)| {
+                        sent.send((*epoch, index, answer.clone())).unwrap();
+                    });
+                // Each worker adds 12 in each epoch, and worker 1 asks in the second.
+                for epoch in 0..3 {
+                    input.advance_to(epoch);
+                    questions.advance_to(epoch);
+                    if (epoch, index) == (1, 1) {
+                        let query = Query {
+                            asker: index,
+                            number: 4,
+                            key: 2,
+                            question: 2,
+                        };
+                        questions.update(query, 1);
+                    }
+                    input.update(12, 1);
+                    input.flush();
+                    questions.flush();
+                }
+            });
+        });
+        drop(workers);
+        let answer = Answer {
+            asker: 1,
+            number: 4,
+            reply: 6 * 12,
+        };
+        assert_eq!(received.try_iter().collect::<Vec<_>>(), [(1, 1, answer)]);
     }
 }

@@ -46,6 +46,7 @@ pub trait State: Default {
 /// assert!(balances.is_empty());
 /// ```
 pub struct KeyedState<K, S> {
+    /// No state is empty.
     states: FxHashMap<K, S>,
 }
 

@@ -51,6 +51,74 @@ pub struct Answer<R> {
 }
 
 /// An operator that answers questions about its state.
+///
+/// # Examples
+///
+/// How often a word has occurred, asked by worker 0 and answered by the worker that owns the word. The answer is as of the end
+/// of its epoch, so it includes the update that follows the question:
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use differential_dataflow::input::Input;
+/// use timely::dataflow::operators::Inspect;
+/// use tributary_operators::engine::{
+///     Diff, Epoch, KeyedOperator, Query, QueryOperator, StateSizes, keyed_with_queries,
+/// };
+///
+/// #[derive(Default)]
+/// struct Words(BTreeMap<u64, Diff>);
+///
+/// impl KeyedOperator for Words {
+///     type In = u64;
+///     type Out = u64;
+///     const NAME: &'static str = "Words";
+///
+///     fn route(word: &u64) -> u64 {
+///         *word
+///     }
+///
+///     fn entries(&self) -> usize {
+///         self.0.len()
+///     }
+///
+///     fn apply_epoch(&mut self, _: Epoch, updates: Vec<(u64, Diff)>, _: &mut Vec<(u64, Diff)>) {
+///         for (word, diff) in updates {
+///             *self.0.entry(word).or_default() += diff;
+///         }
+///     }
+/// }
+///
+/// impl QueryOperator for Words {
+///     type Question = ();
+///     type Reply = Diff;
+///
+///     fn answer(&mut self, query: Query<()>, replies: &mut Vec<Diff>) {
+///         replies.extend(self.0.get(&(query.key as u64)));
+///     }
+/// }
+///
+/// timely::execute_directly(|worker| {
+///     worker.dataflow::<Epoch, _, _>(|scope| {
+///         let (mut words, updates) = scope.new_collection();
+///         let (mut questions, queries) = scope.new_collection();
+///         let sizes = StateSizes::default();
+///         let (_, answers) = keyed_with_queries(updates, queries, Words::default(), &sizes);
+///         answers.inner.inspect(|(answer, _, _)| {
+///             assert_eq!((answer.asker, answer.number, answer.reply), (0, 7, 3));
+///         });
+///         words.update(5, 2);
+///         let query = Query {
+///             asker: 0,
+///             number: 7,
+///             key: 5,
+///             question: (),
+///         };
+///         questions.update(query, 1);
+///         words.update(5, 1);
+///     });
+/// });
+/// ```
 pub trait QueryOperator: KeyedOperator {
     /// The question.
     type Question: differential_dataflow::ExchangeData;

@@ -13,6 +13,7 @@ use super::operator::KeyedOperator;
 #[derive(Clone, Default)]
 pub struct StateSizes(Rc<RefCell<Vec<Size>>>);
 
+/// The name of an operator, and the function that computes its size.
 type Size = (&'static str, Box<dyn Fn() -> usize>);
 
 impl StateSizes {

@@ -26,10 +26,13 @@ use crate::settings::BrandSettings;
 
 /// An identifier set in use. Its identifiers are pairwise linked, so it is an edge of a hypergraph.
 pub(super) struct Hyperedge {
+    /// The identifiers, in the order of the set.
     pub(super) ids: Box<[Id]>,
     /// The announced number of facts of the set.
     facts: i64,
+    /// The emitted person; `None` if the set has no facts or only hubs.
     person: Option<Person>,
+    /// The earliest day and source of a record with the set.
     pub(super) provenance: Option<(Day, Label)>,
 }
 
@@ -45,15 +48,21 @@ struct Pair {
 /// The identity graph of a brand.
 #[derive(Default)]
 pub(super) struct BrandGraph {
+    /// The identifiers.
     pub(super) nodes: Nodes,
     /// The sets in use, by their keys.
     pub(super) hyperedges: FxHashMap<u128, Hyperedge>,
     /// The smaller number first.
     pairs: FxHashMap<(Id, Id), Pair>,
+    /// The persons: the connected components without hubs.
     pub(super) components: Components,
+    /// The persons with more identifiers than the size guard allows.
     oversized: FxHashSet<Person>,
+    /// The number of pairs that are a link.
     links: i64,
+    /// The number of hubs.
     hubs: i64,
+    /// The totals as they were emitted last.
     published: Aggregate,
     /// The number of sets and identifiers that were visited.
     steps: u64,
@@ -64,6 +73,7 @@ pub(super) struct BrandGraph {
 struct Work {
     /// The sets whose person may have changed.
     sets: FxHashSet<u128>,
+    /// The identifiers whose sets, values or facts changed.
     nodes: FxHashSet<Id>,
     /// The pairs that may have become a link, or ceased to be one.
     pairs: FxHashSet<(Id, Id)>,
@@ -76,6 +86,8 @@ pub(super) struct Changes {
     pub(super) sets: Vec<(IdSet, Diff)>,
     /// The change of the announced number of facts of a set, by its key.
     pub(super) facts: Vec<(u128, i64)>,
+    /// The earliest day and source that support a set now, by its key.
+    pub(super) provenance: Vec<(u128, Day, Label)>,
 }
 
 /// The key of a pair: the smaller number first.
@@ -321,13 +333,6 @@ impl BrandGraph {
         }
     }
 
-    /// Stores the earliest day and source that support a set.
-    pub(super) fn provenance(&mut self, set: u128, day: Day, source: Label) {
-        if let Some(hyperedge) = self.hyperedges.get_mut(&set) {
-            hyperedge.provenance = Some((day, source));
-        }
-    }
-
     /// Emits the change of the totals of the brand. `changed` are the contributors that changed.
     fn publish(&mut self, brand: BrandId, changed: u128, out: &mut Vec<(GraphOut, Diff)>) {
         let persons = self.components.persons() as i64;
@@ -376,6 +381,11 @@ impl BrandGraph {
         }
         for (set, facts) in changes.facts {
             self.add_facts(set, facts, &mut work);
+        }
+        for (set, day, source) in changes.provenance {
+            if let Some(hyperedge) = self.hyperedges.get_mut(&set) {
+                hyperedge.provenance = Some((day, source));
+            }
         }
         self.flip_hubs(settings, &mut work);
         self.relink(&work);

@@ -1,32 +1,34 @@
 //! Components: the trees of the forest as persons with labels.
 //!
-//! A label is a number that means nothing and leaves nothing of itself in any output; which label a person has may
-//! depend on history, who belongs together may not. Where two persons become one or one becomes two, the side with more
-//! facts keeps the label, so that a change moves the facts of the smaller side only, however many identifiers the
-//! other has.
+//! A label is a number without meaning that never appears in an output. The label of a person may depend on history; which
+//! identifiers belong to one person may not. When two persons become one, or one becomes two, the side with more facts keeps
+//! the label, so that a change moves the facts of the smaller side only, however many identifiers the larger side has. Over
+//! any sequence of insertions a fact moves at most a logarithmic number of times (union by size).
 
 use super::forest::{Forest, Link};
 
-/// A person's label within its brand.
+/// The label of a person within its brand.
 pub type Person = u64;
 
-/// The label of nobody.
+/// The label of a free entry.
 const NOBODY: Person = Person::MAX;
 
+/// A person.
 struct Entry {
+    /// The label, or [`NOBODY`] if the entry is free.
     label: Person,
-    /// Some identifier of the person.
+    /// An identifier of the person.
     vertex: u32,
 }
 
-/// What has changed since this was asked last.
+/// The changes since the last call of [`Components::moves`].
 #[derive(Default)]
 pub(super) struct Moves {
-    /// The identifiers with facts that have another label.
+    /// The identifiers with facts whose person has another label than before.
     pub moved: Vec<u32>,
-    /// Some identifier of each person that has changed, as far as it is still there.
+    /// An identifier of each person that changed, if it is still in the graph.
     pub touched: Vec<u32>,
-    /// The labels that changed, some of which no longer exist.
+    /// The labels of persons that changed, some of which no longer exist.
     pub labels: Vec<Person>,
 }
 
@@ -34,34 +36,37 @@ pub(super) struct Moves {
 #[derive(Default)]
 pub(super) struct Components {
     forest: Forest,
+    /// The persons, by the tag that the forest stores at the root of each tree.
     persons: Vec<Entry>,
+    /// The tags of free entries.
     free: Vec<u32>,
+    /// The next label. Labels are never reused.
     next: Person,
     moves: Moves,
 }
 
 impl Components {
-    /// How many persons there are.
+    /// The number of persons.
     pub(super) fn persons(&self) -> usize {
         self.persons.len() - self.free.len()
     }
 
-    /// How many persons and parts of the forest are kept.
+    /// The number of persons and of parts of the forest.
     pub(super) fn entries(&self) -> usize {
         self.persons() + self.forest.entries()
     }
 
-    /// How many places of tours were looked at since this was asked last.
+    /// The number of parts of tours that were visited since the last call.
     pub(super) fn steps(&self) -> u64 {
         self.forest.steps()
     }
 
-    /// Whether an identifier belongs to a person: whether it is no hub.
+    /// Whether an identifier belongs to a person: it was inserted, so it is no hub.
     pub(super) fn holds(&self, id: u32) -> bool {
         self.forest.holds(id)
     }
 
-    /// The person of an identifier; none for hubs.
+    /// The person of an identifier; `None` for hubs.
     pub(super) fn person_of(&self, id: u32) -> Option<Person> {
         if !self.holds(id) {
             return None;
@@ -70,7 +75,7 @@ impl Components {
         self.persons.get(tag as usize).map(|entry| entry.label)
     }
 
-    /// How many identifiers the person of one has.
+    /// The number of identifiers of the person of an identifier; 0 for hubs.
     pub(super) fn size(&self, id: u32) -> usize {
         match self.holds(id) {
             true => self.forest.size(self.forest.root(id)).1 as usize,
@@ -78,26 +83,26 @@ impl Components {
         }
     }
 
-    /// Appends the identifiers of one's person.
+    /// Appends all identifiers of the person of an identifier.
     pub(super) fn members(&self, id: u32, out: &mut Vec<u32>) {
         if self.holds(id) {
             self.forest.tree(id, false, out);
         }
     }
 
-    /// The persons with labels among some, each by one of its identifiers. Looks at all persons.
+    /// An identifier of each person whose label satisfies a condition. Visits all persons.
     pub(super) fn find(&self, is: impl Fn(Person) -> bool) -> impl Iterator<Item = u32> {
         let found = self.persons.iter();
         let found = found.filter(move |entry| entry.label != NOBODY && is(entry.label));
         found.map(|entry| entry.vertex)
     }
 
-    /// Hands over what has changed.
+    /// Takes the changes since the last call.
     pub(super) fn moves(&mut self) -> Moves {
         std::mem::take(&mut self.moves)
     }
 
-    /// Makes an identifier a person of its own.
+    /// Adds an identifier as a person of its own.
     pub(super) fn insert(&mut self, id: u32) {
         self.forest.insert(id);
         let root = self.forest.root(id);
@@ -105,7 +110,7 @@ impl Components {
         self.moves.moved.push(id);
     }
 
-    /// Takes out an identifier that has no links.
+    /// Removes an identifier, which must have no links.
     pub(super) fn remove(&mut self, id: u32) {
         let root = self.forest.root(id);
         self.vanish(self.forest.tag(root));
@@ -113,7 +118,7 @@ impl Components {
         self.moves.moved.push(id);
     }
 
-    /// Says how many facts stand under an identifier.
+    /// Sets the number of facts of an identifier, by which the larger side is determined.
     pub(super) fn weigh(&mut self, id: u32, facts: u64) {
         if self.holds(id) {
             let (place, facts) = (self.forest.place(id), u32::try_from(facts));
@@ -123,7 +128,7 @@ impl Components {
         }
     }
 
-    /// Links two identifiers.
+    /// Adds a link between two identifiers, which may join two persons.
     pub(super) fn link(&mut self, a: u32, b: u32) -> Link {
         let (at_a, at_b) = (self.forest.root(a), self.forest.root(b));
         if at_a == at_b {
@@ -142,7 +147,7 @@ impl Components {
         link
     }
 
-    /// Takes a link out.
+    /// Removes a link between two identifiers, which may split their person.
     pub(super) fn unlink(&mut self, link: Link, a: u32, b: u32) {
         let tag = self.forest.tag(self.forest.root(a));
         if !self.forest.unlink(link) {
@@ -160,7 +165,7 @@ impl Components {
         self.found(root, leaves);
     }
 
-    /// A person stays, with an identifier that it has now.
+    /// Records that a person has changed but keeps its label; `vertex` is one of its identifiers now.
     fn keep(&mut self, tag: u32, vertex: u32) {
         let root = self.forest.root(vertex);
         self.forest.tours().set_tag(root, tag);
@@ -171,7 +176,7 @@ impl Components {
         }
     }
 
-    /// A tree becomes a new person.
+    /// Gives a tree, by its root and one of its identifiers, a new label.
     fn found(&mut self, root: u32, vertex: u32) {
         let entry = Entry {
             label: self.next,
@@ -193,7 +198,7 @@ impl Components {
         self.forest.tours().set_tag(root, tag);
     }
 
-    /// There is no such person any more.
+    /// Frees the entry of a person that no longer exists.
     fn vanish(&mut self, tag: u32) {
         if let Some(entry) = self.persons.get_mut(tag as usize) {
             self.moves.labels.push(entry.label);

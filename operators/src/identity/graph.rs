@@ -1,5 +1,9 @@
-//! The operator of the identity graph. The graph of a brand lives on one worker, which receives the identifier sets that
-//! appear and disappear, and determines the persons. [`super::brand_graph`] implements the changes of an epoch.
+//! The operator of the identity graph.
+//!
+//! The graph of a brand lives on one worker, which receives the identifier sets that come into use and go out of use, and
+//! determines the persons. [`super::brand_graph`] implements the changes of an epoch, and [`super::link_path`] the answers to
+//! questions. The graph is on one worker because a single link may join any two persons of the brand; it stays small because
+//! only changes of the sets in use reach it, not the records that repeat them.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -52,6 +56,7 @@ pub enum GraphIn {
 pub struct Graph {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
+    /// The graphs of the brands that this worker owns.
     brands: FxHashMap<BrandId, BrandGraph>,
 }
 
@@ -90,7 +95,6 @@ impl KeyedOperator for Graph {
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
         let mut changes: FxHashMap<BrandId, Changes> = FxHashMap::default();
-        let mut provenances = Vec::new();
         for (update, diff) in updates {
             match update {
                 GraphIn::Set { brand, set } => {
@@ -106,7 +110,8 @@ impl KeyedOperator for Graph {
                     day,
                     source,
                 } if diff > 0 => {
-                    provenances.push((brand, set, day, source));
+                    let changes = changes.entry(brand).or_default();
+                    changes.provenance.push((set, day, source));
                 }
                 GraphIn::Provenance { .. } => {}
             }
@@ -118,11 +123,6 @@ impl KeyedOperator for Graph {
             let graph = self.brands.entry(brand).or_default();
             graph.apply_epoch(brand, settings, changes, out);
             self.stats.steps(graph.steps());
-        }
-        for (brand, set, day, source) in provenances {
-            if let Some(graph) = self.brands.get_mut(&brand) {
-                graph.provenance(set, day, source);
-            }
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::record::{BrandId, Day, IdSet};
 /// The records that contain an identifier set.
 #[derive(Default)]
 struct Support {
+    /// The number of records.
     records: Diff,
     /// The records that are facts.
     facts: Diff,
@@ -36,6 +37,7 @@ impl State for Support {
 }
 
 impl Support {
+    /// The earliest day and source of a record with the set.
     fn provenance(&self) -> Option<(Day, Label)> {
         self.by_day.keys().next().copied()
     }
@@ -97,6 +99,7 @@ struct Changes {
 /// The operator. State: a counter for each set, and for linking sets one for each day and source.
 #[derive(Default)]
 pub struct IdSetCounts {
+    /// The support of each identifier set.
     sets: KeyedState<(BrandId, u128), Support>,
 }
 

@@ -14,7 +14,9 @@ pub(super) type Id = u32;
 
 /// An identifier and its neighborhood.
 pub(super) struct Node {
+    /// The pseudonym.
     pub(super) pseudonym: Pseudonym,
+    /// The kind, which determines the limit of the hub guard.
     pub(super) kind: IdKind,
     /// Whether the identifier is a hub and excluded from all paths.
     pub(super) hub: bool,
@@ -29,9 +31,11 @@ pub(super) struct Node {
 /// The identifiers of a graph.
 #[derive(Default)]
 pub(super) struct Nodes {
+    /// The number of each identifier.
     numbers: FxHashMap<Pseudonym, Id>,
     /// By number; `None` for a free number.
     nodes: Vec<Option<Node>>,
+    /// The free numbers below the length of `nodes`.
     free: Vec<Id>,
 }
 

@@ -1,7 +1,11 @@
 //! Person join: assigns every fact to the person of its identifiers.
 //!
-//! The identifiers of one record belong to one person by that very record, so facts are grouped by their identifier set, and
-//! one update of the graph moves all facts of a set. Facts whose identifiers are all hubs belong to nobody.
+//! The identifiers of one record belong to one person by definition, so facts are grouped by their identifier set, and one update
+//! of the graph moves all facts of a set. A fact without identifiers, or whose identifiers are all hubs, has no person. It is
+//! counted here, with the record itself as the contributor.
+//!
+//! The facts and the assignments of an epoch are applied together, so a fact is emitted only for the person that it has at the end
+//! of the epoch.
 
 use std::rc::Rc;
 
@@ -42,6 +46,7 @@ pub enum PersonJoinOut {
 struct SetFacts {
     /// `None` as long as the graph has not assigned one, and if all identifiers are hubs.
     person: Option<Person>,
+    /// The facts, as a multiset.
     facts: Runs<Fact>,
 }
 
@@ -106,6 +111,7 @@ impl SetFacts {
 /// The operator. State: the facts of every identifier set.
 pub struct PersonJoin {
     stats: Rc<Stats>,
+    /// The facts of each identifier set.
     sets: KeyedState<(BrandId, u128), SetFacts>,
     deltas: DeltaBuffer,
 }

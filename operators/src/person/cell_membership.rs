@@ -1,4 +1,8 @@
-//! Cell membership: whether a person contributes to a cell, which counts the person once however often they occur in it.
+//! Cell membership: a person contributes to a cell once, however many of its events count there.
+//!
+//! The release gate counts persons, not events. So for each cell the number of events is kept with which the person contributes
+//! to it, and only the first and the last of them change the number of contributors. A membership that ends and begins again
+//! within one epoch is no change.
 
 use rustc_hash::FxHashMap;
 
@@ -8,7 +12,9 @@ use crate::engine::Diff;
 
 /// Tracks the cells that a person contributes to, and emits a change when a membership begins or ends.
 pub(super) struct CellMembership<'a> {
+    /// The number of events by cell, before the changes and then with them.
     cell_refs: &'a mut FxHashMap<u64, u32>,
+    /// Whether the person contributed to each changed cell before the epoch.
     was: FxHashMap<CellKey, bool>,
     /// The hash of the person for [`Aggregate::changed_by`].
     pub(super) who: u64,

@@ -24,7 +24,9 @@ use crate::settings::BrandSettings;
 /// The events of one person, as multisets.
 #[derive(Default)]
 pub(super) struct History {
+    /// The touchpoints that may be credited.
     pub(super) touches: Touches,
+    /// The counted sales.
     pub(super) conversions: Runs<Conversion>,
     /// Whether the person has more identifiers than the size guard allows.
     pub(super) oversized: bool,
@@ -37,6 +39,7 @@ pub(super) struct History {
 /// The changes of one person in one epoch.
 #[derive(Default)]
 pub(super) struct Changes {
+    /// Contacts and conversions.
     pub(super) facts: FactChanges,
     /// 1 if the person became oversized, -1 if it no longer is.
     pub(super) oversized: Diff,

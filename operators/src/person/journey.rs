@@ -18,7 +18,9 @@ use crate::settings::BrandSettings;
 
 /// A conversion with its path.
 pub(super) struct Journey<'a> {
+    /// The brand.
     pub(super) brand: BrandId,
+    /// The conversion.
     pub(super) conversion: &'a Conversion,
     /// The touchpoints that may be credited, oldest first; none for an oversized person.
     pub(super) path: Vec<Touch>,
@@ -76,6 +78,7 @@ impl Journey<'_> {
         self.contribute_to_month(&mut add);
     }
 
+    /// The group of conversions that share the families of a month.
     fn month_group(&self) -> MonthGroup {
         MonthGroup {
             brand: self.brand,

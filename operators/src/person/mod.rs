@@ -57,6 +57,7 @@ pub enum PersonIn {
 pub struct Persons {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
+    /// The history of each person.
     persons: KeyedState<PersonKey, History>,
     deltas: DeltaBuffer,
 }

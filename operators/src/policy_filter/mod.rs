@@ -58,6 +58,7 @@ pub enum PolicyFilterIn {
 /// The records with one identifier set.
 #[derive(Default)]
 struct IdSetRecords {
+    /// The current records.
     records: SmallMap<RecordKey, Box<Record>>,
     /// The members with a policy.
     policies: SmallMap<Pseudonym, Policy>,
@@ -70,11 +71,13 @@ impl State for IdSetRecords {
 }
 
 impl IdSetRecords {
+    /// The combined policy of the members.
     fn policy(&self, ids: &IdSet) -> SetPolicy {
         SetPolicy::of(ids, &self.policies)
     }
 }
 
+/// The brand and the key of an identifier set.
 type IdSetKey = (BrandId, u128);
 
 /// The current content of a key, if any.
@@ -83,7 +86,9 @@ type Content = Option<Box<Record>>;
 /// The updates of one identifier set in one epoch.
 #[derive(Default)]
 struct Changes {
+    /// Contents by record key; `None` if the key no longer has a record of the set.
     records: Vec<(RecordKey, Content)>,
+    /// Policies of members that are inserted or retracted.
     policies: Vec<(Pseudonym, Policy, Diff)>,
 }
 
@@ -91,6 +96,7 @@ struct Changes {
 pub struct PolicyFilter {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
+    /// The records with identifiers.
     sets: KeyedState<IdSetKey, IdSetRecords>,
     /// The records without identifiers.
     free: FxHashMap<RecordKey, Box<Record>>,
@@ -98,6 +104,7 @@ pub struct PolicyFilter {
     oldest: BTreeMap<BrandId, EarliestHeld>,
     /// The links that expire, of each brand with a limit.
     links: BTreeMap<BrandId, Links>,
+    /// The labels of all records on this worker.
     uses: LabelUses,
     deltas: DeltaBuffer,
 }

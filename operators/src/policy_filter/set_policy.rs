@@ -22,6 +22,7 @@ pub(super) const UNRESTRICTED: Admission = Admission {
 
 /// The combined policy of the members of an identifier set.
 pub(super) struct SetPolicy {
+    /// Whether a right restricts the processing of any member.
     restricted: bool,
     /// The uses that all statements allow.
     allowed: AllowedUses,
@@ -116,6 +117,7 @@ fn linked(record: &Record, settings: &BrandSettings, at: i64) -> Option<IdSet> {
 /// The identifiers of the one clear value that represents a record without permission to link, or `None` if it has no
 /// other.
 fn alone(ids: &IdSet) -> Option<IdSet> {
+    /// The kinds by preference: the first kind that a record has represents it.
     const ORDER: [IdKind; 7] = [
         IdKind::Cookie,
         IdKind::Customer,

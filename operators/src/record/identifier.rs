@@ -71,7 +71,9 @@ pub struct Identifier {
 /// clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IdSet {
+    /// See [`IdSet::key`].
     key: u128,
+    /// Sorted by pseudonym.
     ids: Arc<[Identifier]>,
 }
 

@@ -44,6 +44,7 @@ impl SaleKind {
 pub struct SaleName(pub u128);
 
 impl SaleName {
+    /// The first bit.
     const OF_RECORD: u128 = 1 << 127;
 
     /// The name of a sale, from its `order_id` or, for a transaction, its `id`; also the name in a refund.

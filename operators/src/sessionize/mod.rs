@@ -81,8 +81,11 @@ pub enum SessionizeOut {
 pub struct Sessionize {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
+    /// The salts of the open days, by which questions about devices are answered.
     salt_cache: Rc<RefCell<SaltCache>>,
+    /// The number of workers that must finish a day before it settles.
     peers: u64,
+    /// The tokens of the open days.
     open_days: OpenDays,
     /// The first unfinished day of each brand on each worker.
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
@@ -112,6 +115,7 @@ impl Sessionize {
         }
     }
 
+    /// Whether the pings of a salt day no longer count.
     fn is_closed(&self, brand: BrandId, day: Day) -> bool {
         self.closed.get(&brand).is_some_and(|before| day < *before)
     }

@@ -24,6 +24,7 @@ type Store = [Tokens; 2];
 /// The tokens of the open days, and their contributions that have changed.
 pub(super) struct OpenDays {
     settings: Arc<Settings>,
+    /// The tokens by salt day and store. No day and no store is empty.
     days: BTreeMap<(BrandId, Day), FxHashMap<Label, Store>>,
     /// The stores of open days and of settled totals.
     pub(super) uses: LabelUses,

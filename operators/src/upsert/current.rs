@@ -15,10 +15,12 @@ use crate::record::{Arrival, Body, BrandId, Record};
 
 /// The current record of a key: its version, arrival and location.
 pub(super) struct Current {
+    /// The version. The highest version of a key is current.
     pub(super) version: i64,
     /// The arrival of the record, its two parts unnested to save memory.
     message: u64,
     line: u32,
+    /// The brand.
     pub(super) brand: BrandId,
     /// The epoch in which the record became current.
     pub(super) since: Epoch,

@@ -75,7 +75,9 @@ pub enum UpsertOut {
 
 /// The change of a key within an epoch: its location before, and its content now.
 struct KeyChange {
+    /// Brand and identifier set before the epoch; `None` for a new key.
     before: Option<(BrandId, u128)>,
+    /// The current record; `None` if the key has none any more.
     now: Option<Box<Record>>,
 }
 
@@ -85,6 +87,7 @@ type KeyChanges = FxHashMap<RecordKey, KeyChange>;
 /// The use of an identifier set on this worker.
 #[derive(Default)]
 struct SetUse {
+    /// The number of current records with the set.
     records: u64,
     /// The identifiers, while there are records.
     ids: Option<IdSet>,
@@ -98,7 +101,9 @@ impl State for SetUse {
 
 /// The operator. State: a few machine words for each key, and the identifier sets in use.
 pub struct Upsert {
+    /// The current record of each key.
     current: FxHashMap<RecordKey, Current>,
+    /// The identifier sets in use.
     sets: KeyedState<(BrandId, u128), SetUse>,
     stats: Rc<Stats>,
 }
