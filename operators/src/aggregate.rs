@@ -110,7 +110,7 @@ pub enum CellKey {
         from: Channel,
         to: Channel,
     },
-    /// Persons whose converting paths hold the channel.
+    /// The persons whose converting paths contain the channel.
     ConvertingReach {
         group: MonthGroup,
         channel: Channel,
@@ -119,7 +119,7 @@ pub enum CellKey {
     Converted {
         group: MonthGroup,
     },
-    /// The persons with a touch behind the takings of a store and day, or of a day's orders.
+    /// The persons with a touch among the contributors to the takings of a store and day, or to the orders of a day.
     Touched {
         brand: BrandId,
         kind: SaleKind,
@@ -127,7 +127,7 @@ pub enum CellKey {
         day: Day,
         currency: Currency,
     },
-    /// The same takings as a part of their month: one contributor's conversions, or of what names nobody all.
+    /// The same takings as a part of their month: the conversions of one person (`who`), or of all records without a person.
     Taken {
         group: MonthGroup,
         store: Label,
@@ -135,7 +135,8 @@ pub enum CellKey {
         credited: Credited,
         who: Option<u64>,
     },
-    /// What a month's chain gives a channel. It is no sum: it names a cell that is solved from the parts above.
+    /// The credit of a channel by the Markov chain of a month. This is no sum: it is the key of a cell that is computed from the
+    /// parts above.
     MarkovMonth {
         group: MonthGroup,
         channel: Channel,
@@ -148,7 +149,7 @@ pub enum CellKey {
         from: Channel,
         to: Channel,
     },
-    /// Persons whose null path of the month holds the channel.
+    /// The persons whose null path of the month contains the channel.
     NullReach {
         brand: BrandId,
         month: Month,
@@ -182,7 +183,7 @@ impl CellKey {
         }
     }
 
-    /// Says each label that the name of its cell holds. What only a chain is solved from names no cell.
+    /// Passes each label in the name of the cell to `each`. The parts of a Markov chain have no cell of their own.
     pub(crate) fn each_label(&self, mut each: impl FnMut(Label)) {
         let mut channel = |of: &Channel| {
             let Channel {
@@ -227,7 +228,7 @@ impl CellKey {
         }
     }
 
-    /// The key of a cell's owner: what adds up to one total meets on one worker, and so does all of a month.
+    /// The routing hash of the cell. Cells that add up to one total are on one worker, and so are all cells of a month.
     pub fn home(&self) -> u64 {
         use std::hash::BuildHasher;
         let hasher = rustc_hash::FxBuildHasher;
@@ -284,12 +285,12 @@ impl CellKey {
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Aggregate {
-    /// The values.
+    /// The values, zero beyond those of the family.
     pub values: [i128; 5],
-    /// Distinct persons plus records without identifier.
+    /// The number of contributors: distinct persons, and records without a person.
     pub contributors: i64,
-    /// Whose contribution changed, in whatever direction: a bit a contributor, of 128 by hash. Two may share a
-    /// bit, so that the bits are no more than the contributors.
+    /// The contributors whose contribution changed, in either direction, as a set of 128 bits by hash. Two contributors may share
+    /// a bit, so the number of bits is at most the number of contributors.
     pub changed: u128,
 }
 

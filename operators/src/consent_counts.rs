@@ -1,4 +1,4 @@
-//! Consent counts: how many identifiers allow each use, for whoever maintains the consent dialog.
+//! Consent counts: how many identifiers allow each use, for the team that maintains the consent dialog.
 //!
 //! Such a count changes with the decision of a single person, so it is published with the care of the release gate
 //! (invariant I6): a use is published only if at least `k` identifiers allow it and `k` refuse it, and the published counts
@@ -23,9 +23,9 @@ use crate::stats::Stats;
 /// Counts of a brand's identifiers by allowed use, or a change of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConsentDelta {
-    /// Identifiers with a consent statement.
+    /// The number of identifiers with a consent statement.
     stated: i64,
-    /// Identifiers that allow each use.
+    /// The number of identifiers that allow each use, in the order of [`Use::ALL`]. The others with a statement refuse it.
     allowed: [i64; Use::ALL.len()],
     /// The identifiers that changed, as a set of 128 bits by hash. Two identifiers may share a bit, so the number of bits is at most
     /// the number of identifiers.
@@ -33,7 +33,7 @@ pub struct ConsentDelta {
 }
 
 impl ConsentDelta {
-    /// Records that the allowed uses of an identifier changed in an epoch.
+    /// Adds the change of the allowed uses of an identifier in an epoch; `None` without a consent statement.
     pub fn change(&mut self, id: Pseudonym, was: Option<AllowedUses>, is: Option<AllowedUses>) {
         if was == is {
             return;

@@ -24,7 +24,8 @@ use crate::statement_order::StatementOrder;
 /// The input of [`ConsentState`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConsentStateIn {
-    /// A statement about an identifier, with its time in Unix milliseconds.
+    /// A statement about an identifier, with its time in Unix milliseconds. Statements are a multiset: two records may state the
+    /// same.
     Statement(BrandId, Pseudonym, i64, Statement),
     /// A worker holds records with an identifier set (its key) that contains the identifier.
     Named(BrandId, Pseudonym, u128),

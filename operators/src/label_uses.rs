@@ -1,7 +1,9 @@
 //! Label uses: which labels the records and pings of one worker use.
 //!
 //! Each operator that stores input counts the uses of its labels, and emits a change when a label comes into use or goes out
-//! of use: the output changes with the labels in use, not with every record.
+//! of use: the output changes with the labels in use, not with every record. A label that goes out of use and returns within
+//! an epoch is no change. The registries of all workers receive these changes, and drop a name that no worker uses
+//! ([`crate::label_registry`]).
 
 use rustc_hash::FxHashMap;
 

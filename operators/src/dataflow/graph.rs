@@ -1,7 +1,11 @@
 //! The graph of the dataflow: which operators there are and how they are connected, as [`crate::dataflow`] shows it.
 //!
-//! Each statement is an operator or a split of its output. A collection is named after its rows. Questions reach the operators
-//! that answer them on channels of their own; all answers return to the worker that asked.
+//! This is the whole program on one page: records become persons, visits and cells. Each statement is an operator or a split of
+//! its output, and a collection is named after its rows. An operator that answers questions has a second input for queries and
+//! a second output for answers; all answers return to the worker that asked.
+//!
+//! Epochs pass through the graph in order. The only edge that leads back is that of the batch votes, which adds one to the
+//! epoch, so that no operator ever waits for itself.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! Collections: multisets that change over time, as in differential dataflow (McSherry et al., CIDR 2013).
 //!
-//! A collection is never sent as a whole. What flows are its changes: `(data, epoch, diff)` says that the multiplicity of
-//! `data` changes by `diff` in `epoch`. The collection as of an epoch is the sum of all changes up to and including it.
+//! A collection is never sent as a whole. Its changes are sent: `(data, epoch, diff)` changes the multiplicity of `data` by
+//! `diff` in `epoch`. The collection as of an epoch is the sum of all changes up to and including it.
 
 use differential_dataflow::VecCollection;
 

@@ -9,7 +9,7 @@ use differential_dataflow::consolidation::consolidate;
 use super::collection::Diff;
 
 /// Emits the difference between two values of one thing, either of which may be absent: retracts the one before and inserts
-/// the one after, unless they are equal. `row` makes the row that stands for a value.
+/// the one after, unless they are equal. `row` makes the row of a value.
 ///
 /// # Examples
 ///

@@ -2,7 +2,7 @@
 //!
 //! An operator has one output type. If its rows concern several operators downstream, the type is an enum, and a split
 //! moves each variant to a collection of its own type, without a copy of the data. The function that decides is an
-//! exhaustive `match`, so a new variant does not compile until somebody has said where it goes.
+//! exhaustive `match`, so a new variant does not compile until it has a destination.
 
 use differential_dataflow::AsCollection;
 use timely::dataflow::operators::OkErr;

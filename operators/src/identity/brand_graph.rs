@@ -24,7 +24,7 @@ use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet, Identifier, Pseudonym};
 use crate::settings::BrandSettings;
 
-/// An identifier set in use. Its identifiers are pairwise linked, so it is an edge of a hypergraph.
+/// An identifier set in use: an edge of the hypergraph of identifiers. Its identifiers are pairwise linked, except hubs.
 pub(super) struct Hyperedge {
     /// The identifiers, in the order of the set.
     pub(super) ids: Box<[Id]>,

@@ -1,6 +1,8 @@
 //! Identifier set counts: which identifier sets occur in current records.
 //!
-//! A set enters the graph with its first record and leaves with its last. For sets that link identifiers, the earliest
+//! Most records repeat a known identifier set. This operator keeps them away from the graph, which is on one worker per brand,
+//! while the sets here are spread over all workers. A set enters the graph with its first record and leaves with its last. For
+//! sets that link identifiers, the earliest
 //! supporting `(day, source)` is the provenance of the links, so that they can be explained.
 //!
 //! The graph also receives the approximate number of facts of each set, so that it can move the smaller side. An update is

@@ -152,7 +152,7 @@ impl KeyedOperator for PersonJoin {
 
     fn route(update: &PersonJoinIn) -> u64 {
         match update {
-            // Facts that name nobody have no home and may stay anywhere; their own hash spreads them.
+            // Facts without identifiers may be counted on any worker; their own hash spreads them.
             PersonJoinIn::Fact(_, set, Fact::Conversion(conversion)) if set.is_empty() => {
                 conversion.name.0 as u64
             }

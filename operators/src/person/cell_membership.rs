@@ -40,7 +40,7 @@ impl<'a> CellMembership<'a> {
 
     /// Adds `diff` contacts or conversions of the person to a cell.
     pub(super) fn add(&mut self, key: CellKey, diff: Diff) {
-        // The transitions of a chain show nobody by themselves and need no contributors; takings of a month name theirs.
+        // The transitions of a chain are not published by themselves and need no contributors; takings of a month name theirs.
         if matches!(key, CellKey::ConvertingEdge { .. } | CellKey::Taken { .. }) {
             return;
         }

@@ -3,6 +3,9 @@
 //! When something changes, only the conversions whose window contains the change are evaluated again ([`Affected`]): their
 //! contributions before the change are retracted, and their contributions after it are added. A person counts once in a cell,
 //! so the history also counts in how many of its events the person contributes to each cell ([`CellMembership`]).
+//!
+//! The order of a change is always the same: retract with the old history, amend the history, add with the new one. Only the
+//! difference leaves, because equal contributions cancel out in the [`DeltaBuffer`].
 
 use std::cell::Cell;
 

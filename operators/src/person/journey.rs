@@ -1,7 +1,8 @@
 //! Journey: what one conversion and the path that led to it add to the cells.
 //!
 //! The contribution is a pure function of the conversion, its path and the settings. Nothing of it is stored: to retract it,
-//! the same function runs on the same path once more. A conversion counts in its takings, in attribution by every model, and
+//! the same function runs on the same path once more. A conversion without a path is credited to `unattributed`, so that the
+//! credits of all channels add up to the takings. A conversion counts in its takings, in attribution by every model, and
 //! in the families of its month, among them the transitions of the Markov chain (Anderl et al., 2016) that
 //! [`crate::attribution::markov`] solves.
 

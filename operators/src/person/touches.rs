@@ -107,11 +107,11 @@ impl Touches {
         settings: &BrandSettings,
         looked: &Cell<u64>,
     ) -> Vec<Touch> {
-        let till = conversion.kind == SaleKind::Transaction;
-        if till && !conversion.joins {
+        let in_store = conversion.kind == SaleKind::Transaction;
+        if in_store && !conversion.joins {
             return Vec::new();
         }
-        let classes = self.classes.iter().filter(|(of, _)| of.joins || !till);
+        let classes = self.classes.iter().filter(|(of, _)| of.joins || !in_store);
         let mut fronts: Fronts<_> = classes
             .map(|(of, runs)| {
                 let since = conversion.ts.saturating_sub(settings.window(of.kind));

@@ -1,7 +1,9 @@
 //! Answers of the policy filter, the only operator that keeps the contents of records.
 //!
-//! A question about one identifier set reads the records of that set. The question of a retention pass for all expired records
-//! scans a brand, unless the oldest record of each category shows that nothing can have expired ([`EarliestHeld`]).
+//! A question about one identifier set reads the records of that set; [`crate::consent_state`] knows which sets contain an
+//! identifier. Records that are excluded by a policy are part of the answer: access to personal data does not depend on their
+//! use. The question of a retention pass for all expired records scans a brand, unless the oldest record of each category shows
+//! that nothing can have expired ([`EarliestHeld`]).
 
 use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::engine::QueryOperator;

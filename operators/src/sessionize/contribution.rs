@@ -30,7 +30,9 @@ impl Contributions {
     }
 }
 
-/// Adds `diff` times the contribution of a token to the cells of its store and day.
+/// Adds `diff` times the contribution of a token to the cells of its store and day. A run counts in the hour in which it begins:
+/// as a visit with its dwell if it is long enough and has two strong seconds, else as a passer-by. A device with a random
+/// address counts as a device only, because the same device may have several.
 pub(super) fn contribute(
     device: &DeviceDay,
     is_random: bool,

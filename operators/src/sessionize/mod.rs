@@ -9,7 +9,7 @@
 //! A salt day is **closed** when all workers have finished it. In that epoch it settles: its tokens become totals per store
 //! and hour, which leave the operator to be stored, and the tokens are dropped. The cells already include the contribution
 //! of the tokens, so no cell changes. After a restart the totals return as [`SessionizeIn::Settled`], and
-//! [`SessionizeIn::Closed`] removes the pings that the ledger may still hold: in whatever order the three arrive, each ping
+//! [`SessionizeIn::Closed`] removes the pings that the ledger may still hold. The three may arrive in any order; each ping
 //! counts exactly once.
 
 mod contribution;
@@ -47,7 +47,7 @@ pub enum SessionizeIn {
     Ping(TokenizedPing),
     /// Retracts the pings of a device on a salt day that entered before this epoch.
     Drop(DeviceDay),
-    /// Aggregate of a day that was settled before a restart.
+    /// The totals of an hour of a salt day that settled before a restart.
     Settled(SettledHour),
     /// To worker `target`: worker `from` has finished the salt days of a brand before `before`.
     Over {
@@ -77,7 +77,7 @@ pub enum SessionizeOut {
     Closed(BrandId, Day),
 }
 
-/// The operator. State: the runs of every token of the open days.
+/// The operator. State: the runs of every token of the open days, and for each brand the progress of its salt days.
 pub struct Sessionize {
     settings: Arc<Settings>,
     stats: Rc<Stats>,

@@ -62,7 +62,8 @@ impl OpenDays {
         })
     }
 
-    /// Adds the pings of one device and day.
+    /// Adds the pings of one device in one epoch. Pings that change nothing, and pings of a device beyond the limit, have no
+    /// effect.
     pub(super) fn add_sightings(
         &mut self,
         device: DeviceDay,
@@ -128,7 +129,8 @@ impl OpenDays {
         !(tokens.holds(device.token) && tokens.counts(device.token))
     }
 
-    /// Retracts the pings of a device on a day.
+    /// Retracts all pings of a device in one store and day. Its token may be of a fixed or of a random address, so both are
+    /// searched.
     pub(super) fn drop_device(&mut self, device: &DeviceDay) {
         let DeviceDay {
             brand,
@@ -170,7 +172,8 @@ impl OpenDays {
         }
     }
 
-    /// Drops the tokens of a brand's days before the given one, and returns the contribution of each day.
+    /// Removes the tokens of a brand's days before the given one. Returns the contributions that each of these days has made,
+    /// which the cells keep.
     pub(super) fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<(Day, DeltaBuffer)> {
         let mut contributed = Vec::new();
         let mut rest = self.days.split_off(&(brand, Day::MIN));
