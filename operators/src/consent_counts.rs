@@ -106,6 +106,7 @@ impl KeyedOperator for ConsentCounts {
     type Out = Infallible;
     const NAME: &'static str = "ConsentCounts";
 
+    /// By the brand, because the thresholds apply to its totals.
     fn route((brand, _): &(BrandId, ConsentDelta)) -> u64 {
         brand.0
     }

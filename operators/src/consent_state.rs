@@ -123,6 +123,7 @@ impl KeyedOperator for ConsentState {
     type Out = ConsentStateOut;
     const NAME: &'static str = "ConsentState";
 
+    /// By the identifier, so that all statements about it and all of its sets are on one worker.
     fn route(update: &ConsentStateIn) -> u64 {
         match update {
             ConsentStateIn::Statement(_, id, ..) | ConsentStateIn::Named(_, id, _) => *id as u64,

@@ -12,7 +12,8 @@ use crate::engine::Diff;
 /// The largest capacity, in cells, that one contributor leaves to the next.
 const MAX_IDLE_CAPACITY: usize = 256;
 
-/// The contributions of one epoch to the cells, summed by cell.
+/// The contributions of one epoch to the cells, summed by cell. Every addition belongs to the current contributor, which
+/// [`end_contributor`](DeltaBuffer::end_contributor) ends.
 #[derive(Default)]
 pub struct DeltaBuffer {
     /// The differences of all contributors that have ended.

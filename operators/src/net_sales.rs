@@ -263,6 +263,7 @@ impl KeyedOperator for NetSales {
     type Out = NetSale;
     const NAME: &'static str = "NetSales";
 
+    /// By the name of the sale, which refunds share with it.
     fn route(update: &SaleUpdate) -> u64 {
         update.key.name.0 as u64
     }

@@ -17,7 +17,8 @@ use crate::net_sales::{Sale, SaleUpdate};
 use crate::policy::Admission;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
 
-/// A part of an admitted record, named by where it goes.
+/// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that its labels are
+/// counted apart from it: they are in use as long as the record is stored, admitted or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Routed {
     /// To the identity graph.

@@ -19,6 +19,8 @@
 //! | [`split2`] to [`split4`] | divide the output of an operator by what it is |
 //! | [`StateSizes`] | how many entries each operator keeps |
 //!
+//! A question to the running dataflow belongs to an epoch like an update, and is answered as of the end of that epoch.
+//!
 //! Nothing here knows records, persons or cells: the blocks are tested on their own, with numbers as data.
 
 mod collection;

@@ -45,7 +45,7 @@ struct Pair {
     link: Link,
 }
 
-/// The identity graph of a brand.
+/// The identity graph of a brand. Empty, with all numbers zero, once all sets are out of use.
 #[derive(Default)]
 pub(super) struct BrandGraph {
     /// The identifiers.

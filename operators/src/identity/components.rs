@@ -1,46 +1,50 @@
 //! Components: the trees of the forest as persons with labels.
 //!
-//! A label is a number without meaning that never appears in an output. The label of a person may depend on history; which
-//! identifiers belong to one person may not. When two persons become one, or one becomes two, the side with more facts keeps
-//! the label, so that a change moves the facts of the smaller side only, however many identifiers the larger side has. Over
-//! any sequence of insertions a fact moves at most a logarithmic number of times (union by size).
+//! A person is a connected component of identifiers. Its label is a number that no output contains:
+//! which label a person has may depend on history, but which identifiers belong together may not.
+//!
+//! When two persons become one, or one becomes two, the side with more facts keeps the label, ties
+//! by the number of identifiers. So a change moves the facts of the smaller side only, and each
+//! fact moves at most log `n` times as persons merge. The changes since the last call of
+//! [`Components::moves`] are what other operators need to follow.
 
 use super::forest::{Forest, Link};
 
 /// The label of a person within its brand.
 pub type Person = u64;
 
-/// The label of a free entry.
+/// The label of an entry that is not in use.
 const NOBODY: Person = Person::MAX;
 
-/// A person.
+/// A person. The tag of its tree is the index of this entry.
 struct Entry {
-    /// The label, or [`NOBODY`] if the entry is free.
+    /// Its label, which no other person of the brand ever has.
     label: Person,
-    /// An identifier of the person.
+    /// One of its identifiers.
     vertex: u32,
 }
 
-/// The changes since the last call of [`Components::moves`].
+/// The changes since the last call of [`Components::moves`]. Entries may repeat.
 #[derive(Default)]
 pub(super) struct Moves {
-    /// The identifiers with facts whose person has another label than before.
+    /// The identifiers with facts that changed their label, and those that were inserted or
+    /// removed.
     pub moved: Vec<u32>,
-    /// An identifier of each person that changed, if it is still in the graph.
+    /// One identifier of each person that changed, some of which may have been removed since.
     pub touched: Vec<u32>,
-    /// The labels of persons that changed, some of which no longer exist.
+    /// The labels of the persons that changed, some of which no longer exist.
     pub labels: Vec<Person>,
 }
 
-/// The persons of one brand. Identifiers are numbered by the caller.
+/// The persons of one brand. The caller numbers the identifiers densely.
 #[derive(Default)]
 pub(super) struct Components {
     forest: Forest,
-    /// The persons, by the tag that the forest stores at the root of each tree.
+    /// The persons, by the tag of their tree.
     persons: Vec<Entry>,
-    /// The tags of free entries.
+    /// The unused entries.
     free: Vec<u32>,
-    /// The next label. Labels are never reused.
+    /// The next label.
     next: Person,
     moves: Moves,
 }
@@ -51,22 +55,22 @@ impl Components {
         self.persons.len() - self.free.len()
     }
 
-    /// The number of persons and of parts of the forest.
+    /// The number of persons and of parts of the forest that are stored.
     pub(super) fn entries(&self) -> usize {
         self.persons() + self.forest.entries()
     }
 
-    /// The number of parts of tours that were visited since the last call.
+    /// The number of places of tours visited since the last call.
     pub(super) fn steps(&self) -> u64 {
         self.forest.steps()
     }
 
-    /// Whether an identifier belongs to a person: it was inserted, so it is no hub.
+    /// Whether an identifier belongs to a person. Hubs do not.
     pub(super) fn holds(&self, id: u32) -> bool {
         self.forest.holds(id)
     }
 
-    /// The person of an identifier; `None` for hubs.
+    /// The label of the person of an identifier, or `None` for a hub.
     pub(super) fn person_of(&self, id: u32) -> Option<Person> {
         if !self.holds(id) {
             return None;
@@ -75,7 +79,7 @@ impl Components {
         self.persons.get(tag as usize).map(|entry| entry.label)
     }
 
-    /// The number of identifiers of the person of an identifier; 0 for hubs.
+    /// The number of identifiers of the person of an identifier; 0 for a hub.
     pub(super) fn size(&self, id: u32) -> usize {
         match self.holds(id) {
             true => self.forest.size(self.forest.root(id)).1 as usize,
@@ -83,14 +87,14 @@ impl Components {
         }
     }
 
-    /// Appends all identifiers of the person of an identifier.
+    /// Appends the identifiers of the person of an identifier to `out`.
     pub(super) fn members(&self, id: u32, out: &mut Vec<u32>) {
         if self.holds(id) {
             self.forest.tree(id, false, out);
         }
     }
 
-    /// An identifier of each person whose label satisfies a condition. Visits all persons.
+    /// One identifier of each person whose label satisfies a predicate. Visits all persons.
     pub(super) fn find(&self, is: impl Fn(Person) -> bool) -> impl Iterator<Item = u32> {
         let found = self.persons.iter();
         let found = found.filter(move |entry| entry.label != NOBODY && is(entry.label));
@@ -102,7 +106,7 @@ impl Components {
         std::mem::take(&mut self.moves)
     }
 
-    /// Adds an identifier as a person of its own.
+    /// Inserts an identifier as a person of its own.
     pub(super) fn insert(&mut self, id: u32) {
         self.forest.insert(id);
         let root = self.forest.root(id);
@@ -110,7 +114,7 @@ impl Components {
         self.moves.moved.push(id);
     }
 
-    /// Removes an identifier, which must have no links.
+    /// Removes an identifier that has no links.
     pub(super) fn remove(&mut self, id: u32) {
         let root = self.forest.root(id);
         self.vanish(self.forest.tag(root));
@@ -118,7 +122,7 @@ impl Components {
         self.moves.moved.push(id);
     }
 
-    /// Sets the number of facts of an identifier, by which the larger side is determined.
+    /// Sets the number of facts of an identifier. Does nothing for a hub.
     pub(super) fn weigh(&mut self, id: u32, facts: u64) {
         if self.holds(id) {
             let (place, facts) = (self.forest.place(id), u32::try_from(facts));
@@ -128,7 +132,8 @@ impl Components {
         }
     }
 
-    /// Adds a link between two identifiers, which may join two persons.
+    /// Links two identifiers, and returns the link. If they belonged to two persons, the facts of
+    /// the smaller one move.
     pub(super) fn link(&mut self, a: u32, b: u32) -> Link {
         let (at_a, at_b) = (self.forest.root(a), self.forest.root(b));
         if at_a == at_b {
@@ -147,7 +152,8 @@ impl Components {
         link
     }
 
-    /// Removes a link between two identifiers, which may split their person.
+    /// Removes a link between `a` and `b`. If it was the last connection between them, the facts of
+    /// the smaller part move to a new person.
     pub(super) fn unlink(&mut self, link: Link, a: u32, b: u32) {
         let tag = self.forest.tag(self.forest.root(a));
         if !self.forest.unlink(link) {
@@ -165,7 +171,7 @@ impl Components {
         self.found(root, leaves);
     }
 
-    /// Records that a person has changed but keeps its label; `vertex` is one of its identifiers now.
+    /// Assigns an existing person to the tree of a vertex, after the tree changed.
     fn keep(&mut self, tag: u32, vertex: u32) {
         let root = self.forest.root(vertex);
         self.forest.tours().set_tag(root, tag);
@@ -176,7 +182,7 @@ impl Components {
         }
     }
 
-    /// Gives a tree, by its root and one of its identifiers, a new label.
+    /// Creates a person for a tree.
     fn found(&mut self, root: u32, vertex: u32) {
         let entry = Entry {
             label: self.next,
@@ -198,7 +204,7 @@ impl Components {
         self.forest.tours().set_tag(root, tag);
     }
 
-    /// Frees the entry of a person that no longer exists.
+    /// Removes a person.
     fn vanish(&mut self, tag: u32) {
         if let Some(entry) = self.persons.get_mut(tag as usize) {
             self.moves.labels.push(entry.label);

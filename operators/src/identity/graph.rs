@@ -76,6 +76,7 @@ impl KeyedOperator for Graph {
     type Out = GraphOut;
     const NAME: &'static str = "Graph";
 
+    /// By the brand: its graph is on one worker.
     fn route(update: &GraphIn) -> u64 {
         match update {
             GraphIn::Set { brand, .. }

@@ -110,6 +110,7 @@ impl KeyedOperator for IdSetCounts {
     type Out = GraphIn;
     const NAME: &'static str = "IdSetCounts";
 
+    /// By the identifier set.
     fn route(id_set_use: &IdSetUse) -> u64 {
         id_set_use.set.key() as u64
     }

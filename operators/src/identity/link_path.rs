@@ -1,7 +1,10 @@
 //! Link paths: why two identifiers belong to one person, and who else does.
 //!
 //! These are the answers of the identity graph to questions. A chain is found by breadth-first search over sets, so it is a
-//! shortest one. It shows the kinds of its identifiers and the provenance of each link, and never an identifier.
+//! shortest one. It shows the kinds of its identifiers and the provenance of each link, and never an identifier. A hub is no part
+//! of a chain, and identifiers of different persons need no search.
+//!
+//! The cost of a search grows with the sets of the person, so it serves explanations and never the path of a record.
 
 use std::collections::VecDeque;
 

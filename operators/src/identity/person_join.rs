@@ -150,6 +150,7 @@ impl KeyedOperator for PersonJoin {
     type Out = PersonJoinOut;
     const NAME: &'static str = "PersonJoin";
 
+    /// By the identifier set, whose facts move together.
     fn route(update: &PersonJoinIn) -> u64 {
         match update {
             // Facts without identifiers may be counted on any worker; their own hash spreads them.

@@ -4,7 +4,8 @@
 //! can affect ([`affected`]); each contributes to the cells as its [`journey`] does. A person without a conversion contributes
 //! its months of touches as null paths to the Markov chains ([`null`]).
 //!
-//! All facts of a person are on one worker. The person is known by its label in the identity graph only: no identifier reaches
+//! The output is a collection of changes of cells: for each cell and epoch at most one row per worker, the sum over all persons
+//! that changed. All facts of a person are on one worker. The person is known by its label in the identity graph only: no identifier reaches
 //! this operator, and the label leaves it only as a hash among the contributors of a cell.
 
 mod affected;
@@ -79,6 +80,7 @@ impl KeyedOperator for Persons {
     type Out = (CellKey, Aggregate);
     const NAME: &'static str = "Person";
 
+    /// By the person, so that its history is on one worker.
     fn route(update: &PersonIn) -> u64 {
         match update {
             // Labels count up within a brand; brands start at different workers.

@@ -245,7 +245,8 @@ fn hold_labels(uses: &mut LabelUses, old: Option<&Record>, new: Option<&Record>)
     }
 }
 
-/// Emits the parts of admitted records, and counts the records that are not admitted.
+/// Emits the parts of admitted records, and counts the records that are excluded or may not be credited. Each record is a
+/// contributor of its own: what it retracts and emits again in one change cancels out.
 struct Emitter<'a> {
     stats: &'a Stats,
     deltas: &'a mut DeltaBuffer,
@@ -293,6 +294,7 @@ impl KeyedOperator for PolicyFilter {
     type Out = Routed;
     const NAME: &'static str = "PolicyFilter";
 
+    /// By the identifier set, so that one change of a policy reaches all records of the set.
     fn route(update: &PolicyFilterIn) -> u64 {
         match update {
             PolicyFilterIn::Held(key, record) => home(*key, record.ids.key()),

@@ -10,7 +10,8 @@ use crate::record::{Body, IdKind, IdSet, Identifier, Pseudonym, Record};
 use crate::settings::BrandSettings;
 use crate::small_map::SmallMap;
 
-/// The uses for which a record counts, or the reason why it is excluded.
+/// The uses for which a record counts, or the reason why it is excluded. Equal values mean that a change of a policy does not
+/// affect the record.
 pub(super) type Admitted = Result<Admission, WithholdReason>;
 
 /// The admission of a record without identifiers: all uses.

@@ -11,7 +11,8 @@ use crate::record::{DeviceDay, SettledHour};
 use crate::sessionize::runs::Runs;
 use crate::settings::BrandSettings;
 
-/// The contributions of devices to cells in one epoch, positive and negative.
+/// The contributions of devices to cells in one epoch, positive and negative. They are kept by device until the end of the epoch,
+/// because a device that is displaced by a smaller token and counts again later in the epoch has not changed.
 #[derive(Default)]
 pub(super) struct Contributions(Vec<(DeviceDay, CellKey, Aggregate)>);
 

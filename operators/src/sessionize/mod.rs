@@ -179,6 +179,8 @@ impl KeyedOperator for Sessionize {
     type Out = SessionizeOut;
     const NAME: &'static str = "Sessionize";
 
+    /// By the store and the part of the token. The limit of devices applies to each part, so that the parts of a store
+    /// may be on different workers.
     fn route(update: &SessionizeIn) -> u64 {
         match update {
             SessionizeIn::Ping(TokenizedPing { store, token, .. })

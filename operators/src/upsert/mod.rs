@@ -264,6 +264,7 @@ impl KeyedOperator for Upsert {
     type Out = UpsertOut;
     const NAME: &'static str = "Upsert";
 
+    /// By the record key.
     fn route(update: &UpsertIn) -> u64 {
         match update {
             UpsertIn::Change(RecordChange { key, .. }) | UpsertIn::Expire(key, _) => key.0 as u64,
