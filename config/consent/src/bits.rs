@@ -1,5 +1,8 @@
 //! Bits out of base64url text, six a character, the first one the highest.
 //!
+//! A general decoder does not replace this: it decodes whole bytes, but a field may begin at any bit, strings of 4n + 1
+//! characters are valid, and an error names the character at which the field that failed begins.
+//!
 //! Nothing is decoded ahead: a reader stands at a bit, and every error knows which. The alphabet is checked at the
 //! start, so that reading can only run out of bits.
 

@@ -4,6 +4,7 @@
 //! kinds, and for a cell the hash of its dimensions, which belong to an aggregate. Text from outside may contain
 //! anything, such as an e-mail address, and is never repeated in a subject.
 
+use data_encoding::HEXLOWER;
 use tributary_operators::cell::Family;
 
 /// Captures every input message.
@@ -48,12 +49,9 @@ pub fn rights_part(brand: &str, process: usize) -> String {
 /// The subject of the answer sealed for a one-time key; its last token is the first 16 bytes of the key's SHA-256.
 pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     use sha2::Digest;
-    let hash = sha2::Sha256::digest(key);
-    let hex: String = hash
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash: [u8; 32] = sha2::Sha256::digest(key).into();
+    let (hash, _) = hash.split_at(16);
+    let hex = HEXLOWER.encode(hash);
     format!("tributary.rights.{brand}.answer.{hex}")
 }
 

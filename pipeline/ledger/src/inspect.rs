@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use tributary_operators::record::Day;
 
@@ -13,7 +14,6 @@ use crate::manifest::{Manifest, Paths};
 use crate::open::refuse_newer;
 use crate::position::Position;
 use crate::scan::{Scan, scan};
-use crate::wire::hex;
 
 /// How often a ledger that changes while it is looked at is looked at again.
 const TRIES: usize = 5;
@@ -133,7 +133,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     });
     Ok(Inspection {
         directory: directory.display().to_string(),
-        ledger: hex(&manifest.id()),
+        ledger: HEXLOWER.encode(&manifest.id()),
         format: FORMAT,
         process: manifest.process,
         processes: manifest.processes,

@@ -13,6 +13,7 @@ use crate::support::story::{last, play, ready, until};
 use crate::support::{Worker, World, tributary};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -79,11 +80,7 @@ impl Somebody {
 }
 
 fn sha256(text: &str) -> String {
-    hex(&Sha256::digest(text))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(text))
 }
 
 /// The digits that a value has in a longer text that is encoded in base64, wherever it stands there.
@@ -117,7 +114,7 @@ fn spellings(value: &str) -> (BTreeSet<String>, BTreeSet<String>) {
             .collect();
         any_case.insert(percent.to_lowercase());
         any_case.insert(sha256(value));
-        any_case.insert(hex(value.as_bytes()));
+        any_case.insert(HEXLOWER.encode(value.as_bytes()));
         exact.extend(inside_base64(value));
     }
     (any_case, exact)
@@ -561,7 +558,7 @@ fn a_line_that_names_somebody_is_found_however_it_is_written() {
         format!("sha256 {}", sha256(&email.to_lowercase()).to_uppercase()),
         STANDARD.encode(format!("a{email} and more")),
         URL_SAFE.encode(format!("bc{}!", email.to_lowercase())),
-        hex(format!("raw {email}").as_bytes()),
+        HEXLOWER.encode(format!("raw {email}").as_bytes()),
     ] {
         let found = lines_that_name(&line, &values);
         assert!(!found.is_empty(), "{line}");
