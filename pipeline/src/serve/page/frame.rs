@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::response::sse::Event;
 use tokio::time::Instant;
 use tributary_operators::record::Day;
 
@@ -13,5 +13,5 @@ pub(super) struct Frame {
     pub today: Day,
     pub computed: Instant,
     pub took: Duration,
-    pub event: Bytes,
+    pub event: Event,
 }
