@@ -12,7 +12,7 @@ use tributary_operators::cell::Family;
 
 use super::cell_line::CellLine;
 use crate::report::table::{
-    ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
+    ABSENT, Align, Table, decimals, fixed, harmless, rounded, thousands, wrapped,
 };
 
 /// What a value measures.
@@ -61,15 +61,7 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     }));
     let parts: Vec<String> = parts.collect();
     let title = format!("{} of {brand}: {}", family.name(), parts.join(", "));
-    let title = wrapped(&title, WIDTH).join(
-        "
-",
-    );
-    Some(format!(
-        "{title}
-
-{table}"
-    ))
+    Some(format!("{}\n\n{table}", wrapped(&title)))
 }
 
 /// A dimension as text, as `--where` compares it: a path as `source/medium → source/medium/campaign`.
@@ -143,7 +135,6 @@ fn sort(family: Family, rows: &mut [&CellLine]) {
 
 fn align(dim: &str) -> Align {
     match dim {
-        "path" => Align::Wrapped,
         "touches" | "days" => Align::Right,
         _ => Align::Left,
     }
