@@ -1,5 +1,8 @@
 //! Civil days and months as integers (proleptic Gregorian), after Howard Hinnant's
 //! "chrono-compatible low-level date algorithms".
+//!
+//! They are total: a calendar library ends at some year (`jiff` at 9999), after which a day would have no month, and this
+//! crate would depend on clocks and time zones for the sake of two divisions.
 
 use crate::aggregate::Month;
 use crate::record::Day;

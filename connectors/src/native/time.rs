@@ -5,6 +5,10 @@
 //! below a millisecond are cut. A leap second, `:60`, is read as the second before it, since Unix
 //! time has no other place for it. What lies before 1971 is refused: it was sent in seconds, and 1971 in
 //! seconds is the year 2968 in milliseconds, so that no time is in doubt.
+//!
+//! `jiff` does what needs a time zone or a pattern, but does not read the text itself: it takes twice as long for a time
+//! stamp (`examples/readers.rs`), and accepts more than RFC 3339 does, such as `20231114T22Z` and `+24:00`, so that
+//! whether a record is refused would depend on the version of a library.
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime;
