@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tributary_connectors::dead_letter::DeadLetter;
@@ -76,7 +77,7 @@ impl std::fmt::Debug for KeyRotation {
 }
 
 /// The progress of a key rotation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Progress {
     /// It has not begun: the ledger is busy with something else.

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tributary_config::key_chain::{prove_secrets, verify_proof};
 use tributary_config::model::Config;
@@ -36,19 +38,23 @@ const REMEMBERED: usize = 8;
 const ID: usize = 32;
 
 /// What a process is asked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Drawn for each exchange: the same again asks how far it has come. What the proofs are given to.
+    #[schemars(extend("pattern" = "^[0-9a-f]{32}$"))]
     id: String,
     /// For each brand that whoever asks has all its secrets.
+    #[schemars(extend(
+        "additionalProperties" = json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+    ))]
     proofs: BTreeMap<String, String>,
     /// Whether to begin.
     begin: bool,
 }
 
 /// What a process answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RotationStatus {
     /// Which process it is.
     pub process: usize,

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tributary_config::model::{Brand, Kind};
 use tributary_connectors::calendar;
 use tributary_connectors::out::cell_line;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::label::Label;
-use tributary_operators::record::Day;
+use tributary_operators::record::{Day, IdKind};
 
 use super::request::Refusal;
 
@@ -20,7 +21,7 @@ use super::request::Refusal;
 pub type Words = [Option<Arc<str>>; 3];
 
 /// The answer to `explain person`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     /// A shortest chain; none where the two are not one person.
     pub hops: Option<Vec<Hop>>,
@@ -31,20 +32,23 @@ pub struct Link {
 }
 
 /// One link of a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hop {
     /// The day of the record that supports it, `2025-10-03`.
+    #[schemars(extend("format" = "date"))]
     pub day: String,
     /// The kind of the nearer identifier.
+    #[schemars(extend("enum" = IdKind::ALL.map(IdKind::name)))]
     pub from: String,
     /// The name of that record's source; none where the configuration has none of that name any more.
     pub source: Option<String>,
     /// The kind of the farther identifier.
+    #[schemars(extend("enum" = IdKind::ALL.map(IdKind::name)))]
     pub to: String,
 }
 
 /// The answer to `explain cell`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paths {
     /// What is not listed.
     pub hidden: Hidden,
@@ -53,14 +57,14 @@ pub struct Paths {
 }
 
 /// What the gate hides, counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hidden {
     /// Paths that fewer than `release.k` persons took.
     pub paths: u64,
 }
 
 /// One path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Path {
     /// Conversions at its end.
     pub conversions: u64,

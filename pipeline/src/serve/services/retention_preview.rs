@@ -3,8 +3,8 @@
 //! The very question that a pass asks ([`past`]), answered as counts by category and as nothing else. A record that goes by
 //! several categories is counted once, so that the categories add up to what a pass takes back.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tributary_operators::record::BrandId;
 
 use super::request::Refusal;
@@ -13,7 +13,7 @@ use crate::privacy::retention::{Category, Retention};
 use crate::privacy::retention_pass::past;
 
 /// The request: `{"at": 1798761600000}`, Unix milliseconds; now where it is absent or null.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct At {
     /// The time at which a pass is thought of.
@@ -22,9 +22,10 @@ pub struct At {
 }
 
 /// The answer for one brand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetentionPreview {
     /// The time at which a pass is thought of, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// The brand.
     pub brand: String,
@@ -35,9 +36,10 @@ pub struct RetentionPreview {
 }
 
 /// What would go by one category.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// The category's name.
+    #[schemars(extend("enum" = Category::ALL.map(Category::name)))]
     pub category: String,
     /// Cookies that were placed too long ago; of the category `cookies` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +52,7 @@ pub struct Part {
     /// Records that go by this category, and by none before it.
     pub records: u64,
     /// The first day that is held; none where the calendar does not reach back so far.
+    #[schemars(extend("format" = "date"))]
     pub since: Option<String>,
 }
 
@@ -107,42 +110,4 @@ pub(super) async fn answer(
     let line = serde_json::to_string(&preview);
     let line = line.map_err(|error| Refusal::unavailable(error.to_string()))?;
     Ok((line + "\n").into_bytes())
-}
-
-/// The shape of a request.
-pub(super) fn request_schema() -> Value {
-    json!({
-        "type": "object",
-        "properties": {"at": {"type": ["integer", "null"]}},
-        "additionalProperties": false,
-    })
-}
-
-/// The shape of the answer.
-pub(super) fn line_schema() -> Value {
-    let count = json!({"type": "integer", "minimum": 0});
-    json!({
-        "type": "object",
-        "properties": {
-            "at": {"type": "string", "format": "date-time"},
-            "brand": {"type": "string"},
-            "categories": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "category": {"enum": Category::ALL.map(Category::name)},
-                        "cookies": count,
-                        "months": count,
-                        "persons": count,
-                        "records": count,
-                        "since": {"type": ["string", "null"], "format": "date"},
-                    },
-                    "required": ["category", "months", "records", "since"],
-                },
-            },
-            "records": count,
-        },
-        "required": ["at", "brand", "categories", "records"],
-    })
 }
