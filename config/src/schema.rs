@@ -1,4 +1,7 @@
 //! The JSON Schema of the configuration, for editors that complete and check while one types.
+//!
+//! It is made from the table of settings that the reader itself works by, so that the two cannot differ. A schema derived
+//! from the Rust types would know no units, defaults or rules between settings, which are in that table alone.
 
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;

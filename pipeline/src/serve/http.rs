@@ -3,6 +3,10 @@
 //! All of that is read-only, and names no person: released numbers, the health of the process, and the configuration with its
 //! secrets masked. Nobody has to log in: the address (`http.listen`) decides who can reach the server, and `http.hosts` the
 //! names by which it answers. Where the configuration opens it, [`crate::serve::opendsr`] is behind the same address.
+//!
+//! The time limit of a request is a function of its own, because the layer of `tower-http` answers without a sentence and
+//! without the headers that every other answer has. Nothing is compressed: the runtime would do that on the threads that
+//! keep the connection to the broker, and a reverse proxy does it better.
 
 use std::future::Future;
 use std::sync::Arc;

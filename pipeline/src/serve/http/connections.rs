@@ -4,6 +4,9 @@
 //! Each of these ends after a while. Where there are too many, the oldest that waits for a request makes room for the
 //! newest, so that probes and scrapers are answered meanwhile and the ledger always finds a file descriptor. A listener
 //! that cannot accept waits and goes on.
+//!
+//! `hyper` limits the time for a head and `tokio-io-timeout` that for a write. `tower-http` works on requests, and so
+//! begins where a head has been read; neither it nor `axum::serve` limits how many connections there are.
 
 use std::collections::BTreeMap;
 use std::future::Future;
