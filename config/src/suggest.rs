@@ -1,10 +1,15 @@
-//! Did you mean …? The known word that is nearest to a mistyped one.
+//! Suggestions for mistyped words: the known word at the smallest edit
+//! distance.
 
 use strsim::osa_distance;
 
-/// The nearest of `known` to `word`, where it is near enough to be a slip of the fingers: at most one
-/// edit (an insertion, a deletion, a replacement or a swap of neighbors) in three characters. Of equally near ones the
-/// first.
+/// The known word nearest to `word`, compared without case, if it is near
+/// enough to be a typing error: at most one edit per three characters, and at
+/// least one. Of equally near words the first.
+///
+/// An edit is an insertion, a deletion, a replacement or a swap of neighbors
+/// (optimal string alignment). Only the first 100 characters are compared, which
+/// bounds the time for any input.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = |text: &str| {
         text.chars()
@@ -23,7 +28,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// `did you mean "…"?`, or nothing where no known word is near.
+/// `did you mean "…"?` with the nearest known word; empty if none is near.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(word, known) {
         Some(candidate) => format!("did you mean {candidate:?}?"),

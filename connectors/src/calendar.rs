@@ -1,14 +1,25 @@
-//! Civil dates as days since 1970-01-01 and back (proleptic Gregorian).
+//! Civil dates as days since 1970-01-01 and back, in the proleptic Gregorian
+//! calendar.
 
 use jiff::civil::Date;
 
 pub use tributary_operators::calendar::civil;
 use tributary_operators::record::Day;
 
+/// The first day of Unix time.
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
-/// The day of a civil date; none if there is no such date or its year lies outside of -9999 to 9999. `month` counts
-/// from 1.
+/// The day number of a civil date, days since 1970-01-01; `None` if the date
+/// does not exist, such as February 29 of a common year, or if its year lies
+/// outside of -9999 to 9999. `month` and `day_of_month` count from 1.
+///
+/// ```
+/// use tributary_connectors::calendar::day;
+///
+/// assert_eq!(day(1970, 1, 1), Some(0));
+/// assert_eq!(day(2024, 2, 29), Some(19_782));
+/// assert_eq!(day(2023, 2, 29), None);
+/// ```
 pub fn day(year: i32, month: u32, day_of_month: u32) -> Option<Day> {
     let year = i16::try_from(year).ok()?;
     let (month, of_month) = (i8::try_from(month).ok()?, i8::try_from(day_of_month).ok()?);

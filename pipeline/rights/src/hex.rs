@@ -3,7 +3,8 @@
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that are written as lower-case hexadecimal digits. They are keyed hashes, so they may be shown.
+/// Bytes that are written as lower-case hexadecimal digits. They are keyed
+/// hashes, so they may be shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Hex<const N: usize>(pub [u8; N]);
 

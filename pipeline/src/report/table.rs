@@ -1,4 +1,5 @@
-//! Tables for people: aligned columns, numbers to the right with separators, at most 100 columns wide.
+//! Tables for people: aligned columns, numbers to the right with separators, at
+//! most 100 columns wide.
 //!
 //! `comfy-table` arranges them by the width that characters take on a terminal. Numbers are never broken; texts are, over
 //! several lines, until the table fits, so that nothing is cut off. What stands in a cell may come from outside: characters
@@ -14,7 +15,7 @@ use tributary_operators::currency;
 /// How wide a table may be, in columns of the terminal.
 const WIDTH: u16 = 100;
 
-/// What stands for an absent word.
+/// Placeholder for an absent value.
 pub const ABSENT: &str = "–";
 
 /// The narrowest that a column of texts is made.
@@ -29,20 +30,24 @@ const STYLE: TableStyle =
 pub enum Align {
     /// Texts: to the left, broken at spaces, and inside of longer words.
     Left,
-    /// Numbers: to the right, always whole.
+    /// Numbers: aligned right, never shortened.
     Right,
 }
 
-/// A table. Its [`Display`](fmt::Display) is the table in lines, each ended by a line break.
+/// A table. Its [`Display`](fmt::Display) output is the table, each line with
+/// its line break.
 #[derive(Clone, Debug)]
 pub struct Table {
+    /// Alignment of each column.
     aligns: Vec<Align>,
+    /// Titles and rows.
     table: comfy_table::Table,
+    /// Whether the last row is one of sums.
     has_sums: bool,
 }
 
 impl Table {
-    /// A table without rows, of columns by title.
+    /// A table without rows.
     pub fn new<T: AsRef<str>>(columns: &[(T, Align)]) -> Table {
         let mut table = arranged();
         table.set_header(columns.iter().map(|(title, _)| title.as_ref()));
@@ -53,7 +58,7 @@ impl Table {
         }
     }
 
-    /// Adds a row: one text a column; those that are missing are empty.
+    /// Adds a row with one text per column; missing ones are empty.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.table.add_row(clean(cells));
     }
@@ -119,12 +124,13 @@ pub fn thousands(n: i128) -> String {
     fixed(n, 0)
 }
 
-/// The decimals of a currency; none for what is no currency of ISO 4217, so that its amounts show as they are.
+/// Decimals of a currency; 0 for a code that is not in ISO 4217, so that its
+/// amounts appear unchanged.
 pub fn decimals(code: &str) -> u32 {
     currency::of(code).map_or(0, |(_, decimals)| u32::from(decimals))
 }
 
-/// A number of `10^-decimals`: `fixed(123456, 2)` is `1,234.56`.
+/// A number in units of `10^-decimals`: `fixed(123456, 2)` is `1,234.56`.
 pub fn fixed(n: i128, decimals: u32) -> String {
     let unit = 10_u128.checked_pow(decimals).unwrap_or(u128::MAX);
     let (whole, rest) = (n.unsigned_abs() / unit, n.unsigned_abs() % unit);
@@ -146,7 +152,8 @@ pub fn fixed(n: i128, decimals: u32) -> String {
     out
 }
 
-/// A number of `10^-decimals`, rounded half away from zero to fewer decimals.
+/// A number in units of `10^-decimals`, rounded half away from zero to `shown`
+/// decimals.
 pub fn rounded(n: i128, decimals: u32, shown: u32) -> String {
     let unit = 10_i128
         .checked_pow(decimals.saturating_sub(shown))
@@ -159,7 +166,8 @@ pub fn rounded(n: i128, decimals: u32, shown: u32) -> String {
     )
 }
 
-/// Replaces what would steer a terminal: control characters and marks that turn the direction of writing.
+/// Replaces control characters and marks that change the direction of writing
+/// (Unicode bidirectional controls).
 pub fn harmless(text: &str) -> String {
     let steers = |c: char| {
         c.is_control()
@@ -170,6 +178,7 @@ pub fn harmless(text: &str) -> String {
         .collect()
 }
 
+/// Makes the cells of a row harmless.
 fn clean(cells: impl IntoIterator<Item = String>) -> Row {
     Row::from(cells.into_iter().map(|cell| harmless(&cell)))
 }

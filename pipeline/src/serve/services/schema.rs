@@ -1,8 +1,8 @@
-//! What micro tells about an endpoint: the shape of requests and answers, as JSON Schema.
+//! Metadata of the endpoints: the form of requests and answers, as JSON Schema.
 //!
-//! What a type reads or writes has the schema that is derived from the type. What is read and written by hand, so that a
-//! refusal can name the field that is wrong and a cell is written fast, has it here, made of the words that its reader
-//! knows.
+//! What a type reads or writes has the schema that is derived from the type.
+//! Here is the rest: what is read and written by hand, so that a refusal can
+//! name the wrong field and cells are written fast.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,8 @@ use super::request::{MAX_PSEUDONYMS, family_names};
 use super::retention_preview::{At, RetentionPreview};
 use super::{Topic, key_rotation};
 
-/// The metadata of an endpoint: `request_schema`, `response_schema` (of each line) and `response_format`.
+/// Metadata of an endpoint: `request_schema`, `response_schema` (of each line)
+/// and `response_format`.
 pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
         Topic::Query => (query_request(), query_line()),
@@ -65,6 +66,7 @@ fn derived<T: JsonSchema>(settings: SchemaSettings) -> Value {
     schema.into()
 }
 
+/// Request for cells.
 fn query_request() -> Value {
     let mut families: Vec<Value> = family_names().into_iter().map(Value::from).collect();
     families.push(Value::Null);
@@ -75,6 +77,7 @@ fn query_request() -> Value {
     })
 }
 
+/// A cell.
 fn query_line() -> Value {
     json!({
         "type": "object",
@@ -87,6 +90,7 @@ fn query_line() -> Value {
     })
 }
 
+/// Request for an explanation.
 fn explain_request() -> Value {
     let pseudonyms = json!({
         "type": "array",
@@ -124,7 +128,8 @@ fn explain_request() -> Value {
     })
 }
 
-/// The shape alone: which fields go with which type is said by the refusal.
+/// Request of a data subject. Which fields belong to which type is stated by
+/// the refusal.
 fn rights_request() -> Value {
     let text = json!({"type": ["string", "integer"]});
     json!({
@@ -176,6 +181,7 @@ fn rights_request() -> Value {
     })
 }
 
+/// Confirmation of a request of a data subject.
 fn rights_line() -> Value {
     json!({
         "type": "object",
