@@ -19,7 +19,6 @@ mod gate;
 mod group;
 mod group_key;
 mod months;
-mod naming;
 mod noise;
 mod release;
 mod solver;
@@ -28,7 +27,7 @@ mod suppress;
 mod threshold;
 
 use crate::engine::{Diff, Epoch, KeyedOperator, WakeFn};
-pub use gate::{BatchClass, BatchKind};
+pub use gate::BatchClass;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut};
 

@@ -9,13 +9,14 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
+use tributary_operators::cell::Family;
 use tributary_operators::record::IdKind;
 
 use tributary_rights::Right;
 use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
 
 use super::reply::{Link, Paths};
-use super::request::{MAX_PSEUDONYMS, family_names};
+use super::request::MAX_PSEUDONYMS;
 use super::retention_preview::{At, RetentionPreview};
 use super::{Topic, key_rotation};
 
@@ -68,8 +69,8 @@ fn derived<T: JsonSchema>(settings: SchemaSettings) -> Value {
 
 /// Request for cells.
 fn query_request() -> Value {
-    let mut families: Vec<Value> = family_names().into_iter().map(Value::from).collect();
-    families.push(Value::Null);
+    let families = Family::ALL.map(|family| Value::from(family.name()));
+    let families: Vec<Value> = families.into_iter().chain([Value::Null]).collect();
     json!({
         "type": "object",
         "properties": {"family": {"enum": families}},
@@ -82,7 +83,7 @@ fn query_line() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "family": {"enum": family_names()},
+            "family": {"enum": Family::ALL.map(Family::name)},
             "cell": {"type": "object"},
             "value": {"type": "object", "additionalProperties": {"type": "integer"}},
         },
