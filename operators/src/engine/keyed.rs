@@ -119,9 +119,9 @@ fn run<'scope, S: KeyedOperator, Q: ExchangeData, R: Data>(
     let route = Exchange::new(|query: &(Query<Q>, Epoch, Diff)| query.0.key as u64);
     let mut queries = builder.new_input(queries.inner, route);
     let (output, changed) = builder.new_output();
-    let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
+    let mut output = OutputBuilder::<_, Rows<_>>::from(output);
     let (answers, answered) = builder.new_output();
-    let mut answers = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(answers);
+    let mut answers = OutputBuilder::<_, Rows<_>>::from(answers);
     builder.build(move |_capabilities| {
         let mut epochs: Epochs<S, Q> = Epochs::default();
         let (mut changes, mut replies) = (Vec::new(), Vec::new());
@@ -217,9 +217,12 @@ impl<S: KeyedOperator, Q> Epochs<S, Q> {
     }
 }
 
+/// Builds the messages of a collection.
+type Rows<D> = CapacityContainerBuilder<Vec<(D, Epoch, Diff)>>;
+
 /// Sends the rows of an epoch. Releases the buffer of a large epoch: the operators downstream need as much memory now.
 fn give<D: Data>(
-    output: &mut OutputBuilderSession<'_, Epoch, CapacityContainerBuilder<Vec<(D, Epoch, Diff)>>>,
+    output: &mut OutputBuilderSession<'_, Epoch, Rows<D>>,
     capability: &Capability<Epoch>,
     epoch: Epoch,
     rows: &mut Vec<(D, Diff)>,
