@@ -19,7 +19,6 @@ mod gate;
 mod group;
 mod group_key;
 mod months;
-mod naming;
 mod noise;
 mod release;
 mod solver;
@@ -29,7 +28,7 @@ mod threshold;
 
 use crate::ask::Reply;
 use crate::engine::{Diff, Epoch, KeyedOperator, Query, QueryOperator, WakeFn};
-pub use gate::{BatchClass, BatchKind};
+pub use gate::BatchClass;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
 

@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, Month};
 use crate::ask::{Reply, labels};
-use crate::cell::{Cell, Family};
+use crate::cell::{Cell, Family, Names};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::months::{NullPaths, null_month};
-use crate::cells::naming::{dims, key_of, words};
 use crate::cells::noise::NoiseTimeline;
 use crate::cells::solver::Solver;
 use crate::engine::Diff;
@@ -200,7 +199,7 @@ impl Cells {
 
     /// The message that restores a published cell on its owner.
     pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
-        let home = key_of(&cell, settings).map_or(0, |key| key.home());
+        let home = CellKey::of(cell.family, &cell.dims, settings).map_or(0, |key| key.home());
         CellsIn::Restored(home, cell, at)
     }
 
@@ -247,11 +246,11 @@ impl Cells {
     /// kept as an orphan until all workers have completed their restore; then it is closed.
     pub(super) fn restore(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
-        let key = key_of(&cell, &settings);
+        let key = CellKey::of(cell.family, &cell.dims, &settings);
         // The cell may be the only source of its label names: if the ledger is lost, it must still be closed by its
         // name.
         if let Some(key) = &key {
-            for word in words(&cell) {
+            for word in cell.names() {
                 self.labels
                     .restore((key.brand(), Label::of(word)), word.clone());
             }
@@ -287,7 +286,11 @@ impl Cells {
     /// an unknown brand.
     pub(super) fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
         let settings = self.settings.brands.get(&key.brand())?;
-        let (family, dims) = dims(key, settings, self.labels.of(key.brand()));
+        let names = Names {
+            brand: &settings.name,
+            words: self.labels.of(key.brand()),
+        };
+        let (family, dims) = (key.family()?, key.dims(names)?);
         let count = family.values().len();
         let values =
             values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
@@ -308,9 +311,7 @@ impl Cells {
                 persons,
                 conversions,
             } => {
-                let named = |step: &Channel| {
-                    [step.source, step.medium, step.campaign].map(|label| word(brand, label))
-                };
+                let named = |step: &Channel| step.labels().map(|label| word(brand, label));
                 Reply::NamedPath {
                     path: path.iter().map(named).collect(),
                     persons,

@@ -5,6 +5,7 @@
 //! [`SettledHour`], and the conversion back yields the same values and the same number of contributors.
 
 use crate::aggregate::{Aggregate, CellKey};
+use crate::cell::Hour;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 use crate::record::{DeviceDay, SettledHour};
@@ -54,8 +55,10 @@ pub(super) fn contribute(
         let key = CellKey::Visits {
             brand: device.brand,
             store: device.store,
-            hour,
-            utc_offset: run.utc_offset,
+            hour: Hour {
+                start: hour,
+                utc_offset: run.utc_offset,
+            },
         };
         if !is_random {
             let dwell = run.last - run.first;
@@ -81,21 +84,15 @@ pub(super) fn contribute(
 
 /// Converts the contribution to a cell into the stored totals.
 pub(super) fn settled(key: &CellKey, sums: &Aggregate) -> Option<SettledHour> {
-    let CellKey::Visits {
-        brand,
-        store,
-        hour,
-        utc_offset,
-    } = key
-    else {
+    let CellKey::Visits { brand, store, hour } = key else {
         return None;
     };
     let values = sums.values;
     Some(SettledHour {
         brand: *brand,
         store: *store,
-        hour: *hour,
-        utc_offset: *utc_offset,
+        hour: hour.start,
+        utc_offset: hour.utc_offset,
         values: values.map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
     })
 }
@@ -116,11 +113,10 @@ pub(super) fn restored(settled: &SettledHour) -> (CellKey, Aggregate) {
     for stranger in 0..contributors.clamp(0, 1024).unsigned_abs() {
         sums = sums.changed_by(stranger);
     }
-    let key = CellKey::Visits {
-        brand,
-        store,
-        hour,
+    let hour = Hour {
+        start: hour,
         utc_offset,
     };
+    let key = CellKey::Visits { brand, store, hour };
     (key, sums)
 }
