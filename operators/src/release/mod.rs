@@ -27,6 +27,7 @@ pub mod pattern;
 pub mod table;
 pub mod takeover;
 pub mod tell;
+mod view;
 pub mod weight;
 
 pub use pattern::{CellName, Pattern, RevenueName};

@@ -86,7 +86,9 @@ impl Pattern {
     /// The cell of revenue that a store and day belong to, if any.
     pub fn revenue_of(&self, day: Day, store: &Word) -> Option<RevenueName> {
         let covering = RevenueName::covering(day, store);
-        covering.into_iter().find(|name| self.revenue.contains(name))
+        covering
+            .into_iter()
+            .find(|name| self.revenue.contains(name))
     }
 }
 

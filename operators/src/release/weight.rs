@@ -104,8 +104,16 @@ impl ModelWeight {
         if (self.vouched.len() as u64) < rule.k {
             return false;
         }
-        let largest = self.vouched.values().map(|value| value.unsigned_abs()).max();
-        let total: u128 = self.vouched.values().map(|value| value.unsigned_abs()).sum();
+        let largest = self
+            .vouched
+            .values()
+            .map(|value| value.unsigned_abs())
+            .max();
+        let total: u128 = self
+            .vouched
+            .values()
+            .map(|value| value.unsigned_abs())
+            .sum();
         rule.dominance >= 100
             || largest.unwrap_or(0).saturating_mul(100)
                 <= total.saturating_mul(rule.dominance.into())
