@@ -4,6 +4,7 @@
 //! and summed per epoch and worker. The key also names parts that are never published by themselves: the transitions of the
 //! Markov chains, which are sums too and are solved only on release, and the contributors of takings that the gate needs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::attribution::Model;
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, SaleKind};
+use crate::release::SaleRow;
+use crate::settings::Settings;
 
 /// A month: `year * 12 + (month - 1)`.
 pub type Month = i32;
@@ -27,6 +30,14 @@ pub struct MonthGroup {
     pub kind: SaleKind,
     /// The currency of their values.
     pub currency: Currency,
+}
+
+impl MonthGroup {
+    /// The routing key of the group: all kinds and currencies of a month meet on one worker.
+    pub fn home(&self) -> u64 {
+        use std::hash::BuildHasher;
+        rustc_hash::FxBuildHasher.hash_one((self.brand, self.month))
+    }
 }
 
 /// What a conversion is credited to.
@@ -136,6 +147,8 @@ pub enum CellKey {
         credited: Credited,
         who: Option<u64>,
     },
+    /// One conversion, for brands whose months are released by the ladder; its first value counts the row.
+    Sale(Arc<SaleRow>),
     /// What a month's chain gives a channel. It is no sum: it names a cell that is solved from the parts above.
     MarkovMonth {
         group: MonthGroup,
@@ -180,6 +193,7 @@ impl CellKey {
             | CellKey::MarkovMonth { group, .. }
             | CellKey::Taken { group, .. }
             | CellKey::Converted { group } => group.brand,
+            CellKey::Sale(row) => row.group.brand,
         }
     }
 
@@ -216,6 +230,7 @@ impl CellKey {
             | CellKey::MarkovMonth { channel: of, .. } => channel(of),
             CellKey::Paths { path, .. } => path.iter().for_each(channel),
             CellKey::OrdersDay { .. }
+            | CellKey::Sale(_)
             | CellKey::Identity { .. }
             | CellKey::PathLength { .. }
             | CellKey::PathDays { .. }
@@ -267,7 +282,8 @@ impl CellKey {
             | CellKey::ConvertingReach { group, .. }
             | CellKey::MarkovMonth { group, .. }
             | CellKey::Taken { group, .. }
-            | CellKey::Converted { group } => hasher.hash_one((group.brand, group.month)),
+            | CellKey::Converted { group } => group.home(),
+            CellKey::Sale(row) => row.group.home(),
             CellKey::NullEdge { brand, month, .. } | CellKey::NullReach { brand, month, .. } => {
                 hasher.hash_one((*brand, *month))
             }
@@ -345,9 +361,26 @@ pub struct DeltaBuffer {
     own: FxHashMap<CellKey, Aggregate>,
     /// How many cells the last epoch had, for which room is made at once.
     last: usize,
+    /// The brands whose months are released by the ladder.
+    ladders: BTreeSet<BrandId>,
 }
 
 impl DeltaBuffer {
+    /// A buffer for some brands.
+    pub fn new(settings: &Settings) -> DeltaBuffer {
+        let brands = settings.brands.iter();
+        let ladders = brands.filter(|(_, of)| of.has_ladder()).map(|(id, _)| *id);
+        DeltaBuffer {
+            ladders: ladders.collect(),
+            ..DeltaBuffer::default()
+        }
+    }
+
+    /// Whether the months of a brand are released by the ladder, which takes conversions as [`CellKey::Sale`].
+    pub fn has_ladder(&self, brand: BrandId) -> bool {
+        self.ladders.contains(&brand)
+    }
+
     /// Adds `count` times the sums to a cell.
     pub fn add(&mut self, key: CellKey, sums: Aggregate, count: i64) {
         self.own.entry(key).or_default().add(&sums, count);

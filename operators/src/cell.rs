@@ -156,6 +156,9 @@ pub enum Dim {
     Path(Vec<[Option<Arc<str>>; 3]>),
 }
 
+/// A value that a cell does not have, `null` in the output.
+pub const NO_VALUE: i128 = i128::MIN;
+
 /// One aggregate: a family, its dimensions and its values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cell {

@@ -274,12 +274,12 @@ impl PolicyFilter {
                     (*brand, Links { at, records })
                 })
                 .collect(),
+            deltas: DeltaBuffer::new(&settings),
             settings,
             stats,
             sets: FxHashMap::default(),
             free: FxHashMap::default(),
             uses: LabelUses::default(),
-            deltas: DeltaBuffer::default(),
         }
     }
 

@@ -4,6 +4,8 @@
 //! and what needs no person goes straight into the cells. A record that is no longer held, or counts for something else,
 //! takes the same ways with the opposite sign, so that nothing of it stays (invariant I1).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, Credited, DeltaBuffer, MonthGroup};
@@ -15,6 +17,7 @@ use crate::label::{Channel, Label};
 use crate::net_sales::{Sale, SaleUpdate};
 use crate::policy::Admission;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
+use crate::release::SaleRow;
 
 /// Where a part of a record goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -142,6 +145,16 @@ pub fn route(
             amount,
             currency,
         } => {
+            if deltas.has_ladder(brand) {
+                let group = MonthGroup {
+                    brand,
+                    month: month(day),
+                    kind,
+                    currency,
+                };
+                let row = SaleRow::of_nobody(group, store, day, Label::of(&id).0, 0, amount);
+                return deltas.add(CellKey::Sale(Arc::new(row)), Aggregate::of(&[1]), diff);
+            }
             let rung_up = takings(brand, kind, store, day, currency);
             let sums = Aggregate::of(&[0, amount.into()])
                 .with_contributors(1)
@@ -211,6 +224,16 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffe
                 name,
                 ..
             } = *conversion;
+            if deltas.has_ladder(brand) {
+                let group = MonthGroup {
+                    brand,
+                    month: month(day),
+                    kind,
+                    currency,
+                };
+                let row = SaleRow::of_nobody(group, store, day, name.0 as u64, 1, left);
+                return deltas.add(CellKey::Sale(Arc::new(row)), Aggregate::of(&[1]), diff);
+            }
             let by_sale = |sums: Aggregate| sums.with_contributors(1).changed_by(name.0 as u64);
             let rung_up = takings(brand, kind, store, day, currency);
             deltas.add(rung_up, by_sale(Aggregate::of(&[1, left.into()])), diff);

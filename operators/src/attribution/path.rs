@@ -25,6 +25,15 @@ impl Touch {
     }
 }
 
+/// The channels of a path, repeats in a row taken once, the last [`STEPS`] of them.
+pub fn collapse(path: &[Channel]) -> Vec<Channel> {
+    let mut steps = path.to_vec();
+    steps.dedup();
+    let surplus = steps.len().saturating_sub(STEPS);
+    steps.drain(..surplus);
+    steps
+}
+
 /// The channels of a path with repeats in a row taken once, the last [`STEPS`] of them.
 pub fn steps(path: &[Touch]) -> Vec<Channel> {
     let mut steps: Vec<Channel> = path.iter().map(|touch| touch.channel).collect();

@@ -81,7 +81,7 @@ impl GroupKey {
             | CellKey::MarkovMonth { group, .. }
             | CellKey::Taken { group, .. }
             | CellKey::Converted { group } => Some(GroupKey::Month(group)),
-            CellKey::NullEdge { .. } | CellKey::NullReach { .. } => None,
+            CellKey::NullEdge { .. } | CellKey::NullReach { .. } | CellKey::Sale(_) => None,
             CellKey::CampaignDay { .. }
             | CellKey::SpendDay { .. }
             | CellKey::Visits { .. }

@@ -131,6 +131,7 @@ pub(super) fn dims(
             Family::MarkovMonth,
             grouped(group, channel_dims(*channel, words).into()),
         ),
+        CellKey::Sale(row) => (Family::Attribution, grouped(&row.group, Vec::new())),
         CellKey::ConvertingEdge { group, .. }
         | CellKey::ConvertingReach { group, .. }
         | CellKey::Taken { group, .. }

@@ -23,7 +23,7 @@ use crate::cells::suppress::{Part, hidden};
 use crate::label::{Channel, LabelNames};
 use crate::settings::BrandSettings;
 
-type Entries = FxHashMap<CellKey, CellEntry>;
+pub(super) type Entries = FxHashMap<CellKey, CellEntry>;
 
 /// Sets for every cell of a group whether it may be released.
 pub(super) fn apply_threshold(
@@ -78,6 +78,13 @@ pub(super) fn apply_threshold(
         }
         (GroupCells::One(_), _) => {}
     }
+}
+
+/// The threshold of the path families of a month that the ladder publishes: `total` persons have a touchpoint.
+pub(super) fn apply_to_paths(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
+    apply_minimum(entries, k);
+    month(entries, total, k, words);
+    coarsen(entries, k);
 }
 
 /// The threshold of a single cell.

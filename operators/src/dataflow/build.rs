@@ -176,7 +176,7 @@ pub fn build(
         });
         let facts = contacts.concat(conversions).concat(assigned);
         let (facts, join_sums) = split(
-            keyed(facts, PersonJoin::new(stats.clone()), &sizes),
+            keyed(facts, PersonJoin::new(&settings, stats.clone()), &sizes),
             |update| match update {
                 PersonJoinOut::Person(update) => Ok(update),
                 PersonJoinOut::Sum(key, sums) => Err(CellsIn::Sum(key, sums)),

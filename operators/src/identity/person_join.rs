@@ -16,6 +16,7 @@ use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
 use crate::routing::anonymous;
 use crate::runs::Runs;
+use crate::settings::Settings;
 use crate::stats::Stats;
 
 /// The input of [`PersonJoin`].
@@ -58,11 +59,11 @@ pub struct PersonJoin {
 
 impl PersonJoin {
     /// An operator without facts.
-    pub fn new(stats: Rc<Stats>) -> PersonJoin {
+    pub fn new(settings: &Settings, stats: Rc<Stats>) -> PersonJoin {
         PersonJoin {
             stats,
             sets: FxHashMap::default(),
-            deltas: DeltaBuffer::default(),
+            deltas: DeltaBuffer::new(settings),
         }
     }
 }

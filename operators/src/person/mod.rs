@@ -30,6 +30,7 @@ use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
 use crate::identity::components::Person as PersonLabel;
 use crate::label::Channel;
 use crate::record::BrandId;
+use crate::release::{RowCredit, SaleRow};
 use crate::routing::takings;
 use crate::runs::Runs;
 use crate::settings::{BrandSettings, Settings};
@@ -204,6 +205,10 @@ impl Person {
             currency,
             ..
         } = *conversion;
+        if settings.has_ladder() {
+            let row = self.row(brand, settings, conversion, who, looked);
+            return add(CellKey::Sale(Arc::new(row)), Aggregate::of(&[1]));
+        }
         let value = i128::from(left);
         add(
             takings(brand, kind, store, day, currency),
@@ -305,6 +310,55 @@ impl Person {
         add(CellKey::PathDays { group, days }, Aggregate::of(&[1]));
         for channel in distinct(earlier) {
             add(CellKey::Assists { group, channel }, one);
+        }
+    }
+
+    /// One conversion with its path and credits, as one row.
+    fn row(
+        &self,
+        brand: BrandId,
+        settings: &BrandSettings,
+        conversion: &Conversion,
+        who: u64,
+        looked: &Cell<u64>,
+    ) -> SaleRow {
+        let path = match self.oversized {
+            true => Vec::new(),
+            false => self.touches.path(conversion, settings, looked),
+        };
+        let nobody = match self.oversized {
+            true => Channel::oversized(),
+            false => Channel::unattributed(),
+        };
+        let narrow = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
+        let of_path = credits(&path, conversion.left.into(), settings).into_iter();
+        let of_path = of_path.map(|credit| RowCredit {
+            model: credit.model,
+            channel: credit.channel,
+            millionths: narrow(credit.millionths),
+            value: narrow(credit.value),
+        });
+        let days = |first: &Touch| ((conversion.ts - first.ts) / 86_400_000) as u32;
+        SaleRow {
+            group: MonthGroup {
+                brand,
+                month: month(conversion.day),
+                kind: conversion.kind,
+                currency: conversion.currency,
+            },
+            sale: conversion.name.0 as u64,
+            who,
+            is_person: true,
+            store: conversion.store,
+            day: conversion.day,
+            conversions: 1,
+            value: conversion.left,
+            days: path.first().map_or(0, days),
+            credits: match path.is_empty() {
+                true => SaleRow::credit_all(nobody, narrow(CONVERSION), conversion.left),
+                false => of_path.collect(),
+            },
+            path: path.iter().map(|touch| touch.channel).collect(),
         }
     }
 

@@ -12,6 +12,7 @@
 //!
 //! | file | concept |
 //! |---|---|
+//! | [`sale_row`] | what the operators send of each conversion |
 //! | [`table`] | the contributions of a month |
 //! | [`weight`] | the contributors behind a set of contributions, and when the set is safe |
 //! | [`pattern`] | the names of the published cells, and which cell a contribution belongs to |
@@ -24,12 +25,14 @@
 
 pub mod decide;
 pub mod pattern;
+pub mod sale_row;
 pub mod table;
 pub mod takeover;
 pub mod tell;
 mod view;
 pub mod weight;
 
-pub use pattern::{CellName, Pattern, RevenueName};
+pub use pattern::{CellName, Pattern, REST, RevenueName};
+pub use sale_row::{RowCredit, SaleRow};
 pub use table::{ChannelName, Credit, Sale, Table};
 pub use weight::Rule;

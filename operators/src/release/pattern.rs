@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use crate::record::Day;
 use crate::release::table::{ChannelName, Word};
 
+/// The word of a dimension that a cell gives up.
+pub const REST: &str = "*";
+
 /// The name of a cell of credits, over all stores and days of the month. The order is that in which cells are joined
 /// and taken over: the coarser grain first, then by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,19 +26,24 @@ pub enum CellName {
 }
 
 impl CellName {
-    /// The names that cover a channel, the finest first.
+    /// The names that cover a channel, the finest first. A channel that calls itself [`REST`] has no cell that could be
+    /// taken for the rest of another.
     pub fn covering(channel: &ChannelName) -> impl Iterator<Item = CellName> {
-        let ChannelName { source, medium, .. } = channel.clone();
-        let coarser = match channel.is_nobody() {
-            true => None,
-            false => Some([
-                CellName::SourceMedium(source.clone(), medium),
-                CellName::Source(source),
-            ]),
-        };
-        std::iter::once(CellName::Channel(channel.clone()))
-            .chain(coarser.into_iter().flatten())
-            .chain([CellName::Month])
+        let ChannelName {
+            source,
+            medium,
+            campaign,
+        } = channel;
+        let named = |words: &[&Word]| words.iter().all(|word| word.as_deref() != Some(REST));
+        let has_source = !channel.is_nobody();
+        let names = [
+            named(&[source, medium, campaign]).then(|| CellName::Channel(channel.clone())),
+            (has_source && named(&[source, medium]))
+                .then(|| CellName::SourceMedium(source.clone(), medium.clone())),
+            (has_source && named(&[source])).then(|| CellName::Source(source.clone())),
+            Some(CellName::Month),
+        ];
+        names.into_iter().flatten()
     }
 
     /// How fine the grain is; the month is 0.
