@@ -156,6 +156,15 @@ pub struct Ingest {
     pub max_message_bytes: usize,
 }
 
+/// The grains in which cells of conversions are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ladder {
+    /// Months by channel, source and medium, and source; revenue by store and day.
+    Month,
+    /// Store, day and channel.
+    Finest,
+}
+
 /// The release gate.
 #[derive(Clone, Debug)]
 pub struct Release {
@@ -163,11 +172,15 @@ pub struct Release {
     pub k: u64,
     /// Contributors behind a cell of pure traffic counts (`visits`). Default the smaller of 10 and `k`.
     pub k_traffic: u64,
+    /// The grains of conversions, if `k` hides anything. Default `month`.
+    pub ladder: Ladder,
+    /// The share of a cell that one contributor may hold, percent. Default 80; 100 turns the check off.
+    pub dominance: u64,
     /// How often released values may change, milliseconds. Default one minute.
     pub cadence_ms: u64,
     /// Persons' worth of change that a released value needs to change. Default the smaller of 10 and `k`.
     pub k_delta: u64,
-    /// How long a change that is smaller may be held back, milliseconds. Default 24 hours.
+    /// How long a change that is smaller may be held back, milliseconds. Default one hour.
     pub max_hold_ms: u64,
     /// The age from which a day is corrected in batches only, milliseconds. Default 90 days.
     pub freeze_after_ms: u64,

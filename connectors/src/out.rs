@@ -4,7 +4,7 @@ mod parse;
 
 use std::fmt::Write;
 
-use tributary_operators::cell::{Cell, Dim};
+use tributary_operators::cell::{Cell, Dim, NO_VALUE};
 
 use crate::calendar;
 
@@ -43,7 +43,10 @@ fn write_cell(out: &mut String, cell: &Cell) {
 
 fn write_value(out: &mut String, cell: &Cell) {
     write_object(out, cell.family.values(), &cell.values, |out, value| {
-        write_display(out, value);
+        match *value {
+            NO_VALUE => out.push_str("null"),
+            value => write_display(out, value),
+        }
     });
 }
 

@@ -3,7 +3,7 @@
 //! This is the inverse of what the parent module writes, for every family; nothing else is taken for a cell.
 
 use serde_json::{Map, Value};
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Cell, Dim, Family, NO_VALUE};
 
 use crate::calendar;
 
@@ -26,6 +26,9 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
             names
                 .map(|name| {
                     let value = values.get(*name)?;
+                    if value.is_null() {
+                        return Some(NO_VALUE);
+                    }
                     let signed = value.as_i64().map(i128::from);
                     signed.or_else(|| value.as_u64().map(i128::from))
                 })
@@ -45,12 +48,8 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
 fn dim(name: &str, value: &Value) -> Option<Dim> {
     match (name, value) {
         (_, Value::Null) => Some(Dim::Null),
-        ("day", Value::String(text)) => day(text).map(Dim::Day),
-        ("month", Value::String(text)) => {
-            let (year, month) = text.split_once('-')?;
-            let month: i32 = month.parse().ok()?;
-            Some(Dim::Month(year.parse::<i32>().ok()? * 12 + month - 1))
-        }
+        ("day", Value::String(text)) => day(text).map(Dim::Day).or_else(|| month(text)),
+        ("month", Value::String(text)) => month(text),
         ("hour", Value::String(text)) => hour(text),
         ("touches" | "days", Value::Number(count)) => count.as_u64().map(Dim::Count),
         ("path", Value::Array(steps)) => {
@@ -59,6 +58,12 @@ fn dim(name: &str, value: &Value) -> Option<Dim> {
         (_, Value::String(text)) => Some(Dim::Text(text.as_str().into())),
         _ => None,
     }
+}
+
+fn month(text: &str) -> Option<Dim> {
+    let (year, month) = text.split_once('-')?;
+    let month: i32 = month.parse().ok()?;
+    Some(Dim::Month(year.parse::<i32>().ok()? * 12 + month - 1))
 }
 
 fn day(text: &str) -> Option<i32> {
