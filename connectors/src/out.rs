@@ -42,12 +42,15 @@ fn write_cell(out: &mut String, cell: &Cell) {
 }
 
 fn write_value(out: &mut String, cell: &Cell) {
-    write_object(out, cell.family.values(), &cell.values, |out, value| {
-        match *value {
+    write_object(
+        out,
+        cell.family.values(),
+        &cell.values,
+        |out, value| match *value {
             NO_VALUE => out.push_str("null"),
             value => write_display(out, value),
-        }
-    });
+        },
+    );
 }
 
 fn write_object<T>(

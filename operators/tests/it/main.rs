@@ -10,6 +10,7 @@ mod default_gate;
 mod expires_what_was_judged;
 mod held_and_erased;
 mod isolates_nobody;
+mod ladder_gate;
 mod links_end;
 mod noise_hides;
 mod published_packages;
