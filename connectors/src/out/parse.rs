@@ -1,14 +1,18 @@
-//! A published cell read back: what the output stream holds, as the cell that was written.
+//! Published cells read back: the inverse of the parent module, for every
+//! family.
 //!
-//! This is the inverse of what the parent module writes, for every family; nothing else is taken for a cell.
+//! Nothing else is taken for a cell, so a payload that another program
+//! published under an output subject is not mistaken for one.
 
 use serde_json::{Map, Value};
 use tributary_operators::cell::{Cell, Dim, Family, NO_VALUE};
 
 use crate::calendar;
 
-/// The cell of a published message (`{"cell":…,"value":…,"as_of":…,…}`), closed where its value is null, and the time
-/// of the release that published it, Unix milliseconds; `None` if Tributary does not write such a payload for the family.
+/// Parses the payload of a published cell, `{"cell":…,"value":…,"as_of":…,…}`.
+/// Returns the cell, closed if its value is null, and the time of the release
+/// that published it, Unix milliseconds; `None` if Tributary does not write
+/// such a payload for the family.
 pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     let mut message: Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let Value::Object(names) = message.remove("cell")? else {
@@ -45,6 +49,7 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     Some((cell, released.as_millisecond()))
 }
 
+/// Parses one dimension, whose type follows from its name.
 fn dim(name: &str, value: &Value) -> Option<Dim> {
     match (name, value) {
         (_, Value::Null) => Some(Dim::Null),
@@ -66,12 +71,15 @@ fn month(text: &str) -> Option<Dim> {
     Some(Dim::Month(year.parse::<i32>().ok()? * 12 + month - 1))
 }
 
+/// Parses `2025-10-26`, as days since 1970-01-01.
 fn day(text: &str) -> Option<i32> {
     let mut parts = text.splitn(3, '-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     calendar::day(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
 }
 
+/// Parses RFC 3339 with an offset into the Unix second and the offset in
+/// seconds.
 fn hour(text: &str) -> Option<Dim> {
     let (date, rest) = text.split_once('T')?;
     let (clock, offset) = rest.split_at_checked(8)?;
@@ -93,6 +101,7 @@ fn hour(text: &str) -> Option<Dim> {
     Some(Dim::Hour(second, i32::try_from(offset).ok()?))
 }
 
+/// Parses one channel of a path.
 fn step(step: &Value) -> Option<[Option<std::sync::Arc<str>>; 3]> {
     let [source, medium, campaign] = step.as_array()?.as_slice() else {
         return None;

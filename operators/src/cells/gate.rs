@@ -53,6 +53,8 @@ pub struct BatchClass {
 }
 
 impl BatchClass {
+    /// The class of the waiting changes of a group. Its main cell is the total of revenue, or the
+    /// only cell of any other group.
     pub(super) fn of(key: &GroupKey, group: &Group) -> BatchClass {
         let is_main = |cell: &CellKey| match key {
             GroupKey::Takings { .. } => {
@@ -77,6 +79,7 @@ impl BatchClass {
 }
 
 impl BatchKind {
+    /// The kind of the cells of a group.
     pub(super) fn of(key: &GroupKey) -> BatchKind {
         match key {
             GroupKey::Takings { .. } => BatchKind::Takings,
@@ -89,11 +92,15 @@ impl BatchKind {
 }
 
 /// Whether a change has at least `k_delta` contributors.
+///
+/// `changed` is a set of 128 bits, one per contributor by hash. Two contributors that share a bit
+/// count once, so the number is never overestimated.
 pub(super) fn has_enough_contributors(changed: u128, settings: &BrandSettings) -> bool {
     u64::from(changed.count_ones()) >= settings.k_delta()
 }
 
-/// Whether every change of the group has enough contributors to be published now.
+/// Whether every change of the group has enough contributors to be published now. A month never
+/// has: it is published with its days, in a batch.
 pub(super) fn may_publish(key: &GroupKey, group: &Group, settings: &BrandSettings) -> bool {
     !matches!(key, GroupKey::Month(_))
         && group
@@ -107,12 +114,13 @@ pub(super) fn may_publish(key: &GroupKey, group: &Group, settings: &BrandSetting
 pub(super) struct ReleaseTimes {
     /// The release before, Unix milliseconds.
     pub(super) before: Option<i64>,
-    /// This one.
+    /// The current release, Unix milliseconds; not before the previous one.
     pub(super) now: i64,
 }
 
 impl ReleaseTimes {
-    /// Whether a multiple of a period lies between the releases. The first release is always a batch.
+    /// Whether a multiple of `period` milliseconds lies between the two releases. The first release
+    /// is always a batch.
     fn crossed(self, period: i64) -> bool {
         let period = period.max(1);
         let count = |time: i64| time.div_euclid(period);
@@ -120,7 +128,8 @@ impl ReleaseTimes {
             .is_none_or(|before| count(before) < count(self.now))
     }
 
-    /// Whether the group may be published with a batch now.
+    /// Whether the group may be published with a batch now. With noise, a batch takes place at each
+    /// step.
     pub(super) fn is_due(self, key: &GroupKey, settings: &BrandSettings) -> bool {
         match NoiseTimeline::of(key, settings) {
             Some(timeline) => timeline.begins(self.before, self.now),
@@ -131,7 +140,7 @@ impl ReleaseTimes {
         }
     }
 
-    /// Whether the group is so old that only batches may change it.
+    /// Whether the group is so old that only batches of `freeze_batch` may change it.
     pub(super) fn is_frozen(self, key: &GroupKey, settings: &BrandSettings) -> bool {
         let newest = (self.now - settings.freeze_after - 1).div_euclid(DAY);
         let newest = newest.clamp(Day::MIN.into(), Day::MAX.into()) as Day;

@@ -43,6 +43,7 @@ use crate::cells::group_key::GroupKey;
 use crate::record::Day;
 use crate::settings::{BrandSettings, Noise};
 
+/// One day in milliseconds.
 const DAY: i64 = 86_400_000;
 
 /// The shortest step, milliseconds.
@@ -57,11 +58,14 @@ const IDENTITY: Day = 18_262;
 /// The end of the year 9999, Unix milliseconds: the latest time.
 const LAST: i64 = 253_402_300_800_000;
 
-/// The timeline of a group whose cells are published with noise.
+/// The timeline of a group whose cells are published with noise: the division of time into steps.
 #[derive(Clone, Copy)]
 pub(super) struct NoiseTimeline<'a> {
+    /// The settings of the brand.
     settings: &'a BrandSettings,
+    /// The budget, the bounds and the key of the brand.
     noise: &'a Noise,
+    /// The start of the first step, Unix milliseconds: the start of the day or month of the group.
     origin: i64,
     /// The start of the longer steps, Unix milliseconds.
     frozen: i64,
@@ -129,6 +133,9 @@ impl<'a> NoiseTimeline<'a> {
     }
 
     /// The noise of a cell at a time, or `None` if its values have no bound.
+    ///
+    /// The result is a function of the arguments, the settings and the key. It takes O(log `steps`)
+    /// draws per value.
     pub(super) fn offset(
         &self,
         family: Family,
@@ -219,7 +226,9 @@ fn nodes(steps: u64, height: u32) -> impl Iterator<Item = (u32, u64)> {
 /// The noise on the published values of a cell.
 #[derive(Default)]
 pub(super) struct NoiseOffset {
+    /// The noise of each value.
     noise: [i128; 5],
+    /// Whether each value is a count, which is clamped at zero when published.
     is_count: [bool; 5],
 }
 
@@ -254,15 +263,19 @@ impl NoiseOffset {
     }
 }
 
-/// Two-sided geometric noise: `x` with a probability in proportion to `exp(-|x| s / t)`.
+/// Two-sided geometric noise, the discrete Laplace distribution: `x` has a probability in
+/// proportion to `exp(-|x| s / t)`, with a scale of `t / s`.
 #[derive(Clone, Copy)]
 struct DiscreteLaplace {
+    /// The numerator of the scale.
     t: u128,
+    /// The denominator of the scale.
     s: u128,
 }
 
 impl DiscreteLaplace {
-    /// Algorithm 2.
+    /// Draws a value by algorithm 2 of Canonne, Kamath and Steinke 2020. The expected number of
+    /// rounds is constant.
     fn draw(self, prf: &mut Prf) -> i128 {
         loop {
             let rest = prf.below(self.t);
@@ -288,7 +301,7 @@ impl DiscreteLaplace {
 struct Prf(blake3::OutputReader);
 
 impl Prf {
-    /// A uniformly distributed number below `end`.
+    /// A uniformly distributed number below `end`, by rejection.
     fn below(&mut self, end: u128) -> u128 {
         let unused = end.saturating_sub(1).leading_zeros();
         let mask = u128::MAX.checked_shr(unused).unwrap_or(0);
@@ -302,7 +315,8 @@ impl Prf {
         }
     }
 
-    /// `true` with probability `exp(-part / of)`, for `part <= of`: algorithm 1.
+    /// `true` with probability `exp(-part / of)`, for `part <= of`: algorithm 1 of Canonne, Kamath
+    /// and Steinke 2020.
     fn exp_minus(&mut self, part: u128, of: u128) -> bool {
         let mut round = 1;
         while self.below(of * round) < part {
@@ -312,6 +326,7 @@ impl Prf {
     }
 }
 
+/// Hashes a text after its length, so that consecutive texts stay distinguishable.
 fn write_text(hash: &mut blake3::Hasher, text: &str) {
     hash.update(&(text.len() as u64).to_le_bytes());
     hash.update(text.as_bytes());

@@ -50,7 +50,10 @@ impl Cells {
         }));
     }
 
-    /// Finds the groups to evaluate in a release at `now`, Unix milliseconds.
+    /// Finds the groups to evaluate in a release at `now`, Unix milliseconds, and returns the times
+    /// of this release and of the previous one.
+    ///
+    /// Changes of null paths are passed on to all groups of their month. The time never goes back.
     pub(super) fn prepare(&mut self, now: i64) -> ReleaseTimes {
         // After a restart the first release is not a batch: the restored cells were published before.
         let before = match self.has_restored_cells {
@@ -101,7 +104,8 @@ impl Cells {
         months.collect()
     }
 
-    /// Publishes the changes since the last release that may be published.
+    /// Publishes the changes since the last release that may be published, sends the votes for the
+    /// others, and updates the metrics.
     pub(super) fn release(
         &mut self,
         times: ReleaseTimes,
@@ -215,6 +219,7 @@ impl Cells {
         self.store_group(key, group);
     }
 
+    /// Sets for each cell of a group whether it may be released now.
     fn evaluate(&self, key: &GroupKey, group: &mut Group) {
         let Some(settings) = self.settings.brands.get(&key.brand()) else {
             return;
@@ -376,7 +381,7 @@ impl Cells {
         }
     }
 
-    /// Stores an evaluated group, unless it is empty.
+    /// Stores an evaluated group with its counts, or drops it if it is empty.
     fn store_group(&mut self, key: GroupKey, mut group: Group) {
         let mut counts = GateCounts::default();
         for entry in group.entries() {

@@ -23,9 +23,14 @@ use crate::cells::suppress::{Part, hidden};
 use crate::label::{Channel, LabelNames};
 use crate::settings::BrandSettings;
 
+/// The cells of a group by key.
 pub(super) type Entries = FxHashMap<CellKey, CellEntry>;
 
-/// Sets for every cell of a group whether it may be released.
+/// Sets for every cell of a group whether it may be released
+/// ([`CellEntry::is_releasable`](super::group::CellEntry::is_releasable)), and computes `other`.
+///
+/// The result depends on the current values alone, never on what was published. A group with a
+/// chain takes its credits from the last solution.
 pub(super) fn apply_threshold(
     key: &GroupKey,
     group: &mut Group,
@@ -87,14 +92,15 @@ pub(super) fn apply_to_paths(entries: &mut Entries, total: i64, k: i64, words: &
     coarsen(entries, k);
 }
 
-/// The threshold of a single cell.
+/// Applies the threshold of `k` contributors to each cell separately.
 fn apply_minimum(entries: &mut Entries, k: i64) {
     for entry in entries.values_mut() {
         entry.is_releasable = entry.exists() && entry.sums.contributors.max(0) >= k;
     }
 }
 
-/// Replaces the credits of the chain by channel.
+/// Replaces the cells of the chain by the credits of its current solution. The contributors that
+/// changed a cell stay, until the cell is published.
 fn put_credits(
     group: MonthGroup,
     entries: &mut Entries,
@@ -113,8 +119,11 @@ fn put_credits(
     }
 }
 
-/// The attribution of takings: a channel is suppressed in all models or in none. Conversions with and without a
-/// touchpoint are separated if both may be released; the channels then add up to those with a touchpoint.
+/// Suppresses channels of the attribution of revenue: each in all models or in none.
+///
+/// `total` is the number of contributors of the revenue, `touched` of the conversions with a
+/// touchpoint. If both conversions with and without a touchpoint may be released, they are
+/// separated, and the channels add up to those with a touchpoint.
 fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &LabelNames) {
     let mut channels: BTreeMap<Channel, Vec<Option<i64>>> = BTreeMap::new();
     for (key, entry) in entries.iter().filter(|(_, entry)| entry.exists()) {
@@ -148,7 +157,8 @@ fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Labe
     }
 }
 
-/// The families of a month: four partitions of its conversions, and the assists.
+/// Suppresses parts of the families of a month: four partitions of its conversions, and the
+/// assists. `total` is the number of contributors of these conversions.
 fn month(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
     let families: [fn(&CellKey) -> bool; 4] = [
         |key| matches!(key, CellKey::MarkovMonth { .. }),
@@ -176,8 +186,8 @@ fn month(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
     }
 }
 
-/// Rounds path families to multiples of `k`. They add up in many ways to the daily attribution: to `first` by their
-/// first step, to `last` by their last. Rounding prevents differencing.
+/// Rounds the path families to multiples of `k`. They add up in many ways to the daily attribution:
+/// to `first` by their first step, to `last` by their last. Rounding prevents differencing.
 fn coarsen(entries: &mut Entries, k: i64) {
     for (key, entry) in entries {
         if let CellKey::Paths { .. }
@@ -212,7 +222,8 @@ fn part_dims(key: &CellKey, words: &LabelNames) -> Vec<Dim> {
     }
 }
 
-/// Sums the suppressed cells in `other`, if the family has a channel.
+/// Sums the suppressed cells of families with a channel in `other`, which may be released if the
+/// total may.
 fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_releasable: bool) {
     for entry in other.values_mut() {
         entry.sums = Aggregate::default();
@@ -233,7 +244,7 @@ fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_
     }
 }
 
-/// The `other` cell that sums a cell if it is suppressed.
+/// The `other` cell that sums a cell if it is suppressed, or `None` if its family has no channel.
 fn other_of(key: &CellKey) -> Option<CellKey> {
     let mut key = match key {
         CellKey::Attribution { .. } | CellKey::MarkovMonth { .. } => key.clone(),

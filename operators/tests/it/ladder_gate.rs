@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::crowd::{self, and_all_is_taken_back};
+use crate::support::crowd::{self, then_retract_everything};
 use crate::support::runner::{Played, play};
 use crate::support::shop::known;
-use crate::support::{Released, chosen};
+use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::cell::{Cell, Dim, Family};
@@ -62,14 +62,14 @@ fn settings(rng: &mut StdRng) -> Settings {
 
 #[test]
 fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
-    let start = chosen("TRIBUTARY_SEED", 0);
-    let histories = chosen("TRIBUTARY_HISTORIES", 50);
+    let start = number_from_env("TRIBUTARY_SEED", 0);
+    let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
     let mut months = 0;
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
         let history = crowd::history(&mut rng);
-        let steps = and_all_is_taken_back(history.clone());
+        let steps = then_retract_everything(history.clone());
         let at = (seed % 4) as usize;
         let (some, others) = ([1, 2, 3, 8][at], [2, 3, 8, 1][at]);
         let one = play(&settings, some, &[], &steps);

@@ -28,7 +28,9 @@ pub use args::{Cli, Command};
 /// Executes the command of a parsed command line.
 ///
 /// # Errors
-/// What the command reports. A closed standard output is an error, too; see [`terminal::is_closed`].
+///
+/// Errors of the command. A closed standard output is an error as well; see
+/// [`terminal::is_closed`].
 pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(args) => demo::command(args)?,

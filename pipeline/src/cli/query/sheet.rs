@@ -1,8 +1,9 @@
-//! A family's cells as one table: money in major units, millionths as conversions, sums where they mean something.
+//! The cells of a family as one table: amounts in major units, millionths as
+//! conversions, and sums where they are meaningful.
 //!
-//! Dimensions that are the same in every row stand once, above the table. A sum stands below a column only
-//! where adding is right: persons and devices are distinct per cell, and each model shares out the same
-//! conversions.
+//! Dimensions that are the same in every row appear once, above the table. A
+//! column has a sum only if adding its values is correct: persons and devices
+//! are distinct per cell, and each model attributes the same conversions.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -15,17 +16,22 @@ use crate::report::table::{
     ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
 };
 
-/// What a value measures.
+/// Unit of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
+    /// A number of things.
     Count,
+    /// Minor units of a currency.
     Money,
+    /// Millionths of a conversion.
     Millionths,
+    /// Parts per million.
     Ppm,
+    /// Seconds.
     Seconds,
 }
 
-/// The table of a family with its title; none where no cell is of it.
+/// The table of a family with its title; `None` without a cell of the family.
 pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> {
     let mut rows: Vec<&CellLine> = cells.iter().filter(|c| c.name == family.name()).collect();
     if rows.is_empty() {
@@ -72,7 +78,8 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     ))
 }
 
-/// A dimension as text, as `--where` compares it: a path as `source/medium → source/medium/campaign`.
+/// A dimension as text, as `--where` compares it: a path is `source/medium →
+/// source/medium/campaign`.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -85,7 +92,8 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// A path for people: `google/cpc → direct/none`. Absent words at the end of a channel are left out.
+/// A path for people: `google/cpc → direct/none`. Absent parts at the end of a
+/// channel are omitted.
 pub fn path<'a>(channels: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> String {
     let channels = channels.into_iter().map(|words| {
         let last = words.iter().rposition(Option::is_some).unwrap_or(0);
@@ -98,6 +106,7 @@ pub fn path<'a>(channels: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> Str
     channels.collect::<Vec<_>>().join(" → ")
 }
 
+/// A dimension in a table.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => ABSENT.to_owned(),
@@ -105,7 +114,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The dimensions of the columns, and those that all rows share. A single row shares nothing with others.
+/// Dimensions with a column, and those that all rows share. A single row shares
+/// nothing.
 fn dimensions(family: Family, rows: &[&CellLine]) -> (Vec<&'static str>, Vec<&'static str>) {
     let same = |dim: &str| {
         let mut values = rows.iter().map(|row| row.dim(dim));
@@ -116,7 +126,7 @@ fn dimensions(family: Family, rows: &[&CellLine]) -> (Vec<&'static str>, Vec<&'s
     dims.partition(|dim| rows.len() == 1 || !same(dim))
 }
 
-/// By dimension; what is best known by its size, by size.
+/// Sorts rows by dimension; families with a natural ranking by size.
 fn sort(family: Family, rows: &mut [&CellLine]) {
     let by_size = matches!(
         family,
@@ -141,6 +151,7 @@ fn sort(family: Family, rows: &mut [&CellLine]) {
     rows.sort_by_cached_key(|row| key(row));
 }
 
+/// Alignment of a dimension.
 fn align(dim: &str) -> Align {
     match dim {
         "path" => Align::Wrapped,
@@ -149,6 +160,7 @@ fn align(dim: &str) -> Align {
     }
 }
 
+/// Unit of a value, from its name.
 fn unit(name: &str) -> Unit {
     match name {
         "conversions_millionths" => Unit::Millionths,
@@ -159,6 +171,7 @@ fn unit(name: &str) -> Unit {
     }
 }
 
+/// Title of a column, without its unit.
 fn title(name: &str) -> String {
     let units = ["_millionths", "_minor", "_ppm", "_seconds"];
     let bare = units
@@ -168,6 +181,7 @@ fn title(name: &str) -> String {
     bare.replace('_', " ")
 }
 
+/// A value of a row, as text.
 fn value(row: &CellLine, name: &str) -> String {
     let Some(number) = row.value.get(name) else {
         return String::new();
@@ -193,7 +207,7 @@ fn written(number: i128, unit: Unit, code: Option<&str>) -> String {
     }
 }
 
-/// The sum of a column, or nothing where adding would be wrong.
+/// Sum of a column; empty if adding would be wrong.
 fn sum(family: Family, rows: &[&CellLine], name: &str) -> String {
     let distinct = |dim: &str| {
         rows.iter()

@@ -1,7 +1,8 @@
-//! The business gauges: released cells, added up over rolling windows.
+//! Business metrics: released cells, summed over rolling windows.
 //!
-//! What a window does not have any more is 0 while a longer window still has it, so that a dashboard sees a
-//! fall and no gap. Everything is added up in integers, capped, and only then divided and shown.
+//! A series that a window no longer has is 0 while a longer window still has
+//! it, so that a dashboard shows a decrease and not a gap. All sums are
+//! integers; they are capped first, and only then divided and converted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +17,11 @@ use super::label::CONTACTS;
 use super::table::{Id, row};
 use crate::report::published_cells::{PublishedCells, Window};
 
+/// Millionths in a conversion.
 const MILLION: f64 = 1e6;
 
-/// The gauges of every brand as families of the text format. A brand comes with its current day.
+/// Business metrics of every brand as metric families. A brand comes with its
+/// current day.
 pub fn families(
     board: &PublishedCells,
     brands: &[(&str, Day)],
@@ -52,16 +55,20 @@ pub fn families(
         .collect()
 }
 
-/// The gauges of one brand on their way.
+/// Metrics of one brand while they are computed.
 struct Gauges<'a> {
+    /// The released cells.
     board: &'a PublishedCells,
+    /// Name of the brand.
     brand: &'a str,
+    /// Its current day.
     today: Day,
+    /// The sums so far.
     points: BTreeMap<Id, Points>,
 }
 
 impl<'a> Gauges<'a> {
-    /// Adds to the gauge with the brand and these labels.
+    /// Adds to a metric with the brand and these labels.
     fn add<const N: usize>(&mut self, id: Id, labels: [&str; N], amount: Amount) {
         let labels = std::iter::once(self.brand)
             .chain(labels)
@@ -70,8 +77,8 @@ impl<'a> Gauges<'a> {
         cap::add(self.points.entry(id).or_default(), labels, amount);
     }
 
-    /// The sums of a family in every window, by dimensions: those that the longest has, 0 where a shorter
-    /// one has nothing.
+    /// Sums of a family in every window, by dimensions. Each window has the
+    /// dimensions of the longest one, with 0 where it has no cell.
     fn windows(&self, family: Family, by: &[&str]) -> Vec<(&'static str, Vec<&'a Dim>, Vec<i128>)> {
         let board = self.board;
         let sums = |window: Window| board.sums(family, self.brand, window.days(self.today), by);
@@ -97,6 +104,7 @@ impl<'a> Gauges<'a> {
         found
     }
 
+    /// Attributed conversions and revenue.
     fn attribution(&mut self) {
         let by = ["model", "source", "medium", "campaign", "kind", "currency"];
         for (window, dims, values) in self.windows(Family::Attribution, &by) {
@@ -114,6 +122,7 @@ impl<'a> Gauges<'a> {
         }
     }
 
+    /// Impressions, clicks and views.
     fn contacts(&mut self) {
         let by = ["source", "medium", "campaign"];
         for (window, dims, values) in self.windows(Family::CampaignDay, &by) {
@@ -131,6 +140,7 @@ impl<'a> Gauges<'a> {
         }
     }
 
+    /// The Markov model of the current month.
     fn markov(&mut self) {
         let month = calendar::month(self.today);
         let by = ["kind", "currency", "source", "medium", "campaign"];
@@ -160,6 +170,7 @@ impl<'a> Gauges<'a> {
         }
     }
 
+    /// In-store and online revenue.
     fn takings(&mut self) {
         for (window, dims, values) in self.windows(Family::StoreDay, &["store", "currency"]) {
             let (&[store, currency], &[sales, takings, _]) = (&dims[..], &values[..]) else {
@@ -188,6 +199,7 @@ impl<'a> Gauges<'a> {
         }
     }
 
+    /// Spend of advertising platforms.
     fn spend(&mut self) {
         let by = ["platform", "source", "medium", "campaign", "currency"];
         for (window, dims, values) in self.windows(Family::SpendDay, &by) {
@@ -203,8 +215,8 @@ impl<'a> Gauges<'a> {
         }
     }
 
-    /// Value per cost and cost per conversion. A model that credits nobody in a window has none there; a
-    /// channel that it does not credit has a return of 0.
+    /// ROAS and cost per conversion. A model that credits nobody in a window has no
+    /// value there; a channel that it does not credit has a ROAS of 0.
     fn returns(&mut self) {
         for window in Window::ALL {
             let days = window.days(self.today);
@@ -244,6 +256,7 @@ impl<'a> Gauges<'a> {
         }
     }
 
+    /// Visits and devices.
     fn stores(&mut self) {
         let ids = [
             Id::Visits,
@@ -260,6 +273,7 @@ impl<'a> Gauges<'a> {
         }
     }
 
+    /// Size of the identity graph.
     fn identity(&mut self) {
         let ids = [
             Id::Persons,
@@ -277,13 +291,13 @@ impl<'a> Gauges<'a> {
     }
 }
 
-/// How many minor units make a major one.
+/// Number of minor units in a major one.
 fn minor(code: &str) -> f64 {
     let decimals = currency::of(code).map_or(0, |(_, decimals)| decimals);
     10f64.powi(decimals.into())
 }
 
-/// A word as a label; `-` where there is none.
+/// A dimension as a label value; `-` if it is absent.
 fn word(dim: &Dim) -> &str {
     match dim {
         Dim::Text(word) => word,
@@ -291,10 +305,12 @@ fn word(dim: &Dim) -> &str {
     }
 }
 
+/// A channel as a label value.
 fn channel(source: &Dim, medium: &Dim, campaign: &Dim) -> String {
     format!("{}/{}/{}", word(source), word(medium), word(campaign))
 }
 
+/// A metric family of the `prometheus` crate.
 fn family(id: Id, points: Points) -> MetricFamily {
     let row = row(id);
     let series = points.into_iter().filter_map(|(values, amount)| {

@@ -1,13 +1,15 @@
 //! Every metric, once: its name, type, unit, labels and meaning.
 //!
-//! What is registered and exported, and the reference `grafana/metrics.md`, are both made from these rows,
-//! so that no metric exists without its description. Names begin with [`PREFIX`] and are in base units
-//! (seconds, bytes, ratios, major units of money), and `_total` stands on counters alone. Labels come from
-//! closed sets; those whose words come from records are capped (see [`super::cap`]).
+//! What is registered and exported, and the reference `grafana/metrics.md`, are
+//! both made from these rows, so that no metric exists without its description.
+//! Names begin with [`PREFIX`] and are in base units (seconds, bytes, ratios,
+//! major units of money), and `_total` stands on counters alone. Labels come
+//! from closed sets; those whose words come from records are capped (see
+//! [`super::cap`]).
 
 use super::label::Label;
 
-/// What every name begins with.
+/// Prefix of every metric name.
 pub const PREFIX: &str = "tributary_";
 
 /// The Prometheus type of a metric.
@@ -22,7 +24,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The word in the exposition format.
+    /// Name of the type in the exposition format.
     pub fn name(self) -> &'static str {
         match self {
             Type::Counter => "counter",
@@ -32,36 +34,36 @@ impl Type {
     }
 }
 
-/// Who reads a metric.
+/// Audience of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Operators: how the process does. Not personal, passes freely.
+    /// Operators: state of the process. Contains no personal data.
     Operation,
-    /// Brands: what released cells add up to.
+    /// Brands: sums of released cells.
     Business,
 }
 
-/// One metric.
+/// Description of a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Which one.
+    /// Identifies the metric in code.
     pub id: Id,
-    /// Who reads it.
+    /// Its audience.
     pub part: Part,
     /// Its type.
     pub kind: Type,
     /// Its name without [`PREFIX`].
     pub name: &'static str,
-    /// What one unit of its value is.
+    /// Unit of its value.
     pub unit: &'static str,
     /// Its labels, in the order in which their values are given.
     pub labels: &'static [Label],
-    /// What it means: one sentence or two, without line breaks.
+    /// Its meaning in one or two sentences, without line breaks.
     pub help: &'static str,
 }
 
 impl Row {
-    /// The whole name.
+    /// Name of the metric as exported.
     pub fn full_name(&self) -> String {
         format!("{PREFIX}{}", self.name)
     }
