@@ -7,6 +7,7 @@
 //! RFC 3339 with the offset of the store's zone.
 
 mod parse;
+mod reference;
 
 use std::fmt::Write;
 
@@ -15,6 +16,7 @@ use tributary_operators::cell::{Cell, Dim, NO_VALUE};
 use crate::calendar;
 
 pub use parse::parse_cell;
+pub use reference::reference;
 
 /// The line of a cell in the output of a replay,
 /// `{"cell":{…},"family":…,"value":{…}}`, without a line break.

@@ -4,8 +4,6 @@
 //! and what needs no person goes straight into the cells. A record that is no longer held, or counts for something else,
 //! takes the same ways with the opposite sign, so that nothing of it stays (invariant I1).
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, Credited, DeltaBuffer, MonthGroup};
@@ -153,7 +151,7 @@ pub fn route(
                     currency,
                 };
                 let row = SaleRow::of_nobody(group, store, day, Label::of(&id).0, 0, amount);
-                return deltas.add(CellKey::Sale(Arc::new(row)), Aggregate::of(&[1]), diff);
+                return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
             }
             let rung_up = takings(brand, kind, store, day, currency);
             let sums = Aggregate::of(&[0, amount.into()])
@@ -232,7 +230,7 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffe
                     currency,
                 };
                 let row = SaleRow::of_nobody(group, store, day, name.0 as u64, 1, left);
-                return deltas.add(CellKey::Sale(Arc::new(row)), Aggregate::of(&[1]), diff);
+                return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
             }
             let by_sale = |sums: Aggregate| sums.with_contributors(1).changed_by(name.0 as u64);
             let rung_up = takings(brand, kind, store, day, currency);

@@ -5,7 +5,7 @@
 //! published under an output subject is not mistaken for one.
 
 use serde_json::{Map, Value};
-use tributary_operators::cell::{Cell, Dim, Family, NO_VALUE};
+use tributary_operators::cell::{Cell, Dim, Family, Form, NO_VALUE};
 
 use crate::calendar;
 
@@ -21,8 +21,9 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     if names.len() != family.dims().len() {
         return None;
     }
-    let dims = family.dims().iter();
-    let dims: Option<Vec<Dim>> = dims.map(|name| dim(name, names.get(*name)?)).collect();
+    let dims = family.row().dimensions.iter();
+    let dims = dims.map(|of| dim(of.form(), names.get(of.name())?));
+    let dims: Option<Vec<Dim>> = dims.collect();
     let values = match message.remove("value")? {
         Value::Null => Some(Vec::new()),
         Value::Object(values) => {
@@ -49,18 +50,18 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     Some((cell, released.as_millisecond()))
 }
 
-/// Parses one dimension, whose type follows from its name.
-fn dim(name: &str, value: &Value) -> Option<Dim> {
-    match (name, value) {
+/// Parses one dimension of a form.
+fn dim(form: Form, value: &Value) -> Option<Dim> {
+    match (form, value) {
         (_, Value::Null) => Some(Dim::Null),
-        ("day", Value::String(text)) => day(text).map(Dim::Day).or_else(|| month(text)),
-        ("month", Value::String(text)) => month(text),
-        ("hour", Value::String(text)) => hour(text),
-        ("touches" | "days", Value::Number(count)) => count.as_u64().map(Dim::Count),
-        ("path", Value::Array(steps)) => {
+        (Form::Day, Value::String(text)) => day(text).map(Dim::Day).or_else(|| month(text)),
+        (Form::Month, Value::String(text)) => month(text),
+        (Form::Hour, Value::String(text)) => hour(text),
+        (Form::Count, Value::Number(count)) => count.as_u64().map(Dim::Count),
+        (Form::Path, Value::Array(steps)) => {
             steps.iter().map(step).collect::<Option<_>>().map(Dim::Path)
         }
-        (_, Value::String(text)) => Some(Dim::Text(text.as_str().into())),
+        (Form::Word | Form::Name, Value::String(text)) => Some(Dim::Text(text.as_str().into())),
         _ => None,
     }
 }
@@ -119,18 +120,19 @@ mod tests {
     use super::*;
     use crate::nats::cell_payload;
     use crate::out::{cell_json, value_json};
+    use tributary_operators::cell::Dimension;
 
-    /// A dimension of a name with something in it.
-    fn sample(name: &str, odd: bool) -> Dim {
-        match name {
-            "day" => Dim::Day(20_387),
-            "month" => Dim::Month(2025 * 12 + 9),
-            "hour" if odd => Dim::Hour(1_761_440_400, -34_200),
-            "hour" => Dim::Hour(1_761_440_400, 3600),
-            "touches" | "days" => Dim::Count(3),
-            "path" => Dim::Path(vec![[Some("g\"o".into()), None, Some("\u{1}é".into())]]),
-            _ if odd => Dim::Null,
-            name => Dim::Text(format!("{name} \\ \"é\"").into()),
+    /// A dimension with something in it.
+    fn sample(of: Dimension, odd: bool) -> Dim {
+        match of.form() {
+            Form::Day => Dim::Day(20_387),
+            Form::Month => Dim::Month(2025 * 12 + 9),
+            Form::Hour if odd => Dim::Hour(1_761_440_400, -34_200),
+            Form::Hour => Dim::Hour(1_761_440_400, 3600),
+            Form::Count => Dim::Count(3),
+            Form::Path => Dim::Path(vec![[Some("g\"o".into()), None, Some("\u{1}é".into())]]),
+            Form::Name if odd => Dim::Null,
+            Form::Word | Form::Name => Dim::Text(format!("{} \\ \"é\"", of.name()).into()),
         }
     }
 
@@ -138,8 +140,8 @@ mod tests {
     fn every_family_reads_back_what_was_written() {
         for family in Family::ALL {
             for odd in [false, true] {
-                let dims = family.dims().iter();
-                let dims = dims.map(|name| sample(name, odd)).collect();
+                let dims = family.row().dimensions.iter();
+                let dims = dims.map(|of| sample(*of, odd)).collect();
                 let values = family
                     .values()
                     .iter()

@@ -15,31 +15,14 @@
 //! between ([`crate::cells::noise`]). The values under the noise follow the rules above.
 
 use crate::aggregate::CellKey;
-use crate::calendar::month;
+use crate::cell::BatchKind;
 use crate::cells::group::Group;
-use crate::cells::group_key::GroupKey;
+use crate::cells::group_key::{GroupKey, is_total};
 use crate::cells::noise::NoiseTimeline;
 use crate::record::Day;
 use crate::settings::BrandSettings;
 
 const DAY: i64 = 86_400_000;
-
-/// The kind of cells of a batch: changes of one kind do not hide changes of another.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-pub enum BatchKind {
-    /// Sales and their attribution.
-    Takings,
-    /// Contacts of a day.
-    Contacts,
-    /// Visits of an hour.
-    Visits,
-    /// The identity graph.
-    Identity,
-    /// The families of a month.
-    Month,
-}
 
 /// The class of changes that hide each other in a batch: changes of one kind in the same direction.
 #[derive(
@@ -57,11 +40,9 @@ impl BatchClass {
     /// only cell of any other group.
     pub(super) fn of(key: &GroupKey, group: &Group) -> BatchClass {
         let is_main = |cell: &CellKey| match key {
-            GroupKey::Takings { .. } => {
-                matches!(cell, CellKey::StoreDay { .. } | CellKey::OrdersDay { .. })
-            }
+            GroupKey::Takings(_) => is_total(cell),
             GroupKey::Month(_) => false,
-            GroupKey::Alone(_) => true,
+            GroupKey::Alone(..) => true,
         };
         let mut signs = [0; 5];
         if let Some((_, entry)) = group.cells(key).find(|(cell, _)| is_main(cell)) {
@@ -72,21 +53,8 @@ impl BatchClass {
             }
         }
         BatchClass {
-            kind: BatchKind::of(key),
+            kind: key.batch(),
             signs,
-        }
-    }
-}
-
-impl BatchKind {
-    /// The kind of the cells of a group.
-    pub(super) fn of(key: &GroupKey) -> BatchKind {
-        match key {
-            GroupKey::Takings { .. } => BatchKind::Takings,
-            GroupKey::Month(_) => BatchKind::Month,
-            GroupKey::Alone(CellKey::Visits { .. }) => BatchKind::Visits,
-            GroupKey::Alone(CellKey::Identity { .. }) => BatchKind::Identity,
-            GroupKey::Alone(_) => BatchKind::Contacts,
         }
     }
 }
@@ -140,20 +108,11 @@ impl ReleaseTimes {
         }
     }
 
-    /// Whether the group is so old that only batches of `freeze_batch` may change it.
+    /// Whether the group, or a day of its month, is so old that only batches of
+    /// `freeze_batch` may change it.
     pub(super) fn is_frozen(self, key: &GroupKey, settings: &BrandSettings) -> bool {
         let newest = (self.now - settings.freeze_after - 1).div_euclid(DAY);
         let newest = newest.clamp(Day::MIN.into(), Day::MAX.into()) as Day;
-        match key {
-            GroupKey::Takings { day, .. } | GroupKey::Alone(CellKey::CampaignDay { day, .. }) => {
-                *day <= newest
-            }
-            GroupKey::Alone(CellKey::Visits { hour, .. }) => {
-                hour.div_euclid(DAY / 1000) <= newest.into()
-            }
-            // A month of which one day is frozen.
-            GroupKey::Month(group) => group.month <= month(newest),
-            GroupKey::Alone(_) => false,
-        }
+        key.first_day().is_some_and(|day| day <= newest) && !key.is_nobodys()
     }
 }

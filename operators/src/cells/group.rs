@@ -130,7 +130,7 @@ impl Group {
     pub(super) fn new(key: &GroupKey) -> Group {
         Group {
             parts: match key {
-                GroupKey::Alone(_) => GroupCells::One(Box::default()),
+                GroupKey::Alone(..) => GroupCells::One(Box::default()),
                 _ => GroupCells::Many(FxHashMap::default()),
             },
             other: BTreeMap::new(),
@@ -173,7 +173,7 @@ impl Group {
         key: &'a GroupKey,
     ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a CellEntry)> + 'a> {
         match (&self.parts, key) {
-            (GroupCells::One(entry), GroupKey::Alone(key)) => {
+            (GroupCells::One(entry), GroupKey::Alone(_, key)) => {
                 Box::new(std::iter::once((key, &**entry)))
             }
             (GroupCells::Many(entries), _) => Box::new(entries.iter().chain(&self.other)),
@@ -187,7 +187,7 @@ impl Group {
         key: &'a GroupKey,
     ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a mut CellEntry)> + 'a> {
         match (&mut self.parts, key) {
-            (GroupCells::One(entry), GroupKey::Alone(key)) => {
+            (GroupCells::One(entry), GroupKey::Alone(_, key)) => {
                 Box::new(std::iter::once((key, &mut **entry)))
             }
             (GroupCells::Many(entries), _) => Box::new(entries.iter_mut().chain(&mut self.other)),

@@ -20,7 +20,6 @@ mod group;
 mod group_key;
 mod ladder;
 mod months;
-mod naming;
 mod noise;
 mod release;
 mod solver;
@@ -29,7 +28,7 @@ mod suppress;
 mod threshold;
 
 use crate::engine::{Diff, Epoch, KeyedOperator, WakeFn};
-pub use gate::{BatchClass, BatchKind};
+pub use gate::BatchClass;
 use ladder::LadderGroup;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut};

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
 use crate::attribution::markov::{Edges, MonthChain, MonthCredit, Reach, Solved};
+use crate::cell::ReleaseGroup;
 use crate::cells::disclosure::MonthDisclosure;
 use crate::engine::Diff;
 use crate::label::{Channel, LabelNames};
@@ -47,10 +48,8 @@ pub(super) struct Chain {
 
 /// The month of a part of null paths, or `None` for any other key.
 pub(super) fn null_month(key: &CellKey) -> Option<(BrandId, Month)> {
-    match key {
-        CellKey::NullEdge { brand, month, .. } | CellKey::NullReach { brand, month, .. } => {
-            Some((*brand, *month))
-        }
+    match key.release_group() {
+        ReleaseGroup::NullPaths(brand, month) => Some((brand, month)),
         _ => None,
     }
 }

@@ -7,9 +7,8 @@
 //! under their new noise.
 
 use crate::aggregate::{CellKey, MonthGroup};
-use crate::cells::gate::{
-    BatchClass, BatchKind, ReleaseTimes, has_enough_contributors, may_publish,
-};
+use crate::cell::{BatchKind, Names};
+use crate::cells::gate::{BatchClass, ReleaseTimes, has_enough_contributors, may_publish};
 use crate::cells::group::{CellEntry, GateCounts, Group, Published};
 use crate::cells::group_key::GroupKey;
 use crate::cells::noise::{NoiseOffset, NoiseTimeline};
@@ -30,7 +29,7 @@ enum Action {
 
 /// Whether changes are published without a minimum of contributors.
 fn is_at_once(key: &GroupKey, settings: &BrandSettings) -> bool {
-    settings.k_delta() <= 1 || matches!(key, GroupKey::Alone(CellKey::SpendDay { .. }))
+    settings.k_delta() <= 1 || key.is_nobodys()
 }
 
 impl Cells {
@@ -224,7 +223,11 @@ impl Cells {
         let Some(settings) = self.settings.brands.get(&key.brand()) else {
             return;
         };
-        apply_threshold(key, group, settings, self.labels.of(key.brand()));
+        let names = Names {
+            brand: &settings.name,
+            words: self.labels.of(key.brand()),
+        };
+        apply_threshold(key, group, settings, names);
     }
 
     /// Sends the votes of this worker's waiting groups to all workers.

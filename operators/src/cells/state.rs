@@ -12,14 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
 use crate::ask::{Answer, Question, Reply, RoutedQuestion, labels};
-use crate::cell::Cell;
+use crate::cell::{Cell, Names};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::ladder::LadderGroup;
 use crate::cells::ladder::turn::{Candidate, Place, place};
 use crate::cells::months::{NullPaths, null_month};
-use crate::cells::naming::{dims, key_of, words};
 use crate::cells::noise::NoiseTimeline;
 use crate::cells::solver::Solver;
 use crate::engine::Diff;
@@ -215,7 +214,7 @@ impl Cells {
     pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
         let home = match place(&cell, settings) {
             Place::Month(of) => of.home(),
-            _ => key_of(&cell, settings).map_or(0, |key| key.home()),
+            _ => CellKey::of(cell.family, &cell.dims, settings).map_or(0, |key| key.home()),
         };
         CellsIn::Restored(home, cell, at)
     }
@@ -241,7 +240,7 @@ impl Cells {
             self.dirty_null.insert(month);
             return;
         }
-        if let CellKey::Sale(row) = &key {
+        if let CellKey::Sale { row, .. } = &key {
             let count = i64::try_from(sums.values[0]).unwrap_or_default();
             return self.add_row(row, count * diff);
         }
@@ -275,11 +274,11 @@ impl Cells {
             }
             Place::Elsewhere => {}
         }
-        let key = key_of(&cell, &settings);
+        let key = CellKey::of(cell.family, &cell.dims, &settings);
         // The cell may be the only source of its label names: if the ledger is lost, it must still be closed by its
         // name.
         if let Some(key) = &key {
-            for word in words(&cell) {
+            for word in cell.names() {
                 self.labels
                     .restore((key.brand(), Label::of(word)), word.clone());
             }
@@ -315,7 +314,11 @@ impl Cells {
     /// an unknown brand.
     pub(super) fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
         let settings = self.settings.brands.get(&key.brand())?;
-        let (family, dims) = dims(key, settings, self.labels.of(key.brand()));
+        let names = Names {
+            brand: &settings.name,
+            words: self.labels.of(key.brand()),
+        };
+        let (family, dims) = (key.family()?, key.dims(names)?);
         let count = family.values().len();
         let values =
             values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
@@ -342,9 +345,7 @@ impl Cells {
                 persons,
                 conversions,
             } => {
-                let named = |step: &Channel| {
-                    [step.source, step.medium, step.campaign].map(|label| word(brand, label))
-                };
+                let named = |step: &Channel| step.labels().map(|label| word(brand, label));
                 Reply::NamedPath {
                     path: path.iter().map(named).collect(),
                     persons,

@@ -36,7 +36,7 @@ impl<'a> CellMembership<'a> {
         // The transitions of a chain show nobody by themselves and need no contributors; takings of a month name theirs.
         if matches!(
             key,
-            CellKey::ConvertingEdge { .. } | CellKey::Taken { .. } | CellKey::Sale(_)
+            CellKey::ConvertingEdge { .. } | CellKey::Taken { .. } | CellKey::Sale { .. }
         ) {
             return;
         }

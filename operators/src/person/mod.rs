@@ -207,7 +207,7 @@ impl Person {
         } = *conversion;
         if settings.has_ladder() {
             let row = self.row(brand, settings, conversion, who, looked);
-            return add(CellKey::Sale(Arc::new(row)), Aggregate::of(&[1]));
+            return add(CellKey::sale(row), Aggregate::of(&[1]));
         }
         let value = i128::from(left);
         add(

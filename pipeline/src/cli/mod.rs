@@ -46,10 +46,14 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => block_on(keys::command(command))?,
         Command::Config(command) => return config::command(command),
         Command::Rules(args) => rules::command(args)?,
-        Command::Reference { data_protection } => match data_protection {
-            true => terminal::print(data_protection::reference()?)?,
-            false => terminal::print(crate::report::metrics::reference())?,
-        },
+        Command::Reference {
+            data_protection,
+            cells,
+        } => terminal::print(match (data_protection, cells) {
+            (true, _) => data_protection::reference()?,
+            (_, true) => tributary_connectors::out::reference(),
+            _ => crate::report::metrics::reference(),
+        })?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use tributary_connectors::terminal;
-use tributary_operators::cell::Family;
+use tributary_operators::cell::{Dimension, Family};
 
 use cell_line::CellLine;
 
@@ -93,10 +93,10 @@ fn nothing(brand: &str, family: Option<Family>, filtered: bool) -> String {
 ///
 /// An unknown name; the error lists the known ones.
 fn family(name: &str) -> anyhow::Result<Family> {
-    request::family(name).with_context(|| {
+    Family::of(name).with_context(|| {
         format!(
             "unknown family {name:?}; known families: {}",
-            request::family_names().join(", ")
+            Family::ALL.map(Family::name).join(", ")
         )
     })
 }
@@ -115,14 +115,9 @@ impl Filters {
     fn read(texts: &[String], family: Option<Family>) -> anyhow::Result<Filters> {
         let mut known: Vec<&str> = match family {
             Some(family) => family.dims().to_vec(),
-            None => Family::ALL
-                .iter()
-                .flat_map(|family| family.dims())
-                .copied()
-                .collect(),
+            None => Dimension::ALL.iter().map(|of| of.name()).collect(),
         };
         known.sort_unstable();
-        known.dedup();
         let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for text in texts {
             let Some((dim, wanted)) = text.split_once('=') else {

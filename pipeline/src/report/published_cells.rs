@@ -127,23 +127,16 @@ impl PublishedCells {
     /// The last day of a brand with a cell of a daily or hourly family; `None`
     /// without such a cell.
     pub fn last_day(&self, brand: &str) -> Option<Day> {
-        let daily = [
-            Family::Attribution,
-            Family::StoreDay,
-            Family::OrdersDay,
-            Family::CampaignDay,
-            Family::SpendDay,
-            Family::Visits,
-        ];
-        let last = |family: &Family| {
+        let last = |family: Family| {
             self.partitions
-                .get(family)?
+                .get(&family)?
                 .get(brand)?
                 .keys()
                 .next_back()
                 .copied()
         };
-        daily.iter().filter_map(last).max()
+        let daily = Family::ALL.into_iter().filter(|family| family.is_daily());
+        daily.filter_map(last).max()
     }
 
     /// Dimensions and values of the cells of a brand in a range of periods,

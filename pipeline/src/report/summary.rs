@@ -368,7 +368,7 @@ impl Summary {
 fn main_currency(cells: &[Cell]) -> String {
     let mut takings: BTreeMap<&str, i128> = BTreeMap::new();
     for cell in cells {
-        if matches!(cell.family, Family::StoreDay | Family::OrdersDay) {
+        if cell.family.row().is_total {
             *takings.entry(cell.text("currency")).or_default() += cell.value("revenue_minor");
         }
     }

@@ -179,7 +179,7 @@ async fn restore_published_of(
         let mut published = Vec::with_capacity(messages.len());
         for message in messages {
             let name = message.subject.split('.').nth(3).unwrap_or_default();
-            let family = Family::ALL.into_iter().find(|family| family.name() == name);
+            let family = Family::of(name);
             match family.and_then(|family| parse_cell(family, &message.payload)) {
                 Some((cell, _)) if cell.values.is_empty() => {}
                 Some((cell, released)) => published.push((cell, released.min(now))),

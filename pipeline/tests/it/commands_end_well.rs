@@ -175,6 +175,7 @@ fn a_reader_who_has_gone_ends_every_command_quietly() {
         "consent {\"7\":true}",
         "reference",
         "reference --data-protection",
+        "reference --cells",
         "rules --runbook-url https://a.example/b",
         "keys new another.secret --print",
         "--help",

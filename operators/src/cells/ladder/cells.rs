@@ -13,12 +13,11 @@ use crate::aggregate::{Aggregate, CellKey, MonthGroup};
 use crate::attribution::Model;
 use crate::attribution::markov::{MonthChain, Solved};
 use crate::attribution::path::collapse;
-use crate::cell::{Dim, Family, NO_VALUE};
+use crate::cell::{Dim, Family, NO_VALUE, Names};
 use crate::cells::ladder::progress::{label_dim, revenue_id};
 use crate::cells::ladder::rows::channel_name;
 use crate::cells::ladder::{CellId, Published};
 use crate::cells::months::NullPaths;
-use crate::cells::naming::dims;
 use crate::cells::threshold::{Entries, apply_to_paths};
 use crate::label::{Channel, Label, LabelNames};
 use crate::record::{Day, SaleKind};
@@ -187,10 +186,14 @@ impl Naming<'_> {
             let entry = entries.entry(key).or_default();
             entry.sums.contributors = persons.len() as i64;
         }
+        let names = Names {
+            brand: &self.settings.name,
+            words: self.words,
+        };
         let k = i64::try_from(self.settings.k).unwrap_or(i64::MAX);
-        apply_to_paths(&mut entries, all.len() as i64, k, self.words);
+        apply_to_paths(&mut entries, all.len() as i64, k, names);
         let released = entries.iter().filter_map(|(key, entry)| {
-            let (family, dims) = dims(key, self.settings, self.words);
+            let (family, dims) = (key.family()?, key.dims(names)?);
             let values = entry.current().values()?;
             let values = values.into_iter().take(family.values().len());
             Some(((family, dims), values.collect()))

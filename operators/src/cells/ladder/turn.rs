@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::aggregate::MonthGroup;
 use crate::calendar::month;
-use crate::cell::{Cell, Dim, Family};
-use crate::cells::gate::{BatchClass, BatchKind, ReleaseTimes};
+use crate::cell::{BatchKind, Cell, Dim, Family};
+use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::cells::Naming;
 use crate::cells::ladder::{CellId, LadderGroup};

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::aggregate::MonthGroup;
+use crate::aggregate::{CellKey, MonthGroup};
 use crate::record::{BrandId, Currency, SaleKind};
 
 /// The settings of a brand with a budget in thousandths of epsilon.
@@ -239,11 +239,14 @@ fn a_budget_is_shared_by_what_one_person_moves() {
     let settings = settings(1_000);
     let key = GroupKey::of(&ORDERS).unwrap();
     let timeline = NoiseTimeline::of(&key, &settings).unwrap();
-    assert_eq!(timeline.bound("revenue_minor"), (5_000, false));
-    assert_eq!(timeline.bound("conversions_millionths"), (1_000_000, true));
-    assert_eq!(timeline.bound("dwell_seconds"), (8 * 3_600, true));
-    assert_eq!(timeline.bound("links"), (100, true));
-    assert_eq!(timeline.bound("persons"), (1, true));
+    assert_eq!(timeline.bound("revenue_minor", Unit::Minor), 5_000);
+    assert_eq!(
+        timeline.bound("conversions_millionths", Unit::Millionths),
+        1_000_000
+    );
+    assert_eq!(timeline.bound("dwell_seconds", Unit::Seconds), 8 * 3_600);
+    assert_eq!(timeline.bound("links", Unit::Distinct), 100);
+    assert_eq!(timeline.bound("persons", Unit::Distinct), 1);
 }
 
 /// Spend and Markov chains have no noise.

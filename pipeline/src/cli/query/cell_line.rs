@@ -6,7 +6,7 @@ use anyhow::bail;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::serve::services::request;
+use tributary_operators::cell::Family;
 
 /// A parsed cell.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -28,7 +28,7 @@ impl CellLine {
     /// A line that is not a cell of a known family.
     pub fn read(line: &str) -> anyhow::Result<CellLine> {
         let cell: CellLine = serde_json::from_str(line)?;
-        if request::family(&cell.name).is_none() {
+        if Family::of(&cell.name).is_none() {
             bail!("unknown family of cells");
         }
         Ok(cell)

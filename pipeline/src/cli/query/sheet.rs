@@ -9,27 +9,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tributary_operators::cell::Family;
+use tributary_operators::cell::{Dimension, Family, Form, Unit};
 
 use super::cell_line::CellLine;
 use crate::report::table::{
     ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
 };
-
-/// Unit of a value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    /// A number of things.
-    Count,
-    /// Minor units of a currency.
-    Money,
-    /// Millionths of a conversion.
-    Millionths,
-    /// Parts per million.
-    Ppm,
-    /// Seconds.
-    Seconds,
-}
 
 /// The table of a family with its title; `None` without a cell of the family.
 pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> {
@@ -39,15 +24,18 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     }
     sort(family, &mut rows);
     let (columns, shared) = dimensions(family, &rows);
-    let values = family.values();
-    let headers = columns.iter().map(|dim| ((*dim).to_owned(), align(dim)));
-    let titles = values.iter().map(|name| (title(name), Align::Right));
+    let values = || family.values().iter().zip(family.row().units);
+    let headers = columns
+        .iter()
+        .map(|dim| (dim.name().to_owned(), align(dim.form())));
+    let titles = values().map(|(name, unit)| (title(name, *unit), Align::Right));
     let mut table = Table::new(&headers.chain(titles).collect::<Vec<_>>());
     for row in &rows {
-        let dims = columns.iter().map(|dim| shown(row.dim(dim)));
-        table.row(dims.chain(values.iter().map(|name| value(row, name))));
+        let dims = columns.iter().map(|dim| shown(row.dim(dim.name())));
+        table.row(dims.chain(values().map(|(name, unit)| value(row, name, *unit))));
     }
-    let summed: Vec<String> = values.iter().map(|name| sum(family, &rows, name)).collect();
+    let summed = values().map(|(name, unit)| sum(family, &rows, name, *unit));
+    let summed: Vec<String> = summed.collect();
     if rows.len() > 1 && summed.iter().any(|sum| !sum.is_empty()) {
         table.sums(columns.iter().map(|_| String::new()).chain(summed));
     }
@@ -58,7 +46,8 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     let parts = std::iter::once(cells).chain(shared.iter().map(|dim| {
         let text = rows
             .first()
-            .map_or(ABSENT.to_owned(), |row| shown(row.dim(dim)));
+            .map_or(ABSENT.to_owned(), |row| shown(row.dim(dim.name())));
+        let dim = dim.name();
         if text == ABSENT {
             format!("no {dim}")
         } else {
@@ -116,35 +105,36 @@ fn shown(value: &Value) -> String {
 
 /// Dimensions with a column, and those that all rows share. A single row shares
 /// nothing.
-fn dimensions(family: Family, rows: &[&CellLine]) -> (Vec<&'static str>, Vec<&'static str>) {
-    let same = |dim: &str| {
-        let mut values = rows.iter().map(|row| row.dim(dim));
+fn dimensions(family: Family, rows: &[&CellLine]) -> (Vec<Dimension>, Vec<Dimension>) {
+    let same = |dim: &Dimension| {
+        let mut values = rows.iter().map(|row| row.dim(dim.name()));
         let first = values.next();
         values.all(|value| Some(value) == first)
     };
-    let dims = family.dims().iter().copied().filter(|dim| *dim != "brand");
-    dims.partition(|dim| rows.len() == 1 || !same(dim))
+    let dims = family.row().dimensions.iter().copied();
+    dims.filter(|dim| *dim != Dimension::Brand)
+        .partition(|dim| rows.len() == 1 || !same(dim))
 }
 
-/// Sorts rows by dimension; families with a natural ranking by size.
+/// Whether values of a form are names from the records.
+fn has_names(form: Form) -> bool {
+    matches!(form, Form::Name | Form::Path)
+}
+
+/// Sorts rows by dimension; channels and paths of a month by size.
 fn sort(family: Family, rows: &mut [&CellLine]) {
-    let by_size = matches!(
-        family,
-        Family::Paths | Family::MarkovMonth | Family::Assists
-    );
-    let group = |dim: &&&str| !by_size || matches!(**dim, "kind" | "month" | "currency");
+    let dims = family.row().dimensions;
+    let by_size = family.is_monthly() && dims.iter().any(|dim| has_names(dim.form()));
+    let size = family.values().iter();
+    let size = size.copied().find(|name| name.starts_with("conversions"));
+    let size = size.filter(|_| by_size);
     let key = |row: &CellLine| {
-        let dims = family.dims().iter().filter(group).map(|dim| {
-            let value = row.dim(dim);
+        let dims = dims.iter().filter(|dim| !by_size || !has_names(dim.form()));
+        let dims = dims.map(|dim| {
+            let value = row.dim(dim.name());
             (value.as_u64(), plain(value))
         });
-        let size = family
-            .values()
-            .iter()
-            .find(|name| name.starts_with("conversions"));
-        let size = size
-            .filter(|_| by_size)
-            .and_then(|name| row.value.get(*name));
+        let size = size.and_then(|name| row.value.get(name));
         (dims.collect::<Vec<_>>(), Reverse(size.copied()))
     };
     // The sort is stable: equal ones stay in the order of the lines.
@@ -152,48 +142,33 @@ fn sort(family: Family, rows: &mut [&CellLine]) {
 }
 
 /// Alignment of a dimension.
-fn align(dim: &str) -> Align {
-    match dim {
-        "path" => Align::Wrapped,
-        "touches" | "days" => Align::Right,
+fn align(form: Form) -> Align {
+    match form {
+        Form::Path => Align::Wrapped,
+        Form::Count => Align::Right,
         _ => Align::Left,
     }
 }
 
-/// Unit of a value, from its name.
-fn unit(name: &str) -> Unit {
-    match name {
-        "conversions_millionths" => Unit::Millionths,
-        "removal_effect_ppm" => Unit::Ppm,
-        "dwell_seconds" => Unit::Seconds,
-        _ if name.ends_with("_minor") => Unit::Money,
-        _ => Unit::Count,
-    }
-}
-
 /// Title of a column, without its unit.
-fn title(name: &str) -> String {
-    let units = ["_millionths", "_minor", "_ppm", "_seconds"];
-    let bare = units
-        .iter()
-        .find_map(|unit| name.strip_suffix(unit))
-        .unwrap_or(name);
+fn title(name: &str, unit: Unit) -> String {
+    let bare = name.strip_suffix(unit.suffix()).unwrap_or(name);
     bare.replace('_', " ")
 }
 
 /// A value of a row, as text.
-fn value(row: &CellLine, name: &str) -> String {
+fn value(row: &CellLine, name: &str, unit: Unit) -> String {
     let Some(number) = row.value.get(name) else {
         return String::new();
     };
-    written(*number, unit(name), row.dim("currency").as_str())
+    written(*number, unit, row.dim("currency").as_str())
 }
 
 /// A value for people.
 fn written(number: i128, unit: Unit, code: Option<&str>) -> String {
     match unit {
-        Unit::Count => thousands(number),
-        Unit::Money => fixed(number, decimals(code.unwrap_or_default())),
+        Unit::Count | Unit::Distinct => thousands(number),
+        Unit::Minor => fixed(number, decimals(code.unwrap_or_default())),
         Unit::Millionths => rounded(number, 6, 2),
         Unit::Ppm => format!("{} %", rounded(number, 4, 2)),
         Unit::Seconds => {
@@ -208,20 +183,18 @@ fn written(number: i128, unit: Unit, code: Option<&str>) -> String {
 }
 
 /// Sum of a column; empty if adding would be wrong.
-fn sum(family: Family, rows: &[&CellLine], name: &str) -> String {
-    let distinct = |dim: &str| {
+fn sum(family: Family, rows: &[&CellLine], name: &str, unit: Unit) -> String {
+    let distinct = |dim: Dimension| {
         rows.iter()
-            .map(|row| plain(row.dim(dim)))
+            .map(|row| plain(row.dim(dim.name())))
             .collect::<BTreeSet<_>>()
     };
-    let adds_up = match (family, name) {
-        (Family::Identity | Family::Assists, _) => false,
-        (_, "persons" | "devices" | "random_devices" | "removal_effect_ppm") => false,
-        (Family::Attribution, _) => distinct("model").len() == 1,
-        _ => true,
-    };
-    let currencies = distinct("currency");
-    if !adds_up || unit(name) == Unit::Money && currencies.len() != 1 {
+    let adds_up = !family.row().overlaps && !matches!(unit, Unit::Distinct | Unit::Ppm);
+    let currencies = distinct(Dimension::Currency);
+    if !adds_up
+        || distinct(Dimension::Model).len() != 1
+        || unit == Unit::Minor && currencies.len() != 1
+    {
         return String::new();
     }
     let sum = rows
@@ -229,7 +202,7 @@ fn sum(family: Family, rows: &[&CellLine], name: &str) -> String {
         .filter_map(|row| row.value.get(name))
         .try_fold(0_i128, |sum, number| sum.checked_add(*number));
     let code = currencies.first().map(String::as_str);
-    sum.map_or(String::new(), |sum| written(sum, unit(name), code))
+    sum.map_or(String::new(), |sum| written(sum, unit, code))
 }
 
 #[cfg(test)]

@@ -117,6 +117,19 @@ impl Label {
         }
     }
 
+    /// The dimensions of a cell that its values show, joined by `/`.
+    pub fn dims(self) -> &'static [&'static str] {
+        match self {
+            Label::Model => &["model"],
+            Label::Sale => &["kind"],
+            Label::Currency => &["currency"],
+            Label::Channel => &["source", "medium", "campaign"],
+            Label::Store => &["store"],
+            Label::Platform => &["platform"],
+            _ => &[],
+        }
+    }
+
     /// Whether its values come from records, so that they are capped.
     pub fn is_open(self) -> bool {
         matches!(self, Label::Channel | Label::Store | Label::Platform)

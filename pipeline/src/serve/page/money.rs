@@ -102,17 +102,13 @@ pub fn all<'a>(
 ) -> Vec<Money<'a>> {
     let days = today.saturating_sub(DAYS - 1)..=today;
     let mut codes: BTreeMap<&str, i128> = BTreeMap::new();
-    for family in [
-        Family::StoreDay,
-        Family::OrdersDay,
-        Family::Attribution,
-        Family::SpendDay,
-    ] {
+    let has_money = |family: &Family| family.is_daily() && family.dims().contains(&"currency");
+    for family in Family::ALL.into_iter().filter(has_money) {
         for (dims, values) in board.sums(family, brand, days.clone(), &["currency"]) {
             if let Some(code) = dims.first().copied().and_then(word) {
                 let weight = codes.entry(code).or_default();
                 // Sales decide; other currencies are only known by their credits or costs.
-                if matches!(family, Family::StoreDay | Family::OrdersDay) {
+                if family.row().is_total {
                     *weight += values.first().copied().unwrap_or(0);
                 }
             }

@@ -86,8 +86,11 @@ pub fn query(payload: &[u8], brand: BrandId) -> Result<Question, Refusal> {
     };
     let family = match fields.get("family") {
         None | Some(Value::Null) => None,
-        Some(Value::String(name)) => Some(family(name).ok_or_else(|| {
-            Refusal::bad(format!("`family` is none of {}", family_names().join(", ")))
+        Some(Value::String(name)) => Some(Family::of(name).ok_or_else(|| {
+            Refusal::bad(format!(
+                "`family` is none of {}",
+                Family::ALL.map(Family::name).join(", ")
+            ))
         })?),
         Some(_) => return Err(Refusal::bad("`family` must be a text or null")),
     };
@@ -137,16 +140,6 @@ pub fn person_json(from: &[Identifier], to: &[Identifier]) -> String {
             .collect()
     };
     json!({ "person": { "from": hex(from), "to": hex(to) } }).to_string()
-}
-
-/// The family with this name.
-pub fn family(name: &str) -> Option<Family> {
-    Family::ALL.into_iter().find(|family| family.name() == name)
-}
-
-/// Names of all families.
-pub fn family_names() -> Vec<&'static str> {
-    Family::ALL.into_iter().map(Family::name).collect()
 }
 
 /// Parses JSON. The error of the library is not repeated, because it may quote

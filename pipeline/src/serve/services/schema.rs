@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use tributary_operators::cell::Family;
 use tributary_operators::record::IdKind;
 
 use tributary_rights::Right;
 use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
 
-use super::request::{MAX_PSEUDONYMS, family_names};
+use super::request::MAX_PSEUDONYMS;
 use super::{Topic, retention_preview};
 
 /// Metadata of an endpoint: `request_schema`, `response_schema` (of each line)
@@ -70,8 +71,8 @@ fn keys_line() -> Value {
 
 /// Request for cells.
 fn query_request() -> Value {
-    let mut families: Vec<Value> = family_names().into_iter().map(Value::from).collect();
-    families.push(Value::Null);
+    let families = Family::ALL.map(|family| Value::from(family.name()));
+    let families: Vec<Value> = families.into_iter().chain([Value::Null]).collect();
     json!({
         "type": "object",
         "properties": {"family": {"enum": families}},
@@ -84,7 +85,7 @@ fn query_line() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "family": {"enum": family_names()},
+            "family": {"enum": Family::ALL.map(Family::name)},
             "cell": {"type": "object"},
             "value": {"type": "object", "additionalProperties": {"type": "integer"}},
         },
