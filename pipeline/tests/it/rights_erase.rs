@@ -123,6 +123,13 @@ async fn a_person_is_erased_everywhere() {
     assert_stands(&broker, &expected, &refused).await;
 }
 
+/// The first release after a restart waits for the requests from before it. A worker that stops earlier leaves it to the
+/// next start.
+fn wait_for_release(worker: &Worker) {
+    let released = || worker.metric("tributary_cells_released").unwrap_or(0.0);
+    until("cells are released", || released() > 0.0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_the_middle_an_erasure_completes() {
     let Some(mut server) = NatsServer::start_or_skip("") else {
@@ -156,6 +163,7 @@ async fn killed_in_the_middle_an_erasure_completes() {
         // The same request once more waits for the answer.
         ask(&world, "erase", &[&identifier, "--id", "r-1"]);
         worker.wait_until_read(end);
+        wait_for_release(&worker);
         worker.stop();
     });
     assert_stands(&broker, &expected, &refused).await;
@@ -224,6 +232,7 @@ async fn killed_in_an_objection(secrets: &[&str]) {
         let worker = Worker::start(&config, &[]);
         ask(&world, "object", &request);
         worker.wait_until_read(end);
+        wait_for_release(&worker);
         worker.stop();
     });
     assert_stands(&broker, &expected, &refused).await;
