@@ -45,6 +45,7 @@ pub mod history;
 mod hold;
 mod identity;
 mod journeys;
+pub mod ladder;
 pub mod markov;
 mod months;
 mod person;
