@@ -7,6 +7,7 @@ mod contacts_and_spend;
 mod corners_of_consent;
 mod corrections;
 mod hub_guard;
+mod ladder;
 mod link_and_join;
 mod links_end;
 mod markov_month;
