@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::label::Label;
 use tributary_operators::record::{Body, BrandId, Day, SaleKind, SaleName, TouchKind};
@@ -806,4 +808,67 @@ fn a_day_cell_of_contacts_is_taken_over_with_all_days_of_its_channel() {
         lines(&third, Family::CampaignDay),
         ["a - - day0 = 0 3 0 3", "a - - day1 = 0 3 0 3"]
     );
+}
+
+/// Worlds that are changed between batches by a few people: whatever becomes of a pattern, all models and revenue have the
+/// same sums, no two cells have one name, and after enough batches without a change a first release would be the same
+/// where it has as many cells.
+#[test]
+fn random_worlds_stay_whole() {
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let mut published = 0;
+    for _ in 0..150 {
+        let mut shop = Shop::new();
+        shop.today = 9;
+        shop.world.brand().k = random.random_range(2..=4);
+        let mut bought = BTreeSet::new();
+        let (settings, rule) = (shop.world.settings.clone(), shop.rule.clone());
+        let mut releases = Releases::new(&settings, &rule);
+        for batch in 0..5 {
+            let buyers = match batch {
+                0 => random.random_range(5..40),
+                _ => random.random_range(0..7),
+            };
+            for _ in 0..buyers {
+                let channels = ["google/cpc/x", "google/cpc/y", "google/organic", "bing/cpc"];
+                let touches = random.random_range(0..4);
+                let path: Vec<&str> = (0..touches)
+                    .map(|_| channels[random.random_range(0..channels.len())])
+                    .collect();
+                let day = random.random_range(0..3 + batch / 2);
+                let who = format!("p{}", random.random_range(0..30));
+                if bought.insert((who.clone(), day)) {
+                    let amount = random.random_range(0..30);
+                    shop.order(&who, day, &path, amount);
+                } else if random.random_bool(0.7) {
+                    bought.remove(&(who.clone(), day));
+                    shop.erase(&who, day);
+                }
+            }
+            let cells = shop.batch(&mut releases);
+            let names: BTreeSet<_> = cells.iter().map(|cell| (cell.family, &cell.dims)).collect();
+            assert_eq!(names.len(), cells.len());
+            let sum = |of: &dyn Fn(&Cell) -> bool, value: &str| -> i128 {
+                let cells = cells.iter().filter(|cell| of(cell));
+                cells.map(|cell| cell.value(value)).sum()
+            };
+            let is_revenue = |cell: &Cell| cell.family == Family::OrdersDay;
+            let orders = sum(&is_revenue, "orders");
+            let revenue = sum(&is_revenue, "revenue_minor");
+            published += usize::from(orders > 0);
+            for model in MODELS {
+                let is_credit =
+                    |cell: &Cell| cell.family == Family::Attribution && cell.text("model") == model;
+                let credited = sum(&is_credit, "conversions_millionths");
+                assert_eq!(credited, orders * 1_000_000, "{model}: {cells:?}");
+                assert_eq!(sum(&is_credit, "value_minor"), revenue, "{model}");
+            }
+            // A restart changes nothing that is published.
+            let mut restarted = Releases::new(&settings, &rule);
+            restarted.restore(BrandId(0), &cells);
+            assert_eq!(restarted.published(), cells);
+            assert_eq!(shop.batch(&mut restarted), cells);
+        }
+    }
+    assert!(published > 500, "{published}");
 }
