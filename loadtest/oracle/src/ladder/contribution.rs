@@ -29,8 +29,8 @@ use crate::{calendar, crowd, months, visits};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Contributor {
     Person(Person),
-    /// A record without identifier, by its place among all.
-    Record(usize),
+    /// A record without identifier: its source and its id.
+    Record(Label, Label),
     /// A device of a store and salt day, and whether its MAC is random.
     Device(Label, Pseudonym, Day, bool),
 }
@@ -126,15 +126,13 @@ impl Contributions {
         rule: &Rule,
         is_finished: impl Fn(Day) -> bool,
     ) {
-        for (number, conversion) in journeys.conversions.iter().enumerate() {
+        for conversion in &journeys.conversions {
             let sale = &conversion.sale;
             let (day, value) = (sale.record.day, i128::from(sale.left));
             let store = brand.words.word(sale.store).cloned();
             let template = Contribution {
                 model: None,
-                who: conversion
-                    .person
-                    .map_or(Contributor::Record(number), Contributor::Person),
+                who: who(conversion.person, sale.record),
                 vouched: !rule.open_sources.contains(&sale.record.source),
                 day,
                 chain: name::of_revenue(sale.kind, day, &store),
@@ -194,7 +192,7 @@ impl Contributions {
         rule: &Rule,
         is_finished: impl Fn(Day) -> bool,
     ) {
-        for (number, record) in records.iter().enumerate() {
+        for record in records {
             let Body::Adjustment {
                 kind,
                 store,
@@ -208,8 +206,7 @@ impl Contributions {
             let store = store.filter(|_| kind == SaleKind::Transaction);
             let revenue = Contribution {
                 model: None,
-                // Sales are numbered from the other end.
-                who: Contributor::Record(usize::MAX - number),
+                who: who(None, record),
                 vouched: !rule.open_sources.contains(&record.source),
                 day: record.day,
                 chain: name::of_revenue(kind, record.day, &store),
@@ -246,18 +243,17 @@ impl Contributions {
         records: &[Lawful],
         is_finished: impl Fn(Day) -> bool,
     ) {
-        for (number, record) in records.iter().enumerate() {
+        for record in records {
             let Body::Contact { kind, channel, .. } = record.body else {
                 continue;
             };
             if !is_finished(record.day) {
                 continue;
             }
-            let person = identity.person(&record.ids);
             let month = calendar::month(record.day);
             self.contacts.entry(month).or_default().push(Contribution {
                 model: None,
-                who: person.map_or(Contributor::Record(number), Contributor::Person),
+                who: who(identity.person(&record.ids), record),
                 vouched: true,
                 day: record.day,
                 store: None,
@@ -311,6 +307,11 @@ impl Contributions {
             }
         }
     }
+}
+
+fn who(person: Option<Person>, record: &Record) -> Contributor {
+    let alone = Contributor::Record(record.source, Label::of(&record.id));
+    person.map_or(alone, Contributor::Person)
 }
 
 /// Whether a model shares a conversion in a way that is the same from either end.

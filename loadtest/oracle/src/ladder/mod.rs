@@ -50,6 +50,8 @@ pub struct Rule {
     pub dominance: u64,
     /// Sources that anybody can write to: whoever comes from them is not among the contributors of a conversion.
     pub open_sources: BTreeSet<Label>,
+    /// Whether a pattern is taken over only if it shows nothing small of any earlier release, instead of the last alone.
+    pub all_releases: bool,
 }
 
 impl Default for Rule {
@@ -57,6 +59,7 @@ impl Default for Rule {
         Rule {
             dominance: 80,
             open_sources: BTreeSet::new(),
+            all_releases: false,
         }
     }
 }

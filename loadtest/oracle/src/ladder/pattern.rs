@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::contribution::Contribution;
+use super::contribution::{Contribution, Contributor};
 use super::name::Name;
 use super::threshold::{Set, Threshold};
+use crate::rules::Model;
 
 /// A pattern, or the part of it that one ladder has.
 pub(super) type Names = BTreeSet<Name>;
@@ -76,6 +77,28 @@ impl Ladder {
         })
     }
 
+    /// Whether a change of patterns shows nothing small of an earlier release: each piece of one of its cells is the whole
+    /// cell, was safe, or `k_delta` contributors have changed the other pieces of that cell since, so that it cannot be
+    /// had by subtracting them.
+    pub(super) fn keeps_earlier(
+        &self,
+        [old, new]: [&Names; 2],
+        [then, now]: [&[Contribution]; 2],
+        k_delta: u64,
+    ) -> bool {
+        let threshold = self.threshold.of_any_days();
+        let (then, now) = (self.pieces([old, new], then), self.pieces([old, new], now));
+        let none = BTreeMap::new();
+        then.iter().all(|(cell, pieces)| {
+            let now = now.get(cell).unwrap_or(&none);
+            let is_kept = |(piece, set): (&Option<&Name>, &Set)| {
+                let changed = changed(&others(pieces, piece), &others(now, piece));
+                threshold.is_met(set) || changed >= k_delta.max(1)
+            };
+            pieces.len() == 1 || pieces.iter().all(is_kept)
+        })
+    }
+
     /// What old and new cells have in common, by old cell and by new one; no new cell where it is held back by now.
     fn pieces<'a>(
         &self,
@@ -101,4 +124,27 @@ impl Ladder {
             .cloned()
             .collect()
     }
+}
+
+/// What every contributor gives: model, cells and weight, sorted.
+type Shares<'a> = BTreeMap<Contributor, Vec<(Option<Model>, &'a [Name], i128)>>;
+
+/// What contributors give to all pieces but one.
+fn others<'a>(pieces: &BTreeMap<Option<&'a Name>, Set<'a>>, but: &Option<&Name>) -> Shares<'a> {
+    let mut shares = Shares::new();
+    for (piece, set) in pieces {
+        for of in set.iter().filter(|_| piece != but) {
+            let share = (of.model, &of.chain[..], of.weight);
+            shares.entry(of.who).or_default().push(share);
+        }
+    }
+    shares.values_mut().for_each(|of| of.sort());
+    shares
+}
+
+/// How many contributors give something else than they did.
+fn changed(then: &Shares, now: &Shares) -> u64 {
+    let all: BTreeSet<&Contributor> = then.keys().chain(now.keys()).collect();
+    let others = all.into_iter().filter(|who| then.get(who) != now.get(who));
+    others.count() as u64
 }

@@ -41,6 +41,8 @@ pub type Group = (BrandId, Topic);
 struct Published<P, S> {
     /// The pattern in use and what it counted; none before the first release.
     used: Option<(P, S)>,
+    /// All releases, where they are asked for.
+    earlier: Vec<(P, S)>,
     /// The pattern that the last batch decided.
     decided: Option<P>,
     /// The days that were ever published.
@@ -54,6 +56,7 @@ impl<P, S> Default for Published<P, S> {
     fn default() -> Self {
         Published {
             used: None,
+            earlier: Vec::new(),
             decided: None,
             days: BTreeSet::new(),
             cells: Vec::new(),
@@ -138,8 +141,9 @@ impl<'a> Releases<'a> {
                 null_paths,
             };
             let leaves = leaves(&(id, Topic::Sales(key.0, key.1, key.2)));
-            published.batch(&context, key, &sales, &is_finished, leaves);
+            published.batch(&context, key, &sales, &is_finished, leaves, self.rule);
         }
+        let k_delta = brand.settings.k_delta();
         let contacts = traffic::contacts(brand.settings, self.rule.dominance);
         for month in all.contacts.keys() {
             self.contacts.entry((id, *month)).or_default();
@@ -147,7 +151,7 @@ impl<'a> Releases<'a> {
         for ((_, month), published) in self.contacts.iter_mut().filter(|((of, _), _)| *of == id) {
             let now = all.contacts.remove(month).unwrap_or_default();
             let leaves = leaves(&(id, Topic::Contacts(*month)));
-            if published.batch(&contacts, now, leaves)
+            if published.batch(&contacts, now, leaves, self.rule, k_delta)
                 && let Some((names, now)) = &published.used
             {
                 published.cells = of_contacts(&contacts, brand, *month, names, now);
@@ -160,7 +164,7 @@ impl<'a> Releases<'a> {
         for ((_, month), published) in self.visits.iter_mut().filter(|((of, _), _)| *of == id) {
             let now = all.visits.remove(month).unwrap_or_default();
             let leaves = leaves(&(id, Topic::Visits(*month)));
-            if published.batch(&visits, now, leaves)
+            if published.batch(&visits, now, leaves, self.rule, k_delta)
                 && let Some((names, now)) = &published.used
             {
                 published.cells = of_visits(&visits, brand, *month, names, now);
@@ -273,6 +277,7 @@ impl PublishedSales {
         sales: &Sales,
         is_finished: impl Fn(Day) -> bool,
         leaves: bool,
+        rule: &Rule,
     ) {
         let is_over = |cell: &Cell| cell.day().is_none_or(&is_finished);
         let group = &mut self.group;
@@ -301,7 +306,8 @@ impl PublishedSales {
                 pattern
             };
             let wanted = with_new(group.decided.as_ref().unwrap_or(used));
-            published = context.advance(used, &with_new(used), &wanted, then, sales);
+            published =
+                context.advance(used, &with_new(used), &wanted, then, sales, &group.earlier);
         } else if leaves {
             published = decided.clone();
         }
@@ -311,6 +317,10 @@ impl PublishedSales {
             let pattern = context.prune(pattern, &counted);
             // A group of which nothing is left has never been published.
             let is_empty = group.cells.is_empty();
+            if rule.all_releases {
+                let release = (pattern.clone(), counted.clone());
+                group.earlier.push(release);
+            }
             group.used = (!is_empty).then_some((pattern, counted));
             self.in_progress.retain(|cell| !is_over(cell));
         }
@@ -338,7 +348,14 @@ impl PublishedSales {
 
 impl PublishedTraffic {
     /// Whether something was published.
-    fn batch(&mut self, ladder: &Ladder, now: Vec<Contribution>, leaves: bool) -> bool {
+    fn batch(
+        &mut self,
+        ladder: &Ladder,
+        now: Vec<Contribution>,
+        leaves: bool,
+        rule: &Rule,
+        k_delta: u64,
+    ) -> bool {
         let decided = traffic::decide_traffic(ladder, &now);
         let days: BTreeSet<Day> = now.iter().map(|of| of.day).collect();
         let mut published = None;
@@ -359,11 +376,22 @@ impl PublishedTraffic {
                     };
                     let wanted = with_new(self.decided.as_ref().unwrap_or(used));
                     let current = with_new(used);
-                    traffic::advance(ladder, used, current, &wanted, [then, &now])
+                    traffic::advance(
+                        ladder,
+                        used,
+                        current,
+                        &wanted,
+                        [then, &now],
+                        &self.earlier,
+                        k_delta,
+                    )
                 }
             };
             if let Some(names) = &published {
                 let names = ladder.used(names, &now);
+                if rule.all_releases {
+                    self.earlier.push((names.clone(), now.clone()));
+                }
                 let cells = ladder.cells(&names, &now).into_values().flatten();
                 self.days.extend(cells.map(|of| of.day));
                 self.used = (!names.is_empty()).then_some((names, now));

@@ -212,7 +212,26 @@ impl Context<'_> {
         wanted: &Pattern,
         then: &Counted,
         sales: &Sales,
+        earlier: &[(Pattern, Counted)],
     ) -> Option<(Pattern, Counted)> {
+        let k_delta = self.brand.settings.k_delta();
+        let revenue_is_kept = |next: &Names| {
+            earlier.iter().all(|(old, then)| {
+                let states = [&then.revenue[..], &sales.revenue];
+                self.revenue()
+                    .keeps_earlier([&old.base, next], states, k_delta)
+            })
+        };
+        let channels_are_kept = |of: fn(&Pattern) -> Option<&Names>,
+                                 state: fn(&Counted) -> &[Contribution],
+                                 next: &Names,
+                                 now: &[Contribution]| {
+            earlier.iter().all(|(old, then)| {
+                let ladder = self.channels();
+                let old = of(old);
+                old.is_none_or(|old| ladder.keeps_earlier([old, next], [state(then), now], k_delta))
+            })
+        };
         let base = take_over(current.base.clone(), &wanted.base, |next| {
             self.base_stands(next, then, sales)
                 && (self.revenue())
@@ -220,7 +239,9 @@ impl Context<'_> {
                 && (self.outside(next, sales, &then.revenue)).is_some_and(|outside| {
                     let now = within(&sales.shared, &outside);
                     (self.channels()).keeps_pieces([&used.base, next], [&then.shared, &now])
+                        && channels_are_kept(|of| Some(&of.base), |of| &of.shared, next, &now)
                 })
+                && revenue_is_kept(next)
                 && self.revenue().stands(next, &then.revenue)
                 && self.channels().stands(next, &then.shared)
         });
@@ -246,47 +267,54 @@ impl Context<'_> {
             self.single_stands(next, &base, then)
                 && self.single_stands(next, &base, &counted)
                 && self.channels().keeps_pieces([&used.single, next], pieces)
+                && channels_are_kept(
+                    |of| Some(&of.single),
+                    |of| &of.single,
+                    next,
+                    &counted.single,
+                )
         };
         let single = take_over(single, &follow(&wanted.single), is_allowed);
         let is_kept = self
             .channels()
-            .keeps_pieces([&used.single, &single], pieces);
+            .keeps_pieces([&used.single, &single], pieces)
+            && channels_are_kept(
+                |of| Some(&of.single),
+                |of| &of.single,
+                &single,
+                &counted.single,
+            );
         if !is_kept || !self.single_stands(&single, &base, &counted) {
             return None;
         }
 
-        let months = [
-            (
-                &used.markov,
-                &wanted.markov,
-                &then.markov.contributions,
-                &counted.markov.contributions,
-            ),
-            (
-                &used.assists,
-                &wanted.assists,
-                &then.assists,
-                &counted.assists,
-            ),
+        type Part = (
+            fn(&Pattern) -> Option<&Names>,
+            fn(&Counted) -> &[Contribution],
+        );
+        let months: [Part; 2] = [
+            (|of| of.markov.as_ref(), |of| &of.markov.contributions),
+            (|of| of.assists.as_ref(), |of| &of.assists),
         ];
         let mut names = Vec::new();
-        for (used, wanted, then, now) in months {
-            names.push(match used {
-                None => self.decide_if_any(now),
-                Some(used) => {
-                    let ladder = self.channels();
-                    let wanted = wanted.as_ref().unwrap_or(used);
-                    let names = take_over(used.clone(), wanted, |next| {
-                        ladder.stands(next, then)
-                            && ladder.stands(next, now)
-                            && ladder.keeps_pieces([used, next], [then, now])
-                    });
-                    if !ladder.stands(&names, now) {
-                        return None;
-                    }
-                    Some(names)
-                }
+        for (names_of, state_of) in months {
+            let (then, now) = (state_of(then), state_of(&counted));
+            let Some(used) = names_of(used) else {
+                names.push(self.decide_if_any(now));
+                continue;
+            };
+            let ladder = self.channels();
+            let wanted = names_of(wanted).unwrap_or(used);
+            let taken = take_over(used.clone(), wanted, |next| {
+                ladder.stands(next, then)
+                    && ladder.stands(next, now)
+                    && ladder.keeps_pieces([used, next], [then, now])
+                    && channels_are_kept(names_of, state_of, next, now)
             });
+            if !ladder.stands(&taken, now) {
+                return None;
+            }
+            names.push(Some(taken));
         }
         let assists = names.pop().flatten();
         let markov = names.pop().flatten();

@@ -74,11 +74,15 @@ pub(super) fn advance(
     current: Names,
     wanted: &Names,
     [then, now]: [&[Contribution]; 2],
+    earlier: &[(Names, Vec<Contribution>)],
+    k_delta: u64,
 ) -> Option<Names> {
     let names = take_over(current, wanted, |next| {
         ladder.stands(next, then)
             && ladder.stands(next, now)
             && ladder.keeps_pieces([used, next], [then, now])
+            && (earlier.iter())
+                .all(|(old, then)| ladder.keeps_earlier([old, next], [then, now], k_delta))
     });
     ladder.stands(&names, now).then_some(names)
 }

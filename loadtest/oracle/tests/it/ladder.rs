@@ -768,6 +768,44 @@ fn after_a_restart_the_first_batch_only_decides() {
     assert_eq!(credits(&second, "linear").len(), 3);
 }
 
+/// `c1` and the one order of `c2` are the rest of the month. When `z` could be the rest with `c2`, and `c1` be published
+/// unchanged, the first rest and this would differ by that order.
+#[test]
+fn with_all_releases_in_view_no_cell_shows_what_an_earlier_one_had_beside_it() {
+    let mut shop = Shop::new();
+    shop.orders(8, &["a"]);
+    shop.orders(4, &["c1"]);
+    shop.order("somebody", 0, &["c2"], 17);
+    let mut rule = shop.rule.clone();
+    rule.all_releases = true;
+    let settings = shop.world.settings.clone();
+    let mut releases = Releases::new(&settings, &rule);
+    let first = shop.batch(&mut releases);
+    assert_eq!(
+        credits(&first, "linear"),
+        ["* * * = 5000000 57", "a - - = 8000000 80"]
+    );
+    shop.orders(2, &["z"]);
+    for _ in 0..3 {
+        let next = shop.batch(&mut releases);
+        assert_eq!(
+            credits(&next, "linear"),
+            ["* * * = 7000000 77", "a - - = 8000000 80"]
+        );
+    }
+    // `k_delta` others change `c1`: nobody knows by how much.
+    shop.orders(3, &["c1"]);
+    let last = shop.batch(&mut releases);
+    assert_eq!(
+        credits(&last, "linear"),
+        [
+            "* * * = 3000000 37",
+            "a - - = 8000000 80",
+            "c1 - - = 7000000 70"
+        ]
+    );
+}
+
 #[test]
 fn a_group_of_which_nothing_is_left_closes() {
     let mut shop = with_small_channels();
